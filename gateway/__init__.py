@@ -1,0 +1,1 @@
+"""Experiment tracking on one durable log."""

@@ -1,0 +1,171 @@
+"""
+Every address, name and secret, in one place.
+
+Order, first wins: arguments, environment `GATEWAY_<FIELD>`, `gateway.toml` (in the working directory, or named
+by GATEWAY_CONFIG), then what the embedded stack of `home` wrote into its `stack.json`. A name that is not a
+setting is an error, never ignored: a typing mistake must not run against the wrong database.
+Read once in `main` and handed down as a value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.errors import BadSettings
+
+PREFIX = "GATEWAY_"
+
+# Read by the training client (gateway/client), which knows no pydantic, and by the entry of each process.
+CLIENT_VARIABLES = frozenset({"GATEWAY_RUN_ID", "GATEWAY_CONFIG", "GATEWAY_FINISH_TIMEOUT_S"})
+
+
+class Settings(BaseSettings):
+    """Options of every process of the system. Environment: GATEWAY_<FIELD>, upper case."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    home: Path = Field(default=Path(), description="folder of the embedded stack")
+    url: str = Field(default="", description="where training clients send: kafka://host:port or none:")
+    kafka: str = Field(default="", description="Kafka bootstrap servers, host:port[,host:port]")
+    topic: str = Field(default="tracking.events", description="the log")
+    dead_letter_topic: str = Field(default="tracking.dead-letters", description="parked records")
+    partitions: int = Field(default=8, ge=1, le=10_000, description="of the log, at creation only")
+    replication: int = Field(default=1, ge=1, le=10, description="replicas of the log, at creation only")
+    postgres: SecretStr = Field(default=SecretStr(""), description="postgresql://user:password@host:port/db")
+    live_host: str = Field(default="127.0.0.1", description="address the API and dashboard listen on")
+    live_port: int = Field(default=8700, ge=1, le=65_535, description="port of the API and dashboard")
+    live_url: str = Field(default="", description="address of the API for commands; from host and port if empty")
+    mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
+    wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
+    wandb_project: str = Field(default="tracking-gateway", description="W&B project where a run names none")
+    trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
+    batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
+    batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
+    ready_file: Path | None = Field(default=None, description="written by a process once it serves")
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        return home.expanduser()
+
+    @property
+    def api(self) -> str:
+        """Base address of the API, without a slash at the end."""
+        return self.live_url.rstrip("/") or f"http://{self.live_host}:{self.live_port}"
+
+    def need(self, name: str) -> str:
+        """Return an address that this process cannot do without; BadSettings names it when it is empty."""
+        value = getattr(self, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+        if not text:
+            raise BadSettings(
+                f"setting {name} has no value: set {PREFIX}{name.upper()}, or start the local stack with `gateway up`"
+            )
+        return text
+
+    @classmethod
+    def load(cls, home: Path | str | None = None) -> Settings:
+        """
+        Read all sources once. `home` overrides GATEWAY_HOME.
+
+        Raises BadSettings, naming the setting and the next step, for unknown names and values that do not fit.
+        """
+        _refuse_unknown_variables()
+        try:
+            return cls(home=_find_home(home))
+        except ValidationError as error:
+            raise BadSettings(_explain(error)) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put gateway.toml and the stack's own addresses behind the environment."""
+        return init_settings, env_settings, _TomlSource(settings_cls), _StackSource(settings_cls)
+
+
+class _TomlSource(PydanticBaseSettingsSource):
+    """Values of gateway.toml."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        named = os.environ.get("GATEWAY_CONFIG")
+        path = Path(named or "gateway.toml")
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            if named:
+                raise BadSettings(f"GATEWAY_CONFIG names {path}, which is not there: correct the path") from None
+            return {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadSettings(f"{path} cannot be read as TOML ({error}): correct the file") from error
+
+
+class _StackSource(PydanticBaseSettingsSource):
+    """Addresses that the embedded stack of this home serves."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        home = Path(self.current_state.get("home") or _find_home(None))
+        try:
+            stack = json.loads((home / "stack.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}  # no stack here, or its supervisor is about to write the file anew
+        found = stack.get("settings") if isinstance(stack, dict) else None
+        return {name: value for name, value in found.items() if name in Settings.model_fields} if found else {}
+
+
+def _find_home(home: Path | str | None) -> Path:
+    if home:
+        return Path(home).expanduser().absolute()
+    if named := os.environ.get("GATEWAY_HOME"):
+        return Path(named).expanduser().absolute()
+    return _default_home()
+
+
+def _default_home() -> Path:
+    # The client has the same rule in gateway/client/home.py; tests/contract holds the two together.
+    import sys
+
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/tracking-gateway").expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "tracking-gateway"
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "tracking-gateway"
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise BadSettings(
+            f"unknown setting {', '.join(unknown)} in the environment: unset it, or see the names with `gateway doctor`"
+        )
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            parts.append(f"unknown setting {name}: remove it, or see the names with `gateway doctor`")
+        else:
+            parts.append(f"setting {name} does not fit ({item['msg']}): correct {PREFIX}{name.upper()}")
+    return "; ".join(parts)

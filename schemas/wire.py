@@ -1,0 +1,168 @@
+"""
+An event as a Kafka record, and back.
+
+CloudEvents 1.0, Kafka binding, binary content mode: attributes are headers, the value is the event alone. What a reader
+needs to route, refuse a duplicate or refuse a version is in the headers, so it need not parse the value.
+
+    key             run id, UTF-8: events of one run share a partition and keep their order
+    ce_specversion  1.0
+    ce_type         tracking.<kind>
+    ce_source       /runs/<run>/producers/<producer>, both percent-encoded
+    ce_id           sequence number of the record, from 0 without gaps for each producer and run
+    ce_time         when the batch was cut, RFC 3339, µs
+    content-type    application/json
+    schema          version of the contract, "1"
+
+(run, producer, seq) is the identity: the same identity always has the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, NewType
+from urllib.parse import quote, unquote
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.errors import BadEvent, NotAnEvent, UnknownVersion
+from schemas.events import VERSION, AnyEvent
+
+RunId = NewType("RunId", str)
+ProducerId = NewType("ProducerId", str)
+Headers = Sequence[tuple[str, bytes]]
+
+MAX_RUN_ID = 256  # characters
+MAX_VALUE = 1_048_576  # bytes; the broker's own default bound for a batch of records
+_TYPE_PREFIX = "tracking."
+_EVENT: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+
+
+class Batch(NamedTuple):
+    """One event with its identity."""
+
+    run_id: RunId
+    producer: ProducerId
+    seq: int  # from 0, no gaps, for each (run, producer)
+    time: int  # when it was cut, µs since 1970-01-01 UTC
+    event: AnyEvent
+
+
+class Record(NamedTuple):
+    """What a Kafka record carries for us."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class Identity(NamedTuple):
+    """What the headers alone say of a record."""
+
+    run_id: RunId
+    producer: ProducerId
+    seq: int
+    kind: str
+    time: int  # µs
+
+
+def encode(batch: Batch) -> Record:
+    """Return the record of a batch. The same batch always gives the same bytes."""
+    event = batch.event
+    source = f"/runs/{quote(batch.run_id, safe='')}/producers/{quote(batch.producer, safe='')}"
+    cut = datetime.fromtimestamp(batch.time // 1_000_000, UTC).replace(microsecond=batch.time % 1_000_000)
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", f"{_TYPE_PREFIX}{event.kind}".encode()),
+        ("ce_source", source.encode()),
+        ("ce_id", str(batch.seq).encode()),
+        ("ce_time", cut.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()),
+        ("content-type", b"application/json"),
+        ("schema", VERSION.encode()),
+    ]
+    value = orjson.dumps(_EVENT.dump_python(event, mode="json"))
+    return Record(batch.run_id.encode(), value, headers)
+
+
+def identify(key: bytes | None, headers: Headers) -> Identity:
+    """
+    Return what the headers say. Raises NotAnEvent, or UnknownVersion for a version this reader does not know.
+    """
+    found = dict(headers)
+    try:
+        version, spec = found["schema"].decode(), found["ce_specversion"].decode()
+        kind, source = found["ce_type"].decode(), found["ce_source"].decode()
+        seq, cut = found["ce_id"].decode(), found["ce_time"].decode()
+    except KeyError as error:
+        raise NotAnEvent(f"the record has no header {error}") from None
+    except (UnicodeDecodeError, AttributeError):
+        raise NotAnEvent("a header is not UTF-8 text") from None
+    if version != VERSION:
+        raise UnknownVersion(f"schema version {version!r:.20} is not known here (this release reads {VERSION})")
+    if spec != "1.0":
+        raise NotAnEvent(f"CloudEvents version {spec!r:.20} is not 1.0")
+    if not kind.startswith(_TYPE_PREFIX):
+        raise NotAnEvent(f"ce_type {kind!r:.80} does not start with {_TYPE_PREFIX}")
+    run_id, producer = _parse_source(source)
+    if key is None or key != run_id.encode():
+        raise NotAnEvent("the record's key is not the run id of its ce_source")
+    if not (seq.isascii() and seq.isdecimal() and len(seq) <= 18):
+        raise NotAnEvent(f"ce_id {seq!r:.40} is not a sequence number")
+    return Identity(run_id, producer, int(seq), kind[len(_TYPE_PREFIX) :], _parse_time(cut))
+
+
+def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Batch:
+    """Return the batch of a record. Raises NotAnEvent, UnknownVersion or BadEvent."""
+    identity = identify(key, headers)
+    if not value:
+        raise NotAnEvent("the record has no value")
+    try:
+        raw = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise NotAnEvent(f"the value is not JSON: {error}") from None
+    if not isinstance(raw, dict) or raw.get("kind") != identity.kind:
+        raise NotAnEvent(f"the value is not an event of kind {identity.kind!r:.40}")
+    if b"\\u0000" in value and _holds_nul(raw):
+        raise BadEvent("the event holds the character U+0000, which PostgreSQL cannot keep")
+    try:
+        event = _EVENT.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadEvent(f"{identity.kind}: {where}: {first['msg']}") from None
+    return Batch(identity.run_id, identity.producer, identity.seq, identity.time, event)
+
+
+def _parse_source(source: str) -> tuple[RunId, ProducerId]:
+    parts = source.split("/")
+    if len(parts) != 5 or parts[0] or parts[1] != "runs" or parts[3] != "producers":
+        raise NotAnEvent(f"ce_source {source!r:.80} is not /runs/<run>/producers/<producer>")
+    try:
+        run_id, producer = unquote(parts[2], errors="strict"), unquote(parts[4], errors="strict")
+    except UnicodeDecodeError:
+        raise NotAnEvent("ce_source is not UTF-8") from None
+    if not run_id or len(run_id) > MAX_RUN_ID or "\x00" in run_id:
+        raise NotAnEvent(f"the run id must have 1 to {MAX_RUN_ID} characters and no U+0000")
+    if not producer or len(producer) > MAX_RUN_ID or "\x00" in producer:
+        raise NotAnEvent(f"the producer id must have 1 to {MAX_RUN_ID} characters and no U+0000")
+    return RunId(run_id), ProducerId(producer)
+
+
+def _parse_time(text: str) -> int:
+    try:
+        cut = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise NotAnEvent(f"ce_time {text!r:.40} is not RFC 3339 with microseconds and Z") from None
+    return (cut - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(name) or _holds_nul(item) for name, item in value.items())
+    return isinstance(value, list) and any(map(_holds_nul, value))
+
+
+_MICROSECOND = datetime.resolution
