@@ -1,0 +1,3 @@
+"""
+One loop that brings the log to any tracker.
+"""

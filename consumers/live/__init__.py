@@ -1,0 +1,3 @@
+"""
+The query API, the event stream and the dashboard page.
+"""

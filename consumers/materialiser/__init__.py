@@ -1,0 +1,3 @@
+"""
+The stream processor: log -> fold -> PostgreSQL, each event exactly once.
+"""

@@ -1,0 +1,3 @@
+"""
+PostgreSQL: the only folder that knows asyncpg and SQL.
+"""

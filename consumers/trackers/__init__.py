@@ -1,0 +1,3 @@
+"""
+Places that events go to, found by the entry-point group `gateway.trackers` like a stranger's.
+"""

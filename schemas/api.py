@@ -1,0 +1,93 @@
+"""
+What the query API answers, as models: the dashboard, `gateway runs` and scripts read these.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from schemas.columns import float_to_json
+from schemas.runlog import RunState
+
+
+class RunSummary(BaseModel):
+    """One line of the list of runs."""
+
+    run_id: str
+    name: str
+    tag: str = ""
+    group: str = ""
+    state: RunState
+    message: str = ""
+    created: int = Field(description="µs since 1970-01-01 UTC, from the first event")
+    started: int | None = Field(default=None, description="µs")
+    ended: int | None = Field(default=None, description="µs")
+    updated: int = Field(description="µs, newest event time")
+    attempt: int = 1
+    points: int = 0
+    params: dict[str, str | int | float | bool | list[object] | dict[str, object] | None] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    last: dict[str, float | str] = Field(default_factory=dict, description="last value of each series, by written name")
+
+
+class Position(BaseModel):
+    """A place in the log: the next offset to read of one partition."""
+
+    partition: int
+    offset: int
+
+
+class SeriesData(BaseModel):
+    """One series, whole or as exact first/min/max/last of each bucket."""
+
+    series: str = Field(description="written name, see schemas/names.py")
+    name: str
+    step_name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    count: int
+    non_finite: int = 0
+    last_step: int
+    last: float | str
+    min: float | str | None = None
+    max: float | str | None = None
+    points: list[tuple[int, int, float | str]] = Field(description="[step, time in µs, value], by (step, time)")
+
+
+class SeriesPage(BaseModel):
+    """Series of one run, complete up to `as_of`: a stream that starts there has no gap and no overlap."""
+
+    run_id: str
+    as_of: Position
+    series: list[SeriesData]
+
+
+class PartitionLag(BaseModel):
+    """How far one consumer is in one partition."""
+
+    consumer: str
+    partition: int
+    offset: int = Field(description="next offset to read")
+    end: int | None = Field(default=None, description="end of the log, null when Kafka cannot be asked")
+    lag: int | None = None
+
+
+class DeliveryStatus(BaseModel):
+    """How one tracker stands."""
+
+    tracker: str
+    runs: int
+    parked: int = Field(description="runs that this tracker refuses; the others go on")
+    last_error: str = ""
+
+
+class Status(BaseModel):
+    """The health of everything behind the log."""
+
+    lag: list[PartitionLag]
+    dead_letters: int
+    deliveries: list[DeliveryStatus]
+
+
+def number(value: float | None) -> float | str | None:
+    """Return a float as these documents hold it."""
+    return None if value is None else float_to_json(value)

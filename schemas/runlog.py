@@ -1,0 +1,143 @@
+"""
+The run log: one JSON document a run, with the field names of Magnus (seeds 000 and 001).
+
+Fields that a producer never sent are present with null or empty values. Statuses are Magnus' words. Times are UTC,
+`YYYY-MM-DD HH:MM:SS.ffffff`; Magnus writes them naive and local, which cannot be compared between machines.
+`user_defined_metrics`: one value is a scalar ("eggs": 50.0), several steps are an object by step
+("spam": {"0": "hello", "1": "hey"}); where attempts or producers wrote the same step, the last written is shown.
+JSON has no NaN: non-finite numbers are the strings "NaN", "Infinity" and "-Infinity".
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RunState = Literal["created", "running", "finished", "failed", "killed", "lost"]
+LogStatus = Literal["CREATED", "PROCESSING", "SUCCESS", "FAIL"]
+
+STATUS: dict[str, LogStatus] = {
+    "created": "CREATED",
+    "running": "PROCESSING",
+    "finished": "SUCCESS",
+    "failed": "FAIL",
+    "killed": "FAIL",
+    "lost": "FAIL",
+}
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CodeIdentityLog(_Document):
+    """Which code ran."""
+
+    code_identifier: str
+    code_identifier_type: str = "git"
+    code_identifier_dependable: bool = False
+    code_identifier_url: str = ""
+    code_identifier_message: str = ""
+
+
+class AttemptLog(_Document):
+    """One try of a step."""
+
+    attempt_number: int
+    start_time: str | None = None
+    end_time: str | None = None
+    duration: str | None = None
+    status: LogStatus = "CREATED"
+    message: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class DataCatalogLog(_Document):
+    """A file that a step put or got."""
+
+    name: str
+    data_hash: str = ""
+    catalog_relative_path: str = ""
+    catalog_handler_location: str = ""
+    stage: str = "put"
+
+
+class StepLog(_Document):
+    """One named step."""
+
+    name: str
+    internal_name: str
+    status: LogStatus = "CREATED"
+    step_type: str = "task"
+    message: str = ""
+    mock: bool = False
+    code_identities: list[CodeIdentityLog] = Field(default_factory=list)
+    attempts: list[AttemptLog] = Field(default_factory=list)
+    user_defined_metrics: dict[str, Any] = Field(default_factory=dict)
+    branches: dict[str, Any] = Field(default_factory=dict)
+    data_catalog: list[DataCatalogLog] = Field(default_factory=list)
+
+
+class Completeness(_Document):
+    """What one producer sent and what arrived of it, in records."""
+
+    producer: str
+    received: int
+    expected: int | None = None  # null until the producer closed
+    missing: list[tuple[int, int]] = Field(default_factory=list)  # [first, after last) sequence numbers
+    refused_duplicates: int = 0
+    dropped_points: int = 0  # counted by the producer at its own bound, never sent
+
+
+class RunLog(_Document):
+    """Everything that is known of one run."""
+
+    run_id: str
+    dag_hash: str = ""
+    use_cached: bool = False
+    tag: str = ""
+    original_run_id: str = ""
+    status: LogStatus = "CREATED"
+    steps: dict[str, StepLog] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    run_config: dict[str, Any] = Field(default_factory=dict)
+    # Beyond the seeds: what they had no word for.
+    name: str = ""
+    group: str = ""
+    parent_run_id: str = ""
+    state: RunState = "created"
+    message: str = ""
+    start_time: str | None = None
+    end_time: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, Any] = Field(default_factory=dict)
+    note: str = ""
+    environment: dict[str, Any] = Field(default_factory=dict)
+    completeness: list[Completeness] = Field(default_factory=list)
+    shortened: dict[str, int] = Field(
+        default_factory=dict, description="series of which only the last steps are shown, with their number of points"
+    )
+
+
+def time_text(time: int | None) -> str | None:
+    """Return a time in µs as the run log writes it, UTC; None stays None."""
+    if time is None:
+        return None
+    return _datetime(time).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def duration_text(start: int | None, end: int | None) -> str | None:
+    """Return the time between two µs as `H:MM:SS.ffffff`; None when one of them is missing."""
+    if start is None or end is None:
+        return None
+    text = str(timedelta(microseconds=max(0, end - start)))
+    return text if "." in text else text + ".000000"
+
+
+def _datetime(time: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=min(time, _MAX_TIME))
+
+
+_MAX_TIME = 253_402_300_799_000_000  # 9999-12-31, the last day datetime can write
