@@ -1,0 +1,1 @@
+"""The embedded stack: real Kafka, PostgreSQL and MLflow for one home, started, watched and stopped."""

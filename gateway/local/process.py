@@ -1,0 +1,78 @@
+"""
+Start one child of a stack, and end it for sure.
+
+Each child leads a process group of its own: Ctrl-C in a terminal reaches only the one who decides the order of
+ending, and whatever the child has started ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import IO
+
+import psutil
+
+from gateway.local.kafka import Command
+
+LAUNCH = Path(__file__).with_name("launch.py")
+
+
+def spawn(command: Command, log: IO[bytes] | int, *, death_signal: int = signal.SIGKILL) -> subprocess.Popen[bytes]:
+    """
+    Start a child whose output goes to `log`.
+
+    On Linux the child gets `death_signal` when the calling thread's process dies; call from the main thread.
+    """
+    argv = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(death_signal)), command.user or ""]
+    return subprocess.Popen(
+        [*argv, *command.argv],
+        env={**os.environ, **command.env} if command.env is not None else None,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def wait_until(ready: Callable[[], bool], child: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Poll `ready` until it holds; False when the child died or time ran out."""
+    deadline = monotonic() + timeout_s
+    while child.poll() is None and monotonic() < deadline:
+        if ready():
+            return True
+        sleep(0.05)
+    return False
+
+
+def end(child: subprocess.Popen[bytes], *, timeout_s: float, stop_signal: int = signal.SIGTERM) -> None:
+    """Ask the child to stop; after the deadline kill its whole group. Returns when it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(stop_signal)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout_s)
+    kill_group(child.pid)
+    child.wait()
+
+
+def kill_group(leader: int) -> None:
+    """SIGKILL what is left of the process group that `leader` led."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def group_members(leaders: Iterable[int]) -> list[psutil.Process]:
+    """Return the living processes, zombies aside, of the process groups led by `leaders`."""
+    wanted = set(leaders)
+    found = []
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError, psutil.Error):
+            if os.getpgid(process.pid) in wanted and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found

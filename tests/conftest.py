@@ -1,0 +1,75 @@
+"""
+Fixtures that every test may use.
+
+`kafka` and `postgres_server` run once a session; `topic` and `database` are fresh for each test. Tests that use
+one of them carry the marker `stack` by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import stack_parts
+
+STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "stack_home"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by fixture: a marker that has to be remembered is forgotten."""
+    for item in items:
+        if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("stack")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
+    """No setting of the developer's shell reaches a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """A short path, removed at the end, that other system users may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(session_folder: Path) -> Iterator[str]:
+    """Bootstrap address of a real broker."""
+    with stack_parts.running_kafka(session_folder / "kafka") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgres_server(session_folder: Path) -> Iterator[str]:
+    """Address, with an administrator's role, of a real PostgreSQL."""
+    with stack_parts.running_postgres(session_folder / "postgres") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def topic(kafka: str) -> str:
+    """Name of a fresh topic with 2 partitions."""
+    name = f"test-{uuid.uuid4().hex}"
+    stack_parts.run(stack_parts.create_topic(kafka, name, partitions=2))
+    return name
+
+
+@pytest.fixture
+def database(postgres_server: str) -> Iterator[str]:
+    """Address of a fresh empty database."""
+    dsn = stack_parts.run(stack_parts.create_database(postgres_server))
+    yield dsn
+    stack_parts.run(stack_parts.drop_database(postgres_server, dsn))

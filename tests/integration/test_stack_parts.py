@@ -1,0 +1,30 @@
+"""The fixtures give real, fresh, empty places."""
+
+from __future__ import annotations
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+
+async def test_a_topic_takes_and_gives_a_record_of_more_than_one_mebibyte(kafka: str, topic: str) -> None:
+    value = b"x" * (3 << 20)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=8 << 20, acks="all")
+    async with producer:
+        sent = await producer.send_and_wait(topic, value, partition=1)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    async with consumer:
+        place = TopicPartition(topic, 1)
+        consumer.assign([place])
+        consumer.seek(place, sent.offset)
+        record = await consumer.getone()
+
+    assert record.value == value
+
+
+async def test_a_database_is_empty_and_speaks_utf8(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    encoding = await connection.fetchval("SHOW server_encoding")
+    await connection.close()
+
+    assert (tables, encoding) == (0, "UTF8")

@@ -1,0 +1,119 @@
+"""Real Kafka and PostgreSQL for tests: each starts on free ports in a folder of its own and always ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from gateway.local import kafka, postgres
+from gateway.local.ports import HOST, free_ports
+from gateway.local.process import end, spawn, wait_until
+from schemas.errors import LogUnavailable
+
+T = TypeVar("T")
+START_TIMEOUT_S = 60
+
+
+@contextmanager
+def running_kafka(folder: Path) -> Iterator[str]:
+    """Give the bootstrap address of a broker that runs until the end of the block."""
+    port, controller_port = free_ports(2)
+    address = f"{HOST}:{port}"
+    command = kafka.prepare(folder, port=port, controller_port=controller_port)
+    with (folder / "kafka.log").open("ab") as log:
+        child = spawn(command, log)
+        try:
+            assert wait_until(lambda: answers(address), child, START_TIMEOUT_S), (folder / "kafka.log").read_text()
+            yield address
+        finally:
+            end(child, timeout_s=10)
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[str]:
+    """Give the address, role and password of a server that runs until the end of the block."""
+    (port,) = free_ports(1)
+    command = postgres.prepare(folder, port=port)
+    with (folder / "postgres.log").open("ab") as log:
+        child = spawn(command, log, death_signal=signal.SIGQUIT)
+        try:
+            ready = wait_until(lambda: postgres.accepts(port), child, START_TIMEOUT_S)
+            assert ready, (folder / "postgres.log").read_text()
+            yield postgres.dsn(folder, port)
+        finally:
+            end(child, timeout_s=10, stop_signal=signal.SIGINT)
+
+
+def answers(bootstrap: str) -> bool:
+    """Tell whether a broker serves there now."""
+    try:
+        kafka.probe(bootstrap)
+    except LogUnavailable:
+        return False
+    return True
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine from a synchronous fixture, on a loop that no test sees."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - handed to the fixture below
+            errors.append(error)
+
+    thread = Thread(target=body)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+async def create_topic(bootstrap: str, name: str, partitions: int) -> None:
+    """Create a topic and return when each partition has a leader."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1)])
+        async with asyncio.timeout(20):
+            while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka has no event for this
+                await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
+
+
+async def _all_led(admin: AIOKafkaAdminClient, name: str, partitions: int) -> bool:
+    (topic,) = await admin.describe_topics([name])
+    return [part["leader"] >= 0 for part in topic["partitions"]] == [True] * partitions
+
+
+async def create_database(admin_dsn: str) -> str:
+    """Create an empty database and return its address."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(admin_dsn, f"CREATE DATABASE {name}")
+    return admin_dsn.rpartition("/")[0] + f"/{name}"
+
+
+async def drop_database(admin_dsn: str, dsn: str) -> None:
+    """Drop a database, ending whoever is still connected to it."""
+    await _execute(admin_dsn, f"DROP DATABASE {dsn.rpartition('/')[2]} WITH (FORCE)")
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
