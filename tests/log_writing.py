@@ -1,0 +1,75 @@
+"""Write events into a real log without the client, so that a test decides every byte, number and time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer
+
+from schemas import events as ev
+from schemas.wire import Batch, ProducerId, Record, RunId, encode
+
+START = 1_700_000_000_000_000  # µs: 2023-11-14, long before any clock of a test
+
+
+class Author:
+    """One producer of one run, numbering its batches."""
+
+    def __init__(self, run_id: str, producer: str = "p1", *, time: int = START) -> None:
+        self.run_id = run_id
+        self.producer = producer
+        self.seq = 0
+        self.time = time
+
+    def batch(self, event: ev.AnyEvent) -> Batch:
+        batch = Batch(RunId(self.run_id), ProducerId(self.producer), self.seq, event.time, event)
+        self.seq += 1
+        return batch
+
+    def now(self) -> int:
+        """Return a new instant: each is 1,500 µs after the last one."""
+        self.time += 1_500
+        return self.time
+
+    def start(self, **fields: object) -> Batch:
+        return self.batch(ev.RunStarted(time=self.now(), **fields))
+
+    def finish(self) -> Batch:
+        return self.batch(ev.RunFinished(time=self.now()))
+
+    def metrics(self, name: str, values: Sequence[float], *, first_step: int = 0, **fields: object) -> Batch:
+        """Return one batch of one series, a new instant each point."""
+        count = len(values)
+        series = ev.Series(
+            name=name,
+            steps=array("q", range(first_step, first_step + count)),
+            times=array("q", [self.now() for _ in values]),
+            values=array("d", values),
+        )
+        return self.batch(ev.Metrics(time=self.time, series=[series], **fields))
+
+
+@asynccontextmanager
+async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    """Give a producer that Kafka acknowledges."""
+    made = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def write_records(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
+    """Write records and return when all are acknowledged."""
+    async with producer(bootstrap) as sender:
+        sent = [await sender.send(topic, key=r.key, value=r.value, headers=list(r.headers)) for r in records]
+        for future in sent:
+            await future
+
+
+async def write(bootstrap: str, topic: str, batches: Iterable[Batch]) -> None:
+    """Write batches as the client would, and return when all are acknowledged."""
+    await write_records(bootstrap, topic, map(encode, batches))
