@@ -65,8 +65,7 @@ def prepare(folder: Path, *, port: int) -> Command:
 
 def dsn(folder: Path, port: int, database: str = DATABASE) -> str:
     """Return the address of a database of this server, password included."""
-    password = (folder / "password").read_text(encoding="ascii").strip()
-    return f"postgresql://{ROLE}:{quote(password)}@{HOST}:{port}/{database}"
+    return f"postgresql://{ROLE}:{quote(_password(folder))}@{HOST}:{port}/{database}"
 
 
 def binaries() -> Path:
@@ -89,7 +88,7 @@ def accepts(port: int, timeout_s: float = 1.0) -> bool:
     try:
         with socket.create_connection((HOST, port), timeout=timeout_s) as connection:
             connection.sendall(struct.pack(">i", len(startup) + 4) + startup)
-            return connection.recv(1) == b"R"
+            return connection.recv(4096)[:1] == b"R"  # all of it: unread bytes would make the close an error there
     except OSError:
         return False
 
@@ -99,18 +98,30 @@ def _create_cluster(folder: Path, bin_folder: Path, user: str | None) -> None:
     fresh = folder / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
-    password = folder / "password"
-    _write_secret(password, secrets.token_urlsafe(24))
+    password = folder / "password.initdb"
+    _write_secret(password, _password(folder))
     for path in (fresh, password):
         if user:
             shutil.chown(path, user)
     access: list[str | Path] = ["-U", ROLE, "--pwfile", password, "--auth=scram-sha-256"]
     text = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    _run([bin_folder / "initdb", "-D", fresh, *access, *text], user)
+    try:
+        _run([bin_folder / "initdb", "-D", fresh, *access, *text], user)
+    finally:
+        password.unlink()
     _run([bin_folder / "postgres", "--single", "-D", fresh, "postgres"], user, f"CREATE DATABASE {DATABASE};\n")
-    if user:
-        shutil.chown(password, os.geteuid())
     fresh.rename(folder / "data")
+
+
+def _password(folder: Path) -> str:
+    """Return the password of this server, making it up when there is no server yet."""
+    path = folder / "password"
+    if not path.exists():
+        if (folder / "data").exists():
+            raise StackError(f"{path} is gone while the database is there: put the file back from a copy")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_secret(path, secrets.token_urlsafe(24))
+    return path.read_text(encoding="ascii").strip()
 
 
 def _write_secret(path: Path, text: str) -> None:

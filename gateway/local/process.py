@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO
@@ -24,16 +24,24 @@ from gateway.local.kafka import Command
 LAUNCH = Path(__file__).with_name("launch.py")
 
 
-def spawn(command: Command, log: IO[bytes] | int, *, death_signal: int = signal.SIGKILL) -> subprocess.Popen[bytes]:
+def spawn(
+    command: Command,
+    log: IO[bytes] | int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    death_signal: int = signal.SIGKILL,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
     """
-    Start a child whose output goes to `log`.
+    Start a child in `folder` whose output goes to `log`. `environment` replaces ours; the command's own is added.
 
     On Linux the child gets `death_signal` when the calling thread's process dies; call from the main thread.
     """
     argv = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(death_signal)), command.user or ""]
     return subprocess.Popen(
         [*argv, *command.argv],
-        env={**os.environ, **command.env} if command.env is not None else None,
+        env={**(os.environ if environment is None else environment), **command.env},
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

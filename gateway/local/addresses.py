@@ -1,0 +1,140 @@
+"""
+Which addresses a stack serves, and which it only uses.
+
+An address the user gave (environment or gateway.toml) means: use that server, start none. The rest is filled in
+with the stack's own, on ports that are chosen once and remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from gateway.local import postgres
+from gateway.local.ports import HOST, free_ports, holder, is_free
+from gateway.local.state import Home
+from schemas.errors import BadSettings, StackError
+from schemas.settings import Settings
+
+PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live")
+
+
+class Addresses(NamedTuple):
+    """Where the parts of a stack are reached. `postgres` holds the password: print `postgres_masked`."""
+
+    dashboard: str
+    mlflow: str
+    kafka: str
+    postgres: str
+    wandb_dir: str
+
+    @property
+    def postgres_masked(self) -> str:
+        """The address of PostgreSQL without its password."""
+        return mask(self.postgres)
+
+
+class Plan(NamedTuple):
+    """What is to run: settings for every process, ports of what we start, and what the user runs elsewhere."""
+
+    home: Home
+    settings: Settings
+    ports: dict[str, int]
+    external: frozenset[str]
+
+
+def addresses_of(settings: Settings) -> Addresses:
+    """Return where everything is reached."""
+    return Addresses(
+        settings.api,
+        settings.mlflow_url,
+        settings.kafka,
+        settings.postgres.get_secret_value(),
+        str(settings.wandb_dir),
+    )
+
+
+def running_settings(written: dict[str, Any]) -> Settings:
+    """Return the settings in stack.json, whatever the environment says now."""
+    known = {name: value for name, value in written.items() if name in Settings.model_fields}
+    return Settings.model_construct(**_with_secret({**known, "postgres": known.get("postgres", "")}))
+
+
+def given_settings(home: Path) -> Settings:
+    """Return the settings that the user gave, without what an earlier stack of this home wrote."""
+    settings = Settings.load(home / "no-stack")  # a folder without stack.json adds nothing
+    return settings.model_copy(update={"home": home})
+
+
+def choose_ports(home: Home, asked: dict[str, int], *, new: bool) -> dict[str, int]:
+    """Return a port for each server: asked for, remembered (unless `new`), or free now."""
+    if unknown := sorted(set(asked) - set(PORTS)):
+        raise BadSettings(f"unknown port name {', '.join(unknown)}: use {', '.join(PORTS)}")
+    remembered = {} if new else {name: home.read()["ports"].get(name) for name in PORTS}
+    fresh = iter(free_ports(len(PORTS)))
+    return {name: asked.get(name) or remembered.get(name) or next(fresh) for name in PORTS}
+
+
+def refuse_taken(plan: Plan, services: Iterable[str]) -> None:
+    """Raise StackError when somebody else listens on a port that one of these services needs."""
+    for service in services:
+        for name in {"kafka": ("kafka", "kafka-controller")}.get(service, (service,)):
+            port = plan.ports.get(name)
+            if port and not is_free(port):
+                raise StackError(
+                    f"port {port} for {name} is taken by {holder(port)}: end that process, "
+                    f"or run `gateway up --new-ports`, or choose one with `--port {name}=N`"
+                )
+
+
+def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
+    """Fill in what the user did not give. PostgreSQL's password must exist already unless it is external."""
+    external = {name for name in ("kafka", "postgres", "mlflow_url") if _given(given, name)}
+    if "live_port" in given.model_fields_set:
+        ports = {**ports, "live": given.live_port}
+    bootstrap = given.kafka or f"{HOST}:{ports['kafka']}"
+    update: dict[str, Any] = {
+        "home": home.folder,
+        "kafka": bootstrap,
+        "url": given.url or f"kafka://{bootstrap}",
+        "live_port": ports["live"],
+        "mlflow_url": given.mlflow_url or f"http://{HOST}:{ports['mlflow']}",
+        "wandb_dir": given.wandb_dir or home.folder / "wandb",
+    }
+    if "postgres" not in external:
+        update["postgres"] = postgres.dsn(home.folder / "postgres", ports["postgres"])
+    values = {**given.model_dump(exclude={"ready_file"}), **update}
+    return Plan(home, Settings.model_construct(**_with_secret(values)), ports, frozenset(_services(external)))
+
+
+def _given(settings: Settings, name: str) -> bool:
+    value = getattr(settings, name)
+    return bool(value.get_secret_value() if name == "postgres" else value)
+
+
+def _with_secret(values: dict[str, Any]) -> dict[str, Any]:
+    from pydantic import SecretStr
+
+    secret = values["postgres"]
+    return {**values, "postgres": SecretStr(secret) if isinstance(secret, str) else secret}
+
+
+def _services(external: set[str]) -> set[str]:
+    return {"mlflow" if name == "mlflow_url" else name for name in external}
+
+
+def stack_settings(settings: Settings) -> dict[str, Any]:
+    """Return what stack.json tells clients and commands: every setting, as JSON, the secret included."""
+    values = settings.model_dump(mode="json", exclude={"home", "ready_file"})
+    return {**values, "postgres": settings.postgres.get_secret_value()}
+
+
+def mask(address: str) -> str:
+    """Return an address with its password replaced."""
+    parts = urlsplit(address)
+    if not parts.password:
+        return address
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

@@ -1,0 +1,151 @@
+"""
+One service under watch: started when it may, counted ready when it is, started again when it dies.
+
+A decision machine stepped by the supervisor's loop; it never waits. A death is answered with a growing pause.
+Five deaths within a minute are a crash loop: the service is given up, with a message, and everything else goes
+on. Exit code 78 says that starting again cannot help.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Collection
+from time import monotonic
+from typing import Literal
+
+import psutil
+
+from gateway.local.process import kill_group, spawn
+from gateway.local.services import Service, child_environment
+from gateway.local.state import Home, ProcessRecord
+from schemas.errors import TrackingError
+from schemas.settings import Settings
+
+State = Literal["waiting", "starting", "ready", "restarting", "failed", "stopping", "stopped"]
+
+REFUSED = 78  # EX_CONFIG of sysexits.h: configuration error
+DEATHS_ALLOWED = 5
+DEATHS_WINDOW_S = 60.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+
+
+class Child:
+    """A service and the process that runs it now."""
+
+    def __init__(self, service: Service, home: Home, settings: Settings) -> None:
+        self.service = service
+        self.state: State = "waiting"
+        self.restarts = 0
+        self.error = ""
+        self._home = home
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._create_time = 0.0
+        self._deaths: deque[float] = deque(maxlen=DEATHS_ALLOWED)
+        self._due = 0.0  # monotonic time of the next start, or of giving up on readiness or a stop
+
+    @property
+    def name(self) -> str:
+        """Name of the service."""
+        return self.service.name
+
+    @property
+    def has_process(self) -> bool:
+        """True while a process runs it, whatever its state."""
+        return self._process is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """True when nothing changes without an event: ready, failed or stopped."""
+        return self.state in ("ready", "failed", "stopped")
+
+    def step(self, ready: Collection[str]) -> None:
+        """Look once, act at most once. `ready` names the services that are ready now."""
+        if self._process is not None and self._process.poll() is not None:
+            self._on_death(self._process)
+        elif self.state == "waiting" and all(name in ready for name in self.service.needs):
+            self._start()
+        elif self.state == "restarting" and monotonic() >= self._due:
+            self.restarts += 1
+            self._start()
+        elif self.state == "starting" and self.service.is_ready():
+            self.state, self.error = "ready", ""
+        elif self.state in ("starting", "stopping") and self._process and 0 < self._due <= monotonic():
+            kill_group(self._process.pid)  # its death is seen at the next step
+
+    def stop(self) -> None:
+        """Ask the process to end; kill it when its time is over."""
+        if self._process is None:
+            self.state = "failed" if self.state == "failed" else "stopped"
+        elif self.state != "stopping":
+            self.state = "stopping"
+            self._due = monotonic() + self.service.stop_timeout_s
+            self._process.send_signal(self.service.stop_signal)
+
+    def record(self) -> ProcessRecord:
+        """Return what stack.json says about it."""
+        return {
+            "pid": self._process.pid if self._process else 0,
+            "create_time": self._create_time,
+            "state": self.state,
+            "restarts": self.restarts,
+            "error": self.error,
+            "log": str(self._home.log(self.name)),
+        }
+
+    def _start(self) -> None:
+        service = self.service
+        try:
+            command = service.prepare()
+            with self._home.open_log(self.name) as log:
+                self._process = spawn(
+                    command,
+                    log,
+                    environment=child_environment(self._settings, service.drop_variables),
+                    death_signal=service.death_signal,
+                    folder=self._home.folder,
+                )
+            self._create_time = psutil.Process(self._process.pid).create_time()
+        except (TrackingError, OSError, psutil.Error) as error:
+            self._give_up(f"{self.name} cannot start: {error}")
+            return
+        self.state = "starting"
+        self._due = monotonic() + service.ready_timeout_s if service.ready_timeout_s else 0.0
+
+    def _on_death(self, process: subprocess.Popen[bytes]) -> None:
+        kill_group(process.pid)  # whatever it had started
+        was, self._process = self.state, None
+        how = _describe(process.returncode)
+        if was == "stopping":
+            self.state = "stopped"
+            return
+        if was == "starting" and 0 < self._due <= monotonic():
+            how = f"was not ready after {self.service.ready_timeout_s:.0f} s"
+        last = self._home.last_line(self.name)
+        self._deaths.append(monotonic())
+        if process.returncode == REFUSED:
+            self._give_up(last or f"{self.name} {how}: see `gateway logs {self.name}`")
+        elif len(self._deaths) == DEATHS_ALLOWED and self._deaths[-1] - self._deaths[0] < DEATHS_WINDOW_S:
+            self._give_up(
+                f"{self.name} {how} {DEATHS_ALLOWED} times within {DEATHS_WINDOW_S:.0f} s, last words: {last!r}: "
+                f"see `gateway logs {self.name}`, then `gateway down` and `gateway up`"
+            )
+        else:
+            recent = sum(1 for death in self._deaths if self._deaths[-1] - death < DEATHS_WINDOW_S)
+            self.state, self.error = "restarting", f"{self.name} {how}, last words: {last!r}"
+            self._due = monotonic() + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (recent - 1))
+
+    def _give_up(self, why: str) -> None:
+        self.state, self.error = "failed", why.removeprefix("gateway: ")
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

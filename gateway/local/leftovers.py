@@ -1,0 +1,49 @@
+"""
+Find and end what a stack left behind when its supervisor was killed.
+
+On Linux the kernel ends the children of a dead supervisor; elsewhere, and for grandchildren, this does. A
+process belongs to the stack when stack.json names it (pid and start time), or when it is in the process group of
+one that stack.json names and its environment names this home. A stranger that got an old pid is neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import psutil
+
+from gateway.local.process import group_members
+from gateway.local.state import Home, find_process
+from schemas.errors import StackError
+
+TERM_WAIT_S = 5
+KILL_WAIT_S = 10
+
+
+def find_leftovers(home: Home) -> list[psutil.Process]:
+    """Return the living processes of this home, the caller aside."""
+    records = home.read()["processes"].values()
+    found = {process for record in records if (process := find_process(record))}
+    for process in group_members(record["pid"] for record in records if record["pid"]):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or is another user's and so not ours
+            if process.environ().get("GATEWAY_HOME") == str(home.folder):
+                found.add(process)
+    found.discard(psutil.Process())
+    return sorted(found, key=lambda process: process.pid)
+
+
+def end_leftovers(home: Home) -> None:
+    """End them: politely, then by force. StackError names one that does not go."""
+    found = find_leftovers(home)
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, timeout=TERM_WAIT_S)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    if stuck := psutil.wait_procs(alive, timeout=KILL_WAIT_S)[1]:
+        raise StackError(
+            f"process {stuck[0].pid} of an earlier start of {home.folder} does not end: "
+            "end it by hand, then run `gateway up`"
+        )

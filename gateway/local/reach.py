@@ -1,0 +1,71 @@
+"""
+Ask the servers a user runs elsewhere whether they can be used, and say in one line why not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from urllib.parse import urlsplit
+
+from gateway.local import kafka
+from gateway.local.addresses import Plan, mask
+from schemas.errors import StoreRefused, StoreUnavailable, TrackerUnavailable
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+def check_external(plan: Plan) -> None:
+    """Raise the error of the first external server that cannot be used."""
+    settings = plan.settings
+    if "kafka" in plan.external:
+        kafka.probe(settings.kafka, CONNECT_TIMEOUT_S)
+    if "postgres" in plan.external:
+        check_postgres(settings.postgres.get_secret_value())
+    if "mlflow" in plan.external and "mlflow" in settings.trackers:
+        check_mlflow(settings.mlflow_url)
+
+
+def check_postgres(dsn: str) -> None:
+    """Log in once. Raises StoreRefused (password, database, ...) or StoreUnavailable."""
+    asyncio.run(_log_in(dsn))
+
+
+async def _log_in(dsn: str) -> None:
+    import asyncpg
+
+    where = mask(dsn)
+    try:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise StoreRefused(f"PostgreSQL refuses the login ({error}) for {where}: correct GATEWAY_POSTGRES") from error
+    except asyncpg.CannotConnectNowError as error:
+        raise StoreUnavailable(f"PostgreSQL at {where} is not ready ({error}): wait until it is") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise StoreRefused(f"PostgreSQL at {where} cannot be used ({error}): correct GATEWAY_POSTGRES") from error
+    except (OSError, TimeoutError) as error:
+        raise StoreUnavailable(
+            f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__}): "
+            "start the server there, or correct GATEWAY_POSTGRES"
+        ) from error
+    await connection.close(timeout=CONNECT_TIMEOUT_S)
+
+
+def check_mlflow(url: str) -> None:
+    """Ask GET /health. Raises TrackerUnavailable. Addresses that are not HTTP (files, databases) are not asked."""
+    where = urlsplit(url)
+    if where.scheme not in ("http", "https"):
+        return
+    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+    try:
+        connection = kind(where.hostname or "", where.port, timeout=CONNECT_TIMEOUT_S)
+        connection.request("GET", where.path.rstrip("/") + "/health")
+        status = connection.getresponse().status
+        connection.close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise TrackerUnavailable(
+            f"the MLflow server at {mask(url)} cannot be reached ({error or type(error).__name__}): "
+            "start the server there, or correct GATEWAY_MLFLOW_URL"
+        ) from error
+    if status == 404:
+        raise TrackerUnavailable(f"{mask(url)} is not an MLflow server (no /health there): correct GATEWAY_MLFLOW_URL")

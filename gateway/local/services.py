@@ -1,0 +1,166 @@
+"""
+The processes of a stack: how each is started, what it waits for, when it counts as ready, how it ends.
+
+The list is built from the plan: a server the user runs elsewhere is not in it, and each tracker of the settings
+adds one delivery.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.local import kafka, mlflow_server, postgres
+from gateway.local.addresses import Plan, stack_settings
+from gateway.local.kafka import Command
+from gateway.local.ports import HOST
+from schemas.errors import LogUnavailable
+from schemas.settings import PREFIX, Settings
+
+VENDORS = ("mlflow", "postgres", "kafka")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One process of a stack."""
+
+    name: str
+    prepare: Callable[[], Command]
+    is_ready: Callable[[], bool]
+    needs: tuple[str, ...] = ()  # names of services that must be ready before it starts
+    stage: int = 0  # of the shutdown; the lowest ends first
+    stop_signal: int = signal.SIGTERM
+    stop_timeout_s: float = 10.0
+    death_signal: int = signal.SIGKILL  # sent by the kernel when the supervisor dies
+    ready_timeout_s: float | None = None  # None: it waits for others, however long that takes
+    drop_variables: tuple[str, ...] = ()  # prefixes of the user's variables that must not reach it
+
+
+def declare(plan: Plan) -> list[Service]:
+    """Return the services of a plan, in the order in which they start."""
+    own = [make(plan) for name, make in _VENDORS.items() if _wanted(name, plan)]
+    return [*own, *_consumers(plan)]
+
+
+def _wanted(name: str, plan: Plan) -> bool:
+    return name not in plan.external and (name != "mlflow" or "mlflow" in plan.settings.trackers)
+
+
+def _mlflow(plan: Plan) -> Service:
+    port = plan.ports["mlflow"]
+    return Service(
+        name="mlflow",
+        prepare=lambda: mlflow_server.prepare(plan.home.folder / "mlflow", port=port),
+        is_ready=lambda: mlflow_server.serves(HOST, port),
+        stage=2,
+        ready_timeout_s=180,
+        drop_variables=("MLFLOW_", "_MLFLOW_"),
+    )
+
+
+def _postgres(plan: Plan) -> Service:
+    port = plan.ports["postgres"]
+    return Service(
+        name="postgres",
+        prepare=lambda: postgres.prepare(plan.home.folder / "postgres", port=port),
+        is_ready=lambda: postgres.accepts(port),
+        stage=3,
+        stop_signal=signal.SIGINT,  # "fast": ends connections; SIGTERM would wait for them
+        stop_timeout_s=30,
+        death_signal=signal.SIGQUIT,
+        ready_timeout_s=600,  # replaying the write-ahead log after a SIGKILL
+        drop_variables=("PG",),  # PGDATA, PGPORT, ...
+    )
+
+
+def _kafka(plan: Plan) -> Service:
+    port, controller_port = plan.ports["kafka"], plan.ports["kafka-controller"]
+
+    def is_ready() -> bool:
+        try:
+            kafka.probe(f"{HOST}:{port}", timeout_s=0.5)
+        except LogUnavailable:
+            return False
+        return True
+
+    return Service(
+        name="kafka",
+        prepare=lambda: kafka.prepare(plan.home.folder / "kafka", port=port, controller_port=controller_port),
+        is_ready=is_ready,
+        stage=3,
+        stop_timeout_s=30,
+        ready_timeout_s=600,  # recovering segments after a SIGKILL
+    )
+
+
+_VENDORS: dict[str, Callable[[Plan], Service]] = {"mlflow": _mlflow, "postgres": _postgres, "kafka": _kafka}
+
+
+def _consumers(plan: Plan) -> list[Service]:
+    stores = tuple(name for name in ("postgres", "kafka") if name not in plan.external)
+    mlflow = ("mlflow",) if _wanted("mlflow", plan) else ()
+    deliveries = [
+        _consumer(
+            f"delivery-{tracker}",
+            ["consumers.delivery", tracker],
+            plan,
+            needs=("materialiser", *(mlflow if tracker == "mlflow" else ())),
+        )
+        for tracker in plan.settings.trackers
+    ]
+    return [
+        _consumer("materialiser", ["consumers.materialiser"], plan, needs=stores, stage=1),
+        _consumer("live", ["consumers.live"], plan, needs=("materialiser",), stop_timeout_s=5),
+        *deliveries,
+    ]
+
+
+def _consumer(name: str, module: list[str], plan: Plan, **options: Any) -> Service:
+    ready_file = plan.home.ready_file(name)
+
+    def prepare() -> Command:
+        ready_file.unlink(missing_ok=True)
+        # -P: the folder a user stands in may hold a `schemas/` of their own.
+        argv = [sys.executable, "-P", "-m", *module]
+        return Command(argv, {PREFIX + "READY_FILE": str(ready_file)})
+
+    def is_ready() -> bool:
+        return live_answers(plan.settings) if name == "live" else ready_file.exists()
+
+    return Service(name=name, prepare=prepare, is_ready=is_ready, **options)
+
+
+def live_answers(settings: Settings) -> bool:
+    """Tell whether the API answers GET /healthz."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    where = urlsplit(settings.api)
+    connection = http.client.HTTPConnection(where.hostname or HOST, where.port, timeout=1.0)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def child_environment(settings: Settings, drop: tuple[str, ...] = ()) -> dict[str, str]:
+    """
+    Return the environment that gives a child exactly these settings, without the user's variables named in `drop`.
+
+    Every setting is spelt out, so that no gateway.toml or stack.json can change one behind the supervisor's back.
+    """
+    variables = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, *drop))}
+    variables[PREFIX + "HOME"] = str(settings.home)
+    variables["PYTHONUNBUFFERED"] = "1"  # the last words of a process that dies are in its log
+    for name, value in stack_settings(settings).items():
+        if value is not None:
+            variables[PREFIX + name.upper()] = value if isinstance(value, str) else json.dumps(value)
+    return variables

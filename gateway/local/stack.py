@@ -1,0 +1,230 @@
+"""
+Start, stop and look at the stack of one home, from Python.
+
+    stack = Stack(Path("~/my-stack").expanduser())
+    addresses = stack.up()
+    ...
+    stack.down()
+
+With `up(owner=True)` the stack ends when this process ends, however it ends, unless `keep()` was called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, sleep, time
+from typing import Any
+
+import psutil
+
+from gateway.local import addresses as where
+from gateway.local.addresses import Addresses
+from gateway.local.java import find_java
+from gateway.local.kafka_jars import ensure_jars
+from gateway.local.leftovers import end_leftovers, find_leftovers
+from gateway.local.postgres import binaries
+from gateway.local.progress import Progress, Quiet
+from gateway.local.reach import check_external
+from gateway.local.state import SUPERVISOR, Home, ProcessRecord, StackRecord, find_process
+from gateway.local.supervisor import ALREADY_RUNNING, KEEP
+from schemas.errors import StackError
+from schemas.settings import Settings
+
+POLL_S = 0.05
+START_TIMEOUT_S = 300.0  # includes Kafka's and PostgreSQL's recovery; the supervisor goes on after it
+STOP_TIMEOUT_S = 90.0
+
+
+class Stack:
+    """The embedded stack of one home: its data, and the processes that serve them."""
+
+    def __init__(self, home: Path | str | None = None) -> None:
+        self.home = Home(Settings.load(home).home.absolute())
+        self._owner_pipe: int | None = None
+
+    def up(
+        self,
+        *,
+        progress: Progress | None = None,
+        owner: bool = False,
+        ports: dict[str, int] | None = None,
+        new_ports: bool = False,
+        services: Sequence[str] | None = None,
+        timeout_s: float = START_TIMEOUT_S,
+    ) -> Addresses:
+        """
+        Start everything and return its addresses once it serves; a stack that runs already is waited for.
+
+        `services` names the only ones to start (default: all). Raises StackError when a service was given up or
+        is not ready in time; the others are left running.
+        """
+        progress = progress or Quiet()
+        self.home.create()
+        if self._supervisor() is None:
+            self._check(ports or {}, new_ports, services, progress)
+            process = self._start(ports or {}, new_ports, services, owner)
+        elif ports or new_ports:
+            raise StackError(f"the stack of {self.home.folder} runs already: run `gateway down` first to change ports")
+        else:
+            process = None
+        self._wait_ready(process, progress, timeout_s)
+        return self.addresses()
+
+    def keep(self) -> None:
+        """Let the stack outlive this process after `up(owner=True)`."""
+        if self._owner_pipe is not None:
+            os.write(self._owner_pipe, KEEP)
+            os.close(self._owner_pipe)
+            self._owner_pipe = None
+
+    def down(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """End every process; keep the data. Returns False when nothing ran."""
+        if not self.home.folder.exists():
+            return False
+        supervisor = self._supervisor()
+        if supervisor is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                supervisor.terminate()
+                supervisor.wait(timeout_s)
+        found = find_leftovers(self.home)
+        end_leftovers(self.home)
+        if self._owner_pipe is not None:
+            os.close(self._owner_pipe)
+            self._owner_pipe = None
+        if found:  # its supervisor was killed, so nobody wrote that the stack ended
+            self._write_ended()
+        return supervisor is not None or bool(found)
+
+    def addresses(self) -> Addresses:
+        """Return where the parts are, or were when the stack ran last. Raises StackError when it never did."""
+        found: dict[str, Any] = self.home.read()["settings"]
+        if not found:
+            raise StackError(f"no stack was ever started in {self.home.folder}: run `gateway up`")
+        return where.addresses_of(where.running_settings(found))
+
+    def status(self) -> dict[str, Any]:
+        """Return {"running", "home", "addresses", "services": {name: {state, pid, restarts, uptime_s, error}}}."""
+        record = self.home.read()
+        running = self._supervisor() is not None
+        services = {
+            name: _describe(process, running) for name, process in record["processes"].items() if name != SUPERVISOR
+        }
+        found = self.addresses() if record["settings"] else None
+        return {
+            "running": running,
+            "home": str(self.home.folder),
+            "addresses": {**found._asdict(), "postgres": found.postgres_masked} if found else {},
+            "services": services,
+        }
+
+    def _check(
+        self, ports: dict[str, int], new_ports: bool, services: Sequence[str] | None, progress: Progress
+    ) -> None:
+        """Find out here, where the user is watching, what would stop the supervisor a second later."""
+        given = where.given_settings(self.home.folder)
+        plan = where.make_plan(self.home, given, where.choose_ports(self.home, ports, new=new_ports))
+        check_external(plan)
+        wanted = {"kafka", "postgres", "mlflow"} if services is None else set(services)
+        if "kafka" in wanted - plan.external:
+            find_java()
+            ensure_jars(progress)
+        if "postgres" in wanted - plan.external:
+            binaries()
+
+    def _start(
+        self, ports: dict[str, int], new_ports: bool, services: Sequence[str] | None, owner: bool
+    ) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-P", "-m", "gateway.local.supervisor", "--home", str(self.home.folder)]
+        argv += [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
+        argv += ["--new-ports"] if new_ports else []
+        argv += ["--services", ",".join(services)] if services is not None else []
+        reader = None
+        if owner:
+            reader, self._owner_pipe = os.pipe()
+            argv += ["--owner-fd", str(reader)]
+        with self.home.open_log(SUPERVISOR) as log:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at the terminal must not reach it
+                pass_fds=[reader] if reader is not None else [],
+            )
+        if reader is not None:
+            os.close(reader)
+        return process
+
+    def _wait_ready(self, process: subprocess.Popen[bytes] | None, progress: Progress, timeout_s: float) -> None:
+        """Tell of each service as it gets ready. Raises StackError for those that do not."""
+        started = monotonic()
+        told: set[str] = set()
+        while True:
+            if process and process.poll() not in (None, ALREADY_RUNNING):
+                raise StackError(self.home.last_line(SUPERVISOR).removeprefix("gateway: ") or "the supervisor ended")
+            children = self._children(process)
+            for name, child in children.items():
+                if name not in told and child["state"] in ("ready", "failed"):
+                    told.add(name)
+                    progress.say(f"{name} is ready" if child["state"] == "ready" else child["error"])
+            pending = _pending(children)
+            if children and not pending:
+                break
+            if monotonic() - started > timeout_s:
+                missing = ", ".join(pending) or "anything"
+                raise StackError(
+                    f"not ready after {timeout_s:.0f} s: {missing}; see `gateway logs` and `gateway status`"
+                )
+            sleep(POLL_S)
+        if failed := [child["error"] for child in children.values() if child["state"] == "failed"]:
+            raise StackError("; ".join(failed))
+
+    def _children(self, process: subprocess.Popen[bytes] | None) -> dict[str, ProcessRecord]:
+        """Return what the supervisor that we wait for wrote; nothing while stack.json is still an older one's."""
+        processes = self.home.read()["processes"]
+        supervisor = processes.pop(SUPERVISOR, None)
+        if supervisor is None or find_process(supervisor) is None:
+            return {}
+        if process and process.poll() is None and supervisor["pid"] != process.pid:
+            return {}
+        return processes
+
+    def _supervisor(self) -> psutil.Process | None:
+        record = self.home.read()["processes"].get(SUPERVISOR)
+        return find_process(record) if record else None
+
+    def _write_ended(self) -> None:
+        record: StackRecord = self.home.read()
+        record["running"] = False
+        record["processes"].pop(SUPERVISOR, None)
+        for process in record["processes"].values():
+            process["state"], process["pid"] = "stopped", 0
+        self.home.write(record)
+
+
+def _pending(children: dict[str, ProcessRecord]) -> list[str]:
+    """Name who may still get ready. Who waits for a service that was given up will not."""
+    lost = any(child["state"] == "failed" for child in children.values())
+    hopeless = ("ready", "failed", "waiting") if lost and not _moving(children) else ("ready", "failed")
+    return sorted(name for name, child in children.items() if child["state"] not in hopeless)
+
+
+def _moving(children: dict[str, ProcessRecord]) -> bool:
+    return any(child["state"] in ("starting", "restarting") for child in children.values())
+
+
+def _describe(record: ProcessRecord, running: bool) -> dict[str, Any]:
+    process = find_process(record) if record["pid"] else None
+    state = record["state"] if running else "stopped"
+    return {
+        "state": state if process or not record["pid"] else "stopped",
+        "pid": record["pid"] if process else None,
+        "restarts": record["restarts"],
+        "uptime_s": round(time() - record["create_time"], 1) if process else None,
+        "error": record["error"],
+    }

@@ -1,0 +1,137 @@
+"""
+What a stack writes down about itself in its home: `stack.json`, logs, the lock.
+
+Only the supervisor writes `stack.json`, and replaces it as a whole, so that a reader never sees half of it. It
+holds PostgreSQL's password and is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypedDict
+
+import psutil
+
+from gateway.client.home import STACK_FILE, read_stack
+from schemas.errors import StackError
+
+VERSION = 1
+SUPERVISOR = "supervisor"
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+
+
+class ProcessRecord(TypedDict):
+    """One process of a stack. `create_time` (Unix seconds) tells it from a later process with the same pid."""
+
+    pid: int
+    create_time: float
+    state: str
+    restarts: int
+    error: str
+    log: str
+
+
+class StackRecord(TypedDict):
+    """The content of stack.json."""
+
+    version: int
+    running: bool
+    settings: dict[str, Any]
+    ports: dict[str, int]
+    processes: dict[str, ProcessRecord]
+
+
+class Home(NamedTuple):
+    """The folder of one stack."""
+
+    folder: Path
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what each process printed."""
+        return self.folder / "logs"
+
+    def log(self, name: str) -> Path:
+        """Return the log file of one process."""
+        return self.logs / f"{name}.log"
+
+    def ready_file(self, name: str) -> Path:
+        """Return the file that a process of ours writes once it serves."""
+        return self.folder / "run" / f"{name}.ready"
+
+    def create(self) -> None:
+        """Make the folders, closed to other users' eyes."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.logs.mkdir(exist_ok=True)
+            (self.folder / "run").mkdir(exist_ok=True)
+        except OSError as error:
+            raise StackError(f"{self.folder} cannot be used as a home ({error}): name another with --home") from error
+
+    def read(self) -> StackRecord:
+        """Return what the last supervisor wrote; empty fields when there was none."""
+        found: dict[str, Any] = read_stack(str(self.folder))
+        if found.get("version", VERSION) != VERSION:
+            raise StackError(f"{self.folder} was written by another release: use that one, or name another --home")
+        return {
+            "version": VERSION,
+            "running": bool(found.get("running")),
+            "settings": found.get("settings") or {},
+            "ports": found.get("ports") or {},
+            "processes": found.get("processes") or {},
+        }
+
+    def write(self, record: StackRecord) -> None:
+        """Replace stack.json."""
+        fresh = self.folder / (STACK_FILE + ".new")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+        fresh.replace(self.folder / STACK_FILE)
+
+    def open_log(self, name: str) -> IO[bytes]:
+        """Open a log for appending; one that has grown too large is set aside first, replacing the last such."""
+        path = self.log(name)
+        if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        return path.open("ab")
+
+    def last_line(self, name: str) -> str:
+        """Return the last line that a process printed."""
+        lines = tail(self.log(name), 1)
+        return lines[0].strip()[:500] if lines else ""
+
+    def lock(self) -> IO[bytes] | None:
+        """Take this home for one supervisor, until the file is closed; None when another has it."""
+        file = (self.folder / "run" / "lock").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """Return the last `count` lines of a file that are not empty."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 400 * count - 4_000))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-count:]
+
+
+def find_process(record: ProcessRecord) -> psutil.Process | None:
+    """Return the living process that a record means, never a later one with its pid."""
+    try:
+        process = psutil.Process(record["pid"])
+        same = abs(process.create_time() - record["create_time"]) < 0.01
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, ValueError):
+        return None

@@ -1,0 +1,163 @@
+"""
+Own the processes of one home: start them in order, start again what dies, end them in order.
+
+Run as `python -m gateway.local.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop. It ends
+on SIGTERM or SIGINT, and when its owner (see --owner-fd) is gone. Whatever a supervisor that was killed has left
+behind is ended before anything starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from gateway.local import addresses
+from gateway.local.addresses import Plan
+from gateway.local.child import Child
+from gateway.local.leftovers import end_leftovers
+from gateway.local.services import declare
+from gateway.local.state import SUPERVISOR, Home, StackRecord
+from schemas.errors import TrackingError
+
+BUSY_POLL_S = 0.05  # while something is starting or ending
+IDLE_POLL_S = 1.0  # a death wakes the loop by SIGCHLD, so this only bounds what signals can miss
+ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has this home
+KEEP = b"k"  # from the owner: go on without me
+
+
+class Supervisor:
+    """The loop over the children of one stack."""
+
+    def __init__(self, plan: Plan, only: list[str] | None, owner: int | None) -> None:
+        services = [service for service in declare(plan) if only is None or service.name in only]
+        self._children = [Child(service, plan.home, plan.settings) for service in services]
+        self._plan = plan
+        self._owner = owner
+        self._stopping = False
+        self._written: StackRecord | None = None
+        self._myself = psutil.Process()
+
+    def run(self) -> None:
+        """Return when everything has been started, was asked to end, and has ended."""
+        wake = _wake_on_signals(self._request_stop)
+        while not (self._stopping and all(child.state in ("stopped", "failed") for child in self._children)):
+            if self._stopping:
+                self._stop_next_stage()
+            ready = {child.name for child in self._children if child.state == "ready"}
+            for child in self._children:
+                child.step(ready)
+            self._write(running=True)
+            self._wait(wake)
+        self._write(running=False)
+
+    def _request_stop(self) -> None:
+        self._stopping = True
+
+    def _stop_next_stage(self) -> None:
+        alive = [child for child in self._children if child.state not in ("stopped", "failed")]
+        stage = min((child.service.stage for child in alive), default=0)
+        for child in alive:
+            if child.service.stage == stage or not child.has_process:  # what waits must not start now
+                child.stop()
+
+    def _wait(self, wake: int) -> None:
+        busy = self._stopping or not all(child.is_settled for child in self._children)
+        watched = [wake] if self._owner is None else [wake, self._owner]
+        readable, _, _ = select.select(watched, [], [], BUSY_POLL_S if busy else IDLE_POLL_S)
+        if wake in readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+        if self._owner is not None and self._owner in readable:
+            self._hear_owner(self._owner)
+
+    def _hear_owner(self, owner: int) -> None:
+        said = os.read(owner, 1)
+        if said == b"":
+            self._request_stop()
+        if said in (b"", KEEP):
+            os.close(owner)
+            self._owner = None
+
+    def _write(self, *, running: bool) -> None:
+        record: StackRecord = {
+            "version": 1,
+            "running": running,
+            "settings": addresses.stack_settings(self._plan.settings),
+            "ports": self._plan.ports,
+            "processes": {child.name: child.record() for child in self._children},
+        }
+        if running:
+            record["processes"][SUPERVISOR] = {
+                "pid": self._myself.pid,
+                "create_time": self._myself.create_time(),
+                "state": "stopping" if self._stopping else "ready",
+                "restarts": 0,
+                "error": "",
+                "log": str(self._plan.home.log(SUPERVISOR)),
+            }
+        if record != self._written:
+            self._plan.home.write(record)
+            self._written = record
+
+
+def _wake_on_signals(stop: Callable[[], None]) -> int:
+    """Return a file descriptor that becomes readable when a signal arrives: a stop, or the death of a child."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake the loop
+    return reader
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Supervise until asked to end. Returns the exit code."""
+    options = _parse(arguments)
+    home = Home(options.home.absolute())
+    home.create()
+    lock = home.lock()
+    if lock is None:
+        return ALREADY_RUNNING
+    with lock:
+        try:
+            end_leftovers(home)
+            given = addresses.given_settings(home.folder)
+            ports = addresses.choose_ports(home, dict(options.port), new=options.new_ports)
+            plan = addresses.make_plan(home, given, ports)
+            only = options.services.split(",") if options.services else None
+            addresses.refuse_taken(plan, [service.name for service in declare(plan)] if only is None else only)
+            Supervisor(plan, only, options.owner_fd).run()
+        except TrackingError as error:
+            print(f"gateway: {error}", file=sys.stderr, flush=True)  # noqa: T201 - to our log, read by `up`
+            return 78
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m gateway.local.supervisor")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--port", type=_named_port, action="append", default=[], metavar="NAME=N")
+    parser.add_argument("--new-ports", action="store_true")
+    parser.add_argument("--services", default="", help="comma-separated; all when empty")
+    parser.add_argument("--owner-fd", type=int, help="a pipe; its end is this stack's end")
+    return parser.parse_args(arguments)
+
+
+def _named_port(text: str) -> tuple[str, int]:
+    name, _, port = text.partition("=")
+    return name, int(port)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
