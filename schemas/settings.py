@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
     batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
     batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
+    worker: int = Field(default=0, ge=0, description="number of this materialiser among those that share the log")
     ready_file: Path | None = Field(default=None, description="written by a process once it serves")
 
     @field_validator("home")

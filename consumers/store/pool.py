@@ -20,6 +20,7 @@ from schemas.errors import StoreRefused, StoreUnavailable, TrackingError
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection
+PooledConnection = asyncpg.pool.PoolConnectionProxy
 
 CONNECT_TIMEOUT_S = 10
 _HEALS = (

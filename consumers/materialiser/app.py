@@ -1,0 +1,132 @@
+"""
+The Faust app: the only file that knows Faust.
+
+Faust brings the records, group membership and rebalances. It does not hold the truth: its acknowledgements can run
+ahead of work in flight and `take` acknowledges even when the body failed, so at start and at every rebalance reading
+begins at the offsets that PostgreSQL keeps, and Kafka's committed offsets only show lag to Kafka tools. Seeking in
+`on_partitions_assigned` would be overwritten by Faust's own seek, so the seek itself is replaced (`_StoreSeeks`).
+The agent's body never raises: what the worker cannot handle ends the process, and the supervisor starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+from consumers.log import Record
+from consumers.materialiser.worker import CONSUMER
+from schemas.errors import LogGap
+
+if TYPE_CHECKING:
+    from consumers.materialiser.worker import Worker
+    from schemas.settings import Settings
+
+SESSION_TIMEOUT_S = 10.0
+HEARTBEAT_S = 3.0
+
+log = logging.getLogger(__name__)
+Stop = Callable[[BaseException], None]
+
+
+def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[], None]) -> faust.App:
+    """
+    Return the app that feeds `worker`.
+
+    `stop` is called with any error that the worker cannot handle and must end the process; `ready` once
+    partitions are assigned and reading has begun.
+    """
+    app = faust.App(
+        CONSUMER,
+        broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
+        topic_disable_leader=True,
+        web_enabled=False,
+        stream_wait_empty=False,  # else SIGTERM with a batch in flight never ends
+        stream_buffer_maxsize=settings.batch_records * 2,
+        broker_max_poll_records=settings.batch_records,
+        broker_commit_interval=10.0,  # lag display only
+        broker_session_timeout=SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
+        consumer_group_instance_id=f"{CONSUMER}-{settings.worker}",  # a restart takes its place without waiting
+        consumer_auto_offset_reset="earliest",  # a jump it makes is seen by the worker, which ends the process
+        consumer_max_fetch_size=8 * 1024 * 1024,
+        store="memory://",
+        value_serializer="raw",
+        key_serializer="raw",
+    )
+    app.transport.Consumer = _consumer_class(settings.topic, worker, stop, ready)
+    topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
+
+    async def materialise(stream: Any) -> None:
+        async for events in stream.take_events(settings.batch_records, within=settings.batch_wait_ms / 1000):
+            try:
+                await worker.apply([_record(event.message) for event in events])
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001  # Faust would acknowledge the batch and go on
+                stop(error)
+
+    app.agent(topic, concurrency=1)(materialise)
+    return app
+
+
+def _record(message: Any) -> Record:
+    headers = message.headers or ()
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        tuple(items),
+        int((message.timestamp or 0) * 1000),
+    )
+
+
+def _consumer_class(topic: str, worker: Worker, stop: Stop, ready: Callable[[], None]) -> type:
+    class _StoreSeeks(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
+        async def seek_to_committed(self) -> Mapping[Any, int]:
+            """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
+            mine = [tp for tp in self.assignment() if tp.topic == topic]
+            try:
+                offsets = await worker.assign([tp.partition for tp in mine])
+                await _refuse_gap(mine, offsets, self.earliest_offsets)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # without the store's offsets reading would start at the wrong place
+                stop(error)
+                raise
+            seeks = {tp: offsets[tp.partition] for tp in mine}
+            if seeks:
+                await self.seek_wait(seeks)
+            ready()
+            return seeks
+
+    class _Consumer(driver.Consumer):  # type: ignore[misc]
+        def _new_consumer_thread(self) -> _StoreSeeks:
+            return _StoreSeeks(self, loop=self.loop, beacon=self.beacon)
+
+    return _Consumer
+
+
+async def _refuse_gap(mine: list[Any], offsets: Mapping[int, int], earliest: Callable[..., Awaitable[Any]]) -> None:
+    first = await earliest(*mine) if mine else {}
+    for tp in mine:
+        if first.get(tp, 0) > offsets[tp.partition]:
+            raise LogGap(
+                f"{tp.topic}/{tp.partition}: offsets {offsets[tp.partition]} to {first[tp] - 1} are gone from the log "
+                "before they were folded: restore them, or accept the loss by moving the materialiser's row in "
+                f"consumer_offsets to {first[tp]}"
+            )
+
+
+def leave(code: int) -> None:
+    """End the process at once, without Faust's own shutdown, which can hang: the truth is in PostgreSQL."""
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,171 @@
+"""
+Fold records of the log into rows.
+
+Pure: no clock, no I/O. `Known` holds the rows that earlier batches left (the worker loads them), `Changes` what this
+batch adds to them. Folding the same records into an empty store always gives the same rows, however they are cut into
+batches; a record seen before changes nothing but its producer's count of duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from consumers.admission import Ledger, admit
+from consumers.materialiser import lifecycle, parts
+from consumers.materialiser.chunks import append_points, series_id
+from consumers.store.rows import AttemptRow, Changes, DeadLetterRow, ProducerRow, RunRow, SeriesRow, StepRow
+from schemas import events as ev
+from schemas.errors import BadRecord
+from schemas.wire import Batch
+
+
+@dataclass(slots=True)
+class Known:
+    """Rows of the runs at hand. The worker loads a run whole, and a series when a record has points for it."""
+
+    runs: dict[str, RunRow] = field(default_factory=dict)
+    producers: dict[tuple[str, str], ProducerRow] = field(default_factory=dict)
+    steps: dict[tuple[str, str], StepRow] = field(default_factory=dict)
+    attempts: dict[tuple[str, str, int], AttemptRow] = field(default_factory=dict)
+    series: dict[UUID, SeriesRow] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)  # runs that were looked for
+
+
+def series_of(batch: Batch) -> Iterable[UUID]:
+    """Return the ids of the series a batch has points for, so that they can be loaded before it is folded."""
+    if isinstance(batch.event, ev.Metrics | ev.SystemMetrics):
+        for new in batch.event.series:
+            yield series_id(batch.run_id, batch.event.step_name, batch.event.attempt, new.name, new.labels)
+
+
+def fold(known: Known, changes: Changes, batch: Batch, partition: int, offset: int) -> bool:
+    """Fold one record into rows. Returns False for a duplicate, which changes no row but its producer's."""
+    producer = _producer(known, changes, batch)
+    ledger = Ledger(producer.next_seq, tuple((first, end) for first, end in producer.missing), producer.refused)
+    ledger, is_new = admit(ledger, batch.seq)
+    producer.next_seq, producer.refused = ledger.next, ledger.refused
+    producer.missing = [list(pair) for pair in ledger.missing]
+    if not is_new:
+        return False
+    fresh = batch.run_id not in known.runs
+    run = _run(known, changes, batch, partition)
+    event = batch.event
+    run.created, run.updated = min(run.created, event.time), max(run.updated, event.time)
+    run.next_offset = offset + 1
+    _apply(_Place(known, changes, run, producer, offset), event, fresh)
+    return True
+
+
+def park(changes: Changes, error: BadRecord, letter: DeadLetterRow) -> None:
+    """Put a record that can never be folded among the dead letters, with the reason."""
+    letter.kind, letter.reason = type(error).__name__, str(error).replace("\x00", "\ufffd")
+    changes.dead_letters.append(letter)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where an event is folded."""
+
+    known: Known
+    changes: Changes
+    run: RunRow
+    producer: ProducerRow
+    offset: int
+
+    def step(self, step_name: str) -> StepRow:
+        key = (self.run.run_id, step_name)
+        row = self.known.steps.get(key)
+        if row is None:
+            position = sum(1 for run_id, _ in self.known.steps if run_id == self.run.run_id)
+            row = self.known.steps[key] = StepRow(*key, position=position, name=step_name)
+        self.changes.steps[key] = row
+        return row
+
+    def attempt(self, step_name: str, number: int) -> AttemptRow:
+        key = (self.run.run_id, step_name, number)
+        row = self.known.attempts.get(key)
+        if row is None:
+            self.step(step_name)
+            row = self.known.attempts[key] = AttemptRow(*key)
+        self.changes.attempts[key] = row
+        return row
+
+    def touch(self, event: ev.Scoped) -> None:
+        """Make sure that the step and attempt an event speaks of are there."""
+        row = self.attempt(event.step_name, event.attempt)
+        if row.started is None:
+            row.started = event.time
+
+
+def _apply(place: _Place, event: ev.AnyEvent, fresh: bool) -> None:
+    match event:
+        case ev.Metrics() | ev.SystemMetrics():
+            place.touch(event)
+            _add_points(place, event)
+        case ev.RunCreated() | ev.RunStarted() | ev.RunResumed():
+            lifecycle.open_run(place.run, event, fresh=fresh)
+            if not isinstance(event, ev.RunCreated):
+                lifecycle.start_attempt(place.attempt(ev.MAIN_STEP, event.attempt), event.time)
+        case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
+            state = lifecycle.end_run(place.run, event)
+            lifecycle.end_attempt(place.attempt(ev.MAIN_STEP, event.attempt), state, event.message, event.time)
+            lifecycle.end_step(place.step(ev.MAIN_STEP), state, event.message)
+        case ev.StepStarted():
+            step = place.step(event.step_name)
+            step.name, step.step_type, step.mock = event.name or event.step_name, event.step_type, event.mock
+            step.state, step.message = "running", ""
+            lifecycle.start_attempt(place.attempt(event.step_name, event.attempt), event.time)
+        case ev.StepFinished():
+            state = lifecycle.STEP_STATE[event.status]
+            lifecycle.end_step(place.step(event.step_name), state, event.message)
+            lifecycle.end_attempt(place.attempt(event.step_name, event.attempt), state, event.message, event.time)
+        case ev.AttemptStarted():
+            lifecycle.start_attempt(place.attempt(event.step_name, event.attempt), event.time)
+        case ev.AttemptFinished():
+            state = lifecycle.STEP_STATE[event.status]
+            lifecycle.end_attempt(place.attempt(event.step_name, event.attempt), state, event.message, event.time)
+        case ev.ProducerClosed():
+            producer = place.producer
+            producer.expected, producer.expected_points = event.batches, event.points
+            producer.dropped = event.dropped
+        case ev.Heartbeat():
+            if place.run.state == "lost":
+                place.run.state = "running"
+        case _:
+            if isinstance(event, ev.Scoped):
+                place.touch(event)
+            parts.fold_part(place.changes, place.run, event, place.offset)
+
+
+def _add_points(place: _Place, event: ev.Metrics | ev.SystemMetrics) -> None:
+    run = place.run
+    for new in event.series:
+        key = series_id(run.run_id, event.step_name, event.attempt, new.name, new.labels)
+        row = place.known.series.get(key)
+        if row is None:
+            row = SeriesRow(key, run.run_id, event.step_name, event.attempt, new.name, dict(new.labels))
+            row.system = isinstance(event, ev.SystemMetrics)
+            place.known.series[key] = row
+        append_points(row, new, place.changes)
+        place.changes.series[key] = row
+        run.points += len(new.values)
+
+
+def _run(known: Known, changes: Changes, batch: Batch, partition: int) -> RunRow:
+    run = known.runs.get(batch.run_id)
+    if run is None:
+        run = known.runs[batch.run_id] = RunRow(batch.run_id, partition)
+    changes.runs[batch.run_id] = run
+    return run
+
+
+def _producer(known: Known, changes: Changes, batch: Batch) -> ProducerRow:
+    key: tuple[Any, ...] = (batch.run_id, batch.producer)
+    producer = known.producers.get((batch.run_id, batch.producer))
+    if producer is None:
+        producer = known.producers[batch.run_id, batch.producer] = ProducerRow(batch.run_id, batch.producer)
+    changes.producers[key] = producer
+    return producer

@@ -1,0 +1,75 @@
+"""
+Fold what a run carries besides points and lifecycle: params, tags, labels, notes, artifacts, values, text, edits.
+
+Pure. Last in log order wins for anything with a name; values and console lines are kept all.
+"""
+
+from __future__ import annotations
+
+from consumers.store.rows import Changes, Edit, RunRow
+from schemas import events as ev
+
+
+def fold_part(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) -> None:
+    """Fold one event of these kinds into `changes`."""
+    match event:
+        case ev.Params():
+            for name, value in event.params.items():
+                row = {"step_name": event.step_name, "attempt": event.attempt, "name": name}
+                key = (run.run_id, event.step_name, event.attempt, name)
+                changes.params[key] = {"run_id": run.run_id, **row, "value": value.model_dump(mode="json")}
+        case ev.Tags():
+            for name, text in event.tags.items():
+                changes.tags[run.run_id, name] = {"run_id": run.run_id, "name": name, "value": text}
+        case ev.RunLabels():
+            for name, value in event.labels.items():
+                row = {"run_id": run.run_id, "name": name, "value": value.model_dump(mode="json")}
+                changes.run_labels[run.run_id, name] = row
+        case ev.Note():
+            run.note = event.text
+        case ev.Environment():
+            values = {name: value.model_dump(mode="json") for name, value in event.values.items()}
+            run.environment = {**run.environment, **values}
+        case ev.Artifact():
+            place = (run.run_id, event.step_name, event.name, event.attempt)
+            changes.artifacts[place] = {"run_id": run.run_id, **event.model_dump(exclude={"kind"})}
+        case ev.CodeIdentity():
+            identity = (run.run_id, event.step_name, event.attempt, event.code_identifier)
+            changes.code_identities[identity] = {"run_id": run.run_id, **event.model_dump(exclude={"kind", "time"})}
+        case ev.Values():
+            _add_values(changes, run, event, offset)
+        case ev.ConsoleText():
+            for position, (line, time) in enumerate(zip(event.lines, event.times, strict=True)):
+                at = {"run_id": run.run_id, "log_offset": offset, "position": position}
+                changes.console_lines.append({**at, "stream": event.stream, "time": time, "line": line})
+        case ev.Deleted() | ev.Renamed():
+            _edit(changes, run, event)
+        case _:
+            raise AssertionError(f"no fold for {type(event).__name__}")  # a kind was added without its fold
+
+
+def _add_values(changes: Changes, run: RunRow, event: ev.Values, offset: int) -> None:
+    for position, seen in enumerate(event.values):
+        changes.observations.append({
+            "run_id": run.run_id,
+            "log_offset": offset,
+            "position": position,
+            "step_name": event.step_name,
+            "attempt": event.attempt,
+            **seen.model_dump(mode="json"),
+        })  # fmt: skip
+
+
+def is_edit(event: ev.AnyEvent) -> bool:
+    """Say whether an event changes rows by name: it gets a transaction of its own, so that order is kept."""
+    return isinstance(event, ev.Deleted | ev.Renamed) and event.what != "run"
+
+
+def _edit(changes: Changes, run: RunRow, event: ev.Deleted | ev.Renamed) -> None:
+    if event.what != "run":
+        name, new = (event.name, None) if isinstance(event, ev.Deleted) else (event.old, event.new)
+        changes.edits.append(Edit(run.run_id, event.what, name, new))
+    elif isinstance(event, ev.Deleted):
+        run.deleted = True
+    else:
+        run.name = event.new

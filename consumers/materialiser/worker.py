@@ -1,0 +1,195 @@
+"""
+Apply records to the store, each exactly once.
+
+The truth is the offset row in PostgreSQL, moved in the same transaction as the rows it stands for. Before each batch
+the worker knows the next offset of each partition; what is below was applied before and is skipped, and a commit
+whose outcome is unknown is settled by reading the row again. Infrastructure errors wait, for ever; a record that can
+never be applied is parked alone; anything else is raised, and the process must end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+
+from consumers.log import Record
+from consumers.materialiser.fold import Known, fold, park, series_of
+from consumers.materialiser.parts import is_edit
+from consumers.store import loading
+from consumers.store.pool import Pool
+from consumers.store.rows import Changes, DeadLetterRow
+from consumers.store.writing import Fenced, RowsRefused, write
+from schemas.errors import BadEvent, BadRecord, StoreUnavailable, TrackingError
+from schemas.wire import Batch, decode
+
+CONSUMER = "materialiser"
+MAX_KNOWN_SERIES = 20_000  # held in memory with at most 24 kB of open points each; beyond it all are loaded again
+MAX_KNOWN_RUNS = 20_000
+BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
+
+log = logging.getLogger(__name__)
+
+
+class LogJumped(TrackingError):
+    """A record came whose predecessors were not seen: reading must start again from the store's offset."""
+
+
+class Worker:
+    """Folds records of the partitions it was given. One batch at a time; not for several tasks at once."""
+
+    def __init__(self, pool: Pool, where: str, topic: str) -> None:
+        self._pool, self._where, self._topic = pool, where, topic
+        self._known = Known()
+        self._next: dict[int, int] = {}
+        self._met: set[int] = set()  # partitions whose first record since the start of this process came
+        self._lock = asyncio.Lock()
+
+    async def assign(self, partitions: Collection[int]) -> dict[int, int]:
+        """Take over exactly these partitions and return where each must be read on. Waits for a batch in progress."""
+        async with self._lock:
+            self._known = Known()
+            self._next = await self._load_offsets(partitions)
+            return dict(self._next)
+
+    async def apply(self, records: Sequence[Record]) -> None:
+        """
+        Fold and store records; returns once they are committed.
+
+        Raises LogJumped, Fenced and StoreRefused: the caller must not go on with records it holds.
+        """
+        async with self._lock:
+            wait_s = BACKOFF_S[0]
+            while True:
+                try:
+                    return await self._apply(records)
+                except StoreUnavailable as error:
+                    log.warning("%s: waiting for it", error)
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(BACKOFF_S[1], wait_s * 2)
+                    self._known = Known()
+                    self._next = await self._load_offsets(self._next)
+
+    async def idle(self) -> None:
+        """Return once no batch is being applied."""
+        async with self._lock:
+            return
+
+    async def _load_offsets(self, partitions: Collection[int]) -> dict[int, int]:
+        while True:
+            try:
+                return await loading.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
+            except StoreUnavailable as error:
+                log.warning("%s: waiting for it", error)
+                await asyncio.sleep(BACKOFF_S[0])
+
+    async def _apply(self, records: Sequence[Record]) -> None:
+        fresh = self._unseen(records)
+        decoded = [_decode(record) for record in fresh]
+        start = 0
+        for end, batch in enumerate(decoded, 1):
+            # An edit by name acts on stored rows, so it neither shares a transaction with what comes before nor after.
+            if end == len(decoded) or _is_edit(batch) or _is_edit(decoded[end]):
+                await self._commit(fresh[start:end], decoded[start:end])
+                start = end
+
+    def _unseen(self, records: Sequence[Record]) -> list[Record]:
+        following = dict(self._next)
+        fresh = []
+        for record in records:
+            expected = following.get(record.partition)
+            if expected is None or record.offset < expected:
+                continue  # not ours any more, or applied before
+            if record.offset > expected and record.partition in self._met:
+                # Offsets may be sparse in a topic that transactions wrote to, but then the first record after
+                # a fresh start shows the same gap; here records may have been lost on their way to us.
+                raise LogJumped(f"{self._topic}/{record.partition} went from {expected} to {record.offset}")
+            self._met.add(record.partition)
+            following[record.partition] = record.offset + 1
+            fresh.append(record)
+        return fresh
+
+    async def _commit(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord]) -> None:
+        if not records:
+            return
+        await self._load(decoded)
+        changes = Changes()
+        for record, batch in zip(records, decoded, strict=True):
+            expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
+            changes.offsets[record.partition] = (expected, record.offset + 1)
+            if isinstance(batch, BadRecord):
+                log.warning("parked %s/%d offset %d: %s", record.topic, record.partition, record.offset, batch)
+                park(changes, batch, _letter(record))
+            else:
+                fold(self._known, changes, batch, record.partition, record.offset)
+        try:
+            await write(self._pool, self._where, CONSUMER, self._topic, changes)
+        except RowsRefused as error:
+            self._known = Known()
+            await self._commit_apart(records, decoded, error)
+            return
+        if changes.edits:
+            self._known = Known()  # rows changed by name: what is held of them is old
+        for partition, (_, following) in changes.offsets.items():
+            self._next[partition] = following
+
+    async def _commit_apart(
+        self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], error: RowsRefused
+    ) -> None:
+        """Store a batch that PostgreSQL refused record by record, and park the one it refuses."""
+        if len(records) == 1:
+            if isinstance(decoded[0], BadRecord):
+                raise error  # not even the parked bytes fit: a bug of ours, not bad data
+            await self._commit(records, [BadEvent(f"PostgreSQL refuses its rows: {error}")])
+            return
+        for record, batch in zip(records, decoded, strict=True):
+            await self._commit([record], [batch])
+
+    async def _load(self, decoded: Sequence[Batch | BadRecord]) -> None:
+        """Make sure that everything stored of the runs and series at hand is known."""
+        known = self._known
+        batches = [batch for batch in decoded if isinstance(batch, Batch)]
+        if len(known.loaded) > MAX_KNOWN_RUNS or len(known.series) > MAX_KNOWN_SERIES:
+            known = self._known = Known()
+        runs: set[str] = {batch.run_id for batch in batches}
+        runs -= known.loaded
+        if runs:
+            heads, producers, steps, attempts = await loading.load_runs(self._pool, self._where, runs)
+            known.runs.update((row.run_id, row) for row in heads)
+            known.producers.update(((row.run_id, row.producer), row) for row in producers)
+            known.steps.update(((row.run_id, row.step_name), row) for row in steps)
+            known.attempts.update(((row.run_id, row.step_name, row.attempt), row) for row in attempts)
+            known.loaded |= runs
+        wanted = {key for batch in batches for key in series_of(batch)} - known.series.keys()
+        if wanted:
+            rows = await loading.load_series(self._pool, self._where, wanted)
+            known.series.update((row.series_id, row) for row in rows)
+
+
+def _decode(record: Record) -> Batch | BadRecord:
+    try:
+        return decode(record.key, record.value, record.headers)
+    except BadRecord as error:
+        return error
+
+
+def _is_edit(batch: Batch | BadRecord) -> bool:
+    return isinstance(batch, Batch) and is_edit(batch.event)
+
+
+def _letter(record: Record) -> DeadLetterRow:
+    return DeadLetterRow(
+        topic=record.topic,
+        partition=record.partition,
+        log_offset=record.offset,
+        kind="",
+        reason="",
+        record_key=record.key,
+        record_value=record.value,
+        header_names=[name.replace("\x00", "\ufffd") for name, _ in record.headers],
+        header_values=[value or b"" for _, value in record.headers],
+        record_time=record.time_ms,
+    )
+
+
+__all__ = ["CONSUMER", "Fenced", "LogJumped", "Worker"]

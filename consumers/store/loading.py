@@ -1,0 +1,57 @@
+"""
+Load the rows that earlier batches left, for the fold to go on from.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection
+from uuid import UUID
+
+from consumers.store.pool import Pool, translated
+from consumers.store.queries import sql
+from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
+
+
+async def load_offsets(
+    pool: Pool, where: str, consumer: str, topic: str, partitions: Collection[int]
+) -> dict[int, int]:
+    """Return the next offset of each partition; a partition never read before starts at 0."""
+    async with translated(where), pool.acquire() as connection:
+        for partition in sorted(partitions):
+            await connection.execute(sql("claim_offset"), consumer, topic, partition)
+        rows = await connection.fetch(sql("load_offsets"), consumer, topic)
+    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
+
+
+async def load_runs(
+    pool: Pool, where: str, run_ids: Collection[str]
+) -> tuple[list[RunRow], list[ProducerRow], list[StepRow], list[AttemptRow]]:
+    """Return the heads, producers, steps and attempts of these runs, those that are there."""
+    wanted = list(run_ids)
+    async with translated(where), pool.acquire() as connection:
+        runs = await connection.fetch(sql("load_runs"), wanted)
+        producers = await connection.fetch(sql("load_producers"), wanted)
+        steps = await connection.fetch(sql("load_steps"), wanted)
+        attempts = await connection.fetch(sql("load_attempts"), wanted)
+    return (
+        [RunRow(**row) for row in runs],
+        [ProducerRow(**row) for row in producers],
+        [StepRow(**row) for row in steps],
+        [AttemptRow(**row) for row in attempts],
+    )
+
+
+async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> list[SeriesRow]:
+    """Return these series with their open points, those that are there."""
+    wanted = list(series_ids)
+    async with translated(where), pool.acquire() as connection:
+        rows = await connection.fetch(sql("load_series"), wanted)
+        chunks = await connection.fetch(sql("load_open_chunks"), wanted)
+    found = {row["series_id"]: SeriesRow(**row) for row in rows}
+    for chunk in chunks:
+        series = found[chunk["series_id"]]
+        series.steps.extend(array("q", chunk["steps"]))
+        series.times.extend(array("q", chunk["times"]))
+        series.values.extend(array("d", chunk["point_values"]))
+    return list(found.values())

@@ -1,0 +1,29 @@
+"""
+Bring a database to the schema this release reads and writes.
+
+Forward-only SQL files in sql/migrations, applied by pogo-core, which speaks asyncpg. Every process that writes calls
+this at start; an advisory lock lets one do the work while the others wait.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pogo_core.util import migrate as pogo
+
+from consumers.store.pool import Pool
+
+FOLDER = Path(__file__).parent / "sql" / "migrations"
+_LOCK = 7_203_114_550_114_002  # any number that nobody else in the database locks
+_QUIET = logging.getLogger("consumers.store.migrations")
+
+
+async def migrate(pool: Pool) -> None:
+    """Apply what is missing, in order. Does nothing to a database that is up to date."""
+    async with pool.acquire() as connection:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        try:
+            await pogo.apply(connection, FOLDER, schema_name="public", logger=_QUIET)
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

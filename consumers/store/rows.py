@@ -1,0 +1,186 @@
+"""
+The rows that the fold computes and the store keeps, field for column.
+
+Plain values without I/O. `RunRow`, `SeriesRow` and the like change while a batch is folded; the store writes each
+touched row once, at the end of the batch.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from schemas.columns import FloatArray, IntArray
+
+TERMINAL = frozenset({"finished", "failed", "killed"})
+
+
+@dataclass(slots=True)
+class RunRow:
+    """Head of a run."""
+
+    run_id: str
+    partition: int
+    name: str = ""
+    tag: str = ""
+    group_name: str = ""
+    parent_run_id: str = ""
+    original_run_id: str = ""
+    dag_hash: str = ""
+    use_cached: bool = False
+    run_config: dict[str, Any] = field(default_factory=dict)
+    state: str = "running"
+    message: str = ""
+    attempt: int = 1
+    created: int = 2**62  # µs, earliest event time
+    started: int | None = None  # µs
+    ended: int | None = None  # µs
+    updated: int = 0  # µs, latest event time
+    points: int = 0
+    note: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    deleted: bool = False
+    next_offset: int = 0
+
+
+@dataclass(slots=True)
+class ProducerRow:
+    """Ledger of one producer of a run."""
+
+    run_id: str
+    producer: str
+    next_seq: int = 0
+    missing: list[list[int]] = field(default_factory=list)
+    refused: int = 0
+    expected: int | None = None
+    expected_points: int | None = None
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class StepRow:
+    """One named step of a run."""
+
+    run_id: str
+    step_name: str
+    position: int
+    name: str = ""
+    step_type: str = "task"
+    state: str = "running"
+    message: str = ""
+    mock: bool = False
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    """One try of a step."""
+
+    run_id: str
+    step_name: str
+    attempt: int
+    state: str = "running"
+    message: str = ""
+    started: int | None = None  # µs
+    ended: int | None = None  # µs
+
+
+@dataclass(slots=True)
+class SeriesRow:
+    """Summary of a series, and its open points: those not yet in a full chunk."""
+
+    series_id: UUID
+    run_id: str
+    step_name: str
+    attempt: int
+    name: str
+    labels: dict[str, str]
+    integer: bool = True
+    system: bool = False
+    deleted: bool = False
+    points: int = 0
+    non_finite: int = 0
+    last_step: int = -(2**63)
+    last_time: int = 0
+    last_value: float = 0.0
+    min_value: float | None = None
+    max_value: float | None = None
+    open_index: int = 0
+    steps: IntArray = field(default_factory=lambda: array("q"), repr=False)
+    times: IntArray = field(default_factory=lambda: array("q"), repr=False)
+    values: FloatArray = field(default_factory=lambda: array("d"), repr=False)
+
+
+@dataclass(slots=True)
+class ChunkRow:
+    """Consecutive points of a series, with what a chart needs to know of them."""
+
+    series_id: UUID
+    first_index: int
+    points: int
+    min_step: int
+    max_step: int
+    min_time: int
+    max_time: int
+    first_value: float
+    last_value: float
+    min_value: float | None
+    max_value: float | None
+    non_finite: int
+    steps: list[int] = field(repr=False)
+    times: list[int] = field(repr=False)
+    point_values: list[float] = field(repr=False)
+
+
+@dataclass(slots=True)
+class DeadLetterRow:
+    """A record that can never be folded, with its bytes."""
+
+    topic: str
+    partition: int
+    log_offset: int
+    kind: str
+    reason: str
+    record_key: bytes | None
+    record_value: bytes | None
+    header_names: list[str]
+    header_values: list[bytes]
+    record_time: int  # ms, broker
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A named part of a run is deleted, or renamed when `new` is given. Always alone in its transaction."""
+
+    run_id: str
+    what: str
+    name: str
+    new: str | None
+
+
+Key = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything one transaction writes. Dicts keep one row a key: the last one folded wins."""
+
+    runs: dict[str, RunRow] = field(default_factory=dict)
+    producers: dict[Key, ProducerRow] = field(default_factory=dict)
+    steps: dict[Key, StepRow] = field(default_factory=dict)
+    attempts: dict[Key, AttemptRow] = field(default_factory=dict)
+    params: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    tags: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    run_labels: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    artifacts: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    code_identities: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    observations: list[dict[str, Any]] = field(default_factory=list)
+    console_lines: list[dict[str, Any]] = field(default_factory=list)
+    series: dict[UUID, SeriesRow] = field(default_factory=dict)
+    chunks: dict[tuple[UUID, int], ChunkRow] = field(default_factory=dict)
+    small: dict[UUID, list[int]] = field(default_factory=dict)  # first indexes of this batch's small rows
+    reopened: dict[UUID, int] = field(default_factory=dict)  # small rows from this index on are in a full chunk now
+    dead_letters: list[DeadLetterRow] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+    offsets: dict[int, tuple[int, int]] = field(default_factory=dict)  # partition: (expected, next)

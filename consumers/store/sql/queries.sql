@@ -1,0 +1,220 @@
+-- Writes. Rows come as one JSON array; json, not jsonb, so that -0.0 and NaN reach double precision unchanged.
+
+-- name: claim_offset
+-- Start a partition that this consumer never read at offset 0.
+INSERT INTO consumer_offsets (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0)
+ON CONFLICT DO NOTHING;
+
+-- name: load_offsets
+-- Where a consumer goes on, for each partition.
+SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topic = $2;
+
+-- name: move_offset
+-- Compare and set: touches no row when another worker moved it first, which fences this one.
+UPDATE consumer_offsets SET next_offset = $5
+WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4;
+
+-- name: save_runs
+INSERT INTO runs SELECT * FROM json_populate_recordset(NULL::runs, $1::text::json)
+ON CONFLICT (run_id) DO UPDATE SET
+    name = excluded.name, tag = excluded.tag, group_name = excluded.group_name,
+    parent_run_id = excluded.parent_run_id, original_run_id = excluded.original_run_id,
+    dag_hash = excluded.dag_hash, use_cached = excluded.use_cached, run_config = excluded.run_config,
+    state = excluded.state, message = excluded.message, attempt = excluded.attempt, created = excluded.created,
+    started = excluded.started, ended = excluded.ended, updated = excluded.updated, points = excluded.points,
+    note = excluded.note, environment = excluded.environment, deleted = excluded.deleted,
+    next_offset = excluded.next_offset;
+
+-- name: save_producers
+INSERT INTO producers SELECT * FROM json_populate_recordset(NULL::producers, $1::text::json)
+ON CONFLICT (run_id, producer) DO UPDATE SET
+    next_seq = excluded.next_seq, missing = excluded.missing, refused = excluded.refused,
+    expected = excluded.expected, expected_points = excluded.expected_points, dropped = excluded.dropped;
+
+-- name: save_steps
+INSERT INTO steps SELECT * FROM json_populate_recordset(NULL::steps, $1::text::json)
+ON CONFLICT (run_id, step_name) DO UPDATE SET
+    name = excluded.name, step_type = excluded.step_type, state = excluded.state, message = excluded.message,
+    mock = excluded.mock;
+
+-- name: save_attempts
+INSERT INTO attempts SELECT * FROM json_populate_recordset(NULL::attempts, $1::text::json)
+ON CONFLICT (run_id, step_name, attempt) DO UPDATE SET
+    state = excluded.state, message = excluded.message, started = excluded.started, ended = excluded.ended;
+
+-- name: save_params
+INSERT INTO params SELECT * FROM json_populate_recordset(NULL::params, $1::text::json)
+ON CONFLICT (run_id, step_name, attempt, name) DO UPDATE SET value = excluded.value;
+
+-- name: save_tags
+INSERT INTO tags SELECT * FROM json_populate_recordset(NULL::tags, $1::text::json)
+ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value;
+
+-- name: save_run_labels
+INSERT INTO run_labels SELECT * FROM json_populate_recordset(NULL::run_labels, $1::text::json)
+ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value;
+
+-- name: save_artifacts
+INSERT INTO artifacts SELECT * FROM json_populate_recordset(NULL::artifacts, $1::text::json)
+ON CONFLICT (run_id, step_name, name, attempt) DO UPDATE SET
+    uri = excluded.uri, size = excluded.size, sha256 = excluded.sha256, media_type = excluded.media_type,
+    stage = excluded.stage, time = excluded.time;
+
+-- name: save_code_identities
+INSERT INTO code_identities SELECT * FROM json_populate_recordset(NULL::code_identities, $1::text::json)
+ON CONFLICT (run_id, step_name, attempt, code_identifier) DO UPDATE SET
+    code_identifier_type = excluded.code_identifier_type,
+    code_identifier_dependable = excluded.code_identifier_dependable,
+    code_identifier_url = excluded.code_identifier_url,
+    code_identifier_message = excluded.code_identifier_message,
+    diff_sha256 = excluded.diff_sha256;
+
+-- name: save_series
+INSERT INTO series SELECT * FROM json_populate_recordset(NULL::series, $1::text::json)
+ON CONFLICT (series_id) DO UPDATE SET
+    integer = excluded.integer, points = excluded.points, non_finite = excluded.non_finite,
+    last_step = excluded.last_step, last_time = excluded.last_time, last_value = excluded.last_value,
+    min_value = excluded.min_value, max_value = excluded.max_value, open_index = excluded.open_index;
+
+-- name: add_observations
+INSERT INTO observations SELECT * FROM json_populate_recordset(NULL::observations, $1::text::json);
+
+-- name: add_console_lines
+INSERT INTO console_lines SELECT * FROM json_populate_recordset(NULL::console_lines, $1::text::json);
+
+-- name: reopen_chunks
+-- Take away the small rows of open points; the same transaction writes them again as a full chunk.
+DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[]) AS reopened (series_id, first_index)
+WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index;
+
+-- name: park_record
+INSERT INTO dead_letters (topic, partition, log_offset, kind, reason, record_key, record_value, header_names,
+                          header_values, record_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: delete_series
+UPDATE series SET deleted = true WHERE run_id = $1 AND name = $2;
+
+-- name: delete_param
+DELETE FROM params WHERE run_id = $1 AND name = $2;
+
+-- name: delete_tag
+DELETE FROM tags WHERE run_id = $1 AND name = $2;
+
+-- name: delete_label
+DELETE FROM run_labels WHERE run_id = $1 AND name = $2;
+
+-- name: delete_artifact
+DELETE FROM artifacts WHERE run_id = $1 AND name = $2;
+
+-- name: rename_series
+UPDATE series SET name = $3 WHERE run_id = $1 AND name = $2;
+
+-- name: rename_param
+-- Where the new name is taken in the same attempt, the new name's value stays.
+UPDATE params AS old SET name = $3
+WHERE old.run_id = $1 AND old.name = $2
+  AND NOT EXISTS (SELECT FROM params AS taken WHERE (taken.run_id, taken.step_name, taken.attempt, taken.name)
+                                                  = (old.run_id, old.step_name, old.attempt, $3));
+
+-- name: rename_tag
+UPDATE tags AS old SET name = $3
+WHERE old.run_id = $1 AND old.name = $2
+  AND NOT EXISTS (SELECT FROM tags AS taken WHERE taken.run_id = old.run_id AND taken.name = $3);
+
+-- Reads of the worker: the rows that earlier batches left.
+
+-- name: load_runs
+SELECT * FROM runs WHERE run_id = ANY ($1::text[]);
+
+-- name: load_producers
+SELECT * FROM producers WHERE run_id = ANY ($1::text[]);
+
+-- name: load_steps
+SELECT * FROM steps WHERE run_id = ANY ($1::text[]);
+
+-- name: load_attempts
+SELECT * FROM attempts WHERE run_id = ANY ($1::text[]);
+
+-- name: load_series
+SELECT * FROM series WHERE series_id = ANY ($1::uuid[]);
+
+-- name: load_open_chunks
+-- Points of these series that are not in a full chunk yet, in order.
+SELECT c.series_id, c.steps, c.times, c.point_values
+FROM chunks c JOIN series s USING (series_id)
+WHERE s.series_id = ANY ($1::uuid[]) AND c.first_index >= s.open_index
+ORDER BY c.series_id, c.first_index;
+
+-- Reads of people.
+
+-- name: list_runs
+SELECT r.run_id, r.name, r.tag, r.group_name, r.state, r.message, r.created, r.started, r.ended, r.updated,
+       r.attempt, r.points,
+       (SELECT jsonb_object_agg(p.name, p.value ORDER BY p.attempt) FROM params p WHERE p.run_id = r.run_id) AS params,
+       (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags
+FROM runs r
+WHERE NOT r.deleted AND ($2::text IS NULL OR r.group_name = $2) AND ($3::text IS NULL OR r.state = $3)
+ORDER BY r.created DESC, r.run_id
+LIMIT $1;
+
+-- name: list_run_ids
+SELECT run_id FROM runs WHERE NOT deleted AND ($1::text IS NULL OR group_name = $1) ORDER BY created, run_id;
+
+-- name: last_values
+-- At most $2 series a run, for lists.
+SELECT s.* FROM unnest($1::text[]) AS wanted (run_id)
+CROSS JOIN LATERAL (
+    SELECT run_id, step_name, name, labels, attempt, last_step, last_time, last_value FROM series
+    WHERE series.run_id = wanted.run_id AND NOT deleted AND NOT system
+    ORDER BY step_name, name, labels::text, attempt LIMIT $2
+) AS s;
+
+-- name: get_run
+SELECT * FROM runs WHERE run_id = $1 AND NOT deleted;
+
+-- name: get_steps
+SELECT * FROM steps WHERE run_id = $1 ORDER BY position;
+
+-- name: get_attempts
+SELECT * FROM attempts WHERE run_id = $1 ORDER BY step_name, attempt;
+
+-- name: get_params
+SELECT * FROM params WHERE run_id = $1 ORDER BY attempt, step_name, name;
+
+-- name: get_tags
+SELECT name, value FROM tags WHERE run_id = $1 ORDER BY name;
+
+-- name: get_run_labels
+SELECT name, value FROM run_labels WHERE run_id = $1 ORDER BY name;
+
+-- name: get_artifacts
+SELECT * FROM artifacts WHERE run_id = $1 ORDER BY step_name, name, attempt;
+
+-- name: get_code_identities
+SELECT * FROM code_identities WHERE run_id = $1 ORDER BY step_name, attempt, code_identifier;
+
+-- name: get_producers
+SELECT * FROM producers WHERE run_id = $1 ORDER BY producer;
+
+-- name: get_observations
+SELECT * FROM observations WHERE run_id = $1 ORDER BY log_offset, position;
+
+-- name: get_series
+SELECT * FROM series WHERE run_id = $1 AND NOT deleted ORDER BY step_name, name, labels::text, attempt;
+
+-- name: get_points
+-- Chunks of one series, in log order.
+SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 ORDER BY first_index;
+
+-- name: get_last_points
+-- Newest chunks of one series first.
+SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 ORDER BY first_index DESC;
+
+-- name: get_summaries
+-- Chunk summaries of one series: exact first, last, minimum and maximum without its points.
+SELECT first_index, points, min_step, max_step, min_time, max_time, first_value, last_value, min_value, max_value
+FROM chunks WHERE series_id = $1 ORDER BY first_index;
+
+-- name: count_dead_letters
+SELECT count(*) FROM dead_letters;

@@ -1,0 +1,106 @@
+"""
+Write what one batch changed, in one transaction with the offsets it stands for.
+
+The offsets come first: a worker that lost its partition to another finds them moved, writes nothing and learns it
+by `Fenced`. Constraint errors are bugs, not data: every row was checked when its event was decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import asyncpg
+import orjson
+
+from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.queries import sql
+from consumers.store.rows import Changes, ChunkRow, SeriesRow
+from schemas.columns import float_to_json
+from schemas.errors import TrackingError
+
+_CHUNK_COLUMNS = [column.name for column in fields(ChunkRow)]
+_OPEN_POINTS = {"steps", "times", "values"}
+_SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _OPEN_POINTS]
+_SERIES_FLOATS = ("last_value", "min_value", "max_value")
+
+
+class Fenced(TrackingError):
+    """Another worker moved this partition's offset: this one must read it again before it goes on."""
+
+
+class RowsRefused(TrackingError):
+    """PostgreSQL cannot hold a value of these rows: one of their records must be parked."""
+
+
+async def write(pool: Pool, where: str, consumer: str, topic: str, changes: Changes) -> None:
+    """
+    Apply `changes` and move the offsets, all or nothing.
+
+    Raises Fenced when an offset is not what the batch started from, RowsRefused when a value does not fit, and
+    StoreUnavailable when the connection broke: the commit may or may not have happened then, and only the offsets
+    in the store tell.
+    """
+    try:
+        async with translated(where), pool.acquire() as connection, connection.transaction():
+            await _write(connection, consumer, topic, changes)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError) as error:
+        raise RowsRefused(str(error)) from error
+
+
+async def _write(connection: PooledConnection, consumer: str, topic: str, changes: Changes) -> None:
+    for partition, (expected, following) in sorted(changes.offsets.items()):
+        moved = await connection.execute(sql("move_offset"), consumer, topic, partition, expected, following)
+        if moved != "UPDATE 1":
+            raise Fenced(f"offset of {topic}/{partition} is not {expected} any more")
+    await _write_rows(connection, changes)
+    await _write_points(connection, changes)
+    await _write_edits(connection, changes)
+    for letter in changes.dead_letters:
+        await connection.execute(
+            sql("park_record"), letter.topic, letter.partition, letter.log_offset, letter.kind, letter.reason,
+            letter.record_key, letter.record_value, letter.header_names, letter.header_values, letter.record_time,
+        )  # fmt: skip
+
+
+async def _write_rows(connection: PooledConnection, changes: Changes) -> None:
+    tables: dict[str, list[Any]] = {
+        "save_runs": list(changes.runs.values()),
+        "save_producers": list(changes.producers.values()),
+        "save_steps": list(changes.steps.values()),
+        "save_attempts": list(changes.attempts.values()),
+        "save_params": list(changes.params.values()),
+        "save_tags": list(changes.tags.values()),
+        "save_run_labels": list(changes.run_labels.values()),
+        "save_artifacts": list(changes.artifacts.values()),
+        "save_code_identities": list(changes.code_identities.values()),
+        "save_series": [_series_json(row) for row in changes.series.values()],
+        "add_observations": changes.observations,
+        "add_console_lines": changes.console_lines,
+    }
+    for name, rows in tables.items():
+        if rows:
+            await connection.execute(sql(name), orjson.dumps(rows).decode())
+
+
+async def _write_points(connection: PooledConnection, changes: Changes) -> None:
+    if changes.reopened:
+        await connection.execute(sql("reopen_chunks"), list(changes.reopened), list(changes.reopened.values()))
+    if changes.chunks:
+        records = [tuple(getattr(row, column) for column in _CHUNK_COLUMNS) for row in changes.chunks.values()]
+        await connection.copy_records_to_table("chunks", records=records, columns=_CHUNK_COLUMNS)
+
+
+async def _write_edits(connection: PooledConnection, changes: Changes) -> None:
+    for edit in changes.edits:
+        if edit.new is None:
+            await connection.execute(sql(f"delete_{edit.what}"), edit.run_id, edit.name)
+        else:
+            await connection.execute(sql(f"rename_{edit.what}"), edit.run_id, edit.name, edit.new)
+
+
+def _series_json(row: SeriesRow) -> dict[str, Any]:
+    columns = {name: getattr(row, name) for name in _SERIES_COLUMNS}
+    for name in _SERIES_FLOATS:
+        columns[name] = None if columns[name] is None else float_to_json(columns[name])
+    return columns
