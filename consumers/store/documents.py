@@ -1,0 +1,188 @@
+"""
+Stored rows as the documents people read.
+
+Pure: rows in, run log out. The shape is schemas/runlog.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from consumers.store.charts import Sample
+from schemas.columns import float_to_json
+from schemas.events import MAIN_STEP
+from schemas.names import series_name
+from schemas.runlog import (
+    STATUS,
+    AttemptLog,
+    CodeIdentityLog,
+    Completeness,
+    DataCatalogLog,
+    RunLog,
+    StepLog,
+    duration_text,
+    time_text,
+)
+from schemas.values import Typed, to_plain
+
+Row = Any  # asyncpg.Record: a mapping by column, but no Mapping to a type checker
+TYPED: TypeAdapter[Typed] = TypeAdapter(Typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRows:
+    """All rows of one run but its points."""
+
+    run: Row
+    steps: Sequence[Row]
+    attempts: Sequence[Row]
+    params: Sequence[Row]
+    tags: Sequence[Row]
+    labels: Sequence[Row]
+    artifacts: Sequence[Row]
+    code: Sequence[Row]
+    producers: Sequence[Row]
+    observations: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesPoints:
+    """Points of one written series of one named step, attempts merged, sorted."""
+
+    step_name: str
+    name: str  # with labels
+    integer: bool
+    total: int  # points in the store; more than `points` when only the last are shown
+    points: Sequence[Sample]
+
+
+def plain(value: Any) -> Any:
+    """Return a stored typed value as documents show it."""
+    return to_plain(TYPED.validate_python(value))
+
+
+def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:
+    """Return the run log of one run."""
+    run = rows.run
+    series = list(series)
+    steps = {row["step_name"]: _step(row, rows, series) for row in rows.steps}
+    if len(steps) > 1 and MAIN_STEP in steps and _is_empty(steps[MAIN_STEP]):
+        del steps[MAIN_STEP]  # every thing of this run happened in steps its author named
+    return RunLog(
+        run_id=run["run_id"],
+        dag_hash=run["dag_hash"],
+        use_cached=run["use_cached"],
+        tag=run["tag"],
+        original_run_id=run["original_run_id"],
+        status=STATUS[run["state"]],
+        steps=steps,
+        parameters={row["name"]: plain(row["value"]) for row in rows.params},
+        run_config=run["run_config"],
+        name=run["name"],
+        group=run["group_name"],
+        parent_run_id=run["parent_run_id"],
+        state=run["state"],
+        message=run["message"],
+        start_time=time_text(run["started"]),
+        end_time=time_text(run["ended"]),
+        tags={row["name"]: row["value"] for row in rows.tags},
+        labels={row["name"]: plain(row["value"]) for row in rows.labels},
+        note=run["note"],
+        environment={name: plain(value) for name, value in run["environment"].items()},
+        completeness=[_completeness(row) for row in rows.producers],
+        shortened={
+            series_name(one.name, step_name=one.step_name): one.total for one in series if one.total > len(one.points)
+        },
+    )
+
+
+def _step(row: Row, rows: RunRows, series: Sequence[SeriesPoints]) -> StepLog:
+    name = row["step_name"]
+    metrics = {one.name: _metric(one) for one in series if one.step_name == name}
+    metrics |= _observed([seen for seen in rows.observations if seen["step_name"] == name])
+    return StepLog(
+        name=row["name"],
+        internal_name=name,
+        status=STATUS[row["state"]],
+        step_type=row["step_type"],
+        message=row["message"],
+        mock=row["mock"],
+        code_identities=[_code(one) for one in rows.code if one["step_name"] == name],
+        attempts=[_attempt(one, rows) for one in rows.attempts if one["step_name"] == name],
+        user_defined_metrics=metrics,
+        data_catalog=[_artifact(one) for one in rows.artifacts if one["step_name"] == name],
+    )
+
+
+def _attempt(row: Row, rows: RunRows) -> AttemptLog:
+    mine = (row["step_name"], row["attempt"])
+    params = [one for one in rows.params if (one["step_name"], one["attempt"]) == mine]
+    return AttemptLog(
+        attempt_number=row["attempt"],
+        start_time=time_text(row["started"]),
+        end_time=time_text(row["ended"]),
+        duration=duration_text(row["started"], row["ended"]),
+        status=STATUS[row["state"]],
+        message=row["message"],
+        parameters={
+            one["name"]: plain(one["value"]) for one in rows.params if (one["step_name"], one["attempt"]) == mine
+        },
+    )
+
+
+def _metric(series: SeriesPoints) -> Any:
+    return _by_step([(point.step, _number(point.value, series.integer)) for point in series.points])
+
+
+def _observed(rows: Sequence[Row]) -> dict[str, Any]:
+    found: dict[str, list[tuple[int, Any]]] = {}
+    for row in rows:
+        found.setdefault(series_name(row["name"], row["labels"]), []).append((row["step"], plain(row["value"])))
+    return {name: _by_step(sorted(values, key=lambda value: value[0])) for name, values in found.items()}
+
+
+def _by_step(values: Sequence[tuple[int, Any]]) -> Any:
+    """One value at step 0 is a scalar, anything else an object by step; of one step the last value counts."""
+    by_step = dict(values)
+    if list(by_step) == [0]:
+        return by_step[0]
+    return {str(step): value for step, value in by_step.items()}
+
+
+def _number(value: float, integer: bool) -> int | float | str:
+    return int(value) if integer and value.is_integer() else float_to_json(value)
+
+
+def _code(row: Row) -> CodeIdentityLog:
+    return CodeIdentityLog(**{name: row[name] for name in CodeIdentityLog.model_fields})
+
+
+def _artifact(row: Row) -> DataCatalogLog:
+    return DataCatalogLog(
+        name=row["name"],
+        data_hash=row["sha256"],
+        catalog_relative_path=row["name"],
+        catalog_handler_location=row["uri"],
+        stage=row["stage"],
+    )
+
+
+def _completeness(row: Row) -> Completeness:
+    lost = sum(end - first for first, end in row["missing"])
+    return Completeness(
+        producer=row["producer"],
+        received=row["next_seq"] - lost,
+        expected=row["expected"],
+        missing=[(first, end) for first, end in row["missing"]],
+        refused_duplicates=row["refused"],
+        dropped_points=row["dropped"],
+    )
+
+
+def _is_empty(step: StepLog) -> bool:
+    parameters = any(attempt.parameters for attempt in step.attempts)
+    return not (step.user_defined_metrics or step.data_catalog or step.code_identities or parameters)
