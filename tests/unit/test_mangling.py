@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
+
+from consumers.trackers.mangling import (
+    MLFLOW_MAX_KEY,
+    WANDB_MAX_ID,
+    WANDB_RESERVED,
+    mlflow_key,
+    mlflow_name,
+    wandb_id,
+    wandb_key,
+    wandb_name,
+)
+
+# Any text, and text of the few characters that escapes, labels and paths are made of.
+TRICKY = st.text("_x5bf/.:={},[ é", min_size=1, max_size=24)
+NAMES = st.one_of(st.text(min_size=1, max_size=60), TRICKY)
+
+
+@given(NAMES)
+@example("_x5b[")
+@example("a::b:")
+@example("loss{rank=3,subset=a}")
+@example("a{b=c=d}")
+@example("../..")
+@example("a\n")
+def test_an_mlflow_key_comes_back_as_the_name(name: str) -> None:
+    key = mlflow_key(name)
+    assume(len(key) < MLFLOW_MAX_KEY)
+
+    assert mlflow_name(key) == name
+
+
+@given(st.one_of(NAMES, st.text(min_size=200, max_size=1024)))
+@example("a//b")
+@example("..")
+@example("/")
+@example(".")
+@example("😀" * 1024)
+def test_mlflow_takes_every_key(name: str) -> None:
+    key = mlflow_key(name)
+
+    _validate_metric_name(key)
+    _validate_tag_name(key)
+    assert 0 < len(key) <= MLFLOW_MAX_KEY
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("loss", "loss"),
+        ("validate/loss_1 a:b", "validate/loss_1 a:b"),
+        ("loss{rank=3,subset=a}", "loss::rank:3::subset:a"),
+        ("a[0]", "a_x5b_0_x5d_"),
+        ("a//b", "a/_x2f_b"),
+        ("", ""),
+    ],
+)
+def test_ordinary_names_stay_readable_in_mlflow(name: str, key: str) -> None:
+    assert mlflow_key(name) == key
+
+
+@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+def test_two_run_ids_never_share_a_wandb_id(one: str, other: str) -> None:
+    assume(one != other)
+
+    assert wandb_id(one) != wandb_id(other)
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_a_wandb_id_is_a_plain_file_name(run_id: str) -> None:
+    made = wandb_id(run_id)
+
+    assert made.isascii()
+    assert len(made) <= WANDB_MAX_ID
+    assert not set(made) & set(":;,#?/' ")
+
+
+@given(st.one_of(NAMES, st.sampled_from(sorted(WANDB_RESERVED)), TRICKY.map("gw.".__add__)))
+def test_a_wandb_key_comes_back_and_is_never_reserved(name: str) -> None:
+    key = wandb_key(name)
+
+    assert wandb_name(key) == name
+    assert key not in WANDB_RESERVED
+    assert not key.startswith("gw.")
