@@ -1,5 +1,5 @@
 """
-Named statements of sql/queries.sql.
+Named statements of the files in sql/.
 
 Nothing is ever formatted into SQL: a statement is looked up by name and takes its values as parameters.
 """
@@ -10,13 +10,16 @@ import re
 from functools import cache
 from pathlib import Path
 
-_FILE = Path(__file__).parent / "sql" / "queries.sql"
+_FOLDER = Path(__file__).parent / "sql"
 
 
 @cache
 def _statements() -> dict[str, str]:
-    parts = re.split(r"^-- name: (\w+)$", _FILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
+    found: dict[str, str] = {}
+    for file in sorted(_FOLDER.glob("*.sql")):
+        parts = re.split(r"^-- name: (\w+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        found |= zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True)
+    return found
 
 
 def sql(name: str) -> str:
