@@ -129,26 +129,7 @@ def _consumer(name: str, module: list[str], plan: Plan, **options: Any) -> Servi
         argv = [sys.executable, "-P", "-m", *module]
         return Command(argv, {PREFIX + "READY_FILE": str(ready_file)})
 
-    def is_ready() -> bool:
-        return live_answers(plan.settings) if name == "live" else ready_file.exists()
-
-    return Service(name=name, prepare=prepare, is_ready=is_ready, **options)
-
-
-def live_answers(settings: Settings) -> bool:
-    """Tell whether the API answers GET /healthz."""
-    import http.client
-    from urllib.parse import urlsplit
-
-    where = urlsplit(settings.api)
-    connection = http.client.HTTPConnection(where.hostname or HOST, where.port, timeout=1.0)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return Service(name=name, prepare=prepare, is_ready=ready_file.exists, **options)
 
 
 def child_environment(settings: Settings, drop: tuple[str, ...] = ()) -> dict[str, str]:

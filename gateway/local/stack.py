@@ -24,6 +24,7 @@ import psutil
 
 from gateway.local import addresses as where
 from gateway.local.addresses import Addresses
+from gateway.local.child import REFUSED
 from gateway.local.java import find_java
 from gateway.local.kafka_jars import ensure_jars
 from gateway.local.leftovers import end_leftovers, find_leftovers
@@ -67,18 +68,27 @@ class Stack:
         self.home.create()
         if self._supervisor() is None:
             self._check(ports or {}, new_ports, services, progress)
-            process = self._start(ports or {}, new_ports, services, owner)
+            process = self._start(ports or {}, new_ports, services)
         elif ports or new_ports:
             raise StackError(f"the stack of {self.home.folder} runs already: run `gateway down` first to change ports")
         else:
             process = None
-        self._wait_ready(process, progress, timeout_s)
+        try:
+            self._wait_ready(process, progress, timeout_s)
+        except KeyboardInterrupt:
+            if process:
+                self.down()  # who interrupts a start does not want half of it
+            raise
+        finally:
+            if not owner:
+                self.keep()
         return self.addresses()
 
     def keep(self) -> None:
         """Let the stack outlive this process after `up(owner=True)`."""
         if self._owner_pipe is not None:
-            os.write(self._owner_pipe, KEEP)
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
+                os.write(self._owner_pipe, KEEP)
             os.close(self._owner_pipe)
             self._owner_pipe = None
 
@@ -136,17 +146,14 @@ class Stack:
         if "postgres" in wanted - plan.external:
             binaries()
 
-    def _start(
-        self, ports: dict[str, int], new_ports: bool, services: Sequence[str] | None, owner: bool
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, ports: dict[str, int], new_ports: bool, services: Sequence[str] | None) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-P", "-m", "gateway.local.supervisor", "--home", str(self.home.folder)]
         argv += [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
         argv += ["--new-ports"] if new_ports else []
         argv += ["--services", ",".join(services)] if services is not None else []
-        reader = None
-        if owner:
-            reader, self._owner_pipe = os.pipe()
-            argv += ["--owner-fd", str(reader)]
+        # Until `keep`, the stack ends with us: a start that is killed leaves nothing behind.
+        reader, self._owner_pipe = os.pipe()
+        argv += ["--owner-fd", str(reader)]
         with self.home.open_log(SUPERVISOR) as log:
             process = subprocess.Popen(
                 argv,
@@ -154,10 +161,9 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C at the terminal must not reach it
-                pass_fds=[reader] if reader is not None else [],
+                pass_fds=[reader],
             )
-        if reader is not None:
-            os.close(reader)
+        os.close(reader)
         return process
 
     def _wait_ready(self, process: subprocess.Popen[bytes] | None, progress: Progress, timeout_s: float) -> None:
@@ -165,8 +171,9 @@ class Stack:
         started = monotonic()
         told: set[str] = set()
         while True:
-            if process and process.poll() not in (None, ALREADY_RUNNING):
-                raise StackError(self.home.last_line(SUPERVISOR).removeprefix("gateway: ") or "the supervisor ended")
+            if process and (code := process.poll()) not in (None, ALREADY_RUNNING):
+                last = self.home.last_line(SUPERVISOR).removeprefix("gateway: ")
+                raise StackError(last if code == REFUSED else f"the supervisor ended with code {code}: {last}")
             children = self._children(process)
             for name, child in children.items():
                 if name not in told and child["state"] in ("ready", "failed"):

@@ -21,7 +21,7 @@ import psutil
 
 from gateway.local import addresses
 from gateway.local.addresses import Plan
-from gateway.local.child import Child
+from gateway.local.child import REFUSED, Child
 from gateway.local.leftovers import end_leftovers
 from gateway.local.services import declare
 from gateway.local.state import SUPERVISOR, Home, StackRecord
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
             Supervisor(plan, only, options.owner_fd).run()
         except TrackingError as error:
             print(f"gateway: {error}", file=sys.stderr, flush=True)  # noqa: T201 - to our log, read by `up`
-            return 78
+            return REFUSED
     return 0
 
 

@@ -1,0 +1,124 @@
+"""
+The `gateway` command: start the stack, look at runs, and whatever installed distributions add.
+
+Commands of other distributions (and of our own consumers, which this side must not import) come through the
+entry-point group `gateway.commands`. They are named in the help, and loaded only when called.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from gateway import cli_doctor, cli_runs, cli_stack
+from schemas.errors import BadSettings, TrackingError
+
+GROUP = "gateway.commands"
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+
+
+class Commands(TyperGroup):
+    """
+    Our commands and those of entry points; known errors become one line.
+
+    A context is `Any` here: some releases of Typer use Click's, others bring their own.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name every command; ours first, in the order of the help."""
+        ours = list(self.commands)
+        return [*ours, *sorted({point.name for point in _points()} - set(ours))]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; one of an entry point as a stand-in that loads it when it is called."""
+        if found := super().get_command(ctx, cmd_name):
+            return found
+        for point in _points():
+            if point.name == cmd_name:
+                return _stand_in(point)
+        return None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command and say known errors in one line."""
+        try:
+            return super().invoke(ctx)
+        except TrackingError as error:
+            _say(str(error))
+            raise typer.Exit(EXIT_ERROR) from error
+        except (KeyboardInterrupt, typer.Abort) as error:
+            _say("interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="gateway",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,  # they print local variables, passwords among them
+    help="One durable log for every experiment event: `gateway up` starts everything, `gateway demo` shows it.",
+)
+cli_stack.register(app)
+cli_doctor.register(app)
+app.add_typer(cli_runs.app, name="runs")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def _points() -> list[EntryPoint]:
+    return list(entry_points(group=GROUP))
+
+
+def _stand_in(point: EntryPoint) -> Any:
+    """Make a command with the name of an entry point that hands all its arguments to what the entry point loads."""
+
+    def call(ctx: typer.Context) -> None:
+        # Not standalone: usage errors and exits are handled once, by our own main.
+        code = _load(point).main(args=list(ctx.args), prog_name=f"gateway {point.name}", standalone_mode=False)
+        raise typer.Exit(code if isinstance(code, int) else 0)
+
+    stand_in = typer.Typer(add_completion=False)
+    everything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    source = point.dist.name if point.dist else "an unknown distribution"
+    stand_in.command(point.name, help=f"From {source}.", context_settings=everything)(call)
+    return typer.main.get_command(stand_in)
+
+
+def _load(point: EntryPoint) -> Any:
+    """Return the command of an entry point. BadSettings names the entry point, its distribution and the cause."""
+    name = point.dist.name if point.dist else "an unknown distribution"
+    version = f" {point.dist.version}" if point.dist else ""
+    try:
+        loaded = point.load()
+    except Exception as error:  # a stranger's import may raise anything; no event is involved
+        raise BadSettings(
+            f"command {point.name} ({point.value}) of {name}{version} cannot be loaded "
+            f"({type(error).__name__}: {error}): update or uninstall {name}"
+        ) from error
+    if isinstance(loaded, typer.Typer):
+        return typer.main.get_command(loaded)
+    if callable(loaded) and not hasattr(loaded, "main"):
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command()(loaded)
+        return typer.main.get_command(single)
+    return loaded
+
+
+def _say(line: str) -> None:
+    print(f"gateway: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

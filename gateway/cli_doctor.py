@@ -1,0 +1,175 @@
+"""
+`gateway doctor`: look at everything a stack needs, and say for each thing that is wrong what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from gateway.cli_output import HomeOption, JsonOption, console, print_json
+from schemas.errors import BadSettings, TrackingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.settings import Settings
+
+EXIT_PROBLEMS = 1
+
+
+class Check(NamedTuple):
+    """One thing looked at: whether it is well, and what was found or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(doctor)
+
+
+def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """
+    Check settings, Java, Kafka's jars, PostgreSQL's programs, ports and every address. Exit code 1: a problem.
+
+    Examples: `gateway doctor`, `gateway doctor --json`
+    """
+    from schemas.settings import Settings
+
+    try:
+        settings = Settings.load(home)
+    except BadSettings as error:
+        shown, checks = _names(), [Check("settings", False, str(error)), *_parts()]
+    else:
+        shown, checks = (
+            masked(settings),
+            [Check("settings", True, "all names are known"), *_parts(), *_places(settings)],
+        )
+    ok = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": ok, "settings": shown, "checks": [check._asdict() for check in checks]})
+    else:
+        _print(shown, checks)
+    raise typer.Exit(0 if ok else EXIT_PROBLEMS)
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Return every setting by name, passwords replaced."""
+    from gateway.local.addresses import mask
+
+    shown = settings.model_dump(mode="json")
+    shown["postgres"] = mask(settings.postgres.get_secret_value())
+    return {name: mask(value) if isinstance(value, str) and "://" in value else value for name, value in shown.items()}
+
+
+def _names() -> dict[str, Any]:
+    """Name the settings there are, with their meaning, when those given cannot be read."""
+    from schemas.settings import Settings
+
+    return {name: field.description for name, field in Settings.model_fields.items()}
+
+
+def _parts() -> list[Check]:
+    from gateway.local.java import find_java
+    from gateway.local.postgres import binaries
+
+    return [
+        _check("java", lambda: "{0.path} (Java {0.major}, from {0.source})".format(find_java())),
+        _check("kafka jars", _jars),
+        _check("postgresql", lambda: str(binaries())),
+    ]
+
+
+def _jars() -> str:
+    from gateway.local.kafka_jars import cache_folder, damaged_jars, pinned_jars
+
+    folder = cache_folder()
+    if not folder.exists():
+        return f"not downloaded yet to {folder}: `gateway up` does it"
+    if bad := damaged_jars(folder, full=True):
+        raise BadSettings(
+            f"{', '.join(jar.file for jar in bad)} in {folder} damaged or missing: `gateway up` fetches again"
+        )
+    return f"{len(pinned_jars())} whole jars in {folder}"
+
+
+def _places(settings: Settings) -> list[Check]:
+    from gateway.local.kafka import probe
+    from gateway.local.reach import check_mlflow, check_postgres
+    from gateway.local.stack import Stack
+
+    running = Stack(settings.home).status()["running"]
+    asked: list[tuple[str, str, Callable[[], None]]] = [
+        ("kafka", settings.kafka, lambda: probe(settings.kafka)),
+        ("postgres", masked(settings)["postgres"], lambda: check_postgres(settings.postgres.get_secret_value())),
+        ("mlflow", settings.mlflow_url, lambda: check_mlflow(settings.mlflow_url)),
+    ]
+    if running:
+        asked.append(("api", settings.api, lambda: _ask_api(settings)))
+    return [_ports(settings, running), *(_reach(*one, own=_own(settings), running=running) for one in asked)]
+
+
+def _own(settings: Settings) -> dict[str, str]:
+    """Return the addresses that the stack of this home serves itself."""
+    from gateway.local.state import Home
+
+    return {name: str(value) for name, value in Home(settings.home).read()["settings"].items()}
+
+
+def _reach(name: str, address: str, ask: Callable[[], None], *, own: dict[str, str], running: bool) -> Check:
+    if not address:
+        return Check(name, True, "no address: `gateway up` starts one")
+    if not running and address in {own.get("kafka"), own.get("mlflow_url"), _mask(own.get("postgres", ""))}:
+        return Check(name, True, f"{address} belongs to the stack of this home, which does not run: `gateway up`")
+
+    def look() -> str:
+        ask()
+        return f"{address} answers"
+
+    return _check(name, look)
+
+
+def _mask(address: str) -> str:
+    from gateway.local.addresses import mask
+
+    return mask(address)
+
+
+def _ask_api(settings: Settings) -> None:
+    from gateway.cli_api import get
+
+    get(settings.api, "/healthz")
+
+
+def _ports(settings: Settings, running: bool) -> Check:
+    from gateway.local.ports import holder, is_free
+    from gateway.local.state import Home
+
+    ports = Home(settings.home).read()["ports"]
+    shown = ", ".join(f"{name} {port}" for name, port in ports.items()) or "chosen at the first `gateway up`"
+    taken = {} if running else {name: port for name, port in ports.items() if not is_free(port)}
+    if taken:
+        who = "; ".join(f"{port} for {name} is taken by {holder(port)}" for name, port in taken.items())
+        return Check("ports", False, f"{who}: end that process, or run `gateway up --new-ports`")
+    return Check("ports", True, shown)
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except TrackingError as error:
+        return Check(name, False, str(error))
+
+
+def _print(shown: dict[str, Any], checks: list[Check]) -> None:
+    out = console()
+    out.print("settings (environment GATEWAY_<NAME>, then gateway.toml, then the stack of this home)", style="bold")
+    for name, value in shown.items():
+        out.print(f"  {name} = {'' if value is None else value}", markup=False)
+    out.print("\nchecks", style="bold")
+    for check in checks:
+        out.print(f"  {'ok     ' if check.ok else 'PROBLEM'} {check.name}: {check.detail}", markup=False)

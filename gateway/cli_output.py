@@ -1,0 +1,86 @@
+"""
+What the commands share: their common options, facts as JSON on stdout, everything else on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
+
+
+def print_json(facts: Any) -> None:
+    """Print facts for programs, on stdout."""
+    print(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for people."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+class ShownProgress:
+    """A progress on stderr: bars at a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> ShownProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def download(self, what: str, done_bytes: int, total_bytes: int) -> None:
+        """Move the bar of `what`; without a terminal, say when it starts and ends."""
+        if self._console.is_terminal:
+            bars = self._bars = self._bars or self._new_bars()
+            if what not in self._tasks:
+                self._tasks[what] = bars.add_task(f"downloading {what}", total=total_bytes)
+            bars.update(self._tasks[what], completed=done_bytes)
+        elif done_bytes in (0, total_bytes):
+            verb = "downloading" if done_bytes == 0 else "downloaded"
+            self.say(f"{verb} {what} ({total_bytes / 1e6:.0f} MB)")
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self._console.print(line, markup=False)
+
+    def _new_bars(self) -> Progress:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=self._console,
+        )
+        bars.start()
+        return bars
+
+
+def say(line: str) -> None:
+    """Print one line for people, on stderr."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,151 @@
+"""
+`gateway runs list | show | tail`: look at runs through the API.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli_output import HomeOption, JsonOption, console, print_json, say
+from schemas.errors import Unavailable
+
+app = typer.Typer(no_args_is_help=True, help="Look at runs.")
+
+ENDED = ("finished", "failed", "killed", "lost")
+END_KINDS = ("run_finished", "run_failed", "run_killed")
+RECONNECT_S = 60.0  # how long `tail` waits for an API that went away
+RunArgument = Annotated[str, typer.Argument(help="Id of a run.", show_default=False)]
+
+
+@app.command("list")
+def list_runs(
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Newest runs to show.")] = 50,
+    group: Annotated[str | None, typer.Option(help="Only runs of this group.")] = None,
+    status: Annotated[str | None, typer.Option(help="created, running, finished, failed, killed or lost.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    List runs, newest first.
+
+    Examples: `gateway runs list`, `gateway runs list --status failed --json`
+    """
+    from gateway.cli_api import get
+
+    found = get(_api(home), "/v1/runs", limit=limit, group=group, status=status)
+    if as_json:
+        print_json(found)
+        return
+    if not found["runs"]:
+        say("no runs yet: `gateway demo` makes some")
+        return
+    _print_runs(found["runs"])
+
+
+@app.command()
+def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """
+    Show one run; with --json its run log, exactly as the API gives it.
+
+    Examples: `gateway runs show RUN`, `gateway runs show RUN --json > run.json`
+    """
+    from gateway.cli_api import get, run_path
+
+    document = get(_api(home), run_path(run, "log"))
+    if as_json:
+        print_json(document)
+    else:
+        from gateway.cli_run_log import print_run_log
+
+        print_run_log(document)
+
+
+@app.command()
+def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """
+    Follow one run until it ends: each event from now on, one a line.
+
+    Examples: `gateway runs tail RUN`, `gateway runs tail RUN --json | jq .kind`
+    """
+    from gateway.cli_api import get, run_path
+
+    base = _api(home)
+    as_of = get(base, run_path(run, "series"), buckets=1)["as_of"]
+    state = get(base, run_path(run, "log")).get("state", "")
+    say(f"{run} is {state}")
+    if state in ENDED:
+        return
+    for event in _follow(base, run, f"{as_of['partition']}:{as_of['offset']}"):
+        print(json.dumps(event, ensure_ascii=False) if as_json else _event_line(event), flush=True)
+        if event["kind"] in END_KINDS:
+            return
+
+
+def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
+    """Yield each event once, going on from the last position when the connection breaks."""
+    from gateway.cli_api import stream
+
+    lost_at: float | None = None
+    while True:
+        try:
+            for position, event in stream(base, run=run, since=since):
+                since, lost_at = position or since, None
+                yield event
+        except Unavailable as error:
+            if lost_at is None:
+                say(f"gateway: {error}; trying again")
+            elif monotonic() - lost_at > RECONNECT_S:
+                raise
+        lost_at = lost_at or monotonic()
+        sleep(0.5)
+
+
+def _api(home: Any) -> str:
+    from schemas.settings import Settings
+
+    return Settings.load(home).api
+
+
+def _print_runs(runs: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("run", "name", "group", "state", "started", "points", "last values"):
+        table.add_column(title, overflow="fold")
+    for run in runs:
+        last = ", ".join(f"{name}={_short(value)}" for name, value in list(run.get("last", {}).items())[:4])
+        started = _time_text(run.get("started") or run.get("created"))
+        row = (run["name"], run.get("group", ""), run["state"], started, str(run.get("points", 0)), last)
+        table.add_row(run["run_id"], *row)
+    console().print(table, markup=False)
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    parts = [_time_text(event.get("time")), event["kind"]]
+    for series in event.get("series", []):
+        points = series["points"]
+        if points:
+            more = f" ({len(points)} points)" if len(points) > 1 else ""
+            parts.append(f"{series['name']}[{points[-1][0]}]={_short(points[-1][2])}{more}")
+    hidden = {"run_id", "kind", "partition", "offset", "producer", "seq", "time", "series"}
+    parts += [
+        f"{name}={_short(value)}"
+        for name, value in event.items()
+        if name not in hidden and value not in ("", None, {}, [])
+    ]
+    return "  ".join(parts)
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _time_text(time_us: int | None) -> str:
+    return datetime.fromtimestamp(time_us / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S") if time_us else ""

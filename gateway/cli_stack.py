@@ -1,0 +1,220 @@
+"""
+`gateway up | down | status | logs | demo`: the embedded stack of one home.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli_output import HomeOption, JsonOption, ShownProgress, console, print_json, say
+from schemas.errors import BadSettings, Unavailable
+
+if TYPE_CHECKING:
+    from gateway.local.stack import Stack
+
+PortOption = Annotated[
+    list[str] | None,
+    typer.Option("--port", metavar="NAME=N", help="Port of kafka, kafka-controller, postgres, mlflow or live."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (up, down, status, logs, demo):
+        app.command()(command)
+
+
+def up(
+    home: HomeOption = None,
+    port: PortOption = None,
+    new_ports: Annotated[
+        bool, typer.Option("--new-ports", help="Forget the remembered ports; choose free ones.")
+    ] = False,
+    timeout_s: Annotated[float, typer.Option(help="Seconds to wait until everything serves.")] = 300.0,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Start the stack: Kafka, PostgreSQL, MLflow, the consumers and the dashboard.
+
+    The first start downloads Kafka (45 MB). Data, ports and logs stay in the home, so a second stack beside this
+    one only needs another --home. An address in GATEWAY_KAFKA, GATEWAY_POSTGRES or GATEWAY_MLFLOW_URL (or
+    gateway.toml) is used instead of starting that part.
+
+    Examples: `gateway up`, `gateway up --home ./stack-2`, `gateway up --port live=8700`
+    """
+    from time import monotonic
+
+    stack = _stack(home)
+    started = monotonic()
+    with ShownProgress() as progress:
+        found = stack.up(progress=progress, ports=_named_ports(port), new_ports=new_ports, timeout_s=timeout_s)
+    if as_json:
+        print_json(stack.status())
+        return
+    out = console()
+    out.print(f"ready after {monotonic() - started:.1f} s")
+    _print_addresses({**found._asdict(), "postgres": found.postgres_masked})
+    out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.", markup=False)
+    here = f" --home {home}" if home else ""
+    out.print(f"Training code finds this stack {_how_found(home)}. `gateway down{here}` ends it.", markup=False)
+
+
+def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """
+    End every process of the stack. The data stays.
+
+    Example: `gateway down`
+    """
+    stack = _stack(home)
+    ended = stack.down()
+    if as_json:
+        print_json({"home": str(stack.home.folder), "ended": ended})
+    else:
+        console().print(
+            "ended; the data stays in" if ended else "nothing runs in", str(stack.home.folder), markup=False
+        )
+
+
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """
+    Show each process, the lag of each consumer, parked records and the trackers.
+
+    Examples: `gateway status`, `gateway status --json`
+    """
+    facts = full_status(_stack(home))
+    if as_json:
+        print_json(facts)
+        return
+    _print_services(facts)
+    _print_addresses(facts["addresses"])
+    _print_consumers(facts)
+
+
+def full_status(stack: Stack) -> dict[str, Any]:
+    """Return the state of the processes, and of what is behind the API; those are None while it does not answer."""
+    from gateway.cli_api import get
+
+    facts = stack.status()
+    behind: dict[str, Any] = {"lag": None, "dead_letters": None, "deliveries": None}
+    if facts["running"]:
+        try:
+            found = get(facts["addresses"]["dashboard"], "/v1/status")
+            behind = {name: found.get(name) for name in behind}
+        except Unavailable as error:
+            say(f"gateway: {error}")
+    return facts | behind
+
+
+def logs(
+    name: Annotated[
+        str | None, typer.Argument(help="A process of `gateway status`, or supervisor. Default: all.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Lines of each log to start with.")] = 50,
+    home: HomeOption = None,
+) -> None:
+    """
+    Print what the processes of the stack wrote.
+
+    Examples: `gateway logs kafka`, `gateway logs -f`, `gateway logs materialiser -n 200`
+    """
+    from gateway.local.logs import follow_logs, last_lines
+
+    folder = _stack(home).home.logs
+    found = {path.stem: path for path in sorted(folder.glob("*.log"))}
+    if name is not None:
+        if name not in found:
+            raise BadSettings(f"no log {name} in {folder}: there is {', '.join(found) or 'none; run `gateway up`'}")
+        found = {name: found[name]}
+    prefix = len(found) > 1
+    for text in last_lines(found, lines, prefix=prefix):
+        print(text)
+    if follow:
+        for text in follow_logs(found, prefix=prefix):
+            print(text, flush=True)
+
+
+def demo(
+    home: HomeOption = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show the whole story on real parts: stack up, a real training, and every number read back from each place.
+
+    Examples: `gateway demo`, `gateway demo --keep`, `gateway demo --json > facts.json`
+    """
+    from importlib import import_module
+
+    raise typer.Exit(import_module("gateway.local.demo").run_demo(home, keep, as_json))
+
+
+def _stack(home: Path | None) -> Stack:
+    from gateway.local.stack import Stack
+
+    return Stack(home)
+
+
+def _named_ports(texts: list[str] | None) -> dict[str, int]:
+    ports = {}
+    for text in texts or []:
+        name, _, number = text.partition("=")
+        if not number.isdigit() or not 0 < int(number) < 65_536:
+            raise BadSettings(f"--port {text} does not fit: write --port NAME=N, for example --port live=8700")
+        ports[name] = int(number)
+    return ports
+
+
+def _how_found(home: Path | None) -> str:
+    return f"with GATEWAY_HOME={home.absolute()}" if home else "by itself"
+
+
+def _print_addresses(addresses: dict[str, Any]) -> None:
+    if not addresses:
+        return
+    names = {
+        "dashboard": "dashboard",
+        "mlflow": "MLflow",
+        "kafka": "Kafka",
+        "postgres": "PostgreSQL",
+        "wandb_dir": "W&B files",
+    }
+    for key, name in names.items():
+        console().print(f"{name:<11} {addresses[key]}", markup=False)
+
+
+def _print_services(facts: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    where = facts["home"]
+    console().print(
+        f"{where}: {'running' if facts['running'] else 'not running; start it with `gateway up`'}", markup=False
+    )
+    if not facts["services"]:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("process", "state", "pid", "restarts", "up for", "last error"):
+        table.add_column(title, overflow="fold")
+    for name, service in facts["services"].items():
+        uptime = service["uptime_s"]
+        row = (service["state"], service["pid"] or "", service["restarts"], f"{uptime:.0f} s" if uptime else "")
+        table.add_row(name, *map(str, row), service["error"])
+    console().print(table)
+
+
+def _print_consumers(facts: dict[str, Any]) -> None:
+    lags: dict[str, int] = {}
+    for part in facts["lag"] or []:
+        lags[part["consumer"]] = lags.get(part["consumer"], 0) + (part["lag"] or 0)
+    for consumer, lag in lags.items():
+        console().print(f"{consumer}: {lag} records behind", markup=False)
+    if facts["dead_letters"] is not None:
+        console().print(f"parked records: {facts['dead_letters']}")
+    for delivery in facts["deliveries"] or []:
+        error = f", last error: {delivery['last_error']}" if delivery.get("last_error") else ""
+        console().print(
+            f"tracker {delivery['tracker']}: {delivery['runs']} runs, {delivery['parked']} parked{error}", markup=False
+        )

@@ -1,0 +1,60 @@
+"""
+Read the logs of a stack: their ends, and what is added to them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+
+from gateway.local.state import tail
+
+FOLLOW_POLL_S = 0.2
+
+
+def last_lines(logs: dict[str, Path], count: int, *, prefix: bool) -> Iterator[str]:
+    """Yield the last `count` lines of each log."""
+    for name, path in logs.items():
+        for line in tail(path, count) if count else []:
+            yield _line(name, line, prefix)
+
+
+def follow_logs(logs: dict[str, Path], *, prefix: bool) -> Iterator[str]:
+    """Yield each line that is added, for ever. A log that is replaced or emptied is read from its start."""
+    places = {name: _end(path) for name, path in logs.items()}
+    while True:
+        for name, path in logs.items():
+            lines, places[name] = _added(path, places[name])
+            for line in lines:
+                yield _line(name, line, prefix)
+        sleep(FOLLOW_POLL_S)
+
+
+def _line(name: str, line: str, prefix: bool) -> str:
+    return f"{name} | {line}" if prefix else line
+
+
+def _end(path: Path) -> tuple[int, int]:
+    """Return (inode, bytes to skip)."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_ino, stat.st_size
+
+
+def _added(path: Path, place: tuple[int, int]) -> tuple[list[str], tuple[int, int]]:
+    try:
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            inode, offset = place
+            if stat.st_ino != inode or stat.st_size < offset:
+                offset = 0
+            file.seek(offset)
+            whole, newline, _rest = file.read().rpartition(b"\n")
+    except OSError:
+        return [], place
+    text = (whole + newline).decode("utf-8", errors="replace")
+    return text.splitlines(), (stat.st_ino, offset + len(whole) + len(newline))
