@@ -54,6 +54,8 @@ def translate(error: Exception, where: str) -> TrackingError | None:
     for kind, next_step in _REFUSALS.items():
         if isinstance(error, kind):
             return StoreRefused(f"PostgreSQL at {where} refused the connection ({error}): {next_step}")
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return StoreUnavailable(f"PostgreSQL at {where} has no tables yet ({error}): start the materialiser")
     if isinstance(error, _HEALS):
         return StoreUnavailable(f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__})")
     return None

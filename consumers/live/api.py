@@ -1,0 +1,138 @@
+"""
+The query API: runs, run logs, series and the state of everything behind the log, as JSON.
+
+Reads only. A run id may hold any character; in a path it is percent-encoded, slashes included or not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
+
+from consumers.live.failures import RETRY_AFTER_S, Failure, bad_parameter
+from consumers.live.services import services
+from consumers.live.stream import stream
+from schemas.api import RunSummary, SeriesPage, Status
+from schemas.runlog import RunLog, RunState
+from schemas.wire import MAX_RUN_ID
+
+MAX_RUNS = 10_000  # in one answer
+MAX_BUCKETS = 10_000  # of one chart; nobody has more pixels
+MAX_NAMES = 1_000  # series asked for by name in one request
+
+
+class _RunConvertor(Convertor[str]):
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class RunsPage(BaseModel):
+    """The newest runs."""
+
+    runs: list[RunSummary]
+
+
+def routes() -> APIRouter:
+    """Return the addresses of the API."""
+    if "run" not in CONVERTOR_TYPES:  # Starlette's own "path" stops at a line break
+        register_url_convertor("run", _RunConvertor())
+    router = APIRouter()
+    router.add_api_route("/healthz", healthz)
+    router.add_api_route("/v1/runs", runs, response_model=RunsPage)
+    router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
+    router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
+    router.add_api_route("/v1/stream", stream)
+    router.add_api_route("/v1/status", status, response_model=Status)
+    router.add_api_route("/v1/schemas/run-log", run_log_schema)
+    return router
+
+
+async def healthz(request: Request) -> JSONResponse:
+    """Say whether PostgreSQL and Kafka answer; 503 names what is missing."""
+    missing = await services(request).missing()
+    headers = {"Cache-Control": "no-store"}
+    if not missing:
+        return JSONResponse({"status": "ok"}, headers=headers)
+    headers["Retry-After"] = str(RETRY_AFTER_S)
+    body = {
+        "status": "waiting",
+        "missing": missing,
+        "error": "; ".join(missing.values()),
+        "next": "wait, or see which part is down with `gateway status`",
+    }
+    return JSONResponse(body, 503, headers=headers)
+
+
+async def runs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_RUNS)] = 200,
+    group: Annotated[str | None, Query(max_length=10_000)] = None,
+    status: RunState | None = None,
+) -> Response:
+    """List runs, newest first."""
+    if group is not None and "\x00" in group:
+        raise bad_parameter("group", "it must not hold U+0000", "correct group")
+    found = await services(request).store().runs(limit=limit, group=group, state=status)
+    return _json(RunsPage(runs=found))
+
+
+async def run_log(request: Request, run_id: str) -> Response:
+    """Give the run log, the document of /v1/schemas/run-log."""
+    _check(run_id)
+    found = await services(request).store().run_log(run_id)
+    if found is None:
+        raise unknown_run(run_id)
+    return _json(found)
+
+
+async def series(
+    request: Request,
+    run_id: str,
+    name: Annotated[list[str] | None, Query(max_length=MAX_NAMES)] = None,
+    buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1_000,
+) -> Response:
+    """Give series by written name (all without `name`): whole, or first, min, max and last of each bucket."""
+    _check(run_id)
+    if name and any("\x00" in one for one in name):
+        raise bad_parameter("name", "it must not hold U+0000", "use the names that this address gives without `name`")
+    found = await services(request).series(run_id, name, buckets)
+    if found is None:
+        raise unknown_run(run_id)
+    return _json(found)
+
+
+async def status(request: Request) -> Response:
+    """Say how far each consumer is, how many records are parked and how the trackers stand."""
+    return _json(await services(request).status())
+
+
+async def run_log_schema() -> dict[str, Any]:
+    """Give the JSON Schema of a run log."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | RunLog.model_json_schema()
+
+
+def unknown_run(run_id: str) -> Failure:
+    """Return the failure of a request for a run that nobody wrote."""
+    return Failure(
+        404,
+        f"no run {run_id!r:.300}",
+        "list the runs with GET /v1/runs; a new run shows as soon as its first event is folded",
+    )
+
+
+def _check(run_id: str) -> None:
+    if len(run_id) > MAX_RUN_ID or "\x00" in run_id:  # no event can carry it, so no run has it
+        raise unknown_run(run_id)
+
+
+def _json(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,44 @@
+"""
+The web application: API, event stream and dashboard page on one port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from consumers.live import api, failures, pages
+from consumers.live.protection import Protection
+from consumers.live.services import Services
+from schemas.settings import Settings
+
+GZIP_FROM_BYTES = 1_000
+GZIP_LEVEL = 5  # the default 9 costs three times the processor time for a few per cent
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application. It connects when it is started, and answers 503 for what it cannot reach yet."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await app.state.services.start()
+        yield
+        await app.state.services.stop()
+
+    app = FastAPI(
+        title="tracking-gateway",
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.services = Services(settings)
+    failures.install(app)
+    app.include_router(api.routes())
+    pages.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(Protection)
+    return app

@@ -1,0 +1,68 @@
+"""
+What a stream missed, read from the log until the tail takes over.
+
+The subscriber is added to the tail only when little is left, and the offsets at which it was added are where reading
+stops: everything below comes from here, everything from there on comes from the tail. So there is no gap and no
+overlap, and a long history does not fill the subscriber's queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+
+from consumers.live.messages import Message
+from consumers.live.subscribers import Subscriber, Subscribers
+from consumers.live.tail import Tail, close_quietly, key_text, to_message
+from consumers.log import LogReader, Record
+from schemas.errors import LogUnavailable
+
+CLOSE_ENOUGH = 500  # records left to read when the subscriber is added to the tail
+FETCH_RECORDS = 200
+FETCH_WAIT_MS = 1_000
+
+
+async def catch_up(
+    tail: Tail, subscribers: Subscribers, subscriber: Subscriber, positions: dict[int, int]
+) -> AsyncGenerator[Message | None, None]:
+    """
+    Yield what `subscriber` wants from `positions` on, moving them; add it to the tail on the way.
+
+    None says that some of the log was read without finding anything. Raises LogUnavailable and LogGap.
+    """
+    if not _left(tail.positions, positions):
+        subscribers.add(subscriber)
+        return
+    reader = LogReader(tail.bootstrap, tail.topic)
+    try:
+        await reader.open()
+        await reader.assign(positions)
+        handover: dict[int, int] | None = None
+        while True:
+            if handover is None and sum(_left(tail.positions, positions).values()) <= CLOSE_ENOUGH:
+                subscribers.add(subscriber)
+                handover = dict(tail.positions)
+            if handover is not None and not _left(handover, positions):
+                return
+            for record in await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS):
+                if handover is not None and record.offset >= handover[record.partition]:
+                    continue  # the tail brings it
+                positions[record.partition] = record.offset + 1
+                if message := _wanted(subscriber, record):
+                    yield message
+            yield None
+    finally:
+        await close_quietly(reader)
+
+
+def _left(target: Mapping[int, int], positions: Mapping[int, int]) -> dict[int, int]:
+    """Return how many records each partition has between a position and its target, if any."""
+    if not target.keys() >= positions.keys():
+        raise LogUnavailable("the log is being opened anew")
+    return {part: target[part] - offset for part, offset in positions.items() if target[part] > offset}
+
+
+def _wanted(subscriber: Subscriber, record: Record) -> Message | None:
+    run_id = key_text(record)
+    if run_id is None or not subscriber.wants(run_id, record.partition):
+        return None
+    return to_message(record)

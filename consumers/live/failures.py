@@ -1,0 +1,88 @@
+"""
+What the API says when it cannot answer: `{"error": what, "next": what to do}` with a fitting status.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from schemas.errors import LogGap, LogUnavailable, Refused, StoreUnavailable, TrackingError, Unavailable
+
+RETRY_AFTER_S = 2
+_NEXT_STEPS: dict[type[TrackingError], str] = {
+    StoreUnavailable: "try again in a moment; see which part is down with `gateway status` or GET /healthz",
+    LogUnavailable: "try again in a moment; see which part is down with `gateway status` or GET /healthz",
+    LogGap: "read the run's series again and follow the stream from its new as_of",
+    Refused: "see the log of the process with `gateway logs live`",
+}
+
+
+class Failure(Exception):
+    """A request that cannot be answered, in the words its sender reads."""
+
+    def __init__(self, status: int, error: str, next_step: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.next_step = next_step
+        self.retry_after_s = retry_after_s
+
+    def response(self) -> JSONResponse:
+        """Return the answer."""
+        headers = {"Cache-Control": "no-store"}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(self.retry_after_s)
+        return JSONResponse({"error": self.error, "next": self.next_step}, self.status, headers=headers)
+
+
+def bad_parameter(name: str, why: str, next_step: str) -> Failure:
+    """Return the failure of a request with a parameter that does not fit."""
+    return Failure(422, f"parameter {name}: {why}", next_step)
+
+
+def of_tracking(error: TrackingError) -> Failure:
+    """Return what to answer when a part behind the API is away or refuses."""
+    next_step = next((text for kind, text in _NEXT_STEPS.items() if isinstance(error, kind)), "report this message")
+    if isinstance(error, LogGap):
+        return Failure(410, str(error), next_step)
+    if isinstance(error, Unavailable):
+        return Failure(503, str(error), next_step, retry_after_s=RETRY_AFTER_S)
+    return Failure(500, str(error), next_step)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` in this form."""
+
+    @app.exception_handler(Failure)
+    async def failed(request: Request, error: Failure) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(TrackingError)
+    async def behind(request: Request, error: TrackingError) -> JSONResponse:
+        return of_tracking(error).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def unfit(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        return bad_parameter(name, first["msg"], f"correct {name}; every parameter is in {_DESCRIPTION}").response()
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        found = Failure(
+            error.status_code, f"{request.method} {request.url.path}: {error.detail}", f"see {_DESCRIPTION}"
+        )
+        answer = found.response()
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        # Starlette raises it again after this answer, so that the log of the process has the trace.
+        return Failure(500, f"unforeseen {type(error).__name__}", "see the log with `gateway logs live`").response()
+
+
+_DESCRIPTION = "GET /v1/openapi.json"

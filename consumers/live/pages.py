@@ -1,0 +1,32 @@
+"""
+The dashboard: two pages and the files they load, all served from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+STATIC = Path(__file__).parent / "static"
+# The browser asks each time whether a file changed: an upgraded server never meets yesterday's script.
+_HEADERS = {"Cache-Control": "no-cache"}
+
+
+async def list_page() -> FileResponse:
+    """Give the page that lists runs."""
+    return FileResponse(STATIC / "index.html", headers=_HEADERS)
+
+
+async def run_page(run_id: str) -> FileResponse:
+    """Give the page of a run; the page itself reads the id from its address."""
+    return FileResponse(STATIC / "run.html", headers=_HEADERS)
+
+
+def install(app: FastAPI) -> None:
+    """Serve the pages from `app`, after the routes of the API."""
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_api_route("/", list_page, include_in_schema=False)
+    app.add_api_route("/runs/{run_id:run}", run_page, include_in_schema=False)

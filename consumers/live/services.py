@@ -1,0 +1,154 @@
+"""
+What the API is connected to: PostgreSQL for what is folded, Kafka for what happens now.
+
+Both may be away at the start or later; the process waits and says so. A refusal (wrong password, no such database)
+is different: waiting does not help, so the process is asked to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from fastapi import Request
+
+from consumers.live.subscribers import Subscribers
+from consumers.live.tail import Tail
+from consumers.materialiser.worker import CONSUMER
+from consumers.store.deliveries import consumer_name, delivery_statuses
+from consumers.store.pool import Pool, address, open_pool
+from consumers.store.reading import Reading
+from schemas.api import PartitionLag, SeriesPage, Status
+from schemas.errors import LogUnavailable, Refused, StoreUnavailable, Unavailable
+from schemas.settings import Settings
+
+REOPEN_AFTER_S = 0.5
+PROBE_TIMEOUT_S = 3.0
+CLOSE_TIMEOUT_S = 1.0
+POOL_SIZE = 4  # connections; a request waits for one of them
+
+
+class Services:
+    """Connections of one process. Made outside of an event loop, used inside of one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.subscribers = Subscribers()
+        self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers)
+        self.closing = False
+        self.refusal: Refused | None = None
+        self.refused = asyncio.Event()
+        self._dsn = settings.need("postgres")
+        self._topic = settings.topic
+        self._trackers = settings.trackers
+        self._pool: Pool | None = None
+        self._reading: Reading | None = None
+        self._problem = "PostgreSQL is not connected yet"
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._tasks = [asyncio.create_task(self._open_store()), asyncio.create_task(self._follow_log())]
+
+    async def stop(self) -> None:
+        """End streams and connections."""
+        self.close_streams()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._pool is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._pool.close()
+
+    def close_streams(self) -> None:
+        """End every stream, so that a server which waits for its connections can stop."""
+        self.closing = True
+        self.subscribers.close()
+
+    def store(self) -> Reading:
+        """Return the store. Raises StoreUnavailable until it was reached once."""
+        if self._reading is None:
+            raise StoreUnavailable(self._problem)
+        return self._reading
+
+    async def missing(self) -> dict[str, str]:
+        """Return what cannot be used now, with the reason, by name of the service."""
+        probes = await asyncio.gather(self._probe_store(), self._probe_log())
+        return {name: why for name, why in zip(("postgres", "kafka"), probes, strict=True) if why}
+
+    async def series(self, run_id: str, names: list[str] | None, buckets: int) -> SeriesPage | None:
+        """Return series of a run with the newest `as_of` that fits them, None for an unknown run."""
+        folded = await self.store().offsets(CONSUMER, self._topic)
+        page = await self.store().series(run_id, names=names, buckets=buckets)
+        if page is not None:
+            # What was folded before the series were read is in them, and a run's own position stays where its last
+            # event was: a stream that started there would read all that other runs wrote since.
+            page.as_of.offset = max(page.as_of.offset, folded.get(page.as_of.partition, 0))
+        return page
+
+    async def status(self) -> Status:
+        """Return how everything behind the log stands. Raises StoreUnavailable."""
+        store, pool = self.store(), self._pool
+        assert pool is not None
+        deliveries = await delivery_statuses(pool, address(self._dsn))
+        trackers = sorted({*self._trackers, *(one.tracker for one in deliveries)})
+        try:
+            _, ends = await self.tail.bounds()
+        except LogUnavailable:
+            ends = {}
+        lag = []
+        for consumer in [CONSUMER, *map(consumer_name, trackers)]:
+            offsets = await store.offsets(consumer, self._topic)
+            lag += [_lag(consumer, partition, offset, ends.get(partition)) for partition, offset in offsets.items()]
+        return Status(lag=lag, dead_letters=await store.dead_letters(), deliveries=deliveries)
+
+    async def _open_store(self) -> None:
+        while self._pool is None:
+            try:
+                self._pool = await open_pool(self._dsn, size=POOL_SIZE)
+                self._reading = Reading(self._pool, address(self._dsn))
+            except Unavailable as error:
+                self._problem = str(error)
+                await asyncio.sleep(REOPEN_AFTER_S)
+            except Refused as error:
+                self._refuse(error)
+                return
+
+    async def _follow_log(self) -> None:
+        try:
+            await self.tail.run()
+        except Refused as error:
+            self._refuse(error)
+
+    def _refuse(self, error: Refused) -> None:
+        self.refusal = error
+        self.refused.set()
+
+    async def _probe_store(self) -> str:
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await self.store().dead_letters()
+        except StoreUnavailable as error:
+            return str(error)
+        except TimeoutError:
+            return f"PostgreSQL did not answer within {PROBE_TIMEOUT_S:g} s"
+        return ""
+
+    async def _probe_log(self) -> str:
+        try:
+            await self.tail.bounds()
+        except LogUnavailable as error:
+            return str(error)
+        return ""
+
+
+def _lag(consumer: str, partition: int, offset: int, end: int | None) -> PartitionLag:
+    lag = None if end is None else max(0, end - offset)
+    return PartitionLag(consumer=consumer, partition=partition, offset=offset, end=end, lag=lag)
+
+
+def services(request: Request) -> Services:
+    """Return what the process that answers `request` is connected to."""
+    found = request.app.state.services
+    assert isinstance(found, Services)
+    return found

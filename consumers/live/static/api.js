@@ -1,0 +1,102 @@
+// Questions to the API, and the event stream.
+
+/** An answer that says no, in the API's own words. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.error || `the server answered ${status}`);
+    this.status = status;
+    this.next = body.next || "";
+  }
+}
+
+/** Ask the API. Throws ApiError, also when the server cannot be reached (status 0). */
+export async function get(path, { allow = [] } = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { headers: { Accept: "application/json" } });
+  } catch {
+    throw new ApiError(0, {
+      error: "the server of this page cannot be reached",
+      next: "start it with gateway up; this page goes on by itself",
+    });
+  }
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok && !allow.includes(answer.status)) throw new ApiError(answer.status, body);
+  return body;
+}
+
+/** The address of a run's page. */
+export function runPage(runId) {
+  return `/runs/${encodeURIComponent(runId)}`;
+}
+
+/** The address of a run in the API. */
+export function runApi(runId) {
+  return `/v1/runs/${encodeURIComponent(runId)}`;
+}
+
+const LOST_AFTER_MS = 2000;
+const HIDDEN_AFTER_MS = 20000;
+
+/**
+ * Follow the event stream. `onEvent(event)` gets each event; `onState("live" | "reconnecting")` what to show.
+ *
+ * A short break heals by itself: the browser reconnects from its last position. `onLost()` is called, once, when
+ * the stream cannot go on (server gone or log anew), and when the page is seen again after having been hidden: then the
+ * page loads afresh and follows again. A hidden page holds no connection: browsers allow six to a server.
+ */
+export function follow(params, { onEvent, onState, onLost }) {
+  const source = new EventSource(`/v1/stream?${new URLSearchParams(params)}`);
+  let hideTimer = 0;
+  let over = false;
+  const stop = () => {
+    over = true;
+    source.close();
+    clearTimeout(hideTimer);
+    document.removeEventListener("visibilitychange", onVisibility);
+  };
+  const lose = (afterMs) => {
+    stop();
+    setTimeout(onLost, afterMs);
+  };
+  const onVisibility = () => {
+    clearTimeout(hideTimer);
+    if (document.hidden) hideTimer = setTimeout(() => source.close(), HIDDEN_AFTER_MS);
+    else if (source.readyState === EventSource.CLOSED) lose(0);
+  };
+  source.onopen = () => onState("live");
+  source.onmessage = (message) => onEvent(JSON.parse(message.data));
+  source.onerror = () => {
+    if (over) return;
+    onState("reconnecting");
+    if (source.readyState === EventSource.CLOSED && !document.hidden) lose(LOST_AFTER_MS);
+  };
+  document.addEventListener("visibilitychange", onVisibility);
+  return stop;
+}
+
+/** Return a function that runs `work` soon, at most once each `everyMs`; a call while it waits or runs is not lost. */
+export function paced(work, everyMs) {
+  let timer = 0;
+  let running = false;
+  let wanted = false;
+  let last = -Infinity;
+  const run = async () => {
+    timer = 0;
+    running = true;
+    wanted = false;
+    last = performance.now();
+    try {
+      await work();
+    } finally {
+      running = false;
+      if (wanted) plan();
+    }
+  };
+  const plan = () => {
+    wanted = true;
+    if (running || timer) return;
+    timer = setTimeout(run, Math.max(150, last + everyMs - performance.now()));
+  };
+  return plan;
+}

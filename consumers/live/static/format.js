@@ -1,0 +1,61 @@
+// Numbers and times as people read them. The API counts in µs since 1970-01-01 UTC.
+
+const COUNT = new Intl.NumberFormat("en");
+
+/** A whole number with separators. */
+export function count(value) {
+  return COUNT.format(value);
+}
+
+/** "1 run", "2 runs". */
+export function plural(value, word) {
+  return `${count(value)} ${word}${value === 1 ? "" : "s"}`;
+}
+
+/** A metric value in at most 5 significant digits; what JSON cannot hold comes as text and stays it. */
+export function value(number) {
+  if (typeof number !== "number") return String(number);
+  if (!Number.isFinite(number)) return Number.isNaN(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+  const size = Math.abs(number);
+  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return number.toExponential(3).replace(/\.?0+e/, "e");
+  if (Number.isInteger(number)) return COUNT.format(number);
+  return String(Number(number.toPrecision(5)));
+}
+
+/** A length of time given in µs: "340 ms", "12.4 s", "3 min 20 s", "5 h 12 min", "3 d 4 h". */
+export function duration(us) {
+  const seconds = Math.max(0, us) / 1e6;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** How long ago a time was: "just now", "4 min ago". */
+export function ago(us, nowMs) {
+  const seconds = nowMs / 1000 - us / 1e6;
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+/** A moment, in the reader's time zone: "2026-11-21 08:26:02". */
+export function moment(us) {
+  const date = new Date(us / 1000);
+  if (Number.isNaN(date.getTime())) return "?";
+  const two = (number) => String(number).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** The time of a run log, "YYYY-MM-DD HH:MM:SS.ffffff" in UTC, in µs; null stays null. */
+export function logTime(text) {
+  if (!text) return null;
+  const ms = Date.parse(`${text.slice(0, 23).replace(" ", "T")}Z`);
+  return Number.isNaN(ms) ? null : ms * 1000;
+}

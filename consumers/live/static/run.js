@@ -1,0 +1,102 @@
+// The page of one run: snapshot first, then the stream from exactly there.
+
+import { ApiError, follow, get, paced, runApi } from "./api.js";
+import { Charts } from "./charts.js";
+import { byId, setText } from "./dom.js";
+import { showProblem, showUnknownRun } from "./empty.js";
+import { watchHealth } from "./health.js";
+import { showTree } from "./runlog.js";
+import { runDuration, showSummary } from "./summary.js";
+
+const RELOAD_LOG_MS = 2000; // at most this often while events arrive
+const RETRY_MS = 2000;
+const BUCKETS = 1000;
+const DRAWN = new Set(["metrics", "system_metrics"]);
+// After these a series is not what it was plus points: charts are loaded afresh.
+const REWRITES = new Set(["run_resumed", "deleted", "renamed"]);
+
+const runId = readRunId();
+const charts = new Charts(byId("charts"));
+let log = null;
+let stop = () => {};
+
+function readRunId() {
+  const text = location.pathname.slice("/runs/".length);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // not percent-encoded UTF-8: taken as it stands
+  }
+}
+
+async function loadLog() {
+  log = await get(`${runApi(runId)}/log`);
+  document.title = `${log.name || log.run_id} · tracking-gateway`;
+  showSummary(byId("summary"), log);
+  showTree(byId("log"), log);
+}
+
+const reloadLog = paced(async () => {
+  try {
+    await loadLog();
+    showProblem(byId("problem"), null);
+  } catch (error) {
+    showProblem(byId("problem"), error);
+    setTimeout(reloadLog, RETRY_MS);
+  }
+}, RELOAD_LOG_MS);
+
+async function start() {
+  stop();
+  try {
+    const [page] = await Promise.all([get(`${runApi(runId)}/series?buckets=${BUCKETS}`), loadLog()]);
+    showProblem(byId("problem"), null);
+    byId("empty").hidden = true;
+    byId("run").hidden = false;
+    charts.load(page.series);
+    connect({ run: runId, since: `${page.as_of.partition}:${page.as_of.offset}` });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 404 && !log) waitForFirstEvent();
+    else {
+      showProblem(byId("problem"), error);
+      setTimeout(start, RETRY_MS);
+    }
+  }
+}
+
+const restart = paced(start, RELOAD_LOG_MS);
+
+function connect(params) {
+  stop = follow(params, {
+    onEvent: (event) => {
+      if (DRAWN.has(event.kind)) charts.append(event.series);
+      if (REWRITES.has(event.kind)) restart();
+      else reloadLog();
+    },
+    onState: showLive,
+    onLost: restart,
+  });
+}
+
+function waitForFirstEvent() {
+  byId("run").hidden = true;
+  showUnknownRun(byId("empty"), runId);
+  stop = follow({ run: runId, points: "last" }, { onEvent: restart, onState: () => {}, onLost: restart });
+}
+
+function showLive(state) {
+  const chip = byId("live");
+  chip.className = `chip chip-${state === "live" ? "good" : "busy"}`;
+  setText(chip, state === "live" ? "live" : "reconnecting");
+}
+
+for (const radio of document.querySelectorAll("#x-axis input")) radio.addEventListener("change", () => charts.across(radio.value));
+byId("series-filter").addEventListener("input", (event) => charts.filter(event.target.value));
+byId("raw").href = `${runApi(runId)}/log`;
+setInterval(() => {
+  const cell = document.querySelector('[data-fact="Duration"] dd');
+  if (log && cell && !document.hidden) setText(cell, runDuration(log, Date.now()));
+}, 1000);
+watchHealth();
+start();

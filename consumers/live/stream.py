@@ -1,0 +1,132 @@
+"""
+`GET /v1/stream`: events as they happen, as server-sent events.
+
+Each frame's `data` is one event (consumers/live/messages.py) and its `id` is the position to go on from. A stream that
+starts at `since`, or at the Last-Event-ID that a browser sends when it reconnects, has every event from there on
+exactly once. Without either it starts at the end of the log. Order holds within a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Literal
+
+from fastapi import Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from consumers.live.catch_up import catch_up
+from consumers.live.failures import Failure, bad_parameter
+from consumers.live.messages import HEARTBEAT, Detail, Message, frame, mark
+from consumers.live.positions import MAX_TEXT, parse_positions, write_positions
+from consumers.live.services import Services, services
+from consumers.live.subscribers import MAX_SUBSCRIBERS, Subscriber
+from schemas.errors import LogGap, LogUnavailable
+
+HEARTBEAT_S = 15.0
+RETRY_MS = 1_000  # how long a browser waits before it reconnects
+MAX_WRITE_BYTES = 256 * 1024  # handed to the socket at once
+
+
+async def stream(
+    request: Request,
+    run: Annotated[str | None, Query(max_length=10_000)] = None,
+    since: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
+    points: Literal["all", "last"] = "all",
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """
+    Follow the log: all runs, or one (`run`), from `since` (partition:offset[,partition:offset...]) or from now.
+
+    `since` also says which partitions to read. `points=last` keeps of each batch of a series its last point only.
+    """
+    found = services(request)
+    if len(found.subscribers) >= MAX_SUBSCRIBERS:
+        raise Failure(503, f"{MAX_SUBSCRIBERS} streams are open already", "close some", retry_after_s=10)
+    positions = await _start(found, last_event_id or since, "Last-Event-ID" if last_event_id else "since")
+    return StreamingResponse(
+        _frames(found, run, positions, points),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _start(found: Services, text: str | None, parameter: str) -> dict[int, int]:
+    """Return where to start, refusing what the log cannot serve while there is still a status code to say so."""
+    now = found.tail.positions
+    if not now:
+        raise LogUnavailable(found.tail.problem)
+    if text is None:
+        return dict(now)
+    try:
+        positions = parse_positions(text)
+    except ValueError as error:
+        raise bad_parameter(parameter, str(error), "pass as_of of /v1/runs/{id}/series, or the id of a frame") from None
+    for partition in positions:
+        if partition not in now:
+            raise bad_parameter(parameter, f"the log has no partition {partition}", f"it has 0 to {len(now) - 1}")
+    if positions != {partition: now[partition] for partition in positions}:
+        first, end = await found.tail.bounds()
+        _refuse_outside(positions, first, end, parameter)
+    return positions
+
+
+def _refuse_outside(
+    positions: Mapping[int, int], first: Mapping[int, int], end: Mapping[int, int], parameter: str
+) -> None:
+    for partition, offset in positions.items():
+        if offset < first[partition]:
+            raise LogGap(f"partition {partition} of the log starts at offset {first[partition]}, after {offset}")
+        if offset > end[partition]:
+            raise bad_parameter(
+                parameter,
+                f"partition {partition} of the log ends at offset {end[partition]}, before {offset}",
+                "read the run's series again and follow the stream from its new as_of",
+            )
+
+
+async def _frames(found: Services, run: str | None, positions: dict[int, int], detail: Detail) -> AsyncIterator[bytes]:
+    subscriber = Subscriber(run, frozenset(positions))
+    try:
+        yield mark(write_positions(positions), retry_ms=RETRY_MS)
+        async with aclosing(catch_up(found.tail, found.subscribers, subscriber, positions)) as missed:
+            async for message in missed:
+                at = write_positions(positions)
+                yield mark(at) if message is None else frame(message.text(detail), at)
+                if found.closing:
+                    return
+        while True:
+            messages = await subscriber.take(HEARTBEAT_S)
+            if subscriber.state != "open":
+                return
+            if messages:
+                for chunk in _chunks(messages, positions, detail):
+                    yield chunk
+            else:
+                # Nothing was queued up to where the tail is now: no await lies between the two.
+                now = found.tail.positions
+                positions.update({part: max(offset, now.get(part, 0)) for part, offset in positions.items()})
+                yield HEARTBEAT + mark(write_positions(positions))
+    except (LogUnavailable, LogGap):
+        return  # the status is sent; the browser reconnects from its last position and is told then
+    finally:
+        found.subscribers.remove(subscriber)
+
+
+def _chunks(messages: list[Message], positions: dict[int, int], detail: Detail) -> list[bytes]:
+    """Return the frames of queued messages, joined to what is good to write at once."""
+    chunks: list[bytes] = []
+    waiting: list[bytes] = []
+    size = 0
+    for message in messages:
+        if message.offset < positions[message.partition]:
+            continue  # read before, ahead of the tail
+        positions[message.partition] = message.offset + 1
+        waiting.append(frame(message.text(detail), write_positions(positions)))
+        size += len(waiting[-1])
+        if size >= MAX_WRITE_BYTES:
+            chunks.append(b"".join(waiting))
+            waiting, size = [], 0
+    if waiting:
+        chunks.append(b"".join(waiting))
+    return chunks

@@ -1,0 +1,111 @@
+"""
+Who listens to the tail of the log, and what happens to a listener that is too slow.
+
+Publishing never waits and never grows: a subscriber whose queue is full is overrun, its queue is emptied and its stream
+ends. The browser reconnects from its last position and reads from the log what it missed; the log is the
+buffer, not this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+from consumers.live.messages import Message
+
+MAX_QUEUE_BYTES = 4 * 1024 * 1024  # of record values waiting for one subscriber
+MAX_QUEUE_MESSAGES = 10_000
+MAX_SUBSCRIBERS = 1_000
+
+State = Literal["open", "overrun", "closed"]
+
+
+class Subscriber:
+    """One stream's queue. Used from one event loop."""
+
+    def __init__(
+        self,
+        run_id: str | None,
+        partitions: frozenset[int],
+        *,
+        max_bytes: int = MAX_QUEUE_BYTES,
+        max_messages: int = MAX_QUEUE_MESSAGES,
+    ) -> None:
+        self.run_id = run_id
+        self.partitions = partitions
+        self.state: State = "open"
+        self._max_bytes = max_bytes
+        self._max_messages = max_messages
+        self._bytes = 0
+        self._queue: list[Message] = []
+        self._changed = asyncio.Event()
+
+    def wants(self, run_id: str, partition: int) -> bool:
+        """Return whether an event belongs into this stream."""
+        return partition in self.partitions and (self.run_id is None or self.run_id == run_id)
+
+    def offer(self, message: Message) -> None:
+        """Queue a message, or overrun this subscriber. Never waits."""
+        if self.state != "open":
+            return
+        if self._queue and (self._bytes + message.size > self._max_bytes or len(self._queue) >= self._max_messages):
+            self._end("overrun")
+            return
+        self._queue.append(message)
+        self._bytes += message.size
+        self._changed.set()
+
+    async def take(self, timeout_s: float) -> list[Message]:
+        """Return what is queued, waiting at most `timeout_s` for the first; [] then, and when the stream is over."""
+        if not self._queue and self.state == "open":
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), timeout_s)
+        taken, self._queue, self._bytes = self._queue, [], 0
+        return taken
+
+    def close(self) -> None:
+        """End the stream; `take` returns at once."""
+        self._end("closed")
+
+    def _end(self, state: State) -> None:
+        self.state = state
+        self._queue.clear()
+        self._bytes = 0
+        self._changed.set()
+
+
+class Subscribers:
+    """Everyone who listens now."""
+
+    def __init__(self) -> None:
+        self._all: set[Subscriber] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Let a subscriber hear everything that is published from now on."""
+        self._all.add(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber."""
+        self._all.discard(subscriber)
+
+    def publish(self, run_id: str, partition: int, make: Callable[[], Message | None]) -> None:
+        """Offer one event to everyone who wants it; `make` is called only if somebody does, and once."""
+        wanting = [subscriber for subscriber in self._all if subscriber.wants(run_id, partition)]
+        if not wanting:
+            return
+        message = make()
+        if message is None:
+            return
+        for subscriber in wanting:
+            subscriber.offer(message)
+
+    def close(self) -> None:
+        """End every stream."""
+        for subscriber in list(self._all):
+            subscriber.close()

@@ -1,0 +1,106 @@
+"""
+The newest events, read once for everybody who watches.
+
+One reader a process follows the log from its end. Events nobody waits for are not even decoded. Records that are no
+events are passed over: the materialiser parks them. Positions move in the same step of the event loop in which the
+events are published, so whoever reads both without awaiting in between sees no gap between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from consumers.live.messages import Message
+from consumers.live.subscribers import Subscribers
+from consumers.log import LogReader, Record
+from schemas.errors import BadRecord, LogGap, LogUnavailable
+from schemas.wire import decode
+
+FETCH_RECORDS = 100  # decoded in one go, about 10 ms of 1,000-point records; other requests are served in between
+FETCH_WAIT_MS = 1_000
+REOPEN_AFTER_S = 0.5
+CLOSE_TIMEOUT_S = 2.0
+BOUNDS_TIMEOUT_S = 3.0
+
+
+class Tail:
+    """Follows the log from its end and publishes to subscribers, for ever."""
+
+    def __init__(self, bootstrap: str, topic: str, subscribers: Subscribers) -> None:
+        self.bootstrap = bootstrap
+        self.topic = topic
+        self.positions: dict[int, int] = {}  # next offset to publish, by partition; {} until first connected
+        self.problem = f"Kafka at {bootstrap} is not connected yet"
+        self._subscribers = subscribers
+        self._reader: LogReader | None = None
+
+    async def run(self) -> None:
+        """Read until cancelled; outages are waited out, and reading goes on where it stopped."""
+        while True:
+            reader = LogReader(self.bootstrap, self.topic)
+            try:
+                await reader.open()
+                self.positions = self.positions or await reader.end_offsets()
+                await reader.assign(self.positions)
+                await self._follow(reader)
+            except LogUnavailable as error:
+                self.problem = str(error)
+            except LogGap as error:
+                # The topic was created anew, or records were deleted under us: every page starts afresh.
+                self.problem = str(error)
+                self.positions = {}
+                self._subscribers.close()
+            finally:
+                self._reader = None
+                await close_quietly(reader)
+            await asyncio.sleep(REOPEN_AFTER_S)
+
+    async def bounds(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Return the first offsets the log holds and the offsets next records get. Raises LogUnavailable."""
+        if self._reader is None:
+            raise LogUnavailable(self.problem)
+        reader = self._reader
+        try:
+            async with asyncio.timeout(BOUNDS_TIMEOUT_S):
+                return await reader.beginning_offsets(), await reader.end_offsets()
+        except TimeoutError:
+            raise LogUnavailable(f"Kafka at {self.bootstrap} did not answer within {BOUNDS_TIMEOUT_S:g} s") from None
+
+    async def _follow(self, reader: LogReader) -> None:
+        self._reader = reader
+        self.problem = ""
+        while True:
+            for record in await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS):
+                self._publish(record)
+            await asyncio.sleep(0)
+
+    def _publish(self, record: Record) -> None:
+        run_id = key_text(record)
+        if run_id is not None:
+            self._subscribers.publish(run_id, record.partition, lambda: to_message(record))
+        self.positions[record.partition] = record.offset + 1
+
+
+def key_text(record: Record) -> str | None:
+    """Return the record's key, the run id of an event; None when it is not text."""
+    try:
+        return record.key.decode() if record.key else None
+    except UnicodeDecodeError:
+        return None
+
+
+def to_message(record: Record) -> Message | None:
+    """Return the event of a record, None for a record that is not an event."""
+    try:
+        batch = decode(record.key, record.value, record.headers)
+    except BadRecord:
+        return None
+    return Message(batch, record.partition, record.offset, len(record.value or b""))
+
+
+async def close_quietly(reader: LogReader) -> None:
+    """Disconnect a reader, waiting a bounded time for a broker that may be gone."""
+    with suppress(TimeoutError, LogUnavailable):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await reader.close()
