@@ -42,7 +42,7 @@ def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[]
     partitions are assigned and reading has begun.
     """
     app = faust.App(
-        CONSUMER,
+        f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
         broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
         topic_disable_leader=True,
         web_enabled=False,

@@ -128,9 +128,7 @@ def _attempt(row: Row, rows: RunRows) -> AttemptLog:
         duration=duration_text(row["started"], row["ended"]),
         status=STATUS[row["state"]],
         message=row["message"],
-        parameters={
-            one["name"]: plain(one["value"]) for one in rows.params if (one["step_name"], one["attempt"]) == mine
-        },
+        parameters={one["name"]: plain(one["value"]) for one in params},
     )
 
 

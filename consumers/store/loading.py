@@ -48,7 +48,8 @@ async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> l
     async with translated(where), pool.acquire() as connection:
         rows = await connection.fetch(sql("load_series"), wanted)
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
-    found = {row["series_id"]: SeriesRow(**row) for row in rows}
+    # asyncpg has a UUID class of its own, which orjson does not know.
+    found = {row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int)}) for row in rows}
     for chunk in chunks:
         series = found[chunk["series_id"]]
         series.steps.extend(array("q", chunk["steps"]))

@@ -1,0 +1,129 @@
+"""The real materialiser as a process of its own, for tests that kill, pause and count."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from consumers.store.reading import Reading
+
+DEADLINE_S = 60.0
+
+
+def environment(kafka: str, topic: str, database: str, **settings: str) -> dict[str, str]:
+    """Return the environment of a process of the system that reads `topic` into `database`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    mine = {"kafka": kafka, "topic": topic, "dead_letter_topic": f"{topic}-dead", "postgres": database, **settings}
+    return inherited | {f"GATEWAY_{name.upper()}": value for name, value in mine.items()}
+
+
+class Materialiser:
+    """One materialiser process and its log."""
+
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        self.log = folder / f"materialiser-{uuid.uuid4().hex[:8]}.log"
+        self.ready = self.log.with_suffix(".ready")
+        variables = {**variables, "GATEWAY_READY_FILE": str(self.ready), "GATEWAY_HOME": str(folder / "home")}
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "consumers.materialiser"], env=variables, stderr=out, stdout=out
+            )
+
+    def until_ready(self) -> Materialiser:
+        """Return once it reads the log."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not self.ready.exists():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, f"not ready within {DEADLINE_S} s: {self.text()}"
+            time.sleep(0.02)
+        return self
+
+    def text(self) -> str:
+        """Return what it said."""
+        return self.log.read_text(errors="replace")
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextmanager
+def materialiser(folder: Path, variables: dict[str, str]) -> Iterator[Materialiser]:
+    """Give a materialiser that reads the log, and end it."""
+    one = Materialiser(folder, variables)
+    try:
+        yield one.until_ready()
+    finally:
+        one.kill()
+
+
+@asynccontextmanager
+async def reading(database: str) -> AsyncIterator[Reading]:
+    """Give a reader of the store."""
+    one = await Reading.open(database)
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Return once the condition holds; fail, naming it, at the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+async def folded(database: str, topic: str) -> int:
+    """Return how many records of the topic are folded: the sum of all next offsets."""
+    connection = await asyncpg.connect(database)
+    try:
+        return int(
+            await connection.fetchval(
+                "SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets "
+                "WHERE consumer = 'materialiser' AND topic = $1",
+                topic,
+            )
+        )
+    except asyncpg.UndefinedTableError:
+        return 0
+    finally:
+        await connection.close()
+
+
+async def until_folded(database: str, topic: str, records: int) -> None:
+    """Return once that many records are folded."""
+
+    async def all_folded() -> bool:
+        return await folded(database, topic) >= records
+
+    await until(all_folded, f"{records} records of {topic} folded")
+
+
+async def dump(database: str) -> dict[str, list[str]]:
+    """Return every row of every table as text, sorted, for comparing two databases."""
+    connection = await asyncpg.connect(database)
+    try:
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_pogo%' ORDER BY 1"
+        )
+        names = [row["tablename"] for row in tables]
+        return {
+            name: sorted(row[0] for row in await connection.fetch(f'SELECT t::text FROM "{name}" AS t'))
+            for name in names
+        }
+    finally:
+        await connection.close()
