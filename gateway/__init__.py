@@ -1,1 +1,64 @@
-"""Experiment tracking on one durable log."""
+"""
+Experiment tracking on one durable log: `import gateway`, `gateway.emit("loss", 0.1, step=3)`.
+
+    with gateway.start_run(params={"lr": 0.1}) as run:
+        for step in range(1_000):
+            gateway.emit("loss", train(step), step=step)
+
+Importing this reads no environment, starts no thread and loads no other module: the client behind a name is
+loaded when the name is first used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
+if TYPE_CHECKING:
+    from gateway.client.errors import ClientError
+    from gateway.client.process import (
+        artifact,
+        current_run,
+        emit,
+        finish,
+        flush,
+        log_params,
+        note,
+        set_labels,
+        set_tags,
+        start_run,
+        step,
+    )
+    from gateway.client.run import Report, Run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClientError",
+    "Report",
+    "Run",
+    "artifact",
+    "current_run",
+    "emit",
+    "finish",
+    "flush",
+    "log_params",
+    "note",
+    "set_labels",
+    "set_tags",
+    "start_run",
+    "step",
+]
+
+_HOMES = {"ClientError": "gateway.client.errors", "Report": "gateway.client.run", "Run": "gateway.client.run"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'gateway' has no attribute {name!r}")
+    home = _HOMES.get(name, "gateway.client.process")
+    found = getattr(__import__(home, fromlist=[name]), name)
+    globals()[name] = found  # the next use finds it without coming here
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

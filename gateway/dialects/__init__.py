@@ -1,0 +1,1 @@
+"""Other people's tracking APIs on top of the client."""

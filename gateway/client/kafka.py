@@ -1,0 +1,127 @@
+"""
+Records to Kafka: the only file of the client that knows aiokafka.
+
+aiokafka has one request in flight for each broker and one batch of records for each partition in a request. So this
+builds each partition's batch itself and hands it over only when the one before it is acknowledged: same speed as
+`send()` record by record (ten times less work in fact), and a batch can never overtake one that failed. The partition
+is Kafka's own default for the key: murmur2, as every other producer has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.partitioner import DefaultPartitioner
+
+from gateway.client.errors import Unsent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from gateway.client.wire import Record
+
+MAX_BATCH = 1_040_000  # bytes before compression; below the broker's default message.max.bytes of 1,048,588
+REQUEST_TIMEOUT_MS = 20_000
+CLOSE_TIMEOUT_S = 2.0
+
+
+class Kafka:
+    """An idempotent producer: what is acknowledged is on every in-sync replica, once, in order."""
+
+    keeps = True
+
+    def __init__(self, servers: list[str], topic: str) -> None:
+        self._servers = servers
+        self._topic = topic
+        self._producer: Any = None
+        self._partitions: list[int] = []
+        self._partition = DefaultPartitioner()
+
+    async def open(self) -> None:
+        """Connect and learn the topic's partitions. Raises Unsent when either cannot be."""
+        _quiet()
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            enable_idempotence=True,
+            acks="all",
+            compression_type="zstd",
+            max_batch_size=MAX_BATCH,
+            max_request_size=2 * MAX_BATCH,
+            linger_ms=10,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=60_000,
+        )
+        try:
+            await self._producer.start()
+            self._partitions = sorted(await self._producer.partitions_for(self._topic))
+        except UnknownTopicOrPartitionError as error:
+            raise Unsent(f"there is no topic {self._topic}") from error
+        except (KafkaError, OSError) as error:
+            raise Unsent(str(error) or repr(error)) from error
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Send the records, those of one key in order. Returns when all are acknowledged; raises Unsent."""
+        parts: dict[int, list[Record]] = {}
+        for record in records:
+            parts.setdefault(self._partition(record.key, self._partitions, self._partitions), []).append(record)
+        sending = [asyncio.ensure_future(self._send_part(part, several)) for part, several in parts.items()]
+        try:
+            await asyncio.gather(*sending)
+        except (KafkaError, OSError) as error:
+            raise Unsent(str(error) or repr(error)) from error
+        finally:
+            for task in sending:
+                task.cancel()
+
+    async def _send_part(self, partition: int, records: Sequence[Record]) -> None:
+        batch = self._producer.create_batch()
+        for record in records:
+            if not _append(batch, record):
+                await self._send_batch(batch, partition)
+                batch = self._producer.create_batch()
+                _append(batch, record)  # the first record of a batch always fits
+        await self._send_batch(batch, partition)
+
+    async def _send_batch(self, batch: Any, partition: int) -> None:
+        batch.close()  # complete: aiokafka need not linger for more
+        acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
+        await acknowledged
+
+    async def close(self) -> None:
+        """Let go of the connections within two seconds, whatever state they are in."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            # The sender first: stop() would wait for what is in flight, and with idempotence that never expires.
+            if producer._sender.sender_task is not None:
+                producer._sender.sender_task.cancel()
+            await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+            await _hang_up(producer)
+
+
+def _append(batch: Any, record: Record) -> bool:
+    key, value = record.key, record.value
+    added = batch.append(timestamp=record.time // 1_000, key=key, value=value, headers=list(record.headers))
+    return added is not None
+
+
+async def _hang_up(producer: Any) -> None:
+    try:
+        await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
+    except (KafkaError, OSError, TimeoutError):
+        return  # the sockets go with the loop
+
+
+def _quiet() -> None:
+    """Keep aiokafka's lines out of training's stderr: the shipper says in one line what they say in thousands."""
+    logger = logging.getLogger("aiokafka")
+    if not logger.handlers and logger.level == logging.NOTSET:
+        logger.addHandler(logging.NullHandler())
+        logger.setLevel(logging.CRITICAL)

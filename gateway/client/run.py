@@ -1,0 +1,415 @@
+"""
+A run: what training code talks to.
+
+Every method but `start_run` itself is safe in a training loop: it never raises, never waits for the network, and may
+be called from any thread and in forked children. Only `flush` and `finish` wait, up to their deadline.
+"""
+
+from __future__ import annotations
+
+import os
+from operator import index
+from threading import Lock
+from time import monotonic, time_ns
+
+from gateway.client import notices
+from gateway.client.batch import split
+from gateway.client.journal import Event, Journal, Marker, Observation
+from gateway.client.notices import say, say_once
+from gateway.client.steps import Step, Steps
+from gateway.client.values import (
+    EXACT,
+    MAX_NAME,
+    clean,
+    clean_labels,
+    clean_name,
+    dumps,
+    is_point,
+    micros,
+    scalar,
+    text_of,
+    typed,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Any, Literal
+
+    from gateway.client.producer import Producer
+    from gateway.client.shipper import Shipper
+
+    Status = Literal["finished", "failed", "killed"]
+
+FINISH_TIMEOUT_S = 30.0
+_TO_TEXT = 1_000  # characters of an exception's text
+
+
+class Report:
+    """What became of the points and values a process emitted to a run."""
+
+    __slots__ = ("dropped", "emitted", "sent", "unsent")
+
+    def __init__(self, *, emitted: int, sent: int, dropped: int) -> None:
+        self.emitted = emitted
+        self.sent = sent  # acknowledged by the log
+        self.dropped = dropped  # refused at a bound, or discarded by `none:`
+        self.unsent = emitted - sent - dropped  # still in memory
+
+    def __repr__(self) -> str:
+        return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
+
+
+class Run:
+    """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
+
+    def __init__(self, run_id: str, name: str, *, attempt: int, is_owner: bool, shipper: Callable[[], Shipper]) -> None:
+        self.id = run_id
+        self.name = name
+        self.attempt = attempt
+        self.is_owner = is_owner  # False: joined through GATEWAY_RUN_ID, or a forked child; it does not end the run
+        self.report: Report | None = None  # set by finish()
+        self._make_shipper = shipper
+        self._shipper: Shipper | None = None
+        self._producer: Producer | None = None
+        self._params: dict[str, Any] = {}
+        self._tags: dict[str, str] = {}
+        self._begin(Journal(run_id))
+        self._ship()
+
+    def _begin(self, journal: Journal) -> None:
+        self._journal = journal
+        self._put: Callable[..., None] = journal.put
+        self._lock = Lock()
+        self._steps = Steps(self, self.attempt)
+        self._is_finished = False
+
+    def _ship(self) -> None:
+        self._shipper = self._make_shipper()
+        self._producer = self._shipper.add(self._journal)
+
+    # Points and values.
+
+    def emit(
+        self,
+        name: str | Mapping[str, Any],
+        value: Any = None,
+        step: int | None = None,
+        *,
+        time: float | datetime | None = None,
+        labels: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Record a value of a series, or several: `emit("loss", 0.1, step=3)`, `emit({"loss": 0.1}, step=3)`.
+
+        Numbers become points of a chart; text, booleans, None, lists, dicts, datetimes and pydantic models keep their
+        type; anything else is kept as its repr(). Dicts inside `emit({...})` become `a/b`. `step` None is the next
+        integer after the largest step this process emitted for the series, 0 first. `time` is epoch seconds or a
+        datetime, by default now. `labels` tell series of one name apart, for example `{"rank": 3}`.
+
+        Never raises and never waits: what cannot be kept is counted and said once on stderr.
+        """
+        kind = type(value)
+        if (
+            (kind is float or (kind is int and -EXACT <= value <= EXACT))
+            and type(name) is str
+            and (step is None or type(step) is int)
+            and time is None
+            and labels is None
+        ):
+            self._put(name, value, step, self._steps.where or self._steps.here())
+            return
+        try:
+            self._emit(name, value, step, time, labels)
+        except Exception as error:  # noqa: BLE001 -- a stranger's object failed while read: the value is lost, and counted
+            self._journal.lose(1)
+            say_once("emit", f"emit({name!r:.60}) cannot be kept ({error!r:.200}): it is counted as dropped")
+
+    def _emit(self, name: Any, value: Any, step: Any, time: Any, labels: Any) -> None:
+        if hasattr(name, "items"):
+            if step is None and value is not None:
+                step = value  # emit({...}, 3)
+            for path, item in _flat(name, "", 0):
+                self._emit(path, item, step, time, labels)
+            return
+        where = self._steps.where or self._steps.here()
+        if labels:
+            where = (where[0], where[1], clean_labels(labels))
+        now = time_ns() // 1_000
+        if time is not None:
+            given = micros(time)
+            if given is None:
+                say_once("time", f"time {time!r:.60} is neither epoch seconds nor a datetime: the time of now is used")
+            now = now if given is None else given
+        step, value, name = _step_of(step), scalar(value), clean_name(name)
+        self._revive()
+        if self._is_finished:
+            self._put_late()
+            return
+        if is_point(value):
+            self._journal.put_at(name, value, step, now, where)
+            return
+        kept = typed(value)
+        self._journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, now, where))
+
+    # Facts about the run.
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters this process logged."""
+        return dict(self._params)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags this process set."""
+        return dict(self._tags)
+
+    def log_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Record inputs of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`; types are kept."""
+        given = _dict_of("log_params", params, more)
+        kept = {clean_name(name): typed(value) for name, value in given.items()}
+        self._params.update(given)
+        where = self._steps.where or self._steps.here()
+        for part in split(kept) if kept else ():
+            self._record("params", step_name=where[0], attempt=where[1], params=part)
+
+    def set_tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Set words to find the run by; the last value of a name wins. Values become text."""
+        given = _dict_of("set_tags", tags, more)
+        kept = {clean_name(name): clean(text_of(value), MAX_NAME * 8) for name, value in given.items()}
+        self._tags.update(kept)
+        for part in split(kept) if kept else ():
+            self._record("tags", tags=part)
+
+    def set_labels(self, labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Attach JSON to the run that nobody filters by; the last value of a name wins."""
+        given = _dict_of("set_labels", labels, more)
+        kept = {clean_name(name): typed(value) for name, value in given.items()}
+        for part in split(kept) if kept else ():
+            self._record("labels", labels=part)
+
+    def note(self, text: str) -> None:
+        """Write what a person should know about the run; the last note wins."""
+        self._record("note", text=clean(text_of(text)))
+
+    def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
+        """Refer to bytes kept elsewhere. `size` in bytes, `sha256` as 64 hex digits of lower case."""
+        digest = text_of(sha256).lower()
+        if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
+            say_once("sha256", f"sha256 {digest!r:.80} is not 64 hex digits: it is left out")
+            digest = ""
+        body: dict[str, Any] = {"name": clean_name(name), "uri": clean(text_of(uri)), "sha256": digest}
+        if isinstance(scalar(size), int) and 0 <= int(size or 0) <= 2**62:
+            body["size"] = int(size or 0)
+        where = self._steps.where or self._steps.here()
+        media_type = clean(text_of(media_type), MAX_NAME)
+        self._record("artifact", step_name=where[0], attempt=where[1], media_type=media_type, **body)
+
+    def step(self, name: str, *, attempt: int | None = None, step_type: str = "task") -> Step:
+        """
+        Return a named step, for `with run.step("train"):` or as a decorator.
+
+        What is emitted inside belongs to it. Entering a step again is its next attempt, unless `attempt` says which.
+        An exception is recorded as the step's failure and goes on.
+        """
+        return Step(self._steps, clean_name(name), attempt, clean(text_of(step_type), MAX_NAME))
+
+    # The end.
+
+    def flush(self, timeout_s: float = FINISH_TIMEOUT_S) -> bool:
+        """Wait until all that was emitted before is acknowledged; False when `timeout_s` seconds were not enough."""
+        self._revive()
+        if self._shipper is None:
+            return True
+        return self._wait(timeout_s)
+
+    def finish(self, status: Status = "finished", *, message: str = "", timeout_s: float | None = None) -> Report:
+        """
+        End the run and wait, up to `timeout_s` seconds, until the log has everything; return what became of it.
+
+        `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then 30. What is still unsent then is said in one line on
+        stderr; it goes on being sent while the process lives. A second call returns the first one's report, renewed.
+        """
+        with self._lock:
+            is_first, self._is_finished = not self._is_finished, True
+        if is_first:
+            self._revive()
+            self._close(status, message)
+        if self._shipper is not None:
+            self._wait(_finish_timeout() if timeout_s is None else timeout_s)
+        self.report = self._count()
+        if is_first:
+            self._tell(self.report)
+        from gateway.client import process
+
+        process.forget(self)
+        return self.report
+
+    def health(self) -> dict[str, Any]:
+        """Return what the client knows of itself: counts, the address, whether it is reached, the last error."""
+        report, shipper = self._count(), self._shipper
+        return {
+            "emitted": report.emitted,
+            "sent": report.sent,
+            "unsent": report.unsent,
+            "dropped": report.dropped,
+            "address": shipper.address.url if shipper else "",
+            "topic": shipper.address.topic if shipper else "",
+            "connected": shipper.is_connected if shipper else False,
+            "last_error": shipper.last_error if shipper else "",
+            "notices": dict(notices.counts),
+        }
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        status, message = status_of(error)
+        self.finish(status, message=message)
+
+    def __repr__(self) -> str:
+        return f"Run(id={self.id!r}, name={self.name!r})"
+
+    # Inside.
+
+    def _record(self, kind: str, **body: Any) -> None:
+        """Append one event that is never refused, and ask for it to be sent at once."""
+        self._revive()
+        if self._is_finished:
+            say_once("finished", f"run {self.id} is finished: what is recorded after that is not kept")
+            return
+        self._append({"kind": kind, "time": time_ns() // 1_000, **body})
+
+    def _append(self, body: dict[str, Any]) -> None:
+        self._journal.append(Event(body))
+        if self._shipper is not None:
+            self._shipper.wake()
+
+    def _close(self, status: Status, message: str) -> None:
+        self._put = self._put_late
+        now = time_ns() // 1_000
+        if self.is_owner:
+            self._append({"kind": f"run_{status}", "time": now, "attempt": self.attempt, "message": clean(message)})
+        if self._shipper is not None:
+            self._append({"kind": "producer_closed", "time": now})
+
+    def _put_late(self, *point: object) -> None:
+        say_once("finished", f"run {self.id} is finished: what is recorded after that is not kept")
+
+    def _wait(self, timeout_s: float) -> bool:
+        marker, producer, end = Marker(), self._producer, monotonic() + timeout_s
+        self._journal.append(marker)
+        if self._shipper is not None:
+            self._shipper.wake()
+        while not marker.reached.wait(min(0.2, max(0.0, end - monotonic()))):
+            if producer is None or producer.is_done:  # nobody reads the journal of a closed producer
+                return True
+            if monotonic() >= end:
+                return False
+        return True
+
+    def _count(self) -> Report:
+        journal, producer, shipper = self._journal, self._producer, self._shipper
+        dropped, waiting = journal.dropped, journal.waiting()
+        if producer is None or shipper is None:
+            return Report(emitted=dropped + waiting, sent=0, dropped=dropped)
+        sent = producer.acknowledged_points + producer.acknowledged_values
+        emitted = producer.points + producer.values + waiting + dropped
+        if not shipper.keeps:
+            return Report(emitted=emitted, sent=0, dropped=dropped + sent)
+        return Report(emitted=emitted, sent=sent, dropped=dropped)
+
+    def _tell(self, report: Report) -> None:
+        shipper, producer = self._shipper, self._producer
+        if shipper is None or producer is None or producer.is_done or not shipper.keeps:
+            return
+        say(
+            f"run {self.id}: {report.unsent:,} of {report.emitted:,} points are not in {shipper.address.label} and are "
+            f"lost when this process ends ({shipper.last_error or 'it is slow'}): "
+            "start it with `gateway up`, correct GATEWAY_URL, or allow more time with GATEWAY_FINISH_TIMEOUT_S"
+        )
+
+    # After a fork.
+
+    def after_fork(self) -> None:
+        """Become a new producer of the same run; what the parent has not sent is the parent's. In the child only."""
+        was_finished = self._is_finished
+        self.is_owner = False
+        self._shipper = self._producer = None
+        self._begin(Journal(self.id))
+        self._is_finished = was_finished
+        self._put = self._put_late if was_finished else self._put_first
+
+    def _put_first(self, *point: Any) -> None:
+        self._revive()
+        self._put(*point)
+
+    def _revive(self) -> None:
+        """Start shipping in a forked child, when it first has something to say."""
+        if self._shipper is None and not self._is_finished:
+            with self._lock:
+                if self._shipper is None:
+                    self._ship()
+                    self._put = self._journal.put
+            from gateway.client import process
+
+            process.at_child_exit()
+
+
+def status_of(error: BaseException | None) -> tuple[Status, str]:
+    """Return how a run ended that `error` ended, and what to say of it."""
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return "finished", ""
+    text = f"{type(error).__name__}: {text_of(error)}"[:_TO_TEXT] if text_of(error) else type(error).__name__
+    return ("killed" if isinstance(error, KeyboardInterrupt) else "failed"), text
+
+
+def _finish_timeout() -> float:
+    given = os.environ.get("GATEWAY_FINISH_TIMEOUT_S")
+    if given is None:
+        return FINISH_TIMEOUT_S
+    try:
+        return max(0.0, float(given))
+    except ValueError:
+        say_once(
+            "timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is not a number of seconds: {FINISH_TIMEOUT_S} is used"
+        )
+        return FINISH_TIMEOUT_S
+
+
+def _flat(values: Any, prefix: str, depth: int) -> list[tuple[Any, Any]]:
+    found: list[tuple[Any, Any]] = []
+    for name, value in values.items():
+        path = f"{prefix}{text_of(name)}" if prefix or not isinstance(name, str) else name
+        if isinstance(value, dict) and value and depth < 16:
+            found += _flat(value, f"{path}/", depth + 1)
+        else:
+            found.append((path, value))
+    return found
+
+
+def _step_of(step: Any) -> int | None:
+    if step is None:
+        return None
+    try:
+        return int(index(scalar(step)))  # type: ignore[arg-type]  # TypeError is the answer for anything else
+    except TypeError:
+        number = scalar(step)
+        if isinstance(number, float) and number.is_integer():
+            return int(number)
+    say_once("step", f"step {step!r:.60} is not an integer: the next step of the series is used")
+    return None
+
+
+def _dict_of(method: str, given: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[str, Any]:
+    if given is None:
+        return more
+    try:
+        return {**dict(given), **more}
+    except (TypeError, ValueError):
+        say_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
+        return more

@@ -1,0 +1,69 @@
+"""
+The ways out of a training process, chosen by the scheme of the address.
+
+A transport is used by the shipper alone, in the shipper's own event loop.
+"""
+
+from __future__ import annotations
+
+from gateway.client.notices import say_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from gateway.client.address import Address
+    from gateway.client.wire import Record
+
+    class Transport(Protocol):
+        """
+        A way to the log.
+
+        `send` returns when every record is acknowledged, and keeps the order of records with the same key. It raises
+        errors.Unsent when some may not have arrived; the shipper then closes it, opens a new one and sends the same
+        records again, so a record may arrive twice, always with the same identity and bytes.
+        """
+
+        keeps: bool  # False: what is sent is gone
+
+        async def open(self) -> None:
+            """Connect. Raises Unsent when that cannot be done now."""
+
+        async def send(self, records: Sequence[Record]) -> None:
+            """Return when the records are acknowledged. Raises Unsent."""
+
+        async def close(self) -> None:
+            """Let go of connections, soon, whatever state they are in."""
+
+
+class Nowhere:
+    """Discards everything, having said so."""
+
+    keeps = False
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def open(self) -> None:
+        """Say once that nothing is kept."""
+        why = "the address is none:" if self._address.found else "no address is known"
+        say_once(
+            "nowhere",
+            f"{why}, so events are counted and discarded: start the local stack with `gateway up`, or set GATEWAY_URL",
+        )
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Discard the records."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def make_transport(address: Address) -> Transport:
+    """Return a new transport to the address, not yet open."""
+    if address.servers:
+        from gateway.client.kafka import Kafka
+
+        return Kafka(address.servers, address.topic)
+    return Nowhere(address)
