@@ -58,13 +58,13 @@ def _append(out: bytearray, position: int, rest: memoryview) -> None:
         first = False
 
 
-def read(path: Path) -> Iterator[bytes]:
-    """Yield the records of a file, one block in memory at a time. Raises Damaged, OSError."""
+def read(path: Path, end: int | None = None) -> Iterator[bytes]:
+    """Yield the records of a file, or of its first `end` bytes, one block in memory at a time. Raises Damaged, OSError."""
     with path.open("rb") as file:
         if file.read(len(HEADER)) != HEADER:
             raise Damaged(f"{path} does not begin with the header of a .wandb file")
         parts: list[bytes] = []
-        for kind, part, at in _chunks(file, path):
+        for kind, part, at in _chunks(file, path, path.stat().st_size if end is None else end):
             if (kind in (_WHOLE, _FIRST)) == bool(parts):
                 raise Damaged(f"{path}, byte {at}: a chunk of type {kind} is out of place")
             parts.append(part)
@@ -75,9 +75,9 @@ def read(path: Path) -> Iterator[bytes]:
             raise Damaged(f"{path} ends inside a record")
 
 
-def _chunks(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, int]]:
+def _chunks(file: BinaryIO, path: Path, end: int) -> Iterator[tuple[int, bytes, int]]:
     start = len(HEADER)
-    while block := file.read(BLOCK - start % BLOCK):
+    while block := file.read(min(BLOCK - start % BLOCK, end - start)):
         at = 0
         while len(block) - at >= _CHUNK.size:
             checksum, length, kind = _CHUNK.unpack_from(block, at)
@@ -91,3 +91,5 @@ def _chunks(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, int]]:
         if any(block[at:]) or (at < len(block) and (start + len(block)) % BLOCK):
             raise Damaged(f"{path}, byte {start + at}: a chunk header is cut off")
         start += len(block)
+    if start != end:
+        raise Damaged(f"{path} has {start} bytes, not {end}")

@@ -1,0 +1,111 @@
+"""
+`python -m consumers.delivery NAME`: bring the log to one tracker until told to stop.
+
+Exit status: 0 after SIGTERM or SIGINT, 78 when restarting cannot help (a setting, a refused password, a gap in the
+log), 70 for anything unexpected. Deliveries in flight are finished first, within DRAIN_S; one that is not is done
+again by the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from schemas.errors import BadSettings, Refused, TrackingError, Unavailable
+from schemas.settings import Settings
+
+DRAIN_S = 4.5
+RETRY_S = 0.2
+EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
+
+log = logging.getLogger("consumers.delivery")
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats itself for as long as Kafka is away
+    name = sys.argv[1] if len(sys.argv) == 2 else ""
+    try:
+        if not name:
+            raise BadSettings("one tracker is needed: python -m consumers.delivery NAME")
+        asyncio.run(_until_stopped(Settings.load(), name))
+    except TrackingError as error:
+        print(f"gateway: delivery {name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  # the last line is shown
+        sys.exit(EXIT_REFUSED if isinstance(error, BadSettings | Refused) else EXIT_UNEXPECTED)
+
+
+async def _until_stopped(settings: Settings, name: str) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    consuming = asyncio.Event()
+    work = asyncio.create_task(_serve(settings, name, stopping, consuming))
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not work.done() and not consuming.is_set():
+        work.cancel()  # it waits for a service, and holds nothing
+    done, _ = await asyncio.wait({work}, timeout=DRAIN_S)
+    if done and not work.cancelled():
+        work.result()
+    if not done:
+        log.warning("a delivery was not finished within %s s; the next start does it again", DRAIN_S)
+        os._exit(0)  # Python would wait for the thread that still talks to the tracker
+
+
+async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event) -> None:
+    from consumers.delivery.loop import Delivery
+    from consumers.delivery.tracker import load_tracker
+    from consumers.log import LogReader, ensure_topics
+    from consumers.store.deliveries import Deliveries
+    from consumers.store.migrations import migrate
+    from consumers.store.pool import address, wait_for_pool
+
+    dsn, kafka = settings.need("postgres"), settings.need("kafka")
+    tracker = load_tracker(name)
+    tracker.open(settings)
+    pool = await wait_for_pool(dsn, size=12, say=log.warning)
+    await migrate(pool)
+    await _until_available(lambda: ensure_topics(settings))
+    deliveries = Deliveries(pool, address(dsn), name, settings.topic)
+
+    def ready() -> None:
+        consuming.set()
+        if settings.ready_file is not None:
+            settings.ready_file.write_text("ready\n")
+        log.info("delivering %s to %s", settings.topic, name)
+
+    async def once() -> None:
+        reader = LogReader(kafka, settings.topic)
+        try:
+            async with deliveries.lease(log.warning) as lease:
+                await reader.open()
+                await Delivery(tracker, reader, deliveries).run(stopping, ready, lease.is_closed)
+        finally:
+            consuming.clear()
+            await reader.close()
+
+    while not stopping.is_set():
+        await _until_available(once)
+    tracker.close()
+
+
+async def _until_available(attempt: Callable[[], Awaitable[None]]) -> None:
+    told = False
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            if not told:
+                log.warning("%s: waiting for it", error)
+                told = True
+            await asyncio.sleep(RETRY_S)
+
+
+if __name__ == "__main__":
+    main()

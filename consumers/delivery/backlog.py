@@ -1,0 +1,151 @@
+"""
+What is read from the log and not yet delivered, and who may go next.
+
+Pure: no clock, no I/O; times are handed in. Each run is a queue of its own, so that one run that waits or is parked
+holds up no other. A partition may be restarted from its oldest undelivered record, which is what `offsets` says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from consumers.admission import EMPTY, admit
+from schemas.errors import BadRecord
+from schemas.wire import Batch, decode, identify
+
+if TYPE_CHECKING:
+    from consumers.log import Record
+    from consumers.store.deliveries import Progress
+
+RECORD_OVERHEAD = 1_000  # bytes that a record in memory costs beside its value, about
+
+
+@dataclass
+class _Queue:
+    partition: int
+    records: deque[Record] = field(default_factory=deque)
+    in_flight: int = 0  # records handed out, from the left
+    not_before: float = 0.0  # seconds, on the caller's clock
+    failures: int = 0  # in a row
+
+
+class Backlog:
+    """Undelivered records by run."""
+
+    def __init__(self, offsets: Mapping[int, int]) -> None:
+        self._positions = dict(offsets)
+        self._queues: dict[str, _Queue] = {}
+        self._parked: set[str] = set()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    def take_in(self, records: Iterable[Record]) -> int:
+        """Queue records by run; return how many were passed over because no run can be told or theirs is parked."""
+        passed = 0
+        for record in records:
+            self._positions[record.partition] = record.offset + 1
+            try:
+                run_id = identify(record.key, record.headers).run_id
+            except BadRecord:
+                passed += 1  # the materialiser parks it
+                continue
+            if run_id in self._parked:
+                passed += 1
+                continue
+            queue = self._queues.setdefault(run_id, _Queue(record.partition))
+            queue.records.append(record)
+            self.bytes += _size(record)
+        return passed
+
+    def ready(self, now: float, limit: int) -> list[str]:
+        """Return at most `limit` runs that may be delivered now, longest waiting first."""
+        free = (run for run, queue in self._queues.items() if not queue.in_flight and queue.not_before <= now)
+        return list(islice(free, limit))
+
+    def start(self, run_id: str, *, max_records: int, max_bytes: int) -> list[Record]:
+        """Hand out the oldest records of a run, at least one."""
+        queue = self._queues[run_id]
+        taken: list[Record] = []
+        size = 0
+        for record in queue.records:
+            size += _size(record)
+            if taken and (len(taken) >= max_records or size > max_bytes):
+                break
+            taken.append(record)
+        queue.in_flight = len(taken)
+        return taken
+
+    def delivered(self, run_id: str) -> None:
+        """What was handed out is done and kept."""
+        queue = self._queues.pop(run_id)
+        for _ in range(queue.in_flight):
+            self.bytes -= _size(queue.records.popleft())
+        queue.in_flight = queue.failures = 0
+        if queue.records:
+            self._queues[run_id] = queue  # at the end: others waited longer
+
+    def postponed(self, run_id: str, until: float) -> None:
+        """What was handed out goes back; the run may start again at `until`."""
+        queue = self._queues[run_id]
+        queue.in_flight = 0
+        queue.failures += 1
+        queue.not_before = until
+
+    def parked(self, run_id: str) -> None:
+        """The run is out: its records are dropped here (the log keeps them), later ones are passed over."""
+        self._parked.add(run_id)
+        queue = self._queues.pop(run_id, None)
+        if queue is not None:
+            self.bytes -= sum(map(_size, queue.records))
+
+    def wake(self) -> None:
+        """Nobody has to wait any longer: the tracker took something again."""
+        for queue in self._queues.values():
+            queue.not_before = 0.0
+
+    def failures(self, run_id: str) -> int:
+        """Return how often in a row a run was postponed."""
+        return self._queues[run_id].failures
+
+    def offsets(self) -> dict[int, int]:
+        """Return for each partition where reading would have to start again."""
+        found = dict(self._positions)
+        for queue in self._queues.values():
+            found[queue.partition] = min(found[queue.partition], queue.records[0].offset)
+        return found
+
+
+def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Batch], Progress]:
+    """
+    Return the batches that a run's tracker has not had, and the run's progress once it has them.
+
+    A record below the run's offset was delivered before; one whose number was admitted before is a duplicate; one that
+    cannot be decoded is counted and its number stays missing, so that a mended copy is admitted later.
+    """
+    ledgers = dict(before.ledgers)
+    batches: list[Batch] = []
+    skipped = before.skipped
+    for record in records:
+        if record.offset < before.next_offset:
+            continue
+        identity = identify(record.key, record.headers)
+        ledger, new = admit(ledgers.get(identity.producer, EMPTY), identity.seq)
+        if new:
+            try:
+                batches.append(decode(record.key, record.value, record.headers))
+            except BadRecord:
+                skipped += 1
+                continue
+        ledgers[identity.producer] = ledger
+    following = max(before.next_offset, records[-1].offset + 1)
+    return batches, before._replace(next_offset=following, ledgers=ledgers, skipped=skipped)
+
+
+def _size(record: Record) -> int:
+    return RECORD_OVERHEAD + len(record.value or b"")

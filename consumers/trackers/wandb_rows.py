@@ -1,0 +1,158 @@
+"""
+What a run is in W&B's terms: history rows, config, and the head of the run.
+
+Pure: events in, plain values out; JSON is text here because W&B keeps it as text, NaN and Infinity bare as its own
+client writes them. A history row holds the points of one step and one instant, so every point keeps its own time;
+a name that comes twice in it starts another row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from consumers.trackers.mangling import wandb_key
+from schemas import events as ev
+from schemas.names import series_name
+from schemas.values import BoolValue, HistogramValue, JsonValue, StringValue, Typed, to_plain, to_text
+
+MAX_BINS = 512  # of a W&B histogram
+_END = {"run_finished": ("finished", 0), "run_failed": ("failed", 1), "run_killed": ("killed", 1)}
+
+
+class Row(NamedTuple):
+    """One history row: names with JSON text, at one step and one instant."""
+
+    step: int
+    time: int  # µs
+    cells: dict[str, str]
+
+
+class Head(NamedTuple):
+    """What W&B shows above a run; all of it may be sent again when it changes, but for the project."""
+
+    name: str = ""
+    project: str = ""
+    group: str = ""
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class End(NamedTuple):
+    """How a run ended."""
+
+    status: str
+    code: int
+    message: str
+    time: int  # µs
+
+
+def history(events: Iterable[ev.AnyEvent]) -> list[Row]:
+    """Return the rows of some events, by time and then step."""
+    open_rows: dict[tuple[int, int], dict[str, str]] = {}
+    rows: list[Row] = []
+
+    def put(time: int, step: int, key: str, text: str) -> None:
+        cells = open_rows.get((time, step))
+        if cells is None or key in cells:
+            cells = open_rows[time, step] = {}
+            rows.append(Row(step, time, cells))
+        cells[key] = text
+
+    for event in events:
+        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+            for series in event.series:
+                key = wandb_key(series_name(series.name, series.labels, event.step_name))
+                for step, time, value in zip(series.steps, series.times, series.values, strict=True):
+                    put(time, step, key, float_json(value))
+        elif isinstance(event, ev.Values):
+            for seen in event.values:
+                key = wandb_key(series_name(seen.name, seen.labels, event.step_name))
+                put(seen.time, seen.step, key, cell_json(seen.value))
+    rows.sort(key=lambda row: (row.time, row.step))  # stable: rows of one step and instant keep their order
+    return rows
+
+
+def float_json(value: float) -> str:
+    """Return a float as W&B's own client writes it, every bit of it."""
+    if math.isfinite(value):
+        return repr(value)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def cell_json(value: Typed) -> str:
+    """Return an observation that is no metric point; never a bare number, which would be one."""
+    match value:
+        case HistogramValue() if len(value.value.counts) <= MAX_BINS:
+            counts, edges = (",".join(map(float_json, column)) for column in (value.value.counts, value.value.edges))
+            return f'{{"_type":"histogram","values":[{counts}],"bins":[{edges}]}}'
+        case BoolValue() | StringValue():
+            return dump(value.value)
+        case JsonValue() if isinstance(value.value, dict | list | str | bool | None):
+            return dump(to_plain(value))
+        case _:
+            return dump(to_text(value))
+
+
+def config(events: Iterable[ev.AnyEvent]) -> dict[str, str]:
+    """Return what some events add to a run's config, as JSON text by key; the last one of a key wins."""
+    found: dict[str, str] = {}
+    for event in events:
+        match event:
+            case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
+                facts = {
+                    "tag": event.tag, "parent_run_id": event.parent_run_id, "dag_hash": event.dag_hash,
+                    "original_run_id": event.original_run_id, "run_config": event.run_config,
+                }  # fmt: skip
+                found |= {f"gw.{name}": dump(value) for name, value in facts.items() if value}
+            case ev.Params():
+                found |= {wandb_key(name): dump(to_plain(value)) for name, value in event.params.items()}
+            case ev.RunLabels():
+                found |= {f"gw.label.{name}": dump(to_plain(value)) for name, value in event.labels.items()}
+            case ev.Tags():
+                found |= {f"gw.tag.{name}": dump(value) for name, value in event.tags.items()}
+            case ev.Environment():
+                found |= {f"gw.env.{name}": dump(to_plain(value)) for name, value in event.values.items()}
+            case ev.CodeIdentity():
+                found["gw.code"] = dump(event.model_dump(exclude={"kind", "time"}))
+            case ev.Artifact():
+                found[f"gw.artifact.{event.name}"] = dump(event.model_dump(exclude={"kind", "name"}))
+    return found
+
+
+def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
+    """Return the head after some events. A tag of ours, `key: value`, is shown as one W&B tag."""
+    for event in events:
+        match event:
+            case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
+                head = head._replace(
+                    name=event.name or head.name, group=event.group or head.group, project=head.project or event.tag
+                )
+            case ev.Note():
+                head = head._replace(notes=event.text)
+            case ev.Renamed(what="run"):
+                head = head._replace(name=event.new)
+            case ev.Tags():
+                shown = {tag.partition(":")[0]: tag for tag in head.tags}
+                shown |= {key: f"{key}:{value}"[:64] if value else key[:64] for key, value in event.tags.items()}
+                head = head._replace(tags=tuple(shown.values()))
+    return head
+
+
+def fold_end(end: End | None, events: Iterable[ev.AnyEvent]) -> End | None:
+    """Return how the run ended after some events, or None while it runs."""
+    for event in events:
+        if isinstance(event, ev.RunFinished | ev.RunFailed | ev.RunKilled):
+            status, code = _END[event.kind]
+            end = End(status, code, event.message, event.time)
+        elif isinstance(event, ev.RunStarted | ev.RunResumed):
+            end = None
+    return end
+
+
+def dump(value: Any) -> str:
+    """Return plain JSON text."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
