@@ -1,0 +1,114 @@
+"""
+One golden example of every kind of event, written once and decoded for ever.
+
+`golden/v1/<kind>.json` holds key, headers and value of a record as version 1 wrote it. Tests decode every file
+there is; a file is never changed after a release, because logs keep such records for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from schemas import events as ev
+from schemas.columns import FloatArray
+from schemas.values import (
+    BoolValue,
+    DatetimeValue,
+    FloatValue,
+    Histogram,
+    HistogramValue,
+    IntValue,
+    JsonValue,
+    StringValue,
+    Typed,
+)
+from schemas.wire import Batch, ProducerId, Record, RunId, encode
+
+FOLDER = Path(__file__).parent / "golden"
+TIME = 1_700_000_000_123_456  # µs: 2023-11-14T22:13:20.123456Z
+
+_VALUES: dict[str, Typed] = {
+    "learning_rate": FloatValue(value=0.1),
+    "ceiling": FloatValue(value=math.inf),
+    "layers": IntValue(value=3),
+    "seed": IntValue(value=2**80),
+    "amp": BoolValue(value=True),
+    "optimizer": StringValue(value="adam"),
+    "data_from": DatetimeValue(value=datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+    "eggs": JsonValue(value={"ham": "world", "share": {"$float": "NaN"}}),
+    "weights": HistogramValue(value=Histogram(counts=array("d", [1, 2]), edges=array("d", [-1, 0, 1]))),
+}
+
+
+def _series(name: str, values: FloatArray, **fields: Any) -> ev.Series:
+    times = array("q", range(TIME, TIME + len(values)))
+    return ev.Series(name=name, steps=array("q", range(len(values))), times=times, values=values, **fields)
+
+
+EVENTS: list[ev.AnyEvent] = [
+    ev.RunCreated(time=TIME, name="brisk-otter-7", tag="digits", group="sweep-1", run_config={"executor": "local"}),
+    ev.RunStarted(time=TIME, name="brisk-otter-7", tag="digits", group="sweep-1", parent_run_id="parent"),
+    ev.RunResumed(time=TIME, attempt=2),
+    ev.RunFinished(time=TIME, batches=12),
+    ev.RunFailed(time=TIME, message="ValueError: loss is NaN", batches=12),
+    ev.RunKilled(time=TIME, message="SIGTERM"),
+    ev.StepStarted(time=TIME, step_name="Emit Metrics", name="Emit Metrics"),
+    ev.StepFinished(time=TIME, step_name="Emit Metrics", status="success"),
+    ev.AttemptStarted(time=TIME, step_name="Emit Metrics", attempt=2),
+    ev.AttemptFinished(time=TIME, step_name="Emit Metrics", attempt=2, status="fail", message="out of memory"),
+    ev.Heartbeat(time=TIME),
+    ev.ProducerClosed(time=TIME, batches=13, points=2_000, dropped=0),
+    ev.Metrics(
+        time=TIME,
+        series=[
+            _series("loss", array("d", [0.5, math.nan, math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308])),
+            _series("épochs 🎉", array("d", [1, 2]), integer=True, labels={"rank": "3", "subset": "train"}),
+        ],
+    ),
+    ev.SystemMetrics(time=TIME, series=[_series("system/cpu_percent", array("d", [12.5]))]),
+    ev.Values(
+        time=TIME,
+        step_name="Emit Metrics",
+        values=[
+            ev.Observation(name=name, step=number, time=TIME, value=value)
+            for number, (name, value) in enumerate(_VALUES.items())
+        ],
+    ),
+    ev.Params(time=TIME, params=_VALUES),
+    ev.Tags(time=TIME, tags={"team": "vision", "émoji": "🎉"}),
+    ev.RunLabels(time=TIME, labels={"accuracy": JsonValue(value={"format_string": "percentage"})}),
+    ev.Note(time=TIME, text="Second try with warm-up."),
+    ev.Artifact(time=TIME, name="model.pkl", uri="s3://bucket/model.pkl", size=1_024, sha256="0" * 64),
+    ev.ConsoleText(time=TIME, stream="stderr", lines=["epoch 1", ""], times=array("q", [TIME, TIME + 1])),
+    ev.CodeIdentity(time=TIME, code_identifier="0b62e4c661a4b4a2187afdf44a7c64520374202d"),
+    ev.Environment(time=TIME, values={"command": JsonValue(value=["train.py", "--lr", "0.1"])}),
+    ev.Deleted(time=TIME, what="tag", name="team"),
+    ev.Renamed(time=TIME, what="series", old="loss", new="train/loss"),
+]
+
+
+def records() -> dict[str, Record]:
+    """Return the record of each example, by kind."""
+    return {
+        event.kind: encode(Batch(RunId("run/1 é"), ProducerId("producer-1"), number, TIME, event))
+        for number, event in enumerate(EVENTS)
+    }
+
+
+def to_json(record: Record) -> str:
+    """Return a record as its golden file holds it."""
+    headers = {name: value.decode() for name, value in record.headers}
+    document = {"key": record.key.decode(), "headers": headers, "value": json.loads(record.value)}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Record:
+    """Return the record that a golden file holds."""
+    document = json.loads(text)
+    headers = [(name, value.encode()) for name, value in document["headers"].items()]
+    return Record(document["key"].encode(), json.dumps(document["value"], ensure_ascii=False).encode(), headers)

@@ -1,0 +1,51 @@
+"""Every record ever written can be read: golden files, the published schemas, and the models say the same."""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import schemas
+from schemas import examples
+from schemas.__main__ import documents
+from schemas.events import AnyEvent
+from schemas.wire import decode, encode
+
+FOLDER = Path(schemas.__file__).parent
+GOLDEN = sorted((FOLDER / "golden").glob("v*/*.json"))
+KINDS = sorted(one.model_fields["kind"].default for one in typing.get_args(typing.get_args(AnyEvent)[0]))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_golden_record_decodes_and_means_what_it_meant(path: Path) -> None:
+    golden = examples.from_json(path.read_text(encoding="utf-8"))
+
+    batch = decode(golden.key, golden.value, golden.headers)
+
+    written = encode(batch)
+    assert json.loads(written.value) == json.loads(golden.value)
+    assert sorted(written.headers) == sorted(golden.headers)
+    assert batch.event.kind == path.stem
+
+
+def test_every_kind_of_event_has_a_golden_record() -> None:
+    assert sorted(path.stem for path in GOLDEN if path.parent.name == "v1") == KINDS
+
+
+@pytest.mark.parametrize("name", sorted(documents()))
+def test_the_published_schema_is_the_one_of_the_models(name: str) -> None:
+    published = json.loads((FOLDER / "jsonschema" / name).read_text(encoding="utf-8"))
+
+    assert published == documents()[name], "run: python -m schemas export schemas"
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_golden_events_fit_the_published_schema(path: Path) -> None:
+    schema = documents()["events.v1.json"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    jsonschema.validate(json.loads(path.read_text(encoding="utf-8"))["value"], schema)

@@ -1,0 +1,124 @@
+"""The fold gives the same rows however the log is cut, and the right status in whatever order producers speak."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.materialiser.chunks import CHUNK_POINTS
+from consumers.materialiser.fold import Known, fold
+from consumers.store.rows import Changes, ChunkRow
+from schemas import events as ev
+from schemas.wire import Batch, ProducerId, RunId
+
+
+def batches_of(run: str, producer: str, events: list[ev.AnyEvent]) -> list[Batch]:
+    return [Batch(RunId(run), ProducerId(producer), seq, event.time, event) for seq, event in enumerate(events)]
+
+
+def metrics(first: int, count: int) -> ev.Metrics:
+    series = ev.Series(
+        name="loss",
+        steps=array("q", range(first, first + count)),
+        times=array("q", range(first, first + count)),
+        values=array("d", [math.nan if step % 97 == 0 else float(step) for step in range(first, first + count)]),
+    )
+    return ev.Metrics(time=first, series=[series])
+
+
+class Store:
+    """What the store would hold after the batches it was given: the last row of each key."""
+
+    def __init__(self) -> None:
+        self.known = Known()
+        self.chunks: dict[Any, ChunkRow] = {}
+
+    def apply(self, batches: list[Batch]) -> None:
+        changes = Changes()
+        for offset, batch in enumerate(batches):
+            fold(self.known, changes, batch, 0, offset)
+        for series, first in changes.reopened.items():
+            self.chunks = {key: row for key, row in self.chunks.items() if key[0] != series or key[1] < first}
+        assert not self.chunks.keys() & changes.chunks.keys()
+        self.chunks |= changes.chunks
+
+
+def run_state(batches: list[Batch]) -> tuple[str, int, str]:
+    store = Store()
+    store.apply(batches)
+    run = store.known.runs["r1"]
+    return run.state, run.attempt, run.message
+
+
+@given(st.lists(st.integers(1, 2_300), min_size=1, max_size=12), st.data())
+def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data: st.DataObject) -> None:
+    firsts = [sum(sizes[:index]) for index in range(len(sizes))]
+    batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
+    at_once, apart = Store(), Store()
+    at_once.apply(batches)
+    while batches:
+        cut = data.draw(st.integers(1, len(batches)))
+        apart.apply(batches[:cut])
+        batches = batches[cut:]
+
+    rows = sorted(at_once.chunks.values(), key=lambda row: row.first_index)
+
+    assert {key: repr(row.point_values) for key, row in apart.chunks.items()} == {
+        key: repr(row.point_values) for key, row in at_once.chunks.items()
+    }
+    assert [step for row in rows for step in row.steps] == list(range(sum(sizes)))
+    assert [row.first_index for row in rows] == [sum(r.points for r in rows[:index]) for index in range(len(rows))]
+    full = sum(sizes) // CHUNK_POINTS
+    assert [row.points for row in rows[:full]] == [CHUNK_POINTS] * full
+
+
+@given(st.lists(st.integers(0, 6), max_size=30))
+def test_records_that_come_again_change_nothing_but_the_count_of_duplicates(again: list[int]) -> None:
+    events: list[ev.AnyEvent] = [
+        ev.RunStarted(time=1),
+        *[metrics(n * 10, 10) for n in range(5)],
+        ev.RunFinished(time=99),
+    ]
+    batches = batches_of("r1", "p", events)
+    once, twice = Store(), Store()
+    once.apply(batches)
+    twice.apply([*batches, *[batches[index] for index in again]])
+
+    assert repr(twice.chunks) == repr(once.chunks)
+    assert repr(twice.known.series) == repr(once.known.series)
+    assert twice.known.producers["r1", "p"].refused == len(again)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_three_producers_of_one_run_in_any_order_give_one_answer(order: tuple[int, ...]) -> None:
+    owner = batches_of("r1", "owner", [ev.RunStarted(time=1), ev.RunFailed(time=9, message="boom")])
+    rank_1 = batches_of("r1", "rank1", [metrics(0, 5), ev.ProducerClosed(time=8, batches=2, points=5)])
+    rank_2 = batches_of("r1", "rank2", [ev.RunFinished(time=10)])
+    parts = [owner, rank_1, rank_2]
+
+    assert run_state([batch for index in order for batch in parts[index]]) == ("failed", 1, "boom")
+
+
+def test_a_later_attempt_revives_a_run_and_a_late_end_of_the_first_does_not_end_it() -> None:
+    first = batches_of("r1", "a", [ev.RunStarted(time=1), ev.RunFailed(time=5, message="preempted")])
+    second = batches_of("r1", "b", [ev.RunResumed(time=6, attempt=2), ev.RunFinished(time=9, attempt=2)])
+
+    assert run_state([*first, second[0]]) == ("running", 2, "")
+    assert run_state([first[0], second[0], first[1]]) == ("running", 2, "")
+    assert run_state([*first, *second]) == ("finished", 2, "")
+
+
+def test_a_parked_record_shows_as_a_missing_number() -> None:
+    batches = batches_of("r1", "p", [ev.RunStarted(time=1), metrics(0, 5), metrics(5, 5)])
+    store = Store()
+    store.apply([batches[0], batches[2]])
+
+    assert store.known.producers["r1", "p"].missing == [[1, 2]]
+    store.apply([batches[1]])
+    assert store.known.producers["r1", "p"].missing == []
