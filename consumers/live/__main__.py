@@ -75,7 +75,7 @@ async def serve(settings: Settings) -> None:
         )
         server = _Server(config, services)
         watchers = [
-            asyncio.create_task(_stop_when_refused(server, services)),
+            asyncio.create_task(_stop_when_failed(server, services)),
             asyncio.create_task(_tell_ready(services, settings)),
         ]
         try:
@@ -83,12 +83,12 @@ async def serve(settings: Settings) -> None:
         finally:
             for watcher in watchers:
                 watcher.cancel()
-    if services.refusal is not None:
-        raise services.refusal
+    if services.failure is not None:
+        raise services.failure
 
 
-async def _stop_when_refused(server: _Server, services: Services) -> None:
-    await services.refused.wait()
+async def _stop_when_failed(server: _Server, services: Services) -> None:
+    await services.failed.wait()
     server.should_exit = True
 
 

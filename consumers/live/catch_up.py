@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
+from consumers.live.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscriber, Subscribers
-from consumers.live.tail import Tail, close_quietly, key_text, to_message
+from consumers.live.tail import Tail, key_text, to_message
 from consumers.log import LogReader, Record
 from schemas.errors import LogUnavailable
 

@@ -30,4 +30,4 @@ def parse_positions(text: str) -> dict[int, int]:
 
 def write_positions(positions: Mapping[int, int]) -> str:
     """Return the text of next offsets by partition."""
-    return ",".join(f"{partition}:{offset}" for partition, offset in positions.items())
+    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(positions.items()))

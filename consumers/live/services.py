@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from fastapi import Request
 
+from consumers.live.bounds import LogBounds
 from consumers.live.subscribers import Subscribers
 from consumers.live.tail import Tail
 from consumers.materialiser.worker import CONSUMER
@@ -19,7 +20,7 @@ from consumers.store.deliveries import consumer_name, delivery_statuses
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.reading import Reading
 from schemas.api import PartitionLag, SeriesPage, Status
-from schemas.errors import LogUnavailable, Refused, StoreUnavailable, Unavailable
+from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.settings import Settings
 
 REOPEN_AFTER_S = 0.5
@@ -34,9 +35,10 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.subscribers = Subscribers()
         self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers)
+        self.bounds = LogBounds(settings.need("kafka"), settings.topic)
         self.closing = False
-        self.refusal: Refused | None = None
-        self.refused = asyncio.Event()
+        self.failed = asyncio.Event()
+        self.failure: BaseException | None = None  # why this process cannot go on
         self._dsn = settings.need("postgres")
         self._topic = settings.topic
         self._trackers = settings.trackers
@@ -47,7 +49,9 @@ class Services:
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        self._tasks = [asyncio.create_task(self._open_store()), asyncio.create_task(self._follow_log())]
+        self._tasks = [asyncio.create_task(self._open_store()), asyncio.create_task(self.tail.run())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """End streams and connections."""
@@ -55,6 +59,7 @@ class Services:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.bounds.close()
         if self._pool is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -93,7 +98,7 @@ class Services:
         deliveries = await delivery_statuses(pool, address(self._dsn))
         trackers = sorted({*self._trackers, *(one.tracker for one in deliveries)})
         try:
-            _, ends = await self.tail.bounds()
+            ends = (await self.bounds.ask()).end
         except LogUnavailable:
             ends = {}
         lag = []
@@ -110,19 +115,11 @@ class Services:
             except Unavailable as error:
                 self._problem = str(error)
                 await asyncio.sleep(REOPEN_AFTER_S)
-            except Refused as error:
-                self._refuse(error)
-                return
 
-    async def _follow_log(self) -> None:
-        try:
-            await self.tail.run()
-        except Refused as error:
-            self._refuse(error)
-
-    def _refuse(self, error: Refused) -> None:
-        self.refusal = error
-        self.refused.set()
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = error
+            self.failed.set()
 
     async def _probe_store(self) -> str:
         try:
@@ -136,10 +133,10 @@ class Services:
 
     async def _probe_log(self) -> str:
         try:
-            await self.tail.bounds()
+            await self.bounds.ask()
         except LogUnavailable as error:
             return str(error)
-        return ""
+        return "" if self.tail.positions else self.tail.problem
 
 
 def _lag(consumer: str, partition: int, offset: int, end: int | None) -> PartitionLag:

@@ -66,7 +66,7 @@ async def _start(found: Services, text: str | None, parameter: str) -> dict[int,
         if partition not in now:
             raise bad_parameter(parameter, f"the log has no partition {partition}", f"it has 0 to {len(now) - 1}")
     if positions != {partition: now[partition] for partition in positions}:
-        first, end = await found.tail.bounds()
+        first, end = await found.bounds.ask()
         _refuse_outside(positions, first, end, parameter)
     return positions
 

@@ -9,8 +9,8 @@ events are published, so whoever reads both without awaiting in between sees no 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
+from consumers.live.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscribers
 from consumers.log import LogReader, Record
@@ -20,8 +20,6 @@ from schemas.wire import decode
 FETCH_RECORDS = 100  # decoded in one go, about 10 ms of 1,000-point records; other requests are served in between
 FETCH_WAIT_MS = 1_000
 REOPEN_AFTER_S = 0.5
-CLOSE_TIMEOUT_S = 2.0
-BOUNDS_TIMEOUT_S = 3.0
 
 
 class Tail:
@@ -33,7 +31,6 @@ class Tail:
         self.positions: dict[int, int] = {}  # next offset to publish, by partition; {} until first connected
         self.problem = f"Kafka at {bootstrap} is not connected yet"
         self._subscribers = subscribers
-        self._reader: LogReader | None = None
 
     async def run(self) -> None:
         """Read until cancelled; outages are waited out, and reading goes on where it stopped."""
@@ -52,23 +49,10 @@ class Tail:
                 self.positions = {}
                 self._subscribers.close()
             finally:
-                self._reader = None
                 await close_quietly(reader)
             await asyncio.sleep(REOPEN_AFTER_S)
 
-    async def bounds(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the first offsets the log holds and the offsets next records get. Raises LogUnavailable."""
-        if self._reader is None:
-            raise LogUnavailable(self.problem)
-        reader = self._reader
-        try:
-            async with asyncio.timeout(BOUNDS_TIMEOUT_S):
-                return await reader.beginning_offsets(), await reader.end_offsets()
-        except TimeoutError:
-            raise LogUnavailable(f"Kafka at {self.bootstrap} did not answer within {BOUNDS_TIMEOUT_S:g} s") from None
-
     async def _follow(self, reader: LogReader) -> None:
-        self._reader = reader
         self.problem = ""
         while True:
             for record in await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS):
@@ -97,10 +81,3 @@ def to_message(record: Record) -> Message | None:
     except BadRecord:
         return None
     return Message(batch, record.partition, record.offset, len(record.value or b""))
-
-
-async def close_quietly(reader: LogReader) -> None:
-    """Disconnect a reader, waiting a bounded time for a broker that may be gone."""
-    with suppress(TimeoutError, LogUnavailable):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await reader.close()

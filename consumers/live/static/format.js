@@ -12,14 +12,14 @@ export function plural(value, word) {
   return `${count(value)} ${word}${value === 1 ? "" : "s"}`;
 }
 
-/** A metric value in at most 5 significant digits; what JSON cannot hold comes as text and stays it. */
-export function value(number) {
+/** A metric value in at most `digits` significant digits; what JSON cannot hold comes as text and stays it. */
+export function value(number, digits = 5) {
   if (typeof number !== "number") return String(number);
   if (!Number.isFinite(number)) return Number.isNaN(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
   const size = Math.abs(number);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return number.toExponential(3).replace(/\.?0+e/, "e");
+  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return number.toExponential(Math.min(3, digits - 1)).replace(/\.?0+e/, "e");
   if (Number.isInteger(number)) return COUNT.format(number);
-  return String(Number(number.toPrecision(5)));
+  return String(Number(number.toPrecision(digits)));
 }
 
 /** A length of time given in µs: "340 ms", "12.4 s", "3 min 20 s", "5 h 12 min", "3 d 4 h". */

@@ -5,6 +5,7 @@ import { byId, el } from "./dom.js";
 import { count, plural } from "./format.js";
 
 const EVERY_MS = 5000;
+const KEEPS_UP = 100; // records behind that are only what is just being written
 
 /** Keep the strip up to date while the page is seen. */
 export function watchHealth() {
@@ -42,7 +43,8 @@ function fromStatus(status) {
   for (const one of status.lag) lags.set(one.consumer, (lags.get(one.consumer) || 0) + (one.lag || 0));
   for (const [consumer, lag] of lags) {
     const name = consumer.replace(/^delivery\//, "");
-    made.push(lag > 0 ? ["busy", `${name}: ${plural(lag, "record")} behind`] : ["good", `${name}: up to date`]);
+    if (lag > KEEPS_UP) made.push(["busy", `${name}: ${plural(lag, "record")} behind`]);
+    else made.push(["good", `${name}: ${lag ? "keeping up" : "up to date"}`]);
   }
   for (const one of status.deliveries) {
     if (one.parked) made.push(["bad", `${one.tracker}: ${plural(one.parked, "run")} parked`, one.last_error]);

@@ -10,6 +10,7 @@ import { runDuration, showSummary } from "./summary.js";
 
 const RELOAD_LOG_MS = 2000; // at most this often while events arrive
 const RETRY_MS = 2000;
+const ASK_AGAIN_MS = 1000;
 const BUCKETS = 1000;
 const DRAWN = new Set(["metrics", "system_metrics"]);
 // After these a series is not what it was plus points: charts are loaded afresh.
@@ -82,7 +83,9 @@ function connect(params) {
 function waitForFirstEvent() {
   byId("run").hidden = true;
   showUnknownRun(byId("empty"), runId);
-  stop = follow({ run: runId, points: "last" }, { onEvent: restart, onState: () => {}, onLost: restart });
+  // Its first event may come, or be folded, between our question and the stream: ask once more when that is open.
+  const askAgain = () => setTimeout(() => get(`${runApi(runId)}/log`).then(restart, () => {}), ASK_AGAIN_MS);
+  stop = follow({ run: runId, points: "last" }, { onEvent: restart, onState: (state) => state === "live" && askAgain(), onLost: restart });
 }
 
 function showLive(state) {

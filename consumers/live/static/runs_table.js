@@ -123,7 +123,7 @@ export class RunsTable {
 
   #showLast(row) {
     const names = Object.keys(row.run.last);
-    const texts = names.slice(0, LAST_SHOWN).map((name) => [name, valueText(row.run.last[name])]);
+    const texts = names.slice(0, LAST_SHOWN).map((name) => [name, valueText(row.run.last[name], 4)]);
     if (names.length > LAST_SHOWN) texts.push([`+${names.length - LAST_SHOWN}`, ""]);
     const key = JSON.stringify(texts);
     if (row.shownLast === key) return;

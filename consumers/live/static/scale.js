@@ -5,7 +5,7 @@ export function linearTicks(low, high, wanted) {
   if (!(high > low)) return [low];
   const rough = (high - low) / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.999);
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.999);
   const ticks = [];
   const first = Math.ceil(low / step - 1e-9);
   for (let i = first; i * step <= high + step * 1e-9 && ticks.length < 50; i += 1) ticks.push(Number((i * step).toPrecision(12)));

@@ -1,0 +1,83 @@
+"""
+Where the log begins and ends, asked on a connection of its own.
+
+A broker answers the requests of one connection in turn, and the tail's always waits for news: a question behind it
+would take half a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from consumers.log import LogReader
+from schemas.errors import LogUnavailable
+
+ANSWER_TIMEOUT_S = 3.0
+CLOSE_TIMEOUT_S = 2.0
+
+
+class Bounds(NamedTuple):
+    """First offset that the log holds and offset of the next record, each by partition."""
+
+    first: dict[int, int]
+    end: dict[int, int]
+
+
+class LogBounds:
+    """Asks Kafka for bounds; connects when first asked, and again after an outage."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._reader: LogReader | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ask(self) -> Bounds:
+        """Return the bounds now. Raises LogUnavailable, at the latest after ANSWER_TIMEOUT_S."""
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S), self._one_at_a_time:
+                return await self._ask()
+        except TimeoutError:
+            await self.close()
+            raise LogUnavailable(
+                f"Kafka at {self._bootstrap} did not answer within {ANSWER_TIMEOUT_S:g} s: "
+                "start it there, or correct GATEWAY_KAFKA"
+            ) from None
+
+    async def close(self) -> None:
+        """Disconnect."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await close_quietly(reader)
+
+    async def _ask(self) -> Bounds:
+        if self._reader is None:
+            self._reader = await _opened(self._bootstrap, self._topic)
+        reader = self._reader
+        questions: list[Callable[[], Awaitable[dict[int, int]]]] = [reader.beginning_offsets, reader.end_offsets]
+        try:
+            first, end = await asyncio.gather(*(question() for question in questions))
+        except LogUnavailable:
+            await self.close()
+            raise
+        return Bounds(first, end)
+
+
+async def _opened(bootstrap: str, topic: str) -> LogReader:
+    reader = LogReader(bootstrap, topic)
+    try:
+        await reader.open()
+    except BaseException:
+        await close_quietly(reader)
+        raise
+    return reader
+
+
+async def close_quietly(reader: LogReader) -> None:
+    """Disconnect a reader, waiting a bounded time for a broker that may be gone."""
+    with suppress(TimeoutError, LogUnavailable):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await reader.close()
