@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         start_run,
         step,
     )
-    from gateway.client.run import Report, Run
+    from gateway.client.report import Report
+    from gateway.client.run import Run
 
 __version__ = "0.1.0"
 
@@ -48,7 +49,7 @@ __all__ = [
     "step",
 ]
 
-_HOMES = {"ClientError": "gateway.client.errors", "Report": "gateway.client.run", "Run": "gateway.client.run"}
+_HOMES = {"ClientError": "gateway.client.errors", "Report": "gateway.client.report", "Run": "gateway.client.run"}
 
 
 def __getattr__(name: str) -> object:

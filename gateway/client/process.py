@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from threading import Lock
+from time import monotonic
 
 from gateway.client import notices
 from gateway.client.address import NOWHERE, Address, find_address
+from gateway.client.arguments import FINISH_TIMEOUT_S, finish_timeout
 from gateway.client.errors import ClientError
 from gateway.client.names import run_name, uuid7
 from gateway.client.notices import say_once
-from gateway.client.run import FINISH_TIMEOUT_S, Report, Run, status_of
-from gateway.client.values import clean
+from gateway.client.report import status_of
+from gateway.client.run import Run
+from gateway.client.values import MAX_NAME, clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from gateway.client.run import Status
+    from gateway.client.report import Report, Status
     from gateway.client.shipper import Shipper
     from gateway.client.steps import Step
 
@@ -39,7 +42,9 @@ _inherited: list[
     object
 ] = []  # of the parent of a forked child: kept, because to collect it could close the parent's sockets
 _lock = Lock()
+_implicit_lock = Lock()
 _is_hooked = False
+_is_child_hooked = False
 
 
 def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know them as arguments
@@ -73,19 +78,20 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     number = attempt if attempt is not None else (2 if resume else 1)
     run = Run(
         run_id,
-        clean(name, 1_024) if name else run_name(),
+        clean(name, MAX_NAME) if name else (run_name() if is_owner and not resume else ""),
         attempt=min(max(int(number), 1), 2**31 - 1),
         is_owner=is_owner,
-        shipper=lambda: _shipper_of(address),
+        find_shipper=lambda: _shipper_of(address),
+        on_finish=_forget,
     )
     _add(run)
     if is_owner:
         run._record(
             "run_resumed" if resume else "run_started",
             attempt=run.attempt,
-            name=run.name if name or not resume else "",
-            tag=clean(tag, 1_024),
-            group=clean(group, 1_024),
+            name=run.name,
+            tag=clean(tag, MAX_NAME),
+            group=clean(group, MAX_NAME),
             parent_run_id=parent.id if isinstance(parent, Run) else clean(parent or "", MAX_RUN_ID),
         )
     if params:
@@ -161,17 +167,29 @@ def finish(status: Status = "finished", *, message: str = "", timeout_s: float |
 
 def _implicit() -> Run:
     """Return the run of a process that never started one. Never raises."""
-    with _lock:
+    with _implicit_lock:
         if _current is not None:
             return _current
-    script = os.path.splitext(os.path.basename(sys.argv[0] if getattr(sys, "argv", None) else ""))[0]
-    try:
-        return start_run(name=clean(script, 1_024) if script not in ("", "-c", "-m", "-") else None)
-    except ClientError as error:
-        say_once("address", f"{error}; until then events are counted and discarded")
-    run = Run(uuid7(), run_name(), attempt=1, is_owner=True, shipper=lambda: _shipper_of(Address(NOWHERE, "")))
-    _add(run)
-    return run
+        try:
+            return start_run(name=_script())
+        except ClientError as error:
+            say_once("address", f"{error}; until then events are counted and discarded")
+        nowhere = Address(NOWHERE, "")
+        run = Run(
+            uuid7(),
+            run_name(),
+            attempt=1,
+            is_owner=True,
+            find_shipper=lambda: _shipper_of(nowhere),
+            on_finish=_forget,
+        )
+        _add(run)
+        return run
+
+
+def _script() -> str | None:
+    name = os.path.splitext(os.path.basename(sys.argv[0] if getattr(sys, "argv", None) else ""))[0]
+    return None if name in ("", "-c", "-m", "-") else name
 
 
 def _checked_id(run_id: str) -> str:
@@ -189,24 +207,20 @@ def _shipper_of(address: Address) -> Shipper:
     with _lock:
         if key not in _shippers:
             _shippers[key] = Shipper(address)
-        return _shippers[key]
+        found = _shippers[key]
+    _hook()
+    return found
 
 
 def _add(run: Run) -> None:
-    global _current, _is_hooked
+    global _current
     with _lock:
         _runs.append(run)
         _current = run
-        is_first, _is_hooked = not _is_hooked, True
-    if is_first:
-        import atexit
-
-        atexit.register(_at_exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+    _hook()
 
 
-def forget(run: Run) -> None:
+def _forget(run: Run) -> None:
     """Take a finished run off the list; the one started before it is current again."""
     global _current
     with _lock:
@@ -225,27 +239,41 @@ def stop() -> None:
         shipper.stop()
 
 
+def _hook() -> None:
+    """Be called when this process forks and when it ends; once a process."""
+    global _is_hooked, _is_child_hooked
+    if not _is_hooked:
+        _is_hooked = True
+        import atexit
+
+        atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+    # A child of multiprocessing may leave by os._exit, which skips atexit, but it runs its own finalizers.
+    process = sys.modules.get("multiprocessing.process")
+    if not _is_child_hooked and process is not None and process.parent_process() is not None:
+        _is_child_hooked = True
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_exit, exitpriority=10)
+
+
 def _at_exit() -> None:
     # The interpreter keeps the exception that ended it; at a prompt it keeps the last one of any line.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     status, message = status_of(error)
+    end = monotonic() + finish_timeout()
     for run in reversed(list(_runs)):
-        run.finish(status, message=message)
+        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
     stop()
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = Lock()
-    _inherited.append((dict(_shippers), [(run._shipper, run._producer, run._journal) for run in _runs]))
+    global _lock, _implicit_lock, _is_child_hooked
+    _lock, _implicit_lock = Lock(), Lock()
+    _is_child_hooked = False
+    _inherited.append((dict(_shippers), [(run._producer, run._journal) for run in _runs]))
     _shippers.clear()
     notices.forget()
     for run in _runs:
         run.after_fork()
-
-
-def at_child_exit() -> None:
-    """Finish at the end of a multiprocessing child too: it leaves by os._exit, which skips atexit."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, _at_exit, exitpriority=10)

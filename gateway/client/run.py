@@ -7,15 +7,23 @@ be called from any thread and in forked children. Only `flush` and `finish` wait
 
 from __future__ import annotations
 
-import os
-from operator import index
 from threading import Lock
 from time import monotonic, time_ns
 
 from gateway.client import notices
+from gateway.client.arguments import (
+    FINISH_TIMEOUT_S,
+    finish_timeout,
+    read_dict,
+    read_mapping,
+    read_status,
+    read_step,
+    read_time,
+)
 from gateway.client.batch import split
 from gateway.client.journal import Event, Journal, Marker, Observation
 from gateway.client.notices import say, say_once
+from gateway.client.report import Report, status_of
 from gateway.client.steps import Step, Steps
 from gateway.client.values import (
     EXACT,
@@ -25,7 +33,6 @@ from gateway.client.values import (
     clean_name,
     dumps,
     is_point,
-    micros,
     scalar,
     text_of,
     typed,
@@ -36,59 +43,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
     from types import TracebackType
-    from typing import Any, Literal
+    from typing import Any
 
     from gateway.client.producer import Producer
+    from gateway.client.report import Status
     from gateway.client.shipper import Shipper
-
-    Status = Literal["finished", "failed", "killed"]
-
-FINISH_TIMEOUT_S = 30.0
-_TO_TEXT = 1_000  # characters of an exception's text
-
-
-class Report:
-    """What became of the points and values a process emitted to a run."""
-
-    __slots__ = ("dropped", "emitted", "sent", "unsent")
-
-    def __init__(self, *, emitted: int, sent: int, dropped: int) -> None:
-        self.emitted = emitted
-        self.sent = sent  # acknowledged by the log
-        self.dropped = dropped  # refused at a bound, or discarded by `none:`
-        self.unsent = emitted - sent - dropped  # still in memory
-
-    def __repr__(self) -> str:
-        return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
 
 
 class Run:
     """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
 
-    def __init__(self, run_id: str, name: str, *, attempt: int, is_owner: bool, shipper: Callable[[], Shipper]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        name: str,
+        *,
+        attempt: int,
+        is_owner: bool,
+        find_shipper: Callable[[], Shipper],
+        on_finish: Callable[[Run], None],
+    ) -> None:
         self.id = run_id
         self.name = name
         self.attempt = attempt
         self.is_owner = is_owner  # False: joined through GATEWAY_RUN_ID, or a forked child; it does not end the run
         self.report: Report | None = None  # set by finish()
-        self._make_shipper = shipper
+        self._find_shipper = find_shipper
+        self._on_finish = on_finish
         self._shipper: Shipper | None = None
         self._producer: Producer | None = None
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
-        self._begin(Journal(run_id))
-        self._ship()
-
-    def _begin(self, journal: Journal) -> None:
-        self._journal = journal
-        self._put: Callable[..., None] = journal.put
-        self._lock = Lock()
-        self._steps = Steps(self, self.attempt)
         self._is_finished = False
-
-    def _ship(self) -> None:
-        self._shipper = self._make_shipper()
-        self._producer = self._shipper.add(self._journal)
+        self._lock = Lock()
+        self._journal = Journal(run_id)
+        self._steps = Steps(self, attempt)
+        self._put: Callable[..., None] = self._put_first
+        self._ship()
 
     # Points and values.
 
@@ -128,31 +119,26 @@ class Run:
             say_once("emit", f"emit({name!r:.60}) cannot be kept ({error!r:.200}): it is counted as dropped")
 
     def _emit(self, name: Any, value: Any, step: Any, time: Any, labels: Any) -> None:
+        """Do what `emit` does for whatever is not a plain number by name and step. May raise."""
         if hasattr(name, "items"):
-            if step is None and value is not None:
-                step = value  # emit({...}, 3)
-            for path, item in _flat(name, "", 0):
-                self._emit(path, item, step, time, labels)
+            step = value if step is None else step  # emit({...}, 3)
+            for path, item in read_dict(name):
+                self.emit(path, item, step, time=time, labels=labels)
             return
-        where = self._steps.where or self._steps.here()
-        if labels:
-            where = (where[0], where[1], clean_labels(labels))
-        now = time_ns() // 1_000
-        if time is not None:
-            given = micros(time)
-            if given is None:
-                say_once("time", f"time {time!r:.60} is neither epoch seconds nor a datetime: the time of now is used")
-            now = now if given is None else given
-        step, value, name = _step_of(step), scalar(value), clean_name(name)
         self._revive()
         if self._is_finished:
             self._put_late()
             return
+        where = self._steps.where or self._steps.here()
+        if labels:
+            where = (where[0], where[1], clean_labels(labels))
+        moment = read_time(time, time_ns() // 1_000)
+        step, value, name = read_step(step), scalar(value), clean_name(name)
         if is_point(value):
-            self._journal.put_at(name, value, step, now, where)
+            self._journal.put_at(name, value, step, moment, where)
             return
         kept = typed(value)
-        self._journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, now, where))
+        self._journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, moment, where))
 
     # Facts about the run.
 
@@ -168,7 +154,7 @@ class Run:
 
     def log_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Record inputs of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`; types are kept."""
-        given = _dict_of("log_params", params, more)
+        given = read_mapping("log_params", params, more)
         kept = {clean_name(name): typed(value) for name, value in given.items()}
         self._params.update(given)
         where = self._steps.where or self._steps.here()
@@ -177,7 +163,7 @@ class Run:
 
     def set_tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set words to find the run by; the last value of a name wins. Values become text."""
-        given = _dict_of("set_tags", tags, more)
+        given = read_mapping("set_tags", tags, more)
         kept = {clean_name(name): clean(text_of(value), MAX_NAME * 8) for name, value in given.items()}
         self._tags.update(kept)
         for part in split(kept) if kept else ():
@@ -185,7 +171,7 @@ class Run:
 
     def set_labels(self, labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Attach JSON to the run that nobody filters by; the last value of a name wins."""
-        given = _dict_of("set_labels", labels, more)
+        given = read_mapping("set_labels", labels, more)
         kept = {clean_name(name): typed(value) for name, value in given.items()}
         for part in split(kept) if kept else ():
             self._record("labels", labels=part)
@@ -220,10 +206,7 @@ class Run:
 
     def flush(self, timeout_s: float = FINISH_TIMEOUT_S) -> bool:
         """Wait until all that was emitted before is acknowledged; False when `timeout_s` seconds were not enough."""
-        self._revive()
-        if self._shipper is None:
-            return True
-        return self._wait(timeout_s)
+        return self._shipper is None or self._wait(timeout_s)
 
     def finish(self, status: Status = "finished", *, message: str = "", timeout_s: float | None = None) -> Report:
         """
@@ -235,16 +218,15 @@ class Run:
         with self._lock:
             is_first, self._is_finished = not self._is_finished, True
         if is_first:
-            self._revive()
-            self._close(status, message)
+            self._put = self._put_late
+            if self._shipper is not None:
+                self._close(*read_status(status, message))
         if self._shipper is not None:
-            self._wait(_finish_timeout() if timeout_s is None else timeout_s)
+            self._wait(finish_timeout() if timeout_s is None else timeout_s)
         self.report = self._count()
         if is_first:
             self._tell(self.report)
-        from gateway.client import process
-
-        process.forget(self)
+        self._on_finish(self)
         return self.report
 
     def health(self) -> dict[str, Any]:
@@ -290,12 +272,10 @@ class Run:
             self._shipper.wake()
 
     def _close(self, status: Status, message: str) -> None:
-        self._put = self._put_late
         now = time_ns() // 1_000
         if self.is_owner:
             self._append({"kind": f"run_{status}", "time": now, "attempt": self.attempt, "message": clean(message)})
-        if self._shipper is not None:
-            self._append({"kind": "producer_closed", "time": now})
+        self._append({"kind": "producer_closed", "time": now})
 
     def _put_late(self, *point: object) -> None:
         say_once("finished", f"run {self.id} is finished: what is recorded after that is not kept")
@@ -324,12 +304,17 @@ class Run:
         return Report(emitted=emitted, sent=sent, dropped=dropped)
 
     def _tell(self, report: Report) -> None:
+        """Say on stderr what is left when finish() gives up waiting."""
         shipper, producer = self._shipper, self._producer
-        if shipper is None or producer is None or producer.is_done or not shipper.keeps:
+        if shipper is None:
+            if report.unsent:
+                say(f"run {self.id}: {report.unsent:,} points are lost: no thread could be started to send them")
+            return
+        if (producer is not None and producer.is_done) or not shipper.keeps:
             return
         say(
             f"run {self.id}: {report.unsent:,} of {report.emitted:,} points are not in {shipper.address.label} and are "
-            f"lost when this process ends ({shipper.last_error or 'it is slow'}): "
+            f"lost when this process ends ({shipper.last_error or 'there was not enough time'}): "
             "start it with `gateway up`, correct GATEWAY_URL, or allow more time with GATEWAY_FINISH_TIMEOUT_S"
         )
 
@@ -337,79 +322,30 @@ class Run:
 
     def after_fork(self) -> None:
         """Become a new producer of the same run; what the parent has not sent is the parent's. In the child only."""
-        was_finished = self._is_finished
         self.is_owner = False
         self._shipper = self._producer = None
-        self._begin(Journal(self.id))
-        self._is_finished = was_finished
-        self._put = self._put_late if was_finished else self._put_first
+        self._lock = Lock()
+        self._journal = Journal(self.id)
+        self._steps.after_fork()
+        self._put = self._put_late if self._is_finished else self._put_first
 
     def _put_first(self, *point: Any) -> None:
         self._revive()
-        self._put(*point)
+        self._journal.put(*point)
 
     def _revive(self) -> None:
         """Start shipping in a forked child, when it first has something to say."""
         if self._shipper is None and not self._is_finished:
-            with self._lock:
-                if self._shipper is None:
-                    self._ship()
-                    self._put = self._journal.put
-            from gateway.client import process
+            self._ship()
 
-            process.at_child_exit()
-
-
-def status_of(error: BaseException | None) -> tuple[Status, str]:
-    """Return how a run ended that `error` ended, and what to say of it."""
-    if error is None or (isinstance(error, SystemExit) and not error.code):
-        return "finished", ""
-    text = f"{type(error).__name__}: {text_of(error)}"[:_TO_TEXT] if text_of(error) else type(error).__name__
-    return ("killed" if isinstance(error, KeyboardInterrupt) else "failed"), text
-
-
-def _finish_timeout() -> float:
-    given = os.environ.get("GATEWAY_FINISH_TIMEOUT_S")
-    if given is None:
-        return FINISH_TIMEOUT_S
-    try:
-        return max(0.0, float(given))
-    except ValueError:
-        say_once(
-            "timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is not a number of seconds: {FINISH_TIMEOUT_S} is used"
-        )
-        return FINISH_TIMEOUT_S
-
-
-def _flat(values: Any, prefix: str, depth: int) -> list[tuple[Any, Any]]:
-    found: list[tuple[Any, Any]] = []
-    for name, value in values.items():
-        path = f"{prefix}{text_of(name)}" if prefix or not isinstance(name, str) else name
-        if isinstance(value, dict) and value and depth < 16:
-            found += _flat(value, f"{path}/", depth + 1)
-        else:
-            found.append((path, value))
-    return found
-
-
-def _step_of(step: Any) -> int | None:
-    if step is None:
-        return None
-    try:
-        return int(index(scalar(step)))  # type: ignore[arg-type]  # TypeError is the answer for anything else
-    except TypeError:
-        number = scalar(step)
-        if isinstance(number, float) and number.is_integer():
-            return int(number)
-    say_once("step", f"step {step!r:.60} is not an integer: the next step of the series is used")
-    return None
-
-
-def _dict_of(method: str, given: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[str, Any]:
-    if given is None:
-        return more
-    try:
-        return {**dict(given), **more}
-    except (TypeError, ValueError):
-        say_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
-        return more
+    def _ship(self) -> None:
+        with self._lock:
+            if self._shipper is None:
+                try:
+                    shipper = self._find_shipper()
+                except RuntimeError as error:  # no thread can start: the interpreter is going away, or a limit is hit
+                    say_once("thread", f"run {self.id}: events cannot be sent ({error}); they are counted")
+                    return
+                self._producer = shipper.add(self._journal)
+                self._shipper = shipper
+                self._put = self._journal.put

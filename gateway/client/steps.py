@@ -84,6 +84,10 @@ class Steps:
                 self._open.remove(opened)
             self._settle()
 
+    def after_fork(self) -> None:
+        """Keep the open steps, with a lock that no thread of the parent holds. In the child only."""
+        self._lock = Lock()
+
     def _settle(self) -> None:
         nested = all(_is_inside(inner, outer) for outer, inner in zip(self._open, self._open[1:], strict=False))
         self.where = (self._open[-1].where if self._open else self._main) if nested else None
@@ -119,7 +123,7 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        from gateway.client.run import status_of
+        from gateway.client.report import status_of
         from gateway.client.values import clean
 
         opened, token = self._entered.pop()

@@ -51,7 +51,7 @@ def clean_name(name: object) -> str:
     """Return a name of 1 to 1,024 characters; says once what it had to change."""
     if not isinstance(name, str):
         say_once("name-type", f"a name is text, not {type(name).__name__}: its text is used")
-        name = str(name)
+        name = text_of(name)
     if not name:
         say_once("name-empty", "a name is empty: 'unnamed' is used")
         return "unnamed"
@@ -89,8 +89,8 @@ def scalar(value: object) -> object:
         return value
     try:
         found = item()
-    except (TypeError, ValueError, RuntimeError):
-        return value  # an array of many values
+    except Exception:  # noqa: BLE001 -- an array of many values, or a stranger's method: the object itself is kept
+        return value
     return found if isinstance(found, float | int | str) else value
 
 
@@ -114,7 +114,7 @@ def typed(value: object) -> dict[str, object]:
         return {"type": "datetime", "value": _aware(value).isoformat()}
     try:
         plain = _plain(value, 0)
-    except _NotJson:
+    except Exception:  # noqa: BLE001 -- no JSON value, or a stranger's model_dump(): its repr() is kept
         return {"type": "string", "value": _repr(value)}
     text = dumps(plain)
     if len(text) > MAX_JSON or (not text.isascii() and len(text.encode()) > MAX_JSON):

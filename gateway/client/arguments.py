@@ -1,0 +1,91 @@
+"""
+What callers pass, as the client wants it. Whatever is odd is said once and mended; nothing here raises on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+from operator import index
+
+from gateway.client.notices import say_once
+from gateway.client.report import STATUSES
+from gateway.client.values import micros, scalar, text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gateway.client.report import Status
+
+FINISH_TIMEOUT_S = 30.0
+MAX_NESTING = 16  # of dicts in emit({...}); what is deeper stays one JSON value
+
+
+def read_dict(values: Any, prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
+    """Return the entries of `emit({...})`; those of dicts inside are called `outer/inner`."""
+    found: list[tuple[Any, Any]] = []
+    for name, value in list(values.items()):
+        path = f"{prefix}{text_of(name)}" if prefix else name
+        if isinstance(value, dict) and value and depth < MAX_NESTING:
+            found += read_dict(value, f"{text_of(path)}/", depth + 1)
+        else:
+            found.append((path, value))
+    return found
+
+
+def read_step(step: Any) -> int | None:
+    """Return a step as int; None, which means the next one, for what is no integer."""
+    if step is None:
+        return None
+    number = scalar(step)
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    try:
+        return index(number)  # type: ignore[arg-type]  # TypeError is the answer for anything else
+    except TypeError:
+        say_once("step", f"step {text_of(step)!r:.60} is not an integer: the next step of the series is used")
+        return None
+
+
+def read_time(time: Any, now: int) -> int:
+    """Return a time in µs; `now` when none is given, or none that can be used."""
+    if time is None:
+        return now
+    given = micros(time)
+    if given is None:
+        say_once("time", f"time {text_of(time)!r:.60} is neither epoch seconds nor a datetime: now is used")
+        return now
+    return given
+
+
+def read_mapping(method: str, given: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
+    """Return the dict and keyword arguments of `method` as one dict."""
+    if given is None:
+        return more
+    try:
+        return {**dict(given), **more}
+    except (TypeError, ValueError):
+        say_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
+        return more
+
+
+def read_status(status: str, message: str) -> tuple[Status, str]:
+    """Return status and message of an end; a status that is none becomes the message of a failure."""
+    for known in STATUSES:
+        if status == known:
+            return known, text_of(message)  # type: ignore[return-value]  # mypy does not narrow a loop over a tuple
+    say_once("status", f"status {status!r:.40} is none of {', '.join(STATUSES)}: the run is marked failed")
+    return "failed", text_of(message or status)
+
+
+def finish_timeout() -> float:
+    """Return how long finish() waits when nobody says, in seconds: GATEWAY_FINISH_TIMEOUT_S, or 30."""
+    given = os.environ.get("GATEWAY_FINISH_TIMEOUT_S")
+    if given is None:
+        return FINISH_TIMEOUT_S
+    try:
+        return max(0.0, float(given))
+    except ValueError:
+        say_once("timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is no number of seconds: 30 is used")
+        return FINISH_TIMEOUT_S

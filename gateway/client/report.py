@@ -1,0 +1,38 @@
+"""How a run ended, and what became of what was emitted."""
+
+from __future__ import annotations
+
+from gateway.client.values import text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Status = Literal["finished", "failed", "killed"]
+
+STATUSES = ("finished", "failed", "killed")
+MAX_ERROR_TEXT = 4_000  # characters
+
+
+class Report:
+    """What became of the points and values this process emitted to a run."""
+
+    __slots__ = ("dropped", "emitted", "sent", "unsent")
+
+    def __init__(self, *, emitted: int, sent: int, dropped: int) -> None:
+        self.emitted = emitted
+        self.sent = sent  # acknowledged by the log
+        self.dropped = dropped  # refused at a bound, or discarded by `none:`
+        self.unsent = max(0, emitted - sent - dropped)  # still in memory
+
+    def __repr__(self) -> str:
+        return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
+
+
+def status_of(error: BaseException | None) -> tuple[Status, str]:
+    """Return how a run ended that `error` ended, and what to say of it. Leaving with exit code 0 is a good end."""
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return "finished", ""
+    kind, text = type(error).__name__, text_of(error)
+    message = f"{kind}: {text}" if text else kind
+    return ("killed" if isinstance(error, KeyboardInterrupt) else "failed"), message[:MAX_ERROR_TEXT]
