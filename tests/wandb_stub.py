@@ -32,7 +32,11 @@ class Uploads:
     def history(self, run_id: str) -> list[dict[str, Any]]:
         """Return the history rows of a run in line order; bare NaN and Infinity become floats."""
         lines = self.lines[run_id]
-        return [json.loads(lines[number]) for number in sorted(lines)]
+        return [json.loads(lines[number], parse_int=_integer) for number in sorted(lines)]
+
+
+def _integer(text: str) -> float | int:
+    return -0.0 if text == "-0" else int(text)  # Go writes the float -0.0 as -0
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def _append(out: bytearray, position: int, rest: memoryview) -> None:
 
 
 def read(path: Path, end: int | None = None) -> Iterator[bytes]:
-    """Yield the records of a file, or of its first `end` bytes, one block in memory at a time. Raises Damaged, OSError."""
+    """Yield the records of a file (of its first `end` bytes), a block in memory at a time. Raises Damaged, OSError."""
     with path.open("rb") as file:
         if file.read(len(HEADER)) != HEADER:
             raise Damaged(f"{path} does not begin with the header of a .wandb file")

@@ -9,7 +9,7 @@ a name that comes twice in it starts another row.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -38,7 +38,11 @@ class Head(NamedTuple):
     project: str = ""
     group: str = ""
     notes: str = ""
-    tags: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
+
+    def shown_tags(self) -> list[str]:
+        """Return the tags as W&B has them: words of at most 64 characters."""
+        return [f"{name}:{value}"[:64] if value else name[:64] for name, value in sorted(self.tags.items())]
 
 
 class End(NamedTuple):
@@ -124,7 +128,7 @@ def config(events: Iterable[ev.AnyEvent]) -> dict[str, str]:
 
 
 def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
-    """Return the head after some events. A tag of ours, `key: value`, is shown as one W&B tag."""
+    """Return the head after some events."""
     for event in events:
         match event:
             case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
@@ -136,9 +140,7 @@ def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
             case ev.Renamed(what="run"):
                 head = head._replace(name=event.new)
             case ev.Tags():
-                shown = {tag.partition(":")[0]: tag for tag in head.tags}
-                shown |= {key: f"{key}:{value}"[:64] if value else key[:64] for key, value in event.tags.items()}
-                head = head._replace(tags=tuple(shown.values()))
+                head = head._replace(tags={**head.tags, **event.tags})
     return head
 
 

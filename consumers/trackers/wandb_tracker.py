@@ -1,0 +1,289 @@
+"""
+The tracker `wandb`: one offline run file for each run, which `wandb sync` uploads whenever somebody wants to.
+
+No W&B process and no network: this file writes W&B's own records (protobuf of the pinned release) into W&B's own
+transaction log. The kept state says how long the file was after the last checkpoint; whatever a dead process wrote
+beyond is cut off before anything is appended, so no row is missing and none is there twice. Summary and exit record
+close the file of a run that ended; when points come late they are cut off, and written again behind those.
+
+W&B wants one rising step a run. Ours may repeat, fall and belong to several processes, so `_step` counts rows and
+`gw/step` is the step of the training code, declared as x axis of every chart.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+from wandb.proto import wandb_internal_pb2 as pb
+
+from consumers.delivery.tracker import ReadBack, State
+from consumers.trackers import wandb_rows as rows
+from consumers.trackers.mangling import wandb_id, wandb_name
+from consumers.trackers.wandb_file import Damaged, frame, read
+from schemas.columns import NON_FINITE
+from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.facts import Point
+from schemas.settings import Settings
+from schemas.wire import Batch
+
+STEP = "gw/step"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OUR_CONFIG = "gw."
+
+
+class WandbTracker:
+    """Offline W&B runs in `<wandb_dir>/wandb/`."""
+
+    name = "wandb"
+    cannot_hold: Sequence[str] = (
+        "console lines: W&B stamps them with the time of the upload",
+        "start and end of named steps",
+        "observations that are not numbers keep their value, but not their type",
+        "deletes and renames of series and parameters",
+    )
+
+    def __init__(self) -> None:
+        self._folder = Path()
+        self._project = ""
+
+    def open(self, settings: Settings) -> None:
+        """Take the folder from the settings. Raises BadSettings when there is none."""
+        self._folder = Path(settings.need("wandb_dir")).absolute() / "wandb"
+        self._project = settings.wandb_project
+
+    def close(self) -> None:
+        """Nothing is held open between deliveries."""
+
+    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
+        """Append these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        events = [batch.event for batch in batches]
+        writer = _Writer(run_id, dict(state) or _first_state(run_id, batches), self._project)
+        writer.write_events(events)
+        path = self._folder / writer.state["file"]
+        try:
+            _append(path, state.get("length", 0), writer.body, writer.tail)
+        except OSError as error:
+            raise TrackerUnavailable(
+                f"{path} cannot be written ({error}): check the disk and its permissions"
+            ) from error
+        return writer.state
+
+    def read_back(self, run_id: str, state: State) -> ReadBack:
+        """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
+        path = self._folder / state["file"]
+        params: dict[str, str] = {}
+        facts: dict[str, Any] = {}
+        status = "running"
+        for record in _records(path, state["size"]):
+            if record.WhichOneof("record_type") == "config":
+                for item in record.config.update:
+                    kept = facts if item.key.startswith(_OUR_CONFIG) else params
+                    kept[wandb_name(item.key)] = item.value_json
+            elif record.WhichOneof("record_type") == "exit":
+                status = orjson.loads(facts["gw.status"])
+        started, ended = (_microseconds(facts.get(f"gw.{name}_at")) for name in ("started", "ended"))
+        return ReadBack(_points(path, state["size"]), params, status, started, ended)
+
+
+class _Writer:
+    """The bytes that one delivery appends, and the state after it."""
+
+    def __init__(self, run_id: str, state: dict[str, Any], project: str) -> None:
+        self.state = state
+        self.tail = b""
+        self._run_id = run_id
+        self._project = project
+        self._records: list[bytes] = []
+        self._position = state["length"]
+        self.body = b""
+
+    def write_events(self, events: Sequence[Any]) -> None:
+        """Write what the events add to the file's body, then its tail if the run is over."""
+        before = rows.Head(**self.state["head"])
+        head = rows.fold_head(before, events)
+        if not self._position:
+            head = head._replace(project=head.project or self._project)
+            self._write_first(head)
+        elif head != before:
+            self._write_run(head)
+        self._write_config(rows.config(events))
+        self._write_history(rows.history(events))
+        self.body = self._flush()
+        end = rows.fold_end(rows.End(*self.state["end"]) if self.state["end"] else None, events)
+        self.state |= {"head": head._asdict(), "end": end and list(end), "length": self._position}
+        if end is not None:
+            counted = self.state["records"]
+            self._write_end(end)
+            self.tail = self._flush()
+            self.state["records"] = counted  # the tail is cut off again when more comes
+        self.state["size"] = self.state["length"] + len(self.tail)
+
+    def _write_first(self, head: rows.Head) -> None:
+        header = self._record()
+        header.header.version_info.producer = version("wandb")
+        self._keep(header)
+        self._write_run(head)
+        self._write_config({
+            "gw.run_id": rows.dump(self._run_id), "gw.started_at": rows.dump(_instant(self.state["started"]))
+        })  # fmt: skip
+        axis = self._record()
+        axis.metric.name = STEP
+        self._keep(axis)
+        every = self._record()
+        every.metric.glob_name, every.metric.step_metric = "*", STEP
+        every.metric.options.step_sync = True
+        self._keep(every)
+
+    def _write_run(self, head: rows.Head) -> None:
+        record = self._record()
+        run = record.run
+        run.run_id, run.project, run.display_name = self.state["id"], head.project, head.name or self._run_id
+        run.run_group, run.notes = head.group, head.notes
+        run.tags.extend(head.shown_tags())
+        run.start_time.FromMicroseconds(self.state["started"])
+        self._keep(record)
+
+    def _write_config(self, items: Mapping[str, str]) -> None:
+        if items:
+            record = self._record()
+            for key, text in items.items():
+                record.config.update.add(key=key, value_json=text)
+            self._keep(record)
+
+    def _write_history(self, found: Iterable[rows.Row]) -> None:
+        last: dict[str, str] = {}
+        started = self.state["started"]
+        for row in found:
+            record = self._record()
+            number = self.state["rows"]
+            self.state["rows"] = number + 1
+            record.history.step.num = number
+            add = record.history.item.add
+            add(key="_step", value_json=str(number))
+            add(key="_timestamp", value_json=_seconds(row.time))
+            add(key="_runtime", value_json=_seconds(max(0, row.time - started)))
+            add(key=STEP, value_json=str(row.step))
+            for key, text in row.cells.items():
+                add(key=key, value_json=text)
+            self._keep(record)
+            last.update(row.cells)
+        self._write_summary(last)
+
+    def _write_summary(self, items: Mapping[str, str]) -> None:
+        if items:
+            record = self._record()
+            for key, text in items.items():
+                record.summary.update.add(key=key, value_json=text)
+            self._keep(record)
+
+    def _write_end(self, end: rows.End) -> None:
+        facts = {"status": end.status, "ended_at": _instant(end.time), "message": end.message}
+        self._write_config({f"gw.{name}": rows.dump(value) for name, value in facts.items() if value})
+        self._write_summary({f"gw/{name}": rows.dump(facts[name]) for name in ("status", "message") if facts[name]})
+        record = self._record()
+        record.exit.exit_code = end.code
+        record.exit.runtime = min(2**31 - 1, max(0, end.time - self.state["started"]) // 1_000_000)
+        self._keep(record)
+
+    def _record(self) -> Any:
+        self.state["records"] += 1
+        return pb.Record(num=self.state["records"])
+
+    def _keep(self, record: Any) -> None:
+        self._records.append(record.SerializeToString(deterministic=True))
+
+    def _flush(self) -> bytes:
+        framed = frame(self._records, self._position)
+        self._records.clear()
+        self._position += len(framed)
+        return framed
+
+
+def _first_state(run_id: str, batches: Sequence[Batch]) -> dict[str, Any]:
+    opened = (b.event.time for b in batches if b.event.kind in ("run_started", "run_created"))
+    started = next(opened, min(batch.event.time for batch in batches))
+    name = wandb_id(run_id)
+    try:
+        day = f"{_EPOCH + timedelta(microseconds=started):%Y%m%d_%H%M%S}"
+    except OverflowError:  # after the year 9999
+        day = "99991231_235959"
+    return {
+        "id": name, "file": f"offline-run-{day}-{name}/run-{name}.wandb", "started": started, "length": 0, "size": 0,
+        "rows": 0, "records": 0, "head": rows.Head()._asdict(), "end": None,
+    }  # fmt: skip
+
+
+def _append(path: Path, length: int, body: bytes, tail: bytes) -> None:
+    if not length:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY if length else os.O_WRONLY | os.O_CREAT
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
+    try:
+        if os.fstat(descriptor).st_size < length:
+            raise TrackerRefused(f"{path} is shorter than the {length} bytes written: deliver the run from the start")
+        os.ftruncate(descriptor, length)
+        os.lseek(descriptor, length, os.SEEK_SET)
+        rest = memoryview(body + tail)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
+    with suppress(FileNotFoundError):
+        Path(f"{path}.synced").unlink()  # so that the next `wandb sync` takes what is new; it overwrites in place
+
+
+def _records(path: Path, size: int) -> Iterator[Any]:
+    try:
+        for raw in read(path, size):
+            yield pb.Record.FromString(raw)
+    except FileNotFoundError:
+        raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
+    except (OSError, Damaged) as error:
+        raise TrackerRefused(f"{error}: deliver the run again from the start") from error
+
+
+def _points(path: Path, size: int) -> Iterator[Point]:
+    for record in _records(path, size):
+        if record.WhichOneof("record_type") != "history":
+            continue
+        cells = {item.key: item.value_json for item in record.history.item}
+        step, time = int(cells[STEP]), int(cells["_timestamp"].replace(".", ""))
+        for key, text in cells.items():
+            if key not in ("_step", "_timestamp", "_runtime", STEP) and (value := _number(text)) is not None:
+                yield Point(wandb_name(key), step, time // 1_000, value)
+
+
+def _number(text: str) -> float | None:
+    if text in NON_FINITE:
+        return NON_FINITE[text]
+    return float(text) if text[0] in "-0123456789" else None
+
+
+def _seconds(microseconds: int) -> str:
+    return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
+
+
+def _instant(microseconds: int) -> str:
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
+    except OverflowError:  # after the year 9999
+        return _seconds(microseconds)
+
+
+def _microseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    written = orjson.loads(text)
+    if "T" not in written:
+        return int(written.replace(".", ""))
+    return (datetime.fromisoformat(written) - _EPOCH) // timedelta(microseconds=1)
