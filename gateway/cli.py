@@ -85,9 +85,10 @@ def _stand_in(point: EntryPoint) -> Any:
     """Make a command with the name of an entry point that hands all its arguments to what the entry point loads."""
 
     def call(ctx: typer.Context) -> None:
-        # Not standalone: usage errors and exits are handled once, by our own main.
-        code = _load(point).main(args=list(ctx.args), prog_name=f"gateway {point.name}", standalone_mode=False)
-        raise typer.Exit(code if isinstance(code, int) else 0)
+        # Not `main`: usage errors, exits and interrupts are handled once, by ours.
+        loaded = _load(point)
+        with loaded.make_context(point.name, list(ctx.args), parent=ctx.parent) as own:
+            loaded.invoke(own)
 
     stand_in = typer.Typer(add_completion=False)
     everything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -109,7 +110,7 @@ def _load(point: EntryPoint) -> Any:
         ) from error
     if isinstance(loaded, typer.Typer):
         return typer.main.get_command(loaded)
-    if callable(loaded) and not hasattr(loaded, "main"):
+    if callable(loaded) and not hasattr(loaded, "make_context"):
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command()(loaded)
         return typer.main.get_command(single)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli_output import HomeOption, JsonOption, ShownProgress, console, print_json, say
-from schemas.errors import BadSettings, Unavailable
+from schemas.errors import BadSettings, TrackingError
 
 if TYPE_CHECKING:
     from gateway.local.stack import Stack
@@ -103,7 +103,7 @@ def full_status(stack: Stack) -> dict[str, Any]:
         try:
             found = get(facts["addresses"]["dashboard"], "/v1/status")
             behind = {name: found.get(name) for name in behind}
-        except Unavailable as error:
+        except TrackingError as error:
             say(f"gateway: {error}")
     return facts | behind
 

@@ -135,7 +135,7 @@ class Child:
             )
         else:
             recent = sum(1 for death in self._deaths if self._deaths[-1] - death < DEATHS_WINDOW_S)
-            self.state, self.error = "restarting", f"{self.name} {how}, last words: {last!r}"
+            self.state, self.error = "restarting", f"{self.name} {how}, starting it again; last words: {last!r}"
             self._due = monotonic() + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (recent - 1))
 
     def _give_up(self, why: str) -> None:

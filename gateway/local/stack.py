@@ -169,16 +169,17 @@ class Stack:
     def _wait_ready(self, process: subprocess.Popen[bytes] | None, progress: Progress, timeout_s: float) -> None:
         """Tell of each service as it gets ready. Raises StackError for those that do not."""
         started = monotonic()
-        told: set[str] = set()
+        told: dict[str, str] = {}
         while True:
             if process and (code := process.poll()) not in (None, ALREADY_RUNNING):
                 last = self.home.last_line(SUPERVISOR).removeprefix("gateway: ")
                 raise StackError(last if code == REFUSED else f"the supervisor ended with code {code}: {last}")
             children = self._children(process)
             for name, child in children.items():
-                if name not in told and child["state"] in ("ready", "failed"):
-                    told.add(name)
-                    progress.say(f"{name} is ready" if child["state"] == "ready" else child["error"])
+                line = f"{name} is ready" if child["state"] == "ready" else child["error"]
+                if line and told.get(name) != line:
+                    told[name] = line
+                    progress.say(line)
             pending = _pending(children)
             if children and not pending:
                 break

@@ -1,0 +1,88 @@
+"""Which addresses a stack serves, and which it only uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.local import addresses
+from gateway.local.services import child_environment, declare
+from gateway.local.state import Home
+from schemas.errors import BadSettings
+from schemas.settings import Settings
+
+PORTS = {"kafka": 1, "kafka-controller": 2, "postgres": 3, "mlflow": 4, "live": 5}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.chdir(tmp_path)
+    found = Home(tmp_path / "home")
+    found.create()
+    return found
+
+
+def plan(home: Home) -> addresses.Plan:
+    return addresses.make_plan(home, addresses.given_settings(home.folder), PORTS)
+
+
+def names(home: Home) -> list[str]:
+    return [service.name for service in declare(plan(home))]
+
+
+def test_everything_is_started_where_nothing_is_given(home: Home) -> None:
+    assert names(home) == ["mlflow", "postgres", "kafka", "materialiser", "live", "delivery-mlflow", "delivery-wandb"]
+    assert plan(home).settings.kafka == "127.0.0.1:1"
+    assert plan(home).settings.url == "kafka://127.0.0.1:1"
+
+
+def test_a_given_address_is_used_and_not_started(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_KAFKA", "broker:9092")
+    Path("gateway.toml").write_text('postgres = "postgresql://u:p@db/x"\nmlflow_url = "https://mlflow"\n')
+
+    assert names(home) == ["materialiser", "live", "delivery-mlflow", "delivery-wandb"]
+    assert plan(home).settings.url == "kafka://broker:9092"
+    assert plan(home).settings.postgres.get_secret_value() == "postgresql://u:p@db/x"
+
+
+def test_what_an_earlier_start_wrote_is_not_taken_for_given(home: Home) -> None:
+    written = addresses.stack_settings(plan(home).settings)
+    home.write({"version": 1, "running": False, "settings": written, "ports": PORTS, "processes": {}})
+
+    assert "kafka" in names(home)
+
+
+def test_without_the_tracker_mlflow_no_server_is_started(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TRACKERS", '["wandb"]')
+
+    assert names(home) == ["postgres", "kafka", "materialiser", "live", "delivery-wandb"]
+
+
+def test_ports_are_remembered_asked_for_or_new(home: Home) -> None:
+    first = addresses.choose_ports(home, {}, new=False)
+    home.write({"version": 1, "running": False, "settings": {}, "ports": first, "processes": {}})
+    again = addresses.choose_ports(home, {"live": 8765}, new=False)
+    fresh = addresses.choose_ports(home, {}, new=True)
+
+    assert again == {**first, "live": 8765}
+    assert not set(fresh.values()) & set(first.values())
+
+
+def test_an_unknown_port_name_is_refused(home: Home) -> None:
+    with pytest.raises(BadSettings, match="kafak"):
+        addresses.choose_ports(home, {"kafak": 1}, new=False)
+
+
+def test_children_read_exactly_the_settings_of_the_stack(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PARTITIONS", "3")
+    expected = plan(home).settings
+    for name, value in child_environment(expected).items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.load() == expected
+
+
+def test_a_password_is_masked_and_nothing_else() -> None:
+    assert addresses.mask("postgresql://me:secret@db:5/x?y=1") == "postgresql://me:***@db:5/x?y=1"
+    assert addresses.mask("postgresql://db/x") == "postgresql://db/x"
