@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACK = struct.Struct("<qqd")
 _MODULUS = 1 << 128
@@ -57,6 +57,18 @@ class Facts:
         digest = blake2b(_PACK.pack(point.step, point.time_ms, value), digest_size=16)
         digest.update(f"{len(run_id)}:{run_id}{point.series}".encode())
         self._sum = (self._sum + int.from_bytes(digest.digest(), "little")) % _MODULUS
+
+    def add(self, other: Facts) -> None:
+        """Count what another place, or another process, counted."""
+        self.runs += other.runs
+        self.points += other.points
+        self.params += other.params
+        self._sum = (self._sum + other._sum) % _MODULUS
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Facts:
+        """Return the facts that `to_json` wrote."""
+        return cls(facts["runs"], facts["points"], facts["params"], int(facts["checksum"], 16))
 
     def to_json(self) -> dict[str, int | str]:
         """Return the facts as `--json` prints them."""

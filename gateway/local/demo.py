@@ -1,0 +1,135 @@
+"""
+`gateway demo`: the whole story on real parts, told while it happens.
+
+Start Kafka, PostgreSQL, MLflow and the consumers; train four real models in four processes at once, one of which
+fails; then read every number back from PostgreSQL, MLflow and the W&B files and compare it with what the training
+processes counted. Nothing is remembered: what is shown of a place was asked of that place.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gateway.cli_api import get
+from gateway.cli_output import ShownProgress, print_json, say
+from gateway.client.home import default_home
+from gateway.local import demo_report as report
+from gateway.local.demo_sweep import Sweep, plan_sweep
+from gateway.local.stack import Stack
+from schemas.errors import TrackingError
+
+VERIFY_TIMEOUT_S = 120  # deliveries are given this long to catch up
+INTERRUPTED = 130
+
+
+class Interrupted(Exception):
+    """SIGTERM, handled like Ctrl-C."""
+
+
+def demo_home() -> Path:
+    """Return the home that the demo uses unless it is given one: beside the user's own, never the same."""
+    return Path(default_home() + "-demo")
+
+
+def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
+    """
+    Run the demo and return its exit status: 0 when every place holds the same numbers.
+
+    `keep` leaves the stack running. With `as_json` stdout gets one JSON object and nothing else.
+    """
+    stack = Stack(home or demo_home())
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        facts = _story(stack, keep=keep, as_json=as_json)
+    except (KeyboardInterrupt, Interrupted):
+        say("gateway: demo interrupted; ending what it started")
+        stack.down()
+        return INTERRUPTED
+    except BaseException:
+        stack.down()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    if keep:
+        stack.keep()
+    else:
+        say("ending the stack; its data stays")
+        stack.down()
+    if as_json:
+        print_json(facts)
+    else:
+        report.print_next_steps(stack.home.folder, keep=keep, explicit=home is not None)
+    return 0 if facts["agree"] else 1
+
+
+def _story(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
+    group = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = stack.home.folder / "demo" / group
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    say(f"1. Starting real Kafka, PostgreSQL, MLflow and the consumers in {stack.home.folder}")
+    with ShownProgress() as progress:
+        addresses = stack.up(progress=progress, owner=True)
+    up_s = time.monotonic() - started
+    say(f"   ready after {up_s:.1f} s; watch it live: {addresses.dashboard}   MLflow: {addresses.mlflow}")
+
+    specs = plan_sweep(group, folder)
+    say(f"2. Training {len(specs)} models on scikit-learn's digits, {len(specs)} processes at once, one meant to fail")
+    training = time.monotonic()
+    with report.SweepProgress(specs) as shown, Sweep(specs, stack.home.folder, shown.tell) as sweep:
+        emitted = sweep.wait()
+    train_s = time.monotonic() - training
+
+    say("3. Reading every number back: PostgreSQL, MLflow, the W&B files")
+    verified = _verify(stack.home.folder, group)
+    places = {"emitted": emitted.to_json(), **verified["places"]}
+    agree = all(facts == places["emitted"] for facts in places.values())
+    runs = get(addresses.dashboard, f"/v1/runs?group={group}")["runs"]
+    shown_run = next((run for run in runs if run["run_id"].endswith("-steady")), runs[0] if runs else None)
+    run_log = _run_log(stack.home.folder, shown_run["run_id"]) if shown_run else None
+    facts = {
+        "group": group,
+        "home": str(stack.home.folder),
+        "agree": agree,
+        "places": places,
+        "differences": verified.get("differences", []),
+        "runs": [{name: run[name] for name in ("run_id", "name", "state", "message", "points")} for run in runs],
+        "run_log": run_log,
+        "addresses": {**addresses._asdict(), "postgres": addresses.postgres_masked},
+        "seconds": {"up": round(up_s, 1), "training": round(train_s, 1)},
+    }
+    if not as_json:
+        report.print_story(facts)
+    return facts
+
+
+def _verify(home: Path, group: str) -> dict[str, Any]:
+    """Ask `gateway verify`, which reads back from each place, as a user would."""
+    arguments = ["verify", "--group", group, "--wait", str(VERIFY_TIMEOUT_S), "--home", str(home), "--json"]
+    done = _gateway(arguments, accepted=(0, 1))
+    found: dict[str, Any] = json.loads(done)
+    return found
+
+
+def _run_log(home: Path, run_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_gateway(["runs", "show", run_id, "--home", str(home), "--json"]))
+    return found
+
+
+def _gateway(arguments: list[str], accepted: tuple[int, ...] = (0,)) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *arguments], stdout=subprocess.PIPE, check=False, text=True
+    )
+    if done.returncode not in accepted:
+        raise TrackingError(f"`gateway {' '.join(arguments)}` ended with {done.returncode}: see what it said above")
+    return done.stdout
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted
