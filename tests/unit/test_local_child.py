@@ -48,9 +48,13 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Child]]:
 
     yield build
     for one in made:
-        if pid := one.record()["pid"]:
-            os.killpg(pid, signal.SIGKILL)
-            psutil.wait_procs([psutil.Process(pid)], timeout=DEADLINE_S)
+        end(one)
+
+
+def end(child: Child) -> None:
+    """End its process, if any."""
+    child.stop()
+    until(child, lambda: child.state in ("stopped", "failed"))
 
 
 def until(child: Child, reached: Callable[[], bool]) -> None:
