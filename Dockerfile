@@ -1,0 +1,15 @@
+# One image for every process of ours; docker-compose.yml says which one it runs.
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway gateway
+COPY schemas schemas
+COPY consumers consumers
+RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[mlflow,mlflow-server,wandb]"
+
+FROM python:3.11-slim
+COPY --from=build /opt/gateway /opt/gateway
+ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1
+RUN useradd --create-home gateway && install -d -o gateway /data/wandb /data/mlflow
+USER gateway
+CMD ["gateway", "--help"]

