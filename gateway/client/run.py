@@ -265,11 +265,11 @@ class Run:
             say_once("finished", f"run {self.id} is finished: what is recorded after that is not kept")
             return
         self._append({"kind": kind, "time": time_ns() // 1_000, **body})
+        if self._shipper is not None:
+            self._shipper.wake()
 
     def _append(self, body: dict[str, Any]) -> None:
         self._journal.append(Event(body))
-        if self._shipper is not None:
-            self._shipper.wake()
 
     def _close(self, status: Status, message: str) -> None:
         now = time_ns() // 1_000
@@ -282,6 +282,8 @@ class Run:
 
     def _wait(self, timeout_s: float) -> bool:
         marker, producer, end = Marker(), self._producer, monotonic() + timeout_s
+        if producer is not None and producer.is_done:
+            return True
         self._journal.append(marker)
         if self._shipper is not None:
             self._shipper.wake()

@@ -24,6 +24,7 @@ from gateway.client.transport import make_transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from gateway.client.address import Address
@@ -46,9 +47,10 @@ STOP_TIMEOUT_S = 5.0
 class Shipper:
     """Sends the journals given to it to one address until stopped."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, make: Callable[[Address], Transport] = make_transport) -> None:
         self.address = address
-        self.keeps = bool(address.servers)
+        self.keeps = bool(address.servers)  # False: the address is `none:`
+        self._make = make
         self.is_connected = False
         self.last_error = ""
         self._producers: list[Producer] = []
@@ -163,7 +165,7 @@ class Shipper:
                     await has_batches.wait()
                 try:
                     if transport is None:
-                        transport = make_transport(self.address)
+                        transport = self._make(self.address)
                         await transport.open()
                         self.is_connected = True
                     group = self._next_group()
@@ -205,12 +207,15 @@ class Shipper:
             task.cancel()
 
     def _acknowledge(self, group: list[Batch]) -> None:
+        was_full = self._backlog_bytes >= BACKLOG_BYTES
         # From the backlog first: a batch counted as acknowledged must not be sent again.
         for batch in group:
             self._backlog.popleft()
             self._backlog_bytes -= len(batch.record)
         for batch in group:
             batch.producer.acknowledge([batch])
+        if was_full and self._has_items is not None:
+            self._has_items.set()
 
     def _say_down(self, error: Exception) -> None:
         self.is_connected = False

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.client.address import find_address
+from gateway.client.errors import ClientError
+from gateway.client.home import default_home
+from gateway.client.names import run_name, uuid7
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    return {"GATEWAY_HOME": str(folder / "home"), **more}
+
+
+def write_stack(folder: Path) -> None:
+    home = folder / "home"
+    home.mkdir()
+    settings = {"url": "kafka://127.0.0.1:4444", "topic": "of-stack", "kafka": "127.0.0.1:4444"}
+    (home / "stack.json").write_text(json.dumps({"version": 1, "settings": settings}))
+
+
+def test_the_first_place_that_names_an_address_wins(folder: Path) -> None:
+    write_stack(folder)
+    of_stack = find_address(None, environment(folder))
+    (folder / "gateway.toml").write_text('url = "kafka://toml:3333"\ntopic = "of-toml"\n')
+    of_toml = find_address(None, environment(folder))
+    of_variable = find_address(None, environment(folder, GATEWAY_URL="kafka://env:2222", GATEWAY_TOPIC="of-env"))
+    of_argument = find_address("kafka://arg:1111", environment(folder, GATEWAY_URL="kafka://env:2222"))
+
+    found = [(one.url, one.topic) for one in (of_stack, of_toml, of_variable, of_argument)]
+    assert found == [
+        ("kafka://127.0.0.1:4444", "of-stack"),
+        ("kafka://toml:3333", "of-toml"),
+        ("kafka://env:2222", "of-env"),
+        ("kafka://arg:1111", "of-toml"),
+    ]
+
+
+def test_without_any_address_events_go_nowhere(folder: Path) -> None:
+    address = find_address(None, environment(folder))
+
+    assert (address.url, address.topic, address.found) == ("none:", "tracking.events", False)
+
+
+def test_the_platforms_kafka_setting_is_an_address_too(folder: Path) -> None:
+    assert find_address(None, environment(folder, GATEWAY_KAFKA="a:1,b:2")).servers == ["a:1", "b:2"]
+
+
+def test_a_config_file_can_be_named(folder: Path) -> None:
+    (folder / "other.toml").write_text('url = "kafka://other:9092"')
+
+    found = find_address(None, environment(folder, GATEWAY_CONFIG=str(folder / "other.toml")))
+    assert found.servers == ["other:9092"]
+
+
+@pytest.mark.parametrize("url", ["kafka://h:1", "kafka://h:1,i:2", "kafka://[::1]:9092", "kafka://h:1/", "none:"])
+def test_addresses_that_can_be_used(folder: Path, url: str) -> None:
+    assert find_address(url, environment(folder)).url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://", "kafka://h", "kafka://h:x", "kafka://h:99999", "kafka://u:p@h:1", "h:1", "none"]
+)
+def test_addresses_that_cannot_be_used_say_how_to_write_one(folder: Path, url: str) -> None:
+    with pytest.raises(ClientError, match=r"write kafka://host:port"):
+        find_address(url, environment(folder))
+
+
+@pytest.mark.parametrize("url", ["http://h:1", "https://h/v1/events"])
+def test_http_is_refused_by_name(folder: Path, url: str) -> None:
+    with pytest.raises(ClientError, match="HTTP is not in this release"):
+        find_address(url, environment(folder))
+
+
+def test_a_config_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "gateway.toml").write_text("url = ")
+
+    with pytest.raises(ClientError, match=r"gateway\.toml cannot be read as TOML"):
+        find_address(None, environment(folder))
+
+
+def test_a_config_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(ClientError, match=r"GATEWAY_CONFIG names .*nowhere"):
+        find_address(None, environment(folder, GATEWAY_CONFIG=str(folder / "nowhere.toml")))
+
+
+def test_the_home_of_the_default_stack_follows_the_data_directory() -> None:
+    assert default_home({"XDG_DATA_HOME": "/data"}).endswith("tracking-gateway")
+
+
+def test_run_ids_are_version_7_and_sort_by_time() -> None:
+    found = [uuid7() for _ in range(1_000)]
+
+    assert {(one[14], one[19] in "89ab", len(one)) for one in found} == {("7", True, 36)}
+    assert [one[:13] for one in found] == sorted(one[:13] for one in found)
+    assert len(set(found)) == 1_000
+
+
+def test_run_names_can_be_said() -> None:
+    adjective, noun, number = run_name().split("-")
+
+    assert adjective.isalpha()
+    assert noun.isalpha()
+    assert len(number) == 4
+    assert number.isdecimal()
