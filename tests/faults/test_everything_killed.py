@@ -1,0 +1,87 @@
+"""SIGKILL of every process of the stack at once, while models train: afterwards nothing shows that it happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gateway.local.demo_sweep import Sweep, plan_sweep
+from gateway.local.stack import Stack
+from schemas.facts import Facts, Point
+from tests.gateway_command import gateway
+from tests.materialiser_process import reading
+from tests.processes import kill_all, processes_of, until
+
+CLOCK = 1_700_000_000_000_000  # µs; every event of both sweeps has a time counted from here
+
+
+@pytest.fixture(scope="module")
+def stack(session_folder: Path) -> Iterator[Stack]:
+    one = Stack(session_folder / "killed")
+    one.up()
+    yield one
+    one.down()
+    assert processes_of(one.home.folder) == []
+
+
+def sweep(stack: Stack, group: str, pace_ms: float) -> tuple[Sweep, list[dict[str, Any]]]:
+    """Return a sweep whose events depend on its seeds alone, and where its progress appears."""
+    folder = stack.home.folder / "ledgers" / group
+    folder.mkdir(parents=True, exist_ok=True)
+    told: list[dict[str, Any]] = []
+    return Sweep(plan_sweep(group, folder, pace_ms=pace_ms, clock=CLOCK), stack.home.folder, told.append), told
+
+
+def verify(stack: Stack, group: str) -> dict[str, Any]:
+    """Ask each place what it holds."""
+    home = str(stack.home.folder)
+    done = gateway("verify", "--group", group, "--wait", "120", "--home", home, "--json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    places: dict[str, Any] = json.loads(done.stdout)["places"]
+    return places
+
+
+async def stored(stack: Stack, group: str) -> dict[str, tuple[Facts, dict[str, Any]]]:
+    """Return the facts and the run log of each run of a group, without what tells one group from another."""
+    found = {}
+    async with reading(stack.addresses().postgres) as store:
+        for run_id in await store.run_ids(group=group):
+            facts = Facts()
+            points: list[Point] = [point async for point in store.points(run_id)]
+            facts.add_run("same", points, len(await store.params(run_id)))
+            log = await store.run_log(run_id)
+            assert log is not None
+            steps = {name: (step.status, step.user_defined_metrics) for name, step in log.steps.items()}
+            complete = [(one.received == one.expected, one.missing, one.dropped_points) for one in log.completeness]
+            same = {"status": log.status, "parameters": log.parameters, "steps": steps, "complete": complete}
+            found[run_id.removeprefix(group)] = (facts, same)
+    return found
+
+
+async def test_killing_every_process_at_once_while_models_train_changes_nothing(stack: Stack) -> None:
+    calm, _ = sweep(stack, "calm", pace_ms=0)
+    with calm:
+        calm_emitted = calm.wait()
+    hurt, told = sweep(stack, "hurt", pace_ms=25)
+    with hurt:
+        until(
+            lambda: sum(1 for line in told if line.get("step", 0) >= 30) >= 4, "four models in the middle of training"
+        )
+        trainers = {child.pid for child in psutil.Process().children() if "demo_training" in " ".join(child.cmdline())}
+        killed = kill_all(stack.home.folder, but=trainers)
+        assert len(trainers) >= 2, "nobody was training any more"
+        stack.up()
+        hurt_emitted = hurt.wait()
+
+    places = verify(stack, "hurt")
+    calm_runs, hurt_runs = await stored(stack, "calm"), await stored(stack, "hurt")
+
+    assert killed >= 8
+    assert (hurt_emitted.runs, hurt_emitted.points) == (calm_emitted.runs, calm_emitted.points)
+    assert places == dict.fromkeys(["postgresql", "mlflow", "wandb"], hurt_emitted.to_json())
+    assert hurt_runs == calm_runs
