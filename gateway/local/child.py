@@ -44,6 +44,7 @@ class Child:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._create_time = 0.0
+        self._log_start = 0  # size of the log, in bytes, when the process started
         self._deaths: deque[float] = deque(maxlen=DEATHS_ALLOWED)
         self._due = 0.0  # monotonic time of the next start, or of giving up on readiness or a stop
 
@@ -101,6 +102,7 @@ class Child:
         try:
             command = service.prepare()
             with self._home.open_log(self.name) as log:
+                self._log_start = log.tell()
                 self._process = spawn(
                     command,
                     log,
@@ -124,14 +126,14 @@ class Child:
             return
         if was == "starting" and 0 < self._due <= monotonic():
             how = f"was not ready after {self.service.ready_timeout_s:.0f} s"
-        last = self._home.last_line(self.name)
+        last = self._home.last_words(self.name, self._log_start)
         self._deaths.append(monotonic())
         if process.returncode == REFUSED:
             self._give_up(last or f"{self.name} {how}: see `gateway logs {self.name}`")
         elif len(self._deaths) == DEATHS_ALLOWED and self._deaths[-1] - self._deaths[0] < DEATHS_WINDOW_S:
             self._give_up(
                 f"{self.name} {how} {DEATHS_ALLOWED} times within {DEATHS_WINDOW_S:.0f} s, last words: {last!r}: "
-                f"see `gateway logs {self.name}`, then `gateway down` and `gateway up`"
+                f"see `gateway logs {self.name}`"
             )
         else:
             recent = sum(1 for death in self._deaths if self._deaths[-1] - death < DEATHS_WINDOW_S)

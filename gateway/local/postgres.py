@@ -120,7 +120,11 @@ def _password(folder: Path) -> str:
         if (folder / "data").exists():
             raise StackError(f"{path} is gone while the database is there: put the file back from a copy")
         folder.mkdir(parents=True, exist_ok=True)
-        _write_secret(path, secrets.token_urlsafe(24))
+        mine = folder / f"password.{os.getpid()}"
+        _write_secret(mine, secrets.token_urlsafe(24))
+        with contextlib.suppress(FileExistsError):  # another `up` of this home was first
+            os.link(mine, path)
+        mine.unlink()
     return path.read_text(encoding="ascii").strip()
 
 

@@ -77,11 +77,12 @@ class Stack:
             self._wait_ready(process, progress, timeout_s)
         except KeyboardInterrupt:
             if process:
-                self.down()  # who interrupts a start does not want half of it
+                self._abandon(process)
             raise
-        finally:
-            if not owner:
-                self.keep()
+        except StackError:
+            self._leave(process, owner)
+            raise
+        self._leave(process, owner)
         return self.addresses()
 
     def keep(self) -> None:
@@ -89,8 +90,7 @@ class Stack:
         if self._owner_pipe is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended already
                 os.write(self._owner_pipe, KEEP)
-            os.close(self._owner_pipe)
-            self._owner_pipe = None
+            self._close_pipe()
 
     def down(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """End every process; keep the data. Returns False when nothing ran."""
@@ -103,9 +103,7 @@ class Stack:
                 supervisor.wait(timeout_s)
         found = find_leftovers(self.home)
         end_leftovers(self.home)
-        if self._owner_pipe is not None:
-            os.close(self._owner_pipe)
-            self._owner_pipe = None
+        self._close_pipe()
         if found:  # its supervisor was killed, so nobody wrote that the stack ended
             self._write_ended()
         return supervisor is not None or bool(found)
@@ -166,6 +164,28 @@ class Stack:
         os.close(reader)
         return process
 
+    def _leave(self, process: subprocess.Popen[bytes] | None, owner: bool) -> None:
+        """Let a supervisor that we started go on without us."""
+        if not owner:
+            self.keep()
+        if process and process.poll() is None:
+            process.returncode = 0  # it outlives us on purpose; Popen would warn that it was forgotten
+
+    def _abandon(self, process: subprocess.Popen[bytes]) -> None:
+        """End what is half started: who interrupts a start does not want half of it."""
+        self._close_pipe()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            end_leftovers(self.home)
+
+    def _close_pipe(self) -> None:
+        if self._owner_pipe is not None:
+            os.close(self._owner_pipe)
+            self._owner_pipe = None
+
     def _wait_ready(self, process: subprocess.Popen[bytes] | None, progress: Progress, timeout_s: float) -> None:
         """Tell of each service as it gets ready. Raises StackError for those that do not."""
         started = monotonic()
@@ -190,7 +210,7 @@ class Stack:
                 )
             sleep(POLL_S)
         if failed := [child["error"] for child in children.values() if child["state"] == "failed"]:
-            raise StackError("; ".join(failed))
+            raise StackError("; ".join(failed) + " (the rest runs; once mended, run `gateway down` and `gateway up`)")
 
     def _children(self, process: subprocess.Popen[bytes] | None) -> dict[str, ProcessRecord]:
         """Return what the supervisor that we wait for wrote; nothing while stack.json is still an older one's."""

@@ -104,6 +104,14 @@ class Home(NamedTuple):
         lines = tail(self.log(name), 1)
         return lines[0].strip()[:500] if lines else ""
 
+    def last_words(self, name: str, since: int) -> str:
+        """Return the line, after `since` bytes of a log, that most likely says why its process died."""
+        lines = [
+            line.strip() for line in tail(self.log(name), 60, since) if not line.lstrip().startswith("at ")
+        ]  # Java's
+        fatal = [line for line in lines if " FATAL" in line or " PANIC" in line]  # PostgreSQL says more after it
+        return (fatal or lines or [""])[-1][:500]
+
     def lock(self) -> IO[bytes] | None:
         """Take this home for one supervisor, until the file is closed; None when another has it."""
         file = (self.folder / "run" / "lock").open("ab")
@@ -115,12 +123,12 @@ class Home(NamedTuple):
         return file
 
 
-def tail(path: Path, count: int) -> list[str]:
-    """Return the last `count` lines of a file that are not empty."""
+def tail(path: Path, count: int, since: int = 0) -> list[str]:
+    """Return the last `count` lines, after `since` bytes, of a file that are not empty."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 400 * count - 4_000))
+            file.seek(max(since, file.tell() - 400 * count - 4_000))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
