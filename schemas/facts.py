@@ -3,7 +3,8 @@ What a place holds, in numbers that can be compared: runs, points, parameters an
 
 The checksum is the sum modulo 2**128 of BLAKE2b-128 over each point (run, series, step, time in ms, value). A sum does
 not depend on order and needs no memory, and unlike XOR it sees a point that is there twice. Time counts in
-milliseconds because that is what MLflow keeps. Floats enter by their 64 bits; every NaN is one NaN.
+milliseconds because that is what MLflow keeps. Floats enter by their 64 bits, but every NaN is one NaN and both zeros
+are one zero: SQLite, which many MLflow servers keep their rows in, has no negative zero.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Facts:
     def add_point(self, run_id: str, point: Point) -> None:
         """Count one point of a run that is counted already."""
         self.points += 1
-        value = NAN if math.isnan(point.value) else point.value
+        value = NAN if math.isnan(point.value) else point.value + 0.0  # -0.0 + 0.0 is 0.0
         digest = blake2b(_PACK.pack(point.step, point.time_ms, value), digest_size=16)
         digest.update(f"{len(run_id)}:{run_id}{point.series}".encode())
         self._sum = (self._sum + int.from_bytes(digest.digest(), "little")) % _MODULUS
