@@ -20,7 +20,23 @@ app = typer.Typer(no_args_is_help=True, help="Look at runs.")
 ENDED = ("finished", "failed", "killed", "lost")
 END_KINDS = ("run_finished", "run_failed", "run_killed")
 RECONNECT_S = 60.0  # how long `tail` waits for an API that went away
-RunArgument = Annotated[str, typer.Argument(help="Id of a run.", show_default=False)]
+
+
+def _complete_run(ctx: Any, incomplete: str) -> list[str]:
+    """Offer the ids of the newest runs."""
+    from gateway.cli_api import get
+    from schemas.errors import TrackingError
+
+    try:
+        found = get(_api(ctx.params.get("home")), "/v1/runs", limit=200)
+    except TrackingError:
+        return []  # a shell that waits for a completion is no place for an error
+    return [run["run_id"] for run in found["runs"] if run["run_id"].startswith(incomplete)]
+
+
+RunArgument = Annotated[
+    str, typer.Argument(help="Id of a run.", show_default=False, autocompletion=_complete_run, metavar="RUN")
+]
 
 
 @app.command("list")
@@ -117,7 +133,7 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("run", "name", "group", "state", "started", "points", "last values"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title in ("state", "started", "points"))
     for run in runs:
         last = ", ".join(f"{name}={_short(value)}" for name, value in list(run.get("last", {}).items())[:4])
         started = _time_text(run.get("started") or run.get("created"))

@@ -21,6 +21,21 @@ PortOption = Annotated[
 ]
 
 
+def _complete_log(ctx: Any, incomplete: str) -> list[str]:
+    """Offer the names of the logs there are."""
+    try:
+        logs = _stack(ctx.params.get("home")).home.logs
+    except TrackingError:
+        return []  # a shell that waits for a completion is no place for an error
+    return sorted(path.stem for path in logs.glob(f"{incomplete}*.log"))
+
+
+LogArgument = Annotated[
+    str | None,
+    typer.Argument(help="A process of `gateway status`, or supervisor. Default: all.", autocompletion=_complete_log),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for command in (up, down, status, logs, demo):
@@ -109,9 +124,7 @@ def full_status(stack: Stack) -> dict[str, Any]:
 
 
 def logs(
-    name: Annotated[
-        str | None, typer.Argument(help="A process of `gateway status`, or supervisor. Default: all.")
-    ] = None,
+    name: LogArgument = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Lines of each log to start with.")] = 50,
     home: HomeOption = None,
@@ -147,9 +160,9 @@ def demo(
 
     Examples: `gateway demo`, `gateway demo --keep`, `gateway demo --json > facts.json`
     """
-    from importlib import import_module
+    from gateway.local.demo import run_demo
 
-    raise typer.Exit(import_module("gateway.local.demo").run_demo(home, keep, as_json))
+    raise typer.Exit(run_demo(home, keep, as_json))
 
 
 def _stack(home: Path | None) -> Stack:
