@@ -1,0 +1,113 @@
+"""
+The web server around the application: its socket, its start, its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+import time
+
+import uvicorn
+
+from consumers.live.app import create_app
+from consumers.live.services import Services
+from schemas.errors import StackError
+from schemas.settings import Settings
+
+STOP_TIMEOUT_S = 2  # for requests under way; open streams are ended at once
+READY_POLL_S = 0.1
+PATIENCE_S = 1.0  # before it is said that something is missing: most starts take less
+BACKLOG = 1_024
+
+
+class Server(uvicorn.Server):
+    """A server that ends its streams before it waits for its connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        app = create_app(settings)
+        self.services: Services = app.state.services
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=STOP_TIMEOUT_S,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then stop as any server."""
+        self.services.close_streams()
+        await super().shutdown(sockets)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a listening socket on the settings' host and port. Raises StackError naming them."""
+    where = f"{settings.live_host}:{settings.live_port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.live_host, settings.live_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StackError(f"cannot listen on {where} ({error}): correct GATEWAY_LIVE_HOST") from error
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+    except OSError as error:
+        found.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"port {settings.live_port} on {settings.live_host} is in use by another program: "
+                "end that program, or choose another port with GATEWAY_LIVE_PORT"
+            ) from error
+        raise StackError(
+            f"cannot listen on {where} ({error}): correct GATEWAY_LIVE_HOST or GATEWAY_LIVE_PORT"
+        ) from error
+    return found
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until stopped by a signal. Raises what a part behind the API failed with for good."""
+    with listen(settings) as listening:
+        server = Server(settings)
+        watchers = [
+            asyncio.create_task(_stop_when_failed(server)),
+            asyncio.create_task(_tell_ready(server.services, settings)),
+        ]
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+    if server.services.failure is not None:
+        raise server.services.failure
+
+
+async def _stop_when_failed(server: Server) -> None:
+    await server.services.failed.wait()
+    server.should_exit = True
+
+
+async def _tell_ready(services: Services, settings: Settings) -> None:
+    told = ""
+    started = time.monotonic()
+    while missing := await services.missing():
+        now = "; ".join(missing.values())
+        if now != told and time.monotonic() - started > PATIENCE_S:
+            told = now
+            _say(f"{now}: waiting for it")
+        await asyncio.sleep(READY_POLL_S)
+    host = f"[{settings.live_host}]" if ":" in settings.live_host else settings.live_host
+    _say(f"ready on http://{host}:{settings.live_port}")
+    if settings.ready_file is not None:
+        settings.ready_file.write_text("ready\n", encoding="utf-8")
+
+
+def _say(line: str) -> None:
+    print(f"gateway live: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the log of this process
