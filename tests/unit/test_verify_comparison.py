@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.delivery.comparison import RunFacts, compare
+from schemas.facts import Point
+
+POINTS = st.lists(
+    st.builds(Point, st.sampled_from(["a", "b"]), st.integers(0, 3), st.integers(0, 3), st.floats(width=16)), max_size=9
+)
+
+
+def held(points: list[Point], *, status: str = "finished", params: frozenset[str] = frozenset({"lr"})) -> RunFacts:
+    facts = RunFacts("run-1", status, set(params))
+    facts.add_points(points)
+    return facts
+
+
+@given(POINTS, st.randoms())
+def test_the_order_of_points_makes_no_difference(points: list[Point], random: object) -> None:
+    shuffled = list(points)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis' Random
+
+    assert list(compare("mlflow", held(points), held(shuffled))) == []
+
+
+@given(POINTS.filter(len), st.data())
+def test_a_lost_doubled_or_changed_point_is_found(points: list[Point], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(points) - 1))
+    point = points[at]
+    other = point._replace(value=1.5 if math.isnan(point.value) else math.nan)
+    wrong = data.draw(st.sampled_from([[], [point, point], [other]]))
+
+    (difference,) = compare("mlflow", held(points), held([*points[:at], *wrong, *points[at + 1 :]]))
+
+    assert (difference.run_id, difference.name) == ("run-1", point.series)
+
+
+def test_a_missing_parameter_is_named() -> None:
+    (difference,) = compare("wandb", held([]), held([], params=frozenset()))
+
+    assert str(difference) == "wandb, run run-1: params 0, and 1 in PostgreSQL ('lr' is missing)"
+
+
+def test_another_status_is_a_difference_but_lost_is_as_good_as_running() -> None:
+    assert list(compare("mlflow", held([], status="lost"), held([], status="running"))) == []
+    assert [d.what for d in compare("mlflow", held([], status="failed"), held([], status="running"))] == ["status"]
+
+
+def test_a_run_that_is_not_there_counts_nothing_and_says_why() -> None:
+    absent = RunFacts("run-1", missing="MLflow refuses it")
+
+    (difference,) = compare("mlflow", held([Point("a", 0, 0, 1.0)]), absent)
+
+    assert absent.total().to_json() == {"runs": 0, "points": 0, "params": 0, "checksum": "0" * 32}
+    assert "MLflow refuses it" in str(difference)
