@@ -12,7 +12,7 @@ from typing import Any
 from gateway.cli_output import console
 from gateway.local.demo_training import Spec
 
-NAMES = {"emitted": "emitted by the training", "postgresql": "PostgreSQL", "mlflow": "MLflow", "wandb": "W&B file"}
+NAMES = {"emitted": "emitted", "postgresql": "PostgreSQL", "mlflow": "MLflow", "wandb": "W&B file"}
 SHOWN_STEPS = 4  # of each long series in the printed run log
 
 
