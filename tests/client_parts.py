@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -142,14 +141,13 @@ def read_log(bootstrap: str, topic: str) -> list[Batch]:
 
 async def _raw_log(bootstrap: str, topic: str) -> list[Record]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=8_000_000
+        bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8_000_000
     )
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, part) for part in (0, 1)]  # as many as the fixture `topic` makes
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         found: dict[TopicPartition, list[Record]] = {part: [] for part in partitions}
         async with asyncio.timeout(60):
             while any([await consumer.position(part) < ends[part] for part in partitions]):
@@ -161,9 +159,9 @@ async def _raw_log(bootstrap: str, topic: str) -> list[Record]:
 
 
 def train(
-    code: str, *, python: str = sys.executable, folder: Path | None = None, **environment: str
+    code: str, environment: Mapping[str, str], *, python: str = sys.executable, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a training script in a process of its own and return what it printed."""
+    """Run a training script in a process of its own and return what it printed. `environment` is added to ours."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     return subprocess.run(
         [python, "-c", textwrap.dedent(code)],
@@ -174,22 +172,3 @@ def train(
         timeout=120,
         check=False,
     )
-
-
-def started(code: str, *, folder: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-    """Start a training script; it talks with the test through its stdin and stdout."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**env, **environment},
-        cwd=folder or ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def sent_fields(record: Record) -> Any:
-    """Return the JSON of a record as it was written."""
-    return json.loads(record.value)

@@ -10,6 +10,7 @@ is Kafka's own default for the key: murmur2, as every other producer has it.
 from __future__ import annotations
 
 import asyncio
+import encodings.idna  # noqa: F401 -- else imported when a name is first looked up, perhaps while training forks
 import logging
 
 from aiokafka import AIOKafkaProducer

@@ -12,7 +12,7 @@ import sys
 from threading import Lock
 from time import monotonic
 
-from gateway.client import notices
+from gateway.client import forks, notices
 from gateway.client.address import NOWHERE, Address, find_address
 from gateway.client.arguments import FINISH_TIMEOUT_S, finish_timeout
 from gateway.client.errors import ClientError
@@ -248,7 +248,9 @@ def _hook() -> None:
 
         atexit.register(_at_exit)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+            os.register_at_fork(
+                before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_after_fork_in_child
+            )
     # A child of multiprocessing may leave by os._exit, which skips atexit, but it runs its own finalizers.
     process = sys.modules.get("multiprocessing.process")
     if not _is_child_hooked and process is not None and process.parent_process() is not None:
@@ -268,8 +270,9 @@ def _at_exit() -> None:
     stop()
 
 
-def _after_fork() -> None:
+def _after_fork_in_child() -> None:
     global _lock, _implicit_lock, _is_child_hooked
+    forks.after_in_child()
     _lock, _implicit_lock = Lock(), Lock()
     _is_child_hooked = False
     _inherited.append((dict(_shippers), [(run._producer, run._journal) for run in _runs]))

@@ -6,6 +6,7 @@ A transport is used by the shipper alone, in the shipper's own event loop.
 
 from __future__ import annotations
 
+from gateway.client.forks import importing
 from gateway.client.notices import say_once
 
 TYPE_CHECKING = False
@@ -63,7 +64,8 @@ class Nowhere:
 def make_transport(address: Address) -> Transport:
     """Return a new transport to the address, not yet open."""
     if address.servers:
-        from gateway.client.kafka import Kafka
+        with importing():
+            from gateway.client.kafka import Kafka
 
         return Kafka(address.servers, address.topic)
     return Nowhere(address)

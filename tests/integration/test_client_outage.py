@@ -1,0 +1,175 @@
+"""Kafka dies under a training process, or is not there at all."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.client import notices
+from gateway.client import shipper as shipping_module
+from gateway.client.address import Address
+from gateway.client.run import Run
+from gateway.client.shipper import Shipper
+from gateway.local import kafka as broker_files
+from gateway.local.ports import HOST, free_ports
+from gateway.local.process import kill_group, spawn, wait_until
+from schemas.wire import decode, identify
+from tests import stack_parts
+from tests.client_parts import new_run, points, raw_log, train, wait_for
+
+TOPIC = "events"
+
+
+class Broker:
+    """A broker that can be killed and started again at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = free_ports(2)
+        self._child: subprocess.Popen[bytes] | None = None
+        self.address = f"{HOST}:{self._ports[0]}"
+
+    def start(self) -> None:
+        command = broker_files.prepare(self._folder, port=self._ports[0], controller_port=self._ports[1])
+        with (self._folder / "kafka.log").open("ab") as log:
+            self._child = spawn(command, log)
+        assert wait_until(lambda: stack_parts.answers(self.address), self._child, 60)
+
+    def kill(self) -> None:
+        if self._child is not None:
+            kill_group(self._child.pid)
+            self._child.wait()
+
+
+@pytest.fixture
+def broker(session_folder: Path, request: pytest.FixtureRequest) -> Iterator[Broker]:
+    made = Broker(session_folder / f"broker-{abs(hash(request.node.nodeid))}")
+    made.start()
+    stack_parts.run(stack_parts.create_topic(made.address, TOPIC, partitions=2))
+    yield made
+    made.kill()
+
+
+@pytest.fixture(autouse=True)
+def fresh_notices() -> Iterator[None]:
+    notices.forget()
+    yield
+    notices.forget()
+
+
+@contextmanager
+def training(run: Run) -> Iterator[list[int]]:
+    """Emit without pause, as a training loop does, until the end of the block; the list grows by one each step."""
+    steps: list[int] = []
+    ends = threading.Event()
+
+    def loop() -> None:
+        while not ends.wait(0.0005):
+            run.emit("loss", 1 / (len(steps) + 1), len(steps))
+            steps.append(len(steps))
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield steps
+    finally:
+        ends.set()
+        thread.join()
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("send_timeout_s", [60.0, 2.0], ids=["same-producer", "new-producer"])
+def test_a_killed_broker_loses_nothing_and_repeats_only_identical_records(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], send_timeout_s: float
+) -> None:
+    monkeypatch.setattr(shipping_module, "SEND_TIMEOUT_S", send_timeout_s)
+    monkeypatch.setattr(shipping_module, "SAY_AFTER_S", 1.0)
+    shipper = Shipper(Address(f"kafka://{broker.address}", TOPIC))
+    run = new_run(shipper)
+    with training(run) as steps:
+        wait_for(lambda: run.health()["sent"] > 500)
+        broker.kill()
+        at_kill = len(steps)
+        wait_for(lambda: not shipper.is_connected and len(steps) > at_kill + 2_000)
+        broker.start()
+        wait_for(lambda: shipper.is_connected, timeout_s=60)
+    report = run.finish(timeout_s=60)
+    shipper.stop()
+
+    records = raw_log(broker.address, TOPIC)
+    bytes_of: dict[int, set[bytes]] = {}
+    for record in records:
+        bytes_of.setdefault(identify(record.key, record.headers).seq, set()).add(
+            record.value + repr(record.headers).encode()
+        )
+    assert list(bytes_of) == list(range(len(bytes_of)))
+    assert {len(several) for several in bytes_of.values()} == {1}
+    first = {identify(r.key, r.headers).seq: r for r in reversed(records)}
+    events = [decode(r.key, r.value, r.headers).event for _, r in sorted(first.items())]
+    assert [(seen.step, seen.value) for seen in points(events)] == [(step, 1 / (step + 1)) for step in steps]
+    assert (report.sent, report.unsent, report.dropped) == (len(steps), 0, 0)
+    said = capsys.readouterr().err
+    assert said.count("cannot be reached") == 1
+    assert said.count("is reached again") == 1
+
+
+@pytest.mark.stack
+def test_kafka_that_comes_late_gets_everything(session_folder: Path) -> None:
+    late = Broker(session_folder / "late")
+    shipper = Shipper(Address(f"kafka://{late.address}", TOPIC))
+    run = new_run(shipper)
+    for step in range(5_000):
+        run.emit("loss", float(step), step)
+    wait_for(lambda: "Unable to bootstrap" in shipper.last_error)
+    late.start()
+    try:
+        stack_parts.run(stack_parts.create_topic(late.address, TOPIC, partitions=2))
+        report = run.finish(timeout_s=60)
+        shipper.stop()
+        found = [decode(r.key, r.value, r.headers).event for r in raw_log(late.address, TOPIC)]
+    finally:
+        late.kill()
+
+    assert report.sent == 5_000
+    assert [seen.step for seen in points(found)] == list(range(5_000))
+
+
+def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_is_lost() -> None:
+    (port,) = free_ports(1)
+    done = train(
+        """
+        import time, gateway
+        begin = time.perf_counter()
+        with gateway.start_run(params={"lr": 0.1}):
+            for step in range(10_000):
+                gateway.emit("loss", 0.5, step=step)
+            print(time.perf_counter() - begin)
+        """,
+        {"GATEWAY_URL": f"kafka://{HOST}:{port}", "GATEWAY_FINISH_TIMEOUT_S": "1"},
+    )
+
+    assert done.returncode == 0
+    assert float(done.stdout) < 2.0
+    reached, lost = done.stderr.splitlines()
+    assert f"Kafka at {HOST}:{port} cannot be reached" in reached
+    assert f"10,000 of 10,000 points are not in Kafka at {HOST}:{port}" in lost
+    assert "`gateway up`" in lost
+
+
+def test_a_topic_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway.client import kafka as client_kafka
+
+    monkeypatch.setattr(client_kafka, "REQUEST_TIMEOUT_MS", 1_000)
+    shipper = Shipper(Address(f"kafka://{kafka}", "no-such-topic"))
+    run = new_run(shipper)
+    run.emit("loss", 0.5)
+    wait_for(lambda: "there is no topic no-such-topic" in shipper.last_error)
+    report = run.finish(timeout_s=0.1)
+    shipper.stop()
+
+    assert report.unsent == 1
