@@ -27,12 +27,16 @@ FORMAT_TIMEOUT_S = 60
 _JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 
 
+_LOCALE = {"LC_ALL": "C.UTF-8"}  # under the C locale Java cannot open a path that is not ASCII
+
+
 class Command(NamedTuple):
-    """A process to start: argument list, additions to the environment, and the system user when not ours."""
+    """A process to start: arguments, additions to the environment, system user and working folder when not ours."""
 
     argv: list[str]
     env: dict[str, str]
     user: str | None = None
+    folder: Path | None = None
 
 
 def prepare(folder: Path, *, port: int, controller_port: int, progress: Progress | None = None) -> Command:
@@ -45,13 +49,13 @@ def prepare(folder: Path, *, port: int, controller_port: int, progress: Progress
     class_path = os.pathsep.join(str(jar) for jar in ensure_jars(progress))
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
-    properties.write_text(server_properties(folder / "data", port, controller_port), encoding="utf-8")
+    properties.write_text(server_properties(folder / "data", port, controller_port), encoding="ascii")
     log_config = folder / "log4j2.properties"
     log_config.write_text(_LOG4J, encoding="utf-8")
     jvm = [java, *_JVM_FLAGS, f"-Dlog4j2.configurationFile={log_config}", "-cp", class_path]
     if not (folder / "data" / "meta.properties").exists():  # written last, so a killed format is done again
         _format(jvm, properties)
-    return Command([*jvm, "kafka.Kafka", str(properties)], {})
+    return Command([*jvm, "kafka.Kafka", str(properties)], _LOCALE)
 
 
 def server_properties(data: Path, port: int, controller_port: int) -> str:
@@ -63,7 +67,7 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
-        "log.dirs": str(data).replace("\\", "\\\\"),
+        "log.dirs": _escape(str(data)),
         "auto.create.topics.enable": "false",  # a mistyped topic must be an error
         "message.max.bytes": MAX_RECORD_BYTES,
         "replica.fetch.max.bytes": MAX_RECORD_BYTES,
@@ -89,6 +93,13 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
+def _escape(text: str) -> str:
+    """Write text as Java reads it from a properties file: Latin-1, with UTF-16 escapes for everything else."""
+    units = text.encode("utf-16-be")
+    codes = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(code) if 0x20 <= code < 0x7F and code != 0x5C else f"\\u{code:04x}" for code in codes)
+
+
 _LOG4J = """\
 appenders=stderr
 appender.stderr.type=Console
@@ -110,7 +121,10 @@ def _format(jvm: list[str], properties: Path) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
     argv = [*jvm, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(properties)]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False)
+        environment = {**os.environ, **_LOCALE}
+        done = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StackError(f"Kafka's storage cannot be formatted ({error}): run `gateway doctor`") from error
     if done.returncode:

@@ -28,20 +28,21 @@ def prepare(folder: Path, *, port: int) -> Command:
             "GATEWAY_MLFLOW_URL to a server that runs elsewhere, or leave mlflow out of GATEWAY_TRACKERS"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    database = f"sqlite:///{folder / 'mlflow.db'}"
+    # Relative to `folder`: in an address, MLflow would take ?, # and % in the name of a home for something else.
+    database = "sqlite:///mlflow.db"
     variables = {
         "_MLFLOW_SERVER_FILE_STORE": database,
         "_MLFLOW_SERVER_REGISTRY_STORE": database,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "artifacts"),
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "./artifacts",
         "_MLFLOW_SGI_NAME": "uvicorn",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     server = [sys.executable, "-P", "-W", "ignore", "-m", "uvicorn", APPLICATION]
     options = ["--host", HOST, "--port", str(port), "--workers", "1", "--no-access-log", "--log-level", "warning"]
-    return Command([*server, *options], variables)
+    return Command([*server, *options], variables, folder=folder)
 
 
 def serves(host: str, port: int, timeout_s: float = 5.0) -> bool:

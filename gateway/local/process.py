@@ -41,7 +41,7 @@ def spawn(
     return subprocess.Popen(
         [*argv, *command.argv],
         env={**(os.environ if environment is None else environment), **command.env},
-        cwd=folder,
+        cwd=command.folder or folder,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -100,7 +100,10 @@ class Stack:
         if supervisor is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 supervisor.terminate()
-                supervisor.wait(timeout_s)
+                try:
+                    supervisor.wait(timeout_s)
+                except psutil.TimeoutExpired:
+                    supervisor.kill()  # stopped or stuck; what it leaves is ended below
         found = find_leftovers(self.home)
         end_leftovers(self.home)
         self._close_pipe()
@@ -204,7 +207,9 @@ class Stack:
             if children and not pending:
                 break
             if monotonic() - started > timeout_s:
-                missing = ", ".join(pending) or "anything"
+                missing = (
+                    ", ".join(f"{name} ({children[name]['error'] or 'starting'})" for name in pending) or "anything"
+                )
                 raise StackError(
                     f"not ready after {timeout_s:.0f} s: {missing}; see `gateway logs` and `gateway status`"
                 )

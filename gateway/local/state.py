@@ -64,6 +64,8 @@ class Home(NamedTuple):
 
     def create(self) -> None:
         """Make the folders, closed to other users' eyes."""
+        if "," in str(self.folder):  # Kafka takes it for the end of one folder and the start of another
+            raise StackError(f"{self.folder} cannot be used as a home (it holds a comma): name another with --home")
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.logs.mkdir(exist_ok=True)

@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,8 @@ class Supervisor:
 
     def __init__(self, plan: Plan, only: list[str] | None, owner: int | None) -> None:
         services = [service for service in declare(plan) if only is None or service.name in only]
+        names = {service.name for service in services}
+        services = [replace(one, needs=tuple(name for name in one.needs if name in names)) for one in services]
         self._children = [Child(service, plan.home, plan.settings) for service in services]
         self._plan = plan
         self._owner = owner
@@ -104,8 +107,11 @@ class Supervisor:
                 "log": str(self._plan.home.log(SUPERVISOR)),
             }
         if record != self._written:
-            self._plan.home.write(record)
-            self._written = record
+            try:
+                self._plan.home.write(record)
+                self._written = record
+            except OSError as error:  # a full disk: the processes go on, and so do we; tried again at the next turn
+                print(f"gateway: stack.json cannot be written ({error}): free some space", file=sys.stderr)  # noqa: T201
 
 
 def _wake_on_signals(stop: Callable[[], None]) -> int:
