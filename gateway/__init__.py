@@ -52,13 +52,15 @@ __all__ = [
 _HOMES = {"ClientError": "gateway.client.errors", "Report": "gateway.client.report", "Run": "gateway.client.run"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'gateway' has no attribute {name!r}")
-    home = _HOMES.get(name, "gateway.client.process")
-    found = getattr(__import__(home, fromlist=[name]), name)
-    globals()[name] = found  # the next use finds it without coming here
-    return found
+if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'gateway' has no attribute {name!r}")
+        home = _HOMES.get(name, "gateway.client.process")
+        found = getattr(__import__(home, fromlist=[name]), name)
+        globals()[name] = found  # the next use finds it without coming here
+        return found
 
 
 def __dir__() -> list[str]:

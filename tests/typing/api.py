@@ -1,0 +1,63 @@
+"""How users call the client. Never run: mypy and pyright check that it is allowed and what comes back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import assert_type
+
+import gateway
+
+
+def scalars(run: gateway.Run) -> None:
+    gateway.emit("loss", 0.1)
+    gateway.emit("loss", 0.1, 3)
+    gateway.emit("loss", 1, step=3, time=1_700_000_000.5, labels={"rank": 0})
+    gateway.emit({"loss": 0.1, "val": {"acc": 0.9}}, step=3)
+    run.emit("note", "text", time=datetime.now(UTC))
+    run.emit({"loss": [1, 2, {"a": None}]})
+
+
+def runs() -> None:
+    with gateway.start_run("id", name="n", params={"lr": 0.1}, tags={"a": 1}, tag="exp", group="sweep") as run:
+        assert_type(run, gateway.Run)
+        assert_type(run.id, str)
+        assert_type(run.finish("failed", message="why", timeout_s=1.0), gateway.Report)
+    child = gateway.start_run(parent=run, url="kafka://localhost:9092", resume=True, attempt=3)
+    assert_type(child.flush(timeout_s=1), bool)
+    assert_type(gateway.current_run(), gateway.Run | None)
+    assert_type(gateway.finish(), gateway.Report | None)
+
+
+def facts(run: gateway.Run) -> None:
+    gateway.log_params({"lr": 0.1}, seed=1)
+    gateway.set_tags(team="vision")
+    gateway.set_labels({"config": {"a": [1]}})
+    gateway.note("text")
+    gateway.artifact("model", "s3://bucket/key", size=3, sha256="0" * 64)
+    run.artifact("model", "s3://bucket/key", media_type="application/x")
+    assert_type(run.tags["team"], str)
+    report = run.report
+    if report is not None:
+        assert_type((report.emitted, report.sent, report.unsent, report.dropped), tuple[int, int, int, int])
+
+
+def steps(run: gateway.Run) -> None:
+    with run.step("train", attempt=2) as step:
+        assert_type(step.attempt, int | None)
+
+    @run.step("test")
+    def test(value: int) -> float:
+        return value / 2
+
+    @gateway.step("fetch")
+    async def fetch(name: str) -> bytes:
+        return name.encode()
+
+    assert_type(test(3), float)
+
+
+def errors() -> None:
+    try:
+        gateway.start_run(url="http://host:1")
+    except gateway.ClientError as error:
+        assert_type(str(error), str)
