@@ -170,6 +170,14 @@ def test_when_the_supervisor_is_killed_its_children_end(stack: Stack, stack_home
     assert not stack.status()["running"]
 
 
+def test_a_stuck_supervisor_does_not_hold_up_down(stack: Stack, stack_home: Path) -> None:
+    os.kill(stack.home.read()["processes"][SUPERVISOR]["pid"], signal.SIGSTOP)
+    ended = stack.down(timeout_s=0.5)
+
+    assert ended
+    assert processes_of(stack_home) == []
+
+
 async def test_after_a_sigkill_of_everything_it_recovers_with_all_data(stack: Stack, stack_home: Path) -> None:
     await write(stack, "killed", b"kept")
     kill_all(stack_home)

@@ -98,6 +98,17 @@ def test_a_corrupted_jar_is_named_and_fetched_again(tmp_path: Path, monkeypatch:
     assert jar.read_bytes() == (whole / jar.name).read_bytes()
 
 
+@pytest.mark.slow
+def test_the_pinned_jars_are_those_that_kafka_asks_for() -> None:
+    import jgo
+
+    asked = jgo.resolve(f"org.apache.kafka:kafka_2.13:{kafka_jars.VERSION}")
+    pinned = {jar.coordinate for jar in kafka_jars.pinned_jars()}
+
+    logging = {"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"}  # ours: Kafka leaves the binding to its tarball
+    assert {f"{jar.groupId}:{jar.artifactId}:{jar.version}" for jar in asked} == pinned - logging
+
+
 def test_a_port_in_use_names_port_holder_and_next_step(home: Path, stack_folder_with_ports: dict[str, int]) -> None:
     port = stack_folder_with_ports["postgres"]
     with socket.create_server((HOST, port)), pytest.raises(StackError) as caught:
@@ -132,13 +143,13 @@ def test_a_crash_loop_ends_clearly_and_the_rest_goes_on(home: Path) -> None:
     stack.down()
     (home / "postgres" / "data" / "pg_hba.conf").write_text("nonsense\n")
     with pytest.raises(StackError) as caught:
-        stack.up(services=["postgres", "mlflow"])
-    services = stack.status()["services"]
+        stack.up(services=["postgres", "mlflow", "materialiser"])
+    states = {name: service["state"] for name, service in stack.status()["services"].items()}
 
     assert "postgres ended with code 1 5 times" in str(caught.value)
     assert "pg_hba.conf" in str(caught.value)
     assert "gateway logs postgres" in str(caught.value)
-    assert (services["postgres"]["state"], services["mlflow"]["state"]) == ("failed", "ready")
+    assert states == {"postgres": "failed", "mlflow": "ready", "materialiser": "waiting"}
 
 
 def test_a_wrong_password_of_a_given_postgresql_is_named(
