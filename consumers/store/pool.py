@@ -28,6 +28,7 @@ _HEALS = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection cut while its first statement was prepared
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -66,7 +67,7 @@ async def translated(where: str) -> AsyncIterator[None]:
     """Raise PostgreSQL's outages and refusals as StoreUnavailable and StoreRefused; let other errors through."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         ours = translate(error, where)
         if ours is None:
             raise
