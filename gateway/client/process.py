@@ -20,7 +20,7 @@ from gateway.client.names import run_name, uuid7
 from gateway.client.notices import say_once
 from gateway.client.report import status_of
 from gateway.client.run import Run
-from gateway.client.values import MAX_NAME, clean
+from gateway.client.values import MAX_NAME, clean, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,21 +64,21 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     Start a run and make it the current one: `with gateway.start_run(params={"lr": 0.1}) as run:`.
 
     Left well, the block finishes the run; an exception fails it, Ctrl-C kills it. `run_id` defaults to GATEWAY_RUN_ID,
-    then a new UUID of version 7; a process that joins through GATEWAY_RUN_ID records into the run but neither starts
-    nor ends it. `name` defaults to a random one. `tag` names the experiment, `group` the sweep or job. `resume` goes on
-    with an earlier run as its attempt number `attempt` (2 by default).
+    then a new UUID of version 7; a process that joins the run GATEWAY_RUN_ID names (by no `run_id` or the same one)
+    records into it but neither starts nor ends it. `name` defaults to a random one. `tag` names the experiment, `group`
+    the sweep or job. `resume` goes on with an earlier run as its attempt number `attempt` (2 by default).
     `url` is kafka://host:port or none:; without it GATEWAY_URL, gateway.toml and the local stack are looked at.
 
     Raises ClientError for an address or run id that cannot be used. Kafka being away is no error: events wait.
     """
     inherited = os.environ.get(RUN_ID_VARIABLE) or None
     is_owner = resume or inherited is None or (run_id is not None and run_id != inherited)
-    run_id = _checked_id(run_id or inherited or uuid7())
+    run_id = _checked_id(run_id if run_id is not None else inherited or uuid7())
     address = find_address(url)
     number = attempt if attempt is not None else (2 if resume else 1)
     run = Run(
         run_id,
-        clean(name, MAX_NAME) if name else (run_name() if is_owner and not resume else ""),
+        _short(name) if name else (run_name() if is_owner and not resume else ""),
         attempt=min(max(int(number), 1), 2**31 - 1),
         is_owner=is_owner,
         find_shipper=lambda: _shipper_of(address),
@@ -90,9 +90,9 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
             "run_resumed" if resume else "run_started",
             attempt=run.attempt,
             name=run.name,
-            tag=clean(tag, MAX_NAME),
-            group=clean(group, MAX_NAME),
-            parent_run_id=parent.id if isinstance(parent, Run) else clean(parent or "", MAX_RUN_ID),
+            tag=_short(tag),
+            group=_short(group),
+            parent_run_id=parent.id if isinstance(parent, Run) else _short(parent or ""),
         )
     if params:
         run.log_params(params)
@@ -190,6 +190,10 @@ def _implicit() -> Run:
 def _script() -> str | None:
     name = os.path.splitext(os.path.basename(sys.argv[0] if getattr(sys, "argv", None) else ""))[0]
     return None if name in ("", "-c", "-m", "-") else name
+
+
+def _short(text: object) -> str:
+    return clean(text_of(text), MAX_NAME)
 
 
 def _checked_id(run_id: str) -> str:
