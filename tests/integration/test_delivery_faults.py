@@ -185,8 +185,9 @@ async def test_connections_to_postgresql_cut_in_the_middle_change_nothing(place:
     batches = sweep(8, batches=30)
     await write(place.kafka, place.topic, batches)
     admin = await asyncpg.connect(place.database)
+    named = {"GATEWAY_POSTGRES": f"{place.database}?application_name=delivery"}
     try:
-        with delivery(place, "wandb") as running:
+        with delivery(place, "wandb", named) as running:
             async with Watch(place, "wandb") as watch:
                 for cut in (1, 40, 90):
 
@@ -195,8 +196,7 @@ async def test_connections_to_postgresql_cut_in_the_middle_change_nothing(place:
 
                     await watch.until(is_far_enough, running, f"{cut} records")
                     await admin.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                        "AND pid <> pg_backend_pid() AND query NOT LIKE '%watch%' AND application_name = ''"
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'delivery'"
                     )
             await until_caught_up(place, running, "wandb")
     finally:
