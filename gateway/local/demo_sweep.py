@@ -56,9 +56,12 @@ class Sweep:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
+        for worker, reader in zip(self._workers, self._readers, strict=True):
             if worker.poll() is None:
                 end(worker, timeout_s=5)
+            reader.join()
+            if worker.stdout is not None:
+                worker.stdout.close()
 
     def wait(self) -> Facts:
         """Return once every worker ended, with what they emitted."""

@@ -44,7 +44,7 @@ def spawn(
         cwd=command.folder or folder,
         stdin=subprocess.DEVNULL,
         stdout=log,
-        stderr=log,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
 
