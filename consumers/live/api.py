@@ -6,6 +6,7 @@ Reads only. A run id may hold any character; in a path it is percent-encoded, sl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
 from consumers.live.failures import RETRY_AFTER_S, Failure, bad_parameter
+from consumers.live.positions import write_positions
 from consumers.live.services import services
 from consumers.live.stream import stream
 from schemas.api import RunSummary, SeriesPage, Status
@@ -22,6 +24,7 @@ from schemas.wire import MAX_RUN_ID
 
 MAX_RUNS = 10_000  # in one answer
 MAX_BUCKETS = 10_000  # of one chart; nobody has more pixels
+MAX_LOG_POINTS = 1_000_000  # of one series in a run log
 MAX_NAMES = 1_000  # series asked for by name in one request
 
 
@@ -81,17 +84,23 @@ async def runs(
     """List runs, newest first."""
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not hold U+0000", "correct group")
+    folded = await services(request).folded()
     found = await services(request).store().runs(limit=limit, group=group, state=status)
-    return _json(RunsPage(runs=found))
+    return _json(RunsPage(runs=found), folded)
 
 
-async def run_log(request: Request, run_id: str) -> Response:
-    """Give the run log, the document of /v1/schemas/run-log."""
+async def run_log(
+    request: Request,
+    run_id: str,
+    max_points: Annotated[int, Query(ge=1, le=MAX_LOG_POINTS)] = 10_000,
+) -> Response:
+    """Give the run log, the document of /v1/schemas/run-log, with at most the last `max_points` of each series."""
     _check(run_id)
-    found = await services(request).store().run_log(run_id)
+    folded = await services(request).folded()
+    found = await services(request).store().run_log(run_id, max_points=max_points)
     if found is None:
         raise unknown_run(run_id)
-    return _json(found)
+    return _json(found, folded)
 
 
 async def series(
@@ -134,5 +143,8 @@ def _check(run_id: str) -> None:
         raise unknown_run(run_id)
 
 
-def _json(model: BaseModel) -> Response:
-    return Response(model.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+def _json(model: BaseModel, folded: Mapping[int, int] | None = None) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if folded:
+        headers["X-Folded"] = write_positions(folded)  # what lies below is in this answer
+    return Response(model.model_dump_json(), media_type="application/json", headers=headers)

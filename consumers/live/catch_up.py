@@ -1,9 +1,9 @@
 """
 What a stream missed, read from the log until the tail takes over.
 
-The subscriber is added to the tail only when little is left, and the offsets at which it was added are where reading
-stops: everything below comes from here, everything from there on comes from the tail. So there is no gap and no
-overlap, and a long history does not fill the subscriber's queue.
+The subscriber is added to the tail only when little is left, so a long history does not fill its queue. Reading goes
+on at least to where the tail was at that moment: no gap. What was read beyond it lies below the stream's positions, and
+the stream passes over it when the tail brings it again: no overlap.
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ async def catch_up(
             if handover is not None and not _left(handover, positions):
                 return
             for record in await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS):
-                if handover is not None and record.offset >= handover[record.partition]:
-                    continue  # the tail brings it
                 positions[record.partition] = record.offset + 1
                 if message := _wanted(subscriber, record):
                     yield message

@@ -7,10 +7,12 @@ when the first subscriber asks for it. Numbers that JSON cannot hold are strings
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
 
+from consumers.live.positions import write_positions
 from schemas.columns import dump_floats
 from schemas.events import Metrics, Series, SystemMetrics
 from schemas.names import series_name
@@ -19,6 +21,7 @@ from schemas.wire import Batch
 Detail = Literal["all", "last"]
 
 HEARTBEAT = b": alive\n"
+MAX_WRITE_BYTES = 256 * 1024  # handed to the socket at once
 # What a list of runs shows. Of every other kind it needs to know only that something happened.
 _BRIEF_KINDS = frozenset(
     {
@@ -84,6 +87,29 @@ def mark(position: str, *, retry_ms: int | None = None) -> bytes:
     """Return a frame that no page sees, but from which a browser that reconnects goes on."""
     retry = b"" if retry_ms is None else b"retry: %d\n" % retry_ms
     return b"%bid: %b\n\n" % (retry, position.encode())
+
+
+def frames(messages: Sequence[Message], positions: dict[int, int], detail: Detail) -> list[bytes]:
+    """
+    Return the frames of messages from `positions` on, moving them, joined to what is good to write at once.
+
+    Messages below the positions were sent before and are passed over.
+    """
+    chunks: list[bytes] = []
+    waiting: list[bytes] = []
+    size = 0
+    for message in messages:
+        if message.offset < positions[message.partition]:
+            continue
+        positions[message.partition] = message.offset + 1
+        waiting.append(frame(message.text(detail), write_positions(positions)))
+        size += len(waiting[-1])
+        if size >= MAX_WRITE_BYTES:
+            chunks.append(b"".join(waiting))
+            waiting, size = [], 0
+    if waiting:
+        chunks.append(b"".join(waiting))
+    return chunks
 
 
 def _series(series: Series, step_name: str, detail: Detail) -> dict[str, Any]:

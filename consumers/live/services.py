@@ -81,9 +81,13 @@ class Services:
         probes = await asyncio.gather(self._probe_store(), self._probe_log())
         return {name: why for name, why in zip(("postgres", "kafka"), probes, strict=True) if why}
 
+    async def folded(self) -> dict[int, int]:
+        """Return how far the log is folded: what is read from the store after this holds everything below."""
+        return await self.store().offsets(CONSUMER, self._topic)
+
     async def series(self, run_id: str, names: list[str] | None, buckets: int) -> SeriesPage | None:
         """Return series of a run with the newest `as_of` that fits them, None for an unknown run."""
-        folded = await self.store().offsets(CONSUMER, self._topic)
+        folded = await self.folded()
         page = await self.store().series(run_id, names=names, buckets=buckets)
         if page is not None:
             # What was folded before the series were read is in them, and a run's own position stays where its last

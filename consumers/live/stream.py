@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 
 from consumers.live.catch_up import catch_up
 from consumers.live.failures import Failure, bad_parameter
-from consumers.live.messages import HEARTBEAT, Detail, Message, frame, mark
+from consumers.live.messages import HEARTBEAT, Detail, frame, frames, mark
 from consumers.live.positions import MAX_TEXT, parse_positions, write_positions
 from consumers.live.services import Services, services
 from consumers.live.subscribers import MAX_SUBSCRIBERS, Subscriber
@@ -25,7 +25,6 @@ from schemas.errors import LogGap, LogUnavailable
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 1_000  # how long a browser waits before it reconnects
-MAX_WRITE_BYTES = 256 * 1024  # handed to the socket at once
 
 
 async def stream(
@@ -100,7 +99,7 @@ async def _frames(found: Services, run: str | None, positions: dict[int, int], d
             if subscriber.state != "open":
                 return
             if messages:
-                for chunk in _chunks(messages, positions, detail):
+                for chunk in frames(messages, positions, detail):
                     yield chunk
             else:
                 # Nothing was queued up to where the tail is now: no await lies between the two.
@@ -111,22 +110,3 @@ async def _frames(found: Services, run: str | None, positions: dict[int, int], d
         return  # the status is sent; the browser reconnects from its last position and is told then
     finally:
         found.subscribers.remove(subscriber)
-
-
-def _chunks(messages: list[Message], positions: dict[int, int], detail: Detail) -> list[bytes]:
-    """Return the frames of queued messages, joined to what is good to write at once."""
-    chunks: list[bytes] = []
-    waiting: list[bytes] = []
-    size = 0
-    for message in messages:
-        if message.offset < positions[message.partition]:
-            continue  # read before, ahead of the tail
-        positions[message.partition] = message.offset + 1
-        waiting.append(frame(message.text(detail), write_positions(positions)))
-        size += len(waiting[-1])
-        if size >= MAX_WRITE_BYTES:
-            chunks.append(b"".join(waiting))
-            waiting, size = [], 0
-    if waiting:
-        chunks.append(b"".join(waiting))
-    return chunks

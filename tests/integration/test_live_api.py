@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from jsonschema import Draft202012Validator
 
+from consumers.live.positions import parse_positions
 from tests.live_server import Live, serving, settings_for, training
 from tests.log_writing import Author
 from tests.tcp_line import line_to
@@ -97,6 +98,24 @@ async def test_as_of_follows_the_log_past_what_other_runs_wrote(live: Live) -> N
 
     assert after["partition"] == before["partition"]
     assert after["offset"] > before["offset"]
+
+
+async def test_answers_tell_how_far_the_log_is_folded(live: Live) -> None:
+    await live.publish(training("one"))
+    page = await live.json("/v1/runs/one/series")
+
+    for path in ("/v1/runs", "/v1/runs/one/log"):
+        folded = parse_positions((await live.get(path)).headers["x-folded"])
+        assert folded[page["as_of"]["partition"]] == 4
+
+
+async def test_a_run_log_is_shortened_on_request_and_says_so(live: Live) -> None:
+    await live.publish(training("one", values=(1.0, 2.0, 3.0)))
+
+    log = await live.json("/v1/runs/one/log", max_points=2)
+
+    assert log["steps"]["main"]["user_defined_metrics"] == {"loss": {"1": 2.0, "2": 3.0}}
+    assert log["shortened"] == {"loss": 3}
 
 
 async def test_status_tells_how_far_the_materialiser_is(live: Live) -> None:

@@ -7,7 +7,10 @@ import math
 from array import array
 from typing import Any
 
-from consumers.live.messages import Detail, Message, frame, mark
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.live.messages import MAX_WRITE_BYTES, Detail, Message, frame, frames, mark
 from schemas import events as ev
 from schemas.values import FloatValue
 from tests.log_writing import START, Author
@@ -82,3 +85,37 @@ def test_a_frame_is_one_line_of_data_whatever_the_event_holds() -> None:
 
 def test_a_mark_moves_the_position_and_shows_nothing() -> None:
     assert mark("3:42", retry_ms=5) == b"retry: 5\nid: 3:42\n\n"
+
+
+def heartbeats(partition: int, offsets: range) -> list[Message]:
+    author = Author("run")
+    return [Message(author.batch(ev.Heartbeat(time=1)), partition, offset, 10) for offset in offsets]
+
+
+def offsets_in(chunks: list[bytes]) -> list[int]:
+    lines = b"".join(chunks).splitlines()
+    return [json.loads(line.removeprefix(b"data: "))["offset"] for line in lines if line.startswith(b"data: ")]
+
+
+@given(position=st.integers(0, 12))
+def test_what_lies_below_the_position_is_not_sent_again(position: int) -> None:
+    positions = {0: position, 3: 7}
+
+    chunks = frames(heartbeats(0, range(4, 9)), positions, "all")
+
+    assert offsets_in(chunks) == [offset for offset in range(4, 9) if offset >= position]
+    assert positions == {0: max(position, 9), 3: 7}
+
+
+def test_each_frame_tells_the_position_behind_it_in_every_partition() -> None:
+    chunks = frames([*heartbeats(0, range(2)), *heartbeats(3, range(1))], {0: 0, 3: 0}, "all")
+
+    ids = [line for line in b"".join(chunks).splitlines() if line.startswith(b"id: ")]
+    assert ids == [b"id: 0:1,3:0", b"id: 0:2,3:0", b"id: 0:2,3:1"]
+
+
+def test_many_messages_are_written_in_pieces() -> None:
+    chunks = frames(heartbeats(0, range(5_000)), {0: 0}, "all")
+
+    assert len(chunks) > 1
+    assert max(map(len, chunks)) < MAX_WRITE_BYTES + 1_000

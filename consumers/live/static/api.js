@@ -10,7 +10,12 @@ export class ApiError extends Error {
 }
 
 /** Ask the API. Throws ApiError, also when the server cannot be reached (status 0). */
-export async function get(path, { allow = [] } = {}) {
+export async function get(path, options = {}) {
+  return (await getFolded(path, options)).body;
+}
+
+/** Ask the API; the answer comes with how far the log was folded when it was made, next offset by partition. */
+export async function getFolded(path, { allow = [] } = {}) {
   let answer;
   try {
     answer = await fetch(path, { headers: { Accept: "application/json" } });
@@ -22,7 +27,21 @@ export async function get(path, { allow = [] } = {}) {
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok && !allow.includes(answer.status)) throw new ApiError(answer.status, body);
-  return body;
+  const folded = new Map((answer.headers.get("X-Folded") || "").split(",").map((part) => part.split(":").map(Number)));
+  return { body, folded };
+}
+
+/** The newest event seen of each partition: an answer that was folded before it must be asked for again. */
+export class Newest {
+  #offsets = new Map();
+
+  see(event) {
+    this.#offsets.set(event.partition, event.offset);
+  }
+
+  isIn(folded) {
+    return [...this.#offsets].every(([partition, offset]) => (folded.get(partition) ?? 0) > offset);
+  }
 }
 
 /** The address of a run's page. */
@@ -35,6 +54,7 @@ export function runApi(runId) {
   return `/v1/runs/${encodeURIComponent(runId)}`;
 }
 
+const LEAST_WAIT_MS = 150; // events come in bursts: one question for each burst
 const LOST_AFTER_MS = 2000;
 const HIDDEN_AFTER_MS = 20000;
 
@@ -75,28 +95,34 @@ export function follow(params, { onEvent, onState, onLost }) {
   return stop;
 }
 
-/** Return a function that runs `work` soon, at most once each `everyMs`; a call while it waits or runs is not lost. */
+/**
+ * Return a function that runs `work` soon, at most once each `everyMs` (or what a call gives instead); a call while
+ * it waits or runs is not lost.
+ */
 export function paced(work, everyMs) {
   let timer = 0;
   let running = false;
-  let wanted = false;
+  let wanted = Infinity; // ms after the last start at which it is to run again
   let last = -Infinity;
   const run = async () => {
-    timer = 0;
     running = true;
-    wanted = false;
+    wanted = Infinity;
     last = performance.now();
     try {
       await work();
     } finally {
       running = false;
-      if (wanted) plan();
+      const again = wanted;
+      wanted = Infinity;
+      if (again < Infinity) plan(again);
     }
   };
-  const plan = () => {
-    wanted = true;
-    if (running || timer) return;
-    timer = setTimeout(run, Math.max(150, last + everyMs - performance.now()));
+  const plan = (afterMs) => {
+    if (afterMs >= wanted) return;
+    wanted = afterMs;
+    if (running) return;
+    clearTimeout(timer);
+    timer = setTimeout(run, Math.max(LEAST_WAIT_MS, last + afterMs - performance.now()));
   };
-  return plan;
+  return (afterMs = everyMs) => plan(afterMs);
 }

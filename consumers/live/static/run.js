@@ -1,6 +1,6 @@
 // The page of one run: snapshot first, then the stream from exactly there.
 
-import { ApiError, follow, get, paced, runApi } from "./api.js";
+import { ApiError, follow, get, getFolded, Newest, paced, runApi } from "./api.js";
 import { Charts } from "./charts.js";
 import { byId, setText } from "./dom.js";
 import { showProblem, showUnknownRun } from "./empty.js";
@@ -9,6 +9,8 @@ import { showTree } from "./runlog.js";
 import { runDuration, showSummary } from "./summary.js";
 
 const RELOAD_LOG_MS = 2000; // at most this often while events arrive
+const FOLDING_MS = 400; // until it is asked again for what was not folded yet
+const TREE_POINTS = 50; // of each series in the tree; the raw JSON has more, the charts have all
 const RETRY_MS = 2000;
 const ASK_AGAIN_MS = 1000;
 const BUCKETS = 1000;
@@ -18,6 +20,7 @@ const REWRITES = new Set(["run_resumed", "deleted", "renamed"]);
 
 const runId = readRunId();
 const charts = new Charts(byId("charts"));
+const newest = new Newest();
 let log = null;
 let stop = () => {};
 
@@ -31,7 +34,9 @@ function readRunId() {
 }
 
 async function loadLog() {
-  log = await get(`${runApi(runId)}/log`);
+  const { body, folded } = await getFolded(`${runApi(runId)}/log?max_points=${TREE_POINTS}`);
+  log = body;
+  if (!newest.isIn(folded)) reloadLog(FOLDING_MS);
   document.title = `${log.name || log.run_id} · tracking-gateway`;
   showSummary(byId("summary"), log);
   showTree(byId("log"), log);
@@ -43,7 +48,7 @@ const reloadLog = paced(async () => {
     showProblem(byId("problem"), null);
   } catch (error) {
     showProblem(byId("problem"), error);
-    setTimeout(reloadLog, RETRY_MS);
+    setTimeout(() => reloadLog(), RETRY_MS);
   }
 }, RELOAD_LOG_MS);
 
@@ -71,12 +76,13 @@ const restart = paced(start, RELOAD_LOG_MS);
 function connect(params) {
   stop = follow(params, {
     onEvent: (event) => {
+      newest.see(event);
       if (DRAWN.has(event.kind)) charts.append(event.series);
       if (REWRITES.has(event.kind)) restart();
       else reloadLog();
     },
     onState: showLive,
-    onLost: restart,
+    onLost: () => restart(),
   });
 }
 
@@ -84,8 +90,8 @@ function waitForFirstEvent() {
   byId("run").hidden = true;
   showUnknownRun(byId("empty"), runId);
   // Its first event may come, or be folded, between our question and the stream: ask once more when that is open.
-  const askAgain = () => setTimeout(() => get(`${runApi(runId)}/log`).then(restart, () => {}), ASK_AGAIN_MS);
-  stop = follow({ run: runId, points: "last" }, { onEvent: restart, onState: (state) => state === "live" && askAgain(), onLost: restart });
+  const askAgain = () => setTimeout(() => get(`${runApi(runId)}/log?max_points=1`).then(() => restart(), () => {}), ASK_AGAIN_MS);
+  stop = follow({ run: runId, points: "last" }, { onEvent: () => restart(), onState: (state) => state === "live" && askAgain(), onLost: () => restart() });
 }
 
 function showLive(state) {

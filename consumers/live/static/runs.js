@@ -1,6 +1,6 @@
 // The page that lists runs: loaded from the API, kept moving by the event stream.
 
-import { follow, get, paced } from "./api.js";
+import { follow, getFolded, Newest, paced } from "./api.js";
 import { byId, setText } from "./dom.js";
 import { showNoRuns, showProblem } from "./empty.js";
 import { count, plural } from "./format.js";
@@ -9,19 +9,22 @@ import { RunsTable } from "./runs_table.js";
 
 const MOST_RUNS = 1000;
 const RELOAD_MS = 2000; // at most this often while events arrive; counts and order come from the store
+const FOLDING_MS = 400; // until it is asked again for what was not folded yet
 const TICK_MS = 1000;
 
 const table = new RunsTable(byId("runs"));
+const newest = new Newest();
 let stop = () => {};
 
 async function load() {
   try {
-    const { runs } = await get(`/v1/runs?limit=${MOST_RUNS}`);
+    const { body, folded } = await getFolded(`/v1/runs?limit=${MOST_RUNS}`);
+    if (!newest.isIn(folded)) reload(FOLDING_MS);
     showProblem(byId("problem"), null);
-    table.load(runs);
+    table.load(body.runs);
   } catch (error) {
     showProblem(byId("problem"), error);
-    setTimeout(reload, RELOAD_MS);
+    setTimeout(() => reload(), RELOAD_MS);
   }
   showCount();
 }
@@ -43,6 +46,7 @@ function connect() {
     { points: "last" },
     {
       onEvent: (event) => {
+        newest.see(event);
         table.take(event);
         reload();
       },

@@ -1,0 +1,171 @@
+"""The dashboard in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import expect
+
+from schemas.wire import encode
+from tests.browser.conftest import Browser
+from tests.live_server import Live, fold, training
+from tests.log_writing import Author, producer
+
+pytestmark = pytest.mark.browser
+HOSTILE = "<img src=x onerror=alert(1)>/'\"&{rank=0}"
+
+
+async def emit(live: Live, author: Author, batches: int, *, first: int = 0) -> None:
+    """Write ten points at a time, as a training does, without anybody folding them into the store."""
+    async with producer(live.settings.kafka) as sender:
+        for number in range(first, first + batches):
+            record = encode(author.metrics("loss", [1 / (number + 1)] * 10, first_step=number * 10))
+            await sender.send_and_wait(
+                live.settings.topic, key=record.key, value=record.value, headers=list(record.headers)
+            )
+
+
+async def points(browser: Browser, series: str = "loss") -> int:
+    """Return how many points a chart draws."""
+    return int(await browser.page.locator(f'canvas[data-series="{series}"]').get_attribute("data-points") or 0)
+
+
+async def until_points(browser: Browser, count: int) -> None:
+    await expect(browser.page.locator('canvas[data-series="loss"]')).to_have_attribute(
+        "data-points", str(count), timeout=20_000
+    )
+
+
+async def inked(browser: Browser) -> int:
+    """Return how many pixels of the first chart are drawn on."""
+    script = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
+                .filter((value, index) => index % 4 === 3 && value > 0).length"""
+    return int(await browser.page.locator("canvas").first.evaluate(script))
+
+
+async def test_a_chart_grows_while_events_are_produced(live: Live, browser: Browser) -> None:
+    author = Author("run")
+    await live.publish([author.start(name="first light"), author.metrics("loss", [3.0] * 5, first_step=-5)])
+    await browser.page.goto(f"{live.url}/runs/run")
+    await until_points(browser, 5)
+
+    seen = [await points(browser)]
+    training_goes_on = asyncio.create_task(emit(live, author, 60))
+    while seen[-1] < 605:
+        await browser.page.wait_for_function(
+            "before => Number(document.querySelector('canvas').dataset.points) > before", arg=seen[-1], timeout=20_000
+        )
+        seen.append(await points(browser))
+    await training_goes_on
+
+    assert len(seen) > 3, "the chart jumped to its end instead of growing"
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 605  # each point once: five from the store, the rest from the stream
+    assert await inked(browser) > 500
+    assert browser.outside() == []
+    assert browser.complaints == []
+
+
+async def test_the_list_shows_a_run_as_soon_as_it_starts_and_when_it_ends(live: Live, browser: Browser) -> None:
+    await browser.page.goto(live.url)
+    await expect(browser.page.get_by_role("heading", name="No runs yet")).to_be_visible()
+    author = Author("run")
+
+    await live.publish([author.start(name="first light")])
+    row = browser.page.locator("tbody tr")
+    await expect(row).to_contain_text("first light")
+    await expect(row).to_contain_text("running")
+    await live.publish([author.metrics("loss", [0.125]), author.finish()])
+    await expect(row).to_contain_text("finished")
+    await expect(row).to_contain_text("loss 0.125")
+
+    assert browser.outside() == []
+    assert browser.complaints == []
+
+
+async def test_the_list_catches_up_with_a_store_that_was_behind(live: Live, browser: Browser) -> None:
+    await browser.page.goto(live.url)
+    await expect(browser.page.get_by_role("heading", name="No runs yet")).to_be_visible()
+
+    async with browser.page.expect_response("**/v1/runs?*") as asked:
+        await live.publish_unfolded([Author("run").start(name="first light")])
+    assert await (await asked.value).json() == {"runs": []}
+    await fold(live.settings)  # no event follows that could tell the page
+
+    await expect(browser.page.locator("tbody tr")).to_contain_text("first light")
+
+
+async def test_a_hostile_name_is_shown_and_never_run(live: Live, browser: Browser) -> None:
+    author = Author(HOSTILE)
+    await live.publish([author.start(name=HOSTILE, tag="</script><b>", group=HOSTILE), author.metrics(HOSTILE, [1.0])])
+
+    await browser.page.goto(live.url)
+    await browser.page.get_by_role("link", name=HOSTILE).click()
+
+    await expect(browser.page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
+    await expect(browser.page.locator("figcaption")).to_contain_text(HOSTILE)
+    assert await browser.page.locator("main img, main script").count() == 0
+    assert browser.complaints == []
+
+
+async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(live: Live, browser: Browser) -> None:
+    await live.publish(training("sweep/7 ü", group="sweep"))
+
+    await browser.page.goto(f"{live.url}/runs/{quote('sweep/7 ü', safe='')}")
+
+    summary = browser.page.locator("#summary")
+    for text in ["finished", "digits", "lr 0.1", "4 records received", "0 missing"]:
+        await expect(summary).to_contain_text(text)
+    await expect(browser.page.locator("figure.chart")).to_contain_text("3 points · min 0.5 · max 0.5 · 2 marks NaN")
+    raw = await browser.page.get_by_role("link", name="raw JSON").get_attribute("href")
+    assert (await live.json(str(raw)))["run_id"] == "sweep/7 ü"
+
+
+async def test_a_page_that_waits_for_a_run_opens_when_it_starts(live: Live, browser: Browser) -> None:
+    await browser.page.goto(f"{live.url}/runs/later")
+    await expect(browser.page.get_by_role("heading", name="No such run yet")).to_be_visible()
+
+    await live.publish(training("later", values=(1.0, 2.0)))
+
+    await until_points(browser, 2)
+
+
+async def test_charts_are_read_with_the_keyboard(live: Live, browser: Browser) -> None:
+    await live.publish(training("run", values=(4.0, 2.0, 1.0)))
+    await browser.page.goto(f"{live.url}/runs/run")
+    await until_points(browser, 3)
+
+    await browser.page.locator("canvas").focus()
+    await browser.page.keyboard.press("Home")
+    await browser.page.keyboard.press("ArrowRight")
+
+    await expect(browser.page.locator("output")).to_contain_text("step 1 · 2 · ")
+    await browser.page.get_by_role("button", name="log y").click()
+    await browser.page.get_by_label("time").check()
+    assert browser.complaints == []
+
+
+async def test_thousands_of_points_are_thinned_without_losing_a_spike(live: Live, browser: Browser) -> None:
+    await browser.page.goto(live.url)
+    found = await browser.page.evaluate("""async () => {
+        const { Points, columns } = await import("/static/points.js");
+        const points = new Points();
+        for (let start = 0; start < 200000; start += 1000) {
+            points.add(Array.from({ length: 1000 }, (_, i) => [start + i, start + i, start + i === 123456 ? 99 : 1]));
+        }
+        points.add([[5, 5, "NaN"], [3, 4, -7]]);
+        const drawn = columns(points.steps, points.values, 0, 200000, 300);
+        return {
+            held: points.length,
+            total: points.total,
+            sorted: points.steps.every((step, i, all) => !i || all[i - 1] <= step),
+            max: Math.max(...drawn.map((one) => one.max)), min: Math.min(...drawn.map((one) => one.min)),
+            odd: drawn.flatMap((one) => one.odd).length, nearest: points.steps[points.nearest("steps", 123456.3)],
+        };
+    }""")
+
+    assert found["held"] < 30_000
+    expected = {"total": 200_002, "sorted": True, "max": 99, "min": -7, "odd": 1, "nearest": 123_456}
+    assert {name: found[name] for name in expected} == expected
