@@ -18,7 +18,23 @@ def test_what_was_written_is_read_back(positions: dict[int, int]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "3", "3:", ":4", "a:1", "1:-1", "1:2,", ",1:2", "1:2;2:3", "1:2 ", "1:2\n", "١:٢", "1:" + "9" * 19, "0x1:2", "1.0:2"],
+    [
+        "",
+        "3",
+        "3:",
+        ":4",
+        "a:1",
+        "1:-1",
+        "1:2,",
+        ",1:2",
+        "1:2;2:3",
+        "1:2 ",
+        "1:2\n",
+        "١:٢",
+        "1:" + "9" * 19,
+        "0x1:2",
+        "1.0:2",
+    ],
 )
 def test_text_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not partition:offset"):
