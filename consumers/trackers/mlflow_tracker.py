@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from mlflow import MlflowClient
@@ -30,7 +31,7 @@ from schemas.settings import Settings
 from schemas.wire import Batch
 
 T = TypeVar("T")
-MAX_METRICS, MAX_PARAMS = 1_000, 100  # in one call: mlflow.utils.validation
+MAX_METRICS, MAX_PARAMS = 900, 100  # in one call, tags as params, 1,000 together: mlflow.utils.validation
 MAX_CALL_BYTES = 900_000  # documented bound 1e6; Databricks and proxies hold it
 MAX_EXPERIMENT = 500  # characters
 DEFAULT_EXPERIMENT = "Default"
@@ -84,12 +85,12 @@ class MlflowTracker:
         metrics, notes = terms.metrics(events, notes)
         params, notes = terms.params(events, notes)
         with self._translated():
-            kept = dict(state) or self._find_or_create(run_id, batches)
+            kept, is_new = (dict(state), False) if state else self._find_or_create(run_id, batches)
             run = kept["run"]
-            self._log_metrics(run, metrics)
-            tags, notes = self._log_params(run, params, notes)
+            held = {} if is_new or not params else dict(self._client.get_run(run).data.params)
+            tags, notes = self._log_params(run, params, held, notes)
             tags |= terms.tags(events) | self._late_facts(kept, events) | _note_tags(notes)
-            self._log_tags(run, tags)
+            self._log_metrics(run, metrics, tags)
             self._set_status(run, terms.ended(events))
         return kept | {"notes": notes.to_json()}
 
@@ -120,10 +121,12 @@ class MlflowTracker:
             rows = (terms.Metric(key, float(row.value), row.timestamp, row.step) for row in history)
             yield from terms.read_points(rows, notes)
 
-    def _find_or_create(self, run_id: str, batches: Sequence[Batch]) -> dict[str, Any]:
+    def _find_or_create(self, run_id: str, batches: Sequence[Batch]) -> tuple[dict[str, Any], bool]:
+        """Return what is kept of a run that has no checkpoint, and whether it was made just now."""
         key = _run_key(run_id)
         found = self._find(key)
         opened = next((b.event for b in batches if isinstance(b.event, ev.RunStarted | ev.RunCreated)), None)
+        is_new = found is None
         if found is None:
             tags = {"gw.run_id": run_id[: terms.MAX_TAG], "gw.run_key": key}
             created = self._client.create_run(
@@ -133,7 +136,7 @@ class MlflowTracker:
                 run_name=((opened.name if opened else "") or run_id)[: terms.MAX_RUN_NAME],
             )
             found = created.info.run_id
-        return {"run": found, "named": bool(opened and opened.name)}
+        return {"run": found, "named": bool(opened and opened.name)}, is_new
 
     def _find(self, key: str) -> str | None:
         experiments = [item.experiment_id for item in self._pages(self._client.search_experiments)]
@@ -160,20 +163,23 @@ class MlflowTracker:
                 self._experiments[name] = found.experiment_id if found else self._client.create_experiment(name)
             return self._experiments[name]
 
-    def _log_metrics(self, run: str, metrics: Sequence[terms.Metric]) -> None:
-        made = [Metric(key, value, time, step) for key, value, time, step in metrics]
-        for part in _parts(made, MAX_METRICS, lambda metric: len(metric.key) * 4 + 100):
-            self._client.log_batch(run, metrics=part)
+    def _log_metrics(self, run: str, metrics: Sequence[terms.Metric], tags: Mapping[str, str]) -> None:
+        points = [Metric(key, value, time, step) for key, value, time, step in metrics]
+        words = [RunTag(key, text) for key, text in tags.items()]
+        calls: Iterable[tuple[list[Any], list[Any]]] = zip_longest(
+            _parts(points, MAX_METRICS, MAX_CALL_BYTES // 2, lambda metric: len(metric.key) * 4 + 100),
+            _parts(words, MAX_PARAMS, MAX_CALL_BYTES // 2, lambda tag: len(tag.key) * 4 + len(tag.value) * 4 + 50),
+            fillvalue=[],
+        )
+        for part, shown in calls:
+            self._client.log_batch(run, metrics=part, tags=shown, synchronous=True)
 
     def _log_params(
-        self, run: str, params: Sequence[terms.Param], notes: terms.Notes
+        self, run: str, params: Sequence[terms.Param], held: dict[str, str], notes: terms.Notes
     ) -> tuple[dict[str, str], terms.Notes]:
         """Log what MLflow takes as params; return the rest as tags, with the names of those in the notes."""
-        if not params:
-            return {}, notes
         tags: dict[str, str] = {}
         names = dict(notes.names)
-        held: dict[str, str] = dict(self._client.get_run(run).data.params)
         new: dict[str, str] = {}
         for param in params:
             text = param.text[: terms.MAX_PARAM]
@@ -186,14 +192,10 @@ class MlflowTracker:
             if mlflow_name(key) != name:
                 names[key] = name
         made = [Param(key, text) for key, text in new.items()]
-        for part in _parts(made, MAX_PARAMS, lambda param: len(param.key) * 4 + len(param.value.encode()) + 50):
-            self._client.log_batch(run, params=part)
+        size = MAX_CALL_BYTES
+        for part in _parts(made, MAX_PARAMS, size, lambda param: len(param.key) * 4 + len(param.value) * 4 + 50):
+            self._client.log_batch(run, params=part, synchronous=True)
         return tags, notes._replace(names=names)
-
-    def _log_tags(self, run: str, tags: Mapping[str, str]) -> None:
-        made = [RunTag(key, text) for key, text in tags.items()]
-        for part in _parts(made, MAX_PARAMS, lambda tag: len(tag.key) * 4 + len(tag.value.encode()) + 50):
-            self._client.log_batch(run, tags=part)
 
     def _late_facts(self, kept: dict[str, Any], events: Sequence[Any]) -> dict[str, str]:
         """Return tags for what was not known when the run was made: its name, and its parent's run."""
@@ -243,13 +245,13 @@ def _note_tags(notes: terms.Notes) -> dict[str, str]:
     return tags
 
 
-def _parts(items: Sequence[T], count: int, size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Yield the items in lists of at most `count`, and of at most MAX_CALL_BYTES."""
+def _parts(items: Sequence[T], count: int, max_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield the items in lists of at most `count`, and of at most `max_bytes` but for an item that is larger alone."""
     part: list[T] = []
     total = 0
     for item in items:
         here = size(item)
-        if part and (len(part) >= count or total + here > MAX_CALL_BYTES):
+        if part and (len(part) >= count or total + here > max_bytes):
             yield part
             part, total = [], 0
         part.append(item)
