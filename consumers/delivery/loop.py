@@ -32,8 +32,8 @@ FETCH_RECORDS = 2_000
 CALL_RECORDS, CALL_BYTES = 500, 4 * 1024 * 1024  # of one run, handed to its tracker at once
 MAX_BACKLOG_BYTES = 64 * 1024 * 1024  # read and undelivered; reading pauses above it
 SAVE_OFFSETS_S = 0.2
-FIRST_RETRY_S, LAST_RETRY_S = 0.2, 30.0
-STUCK_FAILURES = 8  # about a minute: so often a run alone may fail before it must make room
+FIRST_RETRY_S, LAST_RETRY_S = 0.2, 10.0
+STUCK_FAILURES = 10  # about half a minute: so often a run alone may fail before it must make room
 CHECK_LOG_S = 5.0
 STORE_RETRY_S = 0.2
 
@@ -163,7 +163,7 @@ class Delivery:
 
     def _is_in_the_way(self) -> bool:
         """Tell whether waiting records fill the backlog although the tracker takes those of other runs."""
-        return self._backlog.bytes >= MAX_BACKLOG_BYTES and time.monotonic() - self._took_at < 2 * LAST_RETRY_S
+        return self._backlog.bytes >= MAX_BACKLOG_BYTES and time.monotonic() - self._took_at < 3 * LAST_RETRY_S
 
     async def _park(self, run_id: str, partition: int, before: Progress | None, reason: str) -> None:
         log.warning("run %s is parked for %s: %s", run_id, self._tracker.name, reason)
