@@ -57,7 +57,7 @@ def verify(
                 progress=lambda done, total: bars.update(bar, description="reading back", completed=done, total=total),
             )
         )
-    if not verified.caught_up:
+    if verified.caught_up is False:
         told.print("gateway: not all of the log is delivered yet: see `gateway status`, or use --wait", markup=False)
     if as_json:
         print(_document(verified), file=sys.stdout)  # noqa: T201  # facts for programs

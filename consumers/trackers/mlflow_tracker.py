@@ -224,7 +224,7 @@ class MlflowTracker:
         try:
             yield
         except MlflowException as error:
-            text = " ".join(str(error).split())[:600]
+            text = " ".join(str(error).split())[:400]
             if error.error_code in _REFUSALS:
                 raise TrackerRefused(f"MLflow at {self._url} refuses it ({text})") from error
             raise TrackerUnavailable(f"MLflow at {self._url} does not take events now ({text})") from error
