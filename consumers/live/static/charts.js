@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { byId, el, setText } from "./dom.js";
-import { plural, value as valueText } from "./format.js";
+import { count, plural, value as valueText } from "./format.js";
 import { Points, toNumber } from "./points.js";
 
 const FIRST_SHOWN = 48; // cards made at once; a run may have thousands of series
@@ -132,7 +132,7 @@ export class Charts {
     setText(this.#more, `Show more series (${wanted.length - this.#shown} hidden)`);
     this.#none.hidden = wanted.length > 0;
     setText(this.#none, this.#order.length ? "No series has this name: clear the filter." : "No numbers yet: they show here as soon as the run emits some.");
-    setText(byId("charts-count"), this.#order.length ? plural(this.#order.length, "series").replace(/seriess$/, "series") : "");
+    setText(byId("charts-count"), this.#order.length ? `${count(this.#order.length)} series` : "");
   }
 
   #showMore() {

@@ -9,7 +9,7 @@ import { RunsTable } from "./runs_table.js";
 
 const MOST_RUNS = 1000;
 const RELOAD_MS = 2000; // at most this often while events arrive; counts and order come from the store
-const FOLDING_MS = 400; // until it is asked again for what was not folded yet
+const FOLDING_MS = 1000; // until it is asked again for what was not folded yet
 const TICK_MS = 1000;
 
 const table = new RunsTable(byId("runs"));

@@ -63,8 +63,7 @@ export function completeness(producers) {
   const isFinal = producers.length > 0 && closed.length === producers.length;
   const expected = sum((one) => one.expected ?? one.received);
   const parts = [isFinal ? `${count(received)} of ${plural(expected, "record")} received` : `${plural(received, "record")} received so far`];
-  parts.push(`${count(lost)} missing`, "0 stored twice");
-  if (twice) parts.push(`${plural(twice, "duplicate")} refused`);
+  parts.push(`${count(lost)} missing`, `${plural(twice, "duplicate")} refused`);
   if (dropped) parts.push(`${plural(dropped, "point")} dropped by the producer`);
   parts.push(`from ${plural(producers.length, "producer")}`);
   const kind = lost || dropped ? "bad" : isFinal ? "good" : "busy";
