@@ -13,13 +13,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 
-from schemas.errors import BadSettings, Refused, TrackingError, Unavailable
+from schemas.errors import BadSettings, Refused, TrackingError
 from schemas.settings import Settings
 
 DRAIN_S = 4.5
-RETRY_S = 0.2
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
 
 log = logging.getLogger("consumers.delivery")
@@ -64,14 +62,15 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
     from consumers.log import LogReader, ensure_topics
     from consumers.store.deliveries import Deliveries
     from consumers.store.migrations import migrate
-    from consumers.store.pool import address, wait_for_pool
+    from consumers.store.pool import address, open_pool
+    from consumers.waiting import until_available
 
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     tracker = load_tracker(name)
     tracker.open(settings)
-    pool = await wait_for_pool(dsn, size=12, say=log.warning)
+    pool = await until_available(lambda: open_pool(dsn, size=12), log.warning)
     await migrate(pool)
-    await _until_available(lambda: ensure_topics(settings))
+    await until_available(lambda: ensure_topics(settings), log.warning)
     deliveries = Deliveries(pool, address(dsn), name, settings.topic)
 
     def ready() -> None:
@@ -91,20 +90,8 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
             await reader.close()
 
     while not stopping.is_set():
-        await _until_available(once)
+        await until_available(once, log.warning)
     tracker.close()
-
-
-async def _until_available(attempt: Callable[[], Awaitable[None]]) -> None:
-    told = False
-    while True:
-        try:
-            return await attempt()
-        except Unavailable as error:
-            if not told:
-                log.warning("%s: waiting for it", error)
-                told = True
-            await asyncio.sleep(RETRY_S)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 
-from schemas.errors import BadSettings, LogUnavailable, Refused, TrackingError
+from schemas.errors import BadSettings, Refused, TrackingError
 from schemas.settings import Settings
 
 DRAIN_S = 5.0
@@ -41,12 +40,13 @@ async def _run(settings: Settings) -> None:
     from consumers.materialiser.app import build_app, leave
     from consumers.materialiser.worker import Worker
     from consumers.store.migrations import migrate
-    from consumers.store.pool import address, wait_for_pool
+    from consumers.store.pool import address, open_pool
+    from consumers.waiting import until_available
 
     dsn = settings.need("postgres").strip()
-    pool = await wait_for_pool(dsn, say=log.warning)
+    pool = await until_available(lambda: open_pool(dsn), log.warning)
     await migrate(pool)
-    await _until_available(lambda: ensure_topics(settings))
+    await until_available(lambda: ensure_topics(settings), log.warning)
     worker = Worker(pool, address(dsn), settings.topic)
     loop = asyncio.get_running_loop()
 
@@ -71,18 +71,6 @@ async def _run(settings: Settings) -> None:
     except TimeoutError:
         log.warning("a batch was not finished within %s s; the next start does it again", DRAIN_S)
     leave(0)
-
-
-async def _until_available(attempt: Callable[[], Awaitable[None]]) -> None:
-    told = False
-    while True:
-        try:
-            return await attempt()
-        except LogUnavailable as error:
-            if not told:
-                log.warning("%s: waiting for it", error)
-                told = True
-            await asyncio.sleep(0.2)
 
 
 def _fail(error: BaseException, *, leaving: bool = False) -> int:

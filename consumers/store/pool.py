@@ -7,11 +7,9 @@ asyncpg's errors heal by waiting: a refused password never does, a server that i
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -86,19 +84,6 @@ async def open_pool(dsn: str, *, size: int = 4) -> Pool:
         return await asyncpg.create_pool(
             dsn, min_size=1, max_size=size, init=_prepare, timeout=CONNECT_TIMEOUT_S, command_timeout=120
         )
-
-
-async def wait_for_pool(dsn: str, *, size: int = 4, say: Any = None) -> Pool:
-    """Return a pool, waiting as long as the server cannot be reached (told once by `say`). Raises StoreRefused."""
-    told = False
-    while True:
-        try:
-            return await open_pool(dsn, size=size)
-        except StoreUnavailable as error:
-            if say is not None and not told:
-                say(f"{error}: waiting for it")
-                told = True
-            await asyncio.sleep(0.2)
 
 
 async def _prepare(connection: Connection) -> None:

@@ -63,6 +63,10 @@ class Sweep:
             if worker.stdout is not None:
                 worker.stdout.close()
 
+    def pids(self) -> set[int]:
+        """Return the process ids of the workers that still train."""
+        return {worker.pid for worker in self._workers if worker.poll() is None}
+
     def wait(self) -> Facts:
         """Return once every worker ended, with what they emitted."""
         for worker, reader in zip(self._workers, self._readers, strict=True):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from gateway.local.demo_sweep import Sweep, plan_sweep
@@ -72,7 +71,7 @@ async def test_killing_every_process_at_once_while_models_train_changes_nothing(
         until(
             lambda: sum(1 for line in told if line.get("step", 0) >= 30) >= 4, "four models in the middle of training"
         )
-        trainers = {child.pid for child in psutil.Process().children() if "demo_training" in " ".join(child.cmdline())}
+        trainers = hurt.pids()
         killed = kill_all(stack.home.folder, but=trainers)
         assert len(trainers) >= 2, "nobody was training any more"
         stack.up()

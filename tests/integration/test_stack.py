@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import asyncpg
-import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -24,37 +21,10 @@ from gateway.local.ports import HOST
 from gateway.local.stack import Stack
 from gateway.local.state import SUPERVISOR
 from tests import stack_parts
+from tests.processes import DEADLINE_S, kill_all, processes_of, until
 
 SERVICES = ("mlflow", "postgres", "kafka")
 STORES = ("postgres", "kafka")
-DEADLINE_S = 60
-
-
-def until(reached: Callable[[], Any], what: str) -> None:
-    """Poll until a condition holds."""
-    deadline = monotonic() + DEADLINE_S
-    while not reached():
-        assert monotonic() < deadline, what
-        sleep(0.05)
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """Return every living process that knows this home from its arguments, environment or working folder."""
-    found = []
-    for process in psutil.process_iter(["pid", "status", "cmdline", "environ", "cwd"]):
-        info = process.info
-        knows = [*(info["cmdline"] or []), (info["environ"] or {}).get("GATEWAY_HOME", ""), info["cwd"] or ""]
-        ours = any(str(home) in text for text in knows)
-        if ours and info["status"] != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-            found.append(process)
-    return found
-
-
-def kill_all(home: Path) -> None:
-    for process in processes_of(home):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    until(lambda: not processes_of(home), "killed processes are gone")
 
 
 async def write(stack: Stack, topic: str, value: bytes) -> None:

@@ -6,9 +6,8 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import psutil
@@ -17,6 +16,7 @@ import pytest
 from gateway.local.leftovers import find_leftovers
 from gateway.local.stack import Stack
 from gateway.local.state import Home
+from tests.processes import until
 
 DEADLINE_S = 60
 ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "delivery-mlflow", "delivery-wandb"}
@@ -51,14 +51,6 @@ def facts(home: Path, *arguments: str) -> Any:
     done = gateway(home, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def until(reached: Callable[[], Any], what: str) -> None:
-    """Poll until a condition holds."""
-    deadline = monotonic() + DEADLINE_S
-    while not reached():
-        assert monotonic() < deadline, what
-        sleep(0.1)
 
 
 @contextlib.contextmanager
