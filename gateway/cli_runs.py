@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from time import monotonic, sleep
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,8 @@ app = typer.Typer(no_args_is_help=True, help="Look at runs.")
 
 ENDED = ("finished", "failed", "killed", "lost")
 END_KINDS = ("run_finished", "run_failed", "run_killed")
+WITH_GROUP, WIDE = 110, 160  # columns of a terminal that has room for the group, and for last values
+FEW = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last values": 20}  # columns each keeps
 RECONNECT_S = 60.0  # how long `tail` waits for an API that went away
 
 
@@ -131,15 +133,30 @@ def _api(home: Any) -> str:
 def _print_runs(runs: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
+    out = console()
+    width = out.width = out.width if out.is_terminal else WIDE
+    # Ids must stay whole, they are what people copy; what does not fit beside them is left out, not folded.
+    titles = ["run", "name", "state", "started", "points"]
+    titles += ["group"] * (width >= WITH_GROUP) + ["last values"] * (width >= WIDE)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("run", "name", "group", "state", "started", "points", "last values"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("state", "started", "points"))
+    for title in titles:
+        least = max(len(run["run_id"]) for run in runs) if title == "run" else FEW[title]
+        justify: Literal["left", "right"] = "right" if title == "points" else "left"
+        table.add_column(title, overflow="ellipsis", no_wrap=True, justify=justify, min_width=least)
     for run in runs:
-        last = ", ".join(f"{name}={_short(value)}" for name, value in list(run.get("last", {}).items())[:4])
-        started = _time_text(run.get("started") or run.get("created"))
-        row = (run["name"], run.get("group", ""), run["state"], started, str(run.get("points", 0)), last)
-        table.add_row(run["run_id"], *row)
-    console().print(table, markup=False)
+        cells = {
+            "run": run["run_id"],
+            "name": run["name"],
+            "state": run["state"],
+            "started": _time_text(run.get("started") or run.get("created"))[0 if width >= WITH_GROUP else 5 : -3],
+            "points": f"{run.get('points', 0):,}",
+            "group": run.get("group", ""),
+            "last values": ", ".join(
+                f"{name}={_short(value)}" for name, value in list(run.get("last", {}).items())[:4]
+            ),
+        }
+        table.add_row(*[cells[title] for title in titles])
+    out.print(table, markup=False)
 
 
 def _event_line(event: dict[str, Any]) -> str:
