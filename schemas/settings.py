@@ -24,7 +24,7 @@ from schemas.errors import BadSettings
 PREFIX = "GATEWAY_"
 
 # Read by the training client (gateway/client), which knows no pydantic, and by the entry of each process.
-CLIENT_VARIABLES = frozenset({"GATEWAY_RUN_ID", "GATEWAY_CONFIG", "GATEWAY_FINISH_TIMEOUT_S"})
+CLIENT_VARIABLES = frozenset({"GATEWAY_RUN_ID", "GATEWAY_CONFIG", "GATEWAY_FINISH_TIMEOUT_S", "GATEWAY_JOURNAL_DIR"})
 
 
 class Settings(BaseSettings):
