@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from operator import index
 
+from gateway.client.harmless import shown
 from gateway.client.notices import say_once
 from gateway.client.report import STATUSES
 from gateway.client.values import micros, scalar, text_of
@@ -44,7 +45,18 @@ def read_step(step: Any) -> int | None:
     try:
         return index(number)  # type: ignore[arg-type]  # TypeError is the answer for anything else
     except TypeError:
-        say_once("step", f"step {text_of(step)!r:.60} is not an integer: the next step of the series is used")
+        say_once("step", f"step {shown(step)} is not an integer: the next step of the series is used")
+        return None
+
+
+def read_attempt(attempt: Any) -> int | None:
+    """Return the number of an attempt; None, which means the next one, for what is no integer."""
+    if attempt is None:
+        return None
+    try:
+        return index(scalar(attempt))  # type: ignore[arg-type]  # TypeError is the answer for anything else
+    except TypeError:
+        say_once("attempt", f"attempt {shown(attempt)} is not an integer: the next one is used")
         return None
 
 
@@ -54,7 +66,7 @@ def read_time(time: Any, now: int) -> int:
         return now
     given = micros(time)
     if given is None:
-        say_once("time", f"time {text_of(time)!r:.60} is neither epoch seconds nor a datetime: now is used")
+        say_once("time", f"time {shown(time)} is neither epoch seconds nor a datetime: now is used")
         return now
     return given
 
@@ -75,7 +87,7 @@ def read_status(status: str, message: str) -> tuple[Status, str]:
     for known in STATUSES:
         if status == known:
             return known, text_of(message)  # type: ignore[return-value]  # mypy does not narrow a loop over a tuple
-    say_once("status", f"status {status!r:.40} is none of {', '.join(STATUSES)}: the run is marked failed")
+    say_once("status", f"status {shown(status)} is none of {', '.join(STATUSES)}: the run is marked failed")
     return "failed", text_of(message or status)
 
 

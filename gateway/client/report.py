@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.client.notices import say
 from gateway.client.values import text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
+
+    from gateway.client.producer import Producer
+    from gateway.client.shipper import Shipper
 
     Status = Literal["finished", "failed", "killed"]
 
@@ -36,3 +40,18 @@ def status_of(error: BaseException | None) -> tuple[Status, str]:
     kind, text = type(error).__name__, text_of(error)
     message = f"{kind}: {text}" if text else kind
     return ("killed" if isinstance(error, KeyboardInterrupt) else "failed"), message[:MAX_ERROR_TEXT]
+
+
+def tell(run_id: str, report: Report, shipper: Shipper | None, producer: Producer | None) -> None:
+    """Say on stderr what is left when finish() gives up waiting."""
+    if shipper is None:
+        if report.unsent:
+            say(f"run {run_id}: {report.unsent:,} points are lost: no thread could be started to send them")
+        return
+    if (producer is not None and producer.is_done) or not shipper.keeps:
+        return
+    say(
+        f"run {run_id}: {report.unsent:,} of {report.emitted:,} points are not in {shipper.address.label} and are "
+        f"lost when this process ends ({shipper.last_error or 'there was not enough time'}): "
+        "start it with `gateway up`, correct GATEWAY_URL, or allow more time with GATEWAY_FINISH_TIMEOUT_S"
+    )

@@ -14,6 +14,7 @@ from gateway.client import notices
 from gateway.client.arguments import (
     FINISH_TIMEOUT_S,
     finish_timeout,
+    read_attempt,
     read_dict,
     read_mapping,
     read_status,
@@ -21,9 +22,10 @@ from gateway.client.arguments import (
     read_time,
 )
 from gateway.client.batch import split
+from gateway.client.harmless import harmless, say_lost, shown
 from gateway.client.journal import Event, Journal, Marker, Observation
-from gateway.client.notices import say, say_once
-from gateway.client.report import Report, status_of
+from gateway.client.notices import say_once
+from gateway.client.report import Report, status_of, tell
 from gateway.client.steps import Step, Steps
 from gateway.client.values import (
     EXACT,
@@ -42,18 +44,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from os import PathLike
     from types import TracebackType
     from typing import Any
 
+    from gateway.client.journal import Where
     from gateway.client.producer import Producer
     from gateway.client.report import Status
     from gateway.client.shipper import Shipper
+    from gateway.client.sideline import Sideline
+
+    Labels = tuple[tuple[str, str], ...]
 
 
 class Run:
     """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- made in two places only
         self,
         run_id: str,
         name: str,
@@ -62,22 +69,33 @@ class Run:
         is_owner: bool,
         find_shipper: Callable[[], Shipper],
         on_finish: Callable[[Run], None],
+        on_late: Callable[[Run], None] | None = None,
+        labels: Labels = (),
+        group: str = "",
+        outer: Run | None = None,
     ) -> None:
         self.id = run_id
         self.name = name
         self.attempt = attempt
+        self.group = group
+        self.outer = outer  # the run that was open around it where it was started, in this process
         self.is_owner = is_owner  # False: joined through GATEWAY_RUN_ID, or a forked child; it does not end the run
         self.report: Report | None = None  # set by finish()
         self._find_shipper = find_shipper
         self._on_finish = on_finish
+        self._on_late = on_late  # told when something is recorded after the end
         self._shipper: Shipper | None = None
         self._producer: Producer | None = None
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
         self._is_finished = False
         self._lock = Lock()
+        self._is_taking = True  # False: the producer is closed; what comes late opens a new one
         self._journal = Journal(run_id)
-        self._steps = Steps(self, attempt)
+        self._past: list[tuple[Journal, Producer | None]] = []  # closed, with what became of them
+        self._sideline: Sideline | None = None
+        self._labels = labels  # of every series of this process
+        self._steps = Steps(self, attempt, labels)
         self._put: Callable[..., None] = self._put_first
         self._ship()
 
@@ -102,21 +120,24 @@ class Run:
 
         Never raises and never waits: what cannot be kept is counted and said once on stderr.
         """
-        kind = type(value)
-        if (
-            (kind is float or (kind is int and -EXACT <= value <= EXACT))
-            and type(name) is str
-            and (step is None or type(step) is int)
-            and time is None
-            and labels is None
-        ):
-            self._put(name, value, step, self._steps.where or self._steps.here())
-            return
         try:
-            self._emit(name, value, step, time, labels)
+            kind = type(value)
+            if (
+                (kind is float or (kind is int and -EXACT <= value <= EXACT))
+                and type(name) is str
+                and (step is None or type(step) is int)
+                and time is None
+                and labels is None
+            ):
+                self._put(name, value, step, self._steps.where or self._steps.here())
+            else:
+                self._emit(name, value, step, time, labels)
         except Exception as error:  # noqa: BLE001 -- a stranger's object failed while read: the value is lost, and counted
-            self._journal.lose(1)
-            say_once("emit", f"emit({name!r:.60}) cannot be kept ({error!r:.200}): it is counted as dropped")
+            try:
+                self._journal.lose(1)
+                say_lost("emit", f"emit({shown(name)}) cannot be kept and is counted as dropped", error)
+            except RecursionError:
+                return  # the stack is used up to its last frame
 
     def _emit(self, name: Any, value: Any, step: Any, time: Any, labels: Any) -> None:
         """Do what `emit` does for whatever is not a plain number by name and step. May raise."""
@@ -127,12 +148,11 @@ class Run:
             return
         self._revive()
         if self._is_finished:
-            self._put_late()
-            return
+            self._open_late()
         where = self._steps.where or self._steps.here()
         if labels:
-            where = (where[0], where[1], clean_labels(labels))
-        moment = read_time(time, time_ns() // 1_000)
+            where = (where[0], where[1], clean_labels({**dict(self._labels), **labels}))
+        moment = read_time(time, _now())
         step, value, name = read_step(step), scalar(value), clean_name(name)
         if is_point(value):
             self._journal.put_at(name, value, step, moment, where)
@@ -152,6 +172,7 @@ class Run:
         """The tags this process set."""
         return dict(self._tags)
 
+    @harmless("log_params")
     def log_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Record inputs of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`; types are kept."""
         given = read_mapping("log_params", params, more)
@@ -161,6 +182,7 @@ class Run:
         for part in split(kept) if kept else ():
             self._record("params", step_name=where[0], attempt=where[1], params=part)
 
+    @harmless("set_tags")
     def set_tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set words to find the run by; the last value of a name wins. Values become text."""
         given = read_mapping("set_tags", tags, more)
@@ -169,6 +191,7 @@ class Run:
         for part in split(kept) if kept else ():
             self._record("tags", tags=part)
 
+    @harmless("set_labels")
     def set_labels(self, labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Attach JSON to the run that nobody filters by; the last value of a name wins."""
         given = read_mapping("set_labels", labels, more)
@@ -176,22 +199,35 @@ class Run:
         for part in split(kept) if kept else ():
             self._record("labels", labels=part)
 
+    @harmless("note")
     def note(self, text: str) -> None:
         """Write what a person should know about the run; the last note wins."""
         self._record("note", text=clean(text_of(text)))
 
+    @harmless("artifact")
     def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
         """Refer to bytes kept elsewhere. `size` in bytes, `sha256` as 64 hex digits of lower case."""
-        digest = text_of(sha256).lower()
-        if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
-            say_once("sha256", f"sha256 {digest!r:.80} is not 64 hex digits: it is left out")
-            digest = ""
-        body: dict[str, Any] = {"name": clean_name(name), "uri": clean(text_of(uri)), "sha256": digest}
-        if isinstance(scalar(size), int) and 0 <= int(size or 0) <= 2**62:
-            body["size"] = int(size or 0)
-        where = self._steps.where or self._steps.here()
-        media_type = clean(text_of(media_type), MAX_NAME)
-        self._record("artifact", step_name=where[0], attempt=where[1], media_type=media_type, **body)
+        from gateway.client.media import reference
+
+        where = self.scope()
+        body = reference(name, uri, size, sha256, media_type)
+        self._record("artifact", step_name=where[0], attempt=where[1], **body)
+
+    def text(self, name: str, text: str, step: int | None = None) -> None:
+        """Record text, as it was at a step: a sample of what a model writes. Cut to 131,072 characters."""
+        self.emit(name, text if isinstance(text, str) else text_of(text), step)
+
+    @harmless("log_artifact")
+    def log_artifact(self, path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
+        """
+        Refer to a file or folder by its file: URI, under its own name or `name`; the bytes stay where they are.
+
+        Size and SHA-256 are found in the background, at the time of the call or soon after it; `finish` waits for
+        that. A folder has the size of its files and no SHA-256.
+        """
+        from gateway.client.media import refer
+
+        refer(self, path, name, media_type)
 
     def step(self, name: str, *, attempt: int | None = None, step_type: str = "task") -> Step:
         """
@@ -200,7 +236,7 @@ class Run:
         What is emitted inside belongs to it. Entering a step again is its next attempt, unless `attempt` says which.
         An exception is recorded as the step's failure and goes on.
         """
-        return Step(self._steps, clean_name(name), attempt, clean(text_of(step_type), MAX_NAME))
+        return Step(self._steps, clean_name(name), read_attempt(attempt), clean(text_of(step_type), MAX_NAME))
 
     # The end.
 
@@ -215,17 +251,20 @@ class Run:
         `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then 30. What is still unsent then is said in one line on
         stderr; it goes on being sent while the process lives. A second call returns the first one's report, renewed.
         """
+        end = monotonic() + (finish_timeout() if timeout_s is None else timeout_s)
+        if self._sideline is not None:
+            self._sideline.stop(max(0.0, end - monotonic()))
         with self._lock:
             is_first, self._is_finished = not self._is_finished, True
-        if is_first:
+            is_open, self._is_taking = self._is_taking, False
             self._put = self._put_late
-            if self._shipper is not None:
-                self._close(*read_status(status, message))
         if self._shipper is not None:
-            self._wait(finish_timeout() if timeout_s is None else timeout_s)
+            if is_open:
+                self._close(*read_status(status, message), is_end=is_first)
+            self._wait(max(0.0, end - monotonic()))
         self.report = self._count()
         if is_first:
-            self._tell(self.report)
+            tell(self.id, self.report, self._shipper, self._producer)
         self._on_finish(self)
         return self.report
 
@@ -260,25 +299,43 @@ class Run:
 
     def _record(self, kind: str, **body: Any) -> None:
         """Append one event that is never refused, and ask for it to be sent at once."""
+        self.record_at(kind, _now(), **body)
+
+    def record_at(self, kind: str, time: int, /, **body: Any) -> None:
+        """Append one event of this time (µs). For what is captured, not for callers."""
         self._revive()
         if self._is_finished:
-            say_once("finished", f"run {self.id} is finished: what is recorded after that is not kept")
-            return
-        self._append({"kind": kind, "time": time_ns() // 1_000, **body})
+            self._open_late()
+        self._append({"kind": kind, "time": time, **body})
         if self._shipper is not None:
             self._shipper.wake()
 
     def _append(self, body: dict[str, Any]) -> None:
         self._journal.append(Event(body))
 
-    def _close(self, status: Status, message: str) -> None:
-        now = time_ns() // 1_000
-        if self.is_owner:
+    def _close(self, status: Status, message: str, *, is_end: bool) -> None:
+        now = _now()
+        if self.is_owner and is_end:
             self._append({"kind": f"run_{status}", "time": now, "attempt": self.attempt, "message": clean(message)})
         self._append({"kind": "producer_closed", "time": now})
 
-    def _put_late(self, *point: object) -> None:
-        say_once("finished", f"run {self.id} is finished: what is recorded after that is not kept")
+    def _put_late(self, *point: Any) -> None:
+        self._open_late()
+        self._journal.put(*point)
+
+    def _open_late(self) -> None:
+        """Take what comes after the end: as a new producer, which `finish` or the end of the process closes."""
+        say_once("finished", f"run {self.id} is finished: what is recorded after that is kept, and counted as late")
+        with self._lock:
+            if self._is_taking:
+                return
+            self._past.append((self._journal, self._producer))
+            self._journal = Journal(self.id)
+            self._shipper = self._producer = None
+            self._is_taking = True
+        self._ship()
+        if self._on_late is not None:
+            self._on_late(self)
 
     def _wait(self, timeout_s: float) -> bool:
         marker, producer, end = Marker(), self._producer, monotonic() + timeout_s
@@ -295,30 +352,16 @@ class Run:
         return True
 
     def _count(self) -> Report:
-        journal, producer, shipper = self._journal, self._producer, self._shipper
-        dropped, waiting = journal.dropped, journal.waiting()
-        if producer is None or shipper is None:
-            return Report(emitted=dropped + waiting, sent=0, dropped=dropped)
-        sent = producer.acknowledged_points + producer.acknowledged_values
-        emitted = producer.points + producer.values + waiting + dropped
-        if not shipper.keeps:
+        emitted = sent = dropped = 0
+        for journal, producer in (*self._past, (self._journal, self._producer)):
+            dropped += journal.dropped
+            emitted += journal.dropped + journal.waiting()
+            if producer is not None:
+                emitted += producer.points + producer.values
+                sent += producer.acknowledged_points + producer.acknowledged_values
+        if self._shipper is not None and not self._shipper.keeps:
             return Report(emitted=emitted, sent=0, dropped=dropped + sent)
         return Report(emitted=emitted, sent=sent, dropped=dropped)
-
-    def _tell(self, report: Report) -> None:
-        """Say on stderr what is left when finish() gives up waiting."""
-        shipper, producer = self._shipper, self._producer
-        if shipper is None:
-            if report.unsent:
-                say(f"run {self.id}: {report.unsent:,} points are lost: no thread could be started to send them")
-            return
-        if (producer is not None and producer.is_done) or not shipper.keeps:
-            return
-        say(
-            f"run {self.id}: {report.unsent:,} of {report.emitted:,} points are not in {shipper.address.label} and are "
-            f"lost when this process ends ({shipper.last_error or 'there was not enough time'}): "
-            "start it with `gateway up`, correct GATEWAY_URL, or allow more time with GATEWAY_FINISH_TIMEOUT_S"
-        )
 
     # After a fork.
 
@@ -326,7 +369,10 @@ class Run:
         """Become a new producer of the same run; what the parent has not sent is the parent's. In the child only."""
         self.is_owner = False
         self._shipper = self._producer = None
+        self._sideline = None
         self._lock = Lock()
+        self._past.clear()
+        self._is_taking = not self._is_finished
         self._journal = Journal(self.id)
         self._steps.after_fork()
         self._put = self._put_late if self._is_finished else self._put_first
@@ -350,4 +396,21 @@ class Run:
                     return
                 self._producer = shipper.add(self._journal)
                 self._shipper = shipper
-                self._put = self._journal.put
+                self._put = self._put_late if self._is_finished else self._journal.put
+
+    def scope(self) -> Where:
+        """Return the named step, attempt and labels of here and now. For what is captured, not for callers."""
+        return self._steps.where or self._steps.here()
+
+    def beside(self) -> Sideline:
+        """Return what works for this run beside training. For what is captured, not for callers."""
+        with self._lock:
+            if self._sideline is None or self._sideline.is_over:
+                from gateway.client.sideline import Sideline
+
+                self._sideline = Sideline(self.id)
+            return self._sideline
+
+
+def _now() -> int:
+    return max(0, time_ns() // 1_000)  # µs; a clock before 1970 is shown as its start

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from functools import wraps
 from threading import Lock
 
+from gateway.client.harmless import harmless
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,12 +47,12 @@ _innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
 class Steps:
     """The open steps of one run in this process."""
 
-    def __init__(self, run: Run, attempt: int) -> None:
+    def __init__(self, run: Run, attempt: int, labels: tuple[tuple[str, str], ...] = ()) -> None:
         self.run = run
         # Where a point of now belongs: the same for all threads while the open steps are nested in each other; None
         # when several are open side by side, then `here` finds out.
-        self.where: Where | None = (MAIN, attempt, ())
-        self._main: Where = (MAIN, attempt, ())
+        self.where: Where | None = (MAIN, attempt, labels)
+        self._main: Where = (MAIN, attempt, labels)
         self._open: list[_Open] = []
         self._attempts: dict[str, int] = {}
         self._lock = Lock()
@@ -71,8 +73,8 @@ class Steps:
             if attempt is None:
                 last = self._attempts.get(name)
                 attempt = self._main[1] if last is None else last + 1
-            self._attempts[name] = attempt = min(max(int(attempt), 1), MAX_ATTEMPT)
-            opened = _Open(self.run, (name, attempt, ()), _innermost.get())
+            self._attempts[name] = attempt = min(max(attempt, 1), MAX_ATTEMPT)
+            opened = _Open(self.run, (name, attempt, self._main[2]), _innermost.get())
             self._open.append(opened)
             self._settle()
         return opened
@@ -138,7 +140,8 @@ class Step:
 
     def __call__(self, function: Function) -> Function:
         """Return the function with this step around each call."""
-        if function.__code__.co_flags & CO_COROUTINE:
+        code = getattr(function, "__code__", None)  # built-in functions and objects with __call__ have none
+        if code is not None and code.co_flags & CO_COROUTINE:
 
             @wraps(function)
             async def stepped(*args: Any, **kwargs: Any) -> Any:
@@ -156,5 +159,6 @@ class Step:
     def _again(self) -> Step:
         return Step(self._steps, self.name, self._given, self._type)
 
+    @harmless("step")
     def _record(self, kind: str, opened: _Open, **body: Any) -> None:
         self._steps.run._record(kind, step_name=opened.where[0], attempt=opened.where[1], **body)

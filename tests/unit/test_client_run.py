@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.client import notices
 from gateway.client.run import Run
 from gateway.client.shipper import Shipper
 from schemas import events as ev
@@ -27,6 +28,7 @@ ANYTHING: Any = st.recursive(
 
 @pytest.fixture
 def memory() -> Memory:
+    notices.forget()
     return Memory()
 
 
@@ -225,16 +227,25 @@ def test_an_unknown_status_is_a_failure(run: Run, memory: Memory) -> None:
     assert (ended.kind, ended.message) == ("run_failed", "great")
 
 
-def test_nothing_is_written_after_the_end(run: Run, memory: Memory) -> None:
+def test_what_is_recorded_after_the_end_arrives_from_a_producer_of_its_own(run: Run, memory: Memory) -> None:
     run.finish()
     run.emit("loss", 0.5)
     run.emit("text", "x")
     run.log_params({"a": 1})
-    run.flush()
     again = run.finish("failed")
 
+    ended, late = ["run_finished", "producer_closed"], ["metrics", "values", "params", "producer_closed"]
+    assert memory.kinds() == ended + late
+    assert len({batch.producer for batch in memory.batches()}) == 2
+    assert (again.emitted, again.sent, again.unsent) == (2, 2, 0)
+    assert run.health()["notices"]["finished"] == 3
+
+
+def test_a_run_is_finished_once_however_often_it_is_said(run: Run, memory: Memory) -> None:
+    reports = [run.finish() for _ in range(3)]
+
     assert memory.kinds() == ["run_finished", "producer_closed"]
-    assert again.unsent == 0
+    assert [report.unsent for report in reports] == [0, 0, 0]
 
 
 def test_threads_lose_nothing_and_keep_their_own_order(run: Run, memory: Memory) -> None:
