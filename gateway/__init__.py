@@ -14,18 +14,21 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
     from gateway.client.errors import ClientError
+    from gateway.client.histogram import Histogram, histogram
     from gateway.client.process import (
         artifact,
         current_run,
         emit,
         finish,
         flush,
+        log_artifact,
         log_params,
         note,
         set_labels,
         set_tags,
         start_run,
         step,
+        text,
     )
     from gateway.client.report import Report
     from gateway.client.run import Run
@@ -34,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClientError",
+    "Histogram",
     "Report",
     "Run",
     "artifact",
@@ -41,15 +45,24 @@ __all__ = [
     "emit",
     "finish",
     "flush",
+    "histogram",
+    "log_artifact",
     "log_params",
     "note",
     "set_labels",
     "set_tags",
     "start_run",
     "step",
+    "text",
 ]
 
-_HOMES = {"ClientError": "gateway.client.errors", "Report": "gateway.client.report", "Run": "gateway.client.run"}
+_HOMES = {
+    "ClientError": "gateway.client.errors",
+    "Histogram": "gateway.client.histogram",
+    "Report": "gateway.client.report",
+    "Run": "gateway.client.run",
+    "histogram": "gateway.client.histogram",
+}
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours

@@ -24,7 +24,17 @@ from schemas.errors import BadSettings
 PREFIX = "GATEWAY_"
 
 # Read by the training client (gateway/client), which knows no pydantic, and by the entry of each process.
-CLIENT_VARIABLES = frozenset({"GATEWAY_RUN_ID", "GATEWAY_CONFIG", "GATEWAY_FINISH_TIMEOUT_S", "GATEWAY_JOURNAL_DIR"})
+CLIENT_VARIABLES = frozenset(
+    {
+        "GATEWAY_ATTEMPT",
+        "GATEWAY_CAPTURE",
+        "GATEWAY_CONFIG",
+        "GATEWAY_FINISH_TIMEOUT_S",
+        "GATEWAY_JOURNAL_DIR",
+        "GATEWAY_RUN_ID",
+        "GATEWAY_SYSTEM_METRICS_S",
+    }
+)
 
 
 class Settings(BaseSettings):

@@ -5,10 +5,9 @@ Files and other bytes that a run refers to. The bytes stay where they are; the l
 from __future__ import annotations
 
 import os
-from time import time_ns
 
 from gateway.client.notices import say_once
-from gateway.client.values import MAX_NAME, clean, clean_name, scalar, text_of
+from gateway.client.values import MAX_NAME, clean, clean_name, now, scalar, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +37,12 @@ def refer(run: Run, path: object, name: str | None, media_type: str) -> None:
     given = os.fspath(path)  # type: ignore[call-overload]  # TypeError is said by the caller
     place = os.path.abspath(os.fsdecode(given))
     label = os.path.basename(place) if name is None else name
-    here, now = run.scope(), max(0, time_ns() // 1_000)
+    here, moment = run.scope(), now()
 
     def record() -> None:
         size, digest = measure(place)
         body = reference(label, uri_of(place), size, digest, media_type or media_type_of(place))
-        run.record_at("artifact", now, step_name=here[0], attempt=here[1], **body)
+        run.record_at("artifact", moment, step_name=here[0], attempt=here[1], **body)
 
     run.beside().do(record)
 

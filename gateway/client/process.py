@@ -1,21 +1,25 @@
 """
 The runs of this process: the current one, and what happens to them at fork and at exit.
 
-Functions here act on the current run. Without one they join the run that GATEWAY_RUN_ID names, or start one named
-after the script, which ends with the process.
+Functions here act on the current run: the innermost one open in this thread or asyncio task. A thread that started
+none records into the newest one open in the main thread, else the newest. Without any they join the run that
+GATEWAY_RUN_ID names, or start one named after the script, which ends with the process.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from threading import Lock
+from contextvars import ContextVar
+from threading import Lock, current_thread, main_thread
 from time import monotonic
 
-from gateway.client import forks, notices
+from gateway.client import forks, handover, notices, signals
 from gateway.client.address import NOWHERE, Address, find_address
-from gateway.client.arguments import FINISH_TIMEOUT_S, finish_timeout
+from gateway.client.arguments import FINISH_TIMEOUT_S, finish_timeout, read_attempt
 from gateway.client.errors import ClientError
+from gateway.client.handover import MAX_ATTEMPT, MAX_RUN_ID
+from gateway.client.harmless import shown
 from gateway.client.names import run_name, uuid7
 from gateway.client.notices import say_once
 from gateway.client.report import status_of
@@ -26,17 +30,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from os import PathLike
     from typing import Any
 
     from gateway.client.report import Report, Status
     from gateway.client.shipper import Shipper
     from gateway.client.steps import Step
 
-RUN_ID_VARIABLE = "GATEWAY_RUN_ID"
-MAX_RUN_ID = 256  # characters
-
-_current: Run | None = None
+_current: Run | None = None  # the open run; None when there is none, or several
 _runs: list[Run] = []  # started here and not finished, oldest first
+_of_main: list[Run] = []  # those of them that the main thread started
+_late: list[Run] = []  # finished, and recorded into after that
+_innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
 _shippers: dict[tuple[str, str], Shipper] = {}
 _inherited: list[
     object
@@ -59,51 +64,75 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     url: str | None = None,
     resume: bool = False,
     attempt: int | None = None,
+    rank: int | bool | None = None,
+    capture: bool | Mapping[str, bool] | None = None,
 ) -> Run:
     """
     Start a run and make it the current one: `with gateway.start_run(params={"lr": 0.1}) as run:`.
 
-    Left well, the block finishes the run; an exception fails it, Ctrl-C kills it. `run_id` defaults to GATEWAY_RUN_ID,
-    then a new UUID of version 7; a process that joins the run GATEWAY_RUN_ID names (by no `run_id` or the same one)
-    records into it but neither starts nor ends it. `name` defaults to a random one. `tag` names the experiment, `group`
-    the sweep or job. `resume` goes on with an earlier run as its attempt number `attempt` (2 by default).
-    `url` is kafka://host:port or none:; without it GATEWAY_URL, gateway.toml and the local stack are looked at.
+    Left well, the block finishes the run; an exception fails it, Ctrl-C kills it. `name` defaults to a random one,
+    `run_id` to a new UUID of version 7. `tag` names the experiment, `group` the sweep or job. Inside an open run this
+    starts a child of it, in its group; `parent=""` makes it nobody's child.
 
-    Raises ClientError for an address or run id that cannot be used. Kafka being away is no error: events wait.
+    Processes started meanwhile inherit GATEWAY_RUN_ID, and their first start_run(), by no `run_id` or the same one,
+    joins: it records into the run, and neither starts nor ends it. Series of a process that joined carry its `rank`:
+    RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or LOCAL_RANK, or the number given, or none with False.
+
+    `resume` goes on with an earlier run as its attempt number `attempt`, which the launcher's restarts decide when it
+    is not given, and is 2 without a launcher. `url` is kafka://host:port or none:; without it GATEWAY_URL,
+    gateway.toml and the local stack are looked at. `capture` says what is noticed beside training: False nothing,
+    True everything, or {"console": True, …} what differs from GATEWAY_CAPTURE and the defaults in docs/client.md.
+
+    Raises ClientError for an argument that cannot be used. Kafka being away is no error: events wait.
     """
-    inherited = os.environ.get(RUN_ID_VARIABLE) or None
-    is_owner = resume or inherited is None or (run_id is not None and run_id != inherited)
-    run_id = _checked_id(run_id if run_id is not None else inherited or uuid7())
+    outer, inherited = _find(), handover.inherited_run()
+    joins = not resume and parent is None and inherited is not None and run_id in (None, inherited)
+    joins = joins and all(run.id != inherited or run.is_forked for run in _runs)
+    named = run_id if run_id is not None else inherited if resume or joins else None
+    number = _attempt(attempt, resume=resume, is_named=named is not None)
+    resume = resume or (number > 1 and attempt is None and not joins)
+    run_id = _checked_id(named if named is not None else uuid7())
+    switches = _switches(capture, joins=joins)
     address = find_address(url)
-    number = attempt if attempt is not None else (2 if resume else 1)
+    above, above_group = _parent(parent, outer, inherited, run_id)
     run = Run(
         run_id,
-        _short(name) if name else (run_name() if is_owner and not resume else ""),
-        attempt=min(max(int(number), 1), 2**31 - 1),
-        is_owner=is_owner,
+        "" if joins or (resume and not name) else _short(name) if name else run_name(),
+        attempt=number,
+        is_owner=not joins,
         find_shipper=lambda: _shipper_of(address),
         on_finish=_forget,
+        on_late=_late.append,
+        labels=_rank_label(rank, joins=joins),
+        group=_short(group) or above_group,
+        outer=outer,
     )
+    if not joins:
+        handover.give(run_id, number, url)
     _add(run)
-    if is_owner:
+    if not joins:
         run._record(
             "run_resumed" if resume else "run_started",
             attempt=run.attempt,
             name=run.name,
             tag=_short(tag),
-            group=_short(group),
-            parent_run_id=parent.id if isinstance(parent, Run) else _short(parent or ""),
+            group=run.group,
+            parent_run_id=above,
         )
-    if params:
+    if params is not None:
         run.log_params(params)
-    if tags:
+    if tags is not None:
         run.set_tags(tags)
+    if switches:
+        from gateway.client.capture import begin
+
+        begin(run, switches)
     return run
 
 
 def current_run() -> Run | None:
-    """Return the run that module functions record into now; None before the first."""
-    return _current
+    """Return the run that module functions record into here and now; None when none is open."""
+    return _current or _find()
 
 
 def emit(
@@ -147,6 +176,16 @@ def artifact(name: str, uri: str, size: int | None = None, sha256: str = "", *, 
     (_current or _implicit()).artifact(name, uri, size, sha256, media_type=media_type)
 
 
+def log_artifact(path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
+    """Refer to a file or folder, from the current run. See Run.log_artifact."""
+    (_current or _implicit()).log_artifact(path, name, media_type=media_type)
+
+
+def text(name: str, text: str, step: int | None = None) -> None:
+    """Record text at a step of the current run. See Run.text."""
+    (_current or _implicit()).text(name, text, step)
+
+
 def step(name: str, *, attempt: int | None = None, step_type: str = "task") -> Step:
     """Return a named step of the current run, for `with` or as a decorator. See Run.step."""
     return (_current or _implicit()).step(name, attempt=attempt, step_type=step_type)
@@ -154,22 +193,27 @@ def step(name: str, *, attempt: int | None = None, step_type: str = "task") -> S
 
 def flush(timeout_s: float = FINISH_TIMEOUT_S) -> bool:
     """Wait until the log has what was emitted to the current run. See Run.flush."""
-    return _current.flush(timeout_s) if _current is not None else True
+    run = current_run()
+    return run.flush(timeout_s) if run is not None else True
 
 
 def finish(status: Status = "finished", *, message: str = "", timeout_s: float | None = None) -> Report | None:
     """End the current run and return what became of its points; None when there is none. See Run.finish."""
-    return _current.finish(status, message=message, timeout_s=timeout_s) if _current is not None else None
+    run = current_run()
+    return run.finish(status, message=message, timeout_s=timeout_s) if run is not None else None
 
 
 # Inside.
 
 
 def _implicit() -> Run:
-    """Return the run of a process that never started one. Never raises."""
+    """Return the current run, or the run of a process that never started one. Never raises."""
+    found = _find()
+    if found is not None:
+        return found
     with _implicit_lock:
-        if _current is not None:
-            return _current
+        if _runs:
+            return _runs[-1]
         try:
             return start_run(name=_script())
         except ClientError as error:
@@ -182,9 +226,53 @@ def _implicit() -> Run:
             is_owner=True,
             find_shipper=lambda: _shipper_of(nowhere),
             on_finish=_forget,
+            on_late=_late.append,
         )
         _add(run)
         return run
+
+
+def _find() -> Run | None:
+    """Return the innermost open run of this thread or task, else the newest of the main thread, else the newest."""
+    run = _innermost.get()
+    while run is not None:
+        if not run.is_finished:
+            return run
+        run = run.outer
+    runs = _of_main or _runs
+    return runs[-1] if runs else None
+
+
+def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, run_id: str) -> tuple[str, str]:
+    """Return id and group of the run above a new one: the one given, the one open here, or the one handed over."""
+    if parent is None:
+        parent = outer if outer is not None else inherited or ""
+    above, group = (parent.id, parent.group) if isinstance(parent, Run) else (_short(parent), "")
+    return ("", "") if above == run_id else (above, group)
+
+
+def _attempt(given: int | None, *, resume: bool, is_named: bool) -> int:
+    number = read_attempt(given)
+    if number is not None:
+        return min(max(number, 1), MAX_ATTEMPT)
+    # A run with a new id has no earlier attempts, however often its launcher began again.
+    return handover.attempt(is_resumed=resume) if resume or is_named else 1
+
+
+def _rank_label(rank: int | bool | None, *, joins: bool) -> tuple[tuple[str, str], ...]:
+    if rank is False or (rank is None and not joins):
+        return ()
+    text = handover.rank() if rank is None or rank is True else _short(rank)
+    return (("rank", text),) if text else ()
+
+
+def _switches(capture: bool | Mapping[str, bool] | None, *, joins: bool) -> frozenset[str]:
+    """Return the names of what to capture; a process that joined captures only what it asks for."""
+    if capture is False or (capture is None and joins):
+        return frozenset()
+    from gateway.client.capture import switches
+
+    return switches(capture)
 
 
 def _script() -> str | None:
@@ -199,7 +287,7 @@ def _short(text: object) -> str:
 def _checked_id(run_id: str) -> str:
     if not isinstance(run_id, str) or not run_id or len(run_id) > MAX_RUN_ID or clean(run_id, MAX_RUN_ID) != run_id:
         raise ClientError(
-            f"run id {run_id!r:.80} cannot be used: give 1 to {MAX_RUN_ID} characters of text, without U+0000"
+            f"run id {shown(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, without U+0000"
         )
     return run_id
 
@@ -220,18 +308,25 @@ def _add(run: Run) -> None:
     global _current
     with _lock:
         _runs.append(run)
-        _current = run
+        if current_thread() is main_thread():
+            _of_main.append(run)
+        _current = run if len(_runs) == 1 else None
+    _innermost.set(run)
     _hook()
 
 
 def _forget(run: Run) -> None:
-    """Take a finished run off the list; the one started before it is current again."""
+    """Take a finished run off the list; the one around it is current again."""
     global _current
     with _lock:
-        if run in _runs:
-            _runs.remove(run)
-        if _current is run:
-            _current = _runs[-1] if _runs else None
+        for runs in (_runs, _of_main, _late):
+            if run in runs:
+                runs.remove(run)
+        _current = _runs[0] if len(_runs) == 1 else None
+    if _innermost.get() is run:
+        _innermost.set(run.outer)
+    if run.is_owner:
+        handover.take_back(run.id)
 
 
 def stop() -> None:
@@ -244,8 +339,10 @@ def stop() -> None:
 
 
 def _hook() -> None:
-    """Be called when this process forks and when it ends; once a process."""
+    """Be called when this process forks, is told to end, and ends; once a process."""
     global _is_hooked, _is_child_hooked
+    if not signals.is_installed:
+        signals.install(_at_sigterm)
     if not _is_hooked:
         _is_hooked = True
         import atexit
@@ -268,19 +365,30 @@ def _at_exit() -> None:
     # The interpreter keeps the exception that ended it; at a prompt it keeps the last one of any line.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     status, message = status_of(error)
-    end = monotonic() + finish_timeout()
-    for run in reversed(list(_runs)):
-        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
+    _finish_all(status, message, finish_timeout())
     stop()
+
+
+def _at_sigterm(timeout_s: float) -> None:
+    _finish_all("killed", "SIGTERM", min(timeout_s, finish_timeout()))
+
+
+def _finish_all(status: Status, message: str, timeout_s: float) -> None:
+    end = monotonic() + timeout_s
+    for run in [*reversed(_runs), *_late]:
+        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
 
 
 def _after_fork_in_child() -> None:
     global _lock, _implicit_lock, _is_child_hooked
     forks.after_in_child()
+    handover.after_fork()
+    signals.after_fork()
     _lock, _implicit_lock = Lock(), Lock()
     _is_child_hooked = False
     _inherited.append((dict(_shippers), [(run._producer, run._journal) for run in _runs]))
     _shippers.clear()
     notices.forget()
+    _late.clear()
     for run in _runs:
         run.after_fork()

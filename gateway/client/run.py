@@ -8,7 +8,7 @@ be called from any thread and in forked children. Only `flush` and `finish` wait
 from __future__ import annotations
 
 from threading import Lock
-from time import monotonic, time_ns
+from time import monotonic
 
 from gateway.client import notices
 from gateway.client.arguments import (
@@ -35,6 +35,7 @@ from gateway.client.values import (
     clean_name,
     dumps,
     is_point,
+    now,
     scalar,
     text_of,
     typed,
@@ -88,6 +89,7 @@ class Run:
         self._producer: Producer | None = None
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
+        self.is_forked = False  # a forked child has it from its parent
         self._is_finished = False
         self._lock = Lock()
         self._is_taking = True  # False: the producer is closed; what comes late opens a new one
@@ -152,7 +154,7 @@ class Run:
         where = self._steps.where or self._steps.here()
         if labels:
             where = (where[0], where[1], clean_labels({**dict(self._labels), **labels}))
-        moment = read_time(time, _now())
+        moment = read_time(time, now())
         step, value, name = read_step(step), scalar(value), clean_name(name)
         if is_point(value):
             self._journal.put_at(name, value, step, moment, where)
@@ -292,6 +294,11 @@ class Run:
         status, message = status_of(error)
         self.finish(status, message=message)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether `finish` was called in this process; what is recorded after that is kept, and counted as late."""
+        return self._is_finished
+
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, name={self.name!r})"
 
@@ -299,7 +306,7 @@ class Run:
 
     def _record(self, kind: str, **body: Any) -> None:
         """Append one event that is never refused, and ask for it to be sent at once."""
-        self.record_at(kind, _now(), **body)
+        self.record_at(kind, now(), **body)
 
     def record_at(self, kind: str, time: int, /, **body: Any) -> None:
         """Append one event of this time (µs). For what is captured, not for callers."""
@@ -314,10 +321,9 @@ class Run:
         self._journal.append(Event(body))
 
     def _close(self, status: Status, message: str, *, is_end: bool) -> None:
-        now = _now()
         if self.is_owner and is_end:
-            self._append({"kind": f"run_{status}", "time": now, "attempt": self.attempt, "message": clean(message)})
-        self._append({"kind": "producer_closed", "time": now})
+            self._append({"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)})
+        self._append({"kind": "producer_closed", "time": now()})
 
     def _put_late(self, *point: Any) -> None:
         self._open_late()
@@ -368,6 +374,7 @@ class Run:
     def after_fork(self) -> None:
         """Become a new producer of the same run; what the parent has not sent is the parent's. In the child only."""
         self.is_owner = False
+        self.is_forked = True
         self._shipper = self._producer = None
         self._sideline = None
         self._lock = Lock()
@@ -410,7 +417,3 @@ class Run:
 
                 self._sideline = Sideline(self.id)
             return self._sideline
-
-
-def _now() -> int:
-    return max(0, time_ns() // 1_000)  # µs; a clock before 1970 is shown as its start

@@ -24,11 +24,12 @@ IDLE_S = 1.0  # a thread with nothing to do waits so long for more
 class _Round:
     """What is done every `every_s` seconds, and once more at the end."""
 
-    __slots__ = ("due", "every_s", "work")
+    __slots__ = ("due", "every_s", "last", "work")
 
-    def __init__(self, every_s: float, work: Callable[[], None]) -> None:
+    def __init__(self, every_s: float, work: Callable[[], None], last: Callable[[], None]) -> None:
         self.every_s = every_s
         self.work = work
+        self.last = last
         self.due = monotonic() + every_s
 
 
@@ -54,10 +55,10 @@ class Sideline:
         if is_full:
             raise RuntimeError(f"{MAX_ERRANDS:,} errands wait already")
 
-    def every(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do this every so many seconds, and a last time when the run finishes."""
+    def every(self, seconds: float, work: Callable[[], None], *, last: Callable[[], None] | None = None) -> None:
+        """Do this every so many seconds, and a last time, or `last` in its place, when the run finishes."""
         with self._changed:
-            self._rounds.append(_Round(seconds, work))
+            self._rounds.append(_Round(seconds, work, last or work))
             self._start()
 
     def stop(self, timeout_s: float) -> bool:
@@ -94,7 +95,7 @@ class Sideline:
             if self._errands:
                 return self._errands.popleft()
             if self._is_stopping:
-                return self._rounds.pop().work if self._rounds else None
+                return self._rounds.pop().last if self._rounds else None
             now = monotonic()
             due = min(self._rounds, key=lambda one: one.due, default=None)
             if due is not None and due.due <= now:

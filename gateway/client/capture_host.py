@@ -1,0 +1,94 @@
+"""
+Where a run runs: its command line, its host, its Python and the packages it can import.
+
+Values that follow a flag called like a secret, and credentials inside URLs, are replaced by ***. Environment
+variables are never looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from itertools import pairwise
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MASK = "***"
+MAX_ARGUMENTS = 1_000
+MAX_ARGUMENT = 4_000  # characters
+SECRETS = {
+    "password", "passwd", "pwd", "passphrase", "pass", "token", "secret", "secrets", "credential", "credentials",
+    "apikey", "accesskey", "secretkey", "privatekey", "auth", "authorization", "bearer",
+}  # fmt: skip
+KEYS = {"api", "access", "secret", "private", "account", "auth", "signing", "encryption"}  # … key
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+_packages: dict[str, str] = {}  # of this process, once asked for
+
+
+def command(folder: str) -> dict[str, object]:
+    """Return command line and working directory."""
+    given = list(getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or [])
+    return {
+        "command": masked(given[:MAX_ARGUMENTS]),
+        "script": os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else "",
+        "folder": folder,
+    }
+
+
+def masked(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with secrets replaced: --token X, --api-key=X, db.password=X, https://user:X@host."""
+    out: list[str] = []
+    hides_next = False
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        is_flag = name.startswith("-")
+        if hides_next and not (is_flag and is_secret(name)):
+            out.append(MASK)
+            hides_next = False
+            continue
+        hides_next = is_flag and not equals and is_secret(name)
+        if equals and is_secret(name):
+            value = MASK
+        out.append(_IN_URL.sub(f"{MASK}@", f"{name}{equals}{value}")[:MAX_ARGUMENT])
+    return out
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a flag or setting of this name holds a secret."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    pairs = list(pairwise(words))
+    return bool(SECRETS & set(words)) or any(first in KEYS and then in ("key", "keys") for first, then in pairs)
+
+
+def host() -> dict[str, object]:
+    """Return host, platform, Python and process."""
+    import platform
+
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "executable": sys.executable,
+        "process": os.getpid(),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Return installed distributions and their versions, by name."""
+    if not _packages:
+        from importlib.metadata import distributions
+
+        found: dict[str, str] = {}
+        for one in distributions():
+            name = one.name
+            if name and name not in found:  # the first on sys.path is the one that is imported
+                found[name] = one.version
+        _packages.update(sorted(found.items()))
+    return dict(_packages)
