@@ -13,6 +13,7 @@ question raises LogUnavailable.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from schemas.errors import LogGap, LogUnavailable, Refused
+from schemas.errors import BadSettings, LogGap, LogUnavailable, Refused
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -55,8 +56,40 @@ async def _translated(bootstrap: str) -> AsyncIterator[None]:
         ) from error
 
 
-def _admin(bootstrap: str) -> Any:
-    return AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
+def security_arguments(settings: Settings) -> dict[str, Any]:
+    """Return how aiokafka is to speak to the brokers. Raises BadSettings naming a file that cannot be used."""
+    found: dict[str, Any] = {"security_protocol": settings.kafka_security}
+    if settings.kafka_security.endswith("SSL"):
+        found["ssl_context"] = _trust(settings)
+    if settings.kafka_security.startswith("SASL"):
+        found["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        found["sasl_plain_username"] = settings.kafka_sasl_user
+        found["sasl_plain_password"] = settings.kafka_sasl_password.get_secret_value()
+    return found
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise BadSettings(
+            f"setting kafka_ca {settings.kafka_ca} cannot be used ({error}): name a PEM file of certificates"
+        ) from error
+    if settings.kafka_cert is not None:
+        try:
+            context.load_cert_chain(settings.kafka_cert, settings.kafka_key)
+        except OSError as error:
+            raise BadSettings(
+                f"settings kafka_cert {settings.kafka_cert} and kafka_key {settings.kafka_key} cannot be used "
+                f"({error}): name PEM files that belong together"
+            ) from error
+    return context
+
+
+def _admin(bootstrap: str, security: Mapping[str, Any]) -> Any:
+    return AIOKafkaAdminClient(
+        **security, bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
+    )
 
 
 async def ensure_topics(settings: Settings) -> None:
@@ -71,7 +104,7 @@ async def ensure_topics(settings: Settings) -> None:
         NewTopic(settings.dead_letter_topic, 1, settings.replication, topic_configs=config),
     ]
     bootstrap = settings.need("kafka")
-    admin = _admin(bootstrap)
+    admin = _admin(bootstrap, security_arguments(settings))
     try:
         async with _translated(bootstrap):
             await asyncio.wait_for(admin.start(), REQUEST_TIMEOUT_S)
@@ -92,11 +125,14 @@ class LogReader:
     One task at a time calls `fetch`; the questions (`partitions`, `end_offsets`, ...) may be asked beside it.
     """
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
+        """Read `topic`; `security` is what security_arguments() returned, nothing for a plain connection."""
+        security = security or {}
         self.topic = topic
         self._bootstrap = bootstrap
         self._starts: dict[int, int] = {}
         self._consumer = AIOKafkaConsumer(
+            **security,
             bootstrap_servers=bootstrap,
             group_id=None,
             enable_auto_commit=False,
@@ -106,7 +142,7 @@ class LogReader:
             request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
         )
         # The consumer's own `topics()` and `partitions_for_topic()` only know topics it is assigned to.
-        self._admin = _admin(bootstrap)
+        self._admin = _admin(bootstrap, security)
 
     async def open(self) -> None:
         """Connect. Raises LogUnavailable; `close` is due all the same."""

@@ -13,9 +13,9 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -31,6 +31,7 @@ CLIENT_VARIABLES = frozenset(
         "GATEWAY_CONFIG",
         "GATEWAY_FINISH_TIMEOUT_S",
         "GATEWAY_JOURNAL_DIR",
+        "GATEWAY_JOURNAL_MAX_MB",
         "GATEWAY_RUN_ID",
         "GATEWAY_SYSTEM_METRICS_S",
     }
@@ -43,8 +44,21 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     home: Path = Field(default=Path(), description="folder of the embedded stack")
-    url: str = Field(default="", description="where training clients send: kafka://host:port or none:")
+    url: str = Field(
+        default="", description="where training clients send: kafka://host:port, http(s)://host:port or none:"
+    )
     kafka: str = Field(default="", description="Kafka bootstrap servers, host:port[,host:port]")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_ca: Path | None = Field(default=None, description="PEM file of the authority that signed the brokers' names")
+    kafka_cert: Path | None = Field(default=None, description="PEM file of this client's certificate, for mutual TLS")
+    kafka_key: Path | None = Field(default=None, description="PEM file of its private key")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="how the password is shown: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    kafka_sasl_user: str = Field(default="", description="user at Kafka, for SASL_PLAINTEXT and SASL_SSL")
+    kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="... and the user's password")
     topic: str = Field(default="tracking.events", description="the log")
     dead_letter_topic: str = Field(default="tracking.dead-letters", description="parked records")
     partitions: int = Field(default=8, ge=1, le=10_000, description="of the log, at creation only")
@@ -53,6 +67,12 @@ class Settings(BaseSettings):
     live_host: str = Field(default="127.0.0.1", description="address the API and dashboard listen on")
     live_port: int = Field(default=8700, ge=1, le=65_535, description="port of the API and dashboard")
     live_url: str = Field(default="", description="address of the API for commands; from host and port if empty")
+    ingest_host: str = Field(default="127.0.0.1", description="address that POST /v1/events listens on")
+    ingest_port: int = Field(default=8701, ge=1, le=65_535, description="port of POST /v1/events")
+    ingest_cert: Path | None = Field(default=None, description="PEM file of its certificate chain: then it is https")
+    ingest_key: Path | None = Field(default=None, description="PEM file of its private key")
+    token: SecretStr = Field(default=SecretStr(""), description="what POST /v1/events asks of clients, and they send")
+    tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
     wandb_project: str = Field(default="tracking-gateway", description="W&B project where a run names none")
@@ -66,6 +86,26 @@ class Settings(BaseSettings):
     @classmethod
     def _expand(cls, home: Path) -> Path:
         return home.expanduser()
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
+        text = token.get_secret_value()
+        if not (text.isascii() and text.isprintable() and " " not in text):
+            raise ValueError("it must be printable ASCII without spaces")
+        return token
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.kafka_security.startswith("SASL") and not (self.kafka_sasl_user and self.kafka_sasl_password):
+            raise ValueError(
+                f"kafka_security {self.kafka_security} needs a user and a password: "
+                "set GATEWAY_KAFKA_SASL_USER and GATEWAY_KAFKA_SASL_PASSWORD"
+            )
+        for cert, key in (("kafka_cert", "kafka_key"), ("ingest_cert", "ingest_key")):
+            if bool(getattr(self, cert)) != bool(getattr(self, key)):
+                raise ValueError(f"{cert} and {key} belong together: set both, or neither")
+        return self
 
     @property
     def api(self) -> str:
@@ -175,7 +215,9 @@ def _explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors():
         name = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
+        if not name:
+            parts.append(item["msg"].removeprefix("Value error, "))
+        elif item["type"] == "extra_forbidden":
             parts.append(f"unknown setting {name}: remove it, or see the names with `gateway doctor`")
         else:
             parts.append(f"setting {name} does not fit ({item['msg']}): correct {PREFIX}{name.upper()}")

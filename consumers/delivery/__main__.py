@@ -59,13 +59,14 @@ async def _until_stopped(settings: Settings, name: str) -> None:
 async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event) -> None:
     from consumers.delivery.loop import Delivery
     from consumers.delivery.tracker import load_tracker
-    from consumers.log import LogReader, ensure_topics
+    from consumers.log import LogReader, ensure_topics, security_arguments
     from consumers.store.deliveries import Deliveries
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
     from consumers.waiting import until_available
 
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
+    security = security_arguments(settings)
     tracker = load_tracker(name)
     tracker.open(settings)
     pool = await until_available(lambda: open_pool(dsn, size=12), log.warning)
@@ -80,7 +81,7 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
         log.info("delivering %s to %s", settings.topic, name)
 
     async def once() -> None:
-        reader = LogReader(kafka, settings.topic)
+        reader = LogReader(kafka, settings.topic, security)
         try:
             async with deliveries.lease(log.warning) as lease:
                 await reader.open()

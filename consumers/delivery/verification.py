@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from consumers.delivery.comparison import Difference, RunFacts, compare
 from consumers.delivery.tracker import Tracker, load_tracker
-from consumers.log import LogReader
+from consumers.log import LogReader, security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.deliveries import Deliveries, Progress, consumer_name
 from consumers.store.pool import address, open_pool
@@ -127,7 +127,7 @@ def _of_tracker(tracker: Tracker, run_id: str, progress: Progress | None) -> Run
 
 async def _wait(settings: Settings, reading: Reading, trackers: Sequence[str], wait_s: float) -> bool:
     """Return whether all consumers have read up to the log's present end, after waiting for it."""
-    reader = LogReader(settings.need("kafka"), settings.topic)
+    reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     try:
         await reader.open()
         ends = await reader.end_offsets()

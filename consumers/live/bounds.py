@@ -8,9 +8,9 @@ would take half a second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from consumers.log import LogReader
 from schemas.errors import LogUnavailable
@@ -29,8 +29,9 @@ class Bounds(NamedTuple):
 class LogBounds:
     """Asks Kafka for bounds; connects when first asked, and again after an outage."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
         self._bootstrap = bootstrap
+        self._security = security
         self._topic = topic
         self._reader: LogReader | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -55,7 +56,7 @@ class LogBounds:
 
     async def _ask(self) -> Bounds:
         if self._reader is None:
-            self._reader = await _opened(self._bootstrap, self._topic)
+            self._reader = await _opened(self._bootstrap, self._topic, self._security)
         reader = self._reader
         questions: list[Callable[[], Awaitable[dict[int, int]]]] = [reader.beginning_offsets, reader.end_offsets]
         try:
@@ -66,8 +67,8 @@ class LogBounds:
         return Bounds(first, end)
 
 
-async def _opened(bootstrap: str, topic: str) -> LogReader:
-    reader = LogReader(bootstrap, topic)
+async def _opened(bootstrap: str, topic: str, security: Mapping[str, Any] | None) -> LogReader:
+    reader = LogReader(bootstrap, topic, security)
     try:
         await reader.open()
     except BaseException:

@@ -33,7 +33,7 @@ async def catch_up(
     if not _left(tail.positions, positions):
         subscribers.add(subscriber)
         return
-    reader = LogReader(tail.bootstrap, tail.topic)
+    reader = LogReader(tail.bootstrap, tail.topic, tail.security)
     try:
         await reader.open()
         await reader.assign(positions)

@@ -15,6 +15,7 @@ from fastapi import Request
 from consumers.live.bounds import LogBounds
 from consumers.live.subscribers import Subscribers
 from consumers.live.tail import Tail
+from consumers.log import security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.deliveries import consumer_name, delivery_statuses
 from consumers.store.pool import Pool, address, open_pool
@@ -34,8 +35,9 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.subscribers = Subscribers()
-        self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers)
-        self.bounds = LogBounds(settings.need("kafka"), settings.topic)
+        security = security_arguments(settings)
+        self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers, security)
+        self.bounds = LogBounds(settings.need("kafka"), settings.topic, security)
         self.closing = False
         self.failed = asyncio.Event()
         self.failure: BaseException | None = None  # why this process cannot go on

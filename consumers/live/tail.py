@@ -9,6 +9,8 @@ events are published, so whoever reads both without awaiting in between sees no 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from consumers.live.bounds import close_quietly
 from consumers.live.messages import Message
@@ -25,9 +27,12 @@ REOPEN_AFTER_S = 0.5
 class Tail:
     """Follows the log from its end and publishes to subscribers, for ever."""
 
-    def __init__(self, bootstrap: str, topic: str, subscribers: Subscribers) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, subscribers: Subscribers, security: Mapping[str, Any] | None = None
+    ) -> None:
         self.bootstrap = bootstrap
         self.topic = topic
+        self.security = security
         self.positions: dict[int, int] = {}  # next offset to publish, by partition; {} until first connected
         self.problem = f"Kafka at {bootstrap} is not connected yet"
         self._subscribers = subscribers
@@ -35,7 +40,7 @@ class Tail:
     async def run(self) -> None:
         """Read until cancelled; outages are waited out, and reading goes on where it stopped."""
         while True:
-            reader = LogReader(self.bootstrap, self.topic)
+            reader = LogReader(self.bootstrap, self.topic, self.security)
             try:
                 await reader.open()
                 self.positions = self.positions or await reader.end_offsets()

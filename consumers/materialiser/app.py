@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import faust
 from faust.transport.drivers import aiokafka as driver
 
-from consumers.log import Record
+from consumers.log import Record, security_arguments
 from consumers.materialiser.worker import CONSUMER
 from schemas.errors import LogGap
 
@@ -44,6 +44,7 @@ def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[]
     app = faust.App(
         f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
         broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
+        broker_credentials=_credentials(settings),
         topic_disable_leader=True,
         web_enabled=False,
         stream_wait_empty=False,  # else SIGTERM with a batch in flight never ends
@@ -73,6 +74,19 @@ def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[]
 
     app.agent(topic, concurrency=1)(materialise)
     return app
+
+
+def _credentials(settings: Settings) -> faust.Credentials | None:
+    """Return what security_arguments() returns, as Faust wants it; None for a plain connection."""
+    found = security_arguments(settings)
+    if settings.kafka_security.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=found["sasl_plain_username"],
+            password=found["sasl_plain_password"],
+            mechanism=found["sasl_mechanism"],
+            ssl_context=found.get("ssl_context"),
+        )
+    return faust.SSLCredentials(found["ssl_context"]) if "ssl_context" in found else None
 
 
 def _record(message: Any) -> Record:

@@ -2,10 +2,12 @@
 Where to send: the first of argument, GATEWAY_URL, gateway.toml, the default stack's stack.json, and `none:`.
 
     kafka://host:port[,host:port]   a Kafka cluster's bootstrap servers
+    http://host:port, https://...   a gateway server (gateway/server), for workers that cannot reach Kafka
     none:                           nowhere; events are counted and discarded
 
 gateway.toml is looked for in the working directory, or where GATEWAY_CONFIG says. `kafka = "host:port"` there, or
-GATEWAY_KAFKA, stands for `url = "kafka://host:port"` where no url is given: both sides then share one setting.
+GATEWAY_KAFKA, stands for `url = "kafka://host:port"` where no url is given: both sides then share one setting. What
+proves who we are, and whom we trust, (OPTIONS) is looked for in the same places, each by itself.
 """
 
 from __future__ import annotations
@@ -17,21 +19,35 @@ from gateway.client.home import default_home, stack_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_TOPIC = "tracking.events"
 NOWHERE = "none:"
+OPTIONS = (  # the settings of schemas/settings.py that say how to speak to the address
+    "kafka_security",
+    "kafka_ca",
+    "kafka_cert",
+    "kafka_key",
+    "kafka_sasl_mechanism",
+    "kafka_sasl_user",
+    "kafka_sasl_password",
+    "token",
+    "tls_ca",
+)
+SECURITIES = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class Address:
-    """A url and the topic behind it."""
+    """A url, the topic behind it, and how to speak to it."""
 
-    __slots__ = ("found", "topic", "url")
+    __slots__ = ("found", "options", "topic", "url")
 
-    def __init__(self, url: str, topic: str, *, found: bool = True) -> None:
+    def __init__(self, url: str, topic: str, *, found: bool = True, options: Mapping[str, str] | None = None) -> None:
         self.url = url
         self.topic = topic
         self.found = found  # False: nobody named an address, so it is `none:`
+        self.options = dict(options or {})  # of OPTIONS, those that are given; holds secrets
 
     @property
     def servers(self) -> list[str]:
@@ -39,8 +55,20 @@ class Address:
         return self.url[len("kafka://") :].split(",") if self.url.startswith("kafka://") else []
 
     @property
+    def is_http(self) -> bool:
+        """Whether a gateway server is behind it."""
+        return self.url.startswith(("http://", "https://"))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is sent there is kept; False for `none:`."""
+        return bool(self.servers) or self.is_http
+
+    @property
     def label(self) -> str:
         """What to call the other end in a message to a person."""
+        if self.is_http:
+            return f"the gateway server at {self.url}"
         return f"Kafka at {','.join(self.servers)}" if self.servers else self.url
 
 
@@ -50,13 +78,37 @@ def find_address(url: str | None = None, environ: Mapping[str, str] | None = Non
     toml = _read_toml(env.get("GATEWAY_CONFIG") or "")
     home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
     stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
-    variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("url", "kafka", "topic")}
+    variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("url", "kafka", "topic", *OPTIONS)}
     topic = next((str(source["topic"]) for source in (variables, toml, stack) if source.get("topic")), DEFAULT_TOPIC)
     for source in ({"url": url}, variables, toml, stack):
         named = source.get("url") or (f"kafka://{source['kafka']}" if source.get("kafka") else "")
         if named:
-            return Address(_checked(str(named)), topic)
+            return Address(_checked(str(named)), topic, options=_find_options((variables, toml, stack)))
     return Address(NOWHERE, topic, found=False)
+
+
+def _find_options(sources: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    found = {name: str(next((source[name] for source in sources if source.get(name)), "") or "") for name in OPTIONS}
+    options = {name: value for name, value in found.items() if value}
+    security, mechanism = (
+        options.get("kafka_security", "PLAINTEXT"),
+        options.get("kafka_sasl_mechanism", MECHANISMS[-1]),
+    )
+    if security not in SECURITIES:
+        raise ClientError(f"GATEWAY_KAFKA_SECURITY {security!r} is not known: write one of {', '.join(SECURITIES)}")
+    if mechanism not in MECHANISMS:
+        raise ClientError(
+            f"GATEWAY_KAFKA_SASL_MECHANISM {mechanism!r} is not known: write one of {', '.join(MECHANISMS)}"
+        )
+    token = options.get("token", "")
+    if not (token.isascii() and token.isprintable() and " " not in token):  # never shown
+        raise ClientError("GATEWAY_TOKEN does not fit into a header: use printable ASCII without spaces")
+    if security.startswith("SASL") and not (options.get("kafka_sasl_user") and options.get("kafka_sasl_password")):
+        raise ClientError(
+            f"GATEWAY_KAFKA_SECURITY {security} needs a user and a password: "
+            "set GATEWAY_KAFKA_SASL_USER and GATEWAY_KAFKA_SASL_PASSWORD"
+        )
+    return options
 
 
 def _checked(url: str) -> str:
@@ -64,13 +116,34 @@ def _checked(url: str) -> str:
         return url
     scheme, _, rest = url.partition("://")
     if scheme in ("http", "https"):
-        raise ClientError(
-            f"url {url!r}: sending over HTTP is not in this release: give Kafka's address as kafka://host:port"
-        )
+        return _checked_http(url, scheme, rest)
     servers = [server.strip() for server in rest.rstrip("/").split(",")]
     if scheme != "kafka" or not all(map(_is_server, servers)):
-        raise ClientError(f"url {url!r} is not an address: write kafka://host:port[,host:port] or none:")
+        raise ClientError(
+            f"url {_shown(url)!r} is not an address: "
+            "write kafka://host:port[,host:port], http://host:port, https://host:port or none:"
+        )
     return f"kafka://{','.join(servers)}"
+
+
+def _checked_http(url: str, scheme: str, rest: str) -> str:
+    server, slash, path = rest.rstrip("/").partition("/")
+    if "@" in server:
+        raise ClientError(
+            f"url {_shown(url)!r}: a password does not belong in an address: write {scheme}://host:port, and the token "
+            "into GATEWAY_TOKEN"
+        )
+    if not _is_server(server) and not _is_server(f"{server}:{443 if scheme == 'https' else 80}"):
+        raise ClientError(f"url {url!r} is not an address: write {scheme}://host:port")
+    if set(path) & set("?# ") or path == "v1/events":
+        raise ClientError(f"url {url!r}: name the server alone, /v1/events is added to it: write {scheme}://host:port")
+    return f"{scheme}://{server}{slash}{path}"
+
+
+def _shown(url: str) -> str:
+    """Return the url without a user and password somebody may have put there."""
+    before, at, after = url.rpartition("@")
+    return f"{before.partition('://')[0]}://***@{after}" if at and "://" in before else url
 
 
 def _is_server(text: str) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import encodings.idna  # noqa: F401 -- else imported when a name is first looked up, perhaps while training forks
 import logging
+import ssl
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
@@ -21,7 +22,7 @@ from gateway.client.errors import Unsent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from gateway.client.wire import Record
@@ -36,9 +37,10 @@ class Kafka:
 
     keeps = True
 
-    def __init__(self, servers: list[str], topic: str) -> None:
+    def __init__(self, servers: list[str], topic: str, options: Mapping[str, str] | None = None) -> None:
         self._servers = servers
         self._topic = topic
+        self._options = dict(options or {})  # of address.OPTIONS
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition = DefaultPartitioner()
@@ -47,6 +49,7 @@ class Kafka:
         """Connect and learn the topic's partitions. Raises Unsent when either cannot be."""
         _quiet()
         self._producer = AIOKafkaProducer(
+            **security_arguments(self._options),
             bootstrap_servers=self._servers,
             enable_idempotence=True,
             acks="all",
@@ -105,6 +108,36 @@ class Kafka:
             await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError):
             await _hang_up(producer)
+
+
+def security_arguments(options: Mapping[str, str]) -> dict[str, Any]:
+    """Return how aiokafka is to speak, from address.OPTIONS. Raises Unsent naming a file it cannot use."""
+    security = options.get("kafka_security", "PLAINTEXT")
+    found: dict[str, Any] = {"security_protocol": security}
+    if security.endswith("SSL"):
+        found["ssl_context"] = _trust(options)
+    if security.startswith("SASL"):
+        found["sasl_mechanism"] = options.get("kafka_sasl_mechanism", "SCRAM-SHA-512")
+        found["sasl_plain_username"] = options.get("kafka_sasl_user", "")
+        found["sasl_plain_password"] = options.get("kafka_sasl_password", "")
+    return found
+
+
+def _trust(options: Mapping[str, str]) -> ssl.SSLContext:
+    ca, cert, key = (options.get(name) or None for name in ("kafka_ca", "kafka_cert", "kafka_key"))
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise Unsent(f"GATEWAY_KAFKA_CA {ca} cannot be used ({error}): name a PEM file of certificates") from error
+    if cert:
+        try:
+            context.load_cert_chain(cert, key)
+        except OSError as error:
+            raise Unsent(
+                f"GATEWAY_KAFKA_CERT {cert} and GATEWAY_KAFKA_KEY {key} cannot be used ({error}): "
+                "name PEM files that belong together"
+            ) from error
+    return context
 
 
 def _append(batch: Any, record: Record) -> bool:

@@ -6,6 +6,8 @@ A transport is used by the shipper alone, in the shipper's own event loop.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from gateway.client.forks import importing
 from gateway.client.notices import say_once
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
         `send` returns when every record is acknowledged, and keeps the order of records with the same key. It raises
         errors.Unsent when some may not have arrived; the shipper then closes it, opens a new one and sends the same
         records again, so a record may arrive twice, always with the same identity and bytes.
+
+        A record that will never be taken must not hold up the others for ever: `send` leaves it out and returns it as
+        a Refusal, in the order of the records. Nothing (None or nothing in it) means that all are acknowledged.
         """
 
         keeps: bool  # False: what is sent is gone
@@ -31,11 +36,17 @@ if TYPE_CHECKING:
         async def open(self) -> None:
             """Connect. Raises Unsent when that cannot be done now."""
 
-        async def send(self, records: Sequence[Record]) -> None:
-            """Return when the records are acknowledged. Raises Unsent."""
+        async def send(self, records: Sequence[Record]) -> Sequence[Refusal] | None:
+            """Return when the records are acknowledged or refused for good. Raises Unsent."""
 
         async def close(self) -> None:
             """Let go of connections, soon, whatever state they are in."""
+
+
+class Refusal(namedtuple("Refusal", "number reason")):
+    """A record of one `send`, by its place from 0, that the other end will never take, and why."""
+
+    __slots__ = ()
 
 
 class Nowhere:
@@ -67,5 +78,10 @@ def make_transport(address: Address) -> Transport:
         with importing():
             from gateway.client.kafka import Kafka
 
-        return Kafka(address.servers, address.topic)
+        return Kafka(address.servers, address.topic, address.options)
+    if address.is_http:
+        with importing():
+            from gateway.client.http import Http
+
+        return Http(address.url, token=address.options.get("token", ""), ca=address.options.get("tls_ca", ""))
     return Nowhere(address)

@@ -1,3 +1,3 @@
 """
-HTTP front doors to the log, for workers that cannot reach Kafka. Nothing is served here yet.
+HTTP front doors to the log, for workers that cannot reach Kafka.
 """

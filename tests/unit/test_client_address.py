@@ -75,10 +75,44 @@ def test_addresses_that_cannot_be_used_say_how_to_write_one(folder: Path, url: s
         find_address(url, environment(folder))
 
 
-@pytest.mark.parametrize("url", ["http://h:1", "https://h/v1/events"])
-def test_http_is_refused_by_name(folder: Path, url: str) -> None:
-    with pytest.raises(ClientError, match="HTTP is not in this release"):
+@pytest.mark.parametrize("url", ["http://h:1", "https://h", "http://[::1]:8701", "https://h:1/behind/a/proxy"])
+def test_a_gateway_server_is_an_address(folder: Path, url: str) -> None:
+    address = find_address(f"{url}/", environment(folder))
+
+    assert (address.url, address.is_http, address.keeps, address.servers) == (url, True, True, [])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "https://h:x", "http://h/v1/events", "http://h/?a=b", "http://u:secret@h:1"]
+)
+def test_a_server_that_cannot_be_one_says_how_to_write_it(folder: Path, url: str) -> None:
+    with pytest.raises(ClientError, match=r"write https?://host:port") as raised:
         find_address(url, environment(folder))
+
+    assert "secret" not in str(raised.value)
+
+
+def test_each_option_comes_from_the_first_place_that_has_it(folder: Path) -> None:
+    (folder / "gateway.toml").write_text('url = "https://h"\ntoken = "of-toml"\ntls_ca = "ca.pem"\n')
+
+    found = find_address(None, environment(folder, GATEWAY_TOKEN="of-env"))
+    assert found.options == {"token": "of-env", "tls_ca": "ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"GATEWAY_KAFKA_SECURITY": "TLS"}, "SASL_PLAINTEXT, SASL_SSL"),
+        ({"GATEWAY_KAFKA_SASL_MECHANISM": "GSSAPI"}, "SCRAM-SHA-512"),
+        ({"GATEWAY_KAFKA_SECURITY": "SASL_SSL", "GATEWAY_KAFKA_SASL_USER": "u"}, "GATEWAY_KAFKA_SASL_PASSWORD"),
+        ({"GATEWAY_TOKEN": "two words"}, "printable ASCII without spaces"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(folder: Path, variables: dict[str, str], named: str) -> None:
+    with pytest.raises(ClientError, match=named) as raised:
+        find_address("kafka://h:1", environment(folder, **variables))
+
+    assert "two words" not in str(raised.value)
 
 
 def test_a_config_that_cannot_be_read_is_named(folder: Path) -> None:

@@ -1,0 +1,217 @@
+"""
+The body of a request: read with an end, unpacked with a bound, checked before anything of it is sent.
+
+Nobody is believed. The length that a sender announces is compared with the bound and then counted all the same; what
+it unpacks to is bounded while it is unpacked, so a bomb costs its bound once; every byte that waits here is taken from
+one budget of the process, and a request that finds none is told to come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from threading import Lock
+from typing import Any
+
+import cramjam
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.client.wire import Record
+from gateway.server.failures import Failure
+from schemas.errors import BadRecord
+from schemas.wire import identify
+
+MAX_BODY = 8 * 1024 * 1024  # bytes as sent; the client sends 1 MB before compression
+MAX_UNPACKED = 16 * 1024 * 1024  # bytes after decompression
+MAX_RECORDS = 10_000
+MAX_RECORD = 1_040_000  # bytes of key, headers and value; below the broker's default message.max.bytes of 1,048,588
+MAX_HEADERS = 32  # of one record
+MAX_HEADER_BYTES = 16_384  # names and values of one record
+BODY_TIMEOUT_S = 30.0  # for the whole of it
+IN_THREAD_FROM = 262_144  # bytes; smaller ones are unpacked and checked quicker than a thread is asked
+ENCODINGS = ("identity", "gzip", "zstd")
+
+
+class Budget:
+    """Bytes that all requests together may hold."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = Lock()  # large bodies are unpacked in threads
+        self.held = 0
+
+    def take(self, count: int) -> None:
+        """Take so many bytes. Raises Failure 503 when they are not there."""
+        with self._lock:
+            if self.held + count <= self._limit:
+                self.held += count
+                return
+        raise Failure(
+            503, "as many events are in flight as this server holds", "send the same request again in a moment"
+        )
+
+    def give_back(self, count: int) -> None:
+        """Return bytes taken."""
+        with self._lock:
+            self.held -= count
+
+
+class Share:
+    """What one request holds of the budget; all of it is given back at the end of the block."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def take(self, count: int) -> None:
+        """Take so many bytes more. Raises Failure 503 when they are not there."""
+        self._budget.take(count)
+        self._held += count
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.give_back(self._held)
+        self._held = 0
+
+
+async def read(request: Request, share: Share) -> bytes:
+    """Return the body as it was sent. Raises Failure 413 or 408, or 503 when there is no room for it."""
+    announced = request.headers.get("content-length", "")
+    too_large = Failure(413, f"the body is longer than {MAX_BODY:,} bytes", "send fewer records in a request")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BODY:
+                    raise too_large
+                share.take(len(chunk))
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Failure(
+            408, f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s", "send fewer records in a request"
+        ) from None
+    except ClientDisconnect:
+        raise Failure(400, "the connection ended before the body did", "send the request again") from None
+    if announced.isdecimal() and int(announced) != size:
+        raise Failure(400, f"Content-Length says {announced} and the body has {size} bytes", "correct the header")
+    return b"".join(chunks)
+
+
+async def drain(request: Request) -> None:
+    """
+    Read a body that is not wanted and keep none of it, so that its sender, still writing, can read the answer.
+
+    Bounded in bytes and time like one that is wanted.
+    """
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BODY:
+                    return
+    except (TimeoutError, ClientDisconnect):
+        return
+
+
+async def records_of(body: bytes, encoding: str, share: Share) -> list[Record]:
+    """Return the records of a body, each checked. Raises Failure naming what does not fit, and where."""
+    if encoding not in ENCODINGS:
+        raise Failure(415, f"Content-Encoding {encoding!r:.40} is not known", f"use one of {', '.join(ENCODINGS)}")
+    # Before unpacking: the bytes, their copy in the parsed text, and the records made of it.
+    share.take(3 * (len(body) if encoding == "identity" else MAX_UNPACKED if encoding == "zstd" else 0))
+    if len(body) < IN_THREAD_FROM:
+        return parse(unpack(body, encoding, share))
+    return await asyncio.to_thread(lambda: parse(unpack(body, encoding, share)))
+
+
+def unpack(body: bytes, encoding: str, share: Share) -> bytes:
+    """Return the body decompressed. Raises Failure 400 when it is damaged and 413 when it is too long."""
+    if encoding == "identity":
+        return body
+    found = _gunzip(body, share) if encoding == "gzip" else _unzstd(body)
+    if len(found) > MAX_UNPACKED:
+        raise Failure(413, f"the body unpacks to more than {MAX_UNPACKED:,} bytes", "send fewer records in a request")
+    return found
+
+
+def _gunzip(body: bytes, share: Share) -> bytes:
+    machine = zlib.decompressobj(wbits=31)
+    chunks: list[bytes] = []
+    size = 0
+    rest = body
+    try:
+        while not machine.eof and size <= MAX_UNPACKED:
+            chunk = machine.decompress(rest, 1_048_576)
+            rest = machine.unconsumed_tail
+            if not chunk and not rest:
+                break
+            share.take(3 * len(chunk))
+            size += len(chunk)
+            chunks.append(chunk)
+    except zlib.error as error:
+        raise Failure(400, f"the body is not gzip ({error})", "send the request again, whole") from None
+    if size <= MAX_UNPACKED and (not machine.eof or machine.unused_data):
+        what = "goes on after its end" if machine.eof else "ends too soon"
+        raise Failure(400, f"the gzip body {what}", "send the request again, whole")
+    return b"".join(chunks)
+
+
+def _unzstd(body: bytes) -> bytes:
+    # Into a buffer of the largest size allowed: the one call of this library that a bomb cannot make allocate more.
+    room = bytearray(MAX_UNPACKED)
+    try:
+        size = cramjam.zstd.decompress_into(body, room)
+    except cramjam.DecompressionError as error:
+        if "whole buffer" in str(error):
+            return bytes(MAX_UNPACKED + 1)
+        raise Failure(400, f"the body is not zstd ({error})", "send the request again, whole") from None
+    return bytes(memoryview(room)[:size])
+
+
+def parse(text: bytes) -> list[Record]:
+    """Return the records of a JSON body, in order. Raises Failure 400, 413 or 422; 422 and 413 may name a record."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Failure(400, f"the body is not JSON: {error}", "docs/ingest.md shows the form") from None
+    records = found.get("records") if isinstance(found, dict) else None
+    if not isinstance(records, list) or set(found) != {"records"}:
+        raise Failure(400, 'the body is not {"records": [...]}', "docs/ingest.md shows the form")
+    if len(records) > MAX_RECORDS:
+        raise Failure(413, f"a request holds at most {MAX_RECORDS:,} records", "send fewer records in a request")
+    return [_record(number, one) for number, one in enumerate(records)]
+
+
+def _record(number: int, found: Any) -> Record:
+    def refuse(why: str, status: int = 422) -> Failure:
+        return Failure(
+            status, f"record {number}: {why}", "leave it out, or correct it; see docs/ingest.md", record=number
+        )
+
+    if not isinstance(found, dict) or set(found) != {"key", "headers", "value"}:
+        raise refuse("it must have key, headers and value, and nothing else")
+    key, headers, value = found["key"], found["headers"], found["value"]
+    if not isinstance(key, str) or not isinstance(value, str) or not isinstance(headers, dict):
+        raise refuse("key and value are strings (value: the event's JSON, as a string), headers an object")
+    if not all(isinstance(text, str) for text in headers.values()):
+        raise refuse("each header is a string")
+    packed = tuple((name, text.encode()) for name, text in headers.items())
+    in_headers = sum(len(name.encode()) + len(text) for name, text in packed)
+    if len(packed) > MAX_HEADERS or in_headers > MAX_HEADER_BYTES:
+        raise refuse(f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them", 413)
+    record = Record(key.encode(), value.encode(), packed, 0)
+    if len(record.key) + len(record.value) + in_headers > MAX_RECORD:
+        raise refuse(f"it has more than {MAX_RECORD:,} bytes", 413)
+    if not value:
+        raise refuse("it has no value")
+    try:
+        record.time = identify(record.key, packed).time
+    except BadRecord as error:
+        raise refuse(str(error)) from None
+    return record

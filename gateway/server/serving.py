@@ -1,0 +1,176 @@
+"""
+The web server around the application: its socket, its bounds, its start and its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import resource
+import socket
+import sys
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gateway.server.app import create_app
+from gateway.server.writer import LogWriter
+from schemas.errors import BadSettings, StackError
+from schemas.settings import Settings
+
+STOP_TIMEOUT_S = 15  # for requests under way; longer than the wait for an acknowledgement
+HEAD_TIMEOUT_S = 10.0  # from the first byte of a request, or from the connection, to the end of its headers
+KEEP_ALIVE_S = 75  # between two requests of a client
+MAX_HEAD = 32_768  # bytes of a request's line and headers
+MAX_CONNECTIONS = 16_384
+SPARE_FILES = 64  # of the process's limit, for everything but connections
+BACKLOG = 2_048
+READY_POLL_S = 0.05
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 that ends a connection whose headers do not come; uvicorn itself waits for them for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        is_waiting = self.cycle is None or self.cycle.response_complete
+        if not is_waiting:
+            self._forget()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Server(uvicorn.Server):
+    """The server of POST /v1/events."""
+
+    def __init__(self, settings: Settings) -> None:
+        app = create_app(settings)
+        self.writer: LogWriter = app.state.writer
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Protocol,
+                ws="none",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=STOP_TIMEOUT_S,
+                limit_concurrency=_connections(),
+                h11_max_incomplete_event_size=MAX_HEAD,
+                ssl_certfile=settings.ingest_cert,
+                ssl_keyfile=settings.ingest_key,
+            )
+        )
+
+
+def _connections() -> int:
+    """Return how many connections this process can hold, having asked for as many as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < MAX_CONNECTIONS + SPARE_FILES:
+        soft = (
+            MAX_CONNECTIONS + SPARE_FILES
+            if hard == resource.RLIM_INFINITY
+            else min(hard, MAX_CONNECTIONS + SPARE_FILES)
+        )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(soft - SPARE_FILES, MAX_CONNECTIONS), 1)
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Raise BadSettings when anybody on the network could write: another address than loopback, and no token."""
+    if settings.token.get_secret_value() or _is_loopback(settings.ingest_host):
+        return
+    raise BadSettings(
+        f"ingest_host {settings.ingest_host} can be reached from other machines and there is no token: "
+        "set GATEWAY_TOKEN, or listen on 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a listening socket on the settings' host and port. Raises StackError naming them."""
+    host, port = settings.ingest_host, settings.ingest_port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StackError(f"cannot listen on {host}:{port} ({error}): correct GATEWAY_INGEST_HOST") from error
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+    except OSError as error:
+        found.close()
+        why = "it is in use by another program" if error.errno == errno.EADDRINUSE else str(error)
+        raise StackError(
+            f"cannot listen on {host}:{port} ({why}): end that program, or correct GATEWAY_INGEST_HOST or "
+            "GATEWAY_INGEST_PORT"
+        ) from error
+    return found
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until stopped by a signal; requests under way are answered first. Raises BadSettings and StackError."""
+    refuse_open_door(settings)
+    with listen(settings) as listening:
+        server = _server(settings)
+        telling = asyncio.create_task(_tell_ready(server.writer, settings))
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            telling.cancel()
+
+
+def _server(settings: Settings) -> Server:
+    try:
+        server = Server(settings)
+        server.config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise BadSettings(
+            f"ingest_cert {settings.ingest_cert} and ingest_key {settings.ingest_key} cannot be used ({error}): "
+            "name PEM files that belong together"
+        ) from error
+    return server
+
+
+async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
+    while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
+        await asyncio.sleep(READY_POLL_S)
+    host = f"[{settings.ingest_host}]" if ":" in settings.ingest_host else settings.ingest_host
+    scheme = "https" if settings.ingest_cert else "http"
+    print(f"gateway ingest: ready on {scheme}://{host}:{settings.ingest_port}", file=sys.stderr, flush=True)  # noqa: T201
+    if settings.ready_file is not None:
+        settings.ready_file.write_text("ready\n", encoding="utf-8")

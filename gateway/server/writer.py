@@ -1,0 +1,109 @@
+"""
+Requests into the log: one idempotent producer for all, made anew whenever it fails.
+
+While Kafka is away requests are refused at once, so that events wait where they are safe: in their producers' journals.
+A request whose acknowledgement does not come in time is refused too, although its records may arrive: its sender
+sends them again, the same, and readers drop the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from gateway.client.address import OPTIONS
+from gateway.client.errors import Unsent
+from gateway.client.kafka import Kafka
+from gateway.client.wire import Record
+from schemas.errors import LogUnavailable
+from schemas.settings import Settings
+
+ACKNOWLEDGE_TIMEOUT_S = 10.0
+OPEN_TIMEOUT_S = 15.0
+BACK_OFF_S = (0.1, 2.0)  # first and longest pause after a failure
+SAY_AFTER_S = 3.0  # away; most starts of a stack take less
+
+
+def options_of(settings: Settings) -> dict[str, str]:
+    """Return how to speak to Kafka, as the producer's side has it."""
+    found = {name: getattr(settings, name) for name in OPTIONS if name.startswith("kafka_")}
+    found["kafka_sasl_password"] = settings.kafka_sasl_password.get_secret_value()
+    return {name: str(value) for name, value in found.items() if value}
+
+
+class LogWriter:
+    """Writes to the log. `run` keeps the producer alive; `write` may be called by any number of requests at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._servers = settings.need("kafka").split(",")
+        self._topic = settings.topic
+        self._options = options_of(settings)
+        self._kafka: Kafka | None = None
+        self._broken = asyncio.Event()  # of the present producer
+        self.problem = "it is not connected yet"  # "" while it serves
+
+    async def run(self) -> None:
+        """Connect, and connect again after each failure, until cancelled."""
+        pause, since, is_told = BACK_OFF_S[0], asyncio.get_running_loop().time(), False
+        while True:
+            kafka = Kafka(self._servers, self._topic, self._options)
+            try:
+                async with asyncio.timeout(OPEN_TIMEOUT_S):
+                    await kafka.open()
+                if is_told:
+                    _say(f"{self._where} is reached again")
+                pause, is_told = BACK_OFF_S[0], False
+                await self._serve(kafka)
+                since = asyncio.get_running_loop().time()
+            except (Unsent, TimeoutError) as error:
+                self.problem = str(error) or f"no answer within {OPEN_TIMEOUT_S:.0f} s"
+                if not is_told and asyncio.get_running_loop().time() - since > SAY_AFTER_S:
+                    is_told = True
+                    _say(f"{self._where} cannot be reached ({self.problem}): waiting for it; clients keep their events")
+            finally:
+                self._kafka = None
+                await kafka.close()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BACK_OFF_S[1])
+
+    async def _serve(self, kafka: Kafka) -> None:
+        self._broken = asyncio.Event()
+        self._kafka, self.problem = kafka, ""
+        await self._broken.wait()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Return when every record is acknowledged, those of one key in order. Raises LogUnavailable."""
+        kafka, broken = self._kafka, self._broken
+        if kafka is None:
+            raise LogUnavailable(f"{self._where} cannot be reached ({self.problem})")
+        sending = asyncio.ensure_future(kafka.send(records))
+        breaking = asyncio.ensure_future(broken.wait())
+        try:
+            await asyncio.wait({sending, breaking}, timeout=ACKNOWLEDGE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+                return
+            self._break(broken, f"no acknowledgement within {ACKNOWLEDGE_TIMEOUT_S:.0f} s")
+        except Unsent as error:
+            self._break(broken, str(error))
+        finally:
+            for task in (sending, breaking):
+                task.cancel()
+            await asyncio.wait({sending, breaking})
+        raise LogUnavailable(f"{self._where} did not acknowledge ({self.problem})")
+
+    def _break(self, broken: asyncio.Event, why: str) -> None:
+        """Have the producer made anew; what it still holds is let go, and its senders send it again."""
+        if broken is self._broken and not broken.is_set():
+            self.problem = why
+            self._kafka = None
+            broken.set()
+
+    @property
+    def _where(self) -> str:
+        return f"Kafka at {','.join(self._servers)}"
+
+
+def _say(line: str) -> None:
+    print(f"gateway ingest: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the log of this process
