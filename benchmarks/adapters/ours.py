@@ -1,0 +1,61 @@
+"""The client of this project: to Kafka, or without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import subprocess
+import sys
+from typing import Any
+
+TOPIC = "tracking.events"
+
+gateway: Any = None  # the module, once loaded
+
+
+def load() -> None:
+    global gateway
+    gateway = importlib.import_module("gateway")
+
+
+def start(place: Any) -> tuple[Any, Any, Any]:
+    run = gateway.start_run(name="benchmark", url=_url(place))
+    (place.folder / "run-id").write_text(run.id)
+
+    def finish() -> int:
+        report = run.finish(timeout_s=60)
+        return int(report.emitted - report.sent) if _url(place) != "none:" else int(report.dropped)
+
+    return gateway.emit, gateway.emit, finish
+
+
+def _url(place: Any) -> str:
+    return "none:" if place.mode.endswith("-offline") else f"kafka://{place.address}"
+
+
+def read(place: Any) -> list[int]:
+    """Ship what the killed process left, as a person would, and read the log as every consumer does."""
+    command = [sys.executable, "-m", "gateway.cli", "sync"]
+    environment = {**os.environ, "GATEWAY_URL": f"kafka://{place.address}"}
+    shipped = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if shipped.returncode and "No such command" not in shipped.stderr:
+        raise RuntimeError(f"gateway sync: {shipped.stderr.strip()[-200:]}")
+    return asyncio.run(_read_log(place.address, (place.folder / "run-id").read_text()))
+
+
+async def _read_log(address: str, run_id: str) -> list[int]:
+    from consumers.log import LogReader
+    from schemas.wire import decode
+
+    reader, steps = LogReader(address, TOPIC), []
+    await reader.open()
+    try:
+        await reader.assign(dict.fromkeys(await reader.partitions(), 0))
+        while records := await reader.fetch(timeout_ms=2_000, max_records=500):
+            for record in (record for record in records if record.key == run_id.encode()):
+                for series in getattr(decode(record.key, record.value, record.headers).event, "series", ()):
+                    steps += [step for step in series.steps if series.name == "loss"]
+    finally:
+        await reader.close()
+    return steps

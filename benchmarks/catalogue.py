@@ -1,0 +1,84 @@
+"""
+Who is measured: each tool in each mode, what it is installed from, and what "finished" means to it.
+
+The tests compare this list with docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+NUMPY = "numpy==2.4.6"  # the training loop is written in it
+
+
+class Peer(NamedTuple):
+    """One tool in one mode."""
+
+    name: str  # what --peers calls it
+    adapter: str  # file of benchmarks/adapters
+    environment: str  # folder of its virtual environment; modes of one tool share it. "" is the running Python
+    requirements: tuple[str, ...]
+    durable: str  # what finish() waits for, in that tool's own words
+    server: str = ""  # what the benchmark starts for it: "kafka" or "mlflow"
+    variables: tuple[tuple[str, str], ...] = ()  # of its process
+
+
+_MLFLOW = ("mlflow==3.17.2", NUMPY)
+_MLFLOW_SETTINGS = (("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_ALLOW_FILE_STORE", "true"))
+_WANDB = (("WANDB_MODE", "offline"), ("WANDB_SILENT", "true"), ("WANDB_ERROR_REPORTING", "false"))
+
+OURS = "gateway"
+PEERS = (
+    Peer(OURS, "ours", "", (), "acknowledged by Kafka", "kafka"),
+    Peer("gateway-offline", "ours", "", (), "in the journal on disk; `gateway sync` sends it", "kafka"),
+    Peer("wandb", "wandb_offline", "wandb", ("wandb==0.31.0", NUMPY), "the .wandb file is closed", "", _WANDB),
+    Peer("mlflow-file", "mlflow_runs", "mlflow", _MLFLOW, "each call appends to a file", "", _MLFLOW_SETTINGS),
+    Peer("mlflow-sqlite", "mlflow_runs", "mlflow", _MLFLOW, "each call commits to SQLite", "", _MLFLOW_SETTINGS),
+    Peer(
+        "mlflow-async",
+        "mlflow_runs",
+        "mlflow",
+        _MLFLOW,
+        "its queue is empty: committed to SQLite",
+        "",
+        _MLFLOW_SETTINGS,
+    ),
+    Peer(
+        "mlflow-http",
+        "mlflow_runs",
+        "mlflow",
+        _MLFLOW,
+        "each call is answered by the server",
+        "mlflow",
+        _MLFLOW_SETTINGS,
+    ),
+    Peer("trackio", "trackio_local", "trackio", ("trackio==0.43.0", NUMPY), "its queue is committed to SQLite"),
+    Peer("aim", "aim_local", "aim", ("aim==3.29.1", NUMPY), "the run is closed in RocksDB"),
+    Peer(
+        "neptune-scale",
+        "neptune_offline",
+        "neptune",
+        ("neptune-scale==0.30.0", NUMPY),
+        "each call commits to SQLite",
+        "",
+        (("NEPTUNE_LOGGER_LEVEL", "error"),),
+    ),
+    Peer("swanlab", "swanlab_offline", "swanlab", ("swanlab==0.10.3", NUMPY), "its log file is closed"),
+    Peer(
+        "tensorboardX", "tensorboard_files", "tensorboardx", ("tensorboardX==2.6.5", NUMPY), "the event file is closed"
+    ),
+)
+
+
+def chosen(names: str) -> list[Peer]:
+    """
+    Return ours and the peers of a comma-separated list, in the order of the catalogue; "all" is everyone.
+
+    Raises ValueError, naming what is not in the catalogue.
+    """
+    known = {peer.name: peer for peer in PEERS}
+    wanted = set(known) if names == "all" else {name.strip() for name in names.split(",") if name.strip()}
+    unknown = sorted(wanted - set(known))
+    if unknown:
+        raise ValueError(f"unknown peers {', '.join(unknown)}: choose among {', '.join(known)}, or all")
+    return [peer for peer in PEERS if peer.name in wanted | {OURS}]

@@ -1,0 +1,78 @@
+"""
+Everything a benchmark needs before its first measurement: the tools installed, their servers running.
+
+Whoever cannot be installed or started is named with the reason; nobody is left out in silence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.catalogue import Peer, chosen
+from benchmarks.environments import Missing, default_cache, python_of
+from benchmarks.processes import measure
+from benchmarks.services import Server, running_kafka, running_mlflow
+from schemas.errors import TrackingError
+
+
+class Contestant(NamedTuple):
+    """A tool that can be measured: who, with which Python, sending where."""
+
+    peer: Peer
+    python: Path
+    server: Server | None
+
+    def measure(self, task: str, folder: Path, *, timeout_s: float, **request: Any) -> dict[str, Any]:
+        """Run one task of the harness; the answer says also what the server worked for it. Raises Missing."""
+        address = self.server.address if self.server else ""
+        before = self.server.cpu_s() if self.server else 0.0
+        found = measure(self.peer, self.python, task, folder=folder, address=address, timeout_s=timeout_s, **request)
+        return {**found, "server_cpu_s": self.server.cpu_s() - before if self.server else 0.0}
+
+
+@contextmanager
+def prepared(peers: Iterable[Peer], cache: Path, folder: Path) -> Iterator[tuple[list[Contestant], dict[str, str]]]:
+    """Give who can be measured, and by name why the others cannot; servers run until the end of the block."""
+    ready: list[Contestant] = []
+    missing: dict[str, str] = {}
+    servers: dict[str, Server] = {}
+    with ExitStack() as stack:
+        for peer in peers:
+            try:
+                python = python_of(peer, cache)
+                if peer.server and peer.server not in servers:
+                    start = running_kafka(folder / "kafka") if peer.server == "kafka" else None
+                    server = start or running_mlflow(folder / "mlflow", python)
+                    servers[peer.server] = stack.enter_context(server)
+            except (Missing, TrackingError, OSError) as error:
+                missing[peer.name] = str(error)
+                continue
+            ready.append(Contestant(peer, python, servers.get(peer.server)))
+        yield ready, missing
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """Return a parser with what both benchmarks understand."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--peers", type=_peers, default="all", help="names separated by commas, or all (the default)")
+    parser.add_argument("--json", action="store_true", help="print figures and machine for programs, no table")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of the tools' environments")
+    return parser
+
+
+def _peers(names: str) -> list[Peer]:
+    try:
+        return chosen(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def say(text: str) -> None:
+    """Tell a person how far it is; on stderr, away from the result."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,89 @@
+"""
+From measured times to the figures of a table. Pure: values in, values out.
+
+Rounds are combined by their median, so that one disturbed round does not decide; a maximum is the worst of all rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from statistics import median
+from typing import Any, NamedTuple
+
+
+class Latency(NamedTuple):
+    """What a call costs, µs, the cost of reading the clock subtracted."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class Figures(NamedTuple):
+    """What was measured of one tool."""
+
+    name: str
+    import_ms: float  # the import statement in a fresh process: the least of all rounds
+    ready_ms: float  # import and a started run: the least of all rounds
+    one: Latency  # 1 scalar a call
+    ten: Latency  # 10 scalars a call
+    points_per_s: float  # 10 scalars a call, from the first call until finish() returned; 0 when nothing was kept
+    cpu_us: float  # user and system time of the process and its children for a point kept, µs
+    server_cpu_us: float  # the same of the server that was started for the tool
+    slowdown: float  # duration of training steps with the tool, by that without
+    in_training: Latency  # a call with 3 scalars inside the training loop
+    calls: int  # timed calls of 1 and of 10 scalars, all rounds
+    lost: int  # points that finish() gave up, all rounds
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Return the smallest of the sorted values that at least `percent` % of them do not exceed (nearest rank)."""
+    if not ordered:
+        raise ValueError("no values: there is no percentile of nothing")
+    if not 0 < percent <= 100:
+        raise ValueError(f"{percent} is not a percentage above 0 and up to 100")
+    return ordered[max(0, ceil(percent / 100 * len(ordered)) - 1)]
+
+
+def latency(times_ns: Sequence[int], *, timer_ns: int, max_ns: int | None = None) -> Latency:
+    """Return the percentiles of times that include reading the clock; never below 0."""
+    ordered = sorted(times_ns)
+    largest = ordered[-1] if max_ns is None else max_ns
+    chosen = (percentile(ordered, 50), percentile(ordered, 99), largest)
+    return Latency(*(max(0.0, (time - timer_ns) / 1e3) for time in chosen))
+
+
+def combined(rounds: Sequence[Latency]) -> Latency:
+    """Return the median round's percentiles and the worst round's maximum."""
+    p50, p99 = (median(getattr(one, part) for one in rounds) for part in ("p50", "p99"))
+    return Latency(p50, p99, max(one.max for one in rounds))
+
+
+def slowdown(pairs_s: Sequence[Sequence[float]]) -> float:
+    """Return the median over pairs of blocks of (with the tool) / (without)."""
+    return median(logged / plain for plain, logged in pairs_s)
+
+
+def figures_of(name: str, rounds: Sequence[dict[str, Any]], training: dict[str, Any]) -> Figures:
+    """Combine what the harness answered in every round, and for training, into one tool's figures."""
+    runs = [one[key] for one in rounds for key in ("scalars_1", "scalars_10")]
+    points = sum(run["points"] for run in runs)
+    return Figures(
+        name=name,
+        import_ms=min(one["import_ms"] for one in rounds),
+        ready_ms=min(one["import_ms"] + one["start_ms"] for one in rounds),
+        one=combined([_latency_of(one, "scalars_1") for one in rounds]),
+        ten=combined([_latency_of(one, "scalars_10") for one in rounds]),
+        points_per_s=median(one["scalars_10"]["points"] / one["scalars_10"]["wall_s"] for one in rounds),
+        cpu_us=sum(run["cpu_s"] for run in runs) / points * 1e6 if points else 0.0,
+        server_cpu_us=sum(one.get("server_cpu_s", 0.0) for one in rounds) / points * 1e6 if points else 0.0,
+        slowdown=slowdown(training["pairs_s"]),
+        in_training=latency(training["times_ns"], timer_ns=training["timer_ns"]),
+        calls=sum(run["calls"] for run in runs),
+        lost=sum(run["lost"] for run in runs),
+    )
+
+
+def _latency_of(one: dict[str, Any], key: str) -> Latency:
+    return latency(one[key]["times_ns"], timer_ns=one["timer_ns"], max_ns=one[key]["max_ns"])

@@ -1,0 +1,76 @@
+"""
+What is left after SIGKILL: this client and its peers, side by side in one run.
+
+    python benchmarks/kill.py --peers wandb,trackio
+
+A process logs rows of one scalar and is killed when the last call has returned: once right after a burst, once after
+a calm pace. Then the rows are read back, with the tool's own reader where it has one. A third process logs the same
+burst and finishes: what is read back then shows that the reader reads.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
+
+from benchmarks.catalogue import OURS  # noqa: E402
+from benchmarks.contestants import Contestant, options, prepared, say  # noqa: E402
+from benchmarks.environments import Missing  # noqa: E402
+from benchmarks.machine import caption, describe, load  # noqa: E402
+from benchmarks.processes import scratch  # noqa: E402
+from benchmarks.table import KILL_HEAD, kill_table, replaced  # noqa: E402
+
+DOCS = ROOT / "docs/benchmarks.md"
+TIMEOUT_S = 120.0
+BURST, CALM = 2_000, 300  # rows
+CASES: dict[str, dict[str, Any]] = {
+    "burst": {"rows": BURST, "pause_s": 0.0, "kill": True},
+    "calm": {"rows": CALM, "pause_s": 0.01, "kill": True},
+    "finished": {"rows": BURST, "pause_s": 0.0, "kill": False},
+}
+
+
+def main() -> None:
+    """Kill, read back, print, and write the document when asked to."""
+    asked = options("What is left of a run after SIGKILL, beside other trackers.").parse_args()
+    before = load()
+    found: dict[str, dict[str, int]] = {}
+    with scratch() as name, prepared(asked.peers, asked.cache, Path(name)) as (contestants, missing):
+        begin = monotonic()
+        for one in contestants:
+            say(f"SIGKILL: {one.peer.name}")
+            try:
+                found[one.peer.name] = {case: _kept(one, Path(name) / one.peer.name, case) for case in CASES}
+            except Missing as error:
+                missing[one.peer.name] = str(error)
+    command = " ".join(["python", "benchmarks/kill.py", *(word for word in sys.argv[1:] if word != "--write-docs")])
+    facts = describe(command, asked.peers, (before, load()), monotonic() - begin)
+    durable = {peer.name: peer.durable for peer in asked.peers}
+    rows = [[name, *map("{:,}".format, kept.values()), durable[name]] for name, kept in found.items()]
+    rows += [[name, "missing", why, *[""] * (len(KILL_HEAD) - 3)] for name, why in missing.items()]
+    content = f"{kill_table(rows)}\n\n{caption(facts)}"
+    print(json.dumps({"machine": facts, "kept": found, "missing": missing}, indent=1) if asked.json else content)
+    if asked.write_docs:
+        DOCS.write_text(replaced(DOCS.read_text(encoding="utf-8"), "kill", content), encoding="utf-8")
+    raise SystemExit(1 if OURS in missing else 0)
+
+
+def _kept(one: Contestant, folder: Path, case: str) -> int:
+    """Rows that can be read back. Raises Missing when the calls did not all return, or nothing can be read."""
+    own = folder / case
+    returned = one.measure("rows", own, timeout_s=TIMEOUT_S, **CASES[case])["returned"]
+    assert returned == CASES[case]["rows"]
+    kept = int(one.measure("read", own, timeout_s=TIMEOUT_S)["kept"])
+    shutil.rmtree(own, ignore_errors=True)
+    return kept
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""The pure parts of the benchmarks: arithmetic, tables, and the catalogue against its document."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.catalogue import OURS, PEERS, Peer, chosen
+from benchmarks.figures import Figures, Latency, combined, figures_of, latency, percentile, slowdown
+from benchmarks.table import EMIT_HEAD, emit_table, kill_table, markdown, number, ratio, replaced
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+CALL = Latency(1.0, 4.0, 90.0)
+
+
+def figures(name: str, **changed: Any) -> Figures:
+    plain = Figures(
+        name=name,
+        import_ms=1.0,
+        ready_ms=4.0,
+        one=CALL,
+        ten=CALL,
+        points_per_s=500_000.0,
+        cpu_us=2.0,
+        server_cpu_us=0.0,
+        slowdown=1.01,
+        in_training=CALL,
+        calls=2_000,
+        lost=0,
+    )
+    return plain._replace(**changed)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize(("percent", "value"), [(1, 1), (50, 50), (99, 99), (99.5, 100), (100, 100)])
+def test_a_percentile_is_the_nearest_rank(percent: float, value: int) -> None:
+    assert percentile(range(1, 101), percent) == value
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1), st.integers(1, 100))
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(times: list[int], percent: int) -> None:
+    ordered = sorted(times)
+
+    found = percentile(ordered, percent)
+
+    assert found in ordered
+    assert sum(time <= found for time in ordered) * 100 >= percent * len(ordered)
+    assert sum(time < found for time in ordered) * 100 < percent * len(ordered)
+
+
+@pytest.mark.parametrize(("values", "percent"), [([], 50), ([1], 0), ([1], 101)])
+def test_a_percentile_that_does_not_exist_is_refused(values: list[int], percent: int) -> None:
+    with pytest.raises(ValueError, match="percent"):
+        percentile(values, percent)
+
+
+def test_the_clock_is_subtracted_from_every_time_and_none_is_negative() -> None:
+    assert latency([40, 1_050, 2_050], timer_ns=50) == Latency(1.0, 2.0, 2.0)
+    assert latency([10], timer_ns=50) == Latency(0.0, 0.0, 0.0)
+
+
+def test_a_maximum_that_thinning_left_out_is_given_back() -> None:
+    assert latency([1_000], timer_ns=0, max_ns=7_000).max == 7.0
+
+
+def test_one_disturbed_round_changes_the_maximum_only() -> None:
+    calm, disturbed = Latency(1.0, 2.0, 3.0), Latency(50.0, 60.0, 70.0)
+
+    assert combined([calm, disturbed, calm]) == Latency(1.0, 2.0, 70.0)
+
+
+def test_the_slowdown_is_the_median_of_the_pairs() -> None:
+    assert slowdown([[1.0, 1.1], [2.0, 2.0], [1.0, 3.0]]) == pytest.approx(1.1)
+
+
+def test_figures_come_from_all_rounds() -> None:
+    run = {"times_ns": [1_050], "max_ns": 1_050, "calls": 1, "points": 10, "lost": 2, "wall_s": 0.5, "cpu_s": 1e-5}
+    one = {"import_ms": 3.0, "start_ms": 1.0, "timer_ns": 50, "scalars_1": run, "scalars_10": run, "server_cpu_s": 4e-5}
+    training = {"pairs_s": [[1.0, 1.5]], "times_ns": [2_050], "timer_ns": 50}
+
+    found = figures_of("tool", [one, {**one, "import_ms": 2.0}], training)
+
+    assert found == figures(
+        "tool",
+        import_ms=2.0,
+        ready_ms=3.0,
+        one=Latency(1.0, 1.0, 1.0),
+        ten=Latency(1.0, 1.0, 1.0),
+        points_per_s=20.0,
+        cpu_us=pytest.approx(1.0),
+        server_cpu_us=pytest.approx(2.0),
+        slowdown=1.5,
+        in_training=Latency(2.0, 2.0, 2.0),
+        calls=4,
+        lost=8,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.000"), (0.4119, "0.412"), (0.9999, "1.00"), (9.996, "10.0"), (99.96, "100"), (5_049.2, "5,049")],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("value", "ours", "text"), [(19.0, 1.0, "19.0×"), (1.0, 0.0, "–"), (0.0, 1.0, "–")])
+def test_a_ratio_to_nothing_is_not_a_number(value: float, ours: float, text: str) -> None:
+    assert ratio(value, ours) == text
+
+
+def test_a_row_shows_its_ratio_to_ours() -> None:
+    slow = figures("slow", one=Latency(20.0, 40.0, 900.0), points_per_s=1_000.0, server_cpu_us=7.0)
+
+    *_, ours, theirs = emit_table([figures("us"), slow], {}, "us").splitlines()
+
+    assert cells(ours)[3:5] == ["1.00 / 4.00 / 90.0", "1.00×"]
+    assert cells(theirs)[3:5] == ["20.0 / 40.0 / 900", "20.0×"]
+    assert cells(theirs)[7:10] == ["1,000", "500×", "2.00 + 7.00"]
+
+
+def test_who_keeps_nothing_has_no_speed() -> None:
+    last = emit_table([figures("us", points_per_s=0.0)], {}, "us").splitlines()[-1]
+
+    assert cells(last)[7:10] == ["keeps none", "–", "–"]
+
+
+def test_who_is_missing_stays_in_the_table_with_the_reason() -> None:
+    last = emit_table([figures("us")], {"gone": "pip install failed: a|b\nc"}, "us").splitlines()[-1]
+
+    assert "gone" in last
+    assert "missing" in last
+    assert "pip install failed: a\\|b c" in last
+
+
+def test_a_table_can_be_made_without_ours() -> None:
+    assert "–" in emit_table([figures("them")], {"us": "broken"}, "us")
+
+
+def test_columns_of_a_table_are_as_wide_as_their_widest_cell() -> None:
+    lines = markdown(("tool", "µs"), [("a", "1,000,000"), ("longer name", "2")]).splitlines()
+
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert lines[1] == "| ----------- | --------: |"
+
+
+def test_the_table_of_kills_has_a_row_a_tool() -> None:
+    assert "a row" in kill_table([["a row", "0", "287", "2,000", "on disk"]]).splitlines()[-1]
+
+
+def test_only_what_is_between_the_markers_is_replaced() -> None:
+    document = "before\n<!-- emit: begin -->\nold\n<!-- emit: end -->\nafter\n"
+
+    once = replaced(document, "emit", "new")
+
+    assert once == "before\n<!-- emit: begin -->\n\nnew\n\n<!-- emit: end -->\nafter\n"
+    assert replaced(once, "emit", "new") == once
+
+
+def test_a_document_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="markers"):
+        replaced("no markers", "emit", "new")
+
+
+def test_ours_is_always_measured_and_the_order_is_the_catalogue_s() -> None:
+    assert [peer.name for peer in chosen("trackio, wandb")] == [OURS, "wandb", "trackio"]
+    assert chosen("all") == list(PEERS)
+
+
+def test_an_unknown_peer_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown peers wandbb: choose among gateway"):
+        chosen("wandbb")
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_the_document_names_each_peer_its_release_and_what_finished_means(peer: Peer) -> None:
+    row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| `{peer.name}` |"))
+
+    assert peer.durable in row
+    assert all(name in row for name in peer.requirements[:1])
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_each_peer_has_an_adapter_and_exact_versions(peer: Peer) -> None:
+    assert (ROOT / "benchmarks/adapters" / f"{peer.adapter}.py").is_file()
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", requirement) for requirement in peer.requirements)
+    assert bool(peer.requirements) == bool(peer.environment)
+
+
+@pytest.mark.parametrize("name", ["emit", "kill"])
+def test_the_document_has_a_place_for_each_table(name: str) -> None:
+    assert "new" in replaced(DOCUMENT, name, "new")
+    assert f"python benchmarks/{name}.py --peers all" in DOCUMENT
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["import", "ready", "p50 / p99 / max", "points/s to finished", "× fewer", "CPU", "in training", "slowdown"],
+)
+def test_the_document_explains_the_columns(column: str) -> None:
+    assert any(column in head for head in EMIT_HEAD)
+    assert f"**{column}**" in DOCUMENT
