@@ -163,6 +163,7 @@ def train(
 ) -> subprocess.CompletedProcess[str]:
     """Run a training script in a process of its own and return what it printed. `environment` is added to ours."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    env["GATEWAY_JOURNAL_DIR"] = os.environ["GATEWAY_JOURNAL_DIR"]  # the test's own
     return subprocess.run(
         [python, "-c", textwrap.dedent(code)],
         env={**env, **environment},

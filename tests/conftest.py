@@ -37,6 +37,14 @@ def clean_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def journal_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test has journals of its own: what one leaves is nobody else's to ship."""
+    home = tmp_path_factory.mktemp("journals")
+    monkeypatch.setenv("GATEWAY_JOURNAL_DIR", str(home))
+    return home
+
+
 @pytest.fixture(scope="session")
 def session_folder() -> Iterator[Path]:
     """A short path, removed at the end, that other system users may pass through."""

@@ -1,197 +1,228 @@
 """
-Cut what a run emitted into events of the contract. Pure: no clock, no I/O.
+Cut what a journal holds into events of the contract. Pure: no clock, no I/O.
 
-Points are gathered into one `metrics` event for each named step and attempt, other values into `values` events, until
-1,000 of them or 256 KiB are together, or the items given are used up; the shipper asks every 200 ms or sooner. An
-event of any other kind closes what is open, so what was emitted before it is in the log before it.
+`take` finds where the next cut ends: at 1,000 points and values, at 256 KiB, or before an event of any other kind, so
+that what was emitted before it is in the log before it. `events_of` writes what lies between as JSON: one `metrics`
+event for each named step and attempt, then one `values` event for each. The same bytes always give the same events.
 """
 
 from __future__ import annotations
 
-from gateway.client.journal import Event, Marker, Observation
-from gateway.client.notices import say_once
-from gateway.client.values import INT64, clean_name, dumps
+import json
+import math
+
+from gateway.client.journal_format import EVENT, IS_INTEGER, IS_MICROS, POINT, ROW, SLOT, VALUE, scan
+from gateway.client.values import dumps, float_to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from gateway.client.journal import Item, Where
+    from gateway.client.journal_format import Damage, Found
+    from gateway.client.segment import Segment
 
-    Key = tuple[str, str, tuple[tuple[str, str], ...]]  # name, named step, labels: one series of this process
+    # Named step, attempt, labels sorted by name.
+    Where = tuple[str, int, tuple[tuple[str, str], ...]]
 
-MAX_POINTS = 1_000  # in one event
-MAX_BYTES = 262_144  # estimated, in one event
+MAX_POINTS = 1_000  # and values, in one cut
+MAX_BYTES = 262_144  # estimated, in one cut
 POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, commas
 SERIES_BYTES = 96  # of a series around its columns
+ENDINGS = frozenset({"run_finished", "run_failed", "run_killed"})
 
 
-class Cut:
-    """One event, ready for the wire."""
+class Series:
+    """What a number in a segment stands for."""
 
-    __slots__ = ("body", "points", "values")
+    __slots__ = ("attempt", "bytes", "head", "step_name")
 
-    def __init__(self, body: dict[str, Any], points: int = 0, values: int = 0) -> None:
-        self.body = body
+    def __init__(self, name: str, where: Where) -> None:
+        self.step_name, self.attempt, labels = where
+        self.head = f'{{"name":{dumps(name)},' + (f'"labels":{dumps(dict(labels))},' if labels else "")
+        self.bytes = SERIES_BYTES + len(self.head.encode())  # about what it costs around its columns
+
+    @classmethod
+    def read(cls, payload: bytes) -> Series:
+        """Return the series that a record defines. Raises ValueError, KeyError or TypeError when it defines none."""
+        found = json.loads(payload)
+        name, step_name, attempt, labels = found["name"], found["step_name"], found["attempt"], found["labels"]
+        return cls(str(name), (str(step_name), int(attempt), tuple((str(k), str(v)) for k, v in labels)))
+
+
+def define(name: str, where: Where) -> bytes:
+    """Return the payload of the record that defines a series."""
+    return dumps({"name": name, "step_name": where[0], "attempt": where[1], "labels": where[2]}).encode()
+
+
+class Piece:
+    """The records of one cut, in order."""
+
+    __slots__ = ("end", "event", "points", "start", "values")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start
+        self.event: bytes | None = None  # the JSON of an event that is neither metrics nor values
+        self.points: list[tuple[int, int, int, int, float]] = []  # series, flags, step, time, value
+        self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
+
+
+def take(segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Damage | None = None) -> Piece:
+    """
+    Return the records of the next cut that starts at `start` and ends at `end` or before.
+
+    `is_trusted`: this process wrote them, so their CRCs need no look. Points of a series that is defined nowhere in
+    the segment are skipped and counted.
+    """
+    piece = Piece(start)
+    if is_trusted and _take_points(segment, piece, end):
+        return piece
+    size, known = 0, set[int]()
+    for found in scan(memoryview(segment.map), start, end, damage):
+        if found.kind == EVENT:
+            if not piece.points and not piece.values:
+                piece.event, piece.end = found.payload, found.end
+            else:
+                piece.end = found.start
+            return piece
+        more = _size(segment, found, known, damage)
+        full = size + more > MAX_BYTES or len(piece.points) + len(piece.values) >= MAX_POINTS
+        if more and full and (piece.points or piece.values):
+            piece.end = found.start
+            return piece
+        size += more
+        if more:
+            _add(piece, found)
+            known.add(found.series)
+    piece.end = end
+    return piece
+
+
+def _take_points(segment: Segment, piece: Piece, end: int) -> bool:
+    """Take a full cut of points that nothing else comes between, quickly; False when it is not so simple."""
+    stop = min(piece.start + MAX_POINTS * SLOT, end)
+    with memoryview(segment.map) as view, view[piece.start : stop] as part:
+        _, kinds, flags, _, numbers, _, steps, times, values = zip(*ROW.iter_unpack(part), strict=True)
+    if set(kinds) != {POINT}:  # text in other records has no byte below 32 where a kind is
+        return False
+    found = set(numbers)
+    size = sum(segment.series[number].bytes for number in found) + len(kinds) * POINT_BYTES
+    if size > MAX_BYTES:
+        return False
+    piece.points = list(zip(numbers, flags, steps, times, values, strict=True))
+    piece.end = stop
+    return True
+
+
+def _size(segment: Segment, found: Found, known: set[int], damage: Damage | None) -> int:
+    """Return about how many bytes of JSON a record adds; 0 when it adds nothing."""
+    if found.kind not in (POINT, VALUE):
+        return 0
+    series = segment.series.get(found.series)
+    if series is None:
+        if damage is not None:
+            damage.records += 1
+        return 0
+    if found.kind == VALUE:
+        return series.bytes + len(found.payload)
+    return POINT_BYTES + (0 if found.series in known else series.bytes)
+
+
+def _add(piece: Piece, found: Found) -> None:
+    if found.kind == POINT:
+        piece.points.append((found.series, *found.row))
+    else:
+        piece.values.append((found.series, found.payload))
+
+
+class Event:
+    """One event as JSON."""
+
+    __slots__ = ("kind", "points", "text", "values")
+
+    def __init__(self, kind: str, text: bytes, points: int = 0, values: int = 0) -> None:
+        self.kind = kind
+        self.text = text
         self.points = points  # metric points in it
         self.values = values  # other values in it
 
 
-class _Columns:
-    """Points of one series since the last cut."""
-
-    __slots__ = ("name", "steps", "times", "values", "where")
-
-    def __init__(self, name: str, where: Where) -> None:
-        self.name = name
-        self.where = where
-        self.steps: list[Any] = []
-        self.times: list[int] = []  # ns
-        self.values: list[float | int] = []
+def events_of(segment: Segment, piece: Piece) -> list[Event]:
+    """Return the events of a piece, in order."""
+    if piece.event is not None:
+        return [Event(kind_of(piece.event), piece.event)]
+    return [*_metrics(segment, piece), *_values(segment, piece)]
 
 
-class Cutter:
-    """Remembers between cuts only the largest step of each series, to number the points that came without one."""
+def kind_of(text: bytes) -> str:
+    """Return the kind of an event whose JSON starts with it, as the journal writes it."""
+    begin = len(b'{"kind":"')
+    return text[begin : text.index(b'"', begin)].decode()
 
-    def __init__(self) -> None:
-        self._last: dict[Key, int] = {}
-        self._names: dict[str, str] = {}  # as given -> as the contract holds it
-        self._open: dict[Where, dict[str, _Columns]] = {}
-        self._observations: list[Observation] = []
-        self._points = 0
-        self._bytes = 0
 
-    def cut(self, items: Iterable[Item]) -> list[Cut | Marker]:
-        """Return the events of all items, and the markers where they stood between them."""
-        out: list[Cut | Marker] = []
-        here: Where | None = None
-        table: dict[str, _Columns] = {}
-        for item in items:
-            if isinstance(item, tuple):
-                name, value, step, time, where = item
-                if where is not here:
-                    here, table = where, self._open.setdefault(where, {})
-                columns = table.get(name) or self._start(name, where, table)
-                columns.steps.append(step)
-                columns.times.append(time)
-                columns.values.append(value)
-                self._points += 1
-                if self._points >= MAX_POINTS or self._points * POINT_BYTES + self._bytes >= MAX_BYTES:
-                    self._close(out)
-                    here = None
-            elif isinstance(item, Observation):
-                self._observe(item, out)
-                here = None
-            else:
-                self._close(out)
-                here = None
-                out.append(Cut(item.body) if isinstance(item, Event) else item)
-        self._close(out)
-        return out
+def _metrics(segment: Segment, piece: Piece) -> list[Event]:
+    columns: dict[int, list[tuple[int, int, int, int, float]]] = {}
+    if len({point[0] for point in piece.points}) == 1:
+        columns[piece.points[0][0]] = piece.points
+    else:
+        for point in piece.points:
+            columns.setdefault(point[0], []).append(point)
+    scopes: dict[tuple[str, int], list[tuple[Series, list[tuple[int, int, int, int, float]]]]] = {}
+    for number, points in columns.items():
+        series = segment.series[number]
+        scopes.setdefault((series.step_name, series.attempt), []).append((series, points))
+    out = []
+    for scope, several in scopes.items():
+        written, last = [], 0
+        for series, points in several:
+            text, time = _series(series, points)
+            written.append(text)
+            last = max(last, time)
+        whole = f'{_opening("metrics", last, scope)},"series":[{",".join(written)}]}}'
+        out.append(Event("metrics", whole.encode(), points=sum(len(points) for _, points in several)))
+    return out
 
-    def _start(self, name: str, where: Where, table: dict[str, _Columns]) -> _Columns:
-        fit = self._names.get(name)
-        if fit is None:
-            fit = self._names[name] = clean_name(name)
-        columns = table.get(fit)
-        if columns is None:
-            columns = table[fit] = _Columns(fit, where)
-            self._bytes += SERIES_BYTES + 4 * len(fit) + sum(8 + 4 * len(k) + 4 * len(v) for k, v in where[2])
-        table[name] = columns
-        return columns
 
-    def _observe(self, seen: Observation, out: list[Cut | Marker]) -> None:
-        size = seen.size + SERIES_BYTES + 4 * len(seen.name)
-        if self._observations and self._bytes + size > MAX_BYTES:
-            self._close(out)
-        self._observations.append(seen)
-        self._bytes += size
-        if len(self._observations) >= MAX_POINTS:
-            self._close(out)
+def _series(series: Series, points: Sequence[tuple[int, int, int, int, float]]) -> tuple[str, int]:
+    """Return a series as JSON, and the time of its last point."""
+    _, flags, steps, nanos, values = zip(*points, strict=True)
+    kinds = set(flags)
+    if kinds <= {0, IS_INTEGER}:
+        times = [time // 1_000 for time in nanos]
+    else:
+        times = [time if flag & IS_MICROS else time // 1_000 for flag, time in zip(flags, nanos, strict=True)]
+    integer, shown = "", ""
+    if all(flag & IS_INTEGER for flag in kinds):
+        integer, shown = '"integer":true,', repr([int(value) for value in values])
+    elif any(flag & IS_INTEGER for flag in kinds) or not math.isfinite(sum(values)):
+        shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)])
+    else:
+        shown = repr(list(values))
+    columns = f'"steps":{list(steps)!r},"times":{times!r},"values":{shown}}}'.replace(", ", ",")
+    return f"{series.head}{integer}{columns}", times[-1]
 
-    def _close(self, out: list[Cut | Marker]) -> None:
-        """Write the open points and values as events, the points first."""
-        if self._open:
-            self._close_points(out)
-        if self._observations:
-            self._close_values(out)
-        self._points = self._bytes = 0
 
-    def _close_points(self, out: list[Cut | Marker]) -> None:
-        scopes: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        count: dict[tuple[str, int], int] = {}
-        for where, table in self._open.items():
-            for columns in {id(columns): columns for columns in table.values()}.values():
-                scopes.setdefault(where[:2], []).append(self._series(columns))
-                count[where[:2]] = count.get(where[:2], 0) + len(columns.times)
-        self._open = {}
-        for scope, several in scopes.items():
-            body = {
-                "kind": "metrics",
-                "time": max(one["times"][-1] for one in several),
-                "step_name": scope[0],
-                "attempt": scope[1],
-                "series": several,
-            }
-            out.append(Cut(body, points=count[scope]))
+def _number(flag: int, value: float) -> float | int | str:
+    return int(value) if flag & IS_INTEGER else float_to_json(value)
 
-    def _series(self, columns: _Columns) -> dict[str, Any]:
-        name, where = columns.name, columns.where
-        series: dict[str, Any] = {"name": name}
-        if where[2]:
-            series["labels"] = dict(where[2])
-        if set(map(type, columns.values)) == {int}:
-            series["integer"] = True
-        series["steps"] = self._number((name, where[0], where[2]), columns.steps)
-        series["times"] = [time // 1_000 for time in columns.times]
-        series["values"] = columns.values
-        return series
 
-    def _number(self, key: Key, steps: list[Any]) -> list[int]:
-        """Return the steps, numbering those that came without one from the largest before it."""
-        try:
-            top = max(steps)
-            if min(steps) >= -INT64 and top <= INT64:
-                last = self._last.get(key)
-                self._last[key] = top if last is None or top > last else last
-                return steps
-        except TypeError:
-            pass  # a None among them
-        return [self._number_one(key, step) for step in steps]
+def _values(segment: Segment, piece: Piece) -> list[Event]:
+    scopes: dict[tuple[str, int], list[tuple[int, bytes]]] = {}
+    for number, payload in piece.values:
+        series = segment.series[number]
+        scopes.setdefault((series.step_name, series.attempt), []).append((number, payload))
+    out = []
+    for scope, several in scopes.items():
+        written = [segment.series[number].head.encode() + payload[1:] for number, payload in several]
+        time = json.loads(several[-1][1])["time"]
+        whole = f'{_opening("values", time, scope)},"values":['.encode() + b",".join(written) + b"]}"
+        out.append(Event("values", whole, values=len(several)))
+    return out
 
-    def _number_one(self, key: Key, step: int | None) -> int:
-        last = self._last.get(key)
-        if step is not None and not -INT64 <= step <= INT64:
-            say_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")
-            step = None
-        if step is None:
-            step = 0 if last is None else min(last + 1, INT64)
-        self._last[key] = step if last is None or step > last else last
-        return step
 
-    def _close_values(self, out: list[Cut | Marker]) -> None:
-        scopes: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        for seen in self._observations:
-            where = seen.where
-            value = {
-                "name": seen.name,
-                "labels": dict(where[2]),
-                "step": self._number_one((seen.name, where[0], where[2]), seen.step),
-                "time": seen.time,
-                "value": seen.typed,
-            }
-            scopes.setdefault(where[:2], []).append(value)
-        self._observations = []
-        for scope, several in scopes.items():
-            body = {
-                "kind": "values",
-                "time": several[-1]["time"],
-                "step_name": scope[0],
-                "attempt": scope[1],
-                "values": several,
-            }
-            out.append(Cut(body, values=len(several)))
+def _opening(kind: str, time: int, scope: tuple[str, int]) -> str:
+    return f'{{"kind":"{kind}","time":{time},"step_name":{dumps(scope[0])},"attempt":{scope[1]}'
 
 
 def split(values: dict[str, Any]) -> Sequence[dict[str, Any]]:

@@ -6,6 +6,7 @@ The child would inherit modules that are half there, and no thread to complete t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -39,6 +40,9 @@ def after_in_parent() -> None:
 
 
 def after_in_child() -> None:
-    """Start with a lock that no thread of the parent holds."""
+    """Start with a lock that no thread of the parent holds, and without the parent's journals."""
     global _importing, _held_by_fork
     _importing, _held_by_fork = Lock(), None
+    folders = sys.modules.get("gateway.client.journal_folder")
+    if folders is not None:
+        folders.forget_locks()

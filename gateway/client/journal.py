@@ -1,142 +1,368 @@
 """
-What this process emitted for one run and the shipper has not cut yet: the only thing `emit` writes to.
+What this process emitted for one run: the only thing `emit` writes to.
 
-In memory and bounded. When the bound is reached the newest points and values are refused and counted; events about
-the run itself (lifecycle, params, tags, …) are always taken. Whatever keeps items elsewhere, for example in a file
-that survives the process, replaces this class and nothing else: items go in one at a time from any thread, and
-come out oldest first to one reader.
+A file mapped into memory: once a method has returned, the kernel has what it was given, and SIGKILL of this process
+loses nothing. `docs/journal.md` describes the bytes. One lock guards the end of the journal; a record's place is taken
+before it is written, so a signal handler that emits in between gets a place of its own.
+
+Bounded. At the bound, or when the disk is full, the newest points and values are refused and counted; events about the
+run itself (lifecycle, params, tags, …) use a reserve, and memory after that. Where the folder cannot be written the
+whole journal is in memory, with a bound of its own.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from time import time_ns
+from threading import RLock
+from time import monotonic, time_ns
+from zlib import crc32
 
+from gateway.client import segment as segments
+from gateway.client.batch import ENDINGS, Series, define
+from gateway.client.journal_cuts import CLOSED, ENDED, Cut, Cuts
+from gateway.client.journal_folder import Lock, delete_folder, journal_home, make_folder, max_bytes, new_meta
+from gateway.client.journal_format import (
+    EVENT,
+    IS_INTEGER,
+    IS_MICROS,
+    POINT,
+    SERIES,
+    SLOT,
+    VALUE,
+    pack_point,
+    slots,
+    write_point,
+    write_record,
+)
+from gateway.client.journal_items import NOTHING, Counter, Event, Known, Marker, Observation
 from gateway.client.names import uuid7
 from gateway.client.notices import say_once
+from gateway.client.values import INT64, clean_name, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Any
 
-    # Named step, attempt, labels sorted by name. Only tuples of plain values: Python's garbage collector stops
-    # looking at those, and a queue may hold a million of them.
-    Where = tuple[str, int, tuple[tuple[str, str], ...]]
-    # Name, value, step (None: the next one), time in ns since 1970, where.
-    Point = tuple[str, float | int, int | None, int, Where]
+    from gateway.client.batch import Where
 
-MAX_ITEMS = 1_000_000  # of about 190 bytes each
-MAX_VALUE_BYTES = 67_108_864  # in values that are not points
-
-
-class Observation:
-    """One value that is not a metric point."""
-
-    __slots__ = ("name", "size", "step", "time", "typed", "where")
-
-    def __init__(self, name: str, typed: dict[str, object], size: int, step: int | None, time: int, where: Where):
-        self.name = name
-        self.typed = typed
-        self.size = size  # bytes of `typed` as JSON
-        self.step = step
-        self.time = time  # µs
-        self.where = where
-
-
-class Event:
-    """An event that is not made of points, as its JSON object."""
-
-    __slots__ = ("body",)
-
-    def __init__(self, body: dict[str, object]) -> None:
-        self.body = body
-
-
-class Marker:
-    """A place in the journal; `reached` is set when everything before it is acknowledged."""
-
-    __slots__ = ("reached",)
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-
-
-if TYPE_CHECKING:
-    Item = Point | Observation | Event | Marker
+MEMORY_BYTES = 134_217_728  # of a journal in memory
+MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
+RETRY_S = 1.0  # between two tries to get a segment
 
 
 class Journal:
-    """The queue of one producer for one run."""
+    """The journal of one process for one run. Nothing is made on disk before the first record."""
 
-    __slots__ = ("_append", "_lock", "_queue", "_room", "_value_bytes", "_value_room", "dropped", "producer", "run_id")
+    __slots__ = (
+        "_counters", "_current", "_end", "_failed_at", "_here", "_limit", "_lock", "_map", "_max_bytes", "_meta",
+        "_not_points", "_odd", "_points_before", "_size", "_table", "_tables", "cuts", "dropped", "folder",
+        "is_trusted", "lock", "markers", "producer", "run_id", "segments", "values",
+    )  # fmt: skip
 
-    def __init__(self, run_id: str, *, max_items: int = MAX_ITEMS, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        is_owner: bool = True,
+        attempt: int = 1,
+        limit: int | None = None,
+    ) -> None:
         self.run_id = run_id
         self.producer = uuid7()
+        self.folder = ""  # "": in memory, or nothing written yet
+        self.lock: Lock | None = None
+        self.cuts: Cuts | None = None
+        self.segments: dict[int, segments.Segment] = {}
+        self.markers: list[Marker] = []  # not reached yet
+        self.is_trusted = True  # what is read back was written by this process
         self.dropped = 0  # points and values refused
-        self._queue: deque[Item] = deque()
-        self._append: Callable[[Item], None] = self._queue.append
-        self._room = max_items
-        self._value_bytes = 0
-        self._value_room = max_value_bytes
-        self._lock = threading.Lock()
+        self.values = 0  # values that are no points
+        self._meta = {"is_owner": is_owner, "attempt": attempt, "address": "", "topic": ""}
+        self._max_bytes = limit
+        self._size = 0  # bytes of all segments
+        self._failed_at = -RETRY_S
+        self._lock = RLock()
+        self._current: segments.Segment | None = None
+        self._map: Any = None
+        self._end = 0  # where the next record goes
+        self._limit = 0  # where no point may start
+        self._points_before = 0  # points in earlier segments
+        self._not_points = 0  # bytes of this segment that are no points
+        self._odd: int | None = None  # a step that is not used as it is, until that is said
+        self._here: Where | None = None
+        self._table: dict[str, Known] = {}
+        self._tables: dict[Where, dict[str, Known]] = {}
+        self._counters: dict[tuple[str, str, Any], Counter] = {}
+
+    def send_to(self, address: str, topic: str) -> None:
+        """Remember where its events are to go, for whoever ships it when this process is gone."""
+        self._meta.update(address=address, topic=topic)
+
+    # Written by any thread.
 
     def put(self, name: str, value: float | int, step: int | None, where: Where) -> None:
-        """Append one metric point with the time of now. This is the hot path: no lock, no allocation but the tuple."""
-        if len(self._queue) < self._room:
-            self._append((name, value, step, time_ns(), where))
-        else:
-            self._refuse()
+        """Append one metric point with the time of now. This is the hot path."""
+        with self._lock:
+            now = time_ns()
+            # A signal handler may emit whenever Python calls something. From the last look at the condition to the
+            # moment the place is taken nothing is called.
+            while where is not self._here or self._end >= self._limit or name not in self._table:
+                if not self._make_room(name, where, SLOT):
+                    return
+            known = self._table[name]
+            counter = known.counter
+            top = counter.top
+            if step is None or not -INT64 <= step <= INT64:
+                if step is not None:
+                    self._odd = step
+                step = 0 if top == NOTHING else top + 1 if top < INT64 else INT64
+            if step > top:
+                counter.top = step
+            number, target, place = known.number, self._map, self._end
+            self._end = place + SLOT
+            raw = pack_point(POINT, 0 if value.__class__ is float else IS_INTEGER, 0, number, 0, step, now, value)
+            write_point(target, place, crc32(raw), raw)
+            if self._odd is not None:
+                self._say_odd()
 
     def put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
         """Append one metric point of another time (µs)."""
-        if len(self._queue) < self._room:
-            self._append((name, value, step, time * 1_000, where))
-        else:
-            self._refuse()
-
-    def observe(self, observation: Observation) -> None:
-        """Append one value that is not a metric point."""
         with self._lock:
-            fits = len(self._queue) < self._room and self._value_bytes + observation.size <= self._value_room
-            if fits:
-                self._value_bytes += observation.size
-        if fits:
-            self._append(observation)
-        else:
-            self._refuse()
+            if not self._make_room(name, where, SLOT):
+                return
+            known = self._table[name]
+            number = self._step(known.counter, step)
+            flags = (0 if isinstance(value, float) else IS_INTEGER) | IS_MICROS
+            place = self._end
+            self._end = place + SLOT
+            raw = pack_point(POINT, flags, 0, known.number, 0, number, time, value)
+            write_point(self._map, place, crc32(raw), raw)
+
+    def observe(self, seen: Observation) -> None:
+        """Append one value that is not a metric point."""
+        written = dumps(seen.typed)
+        with self._lock:
+            if not self._make_room(seen.name, seen.where, slots(seen.size + 96)):
+                return
+            known = self._table[seen.name]
+            step = self._step(known.counter, seen.step)
+            payload = f'{{"step":{step},"time":{seen.time},"value":{written}}}'.encode()
+            self._write(VALUE, known.number, payload)
+            self.values += 1
 
     def append(self, item: Event | Marker) -> None:
-        """Append what is never refused."""
-        self._append(item)
-
-    def take(self, limit: int) -> list[Item]:
-        """Remove and return at most `limit` items, oldest first. One reader only."""
-        queue = self._queue
-        pop = queue.popleft
-        items = [pop() for _ in range(min(len(queue), limit))]
-        if self._value_bytes:
-            with self._lock:
-                self._value_bytes -= sum(item.size for item in items if type(item) is Observation)
-        return items
-
-    def waiting(self) -> int:
-        """Return how many points and values wait here."""
-        return sum(type(item) in (tuple, Observation) for item in list(self._queue))
-
-    def __len__(self) -> int:
-        return len(self._queue)
+        """Append what is never refused. An event that no record can hold leaves a heartbeat in its place."""
+        if isinstance(item, Marker):
+            item.place = self.tail()
+            self.markers.append(item)
+            return
+        kind = str(item.body["kind"])
+        try:
+            payload = dumps({"kind": kind, **item.body}).encode()
+            fault = f"of {len(payload):,} bytes is too large" if len(payload) > MAX_EVENT else ""
+        except (TypeError, ValueError) as error:
+            fault = f"cannot be written as JSON ({error!r:.200})"
+        if fault:
+            say_once("record", f"an event {kind} {fault}: it is dropped")
+            payload = dumps({"kind": "heartbeat", "time": time_ns() // 1_000}).encode()
+        with self._lock:
+            need = slots(len(payload))
+            if self._current is None or self._end + need > self._current.size:
+                self._grow(need, is_point=False)
+            self._write(EVENT, 0, payload)
+            if self.cuts is not None and (kind in ENDINGS or kind == "producer_closed"):
+                self.cuts.flags |= CLOSED if kind == "producer_closed" else ENDED
+                self.cuts.save()
 
     def lose(self, count: int) -> None:
         """Count points or values that will never be sent."""
         with self._lock:
             self.dropped += count
+            if self.cuts is not None:
+                self.cuts.dropped = self.dropped
+                self.cuts.save()
+
+    # Read by the producer.
+
+    def tail(self) -> tuple[int, int]:
+        """Return segment and offset of the end: everything before is written."""
+        with self._lock:
+            return (self._current.number, self._end) if self._current is not None else (0, 0)
+
+    @property
+    def points(self) -> int:
+        """How many metric points were taken."""
+        with self._lock:
+            if self._current is None:
+                return 0
+            return self._points_before + (self._end - self._current.first - self._not_points) // SLOT
+
+    def record(self, cut: Cut, points: int) -> None:
+        """Write down a cut, and how many metric points there are with it."""
+        assert self.cuts is not None
+        with self._lock:
+            self.cuts.append(cut, points)
+
+    def acknowledge(self, seq: int, cuts: int, place: tuple[int, int] | None) -> None:
+        """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
+        assert self.cuts is not None
+        with self._lock:
+            self.cuts.seq = seq
+            self.cuts.acknowledged += cuts
+            self.cuts.save()
+        if place is not None:
+            for number in [one for one in self.segments if one < place[0]]:
+                self._release(number)
+
+    def _release(self, number: int) -> None:
+        with self._lock:
+            segment = self.segments.pop(number, None)
+            if segment is not None:
+                self._size -= segment.size
+                segment.delete()
+
+    def remove(self) -> None:
+        """Delete the journal: all of it is acknowledged."""
+        if self.folder:
+            delete_folder(self.folder)
+        self.close()
+
+    def close(self) -> None:
+        """Let others ship what is left."""
+        if self.lock is not None:
+            self.lock.release()
+
+    # Inside, with the lock held.
+
+    def _step(self, counter: Counter, step: int | None) -> int:
+        if step is None:
+            return counter.next()
+        if not -INT64 <= step <= INT64:
+            self._odd = step
+            self._say_odd()
+            return counter.next()
+        counter.top = max(counter.top, step)
+        return step
+
+    def _say_odd(self) -> None:
+        odd, self._odd = self._odd, None
+        say_once("step-size", f"step {odd!r:.40} is not a 64 bit integer: the next step of the series is used")
+
+    def _write(self, kind: int, series: int, payload: bytes) -> None:
+        need = slots(len(payload))
+        place = self._end
+        self._end = place + need
+        self._not_points += need
+        write_record(self._map, place, kind, series, payload)
+
+    def _make_room(self, name: str, where: Where, need: int) -> bool:
+        """Have a series defined and room after it for `need` bytes; False when the record is refused, and counted."""
+        if where is not self._here:
+            self._here, self._table = where, self._tables.setdefault(where, {})
+        definition = b"" if name in self._table else define(clean_name(name), where)
+        whole = need + 2 * slots(len(definition)) if definition else need
+        if self._end + whole > self._limit + SLOT:
+            definition = definition or define(clean_name(name), where)
+            if not self._grow(need + 2 * slots(len(definition)), is_point=True):
+                self._refuse()
+                return False
+            self._here, self._table = where, self._tables.setdefault(where, {})
+        if definition:
+            self._define(name, where, definition)
+        return True
+
+    def _define(self, name: str, where: Where, definition: bytes) -> None:
+        fit = clean_name(name)
+        current = self._current
+        assert current is not None
+        counter = self._counters.setdefault((fit, where[0], where[2]), Counter())
+        known = self._table.get(fit)
+        if known is None:
+            known = Known(len(current.series) + 1, counter)
+            current.series[known.number] = Series(fit, where)
+            for _ in range(2):  # a damaged definition must not cost a whole series
+                self._write(SERIES, known.number, definition)
+            self._table[fit] = known
+        self._table[name] = known
+
+    def _grow(self, need: int, *, is_point: bool) -> bool:
+        """Go on in a new segment with room for `need` bytes; False when points cannot have one."""
+        if self._current is None:
+            self._start()
+        number = self._current.number + 1 if self._current is not None else 1
+        made = self._ordinary(number, need)
+        if made is None and is_point:
+            return False
+        reserve = segments.reserve_of(number)
+        if made is None:
+            made, reserve = self._reserve(number, need), 0
+        if self._current is not None:
+            self._points_before += (self._end - self._current.first - self._not_points) // SLOT
+            self._current.end = self._end
+        self.segments[number] = self._current = made
+        self._size += made.size
+        self._map, self._end, self._not_points = made.map, made.first, 0
+        self._limit = made.size - reserve if reserve else 0  # a segment made of need takes no points
+        self._tables.clear()
+        self._table, self._here = {}, None
+        return True
+
+    def _ordinary(self, number: int, need: int) -> segments.Segment | None:
+        """Return a new segment for everything, or None: there is no room, or there was none a moment ago."""
+        now = monotonic()
+        if now - self._failed_at < RETRY_S:
+            return None
+        header = dumps(self._meta).encode()
+        size = segments.size_of(number, need + segments.reserve_of(number), len(header))
+        try:
+            if self._size + size > self._bound():
+                raise OSError(f"its bound of {self._bound() / 1_048_576:,.0f} MB is reached")
+            return segments.create(self.folder, number, size, header)
+        except OSError as error:
+            self._failed_at = now
+            self._say_full(error)
+            return None
+
+    def _reserve(self, number: int, need: int) -> segments.Segment:
+        """Return a small segment for events alone, beyond the bound; in memory when the disk is full."""
+        header = dumps(self._meta).encode()
+        size = segments.size_of(1, need, len(header))
+        try:
+            return segments.create(self.folder, number, size, header)
+        except OSError:
+            return segments.create("", number, size, header)
+
+    def _start(self) -> None:
+        """Make the folder; without one, go on in memory."""
+        home = journal_home()
+        given = self._meta
+        self._meta = new_meta(self.run_id, self.producer, **given)  # type: ignore[arg-type]  # the four of __init__
+        try:
+            self.folder, self.lock = make_folder(home, self._meta)
+            self.cuts = Cuts.create(self.folder, 0, self.producer)
+        except OSError as error:
+            if self.folder:
+                self.remove()
+                self.folder = ""
+            say_once(
+                "journal",
+                f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this "
+                "process is killed: make the folder writable, or set GATEWAY_JOURNAL_DIR to one that is",
+            )
+            self.cuts = Cuts.create("", 0, self.producer)
+        self.cuts.dropped = self.dropped
+        self.cuts.publish()
+
+    def _bound(self) -> int:
+        if self._max_bytes is None:
+            self._max_bytes = max_bytes()
+        return self._max_bytes if self.folder else min(self._max_bytes, MEMORY_BYTES)
 
     def _refuse(self) -> None:
         self.lose(1)
+
+    def _say_full(self, error: OSError) -> None:
         say_once(
             "full",
-            f"run {self.run_id}: events come faster than they can be sent, and memory for them is used up: "
-            "new metric points are dropped and counted until there is room",
+            f"run {self.run_id}: the journal {self.folder or 'in memory'} cannot grow ({error}): new metric points are "
+            "dropped and counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
         )

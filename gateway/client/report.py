@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.client.notices import say
+from gateway.client.notices import say, say_once
 from gateway.client.values import text_of
 
 TYPE_CHECKING = False
@@ -21,13 +21,14 @@ MAX_ERROR_TEXT = 4_000  # characters
 class Report:
     """What became of the points and values this process emitted to a run."""
 
-    __slots__ = ("dropped", "emitted", "sent", "unsent")
+    __slots__ = ("dropped", "emitted", "journal", "sent", "unsent")
 
-    def __init__(self, *, emitted: int, sent: int, dropped: int) -> None:
+    def __init__(self, *, emitted: int, sent: int, dropped: int, journal: str = "") -> None:
         self.emitted = emitted
         self.sent = sent  # acknowledged by the log
-        self.dropped = dropped  # refused at a bound, or discarded by `none:`
-        self.unsent = max(0, emitted - sent - dropped)  # still in memory
+        self.dropped = dropped  # refused at a bound
+        self.unsent = max(0, emitted - sent - dropped)  # still in the journal
+        self.journal = journal  # folder of the journal; "" when it is in memory
 
     def __repr__(self) -> str:
         return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
@@ -42,16 +43,15 @@ def status_of(error: BaseException | None) -> tuple[Status, str]:
     return ("killed" if isinstance(error, KeyboardInterrupt) else "failed"), message[:MAX_ERROR_TEXT]
 
 
-def tell(run_id: str, report: Report, shipper: Shipper | None, producer: Producer | None) -> None:
+def tell(run_id: str, report: Report, shipper: Shipper | None, producer: Producer | None, *, is_kept: bool) -> None:
     """Say on stderr what is left when finish() gives up waiting."""
-    if shipper is None:
-        if report.unsent:
-            say(f"run {run_id}: {report.unsent:,} points are lost: no thread could be started to send them")
+    if producer is not None and producer.is_done:
         return
-    if (producer is not None and producer.is_done) or not shipper.keeps:
+    if shipper is not None and shipper.is_offline and is_kept:
+        say_once("offline", f"events are kept in {report.journal}: `gateway sync` sends them to the log")
         return
-    say(
-        f"run {run_id}: {report.unsent:,} of {report.emitted:,} points are not in {shipper.address.label} and are "
-        f"lost when this process ends ({shipper.last_error or 'there was not enough time'}): "
-        "start it with `gateway up`, correct GATEWAY_URL, or allow more time with GATEWAY_FINISH_TIMEOUT_S"
-    )
+    kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
+    fate = kept if is_kept else "are lost when this process ends, because there is no journal folder"
+    label = shipper.address.label if shipper is not None else "the log"
+    why = (shipper.last_error or "there was not enough time") if shipper is not None else "no thread could be started"
+    say(f"run {run_id}: {report.unsent:,} of {report.emitted:,} points are not in {label} ({why}) and {fate}")

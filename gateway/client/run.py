@@ -23,7 +23,8 @@ from gateway.client.arguments import (
 )
 from gateway.client.batch import split
 from gateway.client.harmless import harmless, say_lost, shown
-from gateway.client.journal import Event, Journal, Marker, Observation
+from gateway.client.journal import Journal
+from gateway.client.journal_items import Event, Marker, Observation
 from gateway.client.notices import say_once
 from gateway.client.report import Report, status_of, tell
 from gateway.client.steps import Step, Steps
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from gateway.client.journal import Where
+    from gateway.client.batch import Where
     from gateway.client.producer import Producer
     from gateway.client.report import Status
     from gateway.client.shipper import Shipper
@@ -93,7 +94,7 @@ class Run:
         self._is_finished = False
         self._lock = Lock()
         self._is_taking = True  # False: the producer is closed; what comes late opens a new one
-        self._journal = Journal(run_id)
+        self._journal = Journal(run_id, is_owner=is_owner, attempt=attempt)
         self._past: list[tuple[Journal, Producer | None]] = []  # closed, with what became of them
         self._sideline: Sideline | None = None
         self._labels = labels  # of every series of this process
@@ -266,7 +267,7 @@ class Run:
             self._wait(max(0.0, end - monotonic()))
         self.report = self._count()
         if is_first:
-            tell(self.id, self.report, self._shipper, self._producer)
+            tell(self.id, self.report, self._shipper, self._producer, is_kept=bool(self._journal.folder))
         self._on_finish(self)
         return self.report
 
@@ -278,6 +279,7 @@ class Run:
             "sent": report.sent,
             "unsent": report.unsent,
             "dropped": report.dropped,
+            "journal": report.journal,
             "address": shipper.address.url if shipper else "",
             "topic": shipper.address.topic if shipper else "",
             "connected": shipper.is_connected if shipper else False,
@@ -336,7 +338,7 @@ class Run:
             if self._is_taking:
                 return
             self._past.append((self._journal, self._producer))
-            self._journal = Journal(self.id)
+            self._journal = Journal(self.id, is_owner=False, attempt=self.attempt)
             self._shipper = self._producer = None
             self._is_taking = True
         self._ship()
@@ -345,8 +347,8 @@ class Run:
 
     def _wait(self, timeout_s: float) -> bool:
         marker, producer, end = Marker(), self._producer, monotonic() + timeout_s
-        if producer is not None and producer.is_done:
-            return True
+        if (producer is not None and producer.is_done) or (self._shipper is not None and self._shipper.is_offline):
+            return True  # acknowledged, or kept for `gateway sync`
         self._journal.append(marker)
         if self._shipper is not None:
             self._shipper.wake()
@@ -361,13 +363,10 @@ class Run:
         emitted = sent = dropped = 0
         for journal, producer in (*self._past, (self._journal, self._producer)):
             dropped += journal.dropped
-            emitted += journal.dropped + journal.waiting()
+            emitted += journal.dropped + journal.points + journal.values
             if producer is not None:
-                emitted += producer.points + producer.values
                 sent += producer.acknowledged_points + producer.acknowledged_values
-        if self._shipper is not None and not self._shipper.keeps:
-            return Report(emitted=emitted, sent=0, dropped=dropped + sent)
-        return Report(emitted=emitted, sent=sent, dropped=dropped)
+        return Report(emitted=emitted, sent=sent, dropped=dropped, journal=self._journal.folder)
 
     # After a fork.
 
@@ -380,7 +379,7 @@ class Run:
         self._lock = Lock()
         self._past.clear()
         self._is_taking = not self._is_finished
-        self._journal = Journal(self.id)
+        self._journal = Journal(self.id, is_owner=False, attempt=self.attempt)
         self._steps.after_fork()
         self._put = self._put_late if self._is_finished else self._put_first
 

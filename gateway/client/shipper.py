@@ -3,8 +3,8 @@ The thread that brings journals to the log.
 
 One daemon thread for each address, with an event loop of its own: one task cuts batches from the journals of all runs,
 the other sends them in the order they were cut. While one group is on its way the next is cut and encoded. A batch
-stays here until it is acknowledged. When a send fails the transport is closed, a new one is opened, with growing
-pauses, and sending goes on from the first batch that is not acknowledged, with the same bytes.
+stays here, and in its journal, until it is acknowledged. When a send fails the transport is closed, a new one is
+opened, with growing pauses, and sending goes on from the first batch that is not acknowledged, with the same bytes.
 
 Nothing here raises into training, and nothing waits for training.
 """
@@ -37,7 +37,7 @@ CUT_POINTS = 1_000  # ... and about so many points are waited for when they come
 CUT_AT_LEAST_S = 0.005
 TURN_ITEMS = 4_000  # cut from one journal before the others and the network have their turn
 GROUP_BYTES = 960_000  # sent at once; one Kafka batch
-BACKLOG_BYTES = 134_217_728  # cut and not acknowledged: about 3 million points; then journals fill up
+BACKLOG_BYTES = 16_777_216  # cut and not acknowledged; the rest waits in the journals
 SAY_AFTER_S = 10.0  # without an acknowledgement
 SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and built anew
 BACK_OFF_S = (0.1, 5.0)  # first and longest pause after a failure
@@ -49,7 +49,7 @@ class Shipper:
 
     def __init__(self, address: Address, make: Callable[[Address], Transport] = make_transport) -> None:
         self.address = address
-        self.keeps = bool(address.servers)  # False: the address is `none:`
+        self.is_offline = not address.keeps  # nothing is sent: journals stay for `gateway sync`
         self._make = make
         self.is_connected = False
         self.last_error = ""
@@ -64,13 +64,17 @@ class Shipper:
         self._said_down = False
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gateway-shipper", daemon=True)
-        self._thread.start()
+        if not self.is_offline:
+            self._thread.start()
 
     # Called from any thread.
 
     def add(self, journal: Journal) -> Producer:
         """Ship this journal from now on."""
+        journal.send_to(self.address.url, self.address.topic)
         producer = Producer(journal)
+        if self.is_offline:
+            return producer
         with self._lock:
             self._producers.append(producer)
         self.wake()
@@ -89,6 +93,8 @@ class Shipper:
     def stop(self) -> None:
         """End the thread, within 5 s. What is not acknowledged is not sent."""
         self._is_stopping = True
+        if self.is_offline:
+            return
         self._started.wait(STOP_TIMEOUT_S)
         self.wake()
         self._thread.join(STOP_TIMEOUT_S)
@@ -149,7 +155,7 @@ class Shipper:
                 self._backlog.append(batch)
                 self._backlog_bytes += len(batch.record)
                 points += batch.points
-            is_more = is_more or len(producer.journal) >= CUT_POINTS
+            is_more = is_more or producer.has_much
             if self._backlog:
                 has_batches.set()
             await asyncio.sleep(0)
@@ -224,7 +230,7 @@ class Shipper:
             self._said_down = True
             say(
                 f"{self.address.label} cannot be reached ({self.last_error:.200}): training goes on and events wait in "
-                "memory: start it with `gateway up`, or correct GATEWAY_URL"
+                "the journal: start it with `gateway up`, or correct GATEWAY_URL"
             )
 
     def _say_up(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar
 
-    from gateway.client.journal import Where
+    from gateway.client.batch import Where
     from gateway.client.run import Run
 
     Function = TypeVar("Function", bound=Callable[..., Any])

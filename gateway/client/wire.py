@@ -43,7 +43,11 @@ def source_of(run_id: str, producer: str) -> bytes:
 
 def encode(run_id: str, source: bytes, seq: int, time: int, body: dict[str, Any]) -> Record:
     """Return the record of an event cut at `time` (µs)."""
-    kind: str = body["kind"]
+    return encode_text(run_id, source, seq, time, body["kind"], encode_body(body))
+
+
+def encode_text(run_id: str, source: bytes, seq: int, time: int, kind: str, text: bytes) -> Record:
+    """Return the record of an event, given as JSON, cut at `time` (µs)."""
     cut = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(time // 1_000_000))}.{time % 1_000_000:06d}Z"
     headers = (
         ("ce_specversion", b"1.0"),
@@ -54,7 +58,7 @@ def encode(run_id: str, source: bytes, seq: int, time: int, body: dict[str, Any]
         ("content-type", b"application/json"),
         ("schema", SCHEMA),
     )
-    return Record(run_id.encode(), encode_body(body), headers, time)
+    return Record(run_id.encode(), text, headers, time)
 
 
 def encode_body(body: dict[str, Any]) -> bytes:

@@ -7,11 +7,8 @@ import pytest
 from gateway.client import notices
 from gateway.client import shipper as shipping_module
 from gateway.client.address import Address
-from gateway.client.journal import Journal
-from gateway.client.producer import Producer
 from gateway.client.run import Run
 from gateway.client.shipper import Shipper
-from gateway.client.transport import Nowhere
 from schemas.wire import identify
 from tests.client_parts import Memory, new_run, points, shipping, wait_for
 
@@ -104,24 +101,28 @@ def test_what_finish_left_is_still_sent_while_the_process_lives(shipper: Shipper
     assert run.finish(timeout_s=5.0).sent == 1
 
 
-def test_a_full_journal_drops_the_newest_points_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    journal = Journal("r", max_items=10)
+def test_a_full_journal_drops_the_newest_points_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_JOURNAL_MAX_MB", "1")
     memory = Memory()
+    memory.is_held = True
     with shipping(memory) as shipper:
         run = new_run(shipper)
-        run._journal, run._producer = journal, Producer(journal)
-        run._put = journal.put
-        for step in range(25):
+        for step in range(30_000):
             run.emit("loss", float(step), step)
-            run.emit("text", str(step), step)
-        run.log_params({"lr": 0.1})
-        shipper._producers.append(run._producer)
-        run.finish()
+            if step % 100 == 0:
+                run.log_params({f"p{step}": "x" * 1_000})
+        memory.is_held = False
+        report = run.finish()
 
     closed = memory.events()[-1]
-    assert [seen.step for seen in points(memory.events())] == list(range(5))
-    assert memory.kinds() == ["metrics", "values", "params", "run_finished", "producer_closed"]
-    assert (closed.points, closed.dropped) == (5, 40)
+    kept = len(points(memory.events()))
+    assert 4_000 < kept < 30_000
+    assert [seen.step for seen in points(memory.events())] == list(range(kept))
+    assert memory.kinds().count("params") == 300
+    assert (closed.points, closed.dropped) == (kept, 30_000 - kept)
+    assert (report.emitted, report.sent, report.dropped) == (30_000, kept, 30_000 - kept)
     assert capsys.readouterr().err.count("new metric points are dropped") == 1
 
 
@@ -134,7 +135,7 @@ def test_a_full_backlog_fills_the_journal_and_is_sent_in_the_end(
     for step in range(50_000):
         run.emit("loss", 0.5, step)
     wait_for(lambda: shipper._backlog_bytes >= 100_000)
-    waiting = len(run._journal)
+    waiting = run.health()["unsent"]
     memory.is_held = False
     report = run.finish()
 
@@ -166,17 +167,16 @@ def test_the_end_of_an_outage_is_said_once(
     assert said.count("is reached again") == 1
 
 
-def test_nowhere_counts_discards_and_warns(capsys: pytest.CaptureFixture[str]) -> None:
-    address = Address("none:", "t", found=False)
-    shipper = Shipper(address, Nowhere)
+def test_nowhere_keeps_the_journal_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    shipper = Shipper(Address("none:", "t", found=False))
     run: Run = new_run(shipper)
     for step in range(10):
         run.emit("loss", 0.5, step)
     report = run.finish()
     shipper.stop()
 
-    assert (report.emitted, report.sent, report.unsent, report.dropped) == (10, 0, 0, 10)
-    assert "gateway up" in capsys.readouterr().err
+    assert (report.emitted, report.sent, report.unsent, report.dropped) == (10, 0, 10, 0)
+    assert f"events are kept in {report.journal}: `gateway sync`" in capsys.readouterr().err
 
 
 def test_an_event_that_no_record_can_hold_leaves_no_gap(shipper: Shipper, memory: Memory) -> None:

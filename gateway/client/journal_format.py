@@ -1,0 +1,127 @@
+"""
+The bytes of a journal, as docs/journal.md says. Pure: buffers in, values out.
+
+A segment is a row of slots of 40 bytes. A point is one slot; any other record is one or more. Each record starts with
+a CRC32 of the rest of it, so a record that was being written when the process died, or that the disk changed, is told
+from an intact one; and because every record starts at a multiple of 40, reading goes on at the next slot. An empty
+slot is zero. The first byte after the CRC says the kind: a number below 32, which JSON text never contains, so nothing
+inside a text can be taken for a record.
+"""
+
+from __future__ import annotations
+
+import struct
+from zlib import crc32
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from mmap import mmap
+
+    Buffer = bytes | memoryview
+
+VERSION = 1
+SLOT = 40
+POINT, SERIES, VALUE, EVENT, HEADER = 1, 2, 3, 4, 5
+IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns
+
+_POINT = struct.Struct("<BBHIIqqd")  # kind, flags, 0, series, 0, step, time, value
+_HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
+_CRC = struct.Struct("<I")
+ROW = struct.Struct("<IBBHIIqqd")  # a slot as a point has it: CRC, then as above
+HEAD_BYTES = _CRC.size + _HEAD.size
+
+pack_point = _POINT.pack
+write_point = struct.Struct("<I36s").pack_into  # CRC, then the rest
+
+
+class Found:
+    """One record read from a segment."""
+
+    __slots__ = ("end", "kind", "payload", "row", "series", "start")
+
+    def __init__(self, kind: int, start: int, end: int, series: int, payload: bytes, row: tuple[int, int, int, float]):
+        self.kind = kind
+        self.start = start
+        self.end = end  # where the next record starts
+        self.series = series
+        self.payload = payload  # of any kind but a point
+        self.row = row  # flags, step, time and value of a point
+
+
+NO_ROW = (0, 0, 0, 0.0)
+
+
+def slots(payload: int) -> int:
+    """Return the bytes that a record with a payload of so many bytes takes."""
+    return -(-(HEAD_BYTES + payload) // SLOT) * SLOT
+
+
+def write_record(place: mmap, position: int, kind: int, series: int, payload: bytes) -> None:
+    """Write a record that is no point."""
+    head = _HEAD.pack(kind, 0, 0, len(payload), series)
+    crc = crc32(payload, crc32(head))
+    whole = _CRC.pack(crc) + head + payload
+    place[position : position + len(whole)] = whole
+
+
+def read_record(data: Buffer, position: int, end: int) -> Found | None:
+    """Return the intact record that starts here, or None."""
+    if position + SLOT > end:
+        return None
+    crc, kind, flags, _, first, second, step, time, value = ROW.unpack_from(data, position)
+    if kind == POINT:
+        if crc32(data[position + 4 : position + SLOT]) != crc:
+            return None
+        return Found(kind, position, position + SLOT, first, b"", (flags, step, time, value))
+    if SERIES <= kind <= HEADER:
+        stop = position + slots(first)
+        if stop <= end and crc32(data[position + 4 : position + HEAD_BYTES + first]) == crc:
+            payload = bytes(data[position + HEAD_BYTES : position + HEAD_BYTES + first])
+            return Found(kind, position, stop, second, payload, NO_ROW)
+    return None
+
+
+class Damage:
+    """Counts what was not intact between intact records."""
+
+    __slots__ = ("records",)
+
+    def __init__(self) -> None:
+        self.records = 0
+
+
+def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> Iterator[Found]:
+    """
+    Yield the intact records in order.
+
+    What is damaged is skipped; `damage` counts it, at least one for each place. Empty slots are none, and neither is
+    what follows the last intact record: a record cut short there was never finished.
+    """
+    position, broken = start, 0
+    while position + SLOT <= end:
+        found = read_record(data, position, end)
+        if found is None:
+            if any(data[position : position + SLOT]):
+                broken += 1
+            position += SLOT
+            continue
+        if broken and damage is not None:
+            damage.records += broken
+        broken = 0
+        yield found
+        position = found.end
+
+
+def used(data: Buffer) -> int:
+    """Return the end of the last slot that is not empty."""
+    size = len(data) // SLOT * SLOT
+    step = 65_536
+    whole = memoryview(data)
+    while size > 0:
+        begin = max(0, size - step)
+        tail = bytes(whole[begin:size]).rstrip(b"\x00")
+        if tail:
+            return min(-(-(begin + len(tail)) // SLOT) * SLOT, len(data) // SLOT * SLOT)
+        size = begin
+    return 0

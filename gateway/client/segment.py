@@ -1,0 +1,98 @@
+"""
+Segments: the files a journal consists of, and their stand-ins in memory.
+
+A file has its blocks before anything is written to it: a full disk is an error when the segment is made, never a
+SIGBUS in training. Each begins with a record that repeats what meta.json says, so that one intact segment is enough
+to know whose it is, and names its own series, so that those before it can be deleted.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from gateway.client.journal_format import HEADER, SLOT, slots, write_record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.client.batch import Series
+
+SUFFIX = ".seg"
+SIZES = (262_144, 1_048_576, 4_194_304, 16_777_216)  # bytes of the first, second, … and of all later ones
+PAGE = 4_096
+
+
+class Segment:
+    """One segment. The journal writes; the producer reads what lies before the journal's end."""
+
+    __slots__ = ("end", "first", "map", "number", "path", "series", "size")
+
+    def __init__(self, number: int, place: mmap.mmap, path: str) -> None:
+        self.number = number
+        self.map = place
+        self.path = path  # "": in memory
+        self.size = len(place) // SLOT * SLOT
+        self.first = 0  # where the first record after the header starts
+        self.end = 0  # where the last record ends, once nothing more is written here
+        self.series: dict[int, Series] = {}
+
+    def delete(self) -> None:
+        """Remove the file; what is mapped stays readable."""
+        if self.path:
+            remove(self.path)
+
+
+def size_of(number: int, need: int, header: int) -> int:
+    """Return the bytes of segment `number` when `need` bytes must fit after the header."""
+    wanted = SIZES[min(max(number, 1), len(SIZES)) - 1]
+    least = slots(header) + need
+    return max(wanted, -(-least // PAGE) * PAGE)
+
+
+def reserve_of(number: int) -> int:
+    """Return the bytes at the end of segment `number` that points leave to events."""
+    return SIZES[min(number, len(SIZES)) - 1] // 16
+
+
+def create(folder: str, number: int, size: int, header: bytes) -> Segment:
+    """Return a new segment; one in memory when `folder` is empty. Raises OSError, and then leaves nothing behind."""
+    if not folder:
+        segment = Segment(number, mmap.mmap(-1, size), "")
+    else:
+        path = os.path.join(folder, f"{number:08d}{SUFFIX}")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            reserve(handle, size)
+            segment = Segment(number, mmap.mmap(handle, size), path)
+        except (OSError, ValueError) as error:
+            remove(path)
+            raise OSError(str(error)) from error
+        finally:
+            os.close(handle)
+    write_record(segment.map, 0, HEADER, number, header)
+    segment.first = segment.end = slots(len(header))
+    return segment
+
+
+def reserve(handle: int, size: int) -> None:
+    """Give a file its blocks. Raises OSError when the disk has too few."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
+        return
+    zeros = bytes(1_048_576)  # macOS has no posix_fallocate
+    for begin in range(0, size, len(zeros)):
+        os.pwrite(handle, zeros[: size - begin], begin)
+
+
+def numbers_in(folder: str) -> list[int]:
+    """Return the numbers of the segments in a folder, in order."""
+    stems = [name[: -len(SUFFIX)] for name in os.listdir(folder) if name.endswith(SUFFIX)]
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+
+
+def remove(path: str) -> None:
+    """Delete a file, if it is there and can be deleted."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return  # gone, or not ours to delete: nothing depends on it
