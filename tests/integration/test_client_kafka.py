@@ -20,7 +20,12 @@ from tests.client_parts import points, read_log, train
 @pytest.fixture
 def address(kafka: str, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """Settings of a training process, set for this one too."""
-    settings = {"GATEWAY_URL": f"kafka://{kafka}", "GATEWAY_TOPIC": topic, "GATEWAY_HOME": str(tmp_path)}
+    settings = {
+        "GATEWAY_URL": f"kafka://{kafka}",
+        "GATEWAY_TOPIC": topic,
+        "GATEWAY_HOME": str(tmp_path),
+        "GATEWAY_CAPTURE": "none",  # tests of this file count every event
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     yield settings
