@@ -98,13 +98,12 @@ def _jars() -> str:
 
 
 def _places(settings: Settings) -> list[Check]:
-    from gateway.local.kafka import probe
-    from gateway.local.reach import check_mlflow, check_postgres
+    from gateway.local.reach import check_kafka, check_mlflow, check_postgres
     from gateway.local.stack import Stack
 
     running = Stack(settings.home).status()["running"]
     asked: list[tuple[str, str, Callable[[], None]]] = [
-        ("kafka", settings.kafka, lambda: probe(settings.kafka)),
+        ("kafka", settings.kafka, lambda: check_kafka(settings)),
         ("postgres", masked(settings)["postgres"], lambda: check_postgres(settings.postgres.get_secret_value())),
         ("mlflow", settings.mlflow_url, lambda: check_mlflow(settings.mlflow_url)),
     ]

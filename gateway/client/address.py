@@ -7,7 +7,7 @@ Where to send: the first of argument, GATEWAY_URL, gateway.toml, the default sta
 
 gateway.toml is looked for in the working directory, or where GATEWAY_CONFIG says. `kafka = "host:port"` there, or
 GATEWAY_KAFKA, stands for `url = "kafka://host:port"` where no url is given: both sides then share one setting. What
-proves who we are, and whom we trust, (OPTIONS) is looked for in the same places, each by itself.
+proves who we are, and whom we trust, (OPTIONS) is looked for in the environment and in gateway.toml.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def find_address(url: str | None = None, environ: Mapping[str, str] | None = Non
     for source in ({"url": url}, variables, toml, stack):
         named = source.get("url") or (f"kafka://{source['kafka']}" if source.get("kafka") else "")
         if named:
-            return Address(_checked(str(named)), topic, options=_find_options((variables, toml, stack)))
+            # A stack's own secrets are for the stack alone, not for an address that somebody else named.
+            places = (variables, toml, stack) if source is stack else (variables, toml)
+            return Address(_checked(str(named)), topic, options=_find_options(places))
     return Address(NOWHERE, topic, found=False)
 
 
@@ -149,7 +151,8 @@ def _shown(url: str) -> str:
 def _is_server(text: str) -> bool:
     host, _, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    return bool(bare) and not set(bare) & set("/@ []") and port.isascii() and port.isdecimal() and int(port) < 65_536
+    closed = set("/@ []") if bare is not host else set("/@ []:")  # colons belong into brackets
+    return bool(bare) and not set(bare) & closed and port.isascii() and port.isdecimal() and int(port) < 65_536
 
 
 def _read_toml(named: str) -> dict[str, object]:

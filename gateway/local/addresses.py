@@ -18,6 +18,7 @@ from gateway.local.state import Home
 from schemas.errors import BadSettings, StackError
 from schemas.settings import Settings
 
+SECRETS = ("postgres", "kafka_sasl_password", "token")
 PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live")
 
 
@@ -92,6 +93,11 @@ def refuse_taken(plan: Plan, services: Iterable[str]) -> None:
 def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
     """Fill in what the user did not give. PostgreSQL's password must exist already unless it is external."""
     external = {name for name in ("kafka", "postgres", "mlflow_url") if _given(given, name)}
+    if given.kafka_security != "PLAINTEXT" and "kafka" not in external:
+        raise BadSettings(
+            f"kafka_security {given.kafka_security} is for a Kafka that runs elsewhere, and none is named: "
+            "set GATEWAY_KAFKA, or unset GATEWAY_KAFKA_SECURITY"
+        )
     if "live_port" in given.model_fields_set:
         ports = {**ports, "live": given.live_port}
     bootstrap = given.kafka or f"{HOST}:{ports['kafka']}"
@@ -117,8 +123,10 @@ def _given(settings: Settings, name: str) -> bool:
 def _with_secret(values: dict[str, Any]) -> dict[str, Any]:
     from pydantic import SecretStr
 
-    secret = values["postgres"]
-    return {**values, "postgres": SecretStr(secret) if isinstance(secret, str) else secret}
+    return {
+        name: SecretStr(value) if name in SECRETS and isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def _services(external: set[str]) -> set[str]:
@@ -126,9 +134,9 @@ def _services(external: set[str]) -> set[str]:
 
 
 def stack_settings(settings: Settings) -> dict[str, Any]:
-    """Return what stack.json tells clients and commands: every setting, as JSON, the secret included."""
+    """Return what stack.json tells clients and commands: every setting, as JSON, the secrets included."""
     values = settings.model_dump(mode="json", exclude={"home", "ready_file"})
-    return {**values, "postgres": settings.postgres.get_secret_value()}
+    return {**values, **{name: getattr(settings, name).get_secret_value() for name in SECRETS}}
 
 
 def mask(address: str) -> str:

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
+import ssl
 from urllib.parse import urlsplit
 
 from gateway.local import kafka
 from gateway.local.addresses import Plan, mask
-from schemas.errors import StoreRefused, StoreUnavailable, TrackerUnavailable
+from schemas.errors import BadSettings, LogUnavailable, StoreRefused, StoreUnavailable, TrackerUnavailable
+from schemas.settings import Settings
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -19,11 +22,49 @@ def check_external(plan: Plan) -> None:
     """Raise the error of the first external server that cannot be used."""
     settings = plan.settings
     if "kafka" in plan.external:
-        kafka.probe(settings.kafka, CONNECT_TIMEOUT_S)
+        check_kafka(settings, CONNECT_TIMEOUT_S)
     if "postgres" in plan.external:
         check_postgres(settings.postgres.get_secret_value())
     if "mlflow" in plan.external and "mlflow" in settings.trackers:
         check_mlflow(settings.mlflow_url)
+
+
+def check_kafka(settings: Settings, timeout_s: float = 2.0) -> None:
+    """
+    Ask a broker. Raises LogUnavailable, and BadSettings naming a file.
+
+    Behind TLS or SASL it is only asked whether it lets us connect and shows a certificate we trust: who we are is
+    proved by the processes themselves, which say when they are refused.
+    """
+    if settings.kafka_security == "PLAINTEXT":
+        kafka.probe(settings.kafka, timeout_s)
+        return
+    reasons = []
+    for address in settings.kafka.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as plain:
+                if settings.kafka_security.endswith("SSL"):
+                    _trust(settings).wrap_socket(plain, server_hostname=host.strip("[]")).close()
+                return
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reasons.append(f"{address.strip()}: {error or type(error).__name__}")
+    raise LogUnavailable(
+        f"Kafka cannot be reached ({'; '.join(reasons)}): start the broker there, or correct GATEWAY_KAFKA, "
+        "GATEWAY_KAFKA_SECURITY and GATEWAY_KAFKA_CA"
+    )
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca)
+        if settings.kafka_cert is not None:
+            context.load_cert_chain(settings.kafka_cert, settings.kafka_key)
+    except OSError as error:
+        raise BadSettings(
+            f"a file of kafka_ca, kafka_cert and kafka_key cannot be used ({error}): name PEM files"
+        ) from error
+    return context
 
 
 def check_postgres(dsn: str) -> None:
