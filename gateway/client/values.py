@@ -8,6 +8,7 @@ numpy, torch or pydantic: a scalar is what has `.item()`, a model is what has `.
     other int, bool, str, datetime    a typed value
     None, list, tuple, dict, model    a typed value of type json; NaN inside is {"$float": "NaN"}
     gateway.Histogram                 a typed value of type histogram
+    array or tensor, 10,000 at most   a typed value of type json: its list
     anything else                     its repr(), as a string
 """
 
@@ -28,6 +29,7 @@ MAX_NAME = 1_024  # characters
 MAX_TEXT = 131_072  # characters; every one escaped to six bytes still fits into a Kafka record of 1 MiB
 MAX_JSON = 262_144  # bytes of one JSON value; more is kept as the start of its text
 MAX_DEPTH = 32  # of nested containers
+MAX_ELEMENTS = 10_000  # of an array that is kept as a list
 EXACT = 2**53  # integers up to here are exact in a float64
 INT64 = 2**63 - 1
 MIN_TIME, MAX_TIME = 0, 2**62  # µs
@@ -92,10 +94,12 @@ def scalar(value: object) -> object:
         return value
     if isinstance(value, int):
         return int(value)  # an IntEnum is an int
-    item = getattr(value, "item", None)
-    if item is None or isinstance(value, type | dict | list | str):
+    if isinstance(value, type | dict | list | str):
         return value
     try:
+        item = getattr(value, "item", None)
+        if item is None:
+            return value
         found = item()
     except Exception:  # noqa: BLE001 -- an array of many values, or a stranger's method: the object itself is kept
         return value
@@ -182,12 +186,26 @@ def _plain(value: object, depth: int) -> Any:
     if dump is not None and not isinstance(value, type):
         return _plain(dump(by_alias=True), depth + 1)
     if isinstance(value, dict):
-        return {clean(text_of(name)): _plain(item, depth + 1) for name, item in value.items()}
+        return {clean(text_of(name)): _inside(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, depth + 1) for item in value]
+        return [_inside(item, depth + 1) for item in value]
+    if hasattr(value, "tolist") and not isinstance(value, type) and _elements(value) <= MAX_ELEMENTS:
+        return _plain(value.tolist(), depth + 1)
     if depth == 0:
         raise _NotJson
     return _repr(value)
+
+
+def _inside(value: object, depth: int) -> Any:
+    try:
+        return _plain(value, depth)
+    except Exception:  # noqa: BLE001 -- one stranger's object in a container: its repr() stands there, the rest is kept
+        return _repr(value)
+
+
+def _elements(value: Any) -> int:
+    count = value.numel() if hasattr(value, "numel") else getattr(value, "size", None)
+    return count if isinstance(count, int) else MAX_ELEMENTS + 1
 
 
 def _repr(value: object) -> str:
