@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway import cli_doctor, cli_runs, cli_stack
+from gateway import cli_doctor, cli_runs, cli_stack, cli_sync
 from schemas.errors import BadSettings, TrackingError
 
 GROUP = "gateway.commands"
@@ -65,6 +65,7 @@ app = typer.Typer(
 )
 cli_stack.register(app)
 cli_doctor.register(app)
+cli_sync.register(app)
 app.add_typer(cli_runs.app, name="runs")
 
 

@@ -93,6 +93,17 @@ class Lock:
             os.close(handle)
 
 
+def is_held(folder: str) -> bool:
+    """Return whether the owner of a journal, or somebody who ships it, lives."""
+    try:
+        lock = Lock.take(folder) if os.path.isdir(folder) else None
+    except OSError:
+        return False
+    if lock is not None:
+        lock.release()
+    return lock is None and os.path.isdir(folder)
+
+
 def forget_locks() -> None:
     """Close the locks of the parent: they are the parent's alone. In a forked child."""
     for handle in list(_locks):

@@ -99,6 +99,7 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
     what follows the last intact record: a record cut short there was never finished.
     """
     position, broken = start, 0
+    end = min(end, len(data))  # a file may have been cut short
     while position + SLOT <= end:
         found = read_record(data, position, end)
         if found is None:

@@ -187,7 +187,8 @@ class Producer:
             end=piece.end,
             events=len(events),
             seq=self.batches,
-            time=time_ns() // 1_000,
+            # Whoever ships a left journal, or a copy of it, cuts it at the same places and times.
+            time=time_ns() // 1_000 if self.journal.is_trusted else time_of(events[-1].text),
             points=self.points,
             dropped=self.journal.dropped,
         )
@@ -203,13 +204,15 @@ class Producer:
         self.values += sum(batch.values for batch in batches)
         return batches
 
-    def _encode_again(self, cut: Cut) -> list[Batch]:
-        """Return the batches of an earlier cut, the same bytes as then."""
+    def encode_whole(self, cut: Cut) -> list[Batch]:
+        """Return all batches of an earlier cut, the same bytes as then, unless its records were damaged since."""
         segment = self.journal.segments[cut.segment]
         piece = take(segment, cut.start, cut.end, is_trusted=False)
-        events = events_of(segment, piece)
-        batches = self._encode(cut, events)
-        self.is_closed = self.is_closed or any(event.kind == "producer_closed" for event in events)
+        return self._encode(cut, events_of(segment, piece))
+
+    def _encode_again(self, cut: Cut) -> list[Batch]:
+        batches = self.encode_whole(cut)
+        self.is_closed = self.is_closed or _is_last(batches[-1].record)
         return [batch for batch in batches if batch.seq >= self.acknowledged_batches]
 
     def _encode(self, cut: Cut, events: list[Event]) -> list[Batch]:
@@ -263,6 +266,17 @@ def crc_of(batches: Iterable[Batch]) -> int:
     for batch in batches:
         crc = crc32(batch.record.value, crc)
     return crc
+
+
+def _is_last(record: Record) -> bool:
+    return record.value.startswith(b'{"kind":"producer_closed"')
+
+
+def time_of(text: bytes) -> int:
+    """Return the time of an event or a value given as JSON, in µs; 0 when it has none."""
+    _, found, rest = text.partition(b'"time":')
+    digits = rest[:20].split(b",")[0].split(b"}")[0]
+    return int(digits) if found and digits.isdigit() else 0
 
 
 def _completed(event: Event, seq: int, points: int, dropped: int) -> bytes:

@@ -16,8 +16,10 @@ import os
 import socket
 import threading
 from collections import deque
+from time import monotonic
 
 from gateway.client.errors import Unsent
+from gateway.client.forks import importing
 from gateway.client.notices import say
 from gateway.client.producer import Producer
 from gateway.client.transport import make_transport
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.address import Address
+    from gateway.client.adoption import LeftJournal
     from gateway.client.journal import Journal
     from gateway.client.producer import Batch
     from gateway.client.transport import Transport
@@ -42,6 +45,7 @@ SAY_AFTER_S = 10.0  # without an acknowledgement
 SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and built anew
 BACK_OFF_S = (0.1, 5.0)  # first and longest pause after a failure
 STOP_TIMEOUT_S = 5.0
+ADOPT_EVERY_S = 30.0  # between two looks for journals of dead processes
 
 
 class Shipper:
@@ -62,6 +66,9 @@ class Shipper:
         self._has_batches: asyncio.Event | None = None
         self._is_stopping = False
         self._said_down = False
+        self._left: LeftJournal | None = None  # a dead process's journal on its way
+        self._adopt_at = 0.0  # when to look for the next, monotonic
+        self._not_ours: set[str] = set()  # folders not to look at again
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gateway-shipper", daemon=True)
         if not self.is_offline:
@@ -79,6 +86,12 @@ class Shipper:
             self._producers.append(producer)
         self.wake()
         return producer
+
+    def adopt(self, left: LeftJournal) -> None:
+        """Ship a journal that somebody left."""
+        with self._lock:
+            self._producers += left.producers
+        self.wake()
 
     def wake(self) -> None:
         """Cut now instead of at the next turn."""
@@ -132,6 +145,7 @@ class Shipper:
     async def _cut_until_stopped(self, has_items: asyncio.Event, has_batches: asyncio.Event) -> None:
         pause = CUT_EVERY_S
         while not self._is_stopping:
+            self._adopt_left()
             has_items.clear()
             points, is_more = await self._cut_all(has_batches)
             if is_more:
@@ -142,6 +156,26 @@ class Shipper:
                     await has_items.wait()
             except TimeoutError:
                 continue
+
+    def _adopt_left(self) -> None:
+        """When there is nothing else to do, ship a journal that a dead process left for the same address."""
+        if self._left is not None and self._left.is_done:
+            self._left.delete()
+            self._left.close()
+            self._left, self._adopt_at = None, 0.0
+        now = monotonic()
+        if self._left is not None or self._backlog or not self.is_connected or now < self._adopt_at:
+            return
+        self._adopt_at = now + ADOPT_EVERY_S
+        with importing():
+            from gateway.client.adoption import find_left
+        try:
+            self._left = find_left((self.address.url, self.address.topic), self._not_ours)
+        except Exception as error:  # noqa: BLE001 -- a folder in a state nobody foresaw: it stays for `gateway sync`
+            self.last_error = repr(error)
+            return
+        if self._left is not None:
+            self.adopt(self._left)
 
     async def _cut_all(self, has_batches: asyncio.Event) -> tuple[int, bool]:
         """Give each journal one turn; return how many points were cut, and whether more wait and can be taken."""

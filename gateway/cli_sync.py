@@ -1,0 +1,128 @@
+"""
+`gateway sync [DIR]`: send the journals that dead or offline processes left.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli_output import HomeOption, JsonOption, console, print_json, say
+from schemas.errors import BadSettings, LogUnavailable
+
+Folder = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Folder of journals, or a copy of one. Default: GATEWAY_JOURNAL_DIR, or `journal` in the home."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(sync)
+
+
+def sync(
+    folder: Folder = None,
+    url: Annotated[str, typer.Option(help="Where to send. Default: as training code finds it.")] = "",
+    timeout_s: Annotated[float, typer.Option(help="Seconds without an acknowledgement before giving up.")] = 60.0,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Send the journals that killed or offline processes left, with their original times.
+
+    Journals of processes that live are skipped: those send them. What the log has is deleted here, so running this
+    twice, or killing it, changes nothing.
+
+    Examples: `gateway sync`, `gateway sync /media/stick/journal`
+    """
+    from gateway.client.journal_folder import journal_home
+    from gateway.client.shipper import Shipper
+    from gateway.client.sync import sync as ship
+
+    if folder is not None and not folder.is_dir():
+        raise BadSettings(f"{folder} is no folder: name the folder of journals, or a copy of it")
+    shipper = Shipper(_address(url, home))
+    try:
+        with _Bar(is_shown=not as_json) as bar:
+            done = ship(str(folder or journal_home()), shipper, timeout_s=timeout_s, progress=bar.move)
+    finally:
+        shipper.stop()
+    if as_json:
+        print_json(done.to_json())
+    else:
+        _tell(done.to_json())
+    if done.unsent:
+        raise LogUnavailable(f"not all journals could be sent ({done.unsent[0]}): they stay; run `gateway sync` again")
+
+
+def _address(url: str, home: Path | None) -> Any:
+    import os
+
+    from gateway.client.address import find_address
+    from gateway.client.errors import ClientError
+
+    environ = {**os.environ, **({"GATEWAY_HOME": str(home)} if home else {})}
+    try:
+        address = find_address(url or None, environ)
+    except ClientError as error:
+        raise BadSettings(str(error)) from error
+    if not address.keeps:
+        raise BadSettings(
+            "no address to send to: start the local stack with `gateway up`, set GATEWAY_URL, or give --url"
+        )
+    return address
+
+
+def _tell(facts: dict[str, Any]) -> None:
+    out = console()
+    runs = len(facts["runs"])
+    out.print(
+        f"{facts['journals']:,} journals of {runs:,} runs sent: {facts['points']:,} points and values", markup=False
+    )
+    if facts["damaged_records"]:
+        out.print(f"{facts['damaged_records']:,} damaged records were skipped", markup=False)
+    if facts["held"]:
+        out.print(f"{len(facts['held']):,} journals skipped: their processes live and send them", markup=False)
+    for line in facts["unsent"]:
+        say(f"not sent: {line}")
+
+
+class _Bar:
+    """A progress bar at a terminal, nothing elsewhere."""
+
+    def __init__(self, *, is_shown: bool) -> None:
+        self._console = console(stderr=True)
+        self._is_shown = is_shown and self._console.is_terminal
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bar:
+        if self._is_shown:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def move(self, run_id: str, sent: int, total: int) -> None:
+        """Show how far a run is."""
+        if self._bars is None:
+            return
+        if run_id not in self._tasks:
+            self._tasks[run_id] = self._bars.add_task(run_id, total=total)
+        self._bars.update(self._tasks[run_id], completed=sent)

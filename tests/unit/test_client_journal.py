@@ -1,0 +1,216 @@
+"""The journal under every order of writing, cutting, sending, dying and damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.client import segment as segments
+from gateway.client.adoption import LeftJournal, adopt
+from gateway.client.journal import Journal
+from gateway.client.journal_folder import folders_in
+from gateway.client.journal_items import Event
+from gateway.client.producer import Batch, Producer
+from schemas import events as ev
+from schemas.wire import decode
+
+MAIN = ("main", 1, ())
+
+
+class Log:
+    """What was sent, as a broker has it: everything, in order, twice if need be."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[tuple[str, int], set[bytes]] = {}
+        self.events: dict[tuple[str, int], Any] = {}
+
+    def take(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            record = batch.record
+            found = decode(record.key, record.value, record.headers)
+            who = (found.producer, found.seq)
+            self.bytes.setdefault(who, set()).add(record.value + repr((record.headers, record.time)).encode())
+            self.events.setdefault(who, found.event)
+
+    def values(self) -> list[float]:
+        """Return the values of all points, each as often as it is in the log."""
+        metrics = [event for event in self.events.values() if isinstance(event, ev.Metrics)]
+        return [value for event in metrics for one in event.series for value in one.values]
+
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events.values() if isinstance(event, ev.Note)]
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events.values()]
+
+
+class Journals(RuleBasedStateMachine):
+    """One journal from its first record until the log has all of it; its owner, then adopters, die at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = Path(tempfile.mkdtemp(prefix="gateway-journal-"))
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setenv("GATEWAY_JOURNAL_DIR", str(self.home))
+        self.patch.setattr(segments, "SIZES", (4_096, 8_192))
+        self.log = Log()
+        self.written: list[float] = []
+        self.noted: list[str] = []
+        self.journal: Journal | None = Journal("run/1")
+        self.producers: list[Producer] = [Producer(self.journal)]
+        self.left: LeftJournal | None = None
+        self.on_the_way: list[Batch] = []
+        self.is_damaged = False
+        self.lost_allowed = 0  # records that damage may have cost
+        self.is_done = False
+
+    def teardown(self) -> None:
+        self.end()
+        self.patch.undo()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    # The owner.
+
+    @precondition(lambda self: self.journal is not None)
+    @rule(count=st.integers(1, 60), name=st.sampled_from(["a", "b/c", "ü" * 40]), is_named=st.booleans())
+    def emit(self, count: int, name: str, is_named: bool) -> None:
+        assert self.journal is not None
+        for _ in range(count):
+            value = float(len(self.written))
+            where = ("train", 2, (("rank", "3"),)) if is_named else MAIN
+            self.journal.put(name, value, None, where)
+            self.written.append(value)
+
+    @precondition(lambda self: self.journal is not None)
+    @rule(size=st.sampled_from([0, 30, 500, 9_000]))
+    def note(self, size: int) -> None:
+        assert self.journal is not None
+        text = f"{len(self.noted)}" + "x" * size
+        self.journal.append(Event({"kind": "note", "time": 1, "text": text}))
+        self.noted.append(text)
+
+    # Whoever ships.
+
+    @precondition(lambda self: self.producers)
+    @rule(limit=st.integers(1, 200))
+    def cut(self, limit: int) -> None:
+        for producer in self.producers:
+            self.on_the_way += producer.cut(limit)
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(count=st.integers(1, 10), is_acknowledged=st.booleans())
+    def send(self, count: int, is_acknowledged: bool) -> None:
+        self.log.take(self.on_the_way[:count])
+        if is_acknowledged:
+            for batch in self.on_the_way[:count]:
+                batch.producer.acknowledge([batch])
+            del self.on_the_way[:count]
+
+    @rule()
+    def die(self) -> None:
+        """SIGKILL: what is mapped stays, all else is gone."""
+        for one in (self.journal, self.left):
+            if one is not None:
+                one.close()
+        self.journal = self.left = None
+        self.producers, self.on_the_way = [], []
+
+    @precondition(lambda self: self.journal is None and self.left is None)
+    @rule()
+    def adopt(self) -> None:
+        for folder in folders_in(str(self.home)):
+            self.left = adopt(folder)
+            self.producers = list(self.left.producers) if self.left is not None else []
+
+    # The disk. Only of journals whose owner is dead.
+
+    @precondition(lambda self: self.journal is None and self.left is None)
+    @rule(data=st.data(), how=st.sampled_from(["flip", "truncate", "garble", "delete"]))
+    def damage(self, data: st.DataObject, how: str) -> None:
+        files = sorted(
+            path for path in self.home.rglob("*") if path.is_file() and path.name != "lock" and path.stat().st_size
+        )
+        if not files or self.is_damaged:
+            return
+        path = data.draw(st.sampled_from(files))
+        raw = bytearray(path.read_bytes())
+        used = len(bytes(raw).rstrip(b"\x00")) or 1
+        at = data.draw(st.integers(0, used - 1))
+        self.is_damaged = True
+        if how == "flip":
+            raw[at] ^= 1 << data.draw(st.integers(0, 7))
+            self.lost_allowed = int(path.suffix == ".seg")
+        elif how == "truncate":
+            self.lost_allowed = used - at if path.suffix == ".seg" else 0
+            del raw[at:]
+        elif how == "garble":
+            self.lost_allowed = used - at if path.suffix == ".seg" else 0
+            raw[at:used] = os.urandom(used - at)
+        elif path.suffix != ".seg":
+            path.unlink()
+            return
+        path.write_bytes(raw)
+
+    @invariant()
+    def one_identity_has_one_content(self) -> None:
+        assert all(len(several) == 1 for several in self.log.bytes.values())
+
+    def end(self) -> None:
+        """Ship what is left, and count."""
+        self.die()
+        for _ in range(3):
+            self.adopt()
+            while any(not producer.is_done for producer in self.producers):
+                before = len(self.log.bytes), sum(one.acknowledged_batches for one in self.producers)
+                self.cut(1_000)
+                while self.on_the_way:
+                    self.send(10, is_acknowledged=True)
+                after = len(self.log.bytes), sum(one.acknowledged_batches for one in self.producers)
+                assert before != after, "adoption does not come to an end"
+            if self.left is not None:
+                self.left.delete()
+            self.die()
+        self.one_identity_has_one_content()
+        assert list(folders_in(str(self.home))) == []
+        self.count()
+
+    def count(self) -> None:
+        values, notes = self.log.values(), self.log.notes()
+        if not self.is_damaged:
+            assert sorted(values) == self.written
+            assert sorted(notes) == sorted(self.noted)
+            assert not self.written or self.log.kinds().count("run_killed") == 1
+            for producer in {producer for producer, _ in self.log.events}:
+                numbers = sorted(seq for one, seq in self.log.events if one == producer)
+                assert numbers == list(range(len(numbers)))
+            return
+        lost = len(set(self.written) - set(values)) + len(set(self.noted) - set(notes))
+        assert lost <= self.lost_allowed
+        assert set(values) <= set(self.written)
+        assert set(notes) <= set(self.noted)
+
+
+Journals.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestJournals = Journals.TestCase
+
+
+def test_meta_of_a_journal_says_whose_it_is(journal_home: Path) -> None:
+    journal = Journal("run/1", attempt=3)
+    journal.send_to("kafka://k:1", "t")
+    journal.put("loss", 0.5, 0, MAIN)
+    meta = json.loads(Path(journal.folder, "meta.json").read_text(encoding="utf-8"))
+    journal.close()
+
+    assert {name: meta[name] for name in ("run_id", "attempt", "is_owner", "address", "topic")} == {
+        "run_id": "run/1", "attempt": 3, "is_owner": True, "address": "kafka://k:1", "topic": "t",
+    }  # fmt: skip
+    assert Path(journal.folder).parent == journal_home / "run%2F1"
