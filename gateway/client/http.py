@@ -71,7 +71,7 @@ class Http:
             numbers = waiting.pop()
             body = encode_body([records[number] for number in numbers])
             status, answer, pause_s = await self._in_thread(partial(self._post, body))
-            if status == 200:
+            if status == 200 and answer.get("taken") == len(numbers):  # else somebody else's 200: a portal, a proxy
                 continue
             if status in (413, 422) and 0 <= (place := _record_of(answer)) < len(numbers):
                 refusals.append(self._refuse(numbers.pop(place), answer))
@@ -219,6 +219,6 @@ def _explain(status: int, answer: dict[str, Any]) -> str:
     said, step = str(answer.get("error", "")), str(answer.get("next", ""))
     if status == 401 and not step:
         step = "set GATEWAY_TOKEN to the server's"
-    if not said and status in (301, 302, 307, 308, 404, 405):
+    if not said and status in (200, 301, 302, 307, 308, 404, 405):
         step = "no gateway server answers there: correct GATEWAY_URL"
     return ": ".join(part for part in (f"HTTP {status}", said, step) if part)

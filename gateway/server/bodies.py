@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import AsyncIterator
 from threading import Lock
 from typing import Any
 
@@ -77,6 +78,16 @@ class Share:
         self._held = 0
 
 
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield what is left of a body. Unlike the request's own stream this can be gone on with after an error."""
+    while not getattr(request.state, "body_ended", False):
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        request.state.body_ended = not message.get("more_body", False)
+        yield message.get("body", b"")
+
+
 async def read(request: Request, share: Share) -> bytes:
     """Return the body as it was sent. Raises Failure 413 or 408, or 503 when there is no room for it."""
     announced = request.headers.get("content-length", "")
@@ -85,7 +96,7 @@ async def read(request: Request, share: Share) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
+            async for chunk in _chunks(request):
                 size += len(chunk)
                 if size > MAX_BODY:
                     raise too_large
@@ -111,7 +122,7 @@ async def drain(request: Request) -> None:
     size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
+            async for chunk in _chunks(request):
                 size += len(chunk)
                 if size > MAX_BODY:
                     return

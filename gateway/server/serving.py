@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.server.app import create_app
+from gateway.server.bodies import Budget
 from gateway.server.writer import LogWriter
 from schemas.errors import BadSettings, StackError
 from schemas.settings import Settings
@@ -68,6 +69,7 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.writer: LogWriter = app.state.writer
+        self.budget: Budget = app.state.budget
         super().__init__(
             uvicorn.Config(
                 app,
