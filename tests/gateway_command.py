@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "gateway.cli"]
@@ -17,6 +18,13 @@ def environment(**variables: str) -> dict[str, str]:
 
 def gateway(*arguments: str, timeout_s: float = 240, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it printed."""
+    return gateway_with(variables, *arguments, timeout_s=timeout_s)
+
+
+def gateway_with(
+    variables: Mapping[str, str], *arguments: str, timeout_s: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with these variables to its end and return what it printed."""
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,

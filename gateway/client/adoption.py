@@ -92,7 +92,7 @@ class Contents:
                 return  # killed before it had its blocks
             place = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         one = Segment(number, place, path)
-        one.end = used(place)
+        one.end = used(memoryview(place))
         for found in scan(memoryview(place), 0, one.end, self.damage):
             if found.kind == POINT:
                 flags, _, time, _ = found.row
