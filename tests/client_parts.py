@@ -19,6 +19,7 @@ from gateway.client.address import Address
 from gateway.client.errors import Unsent
 from gateway.client.run import Run
 from gateway.client.shipper import Shipper
+from gateway.client.transport import Refusal
 from gateway.client.wire import Record
 from schemas import events as ev
 from schemas.wire import Batch, decode
@@ -44,7 +45,7 @@ class Memory:
     async def open(self) -> None:
         self.opened += 1
 
-    async def send(self, records: Sequence[Record]) -> None:
+    async def send(self, records: Sequence[Record]) -> Sequence[Refusal] | None:
         while self.is_held:  # noqa: ASYNC110 - set from the test's thread
             await asyncio.sleep(0.005)
         if self.failures:
@@ -53,6 +54,7 @@ class Memory:
                 self.sent += records
             raise Unsent("told to fail")
         self.sent += records
+        return None
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -87,6 +87,7 @@ class Producer:
         self.acknowledged_points = 0
         self.acknowledged_values = 0
         self.acknowledged_batches = 0
+        self.lost = 0  # of those that were in the journal; what never came into it the journal counts alone
         self.damage = Damage()
         self.is_closed = False  # producer_closed is cut: nothing can follow
         self._source = b""
@@ -133,6 +134,11 @@ class Producer:
         self._reach()
         if self.is_done:
             self.journal.remove()
+
+    def lose(self, count: int) -> None:
+        """Count points or values of the journal that the log will never have."""
+        self.lost += count
+        self.journal.lose(count)
 
     @property
     def is_done(self) -> bool:
@@ -196,7 +202,7 @@ class Producer:
         for event, batch in zip(events, batches, strict=True):
             self.is_closed = self.is_closed or event.kind == "producer_closed"
             if lost := event.points + event.values - batch.points - batch.values:
-                self.journal.lose(lost)
+                self.lose(lost)
         cut.crc = crc_of(batches)
         self.points += sum(batch.points for batch in batches)
         self.journal.record(cut, self.points)
@@ -242,7 +248,7 @@ class Producer:
             self._place = (segment.number, piece.end)
             late += len(piece.points) + len(piece.values)
         if late:
-            self.journal.lose(late)
+            self.lose(late)
 
     def _reach(self) -> None:
         markers = self.journal.markers

@@ -365,6 +365,7 @@ class Run:
             dropped += journal.dropped
             emitted += journal.dropped + journal.points + journal.values
             if producer is not None:
+                emitted -= producer.lost  # it is in both
                 sent += producer.acknowledged_points + producer.acknowledged_values
         return Report(emitted=emitted, sent=sent, dropped=dropped, journal=self._journal.folder)
 
@@ -398,7 +399,7 @@ class Run:
                 try:
                     shipper = self._find_shipper()
                 except RuntimeError as error:  # no thread can start: the interpreter is going away, or a limit is hit
-                    say_once("thread", f"run {self.id}: events cannot be sent ({error}); they are counted")
+                    say_once("thread", f"run {self.id}: events cannot be sent ({error}): they wait in the journal")
                     return
                 self._producer = shipper.add(self._journal)
                 self._shipper = shipper

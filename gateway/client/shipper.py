@@ -26,14 +26,14 @@ from gateway.client.transport import make_transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from gateway.client.address import Address
     from gateway.client.adoption import LeftJournal
     from gateway.client.journal import Journal
     from gateway.client.producer import Batch
-    from gateway.client.transport import Transport
+    from gateway.client.transport import Refusal, Transport
 
 CUT_EVERY_S = 0.2  # the longest a point waits in its journal while there is room for it
 CUT_POINTS = 1_000  # ... and about so many points are waited for when they come faster
@@ -210,7 +210,7 @@ class Shipper:
                         self.is_connected = True
                     group = self._next_group()
                     if group:
-                        await self._send(transport, group)
+                        self._lose(group, await self._send(transport, group))
                         self._acknowledge(group)
                         pause = BACK_OFF_S[0]
                 except Exception as error:  # noqa: BLE001 -- a stranger's library failed: the batches stay, and go again
@@ -232,7 +232,7 @@ class Shipper:
             group.append(batch)
         return group
 
-    async def _send(self, transport: Transport, group: list[Batch]) -> None:
+    async def _send(self, transport: Transport, group: list[Batch]) -> Sequence[Refusal]:
         task = asyncio.ensure_future(transport.send([batch.record for batch in group]))
         try:
             done, _ = await asyncio.wait({task}, timeout=SAY_AFTER_S)
@@ -241,10 +241,19 @@ class Shipper:
                 done, _ = await asyncio.wait({task}, timeout=SEND_TIMEOUT_S - SAY_AFTER_S)
             if not done:
                 raise Unsent(f"no acknowledgement for {SEND_TIMEOUT_S:.0f} s")
-            task.result()
+            refusals = task.result() or ()
             self._say_up()
+            return refusals
         finally:
             task.cancel()
+
+    def _lose(self, group: list[Batch], refusals: Sequence[Refusal]) -> None:
+        """Count as lost what the other end will never take; its number is used all the same."""
+        for refusal in refusals:
+            batch = group[refusal.number]
+            self.last_error = refusal.reason
+            batch.producer.lose(batch.points + batch.values)
+            batch.points = batch.values = 0  # not sent
 
     def _acknowledge(self, group: list[Batch]) -> None:
         was_full = self._backlog_bytes >= BACKLOG_BYTES

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -15,7 +15,9 @@ from gateway.client import http as http_module
 from gateway.client.address import Address
 from gateway.client.errors import Unsent
 from gateway.client.http import Http
-from gateway.client.transport import make_transport
+from gateway.client.transport import Refusal, make_transport
+from gateway.client.wire import Record
+from tests.client_parts import Memory, new_run, points, shipping
 from tests.server_process import note
 
 HOST = "127.0.0.1"
@@ -134,6 +136,32 @@ def test_an_authority_that_cannot_be_read_is_named() -> None:
 
     with pytest.raises(Unsent, match=r"GATEWAY_TLS_CA /no/such\.pem"):
         asyncio.run(opened())
+
+
+class Refusing(Memory):
+    """A transport whose other end will never take a record that holds a certain word."""
+
+    async def send(self, records: Sequence[Record]) -> list[Refusal]:
+        taken = [record for record in records if b"poison" not in record.value]
+        await super().send(taken)
+        return [Refusal(number, "it is poison") for number, one in enumerate(records) if b"poison" in one.value]
+
+
+def test_what_is_refused_for_good_is_counted_as_lost_and_the_rest_goes_on() -> None:
+    memory = Refusing()
+    with shipping(memory) as shipper:
+        run = new_run(shipper)
+        run.emit("loss", 0.5, 0)
+        run.emit("poison", 0.5, 0)
+        run.emit("loss", "a text with poison", 1)
+        assert run.flush(10)
+        run.emit("loss", 0.25, 2)
+        report = run.finish(timeout_s=10)
+
+    assert shipper.last_error == "it is poison"
+    assert [seen.value for seen in points(memory.events())][-1:] == [0.25]
+    assert (report.emitted, report.sent + report.dropped, report.unsent) == (4, 4, 0)
+    assert report.dropped >= 2
 
 
 def test_the_address_chooses_the_transport() -> None:
