@@ -139,7 +139,7 @@ def test_kafka_that_comes_late_gets_everything(session_folder: Path) -> None:
     assert [seen.step for seen in points(found)] == list(range(5_000))
 
 
-def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_is_lost() -> None:
+def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_waits_where() -> None:
     (port,) = free_ports(1)
     done = train(
         """
@@ -157,10 +157,12 @@ def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_is_lost()
 
     assert done.returncode == 0
     assert float(done.stdout) < 5.0  # seconds; one wait for the network would take longer
-    reached, lost = done.stderr.splitlines()
+    reached, kept = done.stderr.splitlines()
     assert f"Kafka at {HOST}:{port} cannot be reached" in reached
-    assert f"10,000 of 10,000 points are not in Kafka at {HOST}:{port}" in lost
-    assert "`gateway up`" in lost
+    assert f"10,000 of 10,000 points are not in Kafka at {HOST}:{port}" in kept
+    assert "`gateway up`" in reached
+    assert "stay in /" in kept
+    assert "`gateway sync`" in kept
 
 
 def test_a_topic_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
