@@ -48,6 +48,7 @@ class Kafka:
     async def open(self) -> None:
         """Connect and learn the topic's partitions. Raises Unsent when either cannot be."""
         _quiet()
+        _last_words.text = ""
         self._producer = AIOKafkaProducer(
             **security_arguments(self._options),
             bootstrap_servers=self._servers,
@@ -66,7 +67,12 @@ class Kafka:
         except UnknownTopicOrPartitionError as error:
             raise Unsent(f"there is no topic {self._topic}") from error
         except (KafkaError, OSError) as error:
-            raise Unsent(str(error) or repr(error)) from error
+            why = str(error) or repr(error)
+            if (
+                self._options and _last_words.text
+            ):  # aiokafka raises one error for all that can go wrong with TLS or SASL
+                why = f"{why}: {_last_words.text}"
+            raise Unsent(why) from error
 
     async def send(self, records: Sequence[Record]) -> None:
         """Send the records, those of one key in order. Returns when all are acknowledged; raises Unsent."""
@@ -153,9 +159,23 @@ async def _hang_up(producer: Any) -> None:
         return  # the sockets go with the loop
 
 
+class _LastWords(logging.Handler):
+    """Keeps the last error that aiokafka logged: why a broker does not let us in is said nowhere else."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.text = record.getMessage()
+
+
+_last_words = _LastWords(logging.ERROR)
+
+
 def _quiet() -> None:
     """Keep aiokafka's lines out of training's stderr: the shipper says in one line what they say in thousands."""
     logger = logging.getLogger("aiokafka")
     if not logger.handlers and logger.level == logging.NOTSET:
-        logger.addHandler(logging.NullHandler())
-        logger.setLevel(logging.CRITICAL)
+        logger.addHandler(_last_words)
+        logger.setLevel(logging.ERROR)
+        logger.propagate = False
