@@ -14,7 +14,9 @@ def load() -> None:
 
 
 def start(place: Any) -> tuple[Any, Any, Any]:
-    run = swanlab.init(project="benchmark", mode="offline", log_dir=str(place.folder / "swanlog"))
+    off = dict.fromkeys(("hardware", "runtime", "requirements", "conda", "git", "monitor"), False)
+    settings = swanlab.Settings(probe=swanlab.Settings.Probe(**off))
+    run = swanlab.init(project="benchmark", mode="offline", log_dir=str(place.folder / "swanlog"), settings=settings)
     log = run.log
 
     def one(name: str, value: float, step: int) -> None:

@@ -19,7 +19,8 @@ def load() -> None:
 
 
 def start(place: Any) -> tuple[Any, Any, Any]:
-    settings = wandb.Settings(x_disable_stats=True, console="off", silent=True)
+    off = dict.fromkeys(("x_disable_stats", "x_disable_meta", "x_disable_machine_info", "disable_git"), True)
+    settings = wandb.Settings(console="off", silent=True, **off)
     run = wandb.init(project="benchmark", mode="offline", dir=str(place.folder), settings=settings)
     log = run.log
 
