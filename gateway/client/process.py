@@ -41,6 +41,8 @@ _current: Run | None = None  # the open run; None when there is none, or several
 _runs: list[Run] = []  # started here and not finished, oldest first
 _of_main: list[Run] = []  # those of them that the main thread started
 _late: list[Run] = []  # finished, and recorded into after that
+_last: Run | None = None  # the one that finished last
+_is_over = False  # the process ends and its runs are finished: nothing can be sent any more
 _innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
 _shippers: dict[tuple[str, str], Shipper] = {}
 _inherited: list[
@@ -214,6 +216,8 @@ def _implicit() -> Run:
     with _implicit_lock:
         if _runs:
             return _runs[-1]
+        if _is_over and _last is not None:
+            return _last  # a destructor or exit handler: no run may start that nobody would end
         try:
             return start_run(name=_script())
         except ClientError as error:
@@ -295,6 +299,8 @@ def _checked_id(run_id: str) -> str:
 def _shipper_of(address: Address) -> Shipper:
     from gateway.client.shipper import Shipper
 
+    if _is_over or sys.is_finalizing():  # a thread started now would never run, and be waited for
+        raise RuntimeError("the interpreter is going away")
     key = (address.url, address.topic)
     with _lock:
         if key not in _shippers:
@@ -317,7 +323,8 @@ def _add(run: Run) -> None:
 
 def _forget(run: Run) -> None:
     """Take a finished run off the list; the one around it is current again."""
-    global _current
+    global _current, _last
+    _last = run
     with _lock:
         for runs in (_runs, _of_main, _late):
             if run in runs:
@@ -362,10 +369,12 @@ def _hook() -> None:
 
 
 def _at_exit() -> None:
+    global _is_over
     # The interpreter keeps the exception that ended it; at a prompt it keeps the last one of any line.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     status, message = status_of(error)
     _finish_all(status, message, finish_timeout())
+    _is_over = True
     stop()
 
 
@@ -380,7 +389,8 @@ def _finish_all(status: Status, message: str, timeout_s: float) -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _implicit_lock, _is_child_hooked
+    global _lock, _implicit_lock, _is_child_hooked, _is_over
+    _is_over = False
     forks.after_in_child()
     handover.after_fork()
     signals.after_fork()

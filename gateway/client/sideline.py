@@ -7,6 +7,7 @@ counted and said once; the others go on. The thread ends when nothing is left to
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from time import monotonic
@@ -75,6 +76,8 @@ class Sideline:
     def _start(self) -> None:
         self._changed.notify_all()
         if self._thread is None:
+            if sys.is_finalizing():  # it would never run, and be waited for
+                raise RuntimeError("the interpreter is going away")
             thread = threading.Thread(target=self._work, name="gateway-sideline", daemon=True)
             thread.start()  # RuntimeError when the interpreter is going away: said by the caller
             self._thread = thread
