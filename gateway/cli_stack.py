@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PortOption = Annotated[
     list[str] | None,
-    typer.Option("--port", metavar="NAME=N", help="Port of kafka, kafka-controller, postgres, mlflow or live."),
+    typer.Option("--port", metavar="NAME=N", help="Port of kafka, kafka-controller, postgres, mlflow, live or ingest."),
 ]
 
 
@@ -52,7 +52,7 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Start the stack: Kafka, PostgreSQL, MLflow, the consumers and the dashboard.
+    Start the stack: Kafka, PostgreSQL, MLflow, the consumers, the dashboard and HTTP ingest.
 
     The first start downloads Kafka (45 MB). Data, ports and logs stay in the home, so a second stack beside this
     one only needs another --home. An address in GATEWAY_KAFKA, GATEWAY_POSTGRES or GATEWAY_MLFLOW_URL (or
@@ -194,6 +194,7 @@ def _print_addresses(addresses: dict[str, Any]) -> None:
         "kafka": "Kafka",
         "postgres": "PostgreSQL",
         "wandb_dir": "W&B files",
+        "ingest": "HTTP ingest",
     }
     for key, name in names.items():
         console().print(f"{name:<11} {addresses[key]}", markup=False)

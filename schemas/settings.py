@@ -112,6 +112,12 @@ class Settings(BaseSettings):
         """Base address of the API, without a slash at the end."""
         return self.live_url.rstrip("/") or f"http://{self.live_host}:{self.live_port}"
 
+    @property
+    def ingest(self) -> str:
+        """Base address of the server of POST /v1/events, as its own machine reaches it."""
+        host = f"[{self.ingest_host}]" if ":" in self.ingest_host else self.ingest_host
+        return f"{'https' if self.ingest_cert else 'http'}://{host}:{self.ingest_port}"
+
     def need(self, name: str) -> str:
         """Return an address that this process cannot do without; BadSettings names it when it is empty."""
         value = getattr(self, name)

@@ -19,7 +19,7 @@ from schemas.errors import BadSettings, StackError
 from schemas.settings import Settings
 
 SECRETS = ("postgres", "kafka_sasl_password", "token")
-PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live")
+PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
 
 
 class Addresses(NamedTuple):
@@ -30,6 +30,7 @@ class Addresses(NamedTuple):
     kafka: str
     postgres: str
     wandb_dir: str
+    ingest: str
 
     @property
     def postgres_masked(self) -> str:
@@ -54,6 +55,7 @@ def addresses_of(settings: Settings) -> Addresses:
         settings.kafka,
         settings.postgres.get_secret_value(),
         str(settings.wandb_dir),
+        settings.ingest,
     )
 
 
@@ -100,12 +102,15 @@ def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
         )
     if "live_port" in given.model_fields_set:
         ports = {**ports, "live": given.live_port}
+    if "ingest_port" in given.model_fields_set:
+        ports = {**ports, "ingest": given.ingest_port}
     bootstrap = given.kafka or f"{HOST}:{ports['kafka']}"
     update: dict[str, Any] = {
         "home": home.folder,
         "kafka": bootstrap,
         "url": given.url or f"kafka://{bootstrap}",
         "live_port": ports["live"],
+        "ingest_port": ports["ingest"],
         "mlflow_url": given.mlflow_url or f"http://{HOST}:{ports['mlflow']}",
         "wandb_dir": given.wandb_dir or home.folder / "wandb",
     }

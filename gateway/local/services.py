@@ -44,7 +44,7 @@ class Service:
 def declare(plan: Plan) -> list[Service]:
     """Return the services of a plan, in the order in which they start."""
     own = [make(plan) for name, make in _VENDORS.items() if _wanted(name, plan)]
-    return [*own, *_consumers(plan)]
+    return [*own, *_processes(plan)]
 
 
 def _wanted(name: str, plan: Plan) -> bool:
@@ -101,11 +101,11 @@ def _kafka(plan: Plan) -> Service:
 _VENDORS: dict[str, Callable[[Plan], Service]] = {"mlflow": _mlflow, "postgres": _postgres, "kafka": _kafka}
 
 
-def _consumers(plan: Plan) -> list[Service]:
+def _processes(plan: Plan) -> list[Service]:
     stores = tuple(name for name in ("postgres", "kafka") if name not in plan.external)
     mlflow = ("mlflow",) if _wanted("mlflow", plan) else ()
     deliveries = [
-        _consumer(
+        _process(
             f"delivery-{tracker}",
             ["consumers.delivery", tracker],
             plan,
@@ -114,13 +114,15 @@ def _consumers(plan: Plan) -> list[Service]:
         for tracker in plan.settings.trackers
     ]
     return [
-        _consumer("materialiser", ["consumers.materialiser"], plan, needs=stores, stage=1),
-        _consumer("live", ["consumers.live"], plan, needs=("materialiser",), stop_timeout_s=5),
+        _process("materialiser", ["consumers.materialiser"], plan, needs=stores, stage=1),
+        _process("live", ["consumers.live"], plan, needs=("materialiser",), stop_timeout_s=5),
+        # It answers the requests under way before it ends, and Kafka ends after it.
+        _process("ingest", ["gateway.server"], plan, needs=("materialiser",), stop_timeout_s=20),
         *deliveries,
     ]
 
 
-def _consumer(name: str, module: list[str], plan: Plan, **options: Any) -> Service:
+def _process(name: str, module: list[str], plan: Plan, **options: Any) -> Service:
     ready_file = plan.home.ready_file(name)
 
     def prepare() -> Command:

@@ -171,8 +171,6 @@ def _server(settings: Settings) -> Server:
 async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
     while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
         await asyncio.sleep(READY_POLL_S)
-    host = f"[{settings.ingest_host}]" if ":" in settings.ingest_host else settings.ingest_host
-    scheme = "https" if settings.ingest_cert else "http"
-    print(f"gateway ingest: ready on {scheme}://{host}:{settings.ingest_port}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"gateway ingest: ready on {settings.ingest}", file=sys.stderr, flush=True)  # noqa: T201
     if settings.ready_file is not None:
         settings.ready_file.write_text("ready\n", encoding="utf-8")

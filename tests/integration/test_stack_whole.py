@@ -19,7 +19,7 @@ from gateway.local.state import Home
 from tests.processes import until
 
 DEADLINE_S = 60
-ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "delivery-mlflow", "delivery-wandb"}
+ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "delivery-mlflow", "delivery-wandb"}
 TRAIN = """
 import sys, gateway
 with gateway.start_run(sys.argv[1], params={"lr": 0.1}, tags={"kind": "test"}):

@@ -17,7 +17,7 @@ from schemas.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if "python -m consumers" in service.get("command", "")}
+OURS = {name: service for name, service in SERVICES.items() if "python -m" in service.get("command", "")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -54,6 +54,7 @@ def test_the_processes_of_the_embedded_stack_are_all_there() -> None:
     assert commands == {
         "python -m consumers.materialiser",
         "python -m consumers.live",
+        "python -m gateway.server",
         *(f"python -m consumers.delivery {tracker}" for tracker in trackers),
     }
     assert all(find_spec(command.split()[2]) for command in commands)

@@ -12,7 +12,7 @@ from gateway.local.state import Home
 from schemas.errors import BadSettings
 from schemas.settings import Settings
 
-PORTS = {"kafka": 1, "kafka-controller": 2, "postgres": 3, "mlflow": 4, "live": 5}
+PORTS = {"kafka": 1, "kafka-controller": 2, "postgres": 3, "mlflow": 4, "live": 5, "ingest": 6}
 
 
 @pytest.fixture
@@ -32,7 +32,16 @@ def names(home: Home) -> list[str]:
 
 
 def test_everything_is_started_where_nothing_is_given(home: Home) -> None:
-    assert names(home) == ["mlflow", "postgres", "kafka", "materialiser", "live", "delivery-mlflow", "delivery-wandb"]
+    assert names(home) == [
+        "mlflow",
+        "postgres",
+        "kafka",
+        "materialiser",
+        "live",
+        "ingest",
+        "delivery-mlflow",
+        "delivery-wandb",
+    ]
     assert plan(home).settings.kafka == "127.0.0.1:1"
     assert plan(home).settings.url == "kafka://127.0.0.1:1"
 
@@ -41,7 +50,7 @@ def test_a_given_address_is_used_and_not_started(home: Home, monkeypatch: pytest
     monkeypatch.setenv("GATEWAY_KAFKA", "broker:9092")
     Path("gateway.toml").write_text('postgres = "postgresql://u:p@db/x"\nmlflow_url = "https://mlflow"\n')
 
-    assert names(home) == ["materialiser", "live", "delivery-mlflow", "delivery-wandb"]
+    assert names(home) == ["materialiser", "live", "ingest", "delivery-mlflow", "delivery-wandb"]
     assert plan(home).settings.url == "kafka://broker:9092"
     assert plan(home).settings.postgres.get_secret_value() == "postgresql://u:p@db/x"
 
@@ -56,7 +65,7 @@ def test_what_an_earlier_start_wrote_is_not_taken_for_given(home: Home) -> None:
 def test_without_the_tracker_mlflow_no_server_is_started(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TRACKERS", '["wandb"]')
 
-    assert names(home) == ["postgres", "kafka", "materialiser", "live", "delivery-wandb"]
+    assert names(home) == ["postgres", "kafka", "materialiser", "live", "ingest", "delivery-wandb"]
 
 
 def test_ports_are_remembered_asked_for_or_new(home: Home) -> None:
