@@ -221,7 +221,7 @@ def _implicit() -> Run:
         try:
             return start_run(name=_script())
         except ClientError as error:
-            say_once("address", f"{error}; until then events are counted and discarded")
+            say_once("address", f"{error}; until then events are kept in the journal")
         nowhere = Address(NOWHERE, "")
         run = Run(
             uuid7(),

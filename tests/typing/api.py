@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import assert_type
 
 import gateway
@@ -61,3 +62,16 @@ def errors() -> None:
         gateway.start_run(url="http://host:1")
     except gateway.ClientError as error:
         assert_type(str(error), str)
+
+
+def more(run: gateway.Run) -> None:
+    with gateway.start_run(capture={"console": True}, rank=False, parent="") as child:
+        assert_type(child.group, str)
+    gateway.start_run(capture=False, rank=3)
+    gateway.text("sample", "what the model wrote", step=3)
+    run.text("sample", "what the model wrote")
+    gateway.log_artifact("model.pt")
+    run.log_artifact(Path("model.pt"), "model", media_type="application/x")
+    assert_type(gateway.histogram([1, 2, 3], bins=8), gateway.Histogram)
+    gateway.emit("weights", gateway.Histogram([1, 2], [0.0, 0.5, 1.0]), step=1)
+    assert_type(run.is_finished, bool)

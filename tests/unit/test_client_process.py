@@ -54,7 +54,7 @@ def test_an_address_that_cannot_be_used_does_not_stop_emit(
     report = gateway.finish()
 
     assert report is not None
-    assert (report.emitted, report.dropped) == (1, 1)
+    assert (report.emitted, report.unsent, report.dropped) == (1, 1, 0)
     assert capsys.readouterr().err.count("is not an address") == 1
 
 
