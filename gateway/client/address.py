@@ -3,7 +3,7 @@ Where to send: the first of argument, GATEWAY_URL, gateway.toml, the default sta
 
     kafka://host:port[,host:port]   a Kafka cluster's bootstrap servers
     http://host:port, https://...   a gateway server (gateway/server), for workers that cannot reach Kafka
-    none:                           nowhere; events are counted and discarded
+    none:                           nowhere; events stay in the journal, for `gateway sync`
 
 gateway.toml is looked for in the working directory, or where GATEWAY_CONFIG says. `kafka = "host:port"` there, or
 GATEWAY_KAFKA, stands for `url = "kafka://host:port"` where no url is given: both sides then share one setting. What

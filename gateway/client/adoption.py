@@ -252,7 +252,8 @@ def find_left(address: tuple[str, str], not_again: set[str]) -> LeftJournal | No
 
 def _size(folder: str) -> int:
     try:
-        return sum(entry.stat().st_size for entry in os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return sum(entry.stat().st_size for entry in entries)
     except OSError:
         return 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 
-from gateway.client.journal_format import EVENT, IS_INTEGER, IS_MICROS, POINT, ROW, SLOT, VALUE, scan
+from gateway.client.journal_format import EVENT, IS_INTEGER, IS_MICROS, POINT, POINTS, SLOT, VALUE, scan
 from gateway.client.values import dumps, float_to_json
 
 TYPE_CHECKING = False
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     # Named step, attempt, labels sorted by name.
     Where = tuple[str, int, tuple[tuple[str, str], ...]]
+    # Series, flags, steps, times, values of points, the same number of each.
+    Columns = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[float, ...]]
 
 MAX_POINTS = 1_000  # and values, in one cut
 MAX_BYTES = 262_144  # estimated, in one cut
@@ -58,13 +60,14 @@ def define(name: str, where: Where) -> bytes:
 class Piece:
     """The records of one cut, in order."""
 
-    __slots__ = ("end", "event", "points", "start", "values")
+    __slots__ = ("columns", "end", "event", "points", "start", "values")
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.end = start
         self.event: bytes | None = None  # the JSON of an event that is neither metrics nor values
         self.points: list[tuple[int, int, int, int, float]] = []  # series, flags, step, time, value
+        self.columns: Columns | None = None  # ... or the columns of these, when all are of one series
         self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
 
 
@@ -103,14 +106,17 @@ def _take_points(segment: Segment, piece: Piece, end: int) -> bool:
     """Take a full cut of points that nothing else comes between, quickly; False when it is not so simple."""
     stop = min(piece.start + MAX_POINTS * SLOT, end)
     with memoryview(segment.map) as view, view[piece.start : stop] as part:
-        _, kinds, flags, _, numbers, _, steps, times, values = zip(*ROW.iter_unpack(part), strict=True)
+        kinds, flags, numbers, steps, times, values = zip(*POINTS.iter_unpack(part), strict=True)
     if set(kinds) != {POINT}:  # text in other records has no byte below 32 where a kind is
         return False
     found = set(numbers)
     size = sum(segment.series[number].bytes for number in found) + len(kinds) * POINT_BYTES
     if size > MAX_BYTES:
         return False
-    piece.points = list(zip(numbers, flags, steps, times, values, strict=True))
+    if len(found) == 1:
+        piece.columns = (numbers, flags, steps, times, values)
+    else:
+        piece.points = list(zip(numbers, flags, steps, times, values, strict=True))
     piece.end = stop
     return True
 
@@ -162,31 +168,35 @@ def kind_of(text: bytes) -> str:
 
 
 def _metrics(segment: Segment, piece: Piece) -> list[Event]:
-    columns: dict[int, list[tuple[int, int, int, int, float]]] = {}
-    if len({point[0] for point in piece.points}) == 1:
-        columns[piece.points[0][0]] = piece.points
-    else:
-        for point in piece.points:
-            columns.setdefault(point[0], []).append(point)
-    scopes: dict[tuple[str, int], list[tuple[Series, list[tuple[int, int, int, int, float]]]]] = {}
-    for number, points in columns.items():
-        series = segment.series[number]
-        scopes.setdefault((series.step_name, series.attempt), []).append((series, points))
+    scopes: dict[tuple[str, int], list[tuple[Series, Columns]]] = {}
+    for columns in _columns(piece):
+        series = segment.series[columns[0][0]]
+        scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
     out = []
     for scope, several in scopes.items():
         written, last = [], 0
-        for series, points in several:
-            text, time = _series(series, points)
+        for series, columns in several:
+            text, time = _series(series, columns)
             written.append(text)
             last = max(last, time)
         whole = f'{_opening("metrics", last, scope)},"series":[{",".join(written)}]}}'
-        out.append(Event("metrics", whole.encode(), points=sum(len(points) for _, points in several)))
+        out.append(Event("metrics", whole.encode(), points=sum(len(columns[0]) for _, columns in several)))
     return out
 
 
-def _series(series: Series, points: Sequence[tuple[int, int, int, int, float]]) -> tuple[str, int]:
+def _columns(piece: Piece) -> list[Columns]:
+    """Return the points of each series, in the order the series first appear."""
+    if piece.columns is not None:
+        return [piece.columns]
+    points: dict[int, list[tuple[int, int, int, int, float]]] = {}
+    for point in piece.points:
+        points.setdefault(point[0], []).append(point)
+    return [tuple(zip(*several, strict=True)) for several in points.values()]  # type: ignore[misc]  # zip loses the types
+
+
+def _series(series: Series, columns: Columns) -> tuple[str, int]:
     """Return a series as JSON, and the time of its last point."""
-    _, flags, steps, nanos, values = zip(*points, strict=True)
+    _, flags, steps, nanos, values = columns
     kinds = set(flags)
     if kinds <= {0, IS_INTEGER}:
         times = [time // 1_000 for time in nanos]
@@ -199,8 +209,8 @@ def _series(series: Series, points: Sequence[tuple[int, int, int, int, float]]) 
         shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)])
     else:
         shown = repr(list(values))
-    columns = f'"steps":{list(steps)!r},"times":{times!r},"values":{shown}}}'.replace(", ", ",")
-    return f"{series.head}{integer}{columns}", times[-1]
+    written = f'"steps":{list(steps)!r},"times":{times!r},"values":{shown}}}'.replace(", ", ",")
+    return f"{series.head}{integer}{written}", times[-1]
 
 
 def _number(flag: int, value: float) -> float | int | str:

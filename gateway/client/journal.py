@@ -12,6 +12,7 @@ whole journal is in memory, with a bound of its own.
 
 from __future__ import annotations
 
+from struct import error as StructError
 from threading import RLock
 from time import monotonic, time_ns
 from zlib import crc32
@@ -53,8 +54,8 @@ class Journal:
     """The journal of one process for one run. Nothing is made on disk before the first record."""
 
     __slots__ = (
-        "_counters", "_current", "_end", "_failed_at", "_here", "_limit", "_lock", "_map", "_max_bytes", "_meta",
-        "_not_points", "_odd", "_points_before", "_size", "_table", "_tables", "cuts", "dropped", "folder",
+        "_acquire", "_counters", "_current", "_end", "_failed_at", "_here", "_limit", "_lock", "_map", "_max_bytes",
+        "_meta", "_not_points", "_points_before", "_release", "_size", "_table", "_tables", "cuts", "dropped", "folder",
         "is_trusted", "lock", "markers", "producer", "run_id", "segments", "values",
     )  # fmt: skip
 
@@ -81,13 +82,13 @@ class Journal:
         self._size = 0  # bytes of all segments
         self._failed_at = -RETRY_S
         self._lock = RLock()
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self._current: segments.Segment | None = None
         self._map: Any = None
         self._end = 0  # where the next record goes
         self._limit = 0  # where no point may start
         self._points_before = 0  # points in earlier segments
         self._not_points = 0  # bytes of this segment that are no points
-        self._odd: int | None = None  # a step that is not used as it is, until that is said
         self._here: Where | None = None
         self._table: dict[str, Known] = {}
         self._tables: dict[Where, dict[str, Known]] = {}
@@ -101,7 +102,9 @@ class Journal:
 
     def put(self, name: str, value: float | int, step: int | None, where: Where) -> None:
         """Append one metric point with the time of now. This is the hot path."""
-        with self._lock:
+        # Not `with self._lock`: that takes 80 ns longer.
+        try:
+            self._acquire()
             now = time_ns()
             # A signal handler may emit whenever Python calls something. From the last look at the condition to the
             # moment the place is taken nothing is called.
@@ -111,18 +114,24 @@ class Journal:
             known = self._table[name]
             counter = known.counter
             top = counter.top
-            if step is None or not -INT64 <= step <= INT64:
-                if step is not None:
-                    self._odd = step
-                step = 0 if top == NOTHING else top + 1 if top < INT64 else INT64
+            if step is None:
+                step = 0 if top == NOTHING else top + 1
             if step > top:
                 counter.top = step
-            number, target, place = known.number, self._map, self._end
+            target, place = self._map, self._end
             self._end = place + SLOT
-            raw = pack_point(POINT, 0 if value.__class__ is float else IS_INTEGER, 0, number, 0, step, now, value)
+            raw = pack_point(POINT, 0 if value.__class__ is float else IS_INTEGER, 0, known.number, 0, step, now, value)
             write_point(target, place, crc32(raw), raw)
-            if self._odd is not None:
-                self._say_odd()
+        except StructError:
+            counter.top = top
+            self._not_points += SLOT  # the place stays empty
+            self._say_odd(step)
+            self.put_at(name, value, None, now // 1_000, where)
+        finally:
+            try:  # noqa: SIM105 -- contextlib.suppress takes as long as all the rest
+                self._release()
+            except RuntimeError:
+                pass  # Ctrl-C came while the lock was waited for
 
     def put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
         """Append one metric point of another time (µs)."""
@@ -211,9 +220,9 @@ class Journal:
             self.cuts.save()
         if place is not None:
             for number in [one for one in self.segments if one < place[0]]:
-                self._release(number)
+                self._forget(number)
 
-    def _release(self, number: int) -> None:
+    def _forget(self, number: int) -> None:
         with self._lock:
             segment = self.segments.pop(number, None)
             if segment is not None:
@@ -237,15 +246,14 @@ class Journal:
         if step is None:
             return counter.next()
         if not -INT64 <= step <= INT64:
-            self._odd = step
-            self._say_odd()
+            self._say_odd(step)
             return counter.next()
         counter.top = max(counter.top, step)
         return step
 
-    def _say_odd(self) -> None:
-        odd, self._odd = self._odd, None
-        say_once("step-size", f"step {odd!r:.40} is not a 64 bit integer: the next step of the series is used")
+    @staticmethod
+    def _say_odd(step: object) -> None:
+        say_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")
 
     def _write(self, kind: int, series: int, payload: bytes) -> None:
         need = slots(len(payload))

@@ -29,6 +29,7 @@ _POINT = struct.Struct("<BBHIIqqd")  # kind, flags, 0, series, 0, step, time, va
 _HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
 _CRC = struct.Struct("<I")
 ROW = struct.Struct("<IBBHIIqqd")  # a slot as a point has it: CRC, then as above
+POINTS = struct.Struct("<4xBB2xI4xqqd")  # of a slot what a point consists of: kind, flags, series, step, time, value
 HEAD_BYTES = _CRC.size + _HEAD.size
 
 pack_point = _POINT.pack
