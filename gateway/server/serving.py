@@ -75,7 +75,7 @@ class Server(uvicorn.Server):
                 app,
                 http=Protocol,
                 ws="none",
-                log_level="warning",
+                log_level="error",  # a line for each request that is not HTTP would let strangers fill the disk
                 access_log=False,
                 server_header=False,
                 date_header=False,

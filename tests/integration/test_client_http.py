@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 import trustme
@@ -18,7 +20,11 @@ from gateway.client.http import Http
 from gateway.client.run import Run
 from gateway.client.shipper import Shipper
 from gateway.client.transport import Refusal
+from gateway.local import kafka as broker_files
+from gateway.local.ports import HOST, free_ports
+from gateway.local.process import kill_group, spawn, wait_until
 from schemas.wire import decode, identify
+from tests import stack_parts
 from tests.client_parts import new_run, points, raw_log, read_log, train, wait_for
 from tests.server_process import Server, note, serving
 
@@ -171,6 +177,48 @@ def test_without_a_server_events_wait_until_there_is_one(kafka: str, topic: str,
 
     assert (report.sent, report.unsent) == (3_000, 0)
     assert [seen.step for seen in points([batch.event for batch in read_log(kafka, topic)])] == list(range(3_000))
+
+
+@pytest.mark.stack
+def test_a_killed_kafka_is_waited_for_and_what_was_emitted_meanwhile_arrives(
+    session_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, ports = session_folder / "killed-kafka", free_ports(2)
+    address = f"{HOST}:{ports[0]}"
+
+    def start(log: IO[bytes]) -> subprocess.Popen[bytes]:
+        child = spawn(broker_files.prepare(folder, port=ports[0], controller_port=ports[1]), log)
+        assert wait_until(lambda: stack_parts.answers(address), child, 60)
+        return child
+
+    def kill(child: subprocess.Popen[bytes]) -> None:
+        if child.poll() is None:
+            kill_group(child.pid)
+            child.wait()
+
+    folder.mkdir()
+    with (folder / "kafka.log").open("ab") as log, ExitStack() as ending:
+        broker = start(log)
+        ending.callback(kill, broker)
+        stack_parts.run(stack_parts.create_topic(address, "events", partitions=2))
+        with serving(tmp_path, address, "events") as server, shipping_to(server.url) as shipper:
+            run = new_run(shipper)
+            with training(run) as steps:
+                wait_for(lambda: run.health()["sent"] > 200)
+                kill(broker)
+                wait_for(lambda: "HTTP 503" in shipper.last_error and len(steps) > 1_000)
+                again = start(log)
+                ending.callback(kill, again)
+                wait_for(lambda: shipper.is_connected, timeout_s=60)
+            report = run.finish(timeout_s=60)
+            said = capsys.readouterr().err
+        records = {(r.key, r.headers): r for r in reversed(raw_log(address, "events"))}
+
+    events = [decode(r.key, r.value, r.headers) for r in records.values()]
+    found = points([batch.event for batch in sorted(events, key=lambda batch: batch.seq)])
+    assert [(seen.step, seen.value) for seen in found] == [(step, 1 / (step + 1)) for step in steps]
+    assert (report.sent, report.unsent, report.dropped) == (len(steps), 0, 0)
+    assert (said.count("cannot be reached"), said.count("is reached again")) == (1, 1)
 
 
 def test_a_record_refused_for_good_does_not_hold_up_the_others(
