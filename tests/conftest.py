@@ -34,7 +34,9 @@ def clean_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
             patch.delenv(name)
-        yield
+        with tempfile.TemporaryDirectory(prefix="gateway-journals-") as journals:
+            patch.setenv("GATEWAY_JOURNAL_DIR", journals)  # never the developer's own
+            yield
 
 
 @pytest.fixture(autouse=True)

@@ -88,7 +88,7 @@ class Lock:
     def release(self) -> None:
         """Let go of it."""
         handle, self._handle = self._handle, -1
-        if handle >= 0:
+        if handle in _locks:  # not when it is the parent's, in a forked child
             _locks.discard(handle)
             os.close(handle)
 

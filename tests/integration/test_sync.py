@@ -215,3 +215,27 @@ def test_a_folder_that_cannot_be_written_keeps_events_in_memory_and_says_so(
     assert done.returncode == 0
     assert "the journal folder /dev/null/journal cannot be used" in done.stderr
     assert len(points(events(kafka, topic))) == 3_001
+
+
+def test_a_forked_child_that_lives_on_does_not_hold_the_journal_of_its_dead_parent(
+    settings: dict[str, str], kafka: str, topic: str
+) -> None:
+    train(
+        """
+        import os, signal, gateway
+        gateway.start_run("parent", url="none:")
+        gateway.emit("loss", 1.0)
+        reader, writer = os.pipe()
+        if not os.fork():
+            os.write(writer, b"on")
+            os.closerange(0, 3)
+            signal.alarm(30)
+            signal.pause()
+        os.read(reader, 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        settings,
+    )
+
+    assert sync(settings)["journals"] == 1
+    assert [event.kind for event in events(kafka, topic)][-2:] == ["run_killed", "producer_closed"]
