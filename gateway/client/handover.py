@@ -31,10 +31,11 @@ def inherited_run() -> str | None:
     return None if any(run_id == ours for ours, _ in _given) else run_id
 
 
-def attempt(*, is_resumed: bool) -> int:
-    """Return the attempt this process belongs to, as its launcher says; 2 for a resumed run of which nobody does."""
+def attempt(run_id: str, *, is_resumed: bool) -> int:
+    """Return the attempt of a run in this process, as its launcher says; 2 for a resumed run of which nobody does."""
     restarts = _number("TORCHELASTIC_RESTART_COUNT") or 0
-    first = _number(ATTEMPT)
+    # What stands beside the id of another run is the attempt of that one.
+    first = _number(ATTEMPT) if (os.environ.get(RUN_ID) or run_id) == run_id else None
     if first is None:
         first = 1 + (_number("SLURM_RESTART_COUNT") or 0)
         if is_resumed and first + restarts < 2:

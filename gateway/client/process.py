@@ -91,7 +91,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     joins = not resume and parent is None and inherited is not None and run_id in (None, inherited)
     joins = joins and all(run.id != inherited or run.is_forked for run in _runs)
     named = run_id if run_id is not None else inherited if resume or joins else None
-    number = _attempt(attempt, resume=resume, is_named=named is not None)
+    number = _attempt(attempt, named, resume=resume)
     resume = resume or (number > 1 and attempt is None and not joins)
     run_id = _checked_id(named if named is not None else uuid7())
     switches = _switches(capture, joins=joins)
@@ -255,12 +255,12 @@ def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, 
     return ("", "") if above == run_id else (above, group)
 
 
-def _attempt(given: int | None, *, resume: bool, is_named: bool) -> int:
+def _attempt(given: int | None, run_id: str | None, *, resume: bool) -> int:
     number = read_attempt(given)
     if number is not None:
         return min(max(number, 1), MAX_ATTEMPT)
     # A run with a new id has no earlier attempts, however often its launcher began again.
-    return handover.attempt(is_resumed=resume) if resume or is_named else 1
+    return handover.attempt(run_id, is_resumed=resume) if run_id else 2 if resume else 1
 
 
 def _rank_label(rank: int | bool | None, *, joins: bool) -> tuple[tuple[str, str], ...]:

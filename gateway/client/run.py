@@ -218,7 +218,7 @@ class Run:
 
     def text(self, name: str, text: str, step: int | None = None) -> None:
         """Record text, as it was at a step: a sample of what a model writes. Cut to 131,072 characters."""
-        self.emit(name, text if isinstance(text, str) else text_of(text), step)
+        self.emit(name, text_of(text), step)
 
     @harmless("log_artifact")
     def log_artifact(self, path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:

@@ -78,10 +78,8 @@ def clean_labels(labels: Mapping[Any, Any]) -> tuple[tuple[str, str], ...]:
 
 def text_of(value: object) -> str:
     """Return `str(value)`, or something in its place when that fails."""
-    if isinstance(value, str):
-        return value
     try:
-        return str(value)
+        return value if isinstance(value, str) else str(value)
     except Exception:  # noqa: BLE001 -- a stranger's __str__; the event is kept with the type's name in its place
         return f"<{type(value).__name__}>"
 
