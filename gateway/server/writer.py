@@ -1,6 +1,9 @@
 """
 Requests into the log: one idempotent producer for all, made anew whenever it fails.
 
+Requests that come while others are on their way go together in the next round, so many small ones cost Kafka little.
+Senders have one request under way at a time, which keeps the order.
+
 While Kafka is away requests are refused at once, so that events wait where they are safe: in their producers' journals.
 A request whose acknowledgement does not come in time is refused too, although its records may arrive: its sender
 sends them again, the same, and readers drop the second.
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Sequence
 
 from gateway.client.address import OPTIONS
@@ -21,8 +25,13 @@ from schemas.settings import Settings
 
 ACKNOWLEDGE_TIMEOUT_S = 10.0
 OPEN_TIMEOUT_S = 15.0
+ROUNDS = 2  # at once: while one is on its way the next is put together
+ROUND_BYTES = 4 * 1024 * 1024
 BACK_OFF_S = (0.1, 2.0)  # first and longest pause after a failure
 SAY_AFTER_S = 3.0  # away; most starts of a stack take less
+
+
+Request = tuple[Sequence[Record], asyncio.Future[None]]  # records, and how their sender learns what became of them
 
 
 def options_of(settings: Settings) -> dict[str, str]:
@@ -40,6 +49,8 @@ class LogWriter:
         self._topic = settings.topic
         self._options = options_of(settings)
         self._kafka: Kafka | None = None
+        self._waiting: deque[Request] = deque()
+        self._rounds: set[asyncio.Task[None] | None] = set()
         self._broken = asyncio.Event()  # of the present producer
         self.problem = "it is not connected yet"  # "" while it serves
 
@@ -74,6 +85,39 @@ class LogWriter:
 
     async def write(self, records: Sequence[Record]) -> None:
         """Return when every record is acknowledged, those of one key in order. Raises LogUnavailable."""
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((records, acknowledged))
+        self._start_rounds()
+        await acknowledged
+
+    def _start_rounds(self) -> None:
+        while self._waiting and len(self._rounds) < ROUNDS:
+            group: list[Request] = []
+            size = 0
+            while self._waiting and (not group or size < ROUND_BYTES):
+                group.append(self._waiting.popleft())
+                size += sum(map(len, group[-1][0]))
+            task = asyncio.create_task(self._round(group))
+            self._rounds.add(task)
+            task.add_done_callback(self._rounds.discard)
+
+    async def _round(self, group: list[Request]) -> None:
+        failure: Exception | None = None
+        try:
+            await self._send([record for records, _ in group for record in records])
+        except Exception as error:  # noqa: BLE001 - each request gets it and is answered; its sender keeps the events
+            failure = error
+        for _, acknowledged in group:
+            if acknowledged.done():  # its sender has gone
+                continue
+            if failure is None:
+                acknowledged.set_result(None)
+            else:
+                acknowledged.set_exception(failure)
+        self._rounds.discard(asyncio.current_task())
+        self._start_rounds()
+
+    async def _send(self, records: Sequence[Record]) -> None:
         kafka, broken = self._kafka, self._broken
         if kafka is None:
             raise LogUnavailable(f"{self._where} cannot be reached ({self.problem})")
