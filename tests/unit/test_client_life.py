@@ -105,8 +105,10 @@ def meant(value: Any) -> Any:
         return [meant(item) for item in value]
     if isinstance(value, dict):
         return {name: meant(item) for name, item in value.items()}
-    made = {"hostile": Hostile, "unreadable": lambda: Unreadable(a=1), "endless": Endless, "class": lambda: Hostile}
-    return made[value]() if isinstance(value, str) and value in made else value
+    if not isinstance(value, str):
+        return value
+    odd: dict[str, Any] = {"hostile": Hostile(), "unreadable": Unreadable(a=1), "endless": Endless(), "class": Hostile}
+    return odd.get(value, value)
 
 
 METHODS = {
@@ -256,7 +258,7 @@ async def test_tasks_side_by_side_keep_their_runs() -> None:
         return is_own
 
     with gateway.start_run("sweep") as sweep:
-        assert await asyncio.gather(trial("a"), trial("b")) == [True, True]
+        assert all(await asyncio.gather(trial("a"), trial("b")))
         assert gateway.current_run() is sweep
 
 
