@@ -12,6 +12,8 @@ whole journal is in memory, with a bound of its own.
 
 from __future__ import annotations
 
+from collections import deque
+from struct import Struct
 from struct import error as StructError
 from threading import RLock
 from time import monotonic, time_ns
@@ -30,23 +32,25 @@ from gateway.client.journal_format import (
     SLOT,
     VALUE,
     pack_point,
+    record_of,
     slots,
     write_point,
-    write_record,
 )
-from gateway.client.journal_items import NOTHING, Counter, Event, Known, Marker, Observation
+from gateway.client.journal_items import Counter, Event, Known, Marker, Observation, say_full, say_odd, say_unusable
 from gateway.client.names import uuid7
 from gateway.client.notices import say_once
 from gateway.client.values import INT64, clean_name, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from gateway.client.batch import Where
 
 MEMORY_BYTES = 134_217_728  # of a journal in memory
 MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
+TAIL_TIMEOUT_S = 0.1
 RETRY_S = 1.0  # between two tries to get a segment
 
 
@@ -54,9 +58,10 @@ class Journal:
     """The journal of one process for one run. Nothing is made on disk before the first record."""
 
     __slots__ = (
-        "_acquire", "_counters", "_current", "_end", "_failed_at", "_here", "_limit", "_lock", "_map", "_max_bytes",
-        "_meta", "_not_points", "_points_before", "_release", "_size", "_table", "_tables", "cuts", "dropped", "folder",
-        "is_trusted", "lock", "markers", "producer", "run_id", "segments", "values",
+        "_acquire", "_counters", "_current", "_cuts_lock", "_deferred", "_end", "_failed_at", "_here", "_is_changing",
+        "_limit", "_lock", "_map", "_max_bytes", "_meta", "_not_points", "_points_before", "_release", "_size",
+        "_table", "_tables", "cuts", "dropped", "folder", "is_trusted", "lock", "markers", "producer", "run_id",
+        "segments", "values",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +87,7 @@ class Journal:
         self._size = 0  # bytes of all segments
         self._failed_at = -RETRY_S
         self._lock = RLock()
+        self._cuts_lock = RLock()  # of the state of the cuts
         self._acquire, self._release = self._lock.acquire, self._lock.release
         self._current: segments.Segment | None = None
         self._map: Any = None
@@ -89,6 +95,8 @@ class Journal:
         self._limit = 0  # where no point may start
         self._points_before = 0  # points in earlier segments
         self._not_points = 0  # bytes of this segment that are no points
+        self._is_changing = False  # in the middle of something that takes several steps
+        self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._here: Where | None = None
         self._table: dict[str, Known] = {}
         self._tables: dict[Where, dict[str, Known]] = {}
@@ -106,27 +114,35 @@ class Journal:
         try:
             self._acquire()
             now = time_ns()
-            # A signal handler may emit whenever Python calls something. From the last look at the condition to the
-            # moment the place is taken nothing is called.
-            while where is not self._here or self._end >= self._limit or name not in self._table:
-                if not self._make_room(name, where, SLOT):
+            while True:
+                table = self._table
+                if where is not self._here or self._end >= self._limit or name not in table:
+                    if self._is_changing:
+                        self._deferred.append((self.put, (name, value, step, where)))
+                        return
+                    if not self._change(self._make_room, name, where, SLOT):
+                        return
+                    continue
+                known = table[name]
+                if step is None:
+                    step = known.counter.next()
+                kind = 0 if value.__class__ is float else IS_INTEGER
+                try:
+                    raw = pack_point(POINT, kind, 0, known.number, 0, step, now, value)
+                except StructError:
+                    say_odd(step)
+                    step = None
+                    continue
+                if step > known.counter.top:  # noqa: PLR1730 -- max() takes 60 ns
+                    known.counter.top = step
+                crc = crc32(raw)
+                # A signal handler may emit whenever Python has called something. From here to the end of the write
+                # nothing is called but the write, so the place is never left empty.
+                if self._table is table and where is self._here and self._end < self._limit:
+                    place = self._end
+                    self._end = place + SLOT
+                    write_point(self._map, place, crc, raw)
                     return
-            known = self._table[name]
-            counter = known.counter
-            top = counter.top
-            if step is None:
-                step = 0 if top == NOTHING else top + 1
-            if step > top:
-                counter.top = step
-            target, place = self._map, self._end
-            self._end = place + SLOT
-            raw = pack_point(POINT, 0 if value.__class__ is float else IS_INTEGER, 0, known.number, 0, step, now, value)
-            write_point(target, place, crc32(raw), raw)
-        except StructError:
-            counter.top = top
-            self._not_points += SLOT  # the place stays empty
-            self._say_odd(step)
-            self.put_at(name, value, None, now // 1_000, where)
         finally:
             try:  # noqa: SIM105 -- contextlib.suppress takes as long as all the rest
                 self._release()
@@ -136,27 +152,12 @@ class Journal:
     def put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
         """Append one metric point of another time (µs)."""
         with self._lock:
-            if not self._make_room(name, where, SLOT):
-                return
-            known = self._table[name]
-            number = self._step(known.counter, step)
-            flags = (0 if isinstance(value, float) else IS_INTEGER) | IS_MICROS
-            place = self._end
-            self._end = place + SLOT
-            raw = pack_point(POINT, flags, 0, known.number, 0, number, time, value)
-            write_point(self._map, place, crc32(raw), raw)
+            self._change(self._put_at, name, value, step, time, where)
 
     def observe(self, seen: Observation) -> None:
         """Append one value that is not a metric point."""
-        written = dumps(seen.typed)
         with self._lock:
-            if not self._make_room(seen.name, seen.where, slots(seen.size + 96)):
-                return
-            known = self._table[seen.name]
-            step = self._step(known.counter, seen.step)
-            payload = f'{{"step":{step},"time":{seen.time},"value":{written}}}'.encode()
-            self._write(VALUE, known.number, payload)
-            self.values += 1
+            self._change(self._observe, seen, dumps(seen.typed))
 
     def append(self, item: Event | Marker) -> None:
         """Append what is never refused. An event that no record can hold leaves a heartbeat in its place."""
@@ -174,17 +175,11 @@ class Journal:
             say_once("record", f"an event {kind} {fault}: it is dropped")
             payload = dumps({"kind": "heartbeat", "time": time_ns() // 1_000}).encode()
         with self._lock:
-            need = slots(len(payload))
-            if self._current is None or self._end + need > self._current.size:
-                self._grow(need, is_point=False)
-            self._write(EVENT, 0, payload)
-            if self.cuts is not None and (kind in ENDINGS or kind == "producer_closed"):
-                self.cuts.flags |= CLOSED if kind == "producer_closed" else ENDED
-                self.cuts.save()
+            self._change(self._append, kind, payload)
 
     def lose(self, count: int) -> None:
         """Count points or values that will never be sent."""
-        with self._lock:
+        with self._cuts_lock:
             self.dropped += count
             if self.cuts is not None:
                 self.cuts.dropped = self.dropped
@@ -194,8 +189,15 @@ class Journal:
 
     def tail(self) -> tuple[int, int]:
         """Return segment and offset of the end: everything before is written."""
-        with self._lock:
-            return (self._current.number, self._end) if self._current is not None else (0, 0)
+        # A thread whose signal handler waits for the shipper, as finish() in one does, may hold the lock all that time.
+        is_held = self._lock.acquire(timeout=TAIL_TIMEOUT_S)
+        try:
+            if self._current is None or (self._is_changing and not is_held):
+                return (0, 0)
+            return self._current.number, self._end
+        finally:
+            if is_held:
+                self._release()
 
     @property
     def points(self) -> int:
@@ -208,13 +210,13 @@ class Journal:
     def record(self, cut: Cut, points: int) -> None:
         """Write down a cut, and how many metric points there are with it."""
         assert self.cuts is not None
-        with self._lock:
+        with self._cuts_lock:
             self.cuts.append(cut, points)
 
     def acknowledge(self, seq: int, cuts: int, place: tuple[int, int] | None) -> None:
         """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
         assert self.cuts is not None
-        with self._lock:
+        with self._cuts_lock:
             self.cuts.seq = seq
             self.cuts.acknowledged += cuts
             self.cuts.save()
@@ -223,16 +225,15 @@ class Journal:
                 self._forget(number)
 
     def _forget(self, number: int) -> None:
-        with self._lock:
-            segment = self.segments.pop(number, None)
-            if segment is not None:
-                self._size -= segment.size
-                segment.delete()
+        segment = self.segments.pop(number)
+        self._size -= segment.size
+        segment.delete()
 
     def remove(self) -> None:
         """Delete the journal: all of it is acknowledged."""
-        if self.folder:
-            delete_folder(self.folder)
+        folder, self.folder = self.folder, ""
+        if folder:
+            delete_folder(folder)
         self.close()
 
     def close(self) -> None:
@@ -242,30 +243,74 @@ class Journal:
 
     # Inside, with the lock held.
 
+    def _change(self, do: Callable[..., Any], *given: Any) -> Any:
+        """Do what takes several steps; what a signal handler emits meanwhile comes right after it."""
+        if self._is_changing:
+            self._deferred.append((do, given))
+            return False
+        self._is_changing, here, current = True, self._here, self._current
+        self._here = None  # so that no point is put while things change
+        try:
+            return do(*given)
+        finally:
+            if self._here is None and self._current is current:
+                self._here = here
+            self._is_changing = False
+            while self._deferred:
+                later, what = self._deferred.popleft()
+                later(*what) if later == self.put else self._change(later, *what)
+
+    def _put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
+        if not self._make_room(name, where, SLOT):
+            return
+        known = self._table[name]
+        number = self._step(known.counter, step)
+        flags = (0 if isinstance(value, float) else IS_INTEGER) | IS_MICROS
+        raw = pack_point(POINT, flags, 0, known.number, 0, number, time, value)
+        crc = crc32(raw)
+        place = self._end
+        self._end = place + SLOT
+        write_point(self._map, place, crc, raw)
+
+    def _observe(self, seen: Observation, written: str) -> None:
+        if not self._make_room(seen.name, seen.where, slots(seen.size + 96)):
+            return
+        known = self._table[seen.name]
+        step = self._step(known.counter, seen.step)
+        payload = f'{{"step":{step},"time":{seen.time},"value":{written}}}'.encode()
+        self._write(VALUE, known.number, payload)
+        self.values += 1
+
+    def _append(self, kind: str, payload: bytes) -> None:
+        need = slots(len(payload))
+        if self._current is None or self._end + need > self._current.size:
+            self._grow(need, is_point=False)
+        self._write(EVENT, 0, payload)
+        if self.cuts is not None and (kind in ENDINGS or kind == "producer_closed"):
+            with self._cuts_lock:
+                self.cuts.flags |= CLOSED if kind == "producer_closed" else ENDED
+                self.cuts.save()
+
     def _step(self, counter: Counter, step: int | None) -> int:
         if step is None:
             return counter.next()
         if not -INT64 <= step <= INT64:
-            self._say_odd(step)
+            say_odd(step)
             return counter.next()
         counter.top = max(counter.top, step)
         return step
 
-    @staticmethod
-    def _say_odd(step: object) -> None:
-        say_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")
-
     def _write(self, kind: int, series: int, payload: bytes) -> None:
-        need = slots(len(payload))
+        need, whole = slots(len(payload)), record_of(kind, series, payload)
+        write = Struct(f"{len(whole)}s").pack_into
         place = self._end
         self._end = place + need
+        write(self._map, place, whole)
         self._not_points += need
-        write_record(self._map, place, kind, series, payload)
 
     def _make_room(self, name: str, where: Where, need: int) -> bool:
         """Have a series defined and room after it for `need` bytes; False when the record is refused, and counted."""
-        if where is not self._here:
-            self._here, self._table = where, self._tables.setdefault(where, {})
+        self._table = self._tables.setdefault(where, {})
         definition = b"" if name in self._table else define(clean_name(name), where)
         whole = need + 2 * slots(len(definition)) if definition else need
         if self._end + whole > self._limit + SLOT:
@@ -273,9 +318,10 @@ class Journal:
             if not self._grow(need + 2 * slots(len(definition)), is_point=True):
                 self._refuse()
                 return False
-            self._here, self._table = where, self._tables.setdefault(where, {})
+            self._table = self._tables.setdefault(where, {})
         if definition:
             self._define(name, where, definition)
+        self._here = where
         return True
 
     def _define(self, name: str, where: Where, definition: bytes) -> None:
@@ -327,7 +373,7 @@ class Journal:
             return segments.create(self.folder, number, size, header)
         except OSError as error:
             self._failed_at = now
-            self._say_full(error)
+            say_full(self.run_id, self.folder, error)
             return None
 
     def _reserve(self, number: int, need: int) -> segments.Segment:
@@ -351,11 +397,7 @@ class Journal:
             if self.folder:
                 self.remove()
                 self.folder = ""
-            say_once(
-                "journal",
-                f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this "
-                "process is killed: make the folder writable, or set GATEWAY_JOURNAL_DIR to one that is",
-            )
+            say_unusable(home, error)
             self.cuts = Cuts.create("", 0, self.producer)
         self.cuts.dropped = self.dropped
         self.cuts.publish()
@@ -367,10 +409,3 @@ class Journal:
 
     def _refuse(self) -> None:
         self.lose(1)
-
-    def _say_full(self, error: OSError) -> None:
-        say_once(
-            "full",
-            f"run {self.run_id}: the journal {self.folder or 'in memory'} cannot grow ({error}): new metric points are "
-            "dropped and counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
-        )

@@ -58,11 +58,15 @@ def slots(payload: int) -> int:
     return -(-(HEAD_BYTES + payload) // SLOT) * SLOT
 
 
+def record_of(kind: int, series: int, payload: bytes) -> bytes:
+    """Return a record that is no point, without its padding."""
+    head = _HEAD.pack(kind, 0, 0, len(payload), series)
+    return _CRC.pack(crc32(payload, crc32(head))) + head + payload
+
+
 def write_record(place: mmap, position: int, kind: int, series: int, payload: bytes) -> None:
     """Write a record that is no point."""
-    head = _HEAD.pack(kind, 0, 0, len(payload), series)
-    crc = crc32(payload, crc32(head))
-    whole = _CRC.pack(crc) + head + payload
+    whole = record_of(kind, series, payload)
     place[position : position + len(whole)] = whole
 
 

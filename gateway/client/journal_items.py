@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import Event as Flag
 
+from gateway.client.notices import say_once
 from gateway.client.values import INT64
 
 TYPE_CHECKING = False
@@ -68,3 +69,26 @@ class Known:
     def __init__(self, number: int, counter: Counter) -> None:
         self.number = number
         self.counter = counter
+
+
+def say_full(run_id: str, folder: str, error: OSError) -> None:
+    """Say that points are dropped."""
+    say_once(
+        "full",
+        f"run {run_id}: the journal {folder or 'in memory'} cannot grow ({error}): new metric points are dropped and "
+        "counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
+    )
+
+
+def say_unusable(home: str, error: OSError) -> None:
+    """Say that the journal is in memory."""
+    say_once(
+        "journal",
+        f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
+        "killed: make the folder writable, or set GATEWAY_JOURNAL_DIR to one that is",
+    )
+
+
+def say_odd(step: object) -> None:
+    """Say that a step is not used."""
+    say_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,82 @@ def test_meta_of_a_journal_says_whose_it_is(journal_home: Path) -> None:
         "run_id": "run/1", "attempt": 3, "is_owner": True, "address": "kafka://k:1", "topic": "t",
     }  # fmt: skip
     assert Path(journal.folder).parent == journal_home / "run%2F1"
+
+
+def shipped(home: Path) -> Log:
+    """Adopt the one journal there is, and return what it sends."""
+    log = Log()
+    (folder,) = folders_in(str(home))
+    left = adopt(folder)
+    assert left is not None
+    for producer in left.producers:
+        while batches := producer.cut(10_000):
+            log.take(batches)
+            for batch in batches:
+                producer.acknowledge([batch])
+    assert left.is_done
+    left.close()
+    return log
+
+
+def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SIZES", (4_096, 8_192))
+    journal = Journal("r")
+    interrupted = []
+
+    def emit(*_: object) -> None:
+        journal.put("from a handler", 1.0, None, MAIN)
+        interrupted.append(1)
+
+    before = signal.signal(signal.SIGALRM, emit)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0002)
+    try:
+        for step in range(60_000):
+            journal.put("loss", 2.0, step, MAIN)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    journal.close()
+    values = shipped(journal_home).values()
+
+    assert interrupted
+    assert (values.count(1.0), values.count(2.0)) == (len(interrupted), 60_000)
+
+
+def test_an_owner_that_lives_is_not_adopted(journal_home: Path) -> None:
+    journal = Journal("r")
+    journal.put("loss", 0.5, 0, MAIN)
+    (folder,) = folders_in(str(journal_home))
+    while_it_lives = adopt(folder)
+    journal.close()
+    afterwards = adopt(folder)
+
+    assert while_it_lives is None
+    assert afterwards is not None
+    afterwards.close()
+
+
+def test_counts_of_what_was_dropped_survive_the_process(journal_home: Path) -> None:
+    journal = Journal("r", limit=300_000)
+    for step in range(20_000):
+        journal.put("loss", 0.5, step, MAIN)
+    journal.close()
+    log = shipped(journal_home)
+    closed = next(event for event in log.events.values() if isinstance(event, ev.ProducerClosed))
+
+    assert closed.dropped == journal.dropped > 0
+    assert closed.points == journal.points == len(log.values()) == 20_000 - journal.dropped
+
+
+def test_a_run_id_too_long_for_a_folder_comes_back_whole(journal_home: Path) -> None:
+    run_id = "ü/" * 128
+    journal = Journal(run_id)
+    journal.put("loss", 0.5, 0, MAIN)
+    journal.close()
+    (folder,) = folders_in(str(journal_home))
+    Path(folder, "meta.json").write_text("damaged", encoding="utf-8")
+    left = adopt(folder)
+
+    assert left is not None
+    assert left.run_id == run_id
+    left.close()
