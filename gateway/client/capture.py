@@ -96,7 +96,7 @@ def _begin(run: Run, on: frozenset[str]) -> None:
         from gateway.client.capture_system import System
 
         system = System(run)
-        beside.every(system.every_s, system.sample)
+        beside.every(system.every_s, system.sample, last=system.stop)
 
 
 def _environment(run: Run, values: dict[str, object]) -> None:

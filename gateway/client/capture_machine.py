@@ -17,6 +17,7 @@ COUNTERS = (
     "cpu_seconds", "process_cpu_seconds", "disk_read_bytes", "disk_written_bytes", "network_sent_bytes",
     "network_received_bytes",
 )  # fmt: skip
+NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")  # time of guests is part of user time already
 
 
 def find_reader() -> Callable[[], dict[str, float]]:
@@ -31,7 +32,7 @@ def find_reader() -> Callable[[], dict[str, float]]:
         times, memory, disk = psutil.cpu_times(), psutil.virtual_memory(), psutil.disk_io_counters()
         net, own = psutil.net_io_counters(), process.cpu_times()
         found: dict[str, float] = {
-            "cpu_seconds": sum(times) - times.idle - getattr(times, "iowait", 0.0),
+            "cpu_seconds": sum(times) - sum(getattr(times, name, 0.0) for name in NOT_BUSY),
             "memory_used_bytes": memory.total - memory.available,
             "memory_percent": memory.percent,
             "process_cpu_seconds": own.user + own.system,

@@ -55,6 +55,11 @@ class System:
         self._run.record_at("system_metrics", time, step_name=MAIN, attempt=self._run.attempt, series=series)
         self._count += 1
 
+    def stop(self) -> None:
+        """Sample a run that was too short for any; right after another sample the rates would say nothing."""
+        if not self._count:
+            self.sample()
+
     def _rates(self, found: dict[str, float]) -> dict[str, float]:
         at, before = monotonic(), self._before
         self._before = (at, found)
