@@ -33,8 +33,6 @@ ROOT = Path(__file__).parent.parent
 class Memory:
     """A transport that keeps what it is sent, and can be told to fail."""
 
-    keeps = True
-
     def __init__(self) -> None:
         self.sent: list[Record] = []  # acknowledged or not, as a log has it
         self.failures = 0  # so many sends fail from now on

@@ -45,8 +45,6 @@ COMPRESSION = 1  # of zlib: columns of numbers shrink to a third; 6 gains anothe
 class Http:
     """One connection to a gateway server."""
 
-    keeps = True
-
     def __init__(self, url: str, *, token: str = "", ca: str = "") -> None:
         self._url = urlsplit(url)
         self._shown = url

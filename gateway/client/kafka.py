@@ -35,8 +35,6 @@ CLOSE_TIMEOUT_S = 2.0
 class Kafka:
     """An idempotent producer: what is acknowledged is on every in-sync replica, once, in order."""
 
-    keeps = True
-
     def __init__(self, servers: list[str], topic: str, options: Mapping[str, str] | None = None) -> None:
         self._servers = servers
         self._topic = topic

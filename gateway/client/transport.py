@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import namedtuple
 
 from gateway.client.forks import importing
-from gateway.client.notices import say_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
         a Refusal, in the order of the records. Nothing (None or nothing in it) means that all are acknowledged.
         """
 
-        keeps: bool  # False: what is sent is gone
-
         async def open(self) -> None:
             """Connect. Raises Unsent when that cannot be done now."""
 
@@ -49,39 +46,14 @@ class Refusal(namedtuple("Refusal", "number reason")):
     __slots__ = ()
 
 
-class Nowhere:
-    """Discards everything, having said so."""
-
-    keeps = False
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-
-    async def open(self) -> None:
-        """Say once that nothing is kept."""
-        why = "the address is none:" if self._address.found else "no address is known"
-        say_once(
-            "nowhere",
-            f"{why}, so events are counted and discarded: start the local stack with `gateway up`, or set GATEWAY_URL",
-        )
-
-    async def send(self, records: Sequence[Record]) -> None:
-        """Discard the records."""
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-
 def make_transport(address: Address) -> Transport:
-    """Return a new transport to the address, not yet open."""
-    if address.servers:
-        with importing():
-            from gateway.client.kafka import Kafka
-
-        return Kafka(address.servers, address.topic, address.options)
+    """Return a new transport to an address that keeps events, not yet open."""
     if address.is_http:
         with importing():
             from gateway.client.http import Http
 
         return Http(address.url, token=address.options.get("token", ""), ca=address.options.get("tls_ca", ""))
-    return Nowhere(address)
+    with importing():
+        from gateway.client.kafka import Kafka
+
+    return Kafka(address.servers, address.topic, address.options)
