@@ -51,7 +51,7 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
         say("gateway: demo interrupted; ending what it started")
         stack.down()
         return INTERRUPTED
-    except BaseException:
+    except BaseException:  # whatever went wrong, nothing that the demo started may stay
         stack.down()
         raise
     finally:
