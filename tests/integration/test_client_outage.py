@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,35 +14,13 @@ from gateway.client import shipper as shipping_module
 from gateway.client.address import Address
 from gateway.client.run import Run
 from gateway.client.shipper import Shipper
-from gateway.local import kafka as broker_files
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import kill_group, spawn, wait_until
 from schemas.wire import decode, identify
 from tests import stack_parts
+from tests.broker import Broker
 from tests.client_parts import new_run, points, raw_log, train, wait_for
 
 TOPIC = "events"
-
-
-class Broker:
-    """A broker that can be killed and started again at the same address."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._ports = free_ports(2)
-        self._child: subprocess.Popen[bytes] | None = None
-        self.address = f"{HOST}:{self._ports[0]}"
-
-    def start(self) -> None:
-        command = broker_files.prepare(self._folder, port=self._ports[0], controller_port=self._ports[1])
-        with (self._folder / "kafka.log").open("ab") as log:
-            self._child = spawn(command, log)
-        assert wait_until(lambda: stack_parts.answers(self.address), self._child, 60)
-
-    def kill(self) -> None:
-        if self._child is not None:
-            kill_group(self._child.pid)
-            self._child.wait()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import signal
@@ -122,14 +123,17 @@ def test_a_refused_sender_of_a_huge_body_can_read_why(server: Server) -> None:
 def raw(server: Server, text: bytes) -> bytes:
     """Send bytes as they are and return all that comes back until the server closes."""
     with socket.create_connection((HOST, server.port), timeout=30) as line:
-        line.sendall(text)
-        line.shutdown(socket.SHUT_WR)
         found = b""
         try:
+            line.sendall(text)
+            line.shutdown(socket.SHUT_WR)
             while more := line.recv(65_536):
                 found += more
-        except ConnectionResetError:
-            return found  # closed with bytes of ours unread
+        except ConnectionError:
+            return found  # closed with bytes of ours unread, or unsent
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # closed before our own end was
+                raise
         return found
 
 
