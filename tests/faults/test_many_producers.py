@@ -98,10 +98,13 @@ async def test_many_processes_in_one_run(
         for one in [*alone, *together]:
             counts[one["rank"]] = counts.get(one["rank"], 0) + one["count"]
 
-        async def all_stored() -> bool:
-            return sum(map(len, (await stored(database)).values())) >= sum(counts.values())
+        async def all_closed() -> bool:
+            async with reading(database) as store:
+                log = await store.run_log(RUN, max_points=1)
+            producers = log.completeness if log is not None else []
+            return len(producers) == processes + 2 and all(one.received == one.expected for one in producers)
 
-        await until(all_stored, f"{sum(counts.values())} points are stored")
+        await until(all_closed, "every producer said how much it sent, and all of it arrived")
 
     found = await stored(database)
     async with reading(database) as store:
