@@ -71,7 +71,7 @@ async def _opened(bootstrap: str, topic: str, security: Mapping[str, Any] | None
     reader = LogReader(bootstrap, topic, security)
     try:
         await reader.open()
-    except BaseException:
+    except BaseException:  # cancelled or failed: what was half opened is closed, and the error goes on
         await close_quietly(reader)
         raise
     return reader

@@ -220,7 +220,7 @@ def adopt(folder: str) -> LeftJournal | None:
             return None
         contents.meta.setdefault("run_id", _run_id_of(folder))
         producers = _producers(contents)
-    except BaseException:
+    except BaseException:  # whoever comes next must be able to adopt it; the error goes on
         lock.release()
         raise
     return LeftJournal(folder, lock, contents, producers)

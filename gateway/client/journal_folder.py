@@ -77,7 +77,7 @@ class Lock:
             is_same = os.path.samestat(os.fstat(handle), os.stat(path))  # not one that its last holder deleted
         except (BlockingIOError, FileNotFoundError):
             is_same = False
-        except BaseException:
+        except BaseException:  # the handle must not outlive a failed lock; the error goes on
             os.close(handle)
             raise
         if not is_same:
