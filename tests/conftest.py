@@ -16,9 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.client import process
 from tests import stack_parts
 
 STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "stack_home"}
+
+
+def gateway_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("GATEWAY_")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,7 +45,24 @@ def clean_environment() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def journal_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def leaves_nothing() -> Iterator[None]:
+    """A test that leaves a run open, or a setting, fails itself and not whichever test comes next."""
+    before = gateway_settings()
+    yield
+    runs, settings = [run.id for run in process._runs], gateway_settings()
+    for run in process._runs.copy():
+        run.finish(timeout_s=0)
+    process.stop()
+    for name in settings:
+        os.environ.pop(name)
+    os.environ.update(before)
+    assert (runs, settings) == ([], before)
+
+
+@pytest.fixture(autouse=True)
+def journal_home(
+    leaves_nothing: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Each test has journals of its own: what one leaves is nobody else's to ship."""
     home = tmp_path_factory.mktemp("journals")
     monkeypatch.setenv("GATEWAY_JOURNAL_DIR", str(home))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -111,6 +111,18 @@ async def until_folded(database: str, topic: str, records: int) -> None:
         return await folded(database, topic) >= records
 
     await until(all_folded, f"{records} records of {topic} folded")
+
+
+async def until_complete(store: Reading, run_ids: Iterable[str], producers: int = 1) -> None:
+    """Return once so many producers of each run have said how much they sent, and all of it is stored."""
+    for run_id in run_ids:
+
+        async def is_complete(run_id: str = run_id) -> bool:
+            log = await store.run_log(run_id, max_points=1)
+            parts = log.completeness if log is not None else []
+            return len(parts) == producers and all(part.received == part.expected for part in parts)
+
+        await until(is_complete, f"{producers} producers of {run_id} are stored whole")
 
 
 async def dump(database: str) -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ from gateway.client.errors import Unsent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from typing import Any
 
     from gateway.client.wire import Record
@@ -60,7 +60,7 @@ class Kafka:
             metadata_max_age_ms=60_000,
         )
         try:
-            await self._producer.start()
+            await _whole(self._producer.start())
             self._partitions = sorted(await self._producer.partitions_for(self._topic))
         except UnknownTopicOrPartitionError as error:
             raise Unsent(f"there is no topic {self._topic}") from error
@@ -112,6 +112,17 @@ class Kafka:
             await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError):
             await _hang_up(producer)
+
+
+async def _whole(start: Coroutine[Any, Any, None]) -> None:
+    """Await it, and when cancelled let it end first: aiokafka leaves a connection open when its start is cut off."""
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    finally:
+        if not starting.done():
+            await asyncio.wait({starting}, timeout=CLOSE_TIMEOUT_S)
+            starting.cancel()
 
 
 def security_arguments(options: Mapping[str, str]) -> dict[str, Any]:

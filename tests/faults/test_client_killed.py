@@ -17,7 +17,7 @@ import pytest
 
 from tests.client_parts import ROOT
 from tests.gateway_command import gateway_with
-from tests.materialiser_process import environment, materialiser, reading, until
+from tests.materialiser_process import environment, materialiser, reading, until_complete
 
 COUNT = struct.Struct("<Q")
 TRAINING = """
@@ -94,12 +94,8 @@ async def test_every_emit_that_returned_is_stored_once(
     again = gateway_with(settings, "sync", "--json")
     with materialiser(tmp_path, environment(kafka, topic, database)):
         async with reading(database) as store:
-
-            async def all_ended() -> bool:
-                runs = await store.runs(limit=rounds + 1)
-                return [run.state for run in runs].count("killed") == rounds
-
-            await until(all_ended, "all runs ended as killed")
+            await until_complete(store, [one.run_id for one in killed])
+            states = {run.state for run in await store.runs(limit=rounds + 1)}
             found = {}
             for one in killed:
                 points = [point async for point in store.points(one.run_id)]
@@ -109,6 +105,7 @@ async def test_every_emit_that_returned_is_stored_once(
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     assert json.loads(again.stdout)["journals"] == 0
     assert not list(journal_home.rglob("*.seg"))
+    assert states == {"killed"}
     for one in killed:
         stored = found[one.run_id]
         # An emit that was under way may have been kept although it never returned.

@@ -13,7 +13,7 @@ from gateway.local.demo_sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.facts import Facts, Point
 from tests.gateway_command import gateway
-from tests.materialiser_process import reading
+from tests.materialiser_process import reading, until_complete
 from tests.processes import kill_all, processes_of, until
 
 CLOCK = 1_700_000_000_000_000  # µs; every event of both sweeps has a time counted from here
@@ -50,6 +50,7 @@ async def stored(stack: Stack, group: str) -> dict[str, tuple[Facts, dict[str, A
     found = {}
     async with reading(stack.addresses().postgres) as store:
         for run_id in await store.run_ids(group=group):
+            await until_complete(store, [run_id])
             facts = Facts()
             points: list[Point] = [point async for point in store.points(run_id)]
             facts.add_run("same", points, len(await store.params(run_id)))

@@ -14,7 +14,7 @@ import pytest
 import gateway
 from tests.gateway_command import environment
 from tests.materialiser_process import environment as settings
-from tests.materialiser_process import materialiser, reading, until
+from tests.materialiser_process import materialiser, reading, until_complete
 
 RUN = "one-run"
 EMITS_PER_S = 200  # of each process, like a training loop with 5 ms steps
@@ -98,13 +98,8 @@ async def test_many_processes_in_one_run(
         for one in [*alone, *together]:
             counts[one["rank"]] = counts.get(one["rank"], 0) + one["count"]
 
-        async def all_closed() -> bool:
-            async with reading(database) as store:
-                log = await store.run_log(RUN, max_points=1)
-            producers = log.completeness if log is not None else []
-            return len(producers) == processes + 2 and all(one.received == one.expected for one in producers)
-
-        await until(all_closed, "every producer said how much it sent, and all of it arrived")
+        async with reading(database) as store:
+            await until_complete(store, [RUN], processes + 2)
 
     found = await stored(database)
     async with reading(database) as store:

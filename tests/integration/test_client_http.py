@@ -17,7 +17,6 @@ import trustme
 from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.http import Http
-from gateway.client.run import Run
 from gateway.client.shipper import Shipper
 from gateway.client.transport import Refusal
 from gateway.local import kafka as broker_files
@@ -25,7 +24,7 @@ from gateway.local.ports import HOST, free_ports
 from gateway.local.process import kill_group, spawn, wait_until
 from schemas.wire import decode, identify
 from tests import stack_parts
-from tests.client_parts import new_run, points, raw_log, read_log, train, wait_for
+from tests.client_parts import new_run, points, raw_log, read_log, train, training, wait_for
 from tests.server_process import Server, note, serving
 
 RUN = "run-1"
@@ -45,26 +44,6 @@ def shipping_to(url: str, **options: str) -> Iterator[Shipper]:
         yield shipper
     finally:
         shipper.stop()
-
-
-@contextmanager
-def training(run: Run) -> Iterator[list[int]]:
-    """Emit as a training loop does until the end of the block; the list grows by one each step."""
-    steps: list[int] = []
-    ends = threading.Event()
-
-    def loop() -> None:
-        while not ends.wait(0.0005):
-            run.emit("loss", 1 / (len(steps) + 1), len(steps))
-            steps.append(len(steps))
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield steps
-    finally:
-        ends.set()
-        thread.join()
 
 
 def test_a_script_trains_over_http(kafka: str, topic: str, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,13 +10,12 @@ import pytest
 from gateway.client import notices
 from gateway.client import shipper as shipping_module
 from gateway.client.address import Address
-from gateway.client.run import Run
 from gateway.client.shipper import Shipper
 from gateway.local.ports import HOST, free_ports
 from schemas.wire import decode, identify
 from tests import stack_parts
 from tests.broker import Broker
-from tests.client_parts import new_run, points, raw_log, train, wait_for
+from tests.client_parts import new_run, points, raw_log, train, training, wait_for
 
 TOPIC = "events"
 
@@ -37,26 +34,6 @@ def fresh_notices() -> Iterator[None]:
     notices.forget()
     yield
     notices.forget()
-
-
-@contextmanager
-def training(run: Run) -> Iterator[list[int]]:
-    """Emit without pause, as a training loop does, until the end of the block; the list grows by one each step."""
-    steps: list[int] = []
-    ends = threading.Event()
-
-    def loop() -> None:
-        while not ends.wait(0.0005):
-            run.emit("loss", 1 / (len(steps) + 1), len(steps))
-            steps.append(len(steps))
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield steps
-    finally:
-        ends.set()
-        thread.join()
 
 
 @pytest.mark.stack

@@ -17,7 +17,7 @@ from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from tests.client_parts import ROOT, points, read_log, train
 from tests.gateway_command import gateway_with
-from tests.materialiser_process import environment, materialiser, reading, until
+from tests.materialiser_process import environment, materialiser, reading, until, until_complete
 
 TRAINING = """
     import gateway
@@ -70,6 +70,7 @@ async def test_a_journal_carried_elsewhere_becomes_a_whole_run_with_its_own_time
                 return [run.state for run in await store.runs()] == ["finished"]
 
             await until(is_finished, "the run is finished")
+            await until_complete(store, ["offline"])
             stored = [point async for point in store.points("offline")]
             log = await store.run_log("offline")
 

@@ -285,8 +285,9 @@ def test_a_run_is_handed_over_while_it_is_open(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_the_program_put_there_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_RUN_ID", "before")
     with gateway.start_run("r"):
-        monkeypatch.setenv("GATEWAY_RUN_ID", "other")
+        os.environ["GATEWAY_RUN_ID"] = "other"
 
     assert os.environ["GATEWAY_RUN_ID"] == "other"
 
