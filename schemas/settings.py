@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
     batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
     batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
+    session_timeout_ms: int = Field(
+        default=10_000, ge=1_000, le=90_000, description="a materialiser silent for so long loses its partitions"
+    )
     worker: int = Field(default=0, ge=0, description="number of this materialiser among those that share the log")
     ready_file: Path | None = Field(default=None, description="written by a process once it serves")
 

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from consumers.materialiser.worker import Worker
     from schemas.settings import Settings
 
-SESSION_TIMEOUT_S = 10.0
-HEARTBEAT_S = 3.0
-
 log = logging.getLogger(__name__)
 Stop = Callable[[BaseException], None]
 
@@ -51,8 +48,8 @@ def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[]
         stream_buffer_maxsize=settings.batch_records * 2,
         broker_max_poll_records=settings.batch_records,
         broker_commit_interval=10.0,  # lag display only
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=HEARTBEAT_S,
+        broker_session_timeout=settings.session_timeout_ms / 1000,
+        broker_heartbeat_interval=settings.session_timeout_ms / 4000,  # three may be lost
         consumer_group_instance_id=f"{CONSUMER}-{settings.worker}",  # a restart takes its place without waiting
         consumer_auto_offset_reset="earliest",  # a jump it makes is seen by the worker, which ends the process
         consumer_max_fetch_size=8 * 1024 * 1024,

@@ -1,0 +1,186 @@
+"""
+A TCP proxy on loopback in a thread of its own, to stand between our processes and a server and spoil the line.
+
+Its orders (`cut`, `delay`, ...) come from the test's thread and hold when they return. The line carries again after
+`heal`, which also ends connections that were half-closed: one end of them knows nothing of the other any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+from gateway.local.ports import HOST, free_ports
+
+PIECE = 65_536  # bytes read at once
+
+
+class Proxy:
+    """Forwards connections to a server's port, as well as it was told to."""
+
+    def __init__(self, target_port: int) -> None:
+        (self.port,) = free_ports(1)
+        self.accepted = 0  # connections since the start
+        self._target_port = target_port
+        self._delay_s = 0.0
+        self._limit: int | None = None
+        self._lines: set[_Line] = set()
+        self._server: asyncio.Server | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name=f"proxy-{self.port}")
+
+    @property
+    def address(self) -> str:
+        """Where clients connect: host:port."""
+        return f"{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Start listening."""
+        self._thread.start()
+        self._order(self._open())
+
+    def close(self) -> None:
+        """End every connection and the thread."""
+        self._order(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def cut(self) -> None:
+        """Reset every connection and refuse new ones until `heal`."""
+        self._order(self._cut())
+
+    def drop(self) -> None:
+        """Reset every connection; new ones are welcome."""
+        self._order(self._drop())
+
+    def delay(self, seconds: float) -> None:
+        """Hold each piece back for so long, in both directions."""
+        self._order(self._set(delay_s=seconds))
+
+    def stall(self) -> None:
+        """Accept, and carry nothing in either direction until `heal`; what waits goes on then."""
+        self._order(self._stall())
+
+    def half_close(self) -> None:
+        """Close the server's end of every connection; the client's stays open and hears nothing until `heal`."""
+        self._order(self._half_close())
+
+    def limit(self, connections: int) -> None:
+        """Close new connections at once while there are so many."""
+        self._order(self._set(limit=connections))
+
+    def heal(self) -> None:
+        """Carry everything at once again."""
+        self._order(self._heal())
+
+    def _order(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _open(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, HOST, self.port, reuse_address=True)
+        self._flow = asyncio.Event()
+        self._flow.set()
+
+    async def _close(self) -> None:
+        await self._cut()
+        await asyncio.gather(*(line.task for line in self._lines), return_exceptions=True)
+
+    async def _cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self._drop()
+
+    async def _drop(self) -> None:
+        for line in self._lines:
+            line.reset()
+
+    async def _stall(self) -> None:
+        self._flow.clear()
+
+    async def _half_close(self) -> None:
+        for line in self._lines:
+            line.forget_server()
+
+    async def _set(self, *, delay_s: float = 0.0, limit: int | None = None) -> None:
+        self._delay_s, self._limit = delay_s, limit
+
+    async def _heal(self) -> None:
+        await self._set()
+        for line in self._lines:
+            if line.is_half:
+                line.reset()
+        self._flow.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, HOST, self.port, reuse_address=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        if self._limit is not None and len(self._lines) >= self._limit:
+            writer.transport.abort()
+            return
+        line = _Line(writer)
+        self._lines.add(line)
+        try:
+            await self._flow.wait()
+            far_reader, line.far = await asyncio.open_connection(HOST, self._target_port)
+            await asyncio.gather(self._carry(reader, line.far, line), self._carry(far_reader, writer, line))
+        except (OSError, asyncio.CancelledError):
+            pass  # the server is away, or the line was reset: the client sees its connection end
+        finally:
+            line.reset()
+            self._lines.discard(line)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: _Line) -> None:
+        while piece := await reader.read(PIECE):
+            await self._flow.wait()
+            if self._delay_s:
+                await asyncio.sleep(self._delay_s)
+            if line.is_half:
+                continue  # into the void, as a route that is gone takes it
+            writer.write(piece)
+            await writer.drain()
+        if not line.is_half:
+            with contextlib.suppress(OSError, RuntimeError):
+                writer.write_eof()
+
+
+class _Line:
+    """One connection: the client's end and, once it is open, the server's."""
+
+    def __init__(self, near: asyncio.StreamWriter) -> None:
+        self.near = near
+        self.far: asyncio.StreamWriter | None = None
+        self.is_half = False
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+
+    def reset(self) -> None:
+        for writer in (self.near, self.far):
+            if writer is not None:
+                writer.transport.abort()
+        if self.task is not asyncio.current_task():
+            self.task.cancel()
+
+    def forget_server(self) -> None:
+        self.is_half = True
+        if self.far is not None:
+            self.far.transport.abort()
+
+
+@contextmanager
+def proxy_to(target_port: int) -> Iterator[Proxy]:
+    """Give a proxy that carries, and end it."""
+    proxy = Proxy(target_port)
+    proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
