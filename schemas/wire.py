@@ -151,10 +151,13 @@ def _parse_source(source: str) -> tuple[RunId, ProducerId]:
 
 def _parse_time(text: str) -> int:
     try:
+        # What `encode` writes; strptime takes 20 times as long, a quarter of decoding a record of few points.
+        if len(text) == 27 and (text[4], text[7], text[10], text[13], text[16], text[19], text[26]) == _WRITTEN:
+            return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
         cut = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except ValueError:
         raise NotAnEvent(f"ce_time {text!r:.40} is not RFC 3339 with microseconds and Z") from None
-    return (cut - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
+    return (cut - _EPOCH) // _MICROSECOND
 
 
 def _holds_nul(value: Any) -> bool:
@@ -166,3 +169,5 @@ def _holds_nul(value: Any) -> bool:
 
 
 _MICROSECOND = datetime.resolution
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WRITTEN = ("-", "-", "T", ":", ":", ".", "Z")

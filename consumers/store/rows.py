@@ -128,9 +128,9 @@ class ChunkRow:
     min_value: float | None
     max_value: float | None
     non_finite: int
-    steps: list[int] = field(repr=False)
-    times: list[int] = field(repr=False)
-    point_values: list[float] = field(repr=False)
+    steps: IntArray = field(repr=False)  # never changed once the row is made
+    times: IntArray = field(repr=False)
+    point_values: FloatArray = field(repr=False)
 
 
 @dataclass(slots=True)

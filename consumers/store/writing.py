@@ -7,12 +7,14 @@ by `Fenced`. Constraint errors are bugs, not data: every row was checked when it
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from typing import Any
 
 import asyncpg
 import orjson
 
+from consumers.store.copy_format import copy_stream
 from consumers.store.pool import Pool, PooledConnection, translated
 from consumers.store.queries import sql
 from consumers.store.rows import Changes, ChunkRow, SeriesRow
@@ -87,8 +89,13 @@ async def _write_points(connection: PooledConnection, changes: Changes) -> None:
     if changes.reopened:
         await connection.execute(sql("reopen_chunks"), list(changes.reopened), list(changes.reopened.values()))
     if changes.chunks:
-        records = [tuple(getattr(row, column) for column in _CHUNK_COLUMNS) for row in changes.chunks.values()]
-        await connection.copy_records_to_table("chunks", records=records, columns=_CHUNK_COLUMNS)
+        rows = copy_stream(changes.chunks.values())
+        await connection.copy_to_table("chunks", source=_sent(rows), columns=_CHUNK_COLUMNS, format="binary")
+
+
+async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 async def _write_edits(connection: PooledConnection, changes: Changes) -> None:
