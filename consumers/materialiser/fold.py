@@ -32,6 +32,7 @@ class Known:
     attempts: dict[tuple[str, str, int], AttemptRow] = field(default_factory=dict)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)  # runs that were looked for
+    tables: int = 0  # identity of the tables they were loaded from, 0 before the first
 
 
 def series_of(batch: Batch) -> Iterable[UUID]:

@@ -19,7 +19,7 @@ from consumers.materialiser.parts import is_edit
 from consumers.store import loading
 from consumers.store.pool import Pool
 from consumers.store.rows import Changes, DeadLetterRow
-from consumers.store.writing import Fenced, RowsRefused, write
+from consumers.store.writing import Fenced, RowsRefused, TablesExchanged, write
 from schemas.errors import BadEvent, BadRecord, StoreUnavailable, TrackingError
 from schemas.wire import Batch, decode
 
@@ -123,7 +123,11 @@ class Worker:
             else:
                 fold(self._known, changes, batch, record.partition, record.offset)
         try:
-            await write(self._pool, self._where, CONSUMER, self._topic, changes)
+            await write(self._pool, self._where, CONSUMER, self._topic, changes, self._known.tables)
+        except TablesExchanged:
+            self._known = Known()  # rows of the old tables
+            await self._commit(records, decoded)
+            return
         except RowsRefused as error:
             self._known = Known()
             await self._commit_apart(records, decoded, error)
@@ -151,6 +155,8 @@ class Worker:
         batches = [batch for batch in decoded if isinstance(batch, Batch)]
         if len(known.loaded) > MAX_KNOWN_RUNS or len(known.series) > MAX_KNOWN_SERIES:
             known = self._known = Known()
+        if not known.tables:  # before the rows, so that rows of old tables never pass for those of new ones
+            known.tables = await loading.identify_tables(self._pool, self._where)
         runs: set[str] = {batch.run_id for batch in batches}
         runs -= known.loaded
         if runs:

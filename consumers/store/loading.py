@@ -24,6 +24,12 @@ async def load_offsets(
     return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
 
 
+async def identify_tables(pool: Pool, where: str) -> int:
+    """Return a number that changes when `gateway rebuild` puts other tables in place of those that are there now."""
+    async with translated(where), pool.acquire() as connection:
+        return int(await connection.fetchval(sql("identify_tables")))
+
+
 async def load_runs(
     pool: Pool, where: str, run_ids: Collection[str]
 ) -> tuple[list[RunRow], list[ProducerRow], list[StepRow], list[AttemptRow]]:

@@ -31,30 +31,36 @@ class Fenced(TrackingError):
     """Another worker moved this partition's offset: this one must read it again before it goes on."""
 
 
+class TablesExchanged(TrackingError):
+    """The tables were rebuilt since the rows were loaded that these changes go on from: load them again."""
+
+
 class RowsRefused(TrackingError):
     """PostgreSQL cannot hold a value of these rows: one of their records must be parked."""
 
 
-async def write(pool: Pool, where: str, consumer: str, topic: str, changes: Changes) -> None:
+async def write(pool: Pool, where: str, consumer: str, topic: str, changes: Changes, tables: int) -> None:
     """
-    Apply `changes` and move the offsets, all or nothing.
+    Apply `changes` to the tables with this identity and move the offsets, all or nothing.
 
-    Raises Fenced when an offset is not what the batch started from, RowsRefused when a value does not fit, and
-    StoreUnavailable when the connection broke: the commit may or may not have happened then, and only the offsets
-    in the store tell.
+    Raises Fenced when an offset is not what the batch started from, TablesExchanged when `gateway rebuild` put other
+    tables in place, RowsRefused when a value does not fit, and StoreUnavailable when the connection broke: the commit
+    may or may not have happened then, and only the offsets in the store tell.
     """
     try:
         async with translated(where), pool.acquire() as connection, connection.transaction():
-            await _write(connection, consumer, topic, changes)
+            await _write(connection, consumer, topic, changes, tables)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError) as error:
         raise RowsRefused(str(error)) from error
 
 
-async def _write(connection: PooledConnection, consumer: str, topic: str, changes: Changes) -> None:
+async def _write(connection: PooledConnection, consumer: str, topic: str, changes: Changes, tables: int) -> None:
     for partition, (expected, following) in sorted(changes.offsets.items()):
-        moved = await connection.execute(sql("move_offset"), consumer, topic, partition, expected, following)
-        if moved != "UPDATE 1":
+        found = await connection.fetchval(sql("move_offset"), consumer, topic, partition, expected, following)
+        if found is None:
             raise Fenced(f"offset of {topic}/{partition} is not {expected} any more")
+        if found != tables:
+            raise TablesExchanged
     await _write_rows(connection, changes)
     await _write_points(connection, changes)
     await _write_edits(connection, changes)

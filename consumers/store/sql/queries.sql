@@ -10,9 +10,14 @@ ON CONFLICT DO NOTHING;
 SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topic = $2;
 
 -- name: move_offset
--- Compare and set: touches no row when another worker moved it first, which fences this one.
+-- Compare and set: touches no row when another worker moved it first, which fences this one. It answers with the
+-- identity of the tables, which `gateway rebuild` exchanges.
 UPDATE consumer_offsets SET next_offset = $5
-WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4;
+WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4
+RETURNING to_regclass('runs')::oid;
+
+-- name: identify_tables
+SELECT to_regclass('runs')::oid;
 
 -- name: save_runs
 INSERT INTO runs SELECT * FROM json_populate_recordset(NULL::runs, $1::text::json)
