@@ -1,5 +1,5 @@
 """
-Read the log: the only file of this side that knows aiokafka.
+Read the log, and write dead letters: the only file of this side that knows aiokafka.
 
 A reader is told where to start, partition by partition, because a consumer's truth is the offset it keeps in
 PostgreSQL beside its data. There is no consumer group and no commit to Kafka: each delivery is one process that reads
@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from schemas.errors import BadSettings, LogGap, LogUnavailable, Refused
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S = 10.0
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # twice schemas.wire.MAX_VALUE: key, headers and framing fit for certain
+CLOSE_TIMEOUT_S = 2.0
+WRITTEN_BATCH_BYTES = 512 * 1024  # one request carries one batch a partition
 _TOPIC_EXISTS = 36  # Kafka's error code TOPIC_ALREADY_EXISTS
 _HEALS = (5, 7, 13, 14, 41)  # no leader, timed out, network, coordinator loading, not the controller
 
@@ -233,3 +235,81 @@ class LogReader:
         except LogUnavailable:
             return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error})")
         return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error}); it holds {first} to {end}")
+
+
+class TooLarge(Refused):
+    """The topic takes no record of this size."""
+
+
+class LogWriter:
+    """
+    Writes records to chosen partitions of one topic, in order, each acknowledged by all replicas.
+
+    A write that failed may have arrived all the same: who writes again writes at least once. One task at a time.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
+        """Write to `topic`; `security` is what security_arguments() returned, nothing for a plain connection."""
+        self.topic = topic
+        self._bootstrap = bootstrap
+        self._security = dict(security or {})
+        self._producer: Any = None
+
+    async def open(self) -> int:
+        """Connect and return how many partitions the topic has. Raises LogUnavailable; `close` is due all the same."""
+        self._producer = AIOKafkaProducer(
+            **self._security,
+            bootstrap_servers=self._bootstrap,
+            enable_idempotence=True,
+            compression_type="zstd",
+            max_batch_size=WRITTEN_BATCH_BYTES,
+            request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
+        )
+        async with _translated(self._bootstrap):
+            await asyncio.wait_for(self._producer.start(), REQUEST_TIMEOUT_S)
+            return len(await asyncio.wait_for(self._producer.partitions_for(self.topic), REQUEST_TIMEOUT_S))
+
+    async def write(self, partition: int, records: Sequence[Record]) -> None:
+        """
+        Write keys, values and headers of records; returns once all are acknowledged.
+
+        Raises LogUnavailable, after which this writer must be closed, and TooLarge, which one record alone can cause:
+        those before it are written, and neither it nor those behind it.
+        """
+        batch = self._producer.create_batch()
+        for record in records:
+            if not _append(batch, record):
+                await self._send(batch, partition)
+                batch = self._producer.create_batch()
+                _append(batch, record)  # the first record of a batch always fits
+        if batch.record_count():
+            await self._send(batch, partition)
+
+    async def _send(self, batch: Any, partition: int) -> None:
+        batch.close()
+        try:
+            async with _translated(self._bootstrap):
+                sent = await asyncio.wait_for(
+                    self._producer.send_batch(batch, self.topic, partition=partition), REQUEST_TIMEOUT_S
+                )
+                await asyncio.wait_for(sent, REQUEST_TIMEOUT_S)
+        except LogUnavailable as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                raise TooLarge(f"{self.topic} takes no record of this size") from error
+            raise
+
+    async def close(self) -> None:
+        """Disconnect at once, whatever is in flight."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # The sender first: stop() would wait for what is in flight, and with idempotence that never expires.
+        if producer._sender.sender_task is not None:
+            producer._sender.sender_task.cancel()
+        with suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+
+
+def _append(batch: Any, record: Record) -> bool:
+    added = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
+    return added is not None

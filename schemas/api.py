@@ -80,11 +80,22 @@ class DeliveryStatus(BaseModel):
     last_error: str = ""
 
 
+class NewestDeadLetter(BaseModel):
+    """A record that can never be folded, and about which nobody decided yet."""
+
+    id: str = Field(description="topic:partition:offset, as `gateway dead-letters` takes it")
+    run: str | None = Field(description="the record's key; null when it has none")
+    kind: str = Field(description="class of schemas/errors.py")
+    reason: str
+    time: int = Field(description="ms since 1970-01-01 UTC, as the broker keeps it")
+
+
 class Status(BaseModel):
     """The health of everything behind the log."""
 
     lag: list[PartitionLag]
-    dead_letters: int
+    dead_letters: int = Field(description="parked records that were neither replayed nor discarded")
+    newest_dead_letter: NewestDeadLetter | None = None
     deliveries: list[DeliveryStatus]
 
 

@@ -14,6 +14,7 @@ What can go wrong between an event and the places it goes to.
     +- Refused                 a service said no; retrying does not help
        +- StoreRefused         PostgreSQL: wrong password, missing database, ...
        +- LogGap               the log no longer holds offsets this reader still needs
+       +- TooManyDeadLetters   so many records cannot be folded that somebody must look first
        +- TrackerRefused       a tracker will never take this run or value
        +- StackError           the embedded stack cannot start: port, Java, download, ...
 
@@ -81,6 +82,10 @@ class StoreRefused(Refused):
 
 class LogGap(Refused):
     """The log no longer holds offsets that this reader still needs."""
+
+
+class TooManyDeadLetters(Refused):
+    """So many records can never be folded that somebody must look before more are parked."""
 
 
 class TrackerRefused(Refused):

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="... and the user's password")
     topic: str = Field(default="tracking.events", description="the log")
     dead_letter_topic: str = Field(default="tracking.dead-letters", description="parked records")
+    dead_letters_in_row: int = Field(
+        default=10_000, ge=1, description="parked records one after the other in a partition; the next one stops it"
+    )
+    dead_letters_per_run: int = Field(
+        default=100_000, ge=1, description="parked records of one run in a partition; the next one stops it"
+    )
     partitions: int = Field(default=8, ge=1, le=10_000, description="of the log, at creation only")
     replication: int = Field(default=1, ge=1, le=10, description="replicas of the log, at creation only")
     postgres: SecretStr = Field(default=SecretStr(""), description="postgresql://user:password@host:port/db")

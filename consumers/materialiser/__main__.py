@@ -2,7 +2,7 @@
 `python -m consumers.materialiser`: fold the log into PostgreSQL until told to stop.
 
 Exit status: 0 after SIGTERM or SIGINT, 78 when restarting cannot help (a setting, a refused password, a gap in
-the log), 70 for anything unexpected. A batch in progress is finished first, within DRAIN_S.
+the log, too many dead letters), 70 for anything unexpected. A batch in progress is finished first, within DRAIN_S.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ def main() -> None:
 
 async def _run(settings: Settings) -> None:
     # Imported late: `import faust` takes most of this process's start, and a wrong setting should say so at once.
+    from consumers.deadletters.limits import Limits
+    from consumers.deadletters.publisher import publish
     from consumers.log import ensure_topics
     from consumers.materialiser.app import build_app, leave
-    from consumers.materialiser.worker import Worker
+    from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
     from consumers.waiting import until_available
@@ -47,7 +49,7 @@ async def _run(settings: Settings) -> None:
     pool = await until_available(lambda: open_pool(dsn), log.warning)
     await migrate(pool)
     await until_available(lambda: ensure_topics(settings), log.warning)
-    worker = Worker(pool, address(dsn), settings.topic)
+    worker = Worker(pool, address(dsn), settings.topic, limits=Limits.of(settings))
     loop = asyncio.get_running_loop()
 
     def stop(error: BaseException) -> None:
@@ -65,7 +67,9 @@ async def _run(settings: Settings) -> None:
     await app.start()
     for number in (signal.SIGTERM, signal.SIGINT):  # Faust may have put its own handlers in place
         loop.add_signal_handler(number, stopping.set)
+    letters = asyncio.create_task(publish(settings, pool, address(dsn), CONSUMER))
     await stopping.wait()
+    letters.cancel()
     try:
         await asyncio.wait_for(worker.idle(), DRAIN_S)
     except TimeoutError:

@@ -21,6 +21,8 @@ from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.wire import Batch
 
+MAX_REASON = 1_000  # characters of why a record is parked
+
 
 @dataclass(slots=True)
 class Known:
@@ -62,7 +64,9 @@ def fold(known: Known, changes: Changes, batch: Batch, partition: int, offset: i
 
 def park(changes: Changes, error: BadRecord, letter: DeadLetterRow) -> None:
     """Put a record that can never be folded among the dead letters, with the reason."""
-    letter.kind, letter.reason = type(error).__name__, str(error).replace("\x00", "\ufffd")
+    # A reason may quote the record, which may hold anything: a name of a megabyte, U+0000, half a surrogate pair.
+    reason = str(error)[:MAX_REASON].replace("\x00", "\ufffd").encode(errors="replace").decode()
+    letter.kind, letter.reason = type(error).__name__, reason
     changes.dead_letters.append(letter)
 
 

@@ -13,10 +13,11 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
+from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
 from consumers.log import Record
 from consumers.materialiser.fold import Known, fold, park, series_of
 from consumers.materialiser.parts import is_edit
-from consumers.store import loading
+from consumers.store import dead_letters, loading
 from consumers.store.pool import Pool
 from consumers.store.rows import Changes, DeadLetterRow
 from consumers.store.writing import Fenced, RowsRefused, TablesExchanged, write
@@ -38,9 +39,11 @@ class LogJumped(TrackingError):
 class Worker:
     """Folds records of the partitions it was given. One batch at a time; not for several tasks at once."""
 
-    def __init__(self, pool: Pool, where: str, topic: str) -> None:
+    def __init__(self, pool: Pool, where: str, topic: str, *, limits: Limits = NO_LIMITS) -> None:
         self._pool, self._where, self._topic = pool, where, topic
+        self._limits = limits
         self._known = Known()
+        self._tally = Tally()
         self._next: dict[int, int] = {}
         self._met: set[int] = set()  # partitions whose first record since the start of this process came
         self._lock = asyncio.Lock()
@@ -56,7 +59,7 @@ class Worker:
         """
         Fold and store records; returns once they are committed.
 
-        Raises LogJumped, Fenced and StoreRefused: the caller must not go on with records it holds.
+        Raises LogJumped, Fenced, TooManyDeadLetters and StoreRefused: the caller must not go on with records it holds.
         """
         async with self._lock:
             wait_s = BACKOFF_S[0]
@@ -78,7 +81,10 @@ class Worker:
     async def _load_offsets(self, partitions: Collection[int]) -> dict[int, int]:
         while True:
             try:
-                return await loading.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
+                found = await loading.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
+                in_row = await dead_letters.load_in_row(self._pool, self._where, self._topic, found)
+                self._tally = Tally(in_row)
+                return found
             except StoreUnavailable as error:
                 log.warning("%s: waiting for it", error)
                 await asyncio.sleep(BACKOFF_S[0])
@@ -110,16 +116,35 @@ class Worker:
         return fresh
 
     async def _commit(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord]) -> None:
-        if not records:
-            return
+        """Store records, up to the first that would be a dead letter too many: then TooManyDeadLetters is raised."""
+        counted = await self._count(records, decoded)
+        fit = len(counted.counts)
+        if fit:
+            await self._store(records[:fit], decoded[:fit], counted)
+        if counted.excess is not None:
+            raise counted.excess
+
+    async def _count(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord]) -> Counted:
+        tally = self._tally.copy()
+        reasons = [str(batch) if isinstance(batch, BadRecord) else None for batch in decoded]
+        wanted: dict[int, set[bytes]] = {}
+        for record, reason in zip(records, reasons, strict=True):
+            if reason is not None and record.key is not None:
+                wanted.setdefault(record.partition, set()).add(digest(record.key))
+        for partition, digests in wanted.items():
+            digests -= {known for of, known in tally.of_run if of == partition}
+            found = await dead_letters.load_of_run(self._pool, self._where, self._topic, partition, digests)
+            tally.of_run.update({(partition, one): found.get(one, 0) for one in digests})
+        return count_letters(tally, self._limits, records, reasons)
+
+    async def _store(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], counted: Counted) -> None:
         await self._load(decoded)
         changes = Changes()
-        for record, batch in zip(records, decoded, strict=True):
+        for record, batch, count in zip(records, decoded, counted.counts, strict=True):
             expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
             changes.offsets[record.partition] = (expected, record.offset + 1)
             if isinstance(batch, BadRecord):
-                log.warning("parked %s/%d offset %d: %s", record.topic, record.partition, record.offset, batch)
-                park(changes, batch, _letter(record))
+                park(changes, batch, _letter(record, count or (0, 0)))
             else:
                 fold(self._known, changes, batch, record.partition, record.offset)
         try:
@@ -132,8 +157,14 @@ class Worker:
             self._known = Known()
             await self._commit_apart(records, decoded, error)
             return
+        if changes.dead_letters:
+            first = changes.dead_letters[0]
+            more = f" and {len(changes.dead_letters) - 1} more" if len(changes.dead_letters) > 1 else ""
+            place = f"{first.topic}:{first.partition}:{first.log_offset}"
+            log.warning("parked %s (%s)%s", place, shown(first.reason), more)
         if changes.edits:
             self._known = Known()  # rows changed by name: what is held of them is old
+        self._tally = counted.tally
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
 
@@ -183,7 +214,7 @@ def _is_edit(batch: Batch | BadRecord) -> bool:
     return isinstance(batch, Batch) and is_edit(batch.event)
 
 
-def _letter(record: Record) -> DeadLetterRow:
+def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
     return DeadLetterRow(
         topic=record.topic,
         partition=record.partition,
@@ -193,8 +224,10 @@ def _letter(record: Record) -> DeadLetterRow:
         record_key=record.key,
         record_value=record.value,
         header_names=[name.replace("\x00", "\ufffd") for name, _ in record.headers],
-        header_values=[value or b"" for _, value in record.headers],
+        header_values=[value for _, value in record.headers],
         record_time=record.time_ms,
+        in_row=count[0],
+        of_run=count[1],
     )
 
 

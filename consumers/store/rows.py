@@ -145,8 +145,10 @@ class DeadLetterRow:
     record_key: bytes | None
     record_value: bytes | None
     header_names: list[str]
-    header_values: list[bytes]
+    header_values: list[bytes | None]
     record_time: int  # ms, broker
+    in_row: int = 0  # parked in this partition with no good record between, itself included
+    of_run: int = 0  # parked in this partition with this key, itself included; 0 without a key
 
 
 @dataclass(frozen=True, slots=True)

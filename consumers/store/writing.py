@@ -17,11 +17,12 @@ import orjson
 from consumers.store.copy_format import copy_stream
 from consumers.store.pool import Pool, PooledConnection, translated
 from consumers.store.queries import sql
-from consumers.store.rows import Changes, ChunkRow, SeriesRow
+from consumers.store.rows import Changes, ChunkRow, DeadLetterRow, SeriesRow
 from schemas.columns import float_to_json
 from schemas.errors import TrackingError
 
 _CHUNK_COLUMNS = [column.name for column in fields(ChunkRow)]
+_LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
 _OPEN_POINTS = {"steps", "times", "values"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _OPEN_POINTS]
 _SERIES_FLOATS = ("last_value", "min_value", "max_value")
@@ -64,11 +65,9 @@ async def _write(connection: PooledConnection, consumer: str, topic: str, change
     await _write_rows(connection, changes)
     await _write_points(connection, changes)
     await _write_edits(connection, changes)
-    for letter in changes.dead_letters:
-        await connection.execute(
-            sql("park_record"), letter.topic, letter.partition, letter.log_offset, letter.kind, letter.reason,
-            letter.record_key, letter.record_value, letter.header_names, letter.header_values, letter.record_time,
-        )  # fmt: skip
+    if changes.dead_letters:
+        letters = [tuple(getattr(letter, column) for column in _LETTER_COLUMNS) for letter in changes.dead_letters]
+        await connection.copy_records_to_table("dead_letters", records=letters, columns=_LETTER_COLUMNS)
 
 
 async def _write_rows(connection: PooledConnection, changes: Changes) -> None:

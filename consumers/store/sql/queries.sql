@@ -92,11 +92,6 @@ INSERT INTO console_lines SELECT * FROM json_populate_recordset(NULL::console_li
 DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[]) AS reopened (series_id, first_index)
 WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index;
 
--- name: park_record
-INSERT INTO dead_letters (topic, partition, log_offset, kind, reason, record_key, record_value, header_names,
-                          header_values, record_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
-
 -- name: delete_series
 UPDATE series SET deleted = true WHERE run_id = $1 AND name = $2;
 

@@ -1,0 +1,200 @@
+"""
+Dead letters in PostgreSQL: what is counted, what is published, what people find and decide.
+
+The letters themselves are written with the batch they came in (writing.py) and never changed. Where they were
+published and what was decided is in tables of their own, which are no part of what folding the log gives.
+Everything here raises StoreUnavailable while PostgreSQL is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from consumers.log import Record
+from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.queries import sql
+from schemas.api import NewestDeadLetter
+
+State = Literal["parked", "replayed", "discarded"]
+Decision = Literal["replayed", "discarded"]
+LEASE_POLL_S = 1.0
+_LEASE = "dead-letters"
+
+
+class LetterId(NamedTuple):
+    """Where a dead letter lies in the log; written topic:partition:offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+class Found(NamedTuple):
+    """A dead letter without its bytes."""
+
+    id: LetterId
+    kind: str
+    reason: str
+    key: bytes | None
+    size: int  # bytes of the value
+    time_ms: int  # as the broker keeps it
+    state: State
+    because: str  # why it was discarded
+    decided: datetime | None
+
+
+class Letter(NamedTuple):
+    """A dead letter with its record, byte for byte."""
+
+    id: LetterId
+    kind: str
+    reason: str
+    record: Record
+    state: State
+    because: str
+    decided: datetime | None
+
+
+class Wanted(NamedTuple):
+    """Which dead letters; empty conditions hold for all."""
+
+    run: str | None = None  # the record's key
+    reason: str | None = None  # part of the reason or its kind, whatever the case
+
+
+async def load_in_row(pool: Pool, where: str, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+    """Return by partition how many records in a row were parked right before these offsets, where any were."""
+    partitions, last = list(offsets), [offset - 1 for offset in offsets.values()]
+    async with translated(where), pool.acquire() as connection:
+        rows = await connection.fetch(sql("load_in_row"), topic, partitions, last)
+    return {row["partition"]: row["in_row"] for row in rows}
+
+
+async def load_of_run(
+    pool: Pool, where: str, topic: str, partition: int, digests: Collection[bytes]
+) -> dict[bytes, int]:
+    """Return how many records with keys of these digests were parked in a partition, where any were."""
+    async with translated(where), pool.acquire() as connection:
+        rows = await connection.fetch(sql("load_of_run"), topic, partition, list(digests))
+    return {row["digest"]: row["of_run"] for row in rows}
+
+
+async def newest_dead_letter(pool: Pool, where: str) -> tuple[int, NewestDeadLetter | None]:
+    """Return how many dead letters nobody decided about, and the newest of them."""
+    async with translated(where), pool.acquire() as connection:
+        count = await connection.fetchval(sql("count_undecided_dead_letters"))
+        row = await connection.fetchrow(sql("newest_dead_letter"))
+    if row is None:
+        return count, None
+    run = None if row["record_key"] is None else row["record_key"].decode(errors="backslashreplace")
+    newest = NewestDeadLetter(
+        id=str(_id(row)), run=run, kind=row["kind"], reason=row["reason"], time=row["record_time"]
+    )
+    return count, newest
+
+
+class DeadLetters:
+    """What people find and decide."""
+
+    def __init__(self, pool: Pool, where: str) -> None:
+        self._pool, self._where = pool, where
+
+    async def find(self, wanted: Wanted, state: State | None, limit: int) -> tuple[int, list[Found]]:
+        """Return how many there are, and the newest of them, newest first."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("find_dead_letters"), _key(wanted), wanted.reason, state, limit)
+        return (rows[0]["total"] if rows else 0), [_found(row) for row in rows]
+
+    async def get(self, letter: LetterId) -> Letter | None:
+        """Return one with its record, or None when nothing is parked there."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            row = await connection.fetchrow(sql("get_dead_letter"), *letter)
+        if row is None:
+            return None
+        return Letter(_id(row), row["kind"], row["reason"], _record(row), row["state"], row["because"], row["decided"])
+
+    async def undecided(self, wanted: Wanted, after: LetterId | None, limit: int) -> list[LetterId]:
+        """Return the next ones that nobody decided about, in log order."""
+        start = after or LetterId("", -1, -1)
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("next_dead_letters"), _key(wanted), wanted.reason, *start, limit)
+        return [_id(row) for row in rows]
+
+    async def settle(self, letters: Sequence[LetterId], decision: Decision, because: str = "") -> int:
+        """Remember a decision; returns for how many it is new. What was replayed can never be discarded."""
+        columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
+        async with translated(self._where), self._pool.acquire() as connection:
+            done = await connection.execute(sql("settle_dead_letters"), *columns, decision, because)
+        return int(done.rpartition(" ")[2])
+
+
+class Outbox:
+    """Dead letters on their way to their topic, on one connection that holds the right to send them."""
+
+    def __init__(self, connection: PooledConnection, where: str, consumer: str, topic: str) -> None:
+        self._connection, self._where = connection, where
+        self._consumer, self._topic = consumer, topic
+
+    @classmethod
+    @asynccontextmanager
+    async def lease(cls, pool: Pool, where: str, consumer: str, topic: str) -> AsyncIterator[Outbox]:
+        """Be the only process that publishes what `consumer` parked of `topic`; wait while another one is."""
+        async with translated(where):
+            connection = await pool.acquire()
+        try:
+            async with translated(where):
+                while not await connection.fetchval(sql("try_lease"), f"{_LEASE}/{topic}"):  # noqa: ASYNC110
+                    await asyncio.sleep(LEASE_POLL_S)  # PostgreSQL has no event for this
+            yield cls(connection, where, consumer, topic)
+        finally:
+            with suppress(Exception):  # the session ends either way, and the lease with it
+                connection.terminate()
+                await pool.release(connection)
+
+    async def partitions(self) -> dict[int, int]:
+        """Return the partitions that have unpublished letters, and from which offset on."""
+        async with translated(self._where):
+            rows = await self._connection.fetch(sql("unpublished_partitions"), self._consumer, self._topic)
+        return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def following(self, partition: int, offset: int, *, max_records: int, max_bytes: int) -> list[Letter]:
+        """Return the next letters of a partition, in order; the last one may go beyond `max_bytes`."""
+        async with translated(self._where):
+            rows = await self._connection.fetch(
+                sql("unpublished_dead_letters"), self._topic, partition, offset, max_records, max_bytes
+            )
+        return [Letter(_id(row), row["kind"], row["reason"], _record(row), "parked", "", None) for row in rows]
+
+    async def mark(self, partition: int, next_offset: int) -> None:
+        """Remember that everything below this offset is published."""
+        async with translated(self._where):
+            await self._connection.execute(sql("mark_published"), self._topic, partition, next_offset)
+
+
+def _id(row: Any) -> LetterId:
+    return LetterId(row["topic"], row["partition"], row["log_offset"])
+
+
+def _key(wanted: Wanted) -> bytes | None:
+    return None if wanted.run is None else wanted.run.encode(errors="surrogateescape")
+
+
+def _found(row: Any) -> Found:
+    return Found(
+        _id(row), row["kind"], row["reason"], row["record_key"], row["size"], row["record_time"], row["state"],
+        row["because"], row["decided"],
+    )  # fmt: skip
+
+
+def _record(row: Any) -> Record:
+    return Record(
+        row["topic"], row["partition"], row["log_offset"], row["record_key"], row["record_value"],
+        tuple(zip(row["header_names"], row["header_values"], strict=True)), row["record_time"],
+    )  # fmt: skip

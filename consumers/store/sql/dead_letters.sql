@@ -1,0 +1,93 @@
+-- Dead letters: records that can never be folded, where they were published, what people decided about them.
+
+-- name: load_in_row
+-- How many records in a row were parked up to the one that was folded last, by partition; absent when that was good.
+SELECT partition, in_row FROM dead_letters
+JOIN unnest($2::int[], $3::bigint[]) AS last (partition, log_offset) USING (partition, log_offset)
+WHERE topic = $1;
+
+-- name: load_of_run
+-- How many records with one of these keys were parked in one partition; a key is given by its hash.
+SELECT DISTINCT ON (digest) digest, l.of_run
+FROM unnest($3::bytea[]) AS wanted (digest)
+JOIN dead_letters l ON sha256(l.record_key) = digest AND l.topic = $1 AND l.partition = $2
+ORDER BY digest, l.log_offset DESC;
+
+-- name: find_dead_letters
+-- Newest first, without their bytes; every condition may be null.
+SELECT l.topic, l.partition, l.log_offset, l.kind, l.reason, l.record_key, l.record_time,
+       coalesce(octet_length(l.record_value), 0) AS size, coalesce(s.decision, 'parked') AS state,
+       coalesce(s.because, '') AS because, s.decided, count(*) OVER () AS total
+FROM dead_letters l LEFT JOIN dead_letters_settled s USING (topic, partition, log_offset)
+WHERE ($1::bytea IS NULL OR sha256(l.record_key) = sha256($1))
+  AND ($2::text IS NULL OR position(lower($2) IN lower(l.kind || ': ' || l.reason)) > 0)
+  AND ($3::text IS NULL OR coalesce(s.decision, 'parked') = $3)
+ORDER BY l.record_time DESC, l.topic, l.partition, l.log_offset DESC
+LIMIT $4;
+
+-- name: get_dead_letter
+SELECT l.*, coalesce(s.decision, 'parked') AS state, coalesce(s.because, '') AS because, s.decided
+FROM dead_letters l LEFT JOIN dead_letters_settled s USING (topic, partition, log_offset)
+WHERE (l.topic, l.partition, l.log_offset) = ($1, $2, $3);
+
+-- name: next_dead_letters
+-- Undecided ones after a place, oldest first; the first conditions are those of find_dead_letters. Ids only.
+SELECT l.topic, l.partition, l.log_offset
+FROM dead_letters l LEFT JOIN dead_letters_settled s USING (topic, partition, log_offset)
+WHERE ($1::bytea IS NULL OR sha256(l.record_key) = sha256($1))
+  AND ($2::text IS NULL OR position(lower($2) IN lower(l.kind || ': ' || l.reason)) > 0)
+  AND s.decision IS NULL AND (l.topic, l.partition, l.log_offset) > ($3, $4, $5)
+ORDER BY l.topic, l.partition, l.log_offset
+LIMIT $6;
+
+-- name: settle_dead_letters
+-- Remember a decision. What was replayed stays so: it is in the log again.
+INSERT INTO dead_letters_settled (topic, partition, log_offset, decision, because)
+SELECT topic, partition, log_offset, $4, $5
+FROM dead_letters
+JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS chosen (topic, partition, log_offset)
+  USING (topic, partition, log_offset)
+ON CONFLICT (topic, partition, log_offset) DO UPDATE SET
+    decision = excluded.decision, because = excluded.because, decided = now()
+WHERE dead_letters_settled.decision = 'discarded' AND excluded.decision = 'replayed';
+
+-- name: newest_dead_letter
+-- The newest undecided one.
+SELECT l.topic, l.partition, l.log_offset, l.kind, l.reason, l.record_key, l.record_time
+FROM dead_letters l
+WHERE NOT EXISTS (SELECT FROM dead_letters_settled s WHERE (s.topic, s.partition, s.log_offset)
+                                                         = (l.topic, l.partition, l.log_offset))
+ORDER BY l.record_time DESC, l.topic, l.partition, l.log_offset DESC
+LIMIT 1;
+
+-- name: count_undecided_dead_letters
+SELECT (SELECT count(*) FROM dead_letters)
+     - (SELECT count(*) FROM dead_letters_settled JOIN dead_letters USING (topic, partition, log_offset));
+
+-- name: unpublished_partitions
+-- Partitions of the log with dead letters that their topic does not have yet, and from which offset on.
+SELECT o.partition, coalesce(p.next_offset, 0) AS next_offset
+FROM consumer_offsets o LEFT JOIN dead_letters_published p USING (topic, partition)
+WHERE o.consumer = $1 AND o.topic = $2
+  AND EXISTS (SELECT FROM dead_letters l WHERE l.topic = o.topic AND l.partition = o.partition
+                                           AND l.log_offset >= coalesce(p.next_offset, 0))
+ORDER BY o.partition;
+
+-- name: unpublished_dead_letters
+-- The next ones of a partition, in order: at most $4 records, the last of which may go beyond $5 bytes.
+SELECT * FROM (
+    SELECT *, sum(coalesce(octet_length(record_value), 0)) OVER (ORDER BY log_offset ROWS UNBOUNDED PRECEDING)
+              - coalesce(octet_length(record_value), 0) AS bytes_before
+    FROM (
+        SELECT * FROM dead_letters WHERE topic = $1 AND partition = $2 AND log_offset >= $3
+        ORDER BY log_offset LIMIT $4
+    ) AS following
+) AS measured
+WHERE bytes_before < $5
+ORDER BY log_offset;
+
+-- name: mark_published
+-- Only ever rises.
+INSERT INTO dead_letters_published (topic, partition, next_offset) VALUES ($1, $2, $3)
+ON CONFLICT (topic, partition) DO UPDATE SET
+    next_offset = greatest(dead_letters_published.next_offset, excluded.next_offset);
