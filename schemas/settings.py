@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import BadSettings
+from schemas.log_lines import LogFormat
 
 PREFIX = "GATEWAY_"
 
@@ -90,6 +91,17 @@ class Settings(BaseSettings):
     )
     worker: int = Field(default=0, ge=0, description="number of this materialiser among those that share the log")
     ready_file: Path | None = Field(default=None, description="written by a process once it serves")
+    log_format: LogFormat = Field(default="text", description="of what processes log: text or json, one line an entry")
+    metrics_host: str = Field(default="127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="their port, one for each process; 0: off; the stack finds free ones",
+    )
+    stall_s: float = Field(
+        default=120.0, gt=0, description="without progress for so long while records wait, a process is unhealthy"
+    )
 
     @field_validator("home")
     @classmethod

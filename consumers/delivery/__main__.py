@@ -13,9 +13,15 @@ import logging
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from schemas.errors import BadSettings, Refused, TrackingError
+from schemas.log_lines import configure, last_words
+from schemas.probes import answering
 from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.operations.watches import DeliveryWatch
 
 DRAIN_S = 4.5
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
@@ -25,15 +31,15 @@ log = logging.getLogger("consumers.delivery")
 
 def main() -> None:
     """Run until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats itself for as long as Kafka is away
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if not name:
             raise BadSettings("one tracker is needed: python -m consumers.delivery NAME")
-        asyncio.run(_until_stopped(Settings.load(), name))
+        settings = Settings.load()
+        configure(f"delivery {name}", settings.log_format)
+        asyncio.run(_until_stopped(settings, name))
     except TrackingError as error:
-        print(f"gateway: delivery {name}: {error}", file=sys.stderr, flush=True)  # noqa: T201  # the last line is shown
+        last_words(f"delivery {name}", error)
         sys.exit(EXIT_REFUSED if isinstance(error, BadSettings | Refused) else EXIT_UNEXPECTED)
 
 
@@ -57,6 +63,17 @@ async def _until_stopped(settings: Settings, name: str) -> None:
 
 
 async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event) -> None:
+    from consumers.operations.watches import DeliveryWatch
+
+    watch = DeliveryWatch(name, settings.stall_s)
+    async with answering(settings, watch.probes()):
+        await _deliver(settings, name, stopping, consuming, watch)
+
+
+async def _deliver(
+    settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event, watch: DeliveryWatch
+) -> None:
+    from consumers.bounds import LogBounds
     from consumers.delivery.loop import Delivery
     from consumers.delivery.tracker import load_tracker
     from consumers.log import LogReader, ensure_topics, security_arguments
@@ -65,17 +82,22 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
     from consumers.store.pool import address, open_pool
     from consumers.waiting import until_available
 
+    def away(problem: str) -> None:
+        watch.silent(problem)
+        log.warning("%s", problem)
+
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     security = security_arguments(settings)
     tracker = load_tracker(name)
     tracker.open(settings)
-    pool = await until_available(lambda: open_pool(dsn, size=12), log.warning)
+    pool = await until_available(lambda: open_pool(dsn, size=12), away)
     await migrate(pool)
-    await until_available(lambda: ensure_topics(settings), log.warning)
+    await until_available(lambda: ensure_topics(settings), away)
     deliveries = Deliveries(pool, address(dsn), name, settings.topic)
 
     def ready() -> None:
         consuming.set()
+        watch.reading()
         if settings.ready_file is not None:
             settings.ready_file.write_text("ready\n")
         log.info("delivering %s to %s", settings.topic, name)
@@ -83,16 +105,24 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
     async def once() -> None:
         reader = LogReader(kafka, settings.topic, security)
         try:
-            async with deliveries.lease(log.warning) as lease:
+            async with deliveries.lease(away) as lease:
                 await reader.open()
-                await Delivery(tracker, reader, deliveries).run(stopping, ready, lease.is_closed)
+                delivery = Delivery(tracker, reader, deliveries, watch)
+                watching = asyncio.create_task(watch.lag.run(bounds.ask, delivery.offsets))
+                try:
+                    await delivery.run(stopping, ready, lease.is_closed)
+                finally:
+                    watching.cancel()
         finally:
             consuming.clear()
+            watch.silent()
             await reader.close()
 
+    bounds = LogBounds(kafka, settings.topic, security)
     while not stopping.is_set():
-        await until_available(once, log.warning)
+        await until_available(once, away)
     tracker.close()
+    await bounds.close()
 
 
 if __name__ == "__main__":

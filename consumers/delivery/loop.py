@@ -20,6 +20,7 @@ from typing import TypeVar
 from consumers.delivery.backlog import Backlog, admit_records
 from consumers.delivery.tracker import Tracker
 from consumers.log import LogReader, Record
+from consumers.operations.watches import DeliveryWatch
 from consumers.store.deliveries import Deliveries, Progress
 from schemas.errors import LogUnavailable, StoreUnavailable, TrackerRefused, TrackerUnavailable
 
@@ -46,7 +47,16 @@ def retry_delay(failures: int, jitter: float) -> float:
 class Delivery:
     """One tracker's loop. `run` returns when `stopping` is set and what was in flight is done."""
 
-    def __init__(self, tracker: Tracker, reader: LogReader, deliveries: Deliveries, *, workers: int = PARALLEL_RUNS):
+    def __init__(
+        self,
+        tracker: Tracker,
+        reader: LogReader,
+        deliveries: Deliveries,
+        watch: DeliveryWatch | None = None,
+        *,
+        workers: int = PARALLEL_RUNS,
+    ) -> None:
+        self._watch = watch or DeliveryWatch(tracker.name)
         self._tracker, self._reader, self._deliveries = tracker, reader, deliveries
         self._workers = workers
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"deliver-{tracker.name}")
@@ -75,8 +85,13 @@ class Delivery:
                 await self._read()
                 self._start_ready()
                 await self._save_offsets()
+                self._watch.delivery.holding(self._backlog.bytes, len(self._tasks))
         finally:
             await self._drain()
+
+    def offsets(self) -> dict[int, int]:
+        """Return by partition the offset below which everything was delivered, or is parked with its run."""
+        return dict(self._backlog.offsets())
 
     async def _assign(self) -> None:
         known = await self._deliveries.offsets()
@@ -132,20 +147,25 @@ class Delivery:
         if known.status == "parked":
             self._backlog.parked(run_id)
             return
+        started = time.monotonic()
         try:
             call = asyncio.get_running_loop().run_in_executor
             after = await call(self._threads, _bring, self._tracker, run_id, records, known)
         except TrackerUnavailable as error:
+            self._watch.failed("unavailable", str(error))
             await self._postpone(run_id, partition, before, str(error))
         except TrackerRefused as error:
+            self._watch.failed("refused")
             await self._park(run_id, partition, before, str(error))
         except Exception as error:  # a plug-in's own code: its run is parked, the records stay in the log
+            self._watch.failed("raised")
             log.exception("tracker %s raised for run %s", self._tracker.name, run_id)
             await self._park(run_id, partition, before, f"the tracker raised {type(error).__name__}: {error}")
         else:
             if after != before:
                 await self._keep(run_id, partition, before, after)
             self._backlog.delivered(run_id)
+            self._watch.delivered(records, time.monotonic() - started)
             self._took_at = time.monotonic()
             if self._say_up("tracker", f"{self._tracker.name} takes events again"):
                 self._backlog.wake()
@@ -167,6 +187,7 @@ class Delivery:
 
     async def _park(self, run_id: str, partition: int, before: Progress | None, reason: str) -> None:
         log.warning("run %s is parked for %s: %s", run_id, self._tracker.name, reason)
+        self._watch.delivery.parked()
         after = (before or Progress())._replace(status="parked", error=reason)
         await self._keep(run_id, partition, before, after)
         self._backlog.parked(run_id)
@@ -194,6 +215,7 @@ class Delivery:
             try:
                 answer = await ask()
             except StoreUnavailable as error:
+                self._watch.waiting(str(error))
                 self._say_down("store", f"{error}: waiting for it")
                 await asyncio.sleep(STORE_RETRY_S)
             else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from consumers.live.bounds import close_quietly
+from consumers.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscriber, Subscribers
 from consumers.live.tail import Tail, key_text, to_message

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from fastapi import Request
 
-from consumers.live.bounds import LogBounds
+from consumers.bounds import LogBounds
 from consumers.live.subscribers import Subscribers
 from consumers.live.tail import Tail
 from consumers.log import security_arguments

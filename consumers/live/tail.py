@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from consumers.live.bounds import close_quietly
+from consumers.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscribers
 from consumers.log import LogReader, Record

@@ -11,24 +11,30 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from schemas.errors import BadSettings, Refused, TrackingError
+from schemas.log_lines import configure, last_words
+from schemas.probes import answering
 from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.materialiser.holding import Holding
+    from consumers.operations.watches import FoldWatch
 
 DRAIN_S = 5.0
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
+PROCESS = "materialiser"
 
 log = logging.getLogger("consumers.materialiser")
 
 
 def main() -> None:
     """Run until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("faust").setLevel(logging.WARNING)
-    logging.getLogger("mode").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     try:
         settings = Settings.load()
+        configure(PROCESS, settings.log_format, quiet={"aiokafka": logging.ERROR})
         asyncio.run(_run(settings))
     except TrackingError as error:
         _fail(error)
@@ -36,26 +42,45 @@ def main() -> None:
 
 async def _run(settings: Settings) -> None:
     # Imported late: `import faust` takes most of this process's start, and a wrong setting should say so at once.
+    from consumers.materialiser.holding import Holding
+    from consumers.operations.watches import FoldWatch
+
+    watch, holding = FoldWatch(settings.stall_s), Holding()
+
+    def must_pause() -> bool:
+        return holding.is_full or bool(watch.pulse.problem)
+
+    async with answering(settings, watch.read_ahead(lambda: (holding.bytes, must_pause()))):
+        await _fold(settings, watch, holding, must_pause)
+
+
+async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pause: Callable[[], bool]) -> None:
+    from consumers.bounds import LogBounds
     from consumers.deadletters.limits import Limits
     from consumers.deadletters.publisher import publish
-    from consumers.log import ensure_topics
-    from consumers.materialiser.app import build_app, leave
+    from consumers.log import ensure_topics, security_arguments
+    from consumers.materialiser.app import Feeding, build_app, leave
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
     from consumers.waiting import until_available
 
+    def away(problem: str) -> None:
+        watch.silent(problem)
+        log.warning("%s", problem)
+
     dsn = settings.need("postgres").strip()
-    pool = await until_available(lambda: open_pool(dsn), log.warning)
+    pool = await until_available(lambda: open_pool(dsn), away)
     await migrate(pool)
-    await until_available(lambda: ensure_topics(settings), log.warning)
-    worker = Worker(pool, address(dsn), settings.topic, limits=Limits.of(settings))
+    await until_available(lambda: ensure_topics(settings), away)
+    worker = Worker(pool, address(dsn), settings.topic, watch, limits=Limits.of(settings))
     loop = asyncio.get_running_loop()
 
     def stop(error: BaseException) -> None:
         leave(_fail(error, leaving=True))
 
     def ready() -> None:
+        watch.reading()
         if settings.ready_file is not None:
             settings.ready_file.write_text("ready\n")
         log.info("reading %s", settings.topic)
@@ -63,12 +88,15 @@ async def _run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    app = build_app(settings, worker, stop, ready)
+    app = build_app(settings, worker, Feeding(holding, must_pause, stop, ready))
     await app.start()
     for number in (signal.SIGTERM, signal.SIGINT):  # Faust may have put its own handlers in place
         loop.add_signal_handler(number, stopping.set)
+    bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
+    watching = asyncio.create_task(watch.lag.run(bounds.ask, worker.positions))
     letters = asyncio.create_task(publish(settings, pool, address(dsn), CONSUMER))
     await stopping.wait()
+    watching.cancel()
     letters.cancel()
     try:
         await asyncio.wait_for(worker.idle(), DRAIN_S)
@@ -80,7 +108,7 @@ async def _run(settings: Settings) -> None:
 def _fail(error: BaseException, *, leaving: bool = False) -> int:
     if isinstance(error, BadSettings | Refused):
         code = EXIT_REFUSED
-        print(f"gateway: materialiser: {error}", file=sys.stderr, flush=True)  # noqa: T201  # the last line is shown
+        last_words(PROCESS, error)
     else:
         code = EXIT_UNEXPECTED
         log.error("unexpected %s: %s", type(error).__name__, error, exc_info=error)

@@ -4,8 +4,11 @@ The Faust app: the only file that knows Faust.
 Faust brings the records, group membership and rebalances. It does not hold the truth: its acknowledgements can run
 ahead of work in flight and `take` acknowledges even when the body failed, so at start and at every rebalance reading
 begins at the offsets that PostgreSQL keeps, and Kafka's committed offsets only show lag to Kafka tools. Seeking in
-`on_partitions_assigned` would be overwritten by Faust's own seek, so the seek itself is replaced (`_StoreSeeks`).
+`on_partitions_assigned` would be overwritten by Faust's own seek, so the seek itself is replaced (`_Reader`).
 The agent's body never raises: what the worker cannot handle ends the process, and the supervisor starts it anew.
+
+While PostgreSQL is away or slow, reading pauses and the member stays in its group: the fetching is replaced too,
+because Faust would block on a full buffer (counted in records, whatever their size), stop polling, and be thrown out.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faust
 from faust.transport.drivers import aiokafka as driver
@@ -24,20 +27,29 @@ from consumers.materialiser.worker import CONSUMER
 from schemas.errors import LogGap
 
 if TYPE_CHECKING:
+    from consumers.materialiser.holding import Holding
     from consumers.materialiser.worker import Worker
     from schemas.settings import Settings
+
+PAUSE_S = 0.1  # between two looks at whether reading may go on
+NEVER_S = 7 * 86_400.0
+UNBOUNDED = 1_000_000_000
 
 log = logging.getLogger(__name__)
 Stop = Callable[[BaseException], None]
 
 
-def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[], None]) -> faust.App:
-    """
-    Return the app that feeds `worker`.
+class Feeding(NamedTuple):
+    """What `build_app` needs beside settings and worker."""
 
-    `stop` is called with any error that the worker cannot handle and must end the process; `ready` once
-    partitions are assigned and reading has begun.
-    """
+    holding: Holding  # what is read and not applied
+    must_pause: Callable[[], bool]  # asked before each fetch, from the thread that reads
+    stop: Stop  # called with any error that the worker cannot handle and must end the process
+    ready: Callable[[], None]  # called once partitions are assigned and reading has begun
+
+
+def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App:
+    """Return the app that feeds `worker`."""
     app = faust.App(
         f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
         broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
@@ -45,9 +57,10 @@ def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[]
         topic_disable_leader=True,
         web_enabled=False,
         stream_wait_empty=False,  # else SIGTERM with a batch in flight never ends
-        stream_buffer_maxsize=settings.batch_records * 2,
+        stream_buffer_maxsize=UNBOUNDED,  # `holding` bounds it, in bytes
         broker_max_poll_records=settings.batch_records,
         broker_commit_interval=10.0,  # lag display only
+        broker_max_poll_interval=NEVER_S,  # a worker that hangs is seen by its health, not by its group
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.session_timeout_ms / 4000,  # three may be lost
         consumer_group_instance_id=f"{CONSUMER}-{settings.worker}",  # a restart takes its place without waiting
@@ -57,17 +70,20 @@ def build_app(settings: Settings, worker: Worker, stop: Stop, ready: Callable[[]
         value_serializer="raw",
         key_serializer="raw",
     )
-    app.transport.Consumer = _consumer_class(settings.topic, worker, stop, ready)
+    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding)
     topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
 
     async def materialise(stream: Any) -> None:
         async for events in stream.take_events(settings.batch_records, within=settings.batch_wait_ms / 1000):
+            records = [_record(event.message) for event in events]
             try:
-                await worker.apply([_record(event.message) for event in events])
+                await worker.apply(records)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001  # Faust would acknowledge the batch and go on
-                stop(error)
+                feeding.stop(error)
+            for record in records:
+                feeding.holding.applied(record.partition, record.offset + 1)
 
     app.agent(topic, concurrency=1)(materialise)
     return app
@@ -100,8 +116,8 @@ def _record(message: Any) -> Record:
     )
 
 
-def _consumer_class(topic: str, worker: Worker, stop: Stop, ready: Callable[[], None]) -> type:
-    class _StoreSeeks(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
+def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
+    class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
             mine = [tp for tp in self.assignment() if tp.topic == topic]
@@ -111,17 +127,33 @@ def _consumer_class(topic: str, worker: Worker, stop: Stop, ready: Callable[[], 
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # without the store's offsets reading would start at the wrong place
-                stop(error)
+                feeding.stop(error)
                 raise
+            feeding.holding.clear()
             seeks = {tp: offsets[tp.partition] for tp in mine}
             if seeks:
                 await self.seek_wait(seeks)
-            ready()
+            feeding.ready()
             return seeks
 
+        async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
+            """Fetch, or stay paused and read nothing. Runs in the thread of the consumer."""
+            mine = consumer.assignment()
+            if feeding.must_pause() or feeding.holding.is_full:
+                consumer.pause(*mine)
+                await asyncio.sleep(PAUSE_S)
+                return {}
+            consumer.resume(*consumer.paused())
+            found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            for tp, records in found.items():
+                for record in records:
+                    size = len(record.key or b"") + len(record.value or b"")
+                    feeding.holding.took(tp.partition, record.offset, size)
+            return found
+
     class _Consumer(driver.Consumer):  # type: ignore[misc]
-        def _new_consumer_thread(self) -> _StoreSeeks:
-            return _StoreSeeks(self, loop=self.loop, beacon=self.beacon)
+        def _new_consumer_thread(self) -> _Reader:
+            return _Reader(self, loop=self.loop, beacon=self.beacon)
 
     return _Consumer
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
 from consumers.log import Record
 from consumers.materialiser.fold import Known, fold, park, series_of
 from consumers.materialiser.parts import is_edit
+from consumers.operations.watches import FoldWatch
 from consumers.store import dead_letters, loading
 from consumers.store.pool import Pool
 from consumers.store.rows import Changes, DeadLetterRow
@@ -39,8 +41,11 @@ class LogJumped(TrackingError):
 class Worker:
     """Folds records of the partitions it was given. One batch at a time; not for several tasks at once."""
 
-    def __init__(self, pool: Pool, where: str, topic: str, *, limits: Limits = NO_LIMITS) -> None:
+    def __init__(
+        self, pool: Pool, where: str, topic: str, watch: FoldWatch | None = None, limits: Limits = NO_LIMITS
+    ) -> None:
         self._pool, self._where, self._topic = pool, where, topic
+        self._watch = watch or FoldWatch()
         self._limits = limits
         self._known = Known()
         self._tally = Tally()
@@ -65,13 +70,20 @@ class Worker:
             wait_s = BACKOFF_S[0]
             while True:
                 try:
-                    return await self._apply(records)
+                    await self._apply(records)
+                    self._watch.progressed()
+                    return
                 except StoreUnavailable as error:
+                    self._watch.waiting(str(error))
                     log.warning("%s: waiting for it", error)
                     await asyncio.sleep(wait_s)
                     wait_s = min(BACKOFF_S[1], wait_s * 2)
                     self._known = Known()
                     self._next = await self._load_offsets(self._next)
+
+    def positions(self) -> Mapping[int, int]:
+        """Return the next offset of each partition of this worker."""
+        return dict(self._next)
 
     async def idle(self) -> None:
         """Return once no batch is being applied."""
@@ -79,6 +91,7 @@ class Worker:
             return
 
     async def _load_offsets(self, partitions: Collection[int]) -> dict[int, int]:
+        wait_s = BACKOFF_S[0]
         while True:
             try:
                 found = await loading.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
@@ -86,8 +99,10 @@ class Worker:
                 self._tally = Tally(in_row)
                 return found
             except StoreUnavailable as error:
+                self._watch.waiting(str(error))
                 log.warning("%s: waiting for it", error)
-                await asyncio.sleep(BACKOFF_S[0])
+                await asyncio.sleep(wait_s)
+                wait_s = min(BACKOFF_S[1], wait_s * 2)
 
     async def _apply(self, records: Sequence[Record]) -> None:
         fresh = self._unseen(records)
@@ -139,14 +154,15 @@ class Worker:
 
     async def _store(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], counted: Counted) -> None:
         await self._load(decoded)
-        changes = Changes()
+        changes, duplicates = Changes(), 0
         for record, batch, count in zip(records, decoded, counted.counts, strict=True):
             expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
             changes.offsets[record.partition] = (expected, record.offset + 1)
             if isinstance(batch, BadRecord):
                 park(changes, batch, _letter(record, count or (0, 0)))
             else:
-                fold(self._known, changes, batch, record.partition, record.offset)
+                duplicates += not fold(self._known, changes, batch, record.partition, record.offset)
+        started = time.monotonic()
         try:
             await write(self._pool, self._where, CONSUMER, self._topic, changes, self._known.tables)
         except TablesExchanged:
@@ -167,6 +183,7 @@ class Worker:
         self._tally = counted.tally
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
+        self._watch.committed(records, decoded, duplicates=duplicates, seconds=time.monotonic() - started)
 
     async def _commit_apart(
         self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], error: RowsRefused

@@ -1,0 +1,1 @@
+"""What whoever operates the consumers sees of them: metrics, health, lag."""

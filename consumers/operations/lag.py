@@ -1,0 +1,50 @@
+"""
+Ask the log, again and again, how far a consumer is behind.
+
+On a connection of its own: a consumer that went silent, its own connection with it, still shows its lag here, and a
+lag that grows while nothing moves is what makes it unhealthy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from consumers.bounds import Bounds
+from consumers.operations.health import Lag, Pulse
+from consumers.operations.metrics import LagMetrics
+from schemas.errors import LogUnavailable
+
+POLL_S = 1.0
+
+Offsets = Mapping[int, int]
+
+
+class LagWatch:
+    """Keeps lag metrics and the pulse of one consumer up to date."""
+
+    def __init__(self, pulse: Pulse, metrics: LagMetrics) -> None:
+        self.lag = Lag()
+        self._pulse, self._metrics = pulse, metrics
+        self._ends: dict[int, int] = {}
+
+    def applied(self, partition: int, time_ms: int) -> None:
+        """Note Kafka's time of the last applied record of a partition."""
+        self.lag.applied_at[partition] = time_ms / 1_000
+
+    async def run(self, ask: Callable[[], Awaitable[Bounds]], positions: Callable[[], Offsets]) -> None:
+        """Watch until cancelled: `ask` asks the log for its bounds, `positions` returns where the consumer is."""
+        while True:
+            with suppress(LogUnavailable):  # while Kafka is away nothing more waits than did before
+                self._ends = (await ask()).end
+            self._look(positions())
+            await asyncio.sleep(POLL_S)
+
+    def _look(self, positions: Offsets) -> None:
+        behind = {part: max(0, self._ends[part] - offset) for part, offset in positions.items() if part in self._ends}
+        if not any(behind.values()):
+            self._pulse.idle(time.monotonic())
+        applied_at = {part: at for part, at in self.lag.applied_at.items() if part in positions}
+        self._metrics.show(behind, self.lag.seconds(behind, time.time()), positions, applied_at)

@@ -1,0 +1,176 @@
+"""
+Every metric of the consumers, and the only file of this side that knows prometheus_client.
+
+One list: each line says what is counted and in which unit. Labels have few values, known beforehand (a partition, a
+tracker, a reason, a route): never a run, a producer or anything that a user names. docs/operations.md is compared
+with this list by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+_POINTS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000)
+_SKEW = (-86_400, -3_600, -60, -10, -5, -2, -1, -0.5, -0.25, -0.1, 0, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60, 3_600)
+
+
+class Metrics:
+    """The metrics of one process. `part` names it: materialiser, delivery-mlflow, live, ..."""
+
+    def __init__(self, part: str) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # memory, processor time, open files, start time
+        PlatformCollector(registry=self._registry)
+        info = Gauge(
+            "gateway_process_info", "1; which process this is", ["process", "version"], registry=self._registry
+        )
+        info.labels(part, version("tracking-gateway")).set(1)
+
+    def render(self) -> bytes:
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        """Declare a value that goes up and down."""
+        return Gauge(f"gateway_{name}", text, labels, registry=self._registry)
+
+    def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        """Declare a value that only grows; Prometheus adds _total to its name."""
+        return Counter(f"gateway_{name}", text, labels, registry=self._registry)
+
+    def histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
+        """Declare a distribution."""
+        return Histogram(f"gateway_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+
+class LagMetrics:
+    """How far a consumer is behind the log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        part = ("partition",)
+        self._records = metrics.gauge("lag_records", "records of the log that are not applied yet", part)
+        self._seconds = metrics.gauge("lag_seconds", "age of the oldest record that is not applied yet, s", part)
+        self._next = metrics.gauge("next_offset", "offset of the log that comes next", part)
+        self._applied_at = metrics.gauge(
+            "last_applied_timestamp_seconds", "Kafka's time of the last applied record, s since 1970", part
+        )
+
+    def show(
+        self, records: Mapping[int, int], seconds: Mapping[int, float], offsets: Mapping[int, int],
+        applied_at: Mapping[int, float],
+    ) -> None:  # fmt: skip
+        """Replace all values, by partition: those of partitions that went to another worker disappear."""
+        for gauge, values in (
+            (self._records, records), (self._seconds, seconds), (self._next, offsets), (self._applied_at, applied_at),
+        ):  # fmt: skip
+            gauge.clear()
+            for partition, value in values.items():
+                gauge.labels(str(partition)).set(value)
+
+
+class FoldMetrics:
+    """What the materialiser does."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._records = metrics.counter("records_applied", "records folded into PostgreSQL, duplicates included")
+        self._points = metrics.counter("points_applied", "metric points folded into PostgreSQL")
+        self._duplicates = metrics.counter("duplicates_refused", "records that had been folded before, by their number")
+        self._parked = metrics.counter("records_parked", "records that can never be folded: dead letters", ("reason",))
+        self._batch_records = metrics.histogram("batch_records", "records of one transaction", _RECORDS)
+        self._batch_points = metrics.histogram("batch_points", "metric points of one transaction", _POINTS)
+        self._commit = metrics.histogram("commit_seconds", "time to write and commit one transaction, s", _SECONDS)
+        self._skew = metrics.histogram(
+            "producer_skew_seconds",
+            "producer's time of an event minus Kafka's time of its record, s; above 0 its clock is ahead, below 0 it "
+            "is behind or the event waited",
+            _SKEW,
+        )
+        self._held = metrics.gauge("held_bytes", "bytes of records read from the log and not applied yet")
+        self._paused = metrics.gauge("paused", "1 while reading pauses because PostgreSQL is away or slow")
+
+    def committed(self, *, records: int, points: int, duplicates: int, seconds: float) -> None:
+        """Count one transaction."""
+        self._records.inc(records)
+        self._points.inc(points)
+        self._duplicates.inc(duplicates)
+        self._batch_records.observe(records)
+        self._batch_points.observe(points)
+        self._commit.observe(seconds)
+
+    def parked(self, reason: str) -> None:
+        """Count one dead letter; `reason` is the name of the error's class."""
+        self._parked.labels(reason).inc()
+
+    def skewed(self, seconds: float) -> None:
+        """Add the skew of one record."""
+        self._skew.observe(seconds)
+
+    def holding(self, held_bytes: int, *, paused: bool) -> None:
+        """Say how much is read ahead."""
+        self._held.set(held_bytes)
+        self._paused.set(paused)
+
+
+class DeliveryMetrics:
+    """What one delivery does."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._records = metrics.counter("delivered_records", "records that the tracker has taken")
+        self._failures = metrics.counter(
+            "delivery_failures", "calls to the tracker that failed: unavailable, refused or raised", ("reason",)
+        )
+        self._parked = metrics.counter("delivery_runs_parked", "runs given up for this tracker, with their reason")
+        self._call = metrics.histogram("delivery_call_seconds", "time of one call to the tracker, s", _SECONDS)
+        self._backlog = metrics.gauge("delivery_backlog_bytes", "bytes read from the log and not delivered yet")
+        self._busy = metrics.gauge("delivery_calls", "calls to the tracker under way")
+
+    def delivered(self, records: int, seconds: float) -> None:
+        """Count one call that succeeded."""
+        self._records.inc(records)
+        self._call.observe(seconds)
+
+    def failed(self, reason: str) -> None:
+        """Count one call that did not."""
+        self._failures.labels(reason).inc()
+
+    def parked(self) -> None:
+        """Count one run that is given up."""
+        self._parked.inc()
+
+    def holding(self, backlog_bytes: int, calls: int) -> None:
+        """Say how much is read ahead, and how many calls are under way."""
+        self._backlog.set(backlog_bytes)
+        self._busy.set(calls)
+
+
+class LiveMetrics:
+    """What the API and its event streams do."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._requests = metrics.counter("http_requests", "requests answered", ("method", "route", "status"))
+        self._seconds = metrics.histogram(
+            "http_request_seconds", "time to answer a request, event streams aside, s", _SECONDS, ("route",)
+        )
+        self._subscribers = metrics.gauge("stream_subscribers", "event streams open now")
+        self._overrun = metrics.counter("streams_overrun", "event streams ended because their reader was too slow")
+
+    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count one request; `seconds` is None for an event stream."""
+        self._requests.labels(method, route, str(status)).inc()
+        if seconds is not None:
+            self._seconds.labels(route).observe(seconds)
+
+    def watching(self, subscribers: int) -> None:
+        """Say how many event streams are open."""
+        self._subscribers.set(subscribers)
+
+    def overrun(self) -> None:
+        """Count one stream whose reader was too slow."""
+        self._overrun.inc()

@@ -1,0 +1,157 @@
+"""
+What a process of ours writes about itself: one line an entry, as text for people or as JSON for programs.
+
+Every logger goes through here, those of faust, aiokafka and uvicorn too. Whatever an entry holds, a run's name or a
+broker's answer, it can neither end its line nor speak to a terminal: control characters are written as escapes. A
+traceback is one line in JSON, and lines that begin with two blanks in text.
+
+    configure("materialiser", settings.log_format)
+    log.info("reading %s", topic, extra={"partitions": 8})
+
+Fields of an entry are what `extra` adds. `readable` turns a line of either form into one for people: `gateway logs`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal
+
+LogFormat = Literal["text", "json"]
+
+QUIET = {  # vendors that repeat every attempt for as long as a service is away; ours say an outage once
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "aiokafka": logging.CRITICAL,
+    "uvicorn": logging.WARNING,
+}
+# C0, DEL, C1, the separators that some readers take for a line's end, the marks that turn text round, and surrogates
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_EXTRA = ("message", "asctime", "taskName", "color_message")
+_STANDARD = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), *_EXTRA}
+_OURS = ("time", "level", "process", "message")
+
+
+def configure(process: str, form: LogFormat, *, quiet: dict[str, int] | None = None) -> None:
+    """Send everything that this process logs to stderr in one form. `quiet` changes levels of QUIET."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(process) if form == "json" else TextLines(process))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for name, level in {**QUIET, **(quiet or {})}.items():
+        logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+
+
+def last_words(process: str, error: BaseException) -> None:
+    """Write why this process ends: the supervisor shows the last line of its log. In JSON once `configure` said so."""
+    handlers = logging.getLogger().handlers
+    if handlers and isinstance(handlers[0].formatter, JsonLines):
+        logging.getLogger(process).critical("%s", error)
+    else:
+        print(f"gateway: {process}: {one_line(str(error))}", file=sys.stderr, flush=True)  # noqa: T201 - ours, as told
+
+
+def one_line(text: str) -> str:
+    """Return text in which every character that could end a line or steer a terminal is written as an escape."""
+    return _HARMFUL.sub(lambda found: _escape(found.group()), text)
+
+
+def readable(line: str) -> str:
+    """Return a line as people read it: one of JsonLines as text, any other harmless and otherwise as it is."""
+    entry = _entry(line)
+    if entry is None:
+        return one_line(line)
+    parts = [f"{entry['time']} {entry['level']} {entry['message']}"]
+    parts += [f"{name}={_short(value)}" for name, value in entry.items() if name not in (*_OURS, "logger", "exception")]
+    text = one_line(" ".join(parts))
+    trace = entry.get("exception")
+    return text if not isinstance(trace, str) else "\n".join([text, *_indented(trace)])
+
+
+def message_of(line: str) -> str:
+    """Return what a line says, without the time and place that JsonLines adds; other lines as they are."""
+    entry = _entry(line)
+    return line if entry is None else one_line(str(entry["message"]))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, process, logger, message, the entry's fields, exception."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, ASCII only."""
+        entry: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {name: value for name, value in _fields(record).items() if name not in entry}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class TextLines(logging.Formatter):
+    """Time (UTC), level, message and fields as name=value; a traceback in further lines that begin with two blanks."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry's line, and those of its traceback."""
+        fields = "".join(f" {name}={_short(value)}" for name, value in _fields(record).items())
+        line = one_line(f"{_time(record)} {record.levelname} {record.getMessage()}{fields}")
+        trace = _indented(self.formatException(record.exc_info)) if record.exc_info else []
+        return "\n".join([line, *trace])
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) and value and " " not in value else json.dumps(value, default=str)
+
+
+def _indented(trace: str) -> list[str]:
+    return ["  " + one_line(line) for line in trace.split("\n")]
+
+
+def _escape(character: str) -> str:
+    return character if character == "\t" else character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and all(name in entry for name in _OURS) else None
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger().critical("unexpected %s: %s", kind.__name__, error, exc_info=(kind, error, trace))

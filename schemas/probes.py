@@ -1,0 +1,100 @@
+"""
+The addresses at which every process of ours answers whoever operates it.
+
+    GET /metrics   what it counts, in Prometheus' text format
+    GET /healthz   200 while it lives; 503 with the reason when only a new start would help
+    GET /readyz    200 while it does its work; 503 with the reason while it waits for something
+
+The answers come from the process's own event loop: a loop that hangs answers nothing, and that is the truth. One small
+answer a connection, over plain HTTP, on loopback unless told otherwise; nothing a request holds is used but its path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from schemas.errors import StackError
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+REQUEST_TIMEOUT_S = 5.0
+MAX_HEAD = 8_192  # bytes of a request's line and headers
+MAX_CONNECTIONS = 32
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+class Probes(NamedTuple):
+    """What a process says about itself. The reasons are "" when all is well."""
+
+    metrics: Callable[[], bytes]
+    unhealthy: Callable[[], str] = lambda: ""
+    unready: Callable[[], str] = lambda: ""
+
+
+@asynccontextmanager
+async def answering(settings: Settings, probes: Probes) -> AsyncIterator[None]:
+    """Answer at the settings' metrics_host and metrics_port during the block. Raises StackError naming a taken port."""
+    if settings.metrics_port == 0:
+        yield
+        return
+    desk = _Desk(probes)
+    try:
+        server = await asyncio.start_server(
+            desk.answer, settings.metrics_host, settings.metrics_port, limit=MAX_HEAD, reuse_address=True
+        )
+    except OSError as error:
+        raise StackError(
+            f"cannot listen on {settings.metrics_host}:{settings.metrics_port} ({error}): end who listens there, or "
+            "correct GATEWAY_METRICS_HOST or GATEWAY_METRICS_PORT"
+        ) from error
+    try:
+        yield
+    finally:
+        server.close()
+
+
+class _Desk:
+    """Answers one request a connection."""
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+        self._open = 0
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read one request and answer it; who is too slow, too long or one too many is hung up on."""
+        self._open += 1
+        try:
+            if self._open <= MAX_CONNECTIONS:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    writer.write(self._answer(head))
+                    await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            self._open -= 1
+            with suppress(OSError):
+                writer.close()
+
+    def _answer(self, head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0].decode("latin-1")
+        if method not in (b"GET", b"HEAD"):
+            status, kind, body = 405, "application/json", b'{"ok":false}'
+        elif path == "/metrics":
+            status, kind, body = 200, METRICS_TYPE, self._probes.metrics()
+        elif path in ("/healthz", "/readyz"):
+            why = self._probes.unhealthy() or (self._probes.unready() if path == "/readyz" else "")
+            status, kind = 503 if why else 200, "application/json"
+            body = json.dumps({"ok": not why, **({"why": why} if why else {})}).encode()
+        else:
+            status, kind, body = 404, "application/json", b'{"ok":false}'
+        first = f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        head = f"{first}Cache-Control: no-store\r\nConnection: close\r\n\r\n".encode()
+        return head if method == b"HEAD" else head + body
