@@ -9,8 +9,13 @@ the later attempt's points stand for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from consumers.store.rows import CHUNK_POINTS
+
+_IN_ORDER = itemgetter(0, 1)  # step and time of a Sample
 
 
 class Sample(NamedTuple):
@@ -29,7 +34,30 @@ def supersede(attempts: Sequence[Sequence[Sample]]) -> list[Sample]:
             restart = min(point.step for point in points)
             kept = [point for point in kept if point.step < restart]
             kept.extend(points)
-    return sorted(kept, key=lambda point: (point.step, point.time))
+    return sorted(kept, key=_IN_ORDER)
+
+
+def group_points(points: int, buckets: int) -> int:
+    """Return how many points of a long series make one group of its chart: whole chunks, at most `buckets` groups."""
+    chunks = -(-points // CHUNK_POINTS)
+    return -(-chunks // buckets) * CHUNK_POINTS
+
+
+def corners_of(group: Mapping[str, Any]) -> list[Sample]:
+    """
+    Return the samples of a row of `get_chart_groups`: first, lowest, highest, last.
+
+    The values are exact, those of the points themselves. An extreme stands in the middle of its chunk, which is within
+    500 points of its place: a twentieth of a pixel where 1,000 pixels show 10 million points.
+    """
+    found = []
+    if group["first_value"] is not None:
+        found.append(Sample(group["min_step"], group["min_time"], group["first_value"]))
+    for value, step, time in filter(None, (group["lowest"], group["highest"])):
+        found.append(Sample(int(step), int(time), value))
+    if group["last_value"] is not None:
+        found.append(Sample(group["max_step"], group["max_time"], group["last_value"]))
+    return found
 
 
 def shrink(points: Sequence[Sample], buckets: int) -> list[Sample]:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.materialiser.chunks import CHUNK_POINTS
 from consumers.materialiser.fold import Known, fold
-from consumers.store.rows import Changes, ChunkRow
+from consumers.store.rows import CHUNK_POINTS, Changes, ChunkRow
 from schemas import events as ev
 from schemas.wire import Batch, ProducerId, RunId
 
