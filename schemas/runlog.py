@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 RunState = Literal["created", "running", "finished", "failed", "killed", "lost"]
+LOST_AFTER_S = 90.0  # of silence; producers give a sign of life every 30 s
 LogStatus = Literal["CREATED", "PROCESSING", "SUCCESS", "FAIL"]
 
 STATUS: dict[str, LogStatus] = {

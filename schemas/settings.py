@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.errors import BadSettings
 from schemas.log_lines import LogFormat
+from schemas.runlog import LOST_AFTER_S
 
 PREFIX = "GATEWAY_"
 
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
     session_timeout_ms: int = Field(
         default=10_000, ge=1_000, le=90_000, description="a materialiser silent for so long loses its partitions"
+    )
+    lost_after_s: float = Field(
+        default=LOST_AFTER_S, gt=0, le=1e9, description="a running run that said nothing for so long shows as lost"
     )
     worker: int = Field(default=0, ge=0, description="number of this materialiser among those that share the log")
     ready_file: Path | None = Field(default=None, description="written by a process once it serves")

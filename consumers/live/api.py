@@ -6,18 +6,22 @@ Reads only. A run id may hold any character; in a path it is percent-encoded, sl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
 from consumers.live.failures import RETRY_AFTER_S, Failure, bad_parameter
+from consumers.live.freshness import MinOffsets, Received, TimeoutS, received, until_folded
 from consumers.live.positions import write_positions
 from consumers.live.services import services
 from consumers.live.stream import stream
+from consumers.materialiser.worker import CONSUMER
+from consumers.store.reading import narrowed
+from consumers.store.where import WhereError, parse_order, parse_where
 from schemas.api import RunSummary, SeriesPage, Status
 from schemas.runlog import RunLog, RunState
 from schemas.wire import MAX_RUN_ID
@@ -25,7 +29,15 @@ from schemas.wire import MAX_RUN_ID
 MAX_RUNS = 10_000  # in one answer
 MAX_BUCKETS = 10_000  # of one chart; nobody has more pixels
 MAX_LOG_POINTS = 1_000_000  # of one series in a run log
+MAX_SKIPPED = 10_000_000  # runs before a page
+MAX_FILTER = 20_000  # characters; what is too long for the language is said by it
 MAX_NAMES = 1_000  # series asked for by name in one request
+
+T = TypeVar("T")
+_EXAMPLES = {
+    "where": "write for example metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'",
+    "order_by": "write for example metrics.loss, or created desc",
+}
 
 
 class _RunConvertor(Convertor[str]):
@@ -39,9 +51,10 @@ class _RunConvertor(Convertor[str]):
 
 
 class RunsPage(BaseModel):
-    """The newest runs."""
+    """Runs, and how far the log is folded in them."""
 
     runs: list[RunSummary]
+    as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
 
 
 def routes() -> APIRouter:
@@ -53,6 +66,7 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/runs", runs, response_model=RunsPage)
     router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
+    router.add_api_route("/v1/runs/{run_id:run}/received", received, response_model=Received)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)
@@ -75,32 +89,51 @@ async def healthz(request: Request) -> JSONResponse:
     return JSONResponse(body, 503, headers=headers)
 
 
-async def runs(
+async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the signature
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_RUNS)] = 200,
+    offset: Annotated[int, Query(ge=0, le=MAX_SKIPPED)] = 0,
+    where: Annotated[str, Query(max_length=MAX_FILTER)] = "",
+    order_by: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
     group: Annotated[str | None, Query(max_length=10_000)] = None,
     status: RunState | None = None,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
 ) -> Response:
-    """List runs, newest first."""
+    """List runs: newest first, or those that `where` finds (consumers/store/where.py), in the order of `order_by`."""
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not hold U+0000", "correct group")
-    folded = await services(request).folded()
-    found = await services(request).store().runs(limit=limit, group=group, state=status)
-    return _json(RunsPage(runs=found), folded)
+    wanted = narrowed(_understood("where", parse_where, where), group, status)
+    order = None if order_by is None else _understood("order_by", parse_order, order_by)
+    found = services(request)
+    await until_folded(found, min_offsets, timeout_s)
+    async with found.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, found.topic)
+        page = await now.runs(where=wanted, order=order, limit=limit, skip=offset)
+    return _json(RunsPage(runs=page, as_of=write_positions(folded)), folded)
 
 
 async def run_log(
     request: Request,
     run_id: str,
     max_points: Annotated[int, Query(ge=1, le=MAX_LOG_POINTS)] = 10_000,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
 ) -> Response:
-    """Give the run log, the document of /v1/schemas/run-log, with at most the last `max_points` of each series."""
+    """
+    Give the run log, the document of /v1/schemas/run-log, with at most the last `max_points` of each series.
+
+    The header X-Folded says as of which position of the log.
+    """
     _check(run_id)
-    folded = await services(request).folded()
-    found = await services(request).store().run_log(run_id, max_points=max_points)
-    if found is None:
+    found = services(request)
+    await until_folded(found, min_offsets, timeout_s)
+    async with found.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, found.topic)
+        log = await now.run_log(run_id, max_points=max_points)
+    if log is None:
         raise unknown_run(run_id)
-    return _json(found, folded)
+    return _json(log, folded)
 
 
 async def series(
@@ -108,15 +141,24 @@ async def series(
     run_id: str,
     name: Annotated[list[str] | None, Query(max_length=MAX_NAMES)] = None,
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1_000,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
 ) -> Response:
     """Give series by written name (all without `name`): whole, or first, min, max and last of each bucket."""
     _check(run_id)
     if name and any("\x00" in one for one in name):
         raise bad_parameter("name", "it must not hold U+0000", "use the names that this address gives without `name`")
-    found = await services(request).series(run_id, name, buckets)
-    if found is None:
+    found = services(request)
+    await until_folded(found, min_offsets, timeout_s)
+    async with found.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, found.topic)
+        page = await now.series(run_id, names=name, buckets=buckets)
+    if page is None:
         raise unknown_run(run_id)
-    return _json(found)
+    # A run's own position stays where its last event was: a stream that started there would read all that other runs
+    # wrote since.
+    page.as_of.offset = max(page.as_of.offset, folded.get(page.as_of.partition, 0))
+    return _json(page, folded)
 
 
 async def status(request: Request) -> Response:
@@ -136,6 +178,13 @@ def unknown_run(run_id: str) -> Failure:
         f"no run {run_id!r:.300}",
         "list the runs with GET /v1/runs; a new run shows as soon as its first event is folded",
     )
+
+
+def _understood(parameter: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except WhereError as error:
+        raise bad_parameter(parameter, str(error), _EXAMPLES[parameter]) from None
 
 
 def _check(run_id: str) -> None:

@@ -13,14 +13,16 @@ from contextlib import suppress
 from fastapi import Request
 
 from consumers.bounds import LogBounds
+from consumers.live.progress import Progress
 from consumers.live.subscribers import Subscribers
 from consumers.live.tail import Tail
 from consumers.log import security_arguments
 from consumers.materialiser.worker import CONSUMER
+from consumers.store.dead_letters import newest_dead_letter
 from consumers.store.deliveries import consumer_name, delivery_statuses
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.reading import Reading
-from schemas.api import PartitionLag, SeriesPage, Status
+from schemas.api import PartitionLag, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.settings import Settings
 
@@ -42,7 +44,9 @@ class Services:
         self.failed = asyncio.Event()
         self.failure: BaseException | None = None  # why this process cannot go on
         self._dsn = settings.need("postgres")
-        self._topic = settings.topic
+        self.topic = settings.topic
+        self.progress = Progress(self.folded)
+        self._lost_after_s = settings.lost_after_s
         self._trackers = settings.trackers
         self._pool: Pool | None = None
         self._reading: Reading | None = None
@@ -71,6 +75,7 @@ class Services:
         """End every stream, so that a server which waits for its connections can stop."""
         self.closing = True
         self.subscribers.close()
+        self.progress.close()
 
     def store(self) -> Reading:
         """Return the store. Raises StoreUnavailable until it was reached once."""
@@ -85,17 +90,7 @@ class Services:
 
     async def folded(self) -> dict[int, int]:
         """Return how far the log is folded: what is read from the store after this holds everything below."""
-        return await self.store().offsets(CONSUMER, self._topic)
-
-    async def series(self, run_id: str, names: list[str] | None, buckets: int) -> SeriesPage | None:
-        """Return series of a run with the newest `as_of` that fits them, None for an unknown run."""
-        folded = await self.folded()
-        page = await self.store().series(run_id, names=names, buckets=buckets)
-        if page is not None:
-            # What was folded before the series were read is in them, and a run's own position stays where its last
-            # event was: a stream that started there would read all that other runs wrote since.
-            page.as_of.offset = max(page.as_of.offset, folded.get(page.as_of.partition, 0))
-        return page
+        return await self.store().offsets(CONSUMER, self.topic)
 
     async def status(self) -> Status:
         """Return how everything behind the log stands. Raises StoreUnavailable."""
@@ -109,15 +104,16 @@ class Services:
             ends = {}
         lag = []
         for consumer in [CONSUMER, *map(consumer_name, trackers)]:
-            offsets = await store.offsets(consumer, self._topic)
+            offsets = await store.offsets(consumer, self.topic)
             lag += [_lag(consumer, partition, offset, ends.get(partition)) for partition, offset in offsets.items()]
-        return Status(lag=lag, dead_letters=await store.dead_letters(), deliveries=deliveries)
+        count, newest = await newest_dead_letter(pool, address(self._dsn))
+        return Status(lag=lag, dead_letters=count, newest_dead_letter=newest, deliveries=deliveries)
 
     async def _open_store(self) -> None:
         while self._pool is None:
             try:
                 self._pool = await open_pool(self._dsn, size=POOL_SIZE)
-                self._reading = Reading(self._pool, address(self._dsn))
+                self._reading = Reading(self._pool, address(self._dsn), lost_after_s=self._lost_after_s)
             except Unavailable as error:
                 self._problem = str(error)
                 await asyncio.sleep(REOPEN_AFTER_S)

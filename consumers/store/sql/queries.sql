@@ -149,14 +149,19 @@ ORDER BY c.series_id, c.first_index;
 -- Reads of people.
 
 -- name: list_runs
-SELECT r.run_id, r.name, r.tag, r.group_name, r.state, r.message, r.created, r.started, r.ended, r.updated,
-       r.attempt, r.points,
+-- These runs, in this order.
+SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r.ended, r.updated, r.attempt, r.points,
+       CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
+            THEN 'lost' ELSE r.state END AS state,
        (SELECT jsonb_object_agg(p.name, p.value ORDER BY p.attempt) FROM params p WHERE p.run_id = r.run_id) AS params,
        (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags
-FROM runs r
-WHERE NOT r.deleted AND ($2::text IS NULL OR r.group_name = $2) AND ($3::text IS NULL OR r.state = $3)
-ORDER BY r.created DESC, r.run_id
-LIMIT $1;
+FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r USING (run_id)
+ORDER BY wanted.place;
+
+-- name: plan_search
+-- Statements of a search differ in what is rare: a plan made for other values may be a thousand times slower, and
+-- compiling one takes longer than running it.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true);
 
 -- name: list_run_ids
 SELECT run_id FROM runs WHERE NOT deleted AND ($1::text IS NULL OR group_name = $1) ORDER BY created, run_id;
@@ -171,7 +176,11 @@ CROSS JOIN LATERAL (
 ) AS s;
 
 -- name: get_run
-SELECT * FROM runs WHERE run_id = $1 AND NOT deleted;
+-- `shown` is its state, lost when it is running and said nothing for $2 seconds. No row holds that: the same log gives
+-- the same rows, and the next event of the run undoes it.
+SELECT r.*, CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
+                 THEN 'lost' ELSE r.state END AS shown
+FROM runs r WHERE r.run_id = $1 AND NOT r.deleted;
 
 -- name: get_steps
 SELECT * FROM steps WHERE run_id = $1 ORDER BY position;
@@ -197,6 +206,9 @@ SELECT * FROM code_identities WHERE run_id = $1 ORDER BY step_name, attempt, cod
 -- name: get_producers
 SELECT * FROM producers WHERE run_id = $1 ORDER BY producer;
 
+-- name: get_received
+SELECT next_seq, missing FROM producers WHERE run_id = $1 AND producer = $2;
+
 -- name: get_observations
 SELECT * FROM observations WHERE run_id = $1 ORDER BY log_offset, position;
 
@@ -210,11 +222,6 @@ SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 ORDER
 -- name: get_last_points
 -- Newest chunks of one series first.
 SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 ORDER BY first_index DESC;
-
--- name: get_summaries
--- Chunk summaries of one series: exact first, last, minimum and maximum without its points.
-SELECT first_index, points, min_step, max_step, min_time, max_time, first_value, last_value, min_value, max_value
-FROM chunks WHERE series_id = $1 ORDER BY first_index;
 
 -- name: count_dead_letters
 SELECT count(*) FROM dead_letters;

@@ -1,0 +1,109 @@
+"""
+Reads that are at least as new as something that was written: `min_offsets`, and the barrier of one producer.
+
+A position here is what every answer calls `as_of`: the next offset of the log that is not in it. A read with
+`min_offsets` waits until everything below those offsets is folded and then reads one snapshot; when `timeout_s` is over
+it is answered 504 and says what is missing. Nothing older is ever given instead.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+from pydantic import BaseModel
+
+from consumers.live.failures import Failure, bad_parameter
+from consumers.live.positions import MAX_TEXT, parse_positions, write_positions
+from consumers.live.progress import MAX_WAIT_S, behind
+from consumers.live.services import Services, services
+from consumers.materialiser.worker import CONSUMER
+from schemas.wire import MAX_RUN_ID
+
+MinOffsets = Annotated[str | None, Query(max_length=MAX_TEXT, description="partition:offset[,partition:offset...]")]
+TimeoutS = Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="seconds to wait until it is folded")]
+SHOWN_RANGES = 5
+
+
+class Received(BaseModel):
+    """Everything that a producer numbered below `below` is folded."""
+
+    run_id: str
+    producer: str
+    below: int
+    as_of: str
+
+
+async def until_folded(found: Services, min_offsets: str | None, timeout_s: float) -> None:
+    """Return once everything below `min_offsets` is folded. Raises Failure 504 when that takes too long."""
+    if min_offsets is None:
+        return
+    try:
+        wanted = parse_positions(min_offsets)
+    except ValueError as error:
+        raise bad_parameter("min_offsets", str(error), "pass as_of of an earlier answer") from None
+    folded: dict[int, int] = {}
+
+    async def is_there() -> bool:
+        folded.update(await found.folded())
+        return not behind(wanted, folded)
+
+    if not await found.progress.until(is_there, timeout_s):
+        rest = behind(wanted, folded)
+        parts = ", ".join(
+            f"{count:,} of partition {partition}" for partition, count in list(rest.items())[:SHOWN_RANGES]
+        )
+        raise Failure(
+            504,
+            f"not folded within {timeout_s:g} s: {parts} (asked for {write_positions(wanted):.200}, "
+            f"folded {write_positions(folded):.200})",
+            "ask again, with a longer timeout_s, or see whether the materialiser runs with `gateway status`",
+        )
+
+
+async def received(
+    request: Request,
+    run_id: str,
+    producer: Annotated[str, Query(min_length=1, max_length=1_000)],
+    below: Annotated[int, Query(ge=0, le=2**62)],
+    timeout_s: TimeoutS = 10.0,
+) -> Response:
+    """
+    Wait until all records that a producer numbered below `below` are folded; 504 names those that are missing.
+
+    What is read after this answer holds them.
+    """
+    if len(run_id) > MAX_RUN_ID or "\x00" in run_id or "\x00" in producer:
+        raise bad_parameter("producer", "no event can carry this run or producer", "pass those of the run")
+    found = services(request)
+    missing: list[tuple[int, int]] = []
+    as_of = ""
+
+    async def is_there() -> bool:
+        nonlocal as_of
+        async with found.store().snapshot() as now:
+            ledger = await now.received(run_id, producer)
+            as_of = write_positions(await now.offsets(CONSUMER, found.topic))
+        missing[:] = [(first, min(end, below)) for first, end in ledger.missing if first < below]
+        if ledger.below < below:
+            missing.append((ledger.below, below))
+        return not missing
+
+    if not await found.progress.until(is_there, timeout_s):
+        raise _not_received(run_id, producer, below, missing, timeout_s)
+    body = Received(run_id=run_id, producer=producer, below=below, as_of=as_of)
+    return Response(body.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _not_received(run_id: str, producer: str, below: int, missing: list[tuple[int, int]], timeout_s: float) -> Failure:
+    count = sum(end - first for first, end in missing)
+    ranges = ", ".join(
+        str(first) if end == first + 1 else f"{first} to {end - 1}" for first, end in missing[:SHOWN_RANGES]
+    )
+    more = ", …" if len(missing) > SHOWN_RANGES else ""
+    return Failure(
+        504,
+        f"not folded within {timeout_s:g} s: {count:,} of {below:,} records of producer {producer:.100} of run "
+        f"{run_id:.100} (number {ranges}{more})",
+        "see whether the materialiser runs, and whether records are parked, with `gateway status`",
+    )

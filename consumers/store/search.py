@@ -1,0 +1,249 @@
+"""
+A filter as SQL: whatever people type reaches PostgreSQL as parameters, never as text.
+
+Pure: the tree of where.py in, a statement and its parameters out. Statements are put together from the parts in
+sql/search.sql and from the signs and columns named here; nothing else is ever written into one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from consumers.store.queries import sql
+from consumers.store.where import All, Compare, Either, Key, Node, Not, Order, Value
+from schemas.events import MAIN_STEP
+
+COLUMNS = {
+    "run_id": "r.run_id", "name": "r.name", "group": "r.group_name", "tag": "r.tag", "message": "r.message",
+    "parent_run_id": "r.parent_run_id", "note": "r.note", "points": "r.points", "attempt": "r.attempt",
+    "created": "r.created", "started": "r.started", "ended": "r.ended", "updated": "r.updated", "state": "r.state",
+}  # fmt: skip
+_SIGNS = {
+    "<": "<", "<=": "<=", ">": ">", ">=": ">=",
+    "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
+}  # fmt: skip
+HEAD = 200  # characters of a parameter or tag that an index holds
+
+
+class Question(NamedTuple):
+    """A statement and its parameters."""
+
+    statement: str
+    parameters: list[Any]
+
+
+class Search:
+    """Everything asked of one search; each method gives one question about it."""
+
+    def __init__(self, where: Node, order: Order | None, *, lost_after_s: float) -> None:
+        self._where, self._order, self._lost_after_s = where, order, lost_after_s
+
+    @property
+    def may_lack_key(self) -> bool:
+        """Whether there may be runs that have no place in the order: `runs_without_key` asks for them."""
+        return self._order is not None and self._order.key.kind in ("metric", "param", "tag")
+
+    def runs(self, *, limit: int, skip: int) -> Question:
+        """Ask for ids in order; of an order by key, only for runs that have it."""
+        writing = _Writing(self._lost_after_s)
+        condition = writing.node(self._where)
+        if self._order is None:
+            return writing.question("search", condition=condition, limit=limit, skip=skip)
+        direction = "DESC" if self._order.descending else "ASC"
+        if not self.may_lack_key:
+            column = COLUMNS[self._order.key.name]
+            return writing.question(
+                "search_by_fact", condition=condition, column=column, direction=direction, limit=limit, skip=skip
+            )
+        keys = writing.keys(self._order.key)
+        return writing.question(
+            "search_ordered", condition=condition, keys=keys, direction=direction, limit=limit, skip=skip
+        )
+
+    def count(self) -> Question:
+        """Ask how many of the runs have the key of the order."""
+        assert self._order is not None
+        writing = _Writing(self._lost_after_s)
+        condition = writing.node(self._where)
+        return writing.question("search_count_ordered", condition=condition, keys=writing.keys(self._order.key))
+
+    def runs_without_key(self, *, limit: int, skip: int) -> Question:
+        """Ask for ids of the runs that have no place in the order, newest first."""
+        assert self._order is not None
+        writing = _Writing(self._lost_after_s)
+        condition, keys = writing.node(self._where), writing.keys(self._order.key)
+        return writing.question("search_without_key", condition=condition, keys=keys, limit=limit, skip=skip)
+
+
+class _Writing:
+    """One statement while it is written."""
+
+    def __init__(self, lost_after_s: float) -> None:
+        self._parameters: list[Any] = []
+        self._lost_after_s = lost_after_s
+
+    def question(self, name: str, *, limit: int | None = None, skip: int | None = None, **parts: str) -> Question:
+        """Return the named statement with its parts."""
+        if limit is not None:
+            parts["limit"] = self._add(limit, "bigint")
+        if skip is not None:
+            parts["skip"] = self._add(skip, "bigint")
+        return Question(_filled(sql(name), parts), self._parameters)
+
+    def node(self, node: Node) -> str:
+        """Return a condition on `r`, a row of runs."""
+        match node:
+            case All(parts):
+                return f"({' AND '.join(map(self.node, parts))})" if parts else "true"
+            case Either(parts):
+                return f"({' OR '.join(map(self.node, parts))})"
+            case Not(part):
+                return f"(NOT {self.node(part)})"
+            case Compare():
+                return self._compare(node)
+
+    def keys(self, key: Key) -> str:
+        """Return a select of run ids and what they are sorted by, one row a run."""
+        if key.kind == "metric":
+            branches = [_filled(sql("keys_metric"), place) for place in self._places(key.name)]
+            if len(branches) == 1:
+                return branches[0]
+            return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
+        if key.kind == "param":
+            parts = {"name": self._add(key.name, "text"), "number": sql("param_number")}
+            return _filled(sql("keys_param_number"), parts)
+        return _filled(sql("keys_tag"), {"name": self._add(key.name, "text")})
+
+    def _compare(self, one: Compare) -> str:
+        kind, name = one.key
+        lacks = one.op == "is null"
+        if kind == "metric":
+            test = "true" if not one.values else self._number_test("s.last_value", one, not_nan=True)
+            branches = [_filled(sql("where_metric"), {**place, "test": test}) for place in self._places(name)]
+            found = " UNION ALL ".join(branches)
+        elif kind == "param":
+            found = _filled(sql("where_param"), {"name": self._add(name, "text"), "test": self._param_test(one)})
+        elif kind == "tag":
+            test = self._text_test("t.value", one, head=f"left(t.value, {HEAD})")
+            found = _filled(sql("where_tag"), {"name": self._add(name, "text"), "test": test})
+        else:
+            return self._fact(one)
+        return f"(r.run_id {'NOT IN' if lacks else 'IN'} ({found}))"
+
+    def _fact(self, one: Compare) -> str:
+        column = COLUMNS[one.key.name]
+        if not one.values:
+            is_text = one.key.kind in ("text", "state")  # a text that was never given is empty
+            empty = f"{column} = ''" if is_text else f"{column} IS NULL"
+            return f"({empty})" if one.op == "is null" else f"(NOT {empty})"
+        if one.key.kind == "state":
+            return self._state(one)
+        if one.key.kind == "text":
+            return f"({self._text_test(column, one)})"
+        return f"({self._number_test(column, one)})"
+
+    def _state(self, one: Compare) -> str:
+        """Lost is what runs and fell silent: no row says so, because no event does."""
+        states = {value.text for value in one.values}
+        parts = [f"r.state = ANY ({self._add(sorted(states - {'running', 'lost'}), 'text[]')})"]
+        for state, sign in (("running", ">="), ("lost", "<")):
+            if state in states:
+                silent = f"(extract(epoch FROM now())::float8 - {self._add(self._lost_after_s, 'float8')}) * 1e6"
+                parts.append(f"(r.state = 'running' AND r.updated {sign} {silent})")
+        return f"({'NOT ' if one.op == 'not in' else ''}({' OR '.join(parts)}))"
+
+    def _number_test(self, column: str, one: Compare, *, not_nan: bool = False) -> str:
+        numbers = [value.number for value in one.values if value.number is not None]
+        if one.op in ("in", "not in"):
+            test = f"{column} = ANY ({self._add(numbers, 'float8[]')})"
+            return test if one.op == "in" else f"NOT {test}"
+        test = f"{column} {_SIGNS[one.op]} {self._add(numbers[0], 'float8')}"
+        # PostgreSQL holds NaN to be greater than every number.
+        return f"{test} AND {column} < 'NaN'" if not_nan and not math.isnan(numbers[0]) else test
+
+    def _text_test(self, column: str, one: Compare, *, head: str = "") -> str:
+        if not one.values:
+            return "true"
+        texts = [value.text for value in one.values]
+        if one.op == "in":
+            test = f"{column} = ANY ({self._add(texts, 'text[]')})"
+            return f"{head} = ANY ({self._add([text[:HEAD] for text in texts], 'text[]')}) AND {test}" if head else test
+        if one.op == "not in":
+            return f"NOT {column} = ANY ({self._add(texts, 'text[]')})"
+        return f"{column} {_SIGNS[one.op]} {self._add(texts[0], 'text')}"
+
+    def _param_test(self, one: Compare) -> str:
+        """A number without quotes is compared as a number; text in quotes as text, and as a number where it is one."""
+        if not one.values:
+            return "true"
+        number, text = sql("param_number"), "p.value ->> 'value'"
+        if one.op in ("<", "<=", ">", ">="):
+            return self._number_test(number, one)
+        if one.op not in ("in", "not in"):
+            return self._text_test(text, one)
+        numbers = [found for value in one.values if (found := _read_number(value)) is not None]
+        texts = sorted({form for value in one.values if value.number is None for form in _forms(value.text)})
+        tests = []
+        if numbers:
+            tests.append(f"{number} = ANY ({self._add(numbers, 'float8[]')})")
+        if texts:
+            heads = self._add([form[:HEAD] for form in texts], "text[]")
+            tests.append(f"(left({text}, {HEAD}) = ANY ({heads}) AND {text} = ANY ({self._add(texts, 'text[]')}))")
+        either = " OR ".join(tests)
+        # A number is NULL for what is none, and NOT NULL is neither true nor false.
+        return f"({either})" if one.op == "in" else f"NOT coalesce({either}, false)"
+
+    def _places(self, written: str) -> list[dict[str, str]]:
+        """Return the parameters of every series that has this written name, see schemas/names.py."""
+        return [
+            {
+                "step": self._add(step, "text"),
+                "name": self._add(name, "text"),
+                "labels": self._add(labels, "jsonb"),
+            }
+            for step, name, labels in places_of(written)
+        ]
+
+    def _add(self, value: Any, kind: str) -> str:
+        self._parameters.append(value)
+        return f"${len(self._parameters)}::{kind}"
+
+
+def places_of(written: str) -> list[tuple[str, str, dict[str, str]]]:
+    """Return step, name and labels of the series that a written name can mean."""
+    forms: list[tuple[str, dict[str, str]]] = [(written, {})]
+    if match := re.fullmatch(r"(.+)\{([^{}]+)\}", written):
+        pairs = [pair.partition("=") for pair in match[2].split(",")]
+        if all(sign for _, sign, _ in pairs):
+            forms.append((match[1], {key: value for key, _, value in pairs}))
+    return [
+        place
+        for name, labels in forms
+        for place in ((MAIN_STEP, name, labels), *((step, rest, labels) for step, rest in _splits(name)))
+    ]
+
+
+def _splits(name: str) -> Iterable[tuple[str, str]]:
+    places = [match.start() for match in re.finditer("/", name)]
+    return [(name[:at], name[at + 1 :]) for at in places[:8] if at and name[at + 1 :]]
+
+
+def _read_number(value: Value) -> float | None:
+    if value.number is not None:
+        return value.number
+    try:
+        return float(value.text) if re.fullmatch(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", value.text) else None
+    except ValueError:
+        return None
+
+
+def _forms(text: str) -> Sequence[str]:
+    """MLflow's clients write a truth value as Python does."""
+    return (text, text.lower()) if text in ("True", "False") else (text,)
+
+
+def _filled(statement: str, parts: dict[str, str]) -> str:
+    return re.sub(r"(?<!:):(\w+)", lambda found: parts[found[1]], statement.rstrip().rstrip(";"))

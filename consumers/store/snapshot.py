@@ -1,0 +1,217 @@
+"""
+What one snapshot of the store answers.
+
+Every question to one `Snapshot` sees the store at the same instant: what is read first and what is read last fit
+together, and `offsets` says up to where of the log all of it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from consumers.store import documents
+from consumers.store.charts import Sample, corners_of, group_points, shrink, supersede
+from consumers.store.pool import PooledConnection
+from consumers.store.queries import sql
+from consumers.store.search import Search
+from consumers.store.where import Node, Order
+from schemas.api import Position, RunSummary, SeriesData, SeriesPage
+from schemas.columns import float_to_json
+from schemas.facts import Point
+from schemas.names import series_name
+from schemas.runlog import RunLog
+from schemas.values import Typed
+
+LAST_VALUES = 12  # series whose last value a list of runs shows
+SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of its chunks
+
+_SERIES_KEY = ("step_name", "name", "labels")
+
+
+class Received(NamedTuple):
+    """What is folded of one producer: all numbers below `below` but the missing ones."""
+
+    below: int
+    missing: tuple[tuple[int, ...], ...]  # (first, after last)
+
+
+class Snapshot:
+    """Questions to the store as it was at one instant. One at a time."""
+
+    def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
+        self._connection, self._lost_after_s = connection, lost_after_s
+
+    async def runs(
+        self, *, where: Node, order: Order | None = None, limit: int = 200, skip: int = 0
+    ) -> list[RunSummary]:
+        """Return the runs that `where` finds, newest first or in this order."""
+        ids = await self._find(Search(where, order, lost_after_s=self._lost_after_s), limit, skip)
+        rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
+        last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
+        values: dict[str, dict[str, float | str]] = {}
+        for row in last:
+            name = series_name(row["name"], row["labels"], row["step_name"])
+            values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
+        return [_summary(row, values.get(row["run_id"], {})) for row in rows]
+
+    async def _find(self, search: Search, limit: int, skip: int) -> list[str]:
+        """Return ids; runs that have no place in the order come behind those that have one."""
+        await self._connection.execute(sql("plan_search"))
+        question = search.runs(limit=limit, skip=skip)
+        found = [row["run_id"] for row in await self._connection.fetch(question.statement, *question.parameters)]
+        if len(found) == limit or not search.may_lack_key:
+            return found
+        if skip:
+            counting = search.count()
+            skip = max(0, skip - int(await self._connection.fetchval(counting.statement, *counting.parameters)))
+        rest = search.runs_without_key(limit=limit - len(found), skip=skip)
+        return found + [row["run_id"] for row in await self._connection.fetch(rest.statement, *rest.parameters)]
+
+    async def run_ids(self, *, group: str | None = None) -> list[str]:
+        """Return the ids of all runs, or of one group, oldest first."""
+        return [row["run_id"] for row in await self._connection.fetch(sql("list_run_ids"), group)]
+
+    async def run_log(self, run_id: str, *, max_points: int = 10_000) -> RunLog | None:
+        """Return the run log, with at most the last `max_points` of each series, or None for an unknown run."""
+        connection = self._connection
+        run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
+        if run is None:
+            return None
+        parts = {
+            name: await connection.fetch(sql(f"get_{query}"), run_id)
+            for name, query in [
+                ("steps", "steps"), ("attempts", "attempts"), ("params", "params"), ("tags", "tags"),
+                ("labels", "run_labels"), ("artifacts", "artifacts"), ("code", "code_identities"),
+                ("producers", "producers"), ("observations", "observations"),
+            ]
+        }  # fmt: skip
+        series = [
+            await _last_points(connection, rows, max_points) for rows in await _grouped_series(connection, run_id)
+        ]
+        return documents.run_log(documents.RunRows(run=run, **parts), series)
+
+    async def series(self, run_id: str, *, names: list[str] | None = None, buckets: int = 1_000) -> SeriesPage | None:
+        """Return the series of a run (all, or those with these written names), or None for an unknown run."""
+        connection = self._connection
+        run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
+        if run is None:
+            return None
+        found = []
+        for rows in await _grouped_series(connection, run_id):
+            written = _written(rows[0])
+            if names is None or written in names:
+                found.append(await _series_data(connection, written, rows, buckets))
+        as_of = Position(partition=run["partition"], offset=run["next_offset"])
+        return SeriesPage(run_id=run_id, as_of=as_of, series=found)
+
+    async def points(self, run_id: str) -> AsyncIterator[Point]:
+        """Return every point of a run, superseded attempts included, chunk by chunk."""
+        for row in await self._connection.fetch(sql("get_series"), run_id):
+            written = _written(row)
+            async for chunk in self._connection.cursor(sql("get_points"), row["series_id"]):
+                for step, time, value in _samples(chunk):
+                    yield Point(written, step, time // 1_000, value)
+
+    async def params(self, run_id: str) -> dict[str, Typed]:
+        """Return the parameters of a run; of several attempts the last counts."""
+        rows = await self._connection.fetch(sql("get_params"), run_id)
+        return {row["name"]: documents.TYPED.validate_python(row["value"]) for row in rows}
+
+    async def offsets(self, consumer: str, topic: str) -> dict[int, int]:
+        """Return the next offset of each partition that this consumer reads."""
+        rows = await self._connection.fetch(sql("load_offsets"), consumer, topic)
+        return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def received(self, run_id: str, producer: str) -> Received:
+        """Return what is folded of one producer of a run."""
+        row = await self._connection.fetchrow(sql("get_received"), run_id, producer)
+        return Received(0, ()) if row is None else Received(row["next_seq"], tuple(map(tuple, row["missing"])))
+
+    async def dead_letters(self) -> int:
+        """Return how many records are parked."""
+        return int(await self._connection.fetchval(sql("count_dead_letters")))
+
+
+async def _grouped_series(connection: PooledConnection, run_id: str) -> list[list[Any]]:
+    """Return the rows of each written series together, first attempt first."""
+    rows = await connection.fetch(sql("get_series"), run_id)
+    return [list(group) for _, group in groupby(rows, key=lambda row: tuple(str(row[name]) for name in _SERIES_KEY))]
+
+
+async def _last_points(connection: PooledConnection, rows: Sequence[Any], limit: int) -> documents.SeriesPoints:
+    attempts = []
+    for row in rows:
+        points: list[Sample] = []
+        async for chunk in connection.cursor(sql("get_last_points"), row["series_id"]):
+            points[:0] = _samples(chunk)
+            if len(points) >= limit:
+                break
+        attempts.append(points[-limit:])
+    total = sum(row["points"] for row in rows)
+    points = supersede(attempts)
+    complete = sum(map(len, attempts)) == total
+    return documents.SeriesPoints(
+        step_name=rows[0]["step_name"],
+        name=series_name(rows[0]["name"], rows[0]["labels"]),
+        integer=all(row["integer"] for row in rows),
+        total=len(points) if complete else total,
+        points=points[-limit:],
+    )
+
+
+async def _series_data(connection: PooledConnection, written: str, rows: Sequence[Any], buckets: int) -> SeriesData:
+    attempts = []
+    for row in rows:
+        if row["points"] > SUMMARY_POINTS:
+            size = group_points(row["points"], buckets)
+            groups = await connection.fetch(sql("get_chart_groups"), row["series_id"], size, row["points"])
+            attempts.append([sample for group in groups for sample in corners_of(group)])
+        else:
+            chunks = await connection.fetch(sql("get_points"), row["series_id"])
+            attempts.append([sample for chunk in chunks for sample in _samples(chunk)])
+    newest = rows[-1]
+    low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
+    high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
+    return SeriesData(
+        series=written,
+        name=newest["name"],
+        step_name=newest["step_name"],
+        labels=newest["labels"],
+        count=sum(row["points"] for row in rows),
+        non_finite=sum(row["non_finite"] for row in rows),
+        last_step=newest["last_step"],
+        last=float_to_json(newest["last_value"]),
+        min=None if low is None else float_to_json(low),
+        max=None if high is None else float_to_json(high),
+        points=[(s.step, s.time, float_to_json(s.value)) for s in shrink(supersede(attempts), buckets)],
+    )
+
+
+def _samples(chunk: Any) -> Iterable[Sample]:
+    return map(Sample._make, zip(chunk["steps"], chunk["times"], chunk["point_values"], strict=True))
+
+
+def _written(row: Any) -> str:
+    return series_name(row["name"], row["labels"], row["step_name"])
+
+
+def _summary(row: Any, last: dict[str, float | str]) -> RunSummary:
+    return RunSummary(
+        run_id=row["run_id"],
+        name=row["name"],
+        tag=row["tag"],
+        group=row["group_name"],
+        state=row["state"],
+        message=row["message"],
+        created=row["created"],
+        started=row["started"],
+        ended=row["ended"],
+        updated=row["updated"],
+        attempt=row["attempt"],
+        points=row["points"],
+        params={name: documents.plain(value) for name, value in (row["params"] or {}).items()},
+        tags=row["tags"] or {},
+        last=last,
+    )
