@@ -7,25 +7,27 @@ Exit codes: 0 stopped; 78 refused (a setting, a port, a password): starting agai
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from types import FrameType
 
 from consumers.live.server import serve
 from schemas.errors import BadSettings, Refused
+from schemas.log_lines import configure, last_words
 from schemas.settings import Settings
 
 EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
+PROCESS = "live"
 
 
 def main() -> int:
     """Run the process and return its exit code."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it repeats every attempt; an outage is said once
     try:
-        asyncio.run(serve(Settings.load()))
+        settings = Settings.load()
+        configure(PROCESS, settings.log_format)
+        asyncio.run(serve(settings))
     except (BadSettings, Refused) as error:
-        print(f"gateway: live: {error}", file=sys.stderr)  # noqa: T201 - the supervisor shows this line
+        last_words(PROCESS, error)
         return EXIT_REFUSED
     return 0
 

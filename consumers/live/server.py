@@ -6,21 +6,26 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
-import sys
 import time
 
 import uvicorn
 
 from consumers.live.app import create_app
 from consumers.live.services import Services
+from consumers.operations.metrics import LiveMetrics, Metrics
 from schemas.errors import StackError
+from schemas.probes import Probes, answering
 from schemas.settings import Settings
 
 STOP_TIMEOUT_S = 2  # for requests under way; open streams are ended at once
 READY_POLL_S = 0.1
+READY_AGAIN_S = 2.0  # between two looks at the services behind the API, for /readyz
 PATIENCE_S = 1.0  # before it is said that something is missing: most starts take less
 BACKLOG = 1_024
+
+log = logging.getLogger("consumers.live")
 
 
 class Server(uvicorn.Server):
@@ -29,15 +34,29 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.services: Services = app.state.services
+        self.metrics: Metrics = app.state.metrics
+        self.counts: LiveMetrics = app.state.counts
+        self.problem = "it is starting"
         super().__init__(
             uvicorn.Config(
                 app,
+                log_config=None,  # the process has said how to log
                 log_level="warning",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )
         )
+
+    def probes(self) -> Probes:
+        """Return what this process answers whoever operates it."""
+
+        def render() -> bytes:
+            subscribers = self.services.subscribers
+            self.counts.watching(len(subscribers), subscribers.overruns)
+            return self.metrics.render()
+
+        return Probes(render, unready=lambda: self.problem)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then stop as any server."""
@@ -76,15 +95,16 @@ async def serve(settings: Settings) -> None:
     """Serve until stopped by a signal. Raises what a part behind the API failed with for good."""
     with listen(settings) as listening:
         server = Server(settings)
-        watchers = [
-            asyncio.create_task(_stop_when_failed(server)),
-            asyncio.create_task(_tell_ready(server.services, settings)),
-        ]
-        try:
-            await server.serve(sockets=[listening])
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
+        async with answering(settings, server.probes()):
+            watchers = [
+                asyncio.create_task(_stop_when_failed(server)),
+                asyncio.create_task(_tell_ready(server, settings)),
+            ]
+            try:
+                await server.serve(sockets=[listening])
+            finally:
+                for watcher in watchers:
+                    watcher.cancel()
     if server.services.failure is not None:
         raise server.services.failure
 
@@ -94,20 +114,20 @@ async def _stop_when_failed(server: Server) -> None:
     server.should_exit = True
 
 
-async def _tell_ready(services: Services, settings: Settings) -> None:
+async def _tell_ready(server: Server, settings: Settings) -> None:
     told = ""
     started = time.monotonic()
-    while missing := await services.missing():
-        now = "; ".join(missing.values())
+    while missing := await server.services.missing():
+        now = server.problem = "; ".join(missing.values())
         if now != told and time.monotonic() - started > PATIENCE_S:
             told = now
-            _say(f"{now}: waiting for it")
+            log.warning("%s: waiting for it", now)
         await asyncio.sleep(READY_POLL_S)
     host = f"[{settings.live_host}]" if ":" in settings.live_host else settings.live_host
-    _say(f"ready on http://{host}:{settings.live_port}")
+    log.info("ready on http://%s:%s", host, settings.live_port)
+    server.problem = ""
     if settings.ready_file is not None:
         settings.ready_file.write_text("ready\n", encoding="utf-8")
-
-
-def _say(line: str) -> None:
-    print(f"gateway live: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the log of this process
+    while settings.metrics_port:  # somebody may ask /readyz
+        await asyncio.sleep(READY_AGAIN_S)
+        server.problem = "; ".join((await server.services.missing()).values())

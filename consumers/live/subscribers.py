@@ -82,6 +82,7 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._all: set[Subscriber] = set()
+        self.overruns = 0  # streams ended because their reader was too slow
 
     def __len__(self) -> int:
         return len(self._all)
@@ -103,7 +104,9 @@ class Subscribers:
         if message is None:
             return
         for subscriber in wanting:
+            was = subscriber.state
             subscriber.offer(message)
+            self.overruns += was != subscriber.state
 
     def close(self) -> None:
         """End every stream."""

@@ -160,6 +160,7 @@ class LiveMetrics:
         )
         self._subscribers = metrics.gauge("stream_subscribers", "event streams open now")
         self._overrun = metrics.counter("streams_overrun", "event streams ended because their reader was too slow")
+        self._overruns = 0
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count one request; `seconds` is None for an event stream."""
@@ -167,10 +168,8 @@ class LiveMetrics:
         if seconds is not None:
             self._seconds.labels(route).observe(seconds)
 
-    def watching(self, subscribers: int) -> None:
-        """Say how many event streams are open."""
+    def watching(self, subscribers: int, overruns: int) -> None:
+        """Say how many event streams are open, and how many were overrun since the start of the process."""
         self._subscribers.set(subscribers)
-
-    def overrun(self) -> None:
-        """Count one stream whose reader was too slow."""
-        self._overrun.inc()
+        self._overrun.inc(overruns - self._overruns)
+        self._overruns = overruns

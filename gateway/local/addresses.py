@@ -20,6 +20,7 @@ from schemas.settings import Settings
 
 SECRETS = ("postgres", "kafka_sasl_password", "token")
 PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
+METRICS = "-metrics"  # ends the name of the port at which a process of ours answers /metrics, /healthz and /readyz
 
 
 class Addresses(NamedTuple):
@@ -71,19 +72,32 @@ def given_settings(home: Path) -> Settings:
     return settings.model_copy(update={"home": home})
 
 
-def choose_ports(home: Home, asked: dict[str, int], *, new: bool) -> dict[str, int]:
+def port_names(trackers: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the ports of a stack with these trackers."""
+    ours = ("materialiser", "live", "ingest", *(f"delivery-{tracker}" for tracker in trackers))
+    return (*PORTS, *(name + METRICS for name in ours))
+
+
+def choose_ports(home: Home, asked: dict[str, int], trackers: Iterable[str], *, new: bool) -> dict[str, int]:
     """Return a port for each server: asked for, remembered (unless `new`), or free now."""
-    if unknown := sorted(set(asked) - set(PORTS)):
-        raise BadSettings(f"unknown port name {', '.join(unknown)}: use {', '.join(PORTS)}")
-    remembered = {} if new else {name: home.read()["ports"].get(name) for name in PORTS}
-    fresh = iter(free_ports(len(PORTS)))
-    return {name: asked.get(name) or remembered.get(name) or next(fresh) for name in PORTS}
+    names = port_names(trackers)
+    if unknown := sorted(set(asked) - set(names)):
+        raise BadSettings(f"unknown port name {', '.join(unknown)}: use {', '.join(names)}")
+    written = home.read()["ports"]
+    remembered = {} if new else {name: written.get(name) for name in names}
+    fresh = iter(free_ports(len(names)))
+    return {name: asked.get(name) or remembered.get(name) or next(fresh) for name in names}
+
+
+def metrics_url(port: int | None) -> str | None:
+    """Return where a process of a stack says what it counts; None for a vendor's, which has no such port."""
+    return f"http://{HOST}:{port}/metrics" if port else None
 
 
 def refuse_taken(plan: Plan, services: Iterable[str]) -> None:
     """Raise StackError when somebody else listens on a port that one of these services needs."""
     for service in services:
-        for name in {"kafka": ("kafka", "kafka-controller")}.get(service, (service,)):
+        for name in {"kafka": ("kafka", "kafka-controller")}.get(service, (service, service + METRICS)):
             port = plan.ports.get(name)
             if port and not is_free(port):
                 raise StackError(

@@ -1,5 +1,5 @@
 """
-Read the logs of a stack: their ends, and what is added to them.
+Read the logs of a stack: their ends, and what is added to them; lines that are JSON are shown as text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from time import sleep
 
 from gateway.local.state import tail
+from schemas.log_lines import readable
 
 FOLLOW_POLL_S = 0.2
 
@@ -33,7 +34,8 @@ def follow_logs(logs: dict[str, Path], *, prefix: bool) -> Iterator[str]:
 
 
 def _line(name: str, line: str, prefix: bool) -> str:
-    return f"{name} | {line}" if prefix else line
+    text = readable(line)
+    return "\n".join(f"{name} | {part}" for part in text.split("\n")) if prefix else text
 
 
 def _end(path: Path) -> tuple[int, int]:
@@ -57,4 +59,4 @@ def _added(path: Path, place: tuple[int, int]) -> tuple[list[str], tuple[int, in
     except OSError:
         return [], place
     text = (whole + newline).decode("utf-8", errors="replace")
-    return text.splitlines(), (stat.st_ino, offset + len(whole) + len(newline))
+    return text.split("\n")[:-1], (stat.st_ino, offset + len(whole) + len(newline))

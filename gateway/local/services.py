@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.local import kafka, mlflow_server, postgres
-from gateway.local.addresses import Plan, stack_settings
+from gateway.local.addresses import METRICS, Plan, stack_settings
 from gateway.local.kafka import Command
 from gateway.local.ports import HOST
 from schemas.errors import LogUnavailable
@@ -129,7 +129,8 @@ def _process(name: str, module: list[str], plan: Plan, **options: Any) -> Servic
         ready_file.unlink(missing_ok=True)
         # -P: the folder a user stands in may hold a `schemas/` of their own.
         argv = [sys.executable, "-P", "-m", *module]
-        return Command(argv, {PREFIX + "READY_FILE": str(ready_file)})
+        port = plan.ports.get(name + METRICS, 0)
+        return Command(argv, {PREFIX + "READY_FILE": str(ready_file), PREFIX + "METRICS_PORT": str(port)})
 
     return Service(name=name, prepare=prepare, is_ready=ready_file.exists, **options)
 

@@ -119,11 +119,18 @@ class Stack:
         return where.addresses_of(where.running_settings(found))
 
     def status(self) -> dict[str, Any]:
-        """Return {"running", "home", "addresses", "services": {name: {state, pid, restarts, uptime_s, error}}}."""
+        """
+        Return {"running", "home", "addresses", "services": {name: facts}}.
+
+        The facts of a service: state, pid, restarts, uptime_s, error, and where it says its metrics.
+        """
         record = self.home.read()
         running = self._supervisor() is not None
+        ports = record["ports"]
         services = {
-            name: _describe(process, running) for name, process in record["processes"].items() if name != SUPERVISOR
+            name: {**_describe(process, running), "metrics": where.metrics_url(ports.get(name + where.METRICS))}
+            for name, process in record["processes"].items()
+            if name != SUPERVISOR
         }
         found = self.addresses() if record["settings"] else None
         return {
@@ -138,7 +145,7 @@ class Stack:
     ) -> None:
         """Find out here, where the user is watching, what would stop the supervisor a second later."""
         given = where.given_settings(self.home.folder)
-        plan = where.make_plan(self.home, given, where.choose_ports(self.home, ports, new=new_ports))
+        plan = where.make_plan(self.home, given, where.choose_ports(self.home, ports, given.trackers, new=new_ports))
         check_external(plan)
         wanted = {"kafka", "postgres", "mlflow"} if services is None else set(services)
         if "kafka" in wanted - plan.external:

@@ -17,6 +17,7 @@ import psutil
 
 from gateway.client.home import STACK_FILE, read_stack
 from schemas.errors import StackError
+from schemas.log_lines import message_of
 
 VERSION = 1
 SUPERVISOR = "supervisor"
@@ -104,12 +105,12 @@ class Home(NamedTuple):
     def last_line(self, name: str) -> str:
         """Return the last line that a process printed."""
         lines = tail(self.log(name), 1)
-        return lines[0].strip()[:500] if lines else ""
+        return message_of(lines[0]).strip()[:500] if lines else ""
 
     def last_words(self, name: str, since: int) -> str:
         """Return the line, after `since` bytes of a log, that most likely says why its process died."""
         lines = [
-            line.strip() for line in tail(self.log(name), 60, since) if not line.lstrip().startswith("at ")
+            message_of(line).strip() for line in tail(self.log(name), 60, since) if not line.lstrip().startswith("at ")
         ]  # Java's
         fatal = [line for line in lines if " FATAL" in line or " PANIC" in line]  # PostgreSQL says more after it
         return (fatal or lines or [""])[-1][:500]
@@ -134,7 +135,7 @@ def tail(path: Path, count: int, since: int = 0) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    return [line for line in text.splitlines() if line.strip()][-count:]
+    return [line for line in text.split("\n") if line.strip()][-count:]
 
 
 def find_process(record: ProcessRecord) -> psutil.Process | None:

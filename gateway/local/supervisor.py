@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             end_leftovers(home)
             given = addresses.given_settings(home.folder)
-            ports = addresses.choose_ports(home, dict(options.port), new=options.new_ports)
+            ports = addresses.choose_ports(home, dict(options.port), given.trackers, new=options.new_ports)
             plan = addresses.make_plan(home, given, ports)
             only = options.services.split(",") if options.services else None
             addresses.refuse_taken(plan, [service.name for service in declare(plan)] if only is None else only)

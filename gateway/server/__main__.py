@@ -7,23 +7,28 @@ Exit codes: 0 stopped; 78 refused (a setting, a port, no token): starting again 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from types import FrameType
 
 from gateway.server.serving import serve
 from schemas.errors import BadSettings, Refused
+from schemas.log_lines import configure, last_words
 from schemas.settings import Settings
 
 EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
+PROCESS = "ingest"
 
 
 def main() -> int:
     """Run the process and return its exit code."""
     try:
-        asyncio.run(serve(Settings.load()))
+        settings = Settings.load()
+        configure(PROCESS, settings.log_format, quiet={"aiokafka": logging.NOTSET})  # the client's kafka.py quiets it
+        asyncio.run(serve(settings))
     except (BadSettings, Refused) as error:
-        print(f"gateway: ingest: {error}", file=sys.stderr)  # noqa: T201 - the supervisor shows this line
+        last_words(PROCESS, error)
         return EXIT_REFUSED
     return 0
 

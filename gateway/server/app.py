@@ -18,6 +18,7 @@ from gateway.client.wire import Record
 from gateway.server import bodies, failures
 from gateway.server.bodies import Budget, Share
 from gateway.server.failures import Failure
+from gateway.server.metrics import Counting, Metrics
 from gateway.server.writer import LogWriter
 from schemas.errors import LogUnavailable
 from schemas.settings import Settings
@@ -42,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="tracking-gateway ingest", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.writer = writer
     app.state.budget = budget
+    app.state.metrics = metrics = Metrics()
+    app.add_middleware(Counting, metrics=metrics)
     failures.install(app)
 
     @app.post("/v1/events")
@@ -60,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
             records = await bodies.records_of(body, encoding, share)
             if records:
                 await _write(writer, records)
+                metrics.took(len(records), len(body))
         return JSONResponse({"taken": len(records)})
 
     @app.get("/healthz")

@@ -7,17 +7,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import logging
 import resource
 import socket
-import sys
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.server.app import create_app
 from gateway.server.bodies import Budget
+from gateway.server.metrics import Metrics
 from gateway.server.writer import LogWriter
 from schemas.errors import BadSettings, StackError
+from schemas.probes import Probes, answering
 from schemas.settings import Settings
 
 STOP_TIMEOUT_S = 15  # for requests under way; longer than the wait for an acknowledgement
@@ -28,6 +30,8 @@ MAX_CONNECTIONS = 16_384
 SPARE_FILES = 64  # of the process's limit, for everything but connections
 BACKLOG = 2_048
 READY_POLL_S = 0.05
+
+log = logging.getLogger("gateway.server")
 
 
 class Protocol(H11Protocol):
@@ -68,6 +72,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
+        self.metrics: Metrics = app.state.metrics
         self.writer: LogWriter = app.state.writer
         self.budget: Budget = app.state.budget
         super().__init__(
@@ -75,6 +80,7 @@ class Server(uvicorn.Server):
                 app,
                 http=Protocol,
                 ws="none",
+                log_config=None,  # the process has said how to log
                 log_level="error",  # a line for each request that is not HTTP would let strangers fill the disk
                 access_log=False,
                 server_header=False,
@@ -88,6 +94,15 @@ class Server(uvicorn.Server):
                 ssl_keyfile=settings.ingest_key,
             )
         )
+
+    def probes(self) -> Probes:
+        """Return what this process answers whoever operates it."""
+
+        def render() -> bytes:
+            self.metrics.holding(self.budget.held, is_connected=not self.writer.problem)
+            return self.metrics.render()
+
+        return Probes(render, unready=lambda: self.writer.problem and f"Kafka: {self.writer.problem}")
 
 
 def _connections() -> int:
@@ -149,11 +164,12 @@ async def serve(settings: Settings) -> None:
     refuse_open_door(settings)
     with listen(settings) as listening:
         server = _server(settings)
-        telling = asyncio.create_task(_tell_ready(server.writer, settings))
-        try:
-            await server.serve(sockets=[listening])
-        finally:
-            telling.cancel()
+        async with answering(settings, server.probes()):
+            telling = asyncio.create_task(_tell_ready(server.writer, settings))
+            try:
+                await server.serve(sockets=[listening])
+            finally:
+                telling.cancel()
 
 
 def _server(settings: Settings) -> Server:
@@ -171,6 +187,6 @@ def _server(settings: Settings) -> Server:
 async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
     while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
         await asyncio.sleep(READY_POLL_S)
-    print(f"gateway ingest: ready on {settings.ingest}", file=sys.stderr, flush=True)  # noqa: T201
+    log.info("ready on %s", settings.ingest)
     if settings.ready_file is not None:
         settings.ready_file.write_text("ready\n", encoding="utf-8")

@@ -12,7 +12,7 @@ sends them again, the same, and readers drop the second.
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -30,6 +30,7 @@ ROUND_BYTES = 4 * 1024 * 1024
 BACK_OFF_S = (0.1, 2.0)  # first and longest pause after a failure
 SAY_AFTER_S = 3.0  # away; most starts of a stack take less
 
+log = logging.getLogger("gateway.server")
 
 Request = tuple[Sequence[Record], asyncio.Future[None]]  # records, and how their sender learns what became of them
 
@@ -63,7 +64,7 @@ class LogWriter:
                 async with asyncio.timeout(OPEN_TIMEOUT_S):
                     await kafka.open()
                 if is_told:
-                    _say(f"{self._where} is reached again")
+                    log.info("%s is reached again", self._where)
                 pause, is_told = BACK_OFF_S[0], False
                 await self._serve(kafka)
                 since = asyncio.get_running_loop().time()
@@ -71,7 +72,11 @@ class LogWriter:
                 self.problem = str(error) or f"no answer within {OPEN_TIMEOUT_S:.0f} s"
                 if not is_told and asyncio.get_running_loop().time() - since > SAY_AFTER_S:
                     is_told = True
-                    _say(f"{self._where} cannot be reached ({self.problem}): waiting for it; clients keep their events")
+                    log.warning(
+                        "%s cannot be reached (%s): waiting for it; clients keep their events",
+                        self._where,
+                        self.problem,
+                    )
             finally:
                 self._kafka = None
                 await kafka.close()
@@ -147,7 +152,3 @@ class LogWriter:
     @property
     def _where(self) -> str:
         return f"Kafka at {','.join(self._servers)}"
-
-
-def _say(line: str) -> None:
-    print(f"gateway ingest: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the log of this process

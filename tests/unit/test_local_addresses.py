@@ -69,10 +69,10 @@ def test_without_the_tracker_mlflow_no_server_is_started(home: Home, monkeypatch
 
 
 def test_ports_are_remembered_asked_for_or_new(home: Home) -> None:
-    first = addresses.choose_ports(home, {}, new=False)
+    first = addresses.choose_ports(home, {}, ["mlflow"], new=False)
     home.write({"version": 1, "running": False, "settings": {}, "ports": first, "processes": {}})
-    again = addresses.choose_ports(home, {"live": 8765}, new=False)
-    fresh = addresses.choose_ports(home, {}, new=True)
+    again = addresses.choose_ports(home, {"live": 8765}, ["mlflow"], new=False)
+    fresh = addresses.choose_ports(home, {}, ["mlflow"], new=True)
 
     assert again == {**first, "live": 8765}
     assert not set(fresh.values()) & set(first.values())
@@ -80,7 +80,7 @@ def test_ports_are_remembered_asked_for_or_new(home: Home) -> None:
 
 def test_an_unknown_port_name_is_refused(home: Home) -> None:
     with pytest.raises(BadSettings, match="kafak"):
-        addresses.choose_ports(home, {"kafak": 1}, new=False)
+        addresses.choose_ports(home, {"kafak": 1}, [], new=False)
 
 
 def test_children_read_exactly_the_settings_of_the_stack(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

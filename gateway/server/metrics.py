@@ -1,0 +1,80 @@
+"""
+What the ingest server counts, and the only file of this side that knows prometheus_client.
+
+Labels have few values, known beforehand; docs/operations.md is compared with this list by a test.
+"""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The metrics of one ingest server."""
+
+    def __init__(self) -> None:
+        one = self._registry = CollectorRegistry()
+        ProcessCollector(registry=one)
+        PlatformCollector(registry=one)
+        info = Gauge("gateway_process_info", "1; which process this is", ["process", "version"], registry=one)
+        info.labels("ingest", version("tracking-gateway")).set(1)
+        self._requests = Counter(
+            "gateway_http_requests", "requests answered", ["method", "route", "status"], registry=one
+        )
+        self._seconds = Histogram(
+            "gateway_http_request_seconds", "time to answer a request, s", ["route"], buckets=_SECONDS, registry=one
+        )
+        self._records = Counter("gateway_ingest_records", "records that Kafka has acknowledged", registry=one)
+        self._bytes = Counter("gateway_ingest_bytes", "bytes of their requests, as they came", registry=one)
+        self._held = Gauge("gateway_ingest_held_bytes", "bytes held by requests under way", registry=one)
+        self._connected = Gauge("gateway_ingest_kafka_connected", "1 while Kafka is reached", registry=one)
+
+    def render(self) -> bytes:
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def took(self, records: int, size: int) -> None:
+        """Count one request that Kafka has acknowledged; `size` in bytes."""
+        self._records.inc(records)
+        self._bytes.inc(size)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def holding(self, size: int, *, is_connected: bool) -> None:
+        """Say how many bytes requests hold, and whether Kafka is reached."""
+        self._held.set(size)
+        self._connected.set(is_connected)
+
+
+class Counting:
+    """ASGI middleware that counts each request once its answer has begun."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "unknown")
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                self._metrics.answered(method, route, message["status"], time.monotonic() - started)
+            await send(message)
+
+        await self._app(scope, receive, send_counted)
