@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
+    from gateway.client.barrier import BarrierTimeout
     from gateway.client.errors import ClientError
     from gateway.client.histogram import Histogram, histogram
     from gateway.client.process import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BarrierTimeout",
     "ClientError",
     "Histogram",
     "Report",
@@ -57,6 +59,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BarrierTimeout": "gateway.client.barrier",
     "ClientError": "gateway.client.errors",
     "Histogram": "gateway.client.histogram",
     "Report": "gateway.client.report",

@@ -75,7 +75,7 @@ class Address:
 def find_address(url: str | None = None, environ: Mapping[str, str] | None = None) -> Address:
     """Return the address to send to. Raises ClientError for an address or a gateway.toml that cannot be used."""
     env = dict(os.environ if environ is None else environ)
-    toml = _read_toml(env.get("GATEWAY_CONFIG") or "")
+    toml = read_toml(env.get("GATEWAY_CONFIG") or "")
     home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
     stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
     variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("url", "kafka", "topic", *OPTIONS)}
@@ -155,7 +155,8 @@ def _is_server(text: str) -> bool:
     return bool(bare) and not set(bare) & closed and port.isascii() and port.isdecimal() and int(port) < 65_536
 
 
-def _read_toml(named: str) -> dict[str, object]:
+def read_toml(named: str) -> dict[str, object]:
+    """Return what gateway.toml says, or the file that is named; {} when there is none. Raises ClientError."""
     path = named or "gateway.toml"
     try:
         with open(path, "rb") as file:

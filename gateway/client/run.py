@@ -10,7 +10,6 @@ from __future__ import annotations
 from threading import Lock
 from time import monotonic
 
-from gateway.client import notices
 from gateway.client.arguments import (
     FINISH_TIMEOUT_S,
     finish_timeout,
@@ -21,11 +20,12 @@ from gateway.client.arguments import (
     read_step,
     read_time,
 )
+from gateway.client.barrier import barrier
 from gateway.client.batch import split
 from gateway.client.harmless import harmless, say_lost, shown
 from gateway.client.journal import Journal
 from gateway.client.journal_items import Event, Marker, Observation
-from gateway.client.notices import say_once
+from gateway.client.notices import counts, say_once
 from gateway.client.report import Report, status_of, tell
 from gateway.client.steps import Step, Steps
 from gateway.client.values import (
@@ -247,6 +247,8 @@ class Run:
         """Wait until all that was emitted before is acknowledged; False when `timeout_s` seconds were not enough."""
         return self._shipper is None or self._wait(timeout_s)
 
+    barrier = barrier
+
     def finish(self, status: Status = "finished", *, message: str = "", timeout_s: float | None = None) -> Report:
         """
         End the run and wait, up to `timeout_s` seconds, until the log has everything; return what became of it.
@@ -284,7 +286,7 @@ class Run:
             "topic": shipper.address.topic if shipper else "",
             "connected": shipper.is_connected if shipper else False,
             "last_error": shipper.last_error if shipper else "",
-            "notices": dict(notices.counts),
+            "notices": dict(counts),
         }
 
     def __enter__(self) -> Run:
@@ -375,8 +377,7 @@ class Run:
         """Become a new producer of the same run; what the parent has not sent is the parent's. In the child only."""
         self.is_owner = False
         self.is_forked = True
-        self._shipper = self._producer = None
-        self._sideline = None
+        self._shipper = self._producer = self._sideline = None
         self._lock = Lock()
         self._past.clear()
         self._is_taking = not self._is_finished
