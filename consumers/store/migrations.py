@@ -15,15 +15,25 @@ from pogo_core.util import migrate as pogo
 from consumers.store.pool import Pool
 
 FOLDER = Path(__file__).parent / "sql" / "migrations"
+LIVE = "public"
 _LOCK = 7_203_114_550_114_002  # any number that nobody else in the database locks
 _QUIET = logging.getLogger("consumers.store.migrations")
 
 
-async def migrate(pool: Pool) -> None:
-    """Apply what is missing, in order. Does nothing to a database that is up to date."""
+def released() -> frozenset[str]:
+    """Return the names of the migrations of this release."""
+    return frozenset(path.stem for path in FOLDER.glob("*.sql"))
+
+
+async def migrate(pool: Pool, schema: str = LIVE) -> None:
+    """
+    Apply what is missing, in order. Does nothing to a database that is up to date.
+
+    The connections of `pool` must create things in `schema` unless told otherwise: their search_path begins with it.
+    """
     async with pool.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
-            await pogo.apply(connection, FOLDER, schema_name="public", logger=_QUIET)
+            await pogo.apply(connection, FOLDER, schema_name=schema, logger=_QUIET)
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

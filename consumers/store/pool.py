@@ -72,9 +72,9 @@ async def translated(where: str) -> AsyncIterator[None]:
         raise ours from error
 
 
-async def open_pool(dsn: str, *, size: int = 4) -> Pool:
+async def open_pool(dsn: str, *, size: int = 4, command_timeout_s: float = 120, **server_settings: str) -> Pool:
     """
-    Return a pool of at most `size` connections, the first of them open.
+    Return a pool of at most `size` connections, the first of them open; each has these settings of the server.
 
     Raises StoreUnavailable when the server cannot be reached, StoreRefused when it refuses.
     """
@@ -82,7 +82,13 @@ async def open_pool(dsn: str, *, size: int = 4) -> Pool:
         raise StoreRefused("GATEWAY_POSTGRES is no PostgreSQL address: write postgresql://user:password@host:port/db")
     async with translated(address(dsn)):
         return await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, init=_prepare, timeout=CONNECT_TIMEOUT_S, command_timeout=120
+            dsn,
+            min_size=1,
+            max_size=size,
+            init=_prepare,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=command_timeout_s,
+            server_settings=server_settings,
         )
 
 
