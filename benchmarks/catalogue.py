@@ -19,7 +19,7 @@ class Peer(NamedTuple):
     environment: str  # folder of its virtual environment; modes of one tool share it. "" is the running Python
     requirements: tuple[str, ...]
     durable: str  # what finish() waits for, in that tool's own words
-    server: str = ""  # what the benchmark starts for it: "kafka" or "mlflow"
+    server: str = ""  # what the benchmark starts for it: "kafka", "mlflow" or "postgres"
     variables: tuple[tuple[str, str], ...] = ()  # of its process
 
 
@@ -69,16 +69,43 @@ PEERS = (
     ),
 )
 
+# For the same points in bulk, until the tool's own reader finds them; ours are the parts of a whole system.
+INGEST_PEERS = (
+    Peer(OURS, "", "", (), "a query of PostgreSQL returns them"),
+    Peer(
+        "mlflow-sqlite",
+        "mlflow_batches",
+        "mlflow",
+        _MLFLOW,
+        "get_metric_history returns them from SQLite",
+        "",
+        _MLFLOW_SETTINGS,
+    ),
+    Peer(
+        "mlflow-postgres",
+        "mlflow_batches",
+        "mlflow-postgres",
+        (*_MLFLOW, "psycopg2-binary==2.9.11"),
+        "get_metric_history returns them from PostgreSQL",
+        "postgres",
+        _MLFLOW_SETTINGS,
+    ),
+    Peer("trackio", "trackio_local", "trackio", ("trackio==0.43.0", NUMPY), "get_logs returns them from SQLite"),
+    Peer("aim", "aim_local", "aim", ("aim==3.29.1", NUMPY), "Run.metrics returns them from RocksDB"),
+)
 
-def chosen(names: str) -> list[Peer]:
+
+def chosen(names: str, among: tuple[Peer, ...] = PEERS) -> list[Peer]:
     """
-    Return ours and the peers of a comma-separated list, in the order of the catalogue; "all" is everyone.
+    Return ours and the peers of a comma-separated list, in the order of the catalogue; "all" is everyone, "none" ours.
 
     Raises ValueError, naming what is not in the catalogue.
     """
-    known = {peer.name: peer for peer in PEERS}
+    known = {peer.name: peer for peer in among}
+    if names == "none":
+        return [peer for peer in among if peer.name == OURS]
     wanted = set(known) if names == "all" else {name.strip() for name in names.split(",") if name.strip()}
     unknown = sorted(wanted - set(known))
     if unknown:
-        raise ValueError(f"unknown peers {', '.join(unknown)}: choose among {', '.join(known)}, or all")
-    return [peer for peer in PEERS if peer.name in wanted | {OURS}]
+        raise ValueError(f"unknown peers {', '.join(unknown)}: choose among {', '.join(known)}, all or none")
+    return [peer for peer in among if peer.name in wanted | {OURS}]

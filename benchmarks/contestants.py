@@ -10,10 +10,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.catalogue import Peer, chosen
+from benchmarks.catalogue import PEERS, Peer, chosen
 from benchmarks.environments import Missing, default_cache, python_of
 from benchmarks.processes import measure
 from benchmarks.services import Server, running_kafka, running_mlflow
@@ -56,19 +57,24 @@ def prepared(peers: Iterable[Peer], cache: Path, folder: Path) -> Iterator[tuple
         yield ready, missing
 
 
-def options(description: str) -> argparse.ArgumentParser:
-    """Return a parser with what both benchmarks understand."""
+def options(description: str, among: tuple[Peer, ...] = PEERS) -> argparse.ArgumentParser:
+    """Return a parser with what all benchmarks understand."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--peers", type=_peers, default="all", help="names separated by commas, or all (the default)")
+    parser.add_argument(
+        "--peers",
+        type=partial(_peers, among=among),
+        default="all",
+        help="names separated by commas, all (the default) or none",
+    )
     parser.add_argument("--json", action="store_true", help="print figures and machine for programs, no table")
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of the tools' environments")
     return parser
 
 
-def _peers(names: str) -> list[Peer]:
+def _peers(names: str, among: tuple[Peer, ...]) -> list[Peer]:
     try:
-        return chosen(names)
+        return chosen(names, among)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

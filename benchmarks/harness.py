@@ -6,7 +6,8 @@ first argument; the answer is JSON, in the file the request names, because tools
 
 An adapter has `load()`, which imports the tool; `start(place)`, which starts a run and returns `(one, many, finish)`,
 to be called as `one(name, value, step=i)`, `many({name: value}, step=i)` and `finish()`, the last returning how many
-points the tool says it gave up; and `read(place)`, which returns the steps of "loss" that can be read back.
+points the tool says it gave up; `read(place)`, which returns the steps of "loss" that can be read back; and, for bulk
+work, `count(place, names)`: how many points of these names the tool's own reader finds.
 """
 
 from __future__ import annotations
@@ -209,7 +210,31 @@ def read_back(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dic
     return {"kept": len(set(adapter.read(place)))}
 
 
-TASKS = {"calls": measure_calls, "train": measure_training, "rows": log_and_end, "read": read_back}
+def log_until_queryable(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+    """Log 10 scalars a call until so many points are logged or time is over; then read until all can be read."""
+    adapter.load()
+    _, many, finish = adapter.start(place)
+    begin, step = perf_counter(), 0
+    while step * len(NAMES) < request["points"] and perf_counter() - begin < request["most_s"]:
+        many(dict.fromkeys(NAMES, 1.0 / (step + 1)), step=step)
+        step += 1
+    finish()
+    finished, points, asked = perf_counter() - begin, step * len(NAMES), 0.0
+    while perf_counter() - begin < finished + request["wait_s"]:
+        asked = perf_counter() - begin  # what an answer shows was there when it was asked for
+        if adapter.count(place, NAMES) == points:
+            return {"points": points, "finished_s": finished, "queryable_s": asked}
+        sleep(0.05)
+    raise SystemExit(f"not all of {points} points could be read {request['wait_s']} s after finish()")
+
+
+TASKS = {
+    "ingest": log_until_queryable,
+    "calls": measure_calls,
+    "train": measure_training,
+    "rows": log_and_end,
+    "read": read_back,
+}
 
 
 def main() -> None:

@@ -43,9 +43,9 @@ class Server:
 
 
 @contextmanager
-def running_kafka(folder: Path) -> Iterator[Server]:
-    """Give a broker that has the log's topics: the one GATEWAY_URL names, or one of our own."""
-    given = os.environ.get("GATEWAY_URL", "")
+def running_kafka(folder: Path, *, own: bool = False) -> Iterator[Server]:
+    """Give a broker that has the log's topics: the one GATEWAY_URL names unless it must be our `own`, or a new one."""
+    given = "" if own else os.environ.get("GATEWAY_URL", "")
     if given.startswith("kafka://"):
         yield Server(given.removeprefix("kafka://"), 0)
         return

@@ -38,3 +38,12 @@ def read(place: Any) -> list[int]:
                 steps += [int(step) for step in metric.data.indices_list()]
         run.close()
     return steps
+
+
+def count(place: Any, names: tuple[str, ...]) -> int:
+    repo, found = aim.Repo.from_path(str(place.folder)), 0
+    for run_hash in repo.list_all_runs():
+        run = aim.Run(run_hash, repo=str(place.folder), **_ALONE)
+        found += sum(len(metric.data.indices_list()) for metric in run.metrics() if metric.name in names)
+        run.close()
+    return found

@@ -33,3 +33,10 @@ def read(place: Any) -> list[int]:
     runs = storage.get_run_records("benchmark")
     rows = [row for run in runs for row in storage.get_logs("benchmark", run["name"])]
     return [int(row["step"]) for row in rows if "loss" in row]
+
+
+def count(place: Any, names: tuple[str, ...]) -> int:
+    storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
+    runs = storage.get_run_records("benchmark")
+    rows = [row for run in runs for row in storage.get_logs("benchmark", run["name"])]
+    return sum(name in row for row in rows for name in names)

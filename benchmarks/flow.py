@@ -1,0 +1,202 @@
+"""
+Watch points on their way: from emit in many processes to a query of PostgreSQL that returns them.
+
+A point is queryable when an ordinary query, sent every few milliseconds on a connection of its own, has returned: the
+head of a run counts its points in the transaction that stores them. Points of one producer are stored in the order of
+their emit, so the n-th time of a run belongs to the n-th point that became visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, time_ns
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from benchmarks import board as at
+from benchmarks.board import Board
+from benchmarks.environments import Missing
+from benchmarks.processes import KEPT
+from benchmarks.system import System
+from gateway.local.process import kill_group
+
+PRODUCERS = Path(__file__).with_name("producers.py")
+POLL_S = 0.01
+START_TIMEOUT_S, DRAIN_TIMEOUT_S = 90.0, 60.0
+
+
+class Load(NamedTuple):
+    """What is emitted."""
+
+    name: str  # of the runs, a number behind it
+    processes: int
+    seconds: float
+    rate: float = 0.0  # points/s of all processes together; 0: as fast as points become queryable
+    points: int = 2**62  # a process emits no more than these
+    window: int = 100_000  # points of a process on their way at once, when as fast as possible
+
+
+class Flow(NamedTuple):
+    """What was seen of a load."""
+
+    points: int  # emitted, all of which became queryable
+    dropped: int
+    began_ns: int  # first emit
+    seen: list[tuple[int, int]]  # ns, points of all runs visible then
+    by_run: dict[str, list[tuple[int, int]]]
+    cpu_us: dict[str, float]  # of each part, a point
+
+
+async def watch(system: System, load: Load, folder: Path, tell: Callable[[str], None]) -> Flow:
+    """Run a load until all its points are queryable. Raises Missing when they are not within DRAIN_TIMEOUT_S."""
+    folder.mkdir(parents=True, exist_ok=True)
+    board = Board(folder / f"board-{load.name}", load.processes)
+    runs = [f"{load.name}-{number}" for number in range(load.processes)]
+    connection = await asyncpg.connect(system.store)
+    try:
+        with _emitting(system, load, folder) as child:
+            await _until_ready(board, child, folder / f"{load.name}.log")
+            before = system.cpu_s()
+            board.set_head(at.START, time_ns() + 200_000_000)
+            seen, by_run = await _follow(connection, board, runs, child, load, tell)
+            after = system.cpu_s()
+            await _until_ended(child)
+    finally:
+        await connection.close()
+    if child.returncode:
+        raise Missing(f"a producer failed: {_last_line(folder / f'{load.name}.log')}")
+    points = sum(board.column(at.EMITTED))
+    cpu = {"producers": sum(board.column(at.CPU_US)) / points}
+    cpu |= {part: (after[part] - before[part]) * 1e6 / points for part in after}
+    return Flow(points, sum(board.column(at.DROPPED)), min(board.column(at.BEGAN)), seen, by_run, cpu)
+
+
+@contextmanager
+def _emitting(system: System, load: Load, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    request = {
+        **load._asdict(),
+        "rate": load.rate / load.processes,
+        "url": f"kafka://{system.kafka}",
+        "board": str(folder / f"board-{load.name}"),
+        "stagger_ns": int(1e9 / load.rate * 10) if load.rate else 0,  # all begin within one interval of a process
+    }
+    home = {"HOME": str(folder), "GATEWAY_HOME": str(folder / "home"), "GATEWAY_JOURNAL_DIR": str(folder / "journal")}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    with (folder / f"{load.name}.log").open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-P", str(PRODUCERS), json.dumps(request)],
+            env={**kept, **home},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield child
+        finally:
+            kill_group(child.pid)
+            child.wait()
+
+
+async def _until_ready(board: Board, child: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = monotonic() + START_TIMEOUT_S
+    while not all(board.column(at.READY)):
+        if child.poll() is not None:
+            raise Missing(f"a producer failed: {_last_line(log)}")
+        if monotonic() > deadline:
+            raise Missing(f"producers were not ready after {START_TIMEOUT_S:.0f} s")
+        await asyncio.sleep(0.05)
+
+
+async def _follow(
+    connection: Any,
+    board: Board,
+    runs: list[str],
+    child: subprocess.Popen[bytes],
+    load: Load,
+    tell: Callable[[str], None],
+) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int]]]]:
+    """Look until everything emitted is visible, telling producers and a person how far it is."""
+    numbers = {run: number for number, run in enumerate(runs)}
+    by_run: dict[str, list[tuple[int, int]]] = {run: [] for run in runs}
+    seen: list[tuple[int, int]] = []
+    query = await connection.prepare("SELECT run_id, points FROM runs WHERE run_id = ANY ($1::text[])")
+    last, begin, told, total = monotonic(), monotonic(), monotonic(), 0
+    while not all(board.column(at.SENT)) or total < sum(board.column(at.SENT)):
+        rows = await query.fetch(runs)
+        now, visible = time_ns(), 0
+        for run, points in rows:
+            visible += points
+            if not by_run[run] or by_run[run][-1][1] < points:
+                by_run[run].append((now, points))
+                board.set(numbers[run], at.VISIBLE, points)
+        if visible > total:
+            total, last = visible, monotonic()
+            seen.append((now, total))
+        if monotonic() - last > DRAIN_TIMEOUT_S or monotonic() - begin > load.seconds + 2 * DRAIN_TIMEOUT_S:
+            board.set_head(at.STOP, 1)
+            raise Missing(f"{total:,} of {sum(board.column(at.EMITTED)):,} points were queryable, and no more came")
+        if child.poll():
+            raise Missing("a producer failed")
+        if monotonic() - told > 5:
+            told = monotonic()
+            tell(f"  {total:,} points queryable after {told - begin:.0f} s")
+        await asyncio.sleep(POLL_S)
+    return seen, by_run
+
+
+async def _until_ended(child: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + DRAIN_TIMEOUT_S
+    while child.poll() is None and monotonic() < deadline:  # noqa: ASYNC110 -- another process, which sets no event
+        await asyncio.sleep(0.05)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"
+
+
+def sustained(
+    seen: Sequence[tuple[int, int]], began_ns: int, seconds: float, *, settle_s: float
+) -> tuple[float, float]:
+    """Return points/s that became visible between `settle_s` and `seconds` after the beginning, and that span, s."""
+    times = [moment for moment, _ in seen]
+    first = max(0, bisect_left(times, began_ns + int(settle_s * 1e9)))
+    last = bisect_left(times, began_ns + int(seconds * 1e9)) - 1
+    if last <= first:
+        raise ValueError("too few points became visible for a rate")
+    span_s = (times[last] - times[first]) / 1e9
+    return (seen[last][1] - seen[first][1]) / span_s, span_s
+
+
+def lags_us(times_us: Sequence[int], visible: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Give for each point how long it took from its emit to being visible, µs. `visible` is (ns, points) of the run."""
+    ordered, start = sorted(times_us), 0
+    for moment, points in visible:
+        for time in ordered[start:points]:
+            yield moment // 1_000 - time
+        start = points
+
+
+async def lags_of(dsn: str, flow: Flow) -> list[int]:
+    """Return the lag of every point of a load, µs, sorted."""
+    connection = await asyncpg.connect(dsn)
+    found: list[int] = []
+    try:
+        for run, visible in flow.by_run.items():
+            rows = await connection.fetch(
+                "SELECT c.times FROM chunks c JOIN series s USING (series_id) WHERE s.run_id = $1 AND NOT s.system", run
+            )
+            found.extend(lags_us([time for row in rows for time in row["times"]], visible))
+    finally:
+        await connection.close()
+    return sorted(found)

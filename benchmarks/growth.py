@@ -1,0 +1,172 @@
+"""
+What a point costs as the store and the work grow by ten, and by ten again: the worker and PostgreSQL, without a broker.
+
+Records are made beforehand, so that only decoding, folding and storing are timed.
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Callable, Iterator
+from statistics import median
+from time import monotonic, perf_counter
+from typing import NamedTuple
+
+from benchmarks.environments import Missing
+from consumers.log import Record
+from consumers.materialiser.worker import Worker
+from consumers.store.migrations import migrate
+from consumers.store.pool import address, open_pool
+from consumers.store.reading import Reading
+from schemas.events import Metrics, Series
+from schemas.wire import Batch, ProducerId, RunId, encode
+
+RECORD_POINTS = 1_000  # what a busy producer puts into a record
+TRANSACTION = 500  # records, as the materialiser's settings have it
+START_US = 1_700_000_000_000_000
+CHART_BUCKETS = 1_000
+CHART_CALLS = 15
+RUN, SERIES = "long", "loss"  # the series that charts are made of
+
+
+class Growth(NamedTuple):
+    """Cost at three sizes, each ten times the one before."""
+
+    what: str  # grows
+    sizes: tuple[int, ...]
+    us_per_point: tuple[float, ...]
+
+    @property
+    def slope(self) -> tuple[float, ...]:
+        """Return how many times as much a point costs when the size is ten times as large."""
+        return tuple(late / early for early, late in zip(self.us_per_point, self.us_per_point[1:], strict=False))
+
+
+class Chart(NamedTuple):
+    """How long a chart of 1,000 buckets takes at the store."""
+
+    points: int
+    median_ms: float
+    max_ms: float
+
+
+class _Log:
+    """Records as a producer of each run would send them, with the offsets a log would give them."""
+
+    def __init__(self) -> None:
+        self._values = array("d", [random.Random(1).gauss(0, 1) for _ in range(100_000)])
+        self._offset = 0
+        self._sent: dict[str, int] = {}
+
+    def record(self, run_id: str, series: int, points: int, name: str = "train/metric") -> Record:
+        seq = self._sent.get(run_id, 0)
+        self._sent[run_id] = seq + 1
+        first, each = seq * points, points
+        time = START_US + first * 1_000
+        parts = [
+            Series(
+                name=name if series == 1 else f"{name}_{number}",
+                steps=array("q", range(first, first + each)),
+                times=array("q", range(time, time + each * 1_000, 1_000)),
+                values=self._values[(at := random.Random(seq + number).randrange(90_000)) : at + each],
+            )
+            for number in range(series)
+        ]
+        one = encode(Batch(RunId(run_id), ProducerId("p"), seq, time, Metrics(time=time, series=parts)))
+        self._offset += 1
+        return Record("growth", 0, self._offset - 1, one.key, one.value, tuple(one.headers), time // 1_000)
+
+
+class Store:
+    """A worker on a database of its own, and how long it takes."""
+
+    def __init__(self, pool: object, worker: Worker, reading: Reading, until: float) -> None:
+        self._pool, self._worker, self._reading, self._until = pool, worker, reading, until
+        self.log = _Log()
+
+    async def apply(self, records: Iterator[Record]) -> float:
+        """Store records and return how long that took, s. Raises Missing when time is over."""
+        spent, batch = 0.0, list[Record]()
+        for record in records:
+            batch.append(record)
+            if len(batch) == TRANSACTION:
+                spent += await self._applied(batch)
+                batch.clear()
+        return spent + (await self._applied(batch) if batch else 0.0)
+
+    async def _applied(self, batch: list[Record]) -> float:
+        if monotonic() > self._until:
+            raise Missing("no time left")
+        begin = perf_counter()
+        await self._worker.apply(batch)
+        return perf_counter() - begin
+
+    async def chart(self, points: int) -> Chart:
+        """Time charts of the long series."""
+        times = []
+        for _ in range(CHART_CALLS):
+            begin = perf_counter()
+            page = await self._reading.series(RUN, names=[SERIES], buckets=CHART_BUCKETS)
+            times.append((perf_counter() - begin) * 1e3)
+        assert page is not None
+        assert page.series[0].count == points
+        return Chart(points, median(times), max(times))
+
+
+async def measure_growth(
+    dsn: str, *, quick: bool, until: float, tell: Callable[[str], None]
+) -> tuple[list[Growth], list[Chart]]:
+    """
+    Return the cost of a point as series, runs and stored points grow, and of charts as points grow.
+
+    `until` is the monotonic time at which to stop. Raises Missing then.
+    """
+    pool = await open_pool(dsn)
+    await migrate(pool)
+    worker = Worker(pool, address(dsn), "growth")
+    await worker.assign([0])
+    reading = await Reading.open(dsn)
+    store = Store(pool, worker, reading, until)
+    try:
+        found = [await _series(store, quick, tell), await _runs(store, quick, tell)]
+        grown, charts = await _points(store, quick, tell)
+        return [*found, grown], charts
+    finally:
+        await reading.close()
+        await pool.close()
+
+
+async def _series(store: Store, quick: bool, tell: Callable[[str], None]) -> Growth:
+    sizes, records = (10, 100, 1_000), 20 if quick else 200
+    costs = []
+    for series in sizes:
+        tell(f"growth: {series:,} series of a run")
+        made = [store.log.record(f"series-{series}", series, RECORD_POINTS // series) for _ in range(records)]
+        costs.append(await store.apply(iter(made)) * 1e6 / (records * RECORD_POINTS))
+    return Growth("series of a run, all in each record", sizes, tuple(costs))
+
+
+async def _runs(store: Store, quick: bool, tell: Callable[[str], None]) -> Growth:
+    sizes, records = ((1, 10, 100), 100) if quick else ((10, 100, 1_000), 1_000)
+    costs = []
+    for runs in sizes:
+        tell(f"growth: {runs:,} runs")
+        made = [store.log.record(f"runs-{runs}-{number % runs}", 10, RECORD_POINTS // 10) for number in range(records)]
+        costs.append(await store.apply(iter(made)) * 1e6 / (records * RECORD_POINTS))
+    return Growth("runs at once, 10 series each", sizes, tuple(costs))
+
+
+async def _points(store: Store, quick: bool, tell: Callable[[str], None]) -> tuple[Growth, list[Chart]]:
+    sizes = (10_000, 100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000)
+    last = sizes[0] // RECORD_POINTS  # records whose cost is taken at each size
+    costs, charts, stored = [], [], 0
+    for size in sizes:
+        tell(f"growth: {size:,} points of a series")
+        records = size // RECORD_POINTS - stored
+        await store.apply(store.log.record(RUN, 1, RECORD_POINTS, SERIES) for _ in range(records - last))
+        made = [store.log.record(RUN, 1, RECORD_POINTS, SERIES) for _ in range(last)]
+        costs.append(await store.apply(iter(made)) * 1e6 / (last * RECORD_POINTS))
+        stored += records
+        charts.append(await store.chart(size))
+    return Growth("points of a series", sizes, tuple(costs)), charts

@@ -1,0 +1,120 @@
+"""
+What ingest.py found, as tables in Markdown. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from benchmarks.growth import Chart, Growth
+from benchmarks.table import markdown, number, ratio
+
+TARGET_POINTS_PER_S, TARGET_LAG_MS, TARGET_CHART_MS = 300_000, 500, 20
+FIGURES_HEAD = ("what", "figure", "target")
+CPU_HEAD = ("part", "as fast as it goes: µs a point", "cores", "at a pace: µs a point", "cores")
+GROWTH_HEAD = ("what grows", "sizes", "µs a point", "× 10 costs")
+PEERS_HEAD = ("tool", "points", "s until queryable", "points/s", "× slower", "queryable means")
+
+
+class Pace(NamedTuple):
+    """What one load showed."""
+
+    processes: int
+    points: int
+    points_per_s: float  # that became queryable
+    span_s: float  # over which that was taken
+    lag_ms: tuple[float, float, float, float]  # p50, p95, p99, max
+    dropped: int
+    cpu_us: dict[str, float]  # of each part, a point
+
+
+class Bulk(NamedTuple):
+    """One tool and the same points."""
+
+    name: str
+    points: int
+    seconds: float  # from the first call until all can be read
+    means: str  # "queryable", in that tool's words
+
+    @property
+    def points_per_s(self) -> float:
+        """Return points by seconds."""
+        return self.points / self.seconds
+
+
+class Found(NamedTuple):
+    """Everything one run measured; None or nothing for what is missing."""
+
+    full: Pace | None = None
+    steady: Pace | None = None
+    store_bytes: float = 0.0  # a point in PostgreSQL, indexes included
+    log_bytes: float = 0.0  # a point in Kafka
+    growths: Sequence[Growth] = ()
+    charts: Sequence[Chart] = ()
+    bulks: Sequence[Bulk] = ()
+
+
+def ingest_tables(found: Found, missing: Mapping[str, str], ours: str) -> str:
+    """Return all tables, and a line for each thing that could not be measured."""
+    parts = [
+        markdown(FIGURES_HEAD, _figures(found)),
+        markdown(CPU_HEAD, _cpu(found)) if found.full or found.steady else "",
+        markdown(GROWTH_HEAD, map(_growth, found.growths)) if found.growths else "",
+        markdown(PEERS_HEAD, _bulks(found.bulks, missing, ours)) if found.bulks else "",
+        "\n".join(f"Missing: {what} ({why})." for what, why in missing.items()),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _figures(found: Found) -> list[tuple[str, str, str]]:
+    rows = []
+    if found.full:
+        what = f"emit to queryable, sustained, {found.full.processes} processes"
+        figure = f"{number(found.full.points_per_s)} points/s over {found.full.span_s:.0f} s"
+        rows += [(what, figure, f"≥ {TARGET_POINTS_PER_S:,}")]
+    if found.steady:
+        what = f"lag at {number(found.steady.points_per_s)} points/s of {found.steady.processes} processes"
+        figure = " / ".join(map(number, found.steady.lag_ms)) + " ms"
+        rows += [(f"{what}: p50 / p95 / p99 / max", figure, f"p99 ≤ {TARGET_LAG_MS}")]
+    if found.store_bytes:
+        rows += [("bytes a point in PostgreSQL, indexes included", number(found.store_bytes), "")]
+        rows += [("bytes a point in Kafka", number(found.log_bytes), "")]
+    for chart in found.charts:
+        target = f"≤ {TARGET_CHART_MS}" if chart is found.charts[-1] else ""
+        figure = f"{number(chart.median_ms)} (slowest {number(chart.max_ms)}) ms"
+        rows += [(f"chart of 1,000 buckets of {chart.points:,} points", figure, target)]
+    return rows or [("nothing was measured", "", "")]
+
+
+def _cpu(found: Found) -> list[tuple[str, ...]]:
+    loads = (found.full, found.steady)
+    names = list(dict.fromkeys(name for load in loads if load for name in load.cpu_us))
+    rows = []
+    for name in [*names, "all"]:
+        row = [name]
+        for load in loads:
+            if load is None:
+                row += ["–", "–"]
+                continue
+            cost = sum(load.cpu_us.values()) if name == "all" else load.cpu_us[name]
+            row += [number(cost), number(cost * load.points_per_s / 1e6)]
+        rows.append(tuple(row))
+    return rows
+
+
+def _growth(one: Growth) -> tuple[str, ...]:
+    sizes = " → ".join(map("{:,}".format, one.sizes))
+    costs = " → ".join(map(number, one.us_per_point))
+    return (one.what, sizes, costs, " then ".join(f"{slope:.2f}×" for slope in one.slope))
+
+
+def _bulks(bulks: Sequence[Bulk], missing: Mapping[str, str], ours: str) -> list[tuple[str, ...]]:
+    us = next((one for one in bulks if one.name == ours), None)
+    rows: list[tuple[str, ...]] = []
+    for one in bulks:
+        slower = ratio(us.points_per_s if us else 0.0, one.points_per_s)
+        speed = number(one.points_per_s)
+        rows.append((one.name, f"{one.points:,}", number(one.seconds), speed, slower, one.means))
+    rows += [(name, "missing", why, "", "", "") for name, why in missing.items() if " " not in name]
+    return rows
