@@ -58,6 +58,20 @@ async def _translated(bootstrap: str) -> AsyncIterator[None]:
         ) from error
 
 
+def is_outage(error: BaseException | None) -> bool:
+    """Tell whether an error that came through another library says that Kafka is away."""
+    return isinstance(error, KafkaError | LogUnavailable | ConnectionError | TimeoutError)
+
+
+def lost_offsets(wanted: Mapping[int, int], first: Mapping[int, int]) -> str:
+    """Name the offsets from `wanted` on that a log beginning at `first` holds no more, by partition; '' if none."""
+    return " and ".join(
+        f"offsets {offset} to {first[partition] - 1} of partition {partition}"
+        for partition, offset in sorted(wanted.items())
+        if first.get(partition, 0) > offset
+    )
+
+
 def security_arguments(settings: Settings) -> dict[str, Any]:
     """Return how aiokafka is to speak to the brokers. Raises BadSettings naming a file that cannot be used."""
     found: dict[str, Any] = {"security_protocol": settings.kafka_security}
@@ -132,7 +146,7 @@ class LogReader:
         security = security or {}
         self.topic = topic
         self._bootstrap = bootstrap
-        self._starts: dict[int, int] = {}
+        self._assigned: list[int] = []
         self._consumer = AIOKafkaConsumer(
             **security,
             bootstrap_servers=bootstrap,
@@ -172,9 +186,15 @@ class LogReader:
         Raises LogGap when the log does not reach back, or not forward, to one of them.
         """
         first, end = await self._bounds(list(offsets))
+        if gone := lost_offsets(offsets, first):
+            raise LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
         for partition, offset in offsets.items():
-            self._refuse_gap(partition, offset, first[partition], end[partition])
-        self._starts = dict(offsets)
+            if offset > end[partition]:
+                raise LogGap(
+                    f"{self.topic}, partition {partition}: offset {offset} is wanted and the log ends at "
+                    f"{end[partition]}: it was created anew; bring back the old one, or start with an empty database"
+                )
+        self._assigned = list(offsets)
         self._consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self.topic, partition), offset)
@@ -216,24 +236,14 @@ class LogReader:
             )
         return {tp.partition: offset for tp, offset in first.items()}, {tp.partition: o for tp, o in end.items()}
 
-    def _refuse_gap(self, partition: int, offset: int, first: int, end: int) -> None:
-        if first <= offset <= end:
-            return
-        next_step = (
-            "records were deleted; restore them from a backup of the log"
-            if offset < first
-            else "the log was created anew; bring back the old one, or start with an empty database"
-        )
-        raise LogGap(
-            f"{self.topic}, partition {partition}: offset {offset} is wanted and the log holds {first} to {end}: "
-            + next_step
-        )
-
     async def _gap(self, error: Exception) -> LogGap:
+        wanted = {tp.partition: offset for tp, offset in error.args[0].items()} if error.args else {}
         try:
-            first, end = await self._bounds(list(self._starts))
+            first, end = await self._bounds(self._assigned)
         except LogUnavailable:
             return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error})")
+        if gone := lost_offsets(wanted, first):
+            return LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
         return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error}); it holds {first} to {end}")
 
 

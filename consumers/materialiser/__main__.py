@@ -58,8 +58,8 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     from consumers.bounds import LogBounds
     from consumers.deadletters.limits import Limits
     from consumers.deadletters.publisher import publish
-    from consumers.log import ensure_topics, security_arguments
-    from consumers.materialiser.app import Feeding, build_app, leave
+    from consumers.log import ensure_topics, is_outage, security_arguments
+    from consumers.materialiser.app import Feeding, begin_again, build_app, leave, until_ended
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
@@ -77,6 +77,9 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     loop = asyncio.get_running_loop()
 
     def stop(error: BaseException) -> None:
+        if is_outage(error):
+            log.warning("Kafka went away (%s): starting again, and waiting for it", error or type(error).__name__)
+            begin_again()
         leave(_fail(error, leaving=True))
 
     def ready() -> None:
@@ -89,13 +92,19 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = build_app(settings, worker, Feeding(holding, must_pause, stop, ready))
-    await app.start()
+    try:
+        await app.start()
+    except Exception as error:  # noqa: BLE001  # whatever Faust lets through: the process ends, or begins again
+        stop(error)
     for number in (signal.SIGTERM, signal.SIGINT):  # Faust may have put its own handlers in place
         loop.add_signal_handler(number, stopping.set)
     bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
     watching = asyncio.create_task(watch.lag.run(bounds.ask, worker.positions))
     letters = asyncio.create_task(publish(settings, pool, address(dsn), CONSUMER))
+    ended = asyncio.create_task(until_ended(app))
+    ended.add_done_callback(lambda done: None if done.cancelled() else stop(done.result()))
     await stopping.wait()
+    ended.cancel()
     watching.cancel()
     letters.cancel()
     try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
 
 PAUSE_S = 0.1  # between two looks at whether reading may go on
+WATCH_S = 0.5  # between two looks at whether Faust lives
 NEVER_S = 7 * 86_400.0
 UNBOUNDED = 1_000_000_000
 
@@ -173,3 +175,22 @@ def leave(code: int) -> None:
     """End the process at once, without Faust's own shutdown, which can hang: the truth is in PostgreSQL."""
     logging.shutdown()
     os._exit(code)
+
+
+def begin_again() -> None:
+    """
+    Replace the process by a fresh one of the same id, which waits until Kafka is there.
+
+    For outages that end Faust: half started or crashed it cannot be stopped for sure, and a supervisor that counted
+    them as deaths would give up on a worker that only has to wait.
+    """
+    logging.shutdown()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+async def until_ended(app: faust.App) -> BaseException:
+    """Return why the app ended by itself: it reads nothing then, and nothing else would notice."""
+    while not app.should_stop:  # noqa: ASYNC110  # Faust has no event for it that a crash in its thread sets
+        await asyncio.sleep(WATCH_S)
+    reason = app.crash_reason
+    return reason if reason is not None else RuntimeError("Faust stopped by itself")

@@ -1,0 +1,142 @@
+"""
+A producer that behaves badly on purpose: it sends batches twice, late, out of order, and records that are no events.
+
+It writes to the log without the client, in a thread of its own, and counts what it sent. Kafka being away is no
+excuse: what was not acknowledged is sent again, by a new producer, so that a batch may be in the log once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from threading import Event, Thread
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.wire import Record, encode
+from tests.log_writing import Author
+
+RUNS, PRODUCERS = 6, 2
+SERIES = ("loss", "accuracy", "norm")
+RETRY_S = 0.3
+SEND_TIMEOUT_S, CLOSE_TIMEOUT_S = 8.0, 2.0
+
+
+class BadAuthor:
+    """Sends until it is told to stop, and then what it held back."""
+
+    def __init__(self, bootstrap: str, topic: str, seed: int, *, pause_s: float = 0.05) -> None:
+        self.points: Counter[str] = Counter()  # of each run, every point counted once
+        self.sent: Counter[str] = Counter()  # records by what they were, each send counted
+        self._bootstrap, self._topic = bootstrap, topic
+        self._pause_s = pause_s
+        self._dice = random.Random(seed)
+        self._authors = [Author(f"raw-{run}", f"p{number}") for run in range(RUNS) for number in range(PRODUCERS)]
+        self._steps: Counter[tuple[str, str]] = Counter()
+        self._history: list[Record] = []
+        self._held: list[Record] = []
+        self._stopping = Event()
+        self._producer: AIOKafkaProducer | None = None
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, name="bad author")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return once everything is acknowledged."""
+        self._stopping.set()
+        self._thread.join(120)
+        assert not self._thread.is_alive(), "the author's records were not acknowledged"
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._write())
+        except BaseException as error:  # noqa: BLE001 - raised by stop() in the test's thread
+            self._error = error
+
+    async def _write(self) -> None:
+        starts = [encode(author.start()) for author in self._authors]
+        await self._send(starts)
+        while not self._stopping.is_set():
+            await self._send(self._next())
+            await asyncio.sleep(self._pause_s)
+        self._dice.shuffle(self._held)
+        await self._send([*self._held, *(encode(author.finish()) for author in self._authors)])
+        await self._close()
+
+    def _next(self) -> list[Record]:
+        """Return a few records: new ones, some again, some later, some broken."""
+        found = []
+        for _ in range(self._dice.randrange(1, 8)):
+            record = self._metrics()
+            self.sent["new"] += 1
+            self._history.append(record)
+            luck = self._dice.random()
+            if luck < 0.05:
+                self._held.append(record)
+                continue
+            found.append(record)
+            if luck < 0.15:
+                again = self._dice.choices(self._history[-50:], k=self._dice.randrange(1, 4))
+                found += again
+                self.sent["again"] += len(again)
+            elif luck < 0.18:
+                found.append(self._broken(record))
+                self.sent["poison"] += 1
+        if self._held and self._dice.random() < 0.1:
+            found.append(self._held.pop(self._dice.randrange(len(self._held))))
+            self.sent["late"] += 1
+        return found
+
+    def _metrics(self) -> Record:
+        author = self._dice.choice(self._authors)
+        name = self._dice.choice(SERIES)
+        count = self._dice.choice((1, 5, 40, 300))
+        key = (author.run_id, name)
+        values = [self._dice.gauss(0.0, 1.0) for _ in range(count)]
+        batch = author.metrics(name, values, first_step=self._steps[key])
+        self._steps[key] += count
+        self.points[author.run_id] += count
+        return encode(batch)
+
+    def _broken(self, good: Record) -> Record:
+        return self._dice.choice(
+            [
+                good._replace(value=b'{"kind": "metrics", "trunc'),
+                good._replace(headers=[]),
+                good._replace(headers=[(n, b"2" if n == "schema" else v) for n, v in good.headers]),
+                good._replace(key=b"another run"),
+                good._replace(value=b""),
+            ]
+        )
+
+    async def _send(self, records: list[Record]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    if self._producer is None:
+                        self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True)
+                        await self._producer.start()
+                    await self._send_all(self._producer, records)
+                    return
+            except (KafkaError, OSError, TimeoutError):
+                self.sent["sent again for want of an answer"] += len(records)
+                await self._close()
+                await asyncio.sleep(RETRY_S)
+
+    async def _send_all(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
+        sent = [await producer.send(self._topic, key=r.key, value=r.value, headers=list(r.headers)) for r in records]
+        for future in sent:
+            await future
+
+    async def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):  # what it holds is sent again by the next
+                await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)

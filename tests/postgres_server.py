@@ -1,0 +1,45 @@
+"""A PostgreSQL server of its own, for tests that kill it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+from gateway.local import postgres
+from gateway.local.ports import free_ports
+from gateway.local.process import end, spawn, wait_until
+
+
+class PostgresServer:
+    """A server that can be killed and started again at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+        (self.port,) = free_ports(1)
+
+    @property
+    def dsn(self) -> str:
+        """Its address, with an administrator's role."""
+        return postgres.dsn(self._folder, self.port)
+
+    def start(self) -> None:
+        self.begin()
+        assert self._child is not None
+        assert wait_until(self.answers, self._child, 60), (self._folder / "postgres.log").read_text()
+
+    def begin(self) -> None:
+        """Start without waiting until it serves."""
+        command = postgres.prepare(self._folder, port=self.port)
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._child = spawn(command, log, death_signal=signal.SIGQUIT)
+
+    def answers(self) -> bool:
+        """Tell whether it serves now."""
+        return postgres.accepts(self.port)
+
+    def kill(self) -> None:
+        """End it at once, without a checkpoint: it recovers from its log at the next start."""
+        if self._child is not None:
+            end(self._child, timeout_s=10, stop_signal=signal.SIGQUIT)
