@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from random import Random
+from random import random
 from time import process_time, sleep, time_ns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 NAMES = tuple(f"train/metric_{number}" for number in range(10))
 BURST_CALLS = 100  # between two looks at the board, when as fast as possible
-NOISE = tuple(Random(1).gauss(1.0, 0.1) for _ in range(10_007))  # values that compress as measured ones do: badly
 
 
 def main() -> None:
@@ -79,9 +78,8 @@ def _produce(number: int, request: dict[str, Any]) -> None:
     board.set(number, at.CPU_US, int((process_time() - used) * 1e6))
 
 
-def _values(step: int) -> dict[str, float]:
-    at = step * len(NAMES) % (len(NOISE) - len(NAMES))
-    return dict(zip(NAMES, NOISE[at : at + len(NAMES)], strict=True))
+def _values() -> dict[str, float]:
+    return {name: random() for name in NAMES}  # noise: values that compress as measured ones do, badly
 
 
 def _at_a_pace(board: Board, number: int, request: dict[str, Any], begin: int) -> None:
@@ -93,7 +91,7 @@ def _at_a_pace(board: Board, number: int, request: dict[str, Any], begin: int) -
         wait = begin + step * interval - time_ns()
         if wait > 0:
             sleep(wait / 1e9)
-        gateway.emit(_values(step), step=step)
+        gateway.emit(_values(), step=step)
         board.set(number, at.EMITTED, (step + 1) * len(NAMES))
         if board.head(at.STOP):
             break
@@ -109,7 +107,7 @@ def _as_fast_as_possible(board: Board, number: int, request: dict[str, Any], beg
             sleep(0.002)
             continue
         for _ in range(BURST_CALLS):
-            gateway.emit(_values(step), step=step)
+            gateway.emit(_values(), step=step)
             step += 1
         board.set(number, at.EMITTED, step * len(NAMES))
 
