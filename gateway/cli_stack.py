@@ -113,7 +113,7 @@ def full_status(stack: Stack) -> dict[str, Any]:
     from gateway.cli_api import get
 
     facts = stack.status()
-    behind: dict[str, Any] = {"lag": None, "dead_letters": None, "deliveries": None}
+    behind: dict[str, Any] = {"lag": None, "dead_letters": None, "newest_dead_letter": None, "deliveries": None}
     if facts["running"]:
         try:
             found = get(facts["addresses"]["dashboard"], "/v1/status")
@@ -226,9 +226,17 @@ def _print_consumers(facts: dict[str, Any]) -> None:
     for consumer, lag in lags.items():
         console().print(f"{consumer}: {lag} records behind", markup=False)
     if facts["dead_letters"] is not None:
-        console().print(f"parked records: {facts['dead_letters']}")
+        console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}", markup=False)
     for delivery in facts["deliveries"] or []:
         error = f", last error: {delivery['last_error']}" if delivery.get("last_error") else ""
         console().print(
             f"tracker {delivery['tracker']}: {delivery['runs']} runs, {delivery['parked']} parked{error}", markup=False
         )
+
+
+def _newest(letter: dict[str, Any] | None) -> str:
+    """Say why the newest parked record is parked. A reason may quote anything: only printable characters pass."""
+    if letter is None:
+        return ""
+    reason = "".join(one if one.isprintable() else "?" for one in letter["reason"][:200])
+    return f", newest {letter['id']} ({letter['kind']}: {reason}): see `gateway dead-letters list`"

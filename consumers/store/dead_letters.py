@@ -127,6 +127,13 @@ class DeadLetters:
             rows = await connection.fetch(sql("next_dead_letters"), _key(wanted), wanted.reason, *start, limit)
         return [_id(row) for row in rows]
 
+    async def states(self, letters: Sequence[LetterId]) -> dict[LetterId, State]:
+        """Return how these stand; where nothing is parked, nothing is said."""
+        columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("dead_letter_states"), *columns)
+        return {_id(row): row["state"] for row in rows}
+
     async def settle(self, letters: Sequence[LetterId], decision: Decision, because: str = "") -> int:
         """Remember a decision; returns for how many it is new. What was replayed can never be discarded."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]

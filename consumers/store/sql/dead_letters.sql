@@ -40,6 +40,13 @@ WHERE ($1::bytea IS NULL OR sha256(l.record_key) = sha256($1))
 ORDER BY l.topic, l.partition, l.log_offset
 LIMIT $6;
 
+-- name: dead_letter_states
+SELECT topic, partition, log_offset, coalesce(s.decision, 'parked') AS state
+FROM dead_letters
+JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS chosen (topic, partition, log_offset)
+  USING (topic, partition, log_offset)
+LEFT JOIN dead_letters_settled s USING (topic, partition, log_offset);
+
 -- name: settle_dead_letters
 -- Remember a decision. What was replayed stays so: it is in the log again.
 INSERT INTO dead_letters_settled (topic, partition, log_offset, decision, because)

@@ -1,0 +1,329 @@
+"""
+`gateway dead-letters list | show | replay | discard`: records that can never be folded, and what to do about them.
+
+Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr; nothing of a record
+reaches the terminal but printable characters. Exit status: 0 when everything asked for is so, 1 when some of it could
+not be done, 2 when a service cannot be reached or the question does not fit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from schemas.errors import BadSettings, LogUnavailable, StoreUnavailable
+from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.deadletters.deciding import Outcome
+    from consumers.store.dead_letters import DeadLetters, Found, Letter, LetterId, State, Wanted
+
+T = TypeVar("T")
+SHOWN_OUTCOMES = 20
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Records that can never be folded: parked with their bytes, and what to do about them.",
+)
+
+IdArgument = Annotated[str, typer.Argument(help="TOPIC:PARTITION:OFFSET, as `list` prints it.", metavar="ID")]
+IdsArgument = Annotated[
+    list[str] | None, typer.Argument(help="TOPIC:PARTITION:OFFSET, as `list` prints it.", metavar="ID")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All that nobody decided about, narrowed by --run, --reason.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Only of this run: records with this key.")]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only where this is part of the reason or its kind.", metavar="TEXT")
+]
+LimitOption = Annotated[int | None, typer.Option("-n", "--limit", min=1, help="At most so many, oldest first.")]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask. Ids that are named are never asked for.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
+
+
+@app.command("list")
+def list_letters(
+    run: RunOption = None,
+    reason: ReasonOption = None,
+    state: Annotated[
+        Literal["parked", "replayed", "discarded", "all"], typer.Option(help="Which ones; parked: undecided.")
+    ] = "parked",
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=100_000, help="Newest to show.")] = 50,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    List dead letters, newest first.
+
+    Examples: `gateway dead-letters list`, `gateway dead-letters list --run r1 --reason "not JSON" --json`
+    """
+    from consumers.deadletters.showing import found_document
+    from consumers.store.dead_letters import Wanted
+
+    chosen: State | None = None if state == "all" else state
+    total, found = _ask(home, lambda letters: letters.find(Wanted(run, reason), chosen, limit))
+    if as_json:
+        _print_json({"total": total, "dead_letters": [found_document(one) for one in found]})
+    else:
+        _print_found(total, found, state)
+
+
+@app.command()
+def show(
+    letter_id: IdArgument,
+    length: Annotated[int, typer.Option("--bytes", min=1, help="Bytes of the value to show.")] = 2_000,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the value to stdout, byte for byte.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show one dead letter: why it is parked, its headers and its bytes.
+
+    Examples: `gateway dead-letters show tracking.events:0:1234`,
+    `gateway dead-letters show tracking.events:0:1234 --raw > value.bin`
+    """
+    from consumers.deadletters.deciding import parse_id
+    from consumers.deadletters.showing import letter_document
+
+    wanted = parse_id(letter_id)
+    letter = _ask(home, lambda letters: letters.get(wanted))
+    if letter is None:
+        raise BadSettings(f"nothing is parked at {wanted}: see the ids with `gateway dead-letters list --state all`")
+    if raw:
+        sys.stdout.buffer.write(letter.record.value or b"")
+    elif as_json:
+        _print_json(letter_document(letter))
+    else:
+        _print_letter(letter, length)
+
+
+@app.command()
+def replay(  # noqa: PLR0913, PLR0917  # one an option
+    ids: IdsArgument = None,
+    everything: AllOption = False,
+    run: RunOption = None,
+    reason: ReasonOption = None,
+    limit: LimitOption = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also those that this release cannot fold either: they are parked again.")
+    ] = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Write records to the log again, byte for byte, for a release or a database that takes them now.
+
+    A record that is admitted once is refused as a duplicate when it comes again, so replaying twice changes nothing.
+
+    Examples: `gateway dead-letters replay tracking.events:0:1234`,
+    `gateway dead-letters replay --all --reason UnknownVersion --yes`
+    """
+    from consumers.deadletters import deciding
+    from consumers.log import LogWriter, security_arguments
+    from consumers.store.dead_letters import Wanted
+
+    settings = Settings.load(home)
+    chosen = _chosen(settings, ids, Wanted(run, reason), limit, everything)
+    outcomes: list[Outcome] = []
+
+    async def work(letters: DeadLetters) -> None:
+        planned = deciding.plan_replay(letters, chosen, settings.topic, anyway=anyway)
+        if dry_run:
+            outcomes.extend([outcome async for outcome, _ in planned])
+            return
+        writer = LogWriter(settings.need("kafka"), settings.topic, security_arguments(settings))
+        try:
+            await deciding.replay(letters, writer, planned, outcomes.append)
+        finally:
+            await writer.close()
+
+    if dry_run or _confirmed(f"Write up to {len(chosen)} records to {settings.topic} again?", chosen, yes or bool(ids)):
+        _carry_out(settings, work, outcomes)
+        _finish(outcomes, "replayed", dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def discard(  # noqa: PLR0913, PLR0917  # one an option
+    ids: IdsArgument = None,
+    because: Annotated[str, typer.Option("--because", help="Why, for whoever reads it later.", metavar="TEXT")] = "",
+    everything: AllOption = False,
+    run: RunOption = None,
+    reason: ReasonOption = None,
+    limit: LimitOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Leave dead letters for good: `gateway status` counts them no longer. Their bytes stay, and can still be replayed.
+
+    Examples: `gateway dead-letters discard tracking.events:0:1234 --because "a test"`,
+    `gateway dead-letters discard --all --run r1 --yes`
+    """
+    from consumers.deadletters import deciding
+    from consumers.store.dead_letters import Wanted
+
+    if "\x00" in because:
+        raise BadSettings("--because holds U+0000, which PostgreSQL cannot keep: leave it out")
+    settings = Settings.load(home)
+    chosen = _chosen(settings, ids, Wanted(run, reason), limit, everything)
+    outcomes: list[Outcome] = []
+
+    async def work(letters: DeadLetters) -> None:
+        async for outcome in deciding.discard(letters, chosen, because, dry_run=dry_run):
+            outcomes.append(outcome)
+
+    if dry_run or _confirmed(f"Discard up to {len(chosen)} dead letters?", chosen, yes or bool(ids)):
+        _carry_out(settings, work, outcomes)
+        _finish(outcomes, "discarded", dry_run=dry_run, as_json=as_json)
+
+
+def _chosen(
+    settings: Settings, ids: list[str] | None, wanted: Wanted, limit: int | None, everything: bool
+) -> list[LetterId]:
+    from consumers.deadletters.deciding import choose, parse_id
+
+    narrowed = wanted.run is not None or wanted.reason is not None
+    if ids and (everything or narrowed or limit):
+        raise BadSettings("ids were given and --all, --run, --reason or --limit too: give ids alone, or none")
+    if ids:
+        return list(dict.fromkeys(map(parse_id, ids)))
+    if not (everything or narrowed):
+        raise BadSettings("nothing is chosen: give ids from `gateway dead-letters list`, or --all, --run or --reason")
+    return _with_letters(settings, lambda letters: choose(letters, wanted, limit))
+
+
+def _confirmed(question: str, chosen: list[LetterId], yes: bool) -> bool:
+    if yes or not chosen:
+        return True
+    if not sys.stdin.isatty():
+        raise BadSettings("nobody can be asked here: add --yes, or --dry-run to see what would be done")
+    return typer.confirm(question, err=True, abort=True)
+
+
+def _carry_out(settings: Settings, work: Callable[[DeadLetters], Awaitable[None]], outcomes: list[Outcome]) -> None:
+    try:
+        _with_letters(settings, work)
+    except (LogUnavailable, StoreUnavailable):
+        done = sum(outcome.result == "done" for outcome in outcomes)
+        _say(f"cut off after {done}; what was done is remembered, so the same command goes on with the rest")
+        raise
+
+
+def _ask(home: Path | None, question: Callable[[DeadLetters], Awaitable[T]]) -> T:
+    return _with_letters(Settings.load(home), question)
+
+
+def _with_letters(settings: Settings, question: Callable[[DeadLetters], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        async with _letters(settings) as letters:
+            return await question(letters)
+
+    return asyncio.run(ask())
+
+
+@asynccontextmanager
+async def _letters(settings: Settings) -> AsyncIterator[DeadLetters]:
+    from consumers.store.dead_letters import DeadLetters
+    from consumers.store.pool import address, open_pool
+
+    dsn = settings.need("postgres").strip()
+    pool = await open_pool(dsn, size=1)
+    try:
+        yield DeadLetters(pool, address(dsn))
+    finally:
+        pool.terminate()
+
+
+def _finish(outcomes: list[Outcome], verb: str, *, dry_run: bool, as_json: bool) -> None:
+    from consumers.deadletters.showing import harmless
+
+    done = [outcome.id for outcome in outcomes if outcome.result == "done"]
+    rest = [outcome for outcome in outcomes if outcome.result != "done"]
+    if as_json:
+        skipped = [{"id": str(one.id), "result": one.result, "why": one.why} for one in rest]
+        _print_json({"dry_run": dry_run, verb: [str(one) for one in done], "skipped": skipped})
+    else:
+        print(f"{'would be ' if dry_run else ''}{verb}: {len(done)} of {len(outcomes)}")  # noqa: T201  # facts
+        for one in rest[:SHOWN_OUTCOMES]:
+            print(f"  not {one.id}: {harmless(one.why)}")  # noqa: T201
+        if len(rest) > SHOWN_OUTCOMES:
+            print(f"  ... and {len(rest) - SHOWN_OUTCOMES} more, all of them with --json")  # noqa: T201
+    raise typer.Exit(1 if any(one.result == "refused" for one in rest) else 0)
+
+
+def _print_found(total: int, found: list[Found], state: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from consumers.deadletters.showing import harmless, harmless_bytes, instant
+
+    out = Console(highlight=False, soft_wrap=True)
+    if not found:
+        out.print("Nothing is parked." if state == "parked" else "There are none.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("id", "time (UTC)", "run", "bytes", "state", "reason"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("id", "time (UTC)"))
+    for one in found:
+        because = f" (discarded: {one.because})" if one.because else ""
+        cells = (
+            str(one.id), instant(one.time_ms), harmless_bytes(one.key, 60), f"{one.size:,}", one.state,
+            harmless(f"{one.kind}: {one.reason[:200]}{because}"),
+        )  # fmt: skip
+        table.add_row(*map(Text, cells))
+    out.print(table)
+    shown = f"{len(found)} of {total}; --limit shows more. " if total > len(found) else ""
+    out.print(f"{shown}See one with `gateway dead-letters show ID`.", markup=False)
+
+
+def _print_letter(letter: Letter, length: int) -> None:
+    from consumers.deadletters.showing import harmless, harmless_bytes, identity, instant, refusal, value_lines
+
+    record = letter.record
+    known = identity(record)
+    because = f": {letter.because}" if letter.because else ""
+    decided = f" {letter.decided:%Y-%m-%d %H:%M:%S}" if letter.decided else ""
+    why_not = refusal(record)
+    lines = [
+        f"id        {letter.id}",
+        f"state     {letter.state}{decided}{because}",
+        f"reason    {letter.kind}: {letter.reason}",
+        f"time      {instant(record.time_ms)} UTC",
+        f"key       {harmless_bytes(record.key)}",
+        *(f"header    {name}: {harmless_bytes(value)}" for name, value in record.headers),
+        "identity  " + (", ".join(f"{name}={value}" for name, value in known.items()) if known else "cannot be told"),
+        f"now       {f'would be parked again: {why_not}' if why_not else 'can be decoded: try a replay'}",
+    ]
+    for line in lines:
+        print(harmless(line))  # noqa: T201  # facts
+    print(f"value     {len(record.value or b''):,} bytes")  # noqa: T201
+    for line in value_lines(record.value, length):
+        print(f"  {line}")  # noqa: T201
+
+
+def _print_json(facts: Any) -> None:
+    # ASCII: control characters of a stranger must not reach a terminal.
+    print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
+
+
+def _say(line: str) -> None:
+    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201

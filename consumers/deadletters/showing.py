@@ -1,0 +1,136 @@
+"""
+Show records of strangers: on a terminal harmlessly, for programs without loss.
+
+Pure. Bytes may be anything. Text for people keeps what is printable and escapes the rest (control characters, which
+could drive the terminal, and characters that turn the direction of writing); bytes that are no text become a hexdump.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from consumers.log import Record
+from consumers.store.dead_letters import Found, Letter
+from schemas.errors import BadRecord
+from schemas.wire import decode, identify
+
+HEX_COLUMNS = 16
+
+
+def harmless(text: str) -> str:
+    """Return text on one line in which everything that is not printable is escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def harmless_bytes(value: bytes | None, limit: int = 200) -> str:
+    """Return bytes as one short line."""
+    if value is None:
+        return "none"
+    text = harmless(value[:limit].decode(errors="backslashreplace"))
+    return text if len(value) <= limit else f"{text}… ({len(value):,} bytes)"
+
+
+def is_text(value: bytes) -> bool:
+    """Tell whether bytes read better as text: UTF-8 without control characters but those of layout."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        # The first bytes of something longer may end within a character.
+        if error.start < len(value) - 3 or error.reason != "unexpected end of data":
+            return False
+        text = value[: error.start].decode()
+    return all(one.isprintable() or one in "\n\r\t" for one in text)
+
+
+def value_lines(value: bytes | None, limit: int) -> Iterator[str]:
+    """Give at most `limit` bytes of a value as lines: text where it is text, else a hexdump."""
+    if not value:
+        yield "(empty)" if value == b"" else "(none)"
+        return
+    part = value[:limit]
+    if is_text(part):
+        yield from (harmless(line) for line in part.decode(errors="replace").splitlines())
+    else:
+        yield from hexdump(part)
+    if len(value) > limit:
+        yield f"… {len(value) - limit:,} bytes more: --bytes {len(value)} shows all, --raw writes them as they are"
+
+
+def hexdump(value: bytes) -> Iterator[str]:
+    """Give bytes as lines of offset, numbers and characters."""
+    for start in range(0, len(value), HEX_COLUMNS):
+        row = value[start : start + HEX_COLUMNS]
+        characters = "".join(chr(one) if 32 <= one < 127 else "." for one in row)
+        yield f"{start:08x}  {row.hex(' '):<{HEX_COLUMNS * 3 - 1}}  {characters}"
+
+
+def identity(record: Record) -> dict[str, Any] | None:
+    """Return what the headers say the record is, None when they do not."""
+    try:
+        return identify(record.key, record.headers)._asdict()
+    except BadRecord:
+        return None
+
+
+def refusal(record: Record) -> str:
+    """Return why this release cannot fold a record, '' when it can."""
+    try:
+        decode(record.key, record.value, record.headers)
+    except BadRecord as error:
+        return str(error)
+    return ""
+
+
+def instant(time_ms: int) -> str:
+    """Return a broker's time in UTC; what is no time as its number."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(time_ms)
+
+
+def found_document(found: Found) -> dict[str, Any]:
+    """Return what `list --json` says of one."""
+    return {
+        "id": str(found.id),
+        "run": None if found.key is None else found.key.decode(errors="backslashreplace"),
+        "kind": found.kind,
+        "reason": found.reason,
+        "bytes": found.size,
+        "time": found.time_ms,
+        "state": found.state,
+        "because": found.because,
+        "decided": found.decided.isoformat() if found.decided else None,
+    }
+
+
+def letter_document(letter: Letter) -> dict[str, Any]:
+    """Return what `show --json` says: every byte in base64, and as text where it is UTF-8."""
+    record = letter.record
+    return {
+        "id": str(letter.id),
+        "kind": letter.kind,
+        "reason": letter.reason,
+        "time": record.time_ms,
+        "state": letter.state,
+        "because": letter.because,
+        "decided": letter.decided.isoformat() if letter.decided else None,
+        "key": _bytes_document(record.key),
+        "headers": [{"name": name, "value": _bytes_document(value)} for name, value in record.headers],
+        "value": _bytes_document(record.value),
+        "identity": identity(record),
+        "refusal": refusal(record),
+    }
+
+
+def _bytes_document(value: bytes | None) -> dict[str, str | None] | None:
+    if value is None:
+        return None
+    try:
+        text: str | None = value.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {"text": text, "base64": base64.b64encode(value).decode()}

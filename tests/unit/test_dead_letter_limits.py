@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.deadletters.limits import NO_LIMITS, Count, Counted, Limits, Tally, count_letters
+from consumers.log import Record
+
+KEYS = [b"a", b"b", None]
+# partition, key, and whether it can never be folded
+RECORDS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(KEYS), st.booleans()), max_size=60)
+Sent = list[tuple[int, bytes | None, bool]]
+
+
+def record(partition: int, key: bytes | None, offset: int) -> Record:
+    return Record("log", partition, offset, key, b"", (), 0)
+
+
+def count(sent: Sent, limits: Limits, tally: Tally | None = None, first: int = 0) -> Counted:
+    records = [record(partition, key, first + at) for at, (partition, key, _) in enumerate(sent)]
+    return count_letters(tally or Tally(), limits, records, ["why" if bad else None for _, _, bad in sent])
+
+
+@given(RECORDS, st.integers(0, 60), st.integers(1, 5), st.integers(1, 5))
+def test_it_stops_at_the_same_record_however_the_log_is_cut(sent: Sent, cut: int, in_row: int, per_run: int) -> None:
+    limits = Limits(in_row, per_run)
+    whole = count(sent, limits)
+
+    first = count(sent[:cut], limits)
+    both = first.counts
+    excess = first.excess
+    if first.excess is None:
+        second = count(sent[cut:], limits, first.tally.copy(), first=min(cut, len(sent)))
+        both, excess = both + second.counts, second.excess
+
+    assert (both, str(excess)) == (whole.counts, str(whole.excess))
+
+
+@given(RECORDS)
+def test_without_limits_every_bad_record_is_counted(sent: Sent) -> None:
+    counted = count(sent, NO_LIMITS)
+
+    assert counted.excess is None
+    assert [one is not None for one in counted.counts] == [bad for _, _, bad in sent]
+    for key in (b"a", b"b"):
+        for partition in (0, 1):
+            mine = [
+                one.of_run
+                for one, (p, k, _) in zip(counted.counts, sent, strict=True)
+                if one and (p, k) == (partition, key)
+            ]
+            assert mine == list(range(1, len(mine) + 1))
+
+
+def test_a_good_record_ends_a_row_in_its_own_partition_only() -> None:
+    counted = count([(0, b"a", True), (1, b"a", True), (1, b"a", False), (0, b"a", True), (1, b"a", True)], NO_LIMITS)
+
+    assert counted.counts == [Count(1, 1), Count(1, 1), None, Count(2, 2), Count(1, 2)]
+
+
+def test_records_without_a_key_belong_to_no_run() -> None:
+    counted = count([(0, None, True)] * 9, Limits(in_row=9, per_run=1))
+
+    assert counted.excess is None
+    assert counted.counts[-1] == Count(9, 0)
+
+
+def test_the_message_names_place_reason_setting_and_next_step_without_control_characters() -> None:
+    records = [record(3, b"\x1b[31m\xff", 41), record(3, b"\x1b[31m\xff", 42)]
+    counted = count_letters(Tally(), Limits(9, 1), records, ["first", "not \x07 " + "x" * 9_000])
+    text = str(counted.excess)
+
+    assert len(counted.counts) == 1
+    assert text.startswith("log/3 is folded up to offset 42: 1 records of run \\u001b[31m\\xff could not be folded")
+    assert "not \\u0007 xxx" in text
+    assert text.endswith("GATEWAY_DEAD_LETTERS_PER_RUN higher and start again with `gateway down` and `gateway up`")
+    assert text.isprintable()
+    assert len(text) < 700
