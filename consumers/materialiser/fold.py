@@ -21,7 +21,49 @@ from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.wire import Batch
 
+# Without one of these a run is only known: its parameters and tags may be written by whoever will start it.
+_SIGNS_OF_WORK = (
+    ev.Metrics, ev.SystemMetrics, ev.Values, ev.ConsoleText, ev.Heartbeat,
+    ev.StepStarted, ev.StepFinished, ev.AttemptStarted, ev.AttemptFinished,
+)  # fmt: skip
 MAX_REASON = 1_000  # characters of why a record is parked
+
+
+class StepRows(dict[tuple[str, str], StepRow]):
+    """Steps by run and name, with how many each run has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
+
+    def __setitem__(self, key: tuple[str, str], row: StepRow) -> None:
+        if key not in self:
+            self.counts[key[0]] = self.counts.get(key[0], 0) + 1
+        super().__setitem__(key, row)
+
+    def update(self, rows: Iterable[tuple[tuple[str, str], StepRow]]) -> None:  # type: ignore[override]  # one form of it
+        """Take rows that were loaded."""
+        for key, row in rows:
+            self[key] = row
+
+
+class AttemptRows(dict[tuple[str, str, int], AttemptRow]):
+    """Attempts by run, step and number, with the newest of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.newest: dict[tuple[str, str], AttemptRow] = {}
+
+    def __setitem__(self, key: tuple[str, str, int], row: AttemptRow) -> None:
+        known = self.newest.get(key[:2])
+        if known is None or known.attempt <= row.attempt:
+            self.newest[key[:2]] = row
+        super().__setitem__(key, row)
+
+    def update(self, rows: Iterable[tuple[tuple[str, str, int], AttemptRow]]) -> None:  # type: ignore[override]  # one form of it
+        """Take rows that were loaded."""
+        for key, row in rows:
+            self[key] = row
 
 
 @dataclass(slots=True)
@@ -30,8 +72,8 @@ class Known:
 
     runs: dict[str, RunRow] = field(default_factory=dict)
     producers: dict[tuple[str, str], ProducerRow] = field(default_factory=dict)
-    steps: dict[tuple[str, str], StepRow] = field(default_factory=dict)
-    attempts: dict[tuple[str, str, int], AttemptRow] = field(default_factory=dict)
+    steps: StepRows = field(default_factory=StepRows)
+    attempts: AttemptRows = field(default_factory=AttemptRows)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)  # runs that were looked for
     tables: int = 0  # identity of the tables they were loaded from, 0 before the first
@@ -53,12 +95,11 @@ def fold(known: Known, changes: Changes, batch: Batch, partition: int, offset: i
     producer.missing = [list(pair) for pair in ledger.missing]
     if not is_new:
         return False
-    fresh = batch.run_id not in known.runs
     run = _run(known, changes, batch, partition)
     event = batch.event
     run.created, run.updated = min(run.created, event.time), max(run.updated, event.time)
     run.next_offset = offset + 1
-    _apply(_Place(known, changes, run, producer, offset), event, fresh)
+    _apply(_Place(known, changes, run, producer, offset), event)
     return True
 
 
@@ -84,64 +125,63 @@ class _Place:
         key = (self.run.run_id, step_name)
         row = self.known.steps.get(key)
         if row is None:
-            position = sum(1 for run_id, _ in self.known.steps if run_id == self.run.run_id)
+            position = self.known.steps.counts.get(self.run.run_id, 0)
             row = self.known.steps[key] = StepRow(*key, position=position, name=step_name)
         self.changes.steps[key] = row
         return row
 
-    def attempt(self, step_name: str, number: int) -> AttemptRow:
+    def attempt(self, step_name: str, number: int, time: int) -> AttemptRow:
+        """Return an attempt that gave a sign of life at `time`."""
         key = (self.run.run_id, step_name, number)
         row = self.known.attempts.get(key)
         if row is None:
-            self.step(step_name)
             row = self.known.attempts[key] = AttemptRow(*key)
+            self.judge(step_name)
+        lifecycle.start_attempt(row, time)
         self.changes.attempts[key] = row
         return row
 
-    def touch(self, event: ev.Scoped) -> None:
-        """Make sure that the step and attempt an event speaks of are there."""
-        row = self.attempt(event.step_name, event.attempt)
-        if row.started is None:
-            row.started = event.time
+    def end(self, step_name: str, number: int, state: str, message: str, time: int) -> None:
+        """End an attempt."""
+        lifecycle.end_attempt(self.attempt(step_name, number, time), state, message, time)
+        self.judge(step_name)
+
+    def judge(self, step_name: str) -> None:
+        """Make a step what its newest attempt is."""
+        lifecycle.judge_step(self.step(step_name), self.known.attempts.newest[self.run.run_id, step_name])
 
 
-def _apply(place: _Place, event: ev.AnyEvent, fresh: bool) -> None:
+def _apply(place: _Place, event: ev.AnyEvent) -> None:
+    if isinstance(event, _SIGNS_OF_WORK):
+        lifecycle.wake(place.run)
     match event:
         case ev.Metrics() | ev.SystemMetrics():
-            place.touch(event)
+            place.attempt(event.step_name, event.attempt, event.time)
             _add_points(place, event)
         case ev.RunCreated() | ev.RunStarted() | ev.RunResumed():
-            lifecycle.open_run(place.run, event, fresh=fresh)
+            lifecycle.open_run(place.run, event)
             if not isinstance(event, ev.RunCreated):
-                lifecycle.start_attempt(place.attempt(ev.MAIN_STEP, event.attempt), event.time)
+                place.attempt(ev.MAIN_STEP, event.attempt, event.time)
         case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
-            state = lifecycle.end_run(place.run, event)
-            lifecycle.end_attempt(place.attempt(ev.MAIN_STEP, event.attempt), state, event.message, event.time)
-            lifecycle.end_step(place.step(ev.MAIN_STEP), state, event.message)
+            place.end(ev.MAIN_STEP, event.attempt, lifecycle.end_run(place.run, event), event.message, event.time)
         case ev.StepStarted():
+            place.attempt(event.step_name, event.attempt, event.time)
             step = place.step(event.step_name)
             step.name, step.step_type, step.mock = event.name or event.step_name, event.step_type, event.mock
-            step.state, step.message = "running", ""
-            lifecycle.start_attempt(place.attempt(event.step_name, event.attempt), event.time)
-        case ev.StepFinished():
+        case ev.StepFinished() | ev.AttemptFinished():
             state = lifecycle.STEP_STATE[event.status]
-            lifecycle.end_step(place.step(event.step_name), state, event.message)
-            lifecycle.end_attempt(place.attempt(event.step_name, event.attempt), state, event.message, event.time)
-        case ev.AttemptStarted():
-            lifecycle.start_attempt(place.attempt(event.step_name, event.attempt), event.time)
-        case ev.AttemptFinished():
-            state = lifecycle.STEP_STATE[event.status]
-            lifecycle.end_attempt(place.attempt(event.step_name, event.attempt), state, event.message, event.time)
+            place.end(event.step_name, event.attempt, state, event.message, event.time)
         case ev.ProducerClosed():
             producer = place.producer
             producer.expected, producer.expected_points = event.batches, event.points
             producer.dropped = event.dropped
         case ev.Heartbeat():
-            if place.run.state == "lost":
-                place.run.state = "running"
+            pass  # when the run was last heard is folded above
+        case ev.AttemptStarted():
+            place.attempt(event.step_name, event.attempt, event.time)
         case _:
             if isinstance(event, ev.Scoped):
-                place.touch(event)
+                place.attempt(event.step_name, event.attempt, event.time)
             parts.fold_part(place.changes, place.run, event, place.offset)
 
 

@@ -2,8 +2,9 @@
 What lifecycle events do to a run, its steps and its attempts.
 
 Pure. Producers of one run are not in step with each other, so an event may come late: a start after the finish, metrics
-before the start. Two rules make the order harmless. A higher attempt always wins over a lower one. Within an attempt a
-status only gets graver: running < finished < failed < killed.
+before the start. Three rules make the order harmless. A higher attempt always wins over a lower one. Within an attempt
+the gravest end counts, finished < failed < killed, of two alike the later, and no start undoes it. A step is what its
+newest attempt is. `lost` is no state here: it depends on the time of reading, see sql/queries.sql.
 """
 
 from __future__ import annotations
@@ -16,64 +17,68 @@ from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunRes
 Opened = RunCreated | RunStarted | RunResumed
 Ended = RunFinished | RunFailed | RunKilled
 
-GRAVITY = {"created": 0, "lost": 1, "running": 2, "finished": 3, "failed": 4, "killed": 5}
+GRAVITY = {"created": 0, "running": 1, "finished": 2, "failed": 3, "killed": 4}
 END_STATE = {"run_finished": "finished", "run_failed": "failed", "run_killed": "killed"}
 STEP_STATE = {"success": "finished", "fail": "failed"}
 
 
-def open_run(run: RunRow, event: Opened, *, fresh: bool) -> None:
-    """Fold created, started or resumed. `fresh`: no event of this run was folded before."""
+def open_run(run: RunRow, event: Opened) -> None:
+    """Fold created, started or resumed."""
+    is_old = event.attempt < run.attempt  # what a superseded attempt says fills gaps, and changes nothing
     for column, value in _described(event).items():
-        if value:
+        if value and not (is_old and getattr(run, column)):
             setattr(run, column, value)
-    if event.attempt > run.attempt:
-        run.attempt, run.ended, run.message, run.state = event.attempt, None, "", "running"
-    if isinstance(event, RunCreated):
-        if fresh:
-            run.state = "created"
-        return
-    if run.state not in TERMINAL:
+    _reach(run, event.attempt)
+    if not isinstance(event, RunCreated):
+        wake(run)
+        run.started = earliest(run.started, event.time)
+
+
+def wake(run: RunRow) -> None:
+    """Fold a sign that somebody works on the run."""
+    if run.state == "created":
         run.state = "running"
-    run.started = earliest(run.started, event.time)
 
 
 def end_run(run: RunRow, event: Ended) -> str:
-    """Fold the end of an attempt of a run and return the state that this attempt ended in."""
+    """Fold the end of an attempt of a run and return the state that this event names."""
     state = END_STATE[event.kind]
-    if event.attempt < run.attempt:
-        return state  # a late end of an attempt that was superseded
-    run.attempt = event.attempt
-    if GRAVITY[state] >= GRAVITY[run.state] or run.state not in TERMINAL:
-        run.state, run.message = state, event.message or run.message
-    run.ended = latest(run.ended, event.time)
-    return run.state
+    _reach(run, event.attempt)
+    if event.attempt == run.attempt:  # else the late end of an attempt that was superseded
+        _end(run, state, event.message, event.time)
+    return state
 
 
 def start_attempt(attempt: AttemptRow, time: int) -> None:
-    """Fold the start of an attempt."""
+    """Fold a sign of an attempt: the earliest is its start."""
     attempt.started = earliest(attempt.started, time)
 
 
 def end_attempt(attempt: AttemptRow, state: str, message: str, time: int) -> None:
     """Fold the end of an attempt."""
-    if attempt.state not in TERMINAL or GRAVITY[state] >= GRAVITY[attempt.state]:
-        attempt.state, attempt.message = state, message or attempt.message
-    attempt.ended = latest(attempt.ended, time)
+    _end(attempt, state, message, time)
 
 
-def end_step(step: StepRow, state: str, message: str) -> None:
-    """Fold the end of a step. A later attempt may turn a failed step into a finished one, so the last word counts."""
-    step.state, step.message = state, message
+def judge_step(step: StepRow, newest: AttemptRow) -> None:
+    """Make a step what its newest attempt is."""
+    step.state, step.message = newest.state, newest.message
+
+
+def _reach(run: RunRow, attempt: int) -> None:
+    """Begin a new attempt when this is one: what the last one came to is history."""
+    if attempt > run.attempt:
+        run.attempt, run.ended, run.message, run.state = attempt, None, "", "running"
+
+
+def _end(row: RunRow | AttemptRow, state: str, message: str, time: int) -> None:
+    known = (GRAVITY[row.state], row.ended or 0, row.message) if row.state in TERMINAL else (0, 0, "")
+    if (GRAVITY[state], time, message) >= known:
+        row.state, row.ended, row.message = state, time, message
 
 
 def earliest(known: int | None, time: int) -> int:
     """Return the earlier of two times in µs."""
     return time if known is None else min(known, time)
-
-
-def latest(known: int | None, time: int) -> int:
-    """Return the later of two times in µs."""
-    return time if known is None else max(known, time)
 
 
 def _described(event: Opened) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class RunRow:
     dag_hash: str = ""
     use_cached: bool = False
     run_config: dict[str, Any] = field(default_factory=dict)
-    state: str = "running"
+    state: str = "created"
     message: str = ""
     attempt: int = 1
     created: int = 2**62  # µs, earliest event time

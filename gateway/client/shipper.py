@@ -20,6 +20,7 @@ from time import monotonic
 
 from gateway.client.errors import Unsent
 from gateway.client.forks import importing
+from gateway.client.heartbeat import Heartbeats
 from gateway.client.notices import say
 from gateway.client.producer import Producer
 from gateway.client.transport import make_transport
@@ -67,6 +68,7 @@ class Shipper:
         self._is_stopping = False
         self._said_down = False
         self._left: LeftJournal | None = None  # a dead process's journal on its way
+        self._heartbeats = Heartbeats()
         self._adopt_at = 0.0  # when to look for the next, monotonic
         self._not_ours: set[str] = set()  # folders not to look at again
         self._started = threading.Event()
@@ -146,6 +148,8 @@ class Shipper:
         pause = CUT_EVERY_S
         while not self._is_stopping:
             self._adopt_left()
+            if self.is_connected and not self._backlog:
+                self._heartbeats.beat(self._producers, monotonic())
             has_items.clear()
             points, is_more = await self._cut_all(has_batches)
             if is_more:

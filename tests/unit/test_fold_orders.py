@@ -1,0 +1,237 @@
+"""The fold gives one answer, in whatever order producers speak, however the log is cut, whatever comes twice."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.materialiser.fold import Known, fold
+from consumers.store.rows import Changes, RunRow
+from schemas import events as ev
+from schemas.values import FloatValue
+from schemas.wire import Batch, ProducerId, RunId
+
+RUN = "r1"
+STEPS = ("main", "train", "eval")
+NUMBERS = st.integers(1, 3)  # of attempts
+VALUES = st.floats(width=64)
+LIFE: list[type[Any]] = [ev.RunCreated, ev.RunStarted, ev.RunResumed, ev.RunFinished, ev.RunFailed, ev.RunKilled]
+
+
+class Store:
+    """What the store would hold: every row, as the last transaction left it."""
+
+    def __init__(self) -> None:
+        self.known = Known()
+        self.rows: dict[str, dict[Any, Any]] = {}
+        self.lists: dict[str, list[Any]] = {}
+        self.offset = 0
+
+    def apply(self, batches: Sequence[Batch]) -> Store:
+        """Fold and store these records in one transaction."""
+        changes = Changes()
+        for batch in batches:
+            fold(self.known, changes, batch, 0, self.offset)
+            self.offset += 1
+        chunks = self.rows.setdefault("chunks", {})
+        for series, first in changes.reopened.items():
+            for key in [key for key in chunks if key[0] == series and key[1] >= first]:
+                del chunks[key]
+        for name in ("params", "tags", "run_labels", "artifacts", "code_identities", "chunks"):
+            self.rows.setdefault(name, {}).update(getattr(changes, name))
+        for name in ("observations", "console_lines", "edits"):
+            self.lists.setdefault(name, []).extend(getattr(changes, name))
+        return self
+
+    def everything(self) -> str:
+        """Return every row but how often something came twice."""
+        known = self.known
+        heads = [known.runs, known.producers, known.steps, known.attempts, known.series]
+        rows = [sorted((repr(key), asdict(row)) for key, row in part.items()) for part in heads]
+        for _, row in rows[1]:
+            row["refused"] = 0
+        for _, row in rows[0]:
+            row["next_offset"] = 0  # the log is longer with what came twice
+        stored = {name: sorted((repr(key), repr(row)) for key, row in part.items()) for name, part in self.rows.items()}
+        return repr((rows, stored, self.lists))
+
+    def life(self) -> str:
+        """Return what does not depend on which producer's record is first in the log."""
+        run = asdict(self.known.runs[RUN])
+        run["next_offset"] = 0
+        steps = {row.step_name: (row.state, row.message) for row in self.known.steps.values()}
+        attempts = sorted(map(repr, self.known.attempts.values()))
+        points = sorted(
+            (row.name, row.step_name, row.attempt, row.points, row.non_finite, row.last_step, repr(row.last_value),
+             repr(row.min_value), repr(row.max_value))
+            for row in self.known.series.values()
+        )  # fmt: skip
+        params = sorted((key, row["value"]) for key, row in self.rows["params"].items())
+        ledgers = sorted(map(repr, self.known.producers.values()))
+        return repr((run, sorted(steps.items()), attempts, points, params, ledgers))
+
+
+@st.composite
+def events(draw: st.DrawFn, producer: int, number: int) -> ev.AnyEvent:
+    """Return one event; its time is its own, and names that last-one-wins are its producer's."""
+    time = draw(st.integers(0, 1_000)) * 1_000 + producer * 100 + number
+    step, attempt = draw(st.sampled_from(STEPS)), draw(NUMBERS)
+    message = draw(st.sampled_from(["", "boom", "over"]))
+    kind = draw(st.sampled_from(["life", "metrics", "step", "params", "beat"]))
+    if kind == "life":
+        model = draw(st.sampled_from(LIFE))
+        fields: dict[str, Any] = (
+            {"message": message} if issubclass(model, (ev.RunFinished, ev.RunFailed, ev.RunKilled)) else {}
+        )
+        made: ev.AnyEvent = model(time=time, attempt=attempt, **fields)
+        return made
+    if kind == "metrics":
+        values = array("d", draw(st.lists(VALUES, min_size=1, max_size=4)))
+        steps = array("q", [time * 10 + index for index in range(len(values))])
+        return ev.Metrics(time=time, step_name=step, attempt=attempt,
+                          series=[ev.Series(name="loss", steps=steps, times=steps, values=values)])  # fmt: skip
+    if kind == "step":
+        if draw(st.booleans()):
+            return ev.StepStarted(time=time, step_name=step, attempt=attempt)
+        return ev.StepFinished(
+            time=time,
+            step_name=step,
+            attempt=attempt,
+            status=draw(st.sampled_from(["success", "fail"])),
+            message=message,
+        )
+    if kind == "params":
+        params = {f"p{producer}": FloatValue(value=float(number))}
+        return ev.Params(time=time, step_name=step, attempt=attempt, params=params)
+    return ev.Heartbeat(time=time)
+
+
+@st.composite
+def producers(draw: st.DrawFn) -> list[list[Batch]]:
+    """Return the records of one to three producers of a run, each in its order."""
+    return [
+        [
+            Batch(RunId(RUN), ProducerId(f"p{producer}"), seq, 0, draw(events(producer, seq)))
+            for seq in range(draw(st.integers(1, 6)))
+        ]
+        for producer in range(draw(st.integers(1, 3)))
+    ]
+
+
+def interleaved(data: st.DataObject, parts: list[list[Batch]]) -> list[Batch]:
+    turns = [index for index, part in enumerate(parts) for _ in part]
+    left = [iter(part) for part in parts]
+    return [next(left[index]) for index in data.draw(st.permutations(turns))]
+
+
+@given(producers(), st.data())
+def test_producers_may_speak_in_any_order(parts: list[list[Batch]], data: st.DataObject) -> None:
+    one, other = interleaved(data, parts), interleaved(data, parts)
+
+    assert Store().apply(one).life() == Store().apply(other).life()
+
+
+@given(producers(), st.data())
+def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Batch]], data: st.DataObject) -> None:
+    log = interleaved(data, parts)
+    again = list(log)
+    for index in data.draw(st.lists(st.integers(0, len(log) - 1), max_size=6)):
+        after = data.draw(st.integers(again.index(log[index]) + 1, len(again)))
+        again.insert(after, log[index])
+    cut = Store()
+    while again:
+        size = data.draw(st.integers(1, len(again)))
+        cut.apply(again[:size])
+        again = again[size:]
+
+    whole = Store().apply(log)
+    assert _without_offsets(cut) == _without_offsets(whole)
+
+
+def _without_offsets(store: Store) -> str:
+    for name in ("observations", "console_lines"):
+        for row in store.lists.get(name, []):
+            row["log_offset"] = 0
+    return store.everything()
+
+
+def state_of(*events: ev.AnyEvent) -> RunRow:
+    batches = [Batch(RunId(RUN), ProducerId(f"p{index}"), 0, event.time, event) for index, event in enumerate(events)]
+    return Store().apply(batches).known.runs[RUN]
+
+
+CREATED, STARTED, RESUMED = ev.RunCreated(time=1), ev.RunStarted(time=2), ev.RunResumed(time=20, attempt=2)
+FINISHED, FAILED = ev.RunFinished(time=9), ev.RunFailed(time=8, message="boom")
+FINISHED_2 = ev.RunFinished(time=29, attempt=2)
+POINTS = ev.Metrics(
+    time=5, series=[ev.Series(name="loss", steps=array("q", [0]), times=array("q", [5]), values=array("d", [0.5]))]
+)
+PARAMS = ev.Params(time=1, params={"lr": FloatValue(value=0.1)})
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([CREATED], "created"),
+        ([CREATED, PARAMS], "created"),
+        ([PARAMS, CREATED], "created"),
+        ([CREATED, POINTS], "running"),
+        ([POINTS, CREATED], "running"),
+        ([POINTS, STARTED], "running"),
+        ([FINISHED, POINTS], "finished"),
+        ([FINISHED, STARTED], "finished"),
+        ([FINISHED, ev.Heartbeat(time=99)], "finished"),
+        ([FAILED, FINISHED], "failed"),
+        ([FAILED, RESUMED], "running"),
+        ([RESUMED, FAILED], "running"),
+        ([FAILED, FINISHED_2], "finished"),
+        ([FINISHED_2, FAILED], "finished"),
+        ([RESUMED, FINISHED_2, FAILED, STARTED], "finished"),
+    ],
+)
+def test_hard_cases_have_the_state_a_person_expects(events: list[ev.AnyEvent], state: str) -> None:
+    assert state_of(*events).state == state
+
+
+def test_a_step_is_what_its_newest_attempt_is() -> None:
+    first = ev.StepFinished(time=5, step_name="train", status="fail", message="boom")
+    again = ev.StepStarted(time=6, step_name="train", attempt=2)
+    events: list[ev.AnyEvent] = [again, first]
+    batches = [Batch(RunId(RUN), ProducerId(f"p{index}"), 0, 0, event) for index, event in enumerate(events)]
+    known = Store().apply(batches).known
+
+    assert known.steps[RUN, "train"].state == "running"
+    assert known.attempts[RUN, "train", 1].state == "failed"
+
+
+def test_what_a_superseded_attempt_says_late_fills_gaps_only() -> None:
+    newer = ev.RunResumed(time=20, attempt=2, name="new")
+    older = ev.RunStarted(time=2, name="old", tag="digits")
+
+    assert [(run.name, run.tag) for run in (state_of(newer, older), state_of(older, newer))] == [("new", "digits")] * 2
+
+
+def test_edits_are_kept_in_the_order_of_the_log() -> None:
+    events: list[ev.AnyEvent] = [
+        STARTED,
+        ev.Renamed(time=3, what="run", new="better"),
+        ev.Renamed(time=4, what="param", old="lr", new="rate"),
+        ev.Deleted(time=5, what="tag", name="team"),
+        ev.Deleted(time=6, what="run"),
+        POINTS,
+    ]
+    batches = [Batch(RunId(RUN), ProducerId("p"), seq, 0, event) for seq, event in enumerate(events)]
+    store = Store().apply([*batches, *batches])
+
+    assert [(edit.what, edit.name, edit.new) for edit in store.lists["edits"]] == [
+        ("param", "lr", "rate"),
+        ("tag", "team", None),
+    ]
+    run = store.known.runs[RUN]
+    assert (run.name, run.deleted, run.points) == ("better", True, 1)
