@@ -56,13 +56,13 @@ class Found(NamedTuple):
 
 
 def ingest_tables(found: Found, missing: Mapping[str, str], ours: str) -> str:
-    """Return all tables, and a line for each thing that could not be measured."""
+    """Return all tables, and what could not be measured: a tool in its table, anything else in a line of its own."""
     parts = [
         markdown(FIGURES_HEAD, _figures(found)),
         markdown(CPU_HEAD, _cpu(found)) if found.full or found.steady else "",
         markdown(GROWTH_HEAD, map(_growth, found.growths)) if found.growths else "",
         markdown(PEERS_HEAD, _bulks(found.bulks, missing, ours)) if found.bulks else "",
-        "\n".join(f"Missing: {what} ({why})." for what, why in missing.items()),
+        "\n".join(f"Missing: {what} ({why})." for what, why in missing.items() if " " in what or not found.bulks),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.catalogue import OURS, PEERS, Peer, chosen
+from benchmarks.board import EMITTED, SENT, START, VISIBLE, Board
+from benchmarks.catalogue import INGEST_PEERS, OURS, PEERS, Peer, chosen
 from benchmarks.figures import Figures, Latency, combined, figures_of, latency, percentile, slowdown
+from benchmarks.flow import lags_us, sustained
+from benchmarks.growth import Chart, Growth
+from benchmarks.ingest_tables import Bulk, Found, Pace, ingest_tables
 from benchmarks.table import EMIT_HEAD, emit_table, kill_table, markdown, number, ratio, replaced
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +180,11 @@ def test_ours_is_always_measured_and_the_order_is_the_catalogue_s() -> None:
     assert chosen("all") == list(PEERS)
 
 
+def test_none_is_ours_alone() -> None:
+    assert [peer.name for peer in chosen("none", INGEST_PEERS)] == [OURS]
+    assert chosen("all", INGEST_PEERS) == list(INGEST_PEERS)
+
+
 def test_an_unknown_peer_is_named() -> None:
     with pytest.raises(ValueError, match="unknown peers wandbb: choose among gateway"):
         chosen("wandbb")
@@ -196,7 +205,24 @@ def test_each_peer_has_an_adapter_and_exact_versions(peer: Peer) -> None:
     assert bool(peer.requirements) == bool(peer.environment)
 
 
-@pytest.mark.parametrize("name", ["emit", "kill"])
+@pytest.mark.parametrize("peer", INGEST_PEERS, ids=lambda peer: peer.name)
+def test_the_document_says_when_points_of_each_peer_are_queryable(peer: Peer) -> None:
+    rows = [line for line in DOCUMENT.splitlines() if line.startswith(f"| `{peer.name}` |")]
+
+    assert any(peer.durable in row and all(name in row for name in peer.requirements[:1]) for row in rows)
+    assert not peer.adapter or (ROOT / "benchmarks/adapters" / f"{peer.adapter}.py").is_file()
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", requirement) for requirement in peer.requirements)
+
+
+def test_peers_of_one_environment_need_the_same() -> None:
+    needs: dict[str, set[tuple[str, ...]]] = {}
+    for peer in (*PEERS, *INGEST_PEERS):
+        needs.setdefault(peer.environment, set()).add(peer.requirements)
+
+    assert [name for name, found in needs.items() if len(found) > 1] == []
+
+
+@pytest.mark.parametrize("name", ["emit", "kill", "ingest"])
 def test_the_document_has_a_place_for_each_table(name: str) -> None:
     assert "new" in replaced(DOCUMENT, name, "new")
     assert f"python benchmarks/{name}.py --peers all" in DOCUMENT
@@ -209,3 +235,83 @@ def test_the_document_has_a_place_for_each_table(name: str) -> None:
 def test_the_document_explains_the_columns(column: str) -> None:
     assert any(column in head for head in EMIT_HEAD)
     assert f"**{column}**" in DOCUMENT
+
+
+def test_a_lag_is_from_the_emit_of_a_point_until_as_many_are_visible() -> None:
+    visible = [(1_000_000, 2), (3_000_000, 3)]  # ns, points
+
+    assert list(lags_us([300, 100, 200], visible)) == [900, 800, 2_700]
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1), st.data())
+def test_every_visible_point_has_one_lag(times: list[int], data: st.DataObject) -> None:
+    counts = sorted(data.draw(st.lists(st.integers(0, len(times)), max_size=5)))
+    visible = [(10**10 + at, count) for at, count in enumerate([*counts, len(times)])]
+
+    found = list(lags_us(times, visible))
+
+    assert len(found) == len(times)
+    assert min(found) >= 0
+
+
+def test_a_sustained_speed_leaves_out_the_beginning_and_the_end() -> None:
+    seen = [(at * 10**9, points) for at, points in [(1, 5), (2, 10), (3, 30), (4, 50), (9, 60)]]
+
+    assert sustained(seen, 0, 5.0, settle_s=2.0) == (20.0, 2.0)
+
+
+def test_a_speed_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        sustained([(10**9, 1)], 0, 5.0, settle_s=2.0)
+
+
+def test_processes_that_open_a_board_share_its_numbers(tmp_path: Path) -> None:
+    one, other = Board(tmp_path / "board", 3), Board(tmp_path / "board", 3)
+
+    one.set_head(START, 2**60)
+    one.set(2, VISIBLE, 7)
+    other.set(0, EMITTED, 9)
+
+    assert other.head(START) == 2**60
+    assert other.column(VISIBLE) == [0, 0, 7]
+    assert one.column(EMITTED) == [9, 0, 0]
+    assert one.column(SENT) == [0, 0, 0]
+
+
+PACE = Pace(2, 9_000_000, 300_000.0, 30.0, (100.0, 200.0, 300.0, 400.0), 0, {"producers": 2.0, "broker": 0.5})
+
+
+def test_costs_and_cores_of_each_part_are_shown_and_summed() -> None:
+    table = ingest_tables(Found(full=PACE), {"lag under steady load": "no time left"}, "us")
+
+    rows = [cells(line) for line in table.splitlines() if line.startswith("| all") or line.startswith("| producers")]
+    assert rows == [["producers", "2.00", "0.600", "–", "–"], ["all", "2.50", "0.750", "–", "–"]]
+    assert "Missing: lag under steady load (no time left)." in table
+
+
+def test_growth_is_shown_with_its_slopes() -> None:
+    table = ingest_tables(Found(growths=[Growth("runs", (1, 10, 100), (2.0, 3.0, 6.0))]), {}, "us")
+
+    assert cells(table.splitlines()[-1]) == ["runs", "1 → 10 → 100", "2.00 → 3.00 → 6.00", "1.50× then 2.00×"]
+
+
+def test_tools_are_compared_by_points_a_second() -> None:
+    bulks = [Bulk("us", 1_000, 0.5, "a query"), Bulk("slow", 500, 5.0, "its reader")]
+
+    *_, ours, theirs, gone = ingest_tables(Found(bulks=bulks), {"gone": "pip failed"}, "us").splitlines()
+
+    assert cells(ours)[3:5] == ["2,000", "1.00×"]
+    assert cells(theirs)[3:5] == ["100", "20.0×"]
+    assert cells(gone)[:3] == ["gone", "missing", "pip failed"]
+
+
+def test_a_run_that_measured_nothing_says_so() -> None:
+    table = ingest_tables(Found(charts=[Chart(10, 1.0, 2.0)]), {"the system": "no Kafka"}, "us")
+
+    assert "chart of 1,000 buckets of 10 points" in table
+    assert "nothing was measured" in ingest_tables(Found(), {}, "us")
+
+
+@pytest.mark.parametrize("word", ["sustained", "queryable", "lag", "bytes a point", "chart", "× 10 costs"])
+def test_the_document_explains_what_ingest_measures(word: str) -> None:
+    assert f"**{word}**" in DOCUMENT
