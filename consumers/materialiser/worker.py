@@ -154,14 +154,14 @@ class Worker:
 
     async def _store(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], counted: Counted) -> None:
         await self._load(decoded)
-        changes, duplicates = Changes(), 0
+        changes, duplicates = Changes(), list[Batch]()
         for record, batch, count in zip(records, decoded, counted.counts, strict=True):
             expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
             changes.offsets[record.partition] = (expected, record.offset + 1)
             if isinstance(batch, BadRecord):
                 park(changes, batch, _letter(record, count or (0, 0)))
-            else:
-                duplicates += not fold(self._known, changes, batch, record.partition, record.offset)
+            elif not fold(self._known, changes, batch, record.partition, record.offset):
+                duplicates.append(batch)
         started = time.monotonic()
         try:
             await write(self._pool, self._where, CONSUMER, self._topic, changes, self._known.tables)

@@ -61,10 +61,15 @@ class FoldWatch(ConsumerWatch):
         self.fold = FoldMetrics(self.metrics)
 
     def committed(
-        self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], *, duplicates: int, seconds: float
+        self,
+        records: Sequence[Record],
+        decoded: Sequence[Batch | BadRecord],
+        *,
+        duplicates: Sequence[Batch],
+        seconds: float,
     ) -> None:
-        """Note one transaction: its records and what they were decoded to."""
-        points = 0
+        """Note one transaction: its records, what they were decoded to, and what of it had been folded before."""
+        points = -sum(map(points_of, duplicates))
         for record, batch in zip(records, decoded, strict=True):
             self.lag.applied(record.partition, record.time_ms)
             if isinstance(batch, BadRecord):
@@ -72,7 +77,7 @@ class FoldWatch(ConsumerWatch):
             else:
                 points += points_of(batch)
                 self.fold.skewed(batch.time / 1e6 - record.time_ms / 1e3)
-        self.fold.committed(records=len(records), points=points, duplicates=duplicates, seconds=seconds)
+        self.fold.committed(records=len(records), points=points, duplicates=len(duplicates), seconds=seconds)
         self.progressed()
 
     def read_ahead(self, held: Callable[[], tuple[int, bool]]) -> Probes:

@@ -1,0 +1,53 @@
+"""Ask a process of ours what it says about itself: /metrics, /healthz and /readyz."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.local.ports import HOST
+
+TIMEOUT_S = 10.0
+
+
+def ask(port: int, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
+    """Return status and body of one answer; OSError (TimeoutError too) when there is none."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def status(port: int, path: str) -> int:
+    """Return the status of one answer, 0 when nobody answers."""
+    try:
+        return ask(port, path)[0]
+    except OSError:
+        return 0
+
+
+def why(port: int, path: str) -> str:
+    """Return the reason in an answer, "" when all is well."""
+    body: dict[str, Any] = json.loads(ask(port, path)[1])
+    return str(body.get("why", ""))
+
+
+def metrics(port: int) -> dict[str, float]:
+    """Return the value of each sample, by its name and labels as Prometheus writes them."""
+    found = {}
+    for family in text_string_to_metric_families(ask(port, "/metrics")[1].decode()):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def total(found: dict[str, float], name: str) -> float:
+    """Return the sum of one metric over its labels."""
+    return sum(value for key, value in found.items() if key.partition("{")[0] == name)
