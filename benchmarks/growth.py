@@ -51,7 +51,7 @@ class Chart(NamedTuple):
     max_ms: float
 
 
-class _Log:
+class RecordLog:
     """Records as a producer of each run would send them, with the offsets a log would give them."""
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class _Log:
         self._sent: dict[str, int] = {}
 
     def record(self, run_id: str, series: int, points: int, name: str = "train/metric") -> Record:
+        """Return the next record of a run: `points` of each of `series` series."""
         seq = self._sent.get(run_id, 0)
         self._sent[run_id] = seq + 1
         first, each = seq * points, points
@@ -83,7 +84,7 @@ class Store:
 
     def __init__(self, pool: object, worker: Worker, reading: Reading, until: float) -> None:
         self._pool, self._worker, self._reading, self._until = pool, worker, reading, until
-        self.log = _Log()
+        self.log = RecordLog()
 
     async def apply(self, records: Iterator[Record]) -> float:
         """Store records and return how long that took, s. Raises Missing when time is over."""
