@@ -17,7 +17,7 @@ from schemas.errors import Unavailable
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs.")
 
-ENDED = ("finished", "failed", "killed", "lost")
+ENDED = ("finished", "failed", "killed")
 END_KINDS = ("run_finished", "run_failed", "run_killed")
 WITH_GROUP, WIDE = 110, 160  # columns of a terminal that has room for the group, and for last values
 FEW = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last values": 20}  # columns each keeps
@@ -43,25 +43,45 @@ RunArgument = Annotated[
 
 @app.command("list")
 def list_runs(
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Newest runs to show.")] = 50,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Runs to show.")] = 50,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Runs to leave out before them.")] = 0,
+    where: Annotated[str, typer.Option("--where", "-w", help="Only runs of which this holds; see below.")] = "",
+    order_by: Annotated[
+        str | None, typer.Option("--order-by", "-o", help="A metric, parameter, tag or fact; then asc or desc.")
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Only runs of this group.")] = None,
-    status: Annotated[str | None, typer.Option(help="created, running, finished, failed, killed or lost.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", "--status", help="created, running, finished, failed, killed or lost.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    List runs, newest first.
+    List runs, newest first, or those that a filter finds.
 
-    Examples: `gateway runs list`, `gateway runs list --status failed --json`
+    A filter compares metrics.NAME (the last value), params.NAME, tags.NAME and facts: state, name, group, tag, run_id,
+    parent_run_id, message, note, points, attempt, created, started, ended, updated. It knows = != < <= > >=, like,
+    ilike, in (...), is null, and, or, not and parentheses; names with other characters than words stand in backticks.
+
+    Examples: `gateway runs list --state lost --json`,
+    `gateway runs list --where "metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x'" --order-by metrics.loss`
     """
     from gateway.cli_api import get
 
-    found = get(_api(home), "/v1/runs", limit=limit, group=group, status=status)
+    found = get(
+        _api(home), "/v1/runs", limit=limit, offset=offset or None, where=where or None, order_by=order_by, group=group,
+        status=state,
+    )  # fmt: skip
     if as_json:
         print_json(found)
         return
     if not found["runs"]:
-        say("no runs yet: `gateway demo` makes some")
+        is_narrowed = where or group or state or offset
+        say(
+            "no such runs: see all with `gateway runs list`"
+            if is_narrowed
+            else "no runs yet: `gateway demo` makes some"
+        )
         return
     _print_runs(found["runs"])
 
