@@ -60,6 +60,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     from consumers.deadletters.publisher import publish
     from consumers.log import ensure_topics, is_outage, security_arguments
     from consumers.materialiser.app import Feeding, begin_again, build_app, leave, until_ended
+    from consumers.materialiser.jumps import judge_by
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
@@ -73,8 +74,10 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     pool = await until_available(lambda: open_pool(dsn), away)
     await migrate(pool)
     await until_available(lambda: ensure_topics(settings), away)
-    worker = Worker(pool, address(dsn), settings.topic, watch, limits=Limits.of(settings))
-    loop = asyncio.get_running_loop()
+    bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
+    worker = Worker(
+        pool, address(dsn), settings.topic, watch, limits=Limits.of(settings), judge=judge_by(bounds.ask, away)
+    )
 
     def stop(error: BaseException) -> None:
         if is_outage(error):
@@ -89,16 +92,13 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
         log.info("reading %s", settings.topic)
 
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    _stop_by_signal(stopping)
     app = build_app(settings, worker, Feeding(holding, must_pause, stop, ready))
     try:
         await app.start()
     except Exception as error:  # noqa: BLE001  # whatever Faust lets through: the process ends, or begins again
         stop(error)
-    for number in (signal.SIGTERM, signal.SIGINT):  # Faust may have put its own handlers in place
-        loop.add_signal_handler(number, stopping.set)
-    bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
+    _stop_by_signal(stopping)  # Faust may have put its own handlers in place
     watching = asyncio.create_task(watch.lag.run(bounds.ask, worker.positions))
     letters = asyncio.create_task(publish(settings, pool, address(dsn), CONSUMER))
     ended = asyncio.create_task(until_ended(app))
@@ -112,6 +112,11 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     except TimeoutError:
         log.warning("a batch was not finished within %s s; the next start does it again", DRAIN_S)
     leave(0)
+
+
+def _stop_by_signal(stopping: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
 
 def _fail(error: BaseException, *, leaving: bool = False) -> int:

@@ -17,15 +17,15 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faust
 from faust.transport.drivers import aiokafka as driver
 
 from consumers.log import Record, security_arguments
+from consumers.materialiser.jumps import refuse_gap
 from consumers.materialiser.worker import CONSUMER
-from schemas.errors import LogGap
 
 if TYPE_CHECKING:
     from consumers.materialiser.holding import Holding
@@ -125,7 +125,8 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
             mine = [tp for tp in self.assignment() if tp.topic == topic]
             try:
                 offsets = await worker.assign([tp.partition for tp in mine])
-                await _refuse_gap(mine, offsets, self.earliest_offsets)
+                first = await self.earliest_offsets(*mine) if mine else {}
+                refuse_gap(topic, offsets, {tp.partition: offset for tp, offset in first.items()})
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # without the store's offsets reading would start at the wrong place
@@ -158,17 +159,6 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
             return _Reader(self, loop=self.loop, beacon=self.beacon)
 
     return _Consumer
-
-
-async def _refuse_gap(mine: list[Any], offsets: Mapping[int, int], earliest: Callable[..., Awaitable[Any]]) -> None:
-    first = await earliest(*mine) if mine else {}
-    for tp in mine:
-        if first.get(tp, 0) > offsets[tp.partition]:
-            raise LogGap(
-                f"{tp.topic}/{tp.partition}: offsets {offsets[tp.partition]} to {first[tp] - 1} are gone from the log "
-                "before they were folded: restore them, or accept the loss by moving the materialiser's row in "
-                f"consumer_offsets to {first[tp]}"
-            )
 
 
 def leave(code: int) -> None:

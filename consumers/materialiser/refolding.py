@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from consumers.log import lost_offsets
 from consumers.store.rebuilding import Busy
 from consumers.waiting import until_available
 from schemas.errors import LogGap, StoreRefused, StoreUnavailable
@@ -104,15 +105,10 @@ class Refold:
 async def refuse_gaps(reader: LogReader, wanted: Mapping[int, int], live: Mapping[int, int]) -> None:
     """Raise LogGap, naming every offset that is gone, unless the log holds all from `wanted` to `live`."""
     first, end = await reader.beginning_offsets(), await reader.end_offsets()
-    gone = [
-        f"partition {partition}: offsets {wanted.get(partition, 0)} to {offset - 1}"
-        for partition, offset in sorted(first.items())
-        if offset > wanted.get(partition, 0)
-    ]
-    if gone:
+    if gone := lost_offsets({partition: wanted.get(partition, 0) for partition in first}, first):
         raise LogGap(
-            f"{reader.topic} does not reach back to where the rebuild must begin; gone are {'; '.join(gone)}: "
-            "restore them from a backup of the log. Nothing was changed"
+            f"{reader.topic}: {gone} are gone from the log, and the rebuild needs them: restore them from a backup of "
+            "it. Nothing was changed"
         )
     short = {partition: offset for partition, offset in live.items() if offset > end.get(partition, 0)}
     if short:

@@ -17,13 +17,14 @@ from collections.abc import Collection, Mapping, Sequence
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
 from consumers.log import Record
 from consumers.materialiser.fold import Known, fold, park, series_of
+from consumers.materialiser.jumps import Judge, Jump, sparse
 from consumers.materialiser.parts import is_edit
 from consumers.operations.watches import FoldWatch
 from consumers.store import dead_letters, loading
 from consumers.store.pool import Pool
 from consumers.store.rows import Changes, DeadLetterRow
 from consumers.store.writing import Fenced, RowsRefused, TablesExchanged, write
-from schemas.errors import BadEvent, BadRecord, StoreUnavailable, TrackingError
+from schemas.errors import BadEvent, BadRecord, StoreUnavailable
 from schemas.wire import Batch, decode
 
 CONSUMER = "materialiser"
@@ -34,15 +35,17 @@ BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
 log = logging.getLogger(__name__)
 
 
-class LogJumped(TrackingError):
-    """A record came whose predecessors were not seen: reading must start again from the store's offset."""
-
-
 class Worker:
     """Folds records of the partitions it was given. One batch at a time; not for several tasks at once."""
 
     def __init__(
-        self, pool: Pool, where: str, topic: str, watch: FoldWatch | None = None, limits: Limits = NO_LIMITS
+        self,
+        pool: Pool,
+        where: str,
+        topic: str,
+        watch: FoldWatch | None = None,
+        limits: Limits = NO_LIMITS,
+        judge: Judge = sparse,
     ) -> None:
         self._pool, self._where, self._topic = pool, where, topic
         self._watch = watch or FoldWatch()
@@ -51,6 +54,7 @@ class Worker:
         self._tally = Tally()
         self._next: dict[int, int] = {}
         self._met: set[int] = set()  # partitions whose first record since the start of this process came
+        self._judge = judge
         self._lock = asyncio.Lock()
 
     async def assign(self, partitions: Collection[int]) -> dict[int, int]:
@@ -64,7 +68,8 @@ class Worker:
         """
         Fold and store records; returns once they are committed.
 
-        Raises LogJumped, Fenced, TooManyDeadLetters and StoreRefused: the caller must not go on with records it holds.
+        Raises what the judge of jumps raises, Fenced, TooManyDeadLetters and StoreRefused: the caller must not go on
+        with records it holds.
         """
         async with self._lock:
             wait_s = BACKOFF_S[0]
@@ -105,7 +110,15 @@ class Worker:
                 wait_s = min(BACKOFF_S[1], wait_s * 2)
 
     async def _apply(self, records: Sequence[Record]) -> None:
-        fresh = self._unseen(records)
+        fresh, jumps = self._unseen(records)
+        start = 0
+        for index, jump in jumps:  # what came before a jump is kept, whatever the jump means
+            await self._apply_all(fresh[start:index])
+            await self._judge(jump)
+            start = index
+        await self._apply_all(fresh[start:])
+
+    async def _apply_all(self, fresh: Sequence[Record]) -> None:
         decoded = [_decode(record) for record in fresh]
         start = 0
         for end, batch in enumerate(decoded, 1):
@@ -113,22 +126,24 @@ class Worker:
             if end == len(decoded) or _is_edit(batch) or _is_edit(decoded[end]):
                 await self._commit(fresh[start:end], decoded[start:end])
                 start = end
+        self._met |= {record.partition for record in fresh}
 
-    def _unseen(self, records: Sequence[Record]) -> list[Record]:
-        following = dict(self._next)
-        fresh = []
+    def _unseen(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[int, Jump]]]:
+        """Return the records to apply, and at which of them its partition jumps."""
+        following, met = dict(self._next), set(self._met)
+        fresh: list[Record] = []
+        jumps: list[tuple[int, Jump]] = []
         for record in records:
             expected = following.get(record.partition)
             if expected is None or record.offset < expected:
                 continue  # not ours any more, or applied before
-            if record.offset > expected and record.partition in self._met:
-                # Offsets may be sparse in a topic that transactions wrote to, but then the first record after
-                # a fresh start shows the same gap; here records may have been lost on their way to us.
-                raise LogJumped(f"{self._topic}/{record.partition} went from {expected} to {record.offset}")
-            self._met.add(record.partition)
+            if record.offset > expected:
+                is_first = record.partition not in met
+                jumps.append((len(fresh), Jump(self._topic, record.partition, expected, record.offset, is_first)))
+            met.add(record.partition)
             following[record.partition] = record.offset + 1
             fresh.append(record)
-        return fresh
+        return fresh, jumps
 
     async def _commit(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord]) -> None:
         """Store records, up to the first that would be a dead letter too many: then TooManyDeadLetters is raised."""
@@ -248,4 +263,4 @@ def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
     )
 
 
-__all__ = ["CONSUMER", "Fenced", "LogJumped", "Worker"]
+__all__ = ["CONSUMER", "Fenced", "Worker"]

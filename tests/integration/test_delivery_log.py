@@ -58,7 +58,7 @@ async def test_reading_goes_on_where_it_is_told(reader: LogReader, kafka: str, t
 
 
 async def test_a_start_beyond_the_end_names_the_offsets(reader: LogReader) -> None:
-    with pytest.raises(LogGap, match="partition 0: offset 7 is wanted and the log holds 0 to 0"):
+    with pytest.raises(LogGap, match="partition 0: offset 7 is wanted and the log ends at 0"):
         await reader.assign({0: 7})
 
 
@@ -71,7 +71,7 @@ async def test_deleted_records_are_a_gap_not_a_jump(reader: LogReader, kafka: st
     await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=3)})
     await admin.close()
 
-    with pytest.raises(LogGap, match="offset 1 is wanted and the log holds 3 to 5"):
+    with pytest.raises(LogGap, match=f"offsets 1 to 2 of partition {partition} are gone"):
         await reader.assign({partition: 1})
 
 

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
 from schemas.wire import Batch, Record, encode
-from tests.gateway_command import COMMAND, gateway_with
-from tests.gateway_command import environment as command_environment
 from tests.log_writing import Author, write, write_records
-from tests.materialiser_process import dump, environment, materialiser, until, until_folded
-
-SIDE = "gateway_rebuild"
+from tests.materialiser_process import environment, materialiser, until_folded
+from tests.rebuilding import SIDE, execute, facts, folded_rows, has_side, rebuild, running, stop_in_the_middle
 
 
 def training(run_id: str, *, points: int = 1_500) -> list[Batch]:
@@ -56,34 +46,6 @@ def as_written(run_ids: list[str]) -> list[Record]:
     records[9:9] = records[3:7]
     records.insert(20, records[5]._replace(value=b'{"kind": "metrics", "trunc'))
     return records
-
-
-def rebuild(variables: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    mine = {name: value for name, value in variables.items() if name.startswith("GATEWAY_")}
-    return gateway_with(mine, "rebuild", *options)
-
-
-def facts(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert done.stdout, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-async def execute(database: str, statement: str, *values: object) -> list[Any]:
-    connection = await asyncpg.connect(database)
-    try:
-        return list(await connection.fetch(statement, *values))
-    finally:
-        await connection.close()
-
-
-async def folded_rows(database: str) -> dict[str, list[str]]:
-    """Every row that comes from the log, and how far it is folded."""
-    return {name: rows for name, rows in (await dump(database)).items() if name != "dead_letters_published"}
-
-
-async def has_side(database: str) -> bool:
-    return bool(await execute(database, "SELECT FROM pg_namespace WHERE nspname = $1", SIDE))
 
 
 async def test_a_check_folds_the_log_again_and_finds_the_live_tables_equal(
@@ -193,60 +155,6 @@ async def test_what_a_running_worker_knows_of_damaged_tables_is_forgotten_at_the
     assert done.returncode == 0, done.stderr
     assert [row["name"] for row in await execute(database, "SELECT name FROM runs")] == ["a run"]
     assert (await asyncio.to_thread(rebuild, variables, "--check")).returncode == 0
-
-
-class Running:
-    """A rebuild as a process of its own."""
-
-    def __init__(self, variables: dict[str, str], *options: str) -> None:
-        mine = {name: value for name, value in variables.items() if name.startswith("GATEWAY_")}
-        self.process = subprocess.Popen(
-            [*COMMAND, "rebuild", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=command_environment(**mine),
-            cwd=Path(sys.prefix),
-        )
-
-    def end(self, number: signal.Signals | None = None) -> tuple[int, str, str]:
-        """Return exit status, stdout and stderr."""
-        if number is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=120)
-        return self.process.returncode, out, err
-
-
-@contextmanager
-def running(variables: dict[str, str], *options: str) -> Iterator[Running]:
-    one = Running(variables, *options)
-    try:
-        yield one
-    finally:
-        one.end(signal.SIGKILL)
-
-
-async def side_folded(database: str) -> int:
-    """How many records a rebuild has folded, 0 before it began."""
-    try:
-        rows = await execute(database, f"SELECT sum(next_offset) FROM {SIDE}.consumer_offsets")
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        return 0
-    return int(rows[0][0] or 0)
-
-
-async def stop_in_the_middle(database: str, one: Running, records: int) -> int:
-    """Stop a rebuild (SIGSTOP) when it folded some records and not all, and return how many."""
-
-    async def begun() -> bool:
-        assert one.process.poll() is None, one.end()
-        return await side_folded(database) > 0
-
-    await until(begun, "the rebuild folds")
-    one.process.send_signal(signal.SIGSTOP)
-    done = await side_folded(database)
-    assert done < records
-    return done
 
 
 async def many_edits(kafka: str, topic: str, run_id: str, *, count: int = 800) -> int:

@@ -1,0 +1,67 @@
+"""
+Decide what it means that the next record has not the next offset.
+
+Either the start of the log was deleted under the worker: then events are lost, and nobody may go on as if they were
+not. Or records got lost on their way to this process: then it must read them again. Or nothing is missing: offsets may
+be sparse in a topic that transactions wrote to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from consumers.log import lost_offsets
+from consumers.waiting import until_available
+from schemas.errors import LogGap, TrackingError
+
+if TYPE_CHECKING:
+    from consumers.bounds import Bounds
+
+
+class LogJumped(TrackingError):
+    """A record came whose predecessors were not seen: reading must start again from the store's offset."""
+
+
+class Jump(NamedTuple):
+    """A record that is not the next one of its partition."""
+
+    topic: str
+    partition: int
+    expected: int
+    found: int
+    is_first: bool  # of the partition since the start of this process
+
+
+Judge = Callable[[Jump], Awaitable[None]]
+
+
+async def sparse(jump: Jump) -> None:
+    """Allow every jump: for a reader that raises LogGap itself and loses nothing on the way."""
+
+
+def judge_by(ask: Callable[[], Awaitable[Bounds]], say: Callable[[str], object]) -> Judge:
+    """
+    Return what allows a jump only when nothing can be lost; `ask` asks the log for its bounds.
+
+    It raises LogGap naming the offsets that are gone, or LogJumped: after a fresh start the log itself says that
+    nothing is between, so the first record of a partition may jump.
+    """
+
+    async def judge(jump: Jump) -> None:
+        refuse_gap(jump.topic, {jump.partition: jump.expected}, (await until_available(ask, say)).first)
+        if not jump.is_first:
+            raise LogJumped(f"{jump.topic}/{jump.partition} went from {jump.expected} to {jump.found}")
+
+    return judge
+
+
+def refuse_gap(topic: str, wanted: Mapping[int, int], first: Mapping[int, int]) -> None:
+    """Raise LogGap when the log begins behind offsets that the materialiser still needs."""
+    if gone := lost_offsets(wanted, first):
+        behind = sorted(part for part, offset in wanted.items() if first.get(part, 0) > offset)
+        rows = ", ".join(f"{first[part]} (partition {part})" for part in behind)
+        raise LogGap(
+            f"{topic}: {gone} are gone from the log before they were folded: restore them, or accept the loss by "
+            f"moving the materialiser's rows in consumer_offsets to {rows}"
+        )
