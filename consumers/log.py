@@ -115,8 +115,10 @@ async def ensure_topics(settings: Settings) -> None:
     Raises LogUnavailable, and Refused when the brokers will not create them.
     """
     config = {"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    # The brokers' clock in the log, the producers' in the events: how late a reader is, and whose clock is wrong.
+    arrival = {**config, "message.timestamp.type": "LogAppendTime"}
     topics = [
-        NewTopic(settings.topic, settings.partitions, settings.replication, topic_configs=config),
+        NewTopic(settings.topic, settings.partitions, settings.replication, topic_configs=arrival),
         NewTopic(settings.dead_letter_topic, 1, settings.replication, topic_configs=config),
     ]
     bootstrap = settings.need("kafka")

@@ -7,8 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -16,10 +18,12 @@ import pytest
 from gateway.local.leftovers import find_leftovers
 from gateway.local.stack import Stack
 from gateway.local.state import Home
+from tests import probing
 from tests.processes import until
 
 DEADLINE_S = 60
 ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "delivery-mlflow", "delivery-wandb"}
+VENDORS = {"mlflow", "postgres", "kafka"}
 TRAIN = """
 import sys, gateway
 with gateway.start_run(sys.argv[1], params={"lr": 0.1}, tags={"kind": "test"}):
@@ -85,6 +89,10 @@ def state(home: Path, run: str) -> str:
     return next((one["state"] for one in listed if one["run_id"] == run), "")
 
 
+def is_ready(port: int) -> bool:
+    return probing.status(port, "/readyz") == 200
+
+
 def test_status_tells_of_every_process_and_what_is_behind_the_log(stack_home: Path) -> None:
     status = facts(stack_home, "status")
 
@@ -93,6 +101,16 @@ def test_status_tells_of_every_process_and_what_is_behind_the_log(stack_home: Pa
     assert status["dead_letters"] == 0
     assert isinstance(status["lag"], list)
     assert "***" in status["addresses"]["postgres"]
+
+
+def test_status_names_an_address_of_every_process_of_ours_that_tells_whether_it_is_ready(stack_home: Path) -> None:
+    services = facts(stack_home, "status")["services"]
+    ports = {name: urlsplit(one["metrics"]).port or 0 for name, one in services.items() if one["metrics"]}
+
+    assert set(ports) == ALL - VENDORS
+    for name, port in ports.items():
+        until(partial(is_ready, port), f"{name} is ready")
+        assert f'gateway_process_info{{process="{name}"' in probing.ask(port, "/metrics")[1].decode()
 
 
 def test_a_run_is_listed_and_shown(stack_home: Path) -> None:

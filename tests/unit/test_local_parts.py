@@ -195,3 +195,20 @@ def test_a_server_that_is_not_kafka_is_called_so() -> None:
 def test_an_address_without_a_port_is_named() -> None:
     with pytest.raises(LogUnavailable, match="broker-without-port"):
         kafka.probe("broker-without-port")
+
+
+def test_lines_in_json_are_shown_as_text_and_named_as_last_words(home: Home) -> None:
+    line = {
+        "time": "2026-01-01T00:00:00.000Z",
+        "level": "ERROR",
+        "process": "live",
+        "logger": "x",
+        "message": "a\u2028b",
+    }
+    home.log("live").write_text("plain\n" + json.dumps(line) + "\n")
+
+    assert list(last_lines({"live": home.log("live")}, 2, prefix=True)) == [
+        "live | plain",
+        "live | 2026-01-01T00:00:00.000Z ERROR a\\u2028b",
+    ]
+    assert home.last_line("live") == home.last_words("live", 0) == "a\\u2028b"

@@ -93,8 +93,9 @@ def names(text: bytes) -> set[str]:
 def all_metrics() -> set[str]:
     live = Metrics("live")
     LiveMetrics(live)
-    parts = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, live, IngestMetrics()]
-    found = {name for part in parts for name in names(part.render())}
+    ours = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, live]
+    texts = [*(part.render() for part in ours), IngestMetrics().render()]
+    found = {name for text in texts for name in names(text)}
     return {name for name in found if f"{name}_total" not in found}
 
 
