@@ -270,29 +270,15 @@ def _finish(outcomes: list[Outcome], verb: str, *, dry_run: bool, as_json: bool)
 
 
 def _print_found(total: int, found: list[Found], state: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from consumers.deadletters.showing import found_lines
 
-    from consumers.deadletters.showing import harmless, harmless_bytes, instant
-
-    out = Console(highlight=False, soft_wrap=True)
     if not found:
-        out.print("Nothing is parked." if state == "parked" else "There are none.")
+        print("Nothing is parked." if state == "parked" else "There are none.")  # noqa: T201  # facts
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("id", "time (UTC)", "run", "bytes", "state", "reason"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("id", "time (UTC)"))
-    for one in found:
-        because = f" (discarded: {one.because})" if one.because else ""
-        cells = (
-            str(one.id), instant(one.time_ms), harmless_bytes(one.key, 60), f"{one.size:,}", one.state,
-            harmless(f"{one.kind}: {one.reason[:200]}{because}"),
-        )  # fmt: skip
-        table.add_row(*map(Text, cells))
-    out.print(table)
+    for line in found_lines(found):
+        print(line)  # noqa: T201
     shown = f"{len(found)} of {total}; --limit shows more. " if total > len(found) else ""
-    out.print(f"{shown}See one with `gateway dead-letters show ID`.", markup=False)
+    print(f"{shown}See one with `gateway dead-letters show ID`.")  # noqa: T201
 
 
 def _print_letter(letter: Letter, length: int) -> None:

@@ -8,7 +8,7 @@ could drive the terminal, and characters that turn the direction of writing); by
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from schemas.errors import BadRecord
 from schemas.wire import decode, identify
 
 HEX_COLUMNS = 16
+SHOWN_KEY, SHOWN_REASON = 60, 200  # bytes and characters in a list
 
 
 def harmless(text: str) -> str:
@@ -105,6 +106,19 @@ def found_document(found: Found) -> dict[str, Any]:
         "because": found.because,
         "decided": found.decided.isoformat() if found.decided else None,
     }
+
+
+def found_lines(found: Sequence[Found]) -> Iterator[str]:
+    """Give a line for each, the reason last: however narrow the terminal, an id is whole and can be copied."""
+    rows = [("id", "time (UTC)", "run", "bytes", "state", "reason")]
+    for one in found:
+        because = f" (discarded: {one.because})" if one.because else ""
+        reason = harmless(f"{one.kind}: {one.reason[:SHOWN_REASON]}{because}")
+        run = harmless_bytes(one.key, SHOWN_KEY)
+        rows.append((str(one.id), instant(one.time_ms), run, f"{one.size:,}", one.state, reason))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for row in rows:
+        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
 
 
 def letter_document(letter: Letter) -> dict[str, Any]:

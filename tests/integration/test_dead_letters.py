@@ -83,22 +83,26 @@ def bad_records(run_id: str = "r1", count: int = 3) -> list[Record]:
     return [good._replace(value=b"no event %d" % number) for number in range(count)]
 
 
+async def letter_ids(place: Place) -> list[str]:
+    connection = await asyncpg.connect(place.database)
+    try:
+        rows = await connection.fetch("SELECT * FROM dead_letters ORDER BY partition, log_offset")
+    finally:
+        await connection.close()
+    return [f"{row['topic']}:{row['partition']}:{row['log_offset']}" for row in rows]
+
+
 async def parked(place: Place, records: list[Record]) -> list[str]:
     """Write records that are parked, and return their ids, oldest first."""
-    before = place.facts("list", "--state", "all")["total"]
+    before = set(await letter_ids(place))
     await place.write(records)
-    await until_letters(place, before + len(records))
-    found = place.facts("list", "--state", "all")["dead_letters"]
-    return [one["id"] for one in sorted(found, key=lambda one: int(one["id"].rpartition(":")[2]))][-len(records) :]
+    await until_letters(place, len(before) + len(records))
+    return [one for one in await letter_ids(place) if one not in before]
 
 
 async def until_letters(place: Place, count: int) -> None:
     async def are_there() -> bool:
-        connection = await asyncpg.connect(place.database)
-        try:
-            return int(await connection.fetchval("SELECT count(*) FROM dead_letters")) >= count
-        finally:
-            await connection.close()
+        return len(await letter_ids(place)) >= count
 
     await until(are_there, f"{count} dead letters")
 
@@ -214,7 +218,6 @@ async def test_letters_are_found_by_run_and_reason_and_discarded_with_a_reason_o
     assert {one["id"] for one in place.facts("list")["dead_letters"]} == set(first)
     (one, *_) = place.facts("list", "--state", "discarded")["dead_letters"]
     assert one["because"] == "a [red]test"
-    assert "a [red]test" in place.command("list", "--state", "discarded").stdout
     assert place.facts("discard", f"{place.topic}:0:999999", status=1)["skipped"][0]["why"] == "nothing is parked there"
 
 
@@ -227,8 +230,8 @@ async def test_hostile_bytes_reach_no_terminal_and_are_kept_whole(place: Place, 
     document = place.facts("show", letter)
 
     assert "".join((listed.stdout + shown.stdout).split("\n")).isprintable()
-    assert letter in listed.stdout
-    assert "[red]" in listed.stdout
+    assert listed.stdout.splitlines()[1].startswith(letter)
+    assert "[red]\\x1b[2J" in listed.stdout
     assert "00000000  5b 72 65 64 5d 1b" in shown.stdout
     assert base64.b64decode(document["value"]["base64"]) == HOSTILE * 9
     assert document["value"]["text"] is None
