@@ -8,11 +8,11 @@ together, and `offsets` says up to where of the log all of it goes.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 from consumers.store import documents
-from consumers.store.charts import Sample, corners_of, group_points, shrink, supersede
+from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
 from consumers.store.pool import PooledConnection
 from consumers.store.queries import sql
 from consumers.store.search import Search
@@ -27,6 +27,7 @@ from schemas.values import Typed
 LAST_VALUES = 12  # series whose last value a list of runs shows
 SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of its chunks
 
+_POINTS = ("steps", "times", "point_values")
 _SERIES_KEY = ("step_name", "name", "labels")
 
 
@@ -161,16 +162,24 @@ async def _last_points(connection: PooledConnection, rows: Sequence[Any], limit:
     )
 
 
-async def _series_data(connection: PooledConnection, written: str, rows: Sequence[Any], buckets: int) -> SeriesData:
+async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int) -> list[Sample]:
+    """Return the samples of a chart of one written series: `rows` are its attempts, first attempt first."""
     attempts = []
     for row in rows:
         if row["points"] > SUMMARY_POINTS:
             size = group_points(row["points"], buckets)
             groups = await connection.fetch(sql("get_chart_groups"), row["series_id"], size, row["points"])
-            attempts.append([sample for group in groups for sample in corners_of(group)])
+            attempts.append([sample for group in groups for sample in corners_of(dict(group))])
         else:
             chunks = await connection.fetch(sql("get_points"), row["series_id"])
-            attempts.append([sample for chunk in chunks for sample in _samples(chunk)])
+            steps, times, values = (list(chain.from_iterable(chunk[name] for chunk in chunks)) for name in _POINTS)
+            if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
+                return found
+            attempts.append(list(map(Sample, steps, times, values)))
+    return shrink(supersede(attempts), buckets)
+
+
+async def _series_data(connection: PooledConnection, written: str, rows: Sequence[Any], buckets: int) -> SeriesData:
     newest = rows[-1]
     low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
     high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
@@ -185,7 +194,7 @@ async def _series_data(connection: PooledConnection, written: str, rows: Sequenc
         last=float_to_json(newest["last_value"]),
         min=None if low is None else float_to_json(low),
         max=None if high is None else float_to_json(high),
-        points=[(s.step, s.time, float_to_json(s.value)) for s in shrink(supersede(attempts), buckets)],
+        points=[(s.step, s.time, float_to_json(s.value)) for s in await _chart(connection, rows, buckets)],
     )
 
 
