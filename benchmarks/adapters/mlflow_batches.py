@@ -41,7 +41,9 @@ def start(place: Any) -> tuple[Any, Any, Any]:
 
 
 def _uri(place: Any) -> str:
-    return place.address or f"sqlite:///{place.folder}/mlflow.db"
+    if place.address:  # without a driver's name SQLAlchemy takes the one it likes best, whether it is there or not
+        return str(place.address).replace("postgresql://", "postgresql+psycopg2://", 1)
+    return f"sqlite:///{place.folder}/mlflow.db"
 
 
 def count(place: Any, names: tuple[str, ...]) -> int:
