@@ -71,7 +71,12 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
         log.warning("%s", problem)
 
     dsn = settings.need("postgres").strip()
-    pool = await until_available(lambda: open_pool(dsn), away)
+    # A worker that is paused in a transaction holds its partitions' rows: whoever took over must not wait for it.
+    limits = {
+        "idle_in_transaction_session_timeout": f"{settings.session_timeout_ms}ms",
+        "statement_timeout": "120s",  # when this process stops waiting for it too
+    }
+    pool = await until_available(lambda: open_pool(dsn, **limits), away)
     await migrate(pool)
     await until_available(lambda: ensure_topics(settings), away)
     bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))

@@ -34,6 +34,8 @@ _HEALS = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was paused in the middle of a batch
+    asyncpg.QueryCanceledError,
 )
 _REFUSALS = {
     asyncpg.InvalidPasswordError: "correct the password in GATEWAY_POSTGRES",
