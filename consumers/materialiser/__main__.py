@@ -72,11 +72,10 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
 
     dsn = settings.need("postgres").strip()
     # A worker that is paused in a transaction holds its partitions' rows: whoever took over must not wait for it.
-    limits = {
-        "idle_in_transaction_session_timeout": f"{settings.session_timeout_ms}ms",
-        "statement_timeout": "120s",  # when this process stops waiting for it too
-    }
-    pool = await until_available(lambda: open_pool(dsn, **limits), away)
+    pause_ms = str(settings.session_timeout_ms)
+    pool = await until_available(
+        lambda: open_pool(dsn, idle_in_transaction_session_timeout=pause_ms, statement_timeout="120s"), away
+    )
     await migrate(pool)
     await until_available(lambda: ensure_topics(settings), away)
     bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
