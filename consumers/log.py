@@ -285,8 +285,8 @@ class LogWriter:
         """
         Write keys, values and headers of records; returns once all are acknowledged.
 
-        Raises LogUnavailable, after which this writer must be closed, and TooLarge, which one record alone can cause:
-        those before it are written, and neither it nor those behind it.
+        Raises LogUnavailable, after which this writer must be closed, and TooLarge for a record, or for a few that
+        travel together: then those before are written, and none behind.
         """
         batch = self._producer.create_batch()
         for record in records:
@@ -307,7 +307,7 @@ class LogWriter:
                 await asyncio.wait_for(sent, REQUEST_TIMEOUT_S)
         except LogUnavailable as error:
             if isinstance(error.__cause__, MessageSizeTooLargeError):
-                raise TooLarge(f"{self.topic} takes no record of this size") from error
+                raise TooLarge(f"{self.topic} takes no records of this size: raise its max.message.bytes") from error
             raise
 
     async def close(self) -> None:

@@ -12,11 +12,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
-from consumers.deadletters.limits import shown
 from consumers.log import LogWriter, Record, TooLarge, security_arguments
 from consumers.store.dead_letters import Letter, Outbox
 from consumers.store.pool import Pool
-from schemas.errors import Unavailable
+from schemas.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -57,7 +56,7 @@ async def publish(settings: Settings, pool: Pool, where: str, consumer: str) -> 
         try:
             async with Outbox.lease(pool, where, consumer, settings.topic) as outbox:
                 await _publish(outbox, writer)
-        except Unavailable as error:
+        except (Unavailable, Refused) as error:
             if told != str(error):
                 told = str(error)
                 log.warning("dead letters wait in PostgreSQL: %s", error)
@@ -83,12 +82,19 @@ async def _publish(outbox: Outbox, writer: LogWriter) -> NoReturn:
 
 async def _publish_round(outbox: Outbox, writer: LogWriter, partition: int, offset: int, width: int) -> None:
     letters = await outbox.following(partition, offset, max_records=ROUND_RECORDS, max_bytes=ROUND_BYTES)
+    to = partition % width
     try:
-        await writer.write(partition % width, [addressed(letter) for letter in letters])
-    except TooLarge:
-        # Only the last of a round can be: those before it have together no more than ROUND_BYTES.
-        log.warning(
-            "dead letter %s is too large for %s: its bytes stay in PostgreSQL", letters[-1].id, shown(writer.topic)
-        )
-        await writer.write(partition % width, [addressed(letters[-1], whole=False)])
+        await writer.write(to, [addressed(letter) for letter in letters])
+    except TooLarge:  # one of them, or a batch of several: nothing tells which
+        for letter in letters:
+            await _publish_alone(writer, to, letter)
+            await outbox.mark(partition, letter.id.offset + 1)  # or the next attempt would write it again
     await outbox.mark(partition, letters[-1].id.offset + 1)
+
+
+async def _publish_alone(writer: LogWriter, to: int, letter: Letter) -> None:
+    try:
+        await writer.write(to, [addressed(letter)])
+    except TooLarge as error:
+        log.warning("dead letter %s is too large (%s): its bytes stay in PostgreSQL", letter.id, error)
+        await writer.write(to, [addressed(letter, whole=False)])

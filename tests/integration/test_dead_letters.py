@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas import events as ev
 from schemas.wire import Record, encode
-from tests.gateway_command import gateway_with
+from tests.gateway_command import COMMAND, gateway_with
 from tests.log_writing import Author, write, write_records
 from tests.materialiser_process import (
     Materialiser,
@@ -49,6 +50,10 @@ class Place:
         assert done.returncode == status, done.stderr + done.stdout
         assert done.stdout.isascii()
         return json.loads(done.stdout)
+
+    def raw(self, letter: str) -> bytes:
+        argv = [*COMMAND, "dead-letters", "show", letter, "--raw"]
+        return subprocess.run(argv, env=self.variables, capture_output=True, check=True).stdout
 
     async def write(self, records: list[Record]) -> None:
         await write_records(self.kafka, self.topic, records)
@@ -129,27 +134,31 @@ async def test_the_topic_gets_each_record_as_it_was_and_where_why_and_when(place
     }
 
 
-async def test_a_topic_that_takes_nothing_holds_up_nobody_and_is_served_when_it_does(
+async def test_a_topic_that_takes_nothing_holds_up_nobody_and_what_is_too_large_for_it_is_named(
     place: Place, tmp_path: Path
 ) -> None:
-    dead = f"{place.topic}-dead"
+    dead, bad = f"{place.topic}-dead", bad_records(count=20)
+    bad.insert(10, bad[0]._replace(value=random.Random(1).randbytes(9_000)))
     admin = AIOKafkaAdminClient(bootstrap_servers=place.kafka)
     await admin.start()
     await admin.create_topics([NewTopic(dead, 1, 1, topic_configs={"max.message.bytes": "70"})])
     try:
         with materialiser(tmp_path, place.variables) as one:
-            await place.write(bad_records(count=20))
-            await until_letters(place, 20)
+            await place.write(bad)
+            await until_letters(place, 21)
             await write(place.kafka, place.topic, [Author("good").start()])
-            await until_folded(place.database, place.topic, 21)
-            resource = ConfigResource(ConfigResourceType.TOPIC, dead, configs={"max.message.bytes": "1000000"})
+            await until_folded(place.database, place.topic, 22)
+            resource = ConfigResource(ConfigResourceType.TOPIC, dead, configs={"max.message.bytes": "2000"})
             await admin.alter_configs([resource])
-            found = await read_topic(place.kafka, dead, lambda records: len(records) >= 20)
+            found = await read_topic(place.kafka, dead, lambda found: len({one.headers for one in found}) >= 21)
             assert one.process.poll() is None
     finally:
         await admin.close()
 
-    assert {b"no event %d" % number for number in range(20)} >= {one.value for one in found if one.value}
+    values = list(dict.fromkeys(one.value for one in found))
+    assert values == [record.value if len(record.value) < 100 else b"" for record in bad]
+    (omitted,) = {dict(one.headers)["dead_letter_omitted"] for one in found if not one.value}
+    assert omitted.startswith(b"9000 bytes")
 
 
 async def test_a_replay_heals_the_run_once_and_a_second_copy_is_refused(place: Place, worker: Materialiser) -> None:
@@ -235,6 +244,7 @@ async def test_hostile_bytes_reach_no_terminal_and_are_kept_whole(place: Place, 
     assert "00000000  5b 72 65 64 5d 1b" in shown.stdout
     assert base64.b64decode(document["value"]["base64"]) == HOSTILE * 9
     assert document["value"]["text"] is None
+    assert place.raw(letter) == HOSTILE * 9
     assert {one["name"] for one in document["headers"]} == {name for name, _ in headers}
 
 

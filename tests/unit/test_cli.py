@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from gateway import cli
 from gateway.cli_runs import _event_line
+from gateway.cli_stack import _print_consumers
 from schemas.errors import StackError
 
 run = CliRunner().invoke
@@ -193,3 +194,16 @@ def test_an_event_is_one_line() -> None:
     }
 
     assert _event_line(event).endswith("metrics  loss[2]=0.25 (2 points)")
+
+
+def test_status_names_the_newest_parked_record_and_lets_nothing_of_it_drive_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    newest = {"id": "log:0:7", "run": "r", "kind": "NotAnEvent", "reason": "ce_type '[red]\x1b[2J'", "time": 0}
+
+    _print_consumers({"lag": [], "dead_letters": 3, "newest_dead_letter": newest, "deliveries": []})
+
+    said = capsys.readouterr().out
+    assert said == (
+        "parked records: 3, newest log:0:7 (NotAnEvent: ce_type '[red]?[2J'): see `gateway dead-letters list`\n"
+    )
