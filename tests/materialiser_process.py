@@ -79,11 +79,11 @@ async def reading(database: str) -> AsyncIterator[Reading]:
         await one.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, *, deadline_s: float = DEADLINE_S) -> None:
     """Return once the condition holds; fail, naming it, at the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + deadline_s
     while not await condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        assert time.monotonic() < deadline, f"not within {deadline_s} s: {what}"
         await asyncio.sleep(0.02)
 
 
@@ -104,13 +104,13 @@ async def folded(database: str, topic: str) -> int:
         await connection.close()
 
 
-async def until_folded(database: str, topic: str, records: int) -> None:
+async def until_folded(database: str, topic: str, records: int, *, deadline_s: float = DEADLINE_S) -> None:
     """Return once that many records are folded."""
 
     async def all_folded() -> bool:
         return await folded(database, topic) >= records
 
-    await until(all_folded, f"{records} records of {topic} folded")
+    await until(all_folded, f"{records} records of {topic} folded", deadline_s=deadline_s)
 
 
 async def until_complete(store: Reading, run_ids: Iterable[str], producers: int = 1) -> None:

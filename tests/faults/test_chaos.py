@@ -95,7 +95,7 @@ def rebuild(system: System, records: int, folder: Path) -> dict[str, list[str]]:
     """Fold the log again from offset 0 into an empty database, and return its rows."""
     fresh = stack_parts.run(stack_parts.create_database(system.server.dsn))
     with materialiser(folder, environment(system.broker.address, TOPIC, fresh)):
-        stack_parts.run(until_folded(fresh, TOPIC, records))
+        stack_parts.run(until_folded(fresh, TOPIC, records, deadline_s=120 + records / 100))
     return stack_parts.run(dump(fresh))
 
 
