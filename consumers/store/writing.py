@@ -56,18 +56,25 @@ async def write(pool: Pool, where: str, consumer: str, topic: str, changes: Chan
 
 
 async def _write(connection: PooledConnection, consumer: str, topic: str, changes: Changes, tables: int) -> None:
-    for partition, (expected, following) in sorted(changes.offsets.items()):
-        found = await connection.fetchval(sql("move_offset"), consumer, topic, partition, expected, following)
-        if found is None:
-            raise Fenced(f"offset of {topic}/{partition} is not {expected} any more")
-        if found != tables:
-            raise TablesExchanged
+    await _move_offsets(connection, consumer, topic, changes, tables)
     await _write_rows(connection, changes)
     await _write_points(connection, changes)
     await _write_edits(connection, changes)
     if changes.dead_letters:
         letters = [tuple(getattr(letter, column) for column in _LETTER_COLUMNS) for letter in changes.dead_letters]
         await connection.copy_records_to_table("dead_letters", records=letters, columns=_LETTER_COLUMNS)
+
+
+async def _move_offsets(connection: PooledConnection, consumer: str, topic: str, changes: Changes, tables: int) -> None:
+    wanted = sorted((partition, *offsets) for partition, offsets in changes.offsets.items())
+    columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
+    rows = await connection.fetch(sql("move_offsets"), consumer, topic, *columns)
+    moved = {row["partition"] for row in rows}
+    for partition, expected, _ in wanted:
+        if partition not in moved:
+            raise Fenced(f"offset of {topic}/{partition} is not {expected} any more")
+    if any(row["tables"] != tables for row in rows):
+        raise TablesExchanged
 
 
 async def _write_rows(connection: PooledConnection, changes: Changes) -> None:

@@ -9,12 +9,14 @@ ON CONFLICT DO NOTHING;
 -- Where a consumer goes on, for each partition.
 SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topic = $2;
 
--- name: move_offset
--- Compare and set: touches no row when another worker moved it first, which fences this one. It answers with the
--- identity of the tables, which `gateway rebuild` exchanges.
-UPDATE consumer_offsets SET next_offset = $5
-WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4
-RETURNING to_regclass('runs')::oid;
+-- name: move_offsets
+-- Compare and set, of all partitions of a batch: it leaves out the row that another worker moved first, which fences
+-- this one. It answers with the identity of the tables, which `gateway rebuild` exchanges.
+UPDATE consumer_offsets AS kept SET next_offset = moved.following
+FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS moved (partition, expected, following)
+WHERE kept.consumer = $1 AND kept.topic = $2 AND kept.partition = moved.partition
+  AND kept.next_offset = moved.expected
+RETURNING kept.partition, to_regclass('runs')::oid AS tables;
 
 -- name: identify_tables
 SELECT to_regclass('runs')::oid;
@@ -159,9 +161,10 @@ FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r US
 ORDER BY wanted.place;
 
 -- name: plan_search
--- Statements of a search differ in what is rare: a plan made for other values may be a thousand times slower, and
--- compiling one takes longer than running it.
-SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true);
+-- Statements of a search differ in what is rare: a plan made for other values may be a thousand times slower. To
+-- compile one, or to start other processes for it, takes longer than to run it.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true);
 
 -- name: list_run_ids
 SELECT run_id FROM runs WHERE NOT deleted AND ($1::text IS NULL OR group_name = $1) ORDER BY created, run_id;
