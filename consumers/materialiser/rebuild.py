@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
 
 HELD_S = 10.0  # so long may live workers wait at most, whatever Kafka does
-RETRY_S = 0.5
+RETRY_S = (0.5, 8.0)  # first and longest wait for readers: each try holds up everybody else for half a second
 
 
 @dataclass(kw_only=True)
@@ -115,7 +115,7 @@ async def _level(place: Rebuilding, refold: Refold) -> AsyncIterator[PooledConne
 
 
 async def _switch(place: Rebuilding, refold: Refold, console: Console) -> Rebuilt:
-    told = False
+    told, wait_s = False, RETRY_S[0]
     await place.analyse()
     while True:
         await refold.catch_up()
@@ -128,7 +128,8 @@ async def _switch(place: Rebuilding, refold: Refold, console: Console) -> Rebuil
             if not told and (blockers := await place.blockers()):
                 console.say(f"{busy}: waiting for {', '.join(blockers)}")
                 told = True
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(wait_s)
+            wait_s = min(RETRY_S[1], wait_s * 2)
         else:
             break
     return _rebuilt(refold, points)
@@ -143,7 +144,7 @@ async def _check(place: Rebuilding, refold: Refold, console: Console) -> Rebuilt
                     live_schema = await begin()
                 break
             except Busy:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(RETRY_S[0])
         comparison = await compare(connection, live_schema, console.progress)
     rebuilt = _rebuilt(refold, await refold.points(), comparison)
     if comparison.first_difference is None:

@@ -97,6 +97,7 @@ def _watching() -> Any:
             super().__enter__()
             self.bar = self.add_task("starting", total=None, rate="")
             logging.getLogger("consumers").addHandler(_Lines(self.say))
+            logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats itself for as long as Kafka is away
             return self
 
         def progress(self, what: str, done: int, total: int) -> None:
@@ -115,7 +116,7 @@ def _watching() -> Any:
 
 
 class _Lines(logging.Handler):
-    """Shows warnings beside the bar; that records are parked again is no news."""
+    """Shows warnings beside the bar; that records are parked again, or tables made, is no news."""
 
     def __init__(self, say: Any) -> None:
         super().__init__(logging.WARNING)
@@ -123,5 +124,5 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
-        if not line.startswith("parked "):
+        if not line.startswith(("parked ", "Applying ")):
             self._say(line)
