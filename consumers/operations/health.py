@@ -20,6 +20,7 @@ class Pulse:
     moved: float  # when an attempt last ended, well or not, or nothing was left to do
     consuming: bool = False  # it reads the log
     problem: str = ""  # the service it waits for, and why
+    log_away: str = ""  # why the log cannot be asked now: nothing can come from it either
 
     def beat(self, now: float, problem: str = "") -> None:
         """Note that an attempt ended; `problem` says why it failed."""
@@ -28,6 +29,12 @@ class Pulse:
     def idle(self, now: float) -> None:
         """Note that nothing is left to do."""
         self.moved = now
+
+    def log_asked(self, now: float, problem: str = "") -> None:
+        """Note whether the log answered; while it does not, a new start would not help."""
+        self.log_away = problem
+        if problem:
+            self.moved = now
 
     def unhealthy(self, now: float) -> str:
         """Return why a new start may help, "" while the process lives."""
@@ -40,7 +47,7 @@ class Pulse:
         """Return what the process waits for, "" while it does its work."""
         if not self.consuming:
             return self.problem or "it does not read the log yet"
-        return self.problem
+        return self.problem or self.log_away
 
 
 @dataclass(slots=True)

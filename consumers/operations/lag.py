@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 
 from consumers.bounds import Bounds
 from consumers.operations.health import Lag, Pulse
@@ -37,8 +36,12 @@ class LagWatch:
     async def run(self, ask: Callable[[], Awaitable[Bounds]], positions: Callable[[], Offsets]) -> None:
         """Watch until cancelled: `ask` asks the log for its bounds, `positions` returns where the consumer is."""
         while True:
-            with suppress(LogUnavailable):  # while Kafka is away nothing more waits than did before
+            try:
                 self._ends = (await ask()).end
+            except LogUnavailable as error:  # nothing more waits then than did before
+                self._pulse.log_asked(time.monotonic(), str(error))
+            else:
+                self._pulse.log_asked(time.monotonic())
             self._look(positions())
             await asyncio.sleep(POLL_S)
 

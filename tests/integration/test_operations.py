@@ -159,7 +159,7 @@ async def test_while_postgres_is_away_reading_pauses_memory_stays_flat_and_the_g
 async def test_reading_ahead_of_a_slow_postgres_is_bounded_in_bytes(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
-    batches = run_of("r1", 3_000, 1_000)
+    batches = run_of("r1", 2_000, 1_000)
     with materialiser(tmp_path, environment(kafka, topic, database, metrics_port=str(port))) as one:
         await write(kafka, topic, batches[:1])
         await until_folded(database, topic, 1)

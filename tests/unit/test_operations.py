@@ -37,6 +37,17 @@ def test_a_process_without_progress_is_unhealthy_until_something_moves() -> None
     assert pulse.unhealthy(20) == ""
 
 
+def test_while_the_log_is_away_a_process_lives_and_is_not_ready() -> None:
+    pulse = Pulse(stall_s=10, moved=0, consuming=True)
+    pulse.log_asked(100, "Kafka is away")
+    away = (pulse.unhealthy(105), pulse.unready())
+    pulse.log_asked(106)
+
+    assert away == ("", "Kafka is away")
+    assert (pulse.unhealthy(105), pulse.unready()) == ("", "")
+    assert pulse.unhealthy(111) != ""
+
+
 def test_a_process_that_does_not_read_is_not_ready() -> None:
     pulse = Pulse(stall_s=10, moved=0)
     starting = pulse.unready()
