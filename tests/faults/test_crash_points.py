@@ -69,14 +69,18 @@ def another_database(postgres_server: str) -> Iterator[str]:
     stack_parts.run(stack_parts.drop_database(postgres_server, dsn))
 
 
-async def test_killed_twice_at_each_point_of_a_transaction_it_stores_each_record_once(
-    kafka: str, topic: str, database: str, another_database: str, tmp_path: Path
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(6, marks=[pytest.mark.slow, pytest.mark.timeout(900)])], ids=["once", "again-and-again"]
+)
+async def test_killed_at_each_point_of_a_transaction_it_stores_each_record_once(
+    kafka: str, topic: str, database: str, another_database: str, tmp_path: Path, rounds: int
 ) -> None:
-    dice = random.Random(SEED)
-    await write_records(kafka, topic, sent := records(dice))
+    dice = random.Random(SEED + rounds)
+    sent = [record for _ in range(rounds) for record in records(dice)]
+    await write_records(kafka, topic, sent)
     variables = environment(kafka, topic, database, batch_records="5")
-    for point in dice.sample(WRITING * 2, 2 * len(WRITING)):
-        crash(tmp_path, variables, point, 1 if point == DURING_DEAD_LETTERS else dice.randrange(1, 5))
+    for point in dice.sample(WRITING * rounds, rounds * len(WRITING)):
+        crash(tmp_path, variables, point, 1 if point == DURING_DEAD_LETTERS else dice.randrange(1, 4))
     with materialiser(tmp_path, variables):
         await until_folded(database, topic, len(sent))
 
