@@ -114,7 +114,7 @@ def _record(message: Any) -> Record:
         message.key,
         message.value,
         tuple(items),
-        int((message.timestamp or 0) * 1000),
+        round((message.timestamp or 0) * 1000),
     )
 
 
