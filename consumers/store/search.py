@@ -127,7 +127,7 @@ class _Writing:
         elif kind == "param":
             found = _filled(sql("where_param"), {"name": self._add(name, "text"), "test": self._param_test(one)})
         elif kind == "tag":
-            test = self._text_test("t.value", one, head=f"left(t.value, {HEAD})")
+            test = self._text_test("t.value", one, head=_head("t.value"))
             found = _filled(sql("where_tag"), {"name": self._add(name, "text"), "test": test})
         else:
             return self._fact(one)
@@ -169,11 +169,24 @@ class _Writing:
             return "true"
         texts = [value.text for value in one.values]
         if one.op == "in":
-            test = f"{column} = ANY ({self._add(texts, 'text[]')})"
-            return f"{head} = ANY ({self._add([text[:HEAD] for text in texts], 'text[]')}) AND {test}" if head else test
+            return self._same_text(column, texts, head)
         if one.op == "not in":
             return f"NOT {column} = ANY ({self._add(texts, 'text[]')})"
-        return f"{column} {_SIGNS[one.op]} {self._add(texts[0], 'text')}"
+        test = f"{column} {_SIGNS[one.op]} {self._add(texts[0], 'text')}"
+        begin = re.split(r"[%_\\\\]", texts[0])[0][:HEAD]
+        if head and begin and one.op == "like":
+            return f"{head} LIKE {self._add(begin + '%', 'text')} AND {test}"
+        return test
+
+    def _same_text(self, column: str, texts: list[str], head: str) -> str:
+        """Test whether a text is one of these; `head` is its beginning as an index has it."""
+        wanted = self._add(texts, "text[]")
+        if not head:
+            return f"{column} = ANY ({wanted})"
+        if all(len(text) < HEAD for text in texts):  # the beginning is all of it, and one test is well estimated
+            return f"{head} = ANY ({wanted})"
+        heads = self._add([text[:HEAD] for text in texts], "text[]")
+        return f"({head} = ANY ({heads}) AND {column} = ANY ({wanted}))"
 
     def _param_test(self, one: Compare) -> str:
         """A number without quotes is compared as a number; text in quotes as text, and as a number where it is one."""
@@ -183,15 +196,14 @@ class _Writing:
         if one.op in ("<", "<=", ">", ">="):
             return self._number_test(number, one)
         if one.op not in ("in", "not in"):
-            return self._text_test(text, one)
+            return self._text_test(text, one, head=_head(text))
         numbers = [found for value in one.values if (found := _read_number(value)) is not None]
         texts = sorted({form for value in one.values if value.number is None for form in _forms(value.text)})
         tests = []
         if numbers:
             tests.append(f"{number} = ANY ({self._add(numbers, 'float8[]')})")
         if texts:
-            heads = self._add([form[:HEAD] for form in texts], "text[]")
-            tests.append(f"(left({text}, {HEAD}) = ANY ({heads}) AND {text} = ANY ({self._add(texts, 'text[]')}))")
+            tests.append(self._same_text(text, texts, _head(text)))
         either = " OR ".join(tests)
         # A number is NULL for what is none, and NOT NULL is neither true nor false.
         return f"({either})" if one.op == "in" else f"NOT coalesce({either}, false)"
@@ -210,6 +222,11 @@ class _Writing:
     def _add(self, value: Any, kind: str) -> str:
         self._parameters.append(value)
         return f"${len(self._parameters)}::{kind}"
+
+
+def _head(column: str) -> str:
+    """Return the beginning of a text as the indexes params_by_text and tags_by_text have it."""
+    return f'(left({column}, {HEAD}) COLLATE "C")'
 
 
 def places_of(written: str) -> list[tuple[str, str, dict[str, str]]]:

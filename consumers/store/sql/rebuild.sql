@@ -67,8 +67,8 @@ WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = cu
 ORDER BY a.xact_start;
 
 -- name: exchange_plan
--- Statements, in order, that put the tables and functions of gateway_rebuild in place of those with the same names in
--- schema $1, with their owners and grants; tables like $2 stay. Views stay too, whoever made them, and read the new
+-- Statements, in order, that put the tables, functions and statistics of gateway_rebuild in place of those in schema
+-- $1, with their owners and grants; tables like $2 stay. Views stay too, whoever made them, and read the new
 -- tables.
 WITH new_tables AS (
     SELECT oid, relname, relowner FROM pg_class
@@ -112,6 +112,9 @@ steps (step, statement) AS (
     SELECT 2, format('ALTER FUNCTION %I.%I(%s) SET SCHEMA gateway_replaced', $1::text, proname, arguments)
     FROM old_functions
     UNION ALL
+    SELECT 2, format('ALTER STATISTICS %s.%I SET SCHEMA gateway_replaced', stxnamespace::regnamespace, stxname)
+    FROM pg_statistic_ext WHERE stxrelid IN (SELECT oid FROM old_tables)
+    UNION ALL
     SELECT 3, format('ALTER TABLE gateway_rebuild.%I OWNER TO %I', relname, pg_get_userbyid(relowner))
     FROM same_name WHERE relowner <> new_owner
     UNION ALL
@@ -119,6 +122,9 @@ steps (step, statement) AS (
     UNION ALL
     SELECT 4, format('ALTER FUNCTION gateway_rebuild.%I(%s) SET SCHEMA %I', proname, arguments, $1::text)
     FROM new_functions
+    UNION ALL
+    SELECT 4, format('ALTER STATISTICS gateway_rebuild.%I SET SCHEMA %I', stxname, $1::text)
+    FROM pg_statistic_ext WHERE stxnamespace = 'gateway_rebuild'::regnamespace
     UNION ALL
     SELECT 5, format('GRANT %s ON %I.%I TO %s%s', a.privilege_type, $1::text, s.relname,
                      CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
@@ -140,6 +146,11 @@ steps (step, statement) AS (
     SELECT 9, 'DROP TABLE ' || string_agg(format('gateway_replaced.%I', relname), ', ') FROM old_tables
     HAVING count(*) > 0
     UNION ALL
+    -- They do not move with their table, but go with it.
+    SELECT 10, format('ALTER STATISTICS gateway_rebuild.%I SET SCHEMA %I', stxname, $1::text)
+    FROM pg_statistic_ext
+    WHERE stxnamespace = 'gateway_rebuild'::regnamespace AND stxrelid IN (SELECT oid FROM new_tables)
+    UNION ALL
     SELECT 10, 'DROP FUNCTION ' || string_agg(format('gateway_replaced.%I(%s)', proname, arguments), ', ')
     FROM old_functions HAVING count(*) > 0
     UNION ALL
@@ -149,7 +160,8 @@ SELECT statement FROM steps ORDER BY step, statement;
 
 -- name: comparison_plan
 -- For each table folded from the log: one statement that counts, and one that finds the first row that differs.
--- `*<>` compares rows byte for byte, so that -0.0 is not 0.0.
+-- `*<>` compares rows byte for byte, so that -0.0 is not 0.0. Rows are put together after the join, which so carries
+-- pointers to long values and not the values.
 WITH tables AS (
     SELECT c.oid, c.relname, x.indkey FROM pg_class c JOIN pg_index x ON x.indrelid = c.oid AND x.indisprimary
     WHERE c.relnamespace = 'gateway_rebuild'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
@@ -170,6 +182,8 @@ parts AS (
            string_agg(format('coalesce(l.%1$I, r.%1$I)::text', attname), ', ' ORDER BY key_place)
                FILTER (WHERE key_place IS NOT NULL) AS key_texts,
            string_agg(format('ROW(l.%1$I)::record *<> ROW(r.%1$I)::record', attname), ', ' ORDER BY attnum) AS differs,
+           string_agg(format('l.%I', attname), ', ' ORDER BY attnum) AS live_values,
+           string_agg(format('r.%I', attname), ', ' ORDER BY attnum) AS rebuilt_values,
            string_agg(format('l.%I::text', attname), ', ' ORDER BY attnum) AS live,
            string_agg(format('r.%I::text', attname), ', ' ORDER BY attnum) AS rebuilt
     FROM columns GROUP BY oid
@@ -178,7 +192,8 @@ whole AS (
     SELECT t.relname, p.*,
            format('FROM %1$I.%2$I AS l FULL JOIN gateway_rebuild.%2$I AS r ON %3$s', $1::text, t.relname, p.matches)
                AS joined,
-           format('(l.%1$I IS NULL OR r.%1$I IS NULL OR l.* *<> r.*)', p.keys[1]) AS unequal
+           format('(l.%1$I IS NULL OR r.%1$I IS NULL OR ROW(%2$s)::record *<> ROW(%3$s)::record)',
+                  p.keys[1], p.live_values, p.rebuilt_values) AS unequal
     FROM tables t JOIN parts p USING (oid)
 )
 SELECT relname::text AS table_name, names, keys,

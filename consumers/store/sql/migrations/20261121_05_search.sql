@@ -9,14 +9,19 @@
 DROP INDEX params_by_name;
 DROP INDEX tags_by_name;
 -- A parameter as a number, NULL when it is none or float8 cannot hold it; and its beginning as text, because an index
--- holds no more than 2,704 bytes.
+-- holds no more than 2,704 bytes; in the order of its bytes, so that it finds `like 'resnet%'` too.
 CREATE INDEX params_by_number ON params (name, (CASE WHEN jsonb_typeof(value -> 'value') = 'number' AND abs((value ->> 'value')::numeric) < 1e300
            THEN (value ->> 'value')::double precision END));
-CREATE INDEX params_by_text ON params (name, left(value ->> 'value', 200));
+CREATE INDEX params_by_text ON params (name, (left(value ->> 'value', 200) COLLATE "C"));
 CREATE INDEX params_later ON params (run_id) WHERE attempt > 1;
-CREATE INDEX tags_by_text ON tags (name, left(value, 200));
+CREATE INDEX tags_by_text ON tags (name, (left(value, 200) COLLATE "C"));
 CREATE INDEX series_by_last ON series (name, last_value) WHERE NOT deleted AND NOT system;
 CREATE INDEX series_later ON series (run_id) WHERE attempt > 1;
+-- What is in one column depends on the name beside it: without these PostgreSQL expects a fifth of what it finds.
+CREATE STATISTICS params_numbers (mcv) ON name, (CASE WHEN jsonb_typeof(value -> 'value') = 'number' AND abs((value ->> 'value')::numeric) < 1e300
+           THEN (value ->> 'value')::double precision END) FROM params;
+CREATE STATISTICS params_texts (mcv) ON name, (left(value ->> 'value', 200) COLLATE "C") FROM params;
+CREATE STATISTICS tags_texts (mcv) ON name, (left(value, 200) COLLATE "C") FROM tags;
 CREATE INDEX runs_by_state ON runs (state, created DESC) WHERE NOT deleted;
 
 -- For people with a SQL tool. A run is lost after 90 s of silence, or what the database says:
