@@ -10,6 +10,8 @@ from typing import Any
 from gateway.cli_output import console
 
 SHOWN_METRICS = 40
+SHOWN_PRODUCERS = 20
+SHOWN_RANGES = 8
 
 
 def print_run_log(document: dict[str, Any]) -> None:
@@ -26,8 +28,7 @@ def print_run_log(document: dict[str, Any]) -> None:
         for attempt in step["attempts"]:
             out.print(_attempt(attempt), markup=False)
         _print_metrics(step["user_defined_metrics"])
-    for producer in document.get("completeness", []):
-        out.print(_completeness(producer), markup=False)
+    _print_certificate(document.get("completeness", []))
 
 
 def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -73,14 +74,58 @@ def _metric(value: Any) -> str:
     return f"{_text(value[last])} at {last} ({len(value)} values)"
 
 
-def _completeness(producer: dict[str, Any]) -> str:
-    expected = producer["expected"]
-    of = f" of {expected}" if expected is not None else ", still open"
-    missing = sum(end - first for first, end in producer["missing"])
-    twice = producer["refused_duplicates"]
-    dropped = f", {producer['dropped_points']} points dropped by it" if producer["dropped_points"] else ""
-    received = f"{producer['received']}{of} received, {missing} missing, {twice} refused twice{dropped}"
-    return f"\nproducer {producer['producer']}: {received}"
+def _print_certificate(producers: list[dict[str, Any]]) -> None:
+    """Say what arrived of what was sent: in one line for the run, and in one for each producer."""
+    if not producers:
+        return
+    out = console()
+    out.print(f"\n{certificate(producers)}", style="bold", markup=False)
+    for producer in producers[:SHOWN_PRODUCERS]:
+        out.print(f"  producer {producer['producer']}: {_received(producer)}", markup=False)
+    if len(producers) > SHOWN_PRODUCERS:
+        out.print(f"  … and {len(producers) - SHOWN_PRODUCERS} more: see them with --json")
+
+
+def certificate(producers: list[dict[str, Any]]) -> str:
+    """Return in one line whether everything that was sent is here."""
+    received = sum(one["received"] for one in producers)
+    expected = sum(_expected(one) for one in producers)
+    dropped = sum(one["dropped_points"] for one in producers)
+    still_open = sum(one["expected"] is None for one in producers)
+    word = (
+        "incomplete" if received < expected else "points dropped" if dropped else "open" if still_open else "complete"
+    )
+    parts = [
+        f"{received:,} of {expected:,} records received",
+        f"{expected - received:,} missing",
+        f"{sum(one['refused_duplicates'] for one in producers):,} duplicates refused",
+        f"{dropped:,} points dropped before they were sent",
+    ]
+    parts += [f"{still_open:,} of {len(producers):,} producers have not said how many they sent"] if still_open else []
+    return f"{word}: {', '.join(parts)}"
+
+
+def _expected(producer: dict[str, Any]) -> int:
+    """How many records there must be: what the producer said, or what the highest number shows."""
+    seen = producer["received"] + sum(end - first for first, end in producer["missing"])
+    return max(int(seen), int(producer["expected"] or 0))
+
+
+def _received(producer: dict[str, Any]) -> str:
+    expected, missing = _expected(producer), list(producer["missing"])
+    seen = producer["received"] + sum(end - first for first, end in missing)
+    missing += [(seen, expected)] if seen < expected else []
+    parts = [f"{producer['received']:,} of {expected:,}"]
+    if missing:
+        ranges = [f"{first}" if end == first + 1 else f"{first} to {end - 1}" for first, end in missing[:SHOWN_RANGES]]
+        parts.append(f"missing {', '.join(ranges)}{', …' if len(missing) > SHOWN_RANGES else ''}")
+    if producer["refused_duplicates"]:
+        parts.append(f"{producer['refused_duplicates']:,} duplicates refused")
+    if producer["dropped_points"]:
+        parts.append(f"{producer['dropped_points']:,} points dropped by it")
+    if producer["expected"] is None:
+        parts.append("still open")
+    return ", ".join(parts)
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,56 @@
+"""What `gateway runs show` says of completeness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.cli_run_log import _received, certificate
+
+
+def producer(received: int, expected: int | None, *missing: tuple[int, int], twice: int = 0, dropped: int = 0) -> Any:
+    return {
+        "producer": "p",
+        "received": received,
+        "expected": expected,
+        "missing": [list(pair) for pair in missing],
+        "refused_duplicates": twice,
+        "dropped_points": dropped,
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (producer(5, 5), "5 of 5"),
+        (producer(5, None), "5 of 5, still open"),
+        (producer(4, 5), "4 of 5, missing 4"),
+        (producer(5, 10, (2, 3), (5, 7)), "5 of 10, missing 2, 5 to 6, 8 to 9"),
+        (producer(1_000, 1_000, twice=3, dropped=12), "1,000 of 1,000, 3 duplicates refused, 12 points dropped by it"),
+    ],
+)
+def test_a_producer_names_every_missing_range(one: Any, said: str) -> None:
+    assert _received(one) == said
+
+
+@pytest.mark.parametrize(
+    ("producers", "word"),
+    [
+        ([producer(5, 5), producer(7, 7, twice=1)], "complete"),
+        ([producer(5, 5), producer(7, None)], "open"),
+        ([producer(5, 5), producer(6, 7)], "incomplete"),
+        ([producer(5, None, (2, 3))], "incomplete"),
+        ([producer(5, 5, dropped=1)], "points dropped"),
+    ],
+)
+def test_the_run_has_one_word(producers: list[Any], word: str) -> None:
+    assert certificate(producers).partition(":")[0] == word
+
+
+def test_the_line_counts_everything() -> None:
+    line = certificate([producer(5, 5), producer(6, 8, (3, 4), twice=2, dropped=9)])
+
+    assert line == (
+        "incomplete: 11 of 13 records received, 2 missing, 2 duplicates refused, 9 points dropped before they were sent"
+    )
