@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from consumers.live.positions import parse_positions
-from tests.live_server import Live, serving, settings_for, training
-from tests.log_writing import Author
+from schemas.wire import encode
+from tests.live_server import Live, fold, serving, settings_for, training
+from tests.log_writing import Author, write_records
 from tests.tcp_line import line_to
 
 
@@ -127,6 +128,19 @@ async def test_status_tells_how_far_the_materialiser_is(live: Live) -> None:
     assert sum(one["offset"] for one in status["lag"]) == 4
     assert sum(one["lag"] for one in status["lag"]) == 1
     assert (status["dead_letters"], status["deliveries"]) == (0, [])
+
+
+async def test_status_counts_parked_records_and_names_the_newest(live: Live) -> None:
+    good = encode(Author("one").start())
+    await write_records(live.settings.kafka, live.settings.topic, [good._replace(value=b"no event")])
+    await fold(live.settings)
+
+    status = await live.json("/v1/status")
+
+    newest = status["newest_dead_letter"]
+    assert status["dead_letters"] == 1
+    assert newest["id"].startswith(f"{live.settings.topic}:")
+    assert (newest["run"], newest["kind"], newest["reason"][:21]) == ("one", "NotAnEvent", "the value is not JSON")
 
 
 async def test_answers_are_protected_and_compressed(live: Live) -> None:
