@@ -84,7 +84,7 @@ def hold_copies(crash: Crash) -> None:
 
 def hold_commits(crash: Crash) -> None:
     """Put the points around every COMMIT of a transaction that moved an offset."""
-    execute, fetchval = asyncpg.Connection.execute, asyncpg.Connection.fetchval
+    execute, fetch, fetchval = asyncpg.Connection.execute, asyncpg.Connection.fetch, asyncpg.Connection.fetchval
     moved: set[Any] = set()
 
     def note(connection: Any, query: str) -> None:
@@ -107,11 +107,16 @@ def hold_commits(crash: Crash) -> None:
         crash.reach(AFTER_COMMIT)
         return done
 
+    async def held_fetch(self: Any, query: str, *arguments: Any, **options: Any) -> Any:
+        note(self, query)
+        return await fetch(self, query, *arguments, **options)
+
     async def held_fetchval(self: Any, query: str, *arguments: Any, **options: Any) -> Any:
         note(self, query)
         return await fetchval(self, query, *arguments, **options)
 
     asyncpg.Connection.execute = held_execute  # type: ignore[method-assign]
+    asyncpg.Connection.fetch = held_fetch  # type: ignore[method-assign]
     asyncpg.Connection.fetchval = held_fetchval  # type: ignore[method-assign]
 
 
