@@ -47,6 +47,7 @@ export class RunsTable {
     const row = this.#rows.get(event.run_id);
     if (!row) return;
     if (event.kind in STATE_OF_KIND) row.run.state = STATE_OF_KIND[event.kind];
+    else if (row.run.state === "lost") row.run.state = "running"; // it speaks again
     for (const one of event.series || []) {
       if (one.series in row.run.last || Object.keys(row.run.last).length < 12) row.run.last[one.series] = one.points[0][2];
     }
