@@ -11,8 +11,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import BadSettings, Refused, TrackingError
 from schemas.log_lines import configure, last_words
@@ -60,7 +60,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     from consumers.deadletters.publisher import publish
     from consumers.log import ensure_topics, is_outage, security_arguments
     from consumers.materialiser.app import Feeding, begin_again, build_app, leave, until_ended
-    from consumers.materialiser.jumps import judge_by
+    from consumers.materialiser.jumps import judge_by, until_gap
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
@@ -76,7 +76,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     pool = await until_available(
         lambda: open_pool(dsn, idle_in_transaction_session_timeout=pause_ms, statement_timeout="120s"), away
     )
-    await migrate(pool)
+    await until_available(lambda: migrate(pool, where=address(dsn)), away)
     await until_available(lambda: ensure_topics(settings), away)
     bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
     worker = Worker(
@@ -105,17 +105,32 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     _stop_by_signal(stopping)  # Faust may have put its own handlers in place
     watching = asyncio.create_task(watch.lag.run(bounds.ask, worker.positions))
     letters = asyncio.create_task(publish(settings, pool, address(dsn), CONSUMER))
-    ended = asyncio.create_task(until_ended(app))
+    ended = asyncio.create_task(
+        _first(
+            until_ended(app),
+            until_gap(settings.topic, bounds.ask, worker.positions, lambda: not (holding.bytes or must_pause())),
+        )
+    )
     ended.add_done_callback(lambda done: None if done.cancelled() else stop(done.result()))
     await stopping.wait()
-    ended.cancel()
-    watching.cancel()
-    letters.cancel()
+    for task in (ended, watching, letters):
+        task.cancel()
     try:
         await asyncio.wait_for(worker.idle(), DRAIN_S)
     except TimeoutError:
         log.warning("a batch was not finished within %s s; the next start does it again", DRAIN_S)
     leave(0)
+
+
+async def _first(*endings: Coroutine[Any, Any, BaseException]) -> BaseException:
+    """Return the reason of the ending that comes first."""
+    tasks = {asyncio.create_task(ending) for ending in endings}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return done.pop().result()
 
 
 def _stop_by_signal(stopping: asyncio.Event) -> None:

@@ -8,15 +8,20 @@ be sparse in a topic that transactions wrote to.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.log import lost_offsets
 from consumers.waiting import until_available
-from schemas.errors import LogGap, TrackingError
+from schemas.errors import LogGap, LogUnavailable, TrackingError
 
 if TYPE_CHECKING:
     from consumers.bounds import Bounds
+
+LOOK_S = 1.0
+LOOKS = 4  # what was fetched before the deletion has long been handed over by then
 
 
 class LogJumped(TrackingError):
@@ -54,6 +59,33 @@ def judge_by(ask: Callable[[], Awaitable[Bounds]], say: Callable[[str], object])
             raise LogJumped(f"{jump.topic}/{jump.partition} went from {jump.expected} to {jump.found}")
 
     return judge
+
+
+async def until_gap(
+    topic: str,
+    ask: Callable[[], Awaitable[Bounds]],
+    positions: Callable[[], Mapping[int, int]],
+    is_idle: Callable[[], bool],
+) -> LogGap:
+    """
+    Return a LogGap that no record shows: the rest of a partition is gone, and nothing new comes.
+
+    It is certain when the worker stays before the start of the log while it reads freely and holds nothing.
+    """
+    seen: Mapping[int, int] = {}
+    times = 0
+    while True:
+        await asyncio.sleep(LOOK_S)
+        with suppress(LogUnavailable):
+            first, at = (await ask()).first, positions()
+            try:
+                refuse_gap(topic, at, first)
+                times = 0
+            except LogGap as gap:
+                times = times + 1 if is_idle() and at == seen else 0
+                if times == LOOKS:
+                    return gap
+            seen = at
 
 
 def refuse_gap(topic: str, wanted: Mapping[int, int], first: Mapping[int, int]) -> None:

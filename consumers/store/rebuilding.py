@@ -140,8 +140,9 @@ class Rebuilding:
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             raise Busy(f"PostgreSQL at {self.where}: somebody reads the tables") from error
         except asyncpg.DependentObjectsStillExistError as error:
+            why = "; ".join((error.detail or str(error)).splitlines())
             raise StoreRefused(
-                f"PostgreSQL at {self.where} keeps the old tables ({error.detail or error}): "
+                f"PostgreSQL at {self.where} keeps the old tables ({why}): "
                 "drop what hangs on them, run `gateway rebuild` again, and create it again"
             ) from error
 

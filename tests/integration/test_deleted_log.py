@@ -66,6 +66,27 @@ async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_o
     assert f"to 7 (partition {partition})" in last
 
 
+async def test_a_gap_that_no_new_record_shows_is_named_all_the_same(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    author = Author("r1")
+    with materialiser(tmp_path, environment(kafka, topic, database)) as worker:
+        await write(kafka, topic, [author.start()])
+        await until_folded(database, topic, 1)
+        worker.process.send_signal(signal.SIGSTOP)
+        await write(kafka, topic, edits(author, 1))  # this one answers the fetch that is on its way
+        await write(kafka, topic, edits(author, 8))
+        partition, _ = await position(database)
+        await delete_before(kafka, topic, {partition: 10})
+        worker.process.send_signal(signal.SIGCONT)
+        status = await asyncio.to_thread(worker.process.wait, 60)
+    _, stopped_at = await position(database)
+
+    assert status == 78, worker.text()
+    last = worker.text().splitlines()[-1]
+    assert f"{topic}: offsets {stopped_at} to 9 of partition {partition} are gone from the log" in last
+
+
 async def test_a_worker_that_starts_behind_the_start_of_the_log_names_all_that_is_gone(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:

@@ -112,9 +112,6 @@ steps (step, statement) AS (
     SELECT 2, format('ALTER FUNCTION %I.%I(%s) SET SCHEMA gateway_replaced', $1::text, proname, arguments)
     FROM old_functions
     UNION ALL
-    SELECT 2, format('ALTER STATISTICS %s.%I SET SCHEMA gateway_replaced', stxnamespace::regnamespace, stxname)
-    FROM pg_statistic_ext WHERE stxrelid IN (SELECT oid FROM old_tables)
-    UNION ALL
     SELECT 3, format('ALTER TABLE gateway_rebuild.%I OWNER TO %I', relname, pg_get_userbyid(relowner))
     FROM same_name WHERE relowner <> new_owner
     UNION ALL
@@ -122,9 +119,6 @@ steps (step, statement) AS (
     UNION ALL
     SELECT 4, format('ALTER FUNCTION gateway_rebuild.%I(%s) SET SCHEMA %I', proname, arguments, $1::text)
     FROM new_functions
-    UNION ALL
-    SELECT 4, format('ALTER STATISTICS gateway_rebuild.%I SET SCHEMA %I', stxname, $1::text)
-    FROM pg_statistic_ext WHERE stxnamespace = 'gateway_rebuild'::regnamespace
     UNION ALL
     SELECT 5, format('GRANT %s ON %I.%I TO %s%s', a.privilege_type, $1::text, s.relname,
                      CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
