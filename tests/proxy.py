@@ -89,7 +89,9 @@ class Proxy:
 
     async def _close(self) -> None:
         await self._cut()
-        await asyncio.gather(*(line.task for line in self._lines), return_exceptions=True)
+        self._flow.set()
+        while self._lines or len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - until the last connection has ended
+            await asyncio.sleep(0.005)
 
     async def _cut(self) -> None:
         if self._server is not None:
@@ -130,8 +132,10 @@ class Proxy:
         try:
             await self._flow.wait()
             far_reader, line.far = await asyncio.open_connection(HOST, self._target_port)
+            if line.is_over:
+                return
             await asyncio.gather(self._carry(reader, line.far, line), self._carry(far_reader, writer, line))
-        except (OSError, asyncio.CancelledError):
+        except OSError:
             pass  # the server is away, or the line was reset: the client sees its connection end
         finally:
             line.reset()
@@ -146,7 +150,7 @@ class Proxy:
                 continue  # into the void, as a route that is gone takes it
             writer.write(piece)
             await writer.drain()
-        if not line.is_half:
+        if not line.is_half and not line.is_over:
             with contextlib.suppress(OSError, RuntimeError):
                 writer.write_eof()
 
@@ -158,16 +162,14 @@ class _Line:
         self.near = near
         self.far: asyncio.StreamWriter | None = None
         self.is_half = False
-        task = asyncio.current_task()
-        assert task is not None
-        self.task = task
+        self.is_over = False
 
     def reset(self) -> None:
+        # The task ends by itself: cancelled while it connects, it would leave a socket open.
+        self.is_over = True
         for writer in (self.near, self.far):
             if writer is not None:
                 writer.transport.abort()
-        if self.task is not asyncio.current_task():
-            self.task.cancel()
 
     def forget_server(self) -> None:
         self.is_half = True

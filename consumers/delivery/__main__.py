@@ -91,7 +91,7 @@ async def _deliver(
     tracker = load_tracker(name)
     tracker.open(settings)
     pool = await until_available(lambda: open_pool(dsn, size=12), away)
-    await migrate(pool)
+    await until_available(lambda: migrate(pool, where=address(dsn)), away)
     await until_available(lambda: ensure_topics(settings), away)
     deliveries = Deliveries(pool, address(dsn), name, settings.topic)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pogo_core.util import migrate as pogo
 
-from consumers.store.pool import Pool
+from consumers.store.pool import Pool, translated
 
 FOLDER = Path(__file__).parent / "sql" / "migrations"
 LIVE = "public"
@@ -25,13 +25,14 @@ def released() -> frozenset[str]:
     return frozenset(path.stem for path in FOLDER.glob("*.sql"))
 
 
-async def migrate(pool: Pool, schema: str = LIVE) -> None:
+async def migrate(pool: Pool, schema: str = LIVE, *, where: str = "its address") -> None:
     """
     Apply what is missing, in order. Does nothing to a database that is up to date.
 
     The connections of `pool` must create things in `schema` unless told otherwise: their search_path begins with it.
+    Raises StoreUnavailable, naming `where`, when the connection breaks: doing it again goes on.
     """
-    async with pool.acquire() as connection:
+    async with translated(where), pool.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
             await pogo.apply(connection, FOLDER, schema_name=schema, logger=_QUIET)

@@ -119,12 +119,12 @@ class BadAuthor:
     async def _send(self, records: list[Record]) -> None:
         while True:
             try:
+                if self._producer is None:
+                    self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True)
+                    await self._producer.start()  # ends by itself; cancelled, it would leave a connection open
                 async with asyncio.timeout(SEND_TIMEOUT_S):
-                    if self._producer is None:
-                        self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True)
-                        await self._producer.start()
                     await self._send_all(self._producer, records)
-                    return
+                return
             except (KafkaError, OSError, TimeoutError):
                 self.sent["sent again for want of an answer"] += len(records)
                 self._give_up()

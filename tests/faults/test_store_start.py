@@ -1,0 +1,36 @@
+"""PostgreSQL's line breaks while a materialiser brings the tables up to date: it waits, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from consumers.store.migrations import migrate, released
+from consumers.store.pool import open_pool
+from schemas.errors import StoreUnavailable
+from tests.proxy import proxy_to
+
+
+async def test_a_line_that_breaks_while_tables_are_made_is_an_outage_and_doing_it_again_goes_on(database: str) -> None:
+    port = urlsplit(database).port
+    assert port is not None
+    holder = await asyncpg.connect(database)
+    with proxy_to(port) as line:
+        pool = await open_pool(database.replace(f":{port}/", f":{line.port}/"))
+        async with holder.transaction():
+            await holder.execute("CREATE TABLE runs (unfinished int)")  # the first migration waits for its name
+            making = asyncio.create_task(migrate(pool, where="there"))
+            while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            line.drop()
+            with pytest.raises(StoreUnavailable, match="there"):
+                await making
+            await holder.execute("DROP TABLE runs")
+        await migrate(pool, where="there")
+        await pool.close()
+
+    assert len(released()) == await holder.fetchval("SELECT count(*) FROM _pogo_migration")
+    await holder.close()
