@@ -102,11 +102,16 @@ class System:
             "GATEWAY_HOME": str(folder),
         }
         self.training_variables = training
+        self.trainings: list[Training] = []
+
+    def start(self) -> None:
+        """Start the workers, and the trainings once the workers read."""
         for name in self._wanted:
             self._start_worker(name)
         for name in self._wanted:
             self._workers[name].until_ready()
-        self.trainings = [Training(number, folder, training) for number in range(3)]
+        for number in range(3):
+            self.trainings.append(Training(number, self._folder, self.training_variables))
 
     def begin(self, fault: Fault) -> None:
         """Make the fault."""
@@ -253,4 +258,5 @@ def running_system(folder: Path, scratch: Path, journals: Path) -> Iterator[Syst
         stack_parts.run(stack_parts.create_topic(broker.address, TOPIC, partitions=PARTITIONS))
         system = System(scratch, journals, broker, server, lines)
         stack.callback(system.close)
+        system.start()
         yield system
