@@ -25,7 +25,6 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from gateway.client.errors import Unsent
-from gateway.client.notices import say_once
 from gateway.client.transport import Refusal
 
 TYPE_CHECKING = False
@@ -47,7 +46,6 @@ class Http:
 
     def __init__(self, url: str, *, token: str = "", ca: str = "") -> None:
         self._url = urlsplit(url)
-        self._shown = url
         self._token = token
         self._ca = ca
         self._connection: http.client.HTTPConnection | None = None
@@ -72,13 +70,13 @@ class Http:
             if status == 200 and answer.get("taken") == len(numbers):  # else somebody else's 200: a portal, a proxy
                 continue
             if status in (413, 422) and 0 <= (place := _record_of(answer)) < len(numbers):
-                refusals.append(self._refuse(numbers.pop(place), answer))
+                refusals.append(_refusal(numbers.pop(place), answer))
                 waiting += [numbers] if numbers else []
             elif status == 413 and len(numbers) > 1:
                 half = len(numbers) // 2
                 waiting += [numbers[half:], numbers[:half]]
             elif status == 413:
-                refusals.append(self._refuse(numbers[0], answer))
+                refusals.append(_refusal(numbers[0], answer))
             else:
                 await asyncio.sleep(pause_s)
                 raise Unsent(_explain(status, answer))
@@ -94,11 +92,6 @@ class Http:
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for an answer
             except OSError:
                 return  # closed already
-
-    def _refuse(self, number: int, answer: dict[str, Any]) -> Refusal:
-        reason = str(answer.get("error", "refused"))
-        say_once("refused", f"{self._shown} will never take a batch of events ({reason:.300}): it is counted as lost")
-        return Refusal(number, reason)
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         """Return what `work` returns when it has run in the transport's thread."""
@@ -202,6 +195,10 @@ def _parsed(text: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _refusal(number: int, answer: dict[str, Any]) -> Refusal:
+    return Refusal(number, str(answer.get("error", "refused")))
 
 
 def _record_of(answer: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ from time import monotonic
 
 from gateway.client.errors import Unsent
 from gateway.client.forks import importing
-from gateway.client.notices import say
+from gateway.client.notices import say, say_once
 from gateway.client.producer import Producer
 from gateway.client.transport import make_transport
 
@@ -124,6 +124,8 @@ class Shipper:
                 threading.Event().wait(BACK_OFF_S[1])
 
     async def _ship(self) -> None:
+        with importing():
+            import gateway.client.columns  # noqa: F401 -- what cuts need; a fork must not see half of it
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._note)
         self._has_items, self._has_batches = asyncio.Event(), asyncio.Event()
@@ -252,6 +254,11 @@ class Shipper:
         for refusal in refusals:
             batch = group[refusal.number]
             self.last_error = refusal.reason
+            say_once(
+                "refused",
+                f"{self.address.label} will never take a record of {len(batch.record):,} bytes "
+                f"({refusal.reason:.300}): it is counted as lost, and the others are sent",
+            )
             batch.producer.lose(batch.points + batch.values)
             batch.points = batch.values = 0  # not sent
 
