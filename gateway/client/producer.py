@@ -246,7 +246,7 @@ class Producer:
         while (rest := self._piece()) is not None:
             segment, piece = rest
             self._place = (segment.number, piece.end)
-            late += len(piece.points) + len(piece.columns[0] if piece.columns else ()) + len(piece.values)
+            late += len(piece.numbers) + len(piece.values)
         if late:
             self.lose(late)
 
