@@ -79,7 +79,7 @@ class Http:
                 refusals.append(_refusal(numbers[0], answer))
             else:
                 await asyncio.sleep(pause_s)
-                raise Unsent(_explain(status, answer))
+                raise _unsent(status, answer, has_token=bool(self._token))
         return sorted(refusals)
 
     async def close(self) -> None:
@@ -137,7 +137,7 @@ class Http:
         try:
             trust = ssl.create_default_context(cafile=self._ca or None)
         except OSError as error:  # ssl.SSLError is one
-            raise Unsent(f"GATEWAY_TLS_CA {self._ca} cannot be used ({error}): name a PEM file") from error
+            raise Unsent(f"GATEWAY_TLS_CA {self._ca} cannot be used ({error})", step="name a PEM file") from error
         return http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT_S, context=trust)
 
     def _connect(self) -> None:
@@ -149,7 +149,9 @@ class Http:
             connection.sock.settimeout(ANSWER_TIMEOUT_S)
         except ssl.SSLCertVerificationError as error:
             raise Unsent(
-                f"its certificate is not trusted ({error.verify_message}): name its authority in GATEWAY_TLS_CA"
+                f"its certificate is not trusted ({error.verify_message})",
+                what="is not who it says",
+                step="name its authority in GATEWAY_TLS_CA",
             ) from error
         except (OSError, ValueError) as error:
             raise Unsent(str(error) or repr(error)) from error
@@ -210,10 +212,15 @@ def _pause(text: str | None) -> float:
     return min(float(text), MAX_PAUSE_S) if text and text.isascii() and text.isdecimal() else 0.0
 
 
-def _explain(status: int, answer: dict[str, Any]) -> str:
+def _unsent(status: int, answer: dict[str, Any], *, has_token: bool) -> Unsent:
+    """Return what an answer that is no yes means, in words for a person."""
     said, step = str(answer.get("error", "")), str(answer.get("next", ""))
-    if status == 401 and not step:
-        step = "set GATEWAY_TOKEN to the server's"
+    why = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    if status in (401, 403):
+        what = "refused the token" if has_token else "asks for a token"
+        return Unsent(why, what=what, step=step or "set GATEWAY_TOKEN to the server's")
+    if status == 503:
+        return Unsent(why, what="does not take events now", step="")  # it goes by itself
     if not said and status in (200, 301, 302, 307, 308, 404, 405):
         step = "no gateway server answers there: correct GATEWAY_URL"
-    return ": ".join(part for part in (f"HTTP {status}", said, step) if part)
+    return Unsent(why, what="does not take events", step=step)

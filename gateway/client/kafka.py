@@ -18,10 +18,12 @@ import ssl
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 from aiokafka.partitioner import DefaultPartitioner
@@ -76,15 +78,9 @@ class Kafka:
         try:
             await _whole(self._producer.start())
             self._partitions = sorted(await self._producer.partitions_for(self._topic))
-        except UnknownTopicOrPartitionError as error:
-            raise Unsent(f"there is no topic {self._topic}") from error
         except (KafkaError, OSError) as error:
-            why = str(error) or repr(error)
-            if (
-                self._options and _last_words.text
-            ):  # aiokafka raises one error for all that can go wrong with TLS or SASL
-                why = f"{why}: {_last_words.text}"
-            raise Unsent(why) from error
+            # aiokafka raises one error for all that can go wrong with TLS or SASL
+            raise self._unsent(error, _last_words.text if self._options else "") from error
 
     async def send(self, records: Sequence[Record]) -> list[Refusal]:
         """
@@ -99,7 +95,7 @@ class Kafka:
         try:
             refusals = await asyncio.gather(*sending)
         except (KafkaError, OSError) as error:
-            raise Unsent(str(error) or repr(error)) from error
+            raise self._unsent(error) from error
         finally:
             for task in sending:
                 task.cancel()
@@ -152,6 +148,21 @@ class Kafka:
             numbers.increment_sequence_number(TopicPartition(self._topic, partition), -batch.record_count())
             raise
 
+    def _unsent(self, error: Exception, more: str = "") -> Unsent:
+        """Return what an error of aiokafka means, in words for a person."""
+        why = ": ".join(part for part in (str(error) or repr(error), more) if part)
+        if isinstance(error, UnknownTopicOrPartitionError):
+            step = "start the materialiser, which creates it, or correct GATEWAY_TOPIC"
+            return Unsent(f"there is no topic {self._topic}", what="does not take events", step=step)
+        if isinstance(error, TopicAuthorizationFailedError | ClusterAuthorizationFailedError):
+            return Unsent(why, what="does not take events", step=f"let this user write to topic {self._topic}")
+        if "certificate" in why.lower():
+            return Unsent(why, step="correct GATEWAY_KAFKA_CA, GATEWAY_KAFKA_CERT and GATEWAY_KAFKA_KEY")
+        if "authentication" in why.lower():
+            step = "correct GATEWAY_KAFKA_SASL_USER and GATEWAY_KAFKA_SASL_PASSWORD"
+            return Unsent(why, what="refused the user and password", step=step)
+        return Unsent(why)
+
     def _too_large(self, record: Record) -> str:
         return f"{len(record):,} bytes are too large for topic {self._topic}: raise max.message.bytes there"
 
@@ -198,14 +209,16 @@ def _trust(options: Mapping[str, str]) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca)
     except OSError as error:  # ssl.SSLError is one
-        raise Unsent(f"GATEWAY_KAFKA_CA {ca} cannot be used ({error}): name a PEM file of certificates") from error
+        raise Unsent(
+            f"GATEWAY_KAFKA_CA {ca} cannot be used ({error})", step="name a PEM file of certificates"
+        ) from error
     if cert:
         try:
             context.load_cert_chain(cert, key)
         except OSError as error:
             raise Unsent(
-                f"GATEWAY_KAFKA_CERT {cert} and GATEWAY_KAFKA_KEY {key} cannot be used ({error}): "
-                "name PEM files that belong together"
+                f"GATEWAY_KAFKA_CERT {cert} and GATEWAY_KAFKA_KEY {key} cannot be used ({error})",
+                step="name PEM files that belong together",
             ) from error
     return context
 

@@ -65,7 +65,7 @@ class Shipper:
         self._has_items: asyncio.Event | None = None  # somebody asks not to wait for the next turn
         self._has_batches: asyncio.Event | None = None
         self._is_stopping = False
-        self._said_down = False
+        self._said_down: set[str] = set()  # what was said of the other end since it last acknowledged
         self._left: LeftJournal | None = None  # a dead process's journal on its way
         self._adopt_at = 0.0  # when to look for the next, monotonic
         self._not_ours: set[str] = set()  # folders not to look at again
@@ -274,19 +274,21 @@ class Shipper:
             self._has_items.set()
 
     def _say_down(self, error: Exception) -> None:
+        """Say once what is wrong, and once more when it is something else."""
         self.is_connected = False
         self.last_error = str(error) or repr(error)
-        if not self._said_down:
-            self._said_down = True
-            say(
-                f"{self.address.label} cannot be reached ({self.last_error:.200}): training goes on and events wait in "
-                "the journal: start it with `gateway up`, or correct GATEWAY_URL"
+        known = error if isinstance(error, Unsent) else Unsent(self.last_error)
+        if known.what not in self._said_down:
+            self._said_down.add(known.what)
+            line = (
+                f"{self.address.label} {known.what} ({known.why:.300}): training goes on and events wait in the journal"
             )
+            say(f"{line}: {known.step}" if known.step else line)
 
     def _say_up(self) -> None:
         self.is_connected = True
         if self._said_down:
-            self._said_down = False
+            self._said_down.clear()
             say(f"{self.address.label} is reached again: waiting events are being sent")
 
 
