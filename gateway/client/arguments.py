@@ -23,13 +23,13 @@ FINISH_TIMEOUT_S = 30.0
 MAX_NESTING = 16  # of dicts in emit({...}); what is deeper stays one JSON value
 
 
-def read_dict(values: Any, prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
+def flatten(entries: list[tuple[Any, Any]], prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
     """Return the entries of `emit({...})`; those of dicts inside are called `outer/inner`."""
     found: list[tuple[Any, Any]] = []
-    for name, value in list(values.items()):
+    for name, value in entries:
         path = f"{prefix}{text_of(name)}" if prefix else name
         if isinstance(value, dict) and value and depth < MAX_NESTING:
-            found += read_dict(value, f"{text_of(path)}/", depth + 1)
+            found += flatten(list(value.items()), f"{text_of(path)}/", depth + 1)
         else:
             found.append((path, value))
     return found

@@ -33,13 +33,14 @@ from gateway.client.journal_format import (
     VALUE,
     pack_point,
     record_of,
+    scan,
     slots,
     write_point,
 )
 from gateway.client.journal_items import Counter, Event, Known, Marker, Observation, say_full, say_odd, say_unusable
 from gateway.client.names import uuid7
 from gateway.client.notices import say_once
-from gateway.client.values import INT64, clean_name, dumps
+from gateway.client.values import EXACT, INT64, clean_name, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +150,45 @@ class Journal:
             except RuntimeError:
                 pass  # Ctrl-C came while the lock was waited for
 
+    def put_all(self, points: list[tuple[Any, Any]], step: int | None, where: Where) -> list[tuple[Any, Any]]:
+        """
+        Append the metric points of one step, all with the time of now: half the time of `put` for each.
+
+        Returns what it did not take, in order: what is no number, and points whose series is new in this segment.
+        """
+        rest: list[tuple[Any, Any]] = []
+        try:
+            self._acquire()
+            now, table = time_ns(), self._table
+            if where is not self._here:
+                return points
+            for name, value in points:
+                kind = type(value)
+                is_number = kind is float or (kind is int and -EXACT <= value <= EXACT)
+                if not is_number or name not in table:
+                    rest.append((name, value))
+                    continue
+                known = table[name]
+                counter = known.counter
+                number = counter.next() if step is None else step
+                raw = pack_point(POINT, 0 if kind is float else IS_INTEGER, 0, known.number, 0, number, now, value)
+                if number > counter.top:  # noqa: PLR1730 -- max() takes 60 ns
+                    counter.top = number
+                crc = crc32(raw)
+                # As in `put`: from here to the end of the write nothing is called but the write.
+                if self._table is table and where is self._here and self._end < self._limit:
+                    place = self._end
+                    self._end = place + SLOT
+                    write_point(self._map, place, crc, raw)
+                else:
+                    self.put(name, value, number, where)
+        finally:
+            try:  # noqa: SIM105 -- as in `put`
+                self._release()
+            except RuntimeError:
+                pass  # Ctrl-C came while the lock was waited for
+        return rest
+
     def put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
         """Append one metric point of another time (µs)."""
         with self._lock:
@@ -206,6 +246,12 @@ class Journal:
             if self._current is None:
                 return 0
             return self._points_before + (self._end - self._current.first - self._not_points) // SLOT
+
+    @property
+    def unkept(self) -> int:
+        """How many events about the run are not acknowledged and in no file: the disk had no room for them."""
+        held = [one for one in list(self.segments.values()) if self.folder and not one.path]
+        return sum(found.kind == EVENT for one in held for found in scan(memoryview(one.map), one.first, one.size))
 
     def record(self, cut: Cut, points: int) -> None:
         """Write down a cut, and how many metric points there are with it."""
@@ -340,10 +386,8 @@ class Journal:
 
     def _grow(self, need: int, *, is_point: bool) -> bool:
         """Go on in a new segment with room for `need` bytes; False when points cannot have one."""
-        if self._current is None:
-            self._start()
         number = self._current.number + 1 if self._current is not None else 1
-        made = self._ordinary(number, need)
+        made = self._start(need) if self._current is None else self._ordinary(number, need)
         if made is None and is_point:
             return False
         reserve = segments.reserve_of(number)
@@ -365,16 +409,20 @@ class Journal:
         now = monotonic()
         if now - self._failed_at < RETRY_S:
             return None
-        header = dumps(self._meta).encode()
-        size = segments.size_of(number, need + segments.reserve_of(number), len(header))
         try:
-            if self._size + size > self._bound():
-                raise OSError(f"its bound of {self._bound() / 1_048_576:,.0f} MB is reached")
-            return segments.create(self.folder, number, size, header)
+            return self._make(number, need)
         except OSError as error:
             self._failed_at = now
             say_full(self.run_id, self.folder, error)
             return None
+
+    def _make(self, number: int, need: int) -> segments.Segment:
+        """Return a new segment for everything. Raises OSError when there is no room for it."""
+        header = dumps(self._meta).encode()
+        size = segments.size_of(number, need + segments.reserve_of(number), len(header))
+        if self._size + size > self._bound():
+            raise OSError(f"its bound of {self._bound() / 1_048_576:,.0f} MB is reached")
+        return segments.create(self.folder, number, size, header)
 
     def _reserve(self, number: int, need: int) -> segments.Segment:
         """Return a small segment for events alone, beyond the bound; in memory when the disk is full."""
@@ -385,20 +433,25 @@ class Journal:
         except OSError:
             return segments.create("", number, size, header)
 
-    def _start(self) -> None:
-        """Make the folder; without one, go on in memory."""
+    def _start(self, need: int) -> segments.Segment | None:
+        """Make the folder and the first segment; where that cannot be, go on in memory."""
         home = journal_home()
         given = self._meta
         self._meta = new_meta(self.run_id, self.producer, **given)  # type: ignore[arg-type]  # the four of __init__
         try:
             self.folder, self.lock = make_folder(home, self._meta)
-            self.cuts = Cuts.create(self.folder, 0, self.producer)
+            self._begin()
+            return self._make(1, need)
         except OSError as error:
             if self.folder:
                 self.remove()
-                self.folder = ""
             say_unusable(home, error)
-            self.cuts = Cuts.create("", 0, self.producer)
+        self._begin()
+        return self._ordinary(1, need)
+
+    def _begin(self) -> None:
+        """Make the file of cuts. Raises OSError, but not in memory."""
+        self.cuts = Cuts.create(self.folder, 0, self.producer)
         self.cuts.dropped = self.dropped
         self.cuts.publish()
 

@@ -14,8 +14,8 @@ from gateway.client import notices
 from gateway.client.arguments import (
     FINISH_TIMEOUT_S,
     finish_timeout,
+    flatten,
     read_attempt,
-    read_dict,
     read_mapping,
     read_status,
     read_step,
@@ -30,6 +30,7 @@ from gateway.client.report import Report, status_of, tell
 from gateway.client.steps import Step, Steps
 from gateway.client.values import (
     EXACT,
+    INT64,
     MAX_NAME,
     clean,
     clean_labels,
@@ -146,7 +147,7 @@ class Run:
         """Do what `emit` does for whatever is not a plain number by name and step. May raise."""
         if hasattr(name, "items"):
             step = value if step is None else step  # emit({...}, 3)
-            for path, item in read_dict(name):
+            for path, item in flatten(self._emit_numbers(list(name.items()), step, time, labels)):
                 self.emit(path, item, step, time=time, labels=labels)
             return
         self._revive()
@@ -162,6 +163,16 @@ class Run:
             return
         kept = typed(value)
         self._journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, moment, where))
+
+    def _emit_numbers(self, entries: list[tuple[Any, Any]], step: Any, time: Any, labels: Any) -> list[tuple[Any, Any]]:
+        """Record at once what of a dict is plain numbers of known series; return the rest."""
+        is_plain = step is None or (type(step) is int and -INT64 <= step <= INT64)
+        if not is_plain or time is not None or labels is not None:
+            return entries
+        self._revive()
+        if self._is_finished:
+            self._open_late()
+        return self._journal.put_all(entries, step, self._steps.where or self._steps.here())
 
     # Facts about the run.
 
@@ -267,7 +278,7 @@ class Run:
             self._wait(max(0.0, end - monotonic()))
         self.report = self._count()
         if is_first:
-            tell(self.id, self.report, self._shipper, self._producer, is_kept=bool(self._journal.folder))
+            tell(self.id, self.report, self._shipper, self._producer, unkept=self._journal.unkept)
         self._on_finish(self)
         return self.report
 

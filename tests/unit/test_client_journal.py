@@ -92,6 +92,16 @@ class Journals(RuleBasedStateMachine):
             self.written.append(value)
 
     @precondition(lambda self: self.journal is not None)
+    @rule(count=st.integers(1, 20), names=st.lists(st.sampled_from("abcde"), unique=True))
+    def emit_together(self, count: int, names: list[str]) -> None:
+        assert self.journal is not None
+        for _ in range(count):
+            values = [float(len(self.written) + number) for number in range(len(names))]
+            for name, value in self.journal.put_all(list(zip(names, values, strict=True)), None, MAIN):
+                self.journal.put(name, value, None, MAIN)
+            self.written += values
+
+    @precondition(lambda self: self.journal is not None)
     @rule(size=st.sampled_from([0, 30, 500, 9_000]))
     def note(self, size: int) -> None:
         assert self.journal is not None
@@ -247,6 +257,9 @@ def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeyp
     try:
         for step in range(60_000):
             journal.put("loss", 2.0, step, MAIN)
+        for step in range(20_000):
+            for name, value in journal.put_all([("loss", 3.0), ("acc", 4.0)], step, MAIN):
+                journal.put(name, value, step, MAIN)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -255,6 +268,7 @@ def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeyp
 
     assert interrupted
     assert (values.count(1.0), values.count(2.0)) == (len(interrupted), 60_000)
+    assert (values.count(3.0), values.count(4.0)) == (20_000, 20_000)
 
 
 def test_an_owner_that_lives_is_not_adopted(journal_home: Path) -> None:
