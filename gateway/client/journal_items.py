@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import EDQUOT, EFBIG, ENOSPC
 from threading import Event as Flag
 
 from gateway.client.notices import say_once
@@ -82,10 +83,12 @@ def say_full(run_id: str, folder: str, error: OSError) -> None:
 
 def say_unusable(home: str, error: OSError) -> None:
     """Say that the journal is in memory."""
+    is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
+    step = "free disk there" if is_full else "make the folder writable"
     say_once(
         "journal",
         f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
-        "killed: make the folder writable, or set GATEWAY_JOURNAL_DIR to one that is",
+        f"killed: {step}, or set GATEWAY_JOURNAL_DIR to {'a disk with room' if is_full else 'one that is'}",
     )
 
 

@@ -64,7 +64,10 @@ def create(folder: str, number: int, size: int, header: bytes) -> Segment:
         try:
             reserve(handle, size)
             segment = Segment(number, mmap.mmap(handle, size), path)
-        except (OSError, ValueError) as error:
+        except OSError:  # the file must not outlive a failed reservation; the error goes on
+            remove(path)
+            raise
+        except ValueError as error:
             remove(path)
             raise OSError(str(error)) from error
         finally:
