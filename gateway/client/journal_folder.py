@@ -12,13 +12,13 @@ import json
 import os
 import socket
 from hashlib import blake2b
-from time import time_ns
 from urllib.parse import quote
 
 from gateway.client.home import default_home
 from gateway.client.journal_cuts import CUTS
 from gateway.client.journal_format import VERSION
 from gateway.client.segment import SUFFIX, remove
+from gateway.client.values import now
 
 try:
     import fcntl
@@ -154,7 +154,7 @@ def new_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, addres
         "attempt": attempt,
         "address": address,
         "topic": topic,
-        "time": time_ns() // 1_000,
+        "time": now(),
         "pid": os.getpid(),
         "host": socket.gethostname(),
     }

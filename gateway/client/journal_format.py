@@ -27,10 +27,10 @@ SLOT = 40
 POINT, SERIES, VALUE, EVENT, HEADER = 1, 2, 3, 4, 5
 IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns
 
-_POINT = struct.Struct("<BBHIIqqd")  # kind, flags, 0, series, 0, step, time, value
+_POINT = struct.Struct("<BBHIIqQd")  # kind, flags, 0, series, 0, step, time, value
 _HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
 _CRC = struct.Struct("<I")
-ROW = struct.Struct("<IBBHIIqqd")  # a slot as a point has it: CRC, then as above
+ROW = struct.Struct("<IBBHIIqQd")  # a slot as a point has it: CRC, then as above
 HEAD_BYTES = _CRC.size + _HEAD.size
 
 pack_point = _POINT.pack
@@ -131,8 +131,8 @@ def columns_of(
             numbers, steps, times = ([row[at] for row in rows] for at in (4, 6, 7))
             return kinds, numbers, (flags, steps, times, [row[8] for row in rows])
         # Column by column: a tuple a slot takes four times as long.
-        with part.cast("q") as words, part.cast("d") as floats:
-            numbers, steps, times = (words[at::5].tolist() for at in (1, 2, 3))
+        with part.cast("q") as words, part.cast("Q") as ages, part.cast("d") as floats:
+            numbers, steps, times = words[1::5].tolist(), words[2::5].tolist(), ages[3::5].tolist()
             values: Any = floats[4::5].tolist()  # typeshed: integers, whatever the format
             return kinds, numbers, (flags, steps, times, values)
 

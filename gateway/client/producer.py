@@ -8,13 +8,13 @@ threads read its counters.
 
 from __future__ import annotations
 
-from time import time_ns
 from zlib import crc32
 
 from gateway.client.batch import ENDINGS, events_of, take
 from gateway.client.journal_cuts import Cut
 from gateway.client.journal_format import Damage
 from gateway.client.notices import say_once
+from gateway.client.values import now
 from gateway.client.wire import MAX_RECORD, encode_text, source_of
 
 TYPE_CHECKING = False
@@ -194,7 +194,7 @@ class Producer:
             events=len(events),
             seq=self.batches,
             # Whoever ships a left journal, or a copy of it, cuts it at the same places and times.
-            time=time_ns() // 1_000 if self.journal.is_trusted else time_of(events[-1].text),
+            time=now() if self.journal.is_trusted else time_of(events[-1].text),
             points=self.points,
             dropped=self.journal.dropped,
         )
