@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
 
 REQUEST_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # twice schemas.wire.MAX_VALUE: key, headers and framing fit for certain
 _TOPIC_EXISTS = 36  # Kafka's error code TOPIC_ALREADY_EXISTS
 _HEALS = (5, 7, 13, 14, 41)  # no leader, timed out, network, coordinator loading, not the controller
@@ -86,6 +87,17 @@ def _trust(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+async def _whole(start: Coroutine[Any, Any, None]) -> None:
+    """Await it, and when cancelled let it end first: aiokafka leaves a connection open when its start is cut off."""
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    finally:
+        if not starting.done():
+            await asyncio.wait({starting}, timeout=CLOSE_TIMEOUT_S)
+            starting.cancel()
+
+
 def _admin(bootstrap: str, security: Mapping[str, Any]) -> Any:
     return AIOKafkaAdminClient(
         **security, bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
@@ -107,7 +119,7 @@ async def ensure_topics(settings: Settings) -> None:
     admin = _admin(bootstrap, security_arguments(settings))
     try:
         async with _translated(bootstrap):
-            await asyncio.wait_for(admin.start(), REQUEST_TIMEOUT_S)
+            await asyncio.wait_for(_whole(admin.start()), REQUEST_TIMEOUT_S)
             answer = await asyncio.wait_for(admin.create_topics(topics), REQUEST_TIMEOUT_S)
     finally:
         await admin.close()
@@ -147,8 +159,8 @@ class LogReader:
     async def open(self) -> None:
         """Connect. Raises LogUnavailable; `close` is due all the same."""
         async with _translated(self._bootstrap):
-            await self._consumer.start()
-            await self._admin.start()
+            await _whole(self._consumer.start())
+            await _whole(self._admin.start())
 
     async def close(self) -> None:
         """Disconnect; nothing is committed anywhere."""
