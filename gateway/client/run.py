@@ -13,13 +13,13 @@ from time import monotonic
 from gateway.client import notices
 from gateway.client.arguments import (
     FINISH_TIMEOUT_S,
-    finish_timeout,
     flatten,
     read_attempt,
     read_mapping,
     read_status,
     read_step,
     read_time,
+    read_timeout,
 )
 from gateway.client.batch import split
 from gateway.client.harmless import harmless, say_lost, shown
@@ -30,7 +30,6 @@ from gateway.client.report import Report, status_of, tell
 from gateway.client.steps import Step, Steps
 from gateway.client.values import (
     EXACT,
-    INT64,
     MAX_NAME,
     clean,
     clean_labels,
@@ -145,15 +144,18 @@ class Run:
 
     def _emit(self, name: Any, value: Any, step: Any, time: Any, labels: Any) -> None:
         """Do what `emit` does for whatever is not a plain number by name and step. May raise."""
-        if hasattr(name, "items"):
-            step = value if step is None else step  # emit({...}, 3)
-            for path, item in flatten(self._emit_numbers(list(name.items()), step, time, labels)):
-                self.emit(path, item, step, time=time, labels=labels)
-            return
         self._revive()
         if self._is_finished:
             self._open_late()
         where = self._steps.where or self._steps.here()
+        if hasattr(name, "items"):
+            step = value if step is None else step  # emit({...}, 3)
+            entries = list(name.items())
+            if time is None and labels is None:
+                entries = self._journal.put_all(entries, step, where)
+            for path, item in flatten(entries):
+                self.emit(path, item, step, time=time, labels=labels)
+            return
         if labels:
             where = (where[0], where[1], clean_labels({**dict(self._labels), **labels}))
         moment = read_time(time, now())
@@ -163,16 +165,6 @@ class Run:
             return
         kept = typed(value)
         self._journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, moment, where))
-
-    def _emit_numbers(self, entries: list[tuple[Any, Any]], step: Any, time: Any, labels: Any) -> list[tuple[Any, Any]]:
-        """Record at once what of a dict is plain numbers of known series; return the rest."""
-        is_plain = step is None or (type(step) is int and -INT64 <= step <= INT64)
-        if not is_plain or time is not None or labels is not None:
-            return entries
-        self._revive()
-        if self._is_finished:
-            self._open_late()
-        return self._journal.put_all(entries, step, self._steps.where or self._steps.here())
 
     # Facts about the run.
 
@@ -256,7 +248,7 @@ class Run:
 
     def flush(self, timeout_s: float = FINISH_TIMEOUT_S) -> bool:
         """Wait until all that was emitted before is acknowledged; False when `timeout_s` seconds were not enough."""
-        return self._shipper is None or self._wait(timeout_s)
+        return self._shipper is None or self._wait(read_timeout(timeout_s))
 
     def finish(self, status: Status = "finished", *, message: str = "", timeout_s: float | None = None) -> Report:
         """
@@ -265,7 +257,7 @@ class Run:
         `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then 30. What is still unsent then is said in one line on
         stderr; it goes on being sent while the process lives. A second call returns the first one's report, renewed.
         """
-        end = monotonic() + (finish_timeout() if timeout_s is None else timeout_s)
+        end = monotonic() + read_timeout(timeout_s)
         if self._sideline is not None:
             self._sideline.stop(max(0.0, end - monotonic()))
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -235,6 +236,18 @@ def test_whatever_the_clock_says_every_point_is_in_the_log_as_the_contract_has_i
     assert found.stdout.splitlines() == ["6001", f"6000 {seen_us} {seen_us}", "run_started producer_closed 1 0"]
     assert "Traceback" not in found.stderr
     assert len(found.stderr.splitlines()) <= 1  # that the clock is odd, once
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, -1, "soon", 10**400, None])
+def test_whatever_the_end_is_given_to_wait_it_does_not_raise(tmp_path: Path, seconds: Any) -> None:
+    memory = Memory()
+    with shipping(memory) as shipper:
+        run = new_run(shipper)
+        run.emit("loss", 0.5)
+        run.log_artifact(tmp_path)  # looked at beside training, which the end waits for
+        run.flush(seconds)
+        run.finish(timeout_s=seconds)
+        assert run.finish(timeout_s=20).unsent == 0
 
 
 # Runs inside runs.
