@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         def tail(self) -> Place:
             """Return segment and offset of the end: everything before is written."""
 
+        def prepare(self) -> None:
+            """Make what will be written next ready, when it is time."""
+
         def record(self, cut: Cut, points: int) -> None:
             """Write down a cut, and how many metric points there are with it."""
 

@@ -318,17 +318,15 @@ class Run:
         self._revive()
         if self._is_finished:
             self._open_late()
-        self._append({"kind": kind, "time": time, **body})
+        self._journal.append(Event({"kind": kind, "time": time, **body}))
         if self._shipper is not None:
             self._shipper.wake()
 
-    def _append(self, body: dict[str, Any]) -> None:
-        self._journal.append(Event(body))
-
     def _close(self, status: Status, message: str, *, is_end: bool) -> None:
         if self.is_owner and is_end:
-            self._append({"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)})
-        self._append({"kind": "producer_closed", "time": now()})
+            ended = {"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)}
+            self._journal.append(Event(ended))
+        self._journal.append(Event({"kind": "producer_closed", "time": now()}))
 
     def _put_late(self, *point: Any) -> None:
         self._open_late()

@@ -185,6 +185,8 @@ class Shipper:
         with self._lock:
             producers = self._producers = [one for one in self._producers if not one.is_done]
         for producer in producers:
+            producer.journal.prepare()
+        for producer in producers:
             if self._backlog_bytes >= BACKLOG_BYTES:
                 return points, False
             for batch in producer.cut(TURN_ITEMS):
