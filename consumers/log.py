@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -102,6 +102,17 @@ def _trust(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+async def _whole(start: Coroutine[Any, Any, None]) -> None:
+    """Await it, and when cancelled let it end first: aiokafka leaves a connection open when its start is cut off."""
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    finally:
+        if not starting.done():
+            await asyncio.wait({starting}, timeout=CLOSE_TIMEOUT_S)
+            starting.cancel()
+
+
 def _admin(bootstrap: str, security: Mapping[str, Any]) -> Any:
     return AIOKafkaAdminClient(
         **security, bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
@@ -125,7 +136,7 @@ async def ensure_topics(settings: Settings) -> None:
     admin = _admin(bootstrap, security_arguments(settings))
     try:
         async with _translated(bootstrap):
-            await asyncio.wait_for(admin.start(), REQUEST_TIMEOUT_S)
+            await asyncio.wait_for(_whole(admin.start()), REQUEST_TIMEOUT_S)
             answer = await asyncio.wait_for(admin.create_topics(topics), REQUEST_TIMEOUT_S)
     finally:
         await admin.close()
@@ -165,8 +176,8 @@ class LogReader:
     async def open(self) -> None:
         """Connect. Raises LogUnavailable; `close` is due all the same."""
         async with _translated(self._bootstrap):
-            await self._consumer.start()
-            await self._admin.start()
+            await _whole(self._consumer.start())
+            await _whole(self._admin.start())
 
     async def close(self) -> None:
         """Disconnect; nothing is committed anywhere."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,8 @@ from schemas.errors import BadSettings, LogUnavailable
 Folder = Annotated[
     Path | None,
     typer.Argument(
-        help="Folder of journals, or a copy of one. Default: GATEWAY_JOURNAL_DIR, or `journal` in the home."
+        readable=False,  # looked at here, so that the answer is one line
+        help="Folder of journals, or a copy of one. Default: GATEWAY_JOURNAL_DIR, or `journal` in the home.",
     ),
 ]
 
@@ -44,12 +46,12 @@ def sync(
     from gateway.client.shipper import Shipper
     from gateway.client.sync import sync as ship
 
-    if folder is not None and not folder.is_dir():
-        raise BadSettings(f"{folder} is no folder: name the folder of journals, or a copy of it")
+    place = folder or Path(journal_home())
+    _check(place, is_named=folder is not None)
     shipper = Shipper(_address(url, home))
     try:
         with _Bar(is_shown=not as_json) as bar:
-            done = ship(str(folder or journal_home()), shipper, timeout_s=timeout_s, progress=bar.move)
+            done = ship(str(place), shipper, timeout_s=timeout_s, progress=bar.move)
     finally:
         shipper.stop()
     if as_json:
@@ -60,9 +62,23 @@ def sync(
         raise LogUnavailable(f"not all journals could be sent ({done.unsent[0]}): they stay; run `gateway sync` again")
 
 
-def _address(url: str, home: Path | None) -> Any:
-    import os
+def _check(place: Path, *, is_named: bool) -> None:
+    """Raise BadSettings when there can be no journals in a place. One of ours that is not there yet has none."""
+    try:
+        with os.scandir(place):
+            return
+    except FileNotFoundError as error:
+        if is_named:
+            raise BadSettings(f"{place} is not there: name the folder of journals, or a copy of it") from error
+    except NotADirectoryError as error:
+        raise BadSettings(f"{place} is no folder: name the folder of journals, or a copy of it") from error
+    except OSError as error:
+        raise BadSettings(
+            f"{place} cannot be read ({error.strerror}): run this as the user who trained, or make it readable"
+        ) from error
 
+
+def _address(url: str, home: Path | None) -> Any:
     from gateway.client.address import find_address
     from gateway.client.errors import ClientError
 

@@ -81,12 +81,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return results[0]
 
 
-async def create_topic(bootstrap: str, name: str, partitions: int) -> None:
-    """Create a topic and return when each partition has a leader."""
+async def create_topic(bootstrap: str, name: str, partitions: int, **configs: str) -> None:
+    """Create a topic (settings with _ for .) and return when each partition has a leader."""
+    named = {key.replace("_", "."): value for key, value in configs.items()}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1)])
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
         async with asyncio.timeout(20):
             while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka has no event for this
                 await asyncio.sleep(0.02)

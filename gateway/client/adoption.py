@@ -33,7 +33,7 @@ from gateway.client.journal_format import (
 )
 from gateway.client.names import uuid7
 from gateway.client.producer import Producer, crc_of, time_of
-from gateway.client.segment import SUFFIX, Segment
+from gateway.client.segment import AHEAD, SUFFIX, Segment
 from gateway.client.values import dumps
 
 TYPE_CHECKING = False
@@ -142,6 +142,9 @@ class Part:
     def tail(self) -> Place:
         """Return segment and offset of the end."""
         return self._end
+
+    def prepare(self) -> None:
+        """Do nothing: nobody writes here."""
 
     def record(self, cut: Cut, points: int) -> None:
         """Write down a cut, and how many metric points there are with it."""
@@ -253,7 +256,7 @@ def find_left(address: tuple[str, str], not_again: set[str]) -> LeftJournal | No
 def _size(folder: str) -> int:
     try:
         with os.scandir(folder) as entries:
-            return sum(entry.stat().st_size for entry in entries)
+            return sum(entry.stat().st_size for entry in entries if not entry.name.endswith(AHEAD))
     except OSError:
         return 0
 

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from gateway.client.report import Status
 
 FINISH_TIMEOUT_S = 30.0
+MAX_TIMEOUT_S = 31_536_000.0  # a year: waiting for ever overflows in Thread.join
 MAX_NESTING = 16  # of dicts in emit({...}); what is deeper stays one JSON value
 
 
-def read_dict(values: Any, prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
+def flatten(entries: list[tuple[Any, Any]], prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
     """Return the entries of `emit({...})`; those of dicts inside are called `outer/inner`."""
     found: list[tuple[Any, Any]] = []
-    for name, value in list(values.items()):
+    for name, value in entries:
         path = f"{prefix}{text_of(name)}" if prefix else name
         if isinstance(value, dict) and value and depth < MAX_NESTING:
-            found += read_dict(value, f"{text_of(path)}/", depth + 1)
+            found += flatten(list(value.items()), f"{text_of(path)}/", depth + 1)
         else:
             found.append((path, value))
     return found
@@ -91,13 +92,22 @@ def read_status(status: str, message: str) -> tuple[Status, str]:
     return "failed", text_of(message or status)
 
 
+def read_timeout(given: Any) -> float:
+    """Return how many seconds to wait: those given, or when they are none, those of finish_timeout()."""
+    try:
+        return finish_timeout() if given is None else min(max(0.0, float(given)), MAX_TIMEOUT_S)
+    except (TypeError, ValueError, OverflowError):
+        say_once("timeout", f"timeout_s {shown(given)} is no number of seconds: the default is used")
+        return finish_timeout()
+
+
 def finish_timeout() -> float:
     """Return how long finish() waits when nobody says, in seconds: GATEWAY_FINISH_TIMEOUT_S, or 30."""
     given = os.environ.get("GATEWAY_FINISH_TIMEOUT_S")
     if given is None:
         return FINISH_TIMEOUT_S
     try:
-        return max(0.0, float(given))
+        return min(max(0.0, float(given)), MAX_TIMEOUT_S)
     except ValueError:
         say_once("timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is no number of seconds: 30 is used")
         return FINISH_TIMEOUT_S

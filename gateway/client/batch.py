@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 
-from gateway.client.journal_format import EVENT, IS_INTEGER, IS_MICROS, POINT, POINTS, SLOT, VALUE, scan
+from gateway.client.journal_format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, columns_of, scan
 from gateway.client.values import dumps, float_to_json
 
 TYPE_CHECKING = False
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     # Named step, attempt, labels sorted by name.
     Where = tuple[str, int, tuple[tuple[str, str], ...]]
-    # Series, flags, steps, times, values of points, the same number of each.
-    Columns = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[float, ...]]
+    # Flags, steps, times, values of points, the same number of each.
+    Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float]]
 
 MAX_POINTS = 1_000  # and values, in one cut
 MAX_BYTES = 262_144  # estimated, in one cut
@@ -41,8 +41,8 @@ class Series:
 
     def __init__(self, name: str, where: Where) -> None:
         self.step_name, self.attempt, labels = where
-        self.head = f'{{"name":{dumps(name)},' + (f'"labels":{dumps(dict(labels))},' if labels else "")
-        self.bytes = SERIES_BYTES + len(self.head.encode())  # about what it costs around its columns
+        self.head = (f'{{"name":{dumps(name)},' + (f'"labels":{dumps(dict(labels))},' if labels else "")).encode()
+        self.bytes = SERIES_BYTES + len(self.head)  # about what it costs around its columns
 
     @classmethod
     def read(cls, payload: bytes) -> Series:
@@ -60,14 +60,14 @@ def define(name: str, where: Where) -> bytes:
 class Piece:
     """The records of one cut, in order."""
 
-    __slots__ = ("columns", "end", "event", "points", "start", "values")
+    __slots__ = ("end", "event", "numbers", "points", "start", "values")
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.end = start
         self.event: bytes | None = None  # the JSON of an event that is neither metrics nor values
-        self.points: list[tuple[int, int, int, int, float]] = []  # series, flags, step, time, value
-        self.columns: Columns | None = None  # ... or the columns of these, when all are of one series
+        self.numbers: list[int] = []  # the series of each point
+        self.points: Columns = ([], [], [], [])  # flags, steps, times, values
         self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
 
 
@@ -84,14 +84,14 @@ def take(segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Da
     size, known = 0, set[int]()
     for found in scan(memoryview(segment.map), start, end, damage):
         if found.kind == EVENT:
-            if not piece.points and not piece.values:
+            if not piece.numbers and not piece.values:
                 piece.event, piece.end = found.payload, found.end
             else:
                 piece.end = found.start
             return piece
         more = _size(segment, found, known, damage)
-        full = size + more > MAX_BYTES or len(piece.points) + len(piece.values) >= MAX_POINTS
-        if more and full and (piece.points or piece.values):
+        full = size + more > MAX_BYTES or len(piece.numbers) + len(piece.values) >= MAX_POINTS
+        if more and full and (piece.numbers or piece.values):
             piece.end = found.start
             return piece
         size += more
@@ -105,18 +105,13 @@ def take(segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Da
 def _take_points(segment: Segment, piece: Piece, end: int) -> bool:
     """Take a full cut of points that nothing else comes between, quickly; False when it is not so simple."""
     stop = min(piece.start + MAX_POINTS * SLOT, end)
-    with memoryview(segment.map) as view, view[piece.start : stop] as part:
-        kinds, flags, numbers, steps, times, values = zip(*POINTS.iter_unpack(part), strict=True)
-    if set(kinds) != {POINT}:  # text in other records has no byte below 32 where a kind is
+    kinds, numbers, points = columns_of(segment.map, piece.start, stop)
+    if kinds.count(POINT) != len(kinds):  # text in other records has no byte below 32 where a kind is
         return False
-    found = set(numbers)
-    size = sum(segment.series[number].bytes for number in found) + len(kinds) * POINT_BYTES
+    size = sum(segment.series[number].bytes for number in set(numbers)) + len(kinds) * POINT_BYTES
     if size > MAX_BYTES:
         return False
-    if len(found) == 1:
-        piece.columns = (numbers, flags, steps, times, values)
-    else:
-        piece.points = list(zip(numbers, flags, steps, times, values, strict=True))
+    piece.numbers, piece.points = numbers, points
     piece.end = stop
     return True
 
@@ -137,7 +132,9 @@ def _size(segment: Segment, found: Found, known: set[int], damage: Damage | None
 
 def _add(piece: Piece, found: Found) -> None:
     if found.kind == POINT:
-        piece.points.append((found.series, *found.row))
+        piece.numbers.append(found.series)
+        for column, cell in zip(piece.points, found.row, strict=True):
+            column.append(cell)  # type: ignore[attr-defined]  # lists, here
     else:
         piece.values.append((found.series, found.payload))
 
@@ -169,8 +166,8 @@ def kind_of(text: bytes) -> str:
 
 def _metrics(segment: Segment, piece: Piece) -> list[Event]:
     scopes: dict[tuple[str, int], list[tuple[Series, Columns]]] = {}
-    for columns in _columns(piece):
-        series = segment.series[columns[0][0]]
+    for number, columns in _by_series(piece.numbers, piece.points):
+        series = segment.series[number]
         scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
     out = []
     for scope, several in scopes.items():
@@ -179,38 +176,62 @@ def _metrics(segment: Segment, piece: Piece) -> list[Event]:
             text, time = _series(series, columns)
             written.append(text)
             last = max(last, time)
-        whole = f'{_opening("metrics", last, scope)},"series":[{",".join(written)}]}}'
-        out.append(Event("metrics", whole.encode(), points=sum(len(columns[0]) for _, columns in several)))
+        whole = b'%b,"series":[%b]}' % (_opening("metrics", last, scope), b",".join(written))
+        out.append(Event("metrics", whole, points=sum(len(columns[0]) for _, columns in several)))
     return out
 
 
-def _columns(piece: Piece) -> list[Columns]:
+def _by_series(numbers: list[int], points: Columns) -> list[tuple[int, Columns]]:
     """Return the points of each series, in the order the series first appear."""
-    if piece.columns is not None:
-        return [piece.columns]
-    points: dict[int, list[tuple[int, int, int, int, float]]] = {}
-    for point in piece.points:
-        points.setdefault(point[0], []).append(point)
-    return [tuple(zip(*several, strict=True)) for several in points.values()]  # type: ignore[misc]  # zip loses the types
+    if not numbers:
+        return []
+    # Training emits the same names again and again, in the same order: then every n-th point is of one series.
+    count = len(numbers)
+    turn = numbers.index(numbers[0], 1) if numbers.count(numbers[0]) > 1 else count
+    names = numbers[:turn]
+    if len(set(names)) == turn and (names * (count // turn + 1))[:count] == numbers:
+        return [(name, _every(points, slice(at, None, turn))) for at, name in enumerate(names)]
+    places: dict[int, list[int]] = {}
+    for at, number in enumerate(numbers):
+        places.setdefault(number, []).append(at)
+    return [(number, _at(points, several)) for number, several in places.items()]
 
 
-def _series(series: Series, columns: Columns) -> tuple[str, int]:
+def _every(points: Columns, part: slice) -> Columns:
+    flags, steps, times, values = points
+    return flags[part], steps[part], times[part], values[part]
+
+
+def _at(points: Columns, places: list[int]) -> Columns:
+    flags, steps, times, values = points
+    return (
+        [flags[at] for at in places],
+        [steps[at] for at in places],
+        [times[at] for at in places],
+        [values[at] for at in places],
+    )
+
+
+def _series(series: Series, columns: Columns) -> tuple[bytes, int]:
     """Return a series as JSON, and the time of its last point."""
-    _, flags, steps, nanos, values = columns
+    # Here, because orjson is imported there: not while training starts, but when the first cut is made.
+    from gateway.client.columns import floats, integers
+
+    flags, steps, nanos, values = columns
     kinds = set(flags)
     if kinds <= {0, IS_INTEGER}:
         times = [time // 1_000 for time in nanos]
     else:
         times = [time if flag & IS_MICROS else time // 1_000 for flag, time in zip(flags, nanos, strict=True)]
-    integer, shown = "", ""
+    integer = b""
     if all(flag & IS_INTEGER for flag in kinds):
-        integer, shown = '"integer":true,', repr([int(value) for value in values])
+        integer, shown = b'"integer":true,', integers([int(value) for value in values])
     elif any(flag & IS_INTEGER for flag in kinds) or not math.isfinite(sum(values)):
-        shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)])
+        shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)]).encode()
     else:
-        shown = repr(list(values))
-    written = f'"steps":{list(steps)!r},"times":{times!r},"values":{shown}}}'.replace(", ", ",")
-    return f"{series.head}{integer}{written}", times[-1]
+        shown = floats(values)
+    written = (series.head, integer, integers(steps), integers(times), shown)
+    return b'%b%b"steps":%b,"times":%b,"values":%b}' % written, times[-1]
 
 
 def _number(flag: int, value: float) -> float | int | str:
@@ -224,15 +245,15 @@ def _values(segment: Segment, piece: Piece) -> list[Event]:
         scopes.setdefault((series.step_name, series.attempt), []).append((number, payload))
     out = []
     for scope, several in scopes.items():
-        written = [segment.series[number].head.encode() + payload[1:] for number, payload in several]
+        written = [segment.series[number].head + payload[1:] for number, payload in several]
         time = json.loads(several[-1][1])["time"]
-        whole = f'{_opening("values", time, scope)},"values":['.encode() + b",".join(written) + b"]}"
+        whole = b'%b,"values":[%b]}' % (_opening("values", time, scope), b",".join(written))
         out.append(Event("values", whole, values=len(several)))
     return out
 
 
-def _opening(kind: str, time: int, scope: tuple[str, int]) -> str:
-    return f'{{"kind":"{kind}","time":{time},"step_name":{dumps(scope[0])},"attempt":{scope[1]}'
+def _opening(kind: str, time: int, scope: tuple[str, int]) -> bytes:
+    return f'{{"kind":"{kind}","time":{time},"step_name":{dumps(scope[0])},"attempt":{scope[1]}'.encode()
 
 
 def split(values: dict[str, Any]) -> Sequence[dict[str, Any]]:

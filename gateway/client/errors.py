@@ -9,10 +9,22 @@ What can go wrong between training code and the log.
 
 from __future__ import annotations
 
+START = "start it with `gateway up`, or correct GATEWAY_URL"
+
 
 class ClientError(Exception):
     """A run cannot start as asked; the message names the thing and the next step."""
 
 
 class Unsent(Exception):
-    """Records were not acknowledged; sending the same records again is safe and needed."""
+    """
+    Records were not acknowledged; sending the same records again is safe and needed.
+
+    `what` the other end does, in words that follow its name; `step` is what a person should do, "" when `why` says it.
+    """
+
+    def __init__(self, why: str, *, what: str = "cannot be reached", step: str | None = None) -> None:
+        super().__init__(f"{why}: {step}" if step else why)
+        self.why = why
+        self.what = what
+        self.step = START if step is None else step

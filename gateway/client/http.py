@@ -25,7 +25,6 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from gateway.client.errors import Unsent
-from gateway.client.notices import say_once
 from gateway.client.transport import Refusal
 
 TYPE_CHECKING = False
@@ -47,7 +46,6 @@ class Http:
 
     def __init__(self, url: str, *, token: str = "", ca: str = "") -> None:
         self._url = urlsplit(url)
-        self._shown = url
         self._token = token
         self._ca = ca
         self._connection: http.client.HTTPConnection | None = None
@@ -72,16 +70,16 @@ class Http:
             if status == 200 and answer.get("taken") == len(numbers):  # else somebody else's 200: a portal, a proxy
                 continue
             if status in (413, 422) and 0 <= (place := _record_of(answer)) < len(numbers):
-                refusals.append(self._refuse(numbers.pop(place), answer))
+                refusals.append(_refusal(numbers.pop(place), answer))
                 waiting += [numbers] if numbers else []
             elif status == 413 and len(numbers) > 1:
                 half = len(numbers) // 2
                 waiting += [numbers[half:], numbers[:half]]
             elif status == 413:
-                refusals.append(self._refuse(numbers[0], answer))
+                refusals.append(_refusal(numbers[0], answer))
             else:
                 await asyncio.sleep(pause_s)
-                raise Unsent(_explain(status, answer))
+                raise _unsent(status, answer, has_token=bool(self._token))
         return sorted(refusals)
 
     async def close(self) -> None:
@@ -94,11 +92,6 @@ class Http:
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for an answer
             except OSError:
                 return  # closed already
-
-    def _refuse(self, number: int, answer: dict[str, Any]) -> Refusal:
-        reason = str(answer.get("error", "refused"))
-        say_once("refused", f"{self._shown} will never take a batch of events ({reason:.300}): it is counted as lost")
-        return Refusal(number, reason)
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         """Return what `work` returns when it has run in the transport's thread."""
@@ -144,7 +137,7 @@ class Http:
         try:
             trust = ssl.create_default_context(cafile=self._ca or None)
         except OSError as error:  # ssl.SSLError is one
-            raise Unsent(f"GATEWAY_TLS_CA {self._ca} cannot be used ({error}): name a PEM file") from error
+            raise Unsent(f"GATEWAY_TLS_CA {self._ca} cannot be used ({error})", step="name a PEM file") from error
         return http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT_S, context=trust)
 
     def _connect(self) -> None:
@@ -156,7 +149,9 @@ class Http:
             connection.sock.settimeout(ANSWER_TIMEOUT_S)
         except ssl.SSLCertVerificationError as error:
             raise Unsent(
-                f"its certificate is not trusted ({error.verify_message}): name its authority in GATEWAY_TLS_CA"
+                f"its certificate is not trusted ({error.verify_message})",
+                what="is not who it says",
+                step="name its authority in GATEWAY_TLS_CA",
             ) from error
         except (OSError, ValueError) as error:
             raise Unsent(str(error) or repr(error)) from error
@@ -204,6 +199,10 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _refusal(number: int, answer: dict[str, Any]) -> Refusal:
+    return Refusal(number, str(answer.get("error", "refused")))
+
+
 def _record_of(answer: dict[str, Any]) -> int:
     number = answer.get("record")
     return number if isinstance(number, int) and not isinstance(number, bool) else -1
@@ -213,10 +212,15 @@ def _pause(text: str | None) -> float:
     return min(float(text), MAX_PAUSE_S) if text and text.isascii() and text.isdecimal() else 0.0
 
 
-def _explain(status: int, answer: dict[str, Any]) -> str:
+def _unsent(status: int, answer: dict[str, Any], *, has_token: bool) -> Unsent:
+    """Return what an answer that is no yes means, in words for a person."""
     said, step = str(answer.get("error", "")), str(answer.get("next", ""))
-    if status == 401 and not step:
-        step = "set GATEWAY_TOKEN to the server's"
+    why = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    if status in (401, 403):
+        what = "refused the token" if has_token else "asks for a token"
+        return Unsent(why, what=what, step=step or "set GATEWAY_TOKEN to the server's")
+    if status == 503:
+        return Unsent(why, what="does not take events now", step="")  # it goes by itself
     if not said and status in (200, 301, 302, 307, 308, 404, 405):
         step = "no gateway server answers there: correct GATEWAY_URL"
-    return ": ".join(part for part in (f"HTTP {status}", said, step) if part)
+    return Unsent(why, what="does not take events", step=step)

@@ -12,13 +12,13 @@ import json
 import os
 import socket
 from hashlib import blake2b
-from time import time_ns
 from urllib.parse import quote
 
 from gateway.client.home import default_home
 from gateway.client.journal_cuts import CUTS
 from gateway.client.journal_format import VERSION
 from gateway.client.segment import SUFFIX, remove
+from gateway.client.values import now
 
 try:
     import fcntl
@@ -154,7 +154,7 @@ def new_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, addres
         "attempt": attempt,
         "address": address,
         "topic": topic,
-        "time": time_ns() // 1_000,
+        "time": now(),
         "pid": os.getpid(),
         "host": socket.gethostname(),
     }
@@ -188,14 +188,22 @@ def _when_deleted(name: str) -> tuple[int, str]:
     return order, name
 
 
-def folders_in(home: str) -> Iterator[str]:
-    """Yield the folder of each journal below `home`, at whatever depth up to three: home, run or journal is given."""
+def folders_in(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
+    """
+    Yield the folder of each journal below `home`, at whatever depth up to three: home, run or journal is given.
+
+    Folders that cannot be looked into are left out, and added to `unreadable` with the reason.
+    """
     waiting = [(home, 0)]
     while waiting:
         folder, depth = waiting.pop()
         try:
             names = sorted(os.listdir(folder))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if unreadable is not None:
+                unreadable.append(f"{folder}: {error.strerror}")
             continue
         if any(name == META or name.endswith(SUFFIX) or name.startswith(CUTS) for name in names):
             yield folder

@@ -11,12 +11,14 @@ inside a text can be taken for a record.
 from __future__ import annotations
 
 import struct
+from sys import byteorder
 from zlib import crc32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from mmap import mmap
+    from typing import Any
 
     Buffer = bytes | memoryview
 
@@ -25,11 +27,10 @@ SLOT = 40
 POINT, SERIES, VALUE, EVENT, HEADER = 1, 2, 3, 4, 5
 IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time is in µs, not ns
 
-_POINT = struct.Struct("<BBHIIqqd")  # kind, flags, 0, series, 0, step, time, value
+_POINT = struct.Struct("<BBHIIqQd")  # kind, flags, 0, series, 0, step, time, value
 _HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
 _CRC = struct.Struct("<I")
-ROW = struct.Struct("<IBBHIIqqd")  # a slot as a point has it: CRC, then as above
-POINTS = struct.Struct("<4xBB2xI4xqqd")  # of a slot what a point consists of: kind, flags, series, step, time, value
+ROW = struct.Struct("<IBBHIIqQd")  # a slot as a point has it: CRC, then as above
 HEAD_BYTES = _CRC.size + _HEAD.size
 
 pack_point = _POINT.pack
@@ -117,6 +118,23 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
         broken = 0
         yield found
         position = found.end
+
+
+def columns_of(
+    data: mmap, start: int, end: int
+) -> tuple[bytes, list[int], tuple[bytes, list[int], list[int], list[float]]]:
+    """Return of each slot from `start` to `end`, as if all were points: kind, series; flags, step, time, value."""
+    with memoryview(data) as whole, whole[start:end] as part:
+        kinds, flags = part[4::SLOT].tobytes(), part[5::SLOT].tobytes()
+        if byteorder == "big":
+            rows = list(ROW.iter_unpack(part))
+            numbers, steps, times = ([row[at] for row in rows] for at in (4, 6, 7))
+            return kinds, numbers, (flags, steps, times, [row[8] for row in rows])
+        # Column by column: a tuple a slot takes four times as long.
+        with part.cast("q") as words, part.cast("Q") as ages, part.cast("d") as floats:
+            numbers, steps, times = words[1::5].tolist(), words[2::5].tolist(), ages[3::5].tolist()
+            values: Any = floats[4::5].tolist()  # typeshed: integers, whatever the format
+            return kinds, numbers, (flags, steps, times, values)
 
 
 def used(data: Buffer) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from errno import EDQUOT, EFBIG, ENOSPC
 from threading import Event as Flag
 
 from gateway.client.notices import say_once
-from gateway.client.values import INT64
+from gateway.client.values import INT64, dumps, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.client.batch import Where
 
+MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
 NOTHING = -INT64 - 2  # before the first step of a series
 
 
@@ -46,6 +48,19 @@ class Event:
     def __init__(self, body: dict[str, object]) -> None:
         self.body = body
 
+    def payload(self) -> bytes:
+        """Return it as it is written; a heartbeat in the place of what no record can hold."""
+        kind = self.body["kind"]
+        try:
+            payload = dumps({"kind": kind, **self.body}).encode()
+            fault = f"of {len(payload):,} bytes is too large" if len(payload) > MAX_EVENT else ""
+        except (TypeError, ValueError) as error:
+            fault = f"cannot be written as JSON ({error!r:.200})"
+        if not fault:
+            return payload
+        say_once("record", f"an event {kind} {fault}: it is dropped")
+        return dumps({"kind": "heartbeat", "time": now()}).encode()
+
 
 class Counter:
     """The largest step of a series so far, over all attempts of its named step."""
@@ -59,6 +74,16 @@ class Counter:
         """Count one step on and return it; 0 first."""
         self.top = 0 if self.top == NOTHING else min(self.top + 1, INT64)
         return self.top
+
+    def take(self, step: int | None) -> int:
+        """Return the step, or the next one when there is none, or none that 64 bits hold."""
+        if step is None:
+            return self.next()
+        if not -INT64 <= step <= INT64:
+            say_odd(step)
+            return self.next()
+        self.top = max(self.top, step)
+        return step
 
 
 class Known:
@@ -82,10 +107,12 @@ def say_full(run_id: str, folder: str, error: OSError) -> None:
 
 def say_unusable(home: str, error: OSError) -> None:
     """Say that the journal is in memory."""
+    is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
+    step = "free disk there" if is_full else "make the folder writable"
     say_once(
         "journal",
         f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
-        "killed: make the folder writable, or set GATEWAY_JOURNAL_DIR to one that is",
+        f"killed: {step}, or set GATEWAY_JOURNAL_DIR to {'a disk with room' if is_full else 'one that is'}",
     )
 
 

@@ -5,6 +5,8 @@ aiokafka has one request in flight for each broker and one batch of records for 
 builds each partition's batch itself and hands it over only when the one before it is acknowledged: same speed as
 `send()` record by record (ten times less work in fact), and a batch can never overtake one that failed. The partition
 is Kafka's own default for the key: murmur2, as every other producer has it.
+
+A batch that the brokers find too large goes again in halves; a record that is too large by itself is refused for good.
 """
 
 from __future__ import annotations
@@ -15,10 +17,20 @@ import logging
 import ssl
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.structs import TopicPartition
 
 from gateway.client.errors import Unsent
+from gateway.client.transport import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +42,8 @@ if TYPE_CHECKING:
 MAX_BATCH = 1_040_000  # bytes before compression; below the broker's default message.max.bytes of 1,048,588
 REQUEST_TIMEOUT_MS = 20_000
 CLOSE_TIMEOUT_S = 2.0
+NO_TIME = -1  # Kafka's timestamp of a record that has none
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Kafka:
@@ -42,6 +56,8 @@ class Kafka:
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition = DefaultPartitioner()
+        self._room = MAX_BATCH  # bytes of records that the brokers take in one batch, as far as we know
+        self._is_timed = True  # the brokers take our timestamps
 
     async def open(self) -> None:
         """Connect and learn the topic's partitions. Raises Unsent when either cannot be."""
@@ -62,43 +78,96 @@ class Kafka:
         try:
             await _whole(self._producer.start())
             self._partitions = sorted(await self._producer.partitions_for(self._topic))
-        except UnknownTopicOrPartitionError as error:
-            raise Unsent(f"there is no topic {self._topic}") from error
         except (KafkaError, OSError) as error:
-            why = str(error) or repr(error)
-            if (
-                self._options and _last_words.text
-            ):  # aiokafka raises one error for all that can go wrong with TLS or SASL
-                why = f"{why}: {_last_words.text}"
-            raise Unsent(why) from error
+            # aiokafka raises one error for all that can go wrong with TLS or SASL
+            raise self._unsent(error, _last_words.text if self._options else "") from error
 
-    async def send(self, records: Sequence[Record]) -> None:
-        """Send the records, those of one key in order. Returns when all are acknowledged; raises Unsent."""
-        parts: dict[int, list[Record]] = {}
-        for record in records:
-            parts.setdefault(self._partition(record.key, self._partitions, self._partitions), []).append(record)
-        sending = [asyncio.ensure_future(self._send_part(part, several)) for part, several in parts.items()]
+    async def send(self, records: Sequence[Record]) -> list[Refusal]:
+        """
+        Send the records, those of one key in order.
+
+        Returns, when all others are acknowledged, those too large for the topic; raises Unsent.
+        """
+        # aiokafka hashes a key in 20 µs, in Python; most records of one call are of one run.
+        keys = {record.key for record in records}
+        part_of = {key: self._partition(key, self._partitions, self._partitions) for key in keys}
+        parts: dict[int, list[int]] = {}
+        for number, record in enumerate(records):
+            parts.setdefault(part_of[record.key], []).append(number)
+        sending = [asyncio.ensure_future(self._send_part(part, numbers, records)) for part, numbers in parts.items()]
         try:
-            await asyncio.gather(*sending)
+            refusals = await asyncio.gather(*sending)
         except (KafkaError, OSError) as error:
-            raise Unsent(str(error) or repr(error)) from error
+            raise self._unsent(error) from error
         finally:
             for task in sending:
                 task.cancel()
+        return sorted(one for several in refusals for one in several)
 
-    async def _send_part(self, partition: int, records: Sequence[Record]) -> None:
-        batch = self._producer.create_batch()
-        for record in records:
-            if not _append(batch, record):
+    async def _send_part(self, partition: int, numbers: Sequence[int], records: Sequence[Record]) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        begin, room = 0, self._room
+        while begin < len(numbers):
+            batch, end, size = self._fill(records, numbers, begin, room)
+            try:
                 await self._send_batch(batch, partition)
-                batch = self._producer.create_batch()
-                _append(batch, record)  # the first record of a batch always fits
-        await self._send_batch(batch, partition)
+            except InvalidTimestampError:  # a clock more than an hour ahead of the brokers'
+                if not self._is_timed:
+                    raise
+                self._is_timed = False
+            except TOO_LARGE:
+                if end - begin > 1:
+                    room = size // 2
+                    continue
+                refusals.append(Refusal(numbers[begin], self._too_large(records[numbers[begin]])))
+                begin, room = end, self._room
+            else:
+                begin = end
+        if not refusals:
+            self._room = room
+        return refusals
+
+    def _fill(self, records: Sequence[Record], numbers: Sequence[int], begin: int, room: int) -> tuple[Any, int, int]:
+        """Return a batch of the records from `begin`, one at least, where it ends, and its bytes."""
+        batch = self._producer.create_batch()
+        end, size = begin, 0
+        while end < len(numbers):
+            record = records[numbers[end]]
+            if end > begin and size + len(record) > room:
+                break
+            if not _append(batch, record, is_timed=self._is_timed):  # the first record of a batch always fits
+                break
+            end, size = end + 1, size + len(record)
+        return batch, end, size
 
     async def _send_batch(self, batch: Any, partition: int) -> None:
         batch.close()  # complete: aiokafka need not linger for more
         acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
-        await acknowledged
+        try:
+            await acknowledged
+        except (*TOO_LARGE, InvalidTimestampError):
+            # None of it was taken, so its sequence numbers come again: else the broker refuses all that follow.
+            numbers = self._producer._txn_manager
+            numbers.increment_sequence_number(TopicPartition(self._topic, partition), -batch.record_count())
+            raise
+
+    def _unsent(self, error: Exception, more: str = "") -> Unsent:
+        """Return what an error of aiokafka means, in words for a person."""
+        why = ": ".join(part for part in (str(error) or repr(error), more) if part)
+        if isinstance(error, UnknownTopicOrPartitionError):
+            step = "start the materialiser, which creates it, or correct GATEWAY_TOPIC"
+            return Unsent(f"there is no topic {self._topic}", what="does not take events", step=step)
+        if isinstance(error, TopicAuthorizationFailedError | ClusterAuthorizationFailedError):
+            return Unsent(why, what="does not take events", step=f"let this user write to topic {self._topic}")
+        if "certificate" in why.lower():
+            return Unsent(why, step="correct GATEWAY_KAFKA_CA, GATEWAY_KAFKA_CERT and GATEWAY_KAFKA_KEY")
+        if "authentication" in why.lower():
+            step = "correct GATEWAY_KAFKA_SASL_USER and GATEWAY_KAFKA_SASL_PASSWORD"
+            return Unsent(why, what="refused the user and password", step=step)
+        return Unsent(why)
+
+    def _too_large(self, record: Record) -> str:
+        return f"{len(record):,} bytes are too large for topic {self._topic}: raise max.message.bytes there"
 
     async def close(self) -> None:
         """Let go of the connections within two seconds, whatever state they are in."""
@@ -143,22 +212,23 @@ def _trust(options: Mapping[str, str]) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca)
     except OSError as error:  # ssl.SSLError is one
-        raise Unsent(f"GATEWAY_KAFKA_CA {ca} cannot be used ({error}): name a PEM file of certificates") from error
+        raise Unsent(
+            f"GATEWAY_KAFKA_CA {ca} cannot be used ({error})", step="name a PEM file of certificates"
+        ) from error
     if cert:
         try:
             context.load_cert_chain(cert, key)
         except OSError as error:
             raise Unsent(
-                f"GATEWAY_KAFKA_CERT {cert} and GATEWAY_KAFKA_KEY {key} cannot be used ({error}): "
-                "name PEM files that belong together"
+                f"GATEWAY_KAFKA_CERT {cert} and GATEWAY_KAFKA_KEY {key} cannot be used ({error})",
+                step="name PEM files that belong together",
             ) from error
     return context
 
 
-def _append(batch: Any, record: Record) -> bool:
-    key, value = record.key, record.value
-    added = batch.append(timestamp=record.time // 1_000, key=key, value=value, headers=list(record.headers))
-    return added is not None
+def _append(batch: Any, record: Record, *, is_timed: bool) -> bool:
+    time, headers = record.time // 1_000 if is_timed else NO_TIME, list(record.headers)
+    return batch.append(timestamp=time, key=record.key, value=record.value, headers=headers) is not None
 
 
 async def _hang_up(producer: Any) -> None:

@@ -24,7 +24,7 @@ NOUNS = (
 
 def uuid7() -> str:
     """Return a new UUID of version 7 (RFC 9562, section 5.7): sorts by time, in ms."""
-    stamp = (time_ns() // 1_000_000).to_bytes(6, "big")
+    stamp = (time_ns() // 1_000_000 % 2**48).to_bytes(6, "big")
     noise = bytearray(os.urandom(10))
     noise[0] = noise[0] & 0x0F | 0x70  # version 7
     noise[2] = noise[2] & 0x3F | 0x80  # the variant of RFC 9562

@@ -8,13 +8,13 @@ threads read its counters.
 
 from __future__ import annotations
 
-from time import time_ns
 from zlib import crc32
 
 from gateway.client.batch import ENDINGS, events_of, take
 from gateway.client.journal_cuts import Cut
 from gateway.client.journal_format import Damage
 from gateway.client.notices import say_once
+from gateway.client.values import now
 from gateway.client.wire import MAX_RECORD, encode_text, source_of
 
 TYPE_CHECKING = False
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
         def tail(self) -> Place:
             """Return segment and offset of the end: everything before is written."""
+
+        def prepare(self) -> None:
+            """Make what will be written next ready, when it is time."""
 
         def record(self, cut: Cut, points: int) -> None:
             """Write down a cut, and how many metric points there are with it."""
@@ -194,7 +197,7 @@ class Producer:
             events=len(events),
             seq=self.batches,
             # Whoever ships a left journal, or a copy of it, cuts it at the same places and times.
-            time=time_ns() // 1_000 if self.journal.is_trusted else time_of(events[-1].text),
+            time=now() if self.journal.is_trusted else time_of(events[-1].text),
             points=self.points,
             dropped=self.journal.dropped,
         )
@@ -246,7 +249,7 @@ class Producer:
         while (rest := self._piece()) is not None:
             segment, piece = rest
             self._place = (segment.number, piece.end)
-            late += len(piece.points) + len(piece.columns[0] if piece.columns else ()) + len(piece.values)
+            late += len(piece.numbers) + len(piece.values)
         if late:
             self.lose(late)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("finished", "failed", "killed")
 MAX_ERROR_TEXT = 4_000  # characters
+LOST = "in memory only and lost when this process ends: give the journal a disk with room, or point GATEWAY_JOURNAL_DIR"
 
 
 class Report:
@@ -43,15 +44,26 @@ def status_of(error: BaseException | None) -> tuple[Status, str]:
     return ("killed" if isinstance(error, KeyboardInterrupt) else "failed"), message[:MAX_ERROR_TEXT]
 
 
-def tell(run_id: str, report: Report, shipper: Shipper | None, producer: Producer | None, *, is_kept: bool) -> None:
-    """Say on stderr what is left when finish() gives up waiting."""
+def tell(run_id: str, report: Report, shipper: Shipper | None, producer: Producer | None, *, unkept: int) -> None:
+    """Say on stderr what is left when finish() gives up waiting; `unkept` events of it are not in its folder."""
     if producer is not None and producer.is_done:
         return
-    if shipper is not None and shipper.is_offline and is_kept:
-        say_once("offline", f"events are kept in {report.journal}: `gateway sync` sends them to the log")
-        return
-    kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
-    fate = kept if is_kept else "are lost when this process ends, because there is no journal folder"
+    is_kept, missing = bool(report.journal), f"{report.unsent:,} of {report.emitted:,} points are not in"
     label = shipper.address.label if shipper is not None else "the log"
-    why = (shipper.last_error or "there was not enough time") if shipper is not None else "no thread could be started"
-    say(f"run {run_id}: {report.unsent:,} of {report.emitted:,} points are not in {label} ({why}) and {fate}")
+    if not is_kept:
+        say(f"run {run_id}: {missing} {label} ({_why(shipper)}) and are {LOST} to a folder on one")
+    elif shipper is not None and shipper.is_offline:
+        say_once("offline", f"events are kept in {report.journal}: `gateway sync` sends them to the log")
+    else:
+        kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
+        say(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
+    if is_kept and unkept:
+        say(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
+
+
+def _why(shipper: Shipper | None) -> str:
+    if shipper is None:
+        return "no thread could be started"
+    if shipper.is_offline:
+        return "no address is set: set GATEWAY_URL, or start the local stack with `gateway up`"
+    return "there was not enough time" if shipper.is_connected else shipper.last_error or "there was not enough time"

@@ -2,7 +2,7 @@
 A run: what training code talks to.
 
 Every method but `start_run` itself is safe in a training loop: it never raises, never waits for the network, and may
-be called from any thread and in forked children. Only `flush` and `finish` wait, up to their deadline.
+be called from any thread and in forked children. Only `flush`, `finish` and `barrier` wait, up to their deadline.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from time import monotonic
 
 from gateway.client.arguments import (
     FINISH_TIMEOUT_S,
-    finish_timeout,
+    flatten,
     read_attempt,
-    read_dict,
     read_mapping,
     read_status,
     read_step,
     read_time,
+    read_timeout,
 )
 from gateway.client.barrier import barrier
 from gateway.client.batch import split
@@ -144,15 +144,18 @@ class Run:
 
     def _emit(self, name: Any, value: Any, step: Any, time: Any, labels: Any) -> None:
         """Do what `emit` does for whatever is not a plain number by name and step. May raise."""
-        if hasattr(name, "items"):
-            step = value if step is None else step  # emit({...}, 3)
-            for path, item in read_dict(name):
-                self.emit(path, item, step, time=time, labels=labels)
-            return
         self._revive()
         if self._is_finished:
             self._open_late()
         where = self._steps.where or self._steps.here()
+        if hasattr(name, "items"):
+            step = value if step is None else step  # emit({...}, 3)
+            entries = list(name.items())
+            if time is None and labels is None:
+                entries = self._journal.put_all(entries, step, where)
+            for path, item in flatten(entries):
+                self.emit(path, item, step, time=time, labels=labels)
+            return
         if labels:
             where = (where[0], where[1], clean_labels({**dict(self._labels), **labels}))
         moment = read_time(time, now())
@@ -245,7 +248,7 @@ class Run:
 
     def flush(self, timeout_s: float = FINISH_TIMEOUT_S) -> bool:
         """Wait until all that was emitted before is acknowledged; False when `timeout_s` seconds were not enough."""
-        return self._shipper is None or self._wait(timeout_s)
+        return self._shipper is None or self._wait(read_timeout(timeout_s))
 
     barrier = barrier
 
@@ -256,7 +259,7 @@ class Run:
         `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then 30. What is still unsent then is said in one line on
         stderr; it goes on being sent while the process lives. A second call returns the first one's report, renewed.
         """
-        end = monotonic() + (finish_timeout() if timeout_s is None else timeout_s)
+        end = monotonic() + read_timeout(timeout_s)
         if self._sideline is not None:
             self._sideline.stop(max(0.0, end - monotonic()))
         with self._lock:
@@ -269,7 +272,7 @@ class Run:
             self._wait(max(0.0, end - monotonic()))
         self.report = self._count()
         if is_first:
-            tell(self.id, self.report, self._shipper, self._producer, is_kept=bool(self._journal.folder))
+            tell(self.id, self.report, self._shipper, self._producer, unkept=self._journal.unkept)
         self._on_finish(self)
         return self.report
 
@@ -317,17 +320,15 @@ class Run:
         self._revive()
         if self._is_finished:
             self._open_late()
-        self._append({"kind": kind, "time": time, **body})
+        self._journal.append(Event({"kind": kind, "time": time, **body}))
         if self._shipper is not None:
             self._shipper.wake()
 
-    def _append(self, body: dict[str, Any]) -> None:
-        self._journal.append(Event(body))
-
     def _close(self, status: Status, message: str, *, is_end: bool) -> None:
         if self.is_owner and is_end:
-            self._append({"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)})
-        self._append({"kind": "producer_closed", "time": now()})
+            ended = {"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)}
+            self._journal.append(Event(ended))
+        self._journal.append(Event({"kind": "producer_closed", "time": now()}))
 
     def _put_late(self, *point: Any) -> None:
         self._open_late()
@@ -370,8 +371,6 @@ class Run:
                 emitted -= producer.lost  # it is in both
                 sent += producer.acknowledged_points + producer.acknowledged_values
         return Report(emitted=emitted, sent=sent, dropped=dropped, journal=self._journal.folder)
-
-    # After a fork.
 
     def after_fork(self) -> None:
         """Become a new producer of the same run; what the parent has not sent is the parent's. In the child only."""

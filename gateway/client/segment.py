@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
+from time import sleep
 
 from gateway.client.journal_format import HEADER, SLOT, slots, write_record
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from gateway.client.batch import Series
 
 SUFFIX = ".seg"
+AHEAD = ".new"  # after the name of a segment that is made before it is needed
+POPULATE_WRITE = 23  # madvise(2), Linux 5.14
+POPULATE_BYTES = 262_144  # at once: Python holds its lock meanwhile
 SIZES = (262_144, 1_048_576, 4_194_304, 16_777_216)  # bytes of the first, second, … and of all later ones
 PAGE = 4_096
 
@@ -35,6 +40,12 @@ class Segment:
         self.first = 0  # where the first record after the header starts
         self.end = 0  # where the last record ends, once nothing more is written here
         self.series: dict[int, Series] = {}
+
+    def publish(self) -> None:
+        """Give a segment that was made ahead its name. Raises OSError."""
+        path = self.path.removesuffix(AHEAD)
+        os.rename(self.path, path)
+        self.path = path
 
     def delete(self) -> None:
         """Remove the file; what is mapped stays readable."""
@@ -54,24 +65,47 @@ def reserve_of(number: int) -> int:
     return SIZES[min(number, len(SIZES)) - 1] // 16
 
 
-def create(folder: str, number: int, size: int, header: bytes) -> Segment:
-    """Return a new segment; one in memory when `folder` is empty. Raises OSError, and then leaves nothing behind."""
+def create(folder: str, number: int, size: int, header: bytes, *, is_ahead: bool = False) -> Segment:
+    """
+    Return a new segment; one in memory when `folder` is empty. Raises OSError, and then leaves nothing behind.
+
+    One that is made ahead is no part of the journal until it is published; its pages are in memory by then.
+    """
     if not folder:
         segment = Segment(number, mmap.mmap(-1, size), "")
     else:
-        path = os.path.join(folder, f"{number:08d}{SUFFIX}")
+        path = os.path.join(folder, f"{number:08d}{SUFFIX}{AHEAD if is_ahead else ''}")
+        if is_ahead:
+            remove(path)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             reserve(handle, size)
             segment = Segment(number, mmap.mmap(handle, size), path)
-        except (OSError, ValueError) as error:
+        except OSError:  # the file must not outlive a failed reservation; the error goes on
+            remove(path)
+            raise
+        except ValueError as error:
             remove(path)
             raise OSError(str(error)) from error
         finally:
             os.close(handle)
+        if is_ahead:
+            _populate(segment.map)
     write_record(segment.map, 0, HEADER, number, header)
     segment.first = segment.end = slots(len(header))
     return segment
+
+
+def _populate(place: mmap.mmap) -> None:
+    """Have the pages of a file in memory, where the system can do so: else each is waited for when it is written."""
+    if sys.platform != "linux":
+        return
+    for begin in range(0, len(place), POPULATE_BYTES):
+        try:
+            place.madvise(POPULATE_WRITE, begin, min(POPULATE_BYTES, len(place) - begin))
+        except OSError:  # an older kernel, or no memory to spare
+            return
+        sleep(0)  # let training go on in between
 
 
 def reserve(handle: int, size: int) -> None:

@@ -21,7 +21,7 @@ from time import monotonic
 from gateway.client.errors import Unsent
 from gateway.client.forks import importing
 from gateway.client.heartbeat import Heartbeats
-from gateway.client.notices import say
+from gateway.client.notices import say, say_once
 from gateway.client.producer import Producer
 from gateway.client.transport import make_transport
 
@@ -66,7 +66,7 @@ class Shipper:
         self._has_items: asyncio.Event | None = None  # somebody asks not to wait for the next turn
         self._has_batches: asyncio.Event | None = None
         self._is_stopping = False
-        self._said_down = False
+        self._said_down: set[str] = set()  # what was said of the other end since it last acknowledged
         self._left: LeftJournal | None = None  # a dead process's journal on its way
         self._heartbeats = Heartbeats()
         self._adopt_at = 0.0  # when to look for the next, monotonic
@@ -126,6 +126,8 @@ class Shipper:
                 threading.Event().wait(BACK_OFF_S[1])
 
     async def _ship(self) -> None:
+        with importing():
+            import gateway.client.columns  # noqa: F401 -- what cuts need; a fork must not see half of it
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._note)
         self._has_items, self._has_batches = asyncio.Event(), asyncio.Event()
@@ -186,6 +188,8 @@ class Shipper:
         points, is_more = 0, False
         with self._lock:
             producers = self._producers = [one for one in self._producers if not one.is_done]
+        for producer in producers:
+            producer.journal.prepare()
         for producer in producers:
             if self._backlog_bytes >= BACKLOG_BYTES:
                 return points, False
@@ -256,6 +260,11 @@ class Shipper:
         for refusal in refusals:
             batch = group[refusal.number]
             self.last_error = refusal.reason
+            say_once(
+                "refused",
+                f"{self.address.label} will never take a record of {len(batch.record):,} bytes "
+                f"({refusal.reason:.300}): it is counted as lost, and the others are sent",
+            )
             batch.producer.lose(batch.points + batch.values)
             batch.points = batch.values = 0  # not sent
 
@@ -271,19 +280,21 @@ class Shipper:
             self._has_items.set()
 
     def _say_down(self, error: Exception) -> None:
+        """Say once what is wrong, and once more when it is something else."""
         self.is_connected = False
         self.last_error = str(error) or repr(error)
-        if not self._said_down:
-            self._said_down = True
-            say(
-                f"{self.address.label} cannot be reached ({self.last_error:.200}): training goes on and events wait in "
-                "the journal: start it with `gateway up`, or correct GATEWAY_URL"
+        known = error if isinstance(error, Unsent) else Unsent(self.last_error)
+        if known.what not in self._said_down:
+            self._said_down.add(known.what)
+            line = (
+                f"{self.address.label} {known.what} ({known.why:.300}): training goes on and events wait in the journal"
             )
+            say(f"{line}: {known.step}" if known.step else line)
 
     def _say_up(self) -> None:
         self.is_connected = True
         if self._said_down:
-            self._said_down = False
+            self._said_down.clear()
             say(f"{self.address.label} is reached again: waiting events are being sent")
 
 

@@ -55,7 +55,8 @@ def sync(
     `progress` is told the run, how many of its points and values are sent, and how many there are.
     """
     done = Synced(folder)
-    for one in list(folders_in(folder)):
+    for one in list(folders_in(folder, done.unsent)):
+        unsent = len(done.unsent)
         try:
             left = adopt(one)
         except OSError as error:
@@ -69,7 +70,7 @@ def sync(
             _ship(left, shipper, done, timeout_s, progress)
         finally:
             left.close()
-        if done.unsent:
+        if len(done.unsent) > unsent:
             break  # the log is away: the others would wait as long
     return done
 

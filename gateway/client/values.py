@@ -33,6 +33,7 @@ MAX_ELEMENTS = 10_000  # of an array that is kept as a list
 EXACT = 2**53  # integers up to here are exact in a float64
 INT64 = 2**63 - 1
 MIN_TIME, MAX_TIME = 0, 2**62  # µs
+MAX_NANOS = 2**64 - 1  # ns: the year 2554
 
 dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
@@ -148,7 +149,15 @@ def float_to_json(value: float) -> float | str:
 
 def now() -> int:
     """Return the time in µs since 1970; a clock that stands before 1970 gives 0."""
-    return max(MIN_TIME, time_ns() // 1_000)
+    return fit_clock(time_ns()) // 1_000
+
+
+def fit_clock(nanos: int) -> int:
+    """Return what the clock says as the journal can hold it: from 1970 to 2554."""
+    if 0 <= nanos <= MAX_NANOS:
+        return nanos
+    say_once("clock", "the clock is not between 1970 and 2554: the nearer of them is recorded")
+    return 0 if nanos < 0 else MAX_NANOS
 
 
 def micros(time: object) -> int | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Headers = tuple[tuple[str, bytes], ...]
 
 SCHEMA = b"1"
+LAST = 253_402_300_799_999_999  # µs: the last of the year 9999, which RFC 3339 cannot write beyond
 MAX_RECORD = 1_000_000  # bytes of a value; the broker takes 1,048,588 for a batch of records with all its headers
 
 
@@ -48,6 +49,7 @@ def encode(run_id: str, source: bytes, seq: int, time: int, body: dict[str, Any]
 
 def encode_text(run_id: str, source: bytes, seq: int, time: int, kind: str, text: bytes) -> Record:
     """Return the record of an event, given as JSON, cut at `time` (µs)."""
+    time = min(max(time, 0), LAST)
     cut = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(time // 1_000_000))}.{time % 1_000_000:06d}Z"
     headers = (
         ("ce_specversion", b"1.0"),

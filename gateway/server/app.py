@@ -19,7 +19,7 @@ from gateway.server import bodies, failures
 from gateway.server.bodies import Budget, Share
 from gateway.server.failures import Failure
 from gateway.server.metrics import Counting, Metrics
-from gateway.server.writer import LogWriter
+from gateway.server.writer import LogWriter, RecordRefused
 from schemas.errors import LogUnavailable
 from schemas.settings import Settings
 
@@ -93,3 +93,5 @@ async def _write(writer: LogWriter, records: list[Record]) -> None:
         await writer.write(records)
     except LogUnavailable as error:
         raise Failure(503, str(error), "send the same request again in a moment") from error
+    except RecordRefused as error:
+        raise Failure(413, f"Kafka: {error}", "leave it out, and send the others again", record=error.number) from error

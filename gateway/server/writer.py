@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from gateway.client.address import OPTIONS
 from gateway.client.errors import Unsent
 from gateway.client.kafka import Kafka
+from gateway.client.transport import Refusal
 from gateway.client.wire import Record
 from schemas.errors import LogUnavailable
 from schemas.settings import Settings
@@ -33,6 +34,14 @@ SAY_AFTER_S = 3.0  # away; most starts of a stack take less
 log = logging.getLogger("gateway.server")
 
 Request = tuple[Sequence[Record], asyncio.Future[None]]  # records, and how their sender learns what became of them
+
+
+class RecordRefused(Exception):
+    """Kafka will never take a record of a request."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(reason)
+        self.number = number  # in its request, from 0
 
 
 def options_of(settings: Settings) -> dict[str, str]:
@@ -89,7 +98,11 @@ class LogWriter:
         await self._broken.wait()
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Return when every record is acknowledged, those of one key in order. Raises LogUnavailable."""
+        """
+        Return when every record is acknowledged, those of one key in order.
+
+        Raises LogUnavailable, and RecordRefused when Kafka took all but some that it will never take.
+        """
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((records, acknowledged))
         self._start_rounds()
@@ -108,21 +121,28 @@ class LogWriter:
 
     async def _round(self, group: list[Request]) -> None:
         failure: Exception | None = None
+        refusals: Sequence[Refusal] = ()
         try:
-            await self._send([record for records, _ in group for record in records])
+            refusals = await self._send([record for records, _ in group for record in records])
         except Exception as error:  # noqa: BLE001 - each request gets it and is answered; its sender keeps the events
             failure = error
-        for _, acknowledged in group:
+        begin = 0
+        for records, acknowledged in group:
+            end = begin + len(records)
+            mine = next((one for one in refusals if begin <= one.number < end), None)
+            refused = RecordRefused(mine.number - begin, mine.reason) if mine is not None else None
+            begin = end
             if acknowledged.done():  # its sender has gone
                 continue
-            if failure is None:
+            problem = failure or refused
+            if problem is None:
                 acknowledged.set_result(None)
             else:
-                acknowledged.set_exception(failure)
+                acknowledged.set_exception(problem)
         self._rounds.discard(asyncio.current_task())
         self._start_rounds()
 
-    async def _send(self, records: Sequence[Record]) -> None:
+    async def _send(self, records: Sequence[Record]) -> Sequence[Refusal]:
         kafka, broken = self._kafka, self._broken
         if kafka is None:
             raise LogUnavailable(f"{self._where} cannot be reached ({self.problem})")
@@ -131,8 +151,7 @@ class LogWriter:
         try:
             await asyncio.wait({sending, breaking}, timeout=ACKNOWLEDGE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
-                sending.result()
-                return
+                return sending.result()
             self._break(broken, f"no acknowledgement within {ACKNOWLEDGE_TIMEOUT_S:.0f} s")
         except Unsent as error:
             self._break(broken, str(error))

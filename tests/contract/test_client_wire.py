@@ -56,7 +56,7 @@ def records() -> list[Record]:
             run.finish(status, message="why")  # type: ignore[arg-type]  # a str of a tuple of literals
         run = new_run(shipper, "resumed", attempt=2)
         run._record("run_resumed", attempt=2, name="", tag="", group="", parent_run_id="")
-        run._append({"kind": "note", "time": 1, "text": "x" * 2_000_000})  # replaced by a heartbeat
+        run.record_at("note", 1, text="x" * 2_000_000)  # replaced by a heartbeat
         run.finish()
         new_run(shipper, "joined", is_owner=False).finish()
     return memory.sent

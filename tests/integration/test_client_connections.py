@@ -1,4 +1,4 @@
-"""The client leaves no connection open, whenever it is told to stop."""
+"""The client and the readers of the log leave no connection open, whenever they are told to stop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 
 from aiokafka.conn import AIOKafkaConnection
 
+from consumers.log import LogReader
 from gateway.client.kafka import Kafka
 
 
@@ -28,3 +29,19 @@ async def test_cancelled_at_any_instant_of_connecting_it_closes_every_connection
 
         assert [one for one in open_connections() if one not in before] == [], f"after {number} quarters of a ms"
     assert set(has_opened) == {False, True}
+
+
+async def test_a_reader_cancelled_at_any_instant_of_connecting_closes_every_connection(kafka: str, topic: str) -> None:
+    before = open_connections()
+    has_opened = []
+    for number in range(80):
+        reader = LogReader(kafka, topic)
+        opening = asyncio.ensure_future(reader.open())
+        await asyncio.sleep(number * 0.000_5)  # connecting takes about 20 ms
+        has_opened.append(opening.done())
+        opening.cancel()
+        await asyncio.wait({opening})
+        await reader.close()
+
+        assert [one for one in open_connections() if one not in before] == [], f"after {number} halves of a ms"
+    assert False in has_opened

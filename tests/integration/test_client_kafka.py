@@ -138,6 +138,7 @@ def test_a_script_that_only_emits_is_a_run_named_after_it(log: Log, address: dic
         ("raise ValueError('bad luck')", "run_failed", "ValueError: bad luck"),
         ("raise KeyboardInterrupt", "run_killed", "KeyboardInterrupt"),
         ("raise SystemExit(0)", "run_finished", ""),
+        ("raise SystemExit(3)", "run_finished", ""),  # Python tells nobody: docs/client.md
     ],
 )
 def test_how_the_interpreter_ends_decides_how_an_open_run_ends(
@@ -148,6 +149,24 @@ def test_how_the_interpreter_ends_decides_how_an_open_run_ends(
     _, events = log.only_run()
     assert kinds(events) == ["run_started", "metrics", kind, "producer_closed"]
     assert events[-2].message == message
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ("3", "run_failed", "SystemExit: 3"),
+        ("'no data'", "run_failed", "SystemExit: no data"),
+        ("0", "run_finished", ""),
+    ],
+)
+def test_sys_exit_inside_the_block_decides_how_the_run_ends(
+    log: Log, address: dict[str, str], given: str, kind: str, message: str
+) -> None:
+    done = train(f"import gateway, sys\nwith gateway.start_run('r'):\n  sys.exit({given})", address)
+
+    _, events = log.only_run()
+    assert done.returncode == (0 if kind == "run_finished" else 3 if given == "3" else 1)
+    assert (events[-2].kind, events[-2].message) == (kind, message)
 
 
 def test_processes_with_a_run_id_in_their_environment_join_that_run(log: Log, address: dict[str, str]) -> None:

@@ -119,7 +119,9 @@ def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_waits_whe
     assert "`gateway sync`" in kept
 
 
-def test_a_topic_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_that_is_not_there_is_named(
+    kafka: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from gateway.client import kafka as client_kafka
 
     monkeypatch.setattr(client_kafka, "REQUEST_TIMEOUT_MS", 1_000)
@@ -129,5 +131,9 @@ def test_a_topic_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.Monk
     wait_for(lambda: "there is no topic no-such-topic" in shipper.last_error)
     report = run.finish(timeout_s=0.1)
     shipper.stop()
+    said = capsys.readouterr().err
 
     assert report.unsent == 1
+    assert f"Kafka at {kafka} does not take events (there is no topic no-such-topic)" in said
+    assert "GATEWAY_TOPIC" in said
+    assert "cannot be reached" not in said

@@ -16,6 +16,7 @@ import pytest
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from tests.client_parts import ROOT, points, read_log, train
+from tests.gateway_command import environment as gateway_environment
 from tests.gateway_command import gateway_with
 from tests.materialiser_process import environment, materialiser, reading, until, until_complete
 
@@ -167,6 +168,41 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
     assert len(points(first)) == 500
     assert [event.kind for event in first][-2:] == ["run_killed", "producer_closed"]
     assert sync(settings)["journals"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing", "is not there: name the folder of journals"),
+        ("file", "is no folder: name the folder of journals"),
+        ("closed", "cannot be read (Permission denied): run this as the user who trained"),
+        ("closed inside", "Permission denied"),
+    ],
+)
+def test_a_folder_that_cannot_be_synced_is_said_in_one_line(tmp_path: Path, kind: str, said: str) -> None:
+    folder = tmp_path / "journals"
+    if kind == "file":
+        folder.write_text("x")
+    elif kind != "missing":
+        (folder / "run").mkdir(parents=True)
+        (folder if kind == "closed" else folder / "run").chmod(0)
+    command = [sys.executable, "-m", "gateway.cli", "sync", str(folder)]
+    if os.geteuid() == 0:  # whom no mode stops, but for these rights
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+
+    done = subprocess.run(
+        command,
+        env=gateway_environment(GATEWAY_URL=f"kafka://{HOST}:1", GATEWAY_HOME=str(tmp_path)),
+        cwd=sys.prefix, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    for closed in (folder, folder / "run"):
+        if closed.is_dir():
+            closed.chmod(0o700)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert str(folder) in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_log_that_is_away_leaves_the_journals_and_says_what_to_do(settings: dict[str, str]) -> None:

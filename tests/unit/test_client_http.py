@@ -6,12 +6,13 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from gateway.client import http as http_module
+from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.errors import Unsent
 from gateway.client.http import Http
@@ -21,6 +22,13 @@ from tests.client_parts import Memory, new_run, points, shipping
 from tests.server_process import note
 
 HOST = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def fresh_notices() -> Iterator[None]:
+    notices.forget()
+    yield
+    notices.forget()
 
 
 @asynccontextmanager
@@ -147,7 +155,7 @@ class Refusing(Memory):
         return [Refusal(number, "it is poison") for number, one in enumerate(records) if b"poison" in one.value]
 
 
-def test_what_is_refused_for_good_is_counted_as_lost_and_the_rest_goes_on() -> None:
+def test_what_is_refused_for_good_is_counted_as_lost_and_the_rest_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     memory = Refusing()
     with shipping(memory) as shipper:
         run = new_run(shipper)
@@ -159,6 +167,7 @@ def test_what_is_refused_for_good_is_counted_as_lost_and_the_rest_goes_on() -> N
         report = run.finish(timeout_s=10)
 
     assert shipper.last_error == "it is poison"
+    assert capsys.readouterr().err.count("will never take a record") == 1
     assert [seen.value for seen in points(memory.events())][-1:] == [0.25]
     assert (report.emitted, report.sent + report.dropped, report.unsent) == (4, 4, 0)
     assert report.dropped >= 2

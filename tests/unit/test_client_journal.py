@@ -92,12 +92,28 @@ class Journals(RuleBasedStateMachine):
             self.written.append(value)
 
     @precondition(lambda self: self.journal is not None)
+    @rule(count=st.integers(1, 20), names=st.lists(st.sampled_from("abcde"), unique=True))
+    def emit_together(self, count: int, names: list[str]) -> None:
+        assert self.journal is not None
+        for _ in range(count):
+            values = [float(len(self.written) + number) for number in range(len(names))]
+            for name, value in self.journal.put_all(list(zip(names, values, strict=True)), None, MAIN):
+                self.journal.put(name, value, None, MAIN)
+            self.written += values
+
+    @precondition(lambda self: self.journal is not None)
     @rule(size=st.sampled_from([0, 30, 500, 9_000]))
     def note(self, size: int) -> None:
         assert self.journal is not None
         text = f"{len(self.noted)}" + "x" * size
         self.journal.append(Event({"kind": "note", "time": 1, "text": text}))
         self.noted.append(text)
+
+    @precondition(lambda self: self.journal is not None)
+    @rule()
+    def prepare(self) -> None:
+        assert self.journal is not None
+        self.journal.prepare()
 
     # Whoever ships.
 
@@ -247,6 +263,9 @@ def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeyp
     try:
         for step in range(60_000):
             journal.put("loss", 2.0, step, MAIN)
+        for step in range(20_000):
+            for name, value in journal.put_all([("loss", 3.0), ("acc", 4.0)], step, MAIN):
+                journal.put(name, value, step, MAIN)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -255,6 +274,70 @@ def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeyp
 
     assert interrupted
     assert (values.count(1.0), values.count(2.0)) == (len(interrupted), 60_000)
+    assert (values.count(3.0), values.count(4.0)) == (20_000, 20_000)
+
+
+def half_full(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Journal:
+    """Return a journal whose first segment is half full, and whose next is prepared if it can be."""
+    monkeypatch.setattr(segments, "SIZES", (4_096, 8_192))
+    journal = Journal("r", limit=limit)
+    for step in range(60):
+        journal.put("loss", 2.0, step, MAIN)
+    journal.prepare()
+    return journal
+
+
+def test_the_next_segment_is_made_before_it_is_needed(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = half_full(monkeypatch)
+    made = []
+    monkeypatch.setattr(segments, "create", lambda *_, **__: made.append(1))
+    for step in range(60, 120):
+        journal.put("loss", 2.0, step, MAIN)
+    journal.close()
+
+    assert not made
+    assert sorted(path.name for path in Path(journal.folder).glob("*.seg*")) == ["00000001.seg", "00000002.seg"]
+
+
+def test_a_prepared_segment_that_is_not_used_is_ignored_and_deleted(
+    journal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = half_full(monkeypatch)
+    prepared = Path(journal.folder) / "00000002.seg.new"
+    was_there = prepared.exists()
+    journal.close()
+    log = shipped(journal_home)
+
+    assert was_there
+    assert log.values() == [2.0] * 60
+    assert not list(journal_home.iterdir())
+
+
+def test_nothing_is_prepared_once_the_producer_is_closed(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = half_full(monkeypatch)
+    journal.append(Event({"kind": "producer_closed", "time": 1}))
+    journal.prepare()
+    journal.close()
+
+    assert not list(Path(journal.folder).glob("*.new"))
+
+
+def test_a_prepared_segment_that_is_too_small_gives_way(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = half_full(monkeypatch)
+    journal.append(Event({"kind": "note", "time": 1, "text": "x" * 20_000}))
+    journal.close()
+    log = shipped(journal_home)
+
+    assert (len(log.notes()[0]), len(log.values())) == (20_000, 60)
+
+
+def test_nothing_is_prepared_beyond_the_bound(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = half_full(monkeypatch, limit=12_000)
+    journal.prepare()
+    journal.close()
+
+    assert [path.name for path in Path(journal.folder).glob("*.seg*")] == ["00000001.seg"]
+    assert journal.dropped == 0
 
 
 def test_an_owner_that_lives_is_not_adopted(journal_home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ import gateway
 from gateway.client import handover, notices, process, values
 from gateway.client.run import Run
 from schemas import events as ev
-from tests.client_parts import Memory, new_run, points, shipping
+from tests.client_parts import Memory, new_run, points, shipping, train
 
 LAUNCHERS = (*handover.RANKS, "TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT", "GATEWAY_ATTEMPT", "GATEWAY_RUN_ID")
 
@@ -192,6 +193,61 @@ def test_a_clock_before_1970_is_recorded_as_1970(monkeypatch: pytest.MonkeyPatch
         run.finish()
 
     assert {event.time for event in memory.events() if not isinstance(event, ev.Metrics)} == {0}
+
+
+@pytest.mark.parametrize(
+    ("clock_ns", "seen_us"),
+    [
+        (-1, 0),
+        (-(10**18), 0),
+        (-(2**63) - 1, 0),
+        (2**63, 2**63 // 1_000),  # the year 2262
+        (2**64, (2**64 - 1) // 1_000),  # the year 2554
+        (2**80, (2**64 - 1) // 1_000),
+    ],
+)
+def test_whatever_the_clock_says_every_point_is_in_the_log_as_the_contract_has_it(clock_ns: int, seen_us: int) -> None:
+    found = train(
+        f"""
+        import time
+        time.time_ns = lambda: {clock_ns}
+        import gateway
+        from gateway.client import process
+        from tests.client_parts import Memory, points, shipping, values
+        memory = Memory()
+        with shipping(memory) as shipper:
+            process._shipper_of = lambda address: shipper
+            with gateway.start_run(capture=False) as run:
+                for step in range(2_000):
+                    run.emit("loss", 0.5, step)
+                    run.emit({{"a": 1.5, "b": 2}}, step=step)
+                run.emit("text", "x", 0)
+                run.note("a note")
+                run.flush(20)
+                print(run.health()["sent"])
+        found = points(memory.events())
+        print(len(found), sorted({{seen.time for seen in found}})[0], sorted({{seen.time for seen in found}})[-1])
+        print(memory.kinds()[0], memory.kinds()[-1], len(values(memory.events())), run.report.dropped)
+        """,
+        {"GATEWAY_URL": "none:"},
+    )
+
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines() == ["6001", f"6000 {seen_us} {seen_us}", "run_started producer_closed 1 0"]
+    assert "Traceback" not in found.stderr
+    assert len(found.stderr.splitlines()) <= 1  # that the clock is odd, once
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, -1, "soon", 10**400, None])
+def test_whatever_the_end_is_given_to_wait_it_does_not_raise(tmp_path: Path, seconds: Any) -> None:
+    memory = Memory()
+    with shipping(memory) as shipper:
+        run = new_run(shipper)
+        run.emit("loss", 0.5)
+        run.log_artifact(tmp_path)  # looked at beside training, which the end waits for
+        run.flush(seconds)
+        run.finish(timeout_s=seconds)
+        assert run.finish(timeout_s=20).unsent == 0
 
 
 # Runs inside runs.

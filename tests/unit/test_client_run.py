@@ -66,6 +66,25 @@ def test_a_dict_is_one_value_a_name_and_nested_ones_become_paths(run: Run, memor
     assert without_time(values(memory.events())) == [("note", 2, "fine"), ("empty", 2, {})]
 
 
+def test_a_dict_emitted_again_keeps_steps_types_and_what_is_no_number(run: Run, memory: Memory) -> None:
+    for _ in range(3):
+        run.emit({"loss": 0.5, "epoch": 2, "is_best": True, "huge": 2**60, "inner": {"acc": 0.9}})
+    run.emit({"loss": 0.25}, 9)
+    run.emit({"loss": 0.125}, 2**70)
+    run.finish()
+
+    seen = without_time(points(memory.events()))
+    assert [one for one in seen if one[0] == "loss"] == [
+        ("loss", 0, 0.5), ("loss", 1, 0.5), ("loss", 2, 0.5), ("loss", 9, 0.25), ("loss", 10, 0.125)
+    ]  # fmt: skip
+    assert [one[1:] for one in seen if one[0] == "epoch"] == [(0, 2), (1, 2), (2, 2)]
+    assert [one[1:] for one in seen if one[0] == "inner/acc"] == [(0, 0.9), (1, 0.9), (2, 0.9)]
+    assert sorted({(name, value) for name, _, value in without_time(values(memory.events()))}) == [
+        ("huge", 2**60),
+        ("is_best", True),
+    ]
+
+
 def test_a_dict_by_name_stays_one_value(run: Run, memory: Memory) -> None:
     run.emit("eggs", {"ham": {"size": 1}})
     run.finish()

@@ -20,6 +20,7 @@ ALLOWED = {"gateway": {"gateway", "schemas"}, "schemas": {"schemas"}, "consumers
 CLIENT = [p for p in FILES if p.is_relative_to(ROOT / "gateway/client") or p == ROOT / "gateway/__init__.py"]
 CLIENT_VENDORS = {
     "gateway/client/kafka.py": "aiokafka",
+    "gateway/client/columns.py": "orjson",  # where it is installed
     "gateway/client/capture_machine.py": "psutil",  # where it is installed
     "gateway/client/capture_gpu.py": "pynvml",  # where it is installed
 }
