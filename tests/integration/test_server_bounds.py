@@ -74,7 +74,7 @@ async def test_a_log_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.
             while "no topic" not in server.writer.problem:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.02)
 
-        assert server.writer.problem == "there is no topic no-such-topic"
+        assert server.writer.problem.startswith("there is no topic no-such-topic: start the materialiser")
 
 
 async def test_a_broker_that_stops_answering_is_an_error_in_time_and_the_next_producer_serves(

@@ -81,7 +81,10 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     for name in ("faust", "mode", "aiokafka", "uvicorn"):
-        monkeypatch.setattr(logging.getLogger(name), "level", logging.getLogger(name).level)
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "level", logger.level)
+        monkeypatch.setattr(logger, "handlers", [])  # the client's, where one was used in this process
+        monkeypatch.setattr(logger, "propagate", True)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
