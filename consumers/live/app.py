@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from consumers.live import api, failures, pages
-from consumers.live.counting import Counting
 from consumers.live.protection import Protection
 from consumers.live.services import Services
 from consumers.operations.metrics import LiveMetrics, Metrics
+from schemas.counting import Counting
 from schemas.settings import Settings
 
 GZIP_FROM_BYTES = 1_000
@@ -45,5 +45,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(Protection)
     app.state.counts = LiveMetrics(app.state.metrics)
-    app.add_middleware(Counting, metrics=app.state.counts)
+    app.add_middleware(Counting, answered=app.state.counts.answered)
     return app

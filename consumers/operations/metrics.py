@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+UNTIMED = frozenset({"/v1/stream"})  # a request that lasts as long as somebody watches
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 _POINTS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000)
@@ -162,10 +163,10 @@ class LiveMetrics:
         self._overrun = metrics.counter("streams_overrun", "event streams ended because their reader was too slow")
         self._overruns = 0
 
-    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
-        """Count one request; `seconds` is None for an event stream."""
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
         self._requests.labels(method, route, str(status)).inc()
-        if seconds is not None:
+        if route not in UNTIMED:
             self._seconds.labels(route).observe(seconds)
 
     def watching(self, subscribers: int, overruns: int) -> None:

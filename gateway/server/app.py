@@ -18,8 +18,9 @@ from gateway.client.wire import Record
 from gateway.server import bodies, failures
 from gateway.server.bodies import Budget, Share
 from gateway.server.failures import Failure
-from gateway.server.metrics import Counting, Metrics
+from gateway.server.metrics import Metrics
 from gateway.server.writer import LogWriter, RecordRefused
+from schemas.counting import Counting
 from schemas.errors import LogUnavailable
 from schemas.settings import Settings
 
@@ -44,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.writer = writer
     app.state.budget = budget
     app.state.metrics = metrics = Metrics()
-    app.add_middleware(Counting, metrics=metrics)
+    app.add_middleware(Counting, answered=metrics.answered)
     failures.install(app)
 
     @app.post("/v1/events")

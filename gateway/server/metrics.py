@@ -6,15 +6,12 @@ Labels have few values, known beforehand; docs/operations.md is compared with th
 
 from __future__ import annotations
 
-import time
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -56,25 +53,3 @@ class Metrics:
         """Say how many bytes requests hold, and whether Kafka is reached."""
         self._held.set(size)
         self._connected.set(is_connected)
-
-
-class Counting:
-    """ASGI middleware that counts each request once its answer has begun."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.monotonic()
-
-        async def send_counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "unknown")
-                method = scope["method"] if scope["method"] in METHODS else "other"
-                self._metrics.answered(method, route, message["status"], time.monotonic() - started)
-            await send(message)
-
-        await self._app(scope, receive, send_counted)

@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
@@ -43,25 +44,40 @@ async def position(database: str) -> tuple[int, int]:
     return row["partition"], row["next_offset"]
 
 
-async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_over(
-    kafka: str, topic: str, database: str, tmp_path: Path
-) -> None:
+class Stopped(NamedTuple):
+    """How a worker ended under which the start of the log was deleted."""
+
+    status: int
+    text: str
+    partition: int
+    offset: int  # where it stood at its end
+
+
+async def delete_under_worker(kafka: str, topic: str, database: str, folder: Path, before: int) -> Stopped:
+    """Let a worker fold one record of ten, delete those below offset `before` while it is paused, and wake it."""
     author = Author("r1")
-    with materialiser(tmp_path, environment(kafka, topic, database)) as worker:
+    with materialiser(folder, environment(kafka, topic, database)) as worker:
         await write(kafka, topic, [author.start()])
         await until_folded(database, topic, 1)
         worker.process.send_signal(signal.SIGSTOP)
         await write(kafka, topic, edits(author, 1))  # this one answers the fetch that is on its way
         await write(kafka, topic, edits(author, 8))
         partition, _ = await position(database)
-        await delete_before(kafka, topic, {partition: 7})
+        await delete_before(kafka, topic, {partition: before})
         worker.process.send_signal(signal.SIGCONT)
         status = await asyncio.to_thread(worker.process.wait, 60)
     _, stopped_at = await position(database)
+    return Stopped(status, worker.text(), partition, stopped_at)
+
+
+async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_over(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=7)
 
     assert stopped_at in (1, 2), "what it had fetched is folded, and nothing behind the gap"
-    assert status == 78, worker.text()
-    last = worker.text().splitlines()[-1]
+    assert status == 78, text
+    last = text.splitlines()[-1]
     assert f"{topic}: offsets {stopped_at} to 6 of partition {partition} are gone from the log" in last
     assert f"to 7 (partition {partition})" in last
 
@@ -69,21 +85,10 @@ async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_o
 async def test_a_gap_that_no_new_record_shows_is_named_all_the_same(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    author = Author("r1")
-    with materialiser(tmp_path, environment(kafka, topic, database)) as worker:
-        await write(kafka, topic, [author.start()])
-        await until_folded(database, topic, 1)
-        worker.process.send_signal(signal.SIGSTOP)
-        await write(kafka, topic, edits(author, 1))  # this one answers the fetch that is on its way
-        await write(kafka, topic, edits(author, 8))
-        partition, _ = await position(database)
-        await delete_before(kafka, topic, {partition: 10})
-        worker.process.send_signal(signal.SIGCONT)
-        status = await asyncio.to_thread(worker.process.wait, 60)
-    _, stopped_at = await position(database)
+    status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=10)
 
-    assert status == 78, worker.text()
-    last = worker.text().splitlines()[-1]
+    assert status == 78, text
+    last = text.splitlines()[-1]
     assert f"{topic}: offsets {stopped_at} to 9 of partition {partition} are gone from the log" in last
 
 

@@ -1,24 +1,29 @@
 """
-Count what the API answers: by method, route and status, never by what a URL holds.
+Count what a web server of ours answers: by method, route and status, never by what a URL holds.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from consumers.operations.metrics import LiveMetrics
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNTIMED = frozenset({"/v1/stream"})  # lasts as long as somebody watches
 
 
 class Counting:
-    """ASGI middleware that counts each request once its answer has begun."""
+    """
+    ASGI middleware that counts each request once its answer has begun.
 
-    def __init__(self, app: ASGIApp, metrics: LiveMetrics) -> None:
-        self._app, self._metrics = app, metrics
+    `answered` is called with the method ("other" when it is none of METHODS), the route, the status, and the time
+    from the request to the beginning of its answer, s.
+    """
+
+    def __init__(self, app: ASGIApp, answered: Callable[[str, str, int, float], None]) -> None:
+        self._app, self._answered = app, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
         if scope["type"] != "http":
@@ -30,8 +35,7 @@ class Counting:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "unknown")
                 method = scope["method"] if scope["method"] in METHODS else "other"
-                seconds = None if route in UNTIMED else time.monotonic() - started
-                self._metrics.answered(method, route, message["status"], seconds)
+                self._answered(method, route, message["status"], time.monotonic() - started)
             await send(message)
 
         await self._app(scope, receive, send_counted)
