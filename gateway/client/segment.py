@@ -75,8 +75,7 @@ def create(folder: str, number: int, size: int, header: bytes, *, is_ahead: bool
         segment = Segment(number, mmap.mmap(-1, size), "")
     else:
         path = os.path.join(folder, f"{number:08d}{SUFFIX}{AHEAD if is_ahead else ''}")
-        if is_ahead:
-            remove(path)
+        # One that is there is in use or about to be: were it taken away, emits would go to a file without a name.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             reserve(handle, size)

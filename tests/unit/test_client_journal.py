@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.client.adoption import LeftJournal, adopt
 from gateway.client.journal import Journal
 from gateway.client.journal_folder import folders_in
 from gateway.client.journal_items import Event
+from gateway.client.journal_space import Space
 from gateway.client.producer import Batch, Producer
 from schemas import events as ev
 from schemas.wire import decode
@@ -311,6 +313,33 @@ def test_a_prepared_segment_that_is_not_used_is_ignored_and_deleted(
     assert was_there
     assert log.values() == [2.0] * 60
     assert not list(journal_home.iterdir())
+
+
+def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
+    journal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = half_full(monkeypatch)
+    publish, ahead = segments.Segment.publish, Space.ahead
+    shipper, has_tried = threading.Thread(target=journal.prepare), threading.Event()
+
+    def ahead_and_say(space: Space, number: int) -> segments.Segment | None:
+        made = ahead(space, number)
+        has_tried.set()
+        return made
+
+    def publish_late(made: segments.Segment) -> None:
+        shipper.start()  # it has its turn just before the name is given
+        assert has_tried.wait(10)
+        publish(made)
+
+    monkeypatch.setattr(Space, "ahead", ahead_and_say)
+    monkeypatch.setattr(segments.Segment, "publish", publish_late)
+    for step in range(60, 120):
+        journal.put("loss", 2.0, step, MAIN)
+    shipper.join()
+    journal.close()
+
+    assert shipped(journal_home).values() == [2.0] * 120
 
 
 def test_nothing_is_prepared_once_the_producer_is_closed(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
