@@ -56,7 +56,7 @@ def die_at(number: int) -> None:
         setattr(os, name, deadly(getattr(os, name)))
     builtins.open = deadly(open)
     mmap.mmap = deadly(mmap.mmap)  # type: ignore[misc, assignment]
-    adoption.write_record = deadly(adoption.write_record)
+    vars(adoption)["write_record"] = deadly(vars(adoption)["write_record"])
     Cuts.append, Cuts.save = deadly(Cuts.append), deadly(Cuts.save)  # type: ignore[method-assign]
 
 
