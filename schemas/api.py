@@ -30,6 +30,14 @@ class RunSummary(BaseModel):
     last: dict[str, float | str] = Field(default_factory=dict, description="last value of each series, by written name")
 
 
+class RunsPage(BaseModel):
+    """Some of the runs, where the next ones are, and how far the log is folded in them."""
+
+    runs: list[RunSummary]
+    next_page_token: str | None = Field(default=None, description="give it as page_token; null: these were the last")
+    as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
+
+
 class Position(BaseModel):
     """A place in the log: the next offset to read of one partition."""
 
