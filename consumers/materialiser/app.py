@@ -9,6 +9,9 @@ The agent's body never raises: what the worker cannot handle ends the process, a
 
 While PostgreSQL is away or slow, reading pauses and the member stays in its group: the fetching is replaced too,
 because Faust would block on a full buffer (counted in records, whatever their size), stop polling, and be thrown out.
+
+A broker answers a fetch as soon as it has one record, which with many producers means one fetch a record, at as much
+CPU as folding it. So while records come the broker is asked to wait for more of them, a little.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 
 from consumers.log import Record, security_arguments
+from consumers.log_batches import read_any_header_name
 from consumers.materialiser.jumps import refuse_gap
 from consumers.materialiser.worker import CONSUMER
 
@@ -36,6 +40,8 @@ PAUSE_S = 0.1  # between two looks at whether reading may go on
 WATCH_S = 0.5  # between two looks at whether Faust lives
 NEVER_S = 7 * 86_400.0
 UNBOUNDED = 1_000_000_000
+# How long a broker may keep a fetch that has fewer bytes, ms, and these bytes: while records come, and while none do.
+BUSY_FETCH, IDLE_FETCH = (25, 65_536), (1_500, 1)
 
 log = logging.getLogger(__name__)
 Stop = Callable[[BaseException], None]
@@ -50,9 +56,15 @@ class Feeding(NamedTuple):
     ready: Callable[[], None]  # called once partitions are assigned and reading has begun
 
 
+class _App(faust.App):  # type: ignore[misc]  # faust has no types here
+    def _create_directories(self) -> None:
+        """Make none: Faust's are for tables, and would be left empty wherever the process was started."""
+
+
 def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App:
     """Return the app that feeds `worker`."""
-    app = faust.App(
+    read_any_header_name()
+    app = _App(
         f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
         broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
         broker_credentials=_credentials(settings),
@@ -148,6 +160,8 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
                 return {}
             consumer.resume(*consumer.paused())
             found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            fetcher = consumer._fetcher
+            fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = BUSY_FETCH if found else IDLE_FETCH
             for tp, records in found.items():
                 for record in records:
                     size = len(record.key or b"") + len(record.value or b"")

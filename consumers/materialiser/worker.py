@@ -246,6 +246,11 @@ def _is_edit(batch: Batch | BadRecord) -> bool:
     return isinstance(batch, Batch) and is_edit(batch.event)
 
 
+def _storable(name: str) -> str:
+    """Return a header name as PostgreSQL holds text: no U+0000, and bytes that are no UTF-8 escaped."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace").replace("\x00", "\ufffd")
+
+
 def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
     return DeadLetterRow(
         topic=record.topic,
@@ -255,7 +260,7 @@ def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
         reason="",
         record_key=record.key,
         record_value=record.value,
-        header_names=[name.replace("\x00", "\ufffd") for name, _ in record.headers],
+        header_names=[_storable(name) for name, _ in record.headers],
         header_values=[value for _, value in record.headers],
         record_time=record.time_ms,
         in_row=count[0],

@@ -26,7 +26,7 @@ CLIENT_VENDORS = {
 }
 # Who may import a vendor: its wrapper. Everything else asks the wrapper.
 VENDORS = {
-    "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py"},
+    "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py", "consumers/log_batches.py"},
     "faust": {"consumers/materialiser/app.py"},
     "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow_*.py"},
