@@ -8,10 +8,12 @@ together, and `offsets` says up to where of the log all of it goes.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from itertools import chain, groupby
+from itertools import groupby
+from math import isfinite
 from typing import Any, NamedTuple
 
 from consumers.store import documents
+from consumers.store.array_format import floats_of, ints_of
 from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
 from consumers.store.paging import Place, read_token, write_token
 from consumers.store.pool import PooledConnection
@@ -28,7 +30,6 @@ from schemas.values import Typed
 LAST_VALUES = 12  # series whose last value a list of runs shows
 SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of its chunks
 
-_POINTS = ("steps", "times", "point_values")
 _SERIES_KEY = ("step_name", "name", "labels")
 
 
@@ -182,10 +183,11 @@ async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int
         if row["points"] > SUMMARY_POINTS:
             size = group_points(row["points"], buckets)
             groups = await connection.fetch(sql("get_chart_groups"), row["series_id"], size, row["points"])
-            attempts.append([sample for group in groups for sample in corners_of(dict(group))])
+            attempts.append(corners_of(groups))
         else:
-            chunks = await connection.fetch(sql("get_points"), row["series_id"])
-            steps, times, values = (list(chain.from_iterable(chunk[name] for chunk in chunks)) for name in _POINTS)
+            chunks = await connection.fetch(sql("get_packed_points"), row["series_id"])
+            steps, times = (ints_of(chunk[name] for chunk in chunks) for name in ("steps", "times"))
+            values = floats_of(chunk["point_values"] for chunk in chunks)
             if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
                 return found
             attempts.append(list(map(Sample, steps, times, values)))
@@ -196,7 +198,7 @@ async def _series_data(connection: PooledConnection, written: str, rows: Sequenc
     newest = rows[-1]
     low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
     high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
-    return SeriesData(
+    return SeriesData.model_construct(  # what comes from the store was checked before it went there
         series=written,
         name=newest["name"],
         step_name=newest["step_name"],
@@ -207,7 +209,10 @@ async def _series_data(connection: PooledConnection, written: str, rows: Sequenc
         last=float_to_json(newest["last_value"]),
         min=None if low is None else float_to_json(low),
         max=None if high is None else float_to_json(high),
-        points=[(s.step, s.time, float_to_json(s.value)) for s in await _chart(connection, rows, buckets)],
+        points=[
+            (step, time, value if isfinite(value) else float_to_json(value))
+            for step, time, value in await _chart(connection, rows, buckets)
+        ],
     )
 
 
