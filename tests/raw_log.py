@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c, encode_varint
@@ -67,16 +69,47 @@ def named_badly(record: Record, name: str = "ce_type", bad: str = "ce_t\udcff\ud
     return record._replace(headers=[(bad if n == name else n, v) for n, v in record.headers])
 
 
-async def write_batches(bootstrap: str, topic: str, partition: int, batches: Iterable[bytes]) -> None:
-    """Write batches to a partition; each is acknowledged before the next is sent."""
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
-    await client.bootstrap()
+def is_named_badly(record: Record) -> bool:
+    """Tell whether aiokafka's producer would refuse a header name of the record."""
+    return any("\udc80" <= character <= "\udcff" for name, _ in record.headers for character in name)
+
+
+@asynccontextmanager
+async def _client(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaClient]:
+    """Give a client that knows who leads the partitions of the topic."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=TIMEOUT_MS)
     try:
+        await client.bootstrap()
         await client.add_topic(topic)
-        for batch in batches:
-            await _produce(client, topic, partition, batch)
+        yield client
     finally:
         await client.close()
+
+
+async def write_batches(bootstrap: str, topic: str, partition: int, batches: Iterable[bytes]) -> None:
+    """Write batches to a partition; each is acknowledged before the next is sent. Raises KafkaError."""
+    async with _client(bootstrap, topic) as client:
+        for batch in batches:
+            await _produce(client, topic, partition, batch)
+
+
+async def write_raw(bootstrap: str, topic: str, records: Iterable[Record], codec: str = "none") -> None:
+    """
+    Write records in big batches to the partitions that their keys belong to; returns once all are acknowledged.
+
+    Raises KafkaError, after which some may be written.
+    """
+    choose = DefaultPartitioner()
+    by_partition: dict[int, list[Record]] = {}
+    async with _client(bootstrap, topic) as client:
+        partitions = sorted(client.cluster.partitions_for_topic(topic) or ())
+        if not partitions:
+            raise LeaderNotAvailableError(topic)
+        for record in records:
+            by_partition.setdefault(choose(record.key, partitions, partitions), []).append(record)
+        for partition, mine in by_partition.items():
+            for some in _portions(mine):
+                await _produce(client, topic, partition, batch_of(some, codec))
 
 
 async def _produce(client: AIOKafkaClient, topic: str, partition: int, batch: bytes) -> None:
@@ -87,25 +120,9 @@ async def _produce(client: AIOKafkaClient, topic: str, partition: int, batch: by
         topics=[(topic, [(partition, batch)])],
     )
     answer = await client.send(client.cluster.leader_for_partition(TopicPartition(topic, partition)), request)
-    assert answer.topics[0][1][0][1] == 0, answer
-
-
-async def write_raw(bootstrap: str, topic: str, records: Iterable[Record], codec: str = "none") -> None:
-    """Write records in big batches to the partitions that their keys belong to; returns once all are acknowledged."""
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
-    await client.bootstrap()
-    try:
-        await client.add_topic(topic)
-        partitions = sorted(client.cluster.partitions_for_topic(topic))
-    finally:
-        await client.close()
-    choose = DefaultPartitioner()
-    by_partition: dict[int, list[Record]] = {}
-    for record in records:
-        by_partition.setdefault(choose(record.key, partitions, partitions), []).append(record)
-    for partition, mine in by_partition.items():
-        batches = (batch_of(some, codec) for some in _portions(mine))
-        await write_batches(bootstrap, topic, partition, batches)
+    refused = for_code(answer.topics[0][1][0][1])
+    if refused is not NoError:
+        raise refused(answer)
 
 
 def _portions(records: Sequence[Record]) -> Iterable[list[Record]]:
