@@ -39,6 +39,7 @@ class Child:
         self.service = service
         self.state: State = "waiting"
         self.restarts = 0
+        self.deaths = 0  # that nobody asked for
         self.error = ""
         self._home = home
         self._settings = settings
@@ -127,6 +128,7 @@ class Child:
         if was == "starting" and 0 < self._due <= monotonic():
             how = f"was not ready after {self.service.ready_timeout_s:.0f} s"
         last = self._home.last_words(self.name, self._log_start)
+        self.deaths += 1
         self._deaths.append(monotonic())
         if process.returncode == REFUSED:
             self._give_up(last or f"{self.name} {how}: see `gateway logs {self.name}`")

