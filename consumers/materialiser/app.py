@@ -40,8 +40,10 @@ PAUSE_S = 0.1  # between two looks at whether reading may go on
 WATCH_S = 0.5  # between two looks at whether Faust lives
 NEVER_S = 7 * 86_400.0
 UNBOUNDED = 1_000_000_000
-# How long a broker may keep a fetch that has fewer bytes, ms, and these bytes: while records come, and while none do.
-BUSY_FETCH, IDLE_FETCH = (25, 65_536), (1_500, 1)
+# While records come, a broker keeps a fetch for half of batch_wait_ms until it has so many bytes; when none came, it
+# waits for the next one.
+BUSY_FETCH_BYTES = 65_536
+IDLE_FETCH_MS, IDLE_FETCH_BYTES = 1_500, 1
 
 log = logging.getLogger(__name__)
 Stop = Callable[[BaseException], None]
@@ -84,11 +86,12 @@ def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App
         value_serializer="raw",
         key_serializer="raw",
     )
-    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding)
+    wait_ms = (settings.batch_wait_ms + 1) // 2  # here and in the broker
+    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding, wait_ms)
     topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
 
     async def materialise(stream: Any) -> None:
-        async for events in stream.take_events(settings.batch_records, within=settings.batch_wait_ms / 1000):
+        async for events in stream.take_events(settings.batch_records, within=wait_ms / 1000):
             records = [_record(event.message) for event in events]
             try:
                 await worker.apply(records)
@@ -130,7 +133,7 @@ def _record(message: Any) -> Record:
     )
 
 
-def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
+def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) -> type:
     class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
@@ -161,7 +164,8 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
             consumer.resume(*consumer.paused())
             found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
             fetcher = consumer._fetcher
-            fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = BUSY_FETCH if found else IDLE_FETCH
+            fetcher._fetch_max_wait_ms = wait_ms if found else IDLE_FETCH_MS
+            fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
             for tp, records in found.items():
                 for record in records:
                     size = len(record.key or b"") + len(record.value or b"")
