@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes, but one for a single file."""
+    """Two processes, but one for single files."""
     return spreading.processes(config.args)
 
 

@@ -31,8 +31,8 @@ FIRST_PORT, PORTS = 10_000, 5_000  # of the tests' own servers, below those that
 
 
 def processes(arguments: Sequence[str]) -> int:
-    """Return how many processes are worth their start for these arguments of pytest; 0 is pytest's own."""
-    return 0 if len(arguments) == 1 and ".py" in arguments[0] else 2
+    """Return how many processes are worth their start, each with its own Kafka: 2 for a folder, else 0 (pytest's own)."""
+    return 0 if all(".py" in argument for argument in arguments) else 2
 
 
 def unit_of(node_id: str) -> str:

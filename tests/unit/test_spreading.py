@@ -31,9 +31,10 @@ def test_files_that_start_stacks_stay_together_and_every_other_file_for_itself()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "processes"), [(["tests"], 2), (["tests/a.py", "tests/b.py"], 2), (["tests/a.py::test_x"], 0)]
+    ("arguments", "processes"),
+    [(["tests"], 2), (["tests/a.py", "tests/unit"], 2), (["tests/a.py::test_x", "tests/b.py"], 0)],
 )
-def test_a_single_file_needs_no_second_process(arguments: list[str], processes: int) -> None:
+def test_single_files_need_no_second_process(arguments: list[str], processes: int) -> None:
     assert spreading.processes(arguments) == processes
 
 
