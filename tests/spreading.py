@@ -31,7 +31,7 @@ FIRST_PORT, PORTS = 10_000, 5_000  # of the tests' own servers, below those that
 
 
 def processes(arguments: Sequence[str]) -> int:
-    """Return how many processes are worth their start, each with its own Kafka: 2 for a folder, else 0 (pytest's own)."""
+    """Return how many processes to start, each with its own Kafka: 2 for a folder, none beside pytest's for files."""
     return 0 if all(".py" in argument for argument in arguments) else 2
 
 
