@@ -71,6 +71,10 @@ class _AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     _records: Any
     _records_iterator: Any
 
+    def __init__(self, place: Any, records: Any, aborted: Any, start: int, *how: Any) -> None:
+        super().__init__(place, records, aborted, start, *how)
+        self._start = start
+
     def __next__(self) -> Any:
         try:
             return next(self._records_iterator)
@@ -105,10 +109,14 @@ class _AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         return None
 
     def _give_up(self, error: Exception) -> NoReturn:
-        """Raise StopIteration, after which aiokafka fetches from here again; the second time raise LogDamaged."""
+        """
+        Raise StopIteration, after which aiokafka fetches from here again; the second time raise LogDamaged.
+
+        Never behind records of the same fetch: they would be lost to who asked for them.
+        """
         place, offset = self._tp, self.next_fetch_offset
         self._records_iterator = iter(())
-        if _damaged.get(place) == offset:
+        if offset == self._start and _damaged.get(place) == offset:
             raise LogDamaged(
                 f"{place.topic}, partition {place.partition}: the log is damaged at offset {offset} "
                 f"({_cause(error)}): restore this partition from another broker or a backup of it; "

@@ -30,6 +30,7 @@ from consumers.log import Record, security_arguments
 from consumers.log_batches import read_any_header_name
 from consumers.materialiser.jumps import refuse_gap
 from consumers.materialiser.worker import CONSUMER
+from schemas.errors import LogDamaged
 
 if TYPE_CHECKING:
     from consumers.materialiser.holding import Holding
@@ -135,6 +136,8 @@ def _record(message: Any) -> Record:
 
 def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) -> type:
     class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
+        damage: LogDamaged | None = None  # behind which nothing can be read
+
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
             mine = [tp for tp in self.assignment() if tp.topic == topic]
@@ -157,12 +160,18 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) 
         async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
             """Fetch, or stay paused and read nothing. Runs in the thread of the consumer."""
             mine = consumer.assignment()
-            if feeding.must_pause() or feeding.holding.is_full:
+            if self.damage is not None and not feeding.holding.bytes:
+                raise self.damage  # all that lies before is applied
+            if self.damage is not None or feeding.must_pause() or feeding.holding.is_full:
                 consumer.pause(*mine)
                 await asyncio.sleep(PAUSE_S)
                 return {}
             consumer.resume(*consumer.paused())
-            found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            try:
+                found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            except LogDamaged as error:
+                self.damage = error
+                return {}
             fetcher = consumer._fetcher
             fetcher._fetch_max_wait_ms = wait_ms if found else IDLE_FETCH_MS
             fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES

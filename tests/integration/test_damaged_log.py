@@ -12,6 +12,7 @@ from consumers.log import LogReader
 from schemas.errors import LogDamaged
 from schemas.wire import encode
 from tests.delivery_process import Delivery, Place
+from tests.live_server import serving, settings_for, stream
 from tests.log_writing import Author
 from tests.materialiser_process import Materialiser, environment, folded, materialiser, until_folded
 from tests.raw_log import batch_of, write_batches
@@ -19,13 +20,20 @@ from tests.raw_log import batch_of, write_batches
 WHOLE, IN_BATCH = 4, 40  # batches of two records before the damaged one; where in it a byte is changed
 
 
-async def write_damaged(kafka: str, topic: str, data: Path) -> None:
-    """Write six batches of two records to partition 0, and change one byte of the fifth on the broker's disk."""
+async def write_whole(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
+    """Write six batches of two records to partition 0; returns where on the broker's disk a byte of the fifth is."""
     author = Author("run")
     records = [encode(author.start()), *(encode(author.metrics("loss", [1.0], first_step=n)) for n in range(11))]
     batches = [batch_of(records[start : start + 2]) for start in range(0, 12, 2)]
     await write_batches(kafka, topic, 0, batches)
-    damage(data / f"{topic}-0" / f"{0:020}.log", sum(map(len, batches[:WHOLE])) + IN_BATCH)
+    return data / f"{topic}-0" / f"{0:020}.log", sum(map(len, batches[:WHOLE])) + IN_BATCH
+
+
+async def write_damaged(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
+    """Write them, and change that byte."""
+    place = await write_whole(kafka, topic, data)
+    damage(*place)
+    return place
 
 
 def damage(segment: Path, place: int) -> None:
@@ -103,28 +111,36 @@ async def test_a_delivery_ends_naming_the_place(
     assert one.text().splitlines()[-1].startswith(f"gateway: delivery nothing: {said(topic)}")
 
 
+async def test_the_live_stream_ends_there_and_a_new_one_shows_what_comes_now(
+    kafka: str, topic: str, database: str, tmp_path: Path, data: Path
+) -> None:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        async with stream(live) as frames:
+            place = await write_whole(kafka, topic, data)
+            await frames.take(12)
+        damage(*place)
+        async with stream(live, since="0:0,1:0") as frames:
+            seen = await frames.take(8)
+            with pytest.raises(EOFError):
+                await frames.next()
+        async with stream(live) as frames:
+            await live.publish_unfolded([Author("another").start()])
+            now = await frames.next()
+
+    assert [one["offset"] for one in seen] == list(range(8))
+    assert now["run_id"] == "another"
+
+
 async def test_damage_that_is_mended_is_read_as_if_nothing_had_been(
     kafka: str, topic: str, database: str, tmp_path: Path, data: Path
 ) -> None:
-    await write_damaged(kafka, topic, data)
+    segment, place = await write_damaged(kafka, topic, data)
     one = Materialiser(tmp_path, environment(kafka, topic, database))
     try:
         await asyncio.to_thread(one.process.wait, 60)
     finally:
         one.kill()
-    segment = data / f"{topic}-0" / f"{0:020}.log"
-    whole = segment.stat().st_size
 
-    damage(segment, place_of(segment, WHOLE) + IN_BATCH)
+    damage(segment, place)
     with materialiser(tmp_path, environment(kafka, topic, database)):
         await until_folded(database, topic, 12)
-
-    assert segment.stat().st_size == whole
-
-
-def place_of(segment: Path, number: int) -> int:
-    """Return where the batch of this number begins."""
-    content, place = segment.read_bytes(), 0
-    for _ in range(number):
-        place += 12 + int.from_bytes(content[place + 8 : place + 12], "big")
-    return place
