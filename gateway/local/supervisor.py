@@ -34,6 +34,9 @@ BUSY_POLL_S = 0.05  # while something is starting or ending
 IDLE_POLL_S = 1.0  # a death wakes the loop by SIGCHLD, so this only bounds what signals can miss
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has this home
 KEEP = b"k"  # from the owner: go on without me
+RETRY = (
+    signal.SIGHUP
+)  # try again what was given up; an older supervisor ignores it, and a terminal that closes is harmless
 
 
 class Supervisor:
@@ -47,6 +50,7 @@ class Supervisor:
         self._plan = plan
         self._owner = owner
         self._stopping = False
+        self._retrying = False
         self._woken = asyncio.Event()
         self._written: StackRecord | None = None
         self._myself = psutil.Process()
@@ -54,7 +58,7 @@ class Supervisor:
     async def run(self) -> None:
         """Return when everything has been started, was asked to end, and has ended. Raises StackError: a taken port."""
         loop = asyncio.get_running_loop()
-        signals = _wake_on_signals(self._request_stop)
+        signals = _wake_on_signals(self._request_stop, self._request_retry)
         loop.add_reader(signals, self._hear_signals, signals)
         if self._owner is not None:
             loop.add_reader(self._owner, self._hear_owner, self._owner)
@@ -63,6 +67,7 @@ class Supervisor:
             while not (self._stopping and all(child.state in ("stopped", "failed") for child in self._children)):
                 if self._stopping:
                     self._stop_next_stage()
+                self._retry()
                 ready = {child.name for child in self._children if child.state == "ready"}
                 for child in self._children:
                     child.step(ready)
@@ -81,6 +86,15 @@ class Supervisor:
 
     def _request_stop(self) -> None:
         self._stopping = True
+
+    def _request_retry(self) -> None:
+        self._retrying = True
+
+    def _retry(self) -> None:
+        if self._retrying and not self._stopping:
+            for child in self._children:
+                child.retry()
+        self._retrying = False
 
     def _stop_next_stage(self) -> None:
         alive = [child for child in self._children if child.state not in ("stopped", "failed")]
@@ -136,15 +150,15 @@ class Supervisor:
                 print(f"gateway: stack.json cannot be written ({error}): free some space", file=sys.stderr)  # noqa: T201
 
 
-def _wake_on_signals(stop: Callable[[], None]) -> int:
-    """Return a file descriptor that becomes readable when a signal arrives: a stop, or the death of a child."""
+def _wake_on_signals(stop: Callable[[], None], retry: Callable[[], None]) -> int:
+    """Return a file descriptor that becomes readable when a signal arrives: a request, or the death of a child."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(RETRY, lambda *_: retry())
     signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake the loop
     return reader
 

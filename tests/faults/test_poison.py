@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 
 from schemas.wire import Record, encode
+from tests.gateway_command import gateway_with
 from tests.log_writing import Author, write_records
 from tests.materialiser_process import Materialiser, environment, folded, materialiser, reading, until_folded
 from tests.poison import poison
@@ -123,12 +125,36 @@ async def test_above_a_limit_it_stops_before_the_record_says_what_to_do_and_goes
     assert await folded(database, topic) == 70
     assert last.startswith(f"gateway: materialiser: {topic}/")
     assert f"is folded up to offset 70: {said} (" in last
-    assert f"then set GATEWAY_{setting.upper()} higher and start again with `gateway down` and `gateway up`" in last
+    assert f"(their bytes stay) and `gateway up`; GATEWAY_{setting.upper()} is the limit" in last
     raised = limited | {f"GATEWAY_{setting.upper()}": "35"}
     with materialiser(tmp_path, raised):
         await until_folded(database, topic, len(together))
     assert len(await letters(database)) == 35
     assert await stored_steps(database) == list(range(78))
+
+
+@pytest.mark.parametrize("setting", ["dead_letters_in_row", "dead_letters_per_run"])
+async def test_above_a_limit_it_goes_on_behind_what_was_decided_about(
+    kafka: str, topic: str, database: str, tmp_path: Path, setting: str
+) -> None:
+    good = good_records(40)
+    bad = [good[1]._replace(value=b"%d" % number) for number in range(50)]
+    together = [*good[:20], *bad, *good[20:]]
+    variables = environment(kafka, topic, database, batch_records="7", **{setting: "30"})
+    await write_records(kafka, topic, together)
+
+    first = Materialiser(tmp_path, variables).process.wait(60)
+    stopped = len(await letters(database))
+    chosen = ["--all"] if setting == "dead_letters_in_row" else ["--run", "good"]
+    settings = {name: value for name, value in variables.items() if name.startswith("GATEWAY_")}
+    done = await asyncio.to_thread(gateway_with, settings, "dead-letters", "discard", *chosen, "--yes")
+    with materialiser(tmp_path, variables):
+        await until_folded(database, topic, len(together))
+
+    rows = await letters(database)
+    assert (first, stopped, done.returncode) == (78, 30, 0), done.stderr
+    assert [row["in_row"] for row in rows] == list(range(1, 51))
+    assert await stored_steps(database) == list(range(38))
 
 
 async def test_a_good_record_between_starts_counting_in_a_row_anew(

@@ -129,6 +129,17 @@ def test_a_refusal_is_not_tried_again(make: Callable[..., Child]) -> None:
     assert child.error == "wrong password: correct GATEWAY_POSTGRES"
 
 
+def test_what_was_given_up_is_tried_again_on_demand(make: Callable[..., Child], tmp_path: Path) -> None:
+    child = make("import os; os.path.exists('mended') or exit(78);" + SERVE)
+    until(child, lambda: child.state == "failed")
+    (tmp_path / "mended").touch()
+    child.retry()
+    until(child, lambda: child.state == "ready")
+    child.retry()
+
+    assert (child.state, child.restarts, child.error) == ("ready", 1, "")
+
+
 def test_who_is_not_ready_in_time_counts_as_dead(make: Callable[..., Child]) -> None:
     child = make("import time; time.sleep(600)", ready_timeout_s=0.3)
     until(child, lambda: child.state == "restarting")
