@@ -4,7 +4,6 @@ Load the rows that earlier batches left, for the fold to go on from.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Collection
 from uuid import UUID
 
@@ -55,10 +54,10 @@ async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> l
         rows = await connection.fetch(sql("load_series"), wanted)
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
     # asyncpg has a UUID class of its own, which orjson does not know.
-    found = {row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int)}) for row in rows}
+    found = {
+        row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int), "loose": row["open_index"]})
+        for row in rows
+    }
     for chunk in chunks:
-        series = found[chunk["series_id"]]
-        series.steps.extend(array("q", chunk["steps"]))
-        series.times.extend(array("q", chunk["times"]))
-        series.values.extend(array("d", chunk["point_values"]))
+        found[chunk["series_id"]].take_up(*chunk[1:])
     return list(found.values())

@@ -24,7 +24,7 @@ from schemas.errors import TrackingError
 
 _CHUNK_COLUMNS = [column.name for column in fields(ChunkRow)]
 _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
-_OPEN_POINTS = {"steps", "times", "values"}
+_OPEN_POINTS = {"tail", "loose", "steps", "times", "values"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _OPEN_POINTS]
 _SERIES_FLOATS = ("last_value", "min_value", "max_value")
 

@@ -90,7 +90,7 @@ INSERT INTO observations SELECT * FROM json_populate_recordset(NULL::observation
 INSERT INTO console_lines SELECT * FROM json_populate_recordset(NULL::console_lines, $1::text::json);
 
 -- name: reopen_chunks
--- Take away the small rows of open points; the same transaction writes them again as a full chunk.
+-- Take away the small rows of open points; the same transaction writes them again, in larger rows.
 DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[]) AS reopened (series_id, first_index)
 WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index;
 
@@ -160,7 +160,7 @@ SELECT * FROM series WHERE series_id = ANY ($1::uuid[]);
 
 -- name: load_open_chunks
 -- Points of these series that are not in a full chunk yet, in order.
-SELECT c.series_id, c.steps, c.times, c.point_values
+SELECT c.series_id, c.first_index, c.steps, c.times, c.point_values
 FROM chunks c JOIN series s USING (series_id)
 WHERE s.series_id = ANY ($1::uuid[]) AND c.first_index >= s.open_index
 ORDER BY c.series_id, c.first_index;
