@@ -88,7 +88,7 @@ async def _deliver(
 
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     security = security_arguments(settings)
-    tracker = load_tracker(name)
+    tracker = load_tracker(name, settings)
     tracker.open(settings)
     pool = await until_available(lambda: open_pool(dsn, size=12), away)
     await until_available(lambda: migrate(pool, where=address(dsn)), away)

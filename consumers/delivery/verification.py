@@ -54,7 +54,7 @@ async def verify(
     """
     dsn = settings.need("postgres")
     names = list(dict.fromkeys(wanted.trackers or settings.trackers))
-    trackers = {name: load_tracker(name) for name in names}
+    trackers = {name: load_tracker(name, settings) for name in names}
     async with AsyncExitStack() as stack:
         pool = await open_pool(dsn)
         stack.push_async_callback(pool.close)

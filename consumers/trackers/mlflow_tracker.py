@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from consumers.delivery.tracker import ReadBack, State
+from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import mlflow_terms as terms
 from consumers.trackers.mangling import mlflow_key, mlflow_name, shorten
 from schemas import events as ev
@@ -34,6 +34,7 @@ T = TypeVar("T")
 MAX_METRICS, MAX_PARAMS = 900, 100  # in one call, tags as params, 1,000 together: mlflow.utils.validation
 MAX_CALL_BYTES = 900_000  # documented bound 1e6; Databricks and proxies hold it
 MAX_EXPERIMENT = 500  # characters
+SCHEMES = ("http://", "https://", "sqlite:///", "postgresql", "mysql")  # the latter three need the whole of MLflow
 DEFAULT_EXPERIMENT = "Default"
 TIMEOUT_S = 60
 _REFUSALS = {
@@ -58,17 +59,21 @@ class MlflowTracker:
         "deletes and renames of series, parameters and tags",
     )
 
-    def __init__(self) -> None:
-        self._url = ""
+    capabilities = Capabilities(keeps_artifacts=True)
+
+    def __init__(self, *, url: str = "") -> None:
+        self._url = url
         self._client: Any = None
         self._experiments: dict[str, str] = {}
         self._making = threading.Lock()  # two runs of one new experiment must not both create it
 
     def open(self, settings: Settings) -> None:
-        """Take the server's address. Raises BadSettings when there is none."""
-        self._url = settings.need("mlflow_url")
-        if not self._url.startswith(("http://", "https://")):
-            raise BadSettings(f"GATEWAY_MLFLOW_URL is {self._url!r}: write the address of a server, http://host:port")
+        """Take the address, from the settings unless it was given. Raises BadSettings when there is none."""
+        self._url = self._url or settings.need("mlflow_url")
+        if not self._url.startswith(SCHEMES):
+            raise BadSettings(
+                f"the address of MLflow is {self._url!r}: write that of a server, http://host:port, or of a database"
+            )
         # The delivery loop retries, with other runs going on; the client's own 7 retries hold a thread for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_S))
