@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consumers.delivery.backlog import Backlog, admit_records
-from consumers.delivery.loop import LAST_RETRY_S, retry_delay
 from consumers.log import Record
 from consumers.store.deliveries import Progress
 from schemas.wire import Batch, encode
@@ -113,11 +112,6 @@ def test_what_the_run_has_is_skipped_by_its_offset() -> None:
     batches, after = admit_records(records, Progress(next_offset=9))
 
     assert (batches, after) == ([], Progress(next_offset=9))
-
-
-def test_retries_get_rarer_up_to_a_bound() -> None:
-    assert [retry_delay(failures, 1.0) for failures in (0, 1, 2)] == [0.2, 0.4, 0.8]
-    assert (retry_delay(50, 1.0), retry_delay(50, 0.0)) == (LAST_RETRY_S, LAST_RETRY_S / 2)
 
 
 class BacklogMachine(RuleBasedStateMachine):
