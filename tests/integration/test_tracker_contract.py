@@ -9,6 +9,8 @@ import pytest
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import TrackerContract
 from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.parquet_tracker import ParquetTracker
+from consumers.trackers.tensorboard_tracker import TensorboardTracker
 from consumers.trackers.wandb_tracker import WandbTracker
 from schemas.settings import Settings
 from tests.mlflow_parts import MlflowServer
@@ -34,3 +36,13 @@ class TestMlflowServer(TrackerContract):
 class TestWandb(TrackerContract):
     def make_tracker(self, folder: Path) -> Tracker:
         return opened(WandbTracker(folder=str(folder)))
+
+
+class TestParquet(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(ParquetTracker(folder=str(folder)))
+
+
+class TestTensorboard(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(TensorboardTracker(folder=str(folder)))
