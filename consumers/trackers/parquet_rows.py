@@ -55,6 +55,7 @@ class Head(NamedTuple):
 def rows(batches: Iterable[Batch]) -> dict[str, Columns]:
     """Return what some batches of a run add to each growing table, in log order."""
     tables = {name: Columns({column: [] for column in TABLES[name]}) for name in GROWING}
+    row: Sequence[Any]
     for batch in batches:
         event = batch.event
         match event:
