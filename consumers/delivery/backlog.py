@@ -112,6 +112,10 @@ class Backlog:
         """Tell whether this is known to be behind."""
         return run_id in self._behind or (run_id in self._queues and self._queues[run_id].behind)
 
+    def is_level(self) -> bool:
+        """Tell whether `offsets` speaks for every run."""
+        return not self._behind and not any(queue.behind for queue in self._queues.values())
+
     def still_behind(self, run_id: str) -> bool:
         """Tell whether a run is behind once it has what was handed out; if not, `offsets` waits for it again."""
         queue = self._queues[run_id]

@@ -159,7 +159,7 @@ class Delivery:
         if self._work.only is not None:
             return not len(self._backlog)
         offsets = self._backlog.offsets()
-        return all(offsets.get(partition, 0) >= end for partition, end in until.items())
+        return all(offsets.get(partition, 0) >= end for partition, end in until.items()) and self._backlog.is_level()
 
     async def _read_again(self, behind: Mapping[str, Behind]) -> None:
         """Give runs to the second reading, those aside that it has, and those whose call is about to find out."""

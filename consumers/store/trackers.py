@@ -116,6 +116,17 @@ class Trackers:
                 await connection.execute(sql("choose_known_runs"), tracker, list(run_ids))
             await connection.execute(sql("order_reading"), tracker)
 
+    async def is_delivering(self, tracker: str) -> bool:
+        """Tell whether a process delivers to a tracker now."""
+        return any(one.tracker == tracker and one.state != "stopped" for one in await self.overview([tracker]))
+
+    async def progress(self, tracker: str, run_ids: Sequence[str] | None = None) -> tuple[int, int]:
+        """Return how many of these runs, or of all, are still to be read again, and how many are parked."""
+        chosen = None if run_ids is None else list(run_ids)
+        async with translated(self._where), self._pool.acquire() as connection:
+            (row,) = await connection.fetch(sql("replay_progress"), tracker, chosen)
+        return row["behind"], row["parked"]
+
     async def overview(self, names: Sequence[str] = ()) -> list[DeliveryStatus]:
         """Return one line for each of these trackers and every other that anything is known of."""
         async with translated(self._where), self._pool.acquire() as connection:

@@ -50,6 +50,11 @@ ON CONFLICT (tracker, run_id) DO NOTHING;
 -- Read on with runs that the tracker has in part. Only for whoever holds the lease.
 UPDATE deliveries SET behind = true WHERE tracker = $1 AND run_id = ANY ($2) AND status <> 'parked' AND NOT behind;
 
+-- name: replay_progress
+-- How many of some runs, or of all when $2 is null, are still to be read again, and how many are parked.
+SELECT count(*) FILTER (WHERE behind AND status <> 'parked') AS behind, count(*) FILTER (WHERE status = 'parked') AS parked
+FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
+
 -- name: tracker_overview
 -- One line a tracker of $1, or that has anything here: what it has, what people ordered, whether it answers, and
 -- whether a process holds its lease.
