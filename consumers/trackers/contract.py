@@ -183,7 +183,10 @@ class TrackerContract:
         batches = [author.start(), author.metrics("loss", [1.0])]
         state = deliver(tracker, run_id, batches, {})
 
-        state = deliver(tracker, run_id, [author.batch(ev.Deleted(time=author.now(), what="run"))], state)
+        gone = [author.batch(ev.Deleted(time=author.now(), what="run"))]
+        deliver(tracker, run_id, gone, state)  # its checkpoint is lost
+
+        state = deliver(tracker, run_id, gone, state, in_doubt=1)
 
         if capabilities_of(tracker).can_delete:
             assert _points_left(tracker, run_id, state) == []

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import parquet_rows as rows
 from consumers.trackers.mangling import folder_name
+from consumers.trackers.run_file import remove_folder
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
@@ -150,9 +150,7 @@ class ParquetTracker:
 
     def _delete(self, run_id: str) -> None:
         for table in rows.TABLES:
-            folder = self._part(table, run_id, 0).parent
-            if folder.exists():
-                shutil.rmtree(folder)
+            remove_folder(self._part(table, run_id, 0).parent)
 
     def _describe(self) -> None:
         """Write the manifest and the views, once."""

@@ -8,6 +8,7 @@ its checkpoint, is cut off before anything is appended: no record is missing and
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -39,3 +40,12 @@ def append_at(path: Path, length: int, data: bytes) -> None:
         raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
     except OSError as error:
         raise TrackerUnavailable(f"{path} cannot be written ({error}): check the disk and its permissions") from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove what a run had; it may be gone already. Raises TrackerUnavailable."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise TrackerUnavailable(f"{folder} cannot be removed ({error}): check its permissions") from error

@@ -8,7 +8,6 @@ notes as text below `gw/`. The kept state says how long the file was after the l
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import orjson
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import tensorboard_terms as terms
 from consumers.trackers.mangling import folder_name, tensorboard_name
-from consumers.trackers.run_file import AGAIN, append_at
+from consumers.trackers.run_file import AGAIN, append_at, remove_folder
 from consumers.trackers.tensorboard_file import Damaged, frame, read
-from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.errors import TrackerRefused
 from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
@@ -61,7 +60,7 @@ class TensorboardTracker:
         kept = dict(state) or _first_state(run_id, events)
         path = self._folder / kept["file"]
         if any(event.kind == "deleted" and event.what == "run" for event in events):
-            self._delete(path.parent)
+            remove_folder(path.parent)
             return {"deleted": True}
         records = [] if kept["size"] else [terms.first_record(kept["started"])]
         records += terms.text_records(run_id, events, kept)
@@ -105,13 +104,6 @@ class TensorboardTracker:
             raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
         except (OSError, Damaged) as error:
             raise TrackerRefused(f"{error}: {AGAIN}") from error
-
-    def _delete(self, folder: Path) -> None:
-        try:
-            if folder.exists():
-                shutil.rmtree(folder)
-        except OSError as error:
-            raise TrackerUnavailable(f"{folder} cannot be removed ({error}): check its permissions") from error
 
 
 def _first_state(run_id: str, events: Sequence[Any]) -> dict[str, Any]:

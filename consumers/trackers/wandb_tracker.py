@@ -24,7 +24,7 @@ from wandb.proto import wandb_internal_pb2 as pb
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import wandb_rows as rows
 from consumers.trackers.mangling import wandb_id, wandb_name
-from consumers.trackers.run_file import append_at
+from consumers.trackers.run_file import append_at, remove_folder
 from consumers.trackers.wandb_file import Damaged, frame, read
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -48,7 +48,7 @@ class WandbTracker:
         "deletes and renames of series and parameters",
     )
 
-    capabilities = Capabilities(keeps_artifacts=True)
+    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
 
     def __init__(self, *, folder: str = "", project: str = "") -> None:
         self._given = folder
@@ -65,8 +65,14 @@ class WandbTracker:
 
     def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
         """Append these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        if state.get("deleted"):
+            return state  # what a producer still sends of it is gone with it
         events = [batch.event for batch in batches]
-        writer = _Writer(run_id, dict(state) or _first_state(run_id, batches), self._project)
+        kept = dict(state) or _first_state(run_id, batches)
+        if any(event.kind == "deleted" and event.what == "run" for event in events):
+            remove_folder((self._folder / kept["file"]).parent)
+            return {"deleted": True}
+        writer = _Writer(run_id, kept, self._project)
         writer.write_events(events)
         path = self._folder / writer.state["file"]
         append_at(path, state.get("length", 0), writer.body + writer.tail)
@@ -78,6 +84,8 @@ class WandbTracker:
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
+        if state.get("deleted"):
+            raise TrackerRefused("the run was deleted")
         path = self._folder / state["file"]
         params: dict[str, str] = {}
         facts: dict[str, Any] = {}
