@@ -25,6 +25,7 @@ from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Type
 SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
 PARAMS, STATUS = "gw/params", "gw/status"
 VERSION = "brain.Event:2"  # with it, falling steps do not make TensorBoard drop what came before
+MAX_OPEN = 2_000  # records built at once: each takes a kilobyte until it is written
 FLOAT32_MAX = 3.4028234663852886e38
 _SESSION_START, _SESSION_END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 _SUCCESS, _FAILURE = 1, 2  # tensorboard.hparams.Status
@@ -39,8 +40,8 @@ def first_record(time: int) -> bytes:
     return _bytes(Event(wall_time=seconds(time), file_version=VERSION))
 
 
-def scalar_records(events: Iterable[ev.AnyEvent]) -> list[bytes]:
-    """Return the points of some events, and their observations, in log order of their first ones."""
+def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
+    """Yield the points of some events, and their observations, in log order of their first ones."""
     found: dict[tuple[int, int], Any] = {}
 
     def at(time: int, step: int) -> Any:
@@ -59,7 +60,10 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> list[bytes]:
             for seen in event.values:
                 name = series_name(seen.name, seen.labels, event.step_name)
                 _add_observation(at(seen.time, seen.step), name, seen.value)
-    return [_bytes(one) for one in found.values()]
+        if len(found) >= MAX_OPEN:
+            yield from map(_bytes, found.values())
+            found.clear()
+    yield from map(_bytes, found.values())
 
 
 def text_records(run_id: str, events: Iterable[ev.AnyEvent], kept: dict[str, Any]) -> Iterator[bytes]:
