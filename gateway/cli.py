@@ -40,7 +40,7 @@ class Commands(TyperGroup):
             return found
         for point in _points():
             if point.name == cmd_name:
-                return _stand_in(point)
+                return _completed(point) if ctx.resilient_parsing else _stand_in(point)
         return None
 
     def invoke(self, ctx: Any) -> Any:
@@ -80,6 +80,14 @@ def main() -> None:
 
 def _points() -> list[EntryPoint]:
     return list(entry_points(group=GROUP))
+
+
+def _completed(point: EntryPoint) -> Any:
+    """Return the real command to a shell that completes words; None where it cannot be loaded."""
+    try:
+        return _load(point)
+    except BadSettings:
+        return None
 
 
 def _stand_in(point: EntryPoint) -> Any:

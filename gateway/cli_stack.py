@@ -229,9 +229,9 @@ def _print_consumers(facts: dict[str, Any]) -> None:
         console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}", markup=False)
     for delivery in facts["deliveries"] or []:
         error = f", last error: {delivery['last_error']}" if delivery.get("last_error") else ""
-        console().print(
-            f"tracker {delivery['tracker']}: {delivery['runs']} runs, {delivery['parked']} parked{error}", markup=False
-        )
+        state = delivery.get("state", "running")
+        told = f"{delivery['tracker']}: {state}, {delivery['runs']} runs, {delivery['parked']} parked{error}"
+        console().print(f"tracker {told}", markup=False)
 
 
 def _newest(letter: dict[str, Any] | None) -> str:

@@ -4,6 +4,8 @@ What the query API answers, as models: the dashboard, `gateway runs` and scripts
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from schemas.columns import float_to_json
@@ -86,6 +88,16 @@ class DeliveryStatus(BaseModel):
     runs: int
     parked: int = Field(description="runs that this tracker refuses; the others go on")
     last_error: str = ""
+    state: Literal["running", "paused", "circuit open", "stopped"] = Field(
+        default="running",
+        description="circuit open: it does not answer, one call at a time is tried; stopped: no process",
+    )
+    paused: bool = Field(default=False, description="`gateway trackers pause` holds its deliveries back")
+    waiting: int = Field(default=0, description="runs whose last call failed and is tried again")
+    behind: int = Field(default=0, description="runs that are read again from their own offset")
+    in_doubt: int = Field(default=0, description="runs of which a call had no result, and that are tried again")
+    circuit_since: int | None = Field(default=None, description="µs; when the tracker stopped answering")
+    retry_at: int | None = Field(default=None, description="µs; when the next call is tried")
 
 
 class NewestDeadLetter(BaseModel):

@@ -70,7 +70,15 @@ class StoreUnavailable(Unavailable):
 
 
 class TrackerUnavailable(Unavailable):
-    """A tracker cannot be reached now; its checkpoint stays where it is."""
+    """
+    A tracker cannot be reached now; its checkpoint stays where it is.
+
+    `retry_after_s`: how many seconds it asked to be left alone (429, Retry-After); None when it did not say.
+    """
+
+    def __init__(self, detail: str = "", *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail or "A tracker cannot be reached now; its checkpoint stays where it is.")
+        self.retry_after_s = retry_after_s
 
 
 class Refused(TrackingError):

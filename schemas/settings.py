@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
     wandb_project: str = Field(default="tracking-gateway", description="W&B project where a run names none")
     trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
+    trackers_file: Path | None = Field(
+        default=None, description="YAML or TOML file that says what names of trackers mean: {type, config}"
+    )
+    tensorboard_dir: Path | None = Field(default=None, description="folder of event files, for the tracker tensorboard")
+    parquet_dir: Path | None = Field(default=None, description="folder of Parquet files, for the tracker parquet")
     batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
     batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
     session_timeout_ms: int = Field(

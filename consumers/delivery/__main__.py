@@ -73,27 +73,13 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
 async def _deliver(
     settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event, watch: DeliveryWatch
 ) -> None:
-    from consumers.bounds import LogBounds
-    from consumers.delivery.loop import Delivery
-    from consumers.delivery.tracker import load_tracker
-    from consumers.log import LogReader, ensure_topics, security_arguments
-    from consumers.store.deliveries import Deliveries
-    from consumers.store.migrations import migrate
-    from consumers.store.pool import address, open_pool
-    from consumers.waiting import until_available
+    from consumers.delivery.serving import connected, serve
 
-    def away(problem: str) -> None:
+    def silent(problem: str = "") -> None:
+        consuming.clear()
         watch.silent(problem)
-        log.warning("%s", problem)
-
-    dsn, kafka = settings.need("postgres"), settings.need("kafka")
-    security = security_arguments(settings)
-    tracker = load_tracker(name)
-    tracker.open(settings)
-    pool = await until_available(lambda: open_pool(dsn, size=12), away)
-    await until_available(lambda: migrate(pool, where=address(dsn)), away)
-    await until_available(lambda: ensure_topics(settings), away)
-    deliveries = Deliveries(pool, address(dsn), name, settings.topic)
+        if problem:
+            log.warning("%s", problem)
 
     def ready() -> None:
         consuming.set()
@@ -102,29 +88,8 @@ async def _deliver(
             settings.ready_file.write_text("ready\n")
         log.info("delivering %s to %s", settings.topic, name)
 
-    async def once() -> None:
-        reader = LogReader(kafka, settings.topic, security)
-        try:
-            async with deliveries.lease(away) as lease:
-                await reader.open()
-                delivery = Delivery(tracker, reader, deliveries, watch)
-                watching = asyncio.create_task(watch.lag.run(bounds.ask, delivery.offsets))
-                try:
-                    await delivery.run(stopping, ready, lease.is_closed)
-                finally:
-                    watching.cancel()
-        finally:
-            consuming.clear()
-            watch.silent()
-            await reader.close()
-
-    bounds = LogBounds(kafka, settings.topic, security)
-    try:
-        while not stopping.is_set():
-            await until_available(once, away)
-        tracker.close()
-    finally:
-        await bounds.close()
+    async with connected(settings, name, silent) as services:
+        await serve(services, stopping, ready, silent, watch)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,17 @@ What is read from the log and not yet delivered, and who may go next.
 
 Pure: no clock, no I/O; times are handed in. Each run is a queue of its own, so that one run that waits or is parked
 holds up no other. A partition may be restarted from its oldest undelivered record, which is what `offsets` says.
+
+A run may be behind: partition offsets have passed records that its tracker does not have, because it was parked, or
+never chosen. It gets its records from a second reading of the log, and what the first one brings of it is passed over,
+until both are at the same place (`hand_over`). It counts as behind until its queue was empty once after that: so long
+`offsets` does not wait for it, and whoever starts anew reads it again from its own offset.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -31,6 +36,7 @@ class _Queue:
     in_flight: int = 0  # records handed out, from the left
     not_before: float = 0.0  # seconds, on the caller's clock
     failures: int = 0  # in a row
+    behind: bool = False  # it holds records that partition offsets have passed
 
 
 class Backlog:
@@ -40,6 +46,7 @@ class Backlog:
         self._positions = dict(offsets)
         self._queues: dict[str, _Queue] = {}
         self._parked: set[str] = set()
+        self._behind: dict[str, tuple[int, int]] = {}  # partition, next offset wanted of the second reading
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -58,15 +65,81 @@ class Backlog:
             if run_id in self._parked:
                 passed += 1
                 continue
-            queue = self._queues.setdefault(run_id, _Queue(record.partition))
-            queue.records.append(record)
-            self.bytes += _size(record)
+            if run_id not in self._behind:
+                self._append(run_id, record, behind=False)
         return passed
+
+    def take_in_again(self, records: Iterable[Record]) -> None:
+        """Queue records of the second reading, those of runs that are behind."""
+        for record in records:
+            try:
+                run_id = identify(record.key, record.headers).run_id
+            except BadRecord:
+                continue
+            if run_id in self._behind and record.offset >= self._behind[run_id][1]:
+                self._behind[run_id] = (record.partition, record.offset + 1)
+                self._append(run_id, record, behind=True)
+
+    def fall_behind(self, run_id: str, partition: int, next_offset: int) -> None:
+        """From now on the run gets its records from the second reading, from this offset on; none of it is queued."""
+        self._parked.discard(run_id)
+        self._drop(run_id)
+        self._behind[run_id] = (partition, next_offset)
+
+    def behind(self) -> dict[int, int]:
+        """Return where the second reading has to begin, by partition; empty when no run is behind."""
+        found: dict[int, int] = {}
+        for partition, offset in self._behind.values():
+            found[partition] = min(offset, found.get(partition, offset))
+        return found
+
+    def lost(self, first: Mapping[int, int]) -> list[str]:
+        """Return the runs that are behind the log's first offsets; those that never had anything begin there."""
+        return [run for run, (partition, offset) in self._behind.items() if 0 < offset < first.get(partition, 0)]
+
+    def hand_over(self, partition: int) -> list[str]:
+        """
+        Both readings are at the same place: the first one serves all runs of a partition from here on.
+
+        Returns those that have everything up to here, and so are behind no more.
+        """
+        runs = [run for run, (its, _) in self._behind.items() if its == partition]
+        for run in runs:
+            del self._behind[run]
+        return [run for run in runs if run not in self._queues]
+
+    def is_behind(self, run_id: str) -> bool:
+        """Tell whether this is known to be behind."""
+        return run_id in self._behind or (run_id in self._queues and self._queues[run_id].behind)
+
+    def is_level(self) -> bool:
+        """Tell whether `offsets` speaks for every run."""
+        return not self._behind and not any(queue.behind for queue in self._queues.values())
+
+    def still_behind(self, run_id: str) -> bool:
+        """Tell whether a run is behind once it has what was handed out; if not, `offsets` waits for it again."""
+        queue = self._queues[run_id]
+        if queue.behind and run_id not in self._behind and len(queue.records) == queue.in_flight:
+            queue.behind = False
+        return self.is_behind(run_id)
+
+    def is_out(self, run_id: str) -> bool:
+        """Tell whether records of a run are handed out."""
+        return run_id in self._queues and self._queues[run_id].in_flight > 0
+
+    def position(self, partition: int) -> int:
+        """Return the next offset of the first reading."""
+        return self._positions[partition]
 
     def ready(self, now: float, limit: int) -> list[str]:
         """Return at most `limit` runs that may be delivered now, longest waiting first."""
         free = (run for run, queue in self._queues.items() if not queue.in_flight and queue.not_before <= now)
         return list(islice(free, limit))
+
+    def steadiest(self, admitted: Callable[[str], bool]) -> str | None:
+        """Return the admitted run that failed least, whether it waits or not: a tracker is tried with it."""
+        free = (run for run, queue in self._queues.items() if not queue.in_flight and admitted(run))
+        return min(free, key=self.failures, default=None)
 
     def start(self, run_id: str, *, max_records: int, max_bytes: int) -> list[Record]:
         """Hand out the oldest records of a run, at least one."""
@@ -81,14 +154,16 @@ class Backlog:
         queue.in_flight = len(taken)
         return taken
 
-    def delivered(self, run_id: str) -> None:
-        """What was handed out is done and kept."""
+    def delivered(self, run_id: str) -> bool:
+        """What was handed out is done and kept; return whether the run is behind no more and nobody said so."""
         queue = self._queues.pop(run_id)
         for _ in range(queue.in_flight):
             self.bytes -= _size(queue.records.popleft())
         queue.in_flight = queue.failures = 0
         if queue.records:
             self._queues[run_id] = queue  # at the end: others waited longer
+            return False
+        return queue.behind and run_id not in self._behind
 
     def postponed(self, run_id: str, until: float) -> None:
         """What was handed out goes back; the run may start again at `until`."""
@@ -100,9 +175,8 @@ class Backlog:
     def parked(self, run_id: str) -> None:
         """The run is out: its records are dropped here (the log keeps them), later ones are passed over."""
         self._parked.add(run_id)
-        queue = self._queues.pop(run_id, None)
-        if queue is not None:
-            self.bytes -= sum(map(_size, queue.records))
+        self._behind.pop(run_id, None)
+        self._drop(run_id)
 
     def wake(self) -> None:
         """Nobody has to wait any longer: the tracker took something again."""
@@ -117,8 +191,19 @@ class Backlog:
         """Return for each partition where reading would have to start again."""
         found = dict(self._positions)
         for queue in self._queues.values():
-            found[queue.partition] = min(found[queue.partition], queue.records[0].offset)
+            if not queue.behind and queue.partition in found:
+                found[queue.partition] = min(found[queue.partition], queue.records[0].offset)
         return found
+
+    def _append(self, run_id: str, record: Record, *, behind: bool) -> None:
+        queue = self._queues.setdefault(run_id, _Queue(record.partition))
+        queue.records.append(record)
+        queue.behind |= behind
+        self.bytes += _size(record)
+
+    def _drop(self, run_id: str) -> None:
+        if (queue := self._queues.pop(run_id, None)) is not None:
+            self.bytes -= sum(map(_size, queue.records))
 
 
 def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Batch], Progress]:
@@ -143,7 +228,7 @@ def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Bat
                 skipped += 1
                 continue
         ledgers[identity.producer] = ledger
-    following = max(before.next_offset, records[-1].offset + 1)
+    following = max([before.next_offset, *(record.offset + 1 for record in records[-1:])])
     return batches, before._replace(next_offset=following, ledgers=ledgers, skipped=skipped)
 
 

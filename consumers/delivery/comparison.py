@@ -20,7 +20,7 @@ class Difference(NamedTuple):
 
     place: str
     run_id: str
-    what: str  # "run", "status", "params", "points" or "checksum"
+    what: str  # "run", "status", "started", "ended", "params", "points" or "checksum"
     name: str  # of the series; "" for the whole run
     expected: Any  # in PostgreSQL
     found: Any
@@ -44,6 +44,8 @@ class RunFacts:
     status: str = ""
     params: set[str] = field(default_factory=set)
     series: dict[str, Facts] = field(default_factory=dict)
+    started: int | None = None  # µs since 1970-01-01 UTC; None where the place does not say
+    ended: int | None = None  # µs; only of a run that has ended
     missing: str = ""  # why the place does not have the run, or cannot be read for it
 
     def add_points(self, points: Iterable[Point]) -> None:
@@ -72,6 +74,7 @@ def compare(place: str, expected: RunFacts, found: RunFacts) -> Iterator[Differe
         return
     if _status(expected) != _status(found):
         yield Difference(place, run_id, "status", "", expected.status, found.status)
+    yield from _times(place, expected, found)
     if expected.params != found.params:
         lacking, extra = expected.params - found.params, found.params - expected.params
         reason = ", ".join(
@@ -84,6 +87,14 @@ def compare(place: str, expected: RunFacts, found: RunFacts) -> Iterator[Differe
             yield Difference(place, run_id, "points", name, one.points, other.points)
         elif one != other:
             yield Difference(place, run_id, "checksum", name, one.checksum, other.checksum)
+
+
+def _times(place: str, expected: RunFacts, found: RunFacts) -> Iterator[Difference]:
+    """Yield how start and end differ, to the millisecond: finer no tracker but files keeps them."""
+    pairs = (("started", expected.started, found.started), ("ended", expected.ended, found.ended))
+    for what, one, other in pairs:
+        if one is not None and other is not None and one // 1_000 != other // 1_000:
+            yield Difference(place, expected.run_id, what, "", one, other, "µs since 1970")
 
 
 def _status(facts: RunFacts) -> str:

@@ -1,17 +1,21 @@
 """
 The plug-in contract: what a tracker is to the delivery loop, and how one is found.
 
-A tracker is a class with a constructor without arguments, registered under its name in the entry-point group
-`gateway.trackers`. MLflow and W&B come through that door like a stranger's. It is loaded only when asked for.
+A tracker is a class registered under its type in the entry-point group `gateway.trackers`; MLflow and W&B come through
+that door like a stranger's. It is loaded only when asked for, and made without arguments, or with what the trackers
+file (consumers/delivery/tracker_file.py) gives it as keywords. `consumers.trackers.contract` is the suite that proves
+one; docs/trackers.md shows how to write one.
 """
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, Protocol
 
+from consumers.delivery.tracker_file import Definition, read_definitions
 from schemas.errors import BadSettings
 from schemas.facts import Point
 from schemas.settings import Settings
@@ -33,6 +37,24 @@ class ReadBack(NamedTuple):
     ended: int | None  # µs
 
 
+class Capabilities(NamedTuple):
+    """
+    What a tracker keeps of what it is given: what the contract suite, and people, may expect to read back.
+
+    A tracker states it as its attribute `capabilities`. One without it is taken to keep every point as it was.
+    """
+
+    keeps_times: bool = True  # of points, to the millisecond
+    keeps_non_finite: bool = True  # NaN and ±Infinity
+    keeps_float64: bool = True  # False: values come back as 32-bit floats
+    keeps_equal_points: bool = True  # False: points equal in series, step, time and value are one
+    needs_step_order: bool = False  # True: a point whose step is below one the series had is dropped
+    keeps_params: bool = True  # by name
+    keeps_status: bool = True  # and when the run started and ended
+    keeps_artifacts: bool = False  # references to them
+    can_delete: bool = False  # a deleted run goes from the tracker too
+
+
 class Tracker(Protocol):
     """
     A place events go to.
@@ -40,11 +62,13 @@ class Tracker(Protocol):
     The loop calls `open` once, then `deliver` from several threads: in the order of the log within a run, one call
     at a time for each run, each record at least once. What `deliver` returns (a small JSON object) is kept in the same
     row as the checkpoint, written after it returned. When the process dies in between, `deliver` is called again with
-    the last kept state and the same batches, perhaps with more after them, so a tracker must find its own traces
-    or undo them: nothing may be missing, nothing may be there twice.
+    the last kept state and the same batches, cut into calls elsewhere: fewer at first, or more after them. So a
+    tracker must find its own traces or undo them: nothing may be missing, nothing may be there twice.
 
     Raise TrackerUnavailable to be called again later with the same batches (other runs go on), TrackerRefused to park
     this run with the reason (other runs go on). Anything else that is raised parks the run too.
+
+    It may also have `capabilities`, see Capabilities.
     """
 
     name: str
@@ -84,22 +108,47 @@ class NothingTracker:
         """Do nothing."""
 
 
-def load_tracker(name: str) -> Tracker:
+def capabilities_of(tracker: Tracker) -> Capabilities:
+    """Return what a tracker says it keeps. Raises BadSettings when it says it in another form."""
+    stated = getattr(tracker, "capabilities", Capabilities())
+    if not isinstance(stated, Capabilities):
+        raise BadSettings(
+            f"tracker {tracker.name!r}: its `capabilities` must be a Capabilities(...), not {stated!r:.80}"
+        )
+    return stated
+
+
+def load_tracker(name: str, settings: Settings | None = None) -> Tracker:
     """
-    Return the tracker registered as `name`.
+    Return the tracker called `name`: by the trackers file of the settings, else the type registered as `name`.
 
     Raises BadSettings: for an unknown name with the names there are, for a tracker that cannot be loaded with its entry
-    point, its distribution and the cause.
+    point, its distribution and the cause, for a configuration that does not fit with what its type takes.
     """
-    if name == NOTHING:
+    defined = read_definitions(settings.trackers_file) if settings and settings.trackers_file else {}
+    wanted = defined.get(name, Definition(name, {}))
+    if wanted.type == NOTHING:
         return NothingTracker()
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    entry = found.get(name)
+    entry, known = found.get(wanted.type), sorted({*found, NOTHING})
+    if entry is None and name in defined:
+        types = ", ".join(known)
+        raise BadSettings(f"tracker {name!r} is of type {wanted.type!r}, which is not installed: choose one of {types}")
     if entry is None:
-        raise BadSettings(f"there is no tracker {name!r}: choose one of {', '.join(sorted({*found, NOTHING}))}")
+        raise BadSettings(
+            f"there is no tracker {name!r}: choose one of {', '.join(sorted({*found, *defined, NOTHING}))}"
+        )
+    return _make(name, entry, wanted.config)
+
+
+def _make(name: str, entry: EntryPoint, config: Mapping[str, Any]) -> Tracker:
     origin = f"entry point {entry.name} = {entry.value} of {entry.dist.name if entry.dist else 'an unknown package'}"
     try:
-        tracker = entry.load()()
+        made = entry.load()
+        _refuse_misfit(name, made, config)
+        tracker = made(**config)
+    except BadSettings:
+        raise
     except Exception as error:  # a stranger's code; no event is read before it is loaded
         cause = traceback.format_exception_only(error)[-1].strip()
         raise BadSettings(f"tracker {name!r} cannot be loaded ({origin}: {cause}): install what it needs") from error
@@ -107,4 +156,18 @@ def load_tracker(name: str) -> Tracker:
     if missing:
         raise BadSettings(f"tracker {name!r} ({origin}) has no {', '.join(missing)}: see consumers/delivery/tracker.py")
     loaded: Tracker = tracker
+    if getattr(loaded, "name", None) != name:
+        loaded.name = name  # two of one type are told apart by their names
+    capabilities_of(loaded)
     return loaded
+
+
+def _refuse_misfit(name: str, made: Callable[..., object], config: Mapping[str, Any]) -> None:
+    if not config:
+        return
+    signature = inspect.signature(made)
+    try:
+        signature.bind(**config)
+    except TypeError as error:
+        known = ", ".join(signature.parameters) or "nothing"
+        raise BadSettings(f"tracker {name!r}: its config does not fit ({error}): this type takes {known}") from error

@@ -18,12 +18,14 @@ from consumers.materialiser.worker import CONSUMER
 from consumers.store.deliveries import Deliveries, Progress, consumer_name
 from consumers.store.pool import address, open_pool
 from consumers.store.reading import Reading
+from schemas.api import RunSummary
 from schemas.errors import LogUnavailable, TrackerRefused
 from schemas.facts import Facts
 from schemas.settings import Settings
 
 STORE = "postgresql"
 RUNS_AT_ONCE = 4
+ENDED = ("finished", "failed", "killed")
 POLL_S = 0.1
 
 
@@ -54,7 +56,7 @@ async def verify(
     """
     dsn = settings.need("postgres")
     names = list(dict.fromkeys(wanted.trackers or settings.trackers))
-    trackers = {name: load_tracker(name) for name in names}
+    trackers = {name: load_tracker(name, settings) for name in names}
     async with AsyncExitStack() as stack:
         pool = await open_pool(dsn)
         stack.push_async_callback(pool.close)
@@ -69,7 +71,7 @@ async def verify(
                 raise
             caught_up = None  # what the places hold can be compared without the log
         known = {name: await Deliveries(pool, address(dsn), name, settings.topic).load() for name in names}
-        status = {run.run_id: run.state for run in await reading.runs(limit=2**31 - 1, group=wanted.group)}
+        known_runs = {run.run_id: run for run in await reading.runs(limit=2**31 - 1, group=wanted.group)}
         run_ids = list(wanted.run_ids) or await reading.run_ids(group=wanted.group)
         places = {STORE: Facts(), **{name: Facts() for name in names}}
         differences: list[Difference] = []
@@ -77,7 +79,7 @@ async def verify(
 
         async def one(run_id: str) -> tuple[RunFacts, dict[str, RunFacts]]:
             async with turns:
-                return await _of_store(reading, run_id, status.get(run_id)), {
+                return await _of_store(reading, run_id, known_runs.get(run_id)), {
                     name: await asyncio.to_thread(_of_tracker, tracker, run_id, known[name].get(run_id))
                     for name, tracker in trackers.items()
                 }
@@ -101,10 +103,11 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _of_store(reading: Reading, run_id: str, status: str | None) -> RunFacts:
-    if status is None:
+async def _of_store(reading: Reading, run_id: str, run: RunSummary | None) -> RunFacts:
+    if run is None:
         return RunFacts(run_id, missing="PostgreSQL knows no run of this id")
-    facts = RunFacts(run_id, status, set(await reading.params(run_id)))
+    facts = RunFacts(run_id, run.state, set(await reading.params(run_id)))
+    facts.started, facts.ended = run.started, run.ended if run.state in ENDED else None
     async for point in reading.points(run_id):
         facts.add_points((point,))
     return facts
@@ -119,6 +122,7 @@ def _of_tracker(tracker: Tracker, run_id: str, progress: Progress | None) -> Run
     try:
         held = tracker.read_back(run_id, progress.state)
         facts = RunFacts(run_id, held.status, set(held.params))
+        facts.started, facts.ended = held.started, held.ended if held.status in ENDED else None
         facts.add_points(held.points)
     except TrackerRefused as error:
         return RunFacts(run_id, missing=str(error))

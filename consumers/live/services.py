@@ -19,9 +19,10 @@ from consumers.live.tail import Tail
 from consumers.log import security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.dead_letters import newest_dead_letter
-from consumers.store.deliveries import consumer_name, delivery_statuses
+from consumers.store.deliveries import consumer_name
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.reading import Reading
+from consumers.store.trackers import Trackers
 from schemas.api import PartitionLag, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.settings import Settings
@@ -96,7 +97,9 @@ class Services:
         """Return how everything behind the log stands. Raises StoreUnavailable."""
         store, pool = self.store(), self._pool
         assert pool is not None
-        deliveries = await delivery_statuses(pool, address(self._dsn))
+        known = await Trackers(pool, address(self._dsn)).overview()
+        # Of trackers that are not this stack's and have nothing, there is nothing to say.
+        deliveries = [one for one in known if one.runs or one.tracker in self._trackers]
         trackers = sorted({*self._trackers, *(one.tracker for one in deliveries)})
         try:
             ends = (await self.bounds.ask()).end

@@ -131,6 +131,20 @@ class DeliveryMetrics:
         self._call = metrics.histogram("delivery_call_seconds", "time of one call to the tracker, s", _SECONDS)
         self._backlog = metrics.gauge("delivery_backlog_bytes", "bytes read from the log and not delivered yet")
         self._busy = metrics.gauge("delivery_calls", "calls to the tracker under way")
+        self._again = metrics.counter(
+            "delivery_doubted_batches", "batches given again because a call that had them had no result"
+        )
+        self._open = metrics.gauge("delivery_circuit_open", "1 while the tracker does not answer: one call at a time")
+        self._held_back = metrics.gauge("delivery_paused", "1 while `gateway trackers pause` holds deliveries back")
+
+    def doubted(self, batches: int) -> None:
+        """Count batches that were given before."""
+        self._again.inc(batches)
+
+    def standing(self, *, is_open: bool, is_paused: bool) -> None:
+        """Say whether the tracker is called as records come."""
+        self._open.set(is_open)
+        self._held_back.set(is_paused)
 
     def delivered(self, records: int, seconds: float) -> None:
         """Count one call that succeeded."""

@@ -1,22 +1,22 @@
 """
 How far each tracker is: the checkpoints of deliveries, and the lease that keeps one process a tracker.
 
-A checkpoint belongs to (tracker, run) and is written after the tracker took the records it stands for, with the
-tracker's own state in the same statement. Partition offsets follow behind; they only say where reading starts, and
-what a run already has is skipped by its own offset.
+A checkpoint belongs to (tracker, run). Before the tracker is given records, the row says which (the intent); after it
+took them, the result replaces that, with the tracker's own state in the same statement. An intent that has no result is
+in doubt: its records may have arrived. Partition offsets follow behind; they only say where reading starts, and what a
+run already has is skipped by its own offset.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from consumers.admission import Ledger
 from consumers.store.pool import Pool, PooledConnection, translated
 from consumers.store.queries import sql
-from schemas.api import DeliveryStatus
 from schemas.errors import TrackingError
 
 State = dict[str, Any]
@@ -36,6 +36,25 @@ class Progress(NamedTuple):
     status: Literal["delivering", "waiting", "parked"] = "delivering"
     error: str = ""
     skipped: int = 0  # records that can never be decoded
+    attempt: int = 0  # number of the call under way for what comes next; 0: none
+    doubt_to: int = 0  # records below this offset were given before, by a call whose result is unknown
+    behind: bool = False  # partition offsets are ahead of this run: it has to be read again from next_offset
+
+
+class Intent(NamedTuple):
+    """What a run is about to be given."""
+
+    run_id: str
+    partition: int
+    to_offset: int  # exclusive
+
+
+class Result(NamedTuple):
+    """What became of it."""
+
+    run_id: str
+    before: Progress  # as `begin` returned it
+    after: Progress
 
 
 def consumer_name(tracker: str) -> str:
@@ -67,22 +86,27 @@ class Deliveries:
             rows = await connection.fetch(sql("load_deliveries"), self._tracker, run_ids)
         return {row["run_id"]: _progress(row) for row in rows}
 
-    async def save(self, run_id: str, partition: int, before: Progress | None, after: Progress) -> None:
-        """Move a run from `before` (None: never delivered) to `after`. Raises Fenced when it is not there any more."""
-        values = (
-            self._tracker, run_id, self._topic, partition, after.next_offset,
-            {producer: ledger.to_json() for producer, ledger in after.ledgers.items()},
-            dict(after.state), after.status, after.error, after.skipped,
-        )  # fmt: skip
+    async def begin(self, intents: Sequence[Intent]) -> dict[str, Progress]:
+        """Write down what runs are about to be given; return how far they are, without those that are parked."""
+        columns = [list(column) for column in zip(*intents, strict=True)]
         async with translated(self._where), self._pool.acquire() as connection:
-            if before is None:
-                done = await connection.execute(sql("insert_delivery"), *values)
-            else:
-                done = await connection.execute(sql("update_delivery"), *values, before.next_offset)
-        if done not in ("INSERT 0 1", "UPDATE 1"):
-            raise Fenced(
-                f"run {run_id} was delivered to {self._tracker} by another process: stop all but one, then start again"
+            rows = await connection.fetch(sql("begin_deliveries"), self._tracker, self._topic, *columns)
+        return {row["run_id"]: _progress(row) for row in rows}
+
+    async def keep(self, results: Sequence[Result]) -> set[str]:
+        """Move runs from `before` to `after`; return those moved: another process has the others."""
+        rows = [
+            (
+                run_id, after.next_offset, {name: ledger.to_json() for name, ledger in after.ledgers.items()},
+                dict(after.state), after.status, after.error, after.skipped, after.behind, after.attempt,
+                after.doubt_to, before.next_offset, before.attempt,
             )
+            for run_id, before, after in results
+        ]  # fmt: skip
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        async with translated(self._where), self._pool.acquire() as connection:
+            found = await connection.fetch(sql("keep_deliveries"), self._tracker, *columns)
+        return {row["run_id"] for row in found}
 
     @asynccontextmanager
     async def lease(self, say: Callable[[str], object]) -> AsyncIterator[PooledConnection]:
@@ -111,13 +135,9 @@ class Deliveries:
             return bool(await connection.fetchval(sql("try_lease"), consumer_name(self._tracker)))
 
 
-async def delivery_statuses(pool: Pool, where: str) -> list[DeliveryStatus]:
-    """Return one line a tracker, for `gateway status` and the API. Raises StoreUnavailable."""
-    async with translated(where), pool.acquire() as connection:
-        rows = await connection.fetch(sql("delivery_statuses"))
-    return [DeliveryStatus.model_validate(dict(row)) for row in rows]
-
-
 def _progress(row: Any) -> Progress:
     ledgers = {producer: Ledger.from_json(ledger) for producer, ledger in row["ledgers"].items()}
-    return Progress(row["next_offset"], ledgers, row["state"], row["status"], row["error"], row["skipped"])
+    return Progress(
+        row["next_offset"], ledgers, row["state"], row["status"], row["error"], row["skipped"], row["attempt"],
+        row["doubt_to"], row["behind"],
+    )  # fmt: skip

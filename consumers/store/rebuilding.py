@@ -23,7 +23,7 @@ from schemas.errors import StoreRefused, StoreUnavailable
 
 SCHEMA = "gateway_rebuild"
 # LIKE patterns of tables that hold what people and deliveries decided, and how far consumers are.
-KEPT = ("consumer\\_offsets", "deliveries%", "dead\\_letters\\_published", "dead\\_letters\\_settled")
+KEPT = ("consumer\\_offsets", "deliveries%", "trackers", "dead\\_letters\\_published", "dead\\_letters\\_settled")
 LEASE = "rebuild"
 OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a batch of a worker may be in progress
 TABLES_LOCK = "SET LOCAL lock_timeout = '500ms'"  # below PostgreSQL's deadlock_timeout: we give way, not a reader

@@ -69,6 +69,11 @@ class Snapshot:
             values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
         return RunsFound([_summary(row, values.get(row["run_id"], {})) for row in rows], following)
 
+    async def ids_where(self, where: Node) -> list[str]:
+        """Return the ids of all runs that `where` finds, newest first."""
+        places = await self._find(Search(where, None, lost_after_s=self._lost_after_s), 2**31 - 1, None)
+        return [place.run_id for place in places]
+
     async def _find(self, search: Search, limit: int, after: Place | None) -> list[Place]:
         """Return places behind `after`; runs that have no place in the order come behind those that have one."""
         await self._connection.execute(sql("plan_search"))

@@ -23,6 +23,8 @@ _MLFLOW_PATH = re.compile(
 )  # what posixpath.normpath would change
 _MLFLOW_LABELS = re.compile(r"([^{}]*)\{([^{}]*)\}")
 _WANDB_ID_REFUSED = re.compile(r"[^A-Za-z0-9._-]")
+_FOLDER_REFUSED = re.compile(r"[^A-Za-z0-9._-]|^\.")
+_UPPER = re.compile(r"[A-Z]")
 WANDB_MAX_ID = 120  # characters; the id is part of a folder's and a file's name
 WANDB_RESERVED = frozenset({"_step", "_timestamp", "_runtime", "_wandb", "gw/step", "gw/status", "gw/message"})
 
@@ -70,6 +72,16 @@ def wandb_id(run_id: str) -> str:
     return shorten(escape(run_id, _WANDB_ID_REFUSED), run_id, WANDB_MAX_ID)
 
 
+def folder_name(run_id: str) -> str:
+    """
+    Return `run_id` as the name of a folder, also where upper and lower case are one: `~` stands before upper case.
+
+    What is longer than a folder's name may be is cut and ends in a hash; the files inside say the whole id.
+    """
+    text = escape(run_id, _FOLDER_REFUSED)
+    return shorten(_UPPER.sub(lambda found: f"~{found[0]}", text), run_id, WANDB_MAX_ID)
+
+
 def wandb_key(name: str) -> str:
     """Return `name` as a key of a W&B history row or config: only names that W&B or we use are escaped."""
     if unescape(name) != name or name in WANDB_RESERVED or name.startswith("gw."):
@@ -80,6 +92,18 @@ def wandb_key(name: str) -> str:
 def wandb_name(key: str) -> str:
     """Return the name of a key that `wandb_key` made."""
     return unescape(key)
+
+
+def tensorboard_tag(name: str) -> str:
+    """Return `name` as a tag of TensorBoard: only what would begin like one of ours or of a plugin is escaped."""
+    if unescape(name) != name or name.startswith(("gw/", "_hparams_/")):
+        return f"_x{ord(name[0]):x}_{_AMBIGUOUS.sub(_hex, name[1:])}"
+    return name
+
+
+def tensorboard_name(tag: str) -> str:
+    """Return the name of a tag that `tensorboard_tag` made."""
+    return unescape(tag)
 
 
 def _split_labels(name: str) -> tuple[str, list[list[str]]]:

@@ -10,6 +10,7 @@ attempt) keeps its first one, as MLflow wants, and the new one is the tag `gw.pa
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from consumers.delivery.tracker import ReadBack, State
+from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import mlflow_terms as terms
 from consumers.trackers.mangling import mlflow_key, mlflow_name, shorten
 from schemas import events as ev
@@ -58,17 +59,21 @@ class MlflowTracker:
         "deletes and renames of series, parameters and tags",
     )
 
-    def __init__(self) -> None:
-        self._url = ""
+    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
+
+    def __init__(self, *, url: str = "") -> None:
+        self._url = url
         self._client: Any = None
         self._experiments: dict[str, str] = {}
         self._making = threading.Lock()  # two runs of one new experiment must not both create it
 
     def open(self, settings: Settings) -> None:
-        """Take the server's address. Raises BadSettings when there is none."""
-        self._url = settings.need("mlflow_url")
+        """Take the address, from the settings unless it was given. Raises BadSettings when there is none."""
+        self._url = self._url or settings.need("mlflow_url")
         if not self._url.startswith(("http://", "https://")):
-            raise BadSettings(f"GATEWAY_MLFLOW_URL is {self._url!r}: write the address of a server, http://host:port")
+            raise BadSettings(
+                f"the address of MLflow is {_masked(self._url)!r}: write that of a server, http://host:port"
+            )
         # The delivery loop retries, with other runs going on; the client's own 7 retries hold a thread for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_S))
@@ -80,7 +85,11 @@ class MlflowTracker:
 
     def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
         """Bring batches of a run to the server. Raises TrackerUnavailable, TrackerRefused."""
+        if state.get("deleted"):
+            return state  # what a producer still sends of it is gone with it
         events = [batch.event for batch in batches]
+        if any(isinstance(event, ev.Deleted) and event.what == "run" for event in events):
+            return self._delete(run_id, state)
         notes = terms.Notes.from_json(state.get("notes", {}))
         metrics, notes = terms.metrics(events, notes)
         params, notes = terms.params(events, notes)
@@ -96,6 +105,8 @@ class MlflowTracker:
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read a run from the server. Raises TrackerUnavailable, TrackerRefused."""
+        if state.get("deleted"):
+            raise TrackerRefused("the run was deleted")
         notes = terms.Notes.from_json(state.get("notes", {}))
         with self._translated():
             run = self._client.get_run(state["run"])
@@ -113,6 +124,14 @@ class MlflowTracker:
             run.info.start_time * 1_000,
             ended and ended * 1_000,
         )
+
+    def _delete(self, run_id: str, state: State) -> State:
+        """Move the run to MLflow's trash, where it may be already: `mlflow gc` empties it."""
+        with self._translated():
+            run = state["run"] if state else self._find(_run_key(run_id))
+            if run is not None and self._client.get_run(run).info.lifecycle_stage == "active":
+                self._client.delete_run(run)
+        return {"deleted": True}
 
     def _points(self, run: str, keys: Sequence[str], notes: terms.Notes) -> Iterator[Point]:
         for key in keys:
@@ -224,10 +243,16 @@ class MlflowTracker:
         try:
             yield
         except MlflowException as error:
-            text = " ".join(str(error).split())[:400]
+            text = _masked(" ".join(str(error).split()))[:400]
+            where = _masked(self._url)
             if error.error_code in _REFUSALS:
-                raise TrackerRefused(f"MLflow at {self._url} refuses it ({text})") from error
-            raise TrackerUnavailable(f"MLflow at {self._url} does not take events now ({text})") from error
+                raise TrackerRefused(f"MLflow at {where} refuses it ({text})") from error
+            raise TrackerUnavailable(f"MLflow at {where} does not take events now ({text})") from error
+
+
+def _masked(text: str) -> str:
+    """Return text without the passwords of the addresses in it."""
+    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)
 
 
 def _run_key(run_id: str) -> str:

@@ -12,9 +12,7 @@ W&B wants one rising step a run. Ours may repeat, fall and belong to several pro
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +21,10 @@ from typing import Any
 import orjson
 from wandb.proto import wandb_internal_pb2 as pb
 
-from consumers.delivery.tracker import ReadBack, State
+from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import wandb_rows as rows
 from consumers.trackers.mangling import wandb_id, wandb_name
+from consumers.trackers.run_file import append_at, remove_folder
 from consumers.trackers.wandb_file import Damaged, frame, read
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -49,34 +48,44 @@ class WandbTracker:
         "deletes and renames of series and parameters",
     )
 
-    def __init__(self) -> None:
+    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
+
+    def __init__(self, *, folder: str = "", project: str = "") -> None:
+        self._given = folder
         self._folder = Path()
-        self._project = ""
+        self._project = project
 
     def open(self, settings: Settings) -> None:
-        """Take the folder from the settings. Raises BadSettings when there is none."""
-        self._folder = Path(settings.need("wandb_dir")).absolute() / "wandb"
-        self._project = settings.wandb_project
+        """Take the folder, from the settings unless it was given. Raises BadSettings when there is none."""
+        self._folder = Path(self._given or settings.need("wandb_dir")).absolute() / "wandb"
+        self._project = self._project or settings.wandb_project
 
     def close(self) -> None:
         """Nothing is held open between deliveries."""
 
     def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
         """Append these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        if state.get("deleted"):
+            return state  # what a producer still sends of it is gone with it
         events = [batch.event for batch in batches]
-        writer = _Writer(run_id, dict(state) or _first_state(run_id, batches), self._project)
+        kept = dict(state) or _first_state(run_id, batches)
+        if any(event.kind == "deleted" and event.what == "run" for event in events):
+            remove_folder((self._folder / kept["file"]).parent)
+            return {"deleted": True}
+        writer = _Writer(run_id, kept, self._project)
         writer.write_events(events)
         path = self._folder / writer.state["file"]
+        append_at(path, state.get("length", 0), writer.body + writer.tail)
         try:
-            _append(path, state.get("length", 0), writer.body, writer.tail)
+            Path(f"{path}.synced").unlink(missing_ok=True)  # the next `wandb sync` takes what is new, and overwrites
         except OSError as error:
-            raise TrackerUnavailable(
-                f"{path} cannot be written ({error}): check the disk and its permissions"
-            ) from error
+            raise TrackerUnavailable(f"{path}.synced cannot be removed ({error}): check its permissions") from error
         return writer.state
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
+        if state.get("deleted"):
+            raise TrackerRefused("the run was deleted")
         path = self._folder / state["file"]
         params: dict[str, str] = {}
         facts: dict[str, Any] = {}
@@ -218,28 +227,6 @@ def _first_state(run_id: str, batches: Sequence[Batch]) -> dict[str, Any]:
         "id": name, "file": f"offline-run-{day}-{name}/run-{name}.wandb", "started": started, "length": 0, "size": 0,
         "rows": 0, "records": 0, "head": rows.Head()._asdict(), "end": None,
     }  # fmt: skip
-
-
-def _append(path: Path, length: int, body: bytes, tail: bytes) -> None:
-    if not length:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_WRONLY if length else os.O_WRONLY | os.O_CREAT
-    try:
-        descriptor = os.open(path, flags, 0o644)
-    except FileNotFoundError:
-        raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
-    try:
-        if os.fstat(descriptor).st_size < length:
-            raise TrackerRefused(f"{path} is shorter than the {length} bytes written: deliver the run from the start")
-        os.ftruncate(descriptor, length)
-        os.lseek(descriptor, length, os.SEEK_SET)
-        rest = memoryview(body + tail)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    finally:
-        os.close(descriptor)
-    with suppress(FileNotFoundError):
-        Path(f"{path}.synced").unlink()  # so that the next `wandb sync` takes what is new; it overwrites in place
 
 
 def _records(path: Path, size: int) -> Iterator[Any]:

@@ -185,3 +185,11 @@ def test_a_run_deleted_in_mlflow_is_refused(tracker: MlflowTracker, client: Any,
 def test_a_server_that_is_away_is_an_outage_with_its_address(run_id: str) -> None:
     with pytest.raises(TrackerUnavailable, match=r"http://127\.0\.0\.1:1 does not take events now"):
         opened("http://127.0.0.1:1").deliver(run_id, [Author(run_id).start()], {})
+
+
+def test_a_password_in_the_address_is_in_no_message(run_id: str) -> None:
+    with pytest.raises(TrackerUnavailable) as told:
+        opened("http://gateway:s3cret@127.0.0.1:1").deliver(run_id, [Author(run_id).start()], {})
+
+    assert "s3cret" not in str(told.value)
+    assert "http://gateway:***@127.0.0.1:1" in str(told.value)

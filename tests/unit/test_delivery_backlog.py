@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consumers.delivery.backlog import Backlog, admit_records
-from consumers.delivery.loop import LAST_RETRY_S, retry_delay
 from consumers.log import Record
 from consumers.store.deliveries import Progress
 from schemas.wire import Batch, encode
@@ -115,9 +114,79 @@ def test_what_the_run_has_is_skipped_by_its_offset() -> None:
     assert (batches, after) == ([], Progress(next_offset=9))
 
 
-def test_retries_get_rarer_up_to_a_bound() -> None:
-    assert [retry_delay(failures, 1.0) for failures in (0, 1, 2)] == [0.2, 0.4, 0.8]
-    assert (retry_delay(50, 1.0), retry_delay(50, 0.0)) == (LAST_RETRY_S, LAST_RETRY_S / 2)
+def test_a_run_that_is_behind_gets_its_records_from_the_second_reading_until_both_meet() -> None:
+    backlog = Backlog({0: 3})
+    backlog.fall_behind("a", 0, 1)
+    records = runs_of("a", "a", "b", "b", "a", "a")
+    backlog.take_in(records[3:5])
+    assert backlog.behind() == {0: 1}
+    backlog.take_in_again(records[:5])
+
+    assert hand_out(backlog, "a") == [1, 4]
+    assert hand_out(backlog, "b") == [3]
+    assert (backlog.hand_over(0), backlog.behind()) == ([], {})
+    backlog.take_in(records[5:])
+    assert backlog.still_behind("a")
+    backlog.delivered("a")
+    assert hand_out(backlog, "a") == [5]
+    assert backlog.offsets() == {0: 3}  # b waits; a is read again by whoever starts anew
+    assert not backlog.still_behind("a")
+    backlog.delivered("b")
+    assert backlog.offsets() == {0: 5}
+
+
+def test_a_run_that_has_everything_when_both_readings_meet_is_named() -> None:
+    backlog = Backlog({0: 1})
+    backlog.fall_behind("a", 0, 0)
+    backlog.take_in_again(runs_of("a"))
+    hand_out(backlog, "a")
+
+    assert (backlog.still_behind("a"), backlog.delivered("a")) == (True, False)
+    assert backlog.hand_over(0) == ["a"]
+    assert backlog.is_level()
+
+
+def test_a_run_whose_last_records_are_out_when_both_readings_meet_is_named_when_they_are_done() -> None:
+    backlog = Backlog({0: 1})
+    backlog.fall_behind("a", 0, 0)
+    backlog.take_in_again(runs_of("a"))
+    hand_out(backlog, "a")
+    assert backlog.still_behind("a")
+
+    assert backlog.hand_over(0) == []
+    assert not backlog.is_level()
+    assert backlog.delivered("a")
+
+
+def test_a_second_reading_that_begins_again_brings_nothing_twice() -> None:
+    backlog = Backlog({0: 9})
+    records = runs_of("a", "b", "a")
+    backlog.fall_behind("a", 0, 0)
+    backlog.take_in_again(records)
+    backlog.fall_behind("b", 0, 1)
+    backlog.take_in_again(records)
+
+    assert (hand_out(backlog, "a"), hand_out(backlog, "b")) == ([0, 2], [1])
+
+
+def test_only_runs_that_had_something_can_have_lost_records() -> None:
+    backlog = Backlog({0: 9})
+    backlog.fall_behind("new", 0, 0)
+    backlog.fall_behind("old", 0, 3)
+
+    assert (backlog.lost({0: 3}), backlog.lost({0: 4})) == ([], ["old"])
+
+
+def test_a_tracker_is_tried_with_the_run_that_failed_least() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("a", "b", "c"))
+    hand_out(backlog, "a")
+    backlog.postponed("a", until=99.0)
+    hand_out(backlog, "b")
+
+    assert backlog.steadiest(lambda run: True) == "c"
+    assert backlog.steadiest(lambda run: run != "c") == "a"
+    assert backlog.steadiest(lambda run: run == "b") is None
 
 
 class BacklogMachine(RuleBasedStateMachine):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.delivery.tracker import Capabilities
 from schemas.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,13 @@ def test_the_two_commands_use_extras_that_exist() -> None:
 
     assert named == {"all", "test"}
     assert named <= set(extras)
+
+
+def test_trackers_and_capabilities_are_described() -> None:
+    described = (ROOT / "docs/trackers.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    flags = re.findall(r"^\| `(\w+)` \| (true|false) \|", described, re.MULTILINE)
+
+    assert {name: value == "true" for name, value in flags} == Capabilities()._asdict()
+    assert [name for name in project["entry-points"]["gateway.trackers"] if f"| `{name}` |" not in described] == []
+    assert {name.lower() for name in re.findall(r"GATEWAY_([A-Z_]+)", described)} <= set(Settings.model_fields)

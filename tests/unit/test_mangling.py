@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -9,8 +11,11 @@ from consumers.trackers.mangling import (
     MLFLOW_MAX_KEY,
     WANDB_MAX_ID,
     WANDB_RESERVED,
+    folder_name,
     mlflow_key,
     mlflow_name,
+    tensorboard_name,
+    tensorboard_tag,
     wandb_id,
     wandb_key,
     wandb_name,
@@ -87,3 +92,19 @@ def test_a_wandb_key_comes_back_and_is_never_reserved(name: str) -> None:
     assert wandb_name(key) == name
     assert key not in WANDB_RESERVED
     assert not key.startswith("gw.")
+
+
+@given(st.one_of(NAMES, st.sampled_from(["gw/params", "_hparams_/x", "_x67_w/"])))
+def test_a_tag_of_tensorboard_comes_back_and_is_none_of_ours(name: str) -> None:
+    tag = tensorboard_tag(name)
+
+    assert tensorboard_name(tag) == name
+    assert not tag.startswith(("gw/", "_hparams_/"))
+
+
+@given(st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=60))
+def test_two_runs_never_share_a_folder_even_where_case_is_one(one: str, other: str) -> None:
+    assume(one != other)
+
+    assert folder_name(one).lower() != folder_name(other).lower()
+    assert re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,119}", folder_name(one))

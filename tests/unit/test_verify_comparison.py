@@ -57,3 +57,20 @@ def test_a_run_that_is_not_there_counts_nothing_and_says_why() -> None:
 
     assert absent.total().to_json() == {"runs": 0, "points": 0, "params": 0, "checksum": "0" * 32}
     assert "MLflow refuses it" in str(difference)
+
+
+def test_another_start_or_end_is_a_difference_to_the_millisecond() -> None:
+    expected, found = held([]), held([])
+    expected.started, expected.ended = 1_000_400, 5_000_000
+    found.started, found.ended = 1_000_000, 6_000_000
+
+    (difference,) = compare("mlflow", expected, found)
+
+    assert (difference.what, difference.expected, difference.found) == ("ended", 5_000_000, 6_000_000)
+
+
+def test_a_place_that_does_not_say_when_is_not_asked() -> None:
+    expected = held([])
+    expected.started = 1_000_000
+
+    assert list(compare("trackio", expected, held([]))) == []

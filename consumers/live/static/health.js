@@ -48,6 +48,8 @@ function fromStatus(status) {
   }
   for (const one of status.deliveries) {
     if (one.parked) made.push(["bad", `${one.tracker}: ${plural(one.parked, "run")} parked`, one.last_error]);
+    else if (one.paused) made.push(["busy", `${one.tracker}: paused`, `gateway trackers resume ${one.tracker}`]);
+    else if (one.state === "circuit open") made.push(["bad", `${one.tracker}: does not answer`, one.last_error]);
     else if (one.last_error) made.push(["busy", `${one.tracker}: retrying`, one.last_error]);
     else if (!lags.has(`delivery/${one.tracker}`)) made.push(["good", `${one.tracker}: ${plural(one.runs, "run")}`]);
   }

@@ -4,19 +4,34 @@
 -- Progress of some runs in one tracker; of all when $2 is null.
 SELECT * FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
 
--- name: insert_delivery
--- The first checkpoint of a run; touches no row when another process made a different one.
-INSERT INTO deliveries (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (tracker, run_id) DO UPDATE SET updated = now()
-WHERE deliveries.next_offset = excluded.next_offset AND deliveries.state = excluded.state;
+-- name: begin_deliveries
+-- Write down what runs are about to be given and return how far they are; parked ones are left out. A range that was
+-- begun and never ended is in doubt from now on.
+INSERT INTO deliveries AS kept (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped,
+    attempt, intent_to)
+SELECT $1, given.run_id, $2, given.partition, 0, '{}', '{}', 'delivering', '', 0, 1, given.intent_to
+FROM unnest($3::text[], $4::int[], $5::bigint[]) AS given (run_id, partition, intent_to)
+ON CONFLICT (tracker, run_id) DO UPDATE SET topic = excluded.topic, partition = excluded.partition,
+    attempt = kept.attempt + 1, intent_to = excluded.intent_to, doubt_to = greatest(kept.doubt_to, kept.intent_to),
+    updated = now()
+WHERE kept.status <> 'parked'
+RETURNING *;
 
--- name: update_delivery
--- Compare and set: touches no row when another process moved it first, which fences this one. Saying the same twice is
+-- name: keep_deliveries
+-- Compare and set: leaves out a row that another process moved first, which fences this one. Saying the same twice is
 -- no conflict: after a connection broke in the middle of a commit, that is how one asks again.
-UPDATE deliveries SET topic = $3, partition = $4, next_offset = $5, ledgers = $6, state = $7, status = $8, error = $9,
-    skipped = $10, updated = now()
-WHERE tracker = $1 AND run_id = $2 AND (next_offset = $11 OR (next_offset = $5 AND state = $7));
+UPDATE deliveries AS kept SET next_offset = after.next_offset, ledgers = after.ledgers, state = after.state,
+    status = after.status, error = after.error, skipped = after.skipped, behind = after.behind,
+    attempt = after.attempt, doubt_to = after.doubt_to,
+    intent_to = CASE WHEN after.attempt = 0 THEN 0 ELSE kept.intent_to END, updated = now()
+FROM unnest($2::text[], $3::bigint[], $4::jsonb[], $5::jsonb[], $6::text[], $7::text[], $8::bigint[], $9::boolean[],
+        $10::int[], $11::bigint[], $12::bigint[], $13::int[])
+    AS after (run_id, next_offset, ledgers, state, status, error, skipped, behind, attempt, doubt_to, from_offset,
+        from_attempt)
+WHERE kept.tracker = $1 AND kept.run_id = after.run_id
+  AND ((kept.next_offset = after.from_offset AND kept.attempt = after.from_attempt)
+       OR (kept.next_offset = after.next_offset AND kept.attempt = after.attempt AND kept.state = after.state))
+RETURNING kept.run_id;
 
 -- name: raise_offsets
 -- How far a tracker is in each partition; only ever rises.
@@ -28,9 +43,3 @@ ON CONFLICT (consumer, topic, partition) DO UPDATE SET
 -- name: try_lease
 -- Held by the session: gone with the process that held it.
 SELECT pg_try_advisory_lock(hashtextextended($1, 0));
-
--- name: delivery_statuses
--- One line a tracker: its runs, the parked ones, and the newest reason that something waits or is parked.
-SELECT tracker, count(*) AS runs, count(*) FILTER (WHERE status = 'parked') AS parked,
-       coalesce((array_agg(error ORDER BY updated DESC) FILTER (WHERE error <> ''))[1], '') AS last_error
-FROM deliveries GROUP BY tracker ORDER BY tracker;

@@ -1,0 +1,62 @@
+"""
+Which runs a replay is about: named, found by a filter or by when they began, or all there are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from consumers.store.pool import Pool, address
+from consumers.store.reading import Reading
+from consumers.store.where import All, Node, WhereError, parse_where
+from schemas.errors import BadSettings
+from schemas.settings import Settings
+
+
+class Choice(NamedTuple):
+    """What was asked for. Everything when nothing is given and `everything` is."""
+
+    run_ids: tuple[str, ...] = ()
+    where: str = ""
+    since: str = ""
+    until: str = ""
+    everything: bool = False
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether some runs are meant, and not the log as a whole."""
+        return not self.everything
+
+    def check(self) -> Node:
+        """Return the filter. Raises BadSettings for what cannot be meant."""
+        narrowed = bool(self.run_ids or self.where or self.since or self.until)
+        if narrowed == self.everything:
+            raise BadSettings("choose runs with --run, --where, --since and --until, or everything with --all")
+        if self.run_ids and (self.where or self.since or self.until):
+            raise BadSettings("--run names runs: leave out --where, --since and --until, or --run")
+        parts = [_parsed("--where", self.where)] if self.where else []
+        for option, sign, time in (("--since", ">=", self.since), ("--until", "<", self.until)):
+            if time:
+                parts.append(_parsed(option, "created {} '{}'".format(sign, time.replace("'", "''"))))
+        return All(tuple(parts))
+
+
+async def chosen_runs(settings: Settings, pool: Pool, choice: Choice) -> list[str]:
+    """Return the ids of the chosen runs. Raises StoreUnavailable, and BadSettings when a named one is not known."""
+    where = choice.check()
+    reading = Reading(pool, address(settings.need("postgres")), lost_after_s=settings.lost_after_s)
+    if not choice.run_ids:
+        async with reading.snapshot() as now:
+            return await now.ids_where(where)
+    known = {*await reading.run_ids()}
+    named = list(dict.fromkeys(choice.run_ids))
+    if unknown := [run for run in named if run not in known]:
+        raise BadSettings(f"there is no run {unknown[0]!r}: see the ids with `gateway runs list`")
+    return named
+
+
+def _parsed(option: str, text: str) -> Node:
+    try:
+        return parse_where(text)
+    except WhereError as error:
+        raise BadSettings(f"{option} cannot be understood: {error}") from error

@@ -1,0 +1,90 @@
+"""
+Serve one tracker: connect, hold the lease, and run the loop, whatever goes away meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from consumers.bounds import LogBounds
+from consumers.delivery.loop import Delivery, Work
+from consumers.delivery.tracker import Tracker, load_tracker
+from consumers.log import LogReader, ensure_topics, security_arguments
+from consumers.operations.watches import DeliveryWatch
+from consumers.store.deliveries import Deliveries
+from consumers.store.migrations import migrate
+from consumers.store.pool import Pool, address, open_pool
+from consumers.store.trackers import Trackers
+from consumers.waiting import until_available
+from schemas.settings import Settings
+
+log = logging.getLogger("consumers.delivery")
+
+POOL_SIZE = 12
+
+
+@dataclass(frozen=True)
+class Connected:
+    """One tracker with everything its delivery needs."""
+
+    settings: Settings
+    tracker: Tracker
+    pool: Pool
+    deliveries: Deliveries
+    trackers: Trackers
+    bounds: LogBounds
+
+    def reader(self) -> LogReader:
+        """Return a new reader of the log, to be opened."""
+        return LogReader(self.settings.need("kafka"), self.settings.topic, security_arguments(self.settings))
+
+
+@asynccontextmanager
+async def connected(settings: Settings, name: str, away: Callable[[str], object]) -> AsyncIterator[Connected]:
+    """Give a tracker, opened, and its services; wait for those that are away, telling `away` once."""
+    dsn, kafka = settings.need("postgres"), settings.need("kafka")
+    tracker = load_tracker(name, settings)
+    tracker.open(settings)
+    pool = await until_available(lambda: open_pool(dsn, size=POOL_SIZE), away)
+    bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
+    try:
+        await until_available(lambda: migrate(pool, where=address(dsn)), away)
+        await until_available(lambda: ensure_topics(settings), away)
+        deliveries = Deliveries(pool, address(dsn), name, settings.topic)
+        yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), bounds)
+        tracker.close()  # not after a failure: a call may be under way
+    finally:
+        await bounds.close()
+        pool.terminate()
+
+
+async def serve(
+    services: Connected, stopping: asyncio.Event, ready: Callable[[], None], silent: Callable[[str], None],
+    watch: DeliveryWatch,
+) -> None:  # fmt: skip
+    """
+    Deliver everything until told to stop, beginning again after each outage that ends the loop.
+
+    `ready` is called whenever reading begins, `silent` whenever it ends, with the reason.
+    """
+
+    async def once() -> None:
+        try:
+            async with services.deliveries.lease(silent) as lease:
+                delivery = Delivery(
+                    services.tracker, services.reader, services.deliveries, services.trackers, watch, Work()
+                )
+                watching = asyncio.create_task(watch.lag.run(services.bounds.ask, delivery.offsets))
+                try:
+                    await delivery.run(stopping, ready, lease.is_closed)
+                finally:
+                    watching.cancel()
+        finally:
+            silent("")
+
+    while not stopping.is_set():
+        await until_available(once, silent)

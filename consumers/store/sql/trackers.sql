@@ -1,0 +1,103 @@
+-- Trackers: what people ordered about them, and how each stands.
+
+-- name: tracker_orders
+-- What a delivery has to obey; no row when nobody ever ordered anything.
+SELECT paused, orders FROM trackers WHERE tracker = $1;
+
+-- name: tracker_behind
+-- Runs that are to be read again from their own offset, because partition offsets are ahead of them.
+SELECT run_id, partition, next_offset FROM deliveries WHERE tracker = $1 AND behind AND status <> 'parked';
+
+-- name: caught_up
+-- These runs have everything below the partition offsets again.
+UPDATE deliveries SET behind = false, updated = now() WHERE tracker = $1 AND run_id = ANY ($2) AND behind;
+
+-- name: park_behind
+-- Give up runs that cannot be read again.
+UPDATE deliveries SET behind = false, status = 'parked', error = given.error, updated = now()
+FROM unnest($2::text[], $3::text[]) AS given (run_id, error)
+WHERE deliveries.tracker = $1 AND deliveries.run_id = given.run_id;
+
+-- name: report_circuit
+-- How a delivery says whether its tracker answers.
+INSERT INTO trackers AS kept (tracker, circuit, circuit_since, retry_at, error) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (tracker) DO UPDATE SET circuit = excluded.circuit, circuit_since = excluded.circuit_since,
+    retry_at = excluded.retry_at, error = excluded.error
+WHERE (kept.circuit, kept.circuit_since, kept.retry_at, kept.error)
+    IS DISTINCT FROM (excluded.circuit, excluded.circuit_since, excluded.retry_at, excluded.error);
+
+-- name: pause_tracker
+-- Hold back the deliveries of a tracker, or let them go on.
+INSERT INTO trackers (tracker, paused) VALUES ($1, $2) ON CONFLICT (tracker) DO UPDATE SET paused = excluded.paused;
+
+-- name: order_reading
+-- Tell the delivery that there are runs to be read again.
+INSERT INTO trackers (tracker, orders) VALUES ($1, 1) ON CONFLICT (tracker) DO UPDATE SET orders = trackers.orders + 1;
+
+-- name: unpark
+-- Take runs out of parking, all of them when $2 is null; they go on exactly where they stopped.
+UPDATE deliveries SET status = 'delivering', error = '', behind = true, updated = now()
+WHERE tracker = $1 AND status = 'parked' AND ($2::text[] IS NULL OR run_id = ANY ($2))
+RETURNING run_id;
+
+-- name: choose_new_runs
+-- Let a tracker have the whole history of runs that it never had.
+INSERT INTO deliveries (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped, behind)
+SELECT $1, run_id, $2, partition, 0, '{}', '{}', 'delivering', '', 0, true FROM runs WHERE run_id = ANY ($3)
+ON CONFLICT (tracker, run_id) DO NOTHING;
+
+-- name: choose_known_runs
+-- Read on with runs that the tracker has in part. Only for whoever holds the lease.
+UPDATE deliveries SET behind = true WHERE tracker = $1 AND run_id = ANY ($2) AND status <> 'parked' AND NOT behind;
+
+-- name: replay_progress
+-- How many of some runs, or of all when $2 is null, are still to be read again, and how many are parked.
+SELECT count(*) FILTER (WHERE behind AND status <> 'parked') AS behind, count(*) FILTER (WHERE status = 'parked') AS parked
+FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
+
+-- name: tracker_overview
+-- One line a tracker of $1, or that has anything here: what it has, what people ordered, whether it answers, and
+-- whether a process holds its lease.
+WITH counted AS (
+    SELECT tracker, count(*) AS runs, count(*) FILTER (WHERE status = 'parked') AS parked,
+           count(*) FILTER (WHERE status = 'waiting') AS waiting,
+           count(*) FILTER (WHERE behind) AS behind, count(*) FILTER (WHERE attempt > 1) AS in_doubt,
+           coalesce((array_agg(error ORDER BY updated DESC) FILTER (WHERE error <> ''))[1], '') AS last_error
+    FROM deliveries GROUP BY tracker
+), named AS (
+    SELECT tracker FROM counted UNION SELECT tracker FROM trackers UNION SELECT * FROM unnest($1::text[])
+), held AS (
+    SELECT (classid::bigint << 32) | objid::bigint AS key FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT named.tracker, coalesce(runs, 0) AS runs, coalesce(parked, 0) AS parked, coalesce(waiting, 0) AS waiting,
+       coalesce(behind, 0) AS behind, coalesce(in_doubt, 0) AS in_doubt,
+       coalesce(nullif(trackers.error, ''), last_error, '') AS last_error,
+       coalesce(paused, false) AS paused, coalesce(circuit, 'closed') AS circuit, circuit_since, retry_at,
+       hashtextextended('delivery/' || named.tracker, 0) IN (SELECT key FROM held) AS is_delivering
+FROM named LEFT JOIN counted USING (tracker) LEFT JOIN trackers USING (tracker)
+ORDER BY named.tracker;
+
+-- name: tracker_runs
+-- Runs of one tracker, those that need somebody first, then the newest.
+SELECT run_id, status, error, next_offset, partition, behind, attempt, skipped, state, updated,
+       count(*) OVER () AS total
+FROM deliveries WHERE tracker = $1 AND ($2::text IS NULL OR run_id = $2)
+ORDER BY array_position(ARRAY['parked', 'waiting', 'delivering'], status), updated DESC, run_id LIMIT $3;
+
+-- name: forget_deliveries
+-- Forget how far a tracker is with each run.
+WITH gone AS (DELETE FROM deliveries WHERE tracker = $1 RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: forget_offsets
+-- Forget how far it is with the log.
+DELETE FROM consumer_offsets WHERE consumer = $1;
+
+-- name: forget_tracker
+-- Forget what people ordered about it.
+DELETE FROM trackers WHERE tracker = $1;
+
+-- name: release_lease
+-- Let another process deliver to it.
+SELECT pg_advisory_unlock(hashtextextended($1, 0));

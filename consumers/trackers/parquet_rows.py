@@ -1,0 +1,159 @@
+"""
+What events are as rows of tables, for people who ask with SQL or data frames.
+
+Pure: events in, columns out. Nothing is renamed, cut or converted: names are as written, times are microseconds,
+floats keep their bits, and a value that is no float64 is JSON text beside the name of its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from schemas import events as ev
+from schemas.names import series_name
+from schemas.values import Typed, to_plain
+from schemas.wire import Batch
+
+# Column types: s text, i int64, f float64, t instant in µs UTC.
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "points": {
+        "run_id": "s", "series": "s", "step": "i", "time": "t", "value": "f", "attempt": "i", "producer": "s",
+    },
+    "observations": {"run_id": "s", "series": "s", "step": "i", "time": "t", "type": "s", "value": "s", "attempt": "i"},
+    "params": {"run_id": "s", "name": "s", "type": "s", "value": "s", "attempt": "i", "time": "t"},
+    "tags": {"run_id": "s", "kind": "s", "name": "s", "value": "s", "time": "t"},
+    "lines": {"run_id": "s", "stream": "s", "time": "t", "line": "s", "step_name": "s", "attempt": "i"},
+    "runs": {
+        "run_id": "s", "status": "s", "started": "t", "ended": "t", "name": "s", "tag": "s", "group": "s",
+        "parent_run_id": "s", "message": "s",
+    },
+}  # fmt: skip
+GROWING = ("points", "observations", "params", "tags", "lines")  # `runs` is one row a run, written anew
+Columns = dict[str, list[Any]]
+_STATUS = {
+    "run_created": "created", "run_started": "running", "run_resumed": "running",
+    "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
+}  # fmt: skip
+
+
+class Head(NamedTuple):
+    """The row of a run."""
+
+    status: str = "running"
+    started: int | None = None
+    ended: int | None = None
+    name: str = ""
+    tag: str = ""
+    group: str = ""
+    parent_run_id: str = ""
+    message: str = ""
+
+
+def rows(batches: Iterable[Batch]) -> dict[str, Columns]:
+    """Return what some batches of a run add to each growing table, in log order."""
+    tables = {name: Columns({column: [] for column in TABLES[name]}) for name in GROWING}
+    row: Sequence[Any]
+    for batch in batches:
+        event = batch.event
+        match event:
+            case ev.Metrics() | ev.SystemMetrics():
+                for series in event.series:
+                    written = series_name(series.name, series.labels, event.step_name)
+                    one = (written, event.attempt, batch.producer)
+                    _extend_points(tables["points"], batch.run_id, one, series)
+            case ev.Values():
+                for seen in event.values:
+                    written = series_name(seen.name, seen.labels, event.step_name)
+                    kind, text = _typed(seen.value)
+                    row = (batch.run_id, written, seen.step, seen.time, kind, text, event.attempt)
+                    _append(tables["observations"], row)
+            case ev.Params():
+                for name, value in event.params.items():
+                    _append(tables["params"], (batch.run_id, name, *_typed(value), event.attempt, event.time))
+            case ev.ConsoleText():
+                for line, time in zip(event.lines, event.times, strict=True):
+                    row = (batch.run_id, event.stream, time, line, event.step_name, event.attempt)
+                    _append(tables["lines"], row)
+            case _:
+                for kind, name, text in _words(event):
+                    _append(tables["tags"], (batch.run_id, kind, name, text, event.time))
+    return tables
+
+
+def fold(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
+    """Return the row of a run after some events."""
+    for event in events:
+        if event.kind in _STATUS:
+            head = head._replace(status=_STATUS[event.kind])
+        match event:
+            case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
+                head = head._replace(
+                    started=event.time if head.started is None else head.started, ended=None,
+                    name=event.name or head.name, tag=event.tag or head.tag, group=event.group or head.group,
+                    parent_run_id=event.parent_run_id or head.parent_run_id,
+                )  # fmt: skip
+            case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
+                head = head._replace(ended=event.time, message=event.message)
+            case ev.Renamed(what="run"):
+                head = head._replace(name=event.new)
+    return head
+
+
+def is_deleted(events: Iterable[ev.AnyEvent]) -> bool:
+    """Tell whether some events delete the run."""
+    return any(isinstance(event, ev.Deleted) and event.what == "run" for event in events)
+
+
+def head_row(run_id: str, head: Head) -> Columns:
+    """Return the table of one run's row."""
+    return {name: [value] for name, value in ({"run_id": run_id} | head._asdict()).items()}
+
+
+def _extend_points(table: Columns, run_id: str, one: Sequence[Any], series: ev.Series) -> None:
+    name, attempt, producer = one
+    count = len(series.values)
+    for column, value in (("run_id", run_id), ("series", name), ("attempt", attempt), ("producer", producer)):
+        table[column] += [value] * count
+    table["step"] += series.steps
+    table["time"] += series.times
+    table["value"] += series.values
+
+
+def _append(table: Columns, row: Sequence[Any]) -> None:
+    for column, value in zip(table.values(), row, strict=True):
+        column.append(value)
+
+
+def _typed(value: Typed) -> tuple[str, str]:
+    return value.type, _json(to_plain(value))
+
+
+def _words(event: ev.AnyEvent) -> list[tuple[str, str, str]]:
+    match event:
+        case ev.Tags():
+            return [("tag", name, text) for name, text in event.tags.items()]
+        case ev.Note():
+            return [("note", "", event.text)]
+        case ev.RunLabels():
+            return [("label", name, _json(to_plain(value))) for name, value in event.labels.items()]
+        case ev.Environment():
+            return [("environment", name, _json(to_plain(value))) for name, value in event.values.items()]
+        case ev.Artifact():
+            return [("artifact", event.name, _json(event.model_dump(exclude={"kind", "name", "time"})))]
+        case ev.CodeIdentity():
+            return [("code", event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
+        case ev.StepStarted() | ev.StepFinished() | ev.AttemptStarted() | ev.AttemptFinished():
+            return [(event.kind, event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
+        case ev.Deleted():
+            return [("deleted", event.name, event.what)]
+        case ev.Renamed():
+            return [("renamed", event.old, _json({"what": event.what, "new": event.new}))]
+        case _:
+            return []
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,195 @@
+"""
+The tracker `parquet`: runs as Parquet files for DuckDB, pandas, Polars and Spark, without any server.
+
+The only file that knows Arrow. `<folder>/<table>/run=<run id>/part-<number>.parquet`; `manifest.json` and `views.sql`
+say what there is. A part is written beside its place and renamed into it, so a reader sees whole files only. The last
+part grows with each delivery until it has PART_ROWS rows; the kept state says how many of its rows are vouched for, so
+that what a dead process wrote beyond is dropped before anything is appended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from consumers.delivery.tracker import Capabilities, ReadBack, State
+from consumers.trackers import parquet_rows as rows
+from consumers.trackers.mangling import folder_name
+from consumers.trackers.run_file import remove_folder
+from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.facts import Point
+from schemas.settings import Settings
+from schemas.wire import Batch
+
+FORMAT = 1
+PART_ROWS = 8_192  # a part is full with so many rows: a live call writes them anew, which takes 3 ms of processor
+READ_ROWS = 16_384
+_TYPES = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "t": pa.timestamp("us", tz="UTC")}
+_SCHEMAS = {
+    table: pa.schema([pa.field(name, _TYPES[kind]) for name, kind in columns.items()])
+    for table, columns in rows.TABLES.items()
+}
+
+
+class ParquetTracker:
+    """Tables `points`, `observations`, `params`, `tags`, `lines` and `runs`, partitioned by run."""
+
+    name = "parquet"
+    cannot_hold: Sequence[str] = (
+        "heartbeats and the numbers of batches",
+        "deletes and renames of series, parameters and tags: kept as rows of `tags`, not carried out",
+    )
+    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
+
+    def __init__(self, *, folder: str = "") -> None:
+        self._given = folder
+        self._folder = Path()
+        self._describing = threading.Lock()  # runs are delivered from several threads
+
+    def open(self, settings: Settings) -> None:
+        """Take the folder, from the settings unless it was given. Raises BadSettings when there is none."""
+        self._folder = Path(self._given or settings.need("parquet_dir")).absolute()
+
+    def close(self) -> None:
+        """Nothing is held open between deliveries."""
+
+    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
+        """Add these batches to the run's files. Raises TrackerUnavailable (disk), TrackerRefused (files are gone)."""
+        if state.get("deleted"):
+            return state  # what a producer still sends of it is gone with it
+        events = [batch.event for batch in batches]
+        kept = dict(state)
+        parts = {table: tuple(place) for table, place in kept.get("parts", {}).items()}
+        known = dict(kept.get("head") or {"started": min(event.time for event in events)})
+        opened = any(event.kind in ("run_started", "run_created") for event in events)
+        if opened and not kept.get("opened"):
+            known["started"] = None  # the start was only guessed before
+        head = rows.fold(rows.Head(**known), events)
+        try:
+            with self._describing:
+                self._describe()
+            if rows.is_deleted(events):
+                self._delete(run_id)
+                return {"deleted": True}
+            for table, columns in rows.rows(batches).items():
+                parts[table] = self._grow(table, run_id, parts.get(table, (0, 0)), columns)
+            if head._asdict() != kept.get("head"):
+                self._write(self._part("runs", run_id, 0), pa.table(rows.head_row(run_id, head), _SCHEMAS["runs"]))
+        except OSError as error:
+            raise TrackerUnavailable(
+                f"{self._folder} cannot be written ({error}): check the disk and its permissions"
+            ) from error
+        opened = opened or bool(kept.get("opened"))
+        return {
+            "parts": {table: list(place) for table, place in parts.items()},
+            "head": head._asdict(),
+            "opened": opened,
+        }
+
+    def read_back(self, run_id: str, state: State) -> ReadBack:
+        """Read the run's files. Raises TrackerRefused when one is missing or damaged."""
+        if state.get("deleted"):
+            raise TrackerRefused("the run was deleted")
+        params = {
+            row["name"]: row["value"] for batch in self._read("params", run_id, state) for row in batch.to_pylist()
+        }
+        (row,) = self._table(self._part("runs", run_id, 0)).cast(_integer_times("runs")).to_pylist()
+        return ReadBack(self._points(run_id, state), params, row["status"], row["started"], row["ended"])
+
+    def _points(self, run_id: str, state: State) -> Iterator[Point]:
+        for batch in self._read("points", run_id, state):
+            columns = (batch.column(name).to_pylist() for name in ("series", "step", "time", "value"))
+            for series, step, time, value in zip(*columns, strict=True):
+                yield Point(series, step, time // 1_000, value)
+
+    def _read(self, table: str, run_id: str, state: State) -> Iterator[Any]:
+        last, count = state["parts"].get(table, (0, 0))
+        for number in range(last + bool(count)):
+            left = count if number == last else None
+            found = self._table(self._part(table, run_id, number)).slice(0, left)
+            yield from found.cast(_integer_times(table)).to_batches(max_chunksize=READ_ROWS)
+
+    def _grow(self, table: str, run_id: str, place: tuple[int, int], columns: rows.Columns) -> tuple[int, int]:
+        """Write the rows behind the vouched ones of the last part; return the place after them."""
+        number, count = place
+        path = self._part(table, run_id, number)
+        new = pa.table(columns, _SCHEMAS[table])
+        if not new.num_rows:
+            if not count:
+                path.unlink(missing_ok=True)  # a dead process wrote it before its checkpoint
+            return place
+        found = [self._table(path).slice(0, count)] if count else []
+        if found and found[0].num_rows < count:
+            raise TrackerRefused(f"{path} has fewer than {count} rows: deliver the run again from the start")
+        self._write(path, pa.concat_tables([*found, new]))
+        count += new.num_rows
+        return (number + 1, 0) if count >= PART_ROWS else (number, count)
+
+    def _table(self, path: Path) -> Any:
+        try:
+            return pq.ParquetFile(path).read()  # not read_table: it would add the partition's column
+        except FileNotFoundError:
+            raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
+        except pa.ArrowException as error:
+            raise TrackerRefused(f"{path} is damaged ({error}): deliver the run again from the start") from error
+
+    def _write(self, path: Path, table: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"_{path.name}.new")  # readers pass over names that begin with _
+        pq.write_table(table, beside, compression="zstd", use_dictionary=_dictionary(table), store_schema=False)
+        beside.replace(path)
+
+    def _part(self, table: str, run_id: str, number: int) -> Path:
+        return self._folder / table / f"run={folder_name(run_id)}" / f"part-{number:05d}.parquet"
+
+    def _delete(self, run_id: str) -> None:
+        for table in rows.TABLES:
+            remove_folder(self._part(table, run_id, 0).parent)
+
+    def _describe(self) -> None:
+        """Write the manifest and the views, once."""
+        manifest = self._folder / "manifest.json"
+        if manifest.exists():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for table, schema in _SCHEMAS.items():  # so that DuckDB's patterns find a file; the others pass over `_`
+            self._write(self._folder / table / "_empty" / "none.parquet", schema.empty_table())
+        _replace(self._folder / "views.sql", _views())
+        _replace(manifest, json.dumps({"format": FORMAT, "tables": _described()}, indent=2) + "\n")
+
+
+def _described() -> Mapping[str, Any]:
+    return {
+        table: {"files": f"{table}/*/*.parquet", "columns": {field.name: str(field.type) for field in schema}}
+        for table, schema in _SCHEMAS.items()
+    }
+
+
+def _views() -> str:
+    return "".join(
+        f"CREATE OR REPLACE VIEW {table} AS "
+        f"SELECT * FROM read_parquet('{table}/*/*.parquet', hive_partitioning = false);\n"
+        for table in _SCHEMAS
+    )
+
+
+def _dictionary(table: Any) -> list[str]:
+    return [field.name for field in table.schema if field.type == pa.string()]
+
+
+def _integer_times(table: str) -> Any:
+    plain = [pa.field(one.name, pa.int64() if pa.types.is_timestamp(one.type) else one.type) for one in _SCHEMAS[table]]
+    return pa.schema(plain)
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"_{path.name}.{os.getpid()}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

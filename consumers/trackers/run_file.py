@@ -1,0 +1,51 @@
+"""
+Append to a file of a run, so that doing it again after a crash gives the same file.
+
+The kept state of a run says how many bytes of its file are vouched for. What a process wrote beyond, and died before
+its checkpoint, is cut off before anything is appended: no record is missing and none is there twice.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from schemas.errors import TrackerRefused, TrackerUnavailable
+
+AGAIN = "deliver the run again from the start"
+
+
+def append_at(path: Path, length: int, data: bytes) -> None:
+    """
+    Make `data` follow the first `length` bytes of a file, and end it; a file of no bytes is made with its folder.
+
+    Raises TrackerUnavailable when the disk does not take it, TrackerRefused when those bytes are gone.
+    """
+    try:
+        if not length:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY if length else os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            if os.fstat(descriptor).st_size < length:
+                raise TrackerRefused(f"{path} is shorter than the {length} bytes written: {AGAIN}")
+            os.ftruncate(descriptor, length)
+            os.lseek(descriptor, length, os.SEEK_SET)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
+    except OSError as error:
+        raise TrackerUnavailable(f"{path} cannot be written ({error}): check the disk and its permissions") from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove what a run had; it may be gone already. Raises TrackerUnavailable."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise TrackerUnavailable(f"{folder} cannot be removed ({error}): check its permissions") from error

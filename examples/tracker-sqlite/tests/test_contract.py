@@ -1,0 +1,18 @@
+"""The plug-in passes the suite of tracking-gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway_tracker_sqlite import SqliteTracker
+
+from consumers.delivery.tracker import Tracker
+from consumers.trackers.contract import TrackerContract
+from schemas.settings import Settings
+
+
+class TestSqlite(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        tracker = SqliteTracker(file=str(folder / "runs.sqlite"))
+        tracker.open(Settings())
+        return tracker

@@ -1,0 +1,48 @@
+"""Every tracker that comes with the project passes the public suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from consumers.delivery.tracker import Tracker
+from consumers.trackers.contract import TrackerContract
+from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.parquet_tracker import ParquetTracker
+from consumers.trackers.tensorboard_tracker import TensorboardTracker
+from consumers.trackers.wandb_tracker import WandbTracker
+from schemas.settings import Settings
+from tests.mlflow_parts import MlflowServer
+
+
+def opened(tracker: Tracker) -> Tracker:
+    tracker.open(Settings())
+    return tracker
+
+
+class TestMlflowServer(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def server(self, mlflow_server: MlflowServer) -> None:
+        self.url = mlflow_server.url
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(MlflowTracker(url=self.url))
+
+    def make_unavailable(self, folder: Path) -> Tracker:
+        return opened(MlflowTracker(url="http://127.0.0.1:1"))
+
+
+class TestWandb(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(WandbTracker(folder=str(folder)))
+
+
+class TestParquet(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(ParquetTracker(folder=str(folder)))
+
+
+class TestTensorboard(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(TensorboardTracker(folder=str(folder)))

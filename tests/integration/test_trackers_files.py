@@ -1,0 +1,159 @@
+"""Event files and Parquet files as their readers see them: TensorBoard itself, and pandas."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from consumers.delivery.tracker import Tracker
+from consumers.trackers import parquet_tracker
+from consumers.trackers.contract import deliver
+from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
+from consumers.trackers.mangling import tensorboard_name
+from consumers.trackers.parquet_tracker import ParquetTracker
+from consumers.trackers.tensorboard_terms import float32
+from consumers.trackers.tensorboard_tracker import TensorboardTracker
+from schemas import events as ev
+from schemas.errors import TrackerRefused
+from schemas.settings import Settings
+from schemas.wire import Batch
+
+EVERYTHING = {"tensors": 0}
+
+
+def opened(tracker: Tracker) -> Tracker:
+    tracker.open(Settings())
+    return tracker
+
+
+def drawn(value: float) -> float:
+    """Return what a chart shows: a 32-bit float."""
+    return array("f", [float32(value)])[0]
+
+
+def tensorboard(folder: Path) -> Any:
+    accumulator = EventAccumulator(str(folder), size_guidance=EVERYTHING)
+    accumulator.Reload()
+    return accumulator
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_tensorboard_reads_every_point_at_its_own_step_and_time(tmp_path: Path) -> None:
+    batches = odd_run("run-1")
+    deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", batches, {}, size=5)
+
+    read = tensorboard(tmp_path / "run-1")
+    scalars = read.SummaryMetadata
+    found = sorted(
+        (
+            tensorboard_name(tag),
+            one.step,
+            round(one.wall_time * 1e6) // 1_000,
+            repr(make_ndarray(one.tensor_proto).item()),
+        )
+        for tag in read.Tags()["tensors"]
+        if scalars(tag).plugin_data.plugin_name == "scalars"
+        for one in read.Tensors(tag)
+    )
+
+    assert found == sorted((*point[:3], repr(drawn(point.value))) for point in points_of(batches))
+
+
+def test_tensorboard_shows_parameters_and_the_status(tmp_path: Path) -> None:
+    author = RunAuthor("run-1")
+    batches = [author.start(), author.params(lr=0.1, optimizer="adam"), author.metrics("loss", [1.0]), author.finish()]
+    deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", batches, {})
+
+    read = tensorboard(tmp_path / "run-1")
+    text = make_ndarray(read.Tensors("gw/params")[0].tensor_proto).item()
+    hyper = {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+
+    assert json.loads(text) == {"lr": "0.1", "optimizer": "adam"}
+    assert hyper <= {value.tag for event in _raw(tmp_path / "run-1") for value in event.summary.value}
+
+
+@pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
+def test_the_same_events_give_the_same_files_however_often_they_come(tmp_path: Path, kind: Any) -> None:
+    batches = odd_run("run-1")
+    deliver(opened(kind(folder=str(tmp_path / "once"))), "run-1", batches, {})
+
+    again = opened(kind(folder=str(tmp_path / "again")))
+    deliver(again, "run-1", batches[:20], {})
+    deliver(again, "run-1", batches, {})
+
+    assert files(tmp_path / "once") == files(tmp_path / "again")
+
+
+def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
+    tracker = opened(ParquetTracker(folder=str(tmp_path)))
+    runs = {run_id: odd_run(run_id) for run_id in ("run-1", "Run 2/é")}
+    for run_id, batches in runs.items():
+        deliver(tracker, run_id, batches, {}, size=5)
+
+    points = pd.read_parquet(tmp_path / "points")
+
+    assert set(points.run_id) == set(runs)
+    one = points[(points.run_id == "run-1") & (points.series == "loss")]
+    assert [math.isnan(value) for value in one.value][:3] == [False, True, False]
+    assert str(one.time.iloc[0]).startswith("2017-07-14 02:40:00")
+    assert len(points) == sum(len(points_of(batches)) for batches in runs.values())
+    assert pd.read_parquet(tmp_path / "runs").set_index("run_id").status.to_dict() == dict.fromkeys(runs, "finished")
+    assert json.loads((tmp_path / "manifest.json").read_text())["tables"]["params"]["files"] == "params/*/*.parquet"
+
+
+def test_parts_are_filled_before_another_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_tracker, "PART_ROWS", 100)
+    tracker, author = opened(ParquetTracker(folder=str(tmp_path))), RunAuthor("run-1")
+    batches = [author.start(), *(author.metrics("loss", [float(i)] * 30) for i in range(10))]
+
+    state = deliver(tracker, "run-1", batches, {}, size=1)
+
+    parts = sorted((tmp_path / "points" / "run=run-1").iterdir())
+    assert [pq.ParquetFile(part).metadata.num_rows for part in parts] == [120, 120, 60]
+    assert sum(1 for _ in tracker.read_back("run-1", state).points) == 300
+
+
+@pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
+def test_a_damaged_file_is_named(tmp_path: Path, kind: Any) -> None:
+    tracker, author = opened(kind(folder=str(tmp_path))), RunAuthor("run-1")
+    state = deliver(tracker, "run-1", [author.start(), author.metrics("loss", [1.0] * 50)], {})
+    for path in tmp_path.rglob("*"):
+        if path.suffix in (".parquet", ".gateway"):
+            path.write_bytes(path.read_bytes()[:-30])
+
+    with pytest.raises(TrackerRefused, match=r"run-1.*deliver the run again from the start"):
+        list(tracker.read_back("run-1", state).points)
+
+
+@pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
+def test_nothing_of_a_deleted_run_is_left_nor_comes_again(tmp_path: Path, kind: Any) -> None:
+    tracker, author = opened(kind(folder=str(tmp_path))), RunAuthor("run-1")
+    state = deliver(tracker, "run-1", [author.start(), author.metrics("loss", [1.0])], {})
+
+    state = deliver(tracker, "run-1", [author.batch(ev.Deleted(time=author.now(), what="run"))], state)
+    deliver(tracker, "run-1", _late(author), state)
+
+    assert [path for path in files(tmp_path) if "run-1" in path] == []
+
+
+def _late(author: RunAuthor) -> list[Batch]:
+    return [author.metrics("loss", [2.0])]
+
+
+def _raw(folder: Path) -> Any:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    (file,) = folder.iterdir()
+    return list(EventFileLoader(str(file)).Load())
