@@ -33,6 +33,7 @@ class Verified(NamedTuple):
     places: dict[str, Facts]
     differences: list[Difference]
     caught_up: bool | None  # every consumer had read the log up to its end; None when Kafka could not be asked
+    counts_only: list[str]  # runs whose points retention dropped from PostgreSQL: compared by number, not by value
 
 
 class Wanted(NamedTuple):
@@ -73,6 +74,7 @@ async def verify(
         run_ids = list(wanted.run_ids) or await reading.run_ids(group=wanted.group)
         places = {STORE: Facts(), **{name: Facts() for name in names}}
         differences: list[Difference] = []
+        counts_only: list[str] = []
         turns = asyncio.Semaphore(RUNS_AT_ONCE)
 
         async def one(run_id: str) -> tuple[RunFacts, dict[str, RunFacts]]:
@@ -86,13 +88,14 @@ async def verify(
         stack.push_async_callback(_cancel, tasks)
         for done, task in enumerate(tasks, start=1):
             expected, found = await task
+            counts_only += [expected.run_id] if expected.counts_only else []
             places[STORE].add(expected.total())
             for name, facts in found.items():
                 places[name].add(facts.total())
                 differences += compare(name, expected, facts)
             if progress is not None:
                 progress(done, len(run_ids))
-    return Verified(places, differences, caught_up)
+    return Verified(places, differences, caught_up, counts_only)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
@@ -105,6 +108,10 @@ async def _of_store(reading: Reading, run_id: str, status: str | None) -> RunFac
     if status is None:
         return RunFacts(run_id, missing="PostgreSQL knows no run of this id")
     facts = RunFacts(run_id, status, set(await reading.params(run_id)))
+    if (counts := await reading.dropped_counts(run_id)) is not None:
+        facts.counts_only = True
+        facts.series = {name: Facts(points=points) for name, points in counts.items()}
+        return facts
     async for point in reading.points(run_id):
         facts.add_points((point,))
     return facts

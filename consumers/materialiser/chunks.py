@@ -3,7 +3,8 @@ Put points of one record behind the points of their series.
 
 Pure, and independent of how records are grouped into transactions: the rows depend on the log alone, so a rebuild from
 offset 0 gives the same rows. Each record adds one small row; the record that fills 1,000 open points turns them into a
-full chunk and leaves what is over as a small row of its own.
+full chunk and leaves what is over as a small row of its own. Of a series whose points were dropped (`gateway
+retention`) only the summary goes on, to the same row as if they were there.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     _add_to_series(row, new, summary)
     first_index = row.open_index + len(row.values)
     row.points += len(new.values)
+    changes.new_points[row.month] = changes.new_points.get(row.month, 0) + len(new.values)
+    if row.is_dropped:
+        row.open_index = row.points // CHUNK_POINTS * CHUNK_POINTS
+        return
     row.steps.extend(new.steps)
     row.times.extend(new.times)
     row.values.extend(new.values)
@@ -83,6 +88,7 @@ def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary
     changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
+        month=row.month,
         points=len(values),
         first_value=values[0],
         last_value=values[-1],

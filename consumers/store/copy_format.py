@@ -21,9 +21,9 @@ END = b"\xff\xff"
 PIECE_BYTES = 512 * 1024  # handed to the connection at once
 
 _INT8, _FLOAT8 = 20, 701  # oids of pg_type
-_FIELDS = 15
+_FIELDS = 16
 # Number of fields, then each with its length in front: series_id to last_value of a ChunkRow.
-_FRONT = struct.Struct(">h i16s iq ii iq iq iq iq id id")
+_FRONT = struct.Struct(">h i16s iq ii ii iq iq iq iq id id")
 _BOUNDS = struct.Struct(">id id")  # min_value, max_value
 _NO_BOUNDS = struct.pack(">ii", -1, -1)  # both NULL: no value is finite
 _COUNT = struct.Struct(">ii")  # non_finite
@@ -45,8 +45,8 @@ def copy_stream(rows: Iterable[ChunkRow]) -> Iterator[bytes]:
 def encode_row(row: ChunkRow) -> bytes:
     """Return one row."""
     front = _FRONT.pack(
-        _FIELDS, 16, row.series_id.bytes, 8, row.first_index, 4, row.points, 8, row.min_step, 8, row.max_step,
-        8, row.min_time, 8, row.max_time, 8, row.first_value, 8, row.last_value,
+        _FIELDS, 16, row.series_id.bytes, 8, row.first_index, 4, row.month, 4, row.points, 8, row.min_step,
+        8, row.max_step, 8, row.min_time, 8, row.max_time, 8, row.first_value, 8, row.last_value,
     )  # fmt: skip
     if row.min_value is None or row.max_value is None:
         bounds = _NO_BOUNDS

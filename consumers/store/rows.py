@@ -44,6 +44,7 @@ class RunRow:
     environment: dict[str, Any] = field(default_factory=dict)
     deleted: bool = False
     next_offset: int = 0
+    month: int = 0  # YYYYMM of its first event that was folded, see months.py
 
 
 @dataclass(slots=True)
@@ -108,6 +109,8 @@ class SeriesRow:
     min_value: float | None = None
     max_value: float | None = None
     open_index: int = 0
+    month: int = 0  # of its run
+    is_dropped: bool = False  # its points are not kept any more: there are no open ones to go on from
     steps: IntArray = field(default_factory=lambda: array("q"), repr=False)
     times: IntArray = field(default_factory=lambda: array("q"), repr=False)
     values: FloatArray = field(default_factory=lambda: array("d"), repr=False)
@@ -119,6 +122,7 @@ class ChunkRow:
 
     series_id: UUID
     first_index: int
+    month: int  # of the run
     points: int
     min_step: int
     max_step: int
@@ -182,6 +186,7 @@ class Changes:
     console_lines: list[dict[str, Any]] = field(default_factory=list)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
     chunks: dict[tuple[UUID, int], ChunkRow] = field(default_factory=dict)
+    new_points: dict[int, int] = field(default_factory=dict)  # by month
     small: dict[UUID, list[int]] = field(default_factory=dict)  # first indexes of this batch's small rows
     reopened: dict[UUID, int] = field(default_factory=dict)  # small rows from this index on are in a full chunk now
     dead_letters: list[DeadLetterRow] = field(default_factory=list)

@@ -23,6 +23,7 @@ def row(points: list[tuple[int, int, float]], *, low: float | None = 1.0, high: 
     return ChunkRow(
         series_id=SERIES,
         first_index=7,
+        month=202311,
         points=len(points),
         min_step=-1,
         max_step=2,
@@ -75,10 +76,10 @@ def test_the_other_columns_follow_the_table() -> None:
     found = list(fields(encode_row(row([(1, 1, 1.0)]))))
 
     assert found[0] == SERIES.bytes
-    assert found[1:7] == [struct.pack(form, value) for form, value in zip(
-        (">q", ">i", ">q", ">q", ">q", ">q"), (7, 1, -1, 2, 3, 4), strict=True
+    assert found[1:8] == [struct.pack(form, value) for form, value in zip(
+        (">q", ">i", ">i", ">q", ">q", ">q", ">q"), (7, 202311, 1, -1, 2, 3, 4), strict=True
     )]  # fmt: skip
-    assert found[7:12] == [struct.pack(form, value) for form, value in zip(
+    assert found[8:13] == [struct.pack(form, value) for form, value in zip(
         (">d", ">d", ">d", ">d", ">i"), (math.nan, -0.0, 1.0, 2.0, 5), strict=True
     )]  # fmt: skip
 
@@ -86,7 +87,7 @@ def test_the_other_columns_follow_the_table() -> None:
 def test_bounds_of_nothing_finite_are_null() -> None:
     found = list(fields(encode_row(row([(1, 1, math.inf)], low=None, high=None))))
 
-    assert found[9:11] == [None, None]
+    assert found[10:12] == [None, None]
 
 
 def test_pieces_are_one_stream_with_a_head_and_an_end() -> None:
