@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Collection
 from uuid import UUID
 
+from consumers.store.chunk_columns import columns_of
 from consumers.store.pool import Pool, translated
 from consumers.store.queries import sql
 from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
@@ -58,7 +59,8 @@ async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> l
     found = {row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int)}) for row in rows}
     for chunk in chunks:
         series = found[chunk["series_id"]]
-        series.steps.extend(array("q", chunk["steps"]))
-        series.times.extend(array("q", chunk["times"]))
-        series.values.extend(array("d", chunk["point_values"]))
+        points = columns_of(chunk)
+        series.steps.extend(array("q", points.steps))
+        series.times.extend(array("q", points.times))
+        series.values.extend(array("d", points.values))
     return list(found.values())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from consumers.store import documents
 from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
+from consumers.store.chunk_columns import columns_of
 from consumers.store.pool import PooledConnection
 from consumers.store.queries import sql
 from consumers.store.search import Search
@@ -27,7 +28,6 @@ from schemas.values import Typed
 LAST_VALUES = 12  # series whose last value a list of runs shows
 SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of its chunks
 
-_POINTS = ("steps", "times", "point_values")
 _SERIES_KEY = ("step_name", "name", "labels")
 
 
@@ -197,7 +197,8 @@ async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int
             attempts.append([sample for group in groups for sample in corners_of(dict(group))])
         else:
             chunks = await connection.fetch(sql("get_points"), row["series_id"], row["month"])
-            steps, times, values = (list(chain.from_iterable(chunk[name] for chunk in chunks)) for name in _POINTS)
+            columns = zip(*map(columns_of, chunks), strict=True)
+            steps, times, values = (list(chain.from_iterable(parts)) for parts in columns)
             if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
                 return found
             attempts.append(list(map(Sample, steps, times, values)))
@@ -224,7 +225,7 @@ def _series_data(written: str, rows: Sequence[Any], samples: Iterable[Sample]) -
 
 
 def _samples(chunk: Any) -> Iterable[Sample]:
-    return map(Sample._make, zip(chunk["steps"], chunk["times"], chunk["point_values"], strict=True))
+    return map(Sample._make, zip(*columns_of(chunk), strict=True))
 
 
 def _written(row: Any) -> str:

@@ -14,15 +14,14 @@ from typing import Any
 import asyncpg
 import orjson
 
-from consumers.store.copy_format import copy_stream
+from consumers.store.copy_format import COLUMNS, copy_stream
 from consumers.store.partitions import open_months
 from consumers.store.pool import Pool, PooledConnection, translated
 from consumers.store.queries import sql
-from consumers.store.rows import Changes, ChunkRow, DeadLetterRow, SeriesRow
+from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
 from schemas.columns import float_to_json
 from schemas.errors import TrackingError
 
-_CHUNK_COLUMNS = [column.name for column in fields(ChunkRow)]
 _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
 _NOT_STORED = {"steps", "times", "values", "is_dropped"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _NOT_STORED]
@@ -108,7 +107,7 @@ async def _write_points(connection: PooledConnection, changes: Changes) -> None:
     kept = [row for row in changes.chunks.values() if row.month not in dropped]
     if kept:
         source = _sent(copy_stream(kept))
-        await connection.copy_to_table("chunks", source=source, columns=_CHUNK_COLUMNS, format="binary")
+        await connection.copy_to_table("chunks", source=source, columns=COLUMNS, format="binary")
 
 
 async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

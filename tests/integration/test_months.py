@@ -113,8 +113,17 @@ async def migrate_up_to(database: str, last: str, folder: Path) -> None:
         await connection.close()
 
 
+# As the release before kept them: every step and every time.
+WHOLE = {
+    "steps": "coalesce(steps, ARRAY(SELECT min_step + i * ((max_step - min_step) / greatest(points - 1, 1)) "
+    "FROM generate_series(0, points - 1) AS i ORDER BY i)) AS steps",
+    "times": "coalesce(times, ARRAY(SELECT min_time + d FROM unnest(time_deltas) WITH ORDINALITY AS t (d, place) "
+    "ORDER BY place)) AS times",
+}
+
+
 async def copy_rows(source: str, target: str) -> None:
-    """Copy every row that the columns of the target can hold, as they are."""
+    """Copy every row that the columns of the target can hold."""
     reading, writing = await asyncpg.connect(source), await asyncpg.connect(target)
     try:
         tables = await writing.fetch(
@@ -123,7 +132,8 @@ async def copy_rows(source: str, target: str) -> None:
             "AND table_type = 'BASE TABLE' AND table_name NOT LIKE '\\_pogo%' GROUP BY 1"
         )
         for table, columns in tables:
-            rows = await reading.fetch(f'SELECT {", ".join(columns)} FROM "{table}"')
+            wanted = ", ".join(WHOLE.get(column, column) for column in columns)
+            rows = await reading.fetch(f'SELECT {wanted} FROM "{table}"')
             await writing.copy_records_to_table(table, records=[tuple(row) for row in rows], columns=columns)
     finally:
         await reading.close()
@@ -146,6 +156,10 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
         batches += [
             author.metrics("loss", [1 / (first + i + 1) for i in range(100)], first_step=first) for author in authors
         ]
+        for author in authors:
+            author.time += 3_600_000_000 if first == 1_500 else 0  # a pause of an hour: times too far from each other
+    batches += [author.metrics("odd", [1.0, 2.0], first_step=first) for author in authors for first in (5, 3, 9, -4)]
+    batches += [author.metrics("full", [0.5], first_step=i * i) for author in authors[:1] for i in range(1_001)]
     later = [author.metrics("loss", [7.0] * 600, first_step=2_500) for author in authors]
     await write_records(kafka, topic, map(encode, batches))
     with materialiser(tmp_path, environment(kafka, topic, database)):
@@ -167,6 +181,6 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
     checked = await asyncio.to_thread(rebuild, variables, "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     counted = await execute(old_database, "SELECT run_id, count(*) FROM metric_points GROUP BY 1 ORDER BY 1")
-    assert [tuple(row) for row in counted] == [(f"r{n}", 3_100) for n in range(3)]
+    assert [tuple(row) for row in counted] == [("r0", 4_109), ("r1", 3_108), ("r2", 3_108)]
     granted = "SELECT table_name::text FROM information_schema.table_privileges WHERE grantee = 'PUBLIC' ORDER BY 1"
     assert {"chunks", "metric_points"} <= {row[0] for row in await execute(old_database, granted)}

@@ -145,7 +145,7 @@ FROM series s WHERE s.series_id = ANY ($1::uuid[]);
 
 -- name: load_open_chunks
 -- Points of these series that are not in a full chunk yet, in order.
-SELECT c.series_id, c.steps, c.times, c.point_values
+SELECT c.series_id, c.points, c.min_step, c.max_step, c.min_time, c.steps, c.times, c.time_deltas, c.point_values
 FROM chunks c JOIN series s ON s.series_id = c.series_id AND s.month = c.month
 WHERE s.series_id = ANY ($1::uuid[]) AND c.first_index >= s.open_index
 ORDER BY c.series_id, c.first_index;
@@ -226,12 +226,13 @@ SELECT * FROM series WHERE run_id = $1 AND NOT deleted ORDER BY step_name, name,
 
 -- name: get_points
 -- Chunks of one series, in log order.
-SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
+SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
+FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
 
 -- name: get_last_points
 -- Newest chunks of one series first.
-SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 AND month = $2
-ORDER BY first_index DESC;
+SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
+FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index DESC;
 
 -- name: count_dead_letters
 SELECT count(*) FROM dead_letters;

@@ -3,7 +3,7 @@
 
 -- migrate: apply
 
--- Every point is moved once, within one transaction: 3 s for 10 million on two cores.
+-- Every point is moved once, within one transaction: 0.4 µs of processor time each, and twice the space meanwhile.
 SET LOCAL statement_timeout = 0;
 
 -- Not folded from the log, and so not touched by a rebuild, which leaves these points out too. Points of these months
@@ -43,15 +43,17 @@ CREATE TABLE chunks (
     min_value   double precision, -- of finite values
     max_value   double precision,
     non_finite  int    NOT NULL,
-    steps       bigint[] NOT NULL,
-    times       bigint[] NOT NULL, -- µs
+    steps       bigint[],        -- NULL: they rise evenly from min_step to max_step
+    times       bigint[],        -- µs; NULL: they are in time_deltas
     point_values double precision[] NOT NULL,
+    time_deltas int[],           -- µs since min_time, where they lie within 35 minutes
     PRIMARY KEY (series_id, first_index, month)
 ) PARTITION BY LIST (month);
 ALTER TABLE chunks
     ALTER COLUMN steps SET STORAGE EXTERNAL,
     ALTER COLUMN times SET STORAGE EXTERNAL,
-    ALTER COLUMN point_values SET STORAGE EXTERNAL;
+    ALTER COLUMN point_values SET STORAGE EXTERNAL,
+    ALTER COLUMN time_deltas SET STORAGE EXTERNAL;
 
 DO $$
 DECLARE
@@ -68,15 +70,29 @@ $$;
 
 INSERT INTO chunks
 SELECT c.series_id, c.first_index, s.month, c.points, c.min_step, c.max_step, c.min_time, c.max_time, c.first_value,
-       c.last_value, c.min_value, c.max_value, c.non_finite, c.steps, c.times, c.point_values
-FROM chunks_whole c JOIN series s USING (series_id);
+       c.last_value, c.min_value, c.max_value, c.non_finite,
+       CASE WHEN c.min_step < 0 OR c.max_step >= 9007199254740992 THEN c.steps
+            WHEN c.steps <> ARRAY(SELECT c.min_step + i * ((c.max_step - c.min_step) / greatest(c.points - 1, 1))
+                                  FROM generate_series(0, c.points - 1) AS i ORDER BY i)
+            THEN c.steps END,
+       CASE WHEN NOT short.are THEN c.times END,
+       c.point_values,
+       CASE WHEN short.are
+            THEN ARRAY(SELECT (t.time - c.min_time)::int FROM unnest(c.times) WITH ORDINALITY AS t (time, place)
+                       ORDER BY t.place) END
+FROM chunks_whole c JOIN series s USING (series_id)
+CROSS JOIN LATERAL (SELECT c.min_time >= 0 AND c.max_time::numeric - c.min_time < 2147483648 AS are) AS short;
 
 CREATE OR REPLACE VIEW metric_points AS
-SELECT s.run_id, s.step_name, s.attempt, s.name, s.labels, p.step, p.time,
-       to_timestamp(p.time / 1e6) AS at, p.value, c.first_index + p.position - 1 AS index
+SELECT s.run_id, s.step_name, s.attempt, s.name, s.labels,
+       coalesce(p.step, c.min_step + (p.position - 1) * ((c.max_step - c.min_step) / greatest(c.points - 1, 1))) AS step,
+       coalesce(p.time, c.min_time + p.delta) AS time,
+       to_timestamp(coalesce(p.time, c.min_time + p.delta) / 1e6) AS at,
+       p.value, c.first_index + p.position - 1 AS index
 FROM series s
 JOIN chunks c ON c.series_id = s.series_id AND c.month = s.month
-CROSS JOIN LATERAL unnest(c.steps, c.times, c.point_values) WITH ORDINALITY AS p (step, time, value, position)
+CROSS JOIN LATERAL unnest(c.steps, c.times, c.point_values, c.time_deltas) WITH ORDINALITY
+    AS p (step, time, value, delta, position)
 WHERE NOT s.deleted;
 
 -- New at its end: when the points of the run were dropped, NULL while they are there.
