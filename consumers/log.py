@@ -1,5 +1,5 @@
 """
-Read the log, and write dead letters: the only file of this side that knows aiokafka.
+Read the log, and write dead letters: with log_batches.py the only file of this side that knows aiokafka.
 
 A reader is told where to start, partition by partition, because a consumer's truth is the offset it keeps in
 PostgreSQL beside its data. There is no consumer group and no commit to Kafka: each delivery is one process that reads
@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from consumers.log_batches import read_any_header_name
 from schemas.errors import BadSettings, LogGap, LogUnavailable, Refused
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class LogReader:
     def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
         """Read `topic`; `security` is what security_arguments() returned, nothing for a plain connection."""
         security = security or {}
+        read_any_header_name()
         self.topic = topic
         self._bootstrap = bootstrap
         self._assigned: list[int] = []
@@ -216,7 +218,7 @@ class LogReader:
         """
         Return the next records, in order within each partition, or [] when there are none for `timeout_ms`.
 
-        Raises LogGap when retention overtook this reader. While Kafka is away the answer is [].
+        Raises LogGap when retention overtook this reader, and LogDamaged. While Kafka is away the answer is [].
         """
         try:
             found: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)

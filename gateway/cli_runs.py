@@ -44,7 +44,9 @@ RunArgument = Annotated[
 @app.command("list")
 def list_runs(
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Runs to show.")] = 50,
-    offset: Annotated[int, typer.Option("--offset", min=0, help="Runs to leave out before them.")] = 0,
+    page_token: Annotated[
+        str | None, typer.Option("--page-token", help="Go on behind a page: what it gave as next_page_token.")
+    ] = None,
     where: Annotated[str, typer.Option("--where", "-w", help="Only runs of which this holds; see below.")] = "",
     order_by: Annotated[
         str | None, typer.Option("--order-by", "-o", help="A metric, parameter, tag or fact; then asc or desc.")
@@ -63,20 +65,23 @@ def list_runs(
     parent_run_id, message, note, points, attempt, created, started, ended, updated. It knows = != < <= > >=, like,
     ilike, in (...), is null, and, or, not and parentheses; names with other characters than words stand in backticks.
 
+    Text is sorted by its first 200 characters, runs without a sort key come last. A page token goes with the same
+    filter and order; runs that are added meanwhile neither repeat others nor push them out.
+
     Examples: `gateway runs list --state lost --json`,
     `gateway runs list --where "metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x'" --order-by metrics.loss`
     """
     from gateway.cli_api import get
 
     found = get(
-        _api(home), "/v1/runs", limit=limit, offset=offset or None, where=where or None, order_by=order_by, group=group,
+        _api(home), "/v1/runs", limit=limit, page_token=page_token, where=where or None, order_by=order_by, group=group,
         status=state,
     )  # fmt: skip
     if as_json:
         print_json(found)
         return
     if not found["runs"]:
-        is_narrowed = where or group or state or offset
+        is_narrowed = where or group or state or page_token
         say(
             "no such runs: see all with `gateway runs list`"
             if is_narrowed
@@ -84,6 +89,8 @@ def list_runs(
         )
         return
     _print_runs(found["runs"])
+    if following := found.get("next_page_token"):
+        say(f"there are more: add --page-token {following}")
 
 
 @app.command()
@@ -152,6 +159,7 @@ def _api(home: Any) -> str:
 
 def _print_runs(runs: list[dict[str, Any]]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     width = out.width = out.width if out.is_terminal else WIDE
@@ -162,7 +170,9 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
     for title in titles:
         least = max(len(run["run_id"]) for run in runs) if title == "run" else FEW[title]
         justify: Literal["left", "right"] = "right" if title == "points" else "left"
-        table.add_column(title, overflow="ellipsis", no_wrap=True, justify=justify, min_width=least)
+        # Rich narrows what it may wrap, and only then everything, ids too; the cells see to it that nothing wraps.
+        may_narrow = title in ("name", "group", "last values")
+        table.add_column(title, overflow="ellipsis", no_wrap=not may_narrow, justify=justify, min_width=least)
     for run in runs:
         cells = {
             "run": run["run_id"],
@@ -175,7 +185,7 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
                 f"{name}={_short(value)}" for name, value in list(run.get("last", {}).items())[:4]
             ),
         }
-        table.add_row(*[cells[title] for title in titles])
+        table.add_row(*[Text(cells[title], no_wrap=True) for title in titles])
     out.print(table, markup=False)
 
 

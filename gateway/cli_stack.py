@@ -56,7 +56,7 @@ def up(
 
     The first start downloads Kafka (45 MB). Data, ports and logs stay in the home, so a second stack beside this
     one only needs another --home. An address in GATEWAY_KAFKA, GATEWAY_POSTGRES or GATEWAY_MLFLOW_URL (or
-    gateway.toml) is used instead of starting that part.
+    gateway.toml) is used instead of starting that part. In a stack that runs, it tries again what was given up.
 
     Examples: `gateway up`, `gateway up --home ./stack-2`, `gateway up --port live=8700`
     """

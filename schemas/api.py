@@ -33,6 +33,14 @@ class RunSummary(BaseModel):
     points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 
+class RunsPage(BaseModel):
+    """Some of the runs, where the next ones are, and how far the log is folded in them."""
+
+    runs: list[RunSummary]
+    next_page_token: str | None = Field(default=None, description="give it as page_token; null: these were the last")
+    as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
+
+
 class Position(BaseModel):
     """A place in the log: the next offset to read of one partition."""
 

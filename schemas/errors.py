@@ -14,6 +14,7 @@ What can go wrong between an event and the places it goes to.
     +- Refused                 a service said no; retrying does not help
        +- StoreRefused         PostgreSQL: wrong password, missing database, ...
        +- LogGap               the log no longer holds offsets this reader still needs
+       +- LogDamaged           what the log holds at an offset can be read by nobody
        +- TooManyDeadLetters   so many records cannot be folded that somebody must look first
        +- TrackerRefused       a tracker will never take this run or value
        +- StackError           the embedded stack cannot start: port, Java, download, ...
@@ -82,6 +83,10 @@ class StoreRefused(Refused):
 
 class LogGap(Refused):
     """The log no longer holds offsets that this reader still needs."""
+
+
+class LogDamaged(Refused):
+    """What the log holds at an offset cannot be read: its checksum is wrong, or a record is cut."""
 
 
 class TooManyDeadLetters(Refused):

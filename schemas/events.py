@@ -289,7 +289,13 @@ class Deleted(Event):
 
 
 class Renamed(Event):
-    """A run, or a named part of it, has a new name."""
+    """
+    A run, or a named part of it, has a new name.
+
+    It concerns what the log has before it. Where the new name is taken, by a series of the same step, attempt and
+    labels, a parameter of the same step and attempt, or a tag, both stay as they are. What comes later under the old
+    name is a part of its own; points that come later under the new name continue the renamed series.
+    """
 
     kind: Literal["renamed"] = "renamed"
     what: Literal["run", "series", "param", "tag"]

@@ -18,7 +18,7 @@ needs to route, refuse a duplicate or refuse a version is in the headers, so it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, NewType
 from urllib.parse import quote, unquote
@@ -95,7 +95,7 @@ def identify(key: bytes | None, headers: Headers) -> Identity:
         kind, source = found["ce_type"].decode(), found["ce_source"].decode()
         seq, cut = found["ce_id"].decode(), found["ce_time"].decode()
     except KeyError as error:
-        raise NotAnEvent(f"the record has no header {error}") from None
+        raise NotAnEvent(f"the record has no header {error}{_odd_names(found)}") from None
     except (UnicodeDecodeError, AttributeError):
         raise NotAnEvent("a header is not UTF-8 text") from None
     if version != VERSION:
@@ -110,6 +110,20 @@ def identify(key: bytes | None, headers: Headers) -> Identity:
     if not (seq.isascii() and seq.isdecimal() and len(seq) <= 18):
         raise NotAnEvent(f"ce_id {seq!r:.40} is not a sequence number")
     return Identity(run_id, producer, int(seq), kind[len(_TYPE_PREFIX) :], _parse_time(cut))
+
+
+def _odd_names(names: Iterable[str]) -> str:
+    """Return what to add about names that are no UTF-8: readers of the log hand such bytes on as surrogate escapes."""
+    odd = [name.encode(errors="surrogateescape") for name in names if not _is_text(name)]
+    return f", and the name of one is no UTF-8: {str(odd[0])[1:]:.80}" if odd else ""
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Batch:

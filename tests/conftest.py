@@ -14,11 +14,22 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.client import process
-from tests import stack_parts
+from gateway.local import ports
+from tests import spreading, stack_parts
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
+# No test fails for the time it takes: Hypothesis' default of 200 ms an example does, on a machine that is busy.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "stack_home"}
 
@@ -32,6 +43,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("stack")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=spreading.by_length)  # after the shuffle: within the same length the order stays random
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes, but one for single files."""
+    return spreading.processes(config.args)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """A file, and all files that start stacks, stay in one process."""
+    return spreading.scheduler(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_ports() -> Iterator[None]:
+    """Two processes of tests never take the same port."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ports, "RANGE", spreading.own_ports())
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,16 +28,21 @@ def environment(kafka: str, topic: str, database: str, **settings: str) -> dict[
 
 
 class Materialiser:
-    """One materialiser process and its log; `entry` is what Python runs."""
+    """One materialiser process and its log; `entry` is what Python runs, in the folder `cwd` (None: the tests')."""
 
     def __init__(
-        self, folder: Path, variables: dict[str, str], entry: Sequence[str] = ("-m", "consumers.materialiser")
+        self,
+        folder: Path,
+        variables: dict[str, str],
+        entry: Sequence[str] = ("-m", "consumers.materialiser"),
+        *,
+        cwd: Path | None = None,
     ) -> None:
         self.log = folder / f"materialiser-{uuid.uuid4().hex[:8]}.log"
         self.ready = self.log.with_suffix(".ready")
         variables = {**variables, "GATEWAY_READY_FILE": str(self.ready), "GATEWAY_HOME": str(folder / "home")}
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen([sys.executable, *entry], env=variables, stderr=out, stdout=out)
+            self.process = subprocess.Popen([sys.executable, *entry], env=variables, stderr=out, stdout=out, cwd=cwd)
 
     def until_ready(self) -> Materialiser:
         """Return once it reads the log."""

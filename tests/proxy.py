@@ -95,6 +95,11 @@ class Proxy:
 
     async def _cut(self) -> None:
         if self._server is not None:
+            # A connection that asyncio is still making when its server closes would leave its socket open.
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            for _ in range(3):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         await self._drop()

@@ -8,25 +8,20 @@ not be done, 2 when a service cannot be reached or the question does not fit.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from schemas.errors import BadSettings, LogUnavailable, StoreUnavailable
+from consumers.deadletters.asking import ask, carry_out
+from consumers.deadletters.printing import finish, print_found, print_json, print_letter
+from schemas.errors import BadSettings
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.deadletters.deciding import Outcome
-    from consumers.store.dead_letters import DeadLetters, Found, Letter, LetterId, State, Wanted
-
-T = TypeVar("T")
-SHOWN_OUTCOMES = 20
+    from consumers.store.dead_letters import DeadLetters, LetterId, State, Wanted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,11 +70,11 @@ def list_letters(
     from consumers.store.dead_letters import Wanted
 
     chosen: State | None = None if state == "all" else state
-    total, found = _ask(home, lambda letters: letters.find(Wanted(run, reason), chosen, limit))
+    total, found = ask(Settings.load(home), lambda letters: letters.find(Wanted(run, reason), chosen, limit))
     if as_json:
-        _print_json({"total": total, "dead_letters": [found_document(one) for one in found]})
+        print_json({"total": total, "dead_letters": [found_document(one) for one in found]})
     else:
-        _print_found(total, found, state)
+        print_found(total, found, state)
 
 
 @app.command()
@@ -100,15 +95,15 @@ def show(
     from consumers.deadletters.showing import letter_document
 
     wanted = parse_id(letter_id)
-    letter = _ask(home, lambda letters: letters.get(wanted))
+    letter = ask(Settings.load(home), lambda letters: letters.get(wanted))
     if letter is None:
         raise BadSettings(f"nothing is parked at {wanted}: see the ids with `gateway dead-letters list --state all`")
     if raw:
         sys.stdout.buffer.write(letter.record.value or b"")
     elif as_json:
-        _print_json(letter_document(letter))
+        print_json(letter_document(letter))
     else:
-        _print_letter(letter, length)
+        print_letter(letter, length)
 
 
 @app.command()
@@ -154,8 +149,8 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
             await writer.close()
 
     if dry_run or _confirmed(f"Write up to {len(chosen)} records to {settings.topic} again?", chosen, yes or bool(ids)):
-        _carry_out(settings, work, outcomes)
-        _finish(outcomes, "replayed", dry_run=dry_run, as_json=as_json)
+        carry_out(settings, work, outcomes)
+        finish(outcomes, "replayed", dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -174,6 +169,8 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
     """
     Leave dead letters for good: `gateway status` counts them no longer. Their bytes stay, and can still be replayed.
 
+    A materialiser that stopped because there were too many goes on behind them when it is started again (`gateway up`).
+
     Examples: `gateway dead-letters discard tracking.events:0:1234 --because "a test"`,
     `gateway dead-letters discard --all --run r1 --yes`
     """
@@ -191,8 +188,8 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
             outcomes.append(outcome)
 
     if dry_run or _confirmed(f"Discard up to {len(chosen)} dead letters?", chosen, yes or bool(ids)):
-        _carry_out(settings, work, outcomes)
-        _finish(outcomes, "discarded", dry_run=dry_run, as_json=as_json)
+        carry_out(settings, work, outcomes)
+        finish(outcomes, "discarded", dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(
@@ -207,7 +204,7 @@ def _chosen(
         return list(dict.fromkeys(map(parse_id, ids)))
     if not (everything or narrowed):
         raise BadSettings("nothing is chosen: give ids from `gateway dead-letters list`, or --all, --run or --reason")
-    return _with_letters(settings, lambda letters: choose(letters, wanted, limit))
+    return ask(settings, lambda letters: choose(letters, wanted, limit))
 
 
 def _confirmed(question: str, chosen: list[LetterId], yes: bool) -> bool:
@@ -216,100 +213,3 @@ def _confirmed(question: str, chosen: list[LetterId], yes: bool) -> bool:
     if not sys.stdin.isatty():
         raise BadSettings("nobody can be asked here: add --yes, or --dry-run to see what would be done")
     return typer.confirm(question, err=True, abort=True)
-
-
-def _carry_out(settings: Settings, work: Callable[[DeadLetters], Awaitable[None]], outcomes: list[Outcome]) -> None:
-    try:
-        _with_letters(settings, work)
-    except (LogUnavailable, StoreUnavailable):
-        done = sum(outcome.result == "done" for outcome in outcomes)
-        _say(f"cut off after {done}; what was done is remembered, so the same command goes on with the rest")
-        raise
-
-
-def _ask(home: Path | None, question: Callable[[DeadLetters], Awaitable[T]]) -> T:
-    return _with_letters(Settings.load(home), question)
-
-
-def _with_letters(settings: Settings, question: Callable[[DeadLetters], Awaitable[T]]) -> T:
-    async def ask() -> T:
-        async with _letters(settings) as letters:
-            return await question(letters)
-
-    return asyncio.run(ask())
-
-
-@asynccontextmanager
-async def _letters(settings: Settings) -> AsyncIterator[DeadLetters]:
-    from consumers.store.dead_letters import DeadLetters
-    from consumers.store.pool import address, open_pool
-
-    dsn = settings.need("postgres").strip()
-    pool = await open_pool(dsn, size=1)
-    try:
-        yield DeadLetters(pool, address(dsn))
-    finally:
-        pool.terminate()
-
-
-def _finish(outcomes: list[Outcome], verb: str, *, dry_run: bool, as_json: bool) -> None:
-    from consumers.deadletters.showing import harmless
-
-    done = [outcome.id for outcome in outcomes if outcome.result == "done"]
-    rest = [outcome for outcome in outcomes if outcome.result != "done"]
-    if as_json:
-        skipped = [{"id": str(one.id), "result": one.result, "why": one.why} for one in rest]
-        _print_json({"dry_run": dry_run, verb: [str(one) for one in done], "skipped": skipped})
-    else:
-        print(f"{'would be ' if dry_run else ''}{verb}: {len(done)} of {len(outcomes)}")  # noqa: T201  # facts
-        for one in rest[:SHOWN_OUTCOMES]:
-            print(f"  not {one.id}: {harmless(one.why)}")  # noqa: T201
-        if len(rest) > SHOWN_OUTCOMES:
-            print(f"  ... and {len(rest) - SHOWN_OUTCOMES} more, all of them with --json")  # noqa: T201
-    raise typer.Exit(1 if any(one.result == "refused" for one in rest) else 0)
-
-
-def _print_found(total: int, found: list[Found], state: str) -> None:
-    from consumers.deadletters.showing import found_lines
-
-    if not found:
-        print("Nothing is parked." if state == "parked" else "There are none.")  # noqa: T201  # facts
-        return
-    for line in found_lines(found):
-        print(line)  # noqa: T201
-    shown = f"{len(found)} of {total}; --limit shows more. " if total > len(found) else ""
-    print(f"{shown}See one with `gateway dead-letters show ID`.")  # noqa: T201
-
-
-def _print_letter(letter: Letter, length: int) -> None:
-    from consumers.deadletters.showing import harmless, harmless_bytes, identity, instant, refusal, value_lines
-
-    record = letter.record
-    known = identity(record)
-    because = f": {letter.because}" if letter.because else ""
-    decided = f" {letter.decided:%Y-%m-%d %H:%M:%S}" if letter.decided else ""
-    why_not = refusal(record)
-    lines = [
-        f"id        {letter.id}",
-        f"state     {letter.state}{decided}{because}",
-        f"reason    {letter.kind}: {letter.reason}",
-        f"time      {instant(record.time_ms)} UTC",
-        f"key       {harmless_bytes(record.key)}",
-        *(f"header    {name}: {harmless_bytes(value)}" for name, value in record.headers),
-        "identity  " + (", ".join(f"{name}={value}" for name, value in known.items()) if known else "cannot be told"),
-        f"now       {f'would be parked again: {why_not}' if why_not else 'can be decoded: try a replay'}",
-    ]
-    for line in lines:
-        print(harmless(line))  # noqa: T201  # facts
-    print(f"value     {len(record.value or b''):,} bytes")  # noqa: T201
-    for line in value_lines(record.value, length):
-        print(f"  {line}")  # noqa: T201
-
-
-def _print_json(facts: Any) -> None:
-    # ASCII: control characters of a stranger must not reach a terminal.
-    print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
-
-
-def _say(line: str) -> None:
-    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201

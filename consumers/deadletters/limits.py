@@ -1,9 +1,10 @@
 """
 Decide when so many records can never be folded that going on would only empty the log into a table.
 
-Pure: values in, values out, nothing but the log decides. Counts are kept for each partition, because only there has
-the log an order, and each dead letter is stored with what it is the how-manieth of: after a restart, a rebalance or a
-rebuild counting goes on exactly where it was. The run of a record that cannot be read is what its Kafka key says.
+Pure: values in, values out. Counts are kept for each partition, because only there has the log an order, and each dead
+letter is stored with what it is the how-manieth of, which nothing but the log decides: after a restart, a rebalance or
+a rebuild counting goes on exactly where it was. The limits count behind the newest one that somebody decided about, so
+deciding lets the materialiser go on. The run of a record that cannot be read is what its Kafka key says.
 """
 
 from __future__ import annotations
@@ -52,14 +53,26 @@ class Tally:
 
     in_row: dict[int, int] = field(default_factory=dict)  # by partition; 0 when its last record was good
     of_run: dict[Run, int] = field(default_factory=dict)
+    decided_in_row: dict[int, int] = field(default_factory=dict)  # the newest that somebody decided about, as counted
+    decided_of_run: dict[Run, int] = field(default_factory=dict)
 
     def copy(self) -> Tally:
         """Return a tally to go on counting in, for a batch that may yet have to be done again."""
-        return Tally(dict(self.in_row), dict(self.of_run) if len(self.of_run) < MAX_KNOWN_RUNS else {})
+        known = len(self.of_run) < MAX_KNOWN_RUNS
+        of_run, decided = (dict(self.of_run), dict(self.decided_of_run)) if known else ({}, {})
+        return Tally(dict(self.in_row), of_run, dict(self.decided_in_row), decided)
 
     def good(self, partition: int) -> None:
         """Count a record that is folded."""
         self.in_row[partition] = 0
+        self.decided_in_row.pop(partition, None)
+
+    def exceeds(self, limits: Limits, count: Count, partition: int, key: bytes | None) -> str:
+        """Return the name of the limit that a dead letter is beyond, "" for none."""
+        if count.in_row - self.decided_in_row.get(partition, 0) > limits.in_row:
+            return "in_row"
+        decided = 0 if key is None else self.decided_of_run.get((partition, digest(key)), 0)
+        return "per_run" if count.of_run - decided > limits.per_run else ""
 
     def park(self, partition: int, key: bytes | None) -> Count:
         """Count a record that can never be folded."""
@@ -88,22 +101,23 @@ def count_letters(tally: Tally, limits: Limits, records: Sequence[Record], reaso
             counts.append(None)
             continue
         count = tally.park(record.partition, record.key)
-        if count.in_row > limits.in_row or count.of_run > limits.per_run:
-            return Counted(tally, counts, _excess(limits, count, record, reason))
+        if beyond := tally.exceeds(limits, count, record.partition, record.key):
+            return Counted(tally, counts, _excess(limits, beyond, record, reason))
         counts.append(count)
     return Counted(tally, counts, None)
 
 
-def _excess(limits: Limits, count: Count, record: Record, reason: str) -> TooManyDeadLetters:
-    if count.in_row > limits.in_row:
-        said, name, whose = f"the {limits.in_row} records before it", "GATEWAY_DEAD_LETTERS_IN_ROW", ""
+def _excess(limits: Limits, beyond: str, record: Record, reason: str) -> TooManyDeadLetters:
+    if beyond == "in_row":
+        said, chosen = f"the {limits.in_row} records before it", "--all"
     else:
-        said = f"{limits.per_run} records of run {shown(record.key or b'')}"
-        name, whose = "GATEWAY_DEAD_LETTERS_PER_RUN", " --run RUN"
+        said, chosen = f"{limits.per_run} records of run {shown(record.key or b'')}", "--run RUN"
+    listed = "" if chosen == "--all" else f" {chosen}"
     return TooManyDeadLetters(
         f"{record.topic}/{record.partition} is folded up to offset {record.offset}: {said} could not be folded, "
-        f"nor can the one there ({shown(reason)}): look at them with `gateway dead-letters list{whose}`, end whoever "
-        f"writes them, then set {name} higher and start again with `gateway down` and `gateway up`"
+        f"nor can the one there ({shown(reason)}): look at them with `gateway dead-letters list{listed}`, end whoever "
+        f"writes them, then go on behind them with `gateway dead-letters discard {chosen}` (their bytes stay) and "
+        f"`gateway up`; GATEWAY_DEAD_LETTERS_{beyond.upper()} is the limit"
     )
 
 

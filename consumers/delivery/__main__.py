@@ -119,10 +119,12 @@ async def _deliver(
             await reader.close()
 
     bounds = LogBounds(kafka, settings.topic, security)
-    while not stopping.is_set():
-        await until_available(once, away)
-    tracker.close()
-    await bounds.close()
+    try:
+        while not stopping.is_set():
+            await until_available(once, away)
+        tracker.close()
+    finally:
+        await bounds.close()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
 from consumers.live.failures import RETRY_AFTER_S, Failure, bad_parameter
@@ -20,16 +20,16 @@ from consumers.live.positions import write_positions
 from consumers.live.services import services
 from consumers.live.stream import stream
 from consumers.materialiser.worker import CONSUMER
+from consumers.store.paging import MAX_TOKEN, TokenError
 from consumers.store.reading import narrowed
 from consumers.store.where import WhereError, parse_order, parse_where
-from schemas.api import RunSummary, SeriesPage, Status
+from schemas.api import RunsPage, SeriesPage, Status
 from schemas.runlog import RunLog, RunState
 from schemas.wire import MAX_RUN_ID
 
 MAX_RUNS = 10_000  # in one answer
 MAX_BUCKETS = 10_000  # of one chart; nobody has more pixels
 MAX_LOG_POINTS = 1_000_000  # of one series in a run log
-MAX_SKIPPED = 10_000_000  # runs before a page
 MAX_FILTER = 20_000  # characters; what is too long for the language is said by it
 MAX_NAMES = 1_000  # series asked for by name in one request
 
@@ -37,6 +37,7 @@ T = TypeVar("T")
 _EXAMPLES = {
     "where": "write for example metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'",
     "order_by": "write for example metrics.loss, or created desc",
+    "page_token": "leave it out to begin again, and give each page's next_page_token with the same parameters",
 }
 
 
@@ -48,13 +49,6 @@ class _RunConvertor(Convertor[str]):
 
     def to_string(self, value: str) -> str:
         return value
-
-
-class RunsPage(BaseModel):
-    """Runs, and how far the log is folded in them."""
-
-    runs: list[RunSummary]
-    as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
 
 
 def routes() -> APIRouter:
@@ -92,7 +86,7 @@ async def healthz(request: Request) -> JSONResponse:
 async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the signature
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_RUNS)] = 200,
-    offset: Annotated[int, Query(ge=0, le=MAX_SKIPPED)] = 0,
+    page_token: Annotated[str | None, Query(max_length=MAX_TOKEN)] = None,
     where: Annotated[str, Query(max_length=MAX_FILTER)] = "",
     order_by: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
     group: Annotated[str | None, Query(max_length=10_000)] = None,
@@ -100,7 +94,12 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
 ) -> Response:
-    """List runs: newest first, or those that `where` finds (consumers/store/where.py), in the order of `order_by`."""
+    """
+    List runs: newest first, or those that `where` finds (consumers/store/where.py), in the order of `order_by`.
+
+    The next page is asked for with the same parameters and `page_token`, the `next_page_token` of this one. Runs that
+    are added meanwhile neither repeat others nor push them out; one whose sort key changes may come twice or not.
+    """
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not hold U+0000", "correct group")
     wanted = narrowed(_understood("where", parse_where, where), group, status)
@@ -109,8 +108,12 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     await until_folded(found, min_offsets, timeout_s)
     async with found.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, found.topic)
-        page = await now.runs(where=wanted, order=order, limit=limit, skip=offset)
-    return _json(RunsPage(runs=page, as_of=write_positions(folded)), folded)
+        try:
+            page = await now.runs(where=wanted, order=order, limit=limit, page_token=page_token)
+        except TokenError as error:
+            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
+    found_runs = RunsPage(runs=page.runs, next_page_token=page.next_page_token, as_of=write_positions(folded))
+    return _json(found_runs, folded)
 
 
 async def run_log(

@@ -28,7 +28,7 @@ async def catch_up(
     """
     Yield what `subscriber` wants from `positions` on, moving them; add it to the tail on the way.
 
-    None says that some of the log was read without finding anything. Raises LogUnavailable and LogGap.
+    None says that some of the log was read without finding anything. Raises LogUnavailable, LogGap and LogDamaged.
     """
     if not _left(tail.positions, positions):
         subscribers.add(subscriber)

@@ -5,7 +5,6 @@ The web server around the application: its socket, its start, its end.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
@@ -15,7 +14,7 @@ import uvicorn
 from consumers.live.app import create_app
 from consumers.live.services import Services
 from consumers.operations.metrics import LiveMetrics, Metrics
-from schemas.errors import StackError
+from schemas import web_process
 from schemas.probes import Probes, answering
 from schemas.settings import Settings
 
@@ -66,29 +65,7 @@ class Server(uvicorn.Server):
 
 def listen(settings: Settings) -> socket.socket:
     """Return a listening socket on the settings' host and port. Raises StackError naming them."""
-    where = f"{settings.live_host}:{settings.live_port}"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.live_host, settings.live_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StackError(f"cannot listen on {where} ({error}): correct GATEWAY_LIVE_HOST") from error
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(BACKLOG)
-    except OSError as error:
-        found.close()
-        if error.errno == errno.EADDRINUSE:
-            raise StackError(
-                f"port {settings.live_port} on {settings.live_host} is in use by another program: "
-                "end that program, or choose another port with GATEWAY_LIVE_PORT"
-            ) from error
-        raise StackError(
-            f"cannot listen on {where} ({error}): correct GATEWAY_LIVE_HOST or GATEWAY_LIVE_PORT"
-        ) from error
-    return found
+    return web_process.listen(settings.live_host, settings.live_port, setting="GATEWAY_LIVE", backlog=BACKLOG)
 
 
 async def serve(settings: Settings) -> None:
@@ -124,10 +101,8 @@ async def _tell_ready(server: Server, settings: Settings) -> None:
             log.warning("%s: waiting for it", now)
         await asyncio.sleep(READY_POLL_S)
     host = f"[{settings.live_host}]" if ":" in settings.live_host else settings.live_host
-    log.info("ready on http://%s:%s", host, settings.live_port)
     server.problem = ""
-    if settings.ready_file is not None:
-        settings.ready_file.write_text("ready\n", encoding="utf-8")
+    web_process.tell_ready(settings, f"http://{host}:{settings.live_port}", log)
     while settings.metrics_port:  # somebody may ask /readyz
         await asyncio.sleep(READY_AGAIN_S)
         server.problem = "; ".join((await server.services.missing()).values())

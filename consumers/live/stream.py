@@ -21,7 +21,7 @@ from consumers.live.messages import HEARTBEAT, Detail, frame, frames, mark
 from consumers.live.positions import MAX_TEXT, parse_positions, write_positions
 from consumers.live.services import Services, services
 from consumers.live.subscribers import MAX_SUBSCRIBERS, Subscriber
-from schemas.errors import LogGap, LogUnavailable
+from schemas.errors import LogDamaged, LogGap, LogUnavailable
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 1_000  # how long a browser waits before it reconnects
@@ -106,7 +106,7 @@ async def _frames(found: Services, run: str | None, positions: dict[int, int], d
                 now = found.tail.positions
                 positions.update({part: max(offset, now.get(part, 0)) for part, offset in positions.items()})
                 yield HEARTBEAT + mark(write_positions(positions))
-    except (LogUnavailable, LogGap):
+    except (LogUnavailable, LogGap, LogDamaged):
         return  # the status is sent; the browser reconnects from its last position and is told then
     finally:
         found.subscribers.remove(subscriber)

@@ -16,7 +16,7 @@ from consumers.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscribers
 from consumers.log import LogReader, Record
-from schemas.errors import BadRecord, LogGap, LogUnavailable
+from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable
 from schemas.wire import decode
 
 FETCH_RECORDS = 100  # decoded in one go, about 10 ms of 1,000-point records; other requests are served in between
@@ -48,8 +48,8 @@ class Tail:
                 await self._follow(reader)
             except LogUnavailable as error:
                 self.problem = str(error)
-            except LogGap as error:
-                # The topic was created anew, or records were deleted under us: every page starts afresh.
+            except (LogGap, LogDamaged) as error:
+                # Created anew, deleted under us, or not to be read: every page starts afresh, from the log's end.
                 self.problem = str(error)
                 self.positions = {}
                 self._subscribers.close()

@@ -9,6 +9,9 @@ The agent's body never raises: what the worker cannot handle ends the process, a
 
 While PostgreSQL is away or slow, reading pauses and the member stays in its group: the fetching is replaced too,
 because Faust would block on a full buffer (counted in records, whatever their size), stop polling, and be thrown out.
+
+A broker answers a fetch as soon as it has one record, which with many producers means one fetch a record, at as much
+CPU as folding it. So while records come the broker is asked to wait for more of them, a little.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 
 from consumers.log import Record, security_arguments
+from consumers.log_batches import read_any_header_name
 from consumers.materialiser.jumps import refuse_gap
 from consumers.materialiser.worker import CONSUMER
+from schemas.errors import LogDamaged
 
 if TYPE_CHECKING:
     from consumers.materialiser.holding import Holding
@@ -36,6 +41,10 @@ PAUSE_S = 0.1  # between two looks at whether reading may go on
 WATCH_S = 0.5  # between two looks at whether Faust lives
 NEVER_S = 7 * 86_400.0
 UNBOUNDED = 1_000_000_000
+# While records come, a broker keeps a fetch for half of batch_wait_ms until it has so many bytes; when none came, it
+# waits for the next one.
+BUSY_FETCH_BYTES = 65_536
+IDLE_FETCH_MS, IDLE_FETCH_BYTES = 1_500, 1
 
 log = logging.getLogger(__name__)
 Stop = Callable[[BaseException], None]
@@ -50,9 +59,15 @@ class Feeding(NamedTuple):
     ready: Callable[[], None]  # called once partitions are assigned and reading has begun
 
 
+class _App(faust.App):  # type: ignore[misc]  # faust has no types here
+    def _create_directories(self) -> None:
+        """Make none: Faust's are for tables, and would be left empty wherever the process was started."""
+
+
 def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App:
     """Return the app that feeds `worker`."""
-    app = faust.App(
+    read_any_header_name()
+    app = _App(
         f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
         broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
         broker_credentials=_credentials(settings),
@@ -72,11 +87,12 @@ def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App
         value_serializer="raw",
         key_serializer="raw",
     )
-    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding)
+    wait_ms = (settings.batch_wait_ms + 1) // 2  # here and in the broker
+    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding, wait_ms)
     topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
 
     async def materialise(stream: Any) -> None:
-        async for events in stream.take_events(settings.batch_records, within=settings.batch_wait_ms / 1000):
+        async for events in stream.take_events(settings.batch_records, within=wait_ms / 1000):
             records = [_record(event.message) for event in events]
             try:
                 await worker.apply(records)
@@ -118,8 +134,10 @@ def _record(message: Any) -> Record:
     )
 
 
-def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
+def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) -> type:
     class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
+        damage: LogDamaged | None = None  # behind which nothing can be read
+
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
             mine = [tp for tp in self.assignment() if tp.topic == topic]
@@ -142,12 +160,21 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding) -> type:
         async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
             """Fetch, or stay paused and read nothing. Runs in the thread of the consumer."""
             mine = consumer.assignment()
-            if feeding.must_pause() or feeding.holding.is_full:
+            if self.damage is not None and not feeding.holding.bytes:
+                raise self.damage  # all that lies before is applied
+            if self.damage is not None or feeding.must_pause() or feeding.holding.is_full:
                 consumer.pause(*mine)
                 await asyncio.sleep(PAUSE_S)
                 return {}
             consumer.resume(*consumer.paused())
-            found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            try:
+                found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            except LogDamaged as error:
+                self.damage = error
+                return {}
+            fetcher = consumer._fetcher
+            fetcher._fetch_max_wait_ms = wait_ms if found else IDLE_FETCH_MS
+            fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
             for tp, records in found.items():
                 for record in records:
                     size = len(record.key or b"") + len(record.value or b"")

@@ -9,30 +9,15 @@ retention`) only the summary goes on, to the same row as if they were there.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
-from uuid import UUID
 
 from consumers.store.rows import CHUNK_POINTS, Changes, ChunkRow, SeriesRow
 from schemas.columns import FloatArray, IntArray
 from schemas.events import Series
 
 Columns = tuple[IntArray, IntArray, FloatArray]  # steps, times (µs), values of the same points
-
-
-@lru_cache(maxsize=20_000)  # as many series as a worker holds; half of the cost of a record of small series
-def _series_id(run_id: str, step_name: str, attempt: int, name: str, labels: tuple[tuple[str, str], ...]) -> UUID:
-    what = json.dumps([run_id, step_name, attempt, name, labels], ensure_ascii=True)
-    return UUID(bytes=blake2b(what.encode(), digest_size=16).digest())
-
-
-def series_id(run_id: str, step_name: str, attempt: int, name: str, labels: dict[str, str]) -> UUID:
-    """Return the id of a series: a hash of what it is, so that it is the same after every rebuild."""
-    return _series_id(run_id, step_name, attempt, name, tuple(sorted(labels.items())))
 
 
 class _Summary(NamedTuple):

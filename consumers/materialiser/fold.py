@@ -15,7 +15,8 @@ from uuid import UUID
 
 from consumers.admission import Ledger, admit
 from consumers.materialiser import lifecycle, parts
-from consumers.materialiser.chunks import append_points, series_id
+from consumers.materialiser.chunks import append_points
+from consumers.store.identity import series_id
 from consumers.store.months import month_of
 from consumers.store.rows import AttemptRow, Changes, DeadLetterRow, ProducerRow, RunRow, SeriesRow, StepRow
 from schemas import events as ev

@@ -101,7 +101,10 @@ class Worker:
             try:
                 found = await loading.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
                 in_row = await dead_letters.load_in_row(self._pool, self._where, self._topic, found)
-                self._tally = Tally(in_row)
+                self._tally = Tally(
+                    {partition: parked.number for partition, parked in in_row.items()},
+                    decided_in_row={partition: parked.decided for partition, parked in in_row.items()},
+                )
                 return found
             except StoreUnavailable as error:
                 self._watch.waiting(str(error))
@@ -164,7 +167,9 @@ class Worker:
         for partition, digests in wanted.items():
             digests -= {known for of, known in tally.of_run if of == partition}
             found = await dead_letters.load_of_run(self._pool, self._where, self._topic, partition, digests)
-            tally.of_run.update({(partition, one): found.get(one, 0) for one in digests})
+            nothing = dead_letters.Parked(0, 0)
+            tally.of_run.update({(partition, one): found.get(one, nothing).number for one in digests})
+            tally.decided_of_run.update({(partition, one): found.get(one, nothing).decided for one in digests})
         return count_letters(tally, self._limits, records, reasons)
 
     async def _store(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], counted: Counted) -> None:
@@ -246,6 +251,11 @@ def _is_edit(batch: Batch | BadRecord) -> bool:
     return isinstance(batch, Batch) and is_edit(batch.event)
 
 
+def _storable(name: str) -> str:
+    """Return a header name as PostgreSQL holds text: no U+0000, and bytes that are no UTF-8 escaped."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace").replace("\x00", "\ufffd")
+
+
 def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
     return DeadLetterRow(
         topic=record.topic,
@@ -255,7 +265,7 @@ def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
         reason="",
         record_key=record.key,
         record_value=record.value,
-        header_names=[name.replace("\x00", "\ufffd") for name, _ in record.headers],
+        header_names=[_storable(name) for name, _ in record.headers],
         header_values=[value for _, value in record.headers],
         record_time=record.time_ms,
         in_row=count[0],

@@ -69,21 +69,28 @@ class Wanted(NamedTuple):
     reason: str | None = None  # part of the reason or its kind, whatever the case
 
 
-async def load_in_row(pool: Pool, where: str, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+class Parked(NamedTuple):
+    """How many records were parked, and the how-manieth was the newest that somebody decided about, 0 for none."""
+
+    number: int
+    decided: int
+
+
+async def load_in_row(pool: Pool, where: str, topic: str, offsets: Mapping[int, int]) -> dict[int, Parked]:
     """Return by partition how many records in a row were parked right before these offsets, where any were."""
     partitions, last = list(offsets), [offset - 1 for offset in offsets.values()]
     async with translated(where), pool.acquire() as connection:
         rows = await connection.fetch(sql("load_in_row"), topic, partitions, last)
-    return {row["partition"]: row["in_row"] for row in rows}
+    return {row["partition"]: Parked(row["in_row"], row["decided"]) for row in rows}
 
 
 async def load_of_run(
     pool: Pool, where: str, topic: str, partition: int, digests: Collection[bytes]
-) -> dict[bytes, int]:
+) -> dict[bytes, Parked]:
     """Return how many records with keys of these digests were parked in a partition, where any were."""
     async with translated(where), pool.acquire() as connection:
         rows = await connection.fetch(sql("load_of_run"), topic, partition, list(digests))
-    return {row["digest"]: row["of_run"] for row in rows}
+    return {row["digest"]: Parked(row["of_run"], row["decided"]) for row in rows}
 
 
 async def newest_dead_letter(pool: Pool, where: str) -> tuple[int, NewestDeadLetter | None]:

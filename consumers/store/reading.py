@@ -55,11 +55,10 @@ class Reading:
         state: str | None = None,
         where: Node = All(()),  # noqa: B008 -- a value that never changes
         order: Order | None = None,
-        skip: int = 0,
     ) -> list[RunSummary]:
         """Return the newest runs, newest first; or those that `where` finds, in this order."""
         async with self.snapshot() as now:
-            return await now.runs(where=narrowed(where, group, state), order=order, limit=limit, skip=skip)
+            return (await now.runs(where=narrowed(where, group, state), order=order, limit=limit)).runs
 
     async def run_ids(self, *, group: str | None = None) -> list[str]:
         """Return the ids of all runs, or of one group, oldest first."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from consumers.store.paging import SORTED_TEXT, Place
 from consumers.store.queries import sql
 from consumers.store.where import All, Compare, Either, Key, Node, Not, Order, Value
 from schemas.events import MAIN_STEP
@@ -25,7 +26,8 @@ _SIGNS = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
-HEAD = 200  # characters of a parameter or tag that an index holds
+_MAY_BE_NULL = ("started", "ended")
+HEAD = SORTED_TEXT  # characters of a parameter or tag that an index holds
 
 
 class Question(NamedTuple):
@@ -44,38 +46,45 @@ class Search:
     @property
     def may_lack_key(self) -> bool:
         """Whether there may be runs that have no place in the order: `runs_without_key` asks for them."""
-        return self._order is not None and self._order.key.kind in ("metric", "param", "tag")
+        if self._order is None:
+            return False
+        return self._order.key.kind in ("metric", "param", "tag") or self._order.key.name in _MAY_BE_NULL
 
-    def runs(self, *, limit: int, skip: int) -> Question:
-        """Ask for ids in order; of an order by key, only for runs that have it."""
+    def runs(self, *, limit: int, after: Place | None = None) -> Question:
+        """Ask for ids and sort values in order, behind `after`; of an order by key, only for runs that have it."""
         writing = _Writing(self._lost_after_s)
         condition = writing.node(self._where)
         if self._order is None:
-            return writing.question("search", condition=condition, limit=limit, skip=skip)
-        direction = "DESC" if self._order.descending else "ASC"
-        if not self.may_lack_key:
-            column = COLUMNS[self._order.key.name]
+            behind = writing.behind("r.created", after, descending=True, kind="bigint")
+            return writing.question("search", condition=condition, behind=behind, limit=limit)
+        key, descending = self._order
+        direction = "DESC" if descending else "ASC"
+        if key.kind not in ("metric", "param", "tag"):
+            column = _sorted_column(key)
+            kind = "bigint" if key.kind in ("number", "time") else "text"
+            behind = writing.behind(column, after, descending=descending, kind=kind)
             return writing.question(
-                "search_by_fact", condition=condition, column=column, direction=direction, limit=limit, skip=skip
+                "search_by_fact", condition=condition, column=column, behind=behind, direction=direction, limit=limit
             )
-        keys = writing.keys(self._order.key)
+        keys = writing.keys(key)
+        kind = "text" if key.kind == "tag" else "float8"
+        behind = writing.behind("o.sort_value", after, descending=descending, kind=kind)
         return writing.question(
-            "search_ordered", condition=condition, keys=keys, direction=direction, limit=limit, skip=skip
+            "search_ordered", condition=condition, keys=keys, behind=behind, direction=direction, limit=limit
         )
 
-    def count(self) -> Question:
-        """Ask how many of the runs have the key of the order."""
+    def runs_without_key(self, *, limit: int, after: Place | None = None) -> Question:
+        """Ask for ids and creation times of the runs that have no place in the order, newest first, behind `after`."""
         assert self._order is not None
+        key = self._order.key
         writing = _Writing(self._lost_after_s)
         condition = writing.node(self._where)
-        return writing.question("search_count_ordered", condition=condition, keys=writing.keys(self._order.key))
-
-    def runs_without_key(self, *, limit: int, skip: int) -> Question:
-        """Ask for ids of the runs that have no place in the order, newest first."""
-        assert self._order is not None
-        writing = _Writing(self._lost_after_s)
-        condition, keys = writing.node(self._where), writing.keys(self._order.key)
-        return writing.question("search_without_key", condition=condition, keys=keys, limit=limit, skip=skip)
+        if key.kind in ("metric", "param", "tag"):
+            lacks = _filled(sql("without_key"), {"keys": writing.keys(key)})
+        else:
+            lacks = f"{COLUMNS[key.name]} IS NULL"
+        behind = writing.behind("r.created", after, descending=True, kind="bigint")
+        return writing.question("search", condition=f"{condition} AND {lacks}", behind=behind, limit=limit)
 
 
 class _Writing:
@@ -85,13 +94,19 @@ class _Writing:
         self._parameters: list[Any] = []
         self._lost_after_s = lost_after_s
 
-    def question(self, name: str, *, limit: int | None = None, skip: int | None = None, **parts: str) -> Question:
+    def question(self, name: str, *, limit: int, **parts: str) -> Question:
         """Return the named statement with its parts."""
-        if limit is not None:
-            parts["limit"] = self._add(limit, "bigint")
-        if skip is not None:
-            parts["skip"] = self._add(skip, "bigint")
+        parts["limit"] = self._add(limit, "bigint")
         return Question(_filled(sql(name), parts), self._parameters)
+
+    def behind(self, column: str, after: Place | None, *, descending: bool, kind: str) -> str:
+        """Return what holds of runs that come behind `after` in an order by `column`."""
+        if after is None:
+            return "true"
+        sign = "<" if descending else ">"
+        parts = {"column": column, "after": sign, "at_or_after": f"{sign}="}
+        parts |= {"value": self._add(after.value, kind), "run_id": self._add(after.run_id, "text")}
+        return _filled(sql("behind"), parts)
 
     def node(self, node: Node) -> str:
         """Return a condition on `r`, a row of runs."""
@@ -113,8 +128,8 @@ class _Writing:
                 return branches[0]
             return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
         if key.kind == "param":
-            parts = {"name": self._add(key.name, "text"), "number": sql("param_number")}
-            return _filled(sql("keys_param_number"), parts)
+            parts = {"number": _param_number("p"), "lower_number": _param_number("lower")}
+            return _filled(sql("keys_param_number"), parts | {"name": self._add(key.name, "text")})
         return _filled(sql("keys_tag"), {"name": self._add(key.name, "text")})
 
     def _compare(self, one: Compare) -> str:
@@ -192,7 +207,7 @@ class _Writing:
         """A number without quotes is compared as a number; text in quotes as text, and as a number where it is one."""
         if not one.values:
             return "true"
-        number, text = sql("param_number"), "p.value ->> 'value'"
+        number, text = _param_number("p"), "p.value ->> 'value'"
         if one.op in ("<", "<=", ">", ">="):
             return self._number_test(number, one)
         if one.op not in ("in", "not in"):
@@ -227,6 +242,15 @@ class _Writing:
 def _head(column: str) -> str:
     """Return the beginning of a text as the indexes params_by_text and tags_by_text have it."""
     return f'(left({column}, {HEAD}) COLLATE "C")'
+
+
+def _param_number(row: str) -> str:
+    return _filled(sql("param_number"), {"row": row})
+
+
+def _sorted_column(key: Key) -> str:
+    column = COLUMNS[key.name]
+    return column if key.kind in ("number", "time") else f'(left({column}, {SORTED_TEXT}) COLLATE "C")'
 
 
 def places_of(written: str) -> list[tuple[str, str, dict[str, str]]]:

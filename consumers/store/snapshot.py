@@ -8,15 +8,17 @@ together, and `offsets` says up to where of the log all of it goes.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from itertools import chain, groupby
+from itertools import groupby
+from math import isfinite
 from typing import Any, NamedTuple
 
 from consumers.store import documents
 from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
-from consumers.store.chunk_columns import columns_of
+from consumers.store.chunk_columns import columns_of, unpacked
+from consumers.store.paging import Place, read_token, write_token
 from consumers.store.pool import PooledConnection
 from consumers.store.queries import sql
-from consumers.store.search import Search
+from consumers.store.search import Question, Search
 from consumers.store.where import Node, Order
 from schemas.api import Position, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
@@ -38,6 +40,13 @@ class Received(NamedTuple):
     missing: tuple[tuple[int, ...], ...]  # (first, after last)
 
 
+class RunsFound(NamedTuple):
+    """One page of runs."""
+
+    runs: list[RunSummary]
+    next_page_token: str | None  # None: no run comes behind these
+
+
 class Snapshot:
     """Questions to the store as it was at one instant. One at a time."""
 
@@ -45,30 +54,35 @@ class Snapshot:
         self._connection, self._lost_after_s = connection, lost_after_s
 
     async def runs(
-        self, *, where: Node, order: Order | None = None, limit: int = 200, skip: int = 0
-    ) -> list[RunSummary]:
-        """Return the runs that `where` finds, newest first or in this order."""
-        ids = await self._find(Search(where, order, lost_after_s=self._lost_after_s), limit, skip)
+        self, *, where: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
+    ) -> RunsFound:
+        """Return the runs that `where` finds, newest first or in this order, one page. Raises TokenError."""
+        after = None if page_token is None else read_token(page_token, where, order)
+        places = await self._find(Search(where, order, lost_after_s=self._lost_after_s), limit + 1, after)
+        following = write_token(places[limit - 1], where, order) if len(places) > limit else None
+        ids = [place.run_id for place in places[:limit]]
         rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
         last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
         values: dict[str, dict[str, float | str]] = {}
         for row in last:
             name = series_name(row["name"], row["labels"], row["step_name"])
             values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
-        return [_summary(row, values.get(row["run_id"], {})) for row in rows]
+        return RunsFound([_summary(row, values.get(row["run_id"], {})) for row in rows], following)
 
-    async def _find(self, search: Search, limit: int, skip: int) -> list[str]:
-        """Return ids; runs that have no place in the order come behind those that have one."""
+    async def _find(self, search: Search, limit: int, after: Place | None) -> list[Place]:
+        """Return places behind `after`; runs that have no place in the order come behind those that have one."""
         await self._connection.execute(sql("plan_search"))
-        question = search.runs(limit=limit, skip=skip)
-        found = [row["run_id"] for row in await self._connection.fetch(question.statement, *question.parameters)]
-        if len(found) == limit or not search.may_lack_key:
-            return found
-        if skip:
-            counting = search.count()
-            skip = max(0, skip - int(await self._connection.fetchval(counting.statement, *counting.parameters)))
-        rest = search.runs_without_key(limit=limit - len(found), skip=skip)
-        return found + [row["run_id"] for row in await self._connection.fetch(rest.statement, *rest.parameters)]
+        found: list[Place] = []
+        if after is None or after.has_key:
+            found, after = await self._places(search.runs(limit=limit, after=after), has_key=True), None
+        if len(found) < limit and search.may_lack_key:
+            rest = search.runs_without_key(limit=limit - len(found), after=after)
+            found += await self._places(rest, has_key=False)
+        return found
+
+    async def _places(self, question: Question, *, has_key: bool) -> list[Place]:
+        rows = await self._connection.fetch(question.statement, *question.parameters)
+        return [Place(has_key, row["sort_value"], row["run_id"]) for row in rows]
 
     async def run_ids(self, *, group: str | None = None) -> list[str]:
         """Return the ids of all runs, or of one group, oldest first."""
@@ -194,11 +208,11 @@ async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int
             groups = await connection.fetch(
                 sql("get_chart_groups"), row["series_id"], size, row["points"], row["month"]
             )
-            attempts.append([sample for group in groups for sample in corners_of(dict(group))])
+            attempts.append(corners_of(groups))
         else:
-            chunks = await connection.fetch(sql("get_points"), row["series_id"], row["month"])
-            columns = zip(*map(columns_of, chunks), strict=True)
-            steps, times, values = (list(chain.from_iterable(parts)) for parts in columns)
+            steps, times, values = unpacked(
+                await connection.fetch(sql("get_packed_points"), row["series_id"], row["month"])
+            )
             if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
                 return found
             attempts.append(list(map(Sample, steps, times, values)))
@@ -209,7 +223,7 @@ def _series_data(written: str, rows: Sequence[Any], samples: Iterable[Sample]) -
     newest = rows[-1]
     low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
     high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
-    return SeriesData(
+    return SeriesData.model_construct(  # what comes from the store was checked before it went there
         series=written,
         name=newest["name"],
         step_name=newest["step_name"],
@@ -220,7 +234,7 @@ def _series_data(written: str, rows: Sequence[Any], samples: Iterable[Sample]) -
         last=float_to_json(newest["last_value"]),
         min=None if low is None else float_to_json(low),
         max=None if high is None else float_to_json(high),
-        points=[(s.step, s.time, float_to_json(s.value)) for s in samples],
+        points=[(step, time, value if isfinite(value) else float_to_json(value)) for step, time, value in samples],
     )
 
 

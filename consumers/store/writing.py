@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 
 from consumers.store.copy_format import COLUMNS, copy_stream
+from consumers.store.identity import series_id
 from consumers.store.partitions import open_months
 from consumers.store.pool import Pool, PooledConnection, translated
 from consumers.store.queries import sql
@@ -119,8 +120,19 @@ async def _write_edits(connection: PooledConnection, changes: Changes) -> None:
     for edit in changes.edits:
         if edit.new is None:
             await connection.execute(sql(f"delete_{edit.what}"), edit.run_id, edit.name)
+        elif edit.what == "series":
+            await _rename_series(connection, edit.run_id, edit.name, edit.new)
         else:
             await connection.execute(sql(f"rename_{edit.what}"), edit.run_id, edit.name, edit.new)
+
+
+async def _rename_series(connection: PooledConnection, run_id: str, name: str, new: str) -> None:
+    rows = await connection.fetch(sql("series_to_rename"), run_id, name)
+    if not rows or name == new:
+        return
+    new_ids = [series_id(run_id, row["step_name"], row["attempt"], new, row["labels"]) for row in rows]
+    await connection.execute(sql("make_way"), new_ids)
+    await connection.execute(sql("rename_series"), [row["series_id"] for row in rows], new_ids, new)
 
 
 def _series_json(row: SeriesRow) -> dict[str, Any]:

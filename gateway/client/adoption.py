@@ -89,7 +89,8 @@ class Contents:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < segments.PAGE // 64:
-                return  # killed before it had its blocks
+                segments.remove(path)  # killed before it had its blocks: nothing is in it, and its number is needed
+                return
             place = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         one = Segment(number, place, path)
         one.end = used(memoryview(place))

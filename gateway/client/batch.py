@@ -165,15 +165,17 @@ def kind_of(text: bytes) -> str:
 
 
 def _metrics(segment: Segment, piece: Piece) -> list[Event]:
+    if not piece.numbers:
+        return []
     scopes: dict[tuple[str, int], list[tuple[Series, Columns]]] = {}
     for number, columns in _by_series(piece.numbers, piece.points):
         series = segment.series[number]
         scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
-    out = []
+    out, together = [], _Together()
     for scope, several in scopes.items():
         written, last = [], 0
         for series, columns in several:
-            text, time = _series(series, columns)
+            text, time = _series(series, columns, together)
             written.append(text)
             last = max(last, time)
         whole = b'%b,"series":[%b]}' % (_opening("metrics", last, scope), b",".join(written))
@@ -183,8 +185,6 @@ def _metrics(segment: Segment, piece: Piece) -> list[Event]:
 
 def _by_series(numbers: list[int], points: Columns) -> list[tuple[int, Columns]]:
     """Return the points of each series, in the order the series first appear."""
-    if not numbers:
-        return []
     # Training emits the same names again and again, in the same order: then every n-th point is of one series.
     count = len(numbers)
     turn = numbers.index(numbers[0], 1) if numbers.count(numbers[0]) > 1 else count
@@ -212,26 +212,53 @@ def _at(points: Columns, places: list[int]) -> Columns:
     )
 
 
-def _series(series: Series, columns: Columns) -> tuple[bytes, int]:
-    """Return a series as JSON, and the time of its last point."""
-    # Here, because orjson is imported there: not while training starts, but when the first cut is made.
-    from gateway.client.columns import floats, integers
+class _Together:
+    """What series have in common that were emitted in the same calls: their steps and times, written once."""
 
+    __slots__ = ("_flags", "_nanos", "_shown_steps", "_shown_times", "_steps", "floats", "integers", "last")
+
+    def __init__(self) -> None:
+        # Here, because orjson is imported there: not while training starts, but when the first cut is made.
+        from gateway.client.columns import floats, integers
+
+        self.floats, self.integers = floats, integers
+        self._steps: Sequence[int] = ()
+        self._flags: Sequence[int] = ()
+        self._nanos: Sequence[int] = ()
+        self._shown_steps = self._shown_times = b""
+        self.last = 0  # time of the last point, µs
+
+    def steps(self, steps: Sequence[int]) -> bytes:
+        """Return steps as JSON."""
+        if steps != self._steps:
+            self._steps, self._shown_steps = steps, self.integers(steps)
+        return self._shown_steps
+
+    def times(self, flags: Sequence[int], nanos: Sequence[int]) -> bytes:
+        """Return times as JSON."""
+        if nanos != self._nanos or flags != self._flags:
+            self._flags, self._nanos = flags, nanos
+            if any(flags):
+                times = [time if flag & IS_MICROS else time // 1_000 for flag, time in zip(flags, nanos, strict=True)]
+            else:
+                times = [time // 1_000 for time in nanos]
+            self._shown_times, self.last = self.integers(times), times[-1]
+        return self._shown_times
+
+
+def _series(series: Series, columns: Columns, together: _Together) -> tuple[bytes, int]:
+    """Return a series as JSON, and the time of its last point."""
     flags, steps, nanos, values = columns
-    kinds = set(flags)
-    if kinds <= {0, IS_INTEGER}:
-        times = [time // 1_000 for time in nanos]
-    else:
-        times = [time if flag & IS_MICROS else time // 1_000 for flag, time in zip(flags, nanos, strict=True)]
     integer = b""
-    if all(flag & IS_INTEGER for flag in kinds):
-        integer, shown = b'"integer":true,', integers([int(value) for value in values])
-    elif any(flag & IS_INTEGER for flag in kinds) or not math.isfinite(sum(values)):
+    kinds = set(flags) if any(flags) else ()
+    if kinds and all(flag & IS_INTEGER for flag in kinds):
+        integer, shown = b'"integer":true,', together.integers([int(value) for value in values])
+    elif (kinds and any(flag & IS_INTEGER for flag in kinds)) or not math.isfinite(sum(values)):
         shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)]).encode()
     else:
-        shown = floats(values)
-    written = (series.head, integer, integers(steps), integers(times), shown)
-    return b'%b%b"steps":%b,"times":%b,"values":%b}' % written, times[-1]
+        shown = together.floats(values)
+    written = (series.head, integer, together.steps(steps), together.times(flags, nanos), shown)
+    return b'%b%b"steps":%b,"times":%b,"values":%b}' % written, together.last
 
 
 def _number(flag: int, value: float) -> float | int | str:

@@ -205,7 +205,8 @@ def folders_in(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
             if unreadable is not None:
                 unreadable.append(f"{folder}: {error.strerror}")
             continue
-        if any(name == META or name.endswith(SUFFIX) or name.startswith(CUTS) for name in names):
+        is_left = LOCK in names and not os.path.basename(folder).startswith(NEW)  # whoever deleted it was killed
+        if is_left or any(name == META or name.endswith(SUFFIX) or name.startswith(CUTS) for name in names):
             yield folder
         elif depth < 3:
             waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names)]

@@ -27,6 +27,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.structs import TopicPartition
 
 from gateway.client.errors import Unsent
@@ -94,8 +95,13 @@ class Kafka:
         parts: dict[int, list[int]] = {}
         for number, record in enumerate(records):
             parts.setdefault(part_of[record.key], []).append(number)
-        sending = [asyncio.ensure_future(self._send_part(part, numbers, records)) for part, numbers in parts.items()]
+        sending: list[asyncio.Future[list[Refusal]]] = []
         try:
+            if len(parts) == 1:
+                ((part, numbers),) = parts.items()
+                return await self._send_part(part, numbers, records, is_alone=True)
+            for part, numbers in parts.items():
+                sending.append(asyncio.ensure_future(self._send_part(part, numbers, records, is_alone=False)))
             refusals = await asyncio.gather(*sending)
         except (KafkaError, OSError) as error:
             raise self._unsent(error) from error
@@ -104,13 +110,15 @@ class Kafka:
                 task.cancel()
         return sorted(one for several in refusals for one in several)
 
-    async def _send_part(self, partition: int, numbers: Sequence[int], records: Sequence[Record]) -> list[Refusal]:
+    async def _send_part(
+        self, partition: int, numbers: Sequence[int], records: Sequence[Record], *, is_alone: bool
+    ) -> list[Refusal]:
         refusals: list[Refusal] = []
         begin, room = 0, self._room
         while begin < len(numbers):
             batch, end, size = self._fill(records, numbers, begin, room)
             try:
-                await self._send_batch(batch, partition)
+                await self._send_batch(batch, partition, is_alone=is_alone)
             except InvalidTimestampError:  # a clock more than an hour ahead of the brokers'
                 if not self._is_timed:
                     raise
@@ -140,16 +148,36 @@ class Kafka:
             end, size = end + 1, size + len(record)
         return batch, end, size
 
-    async def _send_batch(self, batch: Any, partition: int) -> None:
+    async def _send_batch(self, batch: Any, partition: int, *, is_alone: bool) -> None:
         batch.close()  # complete: aiokafka need not linger for more
-        acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
         try:
-            await acknowledged
+            if not is_alone or not await self._send_at_once(batch, TopicPartition(self._topic, partition)):
+                await (await self._producer.send_batch(batch, self._topic, partition=partition))
         except (*TOO_LARGE, InvalidTimestampError):
             # None of it was taken, so its sequence numbers come again: else the broker refuses all that follow.
             numbers = self._producer._txn_manager
             numbers.increment_sequence_number(TopicPartition(self._topic, partition), -batch.record_count())
             raise
+
+    async def _send_at_once(self, batch: Any, part: TopicPartition) -> bool:
+        """
+        Send a batch as aiokafka's own task would, in this one; False when it is not as simple as nearly always.
+
+        Waking that task twice a batch is much of what a small one costs. What has to go again is left to it.
+        """
+        sender, waiting = self._producer._sender, self._producer._message_accumulator
+        node = self._producer.client.cluster.leader_for_partition(part)
+        if node in (None, -1) or sender._in_flight or waiting._batches or sender.sender_task.done():
+            return False
+        waiting._batches[part].append(MessageBatch(part, batch, REQUEST_TIMEOUT_MS / 1_000, 0))
+        numbered = waiting._pop_batch(part)
+        sender._in_flight.add(node)
+        sender._muted_partitions.add(part)
+        await sender._send_produce_req(node, {part: numbered})
+        if waiting._batches:
+            waiting._wakeup(waiting._waiter_future)
+        await numbered.future
+        return True
 
     def _unsent(self, error: Exception, more: str = "") -> Unsent:
         """Return what an error of aiokafka means, in words for a person."""

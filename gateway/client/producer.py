@@ -105,7 +105,12 @@ class Producer:
         batches: list[Batch] = []
         taken, self._tail = 0, self.journal.tail()
         while taken < limit:
-            found = self._encode_again(self._again.pop()) if self._again else self._cut_next()
+            try:
+                found = self._encode_again() if self._again else self._cut_next()
+            except Exception:  # what is cut already must be sent; the next turn meets the error again
+                if not batches:
+                    raise
+                break
             if found is None:
                 break
             batches += found
@@ -164,10 +169,11 @@ class Producer:
             if found is None:
                 return None
             segment, piece = found
-            self._place = (segment.number, piece.end)
             events = events_of(segment, piece)
-            if events:
-                return self._number(segment, piece, events)
+            batches = self._number(segment, piece, events) if events else []
+            self._place = (segment.number, piece.end)  # last: a piece that an error kept from being cut comes again
+            if batches:
+                return batches
         self._discard()
         return None
 
@@ -219,8 +225,9 @@ class Producer:
         piece = take(segment, cut.start, cut.end, is_trusted=False)
         return self._encode(cut, events_of(segment, piece))
 
-    def _encode_again(self, cut: Cut) -> list[Batch]:
-        batches = self.encode_whole(cut)
+    def _encode_again(self) -> list[Batch]:
+        batches = self.encode_whole(self._again[-1])
+        self._again.pop()
         self.is_closed = self.is_closed or _is_last(batches[-1].record)
         return [batch for batch in batches if batch.seq >= self.acknowledged_batches]
 

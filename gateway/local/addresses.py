@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from gateway.local import postgres
 from gateway.local.ports import HOST, free_ports, holder, is_free
-from gateway.local.state import Home
+from gateway.local.state import SUPERVISOR, Home
 from schemas.errors import BadSettings, StackError
 from schemas.settings import Settings
 
@@ -74,7 +74,7 @@ def given_settings(home: Path) -> Settings:
 
 def port_names(trackers: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the ports of a stack with these trackers."""
-    ours = ("materialiser", "live", "ingest", *(f"delivery-{tracker}" for tracker in trackers))
+    ours = (SUPERVISOR, "materialiser", "live", "ingest", *(f"delivery-{tracker}" for tracker in trackers))
     return (*PORTS, *(name + METRICS for name in ours))
 
 

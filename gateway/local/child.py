@@ -3,7 +3,7 @@ One service under watch: started when it may, counted ready when it is, started 
 
 A decision machine stepped by the supervisor's loop; it never waits. A death is answered with a growing pause.
 Five deaths within a minute are a crash loop: the service is given up, with a message, and everything else goes
-on. Exit code 78 says that starting again cannot help.
+on. Exit code 78 says that starting again cannot help. `gateway up` has those that were given up tried again.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Child:
         self.service = service
         self.state: State = "waiting"
         self.restarts = 0
+        self.deaths = 0  # that nobody asked for
         self.error = ""
         self._home = home
         self._settings = settings
@@ -76,6 +77,13 @@ class Child:
             self.state, self.error = "ready", ""
         elif self.state in ("starting", "stopping") and self._process and 0 < self._due <= monotonic():
             kill_group(self._process.pid)  # its death is seen at the next step
+
+    def retry(self) -> None:
+        """Start it again when it was given up: whoever asks has done something about the reason."""
+        if self.state == "failed":
+            self._deaths.clear()
+            self.restarts += 1
+            self.state, self.error = "waiting", ""
 
     def stop(self) -> None:
         """Ask the process to end; kill it when its time is over."""
@@ -127,6 +135,7 @@ class Child:
         if was == "starting" and 0 < self._due <= monotonic():
             how = f"was not ready after {self.service.ready_timeout_s:.0f} s"
         last = self._home.last_words(self.name, self._log_start)
+        self.deaths += 1
         self._deaths.append(monotonic())
         if process.returncode == REFUSED:
             self._give_up(last or f"{self.name} {how}: see `gateway logs {self.name}`")

@@ -19,6 +19,7 @@ import stat
 import struct
 import subprocess
 from pathlib import Path
+from time import monotonic, sleep
 from urllib.parse import quote
 
 import psutil
@@ -31,6 +32,7 @@ ROLE = DATABASE = "gateway"
 SYSTEM_USER = "pgserver"
 LEFTOVER_TIMEOUT_S = 20
 INITDB_TIMEOUT_S = 120
+ADD_USER_TIMEOUT_S = 10
 _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -167,12 +169,7 @@ def _system_user(folder: Path, bin_folder: Path) -> str | None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return None
-    import pwd
-
-    try:
-        pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        _add_user()
+    _add_user()
     for path in (folder, bin_folder):
         _let_pass(path)
     shutil.chown(folder, SYSTEM_USER)
@@ -180,15 +177,30 @@ def _system_user(folder: Path, bin_folder: Path) -> str | None:
 
 
 def _add_user() -> None:
+    """Add the system user; the first start of another home may be doing the same, and hold the lock of the list."""
+    deadline = monotonic() + ADD_USER_TIMEOUT_S
+    argv = ["useradd", "--system", "--no-create-home", "--user-group", SYSTEM_USER]
+    while not _has_user():
+        try:
+            subprocess.run(argv, check=True, capture_output=True)
+            return
+        except (OSError, subprocess.CalledProcessError) as error:
+            if isinstance(error, OSError) or monotonic() > deadline:
+                raise StackError(
+                    f"PostgreSQL refuses to run as root and the system user {SYSTEM_USER} cannot be added ({error}): "
+                    "run `gateway` as an ordinary user"
+                ) from error
+            sleep(0.1)
+
+
+def _has_user() -> bool:
+    import pwd
+
     try:
-        subprocess.run(
-            ["useradd", "--system", "--no-create-home", "--user-group", SYSTEM_USER], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise StackError(
-            f"PostgreSQL refuses to run as root and the system user {SYSTEM_USER} cannot be added ({error}): "
-            "run `gateway` as an ordinary user"
-        ) from error
+        pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        return False
+    return True
 
 
 def _let_pass(path: Path) -> None:

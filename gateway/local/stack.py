@@ -32,13 +32,14 @@ from gateway.local.postgres import binaries
 from gateway.local.progress import Progress, Quiet
 from gateway.local.reach import check_external
 from gateway.local.state import SUPERVISOR, Home, ProcessRecord, StackRecord, find_process
-from gateway.local.supervisor import ALREADY_RUNNING, KEEP
+from gateway.local.supervisor import ALREADY_RUNNING, KEEP, RETRY
 from schemas.errors import StackError
 from schemas.settings import Settings
 
 POLL_S = 0.05
 START_TIMEOUT_S = 300.0  # includes Kafka's and PostgreSQL's recovery; the supervisor goes on after it
 STOP_TIMEOUT_S = 90.0
+RETRY_TIMEOUT_S = 30.0  # until the supervisor has heard a request; it may be starting something
 
 
 class Stack:
@@ -59,20 +60,23 @@ class Stack:
         timeout_s: float = START_TIMEOUT_S,
     ) -> Addresses:
         """
-        Start everything and return its addresses once it serves; a stack that runs already is waited for.
+        Start everything and return its addresses once it serves; a stack that runs already is waited for, and what
+        was given up in it is tried again.
 
         `services` names the only ones to start (default: all). Raises StackError when a service was given up or
         is not ready in time; the others are left running.
         """
         progress = progress or Quiet()
         self.home.create()
-        if self._supervisor() is None:
+        running = self._supervisor()
+        if running is None:
             self._check(ports or {}, new_ports, services, progress)
             process = self._start(ports or {}, new_ports, services)
         elif ports or new_ports:
             raise StackError(f"the stack of {self.home.folder} runs already: run `gateway down` first to change ports")
         else:
             process = None
+            self._retry(running)
         try:
             self._wait_ready(process, progress, timeout_s)
         except KeyboardInterrupt:
@@ -120,24 +124,25 @@ class Stack:
 
     def status(self) -> dict[str, Any]:
         """
-        Return {"running", "home", "addresses", "services": {name: facts}}.
+        Return {"running", "home", "addresses", "supervisor": facts, "services": {name: facts}}.
 
-        The facts of a service: state, pid, restarts, uptime_s, error, and where it says its metrics.
+        The facts of a process: state, pid, restarts, uptime_s, error, and where it says its metrics.
         """
         record = self.home.read()
         running = self._supervisor() is not None
         ports = record["ports"]
-        services = {
+        processes = {
             name: {**_describe(process, running), "metrics": where.metrics_url(ports.get(name + where.METRICS))}
             for name, process in record["processes"].items()
-            if name != SUPERVISOR
         }
+        supervisor = processes.pop(SUPERVISOR, None)
         found = self.addresses() if record["settings"] else None
         return {
             "running": running,
             "home": str(self.home.folder),
             "addresses": {**found._asdict(), "postgres": found.postgres_masked} if found else {},
-            "services": services,
+            "supervisor": supervisor if running else None,
+            "services": processes,
         }
 
     def _check(
@@ -173,6 +178,19 @@ class Stack:
             )
         os.close(reader)
         return process
+
+    def _retry(self, supervisor: psutil.Process) -> None:
+        """Have services that were given up tried again; returns once the supervisor has heard it."""
+        given_up = {name: one["restarts"] for name, one in self._children(None).items() if one["state"] == "failed"}
+        if not given_up:
+            return
+        deadline = monotonic() + RETRY_TIMEOUT_S
+        with contextlib.suppress(psutil.NoSuchProcess):
+            supervisor.send_signal(RETRY)
+        while any(one["restarts"] == given_up.get(name) for name, one in self._children(None).items()):
+            if monotonic() > deadline:
+                raise StackError(f"{', '.join(given_up)} cannot be tried again: run `gateway down`, then `gateway up`")
+            sleep(POLL_S)
 
     def _leave(self, process: subprocess.Popen[bytes] | None, owner: bool) -> None:
         """Let a supervisor that we started go on without us."""

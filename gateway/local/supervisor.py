@@ -1,17 +1,17 @@
 """
 Own the processes of one home: start them in order, start again what dies, end them in order.
 
-Run as `python -m gateway.local.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop. It ends
-on SIGTERM or SIGINT, and when its owner (see --owner-fd) is gone. Whatever a supervisor that was killed has left
-behind is ended before anything starts.
+Run as `python -m gateway.local.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop: between two
+looks at its children it answers /metrics, /healthz and /readyz. It ends on SIGTERM or SIGINT, and when its owner (see
+--owner-fd) is gone. Whatever a supervisor that was killed has left behind is ended before anything starts.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
@@ -24,14 +24,19 @@ from gateway.local import addresses
 from gateway.local.addresses import Plan
 from gateway.local.child import REFUSED, Child
 from gateway.local.leftovers import end_leftovers
+from gateway.local.metrics import Metrics
 from gateway.local.services import declare
 from gateway.local.state import SUPERVISOR, Home, StackRecord
 from schemas.errors import TrackingError
+from schemas.probes import Probes, answering
 
 BUSY_POLL_S = 0.05  # while something is starting or ending
 IDLE_POLL_S = 1.0  # a death wakes the loop by SIGCHLD, so this only bounds what signals can miss
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has this home
 KEEP = b"k"  # from the owner: go on without me
+RETRY = (
+    signal.SIGHUP
+)  # try again what was given up; an older supervisor ignores it, and a terminal that closes is harmless
 
 
 class Supervisor:
@@ -45,24 +50,51 @@ class Supervisor:
         self._plan = plan
         self._owner = owner
         self._stopping = False
+        self._retrying = False
+        self._woken = asyncio.Event()
         self._written: StackRecord | None = None
         self._myself = psutil.Process()
 
-    def run(self) -> None:
-        """Return when everything has been started, was asked to end, and has ended."""
-        wake = _wake_on_signals(self._request_stop)
-        while not (self._stopping and all(child.state in ("stopped", "failed") for child in self._children)):
-            if self._stopping:
-                self._stop_next_stage()
-            ready = {child.name for child in self._children if child.state == "ready"}
-            for child in self._children:
-                child.step(ready)
-            self._write(running=True)
-            self._wait(wake)
+    async def run(self) -> None:
+        """Return when everything has been started, was asked to end, and has ended. Raises StackError: a taken port."""
+        loop = asyncio.get_running_loop()
+        signals = _wake_on_signals(self._request_stop, self._request_retry)
+        loop.add_reader(signals, self._hear_signals, signals)
+        if self._owner is not None:
+            loop.add_reader(self._owner, self._hear_owner, self._owner)
+        port = self._plan.ports[SUPERVISOR + addresses.METRICS]
+        async with answering(self._plan.settings.model_copy(update={"metrics_port": port}), self._probes()):
+            while not (self._stopping and all(child.state in ("stopped", "failed") for child in self._children)):
+                if self._stopping:
+                    self._stop_next_stage()
+                self._retry()
+                ready = {child.name for child in self._children if child.state == "ready"}
+                for child in self._children:
+                    child.step(ready)
+                self._write(running=True)
+                await self._wait()
         self._write(running=False)
+
+    def _probes(self) -> Probes:
+        metrics = Metrics([child.name for child in self._children])
+        return Probes(lambda: metrics.render(self._children), unready=self._unready)
+
+    def _unready(self) -> str:
+        """Return what does not serve, and why."""
+        waiting = [child for child in self._children if child.state != "ready"]
+        return "; ".join(child.error or f"{child.name} is {child.state}" for child in waiting)
 
     def _request_stop(self) -> None:
         self._stopping = True
+
+    def _request_retry(self) -> None:
+        self._retrying = True
+
+    def _retry(self) -> None:
+        if self._retrying and not self._stopping:
+            for child in self._children:
+                child.retry()
+        self._retrying = False
 
     def _stop_next_stage(self) -> None:
         alive = [child for child in self._children if child.state not in ("stopped", "failed")]
@@ -71,23 +103,27 @@ class Supervisor:
             if child.service.stage == stage or not child.has_process:  # what waits must not start now
                 child.stop()
 
-    def _wait(self, wake: int) -> None:
+    async def _wait(self) -> None:
         busy = self._stopping or not all(child.is_settled for child in self._children)
-        watched = [wake] if self._owner is None else [wake, self._owner]
-        readable, _, _ = select.select(watched, [], [], BUSY_POLL_S if busy else IDLE_POLL_S)
-        if wake in readable:
-            with contextlib.suppress(BlockingIOError):
-                os.read(wake, 4096)
-        if self._owner is not None and self._owner in readable:
-            self._hear_owner(self._owner)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_POLL_S if busy else IDLE_POLL_S):
+                await self._woken.wait()
+        self._woken.clear()
+
+    def _hear_signals(self, signals: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(signals, 4096)
+        self._woken.set()
 
     def _hear_owner(self, owner: int) -> None:
         said = os.read(owner, 1)
         if said == b"":
             self._request_stop()
         if said in (b"", KEEP):
+            asyncio.get_running_loop().remove_reader(owner)
             os.close(owner)
             self._owner = None
+        self._woken.set()
 
     def _write(self, *, running: bool) -> None:
         record: StackRecord = {
@@ -114,15 +150,15 @@ class Supervisor:
                 print(f"gateway: stack.json cannot be written ({error}): free some space", file=sys.stderr)  # noqa: T201
 
 
-def _wake_on_signals(stop: Callable[[], None]) -> int:
-    """Return a file descriptor that becomes readable when a signal arrives: a stop, or the death of a child."""
+def _wake_on_signals(stop: Callable[[], None], retry: Callable[[], None]) -> int:
+    """Return a file descriptor that becomes readable when a signal arrives: a request, or the death of a child."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(RETRY, lambda *_: retry())
     signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake the loop
     return reader
 
@@ -142,8 +178,9 @@ def main(arguments: list[str] | None = None) -> int:
             ports = addresses.choose_ports(home, dict(options.port), given.trackers, new=options.new_ports)
             plan = addresses.make_plan(home, given, ports)
             only = options.services.split(",") if options.services else None
-            addresses.refuse_taken(plan, [service.name for service in declare(plan)] if only is None else only)
-            Supervisor(plan, only, options.owner_fd).run()
+            names = [service.name for service in declare(plan)] if only is None else only
+            addresses.refuse_taken(plan, [SUPERVISOR, *names])
+            asyncio.run(Supervisor(plan, only, options.owner_fd).run())
         except TrackingError as error:
             print(f"gateway: {error}", file=sys.stderr, flush=True)  # noqa: T201 - to our log, read by `up`
             return REFUSED

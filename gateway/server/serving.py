@@ -5,7 +5,6 @@ The web server around the application: its socket, its bounds, its start and its
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import logging
 import resource
@@ -18,7 +17,8 @@ from gateway.server.app import create_app
 from gateway.server.bodies import Budget
 from gateway.server.metrics import Metrics
 from gateway.server.writer import LogWriter
-from schemas.errors import BadSettings, StackError
+from schemas import web_process
+from schemas.errors import BadSettings
 from schemas.probes import Probes, answering
 from schemas.settings import Settings
 
@@ -137,26 +137,7 @@ def _is_loopback(host: str) -> bool:
 
 def listen(settings: Settings) -> socket.socket:
     """Return a listening socket on the settings' host and port. Raises StackError naming them."""
-    host, port = settings.ingest_host, settings.ingest_port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StackError(f"cannot listen on {host}:{port} ({error}): correct GATEWAY_INGEST_HOST") from error
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(BACKLOG)
-    except OSError as error:
-        found.close()
-        why = "it is in use by another program" if error.errno == errno.EADDRINUSE else str(error)
-        raise StackError(
-            f"cannot listen on {host}:{port} ({why}): end that program, or correct GATEWAY_INGEST_HOST or "
-            "GATEWAY_INGEST_PORT"
-        ) from error
-    return found
+    return web_process.listen(settings.ingest_host, settings.ingest_port, setting="GATEWAY_INGEST", backlog=BACKLOG)
 
 
 async def serve(settings: Settings) -> None:
@@ -187,6 +168,4 @@ def _server(settings: Settings) -> Server:
 async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
     while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
         await asyncio.sleep(READY_POLL_S)
-    log.info("ready on %s", settings.ingest)
-    if settings.ready_file is not None:
-        settings.ready_file.write_text("ready\n", encoding="utf-8")
+    web_process.tell_ready(settings, settings.ingest, log)

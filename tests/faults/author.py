@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.wire import Record, encode
 from tests.log_writing import Author
+from tests.raw_log import is_named_badly, named_badly, write_raw
 
 RUNS, PRODUCERS = 6, 2
 SERIES = ("loss", "accuracy", "norm")
@@ -113,6 +114,7 @@ class BadAuthor:
                 good._replace(headers=[(n, b"2" if n == "schema" else v) for n, v in good.headers]),
                 good._replace(key=b"another run"),
                 good._replace(value=b""),
+                named_badly(good),
             ]
         )
 
@@ -124,6 +126,8 @@ class BadAuthor:
                     await self._producer.start()  # ends by itself; cancelled, it would leave a connection open
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     await self._send_all(self._producer, records)
+                if odd := [record for record in records if is_named_badly(record)]:
+                    await write_raw(self._bootstrap, self._topic, odd)  # ends by itself
                 return
             except (KafkaError, OSError, TimeoutError):
                 self.sent["sent again for want of an answer"] += len(records)
@@ -131,7 +135,11 @@ class BadAuthor:
                 await asyncio.sleep(RETRY_S)
 
     async def _send_all(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
-        sent = [await producer.send(self._topic, key=r.key, value=r.value, headers=list(r.headers)) for r in records]
+        sent = [
+            await producer.send(self._topic, key=r.key, value=r.value, headers=list(r.headers))
+            for r in records
+            if not is_named_badly(r)
+        ]
         for future in sent:
             await future
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from consumers.log_batches import read_any_header_name
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.wire import decode
@@ -47,6 +48,7 @@ class Balance:
 
 async def read_model(bootstrap: str, topic: str, partitions: int) -> Model:
     """Read a whole topic."""
+    read_any_header_name()
     model = Model()
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=8_000_000)
     await consumer.start()

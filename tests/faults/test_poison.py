@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,9 +13,11 @@ import asyncpg
 import pytest
 
 from schemas.wire import Record, encode
+from tests.gateway_command import gateway_with
 from tests.log_writing import Author, write_records
 from tests.materialiser_process import Materialiser, environment, folded, materialiser, reading, until_folded
 from tests.poison import poison
+from tests.raw_log import write_raw
 from tests.topic_reading import read_topic
 
 Bytes = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
@@ -36,7 +39,9 @@ def mixed(good: Sequence[Record], bad: Iterable[Record], dice: random.Random) ->
 
 
 def of_record(record: Record) -> Bytes:
-    return record.key, record.value, tuple(record.headers)
+    # PostgreSQL and Kafka's own clients hold names as text: bytes that are none are escaped.
+    names = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name, _ in record.headers]
+    return record.key, record.value, tuple(zip(names, (value for _, value in record.headers), strict=True))
 
 
 def of_letter(row: Any) -> Bytes:
@@ -78,7 +83,7 @@ async def test_ten_thousand_poison_records_among_good_ones_are_parked_and_stop_n
 ) -> None:
     good = good_records(2_000)
     bad = list(poison(good[1], 10_000))
-    await write_records(kafka, topic, mixed(good, bad, random.Random(5)))
+    await write_raw(kafka, topic, mixed(good, bad, random.Random(5)))
     with materialiser(tmp_path, environment(kafka, topic, database)) as one:
         await until_folded(database, topic, len(good) + len(bad))
         parked = await letters(database)
@@ -120,12 +125,36 @@ async def test_above_a_limit_it_stops_before_the_record_says_what_to_do_and_goes
     assert await folded(database, topic) == 70
     assert last.startswith(f"gateway: materialiser: {topic}/")
     assert f"is folded up to offset 70: {said} (" in last
-    assert f"then set GATEWAY_{setting.upper()} higher and start again with `gateway down` and `gateway up`" in last
+    assert f"(their bytes stay) and `gateway up`; GATEWAY_{setting.upper()} is the limit" in last
     raised = limited | {f"GATEWAY_{setting.upper()}": "35"}
     with materialiser(tmp_path, raised):
         await until_folded(database, topic, len(together))
     assert len(await letters(database)) == 35
     assert await stored_steps(database) == list(range(78))
+
+
+@pytest.mark.parametrize("setting", ["dead_letters_in_row", "dead_letters_per_run"])
+async def test_above_a_limit_it_goes_on_behind_what_was_decided_about(
+    kafka: str, topic: str, database: str, tmp_path: Path, setting: str
+) -> None:
+    good = good_records(40)
+    bad = [good[1]._replace(value=b"%d" % number) for number in range(50)]
+    together = [*good[:20], *bad, *good[20:]]
+    variables = environment(kafka, topic, database, batch_records="7", **{setting: "30"})
+    await write_records(kafka, topic, together)
+
+    first = Materialiser(tmp_path, variables).process.wait(60)
+    stopped = len(await letters(database))
+    chosen = ["--all"] if setting == "dead_letters_in_row" else ["--run", "good"]
+    settings = {name: value for name, value in variables.items() if name.startswith("GATEWAY_")}
+    done = await asyncio.to_thread(gateway_with, settings, "dead-letters", "discard", *chosen, "--yes")
+    with materialiser(tmp_path, variables):
+        await until_folded(database, topic, len(together))
+
+    rows = await letters(database)
+    assert (first, stopped, done.returncode) == (78, 30, 0), done.stderr
+    assert [row["in_row"] for row in rows] == list(range(1, 51))
+    assert await stored_steps(database) == list(range(38))
 
 
 async def test_a_good_record_between_starts_counting_in_a_row_anew(
@@ -150,7 +179,7 @@ async def test_sigkill_while_parking_parks_each_once_and_publishes_each_in_order
     bad = list(poison(good[1], 1_500))
     dice = random.Random(20261121)
     variables = environment(kafka, topic, database, batch_records="20")
-    await write_records(kafka, topic, mixed(good, bad, dice))
+    await write_raw(kafka, topic, mixed(good, bad, dice))
     for share in (0.1, 0.3, 0.5, 0.7):
         one = Materialiser(tmp_path, variables).until_ready()
         await until_folded(database, topic, int(1_800 * share) + dice.randrange(100))
@@ -174,7 +203,7 @@ async def test_folding_poison_again_from_offset_0_gives_the_same_dead_letters(
 ) -> None:
     good = good_records(100)
     together = mixed(good, poison(good[1], 400), random.Random(7))
-    await write_records(kafka, topic, together)
+    await write_raw(kafka, topic, together)
     with materialiser(tmp_path, environment(kafka, topic, database, batch_records="7")) as one:
         await until_folded(database, topic, 200)
         one.kill()

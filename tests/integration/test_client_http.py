@@ -25,6 +25,7 @@ from gateway.local.process import kill_group, spawn, wait_until
 from schemas.wire import decode, identify
 from tests import stack_parts
 from tests.client_parts import new_run, points, raw_log, read_log, train, training, wait_for
+from tests.proxy import proxy_to
 from tests.server_process import Server, note, serving
 
 RUN = "run-1"
@@ -94,21 +95,19 @@ def test_a_server_killed_in_the_middle_of_answers_loses_nothing_and_repeats_only
 
 
 def test_a_lost_answer_is_followed_by_the_same_bytes(kafka: str, topic: str, tmp_path: Path) -> None:
-    from tests.tcp_line import line_to
-
     async def through_a_line_that_ends(server: Server) -> int:
         losses = 0
-        async with line_to(server.port) as line:
+        with proxy_to(server.port) as line:
             for seq in range(20):
                 transport = Http(f"http://127.0.0.1:{line.port}")
                 await transport.open()
                 sending = asyncio.ensure_future(transport.send([note(RUN, seq)]))
                 await asyncio.wait({sending}, timeout=0.001 * (seq % 7))
-                await line.cut()
+                line.cut()
                 await asyncio.wait({sending})
                 losses += sending.exception() is not None
                 await transport.close()
-                await line.mend()
+                line.heal()
             again = Http(f"http://127.0.0.1:{line.port}")
             await again.open()
             assert await again.send([note(RUN, seq) for seq in range(20)]) == []

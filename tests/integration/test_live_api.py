@@ -14,7 +14,7 @@ from consumers.live.positions import parse_positions
 from schemas.wire import encode
 from tests.live_server import Live, fold, serving, settings_for, training
 from tests.log_writing import Author, write_records
-from tests.tcp_line import line_to
+from tests.proxy import proxy_to
 
 
 @pytest.fixture
@@ -159,12 +159,12 @@ async def test_a_store_that_goes_away_is_said_and_comes_back_by_itself(
 ) -> None:
     port = urlsplit(database).port
     assert port is not None
-    async with line_to(port) as line:
+    with proxy_to(port) as line:
         through = database.replace(f":{port}/", f":{line.port}/")
         async with serving(settings_for(kafka, topic, through, tmp_path)) as live:
             await live.publish(training("one"))
             await live.json("/v1/runs/one/log")
-            await line.cut()
+            line.cut()
 
             for path in ["/v1/runs", "/v1/runs/one/log", "/v1/runs/one/series", "/v1/status"]:
                 answer = await live.get(path)
@@ -174,7 +174,7 @@ async def test_a_store_that_goes_away_is_said_and_comes_back_by_itself(
             health = await live.get("/healthz")
             assert (health.status_code, list(health.json()["missing"])) == (503, ["postgres"])
 
-            await line.mend()
+            line.heal()
             assert (await live.json("/v1/runs/one/log"))["run_id"] == "one"
             assert await live.json("/healthz") == {"status": "ok"}
 

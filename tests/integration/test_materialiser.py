@@ -237,6 +237,20 @@ async def test_sigterm_ends_it_within_seconds_and_the_next_start_goes_on(
     assert await stored_facts(database) == facts_of(batches)
 
 
+async def test_it_leaves_nothing_where_it_is_started(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+    cwd = tmp_path / "started here"
+    cwd.mkdir()
+    batches = training("r1", points=200)
+    await write(kafka, topic, batches)
+    one = Materialiser(tmp_path, environment(kafka, topic, database), cwd=cwd)
+    try:
+        await until_folded(database, topic, len(batches))
+    finally:
+        one.kill()  # SIGKILL: nothing that it made could be tidied up
+
+    assert list(cwd.rglob("*")) == []
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [

@@ -206,4 +206,4 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         assert one.process is not None
 
         assert one.process.wait(30) == 78
-    assert f"{HOST}:{one.port} (it is in use" in one.text()
+    assert f"port {one.port} on {HOST} is in use by another program" in one.text()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -20,7 +21,7 @@ from gateway.local import mlflow_server
 from gateway.local.ports import HOST
 from gateway.local.stack import Stack
 from gateway.local.state import SUPERVISOR
-from tests import stack_parts
+from tests import probing, stack_parts
 from tests.processes import DEADLINE_S, kill_all, processes_of, until
 
 SERVICES = ("mlflow", "postgres", "kafka")
@@ -129,6 +130,30 @@ def test_a_killed_part_is_started_again(stack: Stack, name: str) -> None:
     until(lambda: stack.status()["services"][name]["state"] == "ready", "it is ready again")
 
     assert stack.status()["services"][name]["pid"] != before["pid"]
+
+
+def test_the_supervisor_counts_deaths_and_says_what_does_not_serve(stack: Stack) -> None:
+    port = urlsplit(stack.status()["supervisor"]["metrics"]).port or 0
+    until(lambda: probing.status(port, "/readyz") == 200, "everything serves")
+    before = probing.metrics(port)
+    part = stack.status()["services"]["mlflow"]  # it needs seconds to serve again
+    os.kill(part["pid"], signal.SIGKILL)
+    until(lambda: probing.metrics(port)['gateway_service_ready{service="mlflow"}'] == 0, "the death is noticed")
+    reason, alive = probing.why(port, "/readyz"), probing.status(port, "/healthz")
+    until(lambda: probing.status(port, "/readyz") == 200, "everything serves again")
+    after = probing.metrics(port)
+
+    def grown(name: str) -> float:
+        return after[f'{name}{{service="mlflow"}}'] - before[f'{name}{{service="mlflow"}}']
+
+    assert alive == 200
+    assert "mlflow" in reason
+    assert (grown("gateway_service_deaths_total"), grown("gateway_service_restarts_total")) == (1, 1)
+    assert {key for key in after if key.startswith("gateway_service_ready")} == {
+        f'gateway_service_ready{{service="{name}"}}' for name in SERVICES
+    }
+    assert probing.total(after, "gateway_service_given_up") == 0
+    assert 'gateway_process_info{process="supervisor"' in str(after)
 
 
 def test_when_the_supervisor_is_killed_its_children_end(stack: Stack, stack_home: Path) -> None:

@@ -152,6 +152,26 @@ def test_a_crash_loop_ends_clearly_and_the_rest_goes_on(home: Path) -> None:
     assert states == {"postgres": "failed", "mlflow": "ready", "materialiser": "waiting"}
 
 
+def test_what_was_given_up_is_tried_again_by_a_second_up_and_the_rest_goes_on(home: Path) -> None:
+    stack = Stack(home)
+    stack.up(services=["postgres", "mlflow"])
+    stack.down()
+    config = home / "postgres" / "data" / "pg_hba.conf"
+    good = config.read_text()
+    config.write_text("nonsense\n")
+    with pytest.raises(StackError):
+        stack.up(services=["postgres", "mlflow"])
+    before = stack.status()["services"]
+    with pytest.raises(StackError, match="postgres ended with code 1 5 times"):
+        stack.up()
+    config.write_text(good)
+    stack.up()
+    after = stack.status()["services"]
+
+    assert {name: one["state"] for name, one in after.items()} == {"postgres": "ready", "mlflow": "ready"}
+    assert after["mlflow"]["pid"] == before["mlflow"]["pid"]
+
+
 def test_a_wrong_password_of_a_given_postgresql_is_named(
     home: Path, postgres_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

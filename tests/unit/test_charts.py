@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Any
 
 import pytest
@@ -19,12 +20,35 @@ def exactly(samples: list[Sample] | None) -> list[tuple[int, int, str]] | None:
     return None if samples is None else [(one.step, one.time, one.value.hex()) for one in samples]
 
 
+def thinned_slowly(samples: list[Sample], buckets: int) -> list[Sample]:
+    """First, lowest, highest and last point of each bucket, and its first that is not finite: by their definition."""
+    if len(samples) <= 4 * buckets:
+        return samples
+    kept, size = [], len(samples) / buckets
+    for number in range(buckets):
+        places = range(round(number * size), round((number + 1) * size))
+        finite = [at for at in places if math.isfinite(samples[at].value)]
+        wanted = {places[0], places[-1]}
+        wanted |= {pick(finite, key=lambda at: samples[at].value) for pick in (min, max) if finite}
+        wanted |= set([at for at in places if at not in finite][:1])
+        kept += [samples[at] for at in sorted(wanted)]
+    return kept
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), NUMBERS), max_size=80), st.integers(1, 8))
+def test_a_chart_keeps_what_stands_for_each_bucket(points: list[tuple[int, float]], buckets: int) -> None:
+    samples = [Sample(step, 7 * at, value) for at, (step, value) in enumerate(points)]
+    ordered = sorted(samples, key=lambda sample: sample.step)
+
+    assert exactly(shrink(supersede([samples]), buckets)) == exactly(thinned_slowly(ordered, buckets))
+
+
 @given(st.lists(NUMBERS, max_size=80), st.integers(1, 8))
 def test_columns_are_thinned_as_samples_are(values: list[float], buckets: int) -> None:
-    steps, times = list(range(0, 3 * len(values), 3)), [7 * at for at in range(len(values))]
+    steps, times = array("q", range(0, 3 * len(values), 3)), array("q", [7 * at for at in range(len(values))])
     samples = list(map(Sample, steps, times, values))
 
-    found = shrink_columns(steps, times, values, buckets)
+    found = shrink_columns(steps, times, array("d", values), buckets)
 
     assert exactly(found) == exactly(shrink(supersede([samples]), buckets))
 
@@ -32,6 +56,15 @@ def test_columns_are_thinned_as_samples_are(values: list[float], buckets: int) -
 @pytest.mark.parametrize("steps", [[1, 1], [2, 1], [1, 2, 2]])
 def test_columns_whose_steps_do_not_rise_are_left_to_sorting(steps: list[int]) -> None:
     assert shrink_columns(steps, steps, [0.0] * len(steps), 10) is None
+
+
+@given(st.integers(2_000, 3_500), st.data())
+def test_one_step_out_of_order_among_thousands_is_seen(points: int, data: st.DataObject) -> None:
+    steps = array("q", range(points))
+    at = data.draw(st.integers(1, points - 1))
+    steps[at] = data.draw(st.integers(0, at - 1))
+
+    assert shrink_columns(steps, steps, array("d", bytes(8 * points)), 10) is None
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=200), st.integers(1, 9))
@@ -65,4 +98,4 @@ def test_a_group_gives_its_ends_and_its_extremes(changed: dict[str, Any], expect
         "lowest": [-3.0, 4.0, 40.0], "highest": [9.0, 6.0, 60.0],
     }  # fmt: skip
 
-    assert corners_of({**group, **changed}) == expected
+    assert corners_of([{**group, **changed}]) == expected

@@ -91,6 +91,24 @@ def test_points_of_one_series_share_columns(made: Made) -> None:
     ]
 
 
+def test_each_series_has_its_own_steps_times_and_values(made: Made) -> None:
+    made.journal.put("a", 0.5, 1, MAIN)
+    made.journal.put("b", 0.5, 1, MAIN)
+    made.point("a", 1.5, step=2)
+    made.point("b", 7, step=2)
+    made.point("c", 2.5, step=2)
+    made.point("a", 2.5, step=3)
+    made.point("b", 2.5, step=4)
+
+    (body,) = made.bodies()
+    a, b, c = body["series"]
+
+    assert (a["steps"], b["steps"], c["steps"]) == ([1, 2, 3], [1, 2, 4], [2])
+    assert (a["values"], b["values"], c["values"]) == ([0.5, 1.5, 2.5], [0.5, 7, 2.5], [2.5])
+    assert (a["times"][1:], b["times"][1:], c["times"]) == ([US, US], [US, US], [US])
+    assert a["times"][0] > US < b["times"][0]
+
+
 def test_a_series_is_of_integers_only_when_all_its_values_are(made: Made) -> None:
     made.point(value=1)
     made.point(value=2.0, step=1)

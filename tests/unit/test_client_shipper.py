@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 import pytest
 
 from gateway.client import notices
+from gateway.client import producer as producer_module
 from gateway.client import shipper as shipping_module
 from gateway.client.address import Address
 from gateway.client.run import Run
@@ -62,6 +65,28 @@ def test_what_is_not_acknowledged_goes_again_in_order_with_the_same_bytes(
     assert {len(several) for several in bytes_of.values()} == {1}
     assert [seen.step for seen in points(memory.events())] == list(range(3_000))
     assert memory.opened == 4  # each failure closes the transport
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_error_while_cutting_delays_points_and_loses_none(
+    shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    events_of, calls = producer_module.events_of, count(1)
+
+    def events_or_error(*given: Any) -> Any:
+        if next(calls) == at:
+            raise MemoryError
+        return events_of(*given)
+
+    monkeypatch.setattr(shipping_module, "BACK_OFF_S", (0.01, 0.01))
+    monkeypatch.setattr(producer_module, "events_of", events_or_error)
+    run = new_run(shipper)
+    for step in range(5_000):
+        run.emit("loss", 0.5, step)
+    run.finish()
+
+    assert [seen.step for seen in points(memory.events())] == list(range(5_000))
+    assert [seq for _, seq in identities(memory)] == list(range(len(memory.sent)))
 
 
 def test_lifecycle_is_sent_at_once(shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.chunk_columns import columns_of
+from consumers.store.chunk_columns import columns_of, unpacked
 from consumers.store.copy_format import COLUMNS, END, HEAD, PIECE_BYTES, copy_stream, encode_row
 from consumers.store.rows import ChunkRow
 
@@ -63,9 +63,17 @@ def values(encoded: bytes, expected: int, kind: str) -> list[Any]:
     return [value for _, value in found]
 
 
-def stored(of: ChunkRow) -> dict[str, Any]:
-    """Return the columns of a row as PostgreSQL holds them."""
+def sent(of: ChunkRow) -> dict[str, Any]:
+    """Return the columns of a row as PostgreSQL holds them, arrays in their binary form."""
     held: dict[str, Any] = dict(zip(COLUMNS, fields(encode_row(of)), strict=True))
+    for name, form in [("points", ">i"), ("min_step", ">q"), ("max_step", ">q"), ("min_time", ">q")]:
+        (held[name],) = struct.unpack(form, held[name])
+    return held
+
+
+def stored(of: ChunkRow) -> dict[str, Any]:
+    """Return the columns of a row as a driver reads them."""
+    held = sent(of)
     for name, oid, kind in [
         ("steps", 20, "q"),
         ("times", 20, "q"),
@@ -73,8 +81,6 @@ def stored(of: ChunkRow) -> dict[str, Any]:
         ("point_values", 701, "d"),
     ]:
         held[name] = None if held[name] is None else values(held[name], oid, kind)
-    for name, form in [("points", ">i"), ("min_step", ">q"), ("max_step", ">q"), ("min_time", ">q")]:
-        (held[name],) = struct.unpack(form, held[name])
     return held
 
 
@@ -99,6 +105,10 @@ def test_every_point_is_read_back_bit_for_bit(points: list[tuple[int, int, float
     assert list(times) == [point[1] for point in points]
     assert struct.pack(f"{len(points)}d", *read) == struct.pack(f"{len(points)}d", *(point[2] for point in points))
     assert (held["times"] is None) != (held["time_deltas"] is None)
+    packed = unpacked([sent(row(points))] * 2)
+    assert [column.tobytes() for column in packed] == [
+        array(kind, 2 * list(column)).tobytes() for kind, column in zip("qqd", (steps, times, read), strict=True)
+    ]
 
 
 @pytest.mark.parametrize(

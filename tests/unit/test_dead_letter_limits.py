@@ -73,6 +73,27 @@ def test_the_message_names_place_reason_setting_and_next_step_without_control_ch
     assert len(counted.counts) == 1
     assert text.startswith("log/3 is folded up to offset 42: 1 records of run \\u001b[31m\\xff could not be folded")
     assert "not \\u0007 xxx" in text
-    assert text.endswith("GATEWAY_DEAD_LETTERS_PER_RUN higher and start again with `gateway down` and `gateway up`")
+    assert "go on behind them with `gateway dead-letters discard --run RUN` (their bytes stay) and `gateway up`" in text
+    assert text.endswith("GATEWAY_DEAD_LETTERS_PER_RUN is the limit")
     assert text.isprintable()
     assert len(text) < 700
+
+
+@given(RECORDS, st.integers(0, 59), st.integers(1, 5))
+def test_behind_what_was_decided_about_the_limits_count_anew(sent: Sent, cut: int, limit: int) -> None:
+    tally = count(sent[:cut], NO_LIMITS).tally
+    tally.decided_in_row, tally.decided_of_run = dict(tally.in_row), dict(tally.of_run)
+
+    resumed = count(sent[cut:], Limits(limit, limit), tally.copy(), first=cut)
+    fresh = count(sent[cut:], Limits(limit, limit), first=cut)
+
+    assert len(resumed.counts) == len(fresh.counts)
+    assert (resumed.excess is None) == (fresh.excess is None)
+
+
+def test_a_good_record_ends_what_was_decided_about_a_row() -> None:
+    tally = Tally({0: 3}, decided_in_row={0: 3})
+    counted = count([(0, None, False), (0, None, True), (0, None, True)], Limits(1, 9), tally)
+
+    assert len(counted.counts) == 2
+    assert counted.excess is not None

@@ -15,6 +15,7 @@ import pytest
 from gateway.local import child as child_module
 from gateway.local.child import Child
 from gateway.local.kafka import Command
+from gateway.local.metrics import Metrics
 from gateway.local.services import Service
 from gateway.local.state import Home
 from schemas.errors import StackError
@@ -105,12 +106,38 @@ def test_a_crash_loop_ends_with_name_code_and_last_words(make: Callable[..., Chi
     assert "gateway logs thing" in child.error
 
 
+def test_a_crash_loop_is_counted_and_asking_twice_counts_nothing_twice(make: Callable[..., Child]) -> None:
+    child = make("raise SystemExit(3)")
+    metrics = Metrics(["thing"])
+    before = metrics.render([child])
+    until(child, lambda: child.state == "failed")
+    metrics.render([child])
+    after = metrics.render([child])
+
+    assert b'gateway_service_given_up{service="thing"} 0.0' in before
+    assert b'gateway_service_given_up{service="thing"} 1.0' in after
+    assert f'gateway_service_deaths_total{{service="thing"}} {child_module.DEATHS_ALLOWED}.0'.encode() in after
+    assert f'gateway_service_restarts_total{{service="thing"}} {child_module.DEATHS_ALLOWED - 1}.0'.encode() in after
+    assert b'gateway_service_ready{service="thing"} 0.0' in after
+
+
 def test_a_refusal_is_not_tried_again(make: Callable[..., Child]) -> None:
     child = make("print('gateway: wrong password: correct GATEWAY_POSTGRES'); raise SystemExit(78)")
     until(child, lambda: child.state == "failed")
 
     assert child.restarts == 0
     assert child.error == "wrong password: correct GATEWAY_POSTGRES"
+
+
+def test_what_was_given_up_is_tried_again_on_demand(make: Callable[..., Child], tmp_path: Path) -> None:
+    child = make("import os; os.path.exists('mended') or exit(78);" + SERVE)
+    until(child, lambda: child.state == "failed")
+    (tmp_path / "mended").touch()
+    child.retry()
+    until(child, lambda: child.state == "ready")
+    child.retry()
+
+    assert (child.state, child.restarts, child.error) == ("ready", 1, "")
 
 
 def test_who_is_not_ready_in_time_counts_as_dead(make: Callable[..., Child]) -> None:

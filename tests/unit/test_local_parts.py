@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.local import java, kafka, kafka_jars, ports
+from gateway.local import java, kafka, kafka_jars, ports, postgres
 from gateway.local.logs import last_lines
 from gateway.local.state import LOG_LIMIT_BYTES, Home, StackRecord, find_process, tail
 from schemas.errors import LogUnavailable, StackError
@@ -212,3 +212,18 @@ def test_lines_in_json_are_shown_as_text_and_named_as_last_words(home: Home) -> 
         "live | 2026-01-01T00:00:00.000Z ERROR a\\u2028b",
     ]
     assert home.last_line("live") == home.last_words("live", 0) == "a\\u2028b"
+
+
+def test_a_list_of_users_that_another_start_has_locked_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "useradd"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {tmp_path}/locked ] || {{ touch {tmp_path}/locked; exit 1; }}\necho "$@" >{tmp_path}/added\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(postgres, "SYSTEM_USER", "nobody-yet")
+    postgres._add_user()
+
+    assert (tmp_path / "added").read_text().split()[-1] == "nobody-yet"

@@ -13,6 +13,7 @@ from consumers.materialiser.holding import RECORD_COST, Holding
 from consumers.operations.health import Lag, Pulse
 from consumers.operations.metrics import LiveMetrics, Metrics
 from consumers.operations.watches import DeliveryWatch, FoldWatch
+from gateway.local.metrics import Metrics as SupervisorMetrics
 from gateway.server.metrics import Metrics as IngestMetrics
 
 DOCS = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
@@ -105,7 +106,7 @@ def all_metrics() -> set[str]:
     live = Metrics("live")
     LiveMetrics(live)
     ours = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, live]
-    texts = [*(part.render() for part in ours), IngestMetrics().render()]
+    texts = [*(part.render() for part in ours), IngestMetrics().render(), SupervisorMetrics(["kafka"]).render([])]
     found = {name for text in texts for name in names(text)}
     return {name for name in found if f"{name}_total" not in found}
 
@@ -114,7 +115,9 @@ def test_the_documentation_lists_every_metric_and_no_other() -> None:
     assert set(re.findall(r"^\| `(gateway_\w+)`", DOCS, re.MULTILINE)) == all_metrics()
 
 
-@pytest.mark.parametrize("text", [FoldWatch().metrics.render(), IngestMetrics().render()])
+@pytest.mark.parametrize(
+    "text", [FoldWatch().metrics.render(), IngestMetrics().render(), SupervisorMetrics([]).render([])]
+)
 def test_each_process_says_which_it_is_and_what_it_uses(text: bytes) -> None:
     assert b"gateway_process_info{process=" in text
     assert b"process_resident_memory_bytes" in text

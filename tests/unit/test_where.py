@@ -96,7 +96,7 @@ def test_anything_typed_is_understood_or_refused_and_never_part_of_the_statement
         where = parse_where(" ".join([*words, more]))
     except WhereError:
         return
-    question = Search(where, None, lost_after_s=90).runs(limit=1, skip=0)
+    question = Search(where, None, lost_after_s=90).runs(limit=1)
 
     assert not {"'x'", "a b", ":limit", "0.3"} & {word for word in words if word in question.statement}
     assert question.statement.count("$") >= len(question.parameters)

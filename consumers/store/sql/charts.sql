@@ -13,3 +13,10 @@ SELECT min(min_step) AS min_step, max(max_step) AS max_step, min(min_time) AS mi
 FROM chunks WHERE series_id = $1 AND month = $4::int
 GROUP BY first_index / $2
 ORDER BY first_index / $2;
+
+-- name: get_packed_points
+-- Chunks of one series, in log order, with each column in the binary form of an array: a driver that makes objects of
+-- all values takes longer than PostgreSQL to send them.
+SELECT points, min_step, max_step, min_time, array_send(steps) AS steps, array_send(times) AS times,
+       array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
+FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;

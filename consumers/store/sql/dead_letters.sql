@@ -2,13 +2,25 @@
 
 -- name: load_in_row
 -- How many records in a row were parked up to the one that was folded last, by partition; absent when that was good.
-SELECT partition, in_row FROM dead_letters
+-- `decided` is the how-manieth of them was the newest that somebody decided about, 0 for none.
+SELECT l.partition, l.in_row, coalesce((
+    SELECT d.in_row FROM dead_letters d JOIN dead_letters_settled USING (topic, partition, log_offset)
+    WHERE d.topic = l.topic AND d.partition = l.partition AND d.log_offset BETWEEN (
+        SELECT max(f.log_offset) FROM dead_letters f
+        WHERE f.topic = l.topic AND f.partition = l.partition AND f.log_offset <= l.log_offset AND f.in_row = 1
+    ) AND l.log_offset
+    ORDER BY d.log_offset DESC LIMIT 1), 0) AS decided
+FROM dead_letters l
 JOIN unnest($2::int[], $3::bigint[]) AS last (partition, log_offset) USING (partition, log_offset)
-WHERE topic = $1;
+WHERE l.topic = $1;
 
 -- name: load_of_run
--- How many records with one of these keys were parked in one partition; a key is given by its hash.
-SELECT DISTINCT ON (digest) digest, l.of_run
+-- How many records with one of these keys were parked in one partition; a key is given by its hash. `decided` is the
+-- how-manieth of them was the newest that somebody decided about, 0 for none.
+SELECT DISTINCT ON (digest) digest, l.of_run, coalesce((
+    SELECT d.of_run FROM dead_letters d JOIN dead_letters_settled USING (topic, partition, log_offset)
+    WHERE sha256(d.record_key) = digest AND d.topic = $1 AND d.partition = $2
+    ORDER BY d.log_offset DESC LIMIT 1), 0) AS decided
 FROM unnest($3::bytea[]) AS wanted (digest)
 JOIN dead_letters l ON sha256(l.record_key) = digest AND l.topic = $1 AND l.partition = $2
 ORDER BY digest, l.log_offset DESC;

@@ -110,8 +110,26 @@ DELETE FROM run_labels WHERE run_id = $1 AND name = $2;
 -- name: delete_artifact
 DELETE FROM artifacts WHERE run_id = $1 AND name = $2;
 
+-- name: series_to_rename
+SELECT series_id, step_name, attempt, labels FROM series WHERE run_id = $1 AND name = $2 AND NOT deleted;
+
+-- name: make_way
+-- A series that was deleted holds no name.
+WITH gone AS (DELETE FROM series WHERE series_id = ANY ($1::uuid[]) AND deleted RETURNING series_id, month)
+DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id AND chunks.month = gone.month;
+
 -- name: rename_series
-UPDATE series SET name = $3 WHERE run_id = $1 AND name = $2;
+-- The id follows the name, so that points written under the new name later join it. Where the new name is taken, by
+-- the same step, attempt and labels, both stay as they are.
+WITH renamed AS (
+    UPDATE series AS old SET series_id = wanted.new_id, name = $3
+    FROM unnest($1::uuid[], $2::uuid[]) AS wanted (old_id, new_id)
+    WHERE old.series_id = wanted.old_id
+      AND NOT EXISTS (SELECT FROM series AS taken WHERE taken.series_id = wanted.new_id)
+    RETURNING wanted.old_id, wanted.new_id, old.month
+)
+UPDATE chunks SET series_id = renamed.new_id FROM renamed
+WHERE chunks.series_id = renamed.old_id AND chunks.month = renamed.month;
 
 -- name: rename_param
 -- Where the new name is taken in the same attempt, the new name's value stays.

@@ -2,26 +2,25 @@
 -- set of runs, so that PostgreSQL may begin with whichever is smallest.
 
 -- name: search
-SELECT r.run_id FROM runs r WHERE NOT r.deleted AND :condition
-ORDER BY r.created DESC, r.run_id LIMIT :limit OFFSET :skip;
+SELECT r.run_id, r.created AS sort_value FROM runs r WHERE NOT r.deleted AND :condition AND :behind
+ORDER BY r.created DESC, r.run_id LIMIT :limit;
 
 -- name: search_by_fact
-SELECT r.run_id FROM runs r WHERE NOT r.deleted AND :condition
-ORDER BY :column :direction NULLS LAST, r.run_id LIMIT :limit OFFSET :skip;
+SELECT r.run_id, :column AS sort_value FROM runs r
+WHERE NOT r.deleted AND :condition AND :column IS NOT NULL AND :behind
+ORDER BY :column :direction, r.run_id LIMIT :limit;
 
 -- name: search_ordered
-SELECT r.run_id FROM (:keys) AS o (run_id, sort_key) JOIN runs r ON r.run_id = o.run_id
-WHERE NOT r.deleted AND :condition
-ORDER BY o.sort_key :direction, r.run_id LIMIT :limit OFFSET :skip;
+SELECT r.run_id, o.sort_value FROM (:keys) AS o (run_id, sort_value) JOIN runs r ON r.run_id = o.run_id
+WHERE NOT r.deleted AND :condition AND :behind
+ORDER BY o.sort_value :direction, r.run_id LIMIT :limit;
 
--- name: search_count_ordered
-SELECT count(*) FROM (:keys) AS o (run_id, sort_key) JOIN runs r ON r.run_id = o.run_id
-WHERE NOT r.deleted AND :condition;
+-- name: without_key
+NOT EXISTS (SELECT FROM (:keys) AS o (run_id, sort_value) WHERE o.run_id = r.run_id)
 
--- name: search_without_key
-SELECT r.run_id FROM runs r
-WHERE NOT r.deleted AND :condition AND NOT EXISTS (SELECT FROM (:keys) AS o (run_id, sort_key) WHERE o.run_id = r.run_id)
-ORDER BY r.created DESC, r.run_id LIMIT :limit OFFSET :skip;
+-- name: behind
+-- The first test is there for the indexes: PostgreSQL begins at the value.
+(:column :at_or_after :value AND (:column :after :value OR r.run_id > :run_id))
 
 -- name: where_metric
 -- The series of the newest attempt counts.
@@ -51,20 +50,24 @@ WHERE p.name = :name AND :test
                     AND later.name = p.name)
 
 -- name: keys_param_number
-SELECT p.run_id, min(:number) FROM params p
+-- The lowest of several named steps. No GROUP BY: in the order of the index, a page needs only its own rows.
+SELECT p.run_id, :number FROM params p
 WHERE p.name = :name AND :number IS NOT NULL
   AND NOT EXISTS (SELECT FROM params later
                   WHERE later.run_id = p.run_id AND later.attempt > 1 AND later.attempt > p.attempt
                     AND later.name = p.name)
-GROUP BY p.run_id
+  AND NOT EXISTS (SELECT FROM params lower
+                  WHERE lower.run_id = p.run_id AND lower.attempt = p.attempt AND lower.name = p.name
+                    AND (:lower_number, lower.step_name) < (:number, p.step_name))
 
 -- name: keys_tag
-SELECT t.run_id, t.value FROM tags t WHERE t.name = :name
+-- By the beginning, as the index tags_by_text has it.
+SELECT t.run_id, left(t.value, 200) COLLATE "C" FROM tags t WHERE t.name = :name
 
 -- name: where_tag
 SELECT t.run_id FROM tags t WHERE t.name = :name AND :test
 
 -- name: param_number
 -- As the index params_by_number has it.
-(CASE WHEN jsonb_typeof(p.value -> 'value') = 'number' AND abs((p.value ->> 'value')::numeric) < 1e300
-      THEN (p.value ->> 'value')::double precision END)
+(CASE WHEN jsonb_typeof(:row.value -> 'value') = 'number' AND abs((:row.value ->> 'value')::numeric) < 1e300
+      THEN (:row.value ->> 'value')::double precision END)

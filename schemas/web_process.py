@@ -1,0 +1,78 @@
+"""
+How a process of ours that answers HTTP starts, ends and refuses: one way for the API and the ingest server.
+
+Knows no web server: what serves is handed in. Exit status: 0 stopped by SIGTERM or SIGINT; 78 refused (a setting, a
+port, a password), so that starting again will not help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+from schemas.errors import BadSettings, Refused, StackError
+from schemas.log_lines import configure, last_words
+from schemas.settings import Settings
+
+EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
+
+
+def run(
+    process: str, serve: Callable[[Settings], Coroutine[Any, Any, None]], *, quiet: dict[str, int] | None = None
+) -> int:
+    """Serve until a signal comes and return the exit status; `quiet` as in schemas/log_lines.py."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        settings = Settings.load()
+        configure(process, settings.log_format, quiet=quiet)
+        asyncio.run(serve(settings))
+    except (BadSettings, Refused) as error:
+        last_words(process, error)
+        return EXIT_REFUSED
+    return 0
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    # uvicorn handles signals while it serves and raises them again after its orderly stop: that one, and one that
+    # comes before it serves, arrive here.
+    raise SystemExit(0)
+
+
+def listen(host: str, port: int, *, setting: str, backlog: int) -> socket.socket:
+    """Return a listening socket. Raises StackError naming `setting`_HOST and `setting`_PORT, who said where."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StackError(f"cannot listen on {host}:{port} ({error}): correct {setting}_HOST") from error
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(backlog)
+    except OSError as error:
+        found.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"port {port} on {host} is in use by another program: end that program, or choose another port with "
+                f"{setting}_PORT"
+            ) from error
+        raise StackError(
+            f"cannot listen on {host}:{port} ({error}): correct {setting}_HOST or {setting}_PORT"
+        ) from error
+    return found
+
+
+def tell_ready(settings: Settings, address: str, log: logging.Logger) -> None:
+    """Say that the process serves at `address`: in its log, and by the file that whoever started it waits for."""
+    log.info("ready on %s", address)
+    if settings.ready_file is not None:
+        settings.ready_file.write_text("ready\n", encoding="utf-8")
