@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.environments import Missing
 from consumers.log import Record
+from consumers.materialiser.collecting import collect_rarely
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
@@ -123,6 +124,7 @@ async def measure_growth(
 
     `until` is the monotonic time at which to stop. Raises Missing then.
     """
+    collect_rarely()  # as the materialiser's process does
     pool = await open_pool(dsn)
     await migrate(pool)
     worker = Worker(pool, address(dsn), "growth")

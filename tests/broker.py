@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from gateway.local import kafka as broker_files
 from gateway.local.ports import HOST, free_ports
 from gateway.local.process import kill_group, spawn, wait_until
 from tests import stack_parts
@@ -33,7 +32,7 @@ class Broker:
 
     def begin(self) -> None:
         """Start without waiting until it serves."""
-        command = broker_files.prepare(self._folder, port=self._ports[0], controller_port=self._ports[1])
+        command = stack_parts.prepare_kafka(self._folder, port=self._ports[0], controller_port=self._ports[1])
         if self.advertised_port:
             self._add_listener()
         with (self._folder / "kafka.log").open("ab") as log:

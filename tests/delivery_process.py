@@ -21,7 +21,7 @@ from consumers.store.pool import address, open_pool
 from schemas.facts import Facts
 from tests.materialiser_process import environment
 
-DEADLINE_S = 90.0
+DEADLINE_S = 150.0
 
 
 class Place(NamedTuple):

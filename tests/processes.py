@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-DEADLINE_S = 60.0
+DEADLINE_S = 150.0
 
 
 def until(reached: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:

@@ -21,6 +21,20 @@ from schemas.errors import LogUnavailable
 
 T = TypeVar("T")
 START_TIMEOUT_S = 60
+_FORMATTED: dict[str, bytes] = {}  # what formatting writes, by name of the file
+
+
+def prepare_kafka(folder: Path, *, port: int, controller_port: int) -> kafka.Command:
+    """Return the command of a broker; only the first is formatted (2 s of a JVM), the others get a copy of that."""
+    data = folder / "data"
+    if _FORMATTED and not data.exists():
+        data.mkdir(parents=True)
+        for name, content in _FORMATTED.items():
+            (data / name).write_bytes(content)
+    command = kafka.prepare(folder, port=port, controller_port=controller_port)
+    if not _FORMATTED:
+        _FORMATTED.update({path.name: path.read_bytes() for path in data.iterdir() if path.is_file()})
+    return command
 
 
 @contextmanager
@@ -28,7 +42,7 @@ def running_kafka(folder: Path) -> Iterator[str]:
     """Give the bootstrap address of a broker that runs until the end of the block."""
     port, controller_port = free_ports(2)
     address = f"{HOST}:{port}"
-    command = kafka.prepare(folder, port=port, controller_port=controller_port)
+    command = prepare_kafka(folder, port=port, controller_port=controller_port)
     with (folder / "kafka.log").open("ab") as log:
         child = spawn(command, log)
         try:

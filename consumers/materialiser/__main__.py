@@ -42,9 +42,11 @@ def main() -> None:
 
 async def _run(settings: Settings) -> None:
     # Imported late: `import faust` takes most of this process's start, and a wrong setting should say so at once.
+    from consumers.materialiser.collecting import collect_rarely
     from consumers.materialiser.holding import Holding
     from consumers.operations.watches import FoldWatch
 
+    collect_rarely()
     watch, holding = FoldWatch(settings.stall_s), Holding()
 
     def must_pause() -> bool:

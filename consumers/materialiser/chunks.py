@@ -2,18 +2,23 @@
 Put points of one record behind the points of their series.
 
 Pure, and independent of how records are grouped into transactions: the rows depend on the log alone, so a rebuild from
-offset 0 gives the same rows. Each record adds one small row; the record that fills 1,000 open points turns them into a
-full chunk and leaves what is over as a small row of its own. Of a series whose points were dropped (`gateway
-retention`) only the summary goes on, to the same row as if they were there.
+offset 0 gives the same rows. Each record adds one small row. The record with which the last rows that have less than
+16 points have 16 together makes one row of them; the one that fills 1,000 open points turns all of them into a full
+chunk, and leaves what is over as a row of its own. Which rows there are so follows from how many points each stored
+one has, and a batch with many records of a series writes few rows of it: `settle` makes them at its end.
+Of a series whose points were dropped (`gateway retention`) only the summary goes on, to the same row as if they were
+there.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from consumers.store.rows import CHUNK_POINTS, Changes, ChunkRow, SeriesRow
+from consumers.store.rows import CHUNK_POINTS, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas.columns import FloatArray, IntArray
 from schemas.events import Series
 
@@ -33,7 +38,7 @@ class _Summary(NamedTuple):
 
 
 def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
-    """Add the points of one record to a series, writing chunk rows into `changes`."""
+    """Add the points of one record to a series, and say in `changes` which of its open points need rows."""
     summary = _summary(new.steps, new.times, new.values)
     _add_to_series(row, new, summary)
     first_index = row.open_index + len(row.values)
@@ -45,31 +50,52 @@ def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     row.steps.extend(new.steps)
     row.times.extend(new.times)
     row.values.extend(new.values)
-    if len(row.values) < CHUNK_POINTS:
-        _put(changes, row, first_index, (new.steps, new.times, new.values), summary)
-        changes.small.setdefault(row.series_id, []).append(first_index)
+    changes.unwritten.setdefault(row.series_id, first_index)
+    if len(row.values) >= CHUNK_POINTS:
+        _fill_chunks(row, changes)
         return
-    _withdraw(changes, row)
-    while len(row.values) >= CHUNK_POINTS:
-        cut = CHUNK_POINTS
+    end = first_index + len(new.values)
+    if end - row.loose >= SMALL_POINTS:
+        _withdraw(changes, row, row.loose)
+        while row.tail and row.tail[-1] >= row.loose:
+            row.tail.pop()
+        first_index, row.loose = row.loose, end
+    row.tail.append(first_index)
+
+
+def settle(changes: Changes) -> None:
+    """Make the rows of open points that this batch writes, once its last record is folded."""
+    for series_id, first in changes.unwritten.items():
+        row = changes.series[series_id]
+        start = row.open_index
+        for index, end in pairwise([*row.tail[bisect_left(row.tail, first) :], start + len(row.values)]):
+            part = slice(index - start, end - start)
+            _put(changes, row, index, (row.steps[part], row.times[part], row.values[part]))
+    changes.unwritten.clear()
+
+
+def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
+    _withdraw(changes, row, row.open_index)
+    cut = CHUNK_POINTS
+    while len(row.values) >= cut:
         _put(changes, row, row.open_index, (row.steps[:cut], row.times[:cut], row.values[:cut]))
         del row.steps[:cut], row.times[:cut], row.values[:cut]
         row.open_index += cut
-    if row.values:
-        _put(changes, row, row.open_index, (row.steps[:], row.times[:], row.values[:]))
-        changes.small[row.series_id] = [row.open_index]
+    left = len(row.values)
+    row.tail = [row.open_index] if left else []
+    row.loose = row.open_index + (left if left >= SMALL_POINTS else 0)
+    changes.unwritten[row.series_id] = row.open_index
 
 
-def _withdraw(changes: Changes, row: SeriesRow) -> None:
-    """Drop the small rows of the open points, those of this batch and those already stored."""
-    changes.reopened.setdefault(row.series_id, row.open_index)
-    for index in changes.small.pop(row.series_id, ()):
-        del changes.chunks[row.series_id, index]
+def _withdraw(changes: Changes, row: SeriesRow, first: int) -> None:
+    """Make new rows of the open points from `first` on; those that are stored are to be deleted."""
+    if first < changes.unwritten[row.series_id]:
+        changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary: _Summary | None = None) -> None:
+def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None:
     steps, times, values = columns
-    known = summary or _summary(steps, times, values)
+    known = _summary(steps, times, values)
     changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
@@ -85,6 +111,11 @@ def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns, summary
 
 
 def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> _Summary:
+    if len(values) == 1:
+        (step,), (time,), (value,) = steps, times, values
+        if math.isfinite(value):
+            return _Summary(step, step, time, time, value, value, 0)
+        return _Summary(step, step, time, time, None, None, 1)
     finite: Sequence[float] = values.tolist()  # a list: an array makes a new number for each look at it
     if not math.isfinite(sum(finite)):  # true of no column that holds NaN or an infinity
         finite = [value for value in finite if math.isfinite(value)]

@@ -48,6 +48,7 @@ def rebuild(
 
     `gateway rebuild --check --json | jq .first_difference` shows the first place where they are not.
     """
+    from consumers.materialiser.collecting import collect_rarely
     from consumers.materialiser.rebuild import rebuild as run
     from schemas.errors import LogGap
     from schemas.settings import Settings
@@ -55,6 +56,7 @@ def rebuild(
     settings = Settings.load(home)
     with _watching() as watcher:
         try:
+            collect_rarely()
             done = asyncio.run(run(settings, watcher, check=check, restart=restart))
         except LogGap as gap:
             watcher.say(str(gap))

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
 from consumers.log import Record
+from consumers.materialiser.chunks import settle
 from consumers.materialiser.fold import Known, fold, park, series_of
 from consumers.materialiser.jumps import Judge, Jump, sparse
 from consumers.materialiser.parts import is_edit
@@ -182,6 +183,7 @@ class Worker:
                 park(changes, batch, _letter(record, count or (0, 0)))
             elif not fold(self._known, changes, batch, record.partition, record.offset):
                 duplicates.append(batch)
+        settle(changes)
         started = time.monotonic()
         try:
             await write(self._pool, self._where, CONSUMER, self._topic, changes, self._known.tables)

@@ -17,7 +17,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from consumers.store.rows import ChunkRow
 from schemas.columns import FloatArray, IntArray
@@ -25,6 +25,7 @@ from schemas.columns import FloatArray, IntArray
 HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # no flags, no extension
 END = b"\xff\xff"
 PIECE_BYTES = 512 * 1024  # handed to the connection at once
+FEW = 32  # values of an array that are packed faster one by one
 
 COLUMNS = [*(column.name for column in fields(ChunkRow)), "time_deltas"]
 MAX_SPAN = 2**53  # of steps that are not stored
@@ -83,6 +84,8 @@ def _is_even(row: ChunkRow) -> bool:
     span, gaps = row.max_step - row.min_step, max(row.points - 1, 1)
     if row.min_step < 0 or row.max_step >= MAX_SPAN or span % gaps:
         return False
+    if row.points == 1:
+        return True
     ones, ramp = _lanes(row.points)
     return _number(row.steps) == row.min_step * ones + span // gaps * ramp
 
@@ -92,6 +95,10 @@ def _time_deltas(row: ChunkRow) -> bytes:
     if row.min_time < 0 or row.max_time - row.min_time >= MAX_DELTA:
         return _NULL
     count = row.points
+    if count <= FEW:
+        parts = [4] * (2 * count)
+        parts[1::2] = [time - row.min_time for time in row.times]
+        return _few("i", count).pack(20 + 8 * count, 1, 0, _INT4, count, 1, *parts)
     deltas = _number(row.times) - row.min_time * _lanes(count)[0]
     ordered = array("q")
     ordered.frombytes(deltas.to_bytes(8 * count, sys.byteorder))
@@ -105,6 +112,10 @@ def _time_deltas(row: ChunkRow) -> bytes:
 
 def _encode_array(column: IntArray | FloatArray, oid: int) -> bytes:
     count = len(column)
+    if count <= FEW:
+        parts: list[int | float] = [8] * (2 * count)
+        parts[1::2] = column
+        return _few(column.typecode, count).pack(20 + 12 * count, 1, 0, oid, count, 1, *parts)
     ordered = column[:]
     if sys.byteorder == "little":
         ordered.byteswap()
@@ -113,3 +124,9 @@ def _encode_array(column: IntArray | FloatArray, oid: int) -> bytes:
         into[1::3] = halves[0::2]
         into[2::3] = halves[1::2]
     return _ARRAY.pack(20 + 12 * count, 1, 0, oid, count, 1) + words.tobytes()
+
+
+@cache
+def _few(kind: str, count: int) -> struct.Struct:
+    """Return the form of an array of so few values."""
+    return struct.Struct(_ARRAY.format + f"i{kind}" * count)

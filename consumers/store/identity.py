@@ -18,4 +18,4 @@ def _series_id(run_id: str, step_name: str, attempt: int, name: str, labels: tup
 
 def series_id(run_id: str, step_name: str, attempt: int, name: str, labels: dict[str, str]) -> UUID:
     """Return the id of the series that has this name now."""
-    return _series_id(run_id, step_name, attempt, name, tuple(sorted(labels.items())))
+    return _series_id(run_id, step_name, attempt, name, tuple(sorted(labels.items())) if labels else ())

@@ -4,7 +4,6 @@ Load the rows that earlier batches left, for the fold to go on from.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Collection
 from uuid import UUID
 
@@ -56,11 +55,10 @@ async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> l
         rows = await connection.fetch(sql("load_series"), wanted)
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
     # asyncpg has a UUID class of its own, which orjson does not know.
-    found = {row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int)}) for row in rows}
+    found = {
+        row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int), "loose": row["open_index"]})
+        for row in rows
+    }
     for chunk in chunks:
-        series = found[chunk["series_id"]]
-        points = columns_of(chunk)
-        series.steps.extend(array("q", points.steps))
-        series.times.extend(array("q", points.times))
-        series.values.extend(array("d", points.values))
+        found[chunk["series_id"]].take_up(chunk["first_index"], *columns_of(chunk))
     return list(found.values())

@@ -24,7 +24,7 @@ from schemas.columns import float_to_json
 from schemas.errors import TrackingError
 
 _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
-_NOT_STORED = {"steps", "times", "values", "is_dropped"}
+_NOT_STORED = {"tail", "loose", "steps", "times", "values", "is_dropped"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _NOT_STORED]
 _SERIES_FLOATS = ("last_value", "min_value", "max_value")
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.local import kafka
 from gateway.local.ports import HOST, free_ports
 from gateway.local.process import end, spawn, wait_until
 from tests import stack_parts
@@ -27,7 +26,7 @@ class Broker:
 
     def start(self) -> None:
         """Start it; from the main thread, with which it ends."""
-        command = kafka.prepare(self._folder, port=self._port, controller_port=self._controller_port)
+        command = stack_parts.prepare_kafka(self._folder, port=self._port, controller_port=self._controller_port)
         with (self._folder / "kafka.log").open("ab") as log:
             self.child = spawn(command, log)
 

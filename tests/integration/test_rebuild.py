@@ -17,8 +17,6 @@ from tests.log_writing import Author, write, write_records
 from tests.materialiser_process import environment, materialiser, until_folded
 from tests.rebuilding import SIDE, execute, facts, folded_rows, has_side, rebuild, running, stop_in_the_middle
 
-EDITS_DEADLINE_S = 150  # hundreds of transactions: minutes where ten processes want the same core
-
 
 def training(run_id: str, *, points: int = 1_500) -> list[Batch]:
     """A run with everything: several chunks, values that are no numbers, a rename and deletes."""
@@ -179,7 +177,7 @@ async def test_an_interrupted_rebuild_goes_on_where_it_was(
     await write(kafka, topic, training("r2"))
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
-        await until_folded(database, topic, records, deadline_s=EDITS_DEADLINE_S)
+        await until_folded(database, topic, records)
     whole = await folded_rows(database)
     with running(variables) as first:
         done = await stop_in_the_middle(database, first, records)
@@ -200,7 +198,7 @@ async def test_a_restart_begins_anew(kafka: str, topic: str, database: str, tmp_
     records = await many_edits(kafka, topic, "r1")
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
-        await until_folded(database, topic, records, deadline_s=EDITS_DEADLINE_S)
+        await until_folded(database, topic, records)
     with running(variables, "--check") as first:
         await stop_in_the_middle(database, first, records)
     await execute(database, f"UPDATE {SIDE}.tags SET value = 'damaged'")

@@ -86,13 +86,13 @@ def stored(of: ChunkRow) -> dict[str, Any]:
 
 @given(
     st.one_of(
-        st.lists(st.tuples(INT8, INT8, st.floats()), min_size=1, max_size=30),
+        st.lists(st.tuples(INT8, INT8, st.floats()), min_size=1, max_size=50),
         st.builds(
             lambda first, stride, time, gaps: [
                 (first + at * stride, time + sum(gaps[:at]), float(at)) for at in range(len(gaps))
             ],
             st.integers(-3, 2**54), st.integers(-2, 5), st.integers(-3, 2**40),
-            st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**31)), min_size=1, max_size=9),
+            st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**31)), min_size=1, max_size=60),
         ),
     )
 )  # fmt: skip

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.materialiser.chunks import append_points, settle
 from consumers.materialiser.fold import Known, fold
-from consumers.store.rows import CHUNK_POINTS, Changes, ChunkRow
+from consumers.store.rows import CHUNK_POINTS, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
 from schemas.wire import Batch, ProducerId, RunId
 
@@ -42,10 +45,21 @@ class Store:
         changes = Changes()
         for offset, batch in enumerate(batches):
             fold(self.known, changes, batch, 0, offset)
+        settle(changes)
         for series, first in changes.reopened.items():
             self.chunks = {key: row for key, row in self.chunks.items() if key[0] != series or key[1] < first}
         assert not self.chunks.keys() & changes.chunks.keys()
         self.chunks |= changes.chunks
+
+    def restart(self) -> None:
+        """Forget the open points, and take them up from their rows."""
+        for key, known in self.known.series.items():
+            row = replace(known, tail=[], loose=known.open_index, steps=array("q"), times=array("q"), values=array("d"))
+            self.known.series[key] = row
+            stored = sorted((index, chunk) for (series, index), chunk in self.chunks.items() if series == key)
+            for index, chunk in stored:
+                if index >= row.open_index:
+                    row.take_up(index, chunk.steps, chunk.times, chunk.point_values)
 
 
 def run_state(batches: list[Batch]) -> tuple[str, int, str]:
@@ -55,16 +69,24 @@ def run_state(batches: list[Batch]) -> tuple[str, int, str]:
     return run.state, run.attempt, run.message
 
 
+def grouped(batches: list[Batch], data: st.DataObject) -> Store:
+    """What is stored when these come in any transactions, with a worker that starts anew before some of them."""
+    store = Store()
+    while batches:
+        cut = data.draw(st.integers(1, len(batches)))
+        store.apply(batches[:cut])
+        batches = batches[cut:]
+        if data.draw(st.booleans()):
+            store.restart()
+    return store
+
+
 @given(st.lists(st.integers(1, 2_300), min_size=1, max_size=12), st.data())
 def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data: st.DataObject) -> None:
     firsts = [sum(sizes[:index]) for index in range(len(sizes))]
     batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
-    at_once, apart = Store(), Store()
+    at_once, apart = Store(), grouped(batches, data)
     at_once.apply(batches)
-    while batches:
-        cut = data.draw(st.integers(1, len(batches)))
-        apart.apply(batches[:cut])
-        batches = batches[cut:]
 
     rows = sorted(at_once.chunks.values(), key=lambda row: row.first_index)
 
@@ -75,6 +97,35 @@ def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data:
     assert [row.first_index for row in rows] == [sum(r.points for r in rows[:index]) for index in range(len(rows))]
     full = sum(sizes) // CHUNK_POINTS
     assert [row.points for row in rows[:full]] == [CHUNK_POINTS] * full
+
+
+@given(st.lists(st.one_of(st.just(1), st.integers(1, 30), st.integers(480, 520)), min_size=1, max_size=100), st.data())
+def test_rows_of_open_points_do_not_depend_on_how_records_are_grouped(sizes: list[int], data: st.DataObject) -> None:
+    firsts = [sum(sizes[:index]) for index in range(len(sizes))]
+    batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
+    at_once, apart = Store(), grouped(batches, data)
+    at_once.apply(batches)
+
+    rows = sorted(at_once.chunks.values(), key=lambda row: row.first_index)
+    small = [row.points < SMALL_POINTS for row in rows]
+
+    assert sorted(map(repr, apart.chunks.items())) == sorted(map(repr, at_once.chunks.items()))
+    assert repr(apart.known.series) == repr(at_once.known.series)
+    assert [step for row in rows for step in row.steps] == list(range(sum(sizes)))
+    assert small == sorted(small)  # the small ones are the last
+    assert sum(row.points for row in rows if row.points < SMALL_POINTS) < SMALL_POINTS
+
+
+def test_a_tail_of_many_small_rows_as_older_releases_left_it_becomes_one() -> None:
+    row, changes = SeriesRow(UUID(int=1), "r1", "main", 1, "loss", {}), Changes()
+    for at in range(40):
+        row.take_up(at, [at], [at], [0.0])
+    changes.series[row.series_id] = row
+    append_points(row, metrics(40, 1).series[0], changes)
+    settle(changes)
+
+    assert changes.reopened == {row.series_id: 0}
+    assert [(index, chunk.points) for (_, index), chunk in changes.chunks.items()] == [(0, 41)]
 
 
 @given(st.lists(st.integers(0, 6), max_size=30))

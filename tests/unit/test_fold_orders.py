@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.materialiser.chunks import settle
 from consumers.materialiser.fold import Known, fold
 from consumers.store.rows import Changes, RunRow
 from schemas import events as ev
@@ -39,6 +40,7 @@ class Store:
         for batch in batches:
             fold(self.known, changes, batch, 0, self.offset)
             self.offset += 1
+        settle(changes)
         chunks = self.rows.setdefault("chunks", {})
         for series, first in changes.reopened.items():
             for key in [key for key in chunks if key[0] == series and key[1] >= first]:

@@ -90,7 +90,7 @@ INSERT INTO observations SELECT * FROM json_populate_recordset(NULL::observation
 INSERT INTO console_lines SELECT * FROM json_populate_recordset(NULL::console_lines, $1::text::json);
 
 -- name: reopen_chunks
--- Take away the small rows of open points; the same transaction writes them again as a full chunk.
+-- Take away the small rows of open points; the same transaction writes them again, in larger rows.
 DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[], $3::int[]) AS reopened (series_id, first_index, month)
 WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index
   AND chunks.month = reopened.month;
@@ -163,7 +163,8 @@ FROM series s WHERE s.series_id = ANY ($1::uuid[]);
 
 -- name: load_open_chunks
 -- Points of these series that are not in a full chunk yet, in order.
-SELECT c.series_id, c.points, c.min_step, c.max_step, c.min_time, c.steps, c.times, c.time_deltas, c.point_values
+SELECT c.series_id, c.first_index, c.points, c.min_step, c.max_step, c.min_time, c.steps, c.times, c.time_deltas,
+       c.point_values
 FROM chunks c JOIN series s ON s.series_id = c.series_id AND s.month = c.month
 WHERE s.series_id = ANY ($1::uuid[]) AND c.first_index >= s.open_index
 ORDER BY c.series_id, c.first_index;
