@@ -194,7 +194,9 @@ async def lags_of(dsn: str, flow: Flow) -> list[int]:
     try:
         for run, visible in flow.by_run.items():
             rows = await connection.fetch(
-                "SELECT c.times FROM chunks c JOIN series s USING (series_id) WHERE s.run_id = $1 AND NOT s.system", run
+                "SELECT coalesce(c.times, ARRAY(SELECT c.min_time + d FROM unnest(c.time_deltas) AS d)) AS times "
+                "FROM chunks c JOIN series s USING (series_id) WHERE s.run_id = $1 AND NOT s.system",
+                run,
             )
             found.extend(lags_us([time for row in rows for time in row["times"]], visible))
     finally:

@@ -43,8 +43,13 @@ def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("ended", document.get("end_time") or ""),
         ("tags", ", ".join(f"{name}={value}" for name, value in document.get("tags", {}).items())),
         ("note", document.get("note", "")),
+        ("points", _dropped(document.get("points_dropped"))),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _dropped(time: str | None) -> str:
+    return f"dropped from PostgreSQL by retention at {time} UTC: the last value of each series stays" if time else ""
 
 
 def _attempt(attempt: dict[str, Any]) -> str:

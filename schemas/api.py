@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 from schemas.columns import float_to_json
 from schemas.runlog import RunState
 
+POINTS_DROPPED = "µs, when `gateway retention` dropped the points of the run; null while they are there"
+
 
 class RunSummary(BaseModel):
     """One line of the list of runs."""
@@ -30,6 +32,7 @@ class RunSummary(BaseModel):
     params: dict[str, str | int | float | bool | list[object] | dict[str, object] | None] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
     last: dict[str, float | str] = Field(default_factory=dict, description="last value of each series, by written name")
+    points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 
 class RunsPage(BaseModel):
@@ -69,6 +72,7 @@ class SeriesPage(BaseModel):
     run_id: str
     as_of: Position
     series: list[SeriesData]
+    points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 
 class PartitionLag(BaseModel):

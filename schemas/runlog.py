@@ -120,6 +120,11 @@ class RunLog(_Document):
     shortened: dict[str, int] = Field(
         default_factory=dict, description="series of which only the last steps are shown, with their number of points"
     )
+    points_dropped: str | None = Field(
+        default=None,
+        description="when `gateway retention` dropped the points of this run from PostgreSQL: of each series only the "
+        "last value is shown; null while they are there",
+    )
 
 
 def time_text(time: int | None) -> str | None:

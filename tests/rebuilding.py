@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ def facts(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 class Running:
-    """A rebuild as a process of its own."""
+    """A rebuild, or another command, as a process of its own."""
 
-    def __init__(self, variables: dict[str, str], *options: str) -> None:
+    def __init__(self, variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, "rebuild", *options],
+            [*COMMAND, *command, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -54,9 +54,9 @@ class Running:
 
 
 @contextmanager
-def running(variables: dict[str, str], *options: str) -> Iterator[Running]:
-    """Give a rebuild that has begun, and end it."""
-    one = Running(variables, *options)
+def running(variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)) -> Iterator[Running]:
+    """Give a rebuild, or another command, that has begun, and end it."""
+    one = Running(variables, *options, command=command)
     try:
         yield one
     finally:

@@ -71,6 +71,7 @@ def _document(verified: Verified) -> str:
         "places": {name: facts.to_json() for name, facts in verified.places.items()},
         "differences": [difference.to_json() for difference in verified.differences],
         "caught_up": verified.caught_up,
+        "counts_only": verified.counts_only,
     }
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -86,6 +87,11 @@ def _print_table(verified: Verified) -> None:
     for name, facts in verified.places.items():
         table.add_row(name, f"{facts.runs:,}", f"{facts.points:,}", f"{facts.params:,}", facts.checksum)
     out.print(table)
+    if verified.counts_only:
+        out.print(
+            f"{len(verified.counts_only)} runs are compared by number of points and not by value, and the checksums "
+            "of the places differ by them: their points were dropped from PostgreSQL (`gateway retention show`)."
+        )
     if not verified.differences:
         out.print("Every place holds the same.", style="green")
         return

@@ -46,6 +46,7 @@ class RunFacts:
     series: dict[str, Facts] = field(default_factory=dict)
     started: int | None = None  # µs since 1970-01-01 UTC; None where the place does not say
     ended: int | None = None  # µs; only of a run that has ended
+    counts_only: bool = False  # its points were dropped here: how many each series had is known, and no value
     missing: str = ""  # why the place does not have the run, or cannot be read for it
 
     def add_points(self, points: Iterable[Point]) -> None:
@@ -85,7 +86,7 @@ def compare(place: str, expected: RunFacts, found: RunFacts) -> Iterator[Differe
         one, other = expected.series.get(name, Facts()), found.series.get(name, Facts())
         if one.points != other.points:
             yield Difference(place, run_id, "points", name, one.points, other.points)
-        elif one != other:
+        elif one != other and not expected.counts_only:
             yield Difference(place, run_id, "checksum", name, one.checksum, other.checksum)
 
 

@@ -6,6 +6,8 @@ offset 0 gives the same rows. Each record adds one small row. The record with wh
 16 points have 16 together makes one row of them; the one that fills 1,000 open points turns all of them into a full
 chunk, and leaves what is over as a row of its own. Which rows there are so follows from how many points each stored
 one has, and a batch with many records of a series writes few rows of it: `settle` makes them at its end.
+Of a series whose points were dropped (`gateway retention`) only the summary goes on, to the same row as if they were
+there.
 """
 
 from __future__ import annotations
@@ -41,6 +43,10 @@ def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     _add_to_series(row, new, summary)
     first_index = row.open_index + len(row.values)
     row.points += len(new.values)
+    changes.new_points[row.month] = changes.new_points.get(row.month, 0) + len(new.values)
+    if row.is_dropped:
+        row.open_index = row.points // CHUNK_POINTS * CHUNK_POINTS
+        return
     row.steps.extend(new.steps)
     row.times.extend(new.times)
     row.values.extend(new.values)
@@ -93,6 +99,7 @@ def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None
     changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
+        month=row.month,
         points=len(values),
         first_value=values[0],
         last_value=values[-1],

@@ -17,6 +17,7 @@ from consumers.admission import Ledger, admit
 from consumers.materialiser import lifecycle, parts
 from consumers.materialiser.chunks import append_points
 from consumers.store.identity import series_id
+from consumers.store.months import month_of
 from consumers.store.rows import AttemptRow, Changes, DeadLetterRow, ProducerRow, RunRow, SeriesRow, StepRow
 from schemas import events as ev
 from schemas.errors import BadRecord
@@ -193,7 +194,7 @@ def _add_points(place: _Place, event: ev.Metrics | ev.SystemMetrics) -> None:
         row = place.known.series.get(key)
         if row is None:
             row = SeriesRow(key, run.run_id, event.step_name, event.attempt, new.name, dict(new.labels))
-            row.system = isinstance(event, ev.SystemMetrics)
+            row.system, row.month = isinstance(event, ev.SystemMetrics), run.month
             place.known.series[key] = row
         append_points(row, new, place.changes)
         place.changes.series[key] = row
@@ -203,7 +204,7 @@ def _add_points(place: _Place, event: ev.Metrics | ev.SystemMetrics) -> None:
 def _run(known: Known, changes: Changes, batch: Batch, partition: int) -> RunRow:
     run = known.runs.get(batch.run_id)
     if run is None:
-        run = known.runs[batch.run_id] = RunRow(batch.run_id, partition)
+        run = known.runs[batch.run_id] = RunRow(batch.run_id, partition, month=month_of(batch.event.time))
     changes.runs[batch.run_id] = run
     return run
 

@@ -32,6 +32,15 @@ def floats_of(arrays: Iterable[bytes]) -> FloatArray:
     return _column(array("d"), arrays)
 
 
+def deltas_of(sent: bytes) -> array[int]:
+    """Return the values of one int[]."""
+    with memoryview(sent) as of, of.cast("i") as words:
+        column = array("i", words[_HEADER_WORDS + 1 :: 2])
+    if sys.byteorder == "little":
+        column.byteswap()
+    return column
+
+
 def _column(column: array[N], arrays: Iterable[bytes]) -> array[N]:
     for sent in arrays:
         bare = bytearray(8 * max(0, (len(sent) - _HEADER_BYTES) // _VALUE_BYTES))  # an empty array's header is shorter

@@ -3,7 +3,11 @@ Chunk rows in PostgreSQL's binary COPY format.
 
 Pure. A driver encodes an array value by value, which took half of the materialiser's time; here a column of numbers
 becomes an array in two strided copies. The format: COPY, "Binary Format", in PostgreSQL's reference; an array is its
-header and then a length and eight bytes a value, as array_recv() reads it.
+header and then a length and the bytes of a value each, as array_recv() reads it.
+
+Steps that rise evenly are not stored: the first, the last and their number say them. Times that lie within 35 minutes
+are stored as int4 from the first. Both are found by arithmetic on all values of a column at once, as lanes of one large
+number: a loop over them would take longer than everything else here. `chunk_columns.py` reads them back.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from functools import cache
+from dataclasses import fields
+from functools import cache, lru_cache
 
 from consumers.store.rows import ChunkRow
 from schemas.columns import FloatArray, IntArray
@@ -22,15 +27,18 @@ END = b"\xff\xff"
 PIECE_BYTES = 512 * 1024  # handed to the connection at once
 FEW = 32  # values of an array that are packed faster one by one
 
-_INT8, _FLOAT8 = 20, 701  # oids of pg_type
-_FIELDS = 15
+COLUMNS = [*(column.name for column in fields(ChunkRow)), "time_deltas"]
+MAX_SPAN = 2**53  # of steps that are not stored
+MAX_DELTA = 2**31  # µs
+_INT4, _INT8, _FLOAT8 = 23, 20, 701  # oids of pg_type
+_NULL = struct.pack(">i", -1)
 # Number of fields, then each with its length in front: series_id to last_value of a ChunkRow.
-_FRONT = struct.Struct(">h i16s iq ii iq iq iq iq id id")
+_FRONT = struct.Struct(">h i16s iq ii ii iq iq iq iq id id")
 _BOUNDS = struct.Struct(">id id")  # min_value, max_value
 _NO_BOUNDS = struct.pack(">ii", -1, -1)  # both NULL: no value is finite
 _COUNT = struct.Struct(">ii")  # non_finite
 _ARRAY = struct.Struct(">i iiiii")  # length; dimensions, has nulls, oid, values, first index
-_EIGHT = int.from_bytes(b"\x00\x00\x00\x08", sys.byteorder)
+_FOUR, _EIGHT = (int.from_bytes(bytes((0, 0, 0, size)), sys.byteorder) for size in (4, 8))
 
 
 def copy_stream(rows: Iterable[ChunkRow]) -> Iterator[bytes]:
@@ -47,19 +55,59 @@ def copy_stream(rows: Iterable[ChunkRow]) -> Iterator[bytes]:
 def encode_row(row: ChunkRow) -> bytes:
     """Return one row."""
     front = _FRONT.pack(
-        _FIELDS, 16, row.series_id.bytes, 8, row.first_index, 4, row.points, 8, row.min_step, 8, row.max_step,
-        8, row.min_time, 8, row.max_time, 8, row.first_value, 8, row.last_value,
+        len(COLUMNS), 16, row.series_id.bytes, 8, row.first_index, 4, row.month, 4, row.points, 8, row.min_step,
+        8, row.max_step, 8, row.min_time, 8, row.max_time, 8, row.first_value, 8, row.last_value,
     )  # fmt: skip
     if row.min_value is None or row.max_value is None:
         bounds = _NO_BOUNDS
     else:
         bounds = _BOUNDS.pack(8, row.min_value, 8, row.max_value)
-    columns = (
-        _encode_array(row.steps, _INT8),
-        _encode_array(row.times, _INT8),
-        _encode_array(row.point_values, _FLOAT8),
-    )
-    return b"".join((front, bounds, _COUNT.pack(4, row.non_finite), *columns))
+    steps = _NULL if _is_even(row) else _encode_array(row.steps, _INT8)
+    deltas = _time_deltas(row)
+    times = _encode_array(row.times, _INT8) if deltas == _NULL else _NULL
+    values = _encode_array(row.point_values, _FLOAT8)
+    return b"".join((front, bounds, _COUNT.pack(4, row.non_finite), steps, times, values, deltas))
+
+
+@lru_cache(maxsize=2_000)
+def _lanes(count: int) -> tuple[int, int]:
+    """Return 1, 1, 1, ... and 0, 1, 2, ... as lanes of 64 bits. No lane of a sum may overflow."""
+    return _number(array("q", [1]) * count), _number(array("q", range(count)))
+
+
+def _number(column: IntArray) -> int:
+    return int.from_bytes(column.tobytes(), sys.byteorder)
+
+
+def _is_even(row: ChunkRow) -> bool:
+    """Whether each step is as far from the one before as the next, upwards; so is a single step."""
+    span, gaps = row.max_step - row.min_step, max(row.points - 1, 1)
+    if row.min_step < 0 or row.max_step >= MAX_SPAN or span % gaps:
+        return False
+    if row.points == 1:
+        return True
+    ones, ramp = _lanes(row.points)
+    return _number(row.steps) == row.min_step * ones + span // gaps * ramp
+
+
+def _time_deltas(row: ChunkRow) -> bytes:
+    """Return µs since the earliest time as int4[], NULL when they do not fit."""
+    if row.min_time < 0 or row.max_time - row.min_time >= MAX_DELTA:
+        return _NULL
+    count = row.points
+    if count <= FEW:
+        parts = [4] * (2 * count)
+        parts[1::2] = [time - row.min_time for time in row.times]
+        return _few("i", count).pack(20 + 8 * count, 1, 0, _INT4, count, 1, *parts)
+    deltas = _number(row.times) - row.min_time * _lanes(count)[0]
+    ordered = array("q")
+    ordered.frombytes(deltas.to_bytes(8 * count, sys.byteorder))
+    if sys.byteorder == "little":
+        ordered.byteswap()
+    words = array("i", [_FOUR]) * (2 * count)
+    with memoryview(words) as into, memoryview(ordered) as of, of.cast("B") as bare, bare.cast("i") as halves:
+        into[1::2] = halves[1::2]
+    return _ARRAY.pack(20 + 8 * count, 1, 0, _INT4, count, 1) + words.tobytes()
 
 
 def _encode_array(column: IntArray | FloatArray, oid: int) -> bytes:

@@ -94,6 +94,7 @@ def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:
         note=run["note"],
         environment={name: plain(value) for name, value in run["environment"].items()},
         completeness=[_completeness(row) for row in rows.producers],
+        points_dropped=time_text(run["points_dropped"]),
         shortened={
             series_name(one.name, step_name=one.step_name): one.total for one in series if one.total > len(one.points)
         },

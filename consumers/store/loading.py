@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
+from consumers.store.chunk_columns import columns_of
 from consumers.store.pool import Pool, translated
 from consumers.store.queries import sql
 from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
@@ -59,5 +60,5 @@ async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> l
         for row in rows
     }
     for chunk in chunks:
-        found[chunk["series_id"]].take_up(*chunk[1:])
+        found[chunk["series_id"]].take_up(chunk["first_index"], *columns_of(chunk))
     return list(found.values())

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from pogo_core.util import migrate as pogo
 
-from consumers.store.pool import Pool, translated
+from consumers.store.pool import Pool, PooledConnection, translated
 
 FOLDER = Path(__file__).parent / "sql" / "migrations"
 LIVE = "public"
 _LOCK = 7_203_114_550_114_002  # any number that nobody else in the database locks
+_LONG_S = 86_400.0
 _QUIET = logging.getLogger("consumers.store.migrations")
 
 
@@ -35,6 +37,19 @@ async def migrate(pool: Pool, schema: str = LIVE, *, where: str = "its address")
     async with translated(where), pool.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
-            await pogo.apply(connection, FOLDER, schema_name=schema, logger=_QUIET)
+            await pogo.apply(_Patient(connection), FOLDER, schema_name=schema, logger=_QUIET)
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+class _Patient:
+    """A connection on which a statement may take hours: one that moves all points does, and must not begin anew."""
+
+    def __init__(self, connection: PooledConnection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, statement: str, *values: Any) -> str:
+        return str(await self._connection.execute(statement, *values, timeout=_LONG_S))

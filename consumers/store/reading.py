@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from consumers.store.pool import Pool, address, open_pool, translated
+from consumers.store.queries import sql
 from consumers.store.snapshot import Snapshot
 from consumers.store.where import All, Compare, Key, Node, Order, Value
 from schemas.api import RunSummary, SeriesPage
@@ -41,6 +42,7 @@ class Reading:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            await connection.execute(sql("hold_points"))
             yield Snapshot(connection, self._lost_after_s)
 
     # One question, one snapshot.
@@ -78,6 +80,11 @@ class Reading:
         async with self.snapshot() as now:
             async for point in now.points(run_id):
                 yield point
+
+    async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
+        """Return how many points each written series had when retention dropped them; None while they are there."""
+        async with self.snapshot() as now:
+            return await now.dropped_counts(run_id)
 
     async def params(self, run_id: str) -> dict[str, Typed]:
         """Return the parameters of a run; of several attempts the last counts."""

@@ -3,8 +3,9 @@ Tables beside the live ones, for a log folded again, and the moment they take th
 
 They are in the schema gateway_rebuild, made by the same migrations, and written by the same code through connections
 whose search_path names that schema only: nothing there can reach a live table. Tables that are not folded from the
-log (KEPT) stay in place. The exchange is one transaction; a worker that waits for it goes on in the new tables,
-because its offset row is the same and statements find tables by name.
+log (KEPT) stay in place; points of months that retention dropped are left out beside, too. The exchange is one
+transaction; a worker that waits for it goes on in the new tables, because its offset row is the same and statements
+find tables by name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from schemas.errors import StoreRefused, StoreUnavailable
 
 SCHEMA = "gateway_rebuild"
 # LIKE patterns of tables that hold what people and deliveries decided, and how far consumers are.
-KEPT = ("consumer\\_offsets", "deliveries%", "trackers", "dead\\_letters\\_published", "dead\\_letters\\_settled")
+KEPT = (
+    "consumer\\_offsets",
+    "deliveries%",
+    "trackers",
+    "dead\\_letters\\_published",
+    "dead\\_letters\\_settled",
+    "retention\\_dropped",
+)
 LEASE = "rebuild"
 OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a batch of a worker may be in progress
 TABLES_LOCK = "SET LOCAL lock_timeout = '500ms'"  # below PostgreSQL's deadlock_timeout: we give way, not a reader
@@ -69,6 +77,14 @@ class Rebuilding:
                     for row in await connection.fetch(sql("begin_rebuild"), json.dumps(begun._asdict())):
                         await connection.execute(row[0])
             await migrate(self.side, SCHEMA)
+            await self._drop_beside()
+
+    async def _drop_beside(self) -> None:
+        """Leave out, beside too, the months that retention dropped; none can be dropped while a rebuild is at work."""
+        async with self.live.acquire() as connection, connection.transaction():
+            await connection.execute(sql("copy_dropped"))
+            for row in await connection.fetch(sql("drop_beside_plan")):
+                await connection.execute(row[0])
 
     async def drop(self) -> None:
         """Drop the tables beside."""

@@ -46,6 +46,7 @@ class RunRow:
     environment: dict[str, Any] = field(default_factory=dict)
     deleted: bool = False
     next_offset: int = 0
+    month: int = 0  # YYYYMM of its first event that was folded, see months.py
 
 
 @dataclass(slots=True)
@@ -110,6 +111,8 @@ class SeriesRow:
     min_value: float | None = None
     max_value: float | None = None
     open_index: int = 0
+    month: int = 0  # of its run
+    is_dropped: bool = False  # its points are not kept any more: there are no open ones to go on from
     tail: list[int] = field(default_factory=list, repr=False)  # first indexes of the rows of its open points
     loose: int = 0  # the rows from this index on are the last ones that have less than SMALL_POINTS
     steps: IntArray = field(default_factory=lambda: array("q"), repr=False)
@@ -133,6 +136,7 @@ class ChunkRow:
 
     series_id: UUID
     first_index: int
+    month: int  # of the run
     points: int
     min_step: int
     max_step: int
@@ -196,6 +200,7 @@ class Changes:
     console_lines: list[dict[str, Any]] = field(default_factory=list)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
     chunks: dict[tuple[UUID, int], ChunkRow] = field(default_factory=dict)
+    new_points: dict[int, int] = field(default_factory=dict)  # by month
     unwritten: dict[UUID, int] = field(default_factory=dict)  # open points from this index on are in no row yet
     reopened: dict[UUID, int] = field(default_factory=dict)  # stored rows from this index on are made anew
     dead_letters: list[DeadLetterRow] = field(default_factory=list)

@@ -13,8 +13,8 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from consumers.store import documents
-from consumers.store.array_format import floats_of, ints_of
 from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
+from consumers.store.chunk_columns import columns_of, unpacked
 from consumers.store.paging import Place, read_token, write_token
 from consumers.store.pool import PooledConnection
 from consumers.store.queries import sql
@@ -107,8 +107,10 @@ class Snapshot:
                 ("producers", "producers"), ("observations", "observations"),
             ]
         }  # fmt: skip
+        is_dropped = run["points_dropped"] is not None
         series = [
-            await _last_points(connection, rows, max_points) for rows in await _grouped_series(connection, run_id)
+            _last_point(rows) if is_dropped else await _last_points(connection, rows, max_points)
+            for rows in await _grouped_series(connection, run_id)
         ]
         return documents.run_log(documents.RunRows(run=run, **parts), series)
 
@@ -118,21 +120,30 @@ class Snapshot:
         run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
         if run is None:
             return None
-        found = []
+        found, dropped = list[SeriesData](), run["points_dropped"]
         for rows in await _grouped_series(connection, run_id):
             written = _written(rows[0])
             if names is None or written in names:
-                found.append(await _series_data(connection, written, rows, buckets))
+                samples = [] if dropped is not None else await _chart(connection, rows, buckets)
+                found.append(_series_data(written, rows, samples))
         as_of = Position(partition=run["partition"], offset=run["next_offset"])
-        return SeriesPage(run_id=run_id, as_of=as_of, series=found)
+        return SeriesPage(run_id=run_id, as_of=as_of, series=found, points_dropped=dropped)
 
     async def points(self, run_id: str) -> AsyncIterator[Point]:
         """Return every point of a run, superseded attempts included, chunk by chunk."""
         for row in await self._connection.fetch(sql("get_series"), run_id):
             written = _written(row)
-            async for chunk in self._connection.cursor(sql("get_points"), row["series_id"]):
+            async for chunk in self._connection.cursor(sql("get_points"), row["series_id"], row["month"]):
                 for step, time, value in _samples(chunk):
                     yield Point(written, step, time // 1_000, value)
+
+    async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
+        """Return how many points each written series had when retention dropped them; None while they are there."""
+        run = await self._connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
+        if run is None or run["points_dropped"] is None:
+            return None
+        grouped = await _grouped_series(self._connection, run_id)
+        return {_written(rows[0]): sum(row["points"] for row in rows) for rows in grouped}
 
     async def params(self, run_id: str) -> dict[str, Typed]:
         """Return the parameters of a run; of several attempts the last counts."""
@@ -160,11 +171,23 @@ async def _grouped_series(connection: PooledConnection, run_id: str) -> list[lis
     return [list(group) for _, group in groupby(rows, key=lambda row: tuple(str(row[name]) for name in _SERIES_KEY))]
 
 
+def _last_point(rows: Sequence[Any]) -> documents.SeriesPoints:
+    """Return what is known of a written series whose points were dropped: its last one, and how many there were."""
+    newest = rows[-1]
+    return documents.SeriesPoints(
+        step_name=newest["step_name"],
+        name=series_name(newest["name"], newest["labels"]),
+        integer=all(row["integer"] for row in rows),
+        total=sum(row["points"] for row in rows),
+        points=[Sample(newest["last_step"], newest["last_time"], newest["last_value"])],
+    )
+
+
 async def _last_points(connection: PooledConnection, rows: Sequence[Any], limit: int) -> documents.SeriesPoints:
     attempts = []
     for row in rows:
         points: list[Sample] = []
-        async for chunk in connection.cursor(sql("get_last_points"), row["series_id"]):
+        async for chunk in connection.cursor(sql("get_last_points"), row["series_id"], row["month"]):
             points[:0] = _samples(chunk)
             if len(points) >= limit:
                 break
@@ -187,19 +210,21 @@ async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int
     for row in rows:
         if row["points"] > SUMMARY_POINTS:
             size = group_points(row["points"], buckets)
-            groups = await connection.fetch(sql("get_chart_groups"), row["series_id"], size, row["points"])
+            groups = await connection.fetch(
+                sql("get_chart_groups"), row["series_id"], size, row["points"], row["month"]
+            )
             attempts.append(corners_of(groups))
         else:
-            chunks = await connection.fetch(sql("get_packed_points"), row["series_id"])
-            steps, times = (ints_of(chunk[name] for chunk in chunks) for name in ("steps", "times"))
-            values = floats_of(chunk["point_values"] for chunk in chunks)
+            steps, times, values = unpacked(
+                await connection.fetch(sql("get_packed_points"), row["series_id"], row["month"])
+            )
             if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
                 return found
             attempts.append(list(map(Sample, steps, times, values)))
     return shrink(supersede(attempts), buckets)
 
 
-async def _series_data(connection: PooledConnection, written: str, rows: Sequence[Any], buckets: int) -> SeriesData:
+def _series_data(written: str, rows: Sequence[Any], samples: Iterable[Sample]) -> SeriesData:
     newest = rows[-1]
     low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
     high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
@@ -214,15 +239,12 @@ async def _series_data(connection: PooledConnection, written: str, rows: Sequenc
         last=float_to_json(newest["last_value"]),
         min=None if low is None else float_to_json(low),
         max=None if high is None else float_to_json(high),
-        points=[
-            (step, time, value if isfinite(value) else float_to_json(value))
-            for step, time, value in await _chart(connection, rows, buckets)
-        ],
+        points=[(step, time, value if isfinite(value) else float_to_json(value)) for step, time, value in samples],
     )
 
 
 def _samples(chunk: Any) -> Iterable[Sample]:
-    return map(Sample._make, zip(chunk["steps"], chunk["times"], chunk["point_values"], strict=True))
+    return map(Sample._make, zip(*columns_of(chunk), strict=True))
 
 
 def _written(row: Any) -> str:
@@ -246,4 +268,5 @@ def _summary(row: Any, last: dict[str, float | str]) -> RunSummary:
         params={name: documents.plain(value) for name, value in (row["params"] or {}).items()},
         tags=row["tags"] or {},
         last=last,
+        points_dropped=row["points_dropped"],
     )

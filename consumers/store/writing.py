@@ -14,18 +14,18 @@ from typing import Any
 import asyncpg
 import orjson
 
-from consumers.store.copy_format import copy_stream
+from consumers.store.copy_format import COLUMNS, copy_stream
 from consumers.store.identity import series_id
+from consumers.store.partitions import open_months
 from consumers.store.pool import Pool, PooledConnection, translated
 from consumers.store.queries import sql
-from consumers.store.rows import Changes, ChunkRow, DeadLetterRow, SeriesRow
+from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
 from schemas.columns import float_to_json
 from schemas.errors import TrackingError
 
-_CHUNK_COLUMNS = [column.name for column in fields(ChunkRow)]
 _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
-_OPEN_POINTS = {"tail", "loose", "steps", "times", "values"}
-_SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _OPEN_POINTS]
+_NOT_STORED = {"tail", "loose", "steps", "times", "values", "is_dropped"}
+_SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _NOT_STORED]
 _SERIES_FLOATS = ("last_value", "min_value", "max_value")
 
 
@@ -99,11 +99,16 @@ async def _write_rows(connection: PooledConnection, changes: Changes) -> None:
 
 
 async def _write_points(connection: PooledConnection, changes: Changes) -> None:
+    if not changes.new_points:
+        return
+    dropped = await open_months(connection, changes.new_points)
     if changes.reopened:
-        await connection.execute(sql("reopen_chunks"), list(changes.reopened), list(changes.reopened.values()))
-    if changes.chunks:
-        rows = copy_stream(changes.chunks.values())
-        await connection.copy_to_table("chunks", source=_sent(rows), columns=_CHUNK_COLUMNS, format="binary")
+        reopened = [(series, index, changes.series[series].month) for series, index in changes.reopened.items()]
+        await connection.execute(sql("reopen_chunks"), *map(list, zip(*reopened, strict=True)))
+    kept = [row for row in changes.chunks.values() if row.month not in dropped]
+    if kept:
+        source = _sent(copy_stream(kept))
+        await connection.copy_to_table("chunks", source=source, columns=COLUMNS, format="binary")
 
 
 async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

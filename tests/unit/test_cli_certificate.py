@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli_run_log import _received, certificate
+from gateway.cli_run_log import _head, _received, certificate
 
 
 def producer(received: int, expected: int | None, *missing: tuple[int, int], twice: int = 0, dropped: int = 0) -> Any:
@@ -54,3 +54,11 @@ def test_the_line_counts_everything() -> None:
     assert line == (
         "incomplete: 11 of 13 records received, 2 missing, 2 duplicates refused, 9 points dropped before they were sent"
     )
+
+
+def test_a_run_whose_points_were_dropped_says_so_at_its_head() -> None:
+    document = {"run_id": "r1", "tag": "", "status": "SUCCESS", "points_dropped": "2026-11-21 15:00:00.000000"}
+
+    said = dict(_head(document))["points"]
+
+    assert said.startswith("dropped from PostgreSQL by retention at 2026-11-21 15:00:00.000000 UTC")

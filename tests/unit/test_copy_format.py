@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.copy_format import END, HEAD, PIECE_BYTES, copy_stream, encode_row
+from consumers.store.chunk_columns import columns_of, unpacked
+from consumers.store.copy_format import COLUMNS, END, HEAD, PIECE_BYTES, copy_stream, encode_row
 from consumers.store.rows import ChunkRow
 
 INT8 = st.integers(-(2**63), 2**63 - 1)
@@ -23,11 +25,12 @@ def row(points: list[tuple[int, int, float]], *, low: float | None = 1.0, high: 
     return ChunkRow(
         series_id=SERIES,
         first_index=7,
+        month=202311,
         points=len(points),
-        min_step=-1,
-        max_step=2,
-        min_time=3,
-        max_time=4,
+        min_step=min(point[0] for point in points),
+        max_step=max(point[0] for point in points),
+        min_time=min(point[1] for point in points),
+        max_time=max(point[1] for point in points),
         first_value=math.nan,
         last_value=-0.0,
         min_value=low,
@@ -50,35 +53,94 @@ def fields(encoded: bytes) -> Iterator[bytes | None]:
     assert at == len(encoded)
 
 
-def values(encoded: bytes | None, kind: str) -> tuple[int, list[Any]]:
-    assert encoded is not None
+def values(encoded: bytes, expected: int, kind: str) -> list[Any]:
     dimensions, nulls, oid, count, lower = struct.unpack_from(">5i", encoded)
-    assert (dimensions, nulls, lower) == (1, 0, 1)
-    found = [struct.unpack_from(f">i{kind}", encoded, 20 + 12 * at) for at in range(count)]
-    assert len(encoded) == 20 + 12 * count
-    assert {length for length, _ in found} <= {8}
-    return oid, [value for _, value in found]
+    assert (dimensions, nulls, oid, lower) == (1, 0, expected, 1)
+    each = struct.Struct(f">i{kind}")
+    assert len(encoded) == 20 + each.size * count
+    found = [each.unpack_from(encoded, 20 + each.size * at) for at in range(count)]
+    assert {length for length, _ in found} <= {each.size - 4}
+    return [value for _, value in found]
 
 
-@given(st.lists(st.tuples(INT8, INT8, st.floats()), min_size=1, max_size=30))
-def test_every_point_is_in_the_arrays_bit_for_bit(points: list[tuple[int, int, float]]) -> None:
-    *_, steps, times, point_values = fields(encode_row(row(points)))
+def sent(of: ChunkRow) -> dict[str, Any]:
+    """Return the columns of a row as PostgreSQL holds them, arrays in their binary form."""
+    held: dict[str, Any] = dict(zip(COLUMNS, fields(encode_row(of)), strict=True))
+    for name, form in [("points", ">i"), ("min_step", ">q"), ("max_step", ">q"), ("min_time", ">q")]:
+        (held[name],) = struct.unpack(form, held[name])
+    return held
 
-    assert values(steps, "q") == (20, [point[0] for point in points])
-    assert values(times, "q") == (20, [point[1] for point in points])
-    oid, bits = values(point_values, "8s")
-    assert oid == 701
-    assert bits == [struct.pack(">d", point[2]) for point in points]
+
+def stored(of: ChunkRow) -> dict[str, Any]:
+    """Return the columns of a row as a driver reads them."""
+    held = sent(of)
+    for name, oid, kind in [
+        ("steps", 20, "q"),
+        ("times", 20, "q"),
+        ("time_deltas", 23, "i"),
+        ("point_values", 701, "d"),
+    ]:
+        held[name] = None if held[name] is None else values(held[name], oid, kind)
+    return held
+
+
+@given(
+    st.one_of(
+        st.lists(st.tuples(INT8, INT8, st.floats()), min_size=1, max_size=50),
+        st.builds(
+            lambda first, stride, time, gaps: [
+                (first + at * stride, time + sum(gaps[:at]), float(at)) for at in range(len(gaps))
+            ],
+            st.integers(-3, 2**54), st.integers(-2, 5), st.integers(-3, 2**40),
+            st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**31)), min_size=1, max_size=60),
+        ),
+    )
+)  # fmt: skip
+def test_every_point_is_read_back_bit_for_bit(points: list[tuple[int, int, float]]) -> None:
+    held = stored(row(points))
+
+    steps, times, read = columns_of(held)
+
+    assert list(steps) == [point[0] for point in points]
+    assert list(times) == [point[1] for point in points]
+    assert struct.pack(f"{len(points)}d", *read) == struct.pack(f"{len(points)}d", *(point[2] for point in points))
+    assert (held["times"] is None) != (held["time_deltas"] is None)
+    packed = unpacked([sent(row(points))] * 2)
+    assert [column.tobytes() for column in packed] == [
+        array(kind, 2 * list(column)).tobytes() for kind, column in zip("qqd", (steps, times, read), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "times", "left_out"),
+    [
+        ([5], [7], (True, True)),
+        ([0, 1, 2], [10, 30, 20], (True, True)),
+        ([3, 3, 3], [0, 0, 2**31 - 1], (True, True)),
+        ([0, 100, 200], [0, 1, 2**31], (True, False)),
+        ([0, 2, 1], [0, 1, 2], (False, True)),
+        ([3, 2, 1], [0, 1, 2], (False, True)),
+        ([0, 1, 3], [0, 1, 2], (False, True)),
+        ([-1, 0, 1], [-1, 0, 1], (False, False)),
+        ([0, 2**53], [0, 1], (False, True)),
+    ],
+)
+def test_steps_that_rise_evenly_and_times_that_lie_close_are_left_out(
+    steps: list[int], times: list[int], left_out: tuple[bool, bool]
+) -> None:
+    held = stored(row([(step, time, 1.0) for step, time in zip(steps, times, strict=True)]))
+
+    assert (held["steps"] is None, held["times"] is None) == left_out
 
 
 def test_the_other_columns_follow_the_table() -> None:
-    found = list(fields(encode_row(row([(1, 1, 1.0)]))))
+    found = list(fields(encode_row(row([(-1, 3, 1.0), (2, 4, 1.0)]))))
 
     assert found[0] == SERIES.bytes
-    assert found[1:7] == [struct.pack(form, value) for form, value in zip(
-        (">q", ">i", ">q", ">q", ">q", ">q"), (7, 1, -1, 2, 3, 4), strict=True
+    assert found[1:8] == [struct.pack(form, value) for form, value in zip(
+        (">q", ">i", ">i", ">q", ">q", ">q", ">q"), (7, 202311, 2, -1, 2, 3, 4), strict=True
     )]  # fmt: skip
-    assert found[7:12] == [struct.pack(form, value) for form, value in zip(
+    assert found[8:13] == [struct.pack(form, value) for form, value in zip(
         (">d", ">d", ">d", ">d", ">i"), (math.nan, -0.0, 1.0, 2.0, 5), strict=True
     )]  # fmt: skip
 
@@ -86,7 +148,7 @@ def test_the_other_columns_follow_the_table() -> None:
 def test_bounds_of_nothing_finite_are_null() -> None:
     found = list(fields(encode_row(row([(1, 1, math.inf)], low=None, high=None))))
 
-    assert found[9:11] == [None, None]
+    assert found[10:12] == [None, None]
 
 
 def test_pieces_are_one_stream_with_a_head_and_an_end() -> None:

@@ -45,7 +45,20 @@ def test_the_architecture_speaks_of_every_folder(folder: str) -> None:
 def test_settings_and_commands_that_the_readme_names_exist() -> None:
     variables = {name.lower() for name in re.findall(r"GATEWAY_([A-Z_]+)", README)}
     commands = set(re.findall(r"`?gateway ([a-z]+(?:-[a-z]+)*)", README))
-    known = {"demo", "up", "down", "status", "logs", "doctor", "runs", "sync", "verify", "dead-letters", "rebuild"}
+    known = {
+        "demo",
+        "up",
+        "down",
+        "status",
+        "logs",
+        "doctor",
+        "runs",
+        "sync",
+        "verify",
+        "dead-letters",
+        "rebuild",
+        "retention",
+    }
 
     assert variables <= set(Settings.model_fields)
     assert commands <= known

@@ -172,3 +172,25 @@ def test_a_parked_record_shows_as_a_missing_number() -> None:
     assert store.known.producers["r1", "p"].missing == [[1, 2]]
     store.apply([batches[1]])
     assert store.known.producers["r1", "p"].missing == []
+
+
+@given(st.lists(st.integers(1, 2_300), min_size=2, max_size=8), st.data())
+def test_the_row_of_a_series_goes_on_the_same_when_its_points_were_dropped(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    firsts = [sum(sizes[:index]) for index in range(len(sizes))]
+    batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
+    cut = data.draw(st.integers(1, len(batches) - 1))
+    kept, dropped = Store(), Store()
+    kept.apply(batches)
+    dropped.apply(batches[:cut])
+    (row,) = dropped.known.series.values()
+    row.is_dropped = True  # as a worker loads it after the drop
+    del row.steps[:], row.times[:], row.values[:]
+    stored = dict(dropped.chunks)
+    dropped.apply(batches[cut:])
+
+    (expected,) = kept.known.series.values()
+    summary = ("points", "non_finite", "last_step", "last_time", "min_value", "max_value", "open_index", "month")
+    assert [getattr(row, name) for name in summary] == [getattr(expected, name) for name in summary]
+    assert dropped.chunks == stored

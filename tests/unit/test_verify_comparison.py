@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.comparison import RunFacts, compare
-from schemas.facts import Point
+from schemas.facts import Facts, Point
 
 POINTS = st.lists(
     st.builds(Point, st.sampled_from(["a", "b"]), st.integers(0, 3), st.integers(0, 3), st.floats(width=16)), max_size=9
@@ -74,3 +74,14 @@ def test_a_place_that_does_not_say_when_is_not_asked() -> None:
     expected.started = 1_000_000
 
     assert list(compare("trackio", expected, held([]))) == []
+
+
+@given(POINTS.filter(len))
+def test_points_that_retention_dropped_are_compared_by_number_only(points: list[Point]) -> None:
+    counted = RunFacts("run-1", "finished", {"lr"}, counts_only=True)
+    for point in points:
+        counted.series.setdefault(point.series, Facts()).points += 1
+
+    assert list(compare("mlflow", counted, held(points))) == []
+    (difference,) = compare("mlflow", counted, held(points[1:]))
+    assert (difference.what, difference.name) == ("points", points[0].series)

@@ -33,13 +33,14 @@ export class Charts {
   #dirty = new Set();
   #planned = false;
 
-  /** Take series as /v1/runs/{id}/series gives them; what was drawn before is replaced. */
-  load(series) {
+  /** Take series as /v1/runs/{id}/series gives them; what was drawn before is replaced. `dropped`: only their summaries are there. */
+  load(series, dropped = false) {
     for (const one of series) {
       const card = this.#card(one.series);
       card.points = new Points();
       card.points.add(one.points, one.count);
       card.last = one.last;
+      card.dropped = dropped ? one : null;
       card.chart.points = card.points;
       this.#touch(card);
     }
@@ -172,6 +173,7 @@ export class Charts {
 
 function summary(card) {
   const { points } = card;
+  if (card.dropped) return droppedSummary(card.dropped);
   if (!points.length) return "no points";
   let [low, high, odd] = [Infinity, -Infinity, 0];
   for (const value of points.values) {
@@ -184,6 +186,11 @@ function summary(card) {
   const range = low <= high ? ` · min ${valueText(low)} · max ${valueText(high)}` : "";
   const strange = odd ? ` · ${plural(odd, "mark")} NaN or infinite` : "";
   return `${plural(points.total, "point")}${range}${strange}`;
+}
+
+function droppedSummary({ count: total, min, max }) {
+  const range = min === null ? "" : ` · min ${valueText(toNumber(min))} · max ${valueText(toNumber(max))}`;
+  return `${plural(total, "point")} dropped by retention${range}`;
 }
 
 function isSystem(name) {

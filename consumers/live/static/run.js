@@ -59,7 +59,7 @@ async function start() {
     showProblem(byId("problem"), null);
     byId("empty").hidden = true;
     byId("run").hidden = false;
-    charts.load(page.series);
+    charts.load(page.series, page.points_dropped !== null);
     connect({ run: runId, since: `${page.as_of.partition}:${page.as_of.offset}` });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -16,7 +16,12 @@ export function showSummary(frame, log) {
     ...pairs("Parameters", log.parameters),
     ...(log.note ? [el("p", { class: "note" }, log.note)] : []),
     completenessLine(log),
+    ...(log.points_dropped ? [el("p", { class: "quiet dropped" }, droppedText(log.points_dropped))] : []),
   );
+}
+
+function droppedText(time) {
+  return `The points of this run were dropped from PostgreSQL by retention at ${time.slice(0, 19)} UTC: of each series its count, last, lowest and highest value stay.`;
 }
 
 /** How long a run took, or has taken until now. */

@@ -1,5 +1,5 @@
 -- name: get_chart_groups
--- Groups of $2 points of a series of $3 points, from the summaries of its chunks: the exact first, lowest, highest and
+-- Groups of $2 points of a series of $3 points and month $4, from the summaries of its chunks: the exact first, lowest, highest and
 -- last value, with steps and times. An extreme stands in the middle of its chunk; of equal ones the first lowest and
 -- the last highest count. Arrays compare by their first value, and float8 holds a step or time below 2^53 exactly.
 SELECT min(min_step) AS min_step, max(max_step) AS max_step, min(min_time) AS min_time, max(max_time) AS max_time,
@@ -10,12 +10,13 @@ SELECT min(min_step) AS min_step, max(max_step) AS max_step, min(min_time) AS mi
            FILTER (WHERE min_value IS NOT NULL) AS lowest,
        max(ARRAY[max_value, min_step / 2 + max_step / 2, min_time / 2 + max_time / 2])
            FILTER (WHERE max_value IS NOT NULL) AS highest
-FROM chunks WHERE series_id = $1
+FROM chunks WHERE series_id = $1 AND month = $4::int
 GROUP BY first_index / $2
 ORDER BY first_index / $2;
 
 -- name: get_packed_points
 -- Chunks of one series, in log order, with each column in the binary form of an array: a driver that makes objects of
 -- all values takes longer than PostgreSQL to send them.
-SELECT array_send(steps) AS steps, array_send(times) AS times, array_send(point_values) AS point_values
-FROM chunks WHERE series_id = $1 ORDER BY first_index;
+SELECT points, min_step, max_step, min_time, array_send(steps) AS steps, array_send(times) AS times,
+       array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
+FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;

@@ -91,8 +91,9 @@ INSERT INTO console_lines SELECT * FROM json_populate_recordset(NULL::console_li
 
 -- name: reopen_chunks
 -- Take away the small rows of open points; the same transaction writes them again, in larger rows.
-DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[]) AS reopened (series_id, first_index)
-WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index;
+DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[], $3::int[]) AS reopened (series_id, first_index, month)
+WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index
+  AND chunks.month = reopened.month;
 
 -- name: delete_series
 UPDATE series SET deleted = true WHERE run_id = $1 AND name = $2;
@@ -114,8 +115,8 @@ SELECT series_id, step_name, attempt, labels FROM series WHERE run_id = $1 AND n
 
 -- name: make_way
 -- A series that was deleted holds no name.
-WITH gone AS (DELETE FROM series WHERE series_id = ANY ($1::uuid[]) AND deleted RETURNING series_id)
-DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id;
+WITH gone AS (DELETE FROM series WHERE series_id = ANY ($1::uuid[]) AND deleted RETURNING series_id, month)
+DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id AND chunks.month = gone.month;
 
 -- name: rename_series
 -- The id follows the name, so that points written under the new name later join it. Where the new name is taken, by
@@ -125,9 +126,10 @@ WITH renamed AS (
     FROM unnest($1::uuid[], $2::uuid[]) AS wanted (old_id, new_id)
     WHERE old.series_id = wanted.old_id
       AND NOT EXISTS (SELECT FROM series AS taken WHERE taken.series_id = wanted.new_id)
-    RETURNING wanted.old_id, wanted.new_id
+    RETURNING wanted.old_id, wanted.new_id, old.month
 )
-UPDATE chunks SET series_id = renamed.new_id FROM renamed WHERE chunks.series_id = renamed.old_id;
+UPDATE chunks SET series_id = renamed.new_id FROM renamed
+WHERE chunks.series_id = renamed.old_id AND chunks.month = renamed.month;
 
 -- name: rename_param
 -- Where the new name is taken in the same attempt, the new name's value stays.
@@ -156,12 +158,14 @@ SELECT * FROM steps WHERE run_id = ANY ($1::text[]);
 SELECT * FROM attempts WHERE run_id = ANY ($1::text[]);
 
 -- name: load_series
-SELECT * FROM series WHERE series_id = ANY ($1::uuid[]);
+SELECT s.*, EXISTS (SELECT FROM retention_dropped d WHERE d.month = s.month) AS is_dropped
+FROM series s WHERE s.series_id = ANY ($1::uuid[]);
 
 -- name: load_open_chunks
 -- Points of these series that are not in a full chunk yet, in order.
-SELECT c.series_id, c.first_index, c.steps, c.times, c.point_values
-FROM chunks c JOIN series s USING (series_id)
+SELECT c.series_id, c.first_index, c.points, c.min_step, c.max_step, c.min_time, c.steps, c.times, c.time_deltas,
+       c.point_values
+FROM chunks c JOIN series s ON s.series_id = c.series_id AND s.month = c.month
 WHERE s.series_id = ANY ($1::uuid[]) AND c.first_index >= s.open_index
 ORDER BY c.series_id, c.first_index;
 
@@ -173,7 +177,9 @@ SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r
        CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
             THEN 'lost' ELSE r.state END AS state,
        (SELECT jsonb_object_agg(p.name, p.value ORDER BY p.attempt) FROM params p WHERE p.run_id = r.run_id) AS params,
-       (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags
+       (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags,
+       (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
+        WHERE d.month = r.month AND r.points > 0) AS points_dropped
 FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r USING (run_id)
 ORDER BY wanted.place;
 
@@ -197,9 +203,11 @@ CROSS JOIN LATERAL (
 
 -- name: get_run
 -- `shown` is its state, lost when it is running and said nothing for $2 seconds. No row holds that: the same log gives
--- the same rows, and the next event of the run undoes it.
+-- the same rows, and the next event of the run undoes it. `points_dropped`: when retention dropped its points, µs.
 SELECT r.*, CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
-                 THEN 'lost' ELSE r.state END AS shown
+                 THEN 'lost' ELSE r.state END AS shown,
+       (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
+        WHERE d.month = r.month AND r.points > 0) AS points_dropped
 FROM runs r WHERE r.run_id = $1 AND NOT r.deleted;
 
 -- name: get_steps
@@ -237,11 +245,13 @@ SELECT * FROM series WHERE run_id = $1 AND NOT deleted ORDER BY step_name, name,
 
 -- name: get_points
 -- Chunks of one series, in log order.
-SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 ORDER BY first_index;
+SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
+FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
 
 -- name: get_last_points
 -- Newest chunks of one series first.
-SELECT points, steps, times, point_values FROM chunks WHERE series_id = $1 ORDER BY first_index DESC;
+SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
+FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index DESC;
 
 -- name: count_dead_letters
 SELECT count(*) FROM dead_letters;

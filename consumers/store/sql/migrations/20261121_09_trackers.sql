@@ -1,5 +1,5 @@
 -- What each tracker is being given, what people ordered about it, and whether it answers
--- depends: 20261121_06_plain_points
+-- depends: 20261121_07_months
 
 -- migrate: apply
 

@@ -1,0 +1,32 @@
+"""
+The partition of each month: made when its first point comes, never again once its points were dropped.
+
+Both are decided inside the transaction that writes the points, behind the offset row. A drop holds all offset rows
+(consumers/store/retention.py), so what is decided here cannot change before the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from consumers.store.pool import PooledConnection
+from consumers.store.queries import sql
+
+
+async def open_months(connection: PooledConnection, new_points: Mapping[int, int]) -> frozenset[int]:
+    """
+    Make sure that each month of these new points has its partition; return the months whose points were dropped.
+
+    New points of those are counted as late: their chunks must not be written.
+    """
+    found = await connection.fetch(sql("look_for_months"), list(new_points))
+    dropped = frozenset(row["month"] for row in found if row["dropped"])
+    missing = sorted(row["month"] for row in found if not row["there"] and not row["dropped"])
+    if missing:
+        await connection.execute(sql("lock_partitions"))
+        for row in await connection.fetch(sql("partition_plan"), missing):
+            await connection.execute(row[0])
+    if dropped:
+        late = sorted((month, new_points[month]) for month in dropped)
+        await connection.execute(sql("count_late_points"), *map(list, zip(*late, strict=True)))
+    return dropped

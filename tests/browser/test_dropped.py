@@ -1,0 +1,29 @@
+"""The page of a run whose points were dropped."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from consumers.store.pool import address, open_pool
+from consumers.store.retention import Retention
+from tests.browser.conftest import Browser
+from tests.live_server import Live, training
+
+pytestmark = pytest.mark.browser
+
+
+async def test_a_run_whose_points_were_dropped_says_so_and_shows_what_stays(live: Live, browser: Browser) -> None:
+    await live.publish(training("one", values=(0.5, 0.25, 0.125)))
+    dsn = live.settings.postgres.get_secret_value()
+    pool = await open_pool(dsn, size=1)
+    assert await Retention(pool, address(dsn)).drop(202311) is not None
+    await pool.close()
+
+    await browser.page.goto(f"{live.url}/runs/one")
+
+    await expect(browser.page.locator("#summary .dropped")).to_contain_text("dropped from PostgreSQL by retention")
+    chart = browser.page.locator("figure.chart")
+    await expect(chart.locator(".chart-read")).to_have_text("3 points dropped by retention · min 0.125 · max 0.5")
+    await expect(chart.locator(".chart-last")).to_have_text("0.125")
+    assert browser.complaints == []
