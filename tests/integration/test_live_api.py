@@ -25,7 +25,7 @@ async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIt
 
 async def test_a_server_without_runs_is_healthy_and_lists_none(live: Live) -> None:
     assert await live.json("/healthz") == {"status": "ok"}
-    assert await live.json("/v1/runs") == {"runs": [], "as_of": "0:0,1:0"}
+    assert await live.json("/v1/runs") == {"runs": [], "next_page_token": None, "as_of": "0:0,1:0"}
 
 
 async def test_runs_are_listed_newest_first_and_filtered(live: Live) -> None:
