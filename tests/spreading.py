@@ -27,6 +27,7 @@ STACKS = {
     "tests/integration/test_stack_whole.py",
 }
 SLOW = ("tests/browser/", "tests/faults/", "tests/integration/")
+PRODUCT_PORTS = ports.RANGE  # before conftest.py gives a process its own
 FIRST_PORT, PORTS = 10_000, 5_000  # of the tests' own servers, below those that a stack picks from
 
 
@@ -51,7 +52,7 @@ def own_ports() -> range:
     """Return where this process looks for free ports, so that two never take the same one."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker:
-        return ports.RANGE
+        return PRODUCT_PORTS
     first = FIRST_PORT + int(worker.removeprefix("gw")) % 2 * PORTS
     return range(first, first + PORTS)
 

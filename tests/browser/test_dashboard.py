@@ -94,7 +94,7 @@ async def test_the_list_catches_up_with_a_store_that_was_behind(live: Live, brow
 
     async with browser.page.expect_response("**/v1/runs?*") as asked:
         await live.publish_unfolded([Author("run").start(name="first light")])
-    assert await (await asked.value).json() == {"runs": [], "as_of": "0:0,1:0"}
+    assert await (await asked.value).json() == {"runs": [], "next_page_token": None, "as_of": "0:0,1:0"}
     await fold(live.settings)  # no event follows that could tell the page
 
     await expect(browser.page.locator("tbody tr")).to_contain_text("first light")

@@ -148,6 +148,7 @@ def test_status_of_a_home_that_never_ran(home: Path) -> None:
         "dead_letters": None,
         "newest_dead_letter": None,
         "deliveries": None,
+        "supervisor": None,
     }
 
 
