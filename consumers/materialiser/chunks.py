@@ -6,6 +6,8 @@ offset 0 gives the same rows. Each record adds one small row. The record with wh
 16 points have 16 together makes one row of them; the one that fills 1,000 open points turns all of them into a full
 chunk, and leaves what is over as a row of its own. Which rows there are so follows from how many points each stored
 one has, and a batch with many records of a series writes few rows of it: `settle` makes them at its end.
+The first chunk of a series is shorter, by an amount that follows from its id: processes that start together would else
+fill all their chunks at the same moment, and everything that comes then would wait for the rewriting.
 Of a series whose points were dropped (`gateway retention`) only the summary goes on, to the same row as if they were
 there.
 """
@@ -18,7 +20,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from consumers.store.rows import CHUNK_POINTS, SMALL_POINTS, Changes, ChunkRow, SeriesRow
+from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas.columns import FloatArray, IntArray
 from schemas.events import Series
 
@@ -45,13 +47,14 @@ def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     row.points += len(new.values)
     changes.new_points[row.month] = changes.new_points.get(row.month, 0) + len(new.values)
     if row.is_dropped:
-        row.open_index = row.points // CHUNK_POINTS * CHUNK_POINTS
+        while row.points - row.open_index >= (size := _chunk_size(row)):
+            row.open_index += size
         return
     row.steps.extend(new.steps)
     row.times.extend(new.times)
     row.values.extend(new.values)
     changes.unwritten.setdefault(row.series_id, first_index)
-    if len(row.values) >= CHUNK_POINTS:
+    if len(row.values) >= _chunk_size(row):
         _fill_chunks(row, changes)
         return
     end = first_index + len(new.values)
@@ -74,10 +77,14 @@ def settle(changes: Changes) -> None:
     changes.unwritten.clear()
 
 
+def _chunk_size(row: SeriesRow) -> int:
+    """Return how many points the chunk gets that is being filled."""
+    return CHUNK_POINTS if row.open_index else CHUNK_POINTS - row.series_id.int % FIRST_SPREAD
+
+
 def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     _withdraw(changes, row, row.open_index)
-    cut = CHUNK_POINTS
-    while len(row.values) >= cut:
+    while len(row.values) >= (cut := _chunk_size(row)):
         _put(changes, row, row.open_index, (row.steps[:cut], row.times[:cut], row.values[:cut]))
         del row.steps[:cut], row.times[:cut], row.values[:cut]
         row.open_index += cut

@@ -39,7 +39,11 @@ def supersede(attempts: Sequence[Sequence[Sample]]) -> list[Sample]:
 
 
 def group_points(points: int, buckets: int) -> int:
-    """Return how many points of a long series make one group of its chart: whole chunks, at most `buckets` groups."""
+    """
+    Return how many points of a long series make one group of its chart: whole chunks, at most `buckets` groups.
+
+    One group more where the first chunk is shorter than the others and the last ones fill theirs.
+    """
     chunks = -(-points // CHUNK_POINTS)
     return -(-chunks // buckets) * CHUNK_POINTS
 

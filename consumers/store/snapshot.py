@@ -18,6 +18,7 @@ from consumers.store.chunk_columns import columns_of, unpacked
 from consumers.store.paging import Place, read_token, write_token
 from consumers.store.pool import PooledConnection
 from consumers.store.queries import sql
+from consumers.store.rows import CHUNK_POINTS
 from consumers.store.search import Question, Search
 from consumers.store.where import Node, Order
 from schemas.api import Position, RunSummary, SeriesData, SeriesPage
@@ -211,7 +212,7 @@ async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int
         if row["points"] > SUMMARY_POINTS:
             size = group_points(row["points"], buckets)
             groups = await connection.fetch(
-                sql("get_chart_groups"), row["series_id"], size, row["points"], row["month"]
+                sql("get_chart_groups"), row["series_id"], size, row["points"], row["month"], CHUNK_POINTS
             )
             attempts.append(corners_of(groups))
         else:

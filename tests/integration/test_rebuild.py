@@ -105,7 +105,7 @@ async def test_a_rebuild_switches_and_the_worker_goes_on_without_a_restart(
             r"First difference: chunks, row .*, column point_values: live .*,NaN,0,.*, rebuilt .*,NaN,-0,.*",
         ),
         (
-            "DELETE FROM chunks WHERE first_index = 0 AND points = 1000",
+            "DELETE FROM chunks WHERE first_index = 0 AND points >= 500",
             r"First difference: chunks, row series_id=[0-9a-f-]{36}, first_index=0, month=202311: "
             r"the live table has no such row$",
         ),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from consumers.materialiser.chunks import append_points, settle
 from consumers.materialiser.fold import Known, fold
-from consumers.store.rows import CHUNK_POINTS, SMALL_POINTS, Changes, ChunkRow, SeriesRow
+from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
 from schemas.wire import Batch, ProducerId, RunId
 
@@ -95,8 +95,18 @@ def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data:
     }
     assert [step for row in rows for step in row.steps] == list(range(sum(sizes)))
     assert [row.first_index for row in rows] == [sum(r.points for r in rows[:index]) for index in range(len(rows))]
-    full = sum(sizes) // CHUNK_POINTS
-    assert [row.points for row in rows[:full]] == [CHUNK_POINTS] * full
+    (series,) = at_once.known.series.values()
+    first, *others = [row.points for row in rows if row.first_index < series.open_index] or [CHUNK_POINTS]
+    assert CHUNK_POINTS - FIRST_SPREAD < first <= CHUNK_POINTS
+    assert set(others) <= {CHUNK_POINTS}
+    assert sum(sizes) - series.open_index < CHUNK_POINTS
+
+
+def test_series_that_begin_together_do_not_fill_their_chunks_together() -> None:
+    store = Store()
+    store.apply([one for run in range(40) for one in batches_of(f"r{run}", "p", [metrics(0, CHUNK_POINTS)])])
+
+    assert len({row.open_index for row in store.known.series.values()}) > 30
 
 
 @given(st.lists(st.one_of(st.just(1), st.integers(1, 30), st.integers(480, 520)), min_size=1, max_size=100), st.data())

@@ -1,18 +1,21 @@
 -- name: get_chart_groups
--- Groups of $2 points of a series of $3 points and month $4, from the summaries of its chunks: the exact first, lowest, highest and
--- last value, with steps and times. An extreme stands in the middle of its chunk; of equal ones the first lowest and
--- the last highest count. Arrays compare by their first value, and float8 holds a step or time below 2^53 exactly.
+-- Groups of $2 points of a series of $3 points and month $4, from the summaries of its chunks: the exact first, lowest,
+-- highest and last value, with steps and times. An extreme stands in the middle of its chunk; of equal ones the first
+-- lowest and the last highest count. Arrays compare by their first value, and float8 holds a step or time below 2^53
+-- exactly. The first chunk `lacks` points to the size of the others, $5, and with it the first group to $2.
 SELECT min(min_step) AS min_step, max(max_step) AS max_step, min(min_time) AS min_time, max(max_time) AS max_time,
-       min(first_value) FILTER (WHERE first_index % $2::bigint = 0) AS first_value,
-       max(last_value) FILTER (WHERE (first_index + points) % $2 = 0 OR first_index + points = $3::bigint)
-           AS last_value,
+       min(first_value) FILTER (WHERE first_index = 0 OR (first_index + lacks) % $2::bigint = 0) AS first_value,
+       max(last_value) FILTER (WHERE (first_index + chunks.points + lacks) % $2 = 0
+                                  OR first_index + chunks.points = $3::bigint) AS last_value,
        min(ARRAY[min_value, min_step / 2 + max_step / 2, min_time / 2 + max_time / 2])
            FILTER (WHERE min_value IS NOT NULL) AS lowest,
        max(ARRAY[max_value, min_step / 2 + max_step / 2, min_time / 2 + max_time / 2])
            FILTER (WHERE max_value IS NOT NULL) AS highest
-FROM chunks WHERE series_id = $1 AND month = $4::int
-GROUP BY first_index / $2
-ORDER BY first_index / $2;
+FROM chunks, (SELECT ($5::int - points % $5) % $5 AS lacks
+              FROM chunks WHERE series_id = $1 AND month = $4::int AND first_index = 0) AS first_chunk
+WHERE series_id = $1 AND month = $4
+GROUP BY (first_index + lacks) / $2
+ORDER BY (first_index + lacks) / $2;
 
 -- name: get_packed_points
 -- Chunks of one series, in log order, with each column in the binary form of an array: a driver that makes objects of
