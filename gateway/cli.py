@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway import cli_doctor, cli_runs, cli_stack, cli_sync
+from gateway.cli_summaries import summary_of
 from schemas.errors import BadSettings, TrackingError
 
 GROUP = "gateway.commands"
@@ -101,8 +102,10 @@ def _stand_in(point: EntryPoint) -> Any:
 
     stand_in = typer.Typer(add_completion=False)
     everything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    source = point.dist.name if point.dist else "an unknown distribution"
-    stand_in.command(point.name, help=f"From {source}.", context_settings=everything)(call)
+    summary = summary_of(point.module, point.attr)
+    if not summary:
+        summary = f"From {point.dist.name}." if point.dist else "From an unknown distribution."
+    stand_in.command(point.name, help=summary, context_settings=everything)(call)
     return typer.main.get_command(stand_in)
 
 

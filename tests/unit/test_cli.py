@@ -66,6 +66,9 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
 
     assert all(f" {name} " in shown for name in ("up", "down", "status", "logs", "doctor", "runs", "demo", "verify"))
     assert shown.splitlines()[-1] == "[]"
+    assert "Bring history to a tracker" in shown
+    assert "How each tracker stands" in shown
+    assert "From tracking-gateway" not in shown
 
 
 def test_a_command_of_an_entry_point_gets_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
