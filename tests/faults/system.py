@@ -185,7 +185,7 @@ class System:
         """Ask the workers to end, and wait until they have, those too that left before."""
         workers = [*self._workers.values(), *self._leaving]
         statuses = [(one.kill(signal.SIGTERM), one.ready.exists()) for one in workers]
-        assert set(statuses) <= {(0, True), (0, False), (-signal.SIGTERM, False)}, statuses  # False: told to as it started
+        assert set(statuses) <= {(0, True), (0, False), (-signal.SIGTERM, False)}, statuses  # False: told as it starts
 
     def unexpected(self) -> list[str]:
         """Return the ends that nobody ordered and that no fence explains."""

@@ -45,6 +45,7 @@ def test_the_architecture_speaks_of_every_folder(folder: str) -> None:
 def test_settings_and_commands_that_the_readme_names_exist() -> None:
     variables = {name.lower() for name in re.findall(r"GATEWAY_([A-Z_]+)", README)}
     commands = set(re.findall(r"`?gateway ([a-z]+(?:-[a-z]+)*)", README))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     known = {
         "demo",
         "up",
@@ -54,10 +55,7 @@ def test_settings_and_commands_that_the_readme_names_exist() -> None:
         "doctor",
         "runs",
         "sync",
-        "verify",
-        "dead-letters",
-        "rebuild",
-        "retention",
+        *project["entry-points"]["gateway.commands"],
     }
 
     assert variables <= set(Settings.model_fields)
