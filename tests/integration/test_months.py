@@ -66,6 +66,21 @@ async def test_two_workers_that_need_a_month_at_the_same_time_make_it_once_and_h
     assert await partitions(database) == ["chunks_202601", "chunks_202602", "chunks_202603"]
 
 
+async def test_arrays_of_points_are_never_sampled_by_analyze(database: str) -> None:
+    async with opened(database) as pool, pool.acquire() as connection:
+        await migrate(pool)
+        async with connection.transaction():
+            await open_months(connection, {202611: 1})
+        sampled = await connection.fetch(
+            "SELECT attrelid::regclass::text, attname FROM pg_attribute WHERE attstattarget IS DISTINCT FROM 0 "
+            "AND attname IN ('steps', 'times', 'point_values', 'time_deltas') AND (attrelid = 'chunks'::regclass "
+            "OR attrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'chunks'::regclass))"
+        )
+        tables = await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'chunks'::regclass")
+
+    assert (tables, [tuple(row) for row in sampled]) == (1, [])
+
+
 async def test_workers_that_share_a_log_make_the_same_months_all_the_time_and_lose_nothing(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:

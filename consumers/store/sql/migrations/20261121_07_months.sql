@@ -68,6 +68,11 @@ BEGIN
 END
 $$;
 
+-- Of the table and all partitions; retention.sql says why.
+ALTER TABLE chunks
+    ALTER COLUMN steps SET STATISTICS 0, ALTER COLUMN times SET STATISTICS 0,
+    ALTER COLUMN point_values SET STATISTICS 0, ALTER COLUMN time_deltas SET STATISTICS 0;
+
 INSERT INTO chunks
 SELECT c.series_id, c.first_index, s.month, c.points, c.min_step, c.max_step, c.min_time, c.max_time, c.first_value,
        c.last_value, c.min_value, c.max_value, c.non_finite,
