@@ -9,11 +9,11 @@ not be done, 2 when a service cannot be reached or the question does not fit.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from consumers.command_options import HomeOption, JsonOption
 from consumers.deadletters.asking import ask, carry_out
 from consumers.deadletters.printing import finish, print_found, print_json, print_letter
 from schemas.errors import BadSettings
@@ -43,11 +43,6 @@ ReasonOption = Annotated[
 LimitOption = Annotated[int | None, typer.Option("-n", "--limit", min=1, help="At most so many, oldest first.")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask. Ids that are named are never asked for.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
 
 
 @app.command("list")

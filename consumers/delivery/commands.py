@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from consumers.command_options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from consumers.delivery.verification import Verified
@@ -30,11 +31,8 @@ def verify(
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait at most until all is delivered.", metavar="SECONDS")
     ] = 0.0,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read runs back from PostgreSQL and from each tracker, and compare: counts, checksums, parameters, status."""
     from rich.console import Console

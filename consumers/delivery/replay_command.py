@@ -15,11 +15,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from consumers.command_options import HomeOption, JsonOption
 from consumers.delivery.tracker_commands import complete_tracker
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     throttle: Annotated[
         float | None, typer.Option("--throttle", min=1, help="At most so many points a second.", metavar="N")
     ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """
     Bring history to a tracker: every value at its original time and step.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from consumers.command_options import HomeOption, JsonOption
 from schemas.errors import BadSettings, TrackingError
 from schemas.settings import Settings
 
@@ -61,11 +62,6 @@ def _complete_run(ctx: Any, incomplete: str) -> list[str]:
 NameArgument = Annotated[
     str, typer.Argument(help="Name of a tracker, as `list` prints it.", metavar="NAME", autocompletion=complete_tracker)
 ]
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
 
 
 @app.command("list")

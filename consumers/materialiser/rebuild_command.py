@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from consumers.command_options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,8 @@ def rebuild(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew instead of going on with an interrupted rebuild.")
     ] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """
     Fold the log again from offset 0 beside the live tables, then switch to the new tables in one transaction.

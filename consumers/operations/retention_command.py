@@ -14,11 +14,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from consumers.command_options import HomeOption, JsonOption
 from schemas.errors import BadSettings
 from schemas.settings import Settings
 
@@ -35,12 +35,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="What PostgreSQL keeps of each month. Nothing is ever dropped unless you say so; the log keeps every event.",
 )
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
 
 
 @app.command()

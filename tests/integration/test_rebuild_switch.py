@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from schemas.wire import encode
 from tests.log_writing import Author, producer, write
 from tests.materialiser_process import environment, folded, materialiser, until, until_folded
-from tests.rebuilding import SIDE, execute, facts, folded_rows, has_side, rebuild, running, side_folded
-
-
-@asynccontextmanager
-async def connected(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    try:
-        yield connection
-    finally:
-        await connection.close()
+from tests.rebuilding import SIDE, connected, execute, facts, folded_rows, has_side, rebuild, running, side_folded
 
 
 async def test_a_rebuild_under_load_loses_nothing_and_stores_nothing_twice(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import asyncpg
 import pytest
 
 from consumers.log import Record
@@ -17,7 +14,7 @@ from consumers.store.pool import address, open_pool
 from schemas.wire import encode
 from tests.gateway_command import gateway
 from tests.log_writing import Author
-from tests.rebuilding import execute
+from tests.rebuilding import connected, execute
 
 JUNE = 1_780_704_000_000_000  # µs: 2026-06-06
 
@@ -46,15 +43,6 @@ async def june(database: str) -> str:
 async def points(database: str) -> int:
     (row,) = await execute(database, "SELECT count(*) FROM metric_points")
     return int(row[0])
-
-
-@asynccontextmanager
-async def connected(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,16 @@
+"""
+Options that every command of this side has, said and typed in one way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
