@@ -53,6 +53,9 @@ class Capabilities(NamedTuple):
     keeps_status: bool = True  # and when the run started and ended
     keeps_artifacts: bool = False  # references to them
     can_delete: bool = False  # a deleted run goes from the tracker too
+    can_edit_series: bool = False  # a deleted or renamed series is deleted or renamed in the tracker too
+    can_edit_params: bool = False  # a deleted parameter goes from the tracker too
+    can_edit_tags: bool = False  # a deleted tag goes from the tracker too; a new value always comes
 
 
 class Tracker(Protocol):
