@@ -35,6 +35,7 @@ class ReadBack(NamedTuple):
     status: str  # "running", "finished", "failed", "killed"
     started: int | None  # µs since 1970-01-01 UTC, as exactly as the tracker keeps it
     ended: int | None  # µs
+    tags: Mapping[str, str] | None = None  # by the names they were given; None: not given back
 
 
 class Capabilities(NamedTuple):
