@@ -281,7 +281,12 @@ class Environment(Event):
 
 
 class Deleted(Event):
-    """A run, or a named part of it, is gone for every reader; the log keeps the fact."""
+    """
+    A run, or a named part of it, is gone for every reader; the log keeps the fact.
+
+    Of a part, what the log has before it: what comes later under the name is new. A series goes in all its steps,
+    attempts and labels, with its observations. A run is gone for good.
+    """
 
     kind: Literal["deleted"] = "deleted"
     what: Literal["run", "series", "param", "tag", "label", "artifact"]
@@ -293,8 +298,8 @@ class Renamed(Event):
     A run, or a named part of it, has a new name.
 
     It concerns what the log has before it. Where the new name is taken, by a series of the same step, attempt and
-    labels, a parameter of the same step and attempt, or a tag, both stay as they are. What comes later under the old
-    name is a part of its own; points that come later under the new name continue the renamed series.
+    labels, a parameter of the run, or a tag, both stay as they are. What comes later under the old name is a part of
+    its own; points that come later under the new name continue the renamed series. Observations go with their series.
     """
 
     kind: Literal["renamed"] = "renamed"

@@ -127,12 +127,13 @@ async def _write_edits(connection: PooledConnection, changes: Changes) -> None:
 
 
 async def _rename_series(connection: PooledConnection, run_id: str, name: str, new: str) -> None:
-    rows = await connection.fetch(sql("series_to_rename"), run_id, name)
-    if not rows or name == new:
-        return
-    new_ids = [series_id(run_id, row["step_name"], row["attempt"], new, row["labels"]) for row in rows]
-    await connection.execute(sql("make_way"), new_ids)
-    await connection.execute(sql("rename_series"), [row["series_id"] for row in rows], new_ids, new)
+    rows = await connection.fetch(sql("series_to_rename"), run_id, name, new)
+    ids = [
+        [series_id(run_id, row["step_name"], row["attempt"], one, row["labels"]) for row in rows] for one in (name, new)
+    ]
+    await connection.execute(sql("rename_series"), *ids, new)
+    places = [[row[column] for row in rows] for column in ("step_name", "attempt", "labels")]
+    await connection.execute(sql("rename_observations"), run_id, name, new, *places)
 
 
 def _series_json(row: SeriesRow) -> dict[str, Any]:

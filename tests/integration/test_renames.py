@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas import events as ev
-from schemas.values import IntValue
+from schemas.values import IntValue, StringValue
 from schemas.wire import Batch
 from tests.log_writing import Author, write
 from tests.materialiser_process import environment, materialiser, reading, until_folded
@@ -66,6 +66,14 @@ def to_the_name_of_a_deleted(author: Author) -> list[Batch]:
     ]
 
 
+def deleted_and_gone_on(author: Author) -> list[Batch]:
+    return [
+        author.metrics("loss", [1.0] * 1_200),
+        deleted(author, "loss"),
+        author.metrics("loss", [2.0, 3.0], first_step=7),
+    ]
+
+
 def with_labels(author: Author) -> list[Batch]:
     """One of two is taken."""
     return [
@@ -90,6 +98,7 @@ CASES = {
     "free": (to_a_free_name, {"new": (1_750, 8.0), "old": (1, 9.0)}),
     "taken": (to_a_taken_name, {"old": (3, 4.0), "new": (2, 5.0)}),
     "deleted": (to_the_name_of_a_deleted, {"new": (2, 3.0)}),
+    "gone on": (deleted_and_gone_on, {"loss": (2, 3.0)}),
     "labels": (with_labels, {"new{rank=0}": (1, 1.0), "old{rank=1}": (1, 2.0), "new{rank=1}": (1, 3.0)}),
     "exchanged": (exchanged, {"a": (2, 3.0), "b": (1, 1.0)}),
 }  # fmt: skip
@@ -144,3 +153,31 @@ async def test_a_taken_name_of_a_parameter_or_tag_keeps_its_value(
 
     assert [(name, json.loads(value)["value"]) for name, value in params] == [("lr", 1), ("rate", 2)]
     assert dict(map(tuple, tags)) == {"old": "x", "new": "y", "other": "z", "free": "again"}
+
+
+def seen(author: Author, name: str, text: str, **labels: str) -> Batch:
+    one = ev.Observation(name=name, labels=labels, time=author.now(), value=StringValue(value=text))
+    return author.batch(ev.Values(time=author.time, values=[one]))
+
+
+async def test_observations_go_with_their_series(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+    author = Author("run")
+    batches = [
+        seen(author, "gone", "1"),
+        deleted(author, "gone"),
+        seen(author, "gone", "2"),
+        seen(author, "old", "3", rank="0"),
+        seen(author, "old", "4", rank="1"),
+        labelled(author, "new", 1.0, rank="1"),
+        renamed(author, "old", "new"),
+        seen(author, "old", "5", rank="0"),
+    ]
+    await write(kafka, topic, batches)
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await until_folded(database, topic, len(batches))
+
+    found = await execute(database, "SELECT name, value FROM observations ORDER BY log_offset")
+
+    assert [(name, json.loads(value)["value"]) for name, value in found] == [
+        ("gone", "2"), ("new", "3"), ("old", "4"), ("old", "5"),
+    ]  # fmt: skip

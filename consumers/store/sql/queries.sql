@@ -96,7 +96,10 @@ WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.f
   AND chunks.month = reopened.month;
 
 -- name: delete_series
-UPDATE series SET deleted = true WHERE run_id = $1 AND name = $2;
+-- With its points and observations: what comes later under the name is a series of its own.
+WITH gone AS (DELETE FROM series WHERE run_id = $1 AND name = $2 RETURNING series_id, month),
+     seen AS (DELETE FROM observations WHERE run_id = $1 AND name = $2)
+DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id AND chunks.month = gone.month;
 
 -- name: delete_param
 DELETE FROM params WHERE run_id = $1 AND name = $2;
@@ -111,32 +114,38 @@ DELETE FROM run_labels WHERE run_id = $1 AND name = $2;
 DELETE FROM artifacts WHERE run_id = $1 AND name = $2;
 
 -- name: series_to_rename
-SELECT series_id, step_name, attempt, labels FROM series WHERE run_id = $1 AND name = $2 AND NOT deleted;
-
--- name: make_way
--- A series that was deleted holds no name.
-WITH gone AS (DELETE FROM series WHERE series_id = ANY ($1::uuid[]) AND deleted RETURNING series_id, month)
-DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id AND chunks.month = gone.month;
+-- All of a name, but for those whose new name is taken: by points or observations of the same step, attempt and labels.
+SELECT step_name, attempt, labels FROM (
+    SELECT step_name, attempt, labels FROM series WHERE run_id = $1 AND name = $2
+    UNION SELECT step_name, attempt, labels FROM observations WHERE run_id = $1 AND name = $2
+) AS found
+EXCEPT (
+    SELECT step_name, attempt, labels FROM series WHERE run_id = $1 AND name = $3
+    UNION SELECT step_name, attempt, labels FROM observations WHERE run_id = $1 AND name = $3
+);
 
 -- name: rename_series
--- The id follows the name, so that points written under the new name later join it. Where the new name is taken, by
--- the same step, attempt and labels, both stay as they are.
+-- The id follows the name, so that points written under the new name later join it.
 WITH renamed AS (
     UPDATE series AS old SET series_id = wanted.new_id, name = $3
-    FROM unnest($1::uuid[], $2::uuid[]) AS wanted (old_id, new_id)
-    WHERE old.series_id = wanted.old_id
-      AND NOT EXISTS (SELECT FROM series AS taken WHERE taken.series_id = wanted.new_id)
+    FROM unnest($1::uuid[], $2::uuid[]) AS wanted (old_id, new_id) WHERE old.series_id = wanted.old_id
     RETURNING wanted.old_id, wanted.new_id, old.month
 )
 UPDATE chunks SET series_id = renamed.new_id FROM renamed
 WHERE chunks.series_id = renamed.old_id AND chunks.month = renamed.month;
 
+-- name: rename_observations
+UPDATE observations SET name = $3
+FROM unnest($4::text[], $5::int[], $6::jsonb[]) AS wanted (step_name, attempt, labels)
+WHERE run_id = $1 AND name = $2 AND observations.step_name = wanted.step_name
+  AND observations.attempt = wanted.attempt AND observations.labels = wanted.labels;
+
 -- name: rename_param
--- Where the new name is taken in the same attempt, the new name's value stays.
-UPDATE params AS old SET name = $3
-WHERE old.run_id = $1 AND old.name = $2
-  AND NOT EXISTS (SELECT FROM params AS taken WHERE (taken.run_id, taken.step_name, taken.attempt, taken.name)
-                                                  = (old.run_id, old.step_name, old.attempt, $3));
+-- Where the run has a parameter of the new name, of any step and attempt, both stay as they are: a run shows one value
+-- of a name.
+UPDATE params SET name = $3
+WHERE run_id = $1 AND name = $2
+  AND NOT EXISTS (SELECT FROM params AS taken WHERE taken.run_id = $1 AND taken.name = $3);
 
 -- name: rename_tag
 UPDATE tags AS old SET name = $3
