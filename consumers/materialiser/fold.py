@@ -97,7 +97,7 @@ def fold(known: Known, changes: Changes, batch: Batch, partition: int, offset: i
     producer.missing = [list(pair) for pair in ledger.missing]
     if not is_new:
         return False
-    run = _run(known, changes, batch, partition)
+    run = _run(known, changes, batch, partition, offset)
     event = batch.event
     run.created, run.updated = min(run.created, event.time), max(run.updated, event.time)
     run.next_offset = offset + 1
@@ -201,10 +201,11 @@ def _add_points(place: _Place, event: ev.Metrics | ev.SystemMetrics) -> None:
         run.points += len(new.values)
 
 
-def _run(known: Known, changes: Changes, batch: Batch, partition: int) -> RunRow:
+def _run(known: Known, changes: Changes, batch: Batch, partition: int, offset: int) -> RunRow:
     run = known.runs.get(batch.run_id)
     if run is None:
-        run = known.runs[batch.run_id] = RunRow(batch.run_id, partition, month=month_of(batch.event.time))
+        month = month_of(batch.event.time)
+        run = known.runs[batch.run_id] = RunRow(batch.run_id, partition, month=month, first_offset=offset)
     changes.runs[batch.run_id] = run
     return run
 

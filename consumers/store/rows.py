@@ -48,6 +48,7 @@ class RunRow:
     deleted: bool = False
     next_offset: int = 0
     month: int = 0  # YYYYMM of its first event that was folded, see months.py
+    first_offset: int | None = None  # of the first record that was folded; None: an older release did not write it
 
 
 @dataclass(slots=True)

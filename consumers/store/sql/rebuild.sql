@@ -154,6 +154,7 @@ SELECT statement FROM steps ORDER BY step, statement;
 
 -- name: comparison_plan
 -- For each table folded from the log: one statement that counts, and one that finds the first row that differs.
+-- Where a run begins is compared where it is known: older releases did not write it down.
 -- `*<>` compares rows byte for byte, so that -0.0 is not 0.0. Rows are put together after the join, which so carries
 -- pointers to long values and not the values.
 WITH tables AS (
@@ -162,7 +163,9 @@ WITH tables AS (
       AND NOT (c.relname LIKE ANY ($2::text[]))
 ),
 columns AS (
-    SELECT t.oid, a.attname, a.attnum, array_position(t.indkey::int2[], a.attnum) AS key_place
+    SELECT t.oid, a.attname, a.attnum, array_position(t.indkey::int2[], a.attnum) AS key_place,
+           CASE WHEN t.relname = 'runs' AND a.attname = 'first_offset' THEN 'coalesce(l.first_offset, r.first_offset)'
+                ELSE format('l.%I', a.attname) END AS live
     FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
 ),
 parts AS (
@@ -175,8 +178,8 @@ parts AS (
                FILTER (WHERE key_place IS NOT NULL) AS key_order,
            string_agg(format('coalesce(l.%1$I, r.%1$I)::text', attname), ', ' ORDER BY key_place)
                FILTER (WHERE key_place IS NOT NULL) AS key_texts,
-           string_agg(format('ROW(l.%1$I)::record *<> ROW(r.%1$I)::record', attname), ', ' ORDER BY attnum) AS differs,
-           string_agg(format('l.%I', attname), ', ' ORDER BY attnum) AS live_values,
+           string_agg(format('ROW(%2$s)::record *<> ROW(r.%1$I)::record', attname, live), ', ' ORDER BY attnum) AS differs,
+           string_agg(live, ', ' ORDER BY attnum) AS live_values,
            string_agg(format('r.%I', attname), ', ' ORDER BY attnum) AS rebuilt_values,
            string_agg(format('l.%I::text', attname), ', ' ORDER BY attnum) AS live,
            string_agg(format('r.%I::text', attname), ', ' ORDER BY attnum) AS rebuilt
