@@ -69,20 +69,24 @@ class Identity(NamedTuple):
 
 def encode(batch: Batch) -> Record:
     """Return the record of a batch. The same batch always gives the same bytes."""
-    event = batch.event
-    source = f"/runs/{quote(batch.run_id, safe='')}/producers/{quote(batch.producer, safe='')}"
-    cut = datetime.fromtimestamp(batch.time // 1_000_000, UTC).replace(microsecond=batch.time % 1_000_000)
+    value = orjson.dumps(_EVENT.dump_python(batch.event, mode="json"))
+    return encode_json(batch.run_id, batch.producer, batch.seq, batch.time, batch.event.kind, value)
+
+
+def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> Record:
+    """Return the record of an event that is JSON already."""
+    source = f"/runs/{quote(run_id, safe='')}/producers/{quote(producer, safe='')}"
+    cut = datetime.fromtimestamp(time // 1_000_000, UTC).replace(microsecond=time % 1_000_000)
     headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_type", f"{_TYPE_PREFIX}{event.kind}".encode()),
+        ("ce_type", f"{_TYPE_PREFIX}{kind}".encode()),
         ("ce_source", source.encode()),
-        ("ce_id", str(batch.seq).encode()),
+        ("ce_id", str(seq).encode()),
         ("ce_time", cut.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()),
         ("content-type", b"application/json"),
         ("schema", VERSION.encode()),
     ]
-    value = orjson.dumps(_EVENT.dump_python(event, mode="json"))
-    return Record(batch.run_id.encode(), value, headers)
+    return Record(run_id.encode(), value, headers)
 
 
 def identify(key: bytes | None, headers: Headers) -> Identity:

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from consumers.admission import EMPTY, admit
+from consumers.store.history import HISTORY
 from schemas.errors import BadRecord
 from schemas.wire import Batch, decode, identify
 
@@ -93,9 +94,25 @@ class Backlog:
             found[partition] = min(offset, found.get(partition, offset))
         return found
 
-    def lost(self, first: Mapping[int, int]) -> list[str]:
-        """Return the runs that are behind the log's first offsets; those that never had anything begin there."""
-        return [run for run, (partition, offset) in self._behind.items() if 0 < offset < first.get(partition, 0)]
+    def reading_starts(self) -> dict[int, int]:
+        """Return the same of runs that get their records from the log, and not from their history."""
+        found: dict[int, int] = {}
+        for partition, offset in self._behind.values():
+            if offset < HISTORY:
+                found[partition] = min(offset, found.get(partition, offset))
+        return found
+
+    def wanted(self) -> dict[str, tuple[int, int]]:
+        """Return of each run that is behind its partition and the next offset that it wants."""
+        return dict(self._behind)
+
+    def queued(self, run_id: str) -> int:
+        """Return how many records of a run are read and not delivered."""
+        return len(self._queues[run_id].records) if run_id in self._queues else 0
+
+    def is_queued(self, run_id: str) -> bool:
+        """Tell whether records of a run are read and not delivered."""
+        return run_id in self._queues
 
     def hand_over(self, partition: int) -> list[str]:
         """
@@ -103,7 +120,7 @@ class Backlog:
 
         Returns those that have everything up to here, and so are behind no more.
         """
-        runs = [run for run, (its, _) in self._behind.items() if its == partition]
+        runs = [run for run, (its, offset) in self._behind.items() if its == partition and offset < HISTORY]
         for run in runs:
             del self._behind[run]
         return [run for run in runs if run not in self._queues]

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from consumers.delivery.backlog import Backlog
+from consumers.delivery.history import History
 from consumers.log import LogReader, Record
 from consumers.waiting import RETRY_S
 from schemas.errors import LogGap, LogUnavailable
@@ -35,12 +36,16 @@ class CatchingUp:
         is_full: Callable[[], bool],
         caught_up: Callable[[Sequence[str]], Awaitable[None]],
         gone: Callable[[Mapping[str, str]], Awaitable[None]],
+        history: History,
     ) -> None:
         """
         Serve `backlog`; `target` says up to where a partition is to be read (None: for ever), `is_full` when to pause.
 
-        `caught_up` is told which runs are behind no more, `gone` which runs need records that the log has lost.
+        `caught_up` is told which runs are behind no more, `gone` which can be had neither from the log nor from
+        `history`, where runs are brought from that the log has not whole.
         """
+        self._history = history
+        history.on_left = self.call
         self._open_reader, self._backlog = open_reader, backlog
         self._target, self._is_full = target, is_full
         self._caught_up, self._gone = caught_up, gone
@@ -51,9 +56,20 @@ class CatchingUp:
     def call(self) -> None:
         """There are more runs that are behind: begin again at the one that is furthest behind."""
         self._called.set()
+        self._history.call()
 
     async def run(self) -> None:
         """Serve until cancelled."""
+        both = {asyncio.create_task(self._serve()), asyncio.create_task(self._history.run())}
+        try:
+            for task in (await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED))[0]:
+                task.result()
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _serve(self) -> None:
         while True:
             await self._called.wait()
             self._called.clear()
@@ -72,20 +88,22 @@ class CatchingUp:
 
     async def _read(self, reader: LogReader) -> None:
         first = await reader.beginning_offsets()
-        if lost := self._backlog.lost(first):
-            await self._gone(dict.fromkeys(lost, "the log no longer holds the records it needs: they were deleted"))
-        self.positions = {part: max(offset, first[part]) for part, offset in self._backlog.behind().items()}
+        if gone := await self._history.sort(first):
+            await self._gone(gone)
+        self.positions = {part: max(offset, first[part]) for part, offset in self._backlog.reading_starts().items()}
         if not self.positions:
             return
         await reader.assign(self.positions)
         while not self._called.is_set():
             await self._hand_over()
-            if not self._backlog.behind():
+            if not self._backlog.reading_starts():
                 return
             if self._is_full():
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
-            self._take_in(await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS))
+            records = await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+            if not self._called.is_set():  # else a run may want what lies before these
+                self._take_in(records)
 
     def _take_in(self, records: Sequence[Record]) -> None:
         # Nothing is taken from beyond the first reading: it comes from there once more.

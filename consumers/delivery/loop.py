@@ -23,12 +23,14 @@ from consumers.delivery.catching_up import CatchingUp
 from consumers.delivery.checkpoints import Checkpoints
 from consumers.delivery.circuit import LAST_RETRY_S, retry_delay
 from consumers.delivery.control import Control
+from consumers.delivery.history import History, Means, claim_lost
 from consumers.delivery.pace import Pace
 from consumers.delivery.patience import Patience
-from consumers.delivery.tracker import Tracker
+from consumers.delivery.tracker import Tracker, capabilities_of
 from consumers.log import LogReader, Record
 from consumers.operations.watches import DeliveryWatch
 from consumers.store.deliveries import Deliveries, Intent, Progress, Result
+from consumers.store.history import Histories
 from consumers.store.trackers import Behind, Trackers
 from schemas.errors import LogUnavailable, StoreUnavailable, TrackerRefused, TrackerUnavailable
 
@@ -62,12 +64,13 @@ class Delivery:
         open_reader: Callable[[], LogReader],
         deliveries: Deliveries,
         trackers: Trackers,
+        histories: Histories,
         watch: DeliveryWatch | None = None,
         work: Work | None = None,
     ) -> None:
         self._watch = watch or DeliveryWatch(tracker.name)
         self._work = work or Work()
-        self._tracker, self._deliveries, self._trackers = tracker, deliveries, trackers
+        self._tracker, self._deliveries, self._trackers, self._histories = tracker, deliveries, trackers, histories
         self._open_reader = open_reader
         self._reader: LogReader | None = None
         self._checkpoints = Checkpoints(deliveries, tracker.name)
@@ -78,6 +81,7 @@ class Delivery:
         self._patience = Patience(self._watch)
         self._backlog = Backlog({})
         self._again: CatchingUp | None = None
+        self.history: History | None = None
         self._settling: set[str] = set()  # behind no more, and PostgreSQL is about to know
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
@@ -127,12 +131,21 @@ class Delivery:
         await self._reader.open()
         known = await self._deliveries.offsets()
         first = await self._reader.beginning_offsets()
-        # A partition that was never read starts at its first record: there is nothing this tracker missed.
-        self._saved = {partition: known.get(partition, first[partition]) for partition in first}
-        await self._reader.assign(self._saved)
-        self._backlog = Backlog(self._saved)
+        await claim_lost(self._histories, self._trackers, self._tracker.name, known, first)
+        self._saved = {partition: known.get(partition, 0) for partition in first}
+        starts = {partition: max(at, first[partition]) for partition, at in self._saved.items()}
+        await self._reader.assign(starts)
+        self._backlog = Backlog(starts)
 
     def _second_reading(self) -> CatchingUp:
+        self.history = History(
+            self._backlog,
+            Means(
+                self._tracker.name, self._histories, self._trackers, self._patience.store,
+                can_delete=capabilities_of(self._tracker).can_delete, is_full=self._is_full,
+            ),
+        )  # fmt: skip
+        self.history.on_records = self._start_ready
         again = CatchingUp(
             self._open_reader,
             self._backlog,
@@ -140,6 +153,7 @@ class Delivery:
             is_full=self._is_full,
             caught_up=self._settle,
             gone=self._give_up,
+            history=self.history,
         )
         again.on_records = self._start_ready
         return again

@@ -14,8 +14,10 @@ from consumers.bounds import LogBounds
 from consumers.delivery.loop import Delivery, Work
 from consumers.delivery.tracker import Tracker, load_tracker
 from consumers.log import LogReader, ensure_topics, security_arguments
+from consumers.materialiser.worker import CONSUMER
 from consumers.operations.watches import DeliveryWatch
 from consumers.store.deliveries import Deliveries
+from consumers.store.history import Histories
 from consumers.store.migrations import migrate
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.trackers import Trackers
@@ -36,6 +38,7 @@ class Connected:
     pool: Pool
     deliveries: Deliveries
     trackers: Trackers
+    histories: Histories
     bounds: LogBounds
 
     def reader(self) -> LogReader:
@@ -55,7 +58,8 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
         await until_available(lambda: migrate(pool, where=address(dsn)), away)
         await until_available(lambda: ensure_topics(settings), away)
         deliveries = Deliveries(pool, address(dsn), name, settings.topic)
-        yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), bounds)
+        histories = Histories(pool, address(dsn), name, settings.topic, CONSUMER)
+        yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), histories, bounds)
         tracker.close()  # not after a failure: a call may be under way
     finally:
         await bounds.close()
@@ -76,7 +80,13 @@ async def serve(
         try:
             async with services.deliveries.lease(silent) as lease:
                 delivery = Delivery(
-                    services.tracker, services.reader, services.deliveries, services.trackers, watch, Work()
+                    services.tracker,
+                    services.reader,
+                    services.deliveries,
+                    services.trackers,
+                    services.histories,
+                    watch,
+                    Work(),
                 )
                 watching = asyncio.create_task(watch.lag.run(services.bounds.ask, delivery.offsets))
                 try:

@@ -1,0 +1,132 @@
+"""
+Tell a run again from its rows, as events in an order that a training process might have used.
+
+Pure. Points, observations and console lines are not here: they may be many, and are frozen inside PostgreSQL
+(history.sql); they belong between the beginning and the end. Times that no row keeps, of tags for example, are those of
+the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from consumers.store.history import Rows, Told
+from schemas.events import MAIN_STEP
+
+Row = Any  # of asyncpg: columns by name
+Event = dict[str, Any]  # JSON
+
+_STATUS = {"finished": "success", "failed": "fail", "killed": "fail"}
+_ENDS = {"finished": "run_finished", "failed": "run_failed", "killed": "run_killed"}
+
+
+def whole(rows: Rows) -> Told:
+    """Return a run from its beginning to where it is now."""
+    return Told(_beginning(rows), _ending(rows))
+
+
+def removal(rows: Rows) -> Told:
+    """Return what makes a tracker forget a run, also one that was interrupted in its very first call."""
+    start = {"kind": "run_started", "time": _start(rows.run)}
+    return Told([start, {"kind": "deleted", "time": rows.run["updated"], "what": "run"}], [])
+
+
+def _beginning(rows: Rows) -> list[Event]:
+    run, start = rows.run, _start(rows.run)
+    events = _opened(rows)
+    if rows.tags:
+        events.append({"kind": "tags", "time": start, "tags": {row["name"]: row["value"] for row in rows.tags}})
+    if rows.labels:
+        labels = {row["name"]: row["value"] for row in rows.labels}
+        events.append({"kind": "labels", "time": start, "labels": labels})
+    if run["environment"]:
+        events.append({"kind": "environment", "time": start, "values": run["environment"]})
+    if run["note"]:
+        events.append({"kind": "note", "time": start, "text": run["note"]})
+    events += [{"kind": "code", "time": start, **_without(row, "run_id")} for row in rows.code]
+    for step in rows.steps:
+        events += _step_begins(step, rows)
+    return events + _params(rows)
+
+
+def _ending(rows: Rows) -> list[Event]:
+    run = rows.run
+    events: list[Event] = [{"kind": "artifact", **_without(row, "run_id")} for row in rows.artifacts]
+    for step in rows.steps:
+        events += _step_ends(step, rows)
+    if run["state"] in _ENDS:
+        end = {"attempt": run["attempt"], "message": run["message"]}
+        events.append({"kind": _ENDS[run["state"]], "time": run["ended"], **end})
+    if run["deleted"]:
+        events.append({"kind": "deleted", "time": run["updated"], "what": "run"})
+    return events
+
+
+def _start(run: Row) -> int:
+    return int(run["created"] if run["started"] is None else run["started"])
+
+
+def _opened(rows: Rows) -> list[Event]:
+    run = rows.run
+    described = {
+        "name": run["name"], "tag": run["tag"], "group": run["group_name"], "parent_run_id": run["parent_run_id"],
+        "original_run_id": run["original_run_id"], "dag_hash": run["dag_hash"], "use_cached": run["use_cached"],
+        "run_config": run["run_config"],
+    }  # fmt: skip
+    if run["started"] is None:  # known, and perhaps at work; nobody said that it started
+        return [{"kind": "run_created", "time": run["created"], "attempt": run["attempt"], **described}]
+    mine = {row["attempt"]: row for row in rows.attempts if row["step_name"] == MAIN_STEP}
+    begun = sorted(number for number in mine if number <= run["attempt"]) or [run["attempt"]]
+    events: list[Event] = [{"kind": "run_started", "time": run["started"], "attempt": begun[0], **described}]
+    for number in begun[1:]:
+        time = run["started"] if mine[number]["started"] is None else mine[number]["started"]
+        events.append({"kind": "run_resumed", "time": max(time, run["started"]), "attempt": number})
+    return events
+
+
+def _attempts(step: Row, rows: Rows) -> Iterable[Row]:
+    return (row for row in rows.attempts if row["step_name"] == step["step_name"])
+
+
+def _step_begins(step: Row, rows: Rows) -> list[Event]:
+    if step["step_name"] == MAIN_STEP:
+        return []
+    events: list[Event] = []
+    for row in _attempts(step, rows):
+        time = _start(rows.run) if row["started"] is None else row["started"]
+        place = {"time": time, "step_name": step["step_name"], "attempt": row["attempt"]}
+        told = {"name": step["name"], "step_type": step["step_type"], "mock": step["mock"]}
+        events.append({"kind": "step_started", **place, **told})
+    return events
+
+
+def _step_ends(step: Row, rows: Rows) -> list[Event]:
+    if step["step_name"] == MAIN_STEP:
+        return []
+    return [
+        {
+            "kind": "step_finished", "time": row["ended"], "step_name": row["step_name"], "attempt": row["attempt"],
+            "status": _STATUS[row["state"]], "message": row["message"],
+        }
+        for row in _attempts(step, rows)
+        if row["state"] in _STATUS and row["ended"] is not None
+    ]  # fmt: skip
+
+
+def _params(rows: Rows) -> list[Event]:
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows.params:  # attempts rise: the last value of a name comes last
+        found.setdefault((row["step_name"], row["attempt"]), {})[row["name"]] = row["value"]
+    begun = {(row["step_name"], row["attempt"]): row["started"] for row in rows.attempts}
+    return [
+        {
+            "kind": "params", "time": begun.get((step_name, attempt)) or _start(rows.run), "step_name": step_name,
+            "attempt": attempt, "params": params,
+        }
+        for (step_name, attempt), params in found.items()
+    ]  # fmt: skip
+
+
+def _without(row: Row, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in dict(row).items() if name not in names}

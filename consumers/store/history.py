@@ -1,0 +1,231 @@
+"""
+The history of a run for a tracker, out of PostgreSQL: frozen once, read from any place, left for the log.
+
+`freeze` reads in one snapshot what is folded of a run and up to which offset of the log that goes, and copies it, in
+the order of delivery, into rows that nothing changes any more. What is delivered after a crash is so the same as before
+it, whatever came late, was renamed, deleted or dropped by retention meanwhile: the log has all that behind that offset.
+Places in a history are offsets from HISTORY on, above every offset of a log, so that checkpoints, intents and doubts of
+the delivery mean what they always mean. `leave` puts the run's checkpoint at the log's offset, with the numbers folded
+of each producer, and removes the rows, in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from consumers.admission import Ledger
+from consumers.store.chunk_columns import columns_of
+from consumers.store.deliveries import Fenced
+from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.queries import sql
+from schemas.columns import dump_floats, float_column
+
+HISTORY = 2**62  # an offset from here on is a place in a history
+
+
+class Lost(NamedTuple):
+    """A run that the log has not whole, for a tracker."""
+
+    run_id: str
+    partition: int
+    is_begun: bool  # something of it is, or may be, in the tracker: it must be removed before the run is told again
+
+
+class Frozen(NamedTuple):
+    """A history that is under way."""
+
+    partition: int
+    next_offset: int  # of the log, where it goes on behind the history
+    places: int
+    dropped_points: int  # that nobody has any more
+    is_removal: bool
+
+    @property
+    def producer(self) -> str:
+        """The name under which its events are numbered."""
+        return f"postgresql-{'removal-' if self.is_removal else ''}{self.next_offset}"
+
+
+class Planned(NamedTuple):
+    """What would be brought of a run from here."""
+
+    run_id: str
+    partition: int
+    is_begun: bool
+    points: int
+    dropped_points: int  # that nobody has any more
+
+
+class Told(NamedTuple):
+    """How a run is told: events before and behind its points."""
+
+    beginning: Sequence[Mapping[str, Any]]
+    ending: Sequence[Mapping[str, Any]]
+
+
+class Rows(NamedTuple):
+    """The rows of one run that are few."""
+
+    run: Any
+    steps: Sequence[Any]
+    attempts: Sequence[Any]
+    params: Sequence[Any]
+    tags: Sequence[Any]
+    labels: Sequence[Any]
+    artifacts: Sequence[Any]
+    code: Sequence[Any]
+
+
+class Histories:
+    """Histories for one tracker. Every method raises StoreUnavailable while PostgreSQL is away."""
+
+    def __init__(self, pool: Pool, where: str, tracker: str, topic: str, folder: str) -> None:
+        """Serve `tracker`; `folder` is the consumer whose offsets say how far PostgreSQL is."""
+        self._pool, self._where, self._tracker, self._topic, self._folder = pool, where, tracker, topic, folder
+
+    async def folded(self) -> dict[int, int]:
+        """Return up to where PostgreSQL has the log, by partition."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("load_offsets"), self._folder, self._topic)
+        return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def claim(self, since: Mapping[int, int], below: Mapping[int, int]) -> None:
+        """Note the runs with records in these ranges of lost offsets as behind, those that the tracker lacks."""
+        lost = [list(column) for column in zip(*((part, since[part], below[part]) for part in below), strict=True)]
+        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(sql("claim_new_runs"), self._tracker, self._topic, *lost)
+            await connection.execute(sql("claim_known_runs"), self._tracker, *lost)
+
+    async def losses(self, wanted: Mapping[str, tuple[int, int]], first: Mapping[int, int]) -> list[Lost]:
+        """Return those runs, wanted from an offset of a partition, that a log beginning at `first` has not whole."""
+        asked = [(run, part, offset, first[part]) for run, (part, offset) in wanted.items()]
+        columns = [list(column) for column in zip(*asked, strict=True)] or [[], [], [], []]
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("runs_with_losses"), self._tracker, *columns)
+        return [Lost(row["run_id"], row["partition"], row["is_begun"]) for row in rows]
+
+    async def freeze(self, lost: Lost, below: int, tell: Callable[[Rows, bool], Told]) -> Frozen | None:
+        """
+        Make the history of a run: of everything folded of it in one snapshot; return it.
+
+        None when it cannot be entered: the run is parked, or PostgreSQL has not the log up to offset `below` yet.
+        """
+        async with (
+            translated(self._where),
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read"),
+        ):
+            await connection.execute(sql("hold_points"))
+            rows = await connection.fetch(sql("load_offsets"), self._folder, self._topic)
+            at = {row["partition"]: row["next_offset"] for row in rows}.get(lost.partition, 0)
+            if at < below:
+                return None
+            return await self._freeze(connection, lost, at, tell)
+
+    async def _freeze(
+        self, connection: PooledConnection, lost: Lost, at: int, tell: Callable[[Rows, bool], Told]
+    ) -> Frozen | None:
+        mine = self._tracker, lost.run_id
+        told = tell(await _rows(connection, lost.run_id), lost.is_begun)
+        await connection.execute(sql("clear_history"), *mine)
+        places = await self._add(connection, "freeze_events", lost, 0, list(map(json.dumps, told.beginning)))
+        dropped = 0
+        if not lost.is_begun:
+            dropped = await connection.fetchval(sql("points_lost_by_retention"), lost.run_id)
+            for name in ("freeze_points", "freeze_observations", "freeze_console_lines"):
+                places += await self._add(connection, name, lost, places)
+        places += await self._add(connection, "freeze_events", lost, places, list(map(json.dumps, told.ending)))
+        ledgers = await _ledgers(connection, lost.run_id)
+        frozen = Frozen(lost.partition, at, places, dropped, lost.is_begun)
+        await connection.execute(
+            sql("keep_history"), *mine, lost.partition, at, ledgers, places, dropped, lost.is_begun
+        )
+        entered = await connection.fetchval(sql("enter_history"), *mine, HISTORY, lost.is_begun, dropped)
+        if entered is None:
+            await connection.execute(sql("clear_history"), *mine)
+            return None
+        return frozen
+
+    async def _add(self, connection: PooledConnection, name: str, lost: Lost, place: int, *more: list[str]) -> int:
+        done = await connection.execute(sql(name), self._tracker, lost.run_id, place, *more)
+        return int(done.split()[-1])  # INSERT 0 <rows>
+
+    async def load(self, run_id: str) -> Frozen | None:
+        """Return the history of a run that is under way."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            row = await connection.fetchrow(sql("load_history"), self._tracker, run_id, HISTORY)
+        return Frozen(**row) if row else None
+
+    async def read(self, run_id: str, place: int, limit: int) -> list[dict[str, Any]]:
+        """Return the next events of a history from a place on, as JSON holds them."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("history_rows"), self._tracker, run_id, place, limit)
+        return [_event(row) for row in rows]
+
+    async def leave(self, run_id: str) -> int:
+        """The tracker has the whole history: return from which offset the log goes on. Raises Fenced."""
+        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+            at = await connection.fetchval(sql("leave_history"), self._tracker, run_id, HISTORY)
+            if at is None:  # asked again: the connection broke in the middle of the commit
+                at = await connection.fetchval(sql("left_history"), self._tracker, run_id, HISTORY)
+            if at is None:
+                raise Fenced(
+                    f"run {run_id} was delivered to {self._tracker} by another process: stop all but one, "
+                    "then start again"
+                )
+            await connection.execute(sql("clear_history"), self._tracker, run_id)
+        return int(at)
+
+    async def planned(
+        self, run_ids: Sequence[str] | None, since: Mapping[int, int], first: Mapping[int, int]
+    ) -> list[Planned]:
+        """
+        Return what would be brought from here of these runs, or of all.
+
+        The tracker was delivered to up to `since`, by partition, and the log begins at `first`.
+        """
+        columns = [
+            list(column) for column in zip(*((part, since.get(part, 0), at) for part, at in first.items()), strict=True)
+        ]
+        chosen = None if run_ids is None else list(run_ids)
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("planned_histories"), chosen, *columns, self._tracker)
+        return [Planned(**row) for row in rows]
+
+    async def dropped(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
+        """Return, of these runs or all, how many points the tracker does not have because nobody has them any more."""
+        chosen = None if run_ids is None else list(run_ids)
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("dropped_of_runs"), self._tracker, chosen)
+        return {row["run_id"]: row["dropped_points"] for row in rows}
+
+
+async def _rows(connection: PooledConnection, run_id: str) -> Rows:
+    (run,) = await connection.fetch(sql("load_runs"), [run_id])
+    names = ("steps", "attempts", "params", "tags", "run_labels", "artifacts", "code_identities")
+    return Rows(run, *[await connection.fetch(sql(f"get_{name}"), run_id) for name in names])
+
+
+async def _ledgers(connection: PooledConnection, run_id: str) -> dict[str, Any]:
+    rows = await connection.fetch(sql("get_producers"), run_id)
+    return {
+        row["producer"]: Ledger(row["next_seq"], tuple(map(tuple, row["missing"])), row["refused"]).to_json()
+        for row in rows
+    }
+
+
+def _event(row: Any) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(row["event"], parse_int=_number)
+    if row["points"]:
+        steps, times, values = columns_of(row)
+        columns = {"steps": list(steps), "times": times, "values": dump_floats(float_column(values))}
+        event["series"] = [event["series"][0] | columns]
+    return event
+
+
+def _number(digits: str) -> int | float:
+    """Return a number as JSON of 64 bits holds it: PostgreSQL writes a float of 1e40 with all its digits."""
+    number = int(digits)
+    return number if -(2**63) <= number < 2**64 else float(number)

@@ -1,0 +1,141 @@
+-- History of runs for trackers: of what the log has lost.
+
+-- name: claim_new_runs
+-- Runs that a tracker never had and that lie, in part at least, in what it wants and the log has lost: from offset
+-- $4 of a partition to below its beginning $5. They are to be read from where they begin.
+INSERT INTO deliveries (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped, behind)
+SELECT $1, r.run_id, $2, r.partition, 0, '{}', '{}', 'delivering', '', 0, true
+FROM runs r JOIN unnest($3::int[], $4::bigint[], $5::bigint[]) AS lost (partition, since, below) USING (partition)
+WHERE coalesce(r.first_offset, 0) < lost.below AND r.next_offset > lost.since
+ON CONFLICT (tracker, run_id) DO NOTHING;
+
+-- name: claim_known_runs
+-- The same for runs that it has up to some offset.
+UPDATE deliveries d SET behind = true
+FROM runs r JOIN unnest($2::int[], $3::bigint[], $4::bigint[]) AS lost (partition, since, below) USING (partition)
+WHERE d.tracker = $1 AND d.run_id = r.run_id AND NOT d.behind AND d.status <> 'parked'
+  AND coalesce(r.first_offset, 0) < lost.below AND greatest(d.next_offset, lost.since) < least(lost.below, r.next_offset);
+
+-- name: runs_with_losses
+-- Of these runs of a tracker, each wanted from an offset in a log that begins at another: those that the log has not
+-- whole, and whether anything of them may have reached the tracker.
+SELECT wanted.run_id, wanted.partition,
+       d.next_offset > 0 OR d.attempt > 0 OR d.doubt_to > 0 OR d.state <> '{}' AS is_begun
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS wanted (run_id, partition, since, below)
+JOIN runs r ON r.run_id = wanted.run_id
+JOIN deliveries d ON d.tracker = $1 AND d.run_id = wanted.run_id
+WHERE coalesce(r.first_offset, 0) < wanted.below AND r.next_offset > wanted.since
+ORDER BY r.created, r.run_id;
+
+-- name: planned_histories
+-- What would be brought to tracker $5 from here, of runs $1 or all when it is null, were it delivered to now: from offset
+-- $3 of a partition on it was delivered to, and the log begins at $4.
+WITH wanted AS (
+    SELECT r.*, lost.below, coalesce(d.status, '') = 'parked' AS is_parked,
+           CASE WHEN d.behind THEN d.next_offset ELSE greatest(lost.since, coalesce(d.next_offset, 0)) END AS since,
+           coalesce(d.next_offset > 0 OR d.attempt > 0 OR d.doubt_to > 0 OR d.state <> '{}', false) AS is_begun
+    FROM runs r
+    JOIN unnest($2::int[], $3::bigint[], $4::bigint[]) AS lost (partition, since, below) USING (partition)
+    LEFT JOIN deliveries d ON d.tracker = $5 AND d.run_id = r.run_id
+    WHERE $1::text[] IS NULL OR r.run_id = ANY ($1::text[])
+)
+SELECT w.run_id, w.partition, w.is_begun AND w.since < 4611686018427387904 AS is_begun,
+       CASE WHEN w.since >= 4611686018427387904 THEN (
+           SELECT coalesce(sum(h.points), 0) FROM deliveries_history_rows h
+           WHERE h.tracker = $5 AND h.run_id = w.run_id AND h.place >= w.since - 4611686018427387904)
+       WHEN w.month IN (SELECT month FROM retention_dropped) THEN 0 ELSE counted.points END::bigint AS points,
+       CASE WHEN w.month IN (SELECT month FROM retention_dropped) AND w.since < 4611686018427387904
+            THEN counted.points ELSE 0 END::bigint AS dropped_points
+FROM wanted w
+CROSS JOIN LATERAL (SELECT coalesce(sum(s.points), 0) AS points FROM series s
+                    WHERE s.run_id = w.run_id AND NOT s.deleted) AS counted
+WHERE NOT w.is_parked
+  AND (w.since >= 4611686018427387904
+       OR (coalesce(w.first_offset, 0) < w.below AND w.since < w.below AND w.next_offset > w.since))
+ORDER BY w.created, w.run_id;
+
+-- name: clear_history
+-- What an earlier try, or a tracker that was forgotten, left.
+WITH head AS (DELETE FROM deliveries_history WHERE tracker = $1 AND run_id = $2)
+DELETE FROM deliveries_history_rows WHERE tracker = $1 AND run_id = $2;
+
+-- name: points_lost_by_retention
+-- How many points of a run nobody has any more.
+SELECT coalesce(sum(s.points), 0)::bigint FROM series s
+WHERE s.run_id = $1 AND NOT s.deleted AND s.month IN (SELECT month FROM retention_dropped);
+
+-- name: freeze_events
+INSERT INTO deliveries_history_rows (tracker, run_id, place, event, points)
+SELECT $1, $2, $3 + given.place - 1, given.event, 0 FROM unnest($4::text[]) WITH ORDINALITY AS given (event, place);
+
+-- name: freeze_points
+-- In log order within each series; series side by side, about as they were written.
+INSERT INTO deliveries_history_rows (tracker, run_id, place, event, points, min_step, max_step, min_time, steps, times,
+    time_deltas, point_values)
+SELECT $1, $2, $3 + row_number() OVER (ORDER BY s.attempt, c.first_index, s.step_name, s.name, s.series_id) - 1,
+       json_build_object('kind', CASE WHEN s.system THEN 'system_metrics' ELSE 'metrics' END,
+           'time', greatest(0, least(c.max_time, 4611686018427387904)), 'step_name', s.step_name, 'attempt', s.attempt,
+           'series', json_build_array(json_build_object('name', s.name, 'labels', s.labels, 'integer', s.integer)))::text,
+       c.points, c.min_step, c.max_step, c.min_time, c.steps, c.times, c.time_deltas, c.point_values
+FROM series s JOIN chunks c ON c.series_id = s.series_id AND c.month = s.month
+WHERE s.run_id = $2 AND NOT s.deleted;
+
+-- name: freeze_observations
+INSERT INTO deliveries_history_rows (tracker, run_id, place, event, points)
+SELECT $1, $2, $3 + row_number() OVER (ORDER BY log_offset, step_name, attempt) - 1,
+       json_build_object('kind', 'values', 'time', max(time), 'step_name', step_name, 'attempt', attempt,
+           'values', json_agg(json_build_object('name', name, 'labels', labels, 'step', step, 'time', time,
+                                                'value', value) ORDER BY position))::text, 0
+FROM observations WHERE run_id = $2 GROUP BY log_offset, step_name, attempt;
+
+-- name: freeze_console_lines
+INSERT INTO deliveries_history_rows (tracker, run_id, place, event, points)
+SELECT $1, $2, $3 + row_number() OVER (ORDER BY log_offset, stream) - 1,
+       json_build_object('kind', 'text', 'time', greatest(0, max(time)), 'stream', stream,
+           'lines', json_agg(line ORDER BY position), 'times', json_agg(time ORDER BY position))::text, 0
+FROM console_lines WHERE run_id = $2 GROUP BY log_offset, stream;
+
+-- name: keep_history
+INSERT INTO deliveries_history (tracker, run_id, partition, next_offset, ledgers, places, dropped_points, is_removal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: enter_history
+-- From here on the tracker has the run from these rows; what it was told before counts only to be removed.
+UPDATE deliveries SET next_offset = $3, ledgers = '{}', state = CASE WHEN $4 THEN state ELSE '{}' END,
+    attempt = 0, intent_to = 0, doubt_to = 0, dropped_points = $5, behind = true, updated = now()
+WHERE tracker = $1 AND run_id = $2 AND status <> 'parked' AND next_offset < $3
+RETURNING run_id;
+
+-- name: load_history
+-- Of a run that has entered it; what else there is was left by a tracker that was forgotten.
+SELECT h.partition, h.next_offset, h.places, h.dropped_points, h.is_removal
+FROM deliveries_history h JOIN deliveries d USING (tracker, run_id)
+WHERE h.tracker = $1 AND h.run_id = $2 AND d.next_offset >= $3;
+
+-- name: history_rows
+SELECT place, event, points, min_step, max_step, min_time, steps, times, time_deltas, point_values
+FROM deliveries_history_rows WHERE tracker = $1 AND run_id = $2 AND place >= $3 ORDER BY place LIMIT $4;
+
+-- name: leave_history
+-- The tracker has all of it: the log goes on where PostgreSQL was, with what was folded of each producer. After a
+-- removal the run begins anew.
+UPDATE deliveries d SET
+    next_offset = CASE WHEN h.is_removal THEN 0 ELSE h.next_offset END,
+    ledgers = CASE WHEN h.is_removal THEN '{}' ELSE h.ledgers END,
+    state = CASE WHEN h.is_removal THEN '{}' ELSE d.state END,
+    attempt = 0, intent_to = 0, doubt_to = 0, updated = now()
+FROM deliveries_history h
+WHERE d.tracker = $1 AND d.run_id = $2 AND h.tracker = d.tracker AND h.run_id = d.run_id
+  AND d.next_offset = $3::bigint + h.places
+RETURNING d.next_offset;
+
+-- name: left_history
+-- Where a run is that has left its history.
+SELECT next_offset FROM deliveries d
+WHERE d.tracker = $1 AND d.run_id = $2 AND d.next_offset < $3
+  AND NOT EXISTS (SELECT FROM deliveries_history h WHERE h.tracker = $1 AND h.run_id = $2);
+
+-- name: dropped_of_runs
+-- Runs of a tracker, of $2 or all when it is null, that it has without points that nobody has any more.
+SELECT run_id, dropped_points FROM deliveries
+WHERE tracker = $1 AND dropped_points > 0 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[])) ORDER BY run_id;

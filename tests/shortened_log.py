@@ -1,0 +1,34 @@
+"""Delete the beginning of a log, as retention does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
+
+from consumers.log import LogReader
+
+
+async def delete_before(kafka: str, topic: str, offsets: Mapping[int, int]) -> None:
+    """Delete the records below these offsets, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_records(
+            {TopicPartition(topic, part): RecordsToDelete(before_offset=offset) for part, offset in offsets.items()}
+        )
+    finally:
+        await admin.close()
+
+
+async def shorten(kafka: str, topic: str) -> dict[int, int]:
+    """Delete all records that are there; return by partition where the log begins now."""
+    reader = LogReader(kafka, topic)
+    try:
+        await reader.open()
+        ends = await reader.end_offsets()
+    finally:
+        await reader.close()
+    await delete_before(kafka, topic, {part: end for part, end in ends.items() if end})
+    return ends
