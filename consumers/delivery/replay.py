@@ -98,7 +98,10 @@ class Replay:
         only = None if self._runs is None else frozenset(self._runs)
         work = Work(only, None if wish.follow else end, Pace(wish.points_per_s))
         watch = DeliveryWatch(self._name)
-        delivery = Delivery(services.tracker, services.reader, services.deliveries, services.trackers, watch, work)
+        delivery = Delivery(
+            services.tracker, services.reader, services.deliveries, services.trackers, watch, work,
+            call_s=services.call_s,
+        )  # fmt: skip
         before = told.records, told.points
 
         def look() -> None:
