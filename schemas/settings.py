@@ -84,12 +84,20 @@ class Settings(BaseSettings):
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
     wandb_project: str = Field(default="tracking-gateway", description="W&B project where a run names none")
+    wandb_url: str = Field(default="https://api.wandb.ai", description="W&B server, for the tracker wandb-live")
+    wandb_entity: str = Field(default="", description="W&B team or user of its runs; that of the key if empty")
+    wandb_api_key: SecretStr = Field(default=SecretStr(""), description="... and the key, for the tracker wandb-live")
     trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
     trackers_file: Path | None = Field(
         default=None, description="YAML or TOML file that says what names of trackers mean: {type, config}"
     )
+    tracker_call_s: float = Field(
+        default=120.0, gt=0, le=86_400, description="a call to a tracker that takes longer counts as one that hangs"
+    )
     tensorboard_dir: Path | None = Field(default=None, description="folder of event files, for the tracker tensorboard")
     parquet_dir: Path | None = Field(default=None, description="folder of Parquet files, for the tracker parquet")
+    trackio_dir: Path | None = Field(default=None, description="folder of projects, for the tracker trackio")
+    trackio_project: str = Field(default="tracking-gateway", description="trackio project where a run has no tag")
     batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
     batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
     session_timeout_ms: int = Field(

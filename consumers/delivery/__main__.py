@@ -1,9 +1,9 @@
 """
 `python -m consumers.delivery NAME`: bring the log to one tracker until told to stop.
 
-Exit status: 0 after SIGTERM or SIGINT, 78 when restarting cannot help (a setting, a refused password, a gap in the
-log), 70 for anything unexpected. Deliveries in flight are finished first, within DRAIN_S; one that is not is done
-again by the next start.
+Exit status: 0 after SIGTERM or SIGINT, 75 when a call to the tracker hangs, which takes a new start, 78 when restarting
+cannot help (a setting, a refused password, a gap in the log), 70 for anything unexpected. Deliveries in flight are
+finished first, within DRAIN_S; one that is not is done again by the next start.
 """
 
 from __future__ import annotations

@@ -140,6 +140,10 @@ class Backlog:
             queue.behind = False
         return self.is_behind(run_id)
 
+    def has(self, run_id: str) -> bool:
+        """Tell whether records of a run are queued or to be read again."""
+        return run_id in self._queues or run_id in self._behind
+
     def is_out(self, run_id: str) -> bool:
         """Tell whether records of a run are handed out."""
         return run_id in self._queues and self._queues[run_id].in_flight > 0
@@ -188,6 +192,10 @@ class Backlog:
         queue.in_flight = 0
         queue.failures += 1
         queue.not_before = until
+
+    def put_back(self, run_id: str) -> None:
+        """What was handed out goes back: it was not brought anywhere."""
+        self._queues[run_id].in_flight = 0
 
     def parked(self, run_id: str) -> None:
         """The run is out: its records are dropped here (the log keeps them), later ones are passed over."""

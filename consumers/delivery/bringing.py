@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from consumers.delivery.tracker import State, Tracker
 from consumers.log import Record
 from consumers.operations.watches import points_of
 from consumers.store.deliveries import Progress
+
+STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
+_UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash before the letters
 
 
 class Brought(NamedTuple):
@@ -43,12 +47,31 @@ class Bringing:
             deliver: Callable[..., State] = self._tracker.deliver
             more: dict[str, Any] = {"in_doubt": len(again)} if self._asks else {}
             state = deliver(run_id, batches, before.state, **more)
-            if not isinstance(state, Mapping):
-                raise TypeError(f"deliver returned {type(state).__name__}, not a JSON object")
-            after = after._replace(state=json.loads(json.dumps(dict(state), allow_nan=False)))
+            after = after._replace(state=_plain(state))
         doubt_to = before.doubt_to if before.doubt_to > after.next_offset else 0
-        done = after._replace(status="delivering", error="", attempt=0, doubt_to=doubt_to)
+        done = after._replace(status="delivering", error="", attempt=0, doubt_to=doubt_to, unanswered=0)
         return Brought(done, sum(map(points_of, batches)), len(again))
+
+
+def _plain(state: object) -> dict[str, Any]:
+    """Return a state as PostgreSQL will give it back. Raises TypeError, ValueError for what cannot be kept."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"deliver returned {type(state).__name__}, not a JSON object")
+    text = json.dumps(dict(state), allow_nan=False)
+    if len(text) > STATE_CHARACTERS:
+        raise ValueError(f"deliver returned a state of {len(text):,} characters: keep it below {STATE_CHARACTERS:,}")
+    plain: dict[str, Any] = json.loads(text)
+    if _UNKEEPABLE.search(text) or not _is_text(plain):
+        raise ValueError("deliver returned a state with characters that PostgreSQL cannot keep (NUL, half a pair)")
+    return plain
+
+
+def _is_text(plain: dict[str, Any]) -> bool:
+    try:
+        json.dumps(plain, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def takes_in_doubt(deliver: Callable[..., Any]) -> bool:

@@ -36,6 +36,7 @@ class Circuit:
     retry_at: float = 0.0  # before it, an open circuit lets nobody through
     since: float = 0.0  # when it opened
     error: str = ""  # of the last failure while it is not closed
+    _asked_until: float = 0.0  # the tracker wants to be left alone until then
     _failed: set[str] = field(default_factory=set)  # runs whose calls failed in a row; two are enough to know
 
     def admits(self, run_id: str, now: float) -> bool:
@@ -56,8 +57,14 @@ class Circuit:
         if self.state == "probing":
             self.state = "open"
 
-    def answered(self) -> bool:
-        """Note that a call reached the tracker and came back; return whether that closed the circuit."""
+    def answered(self, now: float) -> bool:
+        """
+        Note that a call reached the tracker and came back; return whether that closed the circuit.
+
+        One that was under way when the tracker asked to be left alone does not end that.
+        """
+        if self.state == "open" and now < self._asked_until:
+            return False
         was_open = self.state != "closed"
         self.state, self.failures, self.error = "closed", 0, ""
         self._failed.clear()
@@ -71,6 +78,7 @@ class Circuit:
         if retry_after_s is not None:
             self._failed.add("")  # it speaks of all runs: no other is let through
             wait = min(max(retry_after_s, 0.0), LONGEST_WAIT_S)
+            self._asked_until = max(self._asked_until, now + wait)
         elif self.state == "closed" and self.failures < FAILURES:
             return
         else:

@@ -8,12 +8,14 @@ PostgreSQL is away the last orders hold.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from consumers.delivery.circuit import Circuit
+from consumers.delivery.threads import reason
 from consumers.operations.watches import DeliveryWatch
 from consumers.store.trackers import Behind, CircuitReport, Orders, Trackers
 from schemas.errors import StoreUnavailable, TrackerUnavailable
@@ -59,7 +61,9 @@ class Control:
     def failed(self, run_id: str, error: TrackerUnavailable) -> None:
         """Note that a call did not reach the tracker, or had no answer."""
         after = error.retry_after_s
-        self.circuit.failed(run_id, str(error), time.monotonic(), jitter=random.random(), retry_after_s=after)
+        if not isinstance(after, int | float) or not math.isfinite(after):
+            after = None  # a plug-in's own words
+        self.circuit.failed(run_id, reason(error), time.monotonic(), jitter=random.random(), retry_after_s=after)
 
 
 def _report(circuit: Circuit) -> CircuitReport:

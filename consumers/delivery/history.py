@@ -22,7 +22,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -52,21 +52,14 @@ class Store(Protocol):
         """Return the answer."""
 
 
-class Means:
-    """What a history needs of its delivery."""
+class Supply(NamedTuple):
+    """Where the histories of one tracker come from."""
 
-    def __init__(  # each is one thing
-        self,
-        tracker: str,
-        histories: Histories,
-        trackers: Trackers,
-        store: Store,
-        *,
-        can_delete: bool,
-        is_full: Callable[[], bool],
-    ) -> None:
-        self.tracker, self.histories, self.trackers, self.store = tracker, histories, trackers, store
-        self.can_delete, self.is_full = can_delete, is_full
+    tracker: str
+    histories: Histories
+    trackers: Trackers
+    store: Store
+    can_delete: bool  # the tracker removes runs
 
 
 async def claim_lost(
@@ -99,14 +92,20 @@ def not_folded(folded: Mapping[int, int], below: Mapping[int, int]) -> str:
 class History:
     """The histories of one delivery: runs until cancelled."""
 
-    def __init__(self, backlog: Backlog, means: Means) -> None:
-        self._backlog, self._means = backlog, means
+    def __init__(
+        self,
+        backlog: Backlog,
+        supply: Supply,
+        is_full: Callable[[], bool] = lambda: False,
+        on_records: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Serve `backlog`; `is_full` says when to pause, `on_records` is called when there are some."""
+        self._backlog, self._supply, self._is_full, self._on_records = backlog, supply, is_full, on_records
         self._lost: dict[str, tuple[Lost, int]] = {}  # to be frozen, up to the offset that the log begins at
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._left: dict[str, tuple[int, int]] = {}  # partition, offset that the log goes on from
         self._left_at = 0.0
         self._called = asyncio.Event()
-        self.on_records: Callable[[], object] = lambda: None
         self.on_left: Callable[[], object] = lambda: None  # the second reading has to begin again
         self.begun = self.done = 0  # runs
 
@@ -122,11 +121,11 @@ class History:
         if not wanted:
             return {}
         await self._until_folded({part: first[part] for part, _ in wanted.values()})
-        means, gone = self._means, dict[str, str]()
-        for lost in await means.store(lambda: means.histories.losses(wanted, first)):
-            if lost.is_begun and not means.can_delete:
+        supply, gone = self._supply, dict[str, str]()
+        for lost in await supply.store(lambda: supply.histories.losses(wanted, first)):
+            if lost.is_begun and not supply.can_delete:
                 gone[lost.run_id] = (
-                    f"the log no longer holds the records it needs: they were deleted, and {means.tracker} has a part "
+                    f"the log no longer holds the records it needs: they were deleted, and {supply.tracker} has a part "
                     "of the run and cannot remove it to have all of it from PostgreSQL"
                 )
                 continue
@@ -161,16 +160,16 @@ class History:
         return {run: (part, at) for run, (part, at) in self._backlog.wanted().items() if at < first.get(part, 0)}
 
     async def _until_folded(self, below: Mapping[int, int]) -> None:
-        means, told = self._means, ""
-        while problem := not_folded(await means.store(means.histories.folded), below):
+        supply, told = self._supply, ""
+        while problem := not_folded(await supply.store(supply.histories.folded), below):
             if problem != told:
                 log.warning("%s", problem)
                 report = CircuitReport(error=problem)
-                await means.store(lambda report=report: means.trackers.report(means.tracker, report))  # type: ignore[misc]  # bound at once
+                await supply.store(lambda report=report: supply.trackers.report(supply.tracker, report))  # type: ignore[misc]  # bound at once
                 told = problem
             await asyncio.sleep(RETRY_S)
         if told:
-            await means.store(lambda: means.trackers.report(means.tracker, CircuitReport()))
+            await supply.store(lambda: supply.trackers.report(supply.tracker, CircuitReport()))
 
     def _begin(self) -> None:
         for run_id, (partition, at) in self._backlog.wanted().items():
@@ -198,13 +197,13 @@ class History:
         while place < frozen.places:
             if not self._backlog.is_behind(run_id):
                 return  # parked: the rows wait for `gateway trackers retry`
-            if self._means.is_full() or self._backlog.queued(run_id) >= AHEAD_RECORDS:
+            if self._is_full() or self._backlog.queued(run_id) >= AHEAD_RECORDS:
                 await asyncio.sleep(POLL_S)
                 continue
             place = await self._feed(run_id, frozen, place)
         await self._until_delivered(run_id)
         if self._backlog.is_behind(run_id):
-            offset = await self._means.store(lambda: self._means.histories.leave(run_id))
+            offset = await self._supply.store(lambda: self._supply.histories.leave(run_id))
             self._left[run_id] = (partition, offset)
             self.done += 1
 
@@ -213,28 +212,28 @@ class History:
             await asyncio.sleep(POLL_S)
 
     async def _frozen(self, run_id: str) -> Frozen | None:
-        means = self._means
+        supply = self._supply
         lost, below = self._lost.pop(run_id, (None, 0))
         while True:
-            frozen = await means.store(lambda: means.histories.load(run_id))
+            frozen = await supply.store(lambda: supply.histories.load(run_id))
             if frozen is not None or not self._backlog.is_behind(run_id):
                 return frozen
             if lost is None:
                 raise StoreUnavailable(f"the history of run {run_id} is gone from PostgreSQL")
-            frozen = await means.store(lambda: means.histories.freeze(lost, below, _told))
+            frozen = await supply.store(lambda: supply.histories.freeze(lost, below, _told))
             if frozen is None:
                 await asyncio.sleep(RETRY_S)
                 continue
-            _say(run_id, means.tracker, frozen)
+            _say(run_id, supply.tracker, frozen)
             return frozen
 
     async def _feed(self, run_id: str, frozen: Frozen, place: int) -> int:
-        means = self._means
-        events = await means.store(lambda: means.histories.read(run_id, place, FETCH_ROWS))
+        supply = self._supply
+        events = await supply.store(lambda: supply.histories.read(run_id, place, FETCH_ROWS))
         records = [_record(run_id, frozen, place + i, event) for i, event in enumerate(events)]
         if self._backlog.is_behind(run_id):
             self._backlog.take_in_again(records)
-            self.on_records()
+            self._on_records()
         return place + len(records)
 
 

@@ -99,8 +99,9 @@ class Replay:
         work = Work(only, None if wish.follow else end, Pace(wish.points_per_s))
         watch = DeliveryWatch(self._name)
         delivery = Delivery(
-            services.tracker, services.reader, services.deliveries, services.trackers, services.histories, watch, work
-        )
+            services.tracker, services.reader, services.deliveries, services.trackers, services.histories, watch, work,
+            call_s=services.call_s,
+        )  # fmt: skip
         before = told.records, told.points
 
         def look() -> None:

@@ -11,8 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from consumers.bounds import LogBounds
+from consumers.delivery.hanging import AGAIN, TrackerHangs, bounded, end_process, watched
 from consumers.delivery.loop import Delivery, Work
 from consumers.delivery.tracker import Tracker, load_tracker
+from consumers.delivery.tracker_file import call_seconds
 from consumers.log import LogReader, ensure_topics, security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.operations.watches import DeliveryWatch
@@ -27,6 +29,7 @@ from schemas.settings import Settings
 log = logging.getLogger("consumers.delivery")
 
 POOL_SIZE = 12
+CLOSE_S = 3.0  # part of what a process has to end in
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Connected:
     trackers: Trackers
     histories: Histories
     bounds: LogBounds
+    call_s: float  # longest call to the tracker
 
     def reader(self) -> LogReader:
         """Return a new reader of the log, to be opened."""
@@ -50,8 +54,12 @@ class Connected:
 async def connected(settings: Settings, name: str, away: Callable[[str], object]) -> AsyncIterator[Connected]:
     """Give a tracker, opened, and its services; wait for those that are away, telling `away` once."""
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
-    tracker = load_tracker(name, settings)
-    tracker.open(settings)
+    call_s = call_seconds(name, settings)
+    # The last words of a process that ends in there are who it was.
+    log.info("loading tracker %s", name)
+    with watched(f"delivery {name}", f"tracker {name}: its import or `open`", call_s):
+        tracker = load_tracker(name, settings)
+        tracker.open(settings)
     pool = await until_available(lambda: open_pool(dsn, size=POOL_SIZE), away)
     bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
     try:
@@ -59,11 +67,20 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
         await until_available(lambda: ensure_topics(settings), away)
         deliveries = Deliveries(pool, address(dsn), name, settings.topic)
         histories = Histories(pool, address(dsn), name, settings.topic, CONSUMER)
-        yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), histories, bounds)
-        tracker.close()  # not after a failure: a call may be under way
+        yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), histories, bounds, call_s)
+        await _close(tracker, min(call_s, CLOSE_S))  # not after a failure: a call may be under way
     finally:
         await bounds.close()
         pool.terminate()
+
+
+async def _close(tracker: Tracker, seconds: float) -> None:
+    try:
+        await bounded(tracker.close, seconds, f"close of tracker {tracker.name}")
+    except TrackerHangs as error:
+        log.warning("%s: ending without it", error)
+    except Exception:  # a plug-in's own code; everything is delivered
+        log.exception("close of tracker %s raised", tracker.name)
 
 
 async def serve(
@@ -80,13 +97,11 @@ async def serve(
         try:
             async with services.deliveries.lease(silent) as lease:
                 delivery = Delivery(
-                    services.tracker,
-                    services.reader,
-                    services.deliveries,
-                    services.trackers,
-                    services.histories,
-                    watch,
-                    Work(),
+                    services.tracker, services.reader, services.deliveries, services.trackers, services.histories,
+                    watch, Work(), call_s=services.call_s,
+                )  # fmt: skip
+                delivery.give_up = lambda why: end_process(
+                    f"delivery {services.tracker.name}", why, 0 if stopping.is_set() else AGAIN
                 )
                 watching = asyncio.create_task(watch.lag.run(services.bounds.ask, delivery.offsets))
                 try:

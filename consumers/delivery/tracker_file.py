@@ -5,6 +5,7 @@ The trackers file: what each tracker name means, in YAML or TOML.
       type: parquet           # a name of the entry-point group gateway.trackers
       config:                 # keywords of its class; may be absent
         folder: /data/runs
+      call_s: 600             # longest call in seconds, if not GATEWAY_TRACKER_CALL_S
 
 Named by GATEWAY_TRACKERS_FILE. The same type may stand under several names, each with its own checkpoints. A value
 `${NAME}` is taken from the environment, so that no password stands in the file.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas.errors import BadSettings
+from schemas.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # part of file names, metrics and lines of a terminal
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -30,6 +32,7 @@ class Definition(NamedTuple):
 
     type: str
     config: Mapping[str, Any]
+    call_s: float | None = None  # longest call; None: as the settings say
 
 
 def read_definitions(path: Path) -> dict[str, Definition]:
@@ -69,7 +72,7 @@ def _definition(path: Path, name: object, entry: object) -> Definition:
         raise BadSettings(f"{where}: a name is 1 to 100 of A-Z a-z 0-9 . _ - and begins with a letter or digit")
     if not isinstance(entry, dict):
         raise BadSettings(f"{where} must be {{type, config}}, not {_kind(entry)}")
-    unknown = sorted(map(str, entry.keys() - {"type", "config"}))
+    unknown = sorted(map(str, entry.keys() - {"type", "config", "call_s"}))
     if unknown:
         raise BadSettings(f"{where}: unknown {', '.join(unknown)}: what is for the tracker itself goes below config")
     kind, config = entry.get("type"), entry.get("config") or {}
@@ -77,7 +80,16 @@ def _definition(path: Path, name: object, entry: object) -> Definition:
         raise BadSettings(f"{where} has no type: write one, for example `type: mlflow`")
     if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
         raise BadSettings(f"{where}: config must map words to values, not be {_kind(config)}")
-    return Definition(kind, {key: _filled(where, value) for key, value in config.items()})
+    call_s = entry.get("call_s")
+    if call_s is not None and (type(call_s) not in (int, float) or not 0 < call_s <= 86_400):
+        raise BadSettings(f"{where}: call_s must be the seconds of the longest call, above 0 and at most 86400")
+    return Definition(kind, {key: _filled(where, value) for key, value in config.items()}, call_s)
+
+
+def call_seconds(name: str, settings: Settings) -> float:
+    """Return after how many seconds a call to a tracker counts as one that hangs. Raises BadSettings."""
+    defined = read_definitions(settings.trackers_file) if settings.trackers_file else {}
+    return (defined[name].call_s if name in defined else None) or settings.tracker_call_s
 
 
 def _filled(where: str, value: Any) -> Any:

@@ -39,6 +39,7 @@ class Progress(NamedTuple):
     attempt: int = 0  # number of the call under way for what comes next; 0: none
     doubt_to: int = 0  # records below this offset were given before, by a call whose result is unknown
     behind: bool = False  # partition offsets are ahead of this run: it has to be read again from next_offset
+    unanswered: int = 0  # calls in a row, for what comes next, that never came back
 
 
 class Intent(NamedTuple):
@@ -67,6 +68,7 @@ class Deliveries:
 
     def __init__(self, pool: Pool, where: str, tracker: str, topic: str) -> None:
         self._pool, self._where, self._tracker, self._topic = pool, where, tracker, topic
+        self._term: int | None = None  # of the lease; None: nobody asked for one
 
     async def offsets(self) -> dict[int, int]:
         """Return where reading starts, by partition; partitions never read are absent."""
@@ -87,10 +89,17 @@ class Deliveries:
         return {row["run_id"]: _progress(row) for row in rows}
 
     async def begin(self, intents: Sequence[Intent]) -> dict[str, Progress]:
-        """Write down what runs are about to be given; return how far they are, without those that are parked."""
+        """
+        Write down what runs are about to be given; return how far they are, without those that are parked.
+
+        Raises Fenced when another process has taken the lease since: nothing is written then.
+        """
         columns = [list(column) for column in zip(*intents, strict=True)]
         async with translated(self._where), self._pool.acquire() as connection:
-            rows = await connection.fetch(sql("begin_deliveries"), self._tracker, self._topic, *columns)
+            rows = await connection.fetch(sql("begin_deliveries"), self._tracker, self._topic, *columns, self._term)
+            lost = len(rows) < len(intents) and self._term not in (None, await self._present_term(connection))
+        if lost:
+            raise Fenced(f"another process delivers to {self._tracker} now: this one lost its lease and stops")
         return {row["run_id"]: _progress(row) for row in rows}
 
     async def keep(self, results: Sequence[Result]) -> set[str]:
@@ -99,7 +108,7 @@ class Deliveries:
             (
                 run_id, after.next_offset, {name: ledger.to_json() for name, ledger in after.ledgers.items()},
                 dict(after.state), after.status, after.error, after.skipped, after.behind, after.attempt,
-                after.doubt_to, before.next_offset, before.attempt,
+                after.doubt_to, after.unanswered, before.next_offset, before.attempt,
             )
             for run_id, before, after in results
         ]  # fmt: skip
@@ -107,6 +116,21 @@ class Deliveries:
         async with translated(self._where), self._pool.acquire() as connection:
             found = await connection.fetch(sql("keep_deliveries"), self._tracker, *columns)
         return {row["run_id"] for row in found}
+
+    async def _present_term(self, connection: PooledConnection) -> int | None:
+        term: int | None = await connection.fetchval(sql("tracker_term"), self._tracker)
+        return term
+
+    async def unanswered(self) -> dict[str, int]:
+        """
+        Return for each run how many calls in a row never came back; a call under way when its process ended is one.
+
+        Only for whoever has just taken the lease.
+        """
+        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(sql("count_unanswered"), self._tracker)
+            rows = await connection.fetch(sql("load_unanswered"), self._tracker)
+        return {row["run_id"]: row["unanswered"] for row in rows}
 
     @asynccontextmanager
     async def lease(self, say: Callable[[str], object]) -> AsyncIterator[PooledConnection]:
@@ -124,6 +148,9 @@ class Deliveries:
                     say(f"another process delivers to {self._tracker}: waiting for its end")
                     told = True
                 await asyncio.sleep(LEASE_POLL_S)
+            async with translated(self._where):
+                await connection.execute(sql("notice_lost_lease"))
+                self._term = await connection.fetchval(sql("begin_term"), self._tracker)
             yield connection
         finally:
             with suppress(Exception):  # the session ends either way, and the lease with it
@@ -139,5 +166,5 @@ def _progress(row: Any) -> Progress:
     ledgers = {producer: Ledger.from_json(ledger) for producer, ledger in row["ledgers"].items()}
     return Progress(
         row["next_offset"], ledgers, row["state"], row["status"], row["error"], row["skipped"], row["attempt"],
-        row["doubt_to"], row["behind"],
+        row["doubt_to"], row["behind"], row["unanswered"],
     )  # fmt: skip

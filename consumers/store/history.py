@@ -128,24 +128,18 @@ class Histories:
         self, connection: PooledConnection, lost: Lost, at: int, tell: Callable[[Rows, bool], Told]
     ) -> Frozen | None:
         mine = self._tracker, lost.run_id
-        told = tell(await _rows(connection, lost.run_id), lost.is_begun)
-        await connection.execute(sql("clear_history"), *mine)
-        places = await self._add(connection, "freeze_events", lost, 0, list(map(json.dumps, told.beginning)))
-        dropped = 0
-        if not lost.is_begun:
-            dropped = await connection.fetchval(sql("points_lost_by_retention"), lost.run_id)
-            for name in ("freeze_points", "freeze_observations", "freeze_console_lines"):
-                places += await self._add(connection, name, lost, places)
-        places += await self._add(connection, "freeze_events", lost, places, list(map(json.dumps, told.ending)))
-        ledgers = await _ledgers(connection, lost.run_id)
-        frozen = Frozen(lost.partition, at, places, dropped, lost.is_begun)
-        await connection.execute(
-            sql("keep_history"), *mine, lost.partition, at, ledgers, places, dropped, lost.is_begun
-        )
-        entered = await connection.fetchval(sql("enter_history"), *mine, HISTORY, lost.is_begun, dropped)
-        if entered is None:
-            await connection.execute(sql("clear_history"), *mine)
+        dropped = 0 if lost.is_begun else await connection.fetchval(sql("points_lost_by_retention"), lost.run_id)
+        if await connection.fetchval(sql("enter_history"), *mine, HISTORY, lost.is_begun, dropped) is None:
             return None
+        await connection.execute(sql("clear_history"), *mine)
+        told = tell(await _rows(connection, lost.run_id), lost.is_begun)
+        places = await self._add(connection, "freeze_events", lost, 0, list(map(json.dumps, told.beginning)))
+        for name in ("freeze_points", "freeze_observations", "freeze_console_lines"):
+            places += 0 if lost.is_begun else await self._add(connection, name, lost, places)
+        places += await self._add(connection, "freeze_events", lost, places, list(map(json.dumps, told.ending)))
+        frozen = Frozen(lost.partition, at, places, dropped, lost.is_begun)
+        ledgers = await _ledgers(connection, lost.run_id)
+        await connection.execute(sql("keep_history"), *mine, ledgers, *frozen)
         return frozen
 
     async def _add(self, connection: PooledConnection, name: str, lost: Lost, place: int, *more: list[str]) -> int:

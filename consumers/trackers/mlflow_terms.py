@@ -20,12 +20,8 @@ from schemas import events as ev
 from schemas.columns import float_to_json
 from schemas.facts import Point
 from schemas.names import series_name
-from schemas.values import Typed, to_text
 
 MAX_PARAM, MAX_TAG, MAX_RUN_NAME = 6_000, 8_000, 250  # characters
-MAX_VALUES = 1_000  # observations of one run kept as params; MLflow's pages list every param of a run
-NOTE_TAG = "mlflow.note.content"
-PARAM_TAG, VALUE_TAG = "gw.param.", "gw.value."
 _STATUS = {
     "run_created": "SCHEDULED", "run_started": "RUNNING", "run_resumed": "RUNNING",
     "run_finished": "FINISHED", "run_failed": "FAILED", "run_killed": "KILLED",
@@ -40,16 +36,6 @@ class Metric(NamedTuple):
     value: float
     time_ms: int
     step: int
-
-
-class Param(NamedTuple):
-    """One parameter or observation, wanted as an MLflow param."""
-
-    key: str
-    text: str
-    attempt: int
-    prefix: str  # of the tag that takes it when the key holds another value
-    owns: bool  # the key is its own: no observation took a parameter's key, or the other way round
 
 
 class Ended(NamedTuple):
@@ -69,7 +55,8 @@ class Notes(NamedTuple):
     infinite: Mapping[str, int] = {}  # by key: how many infinities were clipped
     params: Sequence[str] = ()  # keys of parameters
     values: Sequence[str] = ()  # keys of params that are observations
-    left_out: int = 0  # observations beyond MAX_VALUES
+    left_out: int = 0  # observations that neither fit beside MAX_VALUES others nor could be kept as artifacts
+    tags: Mapping[str, str | None] = {}  # by key: the training code's tags; None: too long to be kept here
 
     def to_json(self) -> dict[str, Any]:
         """Return the notes as JSON holds them, without what is empty."""
@@ -97,86 +84,11 @@ def metrics(events: Iterable[ev.AnyEvent], notes: Notes) -> tuple[list[Metric], 
     for event in events:
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
-                key = _key(series_name(series.name, series.labels, event.step_name), names)
+                key = key_of(series_name(series.name, series.labels, event.step_name), names)
                 columns = zip(series.values, series.times, series.steps, strict=True)
                 found += [Metric(key, value, time // 1_000, step) for value, time, step in columns]
     notes = notes._replace(names={**notes.names, **names})
     return found, _note_rows(found, notes)
-
-
-def params(events: Iterable[ev.AnyEvent], notes: Notes) -> tuple[list[Param], Notes]:
-    """
-    Return what becomes a param, in log order: parameters, and observations that are not numbers as `name_step`.
-
-    The notes tell them apart; who comes first owns the key.
-    """
-    names: dict[str, str] = {}
-    found: list[Param] = []
-    owners = dict.fromkeys(notes.params, PARAM_TAG) | dict.fromkeys(notes.values, VALUE_TAG)
-    observed, left_out = len(notes.values), notes.left_out
-    for prefix, name, typed, attempt in _wanted(events):
-        key = _key(name, names)
-        if prefix == VALUE_TAG and key not in owners:
-            if observed >= MAX_VALUES:
-                left_out += 1
-                continue
-            observed += 1
-        owner = owners.setdefault(key, prefix)
-        found.append(Param(key, to_text(typed), attempt, prefix, owner == prefix))
-    return found, notes._replace(
-        names={**notes.names, **{key: name for key, name in names.items() if key in owners}},
-        params=[key for key, owner in owners.items() if owner == PARAM_TAG],
-        values=[key for key, owner in owners.items() if owner == VALUE_TAG],
-        left_out=left_out,
-    )
-
-
-def _wanted(events: Iterable[ev.AnyEvent]) -> Iterator[tuple[str, str, Typed, int]]:
-    for event in events:
-        if isinstance(event, ev.Params):
-            for name, typed in event.params.items():
-                yield PARAM_TAG, name, typed, event.attempt
-        elif isinstance(event, ev.Values):
-            for seen in event.values:
-                name = f"{series_name(seen.name, seen.labels, event.step_name)}_{seen.step}"
-                yield VALUE_TAG, name, seen.value, event.attempt
-
-
-def tags(events: Iterable[ev.AnyEvent]) -> dict[str, str]:
-    """Return what some events say in tags; the last one of a key wins."""
-    found: dict[str, str] = {}
-    for event in events:
-        match event:
-            case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
-                facts = {
-                    "group": event.group, "tag": event.tag, "parent_run_id": event.parent_run_id,
-                    "original_run_id": event.original_run_id, "dag_hash": event.dag_hash,
-                    "run_config": dump(event.run_config) if event.run_config else "",
-                }  # fmt: skip
-                found |= {f"gw.{name}": text for name, text in facts.items() if text}
-            case ev.RunFinished() | ev.RunFailed() | ev.RunKilled() if event.message:
-                found["gw.message"] = event.message
-            case ev.Tags():
-                found |= {
-                    f"gw.tag.{name}" if name.startswith("gw.") else name: text for name, text in event.tags.items()
-                }
-            case ev.Note():
-                found[NOTE_TAG] = event.text
-            case ev.RunLabels():
-                found |= _texts("gw.label.", event.labels)
-            case ev.Environment():
-                found |= _texts("gw.env.", event.values)
-            case ev.CodeIdentity():
-                found[f"gw.code.{event.step_name}"] = dump(event.model_dump(exclude={"kind", "time", "step_name"}))
-                if event.code_identifier_type == "git":
-                    found["mlflow.source.git.commit"] = event.code_identifier
-            case ev.Artifact():
-                found[f"gw.artifact.{event.name}"] = dump(event.model_dump(exclude={"kind", "name"}))
-            case ev.StepFinished():
-                found[f"gw.step.{event.step_name}"] = f"{event.status} {event.message}".strip()
-            case ev.Renamed(what="run"):
-                found["mlflow.runName"] = event.new[:MAX_RUN_NAME]
-    return {mlflow_key(name): text[:MAX_TAG] for name, text in found.items()}
 
 
 def ended(events: Iterable[ev.AnyEvent]) -> Ended | None:
@@ -233,15 +145,12 @@ def _note_rows(found: Sequence[Metric], notes: Notes) -> Notes:
     )  # fmt: skip
 
 
-def _key(name: str, names: dict[str, str]) -> str:
+def key_of(name: str, names: dict[str, str]) -> str:
+    """Return the key of a name; where that does not tell the name any more, note it."""
     key = mlflow_key(name)
     if mlflow_name(key) != name:
         names[key] = name
     return key
-
-
-def _texts(prefix: str, typed: Mapping[str, Typed]) -> dict[str, str]:
-    return {prefix + name: to_text(value) for name, value in typed.items()}
 
 
 def _row(row: Sequence[Any]) -> Row:

@@ -1,51 +1,48 @@
 """
-The tracker `mlflow`: runs in an MLflow tracking server, with the original times.
+The tracker `mlflow`: runs in MLflow, with the original times.
 
-The only file that knows MLflow. It talks through `MlflowClient` and never through the fluent API, which stamps its own
-times. Delivering twice changes nothing there: an equal metric row is no new row, an equal parameter is accepted, a tag
-is overwritten, and the run is found by its tag before it is made. A parameter that gets another value (a later
-attempt) keeps its first one, as MLflow wants, and the new one is the tag `gw.param.<name>@<attempt>`.
+Delivering twice changes nothing there: an equal metric row is no new row, an equal parameter is accepted, a tag is
+overwritten, an artifact too, and the run is found by its tag before it is made. A parameter that gets another value (a
+later attempt) keeps its first one, as MLflow wants, and the new one is the tag `gw.param.<name>@<attempt>`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import zip_longest
-from typing import Any, TypeVar
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
+from time import monotonic, sleep
+from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import mlflow_terms as terms
 from consumers.trackers.mangling import mlflow_key, mlflow_name, shorten
+from consumers.trackers.mlflow_answers import NothingDone
+from consumers.trackers.mlflow_calls import cut
+from consumers.trackers.mlflow_observations import MAX_VALUES, PARAM_TAG, Aside, Param, as_params, params
+from consumers.trackers.mlflow_place import Held, New, Place
+from consumers.trackers.mlflow_rest import RestPlace
+from consumers.trackers.mlflow_tags import Words, own_tags, tags
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
-T = TypeVar("T")
-MAX_METRICS, MAX_PARAMS = 900, 100  # in one call, tags as params, 1,000 together: mlflow.utils.validation
-MAX_CALL_BYTES = 900_000  # documented bound 1e6; Databricks and proxies hold it
 MAX_EXPERIMENT = 500  # characters
 DEFAULT_EXPERIMENT = "Default"
-TIMEOUT_S = 60
-_REFUSALS = {
-    "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "BAD_REQUEST",
-    "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT",
-}  # fmt: skip
+RUN_TAG, KEY_TAG = "gw.run_id", "gw.run_key"
+TIMEOUT_S = 60.0
+SETTLE_S = 5.0  # so long a run whose making was not answered is looked for before it is made
+LOOK_AGAIN_S = 0.25
+NO_ARTIFACTS_S = 60.0  # so long artifacts are not tried again after one was refused
 _READ_STATUS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "created"}
+_ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
 class MlflowTracker:
-    """Runs in an MLflow server, found by their tag `gw.run_id`."""
+    """Runs in MLflow, found by their tag `gw.run_key`."""
 
     name = "mlflow"
     cannot_hold: Sequence[str] = (
@@ -54,18 +51,21 @@ class MlflowTracker:
         "equal points (name, step, millisecond, value): one row",
         "the sign of -0.0, when the server's database is SQLite",
         f"parameters beyond {terms.MAX_PARAM} characters and tags beyond {terms.MAX_TAG}: cut",
-        f"observations that are not numbers: text in params `name_step`, {terms.MAX_VALUES} a run",
+        "observations that are not numbers: text in params `name_step`; histograms, long ones and all after "
+        f"{MAX_VALUES} are artifacts, or cut and counted where the server takes none (tag gw.artifacts_refused)",
         "console lines",
-        "deletes and renames of series, parameters and tags",
+        "deletes and renames of series and parameters",
     )
 
-    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
+    capabilities = Capabilities(keeps_artifacts=True, can_delete=True, can_edit_tags=True)
 
-    def __init__(self, *, url: str = "") -> None:
-        self._url = url
-        self._client: Any = None
+    def __init__(self, *, url: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        self._url, self._timeout_s = url, timeout_s
+        self._place: Place | None = None
         self._experiments: dict[str, str] = {}
         self._making = threading.Lock()  # two runs of one new experiment must not both create it
+        self._doubts: dict[str, float] = {}  # by run key: when the making of a run was not answered
+        self._opened = self._artifacts_at = 0.0
 
     def open(self, settings: Settings) -> None:
         """Take the address, from the settings unless it was given. Raises BadSettings when there is none."""
@@ -74,180 +74,201 @@ class MlflowTracker:
             raise BadSettings(
                 f"the address of MLflow is {_masked(self._url)!r}: write that of a server, http://host:port"
             )
-        # The delivery loop retries, with other runs going on; the client's own 7 retries hold a thread for minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_S))
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is for facts
-        self._client = MlflowClient(tracking_uri=self._url)
+        self._place = RestPlace(self._url, timeout_s=self._timeout_s)
+        self._opened = monotonic()
 
     def close(self) -> None:
-        """Connections belong to MLflow's client and end with the process."""
+        """Let go of connections."""
+        if self._place is not None:
+            self._place.close()
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Bring batches of a run to the server. Raises TrackerUnavailable, TrackerRefused."""
+    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
+        """Bring batches of a run to MLflow. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
+        place = self._opened_place()
         events = [batch.event for batch in batches]
         if any(isinstance(event, ev.Deleted) and event.what == "run" for event in events):
-            return self._delete(run_id, state)
-        notes = terms.Notes.from_json(state.get("notes", {}))
-        metrics, notes = terms.metrics(events, notes)
-        params, notes = terms.params(events, notes)
-        with self._translated():
-            kept, is_new = (dict(state), False) if state else self._find_or_create(run_id, batches)
-            run = kept["run"]
-            held = {} if is_new or not params else dict(self._client.get_run(run).data.params)
-            tags, notes = self._log_params(run, params, held, notes)
-            tags |= terms.tags(events) | self._late_facts(kept, events) | _note_tags(notes)
-            self._log_metrics(run, metrics, tags)
-            self._set_status(run, terms.ended(events))
+            return self._delete(place, run_id, state)
+        before = terms.Notes.from_json(state.get("notes", {}))
+        metrics, notes = terms.metrics(events, before)
+        wanted, aside, notes = params(batches, notes)
+        kept, is_new = (dict(state), False) if state else self._find_or_create(place, run_id, batches, in_doubt)
+        run = kept["run"]
+        server = _Asked(place, run, is_new)
+        refused, why = self._keep(place, server, kept, aside)
+        more, notes = as_params((one for part in refused for one in part.observations), notes)
+        words, notes = tags(events, notes, lambda: server.held.tags)
+        taken, moved, notes = _params(wanted + more, server, notes)
+        words |= moved | self._late_facts(place, kept, events) | _changed(_note_tags(notes), _note_tags(before))
+        words |= {"gw.artifacts_refused": why[: terms.MAX_TAG]} if why else {}
+        for call in cut(metrics, taken, {key: text for key, text in words.items() if text is not None}):
+            place.log(run, call)
+        for key in [key for key, text in words.items() if text is None]:
+            place.delete_tag(run, key)
+        self._set_status(place, kept, _run_key(run_id), terms.ended(events), is_new)
         return kept | {"notes": notes.to_json()}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        """Read a run from the server. Raises TrackerUnavailable, TrackerRefused."""
+        """Read a run from MLflow. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
+        place = self._opened_place()
         notes = terms.Notes.from_json(state.get("notes", {}))
-        with self._translated():
-            run = self._client.get_run(state["run"])
-        observed = set(notes.values)
-        params = {notes.name_of(key): text for key, text in run.data.params.items() if key not in observed}
-        for key, text in run.data.tags.items():
+        held = place.held(state["run"])
+        found = {notes.name_of(key): held.params[key] for key in notes.params if key in held.params}
+        for key, text in held.tags.items():
             name = notes.name_of(key)
-            if name.startswith(terms.PARAM_TAG):
-                params[name.removeprefix(terms.PARAM_TAG).rpartition("@")[0]] = text
-        ended = run.info.end_time
+            if name.startswith(PARAM_TAG):
+                found[name.removeprefix(PARAM_TAG).rpartition("@")[0]] = text
         return ReadBack(
-            self._points(state["run"], sorted(run.data.metrics), notes),
-            params,
-            _READ_STATUS.get(run.info.status, "running"),
-            run.info.start_time * 1_000,
-            ended and ended * 1_000,
+            _points(place, held, notes),
+            found,
+            _READ_STATUS.get(held.status, "running"),
+            held.started_ms * 1_000,
+            held.ended_ms and held.ended_ms * 1_000,
+            own_tags(notes, held.tags),
         )
 
-    def _delete(self, run_id: str, state: State) -> State:
+    def _opened_place(self) -> Place:
+        if self._place is None:
+            raise RuntimeError("open() comes first")
+        return self._place
+
+    def _delete(self, place: Place, run_id: str, state: State) -> State:
         """Move the run to MLflow's trash, where it may be already: `mlflow gc` empties it."""
-        with self._translated():
-            run = state["run"] if state else self._find(_run_key(run_id))
-            if run is not None and self._client.get_run(run).info.lifecycle_stage == "active":
-                self._client.delete_run(run)
+        found = [place.held(state["run"])] if state else place.find(KEY_TAG, _run_key(run_id))
+        for held in found:
+            if held.is_active:
+                place.delete(held.run)
         return {"deleted": True}
 
-    def _points(self, run: str, keys: Sequence[str], notes: terms.Notes) -> Iterator[Point]:
-        for key in keys:
-            with self._translated():
-                history = self._client.get_metric_history(run, key)
-            rows = (terms.Metric(key, float(row.value), row.timestamp, row.step) for row in history)
-            yield from terms.read_points(rows, notes)
-
-    def _find_or_create(self, run_id: str, batches: Sequence[Batch]) -> tuple[dict[str, Any], bool]:
+    def _find_or_create(
+        self, place: Place, run_id: str, batches: Sequence[Batch], in_doubt: int
+    ) -> tuple[dict[str, Any], bool]:
         """Return what is kept of a run that has no checkpoint, and whether it was made just now."""
         key = _run_key(run_id)
-        found = self._find(key)
         opened = next((b.event for b in batches if isinstance(b.event, ev.RunStarted | ev.RunCreated)), None)
-        is_new = found is None
-        if found is None:
-            tags = {"gw.run_id": run_id[: terms.MAX_TAG], "gw.run_key": key}
-            created = self._client.create_run(
-                self._experiment(opened.tag if opened else ""),
-                start_time=(opened.time if opened else min(batch.event.time for batch in batches)) // 1_000,
-                tags=tags,
-                run_name=((opened.name if opened else "") or run_id)[: terms.MAX_RUN_NAME],
-            )
-            found = created.info.run_id
-        return {"run": found, "named": bool(opened and opened.name)}, is_new
+        found, doubted = self._look(place, key, in_doubt)
+        for twin in found[1:]:
+            place.delete(twin.run)  # made by a call whose answer was lost, and shown late; nothing is in it alone
+        if not found:
+            started = (opened.time if opened else min(batch.event.time for batch in batches)) // 1_000
+            name = ((opened.name if opened else "") or run_id)[: terms.MAX_RUN_NAME]
+            new = {RUN_TAG: run_id[: terms.MAX_TAG], KEY_TAG: key}
+            experiment = self._experiment(place, opened.tag if opened else "")
+            try:
+                made = place.create(New(experiment, name, started, new))
+            except NothingDone:
+                raise
+            except TrackerUnavailable:
+                self._doubts[key] = monotonic()
+                raise
+        kept = {"run": (found or [made])[0].run, "artifacts": (found or [made])[0].artifacts}
+        self._doubts.pop(key, None)
+        return kept | {"named": bool(opened and opened.name)} | ({"doubted": True} if doubted else {}), not found
 
-    def _find(self, key: str) -> str | None:
-        experiments = [item.experiment_id for item in self._pages(self._client.search_experiments)]
-        asked = f"tags.`gw.run_key` = '{key}'"
-        found = self._client.search_runs(experiments, filter_string=asked, max_results=1)
-        return found[0].info.run_id if found else None
+    def _look(self, place: Place, key: str, in_doubt: int) -> tuple[list[Held], bool]:
+        """
+        Return the runs of a key, and whether one may be there that is not shown yet.
 
-    def _pages(self, ask: Callable[..., Any]) -> Iterator[Any]:
-        page = ask()
-        yield from page
-        while page.token:
-            page = ask(page_token=page.token)
-            yield from page
+        A making whose answer was lost may take effect, or be shown by the search, a while later; it may also be one of
+        the process before this one.
+        """
+        since = self._doubts.get(key, self._opened if in_doubt else None)
+        while True:
+            found = place.find(KEY_TAG, key)
+            if found or since is None or monotonic() - since > SETTLE_S:
+                return found, since is not None
+            sleep(LOOK_AGAIN_S)
 
-    def _experiment(self, tag: str) -> str:
+    def _experiment(self, place: Place, tag: str) -> str:
         name = shorten(tag.strip() or DEFAULT_EXPERIMENT, tag, MAX_EXPERIMENT)
         with self._making:
             if name not in self._experiments:
-                found = self._client.get_experiment_by_name(name)
-                if found is not None and found.lifecycle_stage != "active":
-                    raise TrackerRefused(
-                        f"MLflow's experiment {name!r:.200} is deleted: restore it, or delete it for good"
-                    )
-                self._experiments[name] = found.experiment_id if found else self._client.create_experiment(name)
+                self._experiments[name] = place.experiment(name)
             return self._experiments[name]
 
-    def _log_metrics(self, run: str, metrics: Sequence[terms.Metric], tags: Mapping[str, str]) -> None:
-        points = [Metric(key, value, time, step) for key, value, time, step in metrics]
-        words = [RunTag(key, text) for key, text in tags.items()]
-        calls: Iterable[tuple[list[Any], list[Any]]] = zip_longest(
-            _parts(points, MAX_METRICS, MAX_CALL_BYTES // 2, lambda metric: len(metric.key) * 4 + 100),
-            _parts(words, MAX_PARAMS, MAX_CALL_BYTES // 2, lambda tag: len(tag.key) * 4 + len(tag.value) * 4 + 50),
-            fillvalue=[],
-        )
-        for part, shown in calls:
-            self._client.log_batch(run, metrics=part, tags=shown, synchronous=True)
+    def _keep(
+        self, place: Place, server: _Asked, kept: dict[str, Any], aside: Sequence[Aside]
+    ) -> tuple[Sequence[Aside], str]:
+        """Write artifacts; return those that are not kept, and why."""
+        if not aside:
+            return (), ""
+        if monotonic() < self._artifacts_at:
+            return aside, "artifacts were refused a moment ago"
+        kept.setdefault("artifacts", "")
+        kept["artifacts"] = kept["artifacts"] or server.held.artifacts
+        for number, part in enumerate(aside):
+            if why := place.keep(kept["artifacts"], part.path, part.content):
+                self._artifacts_at = monotonic() + NO_ARTIFACTS_S
+                return aside[number:], why
+        return (), ""
 
-    def _log_params(
-        self, run: str, params: Sequence[terms.Param], held: dict[str, str], notes: terms.Notes
-    ) -> tuple[dict[str, str], terms.Notes]:
-        """Log what MLflow takes as params; return the rest as tags, with the names of those in the notes."""
-        tags: dict[str, str] = {}
-        names = dict(notes.names)
-        new: dict[str, str] = {}
-        for param in params:
-            text = param.text[: terms.MAX_PARAM]
-            if param.owns and held.setdefault(param.key, text) == text:
-                new[param.key] = text
-                continue
-            name = f"{param.prefix}{notes.name_of(param.key)}@{param.attempt}"
-            key = mlflow_key(name)
-            tags[key] = param.text[: terms.MAX_TAG]
-            if mlflow_name(key) != name:
-                names[key] = name
-        made = [Param(key, text) for key, text in new.items()]
-        size = MAX_CALL_BYTES
-        for part in _parts(made, MAX_PARAMS, size, lambda param: len(param.key) * 4 + len(param.value) * 4 + 50):
-            self._client.log_batch(run, params=part, synchronous=True)
-        return tags, notes._replace(names=names)
-
-    def _late_facts(self, kept: dict[str, Any], events: Sequence[Any]) -> dict[str, str]:
+    def _late_facts(self, place: Place, kept: dict[str, Any], events: Sequence[Any]) -> Words:
         """Return tags for what was not known when the run was made: its name, and its parent's run."""
-        tags: dict[str, str] = {}
+        found: Words = {}
         for event in events:
             if isinstance(event, ev.RunStarted | ev.RunCreated | ev.RunResumed):
                 kept["parent"] = event.parent_run_id or kept.get("parent", "")
                 if event.name and not kept["named"]:
                     kept["named"] = True
-                    tags["mlflow.runName"] = event.name[: terms.MAX_RUN_NAME]
-        if kept.get("parent") and (parent := self._find(_run_key(kept["parent"]))):
+                    found["mlflow.runName"] = event.name[: terms.MAX_RUN_NAME]
+        if kept.get("parent") and (parents := place.find(KEY_TAG, _run_key(kept["parent"]))):
             kept["parent"] = ""
-            tags["mlflow.parentRunId"] = parent
-        return tags
+            found["mlflow.parentRunId"] = parents[0].run
+        return found
 
-    def _set_status(self, run: str, ended: terms.Ended | None) -> None:
-        if ended is None:
-            return
-        if ended.status in _READ_STATUS and ended.status != "SCHEDULED":
-            self._client.set_terminated(run, ended.status, ended.time_ms)
-        else:
-            self._client.update_run(run, status=ended.status)
+    def _set_status(
+        self, place: Place, kept: dict[str, Any], key: str, ended: terms.Ended | None, is_new: bool
+    ) -> None:
+        if ended is None or (is_new and ended.status == "RUNNING"):
+            return  # a run is made running
+        is_over = ended.status in _ENDED
+        if is_over and kept.pop("doubted", False):
+            for twin in place.find(KEY_TAG, key):
+                if twin.run != kept["run"]:
+                    place.delete(twin.run)
+        place.set_status(kept["run"], ended.status, ended.time_ms if is_over else None)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except MlflowException as error:
-            text = _masked(" ".join(str(error).split()))[:400]
-            where = _masked(self._url)
-            if error.error_code in _REFUSALS:
-                raise TrackerRefused(f"MLflow at {where} refuses it ({text})") from error
-            raise TrackerUnavailable(f"MLflow at {where} does not take events now ({text})") from error
+
+class _Asked:
+    """What the server holds of a run, asked for when it is needed, and once."""
+
+    def __init__(self, place: Place, run: str, is_new: bool) -> None:
+        self._place, self._run = place, run
+        self.is_new = is_new
+        self._held: Held | None = None
+
+    @property
+    def held(self) -> Held:
+        if self._held is None:
+            self._held = self._place.held(self._run)
+        return self._held
+
+
+def _params(wanted: Sequence[Param], server: _Asked, notes: terms.Notes) -> tuple[dict[str, str], Words, terms.Notes]:
+    """Return what MLflow takes as params, and the rest as tags; the notes with the names of those."""
+    moved: Words = {}
+    names = dict(notes.names)
+    taken: dict[str, str] = {}
+    held = dict(server.held.params) if wanted and not server.is_new else {}
+    for param in wanted:
+        text = param.text[: terms.MAX_PARAM]
+        if param.owns and held.setdefault(param.key, text) == text:
+            taken[param.key] = text
+            continue
+        name = f"{param.prefix}{notes.name_of(param.key)}@{param.attempt}"
+        key = mlflow_key(name)
+        moved[key] = param.text[: terms.MAX_TAG]
+        if mlflow_name(key) != name:
+            names[key] = name
+    return taken, moved, notes._replace(names=names)
+
+
+def _points(place: Place, held: Held, notes: terms.Notes) -> Iterator[Point]:
+    for key in sorted(held.keys):
+        yield from terms.read_points(place.history(held.run, key), notes)
 
 
 def _masked(text: str) -> str:
@@ -261,25 +282,14 @@ def _run_key(run_id: str) -> str:
 
 
 def _note_tags(notes: terms.Notes) -> dict[str, str]:
-    tags = {f"gw.name.{key[-32:]}": name[: terms.MAX_TAG] for key, name in notes.names.items()}
+    found = {f"gw.name.{key[-32:]}": name[: terms.MAX_TAG] for key, name in notes.names.items()}
     if notes.infinite:
         counts = {notes.name_of(key): count for key, count in notes.infinite.items()}
-        tags["gw.nonfinite"] = terms.dump(counts)[: terms.MAX_TAG]
+        found["gw.nonfinite"] = terms.dump(counts)[: terms.MAX_TAG]
     if notes.left_out:
-        tags["gw.values_left_out"] = str(notes.left_out)
-    return tags
+        found["gw.values_left_out"] = str(notes.left_out)
+    return found
 
 
-def _parts(items: Sequence[T], count: int, max_bytes: int, size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Yield the items in lists of at most `count`, and of at most `max_bytes` but for an item that is larger alone."""
-    part: list[T] = []
-    total = 0
-    for item in items:
-        here = size(item)
-        if part and (len(part) >= count or total + here > max_bytes):
-            yield part
-            part, total = [], 0
-        part.append(item)
-        total += here
-    if part:
-        yield part
+def _changed(now: Mapping[str, str], before: Mapping[str, str]) -> Words:
+    return {key: text for key, text in now.items() if before.get(key) != text}

@@ -102,7 +102,7 @@ async def test_killed_in_the_middle_of_a_call_the_next_process_knows_what_is_in_
     assert lines.held() == wanted(batches)
     assert lines.orderly()
     assert lines.doubted() > 0
-    assert (await progress(place, "lines"))["a"][6:] == (0, 0, False)
+    assert (await progress(place, "lines"))["a"][6:] == (0, 0, False, 0)
 
 
 async def test_a_tracker_that_does_not_answer_is_tried_with_one_call_at_a_time(place: Place, lines: Lines) -> None:

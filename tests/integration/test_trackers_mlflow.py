@@ -192,4 +192,4 @@ def test_a_password_in_the_address_is_in_no_message(run_id: str) -> None:
         opened("http://gateway:s3cret@127.0.0.1:1").deliver(run_id, [Author(run_id).start()], {})
 
     assert "s3cret" not in str(told.value)
-    assert "http://gateway:***@127.0.0.1:1" in str(told.value)
+    assert "MLflow at http://127.0.0.1:1 does" in str(told.value)

@@ -14,16 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.delivery.tracker import State
-from consumers.trackers.mangling import wandb_name
-from consumers.trackers.wandb_tracker import STEP, WandbTracker
+from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.wandb_upload import STEP
 from schemas import events as ev
 from schemas.errors import TrackerRefused
-from schemas.facts import Facts, Point
+from schemas.facts import Facts
 from schemas.settings import Settings
 from schemas.wire import Batch
 from tests.log_writing import Author
 from tests.odd_runs import HOSTILE_RUN_ID, facts_of, odd_batches, points_of
-from tests.wandb_stub import Uploads, wandb_server
+from tests.wandb_points import points_at
+from tests.wandb_server import WandbServer, wandb_server
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def tracker(tmp_path: Path) -> WandbTracker:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Uploads]:
+def server() -> Iterator[WandbServer]:
     with wandb_server() as uploads:
         yield uploads
 
@@ -156,7 +157,7 @@ def test_damage_is_found_by_reading_back(tracker: WandbTracker, tmp_path: Path) 
         list(tracker.read_back("run-1", state).points)
 
 
-def sync(server: Uploads, folder: Path, *files: Path) -> None:
+def sync(server: WandbServer, folder: Path, *files: Path) -> None:
     environment = os.environ | {
         "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0" * 40, "WANDB_ERROR_REPORTING": "false", "HOME": str(folder),
     }  # fmt: skip
@@ -168,19 +169,7 @@ def sync(server: Uploads, folder: Path, *files: Path) -> None:
     assert "Finished syncing" in done.stderr, done.stderr
 
 
-def uploaded(server: Uploads, wandb_id: str) -> list[Point]:
-    """Return the points of the history lines that the server received."""
-    return [
-        Point(wandb_name(key), row[STEP], round(row["_timestamp"] * 1e6) // 1_000, float(value))
-        for row in server.history(wandb_id)
-        for key, value in row.items()
-        if key not in ("_step", "_timestamp", "_runtime", STEP)
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-    ]
-
-
-def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, server: Uploads) -> None:
+def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
     batches = odd_batches(HOSTILE_RUN_ID)
     state = deliver_all(tracker, HOSTILE_RUN_ID, batches, 4)
 
@@ -189,7 +178,7 @@ def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, s
     name = str(state["id"])
     run: Mapping[str, Any] = server.runs[name]
     config = json.loads(run["config"])
-    assert facts_of("r", uploaded(server, name), 0) == facts_of("r", points_of(batches), 0)
+    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(batches), 0)
     assert [row["_step"] for row in server.history(name)] == list(range(state["rows"]))
     assert (run["displayName"], run["project"], run["groupName"]) == ("odd one", "odd tag", "sweep")
     assert config["lr"] == {"value": 0.2}
@@ -200,7 +189,7 @@ def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, s
 
 
 def test_wandb_sync_takes_late_points_at_the_next_upload(
-    tracker: WandbTracker, tmp_path: Path, server: Uploads
+    tracker: WandbTracker, tmp_path: Path, server: WandbServer
 ) -> None:
     author = Author("late-run")
     batches = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish()]
@@ -211,4 +200,4 @@ def test_wandb_sync_takes_late_points_at_the_next_upload(
     state = tracker.deliver("late-run", [late], state)
     sync(server, tmp_path, file_of(tmp_path, state))
 
-    assert facts_of("r", uploaded(server, "late-run"), 0) == facts_of("r", points_of([*batches, late]), 0)
+    assert facts_of("r", points_at(server, "late-run"), 0) == facts_of("r", points_of([*batches, late]), 0)

@@ -29,7 +29,7 @@ def test_an_answer_in_between_starts_the_count_anew() -> None:
     circuit = Circuit()
     for number in range(3 * FAILURES):
         circuit.failed(f"run-{number}", "away", 0.0, jitter=1.0)
-        circuit.answered()
+        circuit.answered(0.0)
 
     assert circuit.state == "closed"
 
@@ -68,9 +68,9 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     circuit = opened()
     circuit.called()
 
-    assert circuit.answered()
+    assert circuit.answered(0.0)
     assert (circuit.state, circuit.failures, circuit.error) == ("closed", 0, "")
-    assert not circuit.answered()
+    assert not circuit.answered(0.0)
 
 
 def test_one_run_that_always_fails_keeps_no_other_out() -> None:
@@ -109,6 +109,16 @@ def test_a_failure_of_a_call_that_was_under_way_does_not_shorten_what_was_asked_
     assert circuit.retry_at == 30.0
 
 
+def test_an_answer_to_a_call_that_was_under_way_does_not_end_what_was_asked_for() -> None:
+    circuit = Circuit()
+    circuit.failed("run-1", "429", 0.0, jitter=0.0, retry_after_s=30.0)
+    closed = circuit.answered(1.0)
+
+    assert (closed, circuit.state, circuit.admits("run-2", 29.0)) == (False, "open", False)
+    circuit.called()
+    assert circuit.answered(30.5)
+
+
 @pytest.mark.parametrize(("asked", "waits"), [(1e12, LONGEST_WAIT_S), (-5.0, 0.0)])
 def test_what_a_tracker_asks_for_has_bounds(asked: float, waits: float) -> None:
     circuit = Circuit()
@@ -133,7 +143,7 @@ def test_whatever_happens_some_run_is_admitted_in_the_end(calls: list[tuple[str,
         if fails:
             circuit.failed(run, "away", now, jitter=0.5)
         else:
-            circuit.answered()
+            circuit.answered(0.0)
 
     assert circuit.admits("d", now + LAST_RETRY_S)
 

@@ -6,14 +6,15 @@ SELECT * FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = 
 
 -- name: begin_deliveries
 -- Write down what runs are about to be given and return how far they are; parked ones are left out. A range that was
--- begun and never ended is in doubt from now on.
+-- begun and never ended is in doubt from now on. $6: nothing is written when another process took the lease since.
 INSERT INTO deliveries AS kept (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped,
-    attempt, intent_to)
-SELECT $1, given.run_id, $2, given.partition, 0, '{}', '{}', 'delivering', '', 0, 1, given.intent_to
+    attempt, intent_to, calling)
+SELECT $1, given.run_id, $2, given.partition, 0, '{}', '{}', 'delivering', '', 0, 1, given.intent_to, true
 FROM unnest($3::text[], $4::int[], $5::bigint[]) AS given (run_id, partition, intent_to)
+WHERE $6::bigint IS NULL OR $6 = (SELECT term FROM trackers WHERE tracker = $1)
 ON CONFLICT (tracker, run_id) DO UPDATE SET topic = excluded.topic, partition = excluded.partition,
     attempt = kept.attempt + 1, intent_to = excluded.intent_to, doubt_to = greatest(kept.doubt_to, kept.intent_to),
-    updated = now()
+    calling = true, updated = now()
 WHERE kept.status <> 'parked'
 RETURNING *;
 
@@ -22,12 +23,12 @@ RETURNING *;
 -- no conflict: after a connection broke in the middle of a commit, that is how one asks again.
 UPDATE deliveries AS kept SET next_offset = after.next_offset, ledgers = after.ledgers, state = after.state,
     status = after.status, error = after.error, skipped = after.skipped, behind = after.behind,
-    attempt = after.attempt, doubt_to = after.doubt_to,
+    attempt = after.attempt, doubt_to = after.doubt_to, unanswered = after.unanswered, calling = false,
     intent_to = CASE WHEN after.attempt = 0 THEN 0 ELSE kept.intent_to END, updated = now()
 FROM unnest($2::text[], $3::bigint[], $4::jsonb[], $5::jsonb[], $6::text[], $7::text[], $8::bigint[], $9::boolean[],
-        $10::int[], $11::bigint[], $12::bigint[], $13::int[])
-    AS after (run_id, next_offset, ledgers, state, status, error, skipped, behind, attempt, doubt_to, from_offset,
-        from_attempt)
+        $10::int[], $11::bigint[], $12::int[], $13::bigint[], $14::int[])
+    AS after (run_id, next_offset, ledgers, state, status, error, skipped, behind, attempt, doubt_to, unanswered,
+        from_offset, from_attempt)
 WHERE kept.tracker = $1 AND kept.run_id = after.run_id
   AND ((kept.next_offset = after.from_offset AND kept.attempt = after.from_attempt)
        OR (kept.next_offset = after.next_offset AND kept.attempt = after.attempt AND kept.state = after.state))
@@ -43,3 +44,26 @@ ON CONFLICT (consumer, topic, partition) DO UPDATE SET
 -- name: try_lease
 -- Held by the session: gone with the process that held it.
 SELECT pg_try_advisory_lock(hashtextextended($1, 0));
+
+-- name: begin_term
+-- Whoever takes the lease fences those that had it before. The clock: a tracker that was forgotten begins higher.
+INSERT INTO trackers AS kept (tracker, term) VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint)
+ON CONFLICT (tracker) DO UPDATE SET term = greatest(kept.term + 1, excluded.term)
+RETURNING term;
+
+-- name: tracker_term
+-- Whose turn it is.
+SELECT term FROM trackers WHERE tracker = $1;
+
+-- name: notice_lost_lease
+-- A machine that is gone without a word loses its lease after half a minute, not after the two hours of a kernel.
+SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),
+       set_config('tcp_keepalives_count', '3', false);
+
+-- name: count_unanswered
+-- Calls that were under way when their process ended never came back.
+UPDATE deliveries SET unanswered = unanswered + 1, calling = false WHERE tracker = $1 AND calling;
+
+-- name: load_unanswered
+-- Runs with calls that never came back.
+SELECT run_id, unanswered FROM deliveries WHERE tracker = $1 AND unanswered > 0 AND status <> 'parked';

@@ -96,7 +96,7 @@ SELECT $1, $2, $3 + row_number() OVER (ORDER BY log_offset, stream) - 1,
 FROM console_lines WHERE run_id = $2 GROUP BY log_offset, stream;
 
 -- name: keep_history
-INSERT INTO deliveries_history (tracker, run_id, partition, next_offset, ledgers, places, dropped_points, is_removal)
+INSERT INTO deliveries_history (tracker, run_id, ledgers, partition, next_offset, places, dropped_points, is_removal)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: enter_history

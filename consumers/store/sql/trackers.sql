@@ -36,7 +36,7 @@ INSERT INTO trackers (tracker, orders) VALUES ($1, 1) ON CONFLICT (tracker) DO U
 
 -- name: unpark
 -- Take runs out of parking, all of them when $2 is null; they go on exactly where they stopped.
-UPDATE deliveries SET status = 'delivering', error = '', behind = true, updated = now()
+UPDATE deliveries SET status = 'delivering', error = '', behind = true, unanswered = 0, updated = now()
 WHERE tracker = $1 AND status = 'parked' AND ($2::text[] IS NULL OR run_id = ANY ($2))
 RETURNING run_id;
 

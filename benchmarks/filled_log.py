@@ -1,0 +1,106 @@
+"""
+A log with a history in it, folded into PostgreSQL: what every replay of one benchmark begins from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+
+from benchmarks.environments import Missing
+from benchmarks.services import Server, running_kafka
+from benchmarks.system import TOPIC, running_materialiser, running_postgres
+from schemas.wire import Record
+
+MATERIALISER = "materialiser"  # the name of its offsets
+AHEAD = 20_000  # records sent and not acknowledged
+TOLD_EVERY_S = 10.0
+STALLED_S = 120.0  # without progress
+_FOLDED = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE consumer = $1 AND topic = $2"
+
+
+class Log(NamedTuple):
+    """The services that hold a history."""
+
+    kafka: Server
+    store: Server
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """Return the settings of a process that reads it; `folder` is its home."""
+        found = {"KAFKA": self.kafka.address, "TOPIC": TOPIC, "POSTGRES": self.store.address, "HOME": str(folder)}
+        return {f"GATEWAY_{name}": value for name, value in found.items()}
+
+
+@contextmanager
+def running_log(folder: Path) -> Iterator[Log]:
+    """Give an empty log and an empty PostgreSQL, ended with the block. Raises Missing."""
+    with ExitStack() as stack:
+        kafka = stack.enter_context(running_kafka(folder / "kafka", own=True))
+        yield Log(kafka, stack.enter_context(running_postgres(folder / "postgres")))
+
+
+def fill(log: Log, history: Iterable[Record], tell: Callable[[str], None]) -> int:
+    """Write a history to the log; return how many records it has."""
+    return asyncio.run(_write(log.kafka.address, history, tell))
+
+
+def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> float:
+    """Let a materialiser fold so many records, and end it; return the seconds. Raises Missing when it stands still."""
+    begin = moved = monotonic()
+    last, next_told = 0, begin + TOLD_EVERY_S
+    with running_materialiser(folder, log.kafka.address, log.store.address):
+        while (done := position(log.store.address, MATERIALISER)) < records:
+            now = monotonic()
+            if done > last:
+                last, moved = done, now
+            if now - moved > STALLED_S:
+                raise Missing(f"the materialiser stands at {done:,} of {records:,} records")
+            if now >= next_told:
+                next_told = now + TOLD_EVERY_S
+                tell(f"folded {done:,} of {records:,} records")
+            sleep(0.1)
+    return monotonic() - begin
+
+
+def position(dsn: str, consumer: str) -> int:
+    """Return how many records of the log a consumer is done with: this log begins at 0 in each partition."""
+    return int(asyncio.run(_value(dsn, _FOLDED, consumer, TOPIC)))
+
+
+async def _value(dsn: str, query: str, *arguments: Any) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _write(address: str, history: Iterable[Record], tell: Callable[[str], None]) -> int:
+    # As the client sends: by run, compressed, acknowledged by all replicas.
+    producer = AIOKafkaProducer(
+        bootstrap_servers=address, enable_idempotence=True, compression_type="zstd", linger_ms=20
+    )
+    await producer.start()
+    count, next_told = 0, monotonic() + TOLD_EVERY_S
+    sent: list[asyncio.Future[Any]] = []
+    try:
+        for record in history:
+            sent.append(await producer.send(TOPIC, key=record.key, value=record.value, headers=list(record.headers)))
+            count += 1
+            if len(sent) >= AHEAD:
+                await asyncio.gather(*sent)
+                sent.clear()
+            if monotonic() >= next_told:
+                next_told += TOLD_EVERY_S
+                tell(f"written {count:,} records")
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    return count

@@ -1,0 +1,187 @@
+"""
+The log of many trainings that are over, as their clients would have written it, odd ones among them.
+
+Pure. A training emits all its series each step and twenty steps a second, so its client cuts four steps at a time
+(200 ms); the metrics are written by the client's own encoder. Some trainings run at once, and their records stand in
+the log by turns. The same shape always gives the same records.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator
+from itertools import zip_longest
+from random import Random
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from consumers.trackers.contract_runs import odd_run, points_of
+from gateway.client.batch import Piece, Series, events_of
+from gateway.client.wire import encode_text, source_of
+from schemas import events as ev
+from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, Typed
+from schemas.wire import Batch, ProducerId, Record, RunId, encode
+
+START = 1_750_000_000_000_000  # µs: 2025-06-15
+STEP_US = 50_000  # twenty steps a second
+STEPS_A_BATCH = 4  # in the 200 ms after which a client cuts
+AT_ONCE = 20  # trainings that run at the same time
+KINDS = 25  # every so many trainings, each of those below comes once
+FAILED, KILLED, NESTED, ATTEMPTS, NON_FINITE, FALLING, EQUAL, VALUES, WORDS, LARGE, NAMES, OPEN = range(1, 13)
+LONG_NAME, EMOJI_NAME = "long/" + "x" * 295, "émojі 😀/loss"
+MAIN = "main"
+
+
+class Shape(NamedTuple):
+    """How much history: so many trainings, each with so many series of so many points."""
+
+    runs: int = 1_000
+    series: int = 50
+    points: int = 200
+
+    @property
+    def odd_runs(self) -> int:
+        """How many runs of the trackers' contract suite stand between them: names, values and steps all odd."""
+        return max(1, self.runs // 200)
+
+    @property
+    def all_points(self) -> int:
+        """Metric points of all runs, the odd ones included."""
+        return self.runs * self.series * self.points + self.odd_runs * len(points_of(odd_run("odd")))
+
+
+def run_ids(shape: Shape) -> list[str]:
+    """Return the ids of all runs."""
+    return [_name(number) for number in range(shape.runs)] + [f"odd-{number}" for number in range(shape.odd_runs)]
+
+
+def records(shape: Shape, first: int = 0) -> Iterator[Record]:
+    """Yield the records of a whole history in log order; training `first` is the first one."""
+    everyone: list[Iterator[Record]] = [Training(shape, first + number).records() for number in range(shape.runs)]
+    for number in range(shape.odd_runs):
+        everyone.insert(number * 200, map(encode, _odd(f"odd-{first + number}")))
+    for begin in range(0, len(everyone), AT_ONCE):
+        for turn in zip_longest(*everyone[begin : begin + AT_ONCE]):
+            yield from (record for record in turn if record is not None)
+
+
+class Training:
+    """One run: what it emits, in order."""
+
+    def __init__(self, shape: Shape, number: int) -> None:
+        self.run_id = _name(number)
+        self._shape, self._number, self._kind = shape, number, number % KINDS
+        self._producer = f"00000000-0000-7000-8000-{number:012x}"
+        self._source = source_of(self.run_id, self._producer)
+        self._random = Random(number)
+        self._seq = 0
+        self._time = START + number // AT_ONCE * (shape.points + 20) * STEP_US + number % AT_ONCE * 1_000
+
+    def records(self) -> Iterator[Record]:
+        """Yield everything, cut as a client cuts it."""
+        yield from self._opening()
+        half = self._shape.points // 2 if self._kind == ATTEMPTS else self._shape.points
+        yield from self._metrics(0, half, attempt=1)
+        if self._kind == ATTEMPTS:  # from a checkpoint a fifth before: that many steps come again
+            yield self._record(ev.RunResumed(time=self._now(), attempt=2))
+            again = half - half // 5
+            yield from self._metrics(again, again + self._shape.points - half, attempt=2)
+        yield from self._ending()
+
+    def _opening(self) -> Iterator[Record]:
+        parent = _name(self._number - 1) if self._kind == NESTED else ""
+        named = {"name": f"training {self._number}", "tag": f"experiment-{self._number % 5}", "group": "sweep"}
+        yield self._record(ev.RunStarted(time=self._now(), parent_run_id=parent, **named))
+        params: dict[str, Typed] = {name: FloatValue(value=self._random.random()) for name in ("lr", "decay", "seed")}
+        params |= {"optimizer": StringValue(value="adam"), "model": StringValue(value="resnet-50")}
+        if self._kind == LARGE:
+            params["config"] = StringValue(value="x" * 20_000)
+        yield self._record(ev.Params(time=self._now(), params=params))
+        yield self._record(ev.Tags(time=self._now(), tags={"team": "vision", "stage": f"s{self._number % 3}"}))
+        if self._kind == WORDS:
+            yield self._record(ev.Note(time=self._now(), text="diverged, see the chart 😀"))
+            yield self._record(ev.Tags(time=self._now(), tags={"team": "speech", "émojі 😀": "é"}))
+
+    def _ending(self) -> Iterator[Record]:
+        attempt = 2 if self._kind == ATTEMPTS else 1
+        told = {"time": self._now(), "batches": self._seq + 1, "attempt": attempt}
+        if self._kind == FAILED:
+            yield self._record(ev.RunFailed.model_validate(told | {"message": "CUDA out of memory"}))
+        elif self._kind == KILLED:
+            yield self._record(ev.RunKilled.model_validate(told))
+        elif self._kind != OPEN:
+            yield self._record(ev.RunFinished.model_validate(told))
+        count = self._shape.series * self._shape.points
+        yield self._record(ev.ProducerClosed(time=self._now(), batches=self._seq + 1, points=count))
+
+    def _metrics(self, first: int, end: int, *, attempt: int) -> Iterator[Record]:
+        written = {number: Series(name, (MAIN, attempt, ())) for number, name in enumerate(self._names())}
+        segment: Any = SimpleNamespace(series=written)  # all that the encoder asks of a journal's segment
+        for begin in range(first, end, STEPS_A_BATCH):
+            steps = list(range(begin, min(begin + STEPS_A_BATCH, end)))
+            piece = Piece(0)
+            piece.numbers = list(written) * len(steps)
+            piece.points = self._columns(steps)
+            for event in events_of(segment, piece):
+                yield self._encoded(event.kind, event.text)
+            if self._kind == VALUES and begin % 40 == 0:
+                yield self._record(self._values(begin))
+
+    def _names(self) -> list[str]:
+        names = [f"train/metric_{number:02}" for number in range(self._shape.series)]
+        return [LONG_NAME, EMOJI_NAME, *names][: self._shape.series] if self._kind == NAMES else names
+
+    def _columns(self, steps: list[int]) -> tuple[bytes, list[int], list[int], list[float]]:
+        width = self._shape.series
+        shown, times, values = array("q"), array("q"), array("d")
+        for step in steps:
+            now = self._now(STEP_US) * 1_000
+            told = {FALLING: self._shape.points - step, EQUAL: step // 2}.get(self._kind, step)
+            shown.extend([told] * width)
+            times.extend([now] * width)
+            values.extend(self._random.random() for _ in range(width))
+        if self._kind == NON_FINITE:
+            values[0], values[1 % width], values[-1] = math.nan, math.inf, -math.inf
+        return bytes(len(values)), shown.tolist(), times.tolist(), values.tolist()
+
+    def _values(self, step: int) -> ev.Values:
+        counts = Histogram(counts=[self._random.randint(0, 99) for _ in range(16)], edges=list(range(17)))
+        seen: dict[str, Typed] = {
+            "weights": HistogramValue(value=counts), "sample": StringValue(value=f"text of step {step}")
+        }  # fmt: skip
+        time = self._now()
+        found = [ev.Observation(name=name, step=step, time=time, value=value) for name, value in seen.items()]
+        return ev.Values(time=time, values=found)
+
+    def _now(self, later: int = 100) -> int:
+        self._time += later
+        return self._time
+
+    def _record(self, event: ev.AnyEvent) -> Record:
+        made = encode(Batch(RunId(self.run_id), ProducerId(self._producer), self._seq, event.time, event))
+        self._seq += 1
+        return made
+
+    def _encoded(self, kind: str, text: bytes) -> Record:
+        made = encode_text(self.run_id, self._source, self._seq, self._time, kind, text)
+        self._seq += 1
+        return Record(made.key, made.value, list(made.headers))
+
+
+def plain_rows(shape: Shape, number: int) -> tuple[str, list[tuple[int, int, dict[str, float]]]]:
+    """Return a run's id and its points as rows of step, time (µs) and values, for the trackers' own calls."""
+    dice = Random(number)
+    names = [f"train/metric_{at:02}" for at in range(shape.series)]
+    rows = [(step, START + step * STEP_US, {name: dice.random() for name in names}) for step in range(shape.points)]
+    return _name(number), rows
+
+
+def _odd(run_id: str) -> list[Batch]:
+    """Return a run of the contract suite whose last attempt ends: its own last event ends the first one."""
+    *others, last = odd_run(run_id)
+    return [*others, last._replace(event=ev.RunFinished(time=last.time, attempt=2))]
+
+
+def _name(number: int) -> str:
+    return f"training-{number:05}"

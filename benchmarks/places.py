@@ -1,0 +1,121 @@
+"""
+Empty places for trackers to write to: folders, and a real MLflow server that can be killed and started again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import psutil
+
+from benchmarks.environments import Missing
+from benchmarks.watched import peak_mib
+from gateway.local import mlflow_server
+from gateway.local.ports import HOST, free_ports
+from gateway.local.process import end, kill_group, spawn, wait_until
+
+TRACKERS = ("parquet", "tensorboard", "wandb", "trackio", "mlflow")  # in the order of measuring
+FOLDERS = {"parquet": "PARQUET_DIR", "tensorboard": "TENSORBOARD_DIR", "wandb": "WANDB_DIR", "trackio": "TRACKIO_DIR"}
+START_TIMEOUT_S = 90
+
+
+class Place:
+    """Where one tracker writes: its settings, and what it has cost there."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        self.server: MlflowServer | None = None
+
+    def variables(self) -> dict[str, str]:
+        """Return the settings of a process that delivers to it, or reads it back."""
+        if self.server is not None:
+            return {"GATEWAY_MLFLOW_URL": self.server.url}
+        return {f"GATEWAY_{FOLDERS[self.name]}": str(self.folder / "held")}
+
+    def bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+class MlflowServer:
+    """The server that `gateway up` starts, with a database of its own and one address for its whole life."""
+
+    def __init__(self, folder: Path) -> None:
+        (self.port,) = free_ports(1)
+        self.url = f"http://{HOST}:{self.port}"
+        self._folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+        self._cpu_s = self._peak_mib = 0.0  # of those before this one
+
+    def start(self) -> None:
+        """Start it, and wait until it answers. Raises Missing."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it. To be called in the main thread: it ends with the thread that started it."""
+        command = mlflow_server.prepare(self._folder, port=self.port)
+        with (self._folder / "mlflow.log").open("ab") as log:
+            self._child = spawn(command, log)
+
+    def wait(self) -> None:
+        """Return once it answers. Raises Missing."""
+        assert self._child is not None
+        if not wait_until(lambda: mlflow_server.serves(HOST, self.port), self._child, START_TIMEOUT_S):
+            raise Missing(f"MLflow's server did not start within {START_TIMEOUT_S} s: see {self._folder}/mlflow.log")
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        if self._child is not None:
+            self._count()
+            end(self._child, timeout_s=10)
+            self._child = None
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        if self._child is not None:
+            self._count()
+            kill_group(self._child.pid)
+            self._child.wait()
+            self._child = None
+
+    def cpu_s(self) -> float:
+        """User and system time that it has used, seconds."""
+        return self._cpu_s + (_cpu_s(self._child.pid) if self._child is not None else 0.0)
+
+    def peak_mib(self) -> float:
+        """Return the most resident memory it had."""
+        return max(self._peak_mib, peak_mib(self._child.pid) if self._child is not None else 0.0)
+
+    def _count(self) -> None:
+        self._peak_mib, self._cpu_s = self.peak_mib(), self.cpu_s()
+
+
+@contextmanager
+def empty_place(name: str, folder: Path) -> Iterator[Place]:
+    """Give an empty place for a tracker, removed at the end of the block. Raises Missing."""
+    if name not in {entry.name for entry in entry_points(group="gateway.trackers")}:
+        raise Missing("this tree has no such tracker")
+    place = Place(name, folder)
+    (folder / "held").mkdir(parents=True)
+    try:
+        if name == "mlflow":
+            place.server = MlflowServer(folder / "held")
+            place.server.start()
+        yield place
+    finally:
+        if place.server is not None:
+            place.server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cpu_s(pid: int) -> float:
+    with suppress(psutil.Error):
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+    return 0.0

@@ -1,0 +1,201 @@
+"""
+A whole history brought to every tracker, proved, and set beside what the tracker takes by its own bulk call.
+
+    python benchmarks/trackers.py --runs 20                       # is it in order? a few minutes
+    python benchmarks/trackers.py --json trackers.json            # 1,000 runs, 10 million points
+    python benchmarks/trackers.py --only mlflow --kills 50        # killed on the way, the server spoiled, and proved
+    python benchmarks/trackers.py --down 60                       # one tracker away: the lag of the others
+
+Real Kafka, real PostgreSQL, real commands, all on this machine. What fails is named with the reason; the rest goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, strftime
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
+
+import asyncpg  # noqa: E402
+
+from benchmarks.ceilings import CALLS, SHARES  # noqa: E402
+from benchmarks.environments import Missing  # noqa: E402
+from benchmarks.filled_log import Log, fill, fold, running_log  # noqa: E402
+from benchmarks.history import Shape, records  # noqa: E402
+from benchmarks.machine import describe, load  # noqa: E402
+from benchmarks.places import TRACKERS, Place, empty_place  # noqa: E402
+from benchmarks.processes import scratch  # noqa: E402
+from benchmarks.replays import replay, verify  # noqa: E402
+from benchmarks.trackers_table import trackers_table  # noqa: E402
+from benchmarks.watched import Watched  # noqa: E402
+from schemas.errors import TrackingError  # noqa: E402
+
+FAILURES = (Missing, TrackingError, OSError, asyncpg.PostgresError, ArithmeticError, LookupError, ValueError)
+CEILINGS = Path(__file__).with_name("ceilings.py")
+
+
+def main() -> None:
+    """Measure what is asked for, tell how far it is, print a table."""
+    asked = _options().parse_args()
+    found = Findings(asked.json, describe(_command(), (), (load(), load()), 0))
+    try:
+        with scratch() as name:
+            _measure(asked, Path(name), found)
+    finally:
+        print(trackers_table(found.content))
+    raise SystemExit(0 if found.is_good() else 1)
+
+
+class Findings:
+    """What was found so far, kept in a file after each part."""
+
+    def __init__(self, path: Path | None, machine: dict[str, Any]) -> None:
+        self._path, self._began = path, monotonic()
+        self.content: dict[str, Any] = {"machine": machine, "log": {}, "trackers": {}, "down": {}}
+
+    def add(self, *where: str, value: Any) -> None:
+        """Keep one finding."""
+        place = self.content
+        for word in where[:-1]:
+            place = place.setdefault(word, {})
+        place[where[-1]] = value
+        self.content["machine"]["seconds"] = round(monotonic() - self._began)
+        if self._path is not None:
+            beside = self._path.with_name(f"{self._path.name}.new")
+            beside.write_text(json.dumps(self.content, indent=1, default=str), encoding="utf-8")
+            beside.replace(self._path)
+
+    def is_good(self) -> bool:
+        """Tell whether everything that was tried ended well, and verify found no difference."""
+        parts = self.content["trackers"].values()
+        proofs = [one["verify"]["is_equal"] for one in parts if "verify" in one]
+        return all(proofs) and not any("missing" in one for one in parts) and "missing" not in self.content
+
+    def tell(self, text: str) -> None:
+        """Say how far it is, with the time."""
+        print(f"{strftime('%H:%M:%S')} {monotonic() - self._began:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+def _measure(asked: argparse.Namespace, folder: Path, found: Findings) -> None:
+    shape = Shape(asked.runs, asked.series, asked.points)
+    try:
+        if asked.down:
+            from benchmarks.one_down import measure_down
+
+            found.add("down", value=measure_down(folder, asked.down, asked.rate, found.tell))
+            return
+        found.tell("starting Kafka and PostgreSQL")
+        with running_log(folder / "log") as log:
+            _prepare(log, shape, folder, found)
+            for name in asked.only:
+                _one(asked, log, name, shape, folder, found)
+    except FAILURES as error:
+        found.add("missing", value=f"{type(error).__name__}: {error}")
+        found.tell(f"cannot go on: {error}")
+
+
+def _prepare(log: Log, shape: Shape, folder: Path, found: Findings) -> None:
+    found.tell(f"writing {shape.all_points:,} points of {shape.runs + shape.odd_runs:,} runs")
+    began = monotonic()
+    count = fill(log, records(shape), found.tell)
+    written = monotonic() - began
+    folded = fold(log, count, folder / "materialiser", found.tell)
+    facts = {"runs": shape.runs + shape.odd_runs, "records": count, "points": shape.all_points}
+    found.add("log", value={**facts, "write_s": written, "fold_s": folded, **shape._asdict()})
+    found.tell(f"{count:,} records written in {written:.0f} s and folded in {folded:.0f} s")
+
+
+def _one(asked: argparse.Namespace, log: Log, name: str, shape: Shape, folder: Path, found: Findings) -> None:
+    def tell(text: str) -> None:
+        found.tell(f"{name}: {text}")
+
+    try:
+        with empty_place(name, folder / name) as place:
+            if asked.kills:
+                from benchmarks.replay_kills import killed_replay
+
+                counted = killed_replay(log, place, folder / f"{name}-home", asked.kills, asked.seed, tell)
+                found.add("trackers", name, "kills", value=counted)
+            else:
+                _replay(log, place, folder, found, tell)
+            if not asked.no_verify:
+                tell("verifying")
+                proved = verify(log, place, folder / f"{name}-home", tell)
+                found.add("trackers", name, "verify", value=proved._asdict())
+                tell(f"verify: {_verdict(proved)}, {proved.seconds:.0f} s")
+        if not (asked.no_own or asked.kills):
+            _own(name, shape, folder, found, tell)
+    except FAILURES as error:
+        found.add("trackers", name, "missing", value=f"{type(error).__name__}: {error}")
+        tell(f"failed: {error}")
+
+
+def _replay(log: Log, place: Place, folder: Path, found: Findings, tell: Callable[[str], None]) -> None:
+    tell("replaying")
+    done = replay(log, place, folder / f"{place.name}-home", tell)
+    found.add("trackers", place.name, "replay", value={**done._asdict(), "points_per_s": done.points_per_s})
+    tell(f"{done.points:,} points in {done.seconds:.1f} s: {done.points_per_s:,.0f} points/s, {done.peak_mib:.0f} MiB")
+
+
+def _verdict(proved: Any) -> str:
+    if proved.is_equal:
+        return f"all of {proved.points:,} points are there once"
+    return f"{len(proved.differences):,} differences, the first: {(proved.differences or ['?'])[0][:300]}"
+
+
+def _own(name: str, shape: Shape, folder: Path, found: Findings, tell: Callable[[str], None]) -> None:
+    """Measure the tracker's own bulk call on a part of the history."""
+    part = shape._replace(runs=max(1, round(shape.runs * SHARES[name])))
+    tell(f"its own call, {part.runs} runs: {CALLS[name]}")
+    with empty_place(name, folder / f"{name}-own") as place:
+        request: dict[str, Any] = {"tracker": name, "shape": part, "folder": str(place.folder / "held")}
+        if place.server is not None:
+            request["url"] = place.server.url
+        running = Watched([sys.executable, str(CEILINGS), json.dumps(request)], {}, folder / f"{name}-home", "own")
+        try:
+            took = running.wait(tell)
+        finally:
+            running.kill()
+    told = took.document()
+    if not told:
+        raise Missing(f"its own call ended with status {took.status}: {took.last_words()}")
+    speed = told["points"] / told["seconds"]
+    found.add("trackers", name, "own", value={**told, "points_per_s": speed, "runs": part.runs, "call": CALLS[name]})
+    tell(f"its own call: {speed:,.0f} points/s")
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Replay a history to every tracker, and prove it.")
+    parser.add_argument("--runs", type=int, default=1_000, help="trainings (default: 1,000)")
+    parser.add_argument("--series", type=int, default=50, help="of each (default: 50)")
+    parser.add_argument("--points", type=int, default=200, help="of each series (default: 200)")
+    parser.add_argument("--only", type=_names, default=TRACKERS, help="trackers, separated by commas")
+    parser.add_argument("--kills", type=int, default=0, help="SIGKILL the replay so often, and spoil what it talks to")
+    parser.add_argument("--seed", type=int, default=7, help="of the moments and faults of --kills")
+    parser.add_argument("--down", type=float, default=0.0, help="instead: seconds of live load without and with MLflow")
+    parser.add_argument("--rate", type=float, default=10_000.0, help="points a second of --down (default: 10,000)")
+    parser.add_argument("--no-verify", action="store_true", help="do not read back")
+    parser.add_argument("--no-own", action="store_true", help="do not measure the trackers' own calls")
+    parser.add_argument("--json", type=Path, help="file to keep every figure in, written after each part")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    wanted = tuple(text.split(","))
+    if unknown := sorted(set(wanted) - set(TRACKERS)):
+        raise argparse.ArgumentTypeError(f"unknown trackers {', '.join(unknown)}: choose among {', '.join(TRACKERS)}")
+    return wanted
+
+
+def _command() -> str:
+    return " ".join(["python", "benchmarks/trackers.py", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

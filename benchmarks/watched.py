@@ -1,0 +1,130 @@
+"""
+Run one command to its end, and say what it took: seconds, processor, and the most memory it ever had.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import orjson
+import psutil
+
+from gateway.local.process import kill_group
+
+ROOT = Path(__file__).parents[1]
+COMMAND = (sys.executable, "-P", "-m", "gateway.cli")
+POLL_S = 0.1
+TOLD_EVERY_S = 15.0
+
+
+class Took(NamedTuple):
+    """One process that has ended."""
+
+    status: int
+    seconds: float  # from its start to its end, imports included
+    cpu_s: float  # user and system time
+    peak_mib: float  # VmHWM: the most resident memory, ever
+    out: str
+    told: str  # stderr
+
+    def document(self) -> dict[str, Any]:
+        """Return what it printed as JSON; nothing when it printed none."""
+        with suppress(orjson.JSONDecodeError):
+            found = orjson.loads(self.out)
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def last_words(self) -> str:
+        """Return the last line on stderr."""
+        lines = [line for line in self.told.splitlines() if line.strip()]
+        return lines[-1][:200] if lines else ""
+
+
+class Watched:
+    """A process under way, in a group of its own. `kill` ends all of it."""
+
+    def __init__(self, argv: Sequence[str], variables: Mapping[str, str], folder: Path, name: str) -> None:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY_")}
+        self._out, self._told = folder / f"{name}.out", folder / f"{name}.err"
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._out.open("wb") as out, self._told.open("wb") as told:
+            self._process = subprocess.Popen(
+                list(argv), env={**inherited, "PYTHONPATH": str(ROOT), **variables}, cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True,
+            )  # fmt: skip
+        self._began, self._peak, self._cpu = monotonic(), 0.0, 0.0
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def is_over(self) -> bool:
+        """Look at its memory; tell whether it has ended."""
+        self._peak = max(self._peak, _high_water(self.pid))
+        if self._process.returncode is None:
+            pid, status, used = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self._cpu = used.ru_utime + used.ru_stime
+        return self._process.returncode is not None
+
+    def wait(self, tell: Callable[[str], None], most_s: float = 4 * 3_600.0) -> Took:
+        """Return once it has ended, telling now and then what it says; it is killed after `most_s`."""
+        next_told = monotonic() + TOLD_EVERY_S
+        while not self.is_over():
+            now = monotonic()
+            if now - self._began > most_s:
+                self.kill()
+                break
+            if now >= next_told:
+                next_told = now + TOLD_EVERY_S
+                tell(f"{now - self._began:.0f} s, {self._peak:.0f} MiB: {self.last_words()}")
+            sleep(POLL_S)
+        return self.took()
+
+    def kill(self) -> None:
+        """SIGKILL it and what it started, and wait until it is gone."""
+        kill_group(self.pid)
+        while not self.is_over():
+            sleep(0.005)
+
+    def took(self) -> Took:
+        """Return what it took so far."""
+        code = self._process.returncode if self._process.returncode is not None else -1
+        seconds = monotonic() - self._began
+        return Took(code, seconds, self._cpu, self._peak, _text(self._out), _text(self._told))
+
+    def last_words(self) -> str:
+        """Return the last line on stderr."""
+        return self.took().last_words()
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most resident memory that a process and its children had (each its own most), MiB; 0 when gone."""
+    return sum(_high_water(one) for one in (pid, *_children(pid)))
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(psutil.Error):
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    return []
+
+
+def _high_water(pid: int) -> float:
+    with suppress(OSError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1_024
+    return 0.0
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,114 @@
+"""
+Ask a W&B server what it holds of a run, and have a run deleted: its GraphQL, over the standard library.
+
+The questions are those that W&B's own clients ask (`RunResumeStatus` and `HistoryPage` of wandb-core 0.31, `DeleteRun`
+of `wandb.Api`). They are asked here because the SDK retries for minutes and tells neither which status nor which
+`Retry-After` it met; one question here is one request, and its failure says when to come back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
+from typing import Any, NamedTuple
+
+from schemas.errors import TrackerRefused, TrackerUnavailable
+
+TIMEOUT_S = 10.0  # of one question
+PAGE_ROWS = 500
+_RUN = """query GatewayRun($project: String, $entity: String, $name: String!) {
+  model(name: $project, entityName: $entity) {
+    entity { name }
+    bucket(name: $name, missingOk: true) { id state historyLineCount config }
+  }
+}"""
+_HISTORY = """query HistoryPage(
+  $entity: String!, $project: String!, $run: String!, $minStep: Int64!, $maxStep: Int64!, $pageSize: Int!
+) {
+  project(name: $project, entityName: $entity) {
+    run(name: $run) { history(minStep: $minStep, maxStep: $maxStep, samples: $pageSize) }
+  }
+}"""
+_DELETE = "mutation DeleteRun($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
+
+
+class Where(NamedTuple):
+    """Which run is meant."""
+
+    entity: str  # "" for the one that the key belongs to
+    project: str
+    name: str
+
+
+class Held(NamedTuple):
+    """What the server holds of a run."""
+
+    id: str  # as mutations take it
+    entity: str
+    state: str  # "running", "finished", "failed", "crashed", "killed", ...
+    lines: int  # of history
+    config: Mapping[str, Any]
+
+
+class WandbGraphql:
+    """One server and one key."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self.url = url.rstrip("/")
+        self._authorization = f"Basic {base64.b64encode(f'api:{api_key}'.encode()).decode()}"
+
+    def run(self, where: Where) -> Held | None:
+        """Return what the server holds of a run, None if it has no such run. Raises TrackerUnavailable."""
+        given = {"project": where.project, "entity": where.entity or None, "name": where.name}
+        model = self._ask(_RUN, given).get("model") or {}
+        bucket = model.get("bucket")
+        if not bucket:
+            return None
+        config = {key: part.get("value") for key, part in json.loads(bucket.get("config") or "{}").items()}
+        entity = (model.get("entity") or {}).get("name") or where.entity
+        return Held(bucket["id"], entity, bucket.get("state") or "", bucket.get("historyLineCount") or 0, config)
+
+    def history(self, where: Where, lines: int) -> Iterator[dict[str, Any]]:
+        """Yield the first `lines` rows of a run, a page in memory. Raises TrackerUnavailable, TrackerRefused."""
+        for first in range(0, lines, PAGE_ROWS):
+            last = min(lines, first + PAGE_ROWS)
+            given = {"project": where.project, "entity": where.entity, "run": where.name}
+            asked = given | {"minStep": first, "maxStep": last, "pageSize": last - first}
+            run = (self._ask(_HISTORY, asked).get("project") or {}).get("run")
+            if run is None:
+                raise TrackerRefused(f"W&B at {self.url} has no run {where.name!r} any more")
+            for line in run["history"]:
+                yield json.loads(line) if isinstance(line, str) else line
+
+    def delete(self, held: Held) -> None:
+        """Have a run deleted. Raises TrackerUnavailable."""
+        self._ask(_DELETE, {"id": held.id})
+
+    def _ask(self, query: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": given}).encode()
+        headers = {"Content-Type": "application/json", "Authorization": self._authorization}
+        request = urllib.request.Request(f"{self.url}/graphql", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise self._unavailable(error) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise TrackerUnavailable(f"W&B at {self.url} cannot be reached ({error}): check its address") from error
+        data = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(data, dict):
+            told = json.dumps(answer)[:300]
+            raise TrackerUnavailable(f"W&B at {self.url} does not answer ({told}): check its address")
+        return data
+
+    def _unavailable(self, error: urllib.error.HTTPError) -> TrackerUnavailable:
+        if error.code in (401, 403):
+            return TrackerUnavailable(f"W&B at {self.url} refuses the key ({error.code}): set GATEWAY_WANDB_API_KEY")
+        seconds = error.headers.get("Retry-After") or error.headers.get("RateLimit-Reset") or ""
+        after = float(seconds) if seconds.replace(".", "", 1).isdigit() else None
+        text = f"W&B at {self.url} does not take requests now ({error.code} {error.reason})"
+        return TrackerUnavailable(text, retry_after_s=after)

@@ -1,0 +1,195 @@
+"""
+Bring rows to a W&B server through its SDK, and be sure that nothing of it goes on by itself.
+
+A session is one `wandb.init` to `finish`, and lives for one delivery: what stays open would send rows once a second
+at best (whole seconds are what wandb-core 0.31 takes), change the config five seconds later, and go on alone for a
+week when the server is away. `finish` sends all at once. It takes 0.1 s, so a thousand live runs leave nothing open.
+
+wandb-core is told to die with the thread that starts it (PR_SET_PDEATHSIG). That thread is one of ours that never
+ends, so wandb-core lives as long as the process, and a SIGKILL of the process leaves none behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import wandb
+
+from consumers.trackers.wandb_graphql import Where
+from schemas.errors import TrackerUnavailable
+
+INIT_TIMEOUT_S = 10  # the SDK's own is 90
+FINISH_TIMEOUT_S = 15  # ... and this one has no end
+RETRIES = 3  # of one request; the SDK's own are 10,085
+RETRY_WAIT_S = (0.2, 1.0)
+REQUEST_TIMEOUT_S = 10
+
+
+class Account(NamedTuple):
+    """Whose runs they are; the key stays out of every text."""
+
+    url: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Account({self.url!r}, ***)"
+
+
+class Shown(NamedTuple):
+    """What W&B shows above a run."""
+
+    name: str
+    group: str
+    notes: str
+    tags: Sequence[str]
+
+
+class Refusal(Exception):
+    """The SDK could not open a run; the text is the server's."""
+
+
+class Session:
+    """One opened run; rows are taken from `next_row` on."""
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+        self.next_row: int = run.starting_step
+        self.entity: str = run.entity or ""
+
+    def log(self, number: int, cells: Mapping[str, Any]) -> None:
+        """Hand a row over."""
+        self._run.log(dict(cells), step=number, commit=True)
+
+    def summarise(self, facts: Mapping[str, Any]) -> None:
+        """Set what the run's summary has beside the last values."""
+        self._run.summary.update(dict(facts))
+
+
+class WandbSdk:
+    """The SDK of one account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._folder = ""
+        self._making = threading.Lock()
+
+    def close(self) -> None:
+        """Remove the folder that the SDK wrote its own log into."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = ""
+
+    @contextmanager
+    def session(
+        self, where: Where, shown: Shown, config: Mapping[str, Any], exit_code: int | None = None
+    ) -> Iterator[Session]:
+        """
+        Open a run, or open it again; everything is with the server, or given up, at the end of the block.
+
+        Without an exit code the run goes on. Raises Refusal, TrackerUnavailable when wandb-core is gone.
+        """
+        _core.start()
+        run = self._open(where, shown, config, is_end=exit_code is not None)
+        try:
+            run.define_metric("gw/step")
+            run.define_metric("*", step_metric="gw/step", step_sync=True)
+            yield Session(run)
+        finally:
+            with _told(f"W&B's own process did not take the rows of run {where.name!r}"):
+                run.finish(exit_code=exit_code or 0)
+            shutil.rmtree(run.settings.sync_dir, ignore_errors=True)
+
+    def _open(self, where: Where, shown: Shown, config: Mapping[str, Any], *, is_end: bool) -> Any:
+        try:
+            return wandb.init(
+                entity=where.entity or None, project=where.project, id=where.name, resume="allow", reinit="create_new",
+                name=shown.name, group=shown.group or None, notes=shown.notes or None, tags=list(shown.tags) or None,
+                config=dict(config), settings=self._settings(is_end),
+            )  # fmt: skip
+        except (wandb.errors.Error, TimeoutError) as error:
+            raise Refusal(" ".join(str(error).split())[:400]) from error
+        except Exception as error:  # the SDK's socket to wandb-core raises what it likes
+            _core.end()
+            text = f"W&B's own process cannot be used ({type(error).__name__}: {error}): it is started again"
+            raise TrackerUnavailable(text) from error
+
+    def _settings(self, is_end: bool) -> wandb.Settings:
+        least, most = RETRY_WAIT_S
+        return wandb.Settings(
+            base_url=self._account.url, api_key=self._account.api_key, mode="online", root_dir=self._make_folder(),
+            silent=True, console="off", disable_git=True, disable_code=True, save_code=False,
+            disable_job_creation=True, x_disable_meta=True, x_disable_stats=True, x_disable_viewer=True,
+            x_disable_machine_info=True, x_save_requirements=False, x_skip_transaction_log=True, ignore_globs=("*",),
+            init_timeout=INIT_TIMEOUT_S, finish_timeout=FINISH_TIMEOUT_S, x_file_stream_transmit_interval=1,
+            x_update_finish_state=is_end, x_file_stream_retry_max=RETRIES, x_graphql_retry_max=RETRIES,
+            x_file_stream_retry_wait_min_seconds=least, x_file_stream_retry_wait_max_seconds=most,
+            x_graphql_retry_wait_min_seconds=least, x_graphql_retry_wait_max_seconds=most,
+            x_file_stream_timeout_seconds=REQUEST_TIMEOUT_S, x_graphql_timeout_seconds=REQUEST_TIMEOUT_S,
+        )  # fmt: skip
+
+    def _make_folder(self) -> str:
+        with self._making:
+            if not self._folder:
+                self._folder = tempfile.mkdtemp(prefix="gateway-wandb-live-")
+            return self._folder
+
+
+class _Core:
+    """wandb-core: one process for all trackers of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_running = False
+
+    def start(self) -> None:
+        """Start it if it is not there. Raises TrackerUnavailable."""
+        with self._lock:
+            if self._is_running:
+                return
+            raised: list[BaseException] = []
+            started = threading.Event()
+            threading.Thread(target=self._hold, args=(started, raised), name="wandb-core", daemon=True).start()
+            started.wait()
+            if raised:
+                text = f"W&B's own process does not start ({raised[0]}): install tracking-gateway[wandb] again"
+                raise TrackerUnavailable(text) from raised[0]
+            self._is_running = True
+
+    def end(self) -> None:
+        """Forget a process that is gone: the next start makes a new one."""
+        with self._lock:
+            if self._is_running:
+                self._is_running = False
+                with contextlib.suppress(Exception, SystemExit):  # it is gone; what it says of that is no news
+                    wandb.teardown()
+
+    def _hold(self, started: threading.Event, raised: list[BaseException]) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # nothing is told to others than the server given
+        try:
+            wandb.setup(wandb.Settings(silent=True, x_disable_viewer=True))
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+            raised.append(error)
+            started.set()
+            return
+        started.set()
+        threading.Event().wait()  # wandb-core dies with this thread
+
+
+@contextmanager
+def _told(text: str) -> Iterator[None]:
+    try:
+        yield
+    except (wandb.errors.Error, TimeoutError) as error:
+        raise TrackerUnavailable(f"{text} ({error})") from error
+    except Exception as error:  # the SDK's socket to wandb-core raises what it likes
+        _core.end()
+        raise TrackerUnavailable(f"{text} ({type(error).__name__}: {error}): it is started again") from error
+
+
+_core = _Core()

@@ -1,0 +1,113 @@
+"""
+What one delivery adds to a live W&B run.
+
+Pure. Rows are made batch by batch and numbered through the whole run: the same batches give the same rows with the
+same numbers however they are cut into calls, so a row that is uploaded twice takes its own place.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from consumers.trackers import wandb_rows as rows
+from consumers.trackers.mangling import wandb_id
+from schemas.wire import Batch
+
+STEP = "gw/step"
+MAX_PROJECT = MAX_GROUP = 128  # characters
+_PROJECT_REFUSED = re.compile(r"[/\\#?%:\x00-\x1f]")
+_WORDS = {'"NaN"', '"Infinity"', '"-Infinity"'}  # text that a reader of W&B's history takes for numbers
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Upload(NamedTuple):
+    """What is brought, and what is kept once it is there."""
+
+    first_row: int  # number of the first of `rows`
+    rows: Sequence[rows.Row]
+    config: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    exit_code: int | None  # None while the run goes on
+    state: dict[str, Any]
+
+    @property
+    def last_row(self) -> int:
+        """How many rows the run has afterwards."""
+        return self.first_row + len(self.rows)
+
+    def is_nothing(self, before: Mapping[str, Any]) -> bool:
+        """Tell whether the run stays as it is, given the state kept before."""
+        return not self.rows and not self.config and self.state == before
+
+
+def upload(run_id: str, batches: Sequence[Batch], before: Mapping[str, Any], project: str) -> Upload:
+    """Return what these batches add to the run that `before` was kept of."""
+    state = dict(before) or _first_state(run_id, batches[0], project)
+    events = [batch.event for batch in batches]
+    found = [row for event in events for row in rows.history([event])]
+    config = {key: json.loads(text) for key, text in rows.config(events).items()}
+    config |= _started(state, events)
+    if not before:
+        config["gw.run_id"] = run_id
+    head = rows.fold_head(rows.Head(**state["head"]), events)
+    was_over = state["end"] is not None
+    end = rows.fold_end(rows.End(*state["end"]) if was_over else None, events)
+    summary: dict[str, Any] = {}
+    if end is not None:
+        facts = {"gw.status": end.status, "gw.ended_at": instant(end.time), "gw.message": end.message}
+        config |= facts
+        summary = {"gw/status": end.status, "gw/message": end.message}
+    elif was_over or not before:
+        config["gw.status"] = "running"
+    state |= {"head": head._asdict(), "end": end and list(end)}
+    first = state["rows"]
+    state["rows"] = first + len(found)
+    return Upload(first, found, config, summary, end and end.code, state)
+
+
+def logged(row: rows.Row) -> dict[str, Any]:
+    """Return a row as the SDK's `log` takes it."""
+    cells = {key: json.loads(f"\"'{text[1:-1]}'\"" if text in _WORDS else text) for key, text in row.cells.items()}
+    return {**cells, STEP: row.step, "_timestamp": row.time / 1_000_000}
+
+
+def instant(microseconds: int) -> str:
+    """Return a time as text, to the microsecond."""
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
+    except OverflowError:  # after the year 9999
+        return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
+
+
+def microseconds(text: str | None) -> int | None:
+    """Return the time that `instant` wrote."""
+    if text is None:
+        return None
+    if "T" not in text:
+        return int(text.replace(".", ""))
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _first_state(run_id: str, first: Batch, project: str) -> dict[str, Any]:
+    # The first batch alone decides the project: how many come with it differs from call to call.
+    wanted = getattr(first.event, "tag", "") if first.event.kind in ("run_started", "run_created") else ""
+    name = _PROJECT_REFUSED.sub("-", wanted or project)[:MAX_PROJECT]
+    return {
+        "id": wandb_id(run_id), "project": name, "entity": "", "rows": 0, "started": 0,
+        "head": rows.Head(project=name)._asdict(), "end": None,
+    }  # fmt: skip
+
+
+def _started(state: dict[str, Any], events: Sequence[Any]) -> dict[str, str]:
+    """Return the start for the config when it gets known: the first event's time, or better that of the start."""
+    if state["started"] == 2:
+        return {}
+    opened = next((event.time for event in events if event.kind in ("run_started", "run_created")), None)
+    if opened is None and state["started"] == 1:
+        return {}
+    state["started"] = 1 if opened is None else 2
+    return {"gw.started_at": instant(events[0].time if opened is None else opened)}
