@@ -23,7 +23,7 @@ from schemas.names import series_name
 from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
 
 SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
-PARAMS, STATUS = "gw/params", "gw/status"
+PARAMS, STATUS, TAGS = "gw/params", "gw/status", "gw/tags"
 VERSION = "brain.Event:2"  # with it, falling steps do not make TensorBoard drop what came before
 MAX_OPEN = 2_000  # records built at once: each takes a kilobyte until it is written
 FLOAT32_MAX = 3.4028234663852886e38
@@ -154,7 +154,7 @@ def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tu
         case ev.Params():
             yield PARAMS, _json({name: to_text(value) for name, value in event.params.items()})
         case ev.Tags():
-            yield "gw/tags", _json(event.tags)
+            yield TAGS, _json(event.tags)
         case ev.Note():
             yield "gw/note", event.text
         case ev.RunLabels():

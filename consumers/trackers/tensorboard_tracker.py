@@ -17,7 +17,7 @@ import orjson
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import tensorboard_terms as terms
 from consumers.trackers.mangling import folder_name, tensorboard_name
-from consumers.trackers.run_file import AGAIN, append_at, remove_folder
+from consumers.trackers.run_file import AGAIN, append_at, remove_file, remove_folder
 from consumers.trackers.tensorboard_file import Damaged, frame, read
 from schemas.errors import TrackerRefused
 from schemas.facts import Point
@@ -69,24 +69,33 @@ class TensorboardTracker:
         append_at(path, kept["size"], data)
         return kept | {"size": kept["size"] + len(data)}
 
+    def start_over(self, run_id: str, state: State) -> State:
+        """Remove the run's file: what began in another order may have another name. Raises TrackerUnavailable."""
+        if "file" in state:
+            remove_file(self._folder / state["file"])
+        return {}
+
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
         params: dict[str, str] = {}
+        tags: dict[str, str] = {}
         facts: dict[str, Any] = {"status": "running", "time": None}
         started = state["started"]
         for event in self._events(state):
             for value in event.summary.value:
-                if value.tag in (terms.PARAMS, terms.STATUS):
+                if value.tag in (terms.PARAMS, terms.STATUS, terms.TAGS):
                     told = orjson.loads(value.tensor.string_val[0])
                     if value.tag == terms.PARAMS:
                         params |= {name: str(text) for name, text in told.items()}
+                    elif value.tag == terms.TAGS:
+                        tags |= told
                     else:
                         facts = told
                         started = told.get("started") or started
         ended = facts["time"] if facts["status"] in _ENDED else None
-        return ReadBack(self._points(state), params, facts["status"], started, ended)
+        return ReadBack(self._points(state), params, facts["status"], started, ended, tags)
 
     def _points(self, state: State) -> Iterator[Point]:
         for event in self._events(state):
