@@ -26,7 +26,7 @@ from consumers.trackers import wandb_rows as rows
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import wandb_id, wandb_name
-from consumers.trackers.run_file import append_at
+from consumers.trackers.run_file import append_at, remove_file
 from consumers.trackers.wandb_edits import SCOPE, STEP, cells_of, edited, find_edits
 from consumers.trackers.wandb_file import Damaged, frame, read
 from schemas.columns import NON_FINITE
@@ -37,7 +37,7 @@ from schemas.wire import Batch
 
 RECORDS_AT_ONCE = 1_000  # of a file that is written anew
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OUR_CONFIG = "gw."
+_OUR_CONFIG, _OUR_TAG = "gw.", "gw.tag."
 
 
 class WandbTracker:
@@ -118,6 +118,12 @@ class WandbTracker:
         plan.commit(Edited(writer.state, {beside: path}), batches[-1])
         return writer.state
 
+    def start_over(self, run_id: str, state: State) -> State:
+        """Remove the run's file: what began in another order may have another name. Raises TrackerUnavailable."""
+        if "file" in state:
+            remove_file(self._folder / state["file"])
+        return {}
+
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
         if state.get("deleted"):
@@ -134,7 +140,10 @@ class WandbTracker:
             elif record.WhichOneof("record_type") == "exit":
                 status = orjson.loads(facts["gw.status"])
         started, ended = (_microseconds(facts.get(f"gw.{name}_at")) for name in ("started", "ended"))
-        return ReadBack(_points(path, state["size"]), params, status, started, ended)
+        tags = {
+            key.removeprefix(_OUR_TAG): orjson.loads(text) for key, text in facts.items() if key.startswith(_OUR_TAG)
+        }
+        return ReadBack(_points(path, state["size"]), params, status, started, ended, tags)
 
 
 class _Writer:
