@@ -179,7 +179,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=0, help="SIGKILL the replay so often, and spoil what it talks to")
     parser.add_argument("--seed", type=int, default=7, help="of the moments and faults of --kills")
     parser.add_argument("--down", type=float, default=0.0, help="instead: seconds of live load without and with MLflow")
-    parser.add_argument("--rate", type=float, default=10_000.0, help="points a second of --down (default: 10,000)")
+    parser.add_argument("--rate", type=float, default=5_000.0, help="points a second of --down (default: 5,000)")
     parser.add_argument("--no-verify", action="store_true", help="do not read back")
     parser.add_argument("--no-own", action="store_true", help="do not measure the trackers' own calls")
     parser.add_argument("--json", type=Path, help="file to keep every figure in, written after each part")

@@ -89,5 +89,7 @@ def _limits(trackers: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
     return [(name, one["verify"]["cannot_hold"]) for name, one in trackers.items() if "verify" in one]
 
 
-def _lags(lag: Mapping[str, float]) -> str:
+def _lags(lag: Mapping[str, float] | None) -> str:
+    if lag is None:
+        return "–"
     return f"{number(lag['p50'])} / {number(lag['p99'])}"

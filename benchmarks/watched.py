@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 import psutil
 
+from benchmarks.environments import Missing
 from gateway.local.process import kill_group
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,14 @@ class Watched:
                 tell(f"{now - self._began:.0f} s, {self._peak:.0f} MiB: {self.last_words()}")
             sleep(POLL_S)
         return self.took()
+
+    def until(self, condition: Callable[[], bool], most_s: float) -> None:
+        """Return once a condition holds. Raises Missing when it ends before, or takes longer."""
+        deadline = monotonic() + most_s
+        while not condition():
+            if self.is_over() or monotonic() > deadline:
+                raise Missing(f"it did not get ready: {self.last_words()}")
+            sleep(POLL_S)
 
     def kill(self) -> None:
         """SIGKILL it and what it started, and wait until it is gone."""

@@ -1,24 +1,22 @@
 """
 What a place holds, in numbers that can be compared: runs, points, parameters and one checksum.
 
-The checksum is the sum modulo 2**128 of BLAKE2b-128 over each point (run, series, step, time in ms, value). A sum does
-not depend on order and needs no memory, and unlike XOR it sees a point that is there twice. Time counts in
-milliseconds because that is what MLflow keeps. Floats enter by their 64 bits, but every NaN is one NaN and both zeros
-are one zero: SQLite, which many MLflow servers keep their rows in, has no negative zero.
+Of a series: how many points, the first and the last one, and a checksum (point_sums.py). The checksum of a place is
+the sum modulo 2**128 of those of its series, each multiplied by a number that follows from run and name. Sums do not
+depend on order, and what several processes counted can be added. Time counts in milliseconds because that is what
+MLflow keeps.
 """
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
-_PACK = struct.Struct("<qqd")
-_MODULUS = 1 << 128
-NAN = struct.unpack("<d", b"\x00\x00\x00\x00\x00\x00\xf8\x7f")[0]
+from schemas.point_sums import MODULUS, sum_of_points, weight
+
+_BUFFERED = 65_536  # points gathered before they are counted
+_ONE_SERIES = 1_024
 
 
 class Point(NamedTuple):
@@ -28,6 +26,71 @@ class Point(NamedTuple):
     step: int
     time_ms: int  # since 1970-01-01 UTC
     value: float
+
+
+class Columns(NamedTuple):
+    """Points of one series, in columns of one length."""
+
+    series: str
+    steps: Sequence[int]
+    times_ms: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass
+class SeriesFacts:
+    """What a place holds of one series of one run. Equal when number and checksum of the points are."""
+
+    points: int = 0
+    checksum: int = 0  # below 2**128
+    first: tuple[int, int] | None = field(default=None, compare=False)  # the lowest (step, ms)
+    last: tuple[int, int] | None = field(default=None, compare=False)  # the highest (step, ms)
+
+    @property
+    def hexadecimal(self) -> str:
+        """32 hex digits of the checksum."""
+        return f"{self.checksum:032x}"
+
+    def add(self, steps: Sequence[int], times_ms: Sequence[int], values: Sequence[float]) -> None:
+        """Count points, given in columns of one length."""
+        if not len(steps):
+            return
+        self.merge(
+            SeriesFacts(
+                len(steps), sum_of_points(steps, times_ms, values), _edge(min, steps, times_ms),
+                _edge(max, steps, times_ms),
+            )
+        )  # fmt: skip
+
+    def merge(self, other: SeriesFacts) -> None:
+        """Count what was counted elsewhere."""
+        self.points += other.points
+        self.checksum = (self.checksum + other.checksum) % MODULUS
+        self.first = min((one for one in (self.first, other.first) if one is not None), default=None)
+        self.last = max((one for one in (self.last, other.last) if one is not None), default=None)
+
+
+def count_points(series: dict[str, SeriesFacts], points: Iterable[Point]) -> None:
+    """Count points that come one by one into the facts of their series."""
+    gathered: dict[str, list[Point]] = {}
+    waiting = 0
+    for point in points:
+        of_series = gathered.setdefault(point.series, [])
+        of_series.append(point)
+        waiting += 1
+        if len(of_series) >= _ONE_SERIES:
+            waiting -= len(of_series)
+            _count(series, {point.series: of_series})
+        elif waiting >= _BUFFERED:
+            _count(series, gathered)
+            waiting = 0
+    _count(series, gathered)
+
+
+def count_columns(series: dict[str, SeriesFacts], columns: Iterable[Columns]) -> None:
+    """Count points that come in columns into the facts of their series."""
+    for name, steps, times_ms, values in columns:
+        series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)
 
 
 @dataclass
@@ -48,23 +111,27 @@ class Facts:
         """Count one run with its points and its number of parameters."""
         self.runs += 1
         self.params += params
-        for point in points:
-            self.add_point(run_id, point)
+        found: dict[str, SeriesFacts] = {}
+        count_points(found, points)
+        for name, facts in found.items():
+            self.add_series(run_id, name, facts)
 
     def add_point(self, run_id: str, point: Point) -> None:
         """Count one point of a run that is counted already."""
-        self.points += 1
-        value = NAN if math.isnan(point.value) else point.value + 0.0  # -0.0 + 0.0 is 0.0
-        digest = blake2b(_PACK.pack(point.step, point.time_ms, value), digest_size=16)
-        digest.update(f"{len(run_id)}:{run_id}{point.series}".encode())
-        self._sum = (self._sum + int.from_bytes(digest.digest(), "little")) % _MODULUS
+        one = SeriesFacts(1, sum_of_points((point.step,), (point.time_ms,), (point.value,)))
+        self.add_series(run_id, point.series, one)
+
+    def add_series(self, run_id: str, name: str, facts: SeriesFacts) -> None:
+        """Count points of one series of a run that is counted already."""
+        self.points += facts.points
+        self._sum = (self._sum + weight(run_id, name) * facts.checksum) % MODULUS
 
     def add(self, other: Facts) -> None:
         """Count what another place, or another process, counted."""
         self.runs += other.runs
         self.points += other.points
         self.params += other.params
-        self._sum = (self._sum + other._sum) % _MODULUS
+        self._sum = (self._sum + other._sum) % MODULUS
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Facts:
@@ -74,3 +141,19 @@ class Facts:
     def to_json(self) -> dict[str, int | str]:
         """Return the facts as `--json` prints them."""
         return {"runs": self.runs, "points": self.points, "params": self.params, "checksum": self.checksum}
+
+
+def _count(series: dict[str, SeriesFacts], gathered: Mapping[str, list[Point]]) -> None:
+    for name, points in gathered.items():
+        if points:
+            _, steps, times_ms, values = zip(*points, strict=True)
+            series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)
+            points.clear()
+
+
+def _edge(best: Any, steps: Sequence[int], times_ms: Sequence[int]) -> tuple[int, int]:
+    """Return the lowest or highest (step, ms): without a pair for each point, as long as few points share the step."""
+    step = best(steps)
+    if steps.count(step) == 1:
+        return step, times_ms[steps.index(step)]
+    return step, best(time for one, time in zip(steps, times_ms, strict=True) if one == step)

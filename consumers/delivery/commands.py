@@ -1,100 +1,136 @@
 """
-`gateway verify`: prove that every tracker holds what PostgreSQL holds.
+`gateway verify`: prove that every tracker holds what PostgreSQL holds, and bring what is missing.
 
 Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. Exit status: 0 when
-all places are equal, 1 when they differ, 2 when a place cannot be read.
+all places are equal, 1 when they differ, 2 when a place cannot be read or the call does not fit, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
+import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consumers.command_options import HomeOption, JsonOption
+from consumers.delivery.tracker_commands import complete_tracker
 
 if TYPE_CHECKING:
-    from consumers.delivery.verification import Verified
+    from consumers.delivery.repair import Repaired
+    from consumers.delivery.verification import Verified, Wanted
+    from schemas.settings import Settings
 
-SHOWN_DIFFERENCES = 20
+EXIT_DIFFERENT, EXIT_STOPPED = 1, 130
 
 
 def verify(
     to: Annotated[
-        list[str] | None, typer.Option("--to", help="Tracker to verify. Default: those of GATEWAY_TRACKERS.")
+        list[str] | None,
+        typer.Option(
+            "--to",
+            help="Tracker to verify; may be given again. Default: those of GATEWAY_TRACKERS.",
+            metavar="NAME",
+            autocompletion=complete_tracker,
+        ),
     ] = None,
     run: Annotated[list[str] | None, typer.Option("--run", help="Id of a run. Default: all runs.")] = None,
     group: Annotated[str | None, typer.Option("--group", help="Only runs of this group.")] = None,
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait at most until all is delivered.", metavar="SECONDS")
     ] = 0.0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Bring runs that differ again from the log, then compare once more.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all-differences", help="Print all differences, not the first of each run.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read runs back from PostgreSQL and from each tracker, and compare: counts, checksums, parameters, status."""
+    """
+    Read runs back from PostgreSQL and from each tracker, and compare them value by value.
+
+    Of each series the number of points, the first, the last and a checksum of all steps, times and values; of each run
+    parameters, tags, status, start and end. What a tracker cannot hold by its nature is listed apart and fails
+    nothing. Exit status: 0 all places are equal; 1 they differ; 2 a place cannot be read, or the call does not fit;
+    130 after Ctrl-C.
+
+    Examples: `gateway verify`, `gateway verify --to mlflow --run r1`, `gateway verify --wait 60 --json | jq .equal`,
+    `gateway verify --to parquet --repair`
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     from consumers.delivery.verification import Wanted
-    from consumers.delivery.verification import verify as compare_places
+    from consumers.delivery.verify_report import document, print_report
     from schemas.settings import Settings
 
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     settings = Settings.load(home)
     with Progress(console=told, transient=True, disable=not told.is_terminal) as bars:
-        bar = bars.add_task("waiting for deliveries" if wait else "reading back", total=None)
-        wanted = Wanted(to or (), run or (), group)
-        verified = asyncio.run(
-            compare_places(
-                settings,
-                wanted,
-                wait_s=wait,
-                progress=lambda done, total: bars.update(bar, description="reading back", completed=done, total=total),
-            )
-        )
+        work = _Work(settings, Wanted(to or (), run or (), group), bars)
+        verified, repaired = asyncio.run(work.run(wait, repair=repair))
     if verified.caught_up is False:
-        told.print("gateway: not all of the log is delivered yet: see `gateway status`, or use --wait", markup=False)
+        told.print("gateway: not all of the log is delivered yet: see `gateway status`, or use --wait")
     if as_json:
-        print(_document(verified), file=sys.stdout)  # noqa: T201  # facts for programs
+        print(document(verified, repaired), file=sys.stdout)  # noqa: T201  # facts for programs
     else:
-        _print_table(verified)
-    raise typer.Exit(1 if verified.differences else 0)
+        print_report(verified, repaired, everything=everything)
+    raise typer.Exit(EXIT_DIFFERENT if verified.differences else 0)
 
 
-def _document(verified: Verified) -> str:
-    facts = {
-        "places": {name: facts.to_json() for name, facts in verified.places.items()},
-        "differences": [difference.to_json() for difference in verified.differences],
-        "caught_up": verified.caught_up,
-        "counts_only": verified.counts_only,
-    }
-    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
+class _Work:
+    """Compare, repair, compare, with a bar."""
 
+    def __init__(self, settings: Settings, wanted: Wanted, bars: Any) -> None:
+        self._settings, self._wanted, self._bars = settings, wanted, bars
+        self._bar = bars.add_task("starting", total=None)
+        self._stopping = asyncio.Event()
+        self._can_stop = False
 
-def _print_table(verified: Verified) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    async def run(self, wait_s: float, *, repair: bool) -> tuple[Verified, Repaired | None]:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+        verified = await self._compare(wait_s)
+        if not repair or not verified.differences:
+            return verified, None
+        from consumers.delivery.repair import repair_differences
 
-    out = Console(highlight=False, soft_wrap=True)
-    table = Table()
-    for column in ("place", "runs", "points", "params", "checksum"):
-        table.add_column(column, justify="left" if column in ("place", "checksum") else "right")
-    for name, facts in verified.places.items():
-        table.add_row(name, f"{facts.runs:,}", f"{facts.points:,}", f"{facts.params:,}", facts.checksum)
-    out.print(table)
-    if verified.counts_only:
-        out.print(
-            f"{len(verified.counts_only)} runs are compared by number of points and not by value, and the checksums "
-            "of the places differ by them: their points were dropped from PostgreSQL (`gateway retention show`)."
+        self._can_stop = True
+        self._show("repairing", 0, None)
+        repaired = await repair_differences(self._settings, verified, self._stopping, self._show, self._say)
+        if self._stopping.is_set():
+            self._say("stopped: the same command goes on where this one was")
+            self._exit()
+        self._can_stop = False
+        return await self._compare(0.0), repaired
+
+    async def _compare(self, wait_s: float) -> Verified:
+        from consumers.delivery.verification import verify as compare_places
+
+        self._show("waiting for deliveries" if wait_s else "reading back", 0, None)
+        return await compare_places(
+            self._settings, self._wanted, wait_s=wait_s, progress=lambda done, of: self._show("reading back", done, of)
         )
-    if not verified.differences:
-        out.print("Every place holds the same.", style="green")
-        return
-    out.print(f"{len(verified.differences)} differences:", style="red")
-    for difference in verified.differences[:SHOWN_DIFFERENCES]:
-        out.print(f"  {difference}", markup=False)
-    if len(verified.differences) > SHOWN_DIFFERENCES:
-        out.print(f"  ... and {len(verified.differences) - SHOWN_DIFFERENCES} more, all of them with --json")
+
+    def _show(self, what: str, done: int, total: int | None) -> None:
+        self._bars.update(self._bar, description=what, completed=done, total=total)
+
+    def _say(self, line: str) -> None:
+        if line:
+            self._bars.console.print(f"gateway: {line}", markup=False)
+
+    def _stop(self) -> None:
+        if self._can_stop and not self._stopping.is_set():
+            self._stopping.set()  # what was begun is ended; a second time it is not
+            return
+        self._say("stopped: nothing was changed" if not self._can_stop else "stopped")
+        self._exit()
+
+    def _exit(self) -> None:
+        self._bars.stop()
+        sys.stdout.flush()
+        os._exit(EXIT_STOPPED)  # Python would wait for threads that still read a tracker

@@ -24,6 +24,7 @@ from consumers.store.migrations import migrate
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.trackers import Trackers
 from consumers.waiting import until_available
+from schemas.errors import BadSettings, TrackingError
 from schemas.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
@@ -59,7 +60,7 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
     log.info("loading tracker %s", name)
     with watched(f"delivery {name}", f"tracker {name}: its import or `open`", call_s):
         tracker = load_tracker(name, settings)
-        tracker.open(settings)
+        _open(tracker, settings)
     pool = await until_available(lambda: open_pool(dsn, size=POOL_SIZE), away)
     bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
     try:
@@ -72,6 +73,18 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
     finally:
         await bounds.close()
         pool.terminate()
+
+
+def _open(tracker: Tracker, settings: Settings) -> None:
+    try:
+        tracker.open(settings)
+    except TrackingError:
+        raise
+    except (Exception, SystemExit) as error:  # a plug-in's own code; nothing is read yet
+        told = f"{type(error).__name__}: {error}"
+        raise BadSettings(
+            f"tracker {tracker.name!r} cannot be opened ({told:.500}): correct its settings, or the plug-in"
+        ) from error
 
 
 async def _close(tracker: Tracker, seconds: float) -> None:

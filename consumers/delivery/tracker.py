@@ -13,11 +13,12 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
+from consumers.delivery.fitting import misfit
 from consumers.delivery.tracker_file import Definition, read_definitions
 from schemas.errors import BadSettings
-from schemas.facts import Point
+from schemas.facts import Columns, Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
@@ -36,6 +37,8 @@ class ReadBack(NamedTuple):
     started: int | None  # µs since 1970-01-01 UTC, as exactly as the tracker keeps it
     ended: int | None  # µs
     tags: Mapping[str, str] | None = None  # by the names they were given; None: not given back
+    columns: Iterator[Columns] | None = None  # the same points, for who reads many: takes the place of `points`
+    altered: Mapping[str, int] = {}  # what of this run the tracker shows otherwise, in words, and how often
 
 
 class Capabilities(NamedTuple):
@@ -57,6 +60,8 @@ class Capabilities(NamedTuple):
     can_edit_series: bool = False  # a deleted or renamed series is deleted or renamed in the tracker too
     can_edit_params: bool = False  # a deleted parameter goes from the tracker too
     can_edit_tags: bool = False  # a deleted tag goes from the tracker too; a new value always comes
+    cut_params: Sequence[int] = ()  # texts of parameters are cut at one of these lengths, in characters; (): whole
+    cut_tags: Sequence[int] = ()  # and texts of tags
 
 
 class Tracker(Protocol):
@@ -72,7 +77,7 @@ class Tracker(Protocol):
     Raise TrackerUnavailable to be called again later with the same batches (other runs go on), TrackerRefused to park
     this run with the reason (other runs go on). Anything else that is raised parks the run too.
 
-    It may also have `capabilities`, see Capabilities.
+    It may also have `capabilities`, see Capabilities, and the method of CanStartOver, for `gateway verify --repair`.
     """
 
     name: str
@@ -89,6 +94,18 @@ class Tracker(Protocol):
 
     def close(self) -> None:
         """Let go of connections and files; no `deliver` is running."""
+
+
+class CanStartOver(Protocol):
+    """What a tracker also has when a run in it can be repaired."""
+
+    def start_over(self, run_id: str, state: State) -> State:
+        """
+        Make ready to be given the run from its first record again, and return the state of that call: {} as a rule.
+
+        What the calls to come do not overwrite must go: a file that they write elsewhere, rows that they would add
+        once more. May be called twice, and when part of the run is gone. Raises TrackerUnavailable, TrackerRefused.
+        """
 
 
 class NothingTracker:
@@ -122,6 +139,11 @@ def capabilities_of(tracker: Tracker) -> Capabilities:
     return stated
 
 
+def can_start_over(tracker: Tracker) -> TypeGuard[CanStartOver]:
+    """Tell whether a run in this tracker can be written anew."""
+    return callable(getattr(tracker, "start_over", None))
+
+
 def load_tracker(name: str, settings: Settings | None = None) -> Tracker:
     """
     Return the tracker called `name`: by the trackers file of the settings, else the type registered as `name`.
@@ -151,18 +173,19 @@ def _make(name: str, entry: EntryPoint, config: Mapping[str, Any]) -> Tracker:
         made = entry.load()
         _refuse_misfit(name, made, config)
         tracker = made(**config)
+        fault = misfit(tracker)
+        if not fault and getattr(tracker, "name", None) != name:
+            tracker.name = name  # two of one type are told apart by their names
+        loaded: Tracker = tracker
+        if not fault:
+            capabilities_of(loaded)
     except BadSettings:
         raise
-    except Exception as error:  # a stranger's code; no event is read before it is loaded
+    except (Exception, SystemExit) as error:  # a stranger's code; no event is read before it is loaded
         cause = traceback.format_exception_only(error)[-1].strip()
         raise BadSettings(f"tracker {name!r} cannot be loaded ({origin}: {cause}): install what it needs") from error
-    missing = [part for part in ("deliver", "read_back", "open", "close") if not callable(getattr(tracker, part, None))]
-    if missing:
-        raise BadSettings(f"tracker {name!r} ({origin}) has no {', '.join(missing)}: see consumers/delivery/tracker.py")
-    loaded: Tracker = tracker
-    if getattr(loaded, "name", None) != name:
-        loaded.name = name  # two of one type are told apart by their names
-    capabilities_of(loaded)
+    if fault:
+        raise BadSettings(f"tracker {name!r} ({origin}) {fault}: see consumers/delivery/tracker.py")
     return loaded
 
 

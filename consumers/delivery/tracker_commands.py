@@ -226,10 +226,10 @@ def _known(settings: Settings, name: str) -> None:
 
 def _losses(settings: Settings, name: str) -> list[str] | None:
     """Return what a tracker cannot hold; None when its code cannot be loaded here."""
-    from consumers.delivery.tracker import load_tracker
+    from consumers.delivery.losses import losses
 
     try:
-        return list(load_tracker(name, settings).cannot_hold)
+        return losses(settings, name)
     except BadSettings as error:
         _say(str(error))
         return None

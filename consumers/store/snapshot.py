@@ -23,12 +23,13 @@ from consumers.store.search import Question, Search
 from consumers.store.where import Node, Order
 from schemas.api import Position, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
-from schemas.facts import Point
+from schemas.facts import Columns, Point
 from schemas.names import series_name
 from schemas.runlog import RunLog
 from schemas.values import Typed
 
 LAST_VALUES = 12  # series whose last value a list of runs shows
+CHUNKS_AHEAD = 64  # of a run's points, in memory at once
 SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of its chunks
 
 _SERIES_KEY = ("step_name", "name", "labels")
@@ -137,6 +138,17 @@ class Snapshot:
             async for chunk in self._connection.cursor(sql("get_points"), row["series_id"], row["month"]):
                 for step, time, value in _samples(chunk):
                     yield Point(written, step, time // 1_000, value)
+
+    async def columns(self, run_id: str) -> AsyncIterator[Columns]:
+        """Return every point of a run, superseded attempts included, some hundred points of a series at a time."""
+        names: dict[int, dict[Any, str]] = {}
+        for row in await self._connection.fetch(sql("get_series"), run_id):
+            names.setdefault(row["month"], {})[row["series_id"]] = _written(row)
+        for month, written in names.items():
+            rows = self._connection.cursor(sql("get_run_points"), list(written), month, prefetch=CHUNKS_AHEAD)
+            async for chunk in rows:
+                steps, times, values = unpacked((chunk,))
+                yield Columns(written[chunk["series_id"]], steps, [time // 1_000 for time in times], values)
 
     async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
         """Return how many points each written series had when retention dropped them; None while they are there."""

@@ -28,7 +28,7 @@ import pytest
 
 from consumers.delivery.keeping import kept_points
 from consumers.delivery.tracker import ReadBack, State, Tracker, capabilities_of
-from consumers.trackers.contract_runs import START, RunAuthor, odd_run, params_of, points_of
+from consumers.trackers.contract_runs import START, RunAuthor, edited_run, odd_run, params_of, points_of, tags_of
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.examples import EVENTS
@@ -193,6 +193,73 @@ class TrackerContract:
         else:
             assert_held(tracker, run_id, state, batches)
 
+    @pytest.mark.parametrize("size", [1, 2, 5, 1_000])
+    def test_deletes_and_renames_take_effect(self, tracker: Tracker, run_id: str, size: int) -> None:
+        """However the run is cut into calls. A tracker that cannot carry them out goes on as if they had not come."""
+        batches = edited_run(run_id)
+
+        state = deliver(tracker, run_id, batches, {}, size=size)
+
+        assert_held(tracker, run_id, state, batches)
+
+    @pytest.mark.parametrize(("size", "then"), [(1, 3), (3, 1), (1_000, 2)])
+    def test_deletes_and_renames_after_a_lost_checkpoint(
+        self, tracker: Tracker, run_id: str, size: int, then: int
+    ) -> None:
+        """All that followed a checkpoint was delivered, and comes again, cut in another way: it takes effect once."""
+        batches = edited_run(run_id)
+        can = capabilities_of(tracker)
+        every = 1 if can.can_edit_series or can.can_edit_params else 12  # a server takes its time
+
+        for kept in range(0, len(batches), every):
+            one = f"{run_id} {kept}"
+            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            state = deliver(tracker, one, mine[:kept], {})
+            deliver(tracker, one, mine[kept : kept + 12], state, size=size)  # its checkpoints are lost
+            again = mine[kept:]
+            state = deliver(tracker, one, again, state, size=then, in_doubt=len(mine[kept : kept + 12]))
+
+            assert_held(tracker, one, state, mine)
+
+    def test_a_series_renamed_onto_one_that_was_deleted(self, tracker: Tracker, run_id: str) -> None:
+        """The deleted one holds no name; points that come later under the new name continue the renamed series."""
+        author = RunAuthor(run_id)
+        batches = [
+            author.start(),
+            author.metrics("new", [1.0]),
+            author.metrics("old", [2.0]),
+            author.delete("series", "new"),
+            author.rename("series", "old", "new"),
+            author.metrics("new", [3.0], [1]),
+            author.delete("series", "new"),
+            author.metrics("old", [4.0], [2]),
+        ]
+
+        for size in (1, 3, 1_000):
+            one = f"{run_id} {size}"
+            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            assert_held(tracker, one, deliver(tracker, one, mine, {}, size=size), mine)
+
+    def test_a_deleted_run_is_gone_for_good(self, tracker: Tracker, run_id: str) -> None:
+        """Also when points are in flight, when it is resumed, and when its checkpoints are lost."""
+        author = RunAuthor(run_id)
+        batches = [
+            *(author.start(), author.metrics("loss", [1.0]), author.delete("series", "loss")),
+            *(author.metrics("loss", [2.0]), author.delete("run"), author.metrics("loss", [3.0])),
+            *(author.start(attempt=2), author.finish()),
+        ]
+        for kept in (1, 4, 6):
+            one = f"{run_id} {kept}"
+            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            state = deliver(tracker, one, mine[:kept], {}, size=2)
+            deliver(tracker, one, mine[kept:], state, size=3)  # its checkpoints are lost
+            state = deliver(tracker, one, mine[kept:], state, size=1, in_doubt=len(mine) - kept)
+
+            if capabilities_of(tracker).can_delete:
+                assert _points_left(tracker, one, state) == []
+            else:
+                assert_held(tracker, one, state, mine)
+
     def test_the_state_stays_small(self, tracker: Tracker, run_id: str) -> None:
         """It is written with every checkpoint: it must not grow with the points."""
         author = RunAuthor(run_id)
@@ -243,12 +310,19 @@ def assert_held(tracker: Tracker, run_id: str, state: State, batches: Sequence[B
     """Read a run back and compare it with what was delivered."""
     can = capabilities_of(tracker)
     held = tracker.read_back(run_id, state)
-    found, wanted = _counted(held.points), _counted(kept_points(points_of(batches), can))
+    wanted_points = points_of(batches, are_edited=can.can_edit_series)
+    found, wanted = _counted(held.points), _counted(kept_points(wanted_points, can))
     lacking, extra = wanted - found, found - wanted
 
     assert (_shown(lacking), _shown(extra)) == ([], []), "points that are missing, and points that are too many"
     if can.keeps_params:
-        assert set(held.params) == params_of(batches)
+        assert set(held.params) == params_of(batches, are_edited=can.can_edit_params)
+    if held.tags is not None:
+        wanted_tags = tags_of(batches, are_edited=can.can_edit_tags)
+        assert set(held.tags) == set(wanted_tags)
+        assert {name: text[:20] for name, text in held.tags.items()} == {
+            name: text[:20] for name, text in wanted_tags.items()
+        }, "long texts may be cut"
 
 
 def statuses(tracker: Tracker, run_id: str, state: State) -> list[str]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from consumers.trackers.editing import SeriesKey, edited_names, edited_series, edits_of, is_edit, key_of
 from schemas import events as ev
 from schemas.facts import Point
-from schemas.names import series_name
 from schemas.values import FloatValue, Histogram, HistogramValue, IntValue, JsonValue, StringValue
 from schemas.wire import Batch, ProducerId, RunId
 
@@ -76,6 +76,27 @@ class RunAuthor:
         }
         return self.batch(ev.Params.model_validate({"time": self.now(), "attempt": attempt, "params": typed}))
 
+    def tags(self, **tags: str) -> Batch:
+        """Return tags."""
+        return self.batch(ev.Tags(time=self.now(), tags=tags))
+
+    def scoped(self, step_name: str, series: Mapping[str, Mapping[str, str]], *, attempt: int = 1) -> Batch:
+        """Return one point of each of these series of a named step, by name, with their labels."""
+        time = self.now()
+        made = [
+            ev.Series(name=name, labels=dict(labels), steps=[number], times=[time], values=[number + 0.5])
+            for number, (name, labels) in enumerate(series.items())
+        ]
+        return self.batch(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=made))
+
+    def delete(self, what: str, name: str = "") -> Batch:
+        """Return the delete of a part of the run, or of all of it."""
+        return self.batch(ev.Deleted.model_validate({"time": self.now(), "what": what, "name": name}))
+
+    def rename(self, what: str, old: str, new: str) -> Batch:
+        """Return the rename of a part of the run, or of the run."""
+        return self.batch(ev.Renamed.model_validate({"time": self.now(), "what": what, "old": old, "new": new}))
+
 
 def odd_run(run_id: str) -> list[Batch]:
     """Return a run of two attempts with odd values, names and steps, in log order."""
@@ -103,20 +124,97 @@ def odd_run(run_id: str) -> list[Batch]:
     ]
 
 
-def points_of(batches: Iterable[Batch]) -> list[Point]:
-    """Return every metric point of some batches, in log order."""
+def edited_run(run_id: str) -> list[Batch]:
+    """Return a run of two attempts whose series, parameters, tags, name and note change, in log order."""
+    author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=START + 700)
     return [
-        Point(series_name(series.name, series.labels, event.step_name), step, time // 1_000, value)
-        for event in (batch.event for batch in batches)
-        if isinstance(event, ev.Metrics | ev.SystemMetrics)
-        for series in event.series
-        for step, time, value in zip(series.steps, series.times, series.values, strict=True)
+        author.start(name="first name", tag="contract"),
+        author.params(lr=0.1, secret="x", lost="y", depth=3),
+        author.tags(team="vision", stage="draft", owner="ann"),
+        author.metrics("loss", [4.0, 3.0, math.nan]),
+        author.scoped("train", {"loss": {}, "acc": {}}),
+        author.metrics("train/loss", [1.5]),
+        author.scoped("main", {"acc": {"rank": "0"}, "old{x}": {}, "brace{a=b}": {}, "brace": {"a": "b"}}),
+        author.batch(_observations(author)),
+        author.delete("series", "loss"),  # of main and of train; `train/loss` of main is another one
+        author.delete("series", "never there"),
+        other.metrics("loss", [9.0, 8.0], [7, 7]),
+        author.rename("series", "acc", "accuracy"),
+        author.metrics("acc", [0.5]),
+        other.metrics("accuracy", [0.25, 0.75]),
+        author.rename("series", "acc", "accuracy"),  # taken in main by now
+        author.metrics("acc", [0.625], [3], attempt=2),
+        author.rename("series", "acc", "accuracy"),  # free in the second attempt
+        author.rename("series", "brace", "curly"),
+        author.rename("series", "old{x}", "acc"),
+        author.delete("param", "secret"),
+        author.rename("param", "lr", "rate"),
+        author.rename("param", "depth", "rate"),  # taken
+        author.tags(stage="final"),
+        author.delete("tag", "owner"),
+        author.rename("tag", "team", "group"),
+        author.rename("run", "", "better name"),
+        author.batch(ev.Note(time=author.now(), text="edited")),
+        author.batch(ev.RunFailed(time=author.now(), message="ValueError: odd")),
+        author.delete("series", "seen 1"),
+        author.delete("param", "lost"),
+        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
+        author.params(2, secret="again"),
+        author.tags(owner="bob"),
+        author.metrics("accuracy", [0.875], [4], attempt=2),
+        author.delete("series", "train/loss"),
+        author.finish(),
+        other.metrics("curly", [1.0]),
     ]
 
 
-def params_of(batches: Iterable[Batch]) -> set[str]:
-    """Return the names of all parameters of some batches."""
-    return {name for batch in batches if isinstance(batch.event, ev.Params) for name in batch.event.params}
+def points_of(batches: Iterable[Batch], *, are_edited: bool = True) -> list[Point]:
+    """Return every metric point that some batches leave, those of a series in log order."""
+    held: dict[SeriesKey, list[tuple[int, int, float]]] = {}
+    for batch in batches:
+        event = batch.event
+        if isinstance(event, ev.Metrics | ev.SystemMetrics):
+            for series in event.series:
+                points = zip(series.steps, series.times, series.values, strict=True)
+                held.setdefault(key_of(event, series), []).extend(points)
+        elif isinstance(event, ev.Values):
+            for seen in event.values:
+                held.setdefault(key_of(event, seen), [])  # it takes its name
+        elif are_edited and is_edit(event):
+            changes = edited_series(held, edits_of([batch]))
+            found = {changes.get(key, key): points for key, points in held.items()}
+            held = {key: points for key, points in found.items() if key is not None}
+    return [
+        Point(key.written, step, time // 1_000, value) for key, points in held.items() for step, time, value in points
+    ]
+
+
+def params_of(batches: Iterable[Batch], *, are_edited: bool = True) -> set[str]:
+    """Return the names of all parameters that some batches leave."""
+    found: dict[str, str] = {}
+    for batch in batches:
+        if isinstance(batch.event, ev.Params):
+            found |= dict.fromkeys(batch.event.params, "")
+        elif are_edited:
+            found = _edited(found, batch, "param")
+    return set(found)
+
+
+def tags_of(batches: Iterable[Batch], *, are_edited: bool = True) -> dict[str, str]:
+    """Return the tags that some batches leave."""
+    found: dict[str, str] = {}
+    for batch in batches:
+        if isinstance(batch.event, ev.Tags):
+            found |= batch.event.tags
+        elif are_edited:
+            found = _edited(found, batch, "tag")
+    return found
+
+
+def _edited(found: dict[str, str], batch: Batch, what: str) -> dict[str, str]:
+    changes = edited_names(found, edits_of([batch]), what)
+    named = {changes.get(name, name): text for name, text in found.items()}
+    return {name: text for name, text in named.items() if name is not None}
 
 
 def _labelled(author: RunAuthor) -> ev.Metrics:

@@ -26,7 +26,15 @@ _WANDB_ID_REFUSED = re.compile(r"[^A-Za-z0-9._-]")
 _FOLDER_REFUSED = re.compile(r"[^A-Za-z0-9._-]|^\.")
 _UPPER = re.compile(r"[A-Z]")
 WANDB_MAX_ID = 120  # characters; the id is part of a folder's and a file's name
-WANDB_RESERVED = frozenset({"_step", "_timestamp", "_runtime", "_wandb", "gw/step", "gw/status", "gw/message"})
+TRACKIO_RESERVED = frozenset({"project", "run", "timestamp", "step", "time", "metrics"})  # trackio.utils.RESERVED_KEYS
+TRACKIO_MAX_PROJECT = 60  # characters of up to four bytes: the project is the name of files
+_TRACKIO_REFUSED = re.compile(r"[^\w-]")  # what trackio.utils.canonical_project_name leaves out
+_TRACKIO_TAKEN = re.compile(
+    r"registry-.*|.+_(system|configs|traces|artifacts|artifact_versions|artifact_aliases|(external_)?run_artifact_links)"
+)  # refused by SQLiteStorage.validate_project_name
+WANDB_RESERVED = frozenset({
+    "_step", "_timestamp", "_runtime", "_wandb", "_gw", "gw/step", "gw/status", "gw/message",
+})  # fmt: skip
 
 
 def escape(text: str, refused: re.Pattern[str]) -> str:
@@ -104,6 +112,29 @@ def tensorboard_tag(name: str) -> str:
 def tensorboard_name(tag: str) -> str:
     """Return the name of a tag that `tensorboard_tag` made."""
     return unescape(tag)
+
+
+def trackio_key(name: str) -> str:
+    """Return `name` as a key of a trackio metric: `~` stands before what trackio keeps for itself, and before `~`."""
+    return f"~{name}" if name in TRACKIO_RESERVED or name.startswith(("__", "~")) else name
+
+
+def trackio_config_key(name: str) -> str:
+    """Return `name` as a key of a trackio config: `~` stands before what trackio or we keep, and before `~`."""
+    return f"~{name}" if name.startswith(("_", "gw.", "~")) else name
+
+
+def trackio_name(key: str) -> str:
+    """Return the name of a key that `trackio_key` or `trackio_config_key` made."""
+    return key[1:] if key.startswith("~") else key
+
+
+def trackio_project(name: str) -> str:
+    """Return `name` as a trackio project, which is the name of its file; a long one is cut and ends in a hash."""
+    text = escape(name, _TRACKIO_REFUSED)
+    if _TRACKIO_TAKEN.fullmatch(text):
+        text = f"_x{ord(text[0]):x}_{text[1:-1]}_x{ord(text[-1]):x}_"  # of letters: no other name is written so
+    return shorten(text, name, TRACKIO_MAX_PROJECT)
 
 
 def _split_labels(name: str) -> tuple[str, list[list[str]]]:

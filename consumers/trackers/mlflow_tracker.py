@@ -57,7 +57,10 @@ class MlflowTracker:
         "deletes and renames of series and parameters",
     )
 
-    capabilities = Capabilities(keeps_artifacts=True, can_delete=True, can_edit_tags=True)
+    capabilities = Capabilities(
+        keeps_artifacts=True, can_delete=True, can_edit_tags=True,
+        cut_params=(terms.MAX_PARAM, terms.MAX_TAG), cut_tags=(terms.MAX_TAG,),
+    )  # fmt: skip
 
     def __init__(self, *, url: str = "", timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._timeout_s = url, timeout_s
@@ -128,7 +131,12 @@ class MlflowTracker:
             held.started_ms * 1_000,
             held.ended_ms and held.ended_ms * 1_000,
             own_tags(notes, held.tags),
+            altered=_altered(notes),
         )
+
+    def start_over(self, run_id: str, state: State) -> State:
+        """Nothing has to go: the run is found by its tag, or made anew, and what it has is not written twice."""
+        return {}
 
     def _opened_place(self) -> Place:
         if self._place is None:
@@ -289,6 +297,16 @@ def _note_tags(notes: terms.Notes) -> dict[str, str]:
     if notes.left_out:
         found["gw.values_left_out"] = str(notes.left_out)
     return found
+
+
+def _altered(notes: terms.Notes) -> dict[str, int]:
+    """Return what MLflow's pages show otherwise, in words, and how often: `read_points` undoes it."""
+    found = {
+        "±Infinity, shown as ±1.797e308": sum(notes.infinite.values()),
+        "equal points, shown as one": sum(count for _, count in notes.doubles),
+        "observations left out": notes.left_out,
+    }
+    return {words: count for words, count in found.items() if count}
 
 
 def _changed(now: Mapping[str, str], before: Mapping[str, str]) -> Words:

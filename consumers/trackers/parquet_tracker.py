@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
@@ -24,7 +26,7 @@ from consumers.trackers import parquet_rows as rows
 from consumers.trackers.mangling import folder_name
 from consumers.trackers.run_file import remove_folder
 from schemas.errors import TrackerRefused, TrackerUnavailable
-from schemas.facts import Point
+from schemas.facts import Columns, Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
@@ -93,6 +95,11 @@ class ParquetTracker:
             "opened": opened,
         }
 
+    def start_over(self, run_id: str, state: State) -> State:
+        """Remove the run's files: it may come in fewer and larger parts. Raises TrackerUnavailable."""
+        self._delete(run_id)
+        return {}
+
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's files. Raises TrackerRefused when one is missing or damaged."""
         if state.get("deleted"):
@@ -100,8 +107,28 @@ class ParquetTracker:
         params = {
             row["name"]: row["value"] for batch in self._read("params", run_id, state) for row in batch.to_pylist()
         }
+        tags = {
+            row["name"]: row["value"]
+            for batch in self._read("tags", run_id, state)
+            for row in batch.to_pylist()
+            if row["kind"] == "tag"
+        }
         (row,) = self._table(self._part("runs", run_id, 0)).cast(_integer_times("runs")).to_pylist()
-        return ReadBack(self._points(run_id, state), params, row["status"], row["started"], row["ended"])
+        return ReadBack(
+            self._points(run_id, state), params, row["status"], row["started"], row["ended"], tags,
+            self._columns(run_id, state),
+        )  # fmt: skip
+
+    def _columns(self, run_id: str, state: State) -> Iterator[Columns]:
+        for batch in self._read("points", run_id, state):
+            table = pa.Table.from_batches([batch]).select(["series", "step", "time", "value"])
+            ordered = table.take(pc.sort_indices(table, [("series", "ascending")])).combine_chunks()
+            at = 0
+            for series, count in zip(*_counted(ordered["series"]), strict=True):
+                of_series = ordered.slice(at, count)
+                steps, times, values = (_numbers(of_series[name]) for name in ("step", "time", "value"))
+                yield Columns(series, steps, [time // 1_000 for time in times], values)
+                at += count
 
     def _points(self, run_id: str, state: State) -> Iterator[Point]:
         for batch in self._read("points", run_id, state):
@@ -163,6 +190,21 @@ class ParquetTracker:
             self._write(self._folder / table / "_empty" / "none.parquet", schema.empty_table())
         _replace(self._folder / "views.sql", _views())
         _replace(manifest, json.dumps({"format": FORMAT, "tables": _described()}, indent=2) + "\n")
+
+
+def _counted(names: Any) -> tuple[list[str], list[int]]:
+    """Return each name of a sorted column once, and how often it is there."""
+    runs = pc.run_end_encode(names.combine_chunks())
+    ends = runs.run_ends.to_pylist()
+    return runs.values.to_pylist(), [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _numbers(column: Any) -> array[Any]:
+    """Return a column of 64-bit numbers without nulls, copied from Arrow's memory."""
+    (chunk,) = column.chunks
+    kind = "d" if pa.types.is_floating(chunk.type) else "q"
+    at = 8 * chunk.offset
+    return array(kind, bytes(memoryview(chunk.buffers()[1])[at : at + 8 * len(chunk)]))
 
 
 def _described() -> Mapping[str, Any]:

@@ -42,6 +42,14 @@ def append_at(path: Path, length: int, data: bytes) -> None:
         raise TrackerUnavailable(f"{path} cannot be written ({error}): check the disk and its permissions") from error
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file; it may be gone already. Raises TrackerUnavailable."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise TrackerUnavailable(f"{path} cannot be removed ({error}): check its permissions") from error
+
+
 def remove_folder(folder: Path) -> None:
     """Remove what a run had; it may be gone already. Raises TrackerUnavailable."""
     try:

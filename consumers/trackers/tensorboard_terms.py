@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,13 +18,13 @@ from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, DATA_CLASS_T
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from consumers.trackers.editing import Scope, SeriesKey, key_of
 from consumers.trackers.mangling import tensorboard_tag
 from schemas import events as ev
-from schemas.names import series_name
 from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
 
 SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
-PARAMS, STATUS = "gw/params", "gw/status"
+PARAMS, STATUS, TAGS = "gw/params", "gw/status", "gw/tags"
 VERSION = "brain.Event:2"  # with it, falling steps do not make TensorBoard drop what came before
 MAX_OPEN = 2_000  # records built at once: each takes a kilobyte until it is written
 FLOAT32_MAX = 3.4028234663852886e38
@@ -37,7 +38,7 @@ _STATUS = {
 
 def first_record(time: int) -> bytes:
     """Return the record that an event file begins with."""
-    return _bytes(Event(wall_time=seconds(time), file_version=VERSION))
+    return bytes_of(Event(wall_time=seconds(time), file_version=VERSION))
 
 
 def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
@@ -53,17 +54,17 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
     for event in events:
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
-                tag = tensorboard_tag(series_name(series.name, series.labels, event.step_name))
+                key = key_of(event, series)
+                tag, scope = tensorboard_tag(key.written), _described(key)
                 for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                    _add_scalar(at(time, step), tag, value)
+                    _add_scalar(at(time, step), tag, value, scope)
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                name = series_name(seen.name, seen.labels, event.step_name)
-                _add_observation(at(seen.time, seen.step), name, seen.value)
+                _add_observation(at(seen.time, seen.step), key_of(event, seen), seen.value)
         if len(found) >= MAX_OPEN:
-            yield from map(_bytes, found.values())
+            yield from map(bytes_of, found.values())
             found.clear()
-    yield from map(_bytes, found.values())
+    yield from map(bytes_of, found.values())
 
 
 def text_records(run_id: str, events: Iterable[ev.AnyEvent], kept: dict[str, Any]) -> Iterator[bytes]:
@@ -73,7 +74,7 @@ def text_records(run_id: str, events: Iterable[ev.AnyEvent], kept: dict[str, Any
             made = Event(wall_time=seconds(event.time), step=kept["facts"])
             kept["facts"] += 1
             _add_text(made.summary.value, tag, text)
-            yield _bytes(made)
+            yield bytes_of(made)
         if isinstance(event, ev.Params) and not kept["hparams"]:
             kept["hparams"] = True  # the dashboard takes the first record of a run only
             yield _hparams(event.time, _SESSION_START, _session_start(event))
@@ -88,6 +89,32 @@ def text_records(run_id: str, events: Iterable[ev.AnyEvent], kept: dict[str, Any
 def parse(record: bytes) -> Any:
     """Return the event of a record."""
     return Event.FromString(record)
+
+
+def text_of(value: Any) -> bytes:
+    """Return the text of a value."""
+    text: bytes = value.tensor.string_val[0]
+    return text
+
+
+def put_scope(value: Any, series: SeriesKey) -> None:
+    """Have a value say what its tag does not say of its series; TensorBoard shows it as the description of a chart."""
+    value.metadata.summary_description = _described(series)
+
+
+def edit_hparams(value: Any, changes: Mapping[str, str | None]) -> None:
+    """Take parameters from what the HParams dashboard shows, or give them other names."""
+    if value.tag != _SESSION_START:
+        return
+    content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+    hparams = content.session_start_info.hparams
+    held = {name: hparams[name].SerializeToString() for name in hparams}
+    for name in changes.keys() & held.keys():
+        del hparams[name]
+    for name, new in changes.items():
+        if name in held and new is not None:
+            hparams[new].ParseFromString(held[name])
+    value.metadata.plugin_data.content = content.SerializeToString(deterministic=True)
 
 
 def seconds(time: int) -> float:
@@ -111,8 +138,16 @@ def exact(value: Any) -> float:
     return held
 
 
-def _add_scalar(values: Any, tag: str, value: float) -> None:
+@lru_cache(maxsize=10_000)
+def _described(series: SeriesKey) -> str:
+    scope = Scope.of([series])
+    return _json(scope._asdict()) if scope.to_json() else ""
+
+
+def _add_scalar(values: Any, tag: str, value: float, scope: str) -> None:
     one = values.add(tag=tag)
+    if scope:
+        one.metadata.summary_description = scope
     one.metadata.plugin_data.plugin_name = SCALARS
     one.metadata.data_class = DATA_CLASS_SCALAR  # TensorBoard's fast loader shows nothing without it
     one.tensor.dtype = DT_FLOAT  # all that the fast loader takes; TensorBoard passes over the exact value behind it
@@ -120,12 +155,13 @@ def _add_scalar(values: Any, tag: str, value: float) -> None:
     one.tensor.double_val.append(value)
 
 
-def _add_observation(values: Any, name: str, value: Typed) -> None:
+def _add_observation(values: Any, series: SeriesKey, value: Typed) -> None:
     # Below `gw/`, because TensorBoard takes one kind of value for each tag, and ours may come as several.
     if not isinstance(value, HistogramValue):
-        _add_text(values, f"gw/text/{name}", to_text(value))
+        put_scope(_add_text(values, f"gw/text/{series.written}", to_text(value)), series)
         return
-    one = values.add(tag=f"gw/histogram/{name}")
+    one = values.add(tag=f"gw/histogram/{series.written}")
+    put_scope(one, series)
     one.metadata.plugin_data.plugin_name = HISTOGRAMS
     one.metadata.data_class = DATA_CLASS_TENSOR
     one.tensor.dtype = DT_DOUBLE
@@ -136,12 +172,13 @@ def _add_observation(values: Any, name: str, value: Typed) -> None:
         one.tensor.double_val.extend((edges[index], edges[index + 1], count))
 
 
-def _add_text(values: Any, tag: str, text: str) -> None:
+def _add_text(values: Any, tag: str, text: str) -> Any:
     one = values.add(tag=tag)
     one.metadata.plugin_data.plugin_name = TEXT
     one.metadata.data_class = DATA_CLASS_TENSOR
     one.tensor.dtype = DT_STRING
     one.tensor.string_val.append(text.encode())
+    return one
 
 
 def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -154,9 +191,11 @@ def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tu
         case ev.Params():
             yield PARAMS, _json({name: to_text(value) for name, value in event.params.items()})
         case ev.Tags():
-            yield "gw/tags", _json(event.tags)
+            yield TAGS, _json(event.tags)
         case ev.Note():
             yield "gw/note", event.text
+        case ev.Renamed(what="run"):
+            yield "gw/name", event.new
         case ev.RunLabels():
             yield "gw/labels", _json({name: to_plain(value) for name, value in event.labels.items()})
         case ev.Environment():
@@ -191,13 +230,14 @@ def _hparams(time: int, tag: str, content: Any) -> bytes:
     one.metadata.plugin_data.content = content.SerializeToString(deterministic=True)
     one.tensor.dtype = DT_FLOAT  # of no element: the plugin wants a tensor, and reads the metadata alone
     one.tensor.tensor_shape.dim.add(size=0)
-    return _bytes(made)
+    return bytes_of(made)
 
 
 def _json(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _bytes(event: Any) -> bytes:
+def bytes_of(event: Any) -> bytes:
+    """Return the record of an event."""
     raw: bytes = event.SerializeToString(deterministic=True)
     return raw

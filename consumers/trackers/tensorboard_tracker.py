@@ -16,10 +16,13 @@ import orjson
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import tensorboard_terms as terms
+from consumers.trackers.edit_plan import Edited, EditPlan, deleted
+from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import folder_name, tensorboard_name
-from consumers.trackers.run_file import AGAIN, append_at, remove_folder
+from consumers.trackers.run_file import AGAIN, append_at, remove_file
+from consumers.trackers.tensorboard_edits import edited, find_edits
 from consumers.trackers.tensorboard_file import Damaged, frame, read
-from schemas.errors import TrackerRefused
+from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
@@ -35,11 +38,13 @@ class TensorboardTracker:
         "console lines, and start and end of named steps",
         "the type of observations that are neither numbers nor histograms: text below gw/text/",
         "parameters of a later attempt in the HParams dashboard: it shows the first ones; all are in gw/params",
-        "deletes and renames of series, parameters and tags",
+        "deletes and renames in a TensorBoard that is running: it shows them when it is started again",
         "float64 in charts: TensorBoard draws 32-bit floats; the file holds both",
         "charts are sampled by TensorBoard itself unless it is started with --samples_per_plugin",
     )
-    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
+    capabilities = Capabilities(
+        keeps_artifacts=True, can_delete=True, can_edit_series=True, can_edit_params=True, can_edit_tags=True
+    )
 
     def __init__(self, *, folder: str = "") -> None:
         self._given = folder
@@ -53,40 +58,74 @@ class TensorboardTracker:
         """Nothing is held open between deliveries."""
 
     def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Append these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
-        if state.get("deleted"):
-            return state  # what a producer still sends of it is gone with it
+        """Bring these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        plan = EditPlan(self._folder, run_id)
+        state, batches = plan.resume(state, batches)
+        if state.get("deleted") or not batches:
+            return state  # what a producer still sends of a deleted run is gone with it
+        kept = dict(state) or _first_state(run_id, [batch.event for batch in batches])
+        gone = next((batch for batch in batches if is_delete_of_run(batch.event)), None)
+        if gone is not None:
+            return plan.commit(deleted(kept, [(self._folder / kept["file"]).parent]), gone)
+        for are_edits, piece in pieces(batches):
+            kept = self._edit(kept, piece, plan) if are_edits and kept["size"] else self._append(run_id, kept, piece)
+        return kept
+
+    def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
+        kept = dict(kept)
         events = [batch.event for batch in batches]
-        kept = dict(state) or _first_state(run_id, events)
-        path = self._folder / kept["file"]
-        if any(event.kind == "deleted" and event.what == "run" for event in events):
-            remove_folder(path.parent)
-            return {"deleted": True}
         records = [] if kept["size"] else [terms.first_record(kept["started"])]
         records += terms.text_records(run_id, events, kept)
         records += terms.scalar_records(events)
         data = frame(records)
-        append_at(path, kept["size"], data)
+        append_at(self._folder / kept["file"], kept["size"], data)
         return kept | {"size": kept["size"] + len(data)}
+
+    def _edit(self, kept: dict[str, Any], batches: Sequence[Batch], plan: EditPlan) -> dict[str, Any]:
+        """Write the file anew as some edits leave it."""
+        edits = find_edits(self._records(kept), edits_of(batches))
+        if not edits:
+            return kept
+        path, number = self._folder / kept["file"], kept.get("edits", 0) + 1
+        beside = path.with_name(f"_edit-{number}.new")
+        size = 0
+        try:
+            with beside.open("wb") as file:
+                for record in edited(self._records(kept), edits):
+                    size += file.write(frame([record]))
+        except OSError as error:
+            raise TrackerUnavailable(f"{beside} cannot be written ({error}): check the disk") from error
+        now = kept | {"size": size, "edits": number}
+        plan.commit(Edited(now, {beside: path}), batches[-1])
+        return now
+
+    def start_over(self, run_id: str, state: State) -> State:
+        """Remove the run's file: what began in another order may have another name. Raises TrackerUnavailable."""
+        if "file" in state:
+            remove_file(self._folder / state["file"])
+        return {}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
         params: dict[str, str] = {}
+        tags: dict[str, str] = {}
         facts: dict[str, Any] = {"status": "running", "time": None}
         started = state["started"]
         for event in self._events(state):
             for value in event.summary.value:
-                if value.tag in (terms.PARAMS, terms.STATUS):
+                if value.tag in (terms.PARAMS, terms.STATUS, terms.TAGS):
                     told = orjson.loads(value.tensor.string_val[0])
                     if value.tag == terms.PARAMS:
                         params |= {name: str(text) for name, text in told.items()}
+                    elif value.tag == terms.TAGS:
+                        tags |= told
                     else:
                         facts = told
                         started = told.get("started") or started
         ended = facts["time"] if facts["status"] in _ENDED else None
-        return ReadBack(self._points(state), params, facts["status"], started, ended)
+        return ReadBack(self._points(state), params, facts["status"], started, ended, tags)
 
     def _points(self, state: State) -> Iterator[Point]:
         for event in self._events(state):
@@ -96,10 +135,12 @@ class TensorboardTracker:
                     yield Point(tensorboard_name(value.tag), event.step, time_ms, terms.exact(value))
 
     def _events(self, state: State) -> Iterable[Any]:
+        return map(terms.parse, self._records(state))
+
+    def _records(self, state: State) -> Iterator[bytes]:
         path = self._folder / state["file"]
         try:
-            for record in read(path, state["size"]):
-                yield terms.parse(record)
+            yield from read(path, state["size"])
         except FileNotFoundError:
             raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
         except (OSError, Damaged) as error:

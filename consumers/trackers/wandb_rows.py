@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
+from consumers.trackers.editing import Scope, SeriesKey, edited_names, key_of
 from consumers.trackers.mangling import wandb_key
 from schemas import events as ev
-from schemas.names import series_name
 from schemas.values import BoolValue, HistogramValue, JsonValue, StringValue, Typed, to_plain, to_text
 
 MAX_BINS = 512  # of a W&B histogram
@@ -24,11 +25,12 @@ _END = {"run_finished": ("finished", 0), "run_failed": ("failed", 1), "run_kille
 
 
 class Row(NamedTuple):
-    """One history row: names with JSON text, at one step and one instant."""
+    """One history row: names with JSON text, at one step and one instant, of one attempt of one named step."""
 
     step: int
     time: int  # µs
     cells: dict[str, str]
+    scope: str = ""  # what the names do not say of themselves, as JSON text
 
 
 class Head(NamedTuple):
@@ -56,28 +58,35 @@ class End(NamedTuple):
 
 def history(events: Iterable[ev.AnyEvent]) -> list[Row]:
     """Return the rows of some events, by time and then step."""
-    open_rows: dict[tuple[int, int], dict[str, str]] = {}
+    open_rows: dict[tuple[int, int, str], dict[str, str]] = {}
     rows: list[Row] = []
 
-    def put(time: int, step: int, key: str, text: str) -> None:
-        cells = open_rows.get((time, step))
+    def put(time: int, step: int, scope: str, key: str, text: str) -> None:
+        cells = open_rows.get((time, step, scope))
         if cells is None or key in cells:
-            cells = open_rows[time, step] = {}
-            rows.append(Row(step, time, cells))
+            cells = open_rows[time, step, scope] = {}
+            rows.append(Row(step, time, cells, scope))
         cells[key] = text
 
     for event in events:
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
-                key = wandb_key(series_name(series.name, series.labels, event.step_name))
+                key, scope = cell_of(key_of(event, series))
                 for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                    put(time, step, key, float_json(value))
+                    put(time, step, scope, key, float_json(value))
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                key = wandb_key(series_name(seen.name, seen.labels, event.step_name))
-                put(seen.time, seen.step, key, cell_json(seen.value))
+                key, scope = cell_of(key_of(event, seen))
+                put(seen.time, seen.step, scope, key, cell_json(seen.value))
     rows.sort(key=lambda row: (row.time, row.step))  # stable: rows of one step and instant keep their order
     return rows
+
+
+@lru_cache(maxsize=10_000)
+def cell_of(series: SeriesKey) -> tuple[str, str]:
+    """Return the key of a series' cells, and the scope of their rows as JSON text, empty when the key says all."""
+    scope = Scope.of([series]).to_json()
+    return wandb_key(series.written), dump(dump(scope)) if scope else ""
 
 
 def float_json(value: float) -> str:
@@ -141,6 +150,10 @@ def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
                 head = head._replace(name=event.new)
             case ev.Tags():
                 head = head._replace(tags={**head.tags, **event.tags})
+            case ev.Deleted(what="tag") | ev.Renamed(what="tag"):
+                changed = edited_names(head.tags, [event], "tag")
+                kept = {changed.get(name, name): text for name, text in head.tags.items()}
+                head = head._replace(tags={name: text for name, text in kept.items() if name is not None})
     return head
 
 

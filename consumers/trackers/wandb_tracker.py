@@ -23,8 +23,11 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import wandb_rows as rows
+from consumers.trackers.edit_plan import Edited, EditPlan, deleted
+from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import wandb_id, wandb_name
-from consumers.trackers.run_file import append_at, remove_folder
+from consumers.trackers.run_file import append_at, remove_file
+from consumers.trackers.wandb_edits import SCOPE, STEP, cells_of, edited, find_edits
 from consumers.trackers.wandb_file import Damaged, frame, read
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -32,9 +35,9 @@ from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
-STEP = "gw/step"
+RECORDS_AT_ONCE = 1_000  # of a file that is written anew
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OUR_CONFIG = "gw."
+_OUR_CONFIG, _OUR_TAG = "gw.", "gw.tag."
 
 
 class WandbTracker:
@@ -45,10 +48,12 @@ class WandbTracker:
         "console lines: W&B stamps them with the time of the upload",
         "start and end of named steps",
         "observations that are not numbers keep their value, but not their type",
-        "deletes and renames of series and parameters",
+        "a name of the run before it was renamed stays in the file, behind the new one",
     )
 
-    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
+    capabilities = Capabilities(
+        keeps_artifacts=True, can_delete=True, can_edit_series=True, can_edit_params=True, can_edit_tags=True
+    )
 
     def __init__(self, *, folder: str = "", project: str = "") -> None:
         self._given = folder
@@ -64,23 +69,60 @@ class WandbTracker:
         """Nothing is held open between deliveries."""
 
     def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Append these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
-        if state.get("deleted"):
-            return state  # what a producer still sends of it is gone with it
-        events = [batch.event for batch in batches]
+        """Bring these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        plan = EditPlan(self._folder, run_id)
+        state, batches = plan.resume(state, batches)
+        if state.get("deleted") or not batches:
+            return state  # what a producer still sends of a deleted run is gone with it
         kept = dict(state) or _first_state(run_id, batches)
-        if any(event.kind == "deleted" and event.what == "run" for event in events):
-            remove_folder((self._folder / kept["file"]).parent)
-            return {"deleted": True}
-        writer = _Writer(run_id, kept, self._project)
-        writer.write_events(events)
-        path = self._folder / writer.state["file"]
-        append_at(path, state.get("length", 0), writer.body + writer.tail)
+        path = self._folder / kept["file"]
+        gone = next((batch for batch in batches if is_delete_of_run(batch.event)), None)
+        if gone is not None:
+            return plan.commit(deleted(kept, [path.parent]), gone)
+        for are_edits, piece in pieces(batches):
+            if are_edits and kept["length"]:
+                kept = self._edit(run_id, kept, piece, plan)
+            else:
+                kept = self._append(run_id, kept, piece)
         try:
             Path(f"{path}.synced").unlink(missing_ok=True)  # the next `wandb sync` takes what is new, and overwrites
         except OSError as error:
             raise TrackerUnavailable(f"{path}.synced cannot be removed ({error}): check its permissions") from error
+        return kept
+
+    def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
+        length = kept["length"]
+        writer = _Writer(run_id, dict(kept), self._project)
+        writer.write_events([batch.event for batch in batches])
+        append_at(self._folder / kept["file"], length, writer.body + writer.tail)
         return writer.state
+
+    def _edit(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch], plan: EditPlan) -> dict[str, Any]:
+        """Write the file anew as some edits leave it."""
+        path = self._folder / kept["file"]
+        events = edits_of(batches)
+        edits = find_edits(_records(path, kept["length"]), events)
+        head = rows.fold_head(rows.Head(**kept["head"]), events)
+        if not any(edits) and head._asdict() == kept["head"]:
+            return kept
+        number = kept.get("edits", 0) + 1
+        beside = path.with_name(f"_edit-{number}.new")
+        fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": head._asdict(), "edits": number}
+        writer = _Writer(run_id, fresh, self._project)
+        try:
+            with beside.open("wb") as file:
+                for body in writer.rewrite(edited(_records(path, kept["length"]), edits)):
+                    file.write(body)
+        except OSError as error:
+            raise TrackerUnavailable(f"{beside} cannot be written ({error}): check the disk") from error
+        plan.commit(Edited(writer.state, {beside: path}), batches[-1])
+        return writer.state
+
+    def start_over(self, run_id: str, state: State) -> State:
+        """Remove the run's file: what began in another order may have another name. Raises TrackerUnavailable."""
+        if "file" in state:
+            remove_file(self._folder / state["file"])
+        return {}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
@@ -98,7 +140,10 @@ class WandbTracker:
             elif record.WhichOneof("record_type") == "exit":
                 status = orjson.loads(facts["gw.status"])
         started, ended = (_microseconds(facts.get(f"gw.{name}_at")) for name in ("started", "ended"))
-        return ReadBack(_points(path, state["size"]), params, status, started, ended)
+        tags = {
+            key.removeprefix(_OUR_TAG): orjson.loads(text) for key, text in facts.items() if key.startswith(_OUR_TAG)
+        }
+        return ReadBack(_points(path, state["size"]), params, status, started, ended, tags)
 
 
 class _Writer:
@@ -126,10 +171,34 @@ class _Writer:
         self._write_history(rows.history(events))
         self.body = self._flush()
         end = rows.fold_end(rows.End(*self.state["end"]) if self.state["end"] else None, events)
-        self.state |= {"head": head._asdict(), "end": end and list(end), "length": self._position}
-        if end is not None:
+        self.state |= {"head": head._asdict(), "end": end and list(end)}
+        self._close()
+
+    def rewrite(self, records: Iterable[Any]) -> Iterator[bytes]:
+        """Yield the file anew, from the edited records of its body."""
+        last: dict[str, str] = {}
+        for record in records:
+            self.state["records"] += 1
+            record.num = self.state["records"]
+            if record.WhichOneof("record_type") == "history":
+                last.update(cells_of(record))
+                _number_row(record, self.state["rows"])
+                self.state["rows"] += 1
+            self._keep(record)
+            if len(self._records) >= RECORDS_AT_ONCE:
+                yield self._flush()
+        self._write_run(rows.Head(**self.state["head"]))
+        self._write_summary(last)
+        yield self._flush()
+        self._close()
+        yield self.tail
+
+    def _close(self) -> None:
+        """Write the tail if the run is over, and put down how long the file is."""
+        self.state["length"] = self._position
+        if self.state["end"]:
             counted = self.state["records"]
-            self._write_end(end)
+            self._write_end(rows.End(*self.state["end"]))
             self.tail = self._flush()
             self.state["records"] = counted  # the tail is cut off again when more comes
         self.state["size"] = self.state["length"] + len(self.tail)
@@ -179,6 +248,8 @@ class _Writer:
             add(key="_timestamp", value_json=_seconds(row.time))
             add(key="_runtime", value_json=_seconds(max(0, row.time - started)))
             add(key=STEP, value_json=str(row.step))
+            if row.scope:
+                add(key=SCOPE, value_json=row.scope)
             for key, text in row.cells.items():
                 add(key=key, value_json=text)
             self._keep(record)
@@ -213,6 +284,13 @@ class _Writer:
         self._records.clear()
         self._position += len(framed)
         return framed
+
+
+def _number_row(record: Any, number: int) -> None:
+    record.history.step.num = number
+    for item in record.history.item:
+        if item.key == "_step":
+            item.value_json = str(number)
 
 
 def _first_state(run_id: str, batches: Sequence[Batch]) -> dict[str, Any]:

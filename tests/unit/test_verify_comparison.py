@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.comparison import RunFacts, compare
-from schemas.facts import Facts, Point
+from schemas.facts import Point, SeriesFacts
 
 POINTS = st.lists(
     st.builds(Point, st.sampled_from(["a", "b"]), st.integers(0, 3), st.integers(0, 3), st.floats(width=16)), max_size=9
@@ -14,7 +14,7 @@ POINTS = st.lists(
 
 
 def held(points: list[Point], *, status: str = "finished", params: frozenset[str] = frozenset({"lr"})) -> RunFacts:
-    facts = RunFacts("run-1", status, set(params))
+    facts = RunFacts("run-1", status, dict.fromkeys(params, "0.1"))
     facts.add_points(points)
     return facts
 
@@ -78,9 +78,9 @@ def test_a_place_that_does_not_say_when_is_not_asked() -> None:
 
 @given(POINTS.filter(len))
 def test_points_that_retention_dropped_are_compared_by_number_only(points: list[Point]) -> None:
-    counted = RunFacts("run-1", "finished", {"lr"}, counts_only=True)
+    counted = RunFacts("run-1", "finished", {"lr": "0.1"}, counts_only=True)
     for point in points:
-        counted.series.setdefault(point.series, Facts()).points += 1
+        counted.series.setdefault(point.series, SeriesFacts()).points += 1
 
     assert list(compare("mlflow", counted, held(points))) == []
     (difference,) = compare("mlflow", counted, held(points[1:]))

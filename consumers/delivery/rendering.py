@@ -1,0 +1,78 @@
+"""
+Whether a tracker's text is the value that it was given.
+
+Pure. Trackers keep text: `1e-05` and `1E-5`, `True` and `true`, `adam` and `"adam"`, JSON with or without blanks.
+Two texts of one value are no difference; a text of another value, or a piece of one, is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from schemas.values import BoolValue, DatetimeValue, FloatValue, IntValue, StringValue, Typed, to_plain, to_text
+
+
+def is_same(value: Typed, text: str) -> bool:
+    """Tell whether a text is a rendering of the value, and of no other value of its type."""
+    if text == to_text(value):
+        return True
+    plain, is_json = _parsed(text)
+    match value:
+        case FloatValue():
+            return _is_number(value.value, text, plain)
+        case IntValue():
+            return plain == to_plain(value) and not isinstance(plain, bool)
+        case BoolValue():
+            return plain is value.value
+        case StringValue():
+            return isinstance(plain, str) and plain == value.value
+        case DatetimeValue():
+            return _instant(plain if isinstance(plain, str) else text) == value.value
+        case _:
+            return is_json and bool(_canonical(plain) == _canonical(to_plain(value)))
+
+
+def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
+    """Tell whether a text is the beginning of the value's, cut at exactly one of these lengths, in characters."""
+    whole = (to_text(value), json.dumps(to_plain(value), ensure_ascii=False), _canonical(to_plain(value)))
+    return any(
+        len(text) == length and len(one) > length and one[:length] == text for one in whole for length in lengths
+    )
+
+
+def shown(value: Typed | str, most: int = 100) -> str:
+    """Return a value as a report shows it, shortened, without what would command a terminal."""
+    text = value if isinstance(value, str) else to_text(value)
+    harmless = "".join(one if one.isprintable() else "?" for one in text[: most + 1])
+    return f"{harmless[:most]}…" if len(text) > most else harmless
+
+
+def _parsed(text: str) -> tuple[Any, bool]:
+    try:
+        return json.loads(text), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _is_number(expected: float, text: str, plain: Any) -> bool:
+    given = plain if isinstance(plain, str) else text  # JSON has no NaN: it comes as a string
+    try:
+        found = float(given)
+    except ValueError:
+        return False
+    return found == expected or (math.isnan(found) and math.isnan(expected))
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _canonical(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,48 @@
+"""
+Rows of deliveries that a repair takes out and lets begin again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from consumers.store.pool import Pool, translated
+from consumers.store.queries import sql
+
+
+async def deleted_runs(pool: Pool, where: str, run_ids: Sequence[str]) -> list[str]:
+    """Return those of these runs that were deleted. Raises StoreUnavailable."""
+    if not run_ids:
+        return []
+    async with translated(where), pool.acquire() as connection:
+        return [row["run_id"] for row in await connection.fetch(sql("deleted_run_ids"), list(run_ids))]
+
+
+class Repairs:
+    """Runs of one tracker that are written anew. Every method raises StoreUnavailable while PostgreSQL is away."""
+
+    def __init__(self, pool: Pool, where: str, tracker: str) -> None:
+        self._pool, self._where, self._tracker = pool, where, tracker
+
+    async def set_aside(self, run_id: str, reason: str, *, has_lease: bool) -> Mapping[str, Any] | None:
+        """
+        Keep deliveries from a run and return the tracker's state of it.
+
+        None, and nothing done, while a delivery is about to give it something; `has_lease` says that none can be.
+        """
+        async with translated(self._where), self._pool.acquire() as connection:
+            row = await connection.fetchrow(sql("set_aside"), self._tracker, run_id, reason, has_lease)
+        return None if row is None else dict(row["state"])
+
+    async def places(self, run_ids: Sequence[str]) -> dict[str, tuple[int, int | None]]:
+        """Return partition and first offset of these runs in the log; None: an older release did not write it down."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("run_places"), list(run_ids))
+        return {row["run_id"]: (row["partition"], row["first_offset"]) for row in rows}
+
+    async def start_over(self, run_id: str, state: Mapping[str, Any]) -> None:
+        """Have a run that was set aside read again from its first record, with this state."""
+        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(sql("start_over"), self._tracker, run_id, dict(state))
+            await connection.execute(sql("order_reading"), self._tracker)

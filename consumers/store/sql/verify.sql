@@ -1,0 +1,28 @@
+-- What `gateway verify` and its repairs ask.
+
+-- name: get_run_points
+-- Chunks of some series of one run, those of a series in log order; columns in the binary form of an array.
+SELECT series_id, points, min_step, max_step, min_time, array_send(steps) AS steps, array_send(times) AS times,
+       array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
+FROM chunks WHERE series_id = ANY ($1) AND month = $2 ORDER BY series_id, first_index;
+
+-- name: deleted_run_ids
+-- Runs that were deleted, of these.
+SELECT run_id FROM runs WHERE deleted AND run_id = ANY ($1);
+
+-- name: set_aside
+-- Take a run out for a repair: no call of a delivery begins for it from here on. Only when none is under way, and none
+-- reads the log again for it; whoever holds the lease ($4) need not ask.
+UPDATE deliveries SET status = 'parked', error = $3, attempt = 0, intent_to = 0, behind = false, updated = now()
+WHERE tracker = $1 AND run_id = $2 AND ($4 OR (attempt = 0 AND NOT behind) OR status = 'parked')
+RETURNING state;
+
+-- name: start_over
+-- Let a run that was set aside be read again from its first record.
+UPDATE deliveries SET next_offset = 0, ledgers = '{}', state = $3, status = 'delivering', error = '', skipped = 0,
+    behind = true, attempt = 0, intent_to = 0, doubt_to = 0, updated = now()
+WHERE tracker = $1 AND run_id = $2 AND status = 'parked';
+
+-- name: run_places
+-- Where runs begin in the log.
+SELECT run_id, partition, first_offset FROM runs WHERE run_id = ANY ($1);

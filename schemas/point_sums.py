@@ -1,0 +1,88 @@
+"""
+A checksum of the points of a series that does not depend on their order: 128 bits, added up modulo 2**128.
+
+Each point (step, time in ms, value) is hashed, and the hashes are added. A sum needs no memory, may be made in pieces
+and by several processes, and unlike XOR it sees a point that is there twice. It guards against loss and mistakes, not
+against somebody who looks for a collision.
+
+Many points are hashed at once without numpy, which a training process or a delivery need not have: a block of points is
+one large integer with a lane of 256 bits for each. Multiplying it by a 128-bit number multiplies every lane, for no
+product leaves its lane. That takes 0.3 µs a point, where hashlib takes 1.3. Sorting the points and hashing all of them
+at once takes as long, but needs them in memory and cannot be made in pieces. Python's own `hash` takes 0.1 and was
+rejected: it takes -1 for -2, and may change with a release.
+
+    x = (value << 64 | step) ^ START            the two 64-bit words of a lane
+    x = fold(x * A), x ^= time, x = fold(x * B), x = fold(x * C)
+    fold(x) = x ^ x >> 64, on the low 128 bits; START, A, B, C are BLAKE2b-128 of their names, A, B, C made odd
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+
+MODULUS = 1 << 128
+NAN = float("nan")
+_BLOCK = 1_024  # points hashed at once: integers of 32 KiB stay in the processor's cache
+_LANE = 256  # bits
+_WORDS = _LANE // 64
+
+
+def _constant(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=16).digest(), "little")
+
+
+_A, _B, _C = (_constant(name) | 1 for name in "ABC")
+_LOW = int.from_bytes((b"\xff" * 16 + bytes(16)) * _BLOCK, "little")  # the low half of every lane
+_START = int.from_bytes((_constant("START").to_bytes(32, "little")) * _BLOCK, "little")
+
+
+def sum_of_points(steps: Sequence[int], times_ms: Sequence[int], values: Sequence[float]) -> int:
+    """
+    Return the checksum of some points of one series; steps and times fit in 64 bits.
+
+    Values enter by their 64 bits, but every NaN is one NaN and both zeros are one zero: SQLite, which many MLflow
+    servers keep their rows in, has no negative zero.
+    """
+    total = 0
+    for at in range(0, len(steps), _BLOCK):
+        step_words, time_words = array("q", steps[at : at + _BLOCK]), array("q", times_ms[at : at + _BLOCK])
+        plain = array("d", [one + 0.0 if one == one else NAN for one in values[at : at + _BLOCK]])  # noqa: PLR0124  # NaN
+        total += _sum_of_block(step_words, time_words, array("q", plain.tobytes()))
+    return total % MODULUS
+
+
+@lru_cache(4_096)
+def weight(run_id: str, series: str) -> int:
+    """Return the odd number that the checksum of this series is multiplied by in the checksum of a place."""
+    return _constant(f"{len(run_id)}:{run_id}{series}") | 1
+
+
+def _sum_of_block(steps: array[int], times_ms: array[int], values: array[int]) -> int:
+    count = len(steps)
+    spare = _LANE * (_BLOCK - count)
+    low = _LOW >> spare
+    x = (_lanes(steps, values) ^ _START >> spare) * _A & low
+    x = (x ^ x >> 64) & low ^ _lanes(times_ms, None)
+    x = x * _B & low
+    x = (x ^ x >> 64) & low
+    x = x * _C & low
+    x = (x ^ x >> 64) & low
+    while count > 1:  # the upper half of the lanes onto the lower one
+        count = (count + 1) // 2
+        upper = x >> _LANE * count
+        x = (x ^ upper << _LANE * count) + upper
+    return x
+
+
+def _lanes(first: array[int], second: array[int] | None) -> int:
+    words = array("q", bytes(8 * _WORDS * len(first)))
+    words[0::_WORDS] = first
+    if second is not None:
+        words[1::_WORDS] = second
+    if sys.byteorder == "big":
+        words.byteswap()
+    return int.from_bytes(words.tobytes(), "little")
