@@ -52,6 +52,15 @@ class Store(Protocol):
         """Return the answer."""
 
 
+class Counts(NamedTuple):
+    """How far the histories of a delivery are."""
+
+    runs: int = 0  # brought, and to be brought
+    done: int = 0
+    events: int = 0  # of those that were begun
+    given: int = 0  # of these, to the queues of their runs
+
+
 class Supply(NamedTuple):
     """Where the histories of one tracker come from."""
 
@@ -107,7 +116,7 @@ class History:
         self._left_at = 0.0
         self._called = asyncio.Event()
         self.on_left: Callable[[], object] = lambda: None  # the second reading has to begin again
-        self.begun = self.done = 0  # runs
+        self._done = self._events = self._given = 0
 
     async def sort(self, first: Mapping[int, int]) -> dict[str, str]:
         """
@@ -133,6 +142,11 @@ class History:
             self._backlog.fall_behind(lost.run_id, lost.partition, HISTORY)
         self.call()
         return gone
+
+    def counts(self) -> Counts:
+        """Return how far the histories are."""
+        waiting = sum(at >= HISTORY for _, at in self._backlog.wanted().values()) - len(self._left)
+        return Counts(self._done + max(0, waiting), self._done, self._events, self._given)
 
     def call(self) -> None:
         """There may be more runs that want their history."""
@@ -193,7 +207,7 @@ class History:
         frozen = await self._frozen(run_id)
         if frozen is None:
             return
-        self.begun += 1
+        self._events += frozen.places - place
         while place < frozen.places:
             if not self._backlog.is_behind(run_id):
                 return  # parked: the rows wait for `gateway trackers retry`
@@ -205,7 +219,7 @@ class History:
         if self._backlog.is_behind(run_id):
             offset = await self._supply.store(lambda: self._supply.histories.leave(run_id))
             self._left[run_id] = (partition, offset)
-            self.done += 1
+            self._done += not frozen.is_removal
 
     async def _until_delivered(self, run_id: str) -> None:
         while self._backlog.is_queued(run_id):  # noqa: ASYNC110  # the backlog is pure: it tells nobody
@@ -233,6 +247,7 @@ class History:
         records = [_record(run_id, frozen, place + i, event) for i, event in enumerate(events)]
         if self._backlog.is_behind(run_id):
             self._backlog.take_in_again(records)
+            self._given += len(records)
             self._on_records()
         return place + len(records)
 

@@ -21,7 +21,7 @@ from consumers.delivery.calls import Calls, Means
 from consumers.delivery.checkpoints import Checkpoints
 from consumers.delivery.control import Control
 from consumers.delivery.hanging import TrackerHangs, end_process
-from consumers.delivery.history import Supply, claim_lost
+from consumers.delivery.history import Counts, Supply, claim_lost
 from consumers.delivery.pace import Pace
 from consumers.delivery.patience import Patience
 from consumers.delivery.read_again import ReadAgain
@@ -150,8 +150,8 @@ class Delivery:
             return self.offsets()
         return self._again.positions()
 
-    def histories(self) -> tuple[int, int]:
-        """Return of how many runs the history was begun to be brought from PostgreSQL, and of how many it was."""
+    def histories(self) -> Counts:
+        """Return how far the histories are that come from PostgreSQL."""
         return self._again.histories()
 
     async def _assign(self) -> None:

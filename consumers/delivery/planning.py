@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from consumers.delivery.backlog import admit_records
 from consumers.delivery.choosing import Choice, chosen_runs
 from consumers.delivery.serving import Connected
+from consumers.delivery.tracker import capabilities_of
 from consumers.log import Record
 from consumers.operations.watches import points_of
 from consumers.store.deliveries import Progress
+from consumers.store.history import Planned
 from schemas.errors import BadRecord
 from schemas.wire import identify
 
@@ -28,6 +30,10 @@ class Plan(NamedTuple):
     points: int
     parked: int  # runs of those chosen that stay parked
     cannot_hold: Sequence[str]
+    from_postgresql: int  # runs of them that the log has not whole
+    why: str  # '' when there is none
+    without_points: Mapping[str, int]  # by run: points of them that nobody has any more
+    impossible: Sequence[str]  # runs that would be parked: the tracker has a part, and the log lost what it lacks
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as `--json` prints it."""
@@ -35,7 +41,11 @@ class Plan(NamedTuple):
 
 
 async def plan(services: Connected, choice: Choice) -> Plan:
-    """Read what would be sent up to the log's present end. Raises LogUnavailable, StoreUnavailable and LogGap."""
+    """
+    Read what would be sent up to the log's present end. Raises LogUnavailable, StoreUnavailable and LogGap.
+
+    Of runs that come from PostgreSQL, records of the log that are folded already are not counted, but their points are.
+    """
     runs = None
     if choice.is_narrow:
         runs = frozenset(await chosen_runs(services.settings, services.pool, choice))
@@ -45,6 +55,8 @@ async def plan(services: Connected, choice: Choice) -> Plan:
     try:
         await reader.open()
         first, end = await reader.beginning_offsets(), await reader.end_offsets()
+        kept = await _histories(services, runs, known, first)
+        counts.take_histories(kept.brought, await services.histories.folded())
         places = await _starts(services, runs, known, first)
         places = {part: max(at, first[part]) for part, at in places.items() if at < end[part]}
         await reader.assign(places)
@@ -55,8 +67,32 @@ async def plan(services: Connected, choice: Choice) -> Plan:
     finally:
         await reader.close()
     parked = sum(one.status == "parked" for one in known.values())
-    losses = tuple(services.tracker.cannot_hold)
-    return Plan(services.tracker.name, len(counts.runs), counts.records, counts.points, parked, losses)
+    return Plan(
+        services.tracker.name, len(counts.runs), counts.records, counts.points, parked,
+        tuple(services.tracker.cannot_hold), *kept.summary(first),
+    )  # fmt: skip
+
+
+class _Kept(NamedTuple):
+    brought: Sequence[Planned]
+    impossible: Sequence[str]
+
+    def summary(self, first: Mapping[int, int]) -> tuple[int, str, dict[str, int], Sequence[str]]:
+        partitions = sorted({one.partition for one in self.brought})
+        begins = " and ".join(f"at offset {first[part]} of partition {part}" for part in partitions)
+        why = f"the log begins {begins}, behind records of them" if partitions else ""
+        dropped = {one.run_id: one.dropped_points for one in self.brought if one.dropped_points}
+        return len(self.brought), why, dropped, self.impossible
+
+
+async def _histories(
+    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Progress], first: Mapping[int, int]
+) -> _Kept:
+    since = await services.deliveries.offsets() if runs is None else {}
+    found = await services.histories.planned(None if runs is None else list(runs), since, first)
+    can = capabilities_of(services.tracker).can_delete
+    impossible = [one.run_id for one in found if one.is_begun and not can]
+    return _Kept([one for one in found if can or not one.is_begun], impossible)
 
 
 async def _starts(
@@ -77,6 +113,12 @@ class _Counts:
         self._known, self._chosen = dict(known), chosen
         self.runs: set[str] = set()
         self.records = self.points = 0
+
+    def take_histories(self, histories: Sequence[Planned], folded: Mapping[int, int]) -> None:
+        for one in histories:
+            self.runs.add(one.run_id)
+            self.points += one.points
+            self._known[one.run_id] = Progress(folded.get(one.partition, 0))
 
     def take(self, record: Record, *, below: int) -> None:
         try:

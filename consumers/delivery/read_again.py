@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from consumers.delivery.backlog import Backlog
 from consumers.delivery.catching_up import CatchingUp
-from consumers.delivery.history import History, Supply
+from consumers.delivery.history import Counts, History, Supply
 from consumers.delivery.patience import Patience
 from consumers.log import LogReader
 from consumers.operations.watches import DeliveryWatch
@@ -61,9 +61,9 @@ class ReadAgain:
         """Return by partition where it reads."""
         return dict(self._reading.positions) if self._reading else {}
 
-    def histories(self) -> tuple[int, int]:
-        """Return of how many runs the history was begun to be brought from PostgreSQL, and of how many it was."""
-        return (self._history.begun, self._history.done) if self._history else (0, 0)
+    def histories(self) -> Counts:
+        """Return how far the histories are that come from PostgreSQL."""
+        return self._history.counts() if self._history else Counts()
 
     async def order(self, behind: Mapping[str, Behind]) -> None:
         """Give runs to it, those aside that it has, and those whose call is about to find out."""

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from consumers.delivery.choosing import Choice, chosen_runs
+from consumers.delivery.history import Counts
 from consumers.delivery.loop import Delivery, Work
 from consumers.delivery.pace import Pace
 from consumers.delivery.serving import Connected
@@ -28,9 +29,9 @@ POLL_S = 0.2
 
 @dataclass
 class Told:
-    """How far a replay is, as it goes. Records of the log are what is counted to the end."""
+    """How far a replay is, as it goes. Records of the log, and events of histories, are what is counted to the end."""
 
-    total: int = 0  # records of the log to look at
+    total: int = 0  # to look at
     done: int = 0
     records: int = 0  # that the tracker took
     points: int = 0
@@ -40,6 +41,8 @@ class Told:
     is_watching: bool = False  # another process does the work
     is_complete: bool = False  # everything that was in the log at the start is delivered
     began: Mapping[int, int] = field(default_factory=dict)  # offset by partition
+    histories: Counts = Counts()  # runs that the log has not whole: they come from PostgreSQL
+    without_points: Mapping[str, int] = field(default_factory=dict)  # by run: points that nobody has any more
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Replay:
         while not self._stopping.is_set() and not self._told.is_complete:
             await until_available(self._once, self._say)
         self._told.parked = (await self._services.trackers.progress(self._name, self._runs))[1]
+        self._told.without_points = await self._services.histories.dropped(self._runs)
 
     async def _once(self) -> None:
         services = self._services
@@ -106,8 +110,9 @@ class Replay:
 
         def look() -> None:
             told.records, told.points = before[0] + delivery.records, before[1] + delivery.points
+            told.histories = delivery.histories()
             _tell(told, delivery.positions(), end)
-            told.state = "paused" if delivery.control.is_paused else delivery.control.circuit.error or "replaying"
+            told.state = "paused" if delivery.control.is_paused else delivery.control.circuit.error or _doing(told)
 
         async with _looking(look):
             await delivery.run(self._stopping, look, lost)
@@ -129,7 +134,8 @@ class Replay:
             if runs is None:
                 offsets = await services.deliveries.offsets()
                 _tell(told, offsets, end)
-                done = all(offsets.get(partition, 0) >= at for partition, at in end.items())
+                left, _ = await services.trackers.progress(self._name)
+                done = left == 0 and all(offsets.get(partition, 0) >= at for partition, at in end.items())
             else:
                 left, _ = await services.trackers.progress(self._name, runs)
                 told.total, told.done = len(runs), len(runs) - left
@@ -144,9 +150,15 @@ class Replay:
 def _tell(told: Told, positions: Mapping[int, int], end: Mapping[int, int]) -> None:
     if not told.began:
         told.began = dict(positions)
-    told.total = sum(max(0, end[part] - at) for part, at in told.began.items() if part in end)
+    told.total = sum(max(0, end[part] - at) for part, at in told.began.items() if part in end) + told.histories.events
     moved = sum(max(0, min(positions.get(part, at), end.get(part, at)) - at) for part, at in told.began.items())
+    moved += told.histories.given
     told.done = max(told.done, min(moved, told.total))
+
+
+def _doing(told: Told) -> str:
+    runs, done = told.histories[:2]
+    return f"replaying, {done:,} of {runs:,} runs from PostgreSQL" if runs else "replaying"
 
 
 @asynccontextmanager

@@ -205,6 +205,12 @@ def _print_plan(found: Plan, *, as_json: bool) -> None:
         print(json.dumps(found.to_json(), indent=2, allow_nan=False))  # noqa: T201  # facts for programs
         return
     print(f"would send {found.tracker}: {found.runs:,} runs, {found.records:,} records, {found.points:,} points")  # noqa: T201
+    if found.from_postgresql:
+        print(f"  {found.from_postgresql:,} of the runs come from PostgreSQL: {found.why}")  # noqa: T201
+    for run_id, points in found.without_points.items():
+        print(f"  without {points:,} points that retention dropped and the log has lost: run {run_id}")  # noqa: T201
+    for run_id in found.impossible:
+        print(f"  not: run {run_id}: the log lost what the tracker lacks, and it cannot remove the rest")  # noqa: T201
     if found.parked:
         print(f"  {found.parked:,} runs stay parked: see `gateway trackers show {found.tracker}`")  # noqa: T201
     for loss in found.cannot_hold:
@@ -216,6 +222,7 @@ def _print_told(told: Told, name: str, seconds: float, *, as_json: bool) -> None
         facts = {
             "tracker": name, "complete": told.is_complete, "runs": told.runs, "parked": told.parked,
             "records": told.records, "points": told.points, "seconds": round(seconds, 3),
+            "from_postgresql": told.histories.done, "without_points": dict(told.without_points),
             "done_by_another_process": told.is_watching,
         }  # fmt: skip
         print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
@@ -223,5 +230,9 @@ def _print_told(told: Told, name: str, seconds: float, *, as_json: bool) -> None
     whose = "another process delivered it" if told.is_watching else f"{told.records:,} records, {told.points:,} points"
     which = "the whole log" if told.runs is None else f"{told.runs:,} runs"
     print(f"{name}: {which} {'delivered' if told.is_complete else 'in part'}: {whose}, {seconds:.1f} s")  # noqa: T201
+    if told.histories.done:
+        print(f"{told.histories.done:,} runs came from PostgreSQL: the log has lost records of them")  # noqa: T201
+    for run_id, points in told.without_points.items():
+        print(f"without {points:,} points that retention dropped and the log has lost: run {run_id}")  # noqa: T201
     if told.parked:
         print(f"{told.parked:,} runs are parked: see `gateway trackers show {name}`")  # noqa: T201

@@ -23,8 +23,8 @@ from consumers.store.history import Histories
 from consumers.store.migrations import migrate
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.trackers import Trackers
-from consumers.waiting import until_available
-from schemas.errors import BadSettings, TrackingError
+from consumers.waiting import RETRY_S, until_available
+from schemas.errors import BadSettings, LogGap, TrackingError
 from schemas.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
@@ -125,4 +125,19 @@ async def serve(
             silent("")
 
     while not stopping.is_set():
-        await until_available(once, silent)
+        try:
+            await until_available(once, silent)
+        except LogGap as gap:
+            if not await _is_overtaken(services):
+                raise
+            silent(f"{gap}: beginning again, with what is gone from PostgreSQL")
+            await asyncio.sleep(RETRY_S)
+
+
+async def _is_overtaken(services: Connected) -> bool:
+    """Tell whether the log begins above what this tracker needs; else it was created anew, and nothing helps."""
+    known = await services.deliveries.offsets()
+    bounds = await services.bounds.ask()
+    return all(known.get(part, 0) <= end for part, end in bounds.end.items()) and any(
+        known.get(part, 0) < first for part, first in bounds.first.items()
+    )

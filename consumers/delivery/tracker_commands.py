@@ -300,13 +300,19 @@ def _print_tracker(standing: Standing, losses: list[str] | None, total: int, run
         _print(f"Try parked runs again with `gateway trackers retry {status.tracker} RUN...`, or --all.")
 
 
+def _has(run: RunDelivery) -> str:
+    if run.next_offset < HISTORY:
+        return f"has       everything below offset {run.next_offset} of partition {run.partition}"
+    return f"has       {run.next_offset - HISTORY} events of its history, which comes from PostgreSQL"
+
+
 def _print_run(run: RunDelivery) -> None:
     attempt = f"call {run.attempt} for what comes next has no result yet" if run.attempt else "nothing under way"
     lines = [
         f"run       {run.run_id}",
         f"status    {run.status}{', read again from its own offset' if run.behind else ''}",
         f"error     {run.error}" if run.error else "",
-        f"has       everything below offset {run.next_offset} of partition {run.partition}",
+        _has(run),
         f"intent    {attempt}",
         f"skipped   {run.skipped} records that can never be decoded",
         f"state     {json.dumps(run.state, ensure_ascii=False)}",

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from consumers.delivery.backlog import Backlog, admit_records
 from consumers.log import Record
 from consumers.store.deliveries import Progress
+from consumers.store.history import HISTORY
 from schemas.wire import Batch, encode
 from tests.log_writing import Author
 
@@ -169,12 +170,14 @@ def test_a_second_reading_that_begins_again_brings_nothing_twice() -> None:
     assert (hand_out(backlog, "a"), hand_out(backlog, "b")) == ([0, 2], [1])
 
 
-def test_only_runs_that_had_something_can_have_lost_records() -> None:
+def test_a_run_that_gets_its_history_is_neither_read_from_the_log_nor_handed_over() -> None:
     backlog = Backlog({0: 9})
-    backlog.fall_behind("new", 0, 0)
-    backlog.fall_behind("old", 0, 3)
+    backlog.fall_behind("told", 0, HISTORY)
+    backlog.fall_behind("read", 0, 3)
 
-    assert (backlog.lost({0: 3}), backlog.lost({0: 4})) == ([], ["old"])
+    assert backlog.reading_starts() == {0: 3}
+    assert backlog.hand_over(0) == ["read"]
+    assert (backlog.wanted(), backlog.is_level()) == ({"told": (0, HISTORY)}, False)
 
 
 def test_a_tracker_is_tried_with_the_run_that_failed_least() -> None:
