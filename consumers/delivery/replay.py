@@ -41,7 +41,7 @@ class Told:
     is_watching: bool = False  # another process does the work
     is_complete: bool = False  # everything that was in the log at the start is delivered
     began: Mapping[int, int] = field(default_factory=dict)  # offset by partition
-    histories: Counts = Counts()  # runs that the log has not whole: they come from PostgreSQL
+    histories: Counts = field(default_factory=Counts)  # runs that the log has not whole: they come from PostgreSQL
     without_points: Mapping[str, int] = field(default_factory=dict)  # by run: points that nobody has any more
 
 

@@ -301,6 +301,8 @@ def _print_tracker(standing: Standing, losses: list[str] | None, total: int, run
 
 
 def _has(run: RunDelivery) -> str:
+    from consumers.store.history import HISTORY
+
     if run.next_offset < HISTORY:
         return f"has       everything below offset {run.next_offset} of partition {run.partition}"
     return f"has       {run.next_offset - HISTORY} events of its history, which comes from PostgreSQL"
