@@ -5,11 +5,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 COPY schemas schemas
 COPY consumers consumers
-RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[mlflow,mlflow-server,wandb]"
+RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[mlflow,mlflow-server,wandb,parquet,tensorboard]"
 
 FROM python:3.11-slim
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1
-RUN useradd --create-home gateway && install -d -o gateway /data/wandb /data/mlflow
+RUN useradd --create-home gateway && install -d -o gateway /data/wandb /data/mlflow /data/parquet /data/tensorboard /data/trackio
 USER gateway
 CMD ["gateway", "--help"]

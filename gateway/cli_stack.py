@@ -71,7 +71,7 @@ def up(
         return
     out = console()
     out.print(f"ready after {monotonic() - started:.1f} s")
-    _print_addresses({**found._asdict(), "postgres": found.postgres_masked})
+    _print_addresses(found.shown)
     out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.", markup=False)
     here = f" --home {home}" if home else ""
     out.print(f"Training code finds this stack {_how_found(home)}. `gateway down{here}` ends it.", markup=False)
@@ -228,7 +228,8 @@ def _print_consumers(facts: dict[str, Any]) -> None:
     if facts["dead_letters"] is not None:
         console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}", markup=False)
     for delivery in facts["deliveries"] or []:
-        error = f", last error: {delivery['last_error']}" if delivery.get("last_error") else ""
+        see = f": see `gateway trackers show {delivery['tracker']}`"
+        error = f", last error: {delivery['last_error']}{see}" if delivery.get("last_error") else ""
         state = delivery.get("state", "running")
         told = f"{delivery['tracker']}: {state}, {delivery['runs']} runs, {delivery['parked']} parked{error}"
         console().print(f"tracker {told}", markup=False)

@@ -34,6 +34,7 @@ EFFECTLESS = {
     "429": (429, {"Retry-After": str(RETRY_AFTER_S)}, b"slow down"),
     "429 date": (429, {"Retry-After": "date"}, b"slow down"),
     "503": (503, {"Retry-After": str(RETRY_AFTER_S)}, b""),
+    "403": (403, {"Content-Type": "text/html"}, PAGE),
     "500": (500, {}, b'{"error_code": "INTERNAL_ERROR", "message": "injected"}'),
     "502 page": (502, {"Content-Type": "text/html"}, PAGE),
     "200 page": (200, {"Content-Type": "text/html"}, PAGE),

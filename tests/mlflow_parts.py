@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.local import mlflow_server
+from gateway.local.kafka import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.process import end, spawn, wait_until
 
@@ -23,12 +26,23 @@ class MlflowServer:
         self._child: subprocess.Popen[bytes] | None = None
         self.url = f"http://{HOST}:{self._port}"
 
+    @property
+    def database(self) -> Path:
+        """Its SQLite file."""
+        return self._folder / "mlflow.db"
+
     def start(self) -> None:
-        command = mlflow_server.prepare(self._folder, port=self._port)
+        command = self.command(self._folder, self._port)
         with (self._folder / "mlflow.log").open("ab") as log:
             self._child = spawn(command, log)
-        ready = wait_until(lambda: mlflow_server.serves(HOST, self._port), self._child, START_TIMEOUT_S)
+        ready = wait_until(self.serves, self._child, START_TIMEOUT_S)
         assert ready, (self._folder / "mlflow.log").read_text()
+
+    def command(self, folder: Path, port: int) -> Command:
+        return mlflow_server.prepare(folder, port=port)
+
+    def serves(self) -> bool:
+        return mlflow_server.serves(HOST, self._port)
 
     def stop(self) -> None:
         if self._child is not None:
@@ -45,3 +59,50 @@ def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
         yield server
     finally:
         server.stop()
+
+
+USER, PASSWORD, TOKEN = "admin", "s3cret /@:%#?", "t0ken-of-a-proxy"
+_AUTHORIZATION = f"""
+from flask import request
+from mlflow.server.auth import authenticate_request_basic_auth
+from werkzeug.datastructures import Authorization
+
+
+def authenticate():
+    if request.headers.get("Authorization") == "Bearer {TOKEN}":
+        return Authorization("basic", {{"username": "{USER}", "password": ""}})
+    return authenticate_request_basic_auth()
+"""
+
+
+class SignedServer(MlflowServer):
+    """A server that wants user and password, or a token, as `mlflow server --app-name basic-auth` does."""
+
+    def command(self, folder: Path, port: int) -> Command:
+        (folder / "token_or_password.py").write_text(_AUTHORIZATION)
+        config = folder / "basic_auth.ini"
+        config.write_text(
+            "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///basic_auth.db\n"
+            f"admin_username = {USER}\nauthorization_function = token_or_password:authenticate\n"
+        )
+        variables = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(config),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "PYTHONPATH": str(folder),
+        }
+        server = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", HOST]
+        server += ["--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///mlflow.db"]
+        return Command([*server, "--artifacts-destination", "./artifacts"], variables, folder=folder)
+
+    def serves(self) -> bool:
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=5)
+        try:
+            connection.request("GET", "/api/2.0/mlflow/experiments/search?max_results=1")
+            return connection.getresponse().status == 401
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()

@@ -53,6 +53,12 @@ class Hung(NamedTuple):
 
     since: float  # monotonic s
     text: str
+    before: Progress
+
+    @property
+    def times(self) -> int:
+        """How many calls of this run in a row never came back."""
+        return self.before.unanswered + 1
 
 
 class Calls:
@@ -68,6 +74,8 @@ class Calls:
         self._took_at = float("-inf")  # when the tracker last took something
         self.under_way: set[str] = set()  # runs that a thread brings to the tracker now
         self.hung: dict[str, Hung] = {}  # those of them for longer than they may
+        self._accused: set[str] = set()  # of those, runs that are parked as soon as the tracker takes another's records
+        self._parked: set[str] = set()  # of those, runs that are parked
         self.records = self.points = 0  # delivered since the start
 
     def prepare(self, backlog: Backlog, suspects: Suspects) -> None:
@@ -78,7 +86,7 @@ class Calls:
         """Return why this process has to be started again, if it has: all threads hang, or a call for too long."""
         if not self.hung:
             return None
-        oldest = min(self.hung.values())
+        oldest = min(self.hung.values(), key=lambda one: one.since)
         if len(self.hung) >= threads:
             return TrackerHangs(f"{oldest.text}, and so do the other {threads - 1} threads")
         if now - oldest.since > GIVE_UP * self._call_s:
@@ -132,29 +140,41 @@ class Calls:
         if done:
             return call.result()
         text = f"deliver of run {run_id} {since(clock, self._call_s)}"
-        self.hung[run_id] = Hung(began, text)
+        self.hung[run_id] = Hung(began, text, before)
         try:
-            is_parked = await self._hangs(run_id, before, self.hung[run_id])
+            await self._hangs(run_id, self.hung[run_id])
             await asyncio.wait({call})
+            is_parked = run_id in self._parked
         finally:
             del self.hung[run_id]
+            self._accused.discard(run_id)
+            self._parked.discard(run_id)
         if is_parked:
             raise _TooLate(text)
         return call.result()
 
-    async def _hangs(self, run_id: str, before: Progress, call: Hung) -> bool:
-        """Note a call that goes on beyond its bound; return whether its run is parked."""
+    async def _hangs(self, run_id: str, call: Hung) -> None:
+        """Note a call that goes on beyond its bound."""
         self._means.watch.failed("hung", call.text)
         self._means.control.failed(run_id, TrackerUnavailable(call.text))
-        count, takes_others = before.unanswered + 1, self._took_at > call.since
-        if count >= ALONE and takes_others:
-            await self._park(run_id, before, f"{call.text}, {count} times in a row")
-            return True
         log.warning("%s: other runs go on", call.text)
-        # While it takes nothing at all, no run is to blame: none is counted up to where it would be parked.
-        count = count if takes_others else max(before.unanswered, min(count, ALONE))
-        await self._keep(run_id, before, before._replace(status="waiting", error=call.text, unanswered=count))
-        return False
+        # It may be the tracker that takes nothing at all: so no run is counted up to where it would be parked unheard.
+        count = max(call.before.unanswered, min(call.times, ALONE))
+        after = call.before._replace(status="waiting", error=call.text, unanswered=count)
+        await self._keep(run_id, call.before, after)
+        if call.times >= ALONE:
+            self._accused.add(run_id)
+            await self._park_hung()
+
+    async def _park_hung(self) -> None:
+        """Park runs that hang again and again while the tracker takes those of others."""
+        for run_id in [run for run in self._accused if self._took_at > self.hung[run].since]:
+            if run_id not in self._accused:
+                continue  # it came back meanwhile
+            self._accused.remove(run_id)
+            self._parked.add(run_id)
+            call = self.hung[run_id]
+            await self._park(run_id, call.before, f"{call.text}, {call.times} times in a row")
 
     async def _took(self, run_id: str, records: list[Record], before: Progress, brought: Brought) -> None:
         means = self._means
@@ -166,6 +186,7 @@ class Calls:
         self._answered(run_id)
         if self._backlog.delivered(run_id):
             await means.again.settle([run_id])
+        await self._park_hung()
 
     async def _failed(self, run_id: str, before: Progress, error: Exception) -> None:
         means = self._means

@@ -275,7 +275,7 @@ class Delivery:
         began, calls = time.monotonic(), self._calls
         while self._tasks:
             if len(calls.hung) == len(self._tasks):
-                self.give_up(TrackerHangs(min(calls.hung.values()).text))
+                self.give_up(TrackerHangs(next(iter(calls.hung.values())).text))
             if calls.under_way and lost() and time.monotonic() - began > LOST_DRAIN_S:
                 runs = ", ".join(sorted(calls.under_way))
                 self.give_up(TrackerHangs(f"the lease is gone, and calls are still under way for {runs}"))

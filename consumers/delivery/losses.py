@@ -15,7 +15,7 @@ import sys
 from schemas.errors import BadSettings
 from schemas.settings import PREFIX, Settings
 
-WAIT_S = 20.0
+WAIT_S = 10.0
 
 
 def losses(settings: Settings, name: str) -> list[str]:

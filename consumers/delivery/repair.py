@@ -103,7 +103,8 @@ class _Repair:
 
         async def watch() -> None:
             while True:
-                self._show(f"{self._name}: repairing", told.done, told.total or None)
+                what = "repairing" if told.state in ("starting", "replaying") else told.state[:60]
+                self._show(f"{self._name}: {what}", told.done, told.total or None)
                 await asyncio.sleep(POLL_S)
 
         showing = asyncio.create_task(watch())

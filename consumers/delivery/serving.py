@@ -31,6 +31,7 @@ log = logging.getLogger("consumers.delivery")
 
 POOL_SIZE = 12
 CLOSE_S = 3.0  # part of what a process has to end in
+OPEN_S = 10.0  # an import may take so long however short calls are
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
     call_s = call_seconds(name, settings)
     # The last words of a process that ends in there are who it was.
     log.info("loading tracker %s", name)
-    with watched(f"delivery {name}", f"tracker {name}: its import or `open`", call_s):
+    with watched(f"delivery {name}", f"tracker {name}: its import or `open`", max(call_s, OPEN_S)):
         tracker = load_tracker(name, settings)
         _open(tracker, settings)
     pool = await until_available(lambda: open_pool(dsn, size=POOL_SIZE), away)

@@ -43,6 +43,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                http="h11",  # of the two that it may find: httptools is there or not as other packages wish
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )
         )

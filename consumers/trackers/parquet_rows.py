@@ -21,8 +21,12 @@ from schemas.wire import Batch
 TABLES: Mapping[str, Mapping[str, str]] = {
     "points": {
         "run_id": "s", "series": "s", "step": "i", "time": "t", "value": "f", "attempt": "i", "producer": "s",
+        "step_name": "s", "name": "s",
     },
-    "observations": {"run_id": "s", "series": "s", "step": "i", "time": "t", "type": "s", "value": "s", "attempt": "i"},
+    "observations": {
+        "run_id": "s", "series": "s", "step": "i", "time": "t", "type": "s", "value": "s", "attempt": "i",
+        "step_name": "s", "name": "s",
+    },
     "params": {"run_id": "s", "name": "s", "type": "s", "value": "s", "attempt": "i", "time": "t"},
     "tags": {"run_id": "s", "kind": "s", "name": "s", "value": "s", "time": "t"},
     "lines": {"run_id": "s", "stream": "s", "time": "t", "line": "s", "step_name": "s", "attempt": "i"},
@@ -62,14 +66,14 @@ def rows(batches: Iterable[Batch]) -> dict[str, Columns]:
             case ev.Metrics() | ev.SystemMetrics():
                 for series in event.series:
                     written = series_name(series.name, series.labels, event.step_name)
-                    one = (written, event.attempt, batch.producer)
+                    one = (written, event.attempt, batch.producer, event.step_name, series.name)
                     _extend_points(tables["points"], batch.run_id, one, series)
             case ev.Values():
                 for seen in event.values:
                     written = series_name(seen.name, seen.labels, event.step_name)
                     kind, text = _typed(seen.value)
                     row = (batch.run_id, written, seen.step, seen.time, kind, text, event.attempt)
-                    _append(tables["observations"], row)
+                    _append(tables["observations"], (*row, event.step_name, seen.name))
             case ev.Params():
                 for name, value in event.params.items():
                     _append(tables["params"], (batch.run_id, name, *_typed(value), event.attempt, event.time))
@@ -102,20 +106,16 @@ def fold(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
     return head
 
 
-def is_deleted(events: Iterable[ev.AnyEvent]) -> bool:
-    """Tell whether some events delete the run."""
-    return any(isinstance(event, ev.Deleted) and event.what == "run" for event in events)
-
-
 def head_row(run_id: str, head: Head) -> Columns:
     """Return the table of one run's row."""
     return {name: [value] for name, value in ({"run_id": run_id} | head._asdict()).items()}
 
 
 def _extend_points(table: Columns, run_id: str, one: Sequence[Any], series: ev.Series) -> None:
-    name, attempt, producer = one
     count = len(series.values)
-    for column, value in (("run_id", run_id), ("series", name), ("attempt", attempt), ("producer", producer)):
+    for column, value in zip(
+        ("run_id", "series", "attempt", "producer", "step_name", "name"), (run_id, *one), strict=True
+    ):
         table[column] += [value] * count
     table["step"] += series.steps
     table["time"] += series.times
@@ -147,10 +147,6 @@ def _words(event: ev.AnyEvent) -> list[tuple[str, str, str]]:
             return [("code", event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
         case ev.StepStarted() | ev.StepFinished() | ev.AttemptStarted() | ev.AttemptFinished():
             return [(event.kind, event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
-        case ev.Deleted():
-            return [("deleted", event.name, event.what)]
-        case ev.Renamed():
-            return [("renamed", event.old, _json({"what": event.what, "new": event.new}))]
         case _:
             return []
 

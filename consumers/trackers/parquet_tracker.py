@@ -23,14 +23,18 @@ import pyarrow.parquet as pq
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import parquet_rows as rows
+from consumers.trackers.edit_plan import Edited, EditPlan, deleted
+from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import folder_name
+from consumers.trackers.parquet_edits import NAMED, Present
 from consumers.trackers.run_file import remove_folder
 from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.events import MAIN_STEP
 from schemas.facts import Columns, Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
-FORMAT = 1
+FORMAT = 2  # 1: without step_name and name of points and observations
 PART_ROWS = 8_192  # a part is full with so many rows: a live call writes them anew, which takes 3 ms of processor
 READ_ROWS = 16_384
 _TYPES = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "t": pa.timestamp("us", tz="UTC")}
@@ -44,11 +48,10 @@ class ParquetTracker:
     """Tables `points`, `observations`, `params`, `tags`, `lines` and `runs`, partitioned by run."""
 
     name = "parquet"
-    cannot_hold: Sequence[str] = (
-        "heartbeats and the numbers of batches",
-        "deletes and renames of series, parameters and tags: kept as rows of `tags`, not carried out",
+    cannot_hold: Sequence[str] = ("heartbeats and the numbers of batches",)
+    capabilities = Capabilities(
+        keeps_artifacts=True, can_delete=True, can_edit_series=True, can_edit_params=True, can_edit_tags=True
     )
-    capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
 
     def __init__(self, *, folder: str = "") -> None:
         self._given = folder
@@ -63,37 +66,73 @@ class ParquetTracker:
         """Nothing is held open between deliveries."""
 
     def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Add these batches to the run's files. Raises TrackerUnavailable (disk), TrackerRefused (files are gone)."""
-        if state.get("deleted"):
-            return state  # what a producer still sends of it is gone with it
-        events = [batch.event for batch in batches]
+        """Bring these batches to the run's files. Raises TrackerUnavailable (disk), TrackerRefused (files are gone)."""
+        plan = EditPlan(self._folder, run_id)
+        state, batches = plan.resume(state, batches)
+        if state.get("deleted") or not batches:
+            return state  # what a producer still sends of a deleted run is gone with it
+        gone = next((batch for batch in batches if is_delete_of_run(batch.event)), None)
+        if gone is not None:
+            return plan.commit(deleted(state, self._folders(run_id)), gone)
         kept = dict(state)
+        try:
+            with self._describing:
+                self._describe()
+            if not kept:
+                self._delete(run_id)  # what a process wrote that died before its first checkpoint
+            for are_edits, piece in pieces(batches):
+                kept = (
+                    self._edit(run_id, kept, piece, plan) if are_edits and kept else self._append(run_id, kept, piece)
+                )
+        except OSError as error:
+            raise TrackerUnavailable(
+                f"{self._folder} cannot be written ({error}): check the disk and its permissions"
+            ) from error
+        return kept
+
+    def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
+        events = [batch.event for batch in batches]
         parts = {table: tuple(place) for table, place in kept.get("parts", {}).items()}
         known = dict(kept.get("head") or {"started": min(event.time for event in events)})
         opened = any(event.kind in ("run_started", "run_created") for event in events)
         if opened and not kept.get("opened"):
             known["started"] = None  # the start was only guessed before
         head = rows.fold(rows.Head(**known), events)
-        try:
-            with self._describing:
-                self._describe()
-            if rows.is_deleted(events):
-                self._delete(run_id)
-                return {"deleted": True}
-            for table, columns in rows.rows(batches).items():
-                parts[table] = self._grow(table, run_id, parts.get(table, (0, 0)), columns)
-            if head._asdict() != kept.get("head"):
-                self._write(self._part("runs", run_id, 0), pa.table(rows.head_row(run_id, head), _SCHEMAS["runs"]))
-        except OSError as error:
-            raise TrackerUnavailable(
-                f"{self._folder} cannot be written ({error}): check the disk and its permissions"
-            ) from error
-        opened = opened or bool(kept.get("opened"))
-        return {
+        for table, columns in rows.rows(batches).items():
+            parts[table] = self._grow(table, run_id, parts.get(table, (0, 0)), columns)
+        if head._asdict() != kept.get("head"):
+            self._write(self._part("runs", run_id, 0), pa.table(rows.head_row(run_id, head), _SCHEMAS["runs"]))
+        return kept | {
             "parts": {table: list(place) for table, place in parts.items()},
             "head": head._asdict(),
-            "opened": opened,
+            "opened": opened or bool(kept.get("opened")),
         }
+
+    def _edit(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch], plan: EditPlan) -> dict[str, Any]:
+        """Write the parts anew that some edits change."""
+        present = Present()
+        for table, columns in NAMED.items():
+            for _, part in self._parts(table, run_id, kept, columns):
+                present.add(table, part)
+        changes = present.edit(edits_of(batches))
+        if not changes:
+            return kept
+        number, places = kept.get("edits", 0) + 1, dict(kept["parts"])
+        moves: dict[Path, Path] = {}
+        for table in NAMED:
+            for at, part in self._parts(table, run_id, kept):
+                edited = changes.apply(table, part)
+                if edited is None:
+                    continue
+                path = self._part(table, run_id, at)
+                beside = path.with_name(f"_edit-{number}-{path.name}.new")
+                _write_table(edited, beside)
+                moves[beside] = path
+                if at == places[table][0]:
+                    places[table] = [at, edited.num_rows]
+        now = kept | {"parts": places, "edits": number}
+        plan.commit(Edited(now, moves), batches[-1])
+        return now
 
     def start_over(self, run_id: str, state: State) -> State:
         """Remove the run's files: it may come in fewer and larger parts. Raises TrackerUnavailable."""
@@ -113,7 +152,7 @@ class ParquetTracker:
             for row in batch.to_pylist()
             if row["kind"] == "tag"
         }
-        (row,) = self._table(self._part("runs", run_id, 0)).cast(_integer_times("runs")).to_pylist()
+        (row,) = self._table(self._part("runs", run_id, 0), _SCHEMAS["runs"]).cast(_integer_times("runs")).to_pylist()
         return ReadBack(
             self._points(run_id, state), params, row["status"], row["started"], row["ended"], tags,
             self._columns(run_id, state),
@@ -137,53 +176,76 @@ class ParquetTracker:
                 yield Point(series, step, time // 1_000, value)
 
     def _read(self, table: str, run_id: str, state: State) -> Iterator[Any]:
+        for _, part in self._parts(table, run_id, state):
+            yield from part.cast(_integer_times(table)).to_batches(max_chunksize=READ_ROWS)
+
+    def _parts(
+        self, table: str, run_id: str, state: State, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the vouched rows of each part of a table, with its number."""
         last, count = state["parts"].get(table, (0, 0))
         for number in range(last + bool(count)):
-            left = count if number == last else None
-            found = self._table(self._part(table, run_id, number)).slice(0, left)
-            yield from found.cast(_integer_times(table)).to_batches(max_chunksize=READ_ROWS)
+            found = self._table(self._part(table, run_id, number), _SCHEMAS[table], columns)
+            yield number, found.slice(0, count if number == last else None)
 
     def _grow(self, table: str, run_id: str, place: tuple[int, int], columns: rows.Columns) -> tuple[int, int]:
         """Write the rows behind the vouched ones of the last part; return the place after them."""
         number, count = place
         path = self._part(table, run_id, number)
         new = pa.table(columns, _SCHEMAS[table])
-        if not new.num_rows:
-            if not count:
-                path.unlink(missing_ok=True)  # a dead process wrote it before its checkpoint
-            return place
-        found = [self._table(path).slice(0, count)] if count else []
-        if found and found[0].num_rows < count:
-            raise TrackerRefused(f"{path} has fewer than {count} rows: deliver the run again from the start")
-        self._write(path, pa.concat_tables([*found, new]))
-        count += new.num_rows
-        return (number + 1, 0) if count >= PART_ROWS else (number, count)
+        if new.num_rows:
+            found = [self._table(path, _SCHEMAS[table]).slice(0, count)] if count else []
+            if found and found[0].num_rows < count:
+                raise TrackerRefused(f"{path} has fewer than {count} rows: deliver the run again from the start")
+            self._write(path, pa.concat_tables([*found, new]))
+            count += new.num_rows
+        number, count = (number + 1, 0) if count >= PART_ROWS else (number, count)
+        self._cut(table, run_id, number + bool(count))
+        return number, count
 
-    def _table(self, path: Path) -> Any:
+    def _cut(self, table: str, run_id: str, number: int) -> None:
+        """Remove the parts from this number on: a dead process wrote them before its checkpoint, the last one last."""
+        beyond = []
+        while (path := self._part(table, run_id, number)).exists():
+            beyond.append(path)
+            number += 1
+        for path in reversed(beyond):
+            path.unlink()
+
+    def _table(self, path: Path, schema: Any, columns: Sequence[str] | None = None) -> Any:
+        """Return a part; columns that its release did not write are empty."""
         try:
-            return pq.ParquetFile(path).read()  # not read_table: it would add the partition's column
+            found = pq.ParquetFile(path).read(columns)  # not read_table: it would add the partition's column
         except FileNotFoundError:
             raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
         except pa.ArrowException as error:
             raise TrackerRefused(f"{path} is damaged ({error}): deliver the run again from the start") from error
+        for name in schema.names if columns is None else columns:
+            if name not in found.column_names:
+                empty = MAIN_STEP if name == "step_name" else ""
+                found = found.append_column(schema.field(name), pa.array([empty] * found.num_rows, pa.string()))
+        return found
 
     def _write(self, path: Path, table: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f"_{path.name}.new")  # readers pass over names that begin with _
-        pq.write_table(table, beside, compression="zstd", use_dictionary=_dictionary(table), store_schema=False)
+        _write_table(table, beside)
         beside.replace(path)
 
     def _part(self, table: str, run_id: str, number: int) -> Path:
         return self._folder / table / f"run={folder_name(run_id)}" / f"part-{number:05d}.parquet"
 
     def _delete(self, run_id: str) -> None:
-        for table in rows.TABLES:
-            remove_folder(self._part(table, run_id, 0).parent)
+        for folder in self._folders(run_id):
+            remove_folder(folder)
+
+    def _folders(self, run_id: str) -> list[Path]:
+        return [self._part(table, run_id, 0).parent for table in rows.TABLES]
 
     def _describe(self) -> None:
-        """Write the manifest and the views, once."""
+        """Write the manifest and the views, once a format."""
         manifest = self._folder / "manifest.json"
-        if manifest.exists():
+        if manifest.exists() and json.loads(manifest.read_text(encoding="utf-8")).get("format") == FORMAT:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         for table, schema in _SCHEMAS.items():  # so that DuckDB's patterns find a file; the others pass over `_`
@@ -217,9 +279,13 @@ def _described() -> Mapping[str, Any]:
 def _views() -> str:
     return "".join(
         f"CREATE OR REPLACE VIEW {table} AS "
-        f"SELECT * FROM read_parquet('{table}/*/*.parquet', hive_partitioning = false);\n"
+        f"SELECT * FROM read_parquet('{table}/*/*.parquet', hive_partitioning = false, union_by_name = true);\n"
         for table in _SCHEMAS
     )
+
+
+def _write_table(table: Any, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd", use_dictionary=_dictionary(table), store_schema=False)
 
 
 def _dictionary(table: Any) -> list[str]:

@@ -1,9 +1,9 @@
 """
 The tracker `sqlite`: every run in one SQLite file.
 
-A batch may be delivered twice: after a crash the gateway does not know what the tracker took. Here each point has the
-key (run, producer, number of the batch, number in the batch), so a second one is ignored, and whatever is written over
-(status, parameters) comes again in the order it came first. One call is one transaction.
+A batch may be delivered twice: after a crash the gateway does not know what the tracker took. Here one call is one
+transaction, and the table `batches` says which batches (run, producer, number) are in the file, so that none is written
+twice. Deletes and renames are batches like others: they act on what came before them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
+from consumers.trackers.editing import SeriesKey, edited_names, edited_series, key_of
 from schemas import events as ev
-from schemas.errors import BadSettings, TrackerUnavailable
+from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
-from schemas.names import series_name
 from schemas.settings import Settings
 from schemas.values import to_text
 from schemas.wire import Batch
@@ -25,10 +25,13 @@ from schemas.wire import Batch
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, status TEXT, started INTEGER, ended INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS params (run_id TEXT, name TEXT, value TEXT, PRIMARY KEY (run_id, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS points (
-    run_id TEXT, producer TEXT, batch INTEGER, number INTEGER, series TEXT, step INTEGER, time INTEGER, value REAL,
-    PRIMARY KEY (run_id, producer, batch, number)
+CREATE TABLE IF NOT EXISTS batches (
+    run_id TEXT, producer TEXT, number INTEGER, PRIMARY KEY (run_id, producer, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS points (
+    run_id TEXT, step_name TEXT, attempt INTEGER, name TEXT, labels TEXT, step INTEGER, time INTEGER, value REAL
+);
+CREATE INDEX IF NOT EXISTS points_by_series ON points (run_id, name);
 """
 STATUS = {
     "run_created": "created", "run_started": "running", "run_resumed": "running",
@@ -42,7 +45,7 @@ class SqliteTracker:
 
     name = "sqlite"
     cannot_hold: Sequence[str] = ("tags, notes, artifacts, console lines and observations that are not numbers",)
-    capabilities = Capabilities()  # every point and parameter, the status; nothing else
+    capabilities = Capabilities(can_delete=True, can_edit_series=True, can_edit_params=True)
 
     def __init__(self, *, file: str = "") -> None:
         self._file = file
@@ -58,7 +61,9 @@ class SqliteTracker:
             first = (run_id, "running", min(batch.event.time for batch in batches))
             connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, NULL)", first)
             for batch in batches:
-                write(connection, batch)
+                key = (run_id, batch.producer, batch.seq)
+                if connection.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", key).rowcount:
+                    write(connection, batch)
         return {"delivered": True}  # kept with the checkpoint; this tracker needs to know nothing
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
@@ -66,6 +71,8 @@ class SqliteTracker:
         with self._connected() as connection:
             found = connection.execute("SELECT status, started, ended FROM runs WHERE run_id = ?", (run_id,))
             status, started, ended = found.fetchone()
+            if status == "deleted":
+                raise TrackerRefused("the run was deleted")
             params = dict(connection.execute("SELECT name, value FROM params WHERE run_id = ?", (run_id,)))
         return ReadBack(self._points(run_id), params, status, started, ended)
 
@@ -74,9 +81,9 @@ class SqliteTracker:
 
     def _points(self, run_id: str) -> Iterator[Point]:
         with self._connected() as connection:
-            ask = "SELECT series, step, time, value FROM points WHERE run_id = ?"
-            for series, step, time, value in connection.execute(ask, (run_id,)):
-                yield Point(series, step, time // 1_000, float("nan") if value is None else value)
+            ask = "SELECT step_name, attempt, name, labels, step, time, value FROM points WHERE run_id = ?"
+            for *series, step, time, value in connection.execute(ask, (run_id,)):
+                yield Point(SeriesKey(*series).written, step, time // 1_000, float("nan") if value is None else value)
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -91,24 +98,49 @@ class SqliteTracker:
 
 
 def write(connection: sqlite3.Connection, batch: Batch) -> None:
-    """Write one batch; what there is no table for is passed over."""
-    event = batch.event
+    """Write one batch; what there is no table for is passed over, and so is what comes after a delete of the run."""
+    event, run_id = batch.event, batch.run_id
+    (status,) = connection.execute("SELECT status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    if status == "deleted":
+        return
     match event:
         case ev.Metrics() | ev.SystemMetrics():
-            rows = [
-                (batch.run_id, batch.producer, batch.seq, name, step, time, value)
-                for series in event.series
-                for name in [series_name(series.name, series.labels, event.step_name)]
-                for step, time, value in zip(series.steps, series.times, series.values, strict=True)
-            ]
-            numbered = [(*row[:3], number, *row[3:]) for number, row in enumerate(rows)]
-            connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", numbered)
+            for series in event.series:
+                key = key_of(event, series)
+                points = zip(series.steps, series.times, series.values, strict=True)
+                rows = [(run_id, *key, *point) for point in points]
+                connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         case ev.Params():
-            rows = [(batch.run_id, name, to_text(value)) for name, value in event.params.items()]
+            rows = [(run_id, name, to_text(value)) for name, value in event.params.items()]
             connection.executemany("INSERT OR REPLACE INTO params VALUES (?, ?, ?)", rows)
+        case ev.Deleted(what="run"):
+            connection.execute("DELETE FROM points WHERE run_id = ?", (run_id,))
+            connection.execute("DELETE FROM params WHERE run_id = ?", (run_id,))
+            connection.execute("UPDATE runs SET status = 'deleted' WHERE run_id = ?", (run_id,))
+        case ev.Deleted() | ev.Renamed():
+            edit(connection, run_id, event)
         case _ if event.kind in STATUS:
             ended = event.time if isinstance(event, ev.RunFinished | ev.RunFailed | ev.RunKilled) else None
-            change = (STATUS[event.kind], ended, batch.run_id)
+            change = (STATUS[event.kind], ended, run_id)
             connection.execute("UPDATE runs SET status = ?, ended = ? WHERE run_id = ?", change)
             if isinstance(event, ev.RunStarted):
-                connection.execute("UPDATE runs SET started = ? WHERE run_id = ?", (event.time, batch.run_id))
+                connection.execute("UPDATE runs SET started = ? WHERE run_id = ?", (event.time, run_id))
+
+
+def edit(connection: sqlite3.Connection, run_id: str, event: ev.Deleted | ev.Renamed) -> None:
+    """Carry out the delete or rename of a series or a parameter, as `consumers.trackers.editing` decides it."""
+    found = connection.execute(
+        "SELECT DISTINCT step_name, attempt, name, labels FROM points WHERE run_id = ?", (run_id,)
+    )
+    where = "WHERE run_id = ? AND step_name = ? AND attempt = ? AND name = ? AND labels = ?"
+    for series, now in edited_series({SeriesKey(*row) for row in found}, [event]).items():
+        if now is None:
+            connection.execute(f"DELETE FROM points {where}", (run_id, *series))
+        else:
+            connection.execute(f"UPDATE points SET name = ? {where}", (now.name, run_id, *series))
+    names = {name for (name,) in connection.execute("SELECT name FROM params WHERE run_id = ?", (run_id,))}
+    for old, new in edited_names(names, [event], "param").items():
+        if new is None:
+            connection.execute("DELETE FROM params WHERE run_id = ? AND name = ?", (run_id, old))
+        else:
+            connection.execute("UPDATE params SET name = ? WHERE run_id = ? AND name = ?", (new, run_id, old))

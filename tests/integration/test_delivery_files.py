@@ -1,4 +1,4 @@
-"""Two trackers of one type and two kinds of files, by a trackers file: delivered by processes, proven by verify."""
+"""Two trackers of one type and three kinds of files, by a trackers file: delivered by processes, proven by verify."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.log_writing import Author, write
 from tests.materialiser_process import materialiser, until_folded
 from tests.odd_runs import odd_batches
 
-NAMES = ("archive", "second", "boards")
+NAMES = ("archive", "second", "boards", "local")
 TRACKERS = """
 [archive]
 type = "parquet"
@@ -30,6 +30,10 @@ config = {{folder = "{folder}/second"}}
 [boards]
 type = "tensorboard"
 config = {{folder = "{folder}/boards"}}
+
+[local]
+type = "trackio"
+config = {{folder = "{folder}/local"}}
 """
 
 
@@ -62,7 +66,7 @@ async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) ->
     facts = json.loads(told.stdout)
     assert (told.returncode, facts["differences"]) == (0, []), told.stderr
     places = facts["places"]
-    assert [places[name] for name in NAMES] == [places["postgresql"]] * 3
+    assert [places[name] for name in NAMES] == [places["postgresql"]] * len(NAMES)
     assert places["postgresql"]["runs"] == 2
 
 

@@ -11,6 +11,7 @@ from consumers.trackers.contract import TrackerContract
 from consumers.trackers.mlflow_tracker import MlflowTracker
 from consumers.trackers.parquet_tracker import ParquetTracker
 from consumers.trackers.tensorboard_tracker import TensorboardTracker
+from consumers.trackers.trackio_tracker import TrackioTracker
 from consumers.trackers.wandb_tracker import WandbTracker
 from schemas.settings import Settings
 from tests.mlflow_parts import MlflowServer
@@ -46,3 +47,8 @@ class TestParquet(TrackerContract):
 class TestTensorboard(TrackerContract):
     def make_tracker(self, folder: Path) -> Tracker:
         return opened(TensorboardTracker(folder=str(folder)))
+
+
+class TestTrackio(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(TrackioTracker(folder=str(folder)))

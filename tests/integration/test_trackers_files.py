@@ -145,7 +145,8 @@ def test_nothing_of_a_deleted_run_is_left_nor_comes_again(tmp_path: Path, kind: 
     state = deliver(tracker, "run-1", [author.batch(ev.Deleted(time=author.now(), what="run"))], state)
     deliver(tracker, "run-1", _late(author), state)
 
-    assert [path for path in files(tmp_path) if "run-1" in path] == []
+    left = [path for path in files(tmp_path) if "run-1" in path]
+    assert left == ["_edits/run-1.json"]  # that it was deleted
 
 
 def _late(author: RunAuthor) -> list[Batch]:

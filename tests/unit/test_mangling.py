@@ -9,6 +9,8 @@ from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
 
 from consumers.trackers.mangling import (
     MLFLOW_MAX_KEY,
+    TRACKIO_MAX_PROJECT,
+    TRACKIO_RESERVED,
     WANDB_MAX_ID,
     WANDB_RESERVED,
     folder_name,
@@ -16,6 +18,10 @@ from consumers.trackers.mangling import (
     mlflow_name,
     tensorboard_name,
     tensorboard_tag,
+    trackio_config_key,
+    trackio_key,
+    trackio_name,
+    trackio_project,
     wandb_id,
     wandb_key,
     wandb_name,
@@ -108,3 +114,42 @@ def test_two_runs_never_share_a_folder_even_where_case_is_one(one: str, other: s
 
     assert folder_name(one).lower() != folder_name(other).lower()
     assert re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,119}", folder_name(one))
+
+
+@given(st.one_of(NAMES, st.sampled_from(sorted(TRACKIO_RESERVED)), TRICKY.map("__".__add__), TRICKY.map("~".__add__)))
+def test_a_metric_of_trackio_comes_back_and_is_never_reserved(name: str) -> None:
+    key = trackio_key(name)
+
+    assert trackio_name(key) == name
+    assert key not in TRACKIO_RESERVED
+    assert not key.startswith("__")
+
+
+@given(st.one_of(NAMES, TRICKY.map("_".__add__), TRICKY.map("gw.".__add__), TRICKY.map("~".__add__)))
+def test_a_parameter_of_trackio_comes_back_and_is_none_of_ours(name: str) -> None:
+    key = trackio_config_key(name)
+
+    assert trackio_name(key) == name
+    assert not key.startswith(("_", "gw."))
+
+
+PROJECTS = st.one_of(NAMES, st.sampled_from(["a_artifacts", "_x61__artifact_x73_", "registry-a", "a_artifacts-"]))
+
+
+@given(PROJECTS, PROJECTS)
+@example("x" * 61, "x" * 62)
+def test_two_tags_never_share_a_project_of_trackio(one: str, other: str) -> None:
+    assume(one != other)
+
+    assert trackio_project(one) != trackio_project(other)
+
+
+@given(st.one_of(PROJECTS, st.text(min_size=1, max_size=300)))
+def test_a_project_of_trackio_is_a_file_name_that_trackio_leaves_as_it_is(tag: str) -> None:
+    made = trackio_project(tag)
+
+    assert all(one.isalnum() or one in "-_" for one in made)
+    assert len(f"{made}.db-journal".encode()) <= 255
+    assert len(made) <= TRACKIO_MAX_PROJECT
+    assert not made.startswith("registry-")
+    assert not re.search(r"._(system|configs|traces|artifacts|artifact_versions|artifact_aliases|links)$", made)

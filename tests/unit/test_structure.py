@@ -33,6 +33,7 @@ VENDORS = {
     "wandb": {"consumers/trackers/wandb_*.py"},
     "pyarrow": {"consumers/trackers/parquet_*.py"},
     "tensorboard": {"consumers/trackers/tensorboard_*.py"},
+    "trackio": {"consumers/trackers/trackio_*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard_file.py"},
     "yaml": {"consumers/delivery/tracker_file.py"},
     "pynvml": {"gateway/client/capture_gpu.py"},

@@ -62,7 +62,9 @@ SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalive
 
 -- name: count_unanswered
 -- Calls that were under way when their process ended never came back.
-UPDATE deliveries SET unanswered = unanswered + 1, calling = false WHERE tracker = $1 AND calling;
+UPDATE deliveries SET unanswered = unanswered + 1, calling = false, status = 'waiting',
+    error = 'the process ended in the middle of a call for run ' || run_id
+WHERE tracker = $1 AND calling AND status <> 'parked';
 
 -- name: load_unanswered
 -- Runs with calls that never came back.

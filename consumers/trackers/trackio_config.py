@@ -1,0 +1,124 @@
+"""
+What a run is in trackio's terms besides its rows: a project, a name, a config, and alerts.
+
+Pure. Keys of the config that are ours begin with `gw.`; trackio's own with `_`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from consumers.trackers.mangling import trackio_config_key, trackio_name
+from consumers.trackers.trackio_ids import exact_instant, instant
+from consumers.trackers.trackio_rows import Cells, dump
+from schemas import events as ev
+from schemas.values import to_plain
+
+TAG, LABEL, ARTIFACT = "gw.tag.", "gw.label.", "gw.artifact."
+_OPENED = ev.RunCreated | ev.RunStarted | ev.RunResumed
+_STATUS = {
+    "run_created": "created", "run_started": "running", "run_resumed": "running",
+    "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
+}  # fmt: skip
+
+
+class Head(NamedTuple):
+    """What is kept of a run between deliveries."""
+
+    project: str
+    name: str
+    started: int  # µs
+    opened: bool  # False: the start is only guessed
+
+
+def fold(head: Head | None, events: Sequence[ev.AnyEvent], default_project: str, run_id: str) -> Head:
+    """
+    Return what is known of a run after some events.
+
+    Its project is the tag that its first event says: later ones come in this call or in another, as it happens, and a
+    run must not be in two projects.
+    """
+    if head is None:
+        tag = events[0].tag if isinstance(events[0], _OPENED) else ""
+        head = Head(tag or default_project, run_id, min(event.time for event in events), False)
+    for event in events:
+        if isinstance(event, ev.RunStarted | ev.RunCreated):
+            head = head._replace(started=min(head.started, event.time) if head.opened else event.time, opened=True)
+        if isinstance(event, _OPENED):
+            head = head._replace(name=event.name or head.name)
+        elif isinstance(event, ev.Renamed) and event.what == "run":
+            head = head._replace(name=event.new)
+    return head
+
+
+def apply(config: Cells, event: ev.AnyEvent) -> None:
+    """Change the config of a run as an event says."""
+    if event.kind in _STATUS:
+        config["gw.status"] = _STATUS[event.kind]
+        config.pop("gw.ended_at", None)
+        config.pop("gw.message", None)
+    match event:
+        case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
+            facts = event.model_dump(include={"tag", "parent_run_id", "original_run_id", "dag_hash", "run_config"})
+            config |= {f"gw.{name}": value for name, value in facts.items() if value}
+            config["_Group"] = event.group or config.get("_Group")
+        case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
+            config["gw.ended_at"] = exact_instant(event.time)
+            config |= {"gw.message": event.message} if event.message else {}
+        case ev.Params():
+            config |= {trackio_config_key(name): to_plain(value) for name, value in event.params.items()}
+        case ev.Tags():
+            config |= {f"{TAG}{name}": value for name, value in event.tags.items()}
+        case ev.RunLabels():
+            config |= {f"{LABEL}{name}": to_plain(value) for name, value in event.labels.items()}
+        case ev.Environment():
+            config |= {f"gw.env.{name}": to_plain(value) for name, value in event.values.items()}
+        case ev.Note():
+            config["gw.note"] = event.text
+        case ev.CodeIdentity():
+            config["gw.code"] = event.model_dump(exclude={"kind", "time"})
+        case ev.Artifact():
+            config[f"{ARTIFACT}{event.name}"] = event.model_dump(exclude={"kind", "name"})
+        case ev.Deleted() | ev.Renamed() if event.what in ("param", "tag", "label", "artifact"):
+            _edit(config, event)
+
+
+def finish(config: Cells, run_id: str, head: Head) -> None:
+    """Put into a config what is known of the run as a whole."""
+    config["_Created"] = instant(head.started)
+    config["gw.started_at"] = exact_instant(head.started)
+    config["gw.run_id"] = run_id
+
+
+def alert(event: ev.AnyEvent) -> tuple[str, str, str] | None:
+    """Return title, text and level of the alert that an event is, if it is one."""
+    match event:
+        case ev.RunFailed():
+            return "Run failed", event.message, "error"
+        case ev.RunKilled():
+            return "Run killed", event.message, "warn"
+        case _:
+            return None
+
+
+def params_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters of a config as JSON, by the names the training code gave them."""
+    return {trackio_name(key): dump(value) for key, value in config.items() if not key.startswith(("_", "gw."))}
+
+
+def tags_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a config."""
+    return {key.removeprefix(TAG): str(value) for key, value in config.items() if key.startswith(TAG)}
+
+
+def _edit(config: Cells, event: ev.Deleted | ev.Renamed) -> None:
+    prefix = {"tag": TAG, "label": LABEL, "artifact": ARTIFACT}.get(event.what)
+
+    def key(name: str) -> str:
+        return f"{prefix}{name}" if prefix else trackio_config_key(name)
+
+    if isinstance(event, ev.Deleted):
+        config.pop(key(event.name), None)
+    elif key(event.old) in config and key(event.new) not in config:
+        config[key(event.new)] = config.pop(key(event.old))

@@ -1,0 +1,190 @@
+"""
+The tracker `trackio`: one project a tag, in trackio's own SQLite files, with original times, steps and ids.
+
+Point `TRACKIO_DIR` at the folder to look at it with `trackio show`, `trackio.Api` and its other commands. Each call is
+one transaction. A row of points has an id that says which batch it came from, so a batch that comes twice changes
+nothing; of what is no points, such as parameters and deletes, the project keeps which batches were applied. A run that
+is delivered from the start is made anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from consumers.delivery.tracker import Capabilities, ReadBack, State
+from consumers.trackers import trackio_config as configs
+from consumers.trackers import trackio_database as database
+from consumers.trackers import trackio_ids as ids
+from consumers.trackers import trackio_rows as rows
+from consumers.trackers.mangling import trackio_project
+from consumers.trackers.trackio_database import AGAIN, Projects
+from consumers.trackers.trackio_edits import delete_series, rename_series
+from schemas import events as ev
+from schemas.errors import TrackerRefused
+from schemas.facts import Columns, Point
+from schemas.settings import Settings
+from schemas.wire import Batch
+
+_ENDED = ("finished", "failed", "killed")
+
+
+class TrackioTracker:
+    """Projects `<folder>/<project>.db`, with a run in trackio for each run."""
+
+    name = "trackio"
+    cannot_hold: Sequence[str] = (
+        "console lines, and start and end of named steps",
+        "a parameter's values in earlier attempts: the config has the last one",
+        "the type of observations that are neither numbers, booleans nor histograms: text",
+        "steps of system metrics in the dashboard: it draws them by time; the ids of the rows hold them",
+        "NaN and infinities in charts: trackio draws finite values; the rows hold them",
+    )
+    capabilities = Capabilities(
+        keeps_artifacts=True, can_delete=True, can_edit_series=True, can_edit_params=True, can_edit_tags=True
+    )
+
+    def __init__(self, *, folder: str = "", project: str = "") -> None:
+        self._given = folder
+        self._project = project
+        self._projects = Projects(Path())
+
+    def open(self, settings: Settings) -> None:
+        """Take the folder, from the settings unless it was given. Raises BadSettings when there is none."""
+        self._projects = Projects(Path(self._given or settings.need("trackio_dir")).absolute())
+        self._project = self._project or settings.trackio_project
+
+    def close(self) -> None:
+        """Close the projects."""
+        self._projects.close()
+
+    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
+        """Write these batches in one transaction. Raises TrackerUnavailable (disk, lock), TrackerRefused (file)."""
+        if state.get("deleted"):
+            return state  # what a producer still sends of it is gone with it
+        events = [batch.event for batch in batches]
+        before = configs.Head(**state) if state else None
+        head = configs.fold(before, events, self._project, run_id)
+        parts = list(rows.plan(batches))  # before the project is locked: other runs wait for it
+        with self._projects.writing(trackio_project(head.project), create=before is None) as connection:
+            if any(isinstance(event, ev.Deleted) and event.what == "run" for event in events):
+                database.delete_run(connection, run_id, ids.start_id(run_id))
+                return {"deleted": True}
+            if before is not None and database.is_deleted(connection, ids.start_id(run_id)):
+                return {"deleted": True}  # by a call whose checkpoint was lost
+            writer = _Writer(connection, run_id, head)
+            writer.begin(before)
+            for part in parts:
+                writer.write(part)
+            writer.end()
+        return head._asdict()
+
+    def read_back(self, run_id: str, state: State) -> ReadBack:
+        """Read the run's rows and its config. Raises TrackerRefused when the project or the run is gone."""
+        if state.get("deleted"):
+            raise TrackerRefused("the run was deleted")
+        project = trackio_project(state["project"])
+        with self._projects.reading(project) as connection:
+            _refuse_gone(connection, run_id, state["project"])
+            config = _config(connection, run_id)
+        status = config.get("gw.status", "running")
+        started, ended = (
+            ids.microseconds(config[key]) if key in config else None for key in ("gw.started_at", "gw.ended_at")
+        )
+        points = (
+            Point(one.series, *point) for one in self._columns(project, run_id) for point in zip(*one[1:], strict=True)
+        )
+        ended = ended if status in _ENDED else None
+        params, tags = configs.params_of(config), configs.tags_of(config)
+        return ReadBack(points, params, status, started, ended, tags, self._columns(project, run_id))
+
+    def start_over(self, run_id: str, state: State) -> State:
+        """Remove what was delivered of a run; it may be gone already. Raises TrackerUnavailable, TrackerRefused."""
+        project = trackio_project(state["project"]) if "project" in state else ""
+        if project and self._projects.has(project):
+            with self._projects.writing(project, create=False) as connection:
+                database.forget_run(connection, run_id)
+        return {}
+
+    def _columns(self, project: str, run_id: str) -> Iterator[Columns]:
+        tables = "timestamp, step, metrics, log_id FROM metrics", "timestamp, 0, metrics, log_id FROM system_metrics"
+        with self._projects.reading(project) as connection:
+            for table in tables:
+                yield from rows.columns(connection.execute(f"SELECT {table} WHERE run_id = ?", (run_id,)))
+
+
+class _Writer:
+    """One delivery of a run, inside its transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, run_id: str, head: configs.Head) -> None:
+        self._connection, self._run_id, self._head = connection, run_id, head
+        self._config: dict[str, Any] | None = None  # read when something changes it
+
+    def begin(self, before: configs.Head | None) -> None:
+        """Make the run, or find it and give it its name and start. Raises TrackerRefused when it is gone."""
+        head, start = self._head, ids.start_id(self._run_id)
+        if before is None:
+            database.forget_run(self._connection, self._run_id)
+            self._insert("metrics", (ids.instant(head.started), 0, "{}", start))
+        else:
+            _refuse_gone(self._connection, self._run_id, head.project)
+        if before is not None and head.name != before.name:
+            database.rename_run(self._connection, self._run_id, head.name)
+        if before is not None and head.started != before.started:
+            moved = "UPDATE metrics SET timestamp = ? WHERE log_id = ?"
+            self._connection.execute(moved, (ids.instant(head.started), start))
+        if before is None or head.started != before.started or head.name != before.name:
+            self._config = _config(self._connection, self._run_id)
+
+    def write(self, part: rows.Rows | rows.Change) -> None:
+        """Write rows, or apply a change unless that was done."""
+        if isinstance(part, rows.Rows):
+            self._insert("metrics", part.metrics)
+            self._insert("system_metrics", part.system)
+        elif database.is_first(self._connection, part.log_id, self._run_id):
+            self._apply(part)
+
+    def end(self) -> None:
+        """Write the config if it changed."""
+        if self._config is None:
+            return
+        configs.finish(self._config, self._run_id, self._head)
+        row = self._run_id, self._head.name, rows.dump(self._config), self._config["_Created"]
+        self._connection.execute(
+            "INSERT OR REPLACE INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, ?)", row
+        )
+
+    def _apply(self, change: rows.Change) -> None:
+        event = change.event
+        if isinstance(event, ev.Deleted) and event.what == "series":
+            return delete_series(self._connection, self._run_id, event.name)
+        if isinstance(event, ev.Renamed) and event.what == "series":
+            return rename_series(self._connection, self._run_id, change.log_id, event)
+        if self._config is None:
+            self._config = _config(self._connection, self._run_id)
+        configs.apply(self._config, event)
+        if (told := configs.alert(event)) is not None:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO alerts (run_id, timestamp, run_name, title, text, level, alert_id) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self._run_id, ids.instant(event.time), self._head.name, *told, change.log_id),
+            )
+
+    def _insert(self, table: str, columns: Sequence[Any]) -> None:
+        database.insert(self._connection, table, self._run_id, self._head.name, columns)
+
+
+def _config(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
+    found = connection.execute("SELECT config FROM configs WHERE run_id = ?", (run_id,)).fetchone()
+    config: dict[str, Any] = orjson.loads(found[0]) if found else {}
+    return config
+
+
+def _refuse_gone(connection: sqlite3.Connection, run_id: str, project: str) -> None:
+    held = connection.execute("SELECT 1 FROM metrics WHERE log_id = ?", (ids.start_id(run_id),)).fetchone()
+    if held is None:
+        raise TrackerRefused(f"project {project!r} of trackio does not have the run any more: {AGAIN}")
