@@ -13,7 +13,8 @@ that are offsets of their own. Nothing is missing and nothing comes twice, for a
 - entering and leaving a history are one transaction each, with the row of the run.
 
 A run of which the tracker has, or may have, a part cannot be gone on with: which points those were is told by no row.
-A tracker that removes runs is made to remove it and gets it anew; for others the run is parked.
+A tracker that removes runs is made to remove it and gets it anew. For others the run is parked, and so is one whose
+points retention dropped: the tracker may be the last who has them.
 """
 
 from __future__ import annotations
@@ -132,11 +133,8 @@ class History:
         await self._until_folded({part: first[part] for part, _ in wanted.values()})
         supply, gone = self._supply, dict[str, str]()
         for lost in await supply.store(lambda: supply.histories.losses(wanted, first)):
-            if lost.is_begun and not supply.can_delete:
-                gone[lost.run_id] = (
-                    f"the log no longer holds the records it needs: they were deleted, and {supply.tracker} has a part "
-                    "of the run and cannot remove it to have all of it from PostgreSQL"
-                )
+            if lost.is_begun and (lost.is_dropped or not supply.can_delete):
+                gone[lost.run_id] = _hopeless(lost, supply.tracker)
                 continue
             self._lost[lost.run_id] = (lost, first[lost.partition])
             self._backlog.fall_behind(lost.run_id, lost.partition, HISTORY)
@@ -257,6 +255,13 @@ def _record(run_id: str, frozen: Frozen, place: int, event: dict[str, Any]) -> R
     found = encode_json(run_id, frozen.producer, place, instant, kind, orjson.dumps(event))
     now_ms = int(time.time() * 1_000)  # lag is about the log
     return Record("", frozen.partition, HISTORY + place, found.key, found.value, tuple(found.headers), now_ms)
+
+
+def _hopeless(lost: Lost, tracker: str) -> str:
+    told = f"the log no longer holds the records it needs: they were deleted. {tracker} has a part of the run, and "
+    if lost.is_dropped:
+        return told + "retention dropped its points: what is there stays as it is"
+    return told + "cannot remove it to have it whole: a tracker of another name and place gets all of it"
 
 
 def _told(rows: Rows, is_begun: bool) -> Told:

@@ -91,8 +91,8 @@ async def _histories(
     since = await services.deliveries.offsets() if runs is None else {}
     found = await services.histories.planned(None if runs is None else list(runs), since, first)
     can = capabilities_of(services.tracker).can_delete
-    impossible = [one.run_id for one in found if one.is_begun and not can]
-    return _Kept([one for one in found if can or not one.is_begun], impossible)
+    impossible = [one.run_id for one in found if one.is_begun and (one.dropped_points or not can)]
+    return _Kept([one for one in found if one.run_id not in impossible], impossible)
 
 
 async def _starts(

@@ -155,12 +155,14 @@ class _Repair:
         return state
 
     async def _lost(self, runs: Sequence[str]) -> dict[str, str]:
-        """Return the runs whose first records the log may have lost, with the reason."""
+        """Return the runs that neither the log nor PostgreSQL has whole any more, with the reason."""
         first = (await self._services.bounds.ask()).first
+        dropped = await self._services.histories.without_points(runs)
         return {
-            run_id: "the log no longer has its first records: what the tracker holds was left as it is"
+            run_id: "the log no longer has its first records, nor PostgreSQL its points: what the tracker holds was "
+            "left as it is"
             for run_id, (partition, offset) in (await self._repairs.places(runs)).items()
-            if first.get(partition, 0) > (offset or 0)
+            if run_id in dropped and first.get(partition, 0) > (offset or 0)
         }
 
 

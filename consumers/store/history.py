@@ -31,6 +31,7 @@ class Lost(NamedTuple):
     run_id: str
     partition: int
     is_begun: bool  # something of it is, or may be, in the tracker: it must be removed before the run is told again
+    is_dropped: bool  # PostgreSQL has its points no more
 
 
 class Frozen(NamedTuple):
@@ -104,7 +105,13 @@ class Histories:
         columns = [list(column) for column in zip(*asked, strict=True)] or [[], [], [], []]
         async with translated(self._where), self._pool.acquire() as connection:
             rows = await connection.fetch(sql("runs_with_losses"), self._tracker, *columns)
-        return [Lost(row["run_id"], row["partition"], row["is_begun"]) for row in rows]
+        return [Lost(**row) for row in rows]
+
+    async def without_points(self, run_ids: Sequence[str]) -> set[str]:
+        """Return those of these runs whose points PostgreSQL has no more."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            rows = await connection.fetch(sql("runs_without_points"), list(run_ids))
+        return {row["run_id"] for row in rows}
 
     async def freeze(self, lost: Lost, below: int, tell: Callable[[Rows, bool], Told]) -> Frozen | None:
         """
@@ -129,7 +136,7 @@ class Histories:
     ) -> Frozen | None:
         mine = self._tracker, lost.run_id
         dropped = 0 if lost.is_begun else await connection.fetchval(sql("points_lost_by_retention"), lost.run_id)
-        if await connection.fetchval(sql("enter_history"), *mine, HISTORY, lost.is_begun, dropped) is None:
+        if await connection.fetchval(sql("enter_history"), *mine, HISTORY, dropped) is None:
             return None
         await connection.execute(sql("clear_history"), *mine)
         told = tell(await _rows(connection, lost.run_id), lost.is_begun)

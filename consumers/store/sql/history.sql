@@ -18,9 +18,9 @@ WHERE d.tracker = $1 AND d.run_id = r.run_id AND NOT d.behind AND d.status <> 'p
 
 -- name: runs_with_losses
 -- Of these runs of a tracker, each wanted from an offset in a log that begins at another: those that the log has not
--- whole, and whether anything of them may have reached the tracker.
-SELECT wanted.run_id, wanted.partition,
-       d.next_offset > 0 OR d.attempt > 0 OR d.doubt_to > 0 OR d.state <> '{}' AS is_begun
+-- whole, whether anything of them may have reached the tracker, and whether retention dropped their points.
+SELECT wanted.run_id, wanted.partition, d.next_offset > 0 OR d.attempt > 0 OR d.doubt_to > 0 AS is_begun,
+       r.points > 0 AND r.month IN (SELECT month FROM retention_dropped) AS is_dropped
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS wanted (run_id, partition, since, below)
 JOIN runs r ON r.run_id = wanted.run_id
 JOIN deliveries d ON d.tracker = $1 AND d.run_id = wanted.run_id
@@ -33,7 +33,7 @@ ORDER BY r.created, r.run_id;
 WITH wanted AS (
     SELECT r.*, lost.below, coalesce(d.status, '') = 'parked' AS is_parked,
            CASE WHEN d.behind THEN d.next_offset ELSE greatest(lost.since, coalesce(d.next_offset, 0)) END AS since,
-           coalesce(d.next_offset > 0 OR d.attempt > 0 OR d.doubt_to > 0 OR d.state <> '{}', false) AS is_begun
+           coalesce(d.next_offset > 0 OR d.attempt > 0 OR d.doubt_to > 0, false) AS is_begun
     FROM runs r
     JOIN unnest($2::int[], $3::bigint[], $4::bigint[]) AS lost (partition, since, below) USING (partition)
     LEFT JOIN deliveries d ON d.tracker = $5 AND d.run_id = r.run_id
@@ -53,6 +53,11 @@ WHERE NOT w.is_parked
   AND (w.since >= 4611686018427387904
        OR (coalesce(w.first_offset, 0) < w.below AND w.since < w.below AND w.next_offset > w.since))
 ORDER BY w.created, w.run_id;
+
+-- name: runs_without_points
+-- Of these runs, those whose points retention dropped.
+SELECT run_id FROM runs
+WHERE run_id = ANY ($1::text[]) AND points > 0 AND month IN (SELECT month FROM retention_dropped);
 
 -- name: clear_history
 -- What an earlier try, or a tracker that was forgotten, left.
@@ -100,9 +105,9 @@ INSERT INTO deliveries_history (tracker, run_id, ledgers, partition, next_offset
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: enter_history
--- From here on the tracker has the run from these rows; what it was told before counts only to be removed.
-UPDATE deliveries SET next_offset = $3, ledgers = '{}', state = CASE WHEN $4 THEN state ELSE '{}' END,
-    attempt = 0, intent_to = 0, doubt_to = 0, dropped_points = $5, behind = true, updated = now()
+-- From here on the tracker has the run from these rows.
+UPDATE deliveries SET next_offset = $3, ledgers = '{}', attempt = 0, intent_to = 0, doubt_to = 0, dropped_points = $4,
+    behind = true, updated = now()
 WHERE tracker = $1 AND run_id = $2 AND status <> 'parked' AND next_offset < $3
 RETURNING run_id;
 
