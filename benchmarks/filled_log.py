@@ -31,10 +31,11 @@ class Log(NamedTuple):
 
     kafka: Server
     store: Server
+    topic: str = TOPIC
 
     def variables(self, folder: Path) -> dict[str, str]:
         """Return the settings of a process that reads it; `folder` is its home."""
-        found = {"KAFKA": self.kafka.address, "TOPIC": TOPIC, "POSTGRES": self.store.address, "HOME": str(folder)}
+        found = {"KAFKA": self.kafka.address, "TOPIC": self.topic, "POSTGRES": self.store.address, "HOME": str(folder)}
         return {f"GATEWAY_{name}": value for name, value in found.items()}
 
 
@@ -48,7 +49,7 @@ def running_log(folder: Path) -> Iterator[Log]:
 
 def fill(log: Log, history: Iterable[Record], tell: Callable[[str], None]) -> int:
     """Write a history to the log; return how many records it has."""
-    return asyncio.run(_write(log.kafka.address, history, tell))
+    return asyncio.run(_write(log, history, tell))
 
 
 def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> float:
@@ -56,7 +57,7 @@ def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> f
     begin = moved = monotonic()
     last, next_told = 0, begin + TOLD_EVERY_S
     with running_materialiser(folder, log.kafka.address, log.store.address):
-        while (done := position(log.store.address, MATERIALISER)) < records:
+        while (done := position(log, MATERIALISER)) < records:
             now = monotonic()
             if done > last:
                 last, moved = done, now
@@ -69,9 +70,9 @@ def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> f
     return monotonic() - begin
 
 
-def position(dsn: str, consumer: str) -> int:
+def position(log: Log, consumer: str) -> int:
     """Return how many records of the log a consumer is done with: this log begins at 0 in each partition."""
-    return int(asyncio.run(_value(dsn, _FOLDED, consumer, TOPIC)))
+    return int(asyncio.run(_value(log.store.address, _FOLDED, consumer, log.topic)))
 
 
 async def _value(dsn: str, query: str, *arguments: Any) -> Any:
@@ -82,17 +83,19 @@ async def _value(dsn: str, query: str, *arguments: Any) -> Any:
         await connection.close()
 
 
-async def _write(address: str, history: Iterable[Record], tell: Callable[[str], None]) -> int:
+async def _write(log: Log, history: Iterable[Record], tell: Callable[[str], None]) -> int:
     # As the client sends: by run, compressed, acknowledged by all replicas.
     producer = AIOKafkaProducer(
-        bootstrap_servers=address, enable_idempotence=True, compression_type="zstd", linger_ms=20
+        bootstrap_servers=log.kafka.address, enable_idempotence=True, compression_type="zstd", linger_ms=20
     )
     await producer.start()
     count, next_told = 0, monotonic() + TOLD_EVERY_S
     sent: list[asyncio.Future[Any]] = []
     try:
         for record in history:
-            sent.append(await producer.send(TOPIC, key=record.key, value=record.value, headers=list(record.headers)))
+            sent.append(
+                await producer.send(log.topic, key=record.key, value=record.value, headers=list(record.headers))
+            )
             count += 1
             if len(sent) >= AHEAD:
                 await asyncio.gather(*sent)

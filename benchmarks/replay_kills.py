@@ -1,9 +1,9 @@
 """
 Kill a replay at random moments, spoil what it talks to, start it again, and count all of it.
 
-A part of the kills comes at a moment of the start, the others at a place of the log: each process lives as long as it
-needs to get there. Between them MLflow's server is killed and started again, and requests to it fail, time out after
-they took effect, or are put off.
+A part of the kills comes at a moment of the start, the others somewhat after the replay got on to a place of the log:
+each process lives as long as it needs to get there. Between them MLflow's server is killed and started again, and
+requests to it are refused, put off, cut off, and answered too late or with garbage after they took effect.
 """
 
 from __future__ import annotations
@@ -13,38 +13,47 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.environments import Missing
 from benchmarks.filled_log import MATERIALISER, Log, position
 from benchmarks.places import MlflowServer, Place
 from benchmarks.replays import start_replay
-from benchmarks.spoiled_http import FAULTS, SpoiledHttp, spoiled_http
 from benchmarks.watched import Watched
+from tests.http_faults import KINDS, HttpFaults, faulty_proxy
 
 EARLY_SHARE, EARLY_S = 0.2, 3.0  # of the kills come within so many seconds of a start
-LAST_PLACE = 0.97  # of the log: later, the replay might end first
+LATER_S = 0.5  # at most, from a place of the log to the kill
+LAST_PLACE = 0.95  # of the log: later, the replay might end first
 LOOK_S = 0.05
-REQUEST_TIMEOUT_S = 2  # instead of a minute, that timeouts do not take all day
-STALLED_S = 300.0
-PAUSE_S = (0.2, 2.0)  # between two faults, at least and at most
+REQUEST_TIMEOUT_S = 10  # instead of a minute, that timeouts do not take all day
+STALLED_S = 180.0
+PAUSE_S = (1.0, 8.0)  # between two faults, at least and at most
 SERVER_START_S = 3.0
 SERVER_KILLED = "MLflow server killed"
 
 
-def killed_replay(
-    log: Log, place: Place, folder: Path, kills: int, seed: int, tell: Callable[[str], None]
-) -> dict[str, Any]:
+class Kills(NamedTuple):
+    """How often a replay is killed."""
+
+    count: int
+    seed: int
+    points: int  # of the history: a small one is held back, that it lasts a second for each kill
+
+
+def killed_replay(log: Log, place: Place, folder: Path, wanted: Kills, tell: Callable[[str], None]) -> dict[str, Any]:
     """Bring everything to a tracker in spite of so many kills; return the counts. Raises Missing."""
+    kills, seed = wanted.count, wanted.seed
     dice, began, faults = Random(seed), monotonic(), dict[str, int]()
     with ExitStack() as stack:
         variables: dict[str, str] = {}
         spoiler = None
         if place.server is not None:
-            line = stack.enter_context(spoiled_http(place.server.port))
+            line = stack.enter_context(faulty_proxy(place.server.port, seed=seed))
+            line.late_s = REQUEST_TIMEOUT_S + 1.0
             variables = {"GATEWAY_MLFLOW_URL": line.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT_S)}
             spoiler = Spoiler(place.server, line, Random(seed + 1))
-        starts = _kill(log, place, folder, _plan(kills, dice), variables, spoiler, tell)
+        done = _kill(log, place, folder, _plan(kills, dice), wanted.points / kills, variables, spoiler, tell)
         if spoiler is not None:
             faults = spoiler.heal()
     tell(f"{faults}; all is well now: one more start, to the end")
@@ -53,54 +62,67 @@ def killed_replay(
     if again["records"]:
         raise Missing(f"run once more, the replay brought {again['records']} records again")
     return {
-        "kills": kills, "starts": starts + 2, "faults": faults, "seconds": monotonic() - began,
+        "kills": done, "starts": done + 2, "faults": faults, "seconds": monotonic() - began,
         "parked": last["parked"],
     }  # fmt: skip
 
 
 def _plan(kills: int, dice: Random) -> list[tuple[float, float]]:
-    """Return for each kill a place of the log, as a share of it, and the seconds after a start; one of them is 0."""
+    """Return for each kill a place of the log, as a share of it, and seconds from there, or from the start."""
     early = round(kills * EARLY_SHARE)
     places = sorted(dice.uniform(0.0, LAST_PLACE) for _ in range(kills - early))
-    plan = [(place, 0.0) for place in places]
+    plan: list[tuple[float, float]] = [(place, dice.uniform(0.0, LATER_S)) for place in places]
     for _ in range(early):
         plan.insert(dice.randint(0, len(plan)), (0.0, dice.uniform(0.0, EARLY_S)))
     return plan
 
 
 def _kill(
-    log: Log, place: Place, folder: Path, plan: list[tuple[float, float]], more: dict[str, str],
+    log: Log, place: Place, folder: Path, plan: list[tuple[float, float]], throttle: float, more: dict[str, str],
     spoiler: Spoiler | None, tell: Callable[[str], None],
 ) -> int:  # fmt: skip
-    whole, consumer = position(log.store.address, MATERIALISER), f"delivery/{place.name}"
+    """Start the replay for each kill of the plan; return how many it lived to see: a small history ends before."""
+    whole, consumer = position(log, MATERIALISER), f"delivery/{place.name}"
+
+    def look() -> int:
+        if spoiler is not None:
+            spoiler.look()
+        return position(log, consumer)
+
     for number, (share, seconds) in enumerate(plan, 1):
-        running = start_replay(log, place, folder, **more)
+        running = start_replay(log, place, folder, ("--throttle", f"{throttle:.0f}"), **more)
         try:
-            done = _until(log, consumer, running, spoiler, goal=int(share * whole), seconds=seconds)
+            is_alive = _live(running, look, goal=share * whole, seconds=seconds)
         finally:
             running.kill()
-        tell(f"kill {number} of {len(plan)}, {done:,} of {whole:,} records were delivered")
+        if not is_alive:
+            if running.took().status:
+                raise Missing(f"the replay ended by itself: {running.last_words()}")
+            return number - 1
+        tell(f"kill {number} of {len(plan)}, {look():,} of {whole:,} records were delivered")
     return len(plan)
 
 
-def _until(log: Log, consumer: str, running: Watched, spoiler: Spoiler | None, *, goal: int, seconds: float) -> int:
-    """Return once a replay has come as far as `goal`, or has lived so long."""
-    began = moved = monotonic()
-    last = -1
-    while True:
-        done = position(log.store.address, consumer)
-        now = monotonic()
+def _live(running: Watched, look: Callable[[], int], *, goal: float, seconds: float) -> bool:
+    """
+    Let a replay live until it has come to `goal`, and got on at all, and so many seconds longer; without a goal from
+    its start. Return False when it ended before.
+    """
+    first = last = look()
+    moved = monotonic()
+    die_at = None if goal else moved + seconds
+    while die_at is None or monotonic() < die_at:
+        if running.is_over():
+            return False
+        done, now = look(), monotonic()
         if done > last:
             last, moved = done, now
-        if running.is_over():
-            raise Missing(f"the replay ended before it was killed: {running.last_words()}")
-        if (seconds and now - began >= seconds) or (not seconds and done >= goal):
-            return done
+        if die_at is None and done > first and done >= goal:
+            die_at = now + seconds
         if now - moved > STALLED_S:
             raise Missing(f"the replay stands at {done:,} records: {running.last_words()}")
-        if spoiler is not None:
-            spoiler.look()
         sleep(LOOK_S)
+    return True
 
 
 def _to_the_end(log: Log, place: Place, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -118,7 +140,7 @@ def _to_the_end(log: Log, place: Place, folder: Path, tell: Callable[[str], None
 class Spoiler:
     """Spoils MLflow's server and the line to it, now and then; `look` is called all the time by the one who waits."""
 
-    def __init__(self, server: MlflowServer, line: SpoiledHttp, dice: Random) -> None:
+    def __init__(self, server: MlflowServer, line: HttpFaults, dice: Random) -> None:
         self._server, self._line, self._dice = server, line, dice
         self._next_at = monotonic() + dice.uniform(*PAUSE_S)
         self._up_at: float | None = None  # while it is dead
@@ -133,18 +155,18 @@ class Spoiler:
                 self._up_at, self._next_at = None, now + SERVER_START_S + self._dice.uniform(*PAUSE_S)
         elif now >= self._next_at:
             self._next_at = now + self._dice.uniform(*PAUSE_S)
-            fault = self._dice.choice((*FAULTS, SERVER_KILLED))
+            fault = self._dice.choice((*KINDS, SERVER_KILLED))
             if fault == SERVER_KILLED:
                 self._server.kill()
                 self._killed += 1
                 self._up_at = now + self._dice.uniform(0.0, 2.0)
             else:
-                self._line.spoil(fault, self._dice.randint(1, 3))
+                self._line.next(fault, self._dice.randint(1, 2))
 
     def heal(self) -> dict[str, int]:
         """Have everything well again; return how often each fault happened."""
-        self._line.heal()
+        self._line.only = lambda method, path: False
         if self._up_at is not None:
             self._server.launch()
         self._server.wait()
-        return {**self._line.spoiled, SERVER_KILLED: self._killed}
+        return {**self._line.injected, SERVER_KILLED: self._killed}

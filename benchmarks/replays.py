@@ -4,7 +4,7 @@ Replay a whole log into one tracker with the real command, and verify what is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,9 +55,9 @@ def variables_of(log: Log, place: Place, home: Path) -> dict[str, str]:
     return {**log.variables(home), **place.variables()}
 
 
-def start_replay(log: Log, place: Place, folder: Path, **more: str) -> Watched:
-    """Start `gateway replay --all`."""
-    argv = [*COMMAND, "replay", "--all", "--to", place.name, "--json"]
+def start_replay(log: Log, place: Place, folder: Path, options: Sequence[str] = (), **more: str) -> Watched:
+    """Start `gateway replay --all`; `more` are settings."""
+    argv = [*COMMAND, "replay", "--all", "--to", place.name, "--json", *options]
     return Watched(argv, variables_of(log, place, folder) | more, folder, f"replay-{place.name}")
 
 

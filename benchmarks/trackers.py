@@ -118,9 +118,10 @@ def _one(asked: argparse.Namespace, log: Log, name: str, shape: Shape, folder: P
     try:
         with empty_place(name, folder / name) as place:
             if asked.kills:
-                from benchmarks.replay_kills import killed_replay
+                from benchmarks.replay_kills import Kills, killed_replay
 
-                counted = killed_replay(log, place, folder / f"{name}-home", asked.kills, asked.seed, tell)
+                wanted = Kills(asked.kills, asked.seed, shape.all_points)
+                counted = killed_replay(log, place, folder / f"{name}-home", wanted, tell)
                 found.add("trackers", name, "kills", value=counted)
             else:
                 _replay(log, place, folder, found, tell)

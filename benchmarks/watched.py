@@ -5,6 +5,7 @@ Run one command to its end, and say what it took: seconds, processor, and the mo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import orjson
 import psutil
 
 from benchmarks.environments import Missing
-from gateway.local.process import kill_group
+from gateway.local.process import LAUNCH, kill_group
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-P", "-m", "gateway.cli")
@@ -55,9 +56,10 @@ class Watched:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY_")}
         self._out, self._told = folder / f"{name}.out", folder / f"{name}.err"
         folder.mkdir(parents=True, exist_ok=True)
+        tied = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(signal.SIGKILL)), ""]  # to our life
         with self._out.open("wb") as out, self._told.open("wb") as told:
             self._process = subprocess.Popen(
-                list(argv), env={**inherited, "PYTHONPATH": str(ROOT), **variables}, cwd=folder,
+                [*tied, *argv], env={**inherited, "PYTHONPATH": str(ROOT), **variables}, cwd=folder,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True,
             )  # fmt: skip
         self._began, self._peak, self._cpu = monotonic(), 0.0, 0.0

@@ -18,6 +18,7 @@ rejected: it takes -1 for -2, and may change with a release.
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from collections.abc import Sequence
@@ -47,18 +48,33 @@ def sum_of_points(steps: Sequence[int], times_ms: Sequence[int], values: Sequenc
     Values enter by their 64 bits, but every NaN is one NaN and both zeros are one zero: SQLite, which many MLflow
     servers keep their rows in, has no negative zero.
     """
-    total = 0
-    for at in range(0, len(steps), _BLOCK):
-        step_words, time_words = array("q", steps[at : at + _BLOCK]), array("q", times_ms[at : at + _BLOCK])
-        plain = array("d", [one + 0.0 if one == one else NAN for one in values[at : at + _BLOCK]])  # noqa: PLR0124  # NaN
-        total += _sum_of_block(step_words, time_words, array("q", plain.tobytes()))
-    return total % MODULUS
+    if len(steps) <= _BLOCK:
+        return _sum_of_block(_integers(steps), _integers(times_ms), _bits(values)) % MODULUS
+    return (
+        sum(
+            sum_of_points(steps[at : at + _BLOCK], times_ms[at : at + _BLOCK], values[at : at + _BLOCK])
+            for at in range(0, len(steps), _BLOCK)
+        )
+        % MODULUS
+    )
 
 
 @lru_cache(4_096)
 def weight(run_id: str, series: str) -> int:
     """Return the odd number that the checksum of this series is multiplied by in the checksum of a place."""
     return _constant(f"{len(run_id)}:{run_id}{series}") | 1
+
+
+def _integers(column: Sequence[int]) -> array[int]:
+    return column if isinstance(column, array) and column.typecode == "q" else array("q", column)
+
+
+def _bits(values: Sequence[float]) -> array[int]:
+    """Return the bits of values, those of one NaN for every NaN and of one zero for both."""
+    column = values if isinstance(values, array) and values.typecode == "d" else array("d", values)
+    if 0.0 in column or not math.isfinite(sum(column)):  # which says so of NaN, and of little else
+        column = array("d", [one + 0.0 if one == one else NAN for one in column])  # noqa: PLR0124  # NaN
+    return array("q", column.tobytes())
 
 
 def _sum_of_block(steps: array[int], times_ms: array[int], values: array[int]) -> int:

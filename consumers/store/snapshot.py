@@ -7,6 +7,7 @@ together, and `offsets` says up to where of the log all of it goes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import groupby
 from math import isfinite
@@ -148,7 +149,7 @@ class Snapshot:
             rows = self._connection.cursor(sql("get_run_points"), list(written), month, prefetch=CHUNKS_AHEAD)
             async for chunk in rows:
                 steps, times, values = unpacked((chunk,))
-                yield Columns(written[chunk["series_id"]], steps, [time // 1_000 for time in times], values)
+                yield Columns(written[chunk["series_id"]], steps, array("q", [time // 1_000 for time in times]), values)
 
     async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
         """Return how many points each written series had when retention dropped them; None while they are there."""

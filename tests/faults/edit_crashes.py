@@ -1,0 +1,130 @@
+"""
+A file tracker, killed before its n-th step of carrying out deletes and renames: a call of the file system.
+
+`python -m tests.faults.edit_crashes wandb FOLDER` goes through every n until there are no more steps, each in a child
+of its own that dies by SIGKILL. Then the same batches come again with the last kept state. In the same call they must
+leave the same bytes as a process that was never killed; cut into other calls, the same run. Prints JSON: the number of
+deaths, and after which of them something was wrong.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import itertools
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from consumers.delivery.tracker import State, Tracker
+from consumers.trackers.contract import assert_held, deliver
+from consumers.trackers.contract_runs import RunAuthor, edited_run
+from consumers.trackers.parquet_tracker import ParquetTracker
+from consumers.trackers.tensorboard_tracker import TensorboardTracker
+from consumers.trackers.wandb_tracker import WandbTracker
+from schemas.errors import TrackingError
+from schemas.settings import Settings
+from schemas.wire import Batch
+
+RUN = "run-1"
+CALLS = ("open", "close", "rename", "replace", "unlink", "rmdir", "mkdir", "write", "ftruncate")
+KINDS: Mapping[str, Callable[..., Tracker]] = {
+    "wandb": WandbTracker,
+    "tensorboard": TensorboardTracker,
+    "parquet": ParquetTracker,
+}
+BEFORE = 8  # batches that are delivered, and their state kept, before the call that is killed
+
+
+def die_at(number: int) -> None:
+    """Have this process killed before its `number`-th step."""
+    left = itertools.count(number, -1)
+
+    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any, **named: Any) -> Any:
+            if next(left) == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*given, **named)
+
+        return counted
+
+    for name in CALLS:
+        setattr(os, name, deadly(getattr(os, name)))
+    builtins.open = io.open = deadly(open)
+    pq.write_table = deadly(pq.write_table)
+    # What is written through a file object: half of it may be on the disk.
+    Path.write_bytes = deadly(Path.write_bytes)  # type: ignore[method-assign]
+
+
+def in_child(number: int, do: Callable[[], object]) -> bool:
+    """Do this in a child that is killed before its `number`-th step; return whether it was."""
+    child = os.fork()
+    if not child:
+        die_at(number)
+        do()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"the child failed at step {number}")
+    return os.WIFSIGNALED(status)
+
+
+def made(kind: str, folder: Path) -> Tracker:
+    """Return an opened tracker of a folder."""
+    tracker = KINDS[kind](folder=str(folder))
+    tracker.open(Settings())
+    return tracker
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return what readers of a folder see: not the plans, nor what waits beside its place."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith("_") and path.parent.name != "_edits"
+    }
+
+
+def kill_everywhere(kind: str, folder: Path, batches: Sequence[Batch]) -> dict[str, Any]:
+    """Kill the second call at each of its steps; return the number of deaths and what was wrong after which of them."""
+    start, whole = folder / "start", folder / "whole"
+    state: State = deliver(made(kind, start), RUN, batches[:BEFORE], {})
+    shutil.copytree(start, whole)
+    end = deliver(made(kind, whole), RUN, batches[BEFORE:], state)
+    wrong: dict[int, str] = {}
+    for number in itertools.count(1):
+        place, other = folder / str(number), folder / f"{number} cut"
+        shutil.copytree(start, place)
+        if not in_child(number, partial(deliver, made(kind, place), RUN, batches[BEFORE:], state)):
+            return {"deaths": number - 1, "wrong": wrong}
+        shutil.copytree(place, other)
+        try:
+            again = deliver(made(kind, place), RUN, batches[BEFORE:], state)
+            assert (again, files(place)) == (end, files(whole)), "not the same bytes"
+            cut = deliver(made(kind, other), RUN, batches[BEFORE:], state, size=1 + number % 7)
+            assert files(other).keys() == files(whole).keys(), "other files"
+            if not end.get("deleted"):
+                assert_held(made(kind, other), RUN, cut, batches)
+        except (AssertionError, OSError, TrackingError) as error:  # told, and the next step is tried
+            wrong[number] = repr(error)[:500]
+        shutil.rmtree(place)
+        shutil.rmtree(other)
+    raise AssertionError("endless")
+
+
+if __name__ == "__main__":
+    edited = edited_run(RUN)
+    gone = [*edited[:12], (author := RunAuthor(RUN, "p9")).delete("run"), author.metrics("loss", [1.0])]
+    name, where = sys.argv[1], Path(sys.argv[2])
+    found = {
+        what: kill_everywhere(name, where / what, batches) for what, batches in (("edits", edited), ("delete", gone))
+    }
+    sys.stdout.write(json.dumps(found))
