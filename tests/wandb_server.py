@@ -87,7 +87,9 @@ class WandbServer:
         self.deleted: set[str] = set()
         self.runs: dict[str, dict[str, Any]] = defaultdict(dict)  # what `UpsertBucket` said last, by run
         self.operations: list[str] = []
-        self.posts: dict[str, int] = defaultdict(int)  # of the file stream, by run
+        self.posts: dict[str, int] = defaultdict(int)  # of the file stream that took effect, by run
+        self.met: list[Fault] = []  # faults that requests have met; one is here before the effect
+        self.done = 0  # of those, how many are over
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
         self._server: _Server | None = None
@@ -129,6 +131,7 @@ class WandbServer:
             for fault in self._faults:
                 if fault.where in what and fault.times > 0:
                     fault.times -= 1
+                    self.met.append(fault)
                     return fault
         return None
 
@@ -228,7 +231,7 @@ class WandbServer:
             fields = self._fields(run) | {"historyKeys": keys, "user": {"name": ENTITY, "username": ENTITY}}
         return {"project": {"internalId": "1", "readOnly": False, "run": fields}}
 
-    _on_lightweightrun = _on_run
+    _on_lightweightrun = _on_runhistorykeys = _on_run
 
     def _on_getdefaultentity(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"viewer": {"id": "1", "entity": ENTITY}}
@@ -323,6 +326,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.status:
                 return self._answer(fault.status, {"error": "by request"}, fault.headers)
         status, answer = self._effect(body)
+        self.server.kept.done += fault is not None
         if fault is not None and fault.cut == "after":
             return self._cut()
         return self._answer(status, answer)

@@ -5,7 +5,8 @@ Compare every place run by run: a few runs at once, each read back in pieces.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import monotonic
@@ -27,6 +28,7 @@ from schemas.settings import Settings
 
 STORE = "postgresql"
 RUNS_AT_ONCE = 4
+PAGE = 100  # runs whose heads and checkpoints are in memory at once
 POLL_S = 0.1
 
 
@@ -81,19 +83,42 @@ class Wanted(NamedTuple):
     group: str | None = None
 
 
-class _Places(NamedTuple):
-    """Everything that is read."""
+class _Places:
+    """Everything that is read: a page of runs at a time, a few of them at once."""
 
-    reading: Reading
-    trackers: Mapping[str, Tracker]
-    known: Mapping[str, Mapping[str, Progress]]  # by tracker
-    runs: Mapping[str, RunSummary]
-    can: Mapping[str, Capabilities]
+    def __init__(self, settings: Settings, pool: Pool, trackers: Mapping[str, Tracker]) -> None:
+        where = address(settings.need("postgres"))
+        self.reading, self.trackers = Reading(pool, where), trackers
+        self.can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
+        self.deliveries = {name: Deliveries(pool, where, name, settings.topic) for name in trackers}
 
-    async def read(self, run_id: str) -> tuple[Expected, dict[str, RunFacts]]:
-        """Return what all places hold of a run."""
-        return await read_store(self.reading, run_id, self.runs.get(run_id), self.can), {
-            name: await asyncio.to_thread(read_tracker, tracker, run_id, self.known[name].get(run_id))
+    async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
+        """Return what all places hold of each run."""
+        for at in range(0, len(run_ids), PAGE):
+            async for one in self._read_page(list(run_ids[at : at + PAGE])):
+                yield one
+
+    async def _read_page(self, run_ids: list[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
+        async with self.reading.snapshot() as now:
+            runs = await now.summaries(run_ids)
+        known = {name: await deliveries.load(run_ids) for name, deliveries in self.deliveries.items()}
+        waiting, begun = deque(run_ids), deque[asyncio.Task[tuple[Expected, dict[str, RunFacts]]]]()
+        try:
+            while waiting or begun:
+                while waiting and len(begun) < RUNS_AT_ONCE:
+                    run_id = waiting.popleft()
+                    progress = {name: rows.get(run_id) for name, rows in known.items()}
+                    begun.append(asyncio.create_task(self._read_one(run_id, runs.get(run_id), progress)))
+                yield await begun[0]
+                begun.popleft()
+        finally:
+            await _cancel(begun)
+
+    async def _read_one(
+        self, run_id: str, run: RunSummary | None, progress: Mapping[str, Progress | None]
+    ) -> tuple[Expected, dict[str, RunFacts]]:
+        return await read_store(self.reading, run_id, run, self.can), {
+            name: await asyncio.to_thread(read_tracker, tracker, run_id, progress[name])
             for name, tracker in self.trackers.items()
         }
 
@@ -111,64 +136,55 @@ async def verify(
     names = list(dict.fromkeys(wanted.trackers or settings.trackers))
     trackers = {name: load_tracker(name, settings) for name in names}
     async with AsyncExitStack() as stack:
-        pool = await open_pool(dsn)
+        pool = await open_pool(dsn, size=RUNS_AT_ONCE)
         stack.push_async_callback(pool.close)
-        reading = Reading(pool, address(dsn))
         for tracker in trackers.values():
             tracker.open(settings)
             stack.callback(tracker.close)
         verified = Verified({name: PlaceFacts() for name in (STORE, *names)})
         for name, tracker in trackers.items():
             verified.places[name].cannot_hold = list(tracker.cannot_hold)
-        verified.caught_up = await _caught_up(settings, reading, names, wait_s)
-        known = {name: await Deliveries(pool, address(dsn), name, settings.topic).load() for name in names}
-        runs = {run.run_id: run for run in await reading.runs(limit=2**31 - 1, group=wanted.group)}
-        can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
-        places = _Places(reading, trackers, known, runs, can)
-        run_ids = list(wanted.run_ids) or await reading.run_ids(group=wanted.group)
-        await _compare(stack, places, run_ids, verified, progress)
+        places = _Places(settings, pool, trackers)
+        verified.caught_up = await _caught_up(settings, places.reading, names, wait_s)
+        run_ids = await _chosen(places.reading, wanted)
+        reading = places.read(run_ids)
+        stack.push_async_callback(reading.aclose)
+        done = 0
+        async for expected, found in reading:
+            verified.add(expected, found, places.can)
+            done += 1
+            if progress is not None:
+                progress(done, len(run_ids))
         if wanted.group is None:
-            await _deleted(pool, address(dsn), places, wanted.run_ids, verified)
+            for name in names:
+                await _deleted(places, name, await deleted_runs(pool, address(dsn), name, wanted.run_ids), verified)
     return verified
 
 
-async def _compare(
-    stack: AsyncExitStack,
-    places: _Places,
-    run_ids: Sequence[str],
-    verified: Verified,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    turns = asyncio.Semaphore(RUNS_AT_ONCE)
-
-    async def one(run_id: str) -> tuple[Expected, dict[str, RunFacts]]:
-        async with turns:
-            return await places.read(run_id)
-
-    tasks = [asyncio.create_task(one(run_id)) for run_id in run_ids]
-    stack.push_async_callback(_cancel, tasks)
-    for done, task in enumerate(tasks, start=1):
-        verified.add(*await task, places.can)
-        if progress is not None:
-            progress(done, len(run_ids))
+async def _chosen(reading: Reading, wanted: Wanted) -> list[str]:
+    """Return the wanted runs without deleted ones, which are looked at apart; unknown ones stay."""
+    async with reading.snapshot() as now:
+        if not wanted.run_ids:
+            return await now.run_ids(group=wanted.group)
+        deleted = (await now.summaries(wanted.run_ids)).keys() - {*await now.run_ids()}
+        return [run_id for run_id in dict.fromkeys(wanted.run_ids) if run_id not in deleted]
 
 
-async def _deleted(pool: Pool, where: str, places: _Places, run_ids: Sequence[str], verified: Verified) -> None:
-    """Look whether runs that were deleted are gone from the trackers too."""
-    for name, tracker in places.trackers.items():
-        held = [run for run, progress in places.known[name].items() if progress.state and run not in places.runs]
-        for run_id in await deleted_runs(pool, where, [run for run in held if not run_ids or run in run_ids]):
-            found = await asyncio.to_thread(read_tracker, tracker, run_id, places.known[name][run_id])
-            if found.missing:
-                continue
-            if places.can[name].can_delete:
-                verified.differences.append(Difference(name, run_id, "run", "", "deleted", "there"))
-                verified.places[name].differing.add(run_id)
-            else:
-                verified.losses.append(Loss(name, run_id, "run", "", 1, "deleted since, and still shown"))
+async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified: Verified) -> None:
+    """Look whether runs that were deleted are gone from a tracker too."""
+    known = await places.deliveries[name].load(list(run_ids))
+    for run_id in run_ids:
+        found = await asyncio.to_thread(read_tracker, places.trackers[name], run_id, known[run_id])
+        if found.missing:
+            continue
+        if places.can[name].can_delete:
+            verified.differences.append(Difference(name, run_id, "run", "", "deleted", "there"))
+            verified.places[name].differing.add(run_id)
+        else:
+            verified.losses.append(Loss(name, run_id, "run", "", 1, "deleted since, and still shown"))
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

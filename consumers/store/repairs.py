@@ -11,12 +11,11 @@ from consumers.store.pool import Pool, translated
 from consumers.store.queries import sql
 
 
-async def deleted_runs(pool: Pool, where: str, run_ids: Sequence[str]) -> list[str]:
-    """Return those of these runs that were deleted. Raises StoreUnavailable."""
-    if not run_ids:
-        return []
+async def deleted_runs(pool: Pool, where: str, tracker: str, run_ids: Sequence[str] = ()) -> list[str]:
+    """Return runs that were deleted and of which a tracker had something; of these, if any. Raises StoreUnavailable."""
     async with translated(where), pool.acquire() as connection:
-        return [row["run_id"] for row in await connection.fetch(sql("deleted_run_ids"), list(run_ids))]
+        rows = await connection.fetch(sql("deleted_run_ids"), tracker, list(run_ids) or None)
+    return [row["run_id"] for row in rows]
 
 
 class Repairs:

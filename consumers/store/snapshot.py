@@ -72,6 +72,11 @@ class Snapshot:
             values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
         return RunsFound([_summary(row, values.get(row["run_id"], {})) for row in rows], following)
 
+    async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
+        """Return what a list shows of these runs but their last values, by id; unknown ones are absent."""
+        rows = await self._connection.fetch(sql("list_runs"), list(run_ids), self._lost_after_s)
+        return {row["run_id"]: _summary(row, {}) for row in rows}
+
     async def ids_where(self, where: Node) -> list[str]:
         """Return the ids of all runs that `where` finds, newest first."""
         places = await self._find(Search(where, None, lost_after_s=self._lost_after_s), 2**31 - 1, None)

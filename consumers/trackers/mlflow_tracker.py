@@ -8,24 +8,24 @@ later attempt) keeps its first one, as MLflow wants, and the new one is the tag 
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from time import monotonic, sleep
 from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import mlflow_terms as terms
-from consumers.trackers.mangling import mlflow_key, mlflow_name, shorten
+from consumers.trackers.mangling import shorten
+from consumers.trackers.mlflow_address import open_place
 from consumers.trackers.mlflow_answers import NothingDone
 from consumers.trackers.mlflow_calls import cut
-from consumers.trackers.mlflow_observations import MAX_VALUES, PARAM_TAG, Aside, Param, as_params, params
+from consumers.trackers.mlflow_observations import MAX_VALUES, PARAM_TAG, Aside, as_params, params
 from consumers.trackers.mlflow_place import Held, New, Place
-from consumers.trackers.mlflow_rest import RestPlace
+from consumers.trackers.mlflow_run import Asked, altered, changed, divide, note_tags
 from consumers.trackers.mlflow_tags import Words, own_tags, tags
 from schemas import events as ev
-from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
+from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
@@ -72,12 +72,7 @@ class MlflowTracker:
 
     def open(self, settings: Settings) -> None:
         """Take the address, from the settings unless it was given. Raises BadSettings when there is none."""
-        self._url = self._url or settings.need("mlflow_url")
-        if not self._url.startswith(("http://", "https://")):
-            raise BadSettings(
-                f"the address of MLflow is {_masked(self._url)!r}: write that of a server, http://host:port"
-            )
-        self._place = RestPlace(self._url, timeout_s=self._timeout_s)
+        self._place = open_place(self._url or settings.need("mlflow_url"), self._timeout_s)
         self._opened = monotonic()
 
     def close(self) -> None:
@@ -98,12 +93,12 @@ class MlflowTracker:
         wanted, aside, notes = params(batches, notes)
         kept, is_new = (dict(state), False) if state else self._find_or_create(place, run_id, batches, in_doubt)
         run = kept["run"]
-        server = _Asked(place, run, is_new)
+        server = Asked(place, run, is_new)
         refused, why = self._keep(place, server, kept, aside)
         more, notes = as_params((one for part in refused for one in part.observations), notes)
         words, notes = tags(events, notes, lambda: server.held.tags)
-        taken, moved, notes = _params(wanted + more, server, notes)
-        words |= moved | self._late_facts(place, kept, events) | _changed(_note_tags(notes), _note_tags(before))
+        taken, moved, notes = divide(wanted + more, server, notes)
+        words |= moved | self._late_facts(place, kept, events) | changed(note_tags(notes), note_tags(before))
         words |= {"gw.artifacts_refused": why[: terms.MAX_TAG]} if why else {}
         for call in cut(metrics, taken, {key: text for key, text in words.items() if text is not None}):
             place.log(run, call)
@@ -131,7 +126,7 @@ class MlflowTracker:
             held.started_ms * 1_000,
             held.ended_ms and held.ended_ms * 1_000,
             own_tags(notes, held.tags),
-            altered=_altered(notes),
+            altered=altered(notes),
         )
 
     def start_over(self, run_id: str, state: State) -> State:
@@ -198,7 +193,7 @@ class MlflowTracker:
             return self._experiments[name]
 
     def _keep(
-        self, place: Place, server: _Asked, kept: dict[str, Any], aside: Sequence[Aside]
+        self, place: Place, server: Asked, kept: dict[str, Any], aside: Sequence[Aside]
     ) -> tuple[Sequence[Aside], str]:
         """Write artifacts; return those that are not kept, and why."""
         if not aside:
@@ -240,74 +235,11 @@ class MlflowTracker:
         place.set_status(kept["run"], ended.status, ended.time_ms if is_over else None)
 
 
-class _Asked:
-    """What the server holds of a run, asked for when it is needed, and once."""
-
-    def __init__(self, place: Place, run: str, is_new: bool) -> None:
-        self._place, self._run = place, run
-        self.is_new = is_new
-        self._held: Held | None = None
-
-    @property
-    def held(self) -> Held:
-        if self._held is None:
-            self._held = self._place.held(self._run)
-        return self._held
-
-
-def _params(wanted: Sequence[Param], server: _Asked, notes: terms.Notes) -> tuple[dict[str, str], Words, terms.Notes]:
-    """Return what MLflow takes as params, and the rest as tags; the notes with the names of those."""
-    moved: Words = {}
-    names = dict(notes.names)
-    taken: dict[str, str] = {}
-    held = dict(server.held.params) if wanted and not server.is_new else {}
-    for param in wanted:
-        text = param.text[: terms.MAX_PARAM]
-        if param.owns and held.setdefault(param.key, text) == text:
-            taken[param.key] = text
-            continue
-        name = f"{param.prefix}{notes.name_of(param.key)}@{param.attempt}"
-        key = mlflow_key(name)
-        moved[key] = param.text[: terms.MAX_TAG]
-        if mlflow_name(key) != name:
-            names[key] = name
-    return taken, moved, notes._replace(names=names)
-
-
 def _points(place: Place, held: Held, notes: terms.Notes) -> Iterator[Point]:
     for key in sorted(held.keys):
         yield from terms.read_points(place.history(held.run, key), notes)
 
 
-def _masked(text: str) -> str:
-    """Return text without the passwords of the addresses in it."""
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)
-
-
 def _run_key(run_id: str) -> str:
     """Return what a run is looked up by: MLflow's filter language has no escape for quotes."""
     return blake2b(run_id.encode(), digest_size=16).hexdigest()
-
-
-def _note_tags(notes: terms.Notes) -> dict[str, str]:
-    found = {f"gw.name.{key[-32:]}": name[: terms.MAX_TAG] for key, name in notes.names.items()}
-    if notes.infinite:
-        counts = {notes.name_of(key): count for key, count in notes.infinite.items()}
-        found["gw.nonfinite"] = terms.dump(counts)[: terms.MAX_TAG]
-    if notes.left_out:
-        found["gw.values_left_out"] = str(notes.left_out)
-    return found
-
-
-def _altered(notes: terms.Notes) -> dict[str, int]:
-    """Return what MLflow's pages show otherwise, in words, and how often: `read_points` undoes it."""
-    found = {
-        "±Infinity, shown as ±1.797e308": sum(notes.infinite.values()),
-        "equal points, shown as one": sum(count for _, count in notes.doubles),
-        "observations left out": notes.left_out,
-    }
-    return {words: count for words, count in found.items() if count}
-
-
-def _changed(now: Mapping[str, str], before: Mapping[str, str]) -> Words:
-    return {key: text for key, text in now.items() if before.get(key) != text}

@@ -96,9 +96,11 @@ class WandbGraphql:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
-            raise self._unavailable(error) from error
+            with error:  # it holds the connection
+                raise self._unavailable(error) from error
         except (OSError, HTTPException, ValueError) as error:
-            raise TrackerUnavailable(f"W&B at {self.url} cannot be reached ({error}): check its address") from error
+            cause = getattr(error, "reason", error)
+            raise TrackerUnavailable(f"W&B at {self.url} cannot be reached ({cause}): check its address") from error
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
             told = json.dumps(answer)[:300]

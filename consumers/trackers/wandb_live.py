@@ -27,7 +27,7 @@ from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
-CONFIRM_S = 10.0  # a server may count a moment later
+CONFIRM_S = 5.0  # a server may count a moment later
 FIRST_LOOK_S, LAST_LOOK_S = 0.05, 1.0
 BEAT_S = 60.0  # W&B shows a run as crashed when nothing was heard of it for 5 minutes
 MODES = ("online", "offline")
@@ -72,6 +72,7 @@ class WandbLiveTracker:
         self._graphql = WandbGraphql("", "")
         self._sdk = WandbSdk(Account("", ""))
         self._heard: dict[str, float] = {}  # when a run was last opened, by run id
+        self._is_doubted = True  # ask first: one plain question tells sooner than the SDK that the server is away
 
     def open(self, settings: Settings) -> None:
         """Take address and key, from the settings unless they were given. Raises BadSettings."""
@@ -98,8 +99,15 @@ class WandbLiveTracker:
         if wanted.is_nothing(state) and time.monotonic() - self._heard.get(run_id, float("-inf")) < BEAT_S:
             return state
         where = self._where(wanted.state)
-        self._bring(where, wanted, run_id)
-        held = self._confirmed(where, wanted)
+        try:
+            if self._is_doubted:
+                self._graphql.run(where)
+            self._bring(where, wanted, run_id)
+            held = self._confirmed(where, wanted)
+        except TrackerUnavailable:
+            self._is_doubted = True
+            raise
+        self._is_doubted = False
         self._heard[run_id] = time.monotonic()
         if wanted.exit_code is not None:
             self._heard.pop(run_id, None)

@@ -12,6 +12,7 @@ ends, so wandb-core lives as long as the process, and a SIGKILL of the process l
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -23,13 +24,15 @@ from typing import Any, NamedTuple
 import wandb
 
 from consumers.trackers.wandb_graphql import Where
-from schemas.errors import TrackerUnavailable
+from schemas.errors import TrackerUnavailable, TrackingError
 
 INIT_TIMEOUT_S = 10  # the SDK's own is 90
-FINISH_TIMEOUT_S = 15  # ... and this one has no end
+FINISH_TIMEOUT_S = 20  # ... and this one has no end
 RETRIES = 3  # of one request; the SDK's own are 10,085
 RETRY_WAIT_S = (0.2, 1.0)
-REQUEST_TIMEOUT_S = 10
+REQUEST_TIMEOUT_S = 20
+TEARDOWN_S = 3.0  # before it is killed
+END_WAIT_S = 60.0  # for other runs' sessions, before wandb-core is started again
 
 
 class Account(NamedTuple):
@@ -94,16 +97,15 @@ class WandbSdk:
 
         Without an exit code the run goes on. Raises Refusal, TrackerUnavailable when wandb-core is gone.
         """
-        _core.start()
-        run = self._open(where, shown, config, is_end=exit_code is not None)
-        try:
-            run.define_metric("gw/step")
-            run.define_metric("*", step_metric="gw/step", step_sync=True)
-            yield Session(run)
-        finally:
-            with _told(f"W&B's own process did not take the rows of run {where.name!r}"):
+        with _core.used(where.name), _told(where.name):
+            run = self._open(where, shown, config, is_end=exit_code is not None)
+            try:
+                run.define_metric("gw/step")
+                run.define_metric("*", step_metric="gw/step", step_sync=True)
+                yield Session(run)
+            finally:
                 run.finish(exit_code=exit_code or 0)
-            shutil.rmtree(run.settings.sync_dir, ignore_errors=True)
+                shutil.rmtree(run.settings.sync_dir, ignore_errors=True)
 
     def _open(self, where: Where, shown: Shown, config: Mapping[str, Any], *, is_end: bool) -> Any:
         try:
@@ -113,11 +115,8 @@ class WandbSdk:
                 config=dict(config), settings=self._settings(is_end),
             )  # fmt: skip
         except (wandb.errors.Error, TimeoutError) as error:
+            _core.stuck(where.name)
             raise Refusal(" ".join(str(error).split())[:400]) from error
-        except Exception as error:  # the SDK's socket to wandb-core raises what it likes
-            _core.end()
-            text = f"W&B's own process cannot be used ({type(error).__name__}: {error}): it is started again"
-            raise TrackerUnavailable(text) from error
 
     def _settings(self, is_end: bool) -> wandb.Settings:
         least, most = RETRY_WAIT_S
@@ -125,7 +124,8 @@ class WandbSdk:
             base_url=self._account.url, api_key=self._account.api_key, mode="online", root_dir=self._make_folder(),
             silent=True, console="off", disable_git=True, disable_code=True, save_code=False,
             disable_job_creation=True, x_disable_meta=True, x_disable_stats=True, x_disable_viewer=True,
-            x_disable_machine_info=True, x_save_requirements=False, x_skip_transaction_log=True, ignore_globs=("*",),
+            x_disable_machine_info=True, x_save_requirements=False, x_skip_transaction_log=True, symlink=False,
+            ignore_globs=("*",),
             init_timeout=INIT_TIMEOUT_S, finish_timeout=FINISH_TIMEOUT_S, x_file_stream_transmit_interval=1,
             x_update_finish_state=is_end, x_file_stream_retry_max=RETRIES, x_graphql_retry_max=RETRIES,
             x_file_stream_retry_wait_min_seconds=least, x_file_stream_retry_wait_max_seconds=most,
@@ -141,39 +141,78 @@ class WandbSdk:
 
 
 class _Core:
-    """wandb-core: one process for all trackers of this process."""
+    """
+    wandb-core: one process for all trackers of this process, started when first used.
+
+    It is started again when it is gone, and when it holds the id of a run that could not be opened: the SDK has no
+    way to make it let go. That waits for the sessions of other runs to end.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_running = False
+        self._turn = threading.Condition()
+        self._users = 0
+        self._is_running = self._is_gone = self._is_ending = False
+        self._stuck: set[str] = set()
 
-    def start(self) -> None:
-        """Start it if it is not there. Raises TrackerUnavailable."""
-        with self._lock:
-            if self._is_running:
-                return
-            raised: list[BaseException] = []
-            started = threading.Event()
-            threading.Thread(target=self._hold, args=(started, raised), name="wandb-core", daemon=True).start()
-            started.wait()
-            if raised:
-                text = f"W&B's own process does not start ({raised[0]}): install tracking-gateway[wandb] again"
-                raise TrackerUnavailable(text) from raised[0]
-            self._is_running = True
+    @contextmanager
+    def used(self, name: str) -> Iterator[None]:
+        """Keep it running for a session. Raises TrackerUnavailable when it does not start."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_ending, timeout=END_WAIT_S)
+            if self._is_gone or name in self._stuck:
+                self._end()
+            if not self._is_running:
+                self._start()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._users -= 1
+                self._turn.notify_all()
 
-    def end(self) -> None:
-        """Forget a process that is gone: the next start makes a new one."""
-        with self._lock:
-            if self._is_running:
-                self._is_running = False
-                with contextlib.suppress(Exception, SystemExit):  # it is gone; what it says of that is no news
-                    wandb.teardown()
+    def stuck(self, name: str) -> None:
+        """Remember that it holds the id of a run that is not open."""
+        with self._turn:
+            self._stuck.add(name)
+
+    def gone(self) -> None:
+        """Remember that it does not answer."""
+        with self._turn:
+            self._is_gone = True
+
+    def _end(self) -> None:
+        self._is_ending = True
+        self._turn.wait_for(lambda: self._users == 0, timeout=END_WAIT_S)
+        if self._is_running:
+            process = wandb.setup().ensure_service()._proc._process
+            killer = threading.Timer(TEARDOWN_S, process.kill)  # no session is open: it has nothing to send
+            killer.start()
+            with contextlib.suppress(Exception, SystemExit):  # what a process that is gone says of it is no news
+                wandb.teardown()
+            killer.cancel()
+            process.kill()
+            process.wait()
+        self._is_running = self._is_gone = self._is_ending = False
+        self._stuck.clear()
+        self._turn.notify_all()
+
+    def _start(self) -> None:
+        raised: list[BaseException] = []
+        started = threading.Event()
+        threading.Thread(target=self._hold, args=(started, raised), name="wandb-core", daemon=True).start()
+        started.wait()
+        if raised:
+            text = f"W&B's own process does not start ({raised[0]}): install tracking-gateway[wandb] again"
+            raise TrackerUnavailable(text) from raised[0]
+        self._is_running = True
 
     def _hold(self, started: threading.Event, raised: list[BaseException]) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # nothing is told to others than the server given
+        logging.getLogger("wandb").propagate = False  # some 20 lines a session, with the whole config
         try:
             wandb.setup(wandb.Settings(silent=True, x_disable_viewer=True))
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+        except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
             raised.append(error)
             started.set()
             return
@@ -182,14 +221,15 @@ class _Core:
 
 
 @contextmanager
-def _told(text: str) -> Iterator[None]:
+def _told(name: str) -> Iterator[None]:
     try:
         yield
-    except (wandb.errors.Error, TimeoutError) as error:
-        raise TrackerUnavailable(f"{text} ({error})") from error
+    except (TrackingError, Refusal):
+        raise
     except Exception as error:  # the SDK's socket to wandb-core raises what it likes
-        _core.end()
-        raise TrackerUnavailable(f"{text} ({type(error).__name__}: {error}): it is started again") from error
+        _core.gone()
+        text = f"W&B's own process did not take run {name!r} ({type(error).__name__} {error}): it is started again"
+        raise TrackerUnavailable(text) from error
 
 
 _core = _Core()

@@ -24,7 +24,7 @@ METRICS = "-metrics"  # ends the name of the port at which a process of ours ans
 
 
 class Addresses(NamedTuple):
-    """Where the parts of a stack are reached. `postgres` holds the password: print `postgres_masked`."""
+    """Where the parts of a stack are reached. `postgres` and `mlflow` may hold a password: print what `shown` gives."""
 
     dashboard: str
     mlflow: str
@@ -34,9 +34,9 @@ class Addresses(NamedTuple):
     ingest: str
 
     @property
-    def postgres_masked(self) -> str:
-        """The address of PostgreSQL without its password."""
-        return mask(self.postgres)
+    def shown(self) -> dict[str, str]:
+        """All of them by name, without passwords."""
+        return {name: mask(address) if "://" in address else address for name, address in self._asdict().items()}
 
 
 class Plan(NamedTuple):

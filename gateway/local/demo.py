@@ -77,7 +77,7 @@ def _story(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
     with ShownProgress() as progress:
         addresses = stack.up(progress=progress, owner=True)
     up_s = time.monotonic() - started
-    say(f"   ready after {up_s:.1f} s; watch it live: {addresses.dashboard}   MLflow: {addresses.mlflow}")
+    say(f"   ready after {up_s:.1f} s; watch it live: {addresses.dashboard}   MLflow: {addresses.shown['mlflow']}")
 
     specs = plan_sweep(group, folder)
     say(f"2. Training {len(specs)} models on scikit-learn's digits, {len(specs)} processes at once, one meant to fail")
@@ -101,7 +101,7 @@ def _story(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
         "differences": verified.get("differences", []),
         "runs": [{name: run[name] for name in ("run_id", "name", "state", "message", "points")} for run in runs],
         "run_log": run_log,
-        "addresses": {**addresses._asdict(), "postgres": addresses.postgres_masked},
+        "addresses": addresses.shown,
         "seconds": {"up": round(up_s, 1), "training": round(train_s, 1)},
     }
     if not as_json:

@@ -140,7 +140,7 @@ class Stack:
         return {
             "running": running,
             "home": str(self.home.folder),
-            "addresses": {**found._asdict(), "postgres": found.postgres_masked} if found else {},
+            "addresses": found.shown if found else {},
             "supervisor": supervisor if running else None,
             "services": processes,
         }

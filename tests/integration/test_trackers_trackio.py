@@ -10,6 +10,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from consumers.delivery.tracker import Tracker
+from consumers.delivery.tracker import State, Tracker
 from consumers.trackers import trackio_database
 from consumers.trackers.contract import assert_held, deliver
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
@@ -393,6 +394,26 @@ def test_starting_over_takes_the_run_out_of_the_project_it_was_in(tmp_path: Path
     assert_held(other, "run-1", state, batches)
     assert (read(tmp_path, "tracking-gateway"), len(read(tmp_path, "elsewhere"))) == ([], 1)
     other.close()
+
+
+def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackio_database, "MAX_OPEN", 2)
+    runs = {f"run-{number}": odd_run(f"run-{number}") for number in range(6)}
+    for number, batches in enumerate(runs.values()):
+        batches[0] = batches[0]._replace(event=batches[0].event.model_copy(update={"tag": f"tag {number}"}))
+
+    def bring(run_id: str) -> State:
+        return deliver(tracker, run_id, runs[run_id], {}, size=4)
+
+    with ThreadPoolExecutor(4) as threads:
+        states = list(threads.map(bring, runs))
+    deliver(tracker, "last", [RunAuthor("last").start(tag="last")], {})
+    kept_open = {path.stem for path in tmp_path.glob("*.db-wal")}
+
+    for (run_id, batches), state in zip(runs.items(), states, strict=True):
+        assert_held(tracker, run_id, state, batches)
+    assert "last" in kept_open
+    assert len(kept_open) == 2
 
 
 def test_two_processes_write_to_one_project(tmp_path: Path, tracker: Tracker) -> None:

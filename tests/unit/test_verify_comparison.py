@@ -1,16 +1,35 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.comparison import RunFacts, compare
-from schemas.facts import Point, SeriesFacts
+from consumers.delivery.comparison import Difference, Loss, RunFacts, compare, findings
+from consumers.delivery.keeping import keeps_all_points, kept_points
+from consumers.delivery.tracker import Capabilities
+from schemas.facts import Point, SeriesFacts, count_points
+from schemas.values import FloatValue, StringValue, to_text
 
 POINTS = st.lists(
     st.builds(Point, st.sampled_from(["a", "b"]), st.integers(0, 3), st.integers(0, 3), st.floats(width=16)), max_size=9
 )
+
+EDITS = Capabilities(can_edit_series=True, can_edit_params=True, can_edit_tags=True)
+ODD = [
+    Point("loss", 0, 1, 0.1), Point("loss", 1, 2, math.nan), Point("loss", 2, 3, math.inf), Point("loss", 2, 3, 0.3),
+    Point("loss", 2, 3, 0.3), Point("loss", 1, 4, 1 / 3), Point("loss", 5, 5, 1e300), Point("acc", 1, 1, 1.0),
+]  # fmt: skip
+LESS = [
+    EDITS._replace(keeps_times=False),
+    EDITS._replace(keeps_non_finite=False),
+    EDITS._replace(keeps_float64=False),
+    EDITS._replace(keeps_equal_points=False),
+    EDITS._replace(needs_step_order=True),
+    EDITS._replace(keeps_times=False, keeps_equal_points=False, keeps_float64=False),
+]
 
 
 def held(points: list[Point], *, status: str = "finished", params: frozenset[str] = frozenset({"lr"})) -> RunFacts:
@@ -85,3 +104,132 @@ def test_points_that_retention_dropped_are_compared_by_number_only(points: list[
     assert list(compare("mlflow", counted, held(points))) == []
     (difference,) = compare("mlflow", counted, held(points[1:]))
     assert (difference.what, difference.name) == ("points", points[0].series)
+
+
+def run(series: dict[str, list[float]] | None = None, **facts: Any) -> RunFacts:
+    """Return a run with these values at steps 0, 1, ... of each series."""
+    held = RunFacts("run-1", "finished", {"lr": FloatValue(value=0.1)}, tags={"team": "vision"})
+    for name, values in (series or {}).items():
+        held.add_points(Point(name, step, 1_000, value) for step, value in enumerate(values))
+    for name, value in facts.items():
+        setattr(held, name, value)
+    return held
+
+
+def told(expected: RunFacts, found: RunFacts, can: Capabilities = EDITS) -> tuple[list[Difference], list[Loss]]:
+    """Return differences and losses; the points are ODD where a tracker with these capabilities keeps not all."""
+    found.params = {name: value if isinstance(value, str) else to_text(value) for name, value in found.params.items()}
+    kept: dict[str, SeriesFacts] | None = None
+    if not keeps_all_points(can):
+        kept = {}
+        count_points(kept, kept_points(ODD, can))
+    both = list(findings("there", expected, found, can, kept))
+    return [one for one in both if isinstance(one, Difference)], [one for one in both if isinstance(one, Loss)]
+
+
+@pytest.mark.parametrize("can", [EDITS, *LESS])
+@pytest.mark.parametrize("lost", range(len(ODD)))
+def test_no_point_hides_behind_what_a_tracker_says_it_cannot_hold(can: Capabilities, lost: int) -> None:
+    expected, found, lacking = run(), run(), run()
+    expected.add_points(ODD)
+    held = list(kept_points(ODD, can))
+    found.add_points(held)
+    lacking.add_points(held[: lost % len(held)] + held[lost % len(held) + 1 :])
+
+    assert told(expected, found, can)[0] == []
+    (difference,) = told(expected, lacking, can)[0]
+    assert (difference.what, difference.name) == ("points", held[lost % len(held)].series)
+
+
+@pytest.mark.parametrize("can", LESS)
+def test_what_a_tracker_cannot_hold_is_listed_by_series(can: Capabilities) -> None:
+    expected, found = run(), run()
+    expected.add_points(ODD)
+    found.add_points(kept_points(ODD, can))
+
+    differences, losses = told(expected, found, can)
+
+    assert differences == []
+    assert {loss.what for loss in losses} == {"points"}
+    assert "loss" in {loss.name for loss in losses}
+
+
+def test_first_and_last_point_are_named_where_they_differ() -> None:
+    (difference,), _ = told(run({"loss": [1.0, 2.0, 3.0]}), run({"loss": [1.0, 2.0]}))
+
+    assert (difference.expected, difference.found) == (3, 2)
+    assert difference.reason == "its last is step 1 at 1000 ms, not step 2 at 1000 ms"
+
+
+def test_another_value_of_a_parameter_or_a_tag_is_a_difference_and_another_writing_is_none() -> None:
+    expected = run()
+
+    assert told(expected, run(params={"lr": "1e-1"})) == ([], [])
+    (wrong,), _ = told(expected, run(params={"lr": "0.2"}))
+    assert str(wrong) == "there, run run-1: params 1, and 1 in PostgreSQL ('lr' is '0.2', not '0.1')"
+    (tag,), _ = told(expected, run(tags={"team": "visions"}))
+    assert (tag.what, tag.reason) == ("tags", "'team' is 'visions', not 'vision'")
+
+
+def test_tags_that_are_not_given_back_are_told_and_no_difference() -> None:
+    differences, (loss,) = told(run(), run(tags=None))
+
+    assert differences == []
+    assert (loss.what, loss.amount) == ("tags", 1)
+    assert [one.what for one in told(run(), run(tags={}))[0]] == ["tags"]
+
+
+def test_a_cut_parameter_is_told_only_at_the_length_that_is_documented() -> None:
+    expected, can = run(params={"text": StringValue(value="x" * 50)}), EDITS._replace(cut_params=(40,))
+
+    differences, (loss,) = told(expected, run(params={"text": "x" * 40}), can)
+
+    assert (differences, loss.name, loss.reason) == ([], "text", "cut at 40 characters")
+    assert told(expected, run(params={"text": "x" * 39}), can)[0] != []
+    assert told(expected, run(params={"text": "x" * 40}), EDITS)[0] != []
+
+
+def test_what_a_tracker_still_shows_after_an_edit_is_a_difference_only_where_it_can_edit() -> None:
+    expected = run({"loss": [1.0]}, params={}, tags={})
+    found = run({"loss": [1.0], "gone": [2.0, 3.0]})
+    cannot = Capabilities()
+
+    differences, losses = told(expected, found, cannot)
+
+    assert differences == []
+    assert {(one.what, one.name, one.amount) for one in losses} == {
+        ("series", "gone", 2), ("params", "lr", 1), ("tags", "team", 1),
+    }  # fmt: skip
+    assert {one.what for one in told(expected, found, EDITS)[0]} == {"params", "tags", "points"}
+
+
+def test_a_renamed_series_is_known_by_its_points_and_a_lost_one_is_not_taken_for_renamed() -> None:
+    expected, cannot = run({"new": [1.0, 2.0, 3.0]}), Capabilities()
+
+    renamed = told(expected, run({"old": [1.0, 2.0, 3.0]}), cannot)
+    partly = RunFacts("run-1", "finished", {"lr": "0.1"}, tags={"team": "vision"})
+    partly.add_points([Point("old", 0, 1_000, 1.0), Point("new", 1, 1_000, 2.0), Point("new", 2, 1_000, 3.0)])
+    lost = told(expected, run({"old": [1.0, 2.0]}), cannot)
+
+    assert (renamed[0], renamed[1][0].reason) == ([], "renamed since, and still shown as 'old'")
+    assert told(expected, partly, cannot)[0] == []
+    assert [(one.what, one.name, one.found) for one in lost[0]] == [("points", "new", 0)]
+    assert [one.name for one in told(expected, run({"old": [1.0, 2.0, 3.0]}), EDITS)[0]] == ["new", "old"]
+
+
+def test_a_tracker_without_status_or_parameters_is_not_asked_for_them() -> None:
+    can = EDITS._replace(keeps_status=False, keeps_params=False)
+
+    differences, losses = told(run(), run(status="running", params={}, started=5), can)
+
+    assert differences == []
+    assert {loss.what for loss in losses} == {"status", "params"}
+
+
+def test_what_a_tracker_shows_otherwise_is_told_in_its_words_and_excuses_nothing() -> None:
+    expected = run({"loss": [1.0, 2.0]})
+
+    differences, (loss,) = told(expected, run({"loss": [1.0, 2.0]}, altered={"±Infinity, shown as 1e308": 3}))
+
+    assert (differences, loss.amount, loss.reason) == ([], 3, "±Infinity, shown as 1e308")
+    assert told(expected, run({"loss": [1.0]}, altered={"equal points": 9}))[0] != []

@@ -7,8 +7,10 @@ SELECT series_id, points, min_step, max_step, min_time, array_send(steps) AS ste
 FROM chunks WHERE series_id = ANY ($1) AND month = $2 ORDER BY series_id, first_index;
 
 -- name: deleted_run_ids
--- Runs that were deleted, of these.
-SELECT run_id FROM runs WHERE deleted AND run_id = ANY ($1);
+-- Runs that were deleted and of which a tracker had something; of these when $2 is given.
+SELECT run_id FROM runs JOIN deliveries USING (run_id)
+WHERE runs.deleted AND deliveries.tracker = $1 AND deliveries.state <> '{}'
+  AND ($2::text[] IS NULL OR run_id = ANY ($2)) ORDER BY run_id;
 
 -- name: set_aside
 -- Take a run out for a repair: no call of a delivery begins for it from here on. Only when none is under way, and none

@@ -1,0 +1,41 @@
+"""
+Where an address of MLflow leads, and that it can be read at all.
+
+No message shows more of an address than is safe: what cannot be taken apart may be a password.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from consumers.trackers.mlflow_place import Place
+from consumers.trackers.mlflow_rest import RestPlace
+from schemas.errors import BadSettings
+
+_HTTP = ("http://", "https://")
+
+
+def open_place(url: str, timeout_s: float) -> Place:
+    """Return what speaks to MLflow at this address; nothing is asked of it yet. Raises BadSettings."""
+    if not url.startswith(_HTTP):
+        raise BadSettings(f"the address of MLflow is {_masked(url)!r}: write that of a server, http://host:port")
+    if not _can_be_read(url):
+        raise BadSettings(
+            "the address of MLflow cannot be read: write http://host:port or https://user:password@host, "
+            "with %2F for /, %40 for @, %3A for :, %23 for # and %3F for ? in user and password"
+        )
+    return RestPlace(url, timeout_s=timeout_s)
+
+
+def _can_be_read(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        rest = parts.path + parts.query + parts.fragment
+        return bool(parts.hostname) and parts.port != 0 and "@" not in rest
+    except ValueError:
+        return False
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)
