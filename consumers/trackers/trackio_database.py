@@ -8,6 +8,7 @@ and threads that wait for a lock here cost less than those that poll its file.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -196,11 +197,25 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     columns = {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
     if tables and not {"run_id", "log_id"} <= columns:
+        if _is_being_made(path):
+            raise TrackerUnavailable(f"{path} is being made by trackio")
         raise TrackerRefused(
             f"{path} is no project of trackio 0.24 or newer: open it with a newer trackio once, or move it away"
         )
     if "gateway_batches" not in tables:
         connection.executescript(f"BEGIN IMMEDIATE;\n{_schema(is_new=not tables)}\nCOMMIT;")
+
+
+def _is_being_made(path: Path) -> bool:
+    """Tell whether a trackio holds its lock of a project: it makes tables one by one."""
+    try:
+        with path.with_suffix(".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 @cache

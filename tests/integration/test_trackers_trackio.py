@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -353,6 +354,16 @@ def test_a_database_of_somebody_else(tmp_path: Path, tracker: Tracker, made: str
 
     with pytest.raises(TrackerRefused, match=r"is no project of trackio 0\.24 or newer"):
         deliver(tracker, "run-1", long_run("run-1"), {})
+
+
+def test_a_project_that_trackio_is_making_is_an_outage(tmp_path: Path, tracker: Tracker) -> None:
+    with closing(sqlite3.connect(tmp_path / "many.db")) as other:
+        other.execute("CREATE TABLE metrics (run_id TEXT, metrics TEXT)")
+
+    with (tmp_path / "many.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TrackerUnavailable, match="is being made by trackio"):
+            deliver(tracker, "run-1", long_run("run-1"), {})
 
 
 def test_a_project_that_is_gone_is_not_made_again_in_silence(tmp_path: Path, tracker: Tracker) -> None:
