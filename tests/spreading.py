@@ -25,6 +25,7 @@ STACKS = {
     "tests/integration/test_stack.py",
     "tests/integration/test_stack_refusals.py",
     "tests/integration/test_stack_whole.py",
+    "tests/integration/test_strangers.py",
 }
 SLOW = ("tests/browser/", "tests/faults/", "tests/integration/")
 PRODUCT_PORTS = ports.RANGE  # before conftest.py gives a process its own
