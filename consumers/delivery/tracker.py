@@ -96,8 +96,8 @@ class Tracker(Protocol):
         """Let go of connections and files; no `deliver` is running."""
 
 
-class CanStartOver(Protocol):
-    """What a tracker also has when a run in it can be repaired."""
+class CanStartOver(Tracker, Protocol):
+    """A tracker in which a run can be repaired."""
 
     def start_over(self, run_id: str, state: State) -> State:
         """

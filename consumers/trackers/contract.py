@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from consumers.delivery.keeping import kept_points
-from consumers.delivery.tracker import ReadBack, State, Tracker, capabilities_of
+from consumers.delivery.tracker import ReadBack, State, Tracker, can_start_over, capabilities_of
 from consumers.trackers.contract_runs import START, RunAuthor, edited_run, odd_run, params_of, points_of, tags_of
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -259,6 +259,35 @@ class TrackerContract:
                 assert _points_left(tracker, one, state) == []
             else:
                 assert_held(tracker, one, state, mine)
+
+    @pytest.mark.parametrize(("size", "then"), [(1, 1_000), (1_000, 3)])
+    def test_a_run_that_starts_over_is_the_same_again(
+        self, tracker: Tracker, run_id: str, size: int, then: int
+    ) -> None:
+        """Without it `gateway verify --repair` cannot write a run anew, and says so."""
+        if not can_start_over(tracker):
+            return
+        batches = odd_run(run_id)
+        state = deliver(tracker, run_id, batches, {}, size=size)
+
+        for _ in range(2):
+            state = tracker.start_over(run_id, state)
+        again = deliver(tracker, run_id, batches, state, size=then)
+
+        assert_held(tracker, run_id, again, batches)
+
+    def test_points_in_columns_are_the_points(self, tracker: Tracker, run_id: str) -> None:
+        """A tracker may give them, for speed."""
+        state = deliver(tracker, run_id, odd_run(run_id), {})
+
+        held = tracker.read_back(run_id, state)
+        if held.columns is not None:
+            found = [
+                Point(name, *one)
+                for name, steps, times_ms, values in held.columns
+                for one in zip(steps, times_ms, values, strict=True)
+            ]
+            assert _counted(found) == _counted(tracker.read_back(run_id, state).points)
 
     def test_the_state_stays_small(self, tracker: Tracker, run_id: str) -> None:
         """It is written with every checkpoint: it must not grow with the points."""
