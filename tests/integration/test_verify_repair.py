@@ -121,6 +121,33 @@ async def test_a_repair_beside_a_live_delivery_is_done_by_that_one(place: Place)
     assert after.status == 0, after.out
 
 
+async def test_a_run_that_is_written_to_meanwhile_is_not_written_anew(place: Place) -> None:
+    author, ended = Author("moving"), asyncio.Event()
+    written = [author.start()]
+
+    async def train() -> None:
+        while not ended.is_set():
+            one = author.metrics("loss", [1.0], first_step=len(written))
+            await write(place.kafka, place.topic, [one])
+            written.append(one)
+
+    with materialiser(place.folder, place.variables()), delivery(place, "tensorboard", settings(place)) as running:
+        await write(place.kafka, place.topic, written)
+        await until_folded(place.database, place.topic, 1)
+        await until_caught_up(place, running, "tensorboard")
+        file = await file_of(place, "tensorboard", "moving")
+        inode = file.stat().st_ino
+        training = asyncio.create_task(train())
+        told = await verify(place, "--to", "tensorboard", "--repair", variables=settings(place))
+        ended.set()
+        await training
+        after = await verify(place, "--to", "tensorboard", "--wait", "60", variables=settings(place))
+
+    anew = (told.facts["repaired"] or {"anew": {}})["anew"]
+    assert anew in ({}, {"tensorboard": []}), told.out
+    assert (after.status, file.stat().st_ino) == (0, inode), after.out + after.err
+
+
 async def test_a_repair_that_is_killed_goes_on_when_it_is_asked_for_again(place: Place) -> None:
     with materialiser(place.folder, place.variables()):
         await fill(place)
