@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -224,9 +225,34 @@ async def test_rows_and_a_run_lost_in_mlflow_come_again(place: Place, server: Ml
     assert (await progress(place, "mlflow"))[RUNS[2]].state == states[RUNS[2]]
 
 
+async def test_rows_lost_in_trackio_come_again(place: Place) -> None:
+    variables = {"GATEWAY_TRACKIO_DIR": str(place.folder / "trackio")}
+    with materialiser(place.folder, place.variables()):
+        await fill(place)
+    with delivery(place, "trackio", variables) as running:
+        await until_caught_up(place, running, "trackio")
+    await asyncio.to_thread(forget_row, place.folder / "trackio", "one")
+
+    red = await verify(place, "--to", "trackio", variables=variables)
+    repaired = await verify(place, "--to", "trackio", "--repair", variables=variables)
+
+    assert red.different() == {"trackio": {"one"}}
+    assert (repaired.status, repaired.facts["repaired"]["anew"]) == (0, {"trackio": ["one"]}), repaired.out
+
+
+def forget_row(folder: Path, run_id: str) -> None:
+    """Lose one row of a run in whichever project has it."""
+    lost = 0
+    for file in folder.glob("*.db"):
+        with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+            newest = "SELECT max(id) FROM metrics WHERE run_id = ?"
+            lost += connection.execute(f"DELETE FROM metrics WHERE id = ({newest})", (run_id,)).rowcount
+    assert lost == 1
+
+
 def forget_rows(server: MlflowServer, one: str, two: str) -> None:
     """Lose one row of a run, and another run wholly, as `mlflow gc` would."""
-    with sqlite3.connect(server.database, timeout=30) as connection:
+    with closing(sqlite3.connect(server.database, timeout=30)) as connection, connection:
         connection.execute("DELETE FROM metrics WHERE run_uuid = ? AND key = 'loss' AND step = 0", (one,))
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
@@ -234,7 +260,6 @@ def forget_rows(server: MlflowServer, one: str, two: str) -> None:
             if "run_uuid" in columns and table != "runs":
                 connection.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (two,))
         connection.execute("DELETE FROM runs WHERE run_uuid = ?", (two,))
-    connection.close()
 
 
 async def test_a_tracker_that_cannot_write_a_run_anew_says_so(place: Place) -> None:
