@@ -47,6 +47,8 @@ def tags(events: Iterable[ev.AnyEvent], notes: Notes, ask: Callable[[], Mapping[
                 found[mlflow_key(_DELETED[event.what] + event.name)] = None
             case ev.Renamed(what="tag"):
                 old, new = mlflow_key(_own(event.old)), key_of(_own(event.new), names)
+                if old not in known and old not in found and ask().get(old) is not None and new not in ask():
+                    known[old] = None  # it came when tags were not noted yet
                 if old in known and new not in known:
                     kept = known.pop(old)
                     text = kept if kept is not None else (found.get(old) or ask().get(old) or ask().get(new, ""))

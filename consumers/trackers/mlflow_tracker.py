@@ -137,7 +137,7 @@ class MlflowTracker:
             _READ_STATUS.get(held.status, "running"),
             held.started_ms * 1_000,
             held.ended_ms and held.ended_ms * 1_000,
-            own_tags(notes, held.tags),
+            own_tags(notes, held.tags) if state.get("tags") else None,
             altered=altered(notes),
         )
 
@@ -180,8 +180,9 @@ class MlflowTracker:
             except TrackerUnavailable:
                 self._doubts[key] = monotonic()
                 raise
-        kept = {"run": (found or [made])[0].run, "artifacts": (found or [made])[0].artifacts}
+        kept: dict[str, Any] = {"run": (found or [made])[0].run, "artifacts": (found or [made])[0].artifacts}
         self._doubts.pop(key, None)
+        kept["tags"] = True  # all of them are noted
         return kept | {"named": bool(opened and opened.name)} | ({"doubted": True} if doubted else {}), not found
 
     def _look(self, place: Place, key: str, in_doubt: int) -> tuple[list[Held], bool]:

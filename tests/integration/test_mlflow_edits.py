@@ -81,6 +81,20 @@ def test_edits_whose_checkpoint_was_lost_come_to_the_same(tracker: MlflowTracker
     assert held(tracker, author, state) == {"b": "2", "longer": "x" * 3_000}
 
 
+def test_a_run_that_an_older_release_began_goes_on(
+    tracker: MlflowTracker, author: Author, mlflow_server: MlflowServer
+) -> None:
+    state = dict(brought(tracker, [author.start(), tagged(author, old="x", other="y")], {}, 2))
+    notes = {name: value for name, value in state["notes"].items() if name != "tags"}
+    older = {name: value for name, value in state.items() if name not in ("tags", "artifacts")} | {"notes": notes}
+
+    state = dict(brought(tracker, [renamed(author, "old", "new"), gone(author, "other")], older))
+
+    found = MlflowClient(mlflow_server.url).get_run(state["run"]).data.tags
+    assert (found.get("new"), found.get("old"), found.get("other")) == ("x", None, None)
+    assert tracker.read_back(author.run_id, state).tags is None
+
+
 def test_deleted_labels_and_artifacts_take_their_tags_with_them(
     tracker: MlflowTracker, author: Author, mlflow_server: MlflowServer
 ) -> None:
