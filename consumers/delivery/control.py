@@ -43,6 +43,9 @@ class Control:
         if orders.number != self._obeyed.number:
             await read_again(await self._trackers.behind(self._tracker))
         self._obeyed = orders
+        if self._reported is None:
+            self._reported = await self._trackers.reported(self._tracker)
+            self._go_on_waiting(self._reported)
         report = _report(self.circuit)
         if report != self._reported:
             await self._trackers.report(self._tracker, report)
@@ -57,6 +60,12 @@ class Control:
                 await self.look(read_again)
             except StoreUnavailable:
                 continue  # the loop says that it is away; the last orders hold
+
+    def _go_on_waiting(self, last: CircuitReport) -> None:
+        """Leave a tracker alone for as long as it asked an earlier process for."""
+        left = last.retry_at.timestamp() - time.time() if last.retry_at else 0.0
+        if left > 0:
+            self.circuit.failed("*", last.error, time.monotonic(), jitter=1.0, retry_after_s=left)
 
     def failed(self, run_id: str, error: TrackerUnavailable) -> None:
         """Note that a call did not reach the tracker, or had no answer."""

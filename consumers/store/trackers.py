@@ -91,6 +91,12 @@ class Trackers:
         async with translated(self._where), self._pool.acquire() as connection:
             await connection.execute(sql("report_circuit"), tracker, *circuit)
 
+    async def reported(self, tracker: str) -> CircuitReport:
+        """Return what was last said about whether a tracker answers."""
+        async with translated(self._where), self._pool.acquire() as connection:
+            row = await connection.fetchrow(sql("tracker_circuit"), tracker)
+        return CircuitReport(*row) if row else CircuitReport()
+
     async def pause(self, tracker: str, paused: bool) -> None:
         """Hold a tracker's deliveries back, or let them go on. Survives restarts."""
         async with translated(self._where), self._pool.acquire() as connection:

@@ -57,6 +57,11 @@ async def test_one_429_holds_back_the_calls_for_all_runs(place: Place, lines: Li
         calls = lines.calls()
         stands = standing(place, lines)
 
+    with delivery(place, "lines", lines.variables()) as again:
+        await write(place.kafka, place.topic, runs("later"))
+        until(lambda: standing(place, lines)["state"] == "circuit open", "the next process waits too")
+        assert again.process.poll() is None
+    assert lines.calls() == calls
     assert (calls, stands["state"]) == (2, "circuit open")
     assert stands["retry_at"] - stands["circuit_since"] > 0.9 * PAUSE_S * 1e6
     assert stands["last_error"] == "lines answers 429: slow down"

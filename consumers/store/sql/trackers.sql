@@ -4,6 +4,10 @@
 -- What a delivery has to obey; no row when nobody ever ordered anything.
 SELECT paused, orders FROM trackers WHERE tracker = $1;
 
+-- name: tracker_circuit
+-- What its last delivery said about whether it answers.
+SELECT circuit, circuit_since, retry_at, error FROM trackers WHERE tracker = $1;
+
 -- name: tracker_behind
 -- Runs that are to be read again from their own offset, because partition offsets are ahead of them.
 SELECT run_id, partition, next_offset FROM deliveries WHERE tracker = $1 AND behind AND status <> 'parked';
