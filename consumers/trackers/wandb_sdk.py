@@ -34,6 +34,12 @@ REQUEST_TIMEOUT_S = 20
 MAX_SESSIONS = 200  # of one wandb-core
 TEARDOWN_S = 3.0  # before it is killed
 END_WAIT_S = 60.0  # for other runs' sessions, before wandb-core is started again
+_SERVICE = "WANDB_SERVICE"
+# What the environment says of a run, and of its wandb-core, when this process was started inside one.
+_OF_ANOTHER_RUN = (
+    _SERVICE, "WANDB_JOB_TYPE", "WANDB_NAME", "WANDB_NOTES", "WANDB_RESUME", "WANDB_RUN_GROUP", "WANDB_RUN_ID",
+    "WANDB_SWEEP_ID", "WANDB_TAGS",
+)  # fmt: skip
 
 
 class Account(NamedTuple):
@@ -221,8 +227,11 @@ class _Core:
     def _hold(self, started: threading.Event, raised: list[BaseException]) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # nothing is told to others than the server given
         logging.getLogger("wandb").propagate = False  # some 20 lines a session, with the whole config
+        for name in _OF_ANOTHER_RUN:
+            os.environ.pop(name, None)
         try:
             wandb.setup(wandb.Settings(silent=True, x_disable_viewer=True))
+            os.environ.pop(_SERVICE, None)  # our own children must not use our wandb-core
         except Exception as error:  # noqa: BLE001  # raised again by the thread that waits
             raised.append(error)
             started.set()
