@@ -1,8 +1,7 @@
 """
 What events are in TensorBoard's terms: records of scalars, histograms, text and hyperparameters.
 
-Pure, and the only file that knows TensorBoard's protobufs. All points of one step and one instant share a record, as
-TensorBoard's own writers do it. The same events always give the same bytes.
+Pure; tensorboard_scalars.py collects points into records. The same events always give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, DATA_CLASS_T
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from consumers.trackers.editing import Scope, SeriesKey, key_of
+from consumers.trackers.editing import Scope, SeriesKey
 from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import tensorboard_tag
 from schemas import events as ev
@@ -27,7 +26,6 @@ from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Type
 SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
 PARAMS, STATUS, TAGS = "gw/params", "gw/status", "gw/tags"
 VERSION = "brain.Event:2"  # with it, falling steps do not make TensorBoard drop what came before
-MAX_OPEN = 2_000  # records built at once: each takes a kilobyte until it is written
 FLOAT32_MAX = 3.4028234663852886e38
 _SESSION_START, _SESSION_END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 _SUCCESS, _FAILURE = 1, 2  # tensorboard.hparams.Status
@@ -40,32 +38,6 @@ _STATUS = {
 def first_record(time: int) -> bytes:
     """Return the record that an event file begins with."""
     return bytes_of(Event(wall_time=seconds(time), file_version=VERSION))
-
-
-def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
-    """Yield the points of some events, and their observations, in log order of their first ones."""
-    found: dict[tuple[int, int], Any] = {}
-
-    def at(time: int, step: int) -> Any:
-        made = found.get((time, step))
-        if made is None:
-            made = found[time, step] = Event(wall_time=seconds(time), step=step)
-        return made.summary.value
-
-    for event in events:
-        if isinstance(event, ev.Metrics | ev.SystemMetrics):
-            for series in event.series:
-                key = key_of(event, series)
-                tag, scope = tensorboard_tag(key.written), _described(key)
-                for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                    _add_scalar(at(time, step), tag, value, scope)
-        elif isinstance(event, ev.Values):
-            for seen in event.values:
-                _add_observation(at(seen.time, seen.step), key_of(event, seen), seen.value)
-        if len(found) >= MAX_OPEN:
-            yield from map(bytes_of, found.values())
-            found.clear()
-    yield from map(bytes_of, found.values())
 
 
 def text_records(run_id: str, events: Iterable[ev.AnyEvent], kept: dict[str, Any]) -> Iterator[bytes]:
@@ -145,9 +117,10 @@ def _described(series: SeriesKey) -> str:
     return _json(scope._asdict()) if scope.to_json() else ""
 
 
-def _add_scalar(values: Any, tag: str, value: float, scope: str) -> None:
-    one = values.add(tag=tag)
-    if scope:
+def add_scalar(values: Any, series: SeriesKey, value: float) -> None:
+    """Add a point to the values of a record."""
+    one = values.add(tag=tensorboard_tag(series.written))
+    if scope := _described(series):
         one.metadata.summary_description = scope
     one.metadata.plugin_data.plugin_name = SCALARS
     one.metadata.data_class = DATA_CLASS_SCALAR  # TensorBoard's fast loader shows nothing without it
@@ -156,12 +129,14 @@ def _add_scalar(values: Any, tag: str, value: float, scope: str) -> None:
     one.tensor.double_val.append(value)
 
 
-def _add_observation(values: Any, series: SeriesKey, value: Typed) -> None:
+def observation(series: SeriesKey, value: Typed) -> Any:
+    """Return a summary of one value that is no number."""
+    made = Summary()
     # Below `gw/`, because TensorBoard takes one kind of value for each tag, and ours may come as several.
     if not isinstance(value, HistogramValue):
-        put_scope(_add_text(values, f"gw/text/{series.written}", to_text(value)), series)
-        return
-    one = values.add(tag=f"gw/histogram/{series.written}")
+        put_scope(_add_text(made.value, f"gw/text/{series.written}", to_text(value)), series)
+        return made
+    one = made.value.add(tag=f"gw/histogram/{series.written}")
     put_scope(one, series)
     one.metadata.plugin_data.plugin_name = HISTOGRAMS
     one.metadata.data_class = DATA_CLASS_TENSOR
@@ -171,6 +146,7 @@ def _add_observation(values: Any, series: SeriesKey, value: Typed) -> None:
         one.tensor.tensor_shape.dim.add(size=size)
     for index, count in enumerate(counts):
         one.tensor.double_val.extend((edges[index], edges[index + 1], count))
+    return made
 
 
 def _add_text(values: Any, tag: str, text: str) -> Any:

@@ -22,6 +22,7 @@ from consumers.trackers.mangling import folder_name, tensorboard_name
 from consumers.trackers.run_file import AGAIN, append_at, remove_file
 from consumers.trackers.tensorboard_edits import edited, find_edits
 from consumers.trackers.tensorboard_file import Damaged, frame, read
+from consumers.trackers.tensorboard_scalars import scalar_records
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
@@ -76,7 +77,7 @@ class TensorboardTracker:
         events = [batch.event for batch in batches]
         records = [] if kept["size"] else [terms.first_record(kept["started"])]
         records += terms.text_records(run_id, events, kept)
-        records += terms.scalar_records(events)
+        records += scalar_records(events)
         data = frame(records)
         append_at(self._folder / kept["file"], kept["size"], data)
         return kept | {"size": kept["size"] + len(data)}
