@@ -227,7 +227,9 @@ class Delivery:
         if self.control.is_paused or self._work.pace.wait(now) > 0:
             return
         for run_id in self._next(now):
-            records = self._backlog.start(run_id, max_records=CALL_RECORDS, max_bytes=self._call_bytes)
+            share = self._suspects.share(run_id)
+            most = {"max_records": max(1, CALL_RECORDS // share), "max_bytes": self._call_bytes // share}
+            records = self._backlog.start(run_id, **most)
             self.control.circuit.called()
             task = asyncio.create_task(self._calls(run_id, records))
             self._tasks[task] = run_id

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 ALONE, HOPELESS = 3, 6
+SMALLER = 4  # each such call makes the next one carry so many times less
 PAUSE = 1 / 6  # before the first call alone, as a part of the bound of a call: 20 s of 120 s
 
 
@@ -20,11 +21,18 @@ class Suspects:
 
     def __init__(self, unanswered: Mapping[str, int], began: float, *, call_s: float, threads: int) -> None:
         self._counts = dict(unanswered)
+        self._shares: dict[str, int] = {
+            run: int(SMALLER ** min(count, 8)) for run, count in unanswered.items()
+        }  # also once it answers
         self._began, self._pause_s, self._most = began, call_s * PAUSE, max(1, threads // 2)
 
     def answered(self, run_id: str) -> None:
         """A call of this run came back: it is like any other."""
         self._counts.pop(run_id, None)
+
+    def share(self, run_id: str) -> int:
+        """Return by how much less a call for this run carries than others: its place may just be slow."""
+        return self._shares.get(run_id, 1)
 
     def choose(self, ready: Sequence[str], calling: Collection[str], free: int, now: float) -> list[str]:
         """Return at most `free` of the runs that are ready, while calls for others are under way."""

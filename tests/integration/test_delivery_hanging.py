@@ -19,6 +19,7 @@ from consumers.delivery.suspects import ALONE, HOPELESS
 from consumers.store.deliveries import Deliveries, Fenced, Intent
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
+from schemas.wire import Batch
 from tests.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.gateway_command import gateway_with
 from tests.lines_tracker import Lines, wanted
@@ -280,3 +281,27 @@ async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines:
     assert done.returncode == 1, done.stderr
     assert "read_back of run a hangs since" in done.stdout
     assert found["places"]["postgresql"]["runs"] == 2
+
+
+async def test_a_place_too_slow_for_whole_calls_is_handed_less_and_gets_everything(place: Place, lines: Lines) -> None:
+    batches = [batch for number in range(PARALLEL_RUNS) for batch in long_run(f"run-{number}", 32)]
+    lines.behave(slow_s=0.1)
+    await write(place.kafka, place.topic, batches)
+    starts = 0
+    while lines.held() != wanted(batches):
+        starts += 1
+        one = Delivery(place, "lines", short(lines, 2.0))
+        until(partial(is_over, one, lines, batches), "it ends or is done")
+        one.kill()
+        assert starts < 12
+
+    assert lines.orderly()
+
+
+def is_over(one: Delivery, lines: Lines, batches: list[Batch]) -> bool:
+    return lines.held() == wanted(batches) or one.process.poll() is not None
+
+
+def long_run(run_id: str, count: int) -> list[Batch]:
+    author = Author(run_id)
+    return [author.metrics("loss", [1.0], first_step=number) for number in range(count)]

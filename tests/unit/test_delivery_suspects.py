@@ -51,6 +51,13 @@ def test_one_that_answers_is_like_any_other() -> None:
     assert (them.choose(["bad", "good"], [], 8, 0.0), len(them)) == (["bad", "good"], 0)
 
 
+def test_their_calls_carry_less_also_once_they_answer() -> None:
+    them = suspects(slow=2)
+    them.answered("slow")
+
+    assert (them.share("slow"), them.share("good")) == (16, 1)
+
+
 def test_what_is_hopeless_has_a_reason() -> None:
     found = hopeless({"bad": HOPELESS, "odd": HOPELESS - 1})
 
