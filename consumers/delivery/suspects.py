@@ -21,9 +21,8 @@ class Suspects:
 
     def __init__(self, unanswered: Mapping[str, int], began: float, *, call_s: float, threads: int) -> None:
         self._counts = dict(unanswered)
-        self._shares: dict[str, int] = {
-            run: int(SMALLER ** min(count, 8)) for run, count in unanswered.items()
-        }  # also once it answers
+        # Also once it answers: then it was the size.
+        self._shares: dict[str, int] = {run: int(SMALLER ** min(count, 8)) for run, count in unanswered.items()}
         self._began, self._pause_s, self._most = began, call_s * PAUSE, max(1, threads // 2)
 
     def answered(self, run_id: str) -> None:
