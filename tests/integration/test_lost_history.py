@@ -72,6 +72,8 @@ class History:
     def __init__(self, each: int = 4, records: int = 12) -> None:
         self.before = {f"before-{i}": self._training(f"before-{i}", records) for i in range(each)}
         self.before["odd"] = odd_batches("odd")
+        gone = Author("gone")
+        self.before["gone"] = [gone.start(), gone.batch(ev.Deleted(time=gone.now(), what="run"))]
         self.crossing = {f"crossing-{i}": self._training(f"crossing-{i}", records) for i in range(each)}
         self.after = {f"after-{i}": self._training(f"after-{i}", records) for i in range(each)}
 
