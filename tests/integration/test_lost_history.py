@@ -21,6 +21,7 @@ from tests.gateway_command import gateway_with
 from tests.lines_tracker import Lines
 from tests.log_writing import Author, write
 from tests.materialiser_process import Materialiser, until_folded
+from tests.mlflow_parts import MlflowServer
 from tests.odd_runs import odd_batches, points_of
 from tests.shortened_log import shorten
 
@@ -349,4 +350,38 @@ async def test_chosen_runs_come_whole_beside_a_live_delivery_that_began_behind_t
     verified = await command(variables, "verify", "--to", "parquet")
 
     assert (alone["complete"], alone["from_postgresql"]) == (True, len(history.before))
+    assert verified["equal"], verified
+
+
+async def test_a_lost_file_of_a_run_that_the_log_has_lost_is_repaired_from_postgresql(
+    place: Place, materialiser: Materialiser, variables: dict[str, str]
+) -> None:
+    history = History(each=1)
+    await history.written(place)
+    await command(variables, "replay", "--to", "parquet", "--all")
+    for lost in (place.folder / "parquet" / "points").glob("run=*before-0*/*.parquet"):
+        lost.unlink()
+    await command(variables, "verify", "--to", "parquet", status=1)
+    repaired = await command(variables, "verify", "--to", "parquet", "--repair")
+
+    assert repaired["equal"]
+    assert repaired["repaired"]["anew"] == {"parquet": ["before-0"]}
+
+
+async def test_mlflow_gets_what_the_log_has_lost_and_runs_it_had_in_part_anew(
+    place: Place, materialiser: Materialiser, variables: dict[str, str], mlflow_server: MlflowServer
+) -> None:
+    variables = variables | {"GATEWAY_MLFLOW_URL": mlflow_server.url}
+    author = Author("part")
+    await write(place.kafka, place.topic, [author.start(), author.metrics("loss", [1.0])])
+    await until_folded(place.database, place.topic, 2)
+    await command(variables, "replay", "--to", "mlflow", "--all")
+    await write(place.kafka, place.topic, [author.metrics("loss", [2.0, 3.0], first_step=1), author.finish()])
+    history = History(each=2)
+    await history.written(place)
+    done = await command(variables, "replay", "--to", "mlflow", "--all")
+    verified = await command(variables, "verify", "--to", "mlflow")
+
+    assert (done["complete"], done["parked"]) == (True, 0)
+    assert done["from_postgresql"] == len(history.before) + len(history.crossing) + 1
     assert verified["equal"], verified
