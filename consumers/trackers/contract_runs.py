@@ -163,7 +163,7 @@ def edited_run(run_id: str) -> list[Batch]:
         author.tags(owner="bob"),
         author.metrics("accuracy", [0.875], [4], attempt=2),
         author.delete("series", "train/loss"),
-        author.finish(),
+        author.batch(ev.RunFinished(time=author.now(), attempt=2)),
         other.metrics("curly", [1.0]),
     ]
 

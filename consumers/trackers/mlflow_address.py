@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from consumers.trackers.mlflow_database import SCHEME, DatabasePlace
 from consumers.trackers.mlflow_place import Place
 from consumers.trackers.mlflow_rest import RestPlace
 from schemas.errors import BadSettings
@@ -18,8 +19,13 @@ _HTTP = ("http://", "https://")
 
 def open_place(url: str, timeout_s: float) -> Place:
     """Return what speaks to MLflow at this address; nothing is asked of it yet. Raises BadSettings."""
+    if url.startswith(SCHEME):
+        return DatabasePlace(url)
     if not url.startswith(_HTTP):
-        raise BadSettings(f"the address of MLflow is {_masked(url)!r}: write that of a server, http://host:port")
+        raise BadSettings(
+            f"the address of MLflow is {_masked(url)!r}: write that of a server, http://host:port, or of an SQLite "
+            "database of this machine, sqlite:///mlflow.db (MLflow's folders keep a repeated point twice)"
+        )
     if not _can_be_read(url):
         raise BadSettings(
             "the address of MLflow cannot be read: write http://host:port or https://user:password@host, "

@@ -30,15 +30,13 @@ class Call(NamedTuple):
 
     def halves(self) -> tuple[Call, Call] | None:
         """Return two calls that carry the same, or None when there is nothing to divide."""
-        pairs = [self.metrics, list(self.params.items()), list(self.tags.items())]
-        if sum(map(len, pairs)) < 2:
+        params, tags = list(self.params.items()), list(self.tags.items())
+        if len(self.metrics) + len(params) + len(tags) < 2:
             return None
-        first, second = [], []
-        for items in pairs:
-            middle = (len(items) + len(first) % 2) // 2
-            first.append(items[:middle])
-            second.append(items[middle:])
-        return _call(*first), _call(*second)
+        metric, param = len(self.metrics) // 2, (len(params) + 1) // 2
+        tag = (len(tags) + (not params)) // 2  # neither half is empty, whatever there is one of
+        first = Call(self.metrics[:metric], dict(params[:param]), dict(tags[:tag]))
+        return first, Call(self.metrics[metric:], dict(params[param:]), dict(tags[tag:]))
 
 
 def cut(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Call]:
@@ -91,7 +89,3 @@ def body(run: str, call: Call) -> bytes:
 
 def _text_bytes(text: str) -> int:
     return len(text) if text.isascii() and text.isprintable() else 6 * len(text)
-
-
-def _call(metrics: Sequence[Metric], params: Sequence[tuple[str, str]], tags: Sequence[tuple[str, str]]) -> Call:
-    return Call(metrics, dict(params), dict(tags))

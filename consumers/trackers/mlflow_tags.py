@@ -30,7 +30,8 @@ def tags(events: Iterable[ev.AnyEvent], notes: Notes, ask: Callable[[], Mapping[
     `ask` gives the tags that the server holds; it is called only for a renamed tag whose value is not at hand.
     """
     found: Words = {}
-    known, names = dict(notes.tags), {}
+    known = dict(notes.tags)
+    names: dict[str, str] = {}
     for event in events:
         match event:
             case ev.Tags():

@@ -18,8 +18,8 @@ from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import mlflow_terms as terms
 from consumers.trackers.mangling import shorten
 from consumers.trackers.mlflow_address import open_place
-from consumers.trackers.mlflow_answers import NothingDone
-from consumers.trackers.mlflow_calls import cut
+from consumers.trackers.mlflow_answers import MISSING, MlflowRefused, NothingDone
+from consumers.trackers.mlflow_calls import Call, cut
 from consumers.trackers.mlflow_observations import MAX_VALUES, PARAM_TAG, Aside, as_params, params
 from consumers.trackers.mlflow_place import Held, New, Place
 from consumers.trackers.mlflow_run import Asked, altered, changed, divide, note_tags
@@ -33,6 +33,7 @@ from schemas.wire import Batch
 MAX_EXPERIMENT = 500  # characters
 DEFAULT_EXPERIMENT = "Default"
 RUN_TAG, KEY_TAG = "gw.run_id", "gw.run_key"
+GONE_TAG = "gw.deleted"  # of a run that the log deleted; one that a person put into the trash has none
 TIMEOUT_S = 60.0
 SETTLE_S = 5.0  # so long a run whose making was not answered is looked for before it is made
 LOOK_AGAIN_S = 0.25
@@ -88,6 +89,15 @@ class MlflowTracker:
         events = [batch.event for batch in batches]
         if any(isinstance(event, ev.Deleted) and event.what == "run" for event in events):
             return self._delete(place, run_id, state)
+        try:
+            return self._bring(place, run_id, batches, state, in_doubt)
+        except MlflowRefused:
+            if state and _went(place, state["run"]):
+                return {"deleted": True}  # by a call whose checkpoint was lost: what comes again goes with it
+            raise
+
+    def _bring(self, place: Place, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int) -> State:
+        events = [batch.event for batch in batches]
         before = terms.Notes.from_json(state.get("notes", {}))
         metrics, notes = terms.metrics(events, before)
         wanted, aside, notes = params(batches, notes)
@@ -140,9 +150,10 @@ class MlflowTracker:
 
     def _delete(self, place: Place, run_id: str, state: State) -> State:
         """Move the run to MLflow's trash, where it may be already: `mlflow gc` empties it."""
-        found = [place.held(state["run"])] if state else place.find(KEY_TAG, _run_key(run_id))
+        found = _if_there(place, state["run"]) if state else place.find(KEY_TAG, _run_key(run_id))
         for held in found:
             if held.is_active:
+                place.log(held.run, Call(tags={GONE_TAG: "1"}))
                 place.delete(held.run)
         return {"deleted": True}
 
@@ -238,6 +249,20 @@ class MlflowTracker:
 def _points(place: Place, held: Held, notes: terms.Notes) -> Iterator[Point]:
     for key in sorted(held.keys):
         yield from terms.read_points(place.history(held.run, key), notes)
+
+
+def _if_there(place: Place, run: str) -> list[Held]:
+    try:
+        return [place.held(run)]
+    except MlflowRefused as error:
+        if error.code != MISSING:
+            raise
+        return []  # `mlflow gc` was there
+
+
+def _went(place: Place, run: str) -> bool:
+    """Tell whether the log deleted this run."""
+    return any(not held.is_active and GONE_TAG in held.tags for held in _if_there(place, run))
 
 
 def _run_key(run_id: str) -> str:

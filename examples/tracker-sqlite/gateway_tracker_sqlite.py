@@ -70,11 +70,20 @@ class SqliteTracker:
         """Return what the file holds of a run, for `gateway verify`."""
         with self._connected() as connection:
             found = connection.execute("SELECT status, started, ended FROM runs WHERE run_id = ?", (run_id,))
-            status, started, ended = found.fetchone()
+            status, started, ended = found.fetchone() or ("missing", None, None)
+            if status == "missing":
+                raise TrackerRefused(f"{self._file} has nothing of this run: `gateway verify --repair` brings it again")
             if status == "deleted":
                 raise TrackerRefused("the run was deleted")
             params = dict(connection.execute("SELECT name, value FROM params WHERE run_id = ?", (run_id,)))
         return ReadBack(self._points(run_id), params, status, started, ended)
+
+    def start_over(self, run_id: str, state: State) -> State:
+        """Take the run out, for `gateway verify --repair`: it comes again from its first record."""
+        with self._connected() as connection:
+            for table in ("runs", "params", "batches", "points"):
+                connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
+        return {}
 
     def close(self) -> None:
         """Each call has a connection of its own."""

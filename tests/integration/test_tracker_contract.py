@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from consumers.delivery.tracker import Tracker
-from consumers.trackers.contract import TrackerContract
+from consumers.trackers.contract import TrackerContract, deliver
+from consumers.trackers.contract_runs import RunAuthor
 from consumers.trackers.mlflow_tracker import MlflowTracker
 from consumers.trackers.parquet_tracker import ParquetTracker
 from consumers.trackers.tensorboard_tracker import TensorboardTracker
@@ -32,6 +34,24 @@ class TestMlflowServer(TrackerContract):
 
     def make_unavailable(self, folder: Path) -> Tracker:
         return opened(MlflowTracker(url="http://127.0.0.1:1"))
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
+class TestMlflowDatabase(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def tables(self, session_folder: Path) -> None:
+        # MLflow takes seconds to make its tables: once, and a copy for each test.
+        self.made = session_folder / "mlflow-tables" / "mlflow.db"
+        if not self.made.exists():
+            tracker = opened(MlflowTracker(url=f"sqlite:///{self.made}"))
+            deliver(tracker, "first", [RunAuthor("first").start()], {})
+            tracker.close()
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        place = folder / "mlflow.db"
+        if folder.is_dir() and not place.exists():
+            shutil.copy(self.made, place)
+        return opened(MlflowTracker(url=f"sqlite:///{place}"))
 
 
 class TestWandb(TrackerContract):

@@ -1,0 +1,123 @@
+"""MLflow's SQLite database opened directly: faults are told in seconds, writers do not disturb each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+import stat
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from consumers.trackers import mlflow_database
+from consumers.trackers.mlflow_tracker import MlflowTracker
+from schemas.errors import BadSettings, TrackerUnavailable
+from schemas.settings import Settings
+from tests.log_writing import Author
+from tests.odd_runs import facts_of, odd_batches, points_of
+
+# MLflow 3.17 and SQLAlchemy 2.1
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def database(session_folder: Path) -> str:
+    return f"sqlite:///{session_folder}/mlflow-{uuid.uuid4().hex}/runs.db"
+
+
+@pytest.fixture
+def tracker(database: str) -> Iterator[MlflowTracker]:
+    made = opened(database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run_id() -> str:
+    return f"database-{uuid.uuid4().hex}"
+
+
+def opened(url: str) -> MlflowTracker:
+    made = MlflowTracker(url=url)
+    made.open(Settings())
+    return made
+
+
+def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, database: str, run_id: str) -> None:
+    batches = odd_batches(run_id)
+
+    state = tracker.deliver(run_id, batches, {})
+
+    held = tracker.read_back(run_id, state)
+    run = MlflowClient(database).get_run(state["run"])
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert (run.info.run_name, run.info.status, run.data.tags["team"]) == ("odd one", "FAILED", "vision")
+    assert list(Path(run.info.artifact_uri.removeprefix("file://")).rglob("*.jsonl"))
+
+
+def test_several_runs_at_once(tracker: MlflowTracker, run_id: str) -> None:
+    runs = {f"{run_id}-{number}": odd_batches(f"{run_id}-{number}") for number in range(6)}
+
+    with ThreadPoolExecutor(6) as threads:
+        states = dict(zip(runs, threads.map(lambda one: tracker.deliver(one, runs[one], {}), runs), strict=True))
+
+    for one, batches in runs.items():
+        held = tracker.read_back(one, states[one])
+        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(batches), 3)
+
+
+def test_a_locked_database_is_an_outage_and_then_goes_on(
+    tracker: MlflowTracker, database: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = Author(run_id)
+    state = tracker.deliver(run_id, [author.start()], {})
+    more = [author.metrics("loss", [1.0])]
+    monkeypatch.setattr(mlflow_database, "PROBE_S", 0.1)
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(TrackerUnavailable, match="locked"):
+        tracker.deliver(run_id, more, state)
+    other.execute("ROLLBACK")
+    other.close()
+
+    state = tracker.deliver(run_id, more, state, in_doubt=1)
+    assert [point.value for point in tracker.read_back(run_id, state).points] == [1.0]
+
+
+@pytest.mark.parametrize("broken", ["in a file", "not a database", "a folder"])
+def test_a_place_that_is_none_is_an_outage(tmp_path: Path, run_id: str, broken: str) -> None:
+    path = tmp_path / "runs.db"
+    if broken == "in a file":
+        (tmp_path / "file").write_text("in the way")
+        path = tmp_path / "file" / "runs.db"
+    elif broken == "not a database":
+        path.write_text("this is no database at all" * 100)
+    else:
+        path.mkdir(mode=stat.S_IRWXU)
+
+    with pytest.raises(TrackerUnavailable, match=r"runs\.db does not take events now"):
+        opened(f"sqlite:///{path}").deliver(run_id, [Author(run_id).start()], {})
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "file:/tmp/mlruns", "mlruns"])
+def test_other_places_are_refused(url: str) -> None:
+    with pytest.raises(BadSettings, match=r"sqlite:///mlflow\.db"):
+        opened(url)
+
+
+def test_with_the_client_alone_the_next_step_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+
+    def lacks(name: str, *rest: Any) -> Any:
+        return None if name == "sqlalchemy" else found(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", lacks)
+
+    with pytest.raises(BadSettings, match=r"pip install .*mlflow-server"):
+        opened("sqlite:///mlflow.db")
