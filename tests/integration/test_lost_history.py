@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import random
+import signal
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +18,8 @@ import pytest
 
 from schemas import events as ev
 from schemas.wire import Batch
-from tests.delivery_process import Delivery, Place, Watch, delivery, progress
-from tests.gateway_command import gateway_with
+from tests.delivery_process import DEADLINE_S, Delivery, Place, Watch, delivery, progress
+from tests.gateway_command import COMMAND, gateway_with
 from tests.lines_tracker import Lines
 from tests.log_writing import Author, write
 from tests.materialiser_process import Materialiser, until_folded
@@ -229,6 +231,45 @@ def lines_of(lines: Lines) -> int:
 
 def points_in(counted: dict[str, int]) -> int:
     return sum(int(line.split()[2]) * count for line, count in counted.items())
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+async def test_killed_ten_times_each_value_is_there_once_bit_for_bit(
+    tracker: str, place: Place, materialiser: Materialiser, variables: dict[str, str]
+) -> None:
+    history = History(each=6, records=250)
+    await history.written(place)
+    dice = random.Random(7)
+    said = place.folder / "replay.log"
+    async with Watch(place, tracker) as watch:
+        killed = [
+            await kill_replay(variables, tracker, watch, await watch.records() + dice.randint(1, 12), said)
+            for _ in range(10)
+        ]
+    done = await command(variables, "replay", "--to", tracker, "--all")
+    verified = await command(variables, "verify", "--to", tracker)
+
+    assert killed == [-signal.SIGKILL] * 10, said.read_text()
+    assert done["complete"]
+    assert verified["equal"], verified
+    assert await frozen_rows(place) == 0
+
+
+async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goal: int, said: Path) -> int | None:
+    """Kill a slow replay once the tracker had so many records; return its exit status."""
+    deadline = time.monotonic() + DEADLINE_S
+    with said.open("ab") as told:
+        arguments = [*COMMAND, "replay", "--to", tracker, "--all", "--throttle", "1000"]
+        running = await asyncio.create_subprocess_exec(*arguments, env=variables, stdout=told, stderr=told)
+        try:
+            while await watch.records() < goal and running.returncode is None:
+                assert time.monotonic() < deadline, said.read_text()
+                await asyncio.sleep(0.005)
+        finally:
+            if running.returncode is None:
+                running.kill()
+            await running.wait()
+    return running.returncode
 
 
 async def test_what_becomes_of_a_run_while_its_history_is_under_way_comes_from_the_log(
