@@ -56,7 +56,7 @@ def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> f
     """Let a materialiser fold so many records, and end it; return the seconds. Raises Missing when it stands still."""
     begin = moved = monotonic()
     last, next_told = 0, begin + TOLD_EVERY_S
-    with running_materialiser(folder, log.kafka.address, log.store.address):
+    with running_materialiser(folder, log.kafka.address, log.store.address, log.topic):
         while (done := position(log, MATERIALISER)) < records:
             now = monotonic()
             if done > last:

@@ -66,8 +66,12 @@ class MlflowServer:
     def wait(self) -> None:
         """Return once it answers. Raises Missing."""
         assert self._child is not None
-        if not wait_until(lambda: mlflow_server.serves(HOST, self.port), self._child, START_TIMEOUT_S):
+        if not wait_until(self.serves, self._child, START_TIMEOUT_S):
             raise Missing(f"MLflow's server did not start within {START_TIMEOUT_S} s: see {self._folder}/mlflow.log")
+
+    def serves(self) -> bool:
+        """Tell whether it answers."""
+        return mlflow_server.serves(HOST, self.port, timeout_s=1.0)
 
     def stop(self) -> None:
         """Ask it to end."""

@@ -20,16 +20,14 @@ from benchmarks.filled_log import MATERIALISER, Log, position
 from benchmarks.places import MlflowServer, Place
 from benchmarks.replays import start_replay
 from benchmarks.watched import Watched
-from tests.http_faults import KINDS, HttpFaults, faulty_proxy
+from tests.http_faults import HttpFaults, faulty_proxy
 
 EARLY_SHARE, EARLY_S = 0.2, 3.0  # of the kills come within so many seconds of a start
 LATER_S = 0.5  # at most, from a place of the log to the kill
-LAST_PLACE = 0.95  # of the log: later, the replay might end first
+LAST_PLACE = 0.9  # of the log: later, the replay might end first
 LOOK_S = 0.05
-REQUEST_TIMEOUT_S = 10  # instead of a minute, that timeouts do not take all day
 STALLED_S = 180.0
-PAUSE_S = (1.0, 8.0)  # between two faults, at least and at most
-SERVER_START_S = 3.0
+ASK_S = 0.5
 SERVER_KILLED = "MLflow server killed"
 
 
@@ -39,6 +37,9 @@ class Kills(NamedTuple):
     count: int
     seed: int
     points: int  # of the history: a small one is held back, that it lasts a second for each kill
+    spoiled: float = 0.02  # of the requests to MLflow
+    server_lives_s: tuple[float, float] = (10.0, 60.0)  # MLflow's, at least and at most
+    timeout_s: int = 10  # of a request, instead of a minute: timeouts must not take all day
 
 
 def killed_replay(log: Log, place: Place, folder: Path, wanted: Kills, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -50,9 +51,9 @@ def killed_replay(log: Log, place: Place, folder: Path, wanted: Kills, tell: Cal
         spoiler = None
         if place.server is not None:
             line = stack.enter_context(faulty_proxy(place.server.port, seed=seed))
-            line.late_s = REQUEST_TIMEOUT_S + 1.0
-            variables = {"GATEWAY_MLFLOW_URL": line.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT_S)}
-            spoiler = Spoiler(place.server, line, Random(seed + 1))
+            line.late_s, line.probability = wanted.timeout_s + 1.0, wanted.spoiled
+            variables = {"GATEWAY_MLFLOW_URL": line.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(wanted.timeout_s)}
+            spoiler = Spoiler(place.server, line, Random(seed + 1), wanted.server_lives_s)
         done = _kill(log, place, folder, _plan(kills, dice), wanted.points / kills, variables, spoiler, tell)
         if spoiler is not None:
             faults = spoiler.heal()
@@ -138,34 +139,33 @@ def _to_the_end(log: Log, place: Place, folder: Path, tell: Callable[[str], None
 
 
 class Spoiler:
-    """Spoils MLflow's server and the line to it, now and then; `look` is called all the time by the one who waits."""
+    """Kills MLflow's server now and then; `look` is called all the time by the one who waits."""
 
-    def __init__(self, server: MlflowServer, line: HttpFaults, dice: Random) -> None:
-        self._server, self._line, self._dice = server, line, dice
-        self._next_at = monotonic() + dice.uniform(*PAUSE_S)
+    def __init__(self, server: MlflowServer, line: HttpFaults, dice: Random, lives_s: tuple[float, float]) -> None:
+        self._server, self._line, self._dice, self._lives_s = server, line, dice, lives_s
+        self._die_at = monotonic() + dice.uniform(*lives_s)
         self._up_at: float | None = None  # while it is dead
+        self._asked_at: float | None = None  # while it starts
         self._killed = 0
 
     def look(self) -> None:
         """Do what it is time for."""
         now = monotonic()
-        if self._up_at is not None:
-            if now >= self._up_at:
-                self._server.launch()
-                self._up_at, self._next_at = None, now + SERVER_START_S + self._dice.uniform(*PAUSE_S)
-        elif now >= self._next_at:
-            self._next_at = now + self._dice.uniform(*PAUSE_S)
-            fault = self._dice.choice((*KINDS, SERVER_KILLED))
-            if fault == SERVER_KILLED:
-                self._server.kill()
-                self._killed += 1
-                self._up_at = now + self._dice.uniform(0.0, 2.0)
-            else:
-                self._line.next(fault, self._dice.randint(1, 2))
+        if self._up_at is not None and now >= self._up_at:
+            self._server.launch()
+            self._up_at, self._asked_at = None, now
+        elif self._asked_at is not None:  # its life begins when it serves, however long that takes
+            if now >= self._asked_at + ASK_S:
+                self._asked_at = None if self._server.serves() else now
+                self._die_at = monotonic() + self._dice.uniform(*self._lives_s)
+        elif self._up_at is None and now >= self._die_at:
+            self._server.kill()
+            self._killed += 1
+            self._up_at = now + self._dice.uniform(0.0, 2.0)
 
     def heal(self) -> dict[str, int]:
         """Have everything well again; return how often each fault happened."""
-        self._line.only = lambda method, path: False
+        self._line.probability = 0.0
         if self._up_at is not None:
             self._server.launch()
         self._server.wait()

@@ -67,12 +67,12 @@ def running_postgres(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def running_materialiser(folder: Path, kafka: str, dsn: str) -> Iterator[Server]:
+def running_materialiser(folder: Path, kafka: str, dsn: str, topic: str = TOPIC) -> Iterator[Server]:
     """Give a materialiser that has begun to read the log."""
     folder.mkdir(parents=True, exist_ok=True)
     ready, said = folder / "ready", folder / "materialiser.log"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    mine = {"KAFKA": kafka, "TOPIC": TOPIC, "POSTGRES": dsn, "READY_FILE": str(ready), "HOME": str(folder)}
+    mine = {"KAFKA": kafka, "TOPIC": topic, "POSTGRES": dsn, "READY_FILE": str(ready), "HOME": str(folder)}
     variables = {**inherited, **{f"GATEWAY_{name}": value for name, value in mine.items()}, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-P", "-m", "consumers.materialiser"]
     with said.open("ab") as log:

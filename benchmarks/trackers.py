@@ -15,6 +15,8 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, strftime
 from typing import Any
@@ -28,27 +30,33 @@ from benchmarks.ceilings import CALLS, SHARES  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.filled_log import Log, fill, fold, running_log  # noqa: E402
 from benchmarks.history import Shape, records  # noqa: E402
-from benchmarks.machine import describe, load  # noqa: E402
+from benchmarks.machine import caption, describe, load  # noqa: E402
 from benchmarks.places import TRACKERS, Place, empty_place  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.replays import replay, verify  # noqa: E402
+from benchmarks.table import replaced  # noqa: E402
 from benchmarks.trackers_table import trackers_table  # noqa: E402
 from benchmarks.watched import Watched  # noqa: E402
 from schemas.errors import TrackingError  # noqa: E402
 
 FAILURES = (Missing, TrackingError, OSError, asyncpg.PostgresError, ArithmeticError, LookupError, ValueError)
+DOCS = ROOT / "docs/benchmarks.md"
 CEILINGS = Path(__file__).with_name("ceilings.py")
 
 
 def main() -> None:
     """Measure what is asked for, tell how far it is, print a table."""
     asked = _options().parse_args()
-    found = Findings(asked.json, describe(_command(), (), (load(), load()), 0))
+    found = Findings(asked.json, describe(_command(), (), (load(), load()), 0) | {"versions": _versions()})
     try:
         with scratch() as name:
             _measure(asked, Path(name), found)
     finally:
-        print(trackers_table(found.content))
+        content = f"{trackers_table(found.content)}\n\n{caption(found.content['machine'])}"
+        print(content)
+    if asked.write_docs:
+        part = "one-down" if asked.down else "replay-kills" if asked.kills else "trackers"
+        DOCS.write_text(replaced(DOCS.read_text(encoding="utf-8"), part, content), encoding="utf-8")
     raise SystemExit(0 if found.is_good() else 1)
 
 
@@ -65,7 +73,7 @@ class Findings:
         for word in where[:-1]:
             place = place.setdefault(word, {})
         place[where[-1]] = value
-        self.content["machine"]["seconds"] = round(monotonic() - self._began)
+        self.content["machine"] |= {"seconds": round(monotonic() - self._began), "load_after": round(load(), 2)}
         if self._path is not None:
             beside = self._path.with_name(f"{self._path.name}.new")
             beside.write_text(json.dumps(self.content, indent=1, default=str), encoding="utf-8")
@@ -183,6 +191,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=5_000.0, help="points a second of --down (default: 5,000)")
     parser.add_argument("--no-verify", action="store_true", help="do not read back")
     parser.add_argument("--no-own", action="store_true", help="do not measure the trackers' own calls")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
     parser.add_argument("--json", type=Path, help="file to keep every figure in, written after each part")
     return parser
 
@@ -194,8 +203,13 @@ def _names(text: str) -> tuple[str, ...]:
     return wanted
 
 
+def _versions() -> list[str]:
+    names = ("mlflow-skinny", "pyarrow", "tensorboard", "trackio", "wandb")
+    return [f"{name}=={version(name)}" for name in names if find_spec(name.partition("-")[0])]
+
+
 def _command() -> str:
-    return " ".join(["python", "benchmarks/trackers.py", *sys.argv[1:]])
+    return " ".join(["python", "benchmarks/trackers.py", *(word for word in sys.argv[1:] if word != "--write-docs")])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway import cli_doctor, cli_runs, cli_stack, cli_sync
+from gateway import cli_doctor, cli_edits, cli_runs, cli_stack, cli_sync
 from gateway.cli_summaries import summary_of
 from schemas.errors import BadSettings, TrackingError
 
@@ -67,6 +67,7 @@ app = typer.Typer(
 cli_stack.register(app)
 cli_doctor.register(app)
 cli_sync.register(app)
+cli_edits.register(cli_runs.app)
 app.add_typer(cli_runs.app, name="runs")
 
 

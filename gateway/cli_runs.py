@@ -1,5 +1,5 @@
 """
-`gateway runs list | show | tail`: look at runs through the API.
+`gateway runs list | show | tail`: look at runs through the API. What changes them is in cli_edits.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 from gateway.cli_output import HomeOption, JsonOption, console, print_json, say
 from schemas.errors import Unavailable
 
-app = typer.Typer(no_args_is_help=True, help="Look at runs.")
+app = typer.Typer(no_args_is_help=True, help="Look at runs, delete, rename and tag them.")
 
 ENDED = ("finished", "failed", "killed")
 END_KINDS = ("run_finished", "run_failed", "run_killed")
@@ -24,20 +24,20 @@ FEW = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last valu
 RECONNECT_S = 60.0  # how long `tail` waits for an API that went away
 
 
-def _complete_run(ctx: Any, incomplete: str) -> list[str]:
+def complete_run(ctx: Any, incomplete: str) -> list[str]:
     """Offer the ids of the newest runs."""
     from gateway.cli_api import get
     from schemas.errors import TrackingError
 
     try:
-        found = get(_api(ctx.params.get("home")), "/v1/runs", limit=200)
+        found = get(api_of(ctx.params.get("home")), "/v1/runs", limit=200)
     except TrackingError:
         return []  # a shell that waits for a completion is no place for an error
     return [run["run_id"] for run in found["runs"] if run["run_id"].startswith(incomplete)]
 
 
 RunArgument = Annotated[
-    str, typer.Argument(help="Id of a run.", show_default=False, autocompletion=_complete_run, metavar="RUN")
+    str, typer.Argument(help="Id of a run.", show_default=False, autocompletion=complete_run, metavar="RUN")
 ]
 
 
@@ -74,8 +74,8 @@ def list_runs(
     from gateway.cli_api import get
 
     found = get(
-        _api(home), "/v1/runs", limit=limit, page_token=page_token, where=where or None, order_by=order_by, group=group,
-        status=state,
+        api_of(home), "/v1/runs", limit=limit, page_token=page_token, where=where or None, order_by=order_by,
+        group=group, status=state,
     )  # fmt: skip
     if as_json:
         print_json(found)
@@ -102,7 +102,7 @@ def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
     """
     from gateway.cli_api import get, run_path
 
-    document = get(_api(home), run_path(run, "log"))
+    document = get(api_of(home), run_path(run, "log"))
     if as_json:
         print_json(document)
     else:
@@ -120,7 +120,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
     """
     from gateway.cli_api import get, run_path
 
-    base = _api(home)
+    base = api_of(home)
     as_of = get(base, run_path(run, "series"), buckets=1)["as_of"]
     state = get(base, run_path(run, "log")).get("state", "")
     say(f"{run} is {state}")
@@ -151,7 +151,8 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
         sleep(0.5)
 
 
-def _api(home: Any) -> str:
+def api_of(home: Any) -> str:
+    """Return the address of the API."""
     from schemas.settings import Settings
 
     return Settings.load(home).api

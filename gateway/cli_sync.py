@@ -48,7 +48,7 @@ def sync(
 
     place = folder or Path(journal_home())
     _check(place, is_named=folder is not None)
-    shipper = Shipper(_address(url, home))
+    shipper = Shipper(address_of(url, home))
     try:
         with _Bar(is_shown=not as_json) as bar:
             done = ship(str(place), shipper, timeout_s=timeout_s, progress=bar.move)
@@ -78,7 +78,8 @@ def _check(place: Path, *, is_named: bool) -> None:
         ) from error
 
 
-def _address(url: str, home: Path | None) -> Any:
+def address_of(url: str, home: Path | None) -> Any:
+    """Return where training code would send, or the address given. Raises BadSettings when that keeps nothing."""
     from gateway.client.address import find_address
     from gateway.client.errors import ClientError
 
@@ -88,9 +89,7 @@ def _address(url: str, home: Path | None) -> Any:
     except ClientError as error:
         raise BadSettings(str(error)) from error
     if not address.keeps:
-        raise BadSettings(
-            "no address to send to: start the local stack with `gateway up`, set GATEWAY_URL, or give --url"
-        )
+        raise BadSettings("no address to send to: start the local stack with `gateway up`, or set GATEWAY_URL")
     return address
 
 

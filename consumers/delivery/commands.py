@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,7 +73,8 @@ def verify(
     settings = Settings.load(home)
     with Progress(console=told, transient=True, disable=not told.is_terminal) as bars:
         work = _Work(settings, Wanted(to or (), run or (), group), bars)
-        verified, repaired = asyncio.run(work.run(wait, repair=repair))
+        with redirect_stdout(sys.stderr):  # a plug-in may print: facts alone go to stdout
+            verified, repaired = asyncio.run(work.run(wait, repair=repair))
     if verified.caught_up is False:
         told.print("gateway: not all of the log is delivered yet: see `gateway status`, or use --wait")
     if as_json:
@@ -106,7 +108,9 @@ class _Work:
             self._say("stopped: the same command goes on where this one was")
             self._exit()
         self._can_stop = False
-        return await self._compare(0.0), repaired
+        verified = await self._compare(0.0)
+        repaired.look_again(verified)
+        return verified, repaired
 
     async def _compare(self, wait_s: float) -> Verified:
         from consumers.delivery.verification import verify as compare_places

@@ -27,6 +27,9 @@ def misfit(tracker: object) -> str:
     lost = getattr(tracker, "cannot_hold", None)
     if isinstance(lost, str) or not isinstance(lost, Sequence) or not all(isinstance(line, str) for line in lost):
         return "has no list of texts `cannot_hold`"
+    size = getattr(tracker, "call_bytes", 1)
+    if type(size) is not int or size < 1:
+        return f"has `call_bytes` = {size!r:.80}, which is no number of bytes"
     return ""
 
 

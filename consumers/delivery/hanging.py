@@ -8,6 +8,7 @@ up ends the process at once, still holding the lease: nothing else delivers that
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from schemas.log_lines import last_words
 
 T = TypeVar("T")
 
+BEAT_S = 1.0
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a new start is all that it takes; the supervisor of `gateway up` does it
 
 
@@ -31,17 +33,49 @@ class TrackerHangs(TrackingError):
     """A call to a tracker does not end: its process has to be started again."""
 
 
+class BoundedCalls:
+    """Calls to one tracker, at most `count` at once, each with a bound in seconds."""
+
+    def __init__(self, name: str, count: int, seconds: float) -> None:
+        self._threads, self._seconds = Threads(count, name), seconds
+
+    async def call(self, work: Callable[[], T], what: str) -> T:
+        """Return what a call returns. Raises what it raises, and TrackerHangs after the bound; it goes on."""
+        began = time.time()
+        call = self._threads.call(work)
+        done, _ = await asyncio.wait({call}, timeout=self._seconds)
+        if not done:
+            call.cancel()
+            raise TrackerHangs(f"{what} {since(began, self._seconds)}")
+        return call.result()
+
+    def end(self) -> None:
+        """Let threads go that do nothing."""
+        self._threads.end()
+
+
 async def bounded(work: Callable[[], T], seconds: float, what: str) -> T:
-    """Return what one call to a tracker returns. Raises what it raises, and TrackerHangs after so long; it goes on."""
-    began = time.time()
-    threads = Threads(1, what)
-    call = threads.call(work)
-    threads.end()
-    done, _ = await asyncio.wait({call}, timeout=seconds)
-    if not done:
-        call.cancel()
-        raise TrackerHangs(f"{what} {since(began, seconds)}")
-    return call.result()
+    """Return what one call returns. Raises what it raises, and TrackerHangs after so long; it goes on."""
+    calls = BoundedCalls(what, 1, seconds)
+    try:
+        return await calls.call(work, what)
+    finally:
+        calls.end()
+
+
+async def alive(call_s: float) -> None:
+    """
+    End this process when its event loop stands still for longer than a call may take, twice over; until cancelled.
+
+    A plug-in in native code, or a regular expression, may keep the interpreter to itself: then no thread of Python can
+    notice. This clock needs none. It writes where each thread stands, and ends the process with status 1.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(2 * call_s + BEAT_S, exit=True, file=sys.__stderr__ or sys.stderr)
+            await asyncio.sleep(BEAT_S)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @contextmanager

@@ -73,6 +73,7 @@ class Delivery:
         self._watch = watch or DeliveryWatch(tracker.name)
         self._work = work or Work()
         self._name, self._deliveries, self._call_s = tracker.name, deliveries, call_s
+        self._call_bytes = int(getattr(tracker, "call_bytes", CALL_BYTES))
         self._claim_lost = partial(claim_lost, histories, trackers, tracker.name)
         self._open_reader = open_reader
         self._reader: LogReader | None = None
@@ -226,7 +227,7 @@ class Delivery:
         if self.control.is_paused or self._work.pace.wait(now) > 0:
             return
         for run_id in self._next(now):
-            records = self._backlog.start(run_id, max_records=CALL_RECORDS, max_bytes=CALL_BYTES)
+            records = self._backlog.start(run_id, max_records=CALL_RECORDS, max_bytes=self._call_bytes)
             self.control.circuit.called()
             task = asyncio.create_task(self._calls(run_id, records))
             self._tasks[task] = run_id

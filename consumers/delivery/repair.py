@@ -27,6 +27,8 @@ from schemas.errors import TrackerRefused
 from schemas.settings import Settings
 
 ASIDE = "set aside for a repair that has not ended: `gateway verify --repair` goes on with it"
+MOVING = "it is written to now, and may be equal by the time it rests: compare it again then"
+REST_S = 1.0  # a run that nobody wrote to for so long, and that differs, is to be written anew
 FREE_WITHIN_S = 30.0  # until a live delivery has ended its call for a run
 POLL_S = 0.1
 Show = Callable[[str, int, int | None], object]
@@ -47,6 +49,13 @@ class Repaired:
     read_on: dict[str, list[str]] = field(default_factory=dict)  # by tracker: runs that lacked what came last
     anew: dict[str, list[str]] = field(default_factory=dict)  # by tracker: runs written again from their first record
     left: list[NotRepaired] = field(default_factory=list)
+
+    def look_again(self, verified: Verified) -> None:
+        """Note runs that differ although they were written anew."""
+        reason = "it differs although it was written anew: this tracker does not let go of what is too many or wrong"
+        for name, runs in self.anew.items():
+            differing = verified.places[name].differing
+            self.left += [NotRepaired(name, run_id, reason) for run_id in runs if run_id in differing]
 
     def lines(self) -> list[str]:
         """Return it in words."""
@@ -90,9 +99,15 @@ class _Repair:
         await self._bring(runs)
         if self._stopping.is_set():
             return
+        before = await self._repairs.places(runs)
+        await asyncio.sleep(REST_S)
         again = await verify(self._services.settings, Wanted([self._name], runs))
-        still = sorted(again.places[self._name].differing)
-        repaired.read_on[self._name] = sorted({*runs} - {*still})
+        after = await self._repairs.places(runs)
+        different = sorted(again.places[self._name].differing)
+        repaired.read_on[self._name] = sorted({*runs} - {*different})
+        still = [run_id for run_id in different if before.get(run_id) == after.get(run_id)]
+        moving = sorted({*different} - {*still})  # may differ only because places were read one after the other
+        repaired.left += [NotRepaired(self._name, run_id, MOVING) for run_id in moving]
         anew = await self._begin_anew(still, repaired)
         repaired.anew[self._name] = anew
         if anew:
@@ -161,8 +176,8 @@ class _Repair:
         return {
             run_id: "the log no longer has its first records, nor PostgreSQL its points: what the tracker holds was "
             "left as it is"
-            for run_id, (partition, offset) in (await self._repairs.places(runs)).items()
-            if run_id in dropped and first.get(partition, 0) > (offset or 0)
+            for run_id, place in (await self._repairs.places(runs)).items()
+            if run_id in dropped and first.get(place.partition, 0) > (place.first_offset or 0)
         }
 
 

@@ -2,7 +2,8 @@
 `gateway replay`: bring history to a tracker, all of it or some runs, and go on where an earlier replay stopped.
 
 Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. Exit status: 0 when
-everything is delivered, 1 when runs are parked, 2 when a service or a setting stops it, 130 after Ctrl-C.
+everything is delivered, 1 when runs are parked, 2 when a service or a setting stops it, 75 when calls to the tracker
+hang (the same command goes on), 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,11 +71,13 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     choice.check()
     settings = Settings.load(home)
     if dry_run:
-        _print_plan(asyncio.run(_plan(settings, to, choice)), as_json=as_json)
+        with redirect_stdout(sys.stderr):
+            found = asyncio.run(_plan(settings, to, choice))
+        _print_plan(found, as_json=as_json)
         return
     wish = Wish(choice, follow, throttle or float("inf"))
     started = time.monotonic()
-    with _Shown() as shown:
+    with _Shown() as shown, redirect_stdout(sys.stderr):  # a plug-in may print: facts alone go to stdout
         told = asyncio.run(_until_done(settings, to, wish, shown))
     _print_told(told, to, time.monotonic() - started, as_json=as_json)
     if not told.is_complete and not follow:

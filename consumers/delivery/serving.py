@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from consumers.bounds import LogBounds
-from consumers.delivery.hanging import AGAIN, TrackerHangs, bounded, end_process, watched
+from consumers.delivery.hanging import AGAIN, alive, end_process
 from consumers.delivery.loop import Delivery, Work
-from consumers.delivery.tracker import Tracker, load_tracker
+from consumers.delivery.opening import close_tracker, open_tracker
+from consumers.delivery.tracker import Tracker
 from consumers.delivery.tracker_file import call_seconds
 from consumers.log import LogReader, ensure_topics, security_arguments
 from consumers.materialiser.worker import CONSUMER
@@ -24,14 +25,12 @@ from consumers.store.migrations import migrate
 from consumers.store.pool import Pool, address, open_pool
 from consumers.store.trackers import Trackers
 from consumers.waiting import RETRY_S, until_available
-from schemas.errors import BadSettings, LogGap, TrackingError
+from schemas.errors import LogGap
 from schemas.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
 
 POOL_SIZE = 12
-CLOSE_S = 3.0  # part of what a process has to end in
-OPEN_S = 10.0  # an import may take so long however short calls are
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,7 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
     """Give a tracker, opened, and its services; wait for those that are away, telling `away` once."""
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     call_s = call_seconds(name, settings)
-    # The last words of a process that ends in there are who it was.
-    log.info("loading tracker %s", name)
-    with watched(f"delivery {name}", f"tracker {name}: its import or `open`", max(call_s, OPEN_S)):
-        tracker = load_tracker(name, settings)
-        _open(tracker, settings)
+    tracker = open_tracker(name, settings, call_s, f"delivery {name}")
     pool = await until_available(lambda: open_pool(dsn, size=POOL_SIZE), away)
     bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
     try:
@@ -70,31 +65,10 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
         deliveries = Deliveries(pool, address(dsn), name, settings.topic)
         histories = Histories(pool, address(dsn), name, settings.topic, CONSUMER)
         yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), histories, bounds, call_s)
-        await _close(tracker, min(call_s, CLOSE_S))  # not after a failure: a call may be under way
+        await close_tracker(tracker)  # not after a failure: a call may be under way
     finally:
         await bounds.close()
         pool.terminate()
-
-
-def _open(tracker: Tracker, settings: Settings) -> None:
-    try:
-        tracker.open(settings)
-    except TrackingError:
-        raise
-    except (Exception, SystemExit) as error:  # a plug-in's own code; nothing is read yet
-        told = f"{type(error).__name__}: {error}"
-        raise BadSettings(
-            f"tracker {tracker.name!r} cannot be opened ({told:.500}): correct its settings, or the plug-in"
-        ) from error
-
-
-async def _close(tracker: Tracker, seconds: float) -> None:
-    try:
-        await bounded(tracker.close, seconds, f"close of tracker {tracker.name}")
-    except TrackerHangs as error:
-        log.warning("%s: ending without it", error)
-    except Exception:  # a plug-in's own code; everything is delivered
-        log.exception("close of tracker %s raised", tracker.name)
 
 
 async def serve(
@@ -118,10 +92,12 @@ async def serve(
                     f"delivery {services.tracker.name}", why, 0 if stopping.is_set() else AGAIN
                 )
                 watching = asyncio.create_task(watch.lag.run(services.bounds.ask, delivery.offsets))
+                living = asyncio.create_task(alive(services.call_s))
                 try:
                     await delivery.run(stopping, ready, lease.is_closed)
                 finally:
                     watching.cancel()
+                    living.cancel()
         finally:
             silent("")
 

@@ -77,7 +77,8 @@ class Tracker(Protocol):
     Raise TrackerUnavailable to be called again later with the same batches (other runs go on), TrackerRefused to park
     this run with the reason (other runs go on). Anything else that is raised parks the run too.
 
-    It may also have `capabilities`, see Capabilities, and the method of CanStartOver, for `gateway verify --repair`.
+    It may also have `capabilities`, see Capabilities, the method of CanStartOver, for `gateway verify --repair`, and
+    `call_bytes`: how much of a run it is handed at once, in bytes of records, when 4 MiB would take it too long.
     """
 
     name: str

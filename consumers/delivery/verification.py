@@ -9,12 +9,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
 from consumers.delivery.comparison import Difference, Loss, RunFacts, findings
+from consumers.delivery.hanging import BoundedCalls, TrackerHangs
+from consumers.delivery.opening import close_tracker, open_tracker
 from consumers.delivery.reading_back import Expected, read_store, read_tracker
-from consumers.delivery.tracker import Capabilities, Tracker, capabilities_of, load_tracker
+from consumers.delivery.tracker import Capabilities, Tracker, capabilities_of
+from consumers.delivery.tracker_file import call_seconds
 from consumers.log import LogReader, security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.deliveries import Deliveries, Progress, consumer_name
@@ -28,6 +32,7 @@ from schemas.settings import Settings
 
 STORE = "postgresql"
 RUNS_AT_ONCE = 4
+READ_CALLS = 5.0  # bounds of a call: so long one run may take to be read back
 PAGE = 100  # runs whose heads and checkpoints are in memory at once
 POLL_S = 0.1
 
@@ -90,6 +95,10 @@ class _Places:
         where = address(settings.need("postgres"))
         self.reading, self.trackers = Reading(pool, where), trackers
         self.can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
+        self._calls = {
+            name: BoundedCalls(f"read-{name}", RUNS_AT_ONCE, READ_CALLS * call_seconds(name, settings))
+            for name in trackers
+        }
         self.deliveries = {name: Deliveries(pool, where, name, settings.topic) for name in trackers}
 
     async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
@@ -118,9 +127,16 @@ class _Places:
         self, run_id: str, run: RunSummary | None, progress: Mapping[str, Progress | None]
     ) -> tuple[Expected, dict[str, RunFacts]]:
         return await read_store(self.reading, run_id, run, self.can), {
-            name: await asyncio.to_thread(read_tracker, tracker, run_id, progress[name])
-            for name, tracker in self.trackers.items()
+            name: await self.read_tracker(name, run_id, progress[name]) for name in self.trackers
         }
+
+    async def read_tracker(self, name: str, run_id: str, progress: Progress | None) -> RunFacts:
+        """Return what one tracker holds of a run; that it cannot be read when this does not end."""
+        work = partial(read_tracker, self.trackers[name], run_id, progress)
+        try:
+            return await self._calls[name].call(work, f"read_back of run {run_id}")
+        except TrackerHangs as error:
+            return RunFacts(run_id, missing=f"it cannot be read: {error}")
 
 
 async def verify(
@@ -134,13 +150,12 @@ async def verify(
     """
     dsn = settings.need("postgres")
     names = list(dict.fromkeys(wanted.trackers or settings.trackers))
-    trackers = {name: load_tracker(name, settings) for name in names}
+    trackers = {name: open_tracker(name, settings, call_seconds(name, settings), "verify") for name in names}
     async with AsyncExitStack() as stack:
         pool = await open_pool(dsn, size=RUNS_AT_ONCE)
         stack.push_async_callback(pool.close)
         for tracker in trackers.values():
-            tracker.open(settings)
-            stack.callback(tracker.close)
+            stack.push_async_callback(close_tracker, tracker)
         verified = Verified({name: PlaceFacts() for name in (STORE, *names)})
         for name, tracker in trackers.items():
             verified.places[name].cannot_hold = list(tracker.cannot_hold)
@@ -174,7 +189,7 @@ async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified:
     """Look whether runs that were deleted are gone from a tracker too."""
     known = await places.deliveries[name].load(list(run_ids))
     for run_id in run_ids:
-        found = await asyncio.to_thread(read_tracker, places.trackers[name], run_id, known[run_id])
+        found = await places.read_tracker(name, run_id, known[run_id])
         if found.missing:
             continue
         if places.can[name].can_delete:

@@ -5,7 +5,7 @@ Rows of deliveries that a repair takes out and lets begin again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumers.store.pool import Pool, translated
 from consumers.store.queries import sql
@@ -16,6 +16,15 @@ async def deleted_runs(pool: Pool, where: str, tracker: str, run_ids: Sequence[s
     async with translated(where), pool.acquire() as connection:
         rows = await connection.fetch(sql("deleted_run_ids"), tracker, list(run_ids) or None)
     return [row["run_id"] for row in rows]
+
+
+class RunPlace(NamedTuple):
+    """Where a run is in the log, and how far it was brought."""
+
+    partition: int
+    first_offset: int | None  # None: an older release did not write it down
+    next_offset: int  # PostgreSQL has all of it below
+    delivered: int  # the tracker has
 
 
 class Repairs:
@@ -34,11 +43,11 @@ class Repairs:
             row = await connection.fetchrow(sql("set_aside"), self._tracker, run_id, reason, has_lease)
         return None if row is None else dict(row["state"])
 
-    async def places(self, run_ids: Sequence[str]) -> dict[str, tuple[int, int | None]]:
-        """Return partition and first offset of these runs in the log; None: an older release did not write it down."""
+    async def places(self, run_ids: Sequence[str]) -> dict[str, RunPlace]:
+        """Return where these runs are in the log."""
         async with translated(self._where), self._pool.acquire() as connection:
-            rows = await connection.fetch(sql("run_places"), list(run_ids))
-        return {row["run_id"]: (row["partition"], row["first_offset"]) for row in rows}
+            rows = await connection.fetch(sql("run_places"), self._tracker, list(run_ids))
+        return {row["run_id"]: RunPlace(*(row[name] for name in RunPlace._fields)) for row in rows}
 
     async def start_over(self, run_id: str, state: Mapping[str, Any]) -> None:
         """Have a run that was set aside read again from its first record, with this state."""

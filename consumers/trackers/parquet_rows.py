@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from consumers.trackers.ending import Ending, fold_ending
 from schemas import events as ev
 from schemas.names import series_name
 from schemas.values import Typed, to_plain
@@ -87,23 +88,25 @@ def rows(batches: Iterable[Batch]) -> dict[str, Columns]:
     return tables
 
 
-def fold(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
-    """Return the row of a run after some events."""
+def fold(head: Head, end: Ending | None, events: Iterable[ev.AnyEvent]) -> tuple[Head, Ending | None]:
+    """Return the row of a run and how the run ended after some events."""
     for event in events:
+        end = fold_ending(end, [event])
         if event.kind in _STATUS:
-            head = head._replace(status=_STATUS[event.kind])
+            status, ended, message = _STATUS[event.kind], None, head.message
+            if end is not None:
+                status, ended, message, _ = end
+            head = head._replace(status=status, ended=ended, message=message)
         match event:
             case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
                 head = head._replace(
-                    started=event.time if head.started is None else head.started, ended=None,
+                    started=event.time if head.started is None else head.started,
                     name=event.name or head.name, tag=event.tag or head.tag, group=event.group or head.group,
                     parent_run_id=event.parent_run_id or head.parent_run_id,
                 )  # fmt: skip
-            case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
-                head = head._replace(ended=event.time, message=event.message)
             case ev.Renamed(what="run"):
                 head = head._replace(name=event.new)
-    return head
+    return head, end
 
 
 def head_row(run_id: str, head: Head) -> Columns:

@@ -25,6 +25,7 @@ from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import parquet_rows as rows
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
+from consumers.trackers.ending import Ending
 from consumers.trackers.mangling import folder_name
 from consumers.trackers.parquet_edits import NAMED, Present
 from consumers.trackers.run_file import remove_folder
@@ -97,7 +98,8 @@ class ParquetTracker:
         opened = any(event.kind in ("run_started", "run_created") for event in events)
         if opened and not kept.get("opened"):
             known["started"] = None  # the start was only guessed before
-        head = rows.fold(rows.Head(**known), events)
+        end = Ending(*kept["end"]) if kept.get("end") else None
+        head, end = rows.fold(rows.Head(**known), end, events)
         for table, columns in rows.rows(batches).items():
             parts[table] = self._grow(table, run_id, parts.get(table, (0, 0)), columns)
         if head._asdict() != kept.get("head"):
@@ -105,6 +107,7 @@ class ParquetTracker:
         return kept | {
             "parts": {table: list(place) for table, place in parts.items()},
             "head": head._asdict(),
+            "end": end and list(end),
             "opened": opened or bool(kept.get("opened")),
         }
 

@@ -19,6 +19,7 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from consumers.trackers.editing import Scope, SeriesKey, key_of
+from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import tensorboard_tag
 from schemas import events as ev
 from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
@@ -185,8 +186,11 @@ def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tu
     if event.kind in _STATUS:
         if event.kind in ("run_started", "run_created"):
             kept["started"] = min(kept.setdefault("opened", event.time), event.time)
+        end = fold_ending(Ending(*kept["end"]) if kept.get("end") else None, [event])
+        kept["end"] = end and list(end)
         told = {"run_id": run_id, "status": _STATUS[event.kind], "time": event.time, "started": kept["started"]}
-        yield STATUS, _json(told | event.model_dump(exclude={"kind", "time"}, exclude_defaults=True))
+        told |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)
+        yield STATUS, _json(told | ({} if end is None else end._asdict()))
     match event:
         case ev.Params():
             yield PARAMS, _json({name: to_text(value) for name, value in event.params.items()})

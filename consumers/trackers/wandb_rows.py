@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.editing import Scope, SeriesKey, edited_names, key_of
+from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import wandb_key
 from schemas import events as ev
 from schemas.values import BoolValue, HistogramValue, JsonValue, StringValue, Typed, to_plain, to_text
 
 MAX_BINS = 512  # of a W&B histogram
-_END = {"run_finished": ("finished", 0), "run_failed": ("failed", 1), "run_killed": ("killed", 1)}
+_CODES = {"finished": 0, "failed": 1, "killed": 1}
 
 
 class Row(NamedTuple):
@@ -54,6 +55,7 @@ class End(NamedTuple):
     code: int
     message: str
     time: int  # µs
+    attempt: int = 1
 
 
 def history(events: Iterable[ev.AnyEvent]) -> list[Row]:
@@ -159,13 +161,9 @@ def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
 
 def fold_end(end: End | None, events: Iterable[ev.AnyEvent]) -> End | None:
     """Return how the run ended after some events, or None while it runs."""
-    for event in events:
-        if isinstance(event, ev.RunFinished | ev.RunFailed | ev.RunKilled):
-            status, code = _END[event.kind]
-            end = End(status, code, event.message, event.time)
-        elif isinstance(event, ev.RunStarted | ev.RunResumed):
-            end = None
-    return end
+    known = None if end is None else Ending(end.status, end.time, end.message, end.attempt)
+    now = fold_ending(known, events)
+    return None if now is None else End(now.status, _CODES[now.status], now.message, now.time, now.attempt)
 
 
 def dump(value: Any) -> str:

@@ -46,12 +46,14 @@ class Upload(NamedTuple):
 
 def upload(run_id: str, batches: Sequence[Batch], before: Mapping[str, Any], project: str) -> Upload:
     """Return what these batches add to the run that `before` was kept of."""
-    state = dict(before) or _first_state(run_id, batches[0], project)
+    is_new = "id" not in before
+    state = _first_state(run_id, batches[0], project, before.get("again", 0)) if is_new else dict(before)
+    state.pop("gone", None)
     events = [batch.event for batch in batches]
     found = [row for event in events for row in rows.history([event])]
     config = {key: json.loads(text) for key, text in rows.config(events).items()}
     config |= _started(state, events)
-    if not before:
+    if is_new:
         config["gw.run_id"] = run_id
     head = rows.fold_head(rows.Head(**state["head"]), events)
     was_over = state["end"] is not None
@@ -61,7 +63,7 @@ def upload(run_id: str, batches: Sequence[Batch], before: Mapping[str, Any], pro
         facts = {"gw.status": end.status, "gw.ended_at": instant(end.time), "gw.message": end.message}
         config |= facts
         summary = {"gw/status": end.status, "gw/message": end.message}
-    elif was_over or not before:
+    elif was_over or is_new:
         config["gw.status"] = "running"
     state |= {"head": head._asdict(), "end": end and list(end)}
     first = state["rows"]
@@ -92,12 +94,13 @@ def microseconds(text: str | None) -> int | None:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
-def _first_state(run_id: str, first: Batch, project: str) -> dict[str, Any]:
+def _first_state(run_id: str, first: Batch, project: str, again: int) -> dict[str, Any]:
     # The first batch alone decides the project: how many come with it differs from call to call.
     wanted = getattr(first.event, "tag", "") if first.event.kind in ("run_started", "run_created") else ""
     name = _PROJECT_REFUSED.sub("-", wanted or project)[:MAX_PROJECT]
     return {
-        "id": wandb_id(run_id), "project": name, "entity": "", "rows": 0, "started": 0,
+        "id": wandb_id(run_id) + (f"-r{again}" if again else ""), "again": again, "project": name,
+        "entity": "", "rows": 0, "started": 0,
         "head": rows.Head(project=name)._asdict(), "end": None,
     }  # fmt: skip
 

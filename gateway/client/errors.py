@@ -3,6 +3,7 @@ What can go wrong between training code and the log.
 
     ClientError       start_run() was asked for something that cannot be; the message says the next step
     Unsent            a transport could not get records acknowledged; the shipper sends them again
+    +- InDoubt        ... and nobody knows whether the log has them; only where nothing sends them again
 
 `emit` and everything else that runs inside a training loop raises neither: it counts, and says so once.
 """
@@ -28,3 +29,7 @@ class Unsent(Exception):
         self.why = why
         self.what = what
         self.step = START if step is None else step
+
+
+class InDoubt(Unsent):
+    """Records were sent and not acknowledged: the log may have them or not."""

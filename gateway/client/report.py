@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from gateway.client.notices import say, say_once
+from gateway.client.notices import counts, say, say_once
 from gateway.client.values import text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Any, Literal
 
     from gateway.client.producer import Producer
+    from gateway.client.run import Run
     from gateway.client.shipper import Shipper
 
     Status = Literal["finished", "failed", "killed"]
@@ -33,6 +34,23 @@ class Report:
 
     def __repr__(self) -> str:
         return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
+
+
+def health(run: Run) -> dict[str, Any]:
+    """Return what the client knows of itself: counts, the address, whether it is reached, the last error."""
+    report, shipper = run._count(), run._shipper
+    return {
+        "emitted": report.emitted,
+        "sent": report.sent,
+        "unsent": report.unsent,
+        "dropped": report.dropped,
+        "journal": report.journal,
+        "address": shipper.address.url if shipper else "",
+        "topic": shipper.address.topic if shipper else "",
+        "connected": shipper.is_connected if shipper else False,
+        "last_error": shipper.last_error if shipper else "",
+        "notices": dict(counts),
+    }
 
 
 def status_of(error: BaseException | None) -> tuple[Status, str]:

@@ -22,11 +22,12 @@ from gateway.client.arguments import (
 )
 from gateway.client.barrier import barrier
 from gateway.client.batch import split
+from gateway.client.edits import delete, rename
 from gateway.client.harmless import harmless, say_lost, shown
 from gateway.client.journal import Journal
 from gateway.client.journal_items import Event, Marker, Observation
-from gateway.client.notices import counts, say_once
-from gateway.client.report import Report, status_of, tell
+from gateway.client.notices import say_once
+from gateway.client.report import Report, health, status_of, tell
 from gateway.client.steps import Step, Steps
 from gateway.client.values import (
     EXACT,
@@ -235,6 +236,9 @@ class Run:
 
         refer(self, path, name, media_type)
 
+    delete = delete
+    rename = rename
+
     def step(self, name: str, *, attempt: int | None = None, step_type: str = "task") -> Step:
         """
         Return a named step, for `with run.step("train"):` or as a decorator.
@@ -276,21 +280,7 @@ class Run:
         self._on_finish(self)
         return self.report
 
-    def health(self) -> dict[str, Any]:
-        """Return what the client knows of itself: counts, the address, whether it is reached, the last error."""
-        report, shipper = self._count(), self._shipper
-        return {
-            "emitted": report.emitted,
-            "sent": report.sent,
-            "unsent": report.unsent,
-            "dropped": report.dropped,
-            "journal": report.journal,
-            "address": shipper.address.url if shipper else "",
-            "topic": shipper.address.topic if shipper else "",
-            "connected": shipper.is_connected if shipper else False,
-            "last_error": shipper.last_error if shipper else "",
-            "notices": dict(counts),
-        }
+    health = health
 
     def __enter__(self) -> Run:
         return self

@@ -23,6 +23,7 @@ from tests.delivery_process import Delivery, Place, Watch, delivery, progress, u
 from tests.gateway_command import gateway_with
 from tests.lines_tracker import Lines, wanted
 from tests.log_writing import Author, write
+from tests.materialiser_process import materialiser, until_folded
 from tests.processes import until
 
 DEADLINE_S = 90.0
@@ -244,3 +245,38 @@ async def end_lease(database: str) -> None:
         )
     finally:
         await admin.close()
+
+
+async def test_a_tracker_that_keeps_the_interpreter_to_itself_ends_its_process_and_is_named(
+    place: Place, lines: Lines
+) -> None:
+    batches = [Author("bad").metrics("loss", [1.0])]
+    lines.behave(before="spin", runs=["bad"])
+    await write(place.kafka, place.topic, batches)
+    one = Delivery(place, "lines", short(lines))
+    status = await asyncio.to_thread(one.process.wait, DEADLINE_S)
+    lines.behave(slow_s=0.5)
+    with delivery(place, "lines", short(lines, 20.0)) as running:
+        shown = await asyncio.to_thread(facts, place, lines, "show", "lines", "bad")
+        await until_caught_up(place, running, "lines")
+
+    assert (status, "lines_tracker.py" in one.text()) == (1, True)
+    assert shown["last_error"] in ("the process ended in the middle of a call for run bad", "")
+    assert lines.held() == wanted(batches)
+
+
+async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines: Lines) -> None:
+    batches = [Author(name).metrics("loss", [1.0]) for name in ("a", "b")]
+    await write(place.kafka, place.topic, batches)
+    with delivery(place, "lines", lines.variables()) as running:
+        await until_caught_up(place, running, "lines")
+    with materialiser(place.folder, place.variables()):
+        await until_folded(place.database, place.topic, len(batches))
+    lines.behave(read_back="hang")
+    variables = place.variables() | short(lines, 0.2)
+    done = await asyncio.to_thread(gateway_with, variables, "verify", "--to", "lines", "--json")
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 1, done.stderr
+    assert "read_back of run a hangs since" in done.stdout
+    assert found["places"]["postgresql"]["runs"] == 2

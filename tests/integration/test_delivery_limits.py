@@ -62,6 +62,19 @@ async def test_one_429_holds_back_the_calls_for_all_runs(place: Place, lines: Li
     assert stands["last_error"] == "lines answers 429: slow down"
 
 
+@pytest.mark.parametrize(("call_bytes", "largest"), [("1", 1), ("1000000", 20)])
+async def test_a_tracker_says_how_much_it_is_handed_at_once(
+    place: Place, lines: Lines, call_bytes: str, largest: int
+) -> None:
+    batches = runs("one", batches=20)
+    await write(place.kafka, place.topic, batches)
+    with delivery(place, "lines", lines.variables() | {"LINES_CALL_BYTES": call_bytes}) as running:
+        await until_caught_up(place, running, "lines")
+
+    sizes = [int(line.split()[1]) for line in (lines.folder / "calls").read_text().splitlines()]
+    assert (max(sizes) <= largest, sum(sizes)) == (True, 20)
+
+
 def standing(place: Place, lines: Lines) -> Any:
     given = place.variables() | lines.variables()
     found = json.loads(gateway_with(given, "trackers", "show", "lines", "--json").stdout)

@@ -22,6 +22,7 @@ from consumers.trackers.mangling import tensorboard_name
 from consumers.trackers.parquet_tracker import ParquetTracker
 from consumers.trackers.tensorboard_terms import float32
 from consumers.trackers.tensorboard_tracker import TensorboardTracker
+from consumers.trackers.wandb_tracker import WandbTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.settings import Settings
@@ -158,3 +159,29 @@ def _raw(folder: Path) -> Any:
 
     (file,) = folder.iterdir()
     return list(EventFileLoader(str(file)).Load())
+
+
+@pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker, WandbTracker])
+@pytest.mark.parametrize("size", [1, 10])
+def test_the_gravest_end_of_the_last_attempt_counts(tmp_path: Path, kind: Any, size: int) -> None:
+    """As in PostgreSQL: one rank failed and another one finished, one started late; an old attempt ends at last."""
+    author, held = RunAuthor("run-1"), []
+    tracker = opened(kind(folder=str(tmp_path)))
+    first = [
+        author.start(),
+        author.batch(ev.RunFailed(time=author.now(), message="odd")),
+        author.finish(),
+        author.start(),
+    ]
+    second = [
+        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
+        author.batch(ev.RunFinished(time=author.now(), attempt=2)),
+        author.batch(ev.RunKilled(time=author.now())),
+    ]
+
+    state = deliver(tracker, "run-1", first, {}, size=size)
+    held.append(tracker.read_back("run-1", state)[2:5:2])
+    state = deliver(tracker, "run-1", second, state, size=size)
+    held.append(tracker.read_back("run-1", state)[2:5:2])
+
+    assert held == [("failed", first[1].event.time), ("finished", second[1].event.time)]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,33 @@ async def test_a_repair_beside_a_live_delivery_is_done_by_that_one(place: Place)
     assert after.status == 0, after.out
 
 
+async def test_a_run_that_is_written_to_meanwhile_is_not_written_anew(place: Place) -> None:
+    author, ended = Author("moving"), asyncio.Event()
+    written = [author.start()]
+
+    async def train() -> None:
+        while not ended.is_set():
+            one = author.metrics("loss", [1.0], first_step=len(written))
+            await write(place.kafka, place.topic, [one])
+            written.append(one)
+
+    with materialiser(place.folder, place.variables()), delivery(place, "tensorboard", settings(place)) as running:
+        await write(place.kafka, place.topic, written)
+        await until_folded(place.database, place.topic, 1)
+        await until_caught_up(place, running, "tensorboard")
+        file = await file_of(place, "tensorboard", "moving")
+        inode = file.stat().st_ino
+        training = asyncio.create_task(train())
+        told = await verify(place, "--to", "tensorboard", "--repair", variables=settings(place))
+        ended.set()
+        await training
+        after = await verify(place, "--to", "tensorboard", "--wait", "60", variables=settings(place))
+
+    anew = (told.facts["repaired"] or {"anew": {}})["anew"]
+    assert anew in ({}, {"tensorboard": []}), told.out
+    assert (after.status, file.stat().st_ino) == (0, inode), after.out + after.err
+
+
 async def test_a_repair_that_is_killed_goes_on_when_it_is_asked_for_again(place: Place) -> None:
     with materialiser(place.folder, place.variables()):
         await fill(place)
@@ -197,9 +225,34 @@ async def test_rows_and_a_run_lost_in_mlflow_come_again(place: Place, server: Ml
     assert (await progress(place, "mlflow"))[RUNS[2]].state == states[RUNS[2]]
 
 
+async def test_rows_lost_in_trackio_come_again(place: Place) -> None:
+    variables = {"GATEWAY_TRACKIO_DIR": str(place.folder / "trackio")}
+    with materialiser(place.folder, place.variables()):
+        await fill(place)
+    with delivery(place, "trackio", variables) as running:
+        await until_caught_up(place, running, "trackio")
+    await asyncio.to_thread(forget_row, place.folder / "trackio", "one")
+
+    red = await verify(place, "--to", "trackio", variables=variables)
+    repaired = await verify(place, "--to", "trackio", "--repair", variables=variables)
+
+    assert red.different() == {"trackio": {"one"}}
+    assert (repaired.status, repaired.facts["repaired"]["anew"]) == (0, {"trackio": ["one"]}), repaired.out
+
+
+def forget_row(folder: Path, run_id: str) -> None:
+    """Lose one row of a run in whichever project has it."""
+    lost = 0
+    for file in folder.glob("*.db"):
+        with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+            newest = "SELECT max(id) FROM metrics WHERE run_id = ?"
+            lost += connection.execute(f"DELETE FROM metrics WHERE id = ({newest})", (run_id,)).rowcount
+    assert lost == 1
+
+
 def forget_rows(server: MlflowServer, one: str, two: str) -> None:
     """Lose one row of a run, and another run wholly, as `mlflow gc` would."""
-    with sqlite3.connect(server.database, timeout=30) as connection:
+    with closing(sqlite3.connect(server.database, timeout=30)) as connection, connection:
         connection.execute("DELETE FROM metrics WHERE run_uuid = ? AND key = 'loss' AND step = 0", (one,))
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
@@ -207,7 +260,6 @@ def forget_rows(server: MlflowServer, one: str, two: str) -> None:
             if "run_uuid" in columns and table != "runs":
                 connection.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (two,))
         connection.execute("DELETE FROM runs WHERE run_uuid = ?", (two,))
-    connection.close()
 
 
 async def test_a_tracker_that_cannot_write_a_run_anew_says_so(place: Place) -> None:

@@ -16,6 +16,7 @@ from consumers.delivery.tracker import State
 from consumers.trackers import wandb_live, wandb_sdk
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
 from consumers.trackers.wandb_live import WandbLiveTracker
+from consumers.trackers.wandb_rows import Head
 from consumers.trackers.wandb_tracker import WandbTracker
 from consumers.trackers.wandb_upload import STEP
 from schemas import events as ev
@@ -230,6 +231,31 @@ def test_a_run_that_somebody_else_deleted_is_parked(
 
     with pytest.raises(TrackerRefused, match="which had confirmed 40"):
         tracker.deliver("r", [author.metrics("loss", [1.0])], state)
+
+
+def test_values_that_the_sdk_does_not_take_park_the_run(
+    tracker: WandbLiveTracker, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Head, "shown_tags", lambda head: ["x" * 65])
+
+    with pytest.raises(TrackerRefused, match="64 characters"):
+        tracker.deliver("r", training(RunAuthor("r")), {})
+
+
+def test_a_wandb_core_of_many_sessions_is_replaced(
+    tracker: WandbLiveTracker, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wandb_sdk, "MAX_SESSIONS", 3)
+    batches = [RunAuthor("r").start(), *(RunAuthor("r").metrics("loss", [float(i)]) for i in range(8))]
+    state: State = {}
+    cores: set[int] = set()
+    for batch in batches:
+        state = tracker.deliver("r", [batch], state)
+        children = psutil.Process(os.getpid()).children()
+        cores |= {child.pid for child in children if child.name() == "wandb-core"}
+
+    assert len(cores) >= 3
+    assert [row["loss"] for row in server.history("r")] == [float(i) for i in range(8)]
 
 
 def test_a_heartbeat_is_no_upload(tracker: WandbLiveTracker, server: WandbServer) -> None:

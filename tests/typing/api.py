@@ -75,3 +75,6 @@ def more(run: gateway.Run) -> None:
     assert_type(gateway.histogram([1, 2, 3], bins=8), gateway.Histogram)
     gateway.emit("weights", gateway.Histogram([1, 2], [0.0, 0.5, 1.0]), step=1)
     assert_type(run.is_finished, bool)
+    run.delete(series="loss", tag=["draft", "team"])
+    run.rename("baseline")
+    run.rename("train/loss", series="loss")

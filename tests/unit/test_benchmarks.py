@@ -17,6 +17,8 @@ from benchmarks.flow import lags_us, sustained
 from benchmarks.growth import Chart, Growth
 from benchmarks.ingest_tables import Bulk, Found, Pace, ingest_tables
 from benchmarks.table import EMIT_HEAD, emit_table, kill_table, markdown, number, ratio, replaced
+from benchmarks.trackers_table import HEAD as TRACKERS_HEAD
+from benchmarks.trackers_table import trackers_table
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
@@ -220,6 +222,35 @@ def test_peers_of_one_environment_need_the_same() -> None:
         needs.setdefault(peer.environment, set()).add(peer.requirements)
 
     assert [name for name, found in needs.items() if len(found) > 1] == []
+
+
+@pytest.mark.parametrize("name", ["trackers", "replay-kills", "one-down"])
+def test_the_document_has_a_place_for_each_table_of_trackers(name: str) -> None:
+    assert "new" in replaced(DOCUMENT, name, "new")
+
+
+@pytest.mark.parametrize("column", ["points/s", "CPU", "memory", "bytes/point", "verify", "own bulk call"])
+def test_the_document_explains_the_columns_of_trackers(column: str) -> None:
+    assert any(column in head for head in TRACKERS_HEAD)
+    assert column in DOCUMENT.partition("## History to every tracker")[2]
+
+
+def test_what_a_tracker_took_is_shown_beside_its_own_call() -> None:
+    done = {
+        "points": 1_000, "points_per_s": 500.0, "seconds": 2.0, "cpu_s": 0.001, "store_cpu_s": 0.0,
+        "server_cpu_s": 0.002, "peak_mib": 99.6, "server_peak_mib": 300.0, "disk_bytes": 9_000,
+    }  # fmt: skip
+    proof = {"is_equal": True, "seconds": 3.0, "cannot_hold": ["names"]}
+    one = {"replay": done, "verify": proof, "own": {"points_per_s": 1_000.0}}
+
+    table = trackers_table({"log": {}, "trackers": {"some": one, "gone": {"missing": "no such"}}, "down": {}})
+
+    row = next(line for line in table.splitlines() if line.startswith("| some"))
+    assert cells(row)[1:] == [
+        "500", "2.00", "1.00 + 2.00", "100 + 300", "9.00", "nothing twice, nothing missing", "3.00", "1,000", "0.500×"
+    ]  # fmt: skip
+    assert "some cannot hold: names." in table
+    assert "Missing: gone (no such)." in table
 
 
 @pytest.mark.parametrize("name", ["emit", "kill", "ingest"])

@@ -26,5 +26,7 @@ UPDATE deliveries SET next_offset = 0, ledgers = '{}', state = $3, status = 'del
 WHERE tracker = $1 AND run_id = $2 AND status = 'parked';
 
 -- name: run_places
--- Where runs begin in the log.
-SELECT run_id, partition, first_offset FROM runs WHERE run_id = ANY ($1);
+-- Where runs begin and end in the log, and up to where a tracker has them.
+SELECT runs.run_id, runs.partition, first_offset, runs.next_offset, coalesce(kept.next_offset, 0) AS delivered
+FROM runs LEFT JOIN deliveries AS kept ON kept.run_id = runs.run_id AND kept.tracker = $1
+WHERE runs.run_id = ANY ($2);

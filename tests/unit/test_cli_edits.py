@@ -1,0 +1,79 @@
+"""`gateway runs delete | rename | tag`: what is wrong is one line before anything is asked or sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import cli
+from gateway.cli_finding import check_named
+from schemas.errors import Refused
+
+run = CliRunner().invoke
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEWAY_HOME", str(tmp_path))
+    monkeypatch.setenv("GATEWAY_URL", f"kafka://{NOBODY}")
+    monkeypatch.setenv("GATEWAY_LIVE_URL", f"http://{NOBODY}")
+
+
+@pytest.mark.parametrize("command", ["delete", "rename", "tag"])
+def test_help_has_examples(command: str) -> None:
+    shown = run(cli.app, ["runs", command, "--help"]).stdout
+
+    assert "Examples:" in shown
+    assert f"gateway runs {command} RUN" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["delete", "r"], "nobody can be asked here: add --yes"),
+        (["tag", "r", "team"], "'team' is no tag: write KEY=VALUE"),
+        (["tag", "r", "=vision"], "'=vision' is no tag: write KEY=VALUE"),
+        (["tag", "r", f"{'k' * 1_025}=v"], "a tag has 1 to 1,024 characters, not 1,025"),
+        (["tag", "r", f"k={'v' * 8_193}"], "the value of tag k has 1 to 8,192 characters, not 8,193"),
+        (["rename", "r", ""], "a name has 1 to 1,024 characters, not 0"),
+        (["rename", "r", "\udcff"], "a name is not UTF-8"),
+        (["rename", "\udcff", "x"], "a run id is not UTF-8"),
+        (["rename", "r", "x", "--series", "a", "--tag", "b"], "give --series, --param or --tag"),
+        (["delete", "r", "--yes"], f"the API at http://{NOBODY} cannot be reached"),
+        (["rename", "r", "x"], "start it with `gateway up`, or correct GATEWAY_LIVE_URL"),
+        (["tag", "r", "a=b"], f"the API at http://{NOBODY} cannot be reached"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], answer: str) -> None:
+    result = run(cli.app, ["runs", *arguments])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert answer in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_without_an_address_to_send_to_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_URL", "none:")
+    result = run(cli.app, ["runs", "tag", "r", "a=b"])
+
+    assert result.exit_code == 2
+    assert "no address to send to" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("los", "run r has no series 'los': did you mean 'loss'?"),
+        ("test/loss{rank=1}", "did you mean 'loss'?"),
+        ("zebra", "see what it has with `gateway runs show r`"),
+    ],
+)
+def test_a_name_that_is_not_there_is_answered_with_near_ones(name: str, answer: str) -> None:
+    with pytest.raises(Refused) as caught:
+        check_named("r", "series", name, {"loss": {"loss", "test/loss{rank=1}"}, "accuracy": {"accuracy"}})
+
+    assert answer in str(caught.value)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.trackers.contract_runs import RunAuthor, odd_run
+from consumers.trackers.wandb_rows import Row
+from consumers.trackers.wandb_upload import instant, logged, microseconds, upload
+from schemas.wire import Batch
+
+
+def brought(batches: list[Batch], cuts: list[int]) -> tuple[dict[int, Row], dict[str, object], dict[str, object]]:
+    rows: dict[int, Row] = {}
+    config: dict[str, object] = {}
+    state: dict[str, object] = {}
+    places = sorted({0, len(batches), *(cut % len(batches) for cut in cuts)})
+    for first, last in pairwise(places):
+        one = upload("r", batches[first:last], state, "project")
+        rows |= dict(enumerate(one.rows, one.first_row))
+        config |= one.config
+        state = json.loads(json.dumps(one.state))
+    return rows, config, state
+
+
+@given(st.lists(st.integers(0, 1_000), max_size=8))
+def test_rows_have_the_same_numbers_however_batches_are_cut_into_calls(cuts: list[int]) -> None:
+    batches = odd_run("r")
+
+    assert brought(batches, cuts) == brought(batches, [])
+
+
+@given(st.integers(0, 1_000))
+def test_a_late_start_gives_the_same_project_and_start_however_it_is_cut(cut: int) -> None:
+    author = RunAuthor("r")
+    batches = [author.metrics("loss", [1.0]), author.start(tag="late"), author.metrics("loss", [2.0])]
+
+    _, config, state = brought(batches, [cut])
+
+    assert (state["project"], config["gw.started_at"]) == ("project", instant(batches[1].event.time))
+
+
+def test_text_that_reads_like_a_number_is_no_number() -> None:
+    cells = {"a": '"NaN"', "b": "NaN", "c": '"Infinity"', "d": '"nan"'}
+
+    row = logged(Row(3, 1_500_000_000_000_123, cells))
+
+    assert (row["a"], row["c"], row["d"]) == ("'NaN'", "'Infinity'", "nan")
+    assert math.isnan(row["b"])
+    assert (row["gw/step"], round(row["_timestamp"] * 1e6)) == (3, 1_500_000_000_000_123)
+
+
+@pytest.mark.parametrize("time", [0, 1_500_000_000_000_123, 253_402_300_799_999_999, 2**60])
+def test_an_instant_comes_back(time: int) -> None:
+    assert microseconds(instant(time)) == time
+
+
+def test_a_project_has_no_characters_that_wandb_refuses() -> None:
+    one = upload("r", [RunAuthor("r").start(tag="a/b#c%d" + "x" * 200)], {}, "project")
+
+    assert one.state["project"] == "a-b-c-d" + "x" * 121
