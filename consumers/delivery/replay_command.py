@@ -57,7 +57,8 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
 
     It keeps the checkpoints of the live delivery. Stopped or killed, the same command goes on where it was; run again,
     it changes nothing; a delivery that is started later goes on where it ended, without gap or overlap. While a
-    delivery to this tracker runs, that one does the work, and this command watches. Runs are sent whole.
+    delivery to this tracker runs, that one does the work, and this command watches. Runs are sent whole: from the log,
+    and from PostgreSQL where the log has lost records of them.
 
     Examples: `gateway replay --to mlflow --all`, `gateway replay --to mlflow --run r1 --run r2 --dry-run`,
     `gateway replay --to wandb --where "tags.team = 'x'" --since 2026-11-01 --throttle 50000`

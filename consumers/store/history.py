@@ -23,6 +23,7 @@ from consumers.store.queries import sql
 from schemas.columns import dump_floats, float_column
 
 HISTORY = 2**62  # an offset from here on is a place in a history
+FREEZE_TIMEOUT_S = 86_400.0  # copying a hundred million points takes minutes, and must not begin anew
 
 
 class Lost(NamedTuple):
@@ -138,7 +139,7 @@ class Histories:
         dropped = 0 if lost.is_begun else await connection.fetchval(sql("points_lost_by_retention"), lost.run_id)
         if await connection.fetchval(sql("enter_history"), *mine, HISTORY, dropped) is None:
             return None
-        await connection.execute(sql("clear_history"), *mine)
+        await connection.execute(sql("clear_history"), *mine, timeout=FREEZE_TIMEOUT_S)
         told = tell(await _rows(connection, lost.run_id), lost.is_begun)
         places = await self._add(connection, "freeze_events", lost, 0, list(map(json.dumps, told.beginning)))
         for name in ("freeze_points", "freeze_observations", "freeze_console_lines"):
@@ -150,7 +151,7 @@ class Histories:
         return frozen
 
     async def _add(self, connection: PooledConnection, name: str, lost: Lost, place: int, *more: list[str]) -> int:
-        done = await connection.execute(sql(name), self._tracker, lost.run_id, place, *more)
+        done = await connection.execute(sql(name), self._tracker, lost.run_id, place, *more, timeout=FREEZE_TIMEOUT_S)
         return int(done.split()[-1])  # INSERT 0 <rows>
 
     async def load(self, run_id: str) -> Frozen | None:
@@ -176,7 +177,7 @@ class Histories:
                     f"run {run_id} was delivered to {self._tracker} by another process: stop all but one, "
                     "then start again"
                 )
-            await connection.execute(sql("clear_history"), self._tracker, run_id)
+            await connection.execute(sql("clear_history"), self._tracker, run_id, timeout=FREEZE_TIMEOUT_S)
         return int(at)
 
     async def planned(

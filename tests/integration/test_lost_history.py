@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import random
+import signal
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,11 +18,12 @@ import pytest
 
 from schemas import events as ev
 from schemas.wire import Batch
-from tests.delivery_process import Delivery, Place, Watch, delivery, progress
-from tests.gateway_command import gateway_with
+from tests.delivery_process import DEADLINE_S, Delivery, Place, Watch, delivery, progress
+from tests.gateway_command import COMMAND, gateway_with
 from tests.lines_tracker import Lines
 from tests.log_writing import Author, write
 from tests.materialiser_process import Materialiser, until_folded
+from tests.mlflow_parts import MlflowServer
 from tests.odd_runs import odd_batches, points_of
 from tests.shortened_log import shorten
 
@@ -72,6 +75,8 @@ class History:
     def __init__(self, each: int = 4, records: int = 12) -> None:
         self.before = {f"before-{i}": self._training(f"before-{i}", records) for i in range(each)}
         self.before["odd"] = odd_batches("odd")
+        gone = Author("gone")
+        self.before["gone"] = [gone.start(), gone.batch(ev.Deleted(time=gone.now(), what="run"))]
         self.crossing = {f"crossing-{i}": self._training(f"crossing-{i}", records) for i in range(each)}
         self.after = {f"after-{i}": self._training(f"after-{i}", records) for i in range(each)}
 
@@ -228,6 +233,45 @@ def points_in(counted: dict[str, int]) -> int:
     return sum(int(line.split()[2]) * count for line, count in counted.items())
 
 
+@pytest.mark.parametrize("tracker", TRACKERS)
+async def test_killed_ten_times_each_value_is_there_once_bit_for_bit(
+    tracker: str, place: Place, materialiser: Materialiser, variables: dict[str, str]
+) -> None:
+    history = History(each=6, records=250)
+    await history.written(place)
+    dice = random.Random(7)
+    said = place.folder / "replay.log"
+    async with Watch(place, tracker) as watch:
+        killed = [
+            await kill_replay(variables, tracker, watch, await watch.records() + dice.randint(1, 12), said)
+            for _ in range(10)
+        ]
+    done = await command(variables, "replay", "--to", tracker, "--all")
+    verified = await command(variables, "verify", "--to", tracker)
+
+    assert killed == [-signal.SIGKILL] * 10, said.read_text()
+    assert done["complete"]
+    assert verified["equal"], verified
+    assert await frozen_rows(place) == 0
+
+
+async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goal: int, said: Path) -> int | None:
+    """Kill a slow replay once the tracker had so many records; return its exit status."""
+    deadline = time.monotonic() + DEADLINE_S
+    with said.open("ab") as told:
+        arguments = [*COMMAND, "replay", "--to", tracker, "--all", "--throttle", "1000"]
+        running = await asyncio.create_subprocess_exec(*arguments, env=variables, stdout=told, stderr=told)
+        try:
+            while await watch.records() < goal and running.returncode is None:
+                assert time.monotonic() < deadline, said.read_text()
+                await asyncio.sleep(0.005)
+        finally:
+            if running.returncode is None:
+                running.kill()
+            await running.wait()
+    return running.returncode
+
+
 async def test_what_becomes_of_a_run_while_its_history_is_under_way_comes_from_the_log(
     place: Place, materialiser: Materialiser, lines: Lines, variables: dict[str, str]
 ) -> None:
@@ -347,4 +391,38 @@ async def test_chosen_runs_come_whole_beside_a_live_delivery_that_began_behind_t
     verified = await command(variables, "verify", "--to", "parquet")
 
     assert (alone["complete"], alone["from_postgresql"]) == (True, len(history.before))
+    assert verified["equal"], verified
+
+
+async def test_a_lost_file_of_a_run_that_the_log_has_lost_is_repaired_from_postgresql(
+    place: Place, materialiser: Materialiser, variables: dict[str, str]
+) -> None:
+    history = History(each=1)
+    await history.written(place)
+    await command(variables, "replay", "--to", "parquet", "--all")
+    for lost in (place.folder / "parquet" / "points").glob("run=*before-0*/*.parquet"):
+        lost.unlink()
+    await command(variables, "verify", "--to", "parquet", status=1)
+    repaired = await command(variables, "verify", "--to", "parquet", "--repair")
+
+    assert repaired["equal"]
+    assert repaired["repaired"]["anew"] == {"parquet": ["before-0"]}
+
+
+async def test_mlflow_gets_what_the_log_has_lost_and_runs_it_had_in_part_anew(
+    place: Place, materialiser: Materialiser, variables: dict[str, str], mlflow_server: MlflowServer
+) -> None:
+    variables = variables | {"GATEWAY_MLFLOW_URL": mlflow_server.url}
+    author = Author("part")
+    await write(place.kafka, place.topic, [author.start(), author.metrics("loss", [1.0])])
+    await until_folded(place.database, place.topic, 2)
+    await command(variables, "replay", "--to", "mlflow", "--all")
+    await write(place.kafka, place.topic, [author.metrics("loss", [2.0, 3.0], first_step=1), author.finish()])
+    history = History(each=2)
+    await history.written(place)
+    done = await command(variables, "replay", "--to", "mlflow", "--all")
+    verified = await command(variables, "verify", "--to", "mlflow")
+
+    assert (done["complete"], done["parked"]) == (True, 0)
+    assert done["from_postgresql"] == len(history.before) + len(history.crossing) + 1
     assert verified["equal"], verified

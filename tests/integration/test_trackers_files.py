@@ -26,6 +26,7 @@ from consumers.trackers.wandb_tracker import WandbTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.settings import Settings
+from schemas.values import StringValue
 from schemas.wire import Batch
 
 EVERYTHING = {"tensors": 0}
@@ -185,3 +186,44 @@ def test_the_gravest_end_of_the_last_attempt_counts(tmp_path: Path, kind: Any, s
     held.append(tracker.read_back("run-1", state)[2:5:2])
 
     assert held == [("failed", first[1].event.time), ("finished", second[1].event.time)]
+
+
+@pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker, WandbTracker])
+def test_what_was_deleted_is_in_no_file(tmp_path: Path, kind: Any) -> None:
+    """Neither a parameter, which may be a password, nor a tag, a label, an artifact or an observation."""
+    author, secret = RunAuthor("run-1"), "s3cr3t"
+    text = StringValue(value=secret)
+    batches = [
+        author.start(),
+        author.params(password=secret, lr=0.1),
+        author.tags(secret_tag=secret, team="vision"),
+        author.batch(ev.RunLabels(time=author.now(), labels={"label": text})),
+        author.batch(ev.Artifact(time=author.now(), name="file", uri=f"s3://{secret}")),
+        author.batch(ev.Values(time=author.now(), values=[ev.Observation(name="seen", time=author.now(), value=text)])),
+        author.metrics("loss", [1.0]),
+    ]
+    names = {"param": "password", "tag": "secret_tag", "label": "label", "artifact": "file", "series": "seen"}
+    tracker = opened(kind(folder=str(tmp_path)))
+    state = deliver(tracker, "run-1", batches, {}, size=2)
+
+    state = deliver(tracker, "run-1", [author.delete(what, name) for what, name in names.items()], state)
+
+    shown = [str(pq.ParquetFile(path).read().to_pylist()) for path in tmp_path.rglob("*.parquet")]
+    shown += [path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    assert [one for one in shown if secret in one] == []
+    held = tracker.read_back("run-1", state)
+    assert (set(held.params), held.tags, len(list(held.points))) == ({"lr"}, {"team": "vision"}, 1)
+
+
+def test_parts_of_the_first_format_are_read_grown_and_edited(tmp_path: Path) -> None:
+    author, tracker = RunAuthor("run-1"), opened(ParquetTracker(folder=str(tmp_path)))
+    state = deliver(tracker, "run-1", [author.start(), author.metrics("loss", [1.0]), author.metrics("acc", [2.0])], {})
+    (part,) = (tmp_path / "points" / "run=run-1").glob("*.parquet")
+    pq.write_table(pq.ParquetFile(part).read().drop_columns(["step_name", "name"]), part)
+    (tmp_path / "manifest.json").write_text('{"format": 1}')
+
+    more = [author.metrics("loss", [3.0], [1]), author.rename("series", "loss", "nll"), author.delete("series", "acc")]
+    state = deliver(tracker, "run-1", more, state, size=2)
+
+    assert [(one.series, one.value) for one in tracker.read_back("run-1", state).points] == [("nll", 1.0), ("nll", 3.0)]
+    assert json.loads((tmp_path / "manifest.json").read_text())["format"] == parquet_tracker.FORMAT

@@ -91,8 +91,11 @@ FROM deliveries WHERE tracker = $1 AND ($2::text IS NULL OR run_id = $2)
 ORDER BY array_position(ARRAY['parked', 'waiting', 'delivering'], status), updated DESC, run_id LIMIT $3;
 
 -- name: forget_deliveries
--- Forget how far a tracker is with each run.
-WITH gone AS (DELETE FROM deliveries WHERE tracker = $1 RETURNING 1) SELECT count(*) FROM gone;
+-- Forget how far a tracker is with each run, histories that were under way included.
+WITH gone AS (DELETE FROM deliveries WHERE tracker = $1 RETURNING 1),
+     heads AS (DELETE FROM deliveries_history WHERE tracker = $1),
+     rows AS (DELETE FROM deliveries_history_rows WHERE tracker = $1)
+SELECT count(*) FROM gone;
 
 -- name: forget_offsets
 -- Forget how far it is with the log.
