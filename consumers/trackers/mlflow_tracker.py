@@ -166,8 +166,9 @@ class MlflowTracker:
         key = _run_key(run_id)
         opened = next((b.event for b in batches if isinstance(b.event, ev.RunStarted | ev.RunCreated)), None)
         found, doubted = self._look(place, key, in_doubt)
-        for twin in found[1:]:
-            place.delete(twin.run)  # made by a call whose answer was lost, and shown late; nothing is in it alone
+        found.sort(key=_is_empty)
+        if doubted:
+            _delete_twins(place, found[1:])
         if not found:
             started = (opened.time if opened else min(batch.event.time for batch in batches)) // 1_000
             name = ((opened.name if opened else "") or run_id)[: terms.MAX_RUN_NAME]
@@ -243,15 +244,23 @@ class MlflowTracker:
             return  # a run is made running
         is_over = ended.status in _ENDED
         if is_over and kept.pop("doubted", False):
-            for twin in place.find(KEY_TAG, key):
-                if twin.run != kept["run"]:
-                    place.delete(twin.run)
+            _delete_twins(place, [twin for twin in place.find(KEY_TAG, key) if twin.run != kept["run"]])
         place.set_status(kept["run"], ended.status, ended.time_ms if is_over else None)
 
 
 def _points(place: Place, held: Held, notes: terms.Notes) -> Iterator[Point]:
     for key in sorted(held.keys):
         yield from terms.read_points(place.history(held.run, key), notes)
+
+
+def _delete_twins(place: Place, twins: Sequence[Held]) -> None:
+    """Delete runs made by calls whose answers were lost, and shown late; a copy that a person made holds something."""
+    for twin in filter(_is_empty, twins):
+        place.delete(twin.run)
+
+
+def _is_empty(held: Held) -> bool:
+    return not held.keys and not held.params
 
 
 def _if_there(place: Place, run: str) -> list[Held]:
