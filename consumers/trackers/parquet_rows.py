@@ -7,7 +7,8 @@ floats keep their bits, and a value that is no float64 is JSON text beside the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -37,11 +38,30 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 GROWING = ("points", "observations", "params", "tags", "lines")  # `runs` is one row a run, written anew
-Columns = dict[str, list[Any]]
+Columns = dict[str, Any]  # of each column a list, an array of numbers, or Repeated
 _STATUS = {
     "run_created": "created", "run_started": "running", "run_resumed": "running",
     "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
 }  # fmt: skip
+
+
+class Repeated:
+    """A column in which values stand many times in a row: the values, and before which row each ends."""
+
+    __slots__ = ("ends", "values")
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self.ends: list[int] = []
+
+    def add(self, value: Any, count: int) -> None:
+        """Add a value so many times."""
+        end = count + (self.ends[-1] if self.ends else 0)
+        if self.values and self.values[-1] == value:
+            self.ends[-1] = end
+        else:
+            self.values.append(value)
+            self.ends.append(end)
 
 
 class Head(NamedTuple):
@@ -59,16 +79,14 @@ class Head(NamedTuple):
 
 def rows(batches: Iterable[Batch]) -> dict[str, Columns]:
     """Return what some batches of a run add to each growing table, in log order."""
-    tables = {name: Columns({column: [] for column in TABLES[name]}) for name in GROWING}
+    tables: dict[str, Columns] = {name: {column: [] for column in TABLES[name]} for name in GROWING}
+    tables["points"] = {name: _POINTS.get(name, Repeated)() for name in TABLES["points"]}
     row: Sequence[Any]
     for batch in batches:
         event = batch.event
         match event:
             case ev.Metrics() | ev.SystemMetrics():
-                for series in event.series:
-                    written = series_name(series.name, series.labels, event.step_name)
-                    one = (written, event.attempt, batch.producer, event.step_name, series.name)
-                    _extend_points(tables["points"], batch.run_id, one, series)
+                _extend_points(tables["points"], batch, event)
             case ev.Values():
                 for seen in event.values:
                     written = series_name(seen.name, seen.labels, event.step_name)
@@ -114,15 +132,26 @@ def head_row(run_id: str, head: Head) -> Columns:
     return {name: [value] for name, value in ({"run_id": run_id} | head._asdict()).items()}
 
 
-def _extend_points(table: Columns, run_id: str, one: Sequence[Any], series: ev.Series) -> None:
-    count = len(series.values)
-    for column, value in zip(
-        ("run_id", "series", "attempt", "producer", "step_name", "name"), (run_id, *one), strict=True
-    ):
-        table[column] += [value] * count
-    table["step"] += series.steps
-    table["time"] += series.times
-    table["value"] += series.values
+_POINTS: Mapping[str, Callable[[], Any]] = {  # columns of which each row has its own value
+    "step": lambda: array("q"), "time": lambda: array("q"), "value": lambda: array("d"),
+}  # fmt: skip
+
+
+def _extend_points(table: Columns, batch: Batch, event: ev.Metrics | ev.SystemMetrics) -> None:
+    total = 0
+    for series in event.series:
+        count = len(series.values)
+        total += count
+        table["series"].add(series_name(series.name, series.labels, event.step_name), count)
+        table["name"].add(series.name, count)
+        table["step"] += series.steps
+        table["time"] += series.times
+        table["value"] += series.values
+    for column, value in (
+        ("run_id", batch.run_id), ("attempt", event.attempt), ("producer", batch.producer),
+        ("step_name", event.step_name),
+    ):  # fmt: skip
+        table[column].add(value, total)
 
 
 def _append(table: Columns, row: Sequence[Any]) -> None:

@@ -195,7 +195,7 @@ class ParquetTracker:
         """Write the rows behind the vouched ones of the last part; return the place after them."""
         number, count = place
         path = self._part(table, run_id, number)
-        new = pa.table(columns, _SCHEMAS[table])
+        new = _arrow(columns, _SCHEMAS[table])
         if new.num_rows:
             found = [self._table(path, _SCHEMAS[table]).slice(0, count)] if count else []
             if found and found[0].num_rows < count:
@@ -255,6 +255,22 @@ class ParquetTracker:
             self._write(self._folder / table / "_empty" / "none.parquet", schema.empty_table())
         _replace(self._folder / "views.sql", _views())
         _replace(manifest, json.dumps({"format": FORMAT, "tables": _described()}, indent=2) + "\n")
+
+
+def _arrow(columns: rows.Columns, schema: Any) -> Any:
+    """Return columns as an Arrow table; numbers are not copied, and repeated values are written out by Arrow."""
+    return pa.table([_column(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def _column(column: Any, kind: Any) -> Any:
+    if isinstance(column, array):
+        return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
+    if isinstance(column, rows.Repeated):
+        if not column.values:
+            return pa.array([], kind)
+        ends = pa.array(column.ends, pa.int64())
+        return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, pa.array(column.values, kind)))
+    return pa.array(column, kind)
 
 
 def _counted(names: Any) -> tuple[list[str], list[int]]:
