@@ -155,7 +155,9 @@ def load_tracker(name: str, settings: Settings | None = None) -> Tracker:
     defined = read_definitions(settings.trackers_file) if settings and settings.trackers_file else {}
     wanted = defined.get(name, Definition(name, {}))
     if wanted.type == NOTHING:
-        return NothingTracker()
+        nothing = NothingTracker()
+        nothing.name = name
+        return nothing
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     entry, known = found.get(wanted.type), sorted({*found, NOTHING})
     if entry is None and name in defined:
