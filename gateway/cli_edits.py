@@ -31,9 +31,11 @@ def _complete_name(what: str) -> Callable[..., list[str]]:
         from gateway.cli_finding import places_of
         from schemas.errors import TrackingError
 
-        run_ids = ctx.params.get("runs") or [ctx.params.get("run")]
+        # An option that still waits for its value keeps Click from handing words before it to their arguments.
+        words = [*(ctx.params.get("runs") or ()), ctx.params.get("run"), *ctx.args]
+        run_id = next((word for word in words if word), "")
         try:
-            found = places_of(api_of(ctx.params.get("home")), run_ids[0], what) if run_ids[0] else {}
+            found = places_of(api_of(ctx.params.get("home")), run_id, what) if run_id else {}
         except TrackingError:
             return []  # a shell that waits for a completion is no place for an error
         return [name for name in found if name.startswith(incomplete)]
