@@ -121,7 +121,8 @@ def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> _Summary:
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
-            return _Summary(step, step, time, time, value, value, 0)
+            bound = value + 0.0  # -0.0 and 0.0 are equal: which came first must not show
+            return _Summary(step, step, time, time, bound, bound, 0)
         return _Summary(step, step, time, time, None, None, 1)
     finite: Sequence[float] = values.tolist()  # a list: an array makes a new number for each look at it
     if not math.isfinite(sum(finite)):  # true of no column that holds NaN or an infinity
@@ -132,8 +133,8 @@ def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> _Summary:
         max_step=in_order[-1],
         min_time=at[0],
         max_time=at[-1],
-        min_value=min(finite, default=None),
-        max_value=max(finite, default=None),
+        min_value=min(finite) + 0.0 if finite else None,
+        max_value=max(finite) + 0.0 if finite else None,
         non_finite=len(values) - len(finite),
     )
 

@@ -159,6 +159,20 @@ def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Batch]], d
     assert _without_offsets(cut) == _without_offsets(whole)
 
 
+@pytest.mark.parametrize("values", [(0.0, -0.0), (-0.0, 0.0)])
+@pytest.mark.parametrize("is_one_record", [True, False])
+def test_which_zero_came_first_does_not_show(values: tuple[float, float], is_one_record: bool) -> None:
+    cut = [values] if is_one_record else [values[:1], values[1:]]
+    batches = []
+    for seq, part in enumerate(cut):
+        steps = array("q", range(10 * seq, 10 * seq + len(part)))
+        series = ev.Series(name="loss", steps=steps, times=steps, values=array("d", part))
+        batches.append(Batch(RunId(RUN), ProducerId("p0"), seq, 0, ev.Metrics(time=5, series=[series])))
+
+    (row,) = Store().apply(batches).known.series.values()
+    assert (repr(row.min_value), repr(row.max_value)) == ("0.0", "0.0")
+
+
 def _without_offsets(store: Store) -> str:
     for name in ("observations", "console_lines"):
         for row in store.lists.get(name, []):
