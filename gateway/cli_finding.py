@@ -38,13 +38,15 @@ def places_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
         names: Mapping[str, Any] = log["parameters" if what == "param" else "tags"]
         return {name: {name} for name in names}
     found: dict[str, set[str]] = {}
-    for one in get(base, run_path(run_id, "series"), buckets=1)["series"]:
+    series = get(base, run_path(run_id, "series"), buckets=1)["series"]
+    for one in series:
         found.setdefault(one["name"], set()).add(one["series"])
+    known = {one["series"] for one in series}
     for step_name, step in log["steps"].items():
         prefix = "" if step_name == "main" else f"{step_name}/"
         for written in step["user_defined_metrics"]:  # values that are no numbers are no series of the API
-            if not any(prefix + written in several for several in found.values()):
-                name = written.rpartition("{")[0] if written.endswith("}") else written
+            if prefix + written not in known:
+                name = written.rpartition("{")[0] if written.endswith("}") else ""
                 found.setdefault(name or written, set()).add(prefix + written)
     return found
 

@@ -54,17 +54,18 @@ def _records(run_id: str, producer: str, bodies: Sequence[dict[str, Any]]) -> li
 
 
 async def _send(address: Address, records: Sequence[Record], end: float) -> None:
-    failure, is_sent = Unsent("no answer in time"), False
+    failure, is_in_doubt = Unsent("no answer in time"), False
     while (left := end - monotonic()) > 0:
-        transport = make_transport(address)
+        transport, is_sending = make_transport(address), False
         try:
             async with asyncio.timeout(left):
                 await transport.open()
-                is_sent = True
+                is_sending = True
                 refusals = await transport.send(records)
         except Unsent as error:
-            failure = error
+            failure, is_in_doubt = error, is_in_doubt or (is_sending and not error.took_nothing)
         except TimeoutError:
+            is_in_doubt = is_in_doubt or is_sending
             break
         else:
             if refusals:
@@ -73,7 +74,7 @@ async def _send(address: Address, records: Sequence[Record], end: float) -> None
         finally:
             await _close(transport)
         await asyncio.sleep(min(AGAIN_S, max(0.0, end - monotonic())))
-    kind = InDoubt if is_sent else Unsent
+    kind = InDoubt if is_in_doubt else Unsent
     raise kind(failure.why, what=failure.what, step=failure.step)
 
 

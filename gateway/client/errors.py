@@ -22,13 +22,17 @@ class Unsent(Exception):
     Records were not acknowledged; sending the same records again is safe and needed.
 
     `what` the other end does, in words that follow its name; `step` is what a person should do, "" when `why` says it.
+    `took_nothing`: it said that it has none of them; without that it may have some.
     """
 
-    def __init__(self, why: str, *, what: str = "cannot be reached", step: str | None = None) -> None:
+    def __init__(
+        self, why: str, *, what: str = "cannot be reached", step: str | None = None, took_nothing: bool = False
+    ) -> None:
         super().__init__(f"{why}: {step}" if step else why)
         self.why = why
         self.what = what
         self.step = START if step is None else step
+        self.took_nothing = took_nothing
 
 
 class InDoubt(Unsent):

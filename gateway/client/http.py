@@ -218,7 +218,7 @@ def _unsent(status: int, answer: dict[str, Any], *, has_token: bool) -> Unsent:
     why = f"HTTP {status}: {said}" if said else f"HTTP {status}"
     if status in (401, 403):
         what = "refused the token" if has_token else "asks for a token"
-        return Unsent(why, what=what, step=step or "set GATEWAY_TOKEN to the server's")
+        return Unsent(why, what=what, step=step or "set GATEWAY_TOKEN to the server's", took_nothing=True)
     if status == 503:
         return Unsent(why, what="does not take events now", step="")  # it goes by itself
     if not said and status in (200, 301, 302, 307, 308, 404, 405):

@@ -186,7 +186,8 @@ class Kafka:
             step = "start the materialiser, which creates it, or correct GATEWAY_TOPIC"
             return Unsent(f"there is no topic {self._topic}", what="does not take events", step=step)
         if isinstance(error, TopicAuthorizationFailedError | ClusterAuthorizationFailedError):
-            return Unsent(why, what="does not take events", step=f"let this user write to topic {self._topic}")
+            step = f"let this user write to topic {self._topic}"
+            return Unsent(why, what="does not take events", step=step, took_nothing=True)
         if "certificate" in why.lower():
             return Unsent(why, step="correct GATEWAY_KAFKA_CA, GATEWAY_KAFKA_CERT and GATEWAY_KAFKA_KEY")
         if "authentication" in why.lower():

@@ -27,6 +27,7 @@ from tests.gateway_command import COMMAND
 from tests.live_process import live_process
 from tests.log_writing import write
 from tests.materialiser_process import dump, materialiser, reading, until, until_complete, until_folded
+from tests.server_process import serving
 from tests.verify_command import Told, gateway, verify
 
 FACTS = ("series", "chunks", "observations", "params", "tags", "steps", "attempts")  # tables of what runs hold
@@ -288,3 +289,24 @@ async def test_training_code_takes_back_and_renames_what_it_recorded_before(syst
     assert sorted(found) == [("loss", 0, 3.0), ("train/loss", 0, 2.0), ("train/loss", 1, 2.0), ("train/loss", 2, 2.0)]
     assert log is not None
     assert (log.name, log.tags, log.parameters) == ("second", {}, {"lr": 0.1})
+
+
+async def test_an_edit_goes_through_a_gateway_server_where_training_does(system: System) -> None:
+    place = system.place
+    await write(place.kafka, place.topic, plain_run("run-1"))
+    records = await system.until_folded()
+
+    with serving(place.folder, place.kafka, place.topic, token="open") as server:
+        refused = await system.runs(
+            "tag", "run-1", "a=b", "--timeout-s", "1", GATEWAY_URL=server.url, GATEWAY_TOKEN="shut"
+        )
+        untouched = len(read_log(place.kafka, place.topic))
+        told = await system.runs(
+            "delete", "run-1", "--tag", "team", "--yes", GATEWAY_URL=server.url, GATEWAY_TOKEN="open"
+        )
+    await system.until("run-1", lambda log: log is not None and set(log.tags) == {"draft"}, "the tag is gone")
+
+    assert (refused.status, len(refused.err.splitlines()), untouched) == (2, 1, records)
+    assert "refused the token" in refused.err
+    assert "nothing was changed: set GATEWAY_TOKEN to the server's, and run this again" in refused.err
+    assert (told.status, told.out.splitlines()[0]) == (0, "run run-1: deleted tag team"), told.err
