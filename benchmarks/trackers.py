@@ -115,7 +115,7 @@ def _prepare(log: Log, shape: Shape, folder: Path, found: Findings) -> None:
     written = monotonic() - began
     folded = fold(log, count, folder / "materialiser", found.tell)
     facts = {"runs": shape.runs + shape.odd_runs, "records": count, "points": shape.all_points}
-    found.add("log", value={**facts, "write_s": written, "fold_s": folded, **shape._asdict()})
+    found.add("log", value={**facts, "write_s": written, "fold_s": folded, "shape": shape._asdict()})
     found.tell(f"{count:,} records written in {written:.0f} s and folded in {folded:.0f} s")
 
 
