@@ -32,6 +32,7 @@ CALLS = {  # what each does, in words
     "trackio": "SQLiteStorage.bulk_log, a run a call",
     "mlflow": "MlflowClient.log_batch of 1,000 metrics, 8 threads",
 }
+LEAST_RUNS = 8  # a run for each thread
 SHARES = {"parquet": 1.0, "tensorboard": 0.2, "wandb": 0.05, "trackio": 0.05, "mlflow": 0.05}  # of the history
 
 
@@ -122,6 +123,7 @@ def _trackio(folder: Path, _: str) -> Import:
 
 
 def _mlflow(_: Path, url: str) -> Import:
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 
 import asyncpg  # noqa: E402
 
-from benchmarks.ceilings import CALLS, SHARES  # noqa: E402
+from benchmarks.ceilings import CALLS, LEAST_RUNS, SHARES  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.filled_log import Log, fill, fold, running_log  # noqa: E402
 from benchmarks.history import Shape, records  # noqa: E402
@@ -160,7 +160,7 @@ def _verdict(proved: Any) -> str:
 
 def _own(name: str, shape: Shape, folder: Path, found: Findings, tell: Callable[[str], None]) -> None:
     """Measure the tracker's own bulk call on a part of the history."""
-    part = shape._replace(runs=max(1, round(shape.runs * SHARES[name])))
+    part = shape._replace(runs=min(shape.runs, max(LEAST_RUNS, round(shape.runs * SHARES[name]))))
     tell(f"its own call, {part.runs} runs: {CALLS[name]}")
     with empty_place(name, folder / f"{name}-own") as place:
         request: dict[str, Any] = {"tracker": name, "shape": part, "folder": str(place.folder / "held")}
