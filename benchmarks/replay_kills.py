@@ -34,7 +34,7 @@ SERVER_KILLED = "MLflow server killed"
 class Kills(NamedTuple):
     """How often a replay is killed."""
 
-    count: int
+    number: int
     seed: int
     points: int  # of the history: a small one is held back, that it lasts a second for each kill
     spoiled: float = 0.02  # of the requests to MLflow
@@ -44,7 +44,7 @@ class Kills(NamedTuple):
 
 def killed_replay(log: Log, place: Place, folder: Path, wanted: Kills, tell: Callable[[str], None]) -> dict[str, Any]:
     """Bring everything to a tracker in spite of so many kills; return the counts. Raises Missing."""
-    kills, seed = wanted.count, wanted.seed
+    kills, seed = wanted.number, wanted.seed
     dice, began, faults = Random(seed), monotonic(), dict[str, int]()
     with ExitStack() as stack:
         variables: dict[str, str] = {}

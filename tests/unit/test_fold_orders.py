@@ -162,7 +162,7 @@ def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Batch]], d
 @pytest.mark.parametrize("values", [(0.0, -0.0), (-0.0, 0.0)])
 @pytest.mark.parametrize("is_one_record", [True, False])
 def test_which_zero_came_first_does_not_show(values: tuple[float, float], is_one_record: bool) -> None:
-    cut = [values] if is_one_record else [values[:1], values[1:]]
+    cut = [list(values)] if is_one_record else [[value] for value in values]
     batches = []
     for seq, part in enumerate(cut):
         steps = array("q", range(10 * seq, 10 * seq + len(part)))
