@@ -79,11 +79,30 @@ class TrackerContract:
         then = statuses(tracker, run_id, first)
         second = deliver(tracker, run_id, [author.batch(ev.RunResumed(time=author.now(), attempt=2))], first)
         between = statuses(tracker, run_id, second)
-        third = deliver(tracker, run_id, [author.finish()], second)
+        third = deliver(tracker, run_id, [author.finish(attempt=2)], second)
 
         assert (then, between, statuses(tracker, run_id, third)) == (
             (["failed"], ["running"], ["finished"]) if capabilities_of(tracker).keeps_status else ([], [], [])
         )
+
+    def test_an_end_that_comes_late_does_not_hide_a_graver_or_a_newer_one(self, tracker: Tracker, run_id: str) -> None:
+        """Processes of a run are not in step: the newest attempt counts, and in it killed over failed over finished."""
+        author = RunAuthor(run_id)
+        calls = [
+            [author.start(), author.batch(ev.RunResumed(time=author.now(), attempt=2))],
+            [author.batch(ev.RunFinished(time=author.now()))],
+            [failed := author.batch(ev.RunFailed(time=author.now(), attempt=2, message="odd"))],
+            [author.batch(ev.RunFinished(time=author.now(), attempt=2))],
+        ]
+        seen: list[str] = []
+        state: State = {}
+        for call in calls:
+            state = deliver(tracker, run_id, call, state)
+            seen += statuses(tracker, run_id, state)
+
+        assert seen == (["running", "running", "failed", "failed"] if capabilities_of(tracker).keeps_status else [])
+        if capabilities_of(tracker).keeps_status:
+            assert (tracker.read_back(run_id, state).ended or 0) // 1_000 == failed.event.time // 1_000
 
     def test_a_run_has_its_own_start_and_end(self, tracker: Tracker, run_id: str) -> None:
         """Not those of the delivery. To the millisecond."""

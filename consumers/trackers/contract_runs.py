@@ -48,9 +48,9 @@ class RunAuthor:
         """Return the start of the run."""
         return self.batch(ev.RunStarted.model_validate({"time": self.now(), **fields}))
 
-    def finish(self) -> Batch:
+    def finish(self, *, attempt: int = 1) -> Batch:
         """Return the end of the run."""
-        return self.batch(ev.RunFinished(time=self.now()))
+        return self.batch(ev.RunFinished(time=self.now(), attempt=attempt))
 
     def metrics(self, name: str, values: Sequence[float], steps: Sequence[int] = (), *, attempt: int = 1) -> Batch:
         """Return points of one series; steps count from 0 unless given."""
@@ -120,7 +120,7 @@ def odd_run(run_id: str) -> list[Batch]:
         author.params(2, lr=0.2),
         author.metrics("loss", [0.5, 0.25], [1, 2], attempt=2),
         other.metrics("loss", [0.75], [2], attempt=2),
-        author.finish(),
+        author.finish(attempt=2),
     ]
 
 

@@ -1,8 +1,9 @@
 """
-How a run ended, whatever order its processes speak in.
+How a run stands, whatever order its processes speak in.
 
-Pure, and as materialiser/lifecycle.py decides it for PostgreSQL: a higher attempt wins over a lower one; within an
-attempt the gravest end counts, finished < failed < killed, of two alike the later, and no start undoes it.
+Pure, and as materialiser/lifecycle.py decides it for PostgreSQL: a higher attempt wins over a lower one, and the late
+end of an attempt that was superseded changes nothing; within an attempt the gravest end counts, finished < failed <
+killed, of two alike the later, and no start undoes it.
 """
 
 from __future__ import annotations
@@ -12,30 +13,42 @@ from typing import NamedTuple
 
 from schemas import events as ev
 
-_GRAVITY = {"finished": 1, "failed": 2, "killed": 3}
+_GRAVITY = {"running": 0, "finished": 1, "failed": 2, "killed": 3}
 _STATUS = {"run_finished": "finished", "run_failed": "failed", "run_killed": "killed"}
 
 
 class Ending(NamedTuple):
-    """The end of an attempt of a run."""
+    """How the newest attempt of a run stands."""
 
-    status: str
-    time: int  # µs
+    status: str  # "running", "finished", "failed", "killed"
+    time: int | None  # µs since 1970-01-01 UTC, of the end; None while it runs
     message: str
     attempt: int = 1
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this attempt has ended."""
+        return self.status != "running"
+
 
 def fold_ending(known: Ending | None, events: Iterable[ev.AnyEvent]) -> Ending | None:
-    """Return how the run ended after some events, or None while it runs."""
+    """Return how the run stands after some events; None for one whose first attempt was not heard to end."""
     for event in events:
-        if isinstance(event, ev.RunFinished | ev.RunFailed | ev.RunKilled):
+        if not isinstance(event, _LIFE):
+            continue
+        newest = 1 if known is None else known.attempt
+        if event.attempt > newest:
+            known, newest = Ending("running", None, "", event.attempt), event.attempt
+        if isinstance(event, _END) and event.attempt == newest:
             new = Ending(_STATUS[event.kind], event.time, event.message, event.attempt)
             if known is None or _rank(new) >= _rank(known):
                 known = new
-        elif isinstance(event, ev.RunStarted | ev.RunResumed) and known is not None and event.attempt > known.attempt:
-            known = None
     return known
 
 
-def _rank(end: Ending) -> tuple[int, int, int, str]:
-    return end.attempt, _GRAVITY[end.status], end.time, end.message
+_END = ev.RunFinished | ev.RunFailed | ev.RunKilled
+_LIFE = ev.RunCreated | ev.RunStarted | ev.RunResumed | _END
+
+
+def _rank(end: Ending) -> tuple[int, int, str]:
+    return _GRAVITY[end.status], end.time or 0, end.message

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from consumers.trackers.ending import Ending
 from consumers.trackers.mangling import mlflow_key, mlflow_name
 from schemas import events as ev
 from schemas.columns import float_to_json
@@ -91,13 +92,14 @@ def metrics(events: Iterable[ev.AnyEvent], notes: Notes) -> tuple[list[Metric], 
     return found, _note_rows(found, notes)
 
 
-def ended(events: Iterable[ev.AnyEvent]) -> Ended | None:
-    """Return the last status that some events give the run."""
-    last = None
-    for event in events:
-        if event.kind in _STATUS:
-            last = Ended(_STATUS[event.kind], event.time // 1_000)
-    return last
+def ended(now: Ending | None, events: Iterable[ev.AnyEvent]) -> Ended | None:
+    """Return the status that some events give a run, which stands as `now` says after them, if any."""
+    said = [event for event in events if event.kind in _STATUS]
+    if not said:
+        return None
+    if now is None:
+        return Ended(_STATUS[said[-1].kind], said[-1].time // 1_000)
+    return Ended(now.status.upper(), (said[-1].time if now.time is None else now.time) // 1_000)
 
 
 def read_points(rows: Iterable[Metric], notes: Notes) -> Iterator[Point]:

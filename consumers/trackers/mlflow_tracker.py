@@ -16,6 +16,7 @@ from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers import mlflow_terms as terms
+from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import shorten
 from consumers.trackers.mlflow_address import open_place
 from consumers.trackers.mlflow_answers import MISSING, MlflowRefused, NothingDone
@@ -116,7 +117,9 @@ class MlflowTracker:
             place.log(run, call)
         for key in [key for key, text in words.items() if text is None]:
             place.delete_tag(run, key)
-        self._set_status(place, kept, _run_key(run_id), terms.ended(events), is_new)
+        end = fold_ending(Ending(*kept["end"]) if kept.get("end") else None, events)
+        self._set_status(place, kept, _run_key(run_id), terms.ended(end, events), is_new)
+        kept |= {} if end is None else {"end": list(end)}
         return kept | {"notes": notes.to_json()}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:

@@ -166,7 +166,9 @@ def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tu
         kept["end"] = end and list(end)
         told = {"run_id": run_id, "status": _STATUS[event.kind], "time": event.time, "started": kept["started"]}
         told |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)
-        yield STATUS, _json(told | ({} if end is None else end._asdict()))
+        if end is not None:
+            told |= end._asdict() if end.is_over else {"status": end.status}
+        yield STATUS, _json(told)
     match event:
         case ev.Params():
             yield PARAMS, _json({name: to_text(value) for name, value in event.params.items()})

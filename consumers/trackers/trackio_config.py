@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import trackio_config_key, trackio_name
-from consumers.trackers.trackio_ids import exact_instant, instant
+from consumers.trackers.trackio_ids import exact_instant, instant, microseconds
 from consumers.trackers.trackio_rows import Cells, dump
 from schemas import events as ev
 from schemas.values import to_plain
@@ -55,17 +56,12 @@ def fold(head: Head | None, events: Sequence[ev.AnyEvent], default_project: str,
 def apply(config: Cells, event: ev.AnyEvent) -> None:
     """Change the config of a run as an event says."""
     if event.kind in _STATUS:
-        config["gw.status"] = _STATUS[event.kind]
-        config.pop("gw.ended_at", None)
-        config.pop("gw.message", None)
+        _judge(config, event)
     match event:
         case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
             facts = event.model_dump(include={"tag", "parent_run_id", "original_run_id", "dag_hash", "run_config"})
             config |= {f"gw.{name}": value for name, value in facts.items() if value}
             config["_Group"] = event.group or config.get("_Group")
-        case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
-            config["gw.ended_at"] = exact_instant(event.time)
-            config |= {"gw.message": event.message} if event.message else {}
         case ev.Params():
             config |= {trackio_config_key(name): to_plain(value) for name, value in event.params.items()}
         case ev.Tags():
@@ -82,6 +78,23 @@ def apply(config: Cells, event: ev.AnyEvent) -> None:
             config[f"{ARTIFACT}{event.name}"] = event.model_dump(exclude={"kind", "name"})
         case ev.Deleted() | ev.Renamed() if event.what in ("param", "tag", "label", "artifact"):
             _edit(config, event)
+
+
+def _judge(config: Cells, event: ev.AnyEvent) -> None:
+    """Say how the run stands after an event of its life."""
+    known = None
+    if "gw.attempt" in config:
+        over = config.pop("gw.ended_at", None)
+        known = Ending(
+            config["gw.status"] if over else "running", microseconds(over) if over else None,
+            config.pop("gw.message", ""), config["gw.attempt"],
+        )  # fmt: skip
+    now = fold_ending(known, [event])
+    config["gw.status"] = _STATUS[event.kind] if now is None else now.status
+    if now is not None:
+        config["gw.attempt"] = now.attempt
+        config |= {} if now.time is None else {"gw.ended_at": exact_instant(now.time)}
+        config |= {"gw.message": now.message} if now.message else {}
 
 
 def finish(config: Cells, run_id: str, head: Head) -> None:

@@ -49,13 +49,18 @@ class Head(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a run ended."""
+    """How the newest attempt of a run stands."""
 
     status: str
-    code: int
+    code: int | None  # of its process; None while it runs
     message: str
-    time: int  # µs
+    time: int | None  # µs, of the end
     attempt: int = 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.code is not None
 
 
 def history(events: Iterable[ev.AnyEvent]) -> list[Row]:
@@ -160,10 +165,10 @@ def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
 
 
 def fold_end(end: End | None, events: Iterable[ev.AnyEvent]) -> End | None:
-    """Return how the run ended after some events, or None while it runs."""
+    """Return how the run stands after some events; None for one whose first attempt was not heard to end."""
     known = None if end is None else Ending(end.status, end.time, end.message, end.attempt)
     now = fold_ending(known, events)
-    return None if now is None else End(now.status, _CODES[now.status], now.message, now.time, now.attempt)
+    return None if now is None else End(now.status, _CODES.get(now.status), now.message, now.time, now.attempt)
 
 
 def dump(value: Any) -> str:

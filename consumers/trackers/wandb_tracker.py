@@ -196,9 +196,10 @@ class _Writer:
     def _close(self) -> None:
         """Write the tail if the run is over, and put down how long the file is."""
         self.state["length"] = self._position
-        if self.state["end"]:
+        end = rows.End(*self.state["end"]) if self.state["end"] else None
+        if end is not None and end.time is not None:
             counted = self.state["records"]
-            self._write_end(rows.End(*self.state["end"]))
+            self._write_end(end, end.time)
             self.tail = self._flush()
             self.state["records"] = counted  # the tail is cut off again when more comes
         self.state["size"] = self.state["length"] + len(self.tail)
@@ -263,13 +264,13 @@ class _Writer:
                 record.summary.update.add(key=key, value_json=text)
             self._keep(record)
 
-    def _write_end(self, end: rows.End) -> None:
-        facts = {"status": end.status, "ended_at": _instant(end.time), "message": end.message}
+    def _write_end(self, end: rows.End, time: int) -> None:
+        facts = {"status": end.status, "ended_at": _instant(time), "message": end.message}
         self._write_config({f"gw.{name}": rows.dump(value) for name, value in facts.items() if value})
         self._write_summary({f"gw/{name}": rows.dump(facts[name]) for name in ("status", "message") if facts[name]})
         record = self._record()
         record.exit.exit_code = end.code
-        record.exit.runtime = min(2**31 - 1, max(0, end.time - self.state["started"]) // 1_000_000)
+        record.exit.runtime = min(2**31 - 1, max(0, time - self.state["started"]) // 1_000_000)
         self._keep(record)
 
     def _record(self) -> Any:

@@ -56,10 +56,11 @@ def upload(run_id: str, batches: Sequence[Batch], before: Mapping[str, Any], pro
     if is_new:
         config["gw.run_id"] = run_id
     head = rows.fold_head(rows.Head(**state["head"]), events)
-    was_over = state["end"] is not None
-    end = rows.fold_end(rows.End(*state["end"]) if was_over else None, events)
+    before_end = rows.End(*state["end"]) if state["end"] else None
+    was_over = before_end is not None and before_end.is_over
+    end = rows.fold_end(before_end, events)
     summary: dict[str, Any] = {}
-    if end is not None:
+    if end is not None and end.time is not None:
         facts = {"gw.status": end.status, "gw.ended_at": instant(end.time), "gw.message": end.message}
         config |= facts
         summary = {"gw/status": end.status, "gw/message": end.message}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.editing import SeriesKey, edited_names, edited_series, key_of
+from consumers.trackers.ending import Ending, fold_ending
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -23,7 +24,9 @@ from schemas.values import to_text
 from schemas.wire import Batch
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, status TEXT, started INTEGER, ended INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    run_id TEXT PRIMARY KEY, status TEXT, started INTEGER, ended INTEGER, message TEXT, attempt INTEGER
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS params (run_id TEXT, name TEXT, value TEXT, PRIMARY KEY (run_id, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     run_id TEXT, producer TEXT, number INTEGER, PRIMARY KEY (run_id, producer, number)
@@ -33,10 +36,6 @@ CREATE TABLE IF NOT EXISTS points (
 );
 CREATE INDEX IF NOT EXISTS points_by_series ON points (run_id, name);
 """
-STATUS = {
-    "run_created": "created", "run_started": "running", "run_resumed": "running",
-    "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
-}  # fmt: skip
 WAIT_S = 10.0  # for another thread's transaction
 
 
@@ -59,7 +58,7 @@ class SqliteTracker:
         """Write these batches of one run in one transaction."""
         with self._connected() as connection:
             first = (run_id, "running", min(batch.event.time for batch in batches))
-            connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, NULL)", first)
+            connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, NULL, '', 1)", first)
             for batch in batches:
                 key = (run_id, batch.producer, batch.seq)
                 if connection.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", key).rowcount:
@@ -128,10 +127,11 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
             connection.execute("UPDATE runs SET status = 'deleted' WHERE run_id = ?", (run_id,))
         case ev.Deleted() | ev.Renamed():
             edit(connection, run_id, event)
-        case _ if event.kind in STATUS:
-            ended = event.time if isinstance(event, ev.RunFinished | ev.RunFailed | ev.RunKilled) else None
-            change = (STATUS[event.kind], ended, run_id)
-            connection.execute("UPDATE runs SET status = ?, ended = ? WHERE run_id = ?", change)
+        case _:
+            found = connection.execute("SELECT status, ended, message, attempt FROM runs WHERE run_id = ?", (run_id,))
+            if (now := fold_ending(Ending(*found.fetchone()), [event])) is not None:
+                change = "UPDATE runs SET status = ?, ended = ?, message = ?, attempt = ? WHERE run_id = ?"
+                connection.execute(change, (*now, run_id))
             if isinstance(event, ev.RunStarted):
                 connection.execute("UPDATE runs SET started = ? WHERE run_id = ?", (event.time, run_id))
 
