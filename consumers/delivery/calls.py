@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import time
+import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -201,7 +202,8 @@ class Calls:
             await self._park(run_id, before, reason(error))
         else:
             means.watch.failed("raised")
-            log.error("tracker %s raised for run %s", means.tracker, run_id, exc_info=error)
+            where = "".join(traceback.format_tb(error.__traceback__))  # its text may be of any size and in no encoding
+            log.error("tracker %s raised for run %s:\n%s%s", means.tracker, run_id, where, words(error))
             self._answered(run_id)
             await self._park(run_id, before, f"the tracker raised {words(error)}")
 
