@@ -174,8 +174,7 @@ class WandbServer:
                 run.take(history["offset"], history["content"])
             if summary := files.get("wandb-summary.json"):
                 run.summary = json.loads(summary["content"][-1])
-            run.state = "running"
-            if body.get("complete"):
+            if body.get("complete"):  # a request that comes late does not open the run again: UpsertBucket does
                 run.exit_code = body.get("exitcode", 0)
                 run.state = "failed" if run.exit_code else "finished"
             return 200

@@ -10,6 +10,7 @@ same rows.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -33,7 +34,12 @@ MODES = ("online", "offline")
 _ROW_FACTS = frozenset({"_step", "_timestamp", "_runtime", "_wandb", terms.STEP})
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _ENDED = ("finished", "failed", "killed")
-_GONE = ("409", "previously created and deleted")
+_GONE = re.compile(r"(?<![:\d])409\b|previously created and deleted")  # 409 of a port is not meant
+
+
+def is_gone(text: str) -> bool:
+    """Tell whether W&B refuses the id of a run because a run of that id was deleted."""
+    return _GONE.search(text) is not None
 
 
 def wandb_live(
@@ -165,7 +171,7 @@ class WandbLiveTracker:
                 session.summarise(wanted.summary)
         except Refusal as error:
             self._graphql.run(where)  # a server that is away, or asks for patience, says so itself
-            if any(word in str(error) for word in _GONE):
+            if is_gone(str(error)):
                 text = f"W&B refuses the id {where.name!r} of a run that was deleted there: it cannot be used again"
                 raise Gone(f"{text} ({error})") from error
             raise TrackerUnavailable(f"W&B at {self._url} does not open run {where.name!r} ({error})") from error

@@ -148,9 +148,7 @@ async def until_folded(place: Place, batches: Sequence[Batch]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     names = {batch.run_id for batch in batches}
     while True:
-        found = await asyncio.to_thread(
-            gateway_with, place.variables(), "verify", "--to", "nothing", "--json", "--wait", "60"
-        )
+        found = await asyncio.to_thread(gateway_with, place.variables(), "verify", "--to", "nothing", "--json")
         if found.stdout and json.loads(found.stdout)["places"]["postgresql"]["runs"] >= len(names):
             return
         assert time.monotonic() < deadline, found.stderr

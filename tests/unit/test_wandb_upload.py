@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.trackers.contract_runs import RunAuthor, odd_run
+from consumers.trackers.wandb_live import is_gone
 from consumers.trackers.wandb_rows import Row
 from consumers.trackers.wandb_upload import instant, logged, microseconds, upload
 from schemas.wire import Batch
@@ -63,3 +64,17 @@ def test_a_project_has_no_characters_that_wandb_refuses() -> None:
     one = upload("r", [RunAuthor("r").start(tag="a/b#c%d" + "x" * 200)], {}, "project")
 
     assert one.state["project"] == "a-b-c-d" + "x" * 121
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("POST http://127.0.0.1:40963/graphql giving up after 2 attempt(s): HTTP 503", False),
+        ("POST http://127.0.0.1:409/graphql giving up: HTTP 503", False),
+        ("POST http://127.0.0.1:8080/graphql: HTTP 409 Conflict", True),
+        ("returned error 409: {}", True),
+        ("run r was previously created and deleted; try a new run name", True),
+    ],
+)
+def test_a_number_in_an_address_is_no_refusal_of_an_id(text: str, expected: bool) -> None:
+    assert is_gone(text) is expected
