@@ -34,11 +34,18 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def kill_all(home: Path, *, but: Set[int] = frozenset()) -> int:
     """SIGKILL every process of a home at once, and return how many there were."""
     found = [process for process in processes_of(home) if process.pid not in but]
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    until(lambda: not [one for one in processes_of(home) if one.pid not in but], "killed processes are gone")
+    until(lambda: not any(map(_lives, found)), "killed processes are gone")  # with the ports they held
+    until(lambda: not [one for one in processes_of(home) if one.pid not in but], "nobody started another")
     return len(found)

@@ -143,6 +143,8 @@ def find_process(record: ProcessRecord) -> psutil.Process | None:
     try:
         process = psutil.Process(record["pid"])
         same = abs(process.create_time() - record["create_time"]) < 0.01
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        # Of a process that was killed and is not a zombie yet the memory goes first, and its arguments with it.
+        lives = process.status() != psutil.STATUS_ZOMBIE and process.cmdline()
+        return process if same and lives else None
     except (psutil.Error, ValueError):
         return None

@@ -9,11 +9,12 @@ import socket
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gateway.local import java, kafka, kafka_jars, ports, postgres
 from gateway.local.logs import last_lines
-from gateway.local.state import LOG_LIMIT_BYTES, Home, StackRecord, find_process, tail
+from gateway.local.state import LOG_LIMIT_BYTES, Home, ProcessRecord, StackRecord, find_process, tail
 from schemas.errors import LogUnavailable, StackError
 
 
@@ -117,6 +118,18 @@ def test_a_later_process_with_an_old_pid_is_not_ours() -> None:
     stranger = {"pid": os.getpid(), "create_time": 1.0, "state": "ready", "restarts": 0, "error": "", "log": ""}
 
     assert find_process(stranger) is None  # type: ignore[arg-type]  # a literal of the same shape
+
+
+def test_a_process_whose_memory_is_gone_lives_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine: ProcessRecord = {
+        "pid": os.getpid(), "create_time": psutil.Process().create_time(), "state": "ready", "restarts": 0,
+        "error": "", "log": "",
+    }  # fmt: skip
+    before = find_process(mine)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [])  # as /proc says it of one that exits
+
+    assert before is not None
+    assert find_process(mine) is None
 
 
 def test_whole_jars_are_left_alone(cache: Path) -> None:
