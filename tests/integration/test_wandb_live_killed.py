@@ -106,7 +106,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
     place: Place, server: WandbServer
 ) -> None:
     everything = [*sweep(6, batches=20), *odd_batches("odd")]
-    dice, part = random.Random(7), len(everything) // 5 + 1
+    dice, part = random.Random(7), len(everything) // 3 + 1
     for first in range(0, len(everything), part):
         await write(place.kafka, place.topic, everything[first : first + part])
         server.fail(dice.choice(["file_stream", "UpsertBucket", "GatewayRun"]), 2, cut="after")
