@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from benchmarks.environments import Missing
 from benchmarks.filled_log import MATERIALISER, Log, position
 from benchmarks.places import MlflowServer, Place
-from benchmarks.replays import start_replay
+from benchmarks.replays import replay_to_the_end, start_replay
 from benchmarks.watched import Watched
 from tests.http_faults import HttpFaults, faulty_proxy
 
@@ -58,8 +58,8 @@ def killed_replay(log: Log, place: Place, folder: Path, wanted: Kills, tell: Cal
         if spoiler is not None:
             faults = spoiler.heal()
     tell(f"{faults}; all is well now: one more start, to the end")
-    last = _to_the_end(log, place, folder, tell)
-    again = _to_the_end(log, place, folder, tell)
+    last = replay_to_the_end(log, place, folder, tell)[1]
+    again = replay_to_the_end(log, place, folder, tell)[1]
     if again["records"]:
         raise Missing(f"run once more, the replay brought {again['records']} records again")
     return {
@@ -124,18 +124,6 @@ def _live(running: Watched, look: Callable[[], int], *, goal: float, seconds: fl
             raise Missing(f"the replay stands at {done:,} records: {running.last_words()}")
         sleep(LOOK_S)
     return True
-
-
-def _to_the_end(log: Log, place: Place, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
-    running = start_replay(log, place, folder)
-    try:
-        took = running.wait(tell)
-    finally:
-        running.kill()
-    told = took.document()
-    if took.status or not told.get("complete"):
-        raise Missing(f"the last replay ended with status {took.status}: {took.last_words()}")
-    return told
 
 
 class Spoiler:

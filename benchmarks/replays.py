@@ -61,10 +61,8 @@ def start_replay(log: Log, place: Place, folder: Path, options: Sequence[str] = 
     return Watched(argv, variables_of(log, place, folder) | more, folder, f"replay-{place.name}")
 
 
-def replay(log: Log, place: Place, folder: Path, tell: Callable[[str], None]) -> Replayed:
-    """Replay everything. Raises Missing when it does not end well."""
-    store, server = log.store.cpu_s(), place.server
-    before = server.cpu_s() if server else 0.0
+def replay_to_the_end(log: Log, place: Place, folder: Path, tell: Callable[[str], None]) -> tuple[Took, dict[str, Any]]:
+    """Return what a replay of everything took, and what it says. Raises Missing when it does not end well."""
     running = start_replay(log, place, folder)
     try:
         took = running.wait(tell)
@@ -73,6 +71,14 @@ def replay(log: Log, place: Place, folder: Path, tell: Callable[[str], None]) ->
     told = took.document()
     if took.status or not told.get("complete"):
         raise Missing(f"the replay ended with status {took.status}: {took.last_words()}")
+    return took, told
+
+
+def replay(log: Log, place: Place, folder: Path, tell: Callable[[str], None]) -> Replayed:
+    """Replay everything. Raises Missing when it does not end well."""
+    store, server = log.store.cpu_s(), place.server
+    before = server.cpu_s() if server else 0.0
+    took, told = replay_to_the_end(log, place, folder, tell)
     return Replayed(
         told["points"], told["records"], took.seconds, took.cpu_s, took.peak_mib,
         server.cpu_s() - before if server else 0.0, server.peak_mib() if server else 0.0,

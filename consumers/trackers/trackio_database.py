@@ -58,7 +58,7 @@ class _Project:
         made = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(made, self.path)
-        except BaseException:
+        except BaseException:  # whatever it is: it goes on to the caller, and the file must not stay open
             made.close()
             raise
         self.connection, self.inode = made, _inode(self.path) or (0, 0)
@@ -89,7 +89,7 @@ class Projects:
             try:
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # whatever it is: it goes on to the caller, and nothing may stay half written
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise

@@ -29,6 +29,7 @@ from consumers.trackers.mangling import wandb_id, wandb_name
 from consumers.trackers.run_file import append_at, remove_file
 from consumers.trackers.wandb_edits import SCOPE, STEP, cells_of, edited, find_edits
 from consumers.trackers.wandb_file import Damaged, frame, read
+from consumers.trackers.wandb_upload import instant, microseconds
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -139,7 +140,9 @@ class WandbTracker:
                     kept[wandb_name(item.key)] = item.value_json
             elif record.WhichOneof("record_type") == "exit":
                 status = orjson.loads(facts["gw.status"])
-        started, ended = (_microseconds(facts.get(f"gw.{name}_at")) for name in ("started", "ended"))
+        started, ended = (
+            microseconds(orjson.loads(facts.get(f"gw.{name}_at", "null"))) for name in ("started", "ended")
+        )
         tags = {
             key.removeprefix(_OUR_TAG): orjson.loads(text) for key, text in facts.items() if key.startswith(_OUR_TAG)
         }
@@ -210,7 +213,7 @@ class _Writer:
         self._keep(header)
         self._write_run(head)
         self._write_config({
-            "gw.run_id": rows.dump(self._run_id), "gw.started_at": rows.dump(_instant(self.state["started"]))
+            "gw.run_id": rows.dump(self._run_id), "gw.started_at": rows.dump(instant(self.state["started"]))
         })  # fmt: skip
         axis = self._record()
         axis.metric.name = STEP
@@ -265,7 +268,7 @@ class _Writer:
             self._keep(record)
 
     def _write_end(self, end: rows.End, time: int) -> None:
-        facts = {"status": end.status, "ended_at": _instant(time), "message": end.message}
+        facts = {"status": end.status, "ended_at": instant(time), "message": end.message}
         self._write_config({f"gw.{name}": rows.dump(value) for name, value in facts.items() if value})
         self._write_summary({f"gw/{name}": rows.dump(facts[name]) for name in ("status", "message") if facts[name]})
         record = self._record()
@@ -337,19 +340,3 @@ def _number(text: str) -> float | None:
 
 def _seconds(microseconds: int) -> str:
     return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
-
-
-def _instant(microseconds: int) -> str:
-    try:
-        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
-    except OverflowError:  # after the year 9999
-        return _seconds(microseconds)
-
-
-def _microseconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    written = orjson.loads(text)
-    if "T" not in written:
-        return int(written.replace(".", ""))
-    return (datetime.fromisoformat(written) - _EPOCH) // timedelta(microseconds=1)

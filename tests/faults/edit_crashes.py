@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -33,6 +32,7 @@ from consumers.trackers.wandb_tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.settings import Settings
 from schemas.wire import Batch
+from tests.faults.dying import Deadly, in_child
 
 RUN = "run-1"
 CALLS = ("open", "close", "rename", "replace", "unlink", "rmdir", "mkdir", "write", "ftruncate")
@@ -44,37 +44,14 @@ KINDS: Mapping[str, Callable[..., Tracker]] = {
 BEFORE = 8  # batches that are delivered, and their state kept, before the call that is killed
 
 
-def die_at(number: int) -> None:
-    """Have this process killed before its `number`-th step."""
-    left = itertools.count(number, -1)
-
-    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*given: Any, **named: Any) -> Any:
-            if next(left) == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*given, **named)
-
-        return counted
-
+def make_steps(deadly: Deadly) -> None:
+    """Make every call that changes files a step."""
     for name in CALLS:
         setattr(os, name, deadly(getattr(os, name)))
     builtins.open = io.open = deadly(open)
     pq.write_table = deadly(pq.write_table)
     # What is written through a file object: half of it may be on the disk.
     Path.write_bytes = deadly(Path.write_bytes)  # type: ignore[method-assign]
-
-
-def in_child(number: int, do: Callable[[], object]) -> bool:
-    """Do this in a child that is killed before its `number`-th step; return whether it was."""
-    child = os.fork()
-    if not child:
-        die_at(number)
-        do()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"the child failed at step {number}")
-    return os.WIFSIGNALED(status)
 
 
 def made(kind: str, folder: Path) -> Tracker:
@@ -103,7 +80,7 @@ def kill_everywhere(kind: str, folder: Path, batches: Sequence[Batch]) -> dict[s
     for number in itertools.count(1):
         place, other = folder / str(number), folder / f"{number} cut"
         shutil.copytree(start, place)
-        if not in_child(number, partial(deliver, made(kind, place), RUN, batches[BEFORE:], state)):
+        if not in_child(number, partial(deliver, made(kind, place), RUN, batches[BEFORE:], state), make_steps):
             return {"deaths": number - 1, "wrong": wrong}
         shutil.copytree(place, other)
         try:

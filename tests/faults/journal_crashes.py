@@ -16,10 +16,8 @@ import json
 import mmap
 import os
 import shutil
-import signal
 import struct
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from gateway.client.journal_items import Event
 from gateway.client.producer import Producer
 from schemas import events as ev
 from schemas.wire import decode
+from tests.faults.dying import Deadly, in_child
 
 CALLS = ("open", "close", "rename", "unlink", "rmdir", "mkdir", "posix_fallocate", "listdir", "scandir", "write")
 MAIN = ("main", 1, ())
@@ -40,38 +39,14 @@ POINTS = 700
 COUNT = struct.Struct("<Q")
 
 
-def die_at(number: int) -> None:
-    """Have this process killed before its `number`-th step."""
-    left = itertools.count(number, -1)
-
-    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*given: Any, **named: Any) -> Any:
-            if next(left) == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*given, **named)
-
-        return counted
-
+def make_steps(deadly: Deadly) -> None:
+    """Make every call that changes files a step."""
     for name in CALLS:
         setattr(os, name, deadly(getattr(os, name)))
     builtins.open = deadly(open)
-    mmap.mmap = deadly(mmap.mmap)  # type: ignore[misc, assignment]
+    mmap.mmap = deadly(mmap.mmap)  # type: ignore[misc]
     vars(adoption)["write_record"] = deadly(vars(adoption)["write_record"])
     Cuts.append, Cuts.save = deadly(Cuts.append), deadly(Cuts.save)  # type: ignore[method-assign]
-
-
-def in_child(number: int, do: Callable[[], None]) -> bool:
-    """Do this in a child that is killed before its `number`-th step; return whether it was. 0: it may do all of it."""
-    child = os.fork()
-    if not child:
-        if number:
-            die_at(number)
-        do()
-        os._exit(0)  # as abrupt as the rest
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"the child failed at step {number}")
-    return os.WIFSIGNALED(status)
 
 
 def write_journal(told: mmap.mmap, *, is_half_sent: bool, sent: Path) -> None:
@@ -152,7 +127,7 @@ def kill_owners(folder: Path) -> list[str]:
         home, sent, told = folder / f"owner{number}", folder / f"sent{number}", mmap.mmap(-1, COUNT.size)
         home.mkdir()
         os.environ["GATEWAY_JOURNAL_DIR"] = str(home)
-        is_killed = in_child(number, partial(write_journal, told, is_half_sent=False, sent=sent))
+        is_killed = in_child(number, partial(write_journal, told, is_half_sent=False, sent=sent), make_steps)
         (emitted,) = COUNT.unpack_from(told)
         wrong.append(verdict(home, sent, emitted, emitted + 1 if is_killed else emitted))
         if not is_killed:
@@ -165,13 +140,13 @@ def kill_adopters(folder: Path) -> list[str]:
     left, before = folder / "left", folder / "before"
     left.mkdir()
     os.environ["GATEWAY_JOURNAL_DIR"] = str(left)
-    in_child(0, partial(write_journal, mmap.mmap(-1, COUNT.size), is_half_sent=True, sent=before))
+    in_child(0, partial(write_journal, mmap.mmap(-1, COUNT.size), is_half_sent=True, sent=before), make_steps)
     wrong = []
     for number in itertools.count(1):
         home, sent = folder / f"home{number}", folder / f"sent{number}"
         shutil.copytree(left, home)
         shutil.copy(before, sent)
-        is_killed = in_child(number, partial(ship, home, sent))
+        is_killed = in_child(number, partial(ship, home, sent), make_steps)
         wrong.append(verdict(home, sent, POINTS, POINTS))
         if not is_killed:
             break
