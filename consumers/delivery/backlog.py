@@ -157,10 +157,14 @@ class Backlog:
         free = (run for run, queue in self._queues.items() if not queue.in_flight and queue.not_before <= now)
         return list(islice(free, limit))
 
-    def steadiest(self, admitted: Callable[[str], bool]) -> str | None:
-        """Return the admitted run that failed least, whether it waits or not: a tracker is tried with it."""
+    def steadiest(self, admitted: Callable[[str], bool], unanswered: Callable[[str], int]) -> str | None:
+        """
+        Return the admitted run with which a tracker is tried, whether it waits or not.
+
+        It is one with the fewest calls in a row that never came back, and of those the one that failed least.
+        """
         free = (run for run, queue in self._queues.items() if not queue.in_flight and admitted(run))
-        return min(free, key=self.failures, default=None)
+        return min(free, key=lambda run: (unanswered(run), self.failures(run)), default=None)
 
     def start(self, run_id: str, *, max_records: int, max_bytes: int) -> list[Record]:
         """Hand out the oldest records of a run, at least one."""

@@ -240,7 +240,9 @@ class Delivery:
         if free <= 0:
             return []
         if circuit.state != "closed":
-            probe = self._backlog.steadiest(lambda run: run not in hung and circuit.admits(run, now))
+            probe = self._backlog.steadiest(
+                lambda run: run not in hung and circuit.admits(run, now), self._suspects.unanswered
+            )
             return [] if probe is None else [probe]
         ready = [run for run in self._backlog.ready(now, free + len(hung) + len(self._suspects)) if run not in hung]
         calling = [run for run in self._tasks.values() if run not in hung]

@@ -29,6 +29,10 @@ class Suspects:
         """A call of this run came back: it is like any other."""
         self._counts.pop(run_id, None)
 
+    def unanswered(self, run_id: str) -> int:
+        """Return how many calls of this run in a row never came back to earlier processes."""
+        return self._counts.get(run_id, 0)
+
     def share(self, run_id: str) -> int:
         """Return by how much less a call for this run carries than others: its place may just be slow."""
         return self._shares.get(run_id, 1)

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from consumers.delivery.suspects import ALONE, HOPELESS
 from consumers.store.deliveries import Deliveries, Fenced, Intent
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
+from consumers.store.trackers import CircuitReport, Trackers
 from schemas.wire import Batch
 from tests.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.gateway_command import gateway_with
@@ -99,6 +101,34 @@ async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, 
     assert last.startswith("gateway: delivery lines: deliver of run bad-")
     assert last.endswith(": start it again (`gateway up` does so by itself)")
     assert lines.held() == wanted([*bad, good])
+
+
+async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(place: Place, lines: Lines) -> None:
+    bad = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
+    good = Author("good").metrics("loss", [1.0])
+    lines.behave(before="hang", runs=[batch.run_id for batch in bad])
+    await write(place.kafka, place.topic, bad)
+    with delivery(place, "lines", short(lines)) as running:
+        await asyncio.to_thread(running.process.wait, DEADLINE_S)
+    calls = lines.calls()
+    await write(place.kafka, place.topic, [good])
+    await open_circuit(place, "lines", 5.0)
+    with delivery(place, "lines", short(lines)) as running:
+        until(lambda: lines.calls() > calls, "the tracker is tried")
+        running.until(lambda: lines.held() == wanted([good]), "the run that did not hang")
+
+    assert (lines.folder / "calls").read_text().splitlines()[calls].split()[0] == "good"
+
+
+async def open_circuit(place: Place, tracker: str, seconds: float) -> None:
+    """Write what a delivery leaves that ended while it waited: the next one is to try after so long."""
+    now = datetime.now(UTC)
+    pool = await open_pool(place.database)
+    try:
+        report = CircuitReport("open", now, now + timedelta(seconds=seconds), "it hangs")
+        await Trackers(pool, address(place.database)).report(tracker, report)
+    finally:
+        await pool.close()
 
 
 async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordered(place: Place, lines: Lines) -> None:

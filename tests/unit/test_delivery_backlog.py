@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consumers.delivery.backlog import Backlog, admit_records
+from consumers.delivery.suspects import Suspects
 from consumers.log import Record
 from consumers.store.deliveries import Progress
 from consumers.store.history import HISTORY
@@ -187,9 +188,24 @@ def test_a_tracker_is_tried_with_the_run_that_failed_least() -> None:
     backlog.postponed("a", until=99.0)
     hand_out(backlog, "b")
 
-    assert backlog.steadiest(lambda run: True) == "c"
-    assert backlog.steadiest(lambda run: run != "c") == "a"
-    assert backlog.steadiest(lambda run: run == "b") is None
+    assert backlog.steadiest(lambda run: True, suspects().unanswered) == "c"
+    assert backlog.steadiest(lambda run: run != "c", suspects().unanswered) == "a"
+    assert backlog.steadiest(lambda run: run == "b", suspects().unanswered) is None
+
+
+def test_a_tracker_is_not_tried_with_a_run_whose_calls_never_came_back_while_there_are_others() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("dies", "hangs", "fails"))
+    hand_out(backlog, "fails")
+    backlog.postponed("fails", until=99.0)
+    doubts = suspects(dies=2, hangs=1).unanswered
+
+    assert backlog.steadiest(lambda run: True, doubts) == "fails"
+    assert backlog.steadiest(lambda run: run != "fails", doubts) == "hangs"
+
+
+def suspects(**unanswered: int) -> Suspects:
+    return Suspects(unanswered, 0.0, call_s=1.0, threads=8)
 
 
 class BacklogMachine(RuleBasedStateMachine):
