@@ -28,7 +28,8 @@ class Broker:
     def start(self) -> None:
         self.begin()
         assert self._child is not None
-        assert wait_until(lambda: stack_parts.answers(self.address), self._child, 60)
+        ready = wait_until(lambda: stack_parts.answers(self.address), self._child, stack_parts.START_TIMEOUT_S)
+        assert ready, (self._child.poll(), (self._folder / "kafka.log").read_text()[-8_000:])
 
     def begin(self) -> None:
         """Start without waiting until it serves."""

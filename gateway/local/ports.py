@@ -16,14 +16,21 @@ HOST = "127.0.0.1"
 # Below what Linux (32768) and macOS (49152) hand to outgoing connections: a remembered port must not be taken by
 # one of those at the next start.
 RANGE = range(20_000, 30_000)
+_given: dict[int, int] = {}  # port: how many were given before it, the last time
+_count = itertools.count()
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different ports on which nobody listens now."""
-    candidates = random.sample(RANGE, len(RANGE))
+    """
+    Return `count` different ports on which nobody listens now.
+
+    Those that this process was given before come last: whoever asked for them may not listen yet.
+    """
+    candidates = sorted(random.sample(RANGE, len(RANGE)), key=lambda port: _given.get(port, -1))
     found = list(itertools.islice((port for port in candidates if is_free(port)), count))
     if len(found) < count:
         raise StackError(f"no free port between {RANGE.start} and {RANGE.stop - 1}: end some of the servers there")
+    _given.update(zip(found, _count, strict=False))
     return found
 
 

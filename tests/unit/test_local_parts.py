@@ -55,6 +55,15 @@ def test_free_ports_are_different_and_can_be_listened_on() -> None:
     assert all(ports.is_free(port) for port in found)
 
 
+def test_ports_that_nobody_listens_on_yet_are_given_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "RANGE", range(31_000, 31_010))
+    first, second = ports.free_ports(3), ports.free_ports(6)
+    third = ports.free_ports(3)
+
+    assert len({*first, *second}) == 9
+    assert third[1:] == first[:2]  # all were given: those longest ago come again
+
+
 def test_a_taken_port_names_its_holder() -> None:
     with socket.create_server((ports.HOST, 0)) as server:
         port = server.getsockname()[1]
