@@ -14,10 +14,10 @@ import typer
 
 from gateway.cli_output import HomeOption, JsonOption, console, print_json, say
 from schemas.errors import Unavailable
+from schemas.statuses import ENDED
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs, delete, rename and tag them.")
 
-ENDED = ("finished", "failed", "killed")
 END_KINDS = ("run_finished", "run_failed", "run_killed")
 WITH_GROUP, WIDE = 110, 160  # columns of a terminal that has room for the group, and for last values
 FEW = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last values": 20}  # columns each keeps

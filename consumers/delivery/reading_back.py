@@ -19,8 +19,7 @@ from consumers.store.snapshot import Snapshot
 from schemas.api import RunSummary
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Columns, Point, SeriesFacts, count_points
-
-ENDED = ("finished", "failed", "killed")
+from schemas.statuses import ENDED
 
 
 class Expected(NamedTuple):

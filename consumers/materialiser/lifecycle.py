@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumers.store.rows import TERMINAL, AttemptRow, RunRow, StepRow
+from consumers.store.rows import AttemptRow, RunRow, StepRow
 from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
+from schemas.statuses import AFTER, ENDED
 
 Opened = RunCreated | RunStarted | RunResumed
 Ended = RunFinished | RunFailed | RunKilled
 
 GRAVITY = {"created": 0, "running": 1, "finished": 2, "failed": 3, "killed": 4}
-END_STATE = {"run_finished": "finished", "run_failed": "failed", "run_killed": "killed"}
 STEP_STATE = {"success": "finished", "fail": "failed"}
 
 
@@ -42,7 +42,7 @@ def wake(run: RunRow) -> None:
 
 def end_run(run: RunRow, event: Ended) -> str:
     """Fold the end of an attempt of a run and return the state that this event names."""
-    state = END_STATE[event.kind]
+    state = AFTER[event.kind]
     _reach(run, event.attempt)
     if event.attempt == run.attempt:  # else the late end of an attempt that was superseded
         _end(run, state, event.message, event.time)
@@ -71,7 +71,7 @@ def _reach(run: RunRow, attempt: int) -> None:
 
 
 def _end(row: RunRow | AttemptRow, state: str, message: str, time: int) -> None:
-    known = (GRAVITY[row.state], row.ended or 0, row.message) if row.state in TERMINAL else (0, 0, "")
+    known = (GRAVITY[row.state], row.ended or 0, row.message) if row.state in ENDED else (0, 0, "")
     if (GRAVITY[state], time, message) >= known:
         row.state, row.ended, row.message = state, time, message
 

@@ -18,7 +18,6 @@ from schemas.columns import FloatArray, IntArray
 CHUNK_POINTS = 1_000  # 1,000 points a chunk measured 0.7 M points/s by COPY and 9-17 bytes a point
 FIRST_SPREAD = 500  # the first chunk of a series has as many points less, at most; which follows from its id
 SMALL_POINTS = 16  # rows of open points with fewer are made one as soon as they have as many together
-TERMINAL = frozenset({"finished", "failed", "killed"})
 
 
 @dataclass(slots=True)

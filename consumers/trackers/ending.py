@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import events as ev
+from schemas.statuses import AFTER
 
 _GRAVITY = {"running": 0, "finished": 1, "failed": 2, "killed": 3}
-_STATUS = {"run_finished": "finished", "run_failed": "failed", "run_killed": "killed"}
 
 
 class Ending(NamedTuple):
@@ -40,7 +40,7 @@ def fold_ending(known: Ending | None, events: Iterable[ev.AnyEvent]) -> Ending |
         if event.attempt > newest:
             known, newest = Ending("running", None, "", event.attempt), event.attempt
         if isinstance(event, _END) and event.attempt == newest:
-            new = Ending(_STATUS[event.kind], event.time, event.message, event.attempt)
+            new = Ending(AFTER[event.kind], event.time, event.message, event.attempt)
             if known is None or _rank(new) >= _rank(known):
                 known = new
     return known

@@ -21,12 +21,9 @@ from schemas import events as ev
 from schemas.columns import float_to_json
 from schemas.facts import Point
 from schemas.names import series_name
+from schemas.statuses import AFTER
 
 MAX_PARAM, MAX_TAG, MAX_RUN_NAME = 6_000, 8_000, 250  # characters
-_STATUS = {
-    "run_created": "SCHEDULED", "run_started": "RUNNING", "run_resumed": "RUNNING",
-    "run_finished": "FINISHED", "run_failed": "FAILED", "run_killed": "KILLED",
-}  # fmt: skip
 Row = tuple[str, int, int, float | str]  # key, step, ms, value with non-finite ones by name: one row in MLflow
 
 
@@ -94,12 +91,16 @@ def metrics(events: Iterable[ev.AnyEvent], notes: Notes) -> tuple[list[Metric], 
 
 def ended(now: Ending | None, events: Iterable[ev.AnyEvent]) -> Ended | None:
     """Return the status that some events give a run, which stands as `now` says after them, if any."""
-    said = [event for event in events if event.kind in _STATUS]
+    said = [event for event in events if event.kind in AFTER]
     if not said:
         return None
     if now is None:
-        return Ended(_STATUS[said[-1].kind], said[-1].time // 1_000)
-    return Ended(now.status.upper(), (said[-1].time if now.time is None else now.time) // 1_000)
+        return Ended(_in_mlflow(AFTER[said[-1].kind]), said[-1].time // 1_000)
+    return Ended(_in_mlflow(now.status), (said[-1].time if now.time is None else now.time) // 1_000)
+
+
+def _in_mlflow(status: str) -> str:
+    return "SCHEDULED" if status == "created" else status.upper()
 
 
 def read_points(rows: Iterable[Metric], notes: Notes) -> Iterator[Point]:

@@ -29,6 +29,7 @@ from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
+from schemas.statuses import ENDED
 from schemas.wire import Batch
 
 MAX_EXPERIMENT = 500  # characters
@@ -40,7 +41,6 @@ SETTLE_S = 5.0  # so long a run whose making was not answered is looked for befo
 LOOK_AGAIN_S = 0.25
 NO_ARTIFACTS_S = 60.0  # so long artifacts are not tried again after one was refused
 _READ_STATUS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "created"}
-_ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
 class MlflowTracker:
@@ -245,7 +245,7 @@ class MlflowTracker:
     ) -> None:
         if ended is None or (is_new and ended.status == "RUNNING"):
             return  # a run is made running
-        is_over = ended.status in _ENDED
+        is_over = _READ_STATUS.get(ended.status) in ENDED
         if is_over and kept.pop("doubted", False):
             _delete_twins(place, [twin for twin in place.find(KEY_TAG, key) if twin.run != kept["run"]])
         place.set_status(kept["run"], ended.status, ended.time_ms if is_over else None)

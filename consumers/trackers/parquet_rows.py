@@ -16,6 +16,7 @@ import orjson
 from consumers.trackers.ending import Ending, fold_ending
 from schemas import events as ev
 from schemas.names import series_name
+from schemas.statuses import AFTER
 from schemas.values import Typed, to_plain
 from schemas.wire import Batch
 
@@ -39,10 +40,6 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 GROWING = ("points", "observations", "params", "tags", "lines")  # `runs` is one row a run, written anew
 Columns = dict[str, Any]  # of each column a list, an array of numbers, or Repeated
-_STATUS = {
-    "run_created": "created", "run_started": "running", "run_resumed": "running",
-    "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
-}  # fmt: skip
 
 
 class Repeated:
@@ -110,8 +107,8 @@ def fold(head: Head, end: Ending | None, events: Iterable[ev.AnyEvent]) -> tuple
     """Return the row of a run and how the run ended after some events."""
     for event in events:
         end = fold_ending(end, [event])
-        if event.kind in _STATUS:
-            status, ended, message = _STATUS[event.kind], None, head.message
+        if event.kind in AFTER:
+            status, ended, message = AFTER[event.kind], None, head.message
             if end is not None:
                 status, ended, message, _ = end
             head = head._replace(status=status, ended=ended, message=message)

@@ -21,6 +21,7 @@ from consumers.trackers.editing import Scope, SeriesKey
 from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import tensorboard_tag
 from schemas import events as ev
+from schemas.statuses import AFTER
 from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
 
 SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
@@ -29,10 +30,6 @@ VERSION = "brain.Event:2"  # with it, falling steps do not make TensorBoard drop
 FLOAT32_MAX = 3.4028234663852886e38
 _SESSION_START, _SESSION_END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 _SUCCESS, _FAILURE = 1, 2  # tensorboard.hparams.Status
-_STATUS = {
-    "run_created": "created", "run_started": "running", "run_resumed": "running",
-    "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
-}  # fmt: skip
 
 
 def first_record(time: int) -> bytes:
@@ -159,12 +156,12 @@ def _add_text(values: Any, tag: str, text: str) -> Any:
 
 
 def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if event.kind in _STATUS:
+    if event.kind in AFTER:
         if event.kind in ("run_started", "run_created"):
             kept["started"] = min(kept.setdefault("opened", event.time), event.time)
         end = fold_ending(Ending(*kept["end"]) if kept.get("end") else None, [event])
         kept["end"] = end and list(end)
-        told = {"run_id": run_id, "status": _STATUS[event.kind], "time": event.time, "started": kept["started"]}
+        told = {"run_id": run_id, "status": AFTER[event.kind], "time": event.time, "started": kept["started"]}
         told |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)
         if end is not None:
             told |= end._asdict() if end.is_over else {"status": end.status}

@@ -26,9 +26,8 @@ from consumers.trackers.tensorboard_scalars import scalar_records
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
+from schemas.statuses import ENDED
 from schemas.wire import Batch
-
-_ENDED = ("finished", "failed", "killed")
 
 
 class TensorboardTracker:
@@ -125,7 +124,7 @@ class TensorboardTracker:
                     else:
                         facts = told
                         started = told.get("started") or started
-        ended = facts["time"] if facts["status"] in _ENDED else None
+        ended = facts["time"] if facts["status"] in ENDED else None
         return ReadBack(self._points(state), params, facts["status"], started, ended, tags)
 
     def _points(self, state: State) -> Iterator[Point]:

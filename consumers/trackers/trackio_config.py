@@ -14,14 +14,11 @@ from consumers.trackers.mangling import trackio_config_key, trackio_name
 from consumers.trackers.trackio_ids import exact_instant, instant, microseconds
 from consumers.trackers.trackio_rows import Cells, dump
 from schemas import events as ev
+from schemas.statuses import AFTER
 from schemas.values import to_plain
 
 TAG, LABEL, ARTIFACT = "gw.tag.", "gw.label.", "gw.artifact."
 _OPENED = ev.RunCreated | ev.RunStarted | ev.RunResumed
-_STATUS = {
-    "run_created": "created", "run_started": "running", "run_resumed": "running",
-    "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
-}  # fmt: skip
 
 
 class Head(NamedTuple):
@@ -55,7 +52,7 @@ def fold(head: Head | None, events: Sequence[ev.AnyEvent], default_project: str,
 
 def apply(config: Cells, event: ev.AnyEvent) -> None:
     """Change the config of a run as an event says."""
-    if event.kind in _STATUS:
+    if event.kind in AFTER:
         _judge(config, event)
     match event:
         case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
@@ -90,7 +87,7 @@ def _judge(config: Cells, event: ev.AnyEvent) -> None:
             config.pop("gw.message", ""), config["gw.attempt"],
         )  # fmt: skip
     now = fold_ending(known, [event])
-    config["gw.status"] = _STATUS[event.kind] if now is None else now.status
+    config["gw.status"] = AFTER[event.kind] if now is None else now.status
     if now is not None:
         config["gw.attempt"] = now.attempt
         config |= {} if now.time is None else {"gw.ended_at": exact_instant(now.time)}

@@ -28,9 +28,8 @@ from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Columns, Point
 from schemas.settings import Settings
+from schemas.statuses import ENDED
 from schemas.wire import Batch
-
-_ENDED = ("finished", "failed", "killed")
 
 
 class TrackioTracker:
@@ -98,7 +97,7 @@ class TrackioTracker:
         points = (
             Point(one.series, *point) for one in self._columns(project, run_id) for point in zip(*one[1:], strict=True)
         )
-        ended = ended if status in _ENDED else None
+        ended = ended if status in ENDED else None
         params, tags = configs.params_of(config), configs.tags_of(config)
         return ReadBack(points, params, status, started, ended, tags, self._columns(project, run_id))
 

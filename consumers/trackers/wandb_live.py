@@ -25,6 +25,7 @@ from consumers.trackers.wandb_tracker import WandbTracker
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
+from schemas.statuses import ENDED
 from schemas.wire import Batch
 
 CONFIRM_S = 5.0  # a server may count a moment later
@@ -33,7 +34,6 @@ BEAT_S = 60.0  # W&B shows a run as crashed when nothing was heard of it for 5 m
 MODES = ("online", "offline")
 _ROW_FACTS = frozenset({"_step", "_timestamp", "_runtime", "_wandb", terms.STEP})
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_ENDED = ("finished", "failed", "killed")
 _GONE = re.compile(r"(?<![:\d])409\b|previously created and deleted")  # 409 of a port is not meant
 
 
@@ -152,7 +152,7 @@ class WandbLiveTracker:
             if key not in ours and key != "_wandb"
         }
         tags = {key.removeprefix("gw.tag."): str(value) for key, value in ours.items() if key.startswith("gw.tag.")}
-        status = ours.get("gw.status", "running") if held.state in _ENDED else "running"
+        status = ours.get("gw.status", "running") if held.state in ENDED else "running"
         started, ended = (terms.microseconds(ours.get(f"gw.{name}_at")) for name in ("started", "ended"))
         return ReadBack(self._points(where, held), params, status, started, ended, tags)
 
