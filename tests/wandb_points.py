@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consumers.trackers.mangling import wandb_name
-from consumers.trackers.wandb_upload import STEP
+from consumers.trackers.wandb.upload import STEP
 from schemas.facts import Point
 from tests.wandb_server import WandbServer
 

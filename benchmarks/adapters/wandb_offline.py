@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FRAME = Path(__file__).parents[2] / "consumers/trackers/wandb_file.py"
+FRAME = Path(__file__).parents[2] / "consumers/trackers/wandb/file.py"
 
 wandb: Any = None  # the module, once loaded
 

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from consumers.delivery.tracker import State, Tracker
 from consumers.trackers.contract import assert_held, deliver
 from consumers.trackers.contract_runs import RunAuthor, edited_run
-from consumers.trackers.parquet_tracker import ParquetTracker
-from consumers.trackers.tensorboard_tracker import TensorboardTracker
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.settings import Settings
 from schemas.wire import Batch

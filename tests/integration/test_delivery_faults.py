@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 from consumers.delivery.tracker import Tracker
-from consumers.trackers.mlflow_tracker import MlflowTracker
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.facts import Facts
 from schemas.settings import Settings

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from consumers.trackers.contract import assert_held, deliver
 from consumers.trackers.contract_runs import RunAuthor, edited_run, points_of
-from consumers.trackers.parquet_tracker import ParquetTracker
-from consumers.trackers.tensorboard_tracker import TensorboardTracker
-from consumers.trackers.trackio_tracker import TrackioTracker
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.trackio.tracker import TrackioTracker
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.facts import Facts, Point
 from schemas.settings import Settings

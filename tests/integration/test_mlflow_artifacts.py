@@ -13,8 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from consumers.delivery.tracker import State
-from consumers.trackers import mlflow_observations
-from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.mlflow import observations as mlflow_observations
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.settings import Settings
 from schemas.values import HistogramValue, JsonValue, StringValue, Typed

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from consumers.trackers import mlflow_database
-from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.mlflow import database as mlflow_database
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.settings import Settings
 from tests.log_writing import Author

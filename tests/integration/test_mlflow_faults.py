@@ -11,8 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from consumers.delivery.tracker import State
-from consumers.trackers import mlflow_tracker
-from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.mlflow import tracker as mlflow_tracker
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.errors import TrackerUnavailable
 from schemas.settings import Settings

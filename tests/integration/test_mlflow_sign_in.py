@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.settings import Settings
 from tests.delivery_process import Place, Watch, delivery, progress

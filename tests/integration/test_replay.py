@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from consumers.delivery.tracker import Tracker
-from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.facts import Facts
 from schemas.settings import Settings

@@ -10,11 +10,11 @@ import pytest
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import TrackerContract, deliver
 from consumers.trackers.contract_runs import RunAuthor
-from consumers.trackers.mlflow_tracker import MlflowTracker
-from consumers.trackers.parquet_tracker import ParquetTracker
-from consumers.trackers.tensorboard_tracker import TensorboardTracker
-from consumers.trackers.trackio_tracker import TrackioTracker
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.trackio.tracker import TrackioTracker
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.settings import Settings
 from tests.mlflow_parts import MlflowServer
 

@@ -15,14 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from consumers.delivery.tracker import Tracker
-from consumers.trackers import parquet_tracker
 from consumers.trackers.contract import deliver
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
 from consumers.trackers.mangling import tensorboard_name
-from consumers.trackers.parquet_tracker import ParquetTracker
-from consumers.trackers.tensorboard_terms import float32
-from consumers.trackers.tensorboard_tracker import TensorboardTracker
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.parquet import tracker as parquet_tracker
+from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.tensorboard.terms import float32
+from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from consumers.delivery.tracker import State
-from consumers.trackers.mlflow_tracker import MlflowTracker
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Facts

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.delivery.tracker import State
-from consumers.trackers.wandb_tracker import WandbTracker
-from consumers.trackers.wandb_upload import STEP
+from consumers.trackers.wandb.tracker import WandbTracker
+from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Facts

@@ -13,12 +13,13 @@ import pytest
 import wandb
 
 from consumers.delivery.tracker import State
-from consumers.trackers import wandb_live, wandb_sdk
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
-from consumers.trackers.wandb_live import WandbLiveTracker
-from consumers.trackers.wandb_rows import Head
-from consumers.trackers.wandb_tracker import WandbTracker
-from consumers.trackers.wandb_upload import STEP
+from consumers.trackers.wandb import live as wandb_live
+from consumers.trackers.wandb import sdk as wandb_sdk
+from consumers.trackers.wandb.live import WandbLiveTracker
+from consumers.trackers.wandb.rows import Head
+from consumers.trackers.wandb.tracker import WandbTracker
+from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.settings import Settings

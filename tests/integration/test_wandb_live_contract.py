@@ -9,7 +9,7 @@ import pytest
 
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import TrackerContract
-from consumers.trackers.wandb_live import WandbLiveTracker
+from consumers.trackers.wandb.live import WandbLiveTracker
 from schemas.settings import Settings
 from tests.wandb_server import WandbServer, wandb_server
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from consumers.trackers.mangling import wandb_id
-from consumers.trackers.wandb_live import WandbLiveTracker
+from consumers.trackers.wandb.live import WandbLiveTracker
 from schemas import events as ev
 from schemas.facts import Facts
 from schemas.settings import Settings

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from consumers.delivery.tracker import State
-from consumers.trackers.wandb_tracker import WandbTracker
-from consumers.trackers.wandb_upload import STEP
+from consumers.trackers.wandb.tracker import WandbTracker
+from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.settings import Settings
 from schemas.values import FloatValue

@@ -29,12 +29,12 @@ VENDORS = {
     "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py", "consumers/log_batches.py"},
     "faust": {"consumers/materialiser/app.py"},
     "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
-    "mlflow": {"consumers/trackers/mlflow_*.py"},
-    "wandb": {"consumers/trackers/wandb_*.py"},
-    "pyarrow": {"consumers/trackers/parquet_*.py"},
-    "tensorboard": {"consumers/trackers/tensorboard_*.py"},
-    "trackio": {"consumers/trackers/trackio_*.py"},  # its files are written without it
-    "google_crc32c": {"consumers/trackers/tensorboard_file.py"},
+    "mlflow": {"consumers/trackers/mlflow/*.py"},
+    "wandb": {"consumers/trackers/wandb/*.py"},
+    "pyarrow": {"consumers/trackers/parquet/*.py"},
+    "tensorboard": {"consumers/trackers/tensorboard/*.py"},
+    "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
+    "google_crc32c": {"consumers/trackers/tensorboard/file.py"},
     "yaml": {"consumers/delivery/tracker_file.py"},
     "pynvml": {"gateway/client/capture_gpu.py"},
     "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py", "gateway/local/metrics.py"},

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 
-from consumers.trackers import tensorboard_terms as terms
 from consumers.trackers.editing import key_of
-from consumers.trackers.tensorboard_scalars import scalar_records
+from consumers.trackers.tensorboard import terms
+from consumers.trackers.tensorboard.scalars import scalar_records
 from schemas import events as ev
 
 NAMES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=200)

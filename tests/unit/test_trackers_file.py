@@ -8,7 +8,7 @@ import pytest
 
 from consumers.delivery.tracker import Capabilities, capabilities_of, load_tracker
 from consumers.delivery.tracker_file import Definition, read_definitions
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import BadSettings
 from schemas.settings import Settings
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.trackers.wandb_file import BLOCK, HEADER, Damaged, frame, read
+from consumers.trackers.wandb.file import BLOCK, HEADER, Damaged, frame, read
 
 # Lengths around the edges of a block: a header that just fits, does not fit, and records over several blocks.
 LENGTHS = st.one_of(

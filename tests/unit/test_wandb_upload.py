@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.trackers.contract_runs import RunAuthor, odd_run
-from consumers.trackers.wandb_live import is_gone
-from consumers.trackers.wandb_rows import Row
-from consumers.trackers.wandb_upload import instant, logged, microseconds, upload
+from consumers.trackers.wandb.live import is_gone
+from consumers.trackers.wandb.rows import Row
+from consumers.trackers.wandb.upload import instant, logged, microseconds, upload
 from schemas.wire import Batch
 
 

@@ -22,12 +22,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers import parquet_rows as rows
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.ending import Ending
 from consumers.trackers.mangling import folder_name
-from consumers.trackers.parquet_edits import NAMED, Present
+from consumers.trackers.parquet import rows
+from consumers.trackers.parquet.edits import NAMED, Present
 from consumers.trackers.run_file import remove_folder
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.events import MAIN_STEP

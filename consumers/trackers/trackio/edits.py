@@ -13,8 +13,8 @@ from typing import NamedTuple
 import orjson
 
 from consumers.trackers.mangling import trackio_key, trackio_name
-from consumers.trackers.trackio_ids import RowId, parse
-from consumers.trackers.trackio_rows import Cells, dump
+from consumers.trackers.trackio.ids import RowId, parse
+from consumers.trackers.trackio.rows import Cells, dump
 from schemas import events as ev
 
 _TABLES = ("metrics", "system_metrics")

@@ -21,10 +21,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from consumers.trackers.mlflow_answers import EXISTS, MISSING, MlflowRefused, NothingDone, TooLarge, parse
-from consumers.trackers.mlflow_calls import Call, body
-from consumers.trackers.mlflow_place import Held, New
-from consumers.trackers.mlflow_terms import Metric
+from consumers.trackers.mlflow.answers import EXISTS, MISSING, MlflowRefused, NothingDone, TooLarge, parse
+from consumers.trackers.mlflow.calls import Call, body
+from consumers.trackers.mlflow.place import Held, New
+from consumers.trackers.mlflow.terms import Metric
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
 CONNECT_S = 10

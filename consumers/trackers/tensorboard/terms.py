@@ -1,7 +1,7 @@
 """
 What events are in TensorBoard's terms: records of scalars, histograms, text and hyperparameters.
 
-Pure; tensorboard_scalars.py collects points into records. The same events always give the same bytes.
+Pure; scalars.py collects points into records. The same events always give the same bytes.
 """
 
 from __future__ import annotations

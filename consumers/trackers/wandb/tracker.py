@@ -22,14 +22,14 @@ import orjson
 from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers import wandb_rows as rows
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import wandb_id, wandb_name
 from consumers.trackers.run_file import append_at, remove_file
-from consumers.trackers.wandb_edits import SCOPE, STEP, cells_of, edited, find_edits
-from consumers.trackers.wandb_file import Damaged, frame, read
-from consumers.trackers.wandb_upload import instant, microseconds
+from consumers.trackers.wandb import rows
+from consumers.trackers.wandb.edits import SCOPE, STEP, cells_of, edited, find_edits
+from consumers.trackers.wandb.file import Damaged, frame, read
+from consumers.trackers.wandb.upload import instant, microseconds
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point

@@ -17,13 +17,11 @@ from typing import Any
 import orjson
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers import trackio_config as configs
-from consumers.trackers import trackio_database as database
-from consumers.trackers import trackio_ids as ids
-from consumers.trackers import trackio_rows as rows
 from consumers.trackers.mangling import trackio_project
-from consumers.trackers.trackio_database import AGAIN, Projects
-from consumers.trackers.trackio_edits import delete_series, rename_series
+from consumers.trackers.trackio import config as configs
+from consumers.trackers.trackio import database, ids, rows
+from consumers.trackers.trackio.database import AGAIN, Projects
+from consumers.trackers.trackio.edits import delete_series, rename_series
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Columns, Point

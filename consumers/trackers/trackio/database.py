@@ -220,7 +220,7 @@ def _is_being_made(path: Path) -> bool:
 
 @cache
 def _schema(*, is_new: bool) -> str:
-    text = Path(__file__).with_name("trackio_schema.sql").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     return text if is_new else text[text.index("CREATE TABLE IF NOT EXISTS gateway_batches") :]
 
 

@@ -15,16 +15,16 @@ from time import monotonic, sleep
 from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers import mlflow_terms as terms
 from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import shorten
-from consumers.trackers.mlflow_address import open_place
-from consumers.trackers.mlflow_answers import MISSING, MlflowRefused, NothingDone
-from consumers.trackers.mlflow_calls import Call, cut
-from consumers.trackers.mlflow_observations import MAX_VALUES, PARAM_TAG, Aside, as_params, params
-from consumers.trackers.mlflow_place import Held, New, Place
-from consumers.trackers.mlflow_run import Asked, altered, changed, divide, note_tags
-from consumers.trackers.mlflow_tags import Words, own_tags, tags
+from consumers.trackers.mlflow import terms
+from consumers.trackers.mlflow.address import open_place
+from consumers.trackers.mlflow.answers import MISSING, MlflowRefused, NothingDone
+from consumers.trackers.mlflow.calls import Call, cut
+from consumers.trackers.mlflow.observations import MAX_VALUES, PARAM_TAG, Aside, as_params, params
+from consumers.trackers.mlflow.place import Held, New, Place
+from consumers.trackers.mlflow.run import Asked, altered, changed, divide, note_tags
+from consumers.trackers.mlflow.tags import Words, own_tags, tags
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point

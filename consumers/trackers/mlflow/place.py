@@ -1,6 +1,5 @@
 """
-Where runs are kept in MLflow's terms: what the tracker asks of a server (mlflow_rest.py) or of a database or folder of
-this machine (mlflow_direct.py).
+Where runs are kept in MLflow's terms: what the tracker asks of a server (rest.py) or of a database here (database.py).
 
 Every method raises TrackerUnavailable or TrackerRefused and nothing else of its own.
 """
@@ -10,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from consumers.trackers.mlflow_calls import Call
-from consumers.trackers.mlflow_terms import Metric
+from consumers.trackers.mlflow.calls import Call
+from consumers.trackers.mlflow.terms import Metric
 
 
 class Held(NamedTuple):

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State, Tracker
-from consumers.trackers import wandb_upload as terms
 from consumers.trackers.mangling import wandb_name
-from consumers.trackers.wandb_graphql import Held, WandbGraphql, Where
-from consumers.trackers.wandb_rows import Head
-from consumers.trackers.wandb_sdk import Account, Refusal, Session, Shown, WandbSdk
-from consumers.trackers.wandb_tracker import WandbTracker
+from consumers.trackers.wandb import upload as terms
+from consumers.trackers.wandb.graphql import Held, WandbGraphql, Where
+from consumers.trackers.wandb.rows import Head
+from consumers.trackers.wandb.sdk import Account, Refusal, Session, Shown, WandbSdk
+from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings

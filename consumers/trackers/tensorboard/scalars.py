@@ -14,8 +14,8 @@ from struct import Struct
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from consumers.trackers import tensorboard_terms as terms
 from consumers.trackers.editing import SeriesKey, key_of
+from consumers.trackers.tensorboard import terms
 from schemas import events as ev
 
 MAX_OPEN = 2_000  # records collected at once: a point takes 200 bytes until it is written

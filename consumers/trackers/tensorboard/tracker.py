@@ -15,14 +15,14 @@ from typing import Any
 import orjson
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers import tensorboard_terms as terms
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import folder_name, tensorboard_name
 from consumers.trackers.run_file import AGAIN, append_at, remove_file
-from consumers.trackers.tensorboard_edits import edited, find_edits
-from consumers.trackers.tensorboard_file import Damaged, frame, read
-from consumers.trackers.tensorboard_scalars import scalar_records
+from consumers.trackers.tensorboard import terms
+from consumers.trackers.tensorboard.edits import edited, find_edits
+from consumers.trackers.tensorboard.file import Damaged, frame, read
+from consumers.trackers.tensorboard.scalars import scalar_records
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from consumers.trackers.mangling import mlflow_key
-from consumers.trackers.mlflow_terms import MAX_RUN_NAME, MAX_TAG, Notes, dump, key_of
+from consumers.trackers.mlflow.terms import MAX_RUN_NAME, MAX_TAG, Notes, dump, key_of
 from schemas import events as ev
 from schemas.values import Typed, to_text
 

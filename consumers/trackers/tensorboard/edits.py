@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers import tensorboard_terms as terms
 from consumers.trackers.editing import Edit, Scope, SeriesKey, edited_names, edited_series
 from consumers.trackers.mangling import tensorboard_name, tensorboard_tag
+from consumers.trackers.tensorboard import terms
 
 _TABLES = {terms.PARAMS: "param", "gw/tags": "tag", "gw/labels": "label"}
 _SEEN = ("gw/text/", "gw/histogram/")

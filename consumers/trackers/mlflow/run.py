@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from consumers.trackers.mangling import mlflow_key, mlflow_name
-from consumers.trackers.mlflow_observations import Param
-from consumers.trackers.mlflow_place import Held, Place
-from consumers.trackers.mlflow_tags import Words
-from consumers.trackers.mlflow_terms import MAX_PARAM, MAX_TAG, Notes, dump
+from consumers.trackers.mlflow.observations import Param
+from consumers.trackers.mlflow.place import Held, Place
+from consumers.trackers.mlflow.tags import Words
+from consumers.trackers.mlflow.terms import MAX_PARAM, MAX_TAG, Notes, dump
 
 
 class Asked:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import trackio_config_key, trackio_name
-from consumers.trackers.trackio_ids import exact_instant, instant, microseconds
-from consumers.trackers.trackio_rows import Cells, dump
+from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
+from consumers.trackers.trackio.rows import Cells, dump
 from schemas import events as ev
 from schemas.statuses import AFTER
 from schemas.values import to_plain

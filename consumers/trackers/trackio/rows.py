@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers import trackio_ids as ids
 from consumers.trackers.mangling import trackio_key, trackio_name
+from consumers.trackers.trackio import ids
 from schemas import events as ev
 from schemas.columns import NON_FINITE, float_to_json
 from schemas.facts import Columns

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import orjson
 
-from consumers.trackers.mlflow_terms import Metric
+from consumers.trackers.mlflow.terms import Metric
 
 MAX_TOGETHER, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
 MAX_BYTES = 900_000  # of a call

@@ -22,10 +22,10 @@ from mlflow.entities import Metric as MetricEntity
 from mlflow.entities import Param, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from consumers.trackers.mlflow_answers import EXISTS, MISSING, MlflowRefused, NothingDone, refused
-from consumers.trackers.mlflow_calls import Call
-from consumers.trackers.mlflow_place import Held, New
-from consumers.trackers.mlflow_terms import Metric
+from consumers.trackers.mlflow.answers import EXISTS, MISSING, MlflowRefused, NothingDone, refused
+from consumers.trackers.mlflow.calls import Call
+from consumers.trackers.mlflow.place import Held, New
+from consumers.trackers.mlflow.terms import Metric
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""MLflow: a server, or the database that it keeps."""

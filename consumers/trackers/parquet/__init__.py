@@ -1,0 +1,1 @@
+"""Parquet: Arrow tables, one folder a run."""

@@ -1,0 +1,1 @@
+"""TensorBoard: one event file a run."""

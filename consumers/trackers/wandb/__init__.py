@@ -1,0 +1,1 @@
+"""Weights & Biases: offline run files for `wandb sync`, and a server, live."""
