@@ -7,7 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivery_process import Place
+from tests.lines_tracker import Lines
 from tests.mlflow_parts import MlflowServer, running_mlflow
+
+
+@pytest.fixture
+def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
+    """An empty log and database, and a folder for trackers."""
+    return Place(kafka, topic, database, tmp_path)
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Lines:
+    """The tracker that can be told to fail, not installed yet: see `Lines.variables`."""
+    return Lines(tmp_path)
 
 
 @pytest.fixture(scope="session")

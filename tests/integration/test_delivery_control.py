@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from consumers.delivery.circuit import FAILURES
 from schemas.wire import Batch
 from tests.delivery_process import Place, Watch, delivery, progress, until_caught_up
@@ -22,16 +20,6 @@ from tests.lines_tracker import Lines, wanted
 from tests.log_writing import Author, write
 
 DEADLINE_S = 90.0
-
-
-@pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Lines:
-    return Lines(tmp_path)
 
 
 def runs(*names: str, batches: int = 5) -> list[Batch]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import time
-import uuid
-from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -16,15 +14,14 @@ from mlflow import MlflowClient
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.wandb.tracker import WandbTracker
-from schemas import events as ev
 from schemas.facts import Facts
 from schemas.settings import Settings
-from schemas.values import FloatValue
-from schemas.wire import Batch, Record, encode
+from schemas.wire import Record, encode
 from tests.delivery_process import Delivery, Place, Watch, delivery, held, progress, until_caught_up
-from tests.log_writing import Author, write, write_records
+from tests.log_writing import write, write_records
 from tests.mlflow_parts import MlflowServer, running_mlflow
-from tests.odd_runs import odd_batches, points_of
+from tests.odd_runs import odd_batches
+from tests.sweeps import emitted, sweep
 
 
 @pytest.fixture
@@ -36,32 +33,6 @@ def reader_of(place: Place, name: str) -> Tracker:
     tracker: Tracker = WandbTracker() if name == "wandb" else MlflowTracker()
     tracker.open(Settings(wandb_dir=place.folder, mlflow_url=place.mlflow_url))
     return tracker
-
-
-def training(run_id: str, *, batches: int = 10, points: int = 20) -> list[Batch]:
-    author = Author(run_id)
-    params = ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1), "width": FloatValue(value=3.0)})
-    middle = [author.start(tag="faults"), author.batch(params)]
-    for number in range(batches):
-        values = [random.Random(number * points + i).random() for i in range(points)]
-        middle.append(author.metrics("loss", values, first_step=number * points))
-    return [*middle, author.finish()]
-
-
-def sweep(count: int, **shape: int) -> list[Batch]:
-    """Return the batches of several runs, one of each in turn."""
-    name = uuid.uuid4().hex[:8]
-    runs = [training(f"{name}-{number}", **shape) for number in range(count)]
-    return [batch for turn in zip(*runs, strict=True) for batch in turn]
-
-
-def emitted(batches: Sequence[Batch]) -> Facts:
-    facts = Facts()
-    for run_id in sorted({batch.run_id for batch in batches}):
-        mine = [batch for batch in batches if batch.run_id == run_id]
-        names = {name for batch in mine if isinstance(batch.event, ev.Params) for name in batch.event.params}
-        facts.add_run(run_id, points_of(mine), len(names))
-    return facts
 
 
 @pytest.mark.parametrize(("tracker", "runs", "batches"), [("wandb", 16, 40), ("mlflow", 8, 12)])

@@ -8,9 +8,6 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from pathlib import Path
-
-import pytest
 
 from tests.delivery_process import Place, delivery
 from tests.log_writing import Author, write
@@ -35,11 +32,6 @@ config = {{folder = "{folder}/boards"}}
 type = "trackio"
 config = {{folder = "{folder}/local"}}
 """
-
-
-@pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
 
 
 async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) -> None:

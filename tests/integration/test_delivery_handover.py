@@ -32,11 +32,6 @@ GROWTH = 40  # batches between two hand-overs
 
 
 @pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     return Witness(tmp_path)
 

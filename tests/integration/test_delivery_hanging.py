@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,16 +29,6 @@ from tests.materialiser_process import materialiser, until_folded
 from tests.processes import until
 
 DEADLINE_S = 90.0
-
-
-@pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Lines:
-    return Lines(tmp_path)
 
 
 def short(lines: Lines, seconds: float = 1.0) -> dict[str, str]:

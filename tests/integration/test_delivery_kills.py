@@ -35,11 +35,6 @@ STALL_S = 3.0  # a moment as good as any other to kill
 
 
 @pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     return Witness(tmp_path)
 

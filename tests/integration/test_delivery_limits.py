@@ -26,16 +26,6 @@ RUNS = 12
 PAUSE_S = 3_000.0
 
 
-@pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Lines:
-    return Lines(tmp_path)
-
-
 def runs(*names: str, batches: int = 5) -> list[Batch]:
     authors = [Author(name) for name in names]
     return [author.metrics("loss", [1.0], first_step=i) for i in range(batches) for author in authors]

@@ -37,11 +37,6 @@ def paths(site: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
 
 
-@pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
 def test_it_passes_the_public_suite(site: Path, paths: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(EXAMPLE)]
     done = subprocess.run(

@@ -32,11 +32,6 @@ TRACKERS = ("parquet", "wandb", "sqlite")
 
 
 @pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
 def materialiser(place: Place) -> Iterator[Materialiser]:
     one = Materialiser(place.folder, place.variables()).until_ready()
     yield one
@@ -62,11 +57,6 @@ def variables(place: Place) -> dict[str, str]:
         "GATEWAY_TRACKERS_FILE": str(trackers),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Lines:
-    return Lines(tmp_path)
 
 
 class History:

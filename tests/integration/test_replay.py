@@ -34,16 +34,6 @@ DAY = 86_400 * 10**6  # µs
 
 
 @pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Lines:
-    return Lines(tmp_path)
-
-
-@pytest.fixture
 def materialiser(place: Place) -> Iterator[Materialiser]:
     """Folds the log, so that runs can be found."""
     one = Materialiser(place.folder, place.variables()).until_ready()

@@ -18,6 +18,7 @@ from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import deliver
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
 from consumers.trackers.mangling import tensorboard_name
+from consumers.trackers.parquet import parts as parquet_parts
 from consumers.trackers.parquet import tracker as parquet_tracker
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.tensorboard.terms import float32
@@ -116,7 +117,7 @@ def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
 
 
 def test_parts_are_filled_before_another_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_tracker, "PART_ROWS", 100)
+    monkeypatch.setattr(parquet_parts, "PART_ROWS", 100)
     tracker, author = opened(ParquetTracker(folder=str(tmp_path))), RunAuthor("run-1")
     batches = [author.start(), *(author.metrics("loss", [float(i)] * 30) for i in range(10))]
 

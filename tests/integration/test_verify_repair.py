@@ -25,11 +25,6 @@ FOLDERS = {"parquet": "parquet_dir", "tensorboard": "tensorboard_dir", "wandb": 
 
 
 @pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
-@pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     with running_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
         yield server

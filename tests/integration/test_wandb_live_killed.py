@@ -6,24 +6,21 @@ import asyncio
 import functools
 import random
 import signal
-import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import psutil
 import pytest
 
 from consumers.trackers.mangling import wandb_id
 from consumers.trackers.wandb.live import WandbLiveTracker
-from schemas import events as ev
 from schemas.facts import Facts
 from schemas.settings import Settings
-from schemas.values import FloatValue
 from schemas.wire import Batch
 from tests.delivery_process import Delivery, Place, Watch, delivery, held, until_caught_up
-from tests.log_writing import Author, write
-from tests.odd_runs import odd_batches, points_of
+from tests.log_writing import write
+from tests.odd_runs import odd_batches
 from tests.processes import until
+from tests.sweeps import emitted, sweep
 from tests.wandb_points import points_at
 from tests.wandb_server import WandbServer, wandb_server
 
@@ -37,38 +34,8 @@ def server() -> Iterator[WandbServer]:
         yield one
 
 
-@pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
-
-
 def settings(server: WandbServer) -> dict[str, str]:
     return {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": KEY}
-
-
-def training(run_id: str, batches: int, points: int = 20) -> list[Batch]:
-    author = Author(run_id)
-    params = ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1)})
-    made = [author.start(tag="faults"), author.batch(params)]
-    dice = random.Random(run_id)
-    for number in range(batches):
-        made.append(author.metrics("loss", [dice.random() for _ in range(points)], first_step=number * points))
-    return [*made, author.finish()]
-
-
-def sweep(runs: int, batches: int) -> list[Batch]:
-    name = uuid.uuid4().hex[:8]
-    made = [training(f"{name}/{number}", batches) for number in range(runs)]
-    return [batch for turn in zip(*made, strict=True) for batch in turn]
-
-
-def emitted(batches: Sequence[Batch]) -> Facts:
-    facts = Facts()
-    for run_id in sorted({batch.run_id for batch in batches}):
-        mine = [batch for batch in batches if batch.run_id == run_id]
-        names = {name for batch in mine if isinstance(batch.event, ev.Params) for name in batch.event.params}
-        facts.add_run(run_id, points_of(mine), len(names))
-    return facts
 
 
 def counted(server: WandbServer, batches: Sequence[Batch]) -> Facts:

@@ -12,9 +12,8 @@ W&B wants one rising step a run. Ours may repeat, fall and belong to several pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,16 @@ from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
 from consumers.trackers.mangling import wandb_id, wandb_name
 from consumers.trackers.run_file import append_at, remove_file
 from consumers.trackers.wandb import rows
-from consumers.trackers.wandb.edits import SCOPE, STEP, cells_of, edited, find_edits
-from consumers.trackers.wandb.file import Damaged, frame, read
-from consumers.trackers.wandb.upload import instant, microseconds
+from consumers.trackers.wandb.edits import STEP, edited, find_edits
+from consumers.trackers.wandb.file import Damaged, read
+from consumers.trackers.wandb.upload import microseconds
+from consumers.trackers.wandb.writer import Writer
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.wire import Batch
 
-RECORDS_AT_ONCE = 1_000  # of a file that is written anew
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OUR_CONFIG, _OUR_TAG = "gw.", "gw.tag."
 
@@ -93,7 +92,7 @@ class WandbTracker:
 
     def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
         length = kept["length"]
-        writer = _Writer(run_id, dict(kept), self._project)
+        writer = Writer(run_id, dict(kept), self._project)
         writer.write_events([batch.event for batch in batches])
         append_at(self._folder / kept["file"], length, writer.body + writer.tail)
         return writer.state
@@ -109,7 +108,7 @@ class WandbTracker:
         number = kept.get("edits", 0) + 1
         beside = path.with_name(f"_edit-{number}.new")
         fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": head._asdict(), "edits": number}
-        writer = _Writer(run_id, fresh, self._project)
+        writer = Writer(run_id, fresh, self._project)
         try:
             with beside.open("wb") as file:
                 for body in writer.rewrite(edited(_records(path, kept["length"]), edits)):
@@ -147,154 +146,6 @@ class WandbTracker:
             key.removeprefix(_OUR_TAG): orjson.loads(text) for key, text in facts.items() if key.startswith(_OUR_TAG)
         }
         return ReadBack(_points(path, state["size"]), params, status, started, ended, tags)
-
-
-class _Writer:
-    """The bytes that one delivery appends, and the state after it."""
-
-    def __init__(self, run_id: str, state: dict[str, Any], project: str) -> None:
-        self.state = state
-        self.tail = b""
-        self._run_id = run_id
-        self._project = project
-        self._records: list[bytes] = []
-        self._position = state["length"]
-        self.body = b""
-
-    def write_events(self, events: Sequence[Any]) -> None:
-        """Write what the events add to the file's body, then its tail if the run is over."""
-        before = rows.Head(**self.state["head"])
-        head = rows.fold_head(before, events)
-        if not self._position:
-            head = head._replace(project=head.project or self._project)
-            self._write_first(head)
-        elif head != before:
-            self._write_run(head)
-        self._write_config(rows.config(events))
-        self._write_history(rows.history(events))
-        self.body = self._flush()
-        end = rows.fold_end(rows.End(*self.state["end"]) if self.state["end"] else None, events)
-        self.state |= {"head": head._asdict(), "end": end and list(end)}
-        self._close()
-
-    def rewrite(self, records: Iterable[Any]) -> Iterator[bytes]:
-        """Yield the file anew, from the edited records of its body."""
-        last: dict[str, str] = {}
-        for record in records:
-            self.state["records"] += 1
-            record.num = self.state["records"]
-            if record.WhichOneof("record_type") == "history":
-                last.update(cells_of(record))
-                _number_row(record, self.state["rows"])
-                self.state["rows"] += 1
-            self._keep(record)
-            if len(self._records) >= RECORDS_AT_ONCE:
-                yield self._flush()
-        self._write_run(rows.Head(**self.state["head"]))
-        self._write_summary(last)
-        yield self._flush()
-        self._close()
-        yield self.tail
-
-    def _close(self) -> None:
-        """Write the tail if the run is over, and put down how long the file is."""
-        self.state["length"] = self._position
-        end = rows.End(*self.state["end"]) if self.state["end"] else None
-        if end is not None and end.time is not None:
-            counted = self.state["records"]
-            self._write_end(end, end.time)
-            self.tail = self._flush()
-            self.state["records"] = counted  # the tail is cut off again when more comes
-        self.state["size"] = self.state["length"] + len(self.tail)
-
-    def _write_first(self, head: rows.Head) -> None:
-        header = self._record()
-        header.header.version_info.producer = version("wandb")
-        self._keep(header)
-        self._write_run(head)
-        self._write_config({
-            "gw.run_id": rows.dump(self._run_id), "gw.started_at": rows.dump(instant(self.state["started"]))
-        })  # fmt: skip
-        axis = self._record()
-        axis.metric.name = STEP
-        self._keep(axis)
-        every = self._record()
-        every.metric.glob_name, every.metric.step_metric = "*", STEP
-        every.metric.options.step_sync = True
-        self._keep(every)
-
-    def _write_run(self, head: rows.Head) -> None:
-        record = self._record()
-        run = record.run
-        run.run_id, run.project, run.display_name = self.state["id"], head.project, head.name or self._run_id
-        run.run_group, run.notes = head.group, head.notes
-        run.tags.extend(head.shown_tags())
-        run.start_time.FromMicroseconds(self.state["started"])
-        self._keep(record)
-
-    def _write_config(self, items: Mapping[str, str]) -> None:
-        if items:
-            record = self._record()
-            for key, text in items.items():
-                record.config.update.add(key=key, value_json=text)
-            self._keep(record)
-
-    def _write_history(self, found: Iterable[rows.Row]) -> None:
-        last: dict[str, str] = {}
-        started = self.state["started"]
-        for row in found:
-            record = self._record()
-            number = self.state["rows"]
-            self.state["rows"] = number + 1
-            record.history.step.num = number
-            add = record.history.item.add
-            add(key="_step", value_json=str(number))
-            add(key="_timestamp", value_json=_seconds(row.time))
-            add(key="_runtime", value_json=_seconds(max(0, row.time - started)))
-            add(key=STEP, value_json=str(row.step))
-            if row.scope:
-                add(key=SCOPE, value_json=row.scope)
-            for key, text in row.cells.items():
-                add(key=key, value_json=text)
-            self._keep(record)
-            last.update(row.cells)
-        self._write_summary(last)
-
-    def _write_summary(self, items: Mapping[str, str]) -> None:
-        if items:
-            record = self._record()
-            for key, text in items.items():
-                record.summary.update.add(key=key, value_json=text)
-            self._keep(record)
-
-    def _write_end(self, end: rows.End, time: int) -> None:
-        facts = {"status": end.status, "ended_at": instant(time), "message": end.message}
-        self._write_config({f"gw.{name}": rows.dump(value) for name, value in facts.items() if value})
-        self._write_summary({f"gw/{name}": rows.dump(facts[name]) for name in ("status", "message") if facts[name]})
-        record = self._record()
-        record.exit.exit_code = end.code
-        record.exit.runtime = min(2**31 - 1, max(0, time - self.state["started"]) // 1_000_000)
-        self._keep(record)
-
-    def _record(self) -> Any:
-        self.state["records"] += 1
-        return pb.Record(num=self.state["records"])
-
-    def _keep(self, record: Any) -> None:
-        self._records.append(record.SerializeToString(deterministic=True))
-
-    def _flush(self) -> bytes:
-        framed = frame(self._records, self._position)
-        self._records.clear()
-        self._position += len(framed)
-        return framed
-
-
-def _number_row(record: Any, number: int) -> None:
-    record.history.step.num = number
-    for item in record.history.item:
-        if item.key == "_step":
-            item.value_json = str(number)
 
 
 def _first_state(run_id: str, batches: Sequence[Batch]) -> dict[str, Any]:
@@ -336,7 +187,3 @@ def _number(text: str) -> float | None:
     if text in NON_FINITE:
         return NON_FINITE[text]
     return float(text) if text[0] in "-0123456789" else None
-
-
-def _seconds(microseconds: int) -> str:
-    return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
