@@ -38,7 +38,7 @@ class Kills(NamedTuple):
     seed: int
     points: int  # of the history: a small one is held back, that it lasts a second for each kill
     spoiled: float = 0.02  # of the requests to MLflow
-    server_lives_s: tuple[float, float] = (10.0, 60.0)  # MLflow's, at least and at most
+    server_lives_s: tuple[float, float] = (20.0, 120.0)  # MLflow's, at least and at most: it starts for 10 s
     timeout_s: int = 10  # of a request, instead of a minute: timeouts must not take all day
 
 
