@@ -24,6 +24,10 @@ AHEAD = 20_000  # records sent and not acknowledged
 TOLD_EVERY_S = 10.0
 STALLED_S = 120.0  # without progress
 _FOLDED = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE consumer = $1 AND topic = $2"
+_DELIVERED = (
+    "SELECT coalesce(sum((ledger.value ->> 'next')::bigint), 0)::bigint FROM deliveries, jsonb_each(ledgers) AS ledger "
+    "WHERE tracker = $1"
+)
 
 
 class Log(NamedTuple):
@@ -73,6 +77,15 @@ def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> f
 def position(log: Log, consumer: str) -> int:
     """Return how many records of the log a consumer is done with: this log begins at 0 in each partition."""
     return int(asyncio.run(_value(log.store.address, _FOLDED, consumer, log.topic)))
+
+
+def delivered(log: Log, tracker: str) -> int:
+    """
+    Return how many records a tracker has had, of whichever runs.
+
+    A replay brings many runs side by side: its position in the log, below which all is delivered, stands for minutes.
+    """
+    return int(asyncio.run(_value(log.store.address, _DELIVERED, tracker)))
 
 
 async def _value(dsn: str, query: str, *arguments: Any) -> Any:

@@ -16,7 +16,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from benchmarks.environments import Missing
-from benchmarks.filled_log import MATERIALISER, Log, position
+from benchmarks.filled_log import MATERIALISER, Log, delivered, position
 from benchmarks.places import MlflowServer, Place
 from benchmarks.replays import replay_to_the_end, start_replay
 from benchmarks.watched import Watched
@@ -83,12 +83,12 @@ def _kill(
     spoiler: Spoiler | None, tell: Callable[[str], None],
 ) -> int:  # fmt: skip
     """Start the replay for each kill of the plan; return how many it lived to see: a small history ends before."""
-    whole, consumer = position(log, MATERIALISER), f"delivery/{place.name}"
+    whole = position(log, MATERIALISER)
 
     def look() -> int:
         if spoiler is not None:
             spoiler.look()
-        return position(log, consumer)
+        return delivered(log, place.name)
 
     for number, (share, seconds) in enumerate(plan, 1):
         running = start_replay(log, place, folder, ("--throttle", f"{throttle:.0f}"), **more)
