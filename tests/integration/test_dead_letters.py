@@ -73,6 +73,11 @@ class Place:
 
 
 @pytest.fixture
+def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
+    return Place(kafka, topic, database, tmp_path)
+
+
+@pytest.fixture
 def worker(place: Place, tmp_path: Path) -> Iterator[Materialiser]:
     with materialiser(tmp_path, place.variables) as one:
         yield one
