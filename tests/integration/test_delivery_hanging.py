@@ -42,6 +42,20 @@ def facts(place: Place, lines: Lines, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def hanging_runs(lines: Lines) -> list[Batch]:
+    """Return a batch for each thread, of runs whose calls hang from now on."""
+    lines.behave(before="hang", runs=[f"bad-{number}" for number in range(PARALLEL_RUNS)])
+    return [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
+
+
+async def until_given_up(place: Place, lines: Lines, batches: list[Batch]) -> tuple[int, str]:
+    """Deliver what hangs until the process ends; return its status and its last words."""
+    await write(place.kafka, place.topic, batches)
+    with delivery(place, "lines", short(lines)) as running:
+        status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
+    return status, running.text().splitlines()[-1]
+
+
 async def until_so(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not await condition():
@@ -72,13 +86,8 @@ async def test_a_call_beyond_its_bound_is_named_and_holds_up_no_other_run(place:
 
 
 async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, lines: Lines) -> None:
-    bad = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
-    good = Author("good").metrics("loss", [1.0])
-    lines.behave(before="hang", runs=[batch.run_id for batch in bad])
-    await write(place.kafka, place.topic, bad)
-    with delivery(place, "lines", short(lines)) as running:
-        status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
-    last = running.text().splitlines()[-1]
+    bad, good = hanging_runs(lines), Author("good").metrics("loss", [1.0])
+    status, last = await until_given_up(place, lines, bad)
     await write(place.kafka, place.topic, [good])
     with delivery(place, "lines", short(lines)) as running:
         running.until(lambda: lines.held() == wanted([good]), "a run that comes later")
@@ -93,12 +102,8 @@ async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, 
 
 
 async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(place: Place, lines: Lines) -> None:
-    bad = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
-    good = Author("good").metrics("loss", [1.0])
-    lines.behave(before="hang", runs=[batch.run_id for batch in bad])
-    await write(place.kafka, place.topic, bad)
-    with delivery(place, "lines", short(lines)) as running:
-        await asyncio.to_thread(running.process.wait, DEADLINE_S)
+    bad, good = hanging_runs(lines), Author("good").metrics("loss", [1.0])
+    await until_given_up(place, lines, bad)
     calls = lines.calls()
     await write(place.kafka, place.topic, [good])
     await open_circuit(place, "lines", 5.0)
