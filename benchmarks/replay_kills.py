@@ -37,7 +37,7 @@ class Kills(NamedTuple):
     number: int
     seed: int
     points: int  # of the history: a small one is held back, that it lasts a second for each kill
-    spoiled: float = 0.005  # of the requests to MLflow: asking about a run in doubt takes 50 of them
+    spoiled: float = 0.005  # of the requests to MLflow: for one of them a whole call is sent again
     server_lives_s: tuple[float, float] = (20.0, 120.0)  # MLflow's, at least and at most: it starts for 10 s
     timeout_s: int = 10  # of a request, instead of a minute: timeouts must not take all day
 

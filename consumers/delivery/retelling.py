@@ -13,12 +13,13 @@ from typing import Any
 
 from consumers.store.history import Rows, Told
 from schemas.events import MAIN_STEP
+from schemas.statuses import AFTER, ENDED
 
 Row = Any  # of asyncpg: columns by name
 Event = dict[str, Any]  # JSON
 
 _STATUS = {"finished": "success", "failed": "fail", "killed": "fail"}
-_ENDS = {"finished": "run_finished", "failed": "run_failed", "killed": "run_killed"}
+_ENDS = {status: kind for kind, status in AFTER.items() if status in ENDED}
 
 
 def whole(rows: Rows) -> Told:

@@ -46,7 +46,7 @@ class Suspects:
         if due := [run for run in ready if self._is_alone(run) and now >= self._due(run)]:
             return due[:1] if free and not calling else []  # who is under way ends first
         calm = [run for run in ready if run not in self._counts]
-        doubtful = sorted((run for run in ready if 0 < self._counts.get(run, 0) < ALONE), key=self._counts.__getitem__)
+        doubtful = sorted((run for run in ready if 0 < self.unanswered(run) < ALONE), key=self.unanswered)
         held = sum(run in self._counts for run in calling)
         kept = 1 if doubtful and not held else 0  # so that those who never rest do not keep them out for ever
         chosen = calm[: max(0, free - kept)]
@@ -56,7 +56,7 @@ class Suspects:
         return len(self._counts)
 
     def _is_alone(self, run_id: str) -> bool:
-        return self._counts.get(run_id, 0) >= ALONE
+        return self.unanswered(run_id) >= ALONE
 
     def _due(self, run_id: str) -> float:
         return self._began + self._pause_s * 2.0 ** (min(self._counts[run_id], 20) - ALONE)

@@ -13,12 +13,11 @@ from typing import Any
 
 from consumers.store.rows import AttemptRow, RunRow, StepRow
 from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
-from schemas.statuses import AFTER, ENDED
+from schemas.statuses import AFTER, ENDED, GRAVITY
 
 Opened = RunCreated | RunStarted | RunResumed
 Ended = RunFinished | RunFailed | RunKilled
 
-GRAVITY = {"created": 0, "running": 1, "finished": 2, "failed": 3, "killed": 4}
 STEP_STATE = {"success": "finished", "fail": "failed"}
 
 

@@ -77,9 +77,9 @@ def is_edit(event: ev.AnyEvent) -> bool:
     return isinstance(event, ev.Deleted | ev.Renamed) and event.what != "run"
 
 
-def is_delete_of_run(event: ev.AnyEvent) -> bool:
-    """Say whether an event deletes its run."""
-    return isinstance(event, ev.Deleted) and event.what == "run"
+def delete_of_run(batches: Iterable[Batch]) -> Batch | None:
+    """Return the first of some batches that deletes its run."""
+    return next((one for one in batches if isinstance(one.event, ev.Deleted) and one.event.what == "run"), None)
 
 
 def edits_of(batches: Iterable[Batch]) -> list[Edit]:

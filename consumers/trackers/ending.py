@@ -12,9 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import events as ev
-from schemas.statuses import AFTER
-
-_GRAVITY = {"running": 0, "finished": 1, "failed": 2, "killed": 3}
+from schemas.statuses import AFTER, GRAVITY
 
 
 class Ending(NamedTuple):
@@ -51,4 +49,4 @@ _LIFE = ev.RunCreated | ev.RunStarted | ev.RunResumed | _END
 
 
 def _rank(end: Ending) -> tuple[int, int, str]:
-    return _GRAVITY[end.status], end.time or 0, end.message
+    return GRAVITY[end.status], end.time or 0, end.message

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -40,6 +41,15 @@ def append_at(path: Path, length: int, data: bytes) -> None:
         raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
     except OSError as error:
         raise TrackerUnavailable(f"{path} cannot be written ({error}): check the disk and its permissions") from error
+
+
+def write_new(path: Path, pieces: Iterable[bytes]) -> int:
+    """Write a file anew, piece by piece; return how many bytes it has. Raises TrackerUnavailable."""
+    try:
+        with path.open("wb") as file:
+            return sum(map(file.write, pieces))
+    except OSError as error:
+        raise TrackerUnavailable(f"{path} cannot be written ({error}): check the disk") from error
 
 
 def remove_file(path: Path) -> None:

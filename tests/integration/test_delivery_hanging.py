@@ -106,7 +106,7 @@ async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(plac
     await until_given_up(place, lines, bad)
     calls = lines.calls()
     await write(place.kafka, place.topic, [good])
-    await open_circuit(place, "lines", 5.0)
+    await open_circuit(place, "lines", 10.0)  # until then the log is read
     with delivery(place, "lines", short(lines)) as running:
         until(lambda: lines.calls() > calls, "the tracker is tried")
         running.until(lambda: lines.held() == wanted([good]), "the run that did not hang")

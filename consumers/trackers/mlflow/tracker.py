@@ -15,6 +15,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
+from consumers.trackers.editing import delete_of_run
 from consumers.trackers.ending import Ending, fold_ending
 from consumers.trackers.mangling import shorten
 from consumers.trackers.mlflow import terms
@@ -89,8 +90,7 @@ class MlflowTracker:
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
         place = self._opened_place()
-        events = [batch.event for batch in batches]
-        if any(isinstance(event, ev.Deleted) and event.what == "run" for event in events):
+        if delete_of_run(batches) is not None:
             return self._delete(place, run_id, state)
         try:
             return self._bring(place, run_id, batches, state, in_doubt)

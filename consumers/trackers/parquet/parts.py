@@ -18,7 +18,7 @@ from consumers.delivery.tracker import State
 from consumers.trackers.mangling import folder_name
 from consumers.trackers.parquet import rows
 from consumers.trackers.parquet.arrow import SCHEMAS, arrow, integer_times, write_table
-from consumers.trackers.run_file import remove_folder
+from consumers.trackers.run_file import AGAIN, remove_folder
 from schemas.errors import TrackerRefused
 from schemas.events import MAIN_STEP
 
@@ -48,7 +48,7 @@ class Parts:
         if new.num_rows:
             found = [self._load(path, SCHEMAS[table]).slice(0, count)] if count else []
             if found and found[0].num_rows < count:
-                raise TrackerRefused(f"{path} has fewer than {count} rows: deliver the run again from the start")
+                raise TrackerRefused(f"{path} has fewer than {count} rows: {AGAIN}")
             self.write(path, pa.concat_tables([*found, new]))
             count += new.num_rows
         number, count = (number + 1, 0) if count >= PART_ROWS else (number, count)
@@ -69,9 +69,9 @@ class Parts:
         try:
             found = pq.ParquetFile(path).read(columns)  # not read_table: it would add the partition's column
         except FileNotFoundError:
-            raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
+            raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
         except pa.ArrowException as error:
-            raise TrackerRefused(f"{path} is damaged ({error}): deliver the run again from the start") from error
+            raise TrackerRefused(f"{path} is damaged ({error}): {AGAIN}") from error
         for name in schema.names if columns is None else columns:
             if name not in found.column_names:
                 empty = MAIN_STEP if name == "step_name" else ""

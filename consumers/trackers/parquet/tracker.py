@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
-from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
+from consumers.trackers.editing import delete_of_run, edits_of, pieces
 from consumers.trackers.ending import Ending
 from consumers.trackers.parquet import rows
 from consumers.trackers.parquet.arrow import SCHEMAS, counted, integer_times, numbers, write_table
@@ -62,7 +62,7 @@ class ParquetTracker:
         state, batches = plan.resume(state, batches)
         if state.get("deleted") or not batches:
             return state  # what a producer still sends of a deleted run is gone with it
-        gone = next((batch for batch in batches if is_delete_of_run(batch.event)), None)
+        gone = delete_of_run(batches)
         if gone is not None:
             return plan.commit(deleted(state, self._parts.folders(run_id)), gone)
         kept = dict(state)
@@ -93,9 +93,7 @@ class ParquetTracker:
         for table, columns in rows.rows(batches).items():
             parts[table] = self._parts.grow(table, run_id, parts.get(table, (0, 0)), columns)
         if head._asdict() != kept.get("head"):
-            self._parts.write(
-                self._parts.path("runs", run_id, 0), pa.table(rows.head_row(run_id, head), SCHEMAS["runs"])
-            )
+            self._parts.write_head(run_id, head)
         return kept | {
             "parts": {table: list(place) for table, place in parts.items()},
             "head": head._asdict(),

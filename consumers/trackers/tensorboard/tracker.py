@@ -16,14 +16,14 @@ import orjson
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
-from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
+from consumers.trackers.editing import delete_of_run, edits_of, pieces
 from consumers.trackers.mangling import folder_name, tensorboard_name
-from consumers.trackers.run_file import AGAIN, append_at, remove_file
+from consumers.trackers.run_file import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.tensorboard import terms
 from consumers.trackers.tensorboard.edits import edited, find_edits
 from consumers.trackers.tensorboard.file import Damaged, frame, read
 from consumers.trackers.tensorboard.scalars import scalar_records
-from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.errors import TrackerRefused
 from schemas.facts import Point
 from schemas.settings import Settings
 from schemas.statuses import ENDED
@@ -64,7 +64,7 @@ class TensorboardTracker:
         if state.get("deleted") or not batches:
             return state  # what a producer still sends of a deleted run is gone with it
         kept = dict(state) or _first_state(run_id, [batch.event for batch in batches])
-        gone = next((batch for batch in batches if is_delete_of_run(batch.event)), None)
+        gone = delete_of_run(batches)
         if gone is not None:
             return plan.commit(deleted(kept, [(self._folder / kept["file"]).parent]), gone)
         for are_edits, piece in pieces(batches):
@@ -88,13 +88,7 @@ class TensorboardTracker:
             return kept
         path, number = self._folder / kept["file"], kept.get("edits", 0) + 1
         beside = path.with_name(f"_edit-{number}.new")
-        size = 0
-        try:
-            with beside.open("wb") as file:
-                for record in edited(self._records(kept), edits):
-                    size += file.write(frame([record]))
-        except OSError as error:
-            raise TrackerUnavailable(f"{beside} cannot be written ({error}): check the disk") from error
+        size = write_new(beside, (frame([record]) for record in edited(self._records(kept), edits)))
         now = kept | {"size": size, "edits": number}
         plan.commit(Edited(now, {beside: path}), batches[-1])
         return now

@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from consumers.trackers.run_file import AGAIN
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
-AGAIN = "deliver the run again from the start"
 BUSY_S = 5.0  # a writer of another process, such as trackio's own, may hold the file so long
 MAX_OPEN = 64  # projects; each open one holds three files and up to 2 MB of pages
 WAL_PAGES = 8_000  # 32 MB written ahead before they go into the file: SQLite's 1,000 costs a quarter of the speed

@@ -17,10 +17,12 @@ from typing import Any
 import orjson
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
+from consumers.trackers.editing import delete_of_run
 from consumers.trackers.mangling import trackio_project
+from consumers.trackers.run_file import AGAIN
 from consumers.trackers.trackio import config as configs
 from consumers.trackers.trackio import database, ids, rows
-from consumers.trackers.trackio.database import AGAIN, Projects
+from consumers.trackers.trackio.database import Projects
 from consumers.trackers.trackio.edits import delete_series, rename_series
 from schemas import events as ev
 from schemas.errors import TrackerRefused
@@ -68,7 +70,7 @@ class TrackioTracker:
         head = configs.fold(before, events, self._project, run_id)
         parts = list(rows.plan(batches))  # before the project is locked: other runs wait for it
         with self._projects.writing(trackio_project(head.project), create=before is None) as connection:
-            if any(isinstance(event, ev.Deleted) and event.what == "run" for event in events):
+            if delete_of_run(batches) is not None:
                 database.delete_run(connection, run_id, ids.start_id(run_id))
                 return {"deleted": True}
             if before is not None and database.is_deleted(connection, ids.start_id(run_id)):

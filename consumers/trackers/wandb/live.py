@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State, Tracker
+from consumers.trackers.editing import delete_of_run
 from consumers.trackers.mangling import wandb_name
+from consumers.trackers.run_file import AGAIN
 from consumers.trackers.wandb import upload as terms
 from consumers.trackers.wandb.graphql import Held, WandbGraphql, Where
 from consumers.trackers.wandb.rows import Head
@@ -103,7 +105,7 @@ class WandbLiveTracker:
         """Bring batches of a run to the server. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
-        if any(batch.event.kind == "deleted" and batch.event.what == "run" for batch in batches):
+        if delete_of_run(batches) is not None:
             return self._delete(run_id, batches, state)
         wanted = terms.upload(run_id, batches, state, self._project)
         if wanted.is_nothing(state) and time.monotonic() - self._heard.get(run_id, float("-inf")) < BEAT_S:
@@ -185,7 +187,7 @@ class WandbLiveTracker:
             raise TrackerUnavailable(f"{text}: rows are still on their way, or somebody else writes to it")
         if lines < wanted.first_row:
             text = f"run {where.name!r} has {lines} rows at W&B, which had confirmed {wanted.first_row}"
-            raise TrackerRefused(f"{text}: it was changed or deleted there; deliver the run again from the start")
+            raise TrackerRefused(f"{text}: it was changed or deleted there; {AGAIN}")
 
     def _confirmed(self, where: Where, wanted: terms.Upload) -> Held:
         """Return what the server holds once that is everything. Raises TrackerUnavailable."""

@@ -22,9 +22,9 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
-from consumers.trackers.editing import edits_of, is_delete_of_run, pieces
+from consumers.trackers.editing import delete_of_run, edits_of, pieces
 from consumers.trackers.mangling import wandb_id, wandb_name
-from consumers.trackers.run_file import append_at, remove_file
+from consumers.trackers.run_file import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.wandb import rows
 from consumers.trackers.wandb.edits import STEP, edited, find_edits
 from consumers.trackers.wandb.file import Damaged, read
@@ -76,7 +76,7 @@ class WandbTracker:
             return state  # what a producer still sends of a deleted run is gone with it
         kept = dict(state) or _first_state(run_id, batches)
         path = self._folder / kept["file"]
-        gone = next((batch for batch in batches if is_delete_of_run(batch.event)), None)
+        gone = delete_of_run(batches)
         if gone is not None:
             return plan.commit(deleted(kept, [path.parent]), gone)
         for are_edits, piece in pieces(batches):
@@ -109,12 +109,7 @@ class WandbTracker:
         beside = path.with_name(f"_edit-{number}.new")
         fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": head._asdict(), "edits": number}
         writer = Writer(run_id, fresh, self._project)
-        try:
-            with beside.open("wb") as file:
-                for body in writer.rewrite(edited(_records(path, kept["length"]), edits)):
-                    file.write(body)
-        except OSError as error:
-            raise TrackerUnavailable(f"{beside} cannot be written ({error}): check the disk") from error
+        write_new(beside, writer.rewrite(edited(_records(path, kept["length"]), edits)))
         plan.commit(Edited(writer.state, {beside: path}), batches[-1])
         return writer.state
 
@@ -167,9 +162,9 @@ def _records(path: Path, size: int) -> Iterator[Any]:
         for raw in read(path, size):
             yield pb.Record.FromString(raw)
     except FileNotFoundError:
-        raise TrackerRefused(f"{path} is gone: put it back, or deliver the run again from the start") from None
+        raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
     except (OSError, Damaged) as error:
-        raise TrackerRefused(f"{error}: deliver the run again from the start") from error
+        raise TrackerRefused(f"{error}: {AGAIN}") from error
 
 
 def _points(path: Path, size: int) -> Iterator[Point]:
