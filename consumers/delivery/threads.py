@@ -37,6 +37,7 @@ class Threads:
         """Begin work in a thread; the future has what it returns or raises."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        future.add_done_callback(_heard)
         self._work.put(partial(_work, work, loop, future))
         if not self._idle.acquire(blocking=False) and self._started < self._count:
             self._started += 1
@@ -77,6 +78,12 @@ def _answer(future: asyncio.Future[Any], result: Any, error: Exception | None) -
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """Ask how a call ended: its caller may be cancelled, and asyncio prints an error that nobody asked for."""
+    if not future.cancelled():
+        future.exception()
 
 
 def words(error: Exception) -> str:

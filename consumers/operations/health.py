@@ -19,6 +19,7 @@ class Pulse:
     stall_s: float
     moved: float  # when an attempt last ended, well or not, or nothing was left to do
     consuming: bool = False  # it reads the log
+    waiting: bool = True  # records wait, as far as is known
     problem: str = ""  # the service it waits for, and why
     log_away: str = ""  # why the log cannot be asked now: nothing can come from it either
 
@@ -28,7 +29,11 @@ class Pulse:
 
     def idle(self, now: float) -> None:
         """Note that nothing is left to do."""
-        self.moved = now
+        self.moved, self.waiting = now, False
+
+    def behind(self) -> None:
+        """Note that records wait: none may have been seen since nothing was left to do."""
+        self.waiting = True
 
     def log_asked(self, now: float, problem: str = "") -> None:
         """Note whether the log answered; while it does not, a new start would not help."""
@@ -39,7 +44,7 @@ class Pulse:
     def unhealthy(self, now: float) -> str:
         """Return why a new start may help, "" while the process lives."""
         stalled = now - self.moved
-        if not self.consuming or stalled <= self.stall_s:
+        if not (self.consuming and self.waiting) or stalled <= self.stall_s:
             return ""
         return f"records wait and nothing moved for {stalled:.0f} s"
 

@@ -47,7 +47,9 @@ class LagWatch:
 
     def _look(self, positions: Offsets) -> None:
         behind = {part: max(0, self._ends[part] - offset) for part, offset in positions.items() if part in self._ends}
-        if not any(behind.values()):
+        if any(behind.values()):
+            self._pulse.behind()
+        else:
             self._pulse.idle(time.monotonic())
         applied_at = {part: at for part, at in self.lag.applied_at.items() if part in positions}
         self._metrics.show(behind, self.lag.seconds(behind, time.time()), positions, applied_at)

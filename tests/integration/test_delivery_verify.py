@@ -65,7 +65,7 @@ async def test_places_that_hold_the_same_are_proven_equal_and_damage_is_named(pl
 
     unreachable = await verify(place, "--to", "mlflow", "--json", GATEWAY_MLFLOW_URL="http://127.0.0.1:1")
     assert unreachable.returncode == 2
-    assert unreachable.stderr.splitlines()[-1].startswith("gateway: MLflow at http://127.0.0.1:1")
+    assert unreachable.stderr.splitlines()[-1].startswith("gateway: MLflow at http://127.0.0.1:1"), unreachable.stderr
 
 
 async def test_what_is_not_delivered_yet_is_a_difference(place: Place) -> None:

@@ -95,6 +95,7 @@ async def test_a_blocked_transaction_makes_it_late_then_unhealthy_and_it_recover
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
             await write(kafka, topic, batches[5:])
+            await until_true(lambda: total(metrics(port), "gateway_lag_records") == 18, "all that waits is counted")
             await until_true(lambda: status(port, "/healthz") == 503, "it is unhealthy")
             reason, ready, found = why(port, "/healthz"), status(port, "/readyz"), metrics(port)
         await blocker.close()
@@ -104,7 +105,7 @@ async def test_a_blocked_transaction_makes_it_late_then_unhealthy_and_it_recover
 
     assert "nothing moved" in reason
     assert ready == 503
-    assert total(found, "gateway_lag_records") == len(batches) - 5
+    assert total(found, "gateway_lag_records") == 18 == len(batches) - 5
     assert total(found, "gateway_lag_seconds") > 0
 
 

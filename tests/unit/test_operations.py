@@ -38,6 +38,15 @@ def test_a_process_without_progress_is_unhealthy_until_something_moves() -> None
     assert pulse.unhealthy(20) == ""
 
 
+def test_a_process_to_which_nothing_came_is_not_unhealthy_however_long_the_log_was_not_looked_at() -> None:
+    pulse = Pulse(stall_s=1, moved=0, consuming=True)
+    pulse.idle(10)
+    idle = pulse.unhealthy(12)
+    pulse.behind()
+
+    assert (idle, pulse.unhealthy(12)) == ("", "records wait and nothing moved for 2 s")
+
+
 def test_while_the_log_is_away_a_process_lives_and_is_not_ready() -> None:
     pulse = Pulse(stall_s=10, moved=0, consuming=True)
     pulse.log_asked(100, "Kafka is away")

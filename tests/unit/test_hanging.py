@@ -1,0 +1,33 @@
+"""Calls to a tracker with a bound: whoever gives one up hears nothing more of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import Any
+
+from consumers.delivery.hanging import BoundedCalls
+
+
+async def test_a_call_that_fails_after_its_caller_was_cancelled_is_not_told_to_anybody() -> None:
+    begun, let_go, told = threading.Event(), threading.Event(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    calls = BoundedCalls("test", 1, 60.0)
+
+    def fails() -> None:
+        begun.set()
+        let_go.wait()
+        raise ValueError("too late")
+
+    waiting = asyncio.create_task(calls.call(fails, "a call"))
+    await asyncio.to_thread(begun.wait)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    let_go.set()
+    assert await calls.call(lambda: "the next", "a call") == "the next"  # the one thread is done with the first
+    del waiting  # a future tells that nobody asked how it ended when nobody can any more
+    gc.collect()
+
+    calls.end()
+    assert told == []
