@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import stat
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mlflow import MlflowClient
 
 from consumers.trackers.mlflow import database as mlflow_database
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from gateway.local import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.settings import Settings
 from tests.log_writing import Author
@@ -121,3 +124,32 @@ def test_with_the_client_alone_the_next_step_is_told(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(BadSettings, match=r"pip install .*mlflow-server"):
         opened("sqlite:///mlflow.db")
+
+
+def test_a_server_of_the_stack_that_starts_finds_a_runs_points_without_those_of_others(tmp_path: Path) -> None:
+    folder = tmp_path / "mlflow"
+    tracker = opened(f"sqlite:///{folder}/mlflow.db")
+    for number in range(20):
+        author = Author(f"run-{number}")
+        tracker.deliver(author.run_id, [author.start(), author.metrics("loss", [1.0] * 100)], {})
+    tracker.close()
+
+    def plan() -> str:
+        history = "SELECT * FROM metrics WHERE run_uuid = '1' AND key = 'loss' ORDER BY timestamp, step, value LIMIT 9"
+        with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+            return str(connection.execute(f"EXPLAIN QUERY PLAN {history}").fetchall())
+
+    before = plan()
+    mlflow_server.prepare(folder, port=1)
+
+    assert "(run_uuid=? AND key=?)" not in before
+    assert "(run_uuid=? AND key=?)" in plan()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database", b"SQLite format 3\0" + b"\1" * 4096], ids=["empty", "text", "torn"]
+)
+def test_a_server_of_the_stack_is_started_whatever_its_database_looks_like(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mlflow.db").write_bytes(content)
+
+    assert mlflow_server.prepare(tmp_path, port=1).argv[0] == sys.executable
