@@ -284,6 +284,6 @@ def _quiet() -> None:
     """Keep aiokafka's lines out of training's stderr: the shipper says in one line what they say in thousands."""
     logger = logging.getLogger("aiokafka")
     if not logger.handlers and logger.level == logging.NOTSET:
-        logger.addHandler(_last_words)
         logger.setLevel(logging.ERROR)
         logger.propagate = False
+    logger.addHandler(_last_words)  # once, however often it is added

@@ -60,11 +60,12 @@ def heal(system: System, author: BadAuthor, journals: Path) -> Model:
 def quiet() -> Iterator[None]:
     """Keep what the author's aiokafka says of each lost connection out of a failure's report."""
     logger = logging.getLogger("aiokafka")
-    before, logger.level = logger.level, logging.CRITICAL
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.level = before
+        logger.setLevel(before)
 
 
 def until_all_folded(system: System, records: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from consumers.log import LogReader, Record, ensure_topics, security_arguments
+from gateway.client import notices
 from gateway.client.address import OPTIONS, Address
 from gateway.client.shipper import Shipper
 from gateway.local.reach import check_kafka
@@ -126,12 +129,29 @@ def test_the_ingest_server_writes_through_it(broker: Secured, log_topic: str, tm
 def test_a_client_that_is_not_let_in_says_why_once_and_keeps_its_events(
     broker: Secured, log_topic: str, spoilt: dict[str, str], said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import re
+    sent = try_to_train({**broker.settings("SASL_SSL"), **spoilt}, log_topic)
 
-    from gateway.client import notices
+    told = [line for line in capfd.readouterr().err.splitlines() if "events wait in the journal" in line]
+    assert (sent, len(told)) == (0, 1)
+    assert re.search(said, told[0]), told[0]
+    assert "not-a-real-secret" not in told[0]
+    assert "gateway up" not in told[0]
 
+
+@pytest.mark.stack
+def test_it_says_why_also_where_the_training_keeps_what_aiokafka_logs(
+    broker: Secured, log_topic: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("aiokafka"), "handlers", [logging.NullHandler()])
+
+    try_to_train({**broker.settings("SASL_SSL"), "kafka_sasl_password": "wrong"}, log_topic)
+
+    assert "refused the user and password" in capfd.readouterr().err
+
+
+def try_to_train(named: dict[str, str], log_topic: str) -> int:
+    """Emit, wait until the client cannot send, and return how many batches it sent."""
     notices.forget()
-    named = {**broker.settings("SASL_SSL"), **spoilt}
     options = {name: named[name] for name in OPTIONS if named.get(name)}
     shipper = Shipper(Address(f"kafka://{named['kafka']}", log_topic, options=options))
     run = new_run(shipper)
@@ -139,12 +159,7 @@ def test_a_client_that_is_not_let_in_says_why_once_and_keeps_its_events(
     wait_for(lambda: bool(shipper.last_error))
     report = run.finish(timeout_s=0.5)
     shipper.stop()
-
-    told = [line for line in capfd.readouterr().err.splitlines() if "events wait in the journal" in line]
-    assert (report.sent, len(told)) == (0, 1)
-    assert re.search(said, told[0]), told[0]
-    assert "not-a-real-secret" not in told[0]
-    assert "gateway up" not in told[0]
+    return report.sent
 
 
 @pytest.mark.stack

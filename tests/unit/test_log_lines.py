@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_lines_of_others_are_shown_as_they_are(line: str) -> None:
 
 
 @pytest.fixture
-def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The logging of the test process is left as it was."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
@@ -86,6 +87,9 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(logger, "handlers", [])  # the client's, where one was used in this process
         monkeypatch.setattr(logger, "propagate", True)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    yield
+    monkeypatch.undo()
+    root.setLevel(root.level)  # loggers remember what is enabled, and forget it only here
 
 
 @pytest.mark.parametrize("vendor", ["faust", "aiokafka", "uvicorn.error"])
