@@ -11,7 +11,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import BadSettings, Refused, TrackingError
@@ -85,6 +85,9 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
         pool, address(dsn), settings.topic, watch, limits=Limits.of(settings), judge=judge_by(bounds.ask, away)
     )
 
+    async def first_offsets() -> Mapping[int, int]:
+        return (await until_available(bounds.ask, away)).first
+
     def stop(error: BaseException) -> None:
         if is_outage(error):
             log.warning("Kafka went away (%s): starting again, and waiting for it", error or type(error).__name__)
@@ -99,7 +102,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
 
     stopping = asyncio.Event()
     _stop_by_signal(stopping)
-    app = build_app(settings, worker, Feeding(holding, must_pause, stop, ready))
+    app = build_app(settings, worker, Feeding(holding, must_pause, first_offsets, stop, ready))
     try:
         await app.start()
     except Exception as error:  # noqa: BLE001  # whatever Faust lets through: the process ends, or begins again

@@ -20,10 +20,11 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faust
+from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 
 from consumers.log import Record, security_arguments
@@ -55,6 +56,7 @@ class Feeding(NamedTuple):
 
     holding: Holding  # what is read and not applied
     must_pause: Callable[[], bool]  # asked before each fetch, from the thread that reads
+    first_offsets: Callable[[], Awaitable[Mapping[int, int]]]  # of the log; waits while Kafka is away
     stop: Stop  # called with any error that the worker cannot handle and must end the process
     ready: Callable[[], None]  # called once partitions are assigned and reading has begun
 
@@ -62,6 +64,13 @@ class Feeding(NamedTuple):
 class _App(faust.App):  # type: ignore[misc]  # faust has no types here
     def _create_directories(self) -> None:
         """Make none: Faust's are for tables, and would be left empty wherever the process was started."""
+
+
+class _NoTables(TableManager):  # type: ignore[misc]
+    async def on_start(self) -> None:
+        """Start without the second in which a program may still declare tables."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App:
@@ -84,6 +93,7 @@ def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App
         consumer_auto_offset_reset="earliest",  # a jump it makes is seen by the worker, which ends the process
         consumer_max_fetch_size=8 * 1024 * 1024,
         store="memory://",
+        TableManager=_NoTables,
         value_serializer="raw",
         key_serializer="raw",
     )
@@ -143,8 +153,8 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) 
             mine = [tp for tp in self.assignment() if tp.topic == topic]
             try:
                 offsets = await worker.assign([tp.partition for tp in mine])
-                first = await self.earliest_offsets(*mine) if mine else {}
-                refuse_gap(topic, offsets, {tp.partition: offset for tp, offset in first.items()})
+                if mine:  # not asked on the consumer's connection, where a fetch waits for news
+                    refuse_gap(topic, offsets, await feeding.first_offsets())
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # without the store's offsets reading would start at the wrong place
