@@ -28,10 +28,15 @@ from tests.odd_runs import points_of
 from tests.processes import until
 from tests.witness_tracker import Heard, Witness, identities
 
-ROUNDS = 10
 TRACKERS = ("witness", "files", "tables")
 DEADLINE_S = 150.0
 STALL_S = 3.0  # a moment as good as any other to kill
+
+
+@pytest.fixture(params=[6, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often the process that delivers is killed."""
+    return int(request.param)
 
 
 @pytest.fixture
@@ -124,19 +129,19 @@ def replay(given: dict[str, str], name: str, *arguments: str) -> list[str]:
 
 
 def test_killed_while_chosen_runs_are_replayed(
-    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser
+    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
 ) -> None:
     chosen, others = Portions(*(f"want-{number}" for number in range(6))), Portions("rest-1", "rest-2")
     dice, goal = random.Random(3), 0
     variables = environment(**given)
     witness.behave(slow_s=0.003)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for one in (chosen, others):
             one.grow()
             asyncio.run(one.write(place))
         if number == 0:
             folded(place, given, 8)
-        goal = witness.lines() + dice.randint(1, 50)
+        goal = witness.lines() + dice.randint(1, 30)
         with (place.folder / "replays.log").open("ab") as log:
             running = [
                 subprocess.Popen(replay(given, name, "--where", "tag = 'want'"), env=variables, stdout=log, stderr=log)
@@ -169,17 +174,22 @@ def two(number: int) -> tuple[str, str]:
 
 
 def kill_rounds(
-    place: Place, witness: Witness, given: dict[str, str], growing: Sequence[Portions], order: Callable[[int], object]
+    place: Place,
+    witness: Witness,
+    given: dict[str, str],
+    growing: Sequence[Portions],
+    rounds: int,
+    order: Callable[[int], object],
 ) -> None:
     """Start deliveries and kill them at a random moment, again and again, while runs grow."""
     dice = random.Random(5)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for one in growing:
             one.grow()
             asyncio.run(one.write(place))
         running = [Delivery(place, name, given) for name in two(number)]
         order(number)
-        until_lines(witness, witness.lines() + dice.randint(0, 60), [one.process for one in running], STALL_S)
+        until_lines(witness, witness.lines() + dice.randint(0, 40), [one.process for one in running], STALL_S)
         assert [one.process.poll() for one in running] == [None] * len(running), running[0].text()
         kill([one.process for one in running])
 
@@ -198,7 +208,9 @@ def behind(given: dict[str, str], name: str) -> int:
     return found
 
 
-def test_killed_while_runs_are_taken_out_of_parking(place: Place, witness: Witness, given: dict[str, str]) -> None:
+def test_killed_while_runs_are_taken_out_of_parking(
+    place: Place, witness: Witness, given: dict[str, str], rounds: int
+) -> None:
     names = [f"hard-{number}" for number in range(4)]
     hard, easy = Portions(*names), Portions("easy-1", "easy-2")
 
@@ -207,7 +219,7 @@ def test_killed_while_runs_are_taken_out_of_parking(place: Place, witness: Witne
             gateway_with(given, "trackers", "retry", "witness", "--all")
         witness.behave(slow_s=0.002, refuse=names[:2] if number % 2 == 0 else ())
 
-    kill_rounds(place, witness, given, (hard, easy), order)
+    kill_rounds(place, witness, given, (hard, easy), rounds, order)
     witness.behave()
     gateway_with(given, "trackers", "retry", "witness", "--all")
     asyncio.run(finish(place, given))
@@ -217,17 +229,17 @@ def test_killed_while_runs_are_taken_out_of_parking(place: Place, witness: Witne
 
 
 def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
-    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser
+    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
 ) -> None:
-    runs = [Portions(f"run-{number}-1", f"run-{number}-2") for number in range(ROUNDS)]
+    runs = [Portions(f"run-{number}-1", f"run-{number}-2") for number in range(rounds)]
     for one in runs:
         one.grow(10)
         asyncio.run(one.write(place))
-    folded(place, given, 2 * ROUNDS)
+    folded(place, given, 2 * rounds)
     witness.behave(slow_s=0.01)  # the live delivery is far behind when later runs are ordered
 
     def order(number: int) -> None:
-        ordered = f"run-{ROUNDS - 1 - number}-1"
+        ordered = f"run-{rounds - 1 - number}-1"
         for name in two(number):
             with (place.folder / "orders.log").open("ab") as log:
                 told = subprocess.Popen(
@@ -237,7 +249,7 @@ def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
 
     orders: list[subprocess.Popen[bytes]] = []
     try:
-        kill_rounds(place, witness, given, runs[:2], order)
+        kill_rounds(place, witness, given, runs[:2], rounds, order)
     finally:
         for told in orders:
             told.send_signal(signal.SIGINT)

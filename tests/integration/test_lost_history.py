@@ -224,7 +224,8 @@ def points_in(counted: dict[str, int]) -> int:
     return sum(int(line.split()[2]) * count for line, count in counted.items())
 
 
-@pytest.mark.parametrize("tracker", ["parquet", *(pytest.param(one, marks=pytest.mark.slow) for one in TRACKERS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("tracker", TRACKERS)
 async def test_killed_ten_times_each_value_is_there_once_bit_for_bit(
     tracker: str, place: Place, materialiser: Materialiser, variables: dict[str, str]
 ) -> None:

@@ -89,16 +89,17 @@ def batches_of(held: Lines) -> int:
     return sum(sum(counted.values()) for counted in held.held().values())
 
 
-async def test_killed_twelve_times_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
-    place: Place, lines: Lines
+@pytest.mark.parametrize("kills", [5, pytest.param(12, marks=pytest.mark.slow)])
+async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
+    place: Place, lines: Lines, kills: int
 ) -> None:
-    everything = sweep(24, batches=60)
+    everything = sweep(2 * kills, batches=60)
     await write(place.kafka, place.topic, everything)
     lines.behave(slow_s=0.004)
     dice = random.Random(11)
-    for _ in range(12):
+    for _ in range(kills):
         running = Replay(place, lines, "--all")
-        goal = batches_of(lines) + dice.randint(1, len(everything) // 14)
+        goal = batches_of(lines) + dice.randint(1, len(everything) // (kills + 2))
         await running.until(lambda goal=goal: batches_of(lines) >= goal, f"{goal} batches")
         running.kill()
     lines.behave()
