@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -24,13 +25,22 @@ def gateway(*arguments: str, timeout_s: float = 240, **variables: str) -> subpro
 def gateway_with(
     variables: Mapping[str, str], *arguments: str, timeout_s: float = 240
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with these variables to its end and return what it printed."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
+    """Run a command with these variables to its end and return what it printed; one that hangs says where it stands."""
+    argv = [*COMMAND, *arguments]
+    with subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout_s,
-        env=environment(**variables),
-        check=False,
+        env=environment(**variables, PYTHONFAULTHANDLER="1"),
         cwd=Path(sys.prefix),  # not the checkout: the installed packages run
-    )
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            out, err = process.communicate()
+            raise AssertionError(f"`gateway {' '.join(arguments)}` takes over {timeout_s} s: {out}{err}") from None
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(argv, process.returncode, out, err)
