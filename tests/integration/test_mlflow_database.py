@@ -132,6 +132,9 @@ def test_a_server_of_the_stack_that_starts_finds_a_runs_points_without_those_of_
     for number in range(20):
         author = Author(f"run-{number}")
         tracker.deliver(author.run_id, [author.start(), author.metrics("loss", [1.0] * 100)], {})
+    odd = Author("odd")
+    names = [odd.metrics(f"a{number}", [1.0]) for number in range(1_500)]  # one point each: the names that come first
+    tracker.deliver(odd.run_id, [odd.start(), *names], {})
     tracker.close()
 
     def plan() -> str:
