@@ -81,12 +81,13 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     await until_available(lambda: migrate(pool, where=address(dsn)), away)
     await until_available(lambda: ensure_topics(settings), away)
     bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
-    worker = Worker(
-        pool, address(dsn), settings.topic, watch, limits=Limits.of(settings), judge=judge_by(bounds.ask, away)
-    )
 
     async def first_offsets() -> Mapping[int, int]:
         return (await until_available(bounds.ask, away)).first
+
+    worker = Worker(
+        pool, address(dsn), settings.topic, watch, limits=Limits.of(settings), judge=judge_by(first_offsets)
+    )
 
     def stop(error: BaseException) -> None:
         if is_outage(error):

@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.log import lost_offsets
-from consumers.waiting import until_available
 from schemas.errors import LogGap, LogUnavailable, TrackingError
 
 if TYPE_CHECKING:
@@ -45,16 +44,16 @@ async def sparse(jump: Jump) -> None:
     """Allow every jump: for a reader that raises LogGap itself and loses nothing on the way."""
 
 
-def judge_by(ask: Callable[[], Awaitable[Bounds]], say: Callable[[str], object]) -> Judge:
+def judge_by(first_offsets: Callable[[], Awaitable[Mapping[int, int]]]) -> Judge:
     """
-    Return what allows a jump only when nothing can be lost; `ask` asks the log for its bounds.
+    Return what allows a jump only when nothing can be lost; `first_offsets` asks where the log begins.
 
     It raises LogGap naming the offsets that are gone, or LogJumped: after a fresh start the log itself says that
     nothing is between, so the first record of a partition may jump.
     """
 
     async def judge(jump: Jump) -> None:
-        refuse_gap(jump.topic, {jump.partition: jump.expected}, (await until_available(ask, say)).first)
+        refuse_gap(jump.topic, {jump.partition: jump.expected}, await first_offsets())
         if not jump.is_first:
             raise LogJumped(f"{jump.topic}/{jump.partition} went from {jump.expected} to {jump.found}")
 

@@ -54,7 +54,7 @@ def prepare(folder: Path, *, port: int) -> Command:
 
 def _analyze(database: Path) -> None:
     """
-    Have SQLite look at what a database holds, if it is there and free, for the server that starts next.
+    Have SQLite look at the metrics of a database, if it is there and free, for the server that starts next.
 
     Without that, SQLite looks for a run's points of one metric among those of all runs that have a metric of this
     name (https://www.sqlite.org/lang_analyze.html); MLflow 3.17 never asks for it. The names that come first in the
@@ -65,7 +65,7 @@ def _analyze(database: Path) -> None:
         return
     with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=_LOCKED_S)) as connection:
         connection.execute(f"PRAGMA analysis_limit = {_ROWS_LOOKED_AT}")
-        connection.execute("ANALYZE")
+        connection.execute("ANALYZE metrics")
         (rows,) = connection.execute("SELECT max(rowid) FROM metrics").fetchone()
         connection.execute("UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?", (f"{rows} {rows} 10 10 1 1 1", _BY_NAME))
         connection.commit()
