@@ -164,11 +164,15 @@ def _rebuilt(refold: Refold, points: int, comparison: Comparison | None = None) 
 
 
 def fold_identity() -> str:
-    """Return a hash of the code that folds and writes: tables begun by other code must not be gone on with."""
-    folders = [Path(consumers.__path__[0]), Path(schemas.__path__[0])]
-    patterns = ("*.py", "materialiser/*.py", "store/*.py", "store/sql/**/*.sql")
-    files = sorted(file for folder in folders for pattern in patterns for file in folder.glob(pattern))
+    """
+    Return a hash (32 hex digits) of the code that folds and writes: all of schemas, log, materialiser and store.
+
+    Folders are taken whole, whatever their depth. A rebuild that other code began is started again from nothing.
+    """
+    consumer_code, contract = Path(consumers.__path__[0]), Path(schemas.__path__[0])
+    patterns = ("*.py", "log/**/*.py", "materialiser/**/*.py", "store/**/*.py", "store/sql/**/*.sql")
+    files = [file for pattern in patterns for file in consumer_code.glob(pattern)] + [*contract.rglob("*.py")]
     digest = blake2b(digest_size=16)
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in sorted(files):
+        digest.update(file.relative_to(consumer_code.parent).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
