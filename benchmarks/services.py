@@ -21,7 +21,7 @@ from gateway.local.kafka import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.process import end, spawn, wait_until
 from schemas.errors import LogUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 START_TIMEOUT_S = 90
 

@@ -26,7 +26,7 @@ from consumers.log_batches import read_any_header_name
 from schemas.errors import BadSettings, LogGap, LogUnavailable, Refused
 
 if TYPE_CHECKING:
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 REQUEST_TIMEOUT_S = 10.0
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # twice schemas.wire.MAX_VALUE: key, headers and framing fit for certain

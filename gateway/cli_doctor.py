@@ -14,7 +14,7 @@ from schemas.errors import BadSettings, TrackingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 EXIT_PROBLEMS = 1
 
@@ -38,7 +38,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Examples: `gateway doctor`, `gateway doctor --json`
     """
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
     try:
         settings = Settings.load(home)
@@ -68,7 +68,7 @@ def masked(settings: Settings) -> dict[str, Any]:
 
 def _names() -> dict[str, Any]:
     """Name the settings there are, with their meaning, when those given cannot be read."""
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
     return {name: field.description for name, field in Settings.model_fields.items()}
 

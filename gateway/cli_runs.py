@@ -153,7 +153,7 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
 
 def api_of(home: Any) -> str:
     """Return the address of the API."""
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
     return Settings.load(home).api
 

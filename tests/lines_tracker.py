@@ -19,7 +19,7 @@ from typing import Any
 from consumers.delivery.tracker import ReadBack, State
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 
 FOLDER = "LINES_FOLDER"  # environment variable: where it writes, and where orders lie

@@ -21,7 +21,7 @@ from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
 from gateway.local.ports import free_ports
 from schemas import events as ev
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import FloatValue, JsonValue, StringValue
 from schemas.wire import Batch
 from tests.log_writing import Author, write

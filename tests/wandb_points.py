@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from consumers.trackers.mangling import wandb_name
 from consumers.trackers.wandb.upload import STEP
 from schemas.facts import Point
+from schemas.mapping.names import wandb_name
 from tests.wandb_server import WandbServer
 
 _ROW_FACTS = ("_step", "_timestamp", "_runtime", STEP)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from consumers.delivery.tracker import ReadBack, State
 from schemas.errors import TrackerRefused
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 
 FOLDER = "WITNESS_FOLDER"  # environment variable: where it writes, and where orders lie

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from consumers.deadletters.printing import say
 from schemas.errors import LogUnavailable, StoreUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.deadletters.deciding import Outcome

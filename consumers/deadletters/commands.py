@@ -17,7 +17,7 @@ from consumers.command_options import HomeOption, JsonOption
 from consumers.deadletters.asking import ask, carry_out
 from consumers.deadletters.printing import finish, print_found, print_json, print_letter
 from schemas.errors import BadSettings
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.deadletters.deciding import Outcome

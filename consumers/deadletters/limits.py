@@ -18,7 +18,7 @@ from schemas.errors import TooManyDeadLetters
 
 if TYPE_CHECKING:
     from consumers.log import Record
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 Run = tuple[int, bytes]  # partition, and digest of the key
 MAX_KNOWN_RUNS = 10_000  # counts held in memory; beyond it they are loaded again

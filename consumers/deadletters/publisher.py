@@ -18,7 +18,7 @@ from consumers.store.pool import Pool
 from schemas.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 POLL_S = 0.5
 RETRY_S = 1.0

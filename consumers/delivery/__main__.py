@@ -16,9 +16,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from schemas.errors import BadSettings, Refused, TrackingError
-from schemas.log_lines import configure, last_words
-from schemas.probes import answering
-from schemas.settings import Settings
+from schemas.runtime.logs import configure, last_words
+from schemas.runtime.probes import answering
+from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.operations.watches import DeliveryWatch

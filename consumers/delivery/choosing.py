@@ -10,7 +10,7 @@ from consumers.store.pool import Pool, address
 from consumers.store.reading import Reading
 from consumers.store.where import All, Node, WhereError, parse_where
 from schemas.errors import BadSettings
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 
 class Choice(NamedTuple):

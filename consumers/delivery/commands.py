@@ -22,7 +22,7 @@ from consumers.delivery.tracker_commands import complete_tracker
 if TYPE_CHECKING:
     from consumers.delivery.repair import Repaired
     from consumers.delivery.verification import Verified, Wanted
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 EXIT_DIFFERENT, EXIT_STOPPED = 1, 130
 
@@ -67,7 +67,7 @@ def verify(
 
     from consumers.delivery.verification import Wanted
     from consumers.delivery.verify_report import document, print_report
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
     told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     settings = Settings.load(home)

@@ -21,7 +21,7 @@ from typing import NoReturn, TypeVar
 
 from consumers.delivery.threads import Threads
 from schemas.errors import TrackingError
-from schemas.log_lines import last_words
+from schemas.runtime.logs import last_words
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from schemas.errors import BadSettings
-from schemas.settings import PREFIX, Settings
+from schemas.runtime.settings import PREFIX, Settings
 
 WAIT_S = 10.0
 

@@ -9,7 +9,7 @@ import logging
 from consumers.delivery.hanging import TrackerHangs, bounded, watched
 from consumers.delivery.tracker import Tracker, load_tracker
 from schemas.errors import BadSettings, TrackingError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
 

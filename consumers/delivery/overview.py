@@ -18,7 +18,7 @@ from consumers.store.pool import Pool, address
 from consumers.store.trackers import Trackers
 from schemas.api import DeliveryStatus
 from schemas.errors import BadSettings, LogGap, LogUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 ASK_MS, ASKS = 300, 10  # how long the log is asked for the oldest record that waits
 

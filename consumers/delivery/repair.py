@@ -24,7 +24,7 @@ from consumers.delivery.verification import Verified, Wanted, verify
 from consumers.store.pool import address
 from consumers.store.repairs import Repairs
 from schemas.errors import TrackerRefused
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 ASIDE = "set aside for a repair that has not ended: `gateway verify --repair` goes on with it"
 MOVING = "it is written to now, and may be equal by the time it rests: compare it again then"

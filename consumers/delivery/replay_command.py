@@ -27,7 +27,7 @@ from consumers.delivery.tracker_commands import complete_tracker
 if TYPE_CHECKING:
     from consumers.delivery.planning import Plan
     from consumers.delivery.replay import Told, Wish
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 DRAIN_S = 4.5
 LINE_EVERY_S = 5.0  # without a terminal
@@ -65,7 +65,7 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     """
     from consumers.delivery.choosing import Choice
     from consumers.delivery.replay import Wish
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
     choice = Choice(tuple(run or ()), where, since, until, everything)
     choice.check()

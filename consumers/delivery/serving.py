@@ -26,7 +26,7 @@ from consumers.store.pool import Pool, address, open_pool
 from consumers.store.trackers import Trackers
 from consumers.waiting import RETRY_S, until_available
 from schemas.errors import LogGap
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
 

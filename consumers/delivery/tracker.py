@@ -19,7 +19,7 @@ from consumers.delivery.fitting import misfit
 from consumers.delivery.tracker_file import Definition, read_definitions
 from schemas.errors import BadSettings
 from schemas.facts import Columns, Point
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 
 GROUP = "gateway.trackers"

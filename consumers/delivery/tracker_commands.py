@@ -19,7 +19,7 @@ import typer
 
 from consumers.command_options import HomeOption, JsonOption
 from schemas.errors import BadSettings, TrackingError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.delivery.overview import Standing

@@ -28,7 +28,7 @@ from consumers.store.repairs import deleted_runs
 from schemas.api import RunSummary
 from schemas.errors import LogUnavailable
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 STORE = "postgresql"
 RUNS_AT_ONCE = 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from consumers.live.server import serve
-from schemas.web_process import run
+from schemas.runtime.listener import run
 
 if __name__ == "__main__":
     sys.exit(run("live", serve))

@@ -14,8 +14,8 @@ from consumers.live import api, failures, pages
 from consumers.live.protection import Protection
 from consumers.live.services import Services
 from consumers.operations.metrics import LiveMetrics, Metrics
-from schemas.counting import Counting
-from schemas.settings import Settings
+from schemas.runtime.request_metrics import Counting
+from schemas.runtime.settings import Settings
 
 GZIP_FROM_BYTES = 1_000
 GZIP_LEVEL = 5  # the default 9 costs three times the processor time for a few per cent

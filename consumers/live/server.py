@@ -14,9 +14,9 @@ import uvicorn
 from consumers.live.app import create_app
 from consumers.live.services import Services
 from consumers.operations.metrics import LiveMetrics, Metrics
-from schemas import web_process
-from schemas.probes import Probes, answering
-from schemas.settings import Settings
+from schemas.runtime import listener
+from schemas.runtime.probes import Probes, answering
+from schemas.runtime.settings import Settings
 
 STOP_TIMEOUT_S = 2  # for requests under way; open streams are ended at once
 READY_POLL_S = 0.1
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
 
 def listen(settings: Settings) -> socket.socket:
     """Return a listening socket on the settings' host and port. Raises StackError naming them."""
-    return web_process.listen(settings.live_host, settings.live_port, setting="GATEWAY_LIVE", backlog=BACKLOG)
+    return listener.listen(settings.live_host, settings.live_port, setting="GATEWAY_LIVE", backlog=BACKLOG)
 
 
 async def serve(settings: Settings) -> None:
@@ -103,7 +103,7 @@ async def _tell_ready(server: Server, settings: Settings) -> None:
         await asyncio.sleep(READY_POLL_S)
     host = f"[{settings.live_host}]" if ":" in settings.live_host else settings.live_host
     server.problem = ""
-    web_process.tell_ready(settings, f"http://{host}:{settings.live_port}", log)
+    listener.tell_ready(settings, f"http://{host}:{settings.live_port}", log)
     while settings.metrics_port:  # somebody may ask /readyz
         await asyncio.sleep(READY_AGAIN_S)
         server.problem = "; ".join((await server.services.missing()).values())

@@ -25,7 +25,7 @@ from consumers.store.reading import Reading
 from consumers.store.trackers import Trackers
 from schemas.api import PartitionLag, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 REOPEN_AFTER_S = 0.5
 PROBE_TIMEOUT_S = 3.0

@@ -15,9 +15,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import BadSettings, Refused, TrackingError
-from schemas.log_lines import configure, last_words
-from schemas.probes import answering
-from schemas.settings import Settings
+from schemas.runtime.logs import configure, last_words
+from schemas.runtime.probes import answering
+from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.materialiser.holding import Holding

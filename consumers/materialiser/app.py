@@ -36,7 +36,7 @@ from schemas.errors import LogDamaged
 if TYPE_CHECKING:
     from consumers.materialiser.holding import Holding
     from consumers.materialiser.worker import Worker
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 PAUSE_S = 0.1  # between two looks at whether reading may go on
 WATCH_S = 0.5  # between two looks at whether Faust lives

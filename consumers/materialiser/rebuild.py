@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from consumers.store.pool import PooledConnection
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 HELD_S = 10.0  # so long may live workers wait at most, whatever Kafka does
 RETRY_S = (0.5, 8.0)  # first and longest wait for readers: each try holds up everybody else for half a second

@@ -49,7 +49,7 @@ def rebuild(
     from consumers.materialiser.collecting import collect_rarely
     from consumers.materialiser.rebuild import rebuild as run
     from schemas.errors import LogGap
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
     settings = Settings.load(home)
     with _watching() as watcher:

@@ -20,7 +20,7 @@ import typer
 
 from consumers.command_options import HomeOption, JsonOption
 from schemas.errors import BadSettings
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.store.retention import Month, Retention

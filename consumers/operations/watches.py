@@ -15,7 +15,7 @@ from consumers.operations.lag import LagWatch
 from consumers.operations.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, Metrics
 from schemas import events as ev
 from schemas.errors import BadRecord
-from schemas.probes import Probes
+from schemas.runtime.probes import Probes
 from schemas.wire import Batch
 
 NEVER_S = 1e9

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.delivery.tracker import State
-from consumers.trackers.mangling import folder_name
 from consumers.trackers.run_file import remove_folder
 from schemas.errors import TrackerUnavailable
+from schemas.mapping.names import folder_name
 from schemas.wire import Batch
 
 FOLDER = "_edits"

@@ -19,7 +19,7 @@ from consumers.trackers.ending import Ending, fold_ending
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import to_text
 from schemas.wire import Batch
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOPIC = "tracking.events"
 NOWHERE = "none:"
-OPTIONS = (  # the settings of schemas/settings.py that say how to speak to the address
+OPTIONS = (  # the settings of schemas/runtime/settings.py that say how to speak to the address
     "kafka_security",
     "kafka_ca",
     "kafka_cert",

@@ -16,7 +16,7 @@ from gateway.local import postgres
 from gateway.local.ports import HOST, free_ports, holder, is_free
 from gateway.local.state import SUPERVISOR, Home
 from schemas.errors import BadSettings, StackError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 SECRETS = ("postgres", "kafka_sasl_password", "token")
 PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")

@@ -21,7 +21,7 @@ from gateway.local.process import kill_group, spawn
 from gateway.local.services import Service, child_environment
 from gateway.local.state import Home, ProcessRecord
 from schemas.errors import TrackingError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 State = Literal["waiting", "starting", "ready", "restarting", "failed", "stopping", "stopped"]
 

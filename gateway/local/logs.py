@@ -10,7 +10,7 @@ from pathlib import Path
 from time import sleep
 
 from gateway.local.state import tail
-from schemas.log_lines import readable
+from schemas.runtime.logs import readable
 
 FOLLOW_POLL_S = 0.2
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gateway.local import kafka
 from gateway.local.addresses import Plan, mask
 from schemas.errors import BadSettings, LogUnavailable, StoreRefused, StoreUnavailable, TrackerUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 CONNECT_TIMEOUT_S = 5.0
 

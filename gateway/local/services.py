@@ -20,7 +20,7 @@ from gateway.local.addresses import METRICS, Plan, stack_settings
 from gateway.local.kafka import Command
 from gateway.local.ports import HOST
 from schemas.errors import LogUnavailable
-from schemas.settings import PREFIX, Settings
+from schemas.runtime.settings import PREFIX, Settings
 
 VENDORS = ("mlflow", "postgres", "kafka")
 

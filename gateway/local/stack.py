@@ -34,7 +34,7 @@ from gateway.local.reach import check_external
 from gateway.local.state import SUPERVISOR, Home, ProcessRecord, StackRecord, find_process
 from gateway.local.supervisor import ALREADY_RUNNING, KEEP, RETRY
 from schemas.errors import StackError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 POLL_S = 0.05
 START_TIMEOUT_S = 300.0  # includes Kafka's and PostgreSQL's recovery; the supervisor goes on after it

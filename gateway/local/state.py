@@ -17,7 +17,7 @@ import psutil
 
 from gateway.client.home import STACK_FILE, read_stack
 from schemas.errors import StackError
-from schemas.log_lines import message_of
+from schemas.runtime.logs import message_of
 
 VERSION = 1
 SUPERVISOR = "supervisor"

@@ -28,7 +28,7 @@ from gateway.local.metrics import Metrics
 from gateway.local.services import declare
 from gateway.local.state import SUPERVISOR, Home, StackRecord
 from schemas.errors import TrackingError
-from schemas.probes import Probes, answering
+from schemas.runtime.probes import Probes, answering
 
 BUSY_POLL_S = 0.05  # while something is starting or ending
 IDLE_POLL_S = 1.0  # a death wakes the loop by SIGCHLD, so this only bounds what signals can miss

@@ -10,7 +10,7 @@ import logging
 import sys
 
 from gateway.server.serving import serve
-from schemas.web_process import run
+from schemas.runtime.listener import run
 
 if __name__ == "__main__":
     sys.exit(run("ingest", serve, quiet={"aiokafka": logging.NOTSET}))  # the client's kafka.py quiets it

@@ -20,9 +20,9 @@ from gateway.server.bodies import Budget, Share
 from gateway.server.failures import Failure
 from gateway.server.metrics import Metrics
 from gateway.server.writer import LogWriter, RecordRefused
-from schemas.counting import Counting
 from schemas.errors import LogUnavailable
-from schemas.settings import Settings
+from schemas.runtime.request_metrics import Counting
+from schemas.runtime.settings import Settings
 
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
 

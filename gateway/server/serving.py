@@ -17,10 +17,10 @@ from gateway.server.app import create_app
 from gateway.server.bodies import Budget
 from gateway.server.metrics import Metrics
 from gateway.server.writer import LogWriter
-from schemas import web_process
 from schemas.errors import BadSettings
-from schemas.probes import Probes, answering
-from schemas.settings import Settings
+from schemas.runtime import listener
+from schemas.runtime.probes import Probes, answering
+from schemas.runtime.settings import Settings
 
 STOP_TIMEOUT_S = 15  # for requests under way; longer than the wait for an acknowledgement
 HEAD_TIMEOUT_S = 10.0  # from the first byte of a request, or from the connection, to the end of its headers
@@ -137,7 +137,7 @@ def _is_loopback(host: str) -> bool:
 
 def listen(settings: Settings) -> socket.socket:
     """Return a listening socket on the settings' host and port. Raises StackError naming them."""
-    return web_process.listen(settings.ingest_host, settings.ingest_port, setting="GATEWAY_INGEST", backlog=BACKLOG)
+    return listener.listen(settings.ingest_host, settings.ingest_port, setting="GATEWAY_INGEST", backlog=BACKLOG)
 
 
 async def serve(settings: Settings) -> None:
@@ -168,4 +168,4 @@ def _server(settings: Settings) -> Server:
 async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
     while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
         await asyncio.sleep(READY_POLL_S)
-    web_process.tell_ready(settings, settings.ingest, log)
+    listener.tell_ready(settings, settings.ingest, log)

@@ -22,7 +22,7 @@ from gateway.client.kafka import Kafka
 from gateway.client.transport import Refusal
 from gateway.client.wire import Record
 from schemas.errors import LogUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 ACKNOWLEDGE_TIMEOUT_S = 10.0
 OPEN_TIMEOUT_S = 15.0

@@ -19,9 +19,10 @@ from gateway.client import wire as client_wire
 from gateway.client.run import Run
 from gateway.client.wire import Record, source_of
 from schemas import events as ev
-from schemas import settings, wire
 from schemas import values as schema_values
+from schemas import wire
 from schemas.columns import float_from_json
+from schemas.runtime import settings
 from tests.client_parts import Memory, new_run, shipping
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ev.AnyEvent)

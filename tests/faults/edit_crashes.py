@@ -30,7 +30,7 @@ from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.faults.dying import Deadly, in_child
 

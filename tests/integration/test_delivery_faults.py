@@ -15,7 +15,7 @@ from consumers.delivery.tracker import Tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Record, encode
 from tests.delivery_process import Delivery, Place, Watch, delivery, held, progress, until_caught_up
 from tests.log_writing import write, write_records

@@ -18,7 +18,7 @@ import pytest
 
 from consumers.delivery.tracker import load_tracker
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.delivery_process import Delivery, Place, delivery, held, until_caught_up
 from tests.gateway_command import COMMAND, environment, gateway_with

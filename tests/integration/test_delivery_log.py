@@ -9,7 +9,7 @@ from aiokafka.structs import TopicPartition
 
 from consumers.log import LogReader, Record, ensure_topics
 from schemas.errors import LogGap, LogUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import decode
 from tests.log_writing import Author, write
 

@@ -26,7 +26,7 @@ from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.facts import Facts, Point
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.client_parts import ROOT
 from tests.delivery_process import Place, delivery, until_caught_up

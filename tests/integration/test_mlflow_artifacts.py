@@ -16,7 +16,7 @@ from consumers.delivery.tracker import State
 from consumers.trackers.mlflow import observations as mlflow_observations
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import HistogramValue, JsonValue, StringValue, Typed
 from schemas.wire import Batch
 from tests.http_faults import HttpFaults, faulty_proxy

@@ -20,7 +20,7 @@ from consumers.trackers.mlflow import database as mlflow_database
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from gateway.local import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.log_writing import Author
 from tests.odd_runs import facts_of, odd_batches, points_of
 

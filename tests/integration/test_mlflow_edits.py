@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from consumers.delivery.tracker import State
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import StringValue
 from schemas.wire import Batch
 from tests.log_writing import Author

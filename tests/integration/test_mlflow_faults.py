@@ -15,7 +15,7 @@ from consumers.trackers.mlflow import tracker as mlflow_tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.errors import TrackerUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.http_faults import EFFECTIVE, KINDS, HttpFaults, faulty_proxy
 from tests.log_writing import Author

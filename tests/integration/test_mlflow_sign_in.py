@@ -12,7 +12,7 @@ import pytest
 
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas.errors import BadSettings, TrackerUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.delivery_process import Place, Watch, delivery, progress
 from tests.gateway_command import gateway_with
 from tests.log_writing import write

@@ -18,7 +18,7 @@ from consumers.delivery.tracker import Tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import FloatValue
 from schemas.wire import Batch
 from tests.delivery_process import Place, Watch, delivery, held, progress, until_caught_up

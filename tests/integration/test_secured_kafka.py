@@ -17,7 +17,7 @@ from gateway.client.address import OPTIONS, Address
 from gateway.client.shipper import Shipper
 from gateway.local.reach import check_kafka
 from schemas.errors import BadSettings, LogUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests import stack_parts
 from tests.client_parts import new_run, points, read_log, train, wait_for
 from tests.materialiser_process import environment, materialiser, reading, until_folded

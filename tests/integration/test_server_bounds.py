@@ -14,7 +14,7 @@ from gateway.client.http import encode_body
 from gateway.local.ports import HOST, free_ports
 from gateway.server import app as app_module
 from gateway.server import bodies, serving, writer
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.client_parts import raw_log
 from tests.server_process import note
 

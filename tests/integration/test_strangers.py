@@ -15,7 +15,7 @@ from consumers.delivery.serving import connected, serve
 from consumers.operations.watches import DeliveryWatch
 from gateway.local.stack import Stack
 from schemas.errors import BadSettings, StackError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests import stranger_plugins as strangers
 from tests.delivery_process import Place, progress
 from tests.gateway_command import gateway_with

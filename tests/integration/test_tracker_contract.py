@@ -15,7 +15,7 @@ from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.mlflow_parts import MlflowServer
 
 

@@ -17,7 +17,6 @@ from tensorboard.util.tensor_util import make_ndarray
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import deliver
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
-from consumers.trackers.mangling import tensorboard_name
 from consumers.trackers.parquet import parts as parquet_parts
 from consumers.trackers.parquet import tracker as parquet_tracker
 from consumers.trackers.parquet.tracker import ParquetTracker
@@ -26,7 +25,8 @@ from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused
-from schemas.settings import Settings
+from schemas.mapping.names import tensorboard_name
+from schemas.runtime.settings import Settings
 from schemas.values import StringValue
 from schemas.wire import Batch
 

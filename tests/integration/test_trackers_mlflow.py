@@ -14,7 +14,7 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import StringValue
 from schemas.wire import Batch
 from tests.log_writing import Author

@@ -22,12 +22,12 @@ import pytest
 from consumers.delivery.tracker import State, Tracker
 from consumers.trackers.contract import assert_held, deliver
 from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
-from consumers.trackers.mangling import trackio_key, trackio_project
 from consumers.trackers.trackio import database as trackio_database
 from consumers.trackers.trackio.tracker import TrackioTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
-from schemas.settings import Settings
+from schemas.mapping.names import trackio_key, trackio_project
+from schemas.runtime.settings import Settings
 from schemas.values import Histogram, HistogramValue
 from schemas.wire import Batch
 from tests.processes import until

@@ -19,7 +19,7 @@ from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.log_writing import Author
 from tests.odd_runs import HOSTILE_RUN_ID, facts_of, odd_batches, points_of

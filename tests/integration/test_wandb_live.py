@@ -22,7 +22,7 @@ from consumers.trackers.wandb.tracker import WandbTracker
 from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.odd_runs import facts_of
 from tests.processes import until

@@ -10,7 +10,7 @@ import pytest
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import TrackerContract
 from consumers.trackers.wandb.live import WandbLiveTracker
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.wandb_server import WandbServer, wandb_server
 
 KEY = "0" * 40

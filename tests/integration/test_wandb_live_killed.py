@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 import psutil
 import pytest
 
-from consumers.trackers.mangling import wandb_id
 from consumers.trackers.wandb.live import WandbLiveTracker
 from schemas.facts import Facts
-from schemas.settings import Settings
+from schemas.mapping.names import wandb_id
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 from tests.delivery_process import Delivery, Place, Watch, delivery, held, until_caught_up
 from tests.log_writing import write

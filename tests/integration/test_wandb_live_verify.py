@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from consumers.trackers.mangling import wandb_id
+from schemas.mapping.names import wandb_id
 from tests.delivery_process import Place, delivery, until_caught_up
 from tests.log_writing import Author, write
 from tests.materialiser_process import materialiser, until_folded

@@ -16,7 +16,7 @@ from consumers.delivery.tracker import State
 from consumers.trackers.wandb.tracker import WandbTracker
 from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.values import FloatValue
 from schemas.wire import Batch
 from tests.log_writing import Author

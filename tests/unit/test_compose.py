@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gateway.local.kafka_jars import VERSION as KAFKA_VERSION
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumers.delivery.tracker import Capabilities
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from gateway.local import addresses
 from gateway.local.services import child_environment, declare
 from gateway.local.state import Home
 from schemas.errors import BadSettings
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 PORTS = {"kafka": 1, "kafka-controller": 2, "postgres": 3, "mlflow": 4, "live": 5, "ingest": 6}
 

@@ -19,7 +19,7 @@ from gateway.local.metrics import Metrics
 from gateway.local.services import Service
 from gateway.local.state import Home
 from schemas.errors import StackError
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 DEADLINE_S = 15
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.log_lines import JsonLines, TextLines, configure, last_words, message_of, one_line, readable
+from schemas.runtime.logs import JsonLines, TextLines, configure, last_words, message_of, one_line, readable
 
 ANYTHING = st.text(st.characters(), max_size=60)
 HOSTILE = 'x\n{"level": "FORGED"}\r\x1b[2J\x00\x85\u2028\u202e\ud800 "quoted"'

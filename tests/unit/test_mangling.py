@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_tag_name
 
-from consumers.trackers.mangling import (
+from schemas.mapping.names import (
     MLFLOW_MAX_KEY,
     TRACKIO_MAX_PROJECT,
     TRACKIO_RESERVED,

@@ -16,7 +16,7 @@ from gateway.local import addresses
 from gateway.server.serving import refuse_open_door
 from gateway.server.writer import options_of
 from schemas.errors import BadSettings
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 SASL = {"kafka_sasl_user": "u", "kafka_sasl_password": "p"}
 

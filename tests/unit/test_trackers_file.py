@@ -10,7 +10,7 @@ from consumers.delivery.tracker import Capabilities, capabilities_of, load_track
 from consumers.delivery.tracker_file import Definition, read_definitions
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import BadSettings
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 YAML = """
 laptop:

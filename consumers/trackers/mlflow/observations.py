@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import orjson
 
-from consumers.trackers.mangling import folder_name
 from consumers.trackers.mlflow.terms import MAX_PARAM, Notes, key_of
 from schemas import events as ev
+from schemas.mapping.names import folder_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, Typed, to_text
 from schemas.wire import Batch

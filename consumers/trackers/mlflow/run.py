@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from consumers.trackers.mangling import mlflow_key, mlflow_name
 from consumers.trackers.mlflow.observations import Param
 from consumers.trackers.mlflow.place import Held, Place
 from consumers.trackers.mlflow.tags import Words
 from consumers.trackers.mlflow.terms import MAX_PARAM, MAX_TAG, Notes, dump
+from schemas.mapping.names import mlflow_key, mlflow_name
 
 
 class Asked:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from consumers.trackers.mangling import mlflow_key
 from consumers.trackers.mlflow.terms import MAX_RUN_NAME, MAX_TAG, Notes, dump, key_of
 from schemas import events as ev
+from schemas.mapping.names import mlflow_key
 from schemas.values import Typed, to_text
 
 NOTE_TAG = "mlflow.note.content"

@@ -1,7 +1,7 @@
 """
 What events are in MLflow's terms: metrics, params, tags and a status.
 
-Pure: events in, plain values out. Times become milliseconds. Keys are mangled as consumers/trackers/mangling.py says;
+Pure: events in, plain values out. Times become milliseconds. Keys are mangled as schemas/mapping/names.py says;
 what a key or a row of MLflow cannot carry is noted in `Notes`, which is kept with the checkpoint. Notes follow from the
 log alone, never from what the server holds, so the same records always give the same notes.
 """
@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.ending import Ending
-from consumers.trackers.mangling import mlflow_key, mlflow_name
 from schemas import events as ev
 from schemas.columns import float_to_json
 from schemas.facts import Point
+from schemas.mapping.names import mlflow_key, mlflow_name
 from schemas.names import series_name
 from schemas.statuses import AFTER
 

@@ -17,7 +17,6 @@ from typing import Any
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.editing import delete_of_run
 from consumers.trackers.ending import Ending, fold_ending
-from consumers.trackers.mangling import shorten
 from consumers.trackers.mlflow import terms
 from consumers.trackers.mlflow.address import open_place
 from consumers.trackers.mlflow.answers import MISSING, MlflowRefused, NothingDone
@@ -29,7 +28,8 @@ from consumers.trackers.mlflow.tags import Words, own_tags, tags
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
-from schemas.settings import Settings
+from schemas.mapping.names import shorten
+from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
 from schemas.wire import Batch
 

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from consumers.delivery.tracker import State
-from consumers.trackers.mangling import folder_name
 from consumers.trackers.parquet import rows
 from consumers.trackers.parquet.arrow import SCHEMAS, arrow, integer_times, write_table
 from consumers.trackers.run_file import AGAIN, remove_folder
 from schemas.errors import TrackerRefused
 from schemas.events import MAIN_STEP
+from schemas.mapping.names import folder_name
 
 PART_ROWS = 8_192  # a part is full with so many rows: a live call writes them anew, which takes 3 ms of processor
 

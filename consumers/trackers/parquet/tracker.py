@@ -26,7 +26,7 @@ from consumers.trackers.parquet.edits import NAMED, Present
 from consumers.trackers.parquet.parts import Parts
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Columns, Point
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 
 FORMAT = 2  # 1: without step_name and name of points and observations

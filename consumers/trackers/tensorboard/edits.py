@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.editing import Edit, Scope, SeriesKey, edited_names, edited_series
-from consumers.trackers.mangling import tensorboard_name, tensorboard_tag
 from consumers.trackers.tensorboard import terms
+from schemas.mapping.names import tensorboard_name, tensorboard_tag
 
 _TABLES = {terms.PARAMS: "param", "gw/tags": "tag", "gw/labels": "label"}
 _SEEN = ("gw/text/", "gw/histogram/")

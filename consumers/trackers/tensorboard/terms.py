@@ -19,8 +19,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from consumers.trackers.editing import Scope, SeriesKey
 from consumers.trackers.ending import Ending, fold_ending
-from consumers.trackers.mangling import tensorboard_tag
 from schemas import events as ev
+from schemas.mapping.names import tensorboard_tag
 from schemas.statuses import AFTER
 from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
 

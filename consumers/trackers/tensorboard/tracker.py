@@ -17,7 +17,6 @@ import orjson
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import delete_of_run, edits_of, pieces
-from consumers.trackers.mangling import folder_name, tensorboard_name
 from consumers.trackers.run_file import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.tensorboard import terms
 from consumers.trackers.tensorboard.edits import edited, find_edits
@@ -25,7 +24,8 @@ from consumers.trackers.tensorboard.file import Damaged, frame, read
 from consumers.trackers.tensorboard.scalars import scalar_records
 from schemas.errors import TrackerRefused
 from schemas.facts import Point
-from schemas.settings import Settings
+from schemas.mapping.names import folder_name, tensorboard_name
+from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
 from schemas.wire import Batch
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumers.trackers.ending import Ending, fold_ending
-from consumers.trackers.mangling import trackio_config_key, trackio_name
 from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
 from consumers.trackers.trackio.rows import Cells, dump
 from schemas import events as ev
+from schemas.mapping.names import trackio_config_key, trackio_name
 from schemas.statuses import AFTER
 from schemas.values import to_plain
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import orjson
 
-from consumers.trackers.mangling import trackio_key, trackio_name
 from consumers.trackers.trackio.ids import RowId, parse
 from consumers.trackers.trackio.rows import Cells, dump
 from schemas import events as ev
+from schemas.mapping.names import trackio_key, trackio_name
 
 _TABLES = ("metrics", "system_metrics")
 

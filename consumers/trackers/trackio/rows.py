@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.mangling import trackio_key, trackio_name
 from consumers.trackers.trackio import ids
 from schemas import events as ev
 from schemas.columns import NON_FINITE, float_to_json
 from schemas.facts import Columns
+from schemas.mapping.names import trackio_key, trackio_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, IntValue, JsonValue, StringValue, Typed, to_plain, to_text
 from schemas.wire import Batch

@@ -18,7 +18,6 @@ import orjson
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.editing import delete_of_run
-from consumers.trackers.mangling import trackio_project
 from consumers.trackers.run_file import AGAIN
 from consumers.trackers.trackio import config as configs
 from consumers.trackers.trackio import database, ids, rows
@@ -27,7 +26,8 @@ from consumers.trackers.trackio.edits import delete_series, rename_series
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Columns, Point
-from schemas.settings import Settings
+from schemas.mapping.names import trackio_project
+from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
 from schemas.wire import Batch
 

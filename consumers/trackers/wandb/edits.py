@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.editing import Edit, Scope, SeriesKey, edited_names, edited_series
-from consumers.trackers.mangling import wandb_key, wandb_name
 from consumers.trackers.wandb import rows
+from schemas.mapping.names import wandb_key, wandb_name
 
 STEP, SCOPE = "gw/step", "_gw"
 _OF_ROW = ("_step", "_timestamp", "_runtime", STEP)

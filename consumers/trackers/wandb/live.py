@@ -17,7 +17,6 @@ from typing import Any
 
 from consumers.delivery.tracker import Capabilities, ReadBack, State, Tracker
 from consumers.trackers.editing import delete_of_run
-from consumers.trackers.mangling import wandb_name
 from consumers.trackers.run_file import AGAIN
 from consumers.trackers.wandb import upload as terms
 from consumers.trackers.wandb.graphql import Held, WandbGraphql, Where
@@ -26,7 +25,8 @@ from consumers.trackers.wandb.sdk import Account, Refusal, Session, Shown, Wandb
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
-from schemas.settings import Settings
+from schemas.mapping.names import wandb_name
+from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
 from schemas.wire import Batch
 

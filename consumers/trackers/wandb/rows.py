@@ -17,8 +17,8 @@ import orjson
 
 from consumers.trackers.editing import Scope, SeriesKey, edited_names, key_of
 from consumers.trackers.ending import Ending, fold_ending
-from consumers.trackers.mangling import wandb_key
 from schemas import events as ev
+from schemas.mapping.names import wandb_key
 from schemas.values import BoolValue, HistogramValue, JsonValue, StringValue, Typed, to_plain, to_text
 
 MAX_BINS = 512  # of a W&B histogram

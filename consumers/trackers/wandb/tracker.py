@@ -23,7 +23,6 @@ from wandb.proto import wandb_internal_pb2 as pb
 from consumers.delivery.tracker import Capabilities, ReadBack, State
 from consumers.trackers.edit_plan import Edited, EditPlan, deleted
 from consumers.trackers.editing import delete_of_run, edits_of, pieces
-from consumers.trackers.mangling import wandb_id, wandb_name
 from consumers.trackers.run_file import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.wandb import rows
 from consumers.trackers.wandb.edits import STEP, edited, find_edits
@@ -33,7 +32,8 @@ from consumers.trackers.wandb.writer import Writer
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
-from schemas.settings import Settings
+from schemas.mapping.names import wandb_id, wandb_name
+from schemas.runtime.settings import Settings
 from schemas.wire import Batch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from consumers.trackers.mangling import wandb_id
 from consumers.trackers.wandb import rows
+from schemas.mapping.names import wandb_id
 from schemas.wire import Batch
 
 STEP = "gw/step"

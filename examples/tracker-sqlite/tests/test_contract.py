@@ -8,7 +8,7 @@ from gateway_tracker_sqlite import SqliteTracker
 
 from consumers.delivery.tracker import Tracker
 from consumers.trackers.contract import TrackerContract
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 
 class TestSqlite(TrackerContract):

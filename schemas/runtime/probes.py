@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from schemas.errors import StackError
 
 if TYPE_CHECKING:
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 REQUEST_TIMEOUT_S = 5.0
 MAX_HEAD = 8_192  # bytes of a request's line and headers

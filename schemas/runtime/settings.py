@@ -20,8 +20,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import BadSettings
-from schemas.log_lines import LogFormat
 from schemas.runlog import LOST_AFTER_S
+from schemas.runtime.logs import LogFormat
 
 PREFIX = "GATEWAY_"
 

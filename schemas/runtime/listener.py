@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any
 
 from schemas.errors import BadSettings, Refused, StackError
-from schemas.log_lines import configure, last_words
-from schemas.settings import Settings
+from schemas.runtime.logs import configure, last_words
+from schemas.runtime.settings import Settings
 
 EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
 
@@ -26,7 +26,7 @@ EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
 def run(
     process: str, serve: Callable[[Settings], Coroutine[Any, Any, None]], *, quiet: dict[str, int] | None = None
 ) -> int:
-    """Serve until a signal comes and return the exit status; `quiet` as in schemas/log_lines.py."""
+    """Serve until a signal comes and return the exit status; `quiet` as in schemas/runtime/logs.py."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
