@@ -17,8 +17,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from consumers.trackers.contract_runs import odd_run, points_of
-from gateway.client.batch import Piece, Series, events_of
-from gateway.client.wire import encode_text, source_of
+from gateway.client.encoding.wire import encode_text, source_of
+from gateway.client.shipping.batching import Piece, Series, events_of
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, Typed
 from schemas.wire import Batch, ProducerId, Record, RunId, encode

@@ -36,7 +36,7 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     import aiokafka  # noqa: F401  # the client would load it in its first thread, once in each process
 
-    import gateway.client.process  # noqa: F401
+    import gateway.client.run.current  # noqa: F401
 
     children = []
     for number in range(request["processes"]):

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
-    from gateway.client.barrier import BarrierTimeout
+    from gateway.client.encoding.histogram import Histogram, histogram
     from gateway.client.errors import ClientError
-    from gateway.client.histogram import Histogram, histogram
-    from gateway.client.process import (
+    from gateway.client.recording.report import Report
+    from gateway.client.run.barrier import BarrierTimeout
+    from gateway.client.run.current import (
         artifact,
         current_run,
         emit,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
         step,
         text,
     )
-    from gateway.client.report import Report
-    from gateway.client.run import Run
+    from gateway.client.run.run import Run
 
 __version__ = "0.1.0"
 
@@ -59,12 +59,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BarrierTimeout": "gateway.client.barrier",
+    "BarrierTimeout": "gateway.client.run.barrier",
     "ClientError": "gateway.client.errors",
-    "Histogram": "gateway.client.histogram",
-    "Report": "gateway.client.report",
-    "Run": "gateway.client.run",
-    "histogram": "gateway.client.histogram",
+    "Histogram": "gateway.client.encoding.histogram",
+    "Report": "gateway.client.recording.report",
+    "Run": "gateway.client.run.run",
+    "histogram": "gateway.client.encoding.histogram",
 }
 
 
@@ -73,7 +73,7 @@ if not TYPE_CHECKING:  # a type checker that saw it would take any name for one 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module 'gateway' has no attribute {name!r}")
-        home = _HOMES.get(name, "gateway.client.process")
+        home = _HOMES.get(name, "gateway.client.run.current")
         found = getattr(__import__(home, fromlist=[name]), name)
         globals()[name] = found  # the next use finds it without coming here
         return found

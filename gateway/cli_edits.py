@@ -147,7 +147,7 @@ def set_tags(
     Examples: `gateway runs tag RUN team=vision`, `gateway runs tag RUN state=good "note=two words"`
     """
     from gateway.cli_finding import find_run
-    from gateway.client.batch import split
+    from gateway.client.shipping.batching import split
 
     given, base, address = _read_tags(tags), api_of(home), address_of("", home)
     run_id = find_run(base, _text(run, "a run id"))["run_id"]
@@ -158,7 +158,7 @@ def set_tags(
 
 
 def _read_tags(words: Iterable[str]) -> dict[str, str]:
-    from gateway.client.values import MAX_NAME
+    from gateway.client.encoding.values import MAX_NAME
 
     found: dict[str, str] = {}
     for word in words:
@@ -206,8 +206,8 @@ def _ask(runs: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> None:
 
 def _write(address: Any, edits: Mapping[str, Sequence[Body]], timeout_s: float, *, as_json: bool) -> None:
     """Have the log acknowledge the events of each run, and say so. Raises LogUnavailable or Refused."""
-    from gateway.client.direct import send_now
     from gateway.client.errors import ClientError, InDoubt, Unsent
+    from gateway.client.shipping.immediate import send_now
 
     try:
         producer = send_now(address, edits, timeout_s=timeout_s)

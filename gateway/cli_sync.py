@@ -42,9 +42,9 @@ def sync(
 
     Examples: `gateway sync`, `gateway sync /media/stick/journal`
     """
-    from gateway.client.journal_folder import journal_home
-    from gateway.client.shipper import Shipper
-    from gateway.client.sync import sync as ship
+    from gateway.client.journal.folder import journal_home
+    from gateway.client.shipping.shipper import Shipper
+    from gateway.client.shipping.sync import sync as ship
 
     place = folder or Path(journal_home())
     _check(place, is_named=folder is not None)

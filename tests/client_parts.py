@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from gateway.client.address import Address
+from gateway.client.encoding.wire import Record
 from gateway.client.errors import Unsent
-from gateway.client.run import Run
-from gateway.client.shipper import Shipper
-from gateway.client.transport import Refusal
-from gateway.client.wire import Record
+from gateway.client.run.run import Run
+from gateway.client.shipping.shipper import Shipper
+from gateway.client.transports.transport import Refusal
 from schemas import events as ev
 from schemas.wire import Batch, decode
 from tests.stack_parts import run as run_now

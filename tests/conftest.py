@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.client import process
+from gateway.client.run import current
 from gateway.local import ports
 from tests import spreading, stack_parts
 
@@ -82,10 +82,10 @@ def leaves_nothing() -> Iterator[None]:
     """A test that leaves a run open, or a setting, fails itself and not whichever test comes next."""
     before = gateway_settings()
     yield
-    runs, settings = [run.id for run in process._runs], gateway_settings()
-    for run in process._runs.copy():
+    runs, settings = [run.id for run in current._runs], gateway_settings()
+    for run in current._runs.copy():
         run.finish(timeout_s=0)
-    process.stop()
+    current.stop()
     for name in settings:
         os.environ.pop(name)
     os.environ.update(before)

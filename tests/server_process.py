@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.client.wire import Record, source_of
-from gateway.client.wire import encode as encode_record
+from gateway.client.encoding.wire import Record, source_of
+from gateway.client.encoding.wire import encode as encode_record
 from gateway.local.ports import HOST, free_ports
 from tests.processes import until
 

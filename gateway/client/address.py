@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from gateway.client.errors import ClientError
-from gateway.client.home import default_home, stack_settings
+from gateway.client.stack_file import default_home, stack_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

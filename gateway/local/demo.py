@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.cli_api import get
 from gateway.cli_output import ShownProgress, print_json, say
-from gateway.client.home import default_home
+from gateway.client.stack_file import default_home
 from gateway.local import demo_report as report
 from gateway.local.demo_sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple, TypedDict
 
 import psutil
 
-from gateway.client.home import STACK_FILE, read_stack
+from gateway.client.stack_file import STACK_FILE, read_stack
 from schemas.errors import StackError
 from schemas.runtime.logs import message_of
 

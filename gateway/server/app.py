@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from gateway.client.wire import Record
+from gateway.client.encoding.wire import Record
 from gateway.server import bodies, failures
 from gateway.server.bodies import Budget, Share
 from gateway.server.failures import Failure

@@ -18,7 +18,7 @@ import cramjam
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.client.wire import Record
+from gateway.client.encoding.wire import Record
 from gateway.server.failures import Failure
 from schemas.errors import BadRecord
 from schemas.wire import identify

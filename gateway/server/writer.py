@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from gateway.client.address import OPTIONS
+from gateway.client.encoding.wire import Record
 from gateway.client.errors import Unsent
-from gateway.client.kafka import Kafka
-from gateway.client.transport import Refusal
-from gateway.client.wire import Record
+from gateway.client.transports.kafka_transport import Kafka
+from gateway.client.transports.transport import Refusal
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import Settings
 

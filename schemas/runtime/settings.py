@@ -236,7 +236,7 @@ def _find_home(home: Path | str | None) -> Path:
 
 
 def _default_home() -> Path:
-    # The client has the same rule in gateway/client/home.py; tests/contract holds the two together.
+    # The client has the same rule in gateway/client/stack_file.py; tests/contract holds the two together.
     import sys
 
     if sys.platform == "darwin":

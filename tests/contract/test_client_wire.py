@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 import gateway
-from gateway.client import address, batch, home, report, steps, values
-from gateway.client import wire as client_wire
-from gateway.client.run import Run
-from gateway.client.wire import Record, source_of
+from gateway.client import address, stack_file
+from gateway.client.encoding import values
+from gateway.client.encoding import wire as client_wire
+from gateway.client.encoding.wire import Record, source_of
+from gateway.client.recording import report
+from gateway.client.run import steps
+from gateway.client.run.run import Run
+from gateway.client.shipping import batching
 from schemas import events as ev
 from schemas import values as schema_values
 from schemas import wire
@@ -119,7 +123,7 @@ def test_both_sides_agree_on_names_limits_and_defaults() -> None:
     assert {f"run_{status}" for status in report.STATUSES} <= {
         get_args(kind.model_fields["kind"].annotation)[0] for kind in (ev.RunFinished, ev.RunFailed, ev.RunKilled)
     }
-    assert batch.MAX_POINTS == 1_000
+    assert batching.MAX_POINTS == 1_000
 
 
 def test_both_sides_look_for_the_stack_in_the_same_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,8 +131,8 @@ def test_both_sides_look_for_the_stack_in_the_same_folder(monkeypatch: pytest.Mo
     default = settings.Settings.load().home
     monkeypatch.setenv("GATEWAY_HOME", "~/elsewhere")
 
-    assert Path(home.default_home({k: v for k, v in os.environ.items() if k != "GATEWAY_HOME"})) == default
-    assert Path(home.default_home()) == settings.Settings.load().home
+    assert Path(stack_file.default_home({k: v for k, v in os.environ.items() if k != "GATEWAY_HOME"})) == default
+    assert Path(stack_file.default_home()) == settings.Settings.load().home
 
 
 def test_client_and_project_have_one_version() -> None:

@@ -22,13 +22,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.client import adoption
-from gateway.client import segment as segments
-from gateway.client.journal import Journal
-from gateway.client.journal_cuts import Cuts
-from gateway.client.journal_folder import folders_in
-from gateway.client.journal_items import Event
-from gateway.client.producer import Producer
+from gateway.client.journal import segment as segments
+from gateway.client.journal.cursor import Cuts
+from gateway.client.journal.entries import Event
+from gateway.client.journal.folder import folders_in
+from gateway.client.journal.journal import Journal
+from gateway.client.shipping import recovery
+from gateway.client.shipping.producer import Producer
 from schemas import events as ev
 from schemas.wire import decode
 from tests.faults.dying import Deadly, in_child
@@ -45,7 +45,7 @@ def make_steps(deadly: Deadly) -> None:
         setattr(os, name, deadly(getattr(os, name)))
     builtins.open = deadly(open)
     mmap.mmap = deadly(mmap.mmap)  # type: ignore[misc]
-    vars(adoption)["write_record"] = deadly(vars(adoption)["write_record"])
+    vars(recovery)["write_record"] = deadly(vars(recovery)["write_record"])
     Cuts.append, Cuts.save = deadly(Cuts.append), deadly(Cuts.save)  # type: ignore[method-assign]
 
 
@@ -79,7 +79,7 @@ def send(sent: Path, batches: list[Any]) -> None:
 def ship(home: Path, sent: Path) -> None:
     """Adopt what is there and ship all of it, as `gateway sync` does."""
     for folder in list(folders_in(str(home))):
-        left = adoption.adopt(folder)
+        left = recovery.adopt(folder)
         if left is None:
             continue
         for producer in left.producers:

@@ -8,7 +8,7 @@ import gc
 from aiokafka.conn import AIOKafkaConnection
 
 from consumers.log import LogReader
-from gateway.client.kafka import Kafka
+from gateway.client.transports.kafka_transport import Kafka
 
 
 def open_connections() -> list[AIOKafkaConnection]:

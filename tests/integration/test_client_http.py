@@ -16,9 +16,9 @@ import trustme
 
 from gateway.client import notices
 from gateway.client.address import Address
-from gateway.client.http import Http
-from gateway.client.shipper import Shipper
-from gateway.client.transport import Refusal
+from gateway.client.shipping.shipper import Shipper
+from gateway.client.transports.http_transport import Http
+from gateway.client.transports.transport import Refusal
 from gateway.local import kafka as broker_files
 from gateway.local.ports import HOST, free_ports
 from gateway.local.process import kill_group, spawn, wait_until

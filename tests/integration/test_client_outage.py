@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gateway.client import notices
-from gateway.client import shipper as shipping_module
 from gateway.client.address import Address
-from gateway.client.kafka import REQUEST_TIMEOUT_MS
-from gateway.client.shipper import Shipper
+from gateway.client.shipping import shipper as shipping_module
+from gateway.client.shipping.shipper import Shipper
+from gateway.client.transports.kafka_transport import REQUEST_TIMEOUT_MS
 from gateway.local.ports import HOST, free_ports
 from schemas.wire import decode, identify
 from tests import stack_parts
@@ -123,7 +123,7 @@ def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_waits_whe
 def test_a_topic_that_is_not_there_is_named(
     kafka: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from gateway.client import kafka as client_kafka
+    from gateway.client.transports import kafka_transport as client_kafka
 
     monkeypatch.setattr(client_kafka, "REQUEST_TIMEOUT_MS", 1_000)
     shipper = Shipper(Address(f"kafka://{kafka}", "no-such-topic"))

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.client import notices
 from gateway.client.address import Address
-from gateway.client.shipper import Shipper
+from gateway.client.shipping.shipper import Shipper
 from schemas import events as ev
 from schemas.wire import identify
 from tests import stack_parts
@@ -150,7 +150,7 @@ def test_a_clock_far_ahead_of_the_brokers_holds_up_nothing(
 ) -> None:
     """Kafka 4 refuses timestamps more than an hour ahead: they are left out, and the events keep their times."""
     ahead = time.time_ns() + 86_400 * 1_000_000_000
-    monkeypatch.setattr("gateway.client.producer.now", lambda: ahead // 1_000)
+    monkeypatch.setattr("gateway.client.shipping.producer.now", lambda: ahead // 1_000)
     with shipping_to(f"kafka://{kafka}", topic) as shipper:
         run = new_run(shipper)
         run.emit("loss", 0.5, 0, time=ahead / 1e9)

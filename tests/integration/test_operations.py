@@ -13,7 +13,7 @@ import asyncpg
 import psutil
 import pytest
 
-from gateway.client.http import encode_body
+from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from schemas.wire import Batch, encode

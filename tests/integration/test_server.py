@@ -14,7 +14,7 @@ from typing import Any
 import cramjam
 import pytest
 
-from gateway.client.http import encode_body
+from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST
 from gateway.server.bodies import MAX_BODY
 from tests.client_parts import raw_log

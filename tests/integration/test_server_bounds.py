@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from gateway.client.http import encode_body
+from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST, free_ports
 from gateway.server import app as app_module
 from gateway.server import bodies, serving, writer
@@ -66,7 +66,7 @@ async def test_without_kafka_requests_are_refused_at_once_and_nothing_is_held() 
 
 
 async def test_a_log_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.client import kafka as client_kafka
+    from gateway.client.transports import kafka_transport as client_kafka
 
     monkeypatch.setattr(client_kafka, "REQUEST_TIMEOUT_MS", 500)
     async with running(kafka, "no-such-topic") as (server, _):

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.client.address import find_address
 from gateway.client.errors import ClientError
-from gateway.client.home import default_home
-from gateway.client.names import run_name, uuid7
+from gateway.client.ids import run_name, uuid7
+from gateway.client.stack_file import default_home
 
 
 @pytest.fixture

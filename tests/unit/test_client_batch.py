@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client import batch
-from gateway.client.batch import events_of, split, take
-from gateway.client.journal import Journal
-from gateway.client.journal_items import Event, Observation
-from gateway.client.values import dumps
+from gateway.client.encoding.values import dumps
+from gateway.client.journal.entries import Event, Observation
+from gateway.client.journal.journal import Journal
+from gateway.client.shipping import batching
+from gateway.client.shipping.batching import events_of, split, take
 
 if TYPE_CHECKING:
-    from gateway.client.batch import Where
+    from gateway.client.shipping.batching import Where
 
 MAIN: Where = ("main", 1, ())
 US = 1_700_000_000_000_000
@@ -76,7 +76,7 @@ def test_a_batch_of_long_names_stays_below_256_kib(made: Made) -> None:
         made.point(name=f"{number:04d}" + "😀" * 1_020)
 
     found = made.bodies()
-    assert max(len(dumps(body).encode()) for body in found) < batch.MAX_BYTES
+    assert max(len(dumps(body).encode()) for body in found) < batching.MAX_BYTES
     assert sum(counts(found)) == 900
 
 
@@ -223,5 +223,5 @@ def test_a_large_object_is_split_and_nothing_is_lost() -> None:
     given = {f"p{number}": {"type": "string", "value": "x" * 60_000} for number in range(12)}
     parts = split(given)
 
-    assert max(len(json.dumps(part)) for part in parts) < batch.MAX_BYTES + 1_000
+    assert max(len(json.dumps(part)) for part in parts) < batching.MAX_BYTES + 1_000
     assert {name: value for part in parts for name, value in part.items()} == given

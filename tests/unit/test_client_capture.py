@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 import gateway
-from gateway.client import capture_code, notices
-from gateway.client.capture import begin, switches
-from gateway.client.capture_console import MAX_LINE, MAX_WAITING, Tee
-from gateway.client.capture_host import masked, packages
-from gateway.client.capture_machine import COUNTERS, _read_proc, find_reader
-from gateway.client.run import Run
+from gateway.client import notices
+from gateway.client.capture import git as capture_code
+from gateway.client.capture.capture import begin, switches
+from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
+from gateway.client.capture.host import masked, packages
+from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
+from gateway.client.run.run import Run
 from schemas import events as ev
 from schemas.values import to_plain
 from tests.client_parts import Memory, new_run, shipping

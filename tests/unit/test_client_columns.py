@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client import columns
+from gateway.client.encoding import columns
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SMALL = st.builds(lambda digits, exponent: digits * 10.0**exponent, st.integers(-999, 999), st.integers(-30, 3))

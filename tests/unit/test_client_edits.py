@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.client import direct, notices
+from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.errors import ClientError, InDoubt, Unsent
-from gateway.client.run import Run
-from gateway.client.transport import Refusal
+from gateway.client.run.run import Run
+from gateway.client.shipping import immediate
+from gateway.client.transports.transport import Refusal
 from tests.client_parts import Memory, new_run, shipping
 
 
@@ -106,9 +107,9 @@ def test_a_call_that_names_nothing_or_too_much_changes_nothing_and_is_said_once(
 
 
 def send(memory: Memory, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 5.0) -> str:
-    monkeypatch.setattr(direct, "make_transport", lambda _: memory)
+    monkeypatch.setattr(immediate, "make_transport", lambda _: memory)
     bodies = [{"kind": "deleted", "what": "series", "name": "loss"}]
-    return direct.send_now(Address("kafka://memory:1", "t"), {"r1": bodies, "r2": bodies}, timeout_s=timeout_s)
+    return immediate.send_now(Address("kafka://memory:1", "t"), {"r1": bodies, "r2": bodies}, timeout_s=timeout_s)
 
 
 def test_events_sent_at_once_are_whole_producers_and_sent_again_are_the_same(

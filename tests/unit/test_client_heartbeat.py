@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.client import heartbeat
-from gateway.client.shipper import Shipper
+from gateway.client.shipping import heartbeats
+from gateway.client.shipping.shipper import Shipper
 from tests.client_parts import Memory, new_run, shipping, wait_for
 
 
@@ -18,7 +18,7 @@ def memory() -> Memory:
 
 @pytest.fixture
 def shipper(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shipper]:
-    monkeypatch.setattr(heartbeat, "EVERY_S", 0.02)
+    monkeypatch.setattr(heartbeats, "EVERY_S", 0.02)
     with shipping(memory) as running:
         yield running
 

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.client import http as http_module
 from gateway.client import notices
 from gateway.client.address import Address
+from gateway.client.encoding.wire import Record
 from gateway.client.errors import Unsent
-from gateway.client.http import Http
-from gateway.client.transport import Refusal, make_transport
-from gateway.client.wire import Record
+from gateway.client.transports import http_transport as http_module
+from gateway.client.transports.http_transport import Http
+from gateway.client.transports.transport import Refusal, make_transport
 from tests.client_parts import Memory, new_run, points, shipping
 from tests.server_process import note
 
@@ -178,7 +178,7 @@ def test_the_address_chooses_the_transport() -> None:
 
 
 def test_http_is_imported_only_when_it_is_used() -> None:
-    code = "import sys, gateway, gateway.client.process; print('http' in sys.modules, 'ssl' in sys.modules)"
+    code = "import sys, gateway, gateway.client.run.current; print('http' in sys.modules, 'ssl' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "False False\n"

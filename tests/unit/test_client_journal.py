@@ -16,13 +16,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.client import segment as segments
-from gateway.client.adoption import LeftJournal, adopt
-from gateway.client.journal import Journal
-from gateway.client.journal_folder import folders_in
-from gateway.client.journal_items import Event
-from gateway.client.journal_space import Space
-from gateway.client.producer import Batch, Producer
+from gateway.client.journal import segment as segments
+from gateway.client.journal.allocator import Space
+from gateway.client.journal.entries import Event
+from gateway.client.journal.folder import folders_in
+from gateway.client.journal.journal import Journal
+from gateway.client.shipping.producer import Batch, Producer
+from gateway.client.shipping.recovery import LeftJournal, adopt
 from schemas import events as ev
 from schemas.wire import decode
 

@@ -16,12 +16,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gateway
-from gateway.client import handover, notices, process, values
-from gateway.client.run import Run
+from gateway.client import notices
+from gateway.client.encoding import values
+from gateway.client.process import inheritance
+from gateway.client.run import current
+from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.client_parts import Memory, new_run, points, shipping, train
 
-LAUNCHERS = (*handover.RANKS, "TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT", "GATEWAY_ATTEMPT", "GATEWAY_RUN_ID")
+LAUNCHERS = (
+    *inheritance.RANKS,
+    "TORCHELASTIC_RESTART_COUNT",
+    "SLURM_RESTART_COUNT",
+    "GATEWAY_ATTEMPT",
+    "GATEWAY_RUN_ID",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +45,7 @@ def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield
     while gateway.current_run() is not None:
         gateway.finish()
-    process.stop()
+    current.stop()
     notices.forget()
 
 
@@ -212,7 +221,7 @@ def test_whatever_the_clock_says_every_point_is_in_the_log_as_the_contract_has_i
         import time
         time.time_ns = lambda: {clock_ns}
         import gateway
-        from gateway.client import process
+        from gateway.client.run import current as process
         from tests.client_parts import Memory, points, shipping, values
         memory = Memory()
         with shipping(memory) as shipper:

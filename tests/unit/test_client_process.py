@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import gateway
-from gateway.client import notices, process
-from gateway.client.arguments import finish_timeout
+from gateway.client import notices
+from gateway.client.run import current
+from gateway.client.run.arguments import finish_timeout
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield
     while gateway.current_run() is not None:
         gateway.finish()
-    process.stop()
+    current.stop()
     notices.forget()
 
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.client import notices
-from gateway.client.run import Run
-from gateway.client.shipper import Shipper
+from gateway.client.run.run import Run
+from gateway.client.shipping.shipper import Shipper
 from schemas import events as ev
 from schemas.values import to_plain
 from tests.client_parts import Memory, Seen, new_run, points, shipping, values

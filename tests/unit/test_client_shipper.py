@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from gateway.client import notices
-from gateway.client import producer as producer_module
-from gateway.client import shipper as shipping_module
 from gateway.client.address import Address
-from gateway.client.run import Run
-from gateway.client.shipper import Shipper
+from gateway.client.run.run import Run
+from gateway.client.shipping import producer as producer_module
+from gateway.client.shipping import shipper as shipping_module
+from gateway.client.shipping.shipper import Shipper
 from schemas.wire import identify
 from tests.client_parts import Memory, new_run, points, shipping, wait_for
 

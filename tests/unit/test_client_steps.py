@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.client.run import Run
+from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.client_parts import Memory, new_run, shipping
 

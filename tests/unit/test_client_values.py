@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from gateway.client.values import clean, clean_name, is_point, micros, scalar, typed
+from gateway.client.encoding.values import clean, clean_name, is_point, micros, scalar, typed
 from schemas.values import Typed, to_plain
 
 READER: TypeAdapter[Any] = TypeAdapter(Typed)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.http import encode_body
-from gateway.client.wire import Record
+from gateway.client.encoding.wire import Record
+from gateway.client.transports.http_transport import encode_body
 from gateway.server import bodies
 from gateway.server.bodies import Budget, Share
 from gateway.server.failures import Failure

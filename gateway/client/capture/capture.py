@@ -1,0 +1,123 @@
+"""
+What is noticed about a run beside training, each with a switch: where and how it runs, its code, its output.
+
+    command   command line, working directory, with secrets masked      environment event   on
+    host      host, platform, Python, processors, process id            environment event   on
+    packages  installed distributions and their versions                environment event   on
+    code      git commit, whether it is clean, digest of the changes    code event          on
+    console   lines written to sys.stdout and sys.stderr                text events         off
+    system    processor, memory, disk, network, GPUs                    system_metrics      off
+
+Never environment variables: they hold secrets. Everything is gathered in the run's sideline, and what fails is said
+once and left out. GATEWAY_CAPTURE names the switches that are on where the program does not say: `all`, `none` or a
+list like `command,code`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gateway.client.encoding.values import now, typed
+from gateway.client.errors import ClientError
+from gateway.client.guards import say_lost, shown
+from gateway.client.notices import say_once
+from gateway.client.run.steps import MAIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.client.run.run import Run
+
+VARIABLE = "GATEWAY_CAPTURE"
+DEFAULTS = frozenset({"command", "host", "packages", "code"})
+SWITCHES = DEFAULTS | {"console", "system"}
+
+
+def switches(given: bool | Mapping[str, bool] | None) -> frozenset[str]:
+    """Return what is on. Raises ClientError for a switch that is none."""
+    if given is True:
+        return SWITCHES
+    if given is False:
+        return frozenset()
+    on = _from_environment()
+    if given is None:
+        return on
+    try:
+        wanted = {str(name): bool(is_on) for name, is_on in dict(given).items()}
+    except (TypeError, ValueError) as error:
+        raise ClientError(f"capture={shown(given)} is neither true, false nor a dict of switches") from error
+    unknown = sorted(set(wanted) - SWITCHES)
+    if unknown:
+        raise ClientError(f"capture has no switch {', '.join(unknown)}: it has {', '.join(sorted(SWITCHES))}")
+    return frozenset(name for name in SWITCHES if wanted.get(name, name in on))
+
+
+def _from_environment() -> frozenset[str]:
+    text = os.environ.get(VARIABLE, "").strip().lower()
+    if not text:
+        return DEFAULTS
+    if text in ("all", "none"):
+        return SWITCHES if text == "all" else frozenset()
+    names = {name.strip() for name in text.split(",")}
+    unknown = sorted(names - SWITCHES)
+    if unknown:
+        say_once("capture-setting", f"{VARIABLE} names {', '.join(unknown)}, which is no switch: it is ignored")
+    return SWITCHES & names
+
+
+def begin(run: Run, on: frozenset[str]) -> None:
+    """Start to capture what is on. Never raises."""
+    try:
+        _begin(run, on)
+    except Exception as error:  # noqa: BLE001 -- a host where this cannot start: training goes on, and this is said
+        say_lost("capture", "what happens beside training cannot be captured", error)
+
+
+def _begin(run: Run, on: frozenset[str]) -> None:
+    beside, folder = run.beside(), os.getcwd()
+    if "command" in on:
+        from gateway.client.capture.host import command
+
+        values = command(folder)  # here and now: the program may change both
+        beside.do(lambda: _environment(run, values))
+    if "host" in on:
+        beside.do(lambda: _host(run))
+    if "code" in on:
+        beside.do(lambda: _code(run, folder))
+    if "packages" in on:
+        beside.do(lambda: _packages(run))
+    if "console" in on:
+        from gateway.client.capture.console import Console
+
+        console = Console(run)
+        beside.every(console.every_s, console.flush, last=console.stop)
+    if "system" in on:
+        from gateway.client.capture.system import System
+
+        system = System(run)
+        beside.every(system.every_s, system.sample, last=system.stop)
+
+
+def _environment(run: Run, values: dict[str, object]) -> None:
+    run.record_at("environment", now(), values={name: typed(value) for name, value in values.items()})
+
+
+def _host(run: Run) -> None:
+    from gateway.client.capture.host import host
+
+    _environment(run, host())
+
+
+def _packages(run: Run) -> None:
+    from gateway.client.capture.host import packages
+
+    _environment(run, {"packages": packages()})
+
+
+def _code(run: Run, folder: str) -> None:
+    from gateway.client.capture.git import identity
+
+    found = identity(folder)
+    if found is not None:
+        run.record_at("code", now(), step_name=MAIN, attempt=run.attempt, **found)

@@ -1,0 +1,139 @@
+"""
+The lines a program writes to sys.stdout and sys.stderr, as text events. `print` works as before, whatever happens here.
+
+A proxy stands where the stream was: it hands everything through first, then keeps complete lines until the next
+round. A progress bar that draws itself again with carriage returns is kept as it looked last. What C code writes
+to the file descriptors is not seen; neither is what forked children print.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from time import time_ns
+
+from gateway.client.encoding.values import clean
+from gateway.client.notices import say_once
+from gateway.client.run.steps import MAIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, TextIO
+
+    from gateway.client.run.run import Run
+
+EVERY_S = 1.0
+MAX_LINE = 8_192  # characters; the rest of a longer line is left out
+MAX_WAITING = 20_000  # lines until the next round; more are left out and counted
+MAX_LINES = 500  # in one event
+MAX_EVENT = 131_072  # characters in one event
+STREAMS = ("stdout", "stderr")
+
+
+class Tee:
+    """A stream that keeps what is written to it. Everything but writing is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._waiting: deque[tuple[int, str]] = deque()
+        self._open = ""  # a line that has not ended
+        self._process = os.getpid()
+        self.is_on = True
+        self.left_out = 0
+
+    def write(self, text: str) -> int:
+        """Write to the stream, and keep the lines; what the stream raises is raised."""
+        written = self._stream.write(text)
+        if self.is_on and type(text) is str and os.getpid() == self._process:
+            self._keep(text)
+        return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of the lines."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._stream)
+
+    def _keep(self, text: str) -> None:
+        # Two threads may be here at once: a line may then be cut in two, and nothing worse.
+        *lines, rest = (self._open + text).split("\n")
+        self._open = _last_drawing(rest)[-MAX_LINE:]
+        for line in lines:
+            if len(self._waiting) < MAX_WAITING:
+                self._waiting.append((max(0, time_ns() // 1_000), _last_drawing(line)[:MAX_LINE]))
+            else:
+                self.left_out += 1
+
+    def take(self, *, is_last: bool) -> list[tuple[int, str]]:
+        """Return the complete lines since the last time, and at the end what has not ended."""
+        if is_last and self._open:
+            self._waiting.append((max(0, time_ns() // 1_000), self._open[:MAX_LINE]))
+            self._open = ""
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+
+class Console:
+    """Both streams of the process, kept for one run."""
+
+    every_s = EVERY_S
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._tees: dict[str, Tee] = {}
+        for name in STREAMS:
+            stream = getattr(sys, name, None)
+            if stream is not None:  # a program without a console, for example pythonw
+                self._tees[name] = Tee(stream)
+                setattr(sys, name, self._tees[name])
+
+    def flush(self) -> None:
+        """Record the lines since the last time."""
+        self._record(is_last=False)
+
+    def stop(self) -> None:
+        """Put the streams back where nobody has put others since, and record the last lines."""
+        for name, tee in self._tees.items():
+            if getattr(sys, name, None) is tee:
+                setattr(sys, name, tee._stream)
+            tee.is_on = False
+        self._record(is_last=True)
+
+    def _record(self, *, is_last: bool) -> None:
+        for name, tee in self._tees.items():
+            lines = tee.take(is_last=is_last)
+            for part in _parts(lines):
+                self._run.record_at(
+                    "text",
+                    part[-1][0],
+                    step_name=MAIN,
+                    attempt=self._run.attempt,
+                    stream=name,
+                    lines=[clean(line) for _, line in part],
+                    times=[time for time, _ in part],
+                )
+            if tee.left_out:
+                say_once("console", f"{name}: {tee.left_out:,} lines came faster than they can be kept: left out")
+
+
+def _last_drawing(line: str) -> str:
+    """Return a line as a terminal shows it after carriage returns."""
+    return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
+
+
+def _parts(lines: list[tuple[int, str]]) -> list[list[tuple[int, str]]]:
+    parts: list[list[tuple[int, str]]] = []
+    size = MAX_EVENT
+    for line in lines:
+        size += len(line[1])
+        if size > MAX_EVENT or len(parts[-1]) >= MAX_LINES:
+            parts.append([])
+            size = len(line[1])
+        parts[-1].append(line)
+    return parts

@@ -1,0 +1,3 @@
+"""
+Values and columns of events as the contract writes them.
+"""

@@ -1,0 +1,121 @@
+"""What goes into a journal, and what it remembers of its series."""
+
+from __future__ import annotations
+
+from errno import EDQUOT, EFBIG, ENOSPC
+from threading import Event as Flag
+
+from gateway.client.encoding.values import INT64, dumps, now
+from gateway.client.notices import say_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.client.shipping.batching import Where
+
+MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
+NOTHING = -INT64 - 2  # before the first step of a series
+
+
+class Marker:
+    """A place in a journal; `reached` is set when everything before it is acknowledged."""
+
+    __slots__ = ("place", "reached")
+
+    def __init__(self) -> None:
+        self.place = (0, 0)  # segment and offset
+        self.reached = Flag()
+
+
+class Observation:
+    """One value that is not a metric point."""
+
+    __slots__ = ("name", "size", "step", "time", "typed", "where")
+
+    def __init__(self, name: str, typed: dict[str, object], size: int, step: int | None, time: int, where: Where):
+        self.name = name
+        self.typed = typed
+        self.size = size  # bytes of `typed` as JSON
+        self.step = step
+        self.time = time  # µs
+        self.where = where
+
+
+class Event:
+    """An event that is not made of points, as its JSON object."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: dict[str, object]) -> None:
+        self.body = body
+
+    def payload(self) -> bytes:
+        """Return it as it is written; a heartbeat in the place of what no record can hold."""
+        kind = self.body["kind"]
+        try:
+            payload = dumps({"kind": kind, **self.body}).encode()
+            fault = f"of {len(payload):,} bytes is too large" if len(payload) > MAX_EVENT else ""
+        except (TypeError, ValueError) as error:
+            fault = f"cannot be written as JSON ({error!r:.200})"
+        if not fault:
+            return payload
+        say_once("record", f"an event {kind} {fault}: it is dropped")
+        return dumps({"kind": "heartbeat", "time": now()}).encode()
+
+
+class Counter:
+    """The largest step of a series so far, over all attempts of its named step."""
+
+    __slots__ = ("top",)
+
+    def __init__(self) -> None:
+        self.top = NOTHING
+
+    def next(self) -> int:
+        """Count one step on and return it; 0 first."""
+        self.top = 0 if self.top == NOTHING else min(self.top + 1, INT64)
+        return self.top
+
+    def take(self, step: int | None) -> int:
+        """Return the step, or the next one when there is none, or none that 64 bits hold."""
+        if step is None:
+            return self.next()
+        if not -INT64 <= step <= INT64:
+            say_odd(step)
+            return self.next()
+        self.top = max(self.top, step)
+        return step
+
+
+class Known:
+    """A series in the segment that is written now."""
+
+    __slots__ = ("counter", "number")
+
+    def __init__(self, number: int, counter: Counter) -> None:
+        self.number = number
+        self.counter = counter
+
+
+def say_full(run_id: str, folder: str, error: OSError) -> None:
+    """Say that points are dropped."""
+    say_once(
+        "full",
+        f"run {run_id}: the journal {folder or 'in memory'} cannot grow ({error}): new metric points are dropped and "
+        "counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
+    )
+
+
+def say_unusable(home: str, error: OSError) -> None:
+    """Say that the journal is in memory."""
+    is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
+    step = "free disk there" if is_full else "make the folder writable"
+    say_once(
+        "journal",
+        f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
+        f"killed: {step}, or set GATEWAY_JOURNAL_DIR to {'a disk with room' if is_full else 'one that is'}",
+    )
+
+
+def say_odd(step: object) -> None:
+    """Say that a step is not used."""
+    say_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")

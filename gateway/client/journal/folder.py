@@ -1,0 +1,212 @@
+"""
+The folder of one journal: where it is, whose it is, and the lock that says that its owner lives.
+
+    <journal home>/<run id>/<producer>/   meta.json, lock, NNNNNNNN.seg, cuts.NNNN.<producer>
+
+The lock is flock(2): the kernel lets go of it when the process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from hashlib import blake2b
+from urllib.parse import quote
+
+from gateway.client.encoding.values import now
+from gateway.client.journal.cursor import CUTS
+from gateway.client.journal.format import VERSION
+from gateway.client.journal.segment import SUFFIX, remove
+from gateway.client.stack_file import default_home
+
+try:
+    import fcntl
+except ImportError:  # Windows: journals stay in memory there
+    fcntl = None  # type: ignore[assignment]  # a module or nothing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+HOME_VARIABLE = "GATEWAY_JOURNAL_DIR"
+MAX_VARIABLE = "GATEWAY_JOURNAL_MAX_MB"
+MAX_MB = 4_096.0
+LOCK, META = "lock", "meta.json"
+NEW = ".new-"  # before the name of a folder that is not complete
+MAX_FOLDER_NAME = 120  # bytes
+
+_locks: set[int] = set()  # handles of the locks this process holds
+
+
+def journal_home() -> str:
+    """Return the folder of all journals: GATEWAY_JOURNAL_DIR, or `journal` in the home of the stack."""
+    named = os.environ.get(HOME_VARIABLE)
+    return os.path.abspath(os.path.expanduser(named)) if named else os.path.join(default_home(), "journal")
+
+
+def max_bytes() -> int:
+    """Return the bound on one journal in bytes: GATEWAY_JOURNAL_MAX_MB, or 4,096 MB."""
+    try:
+        return int(max(1.0, float(os.environ.get(MAX_VARIABLE) or MAX_MB)) * 1_048_576)
+    except (ValueError, OverflowError):
+        from gateway.client.notices import say_once
+
+        say_once("journal-max", f"{MAX_VARIABLE}={os.environ[MAX_VARIABLE]!r:.40} is no number: {MAX_MB:,.0f} is used")
+        return int(MAX_MB * 1_048_576)
+
+
+class Lock:
+    """The lock of a journal's folder, held."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        _locks.add(handle)
+
+    @classmethod
+    def take(cls, folder: str) -> Lock | None:
+        """Return the lock, or None while somebody holds it or the folder is gone. Raises OSError."""
+        path = os.path.join(folder, LOCK)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_same = os.path.samestat(os.fstat(handle), os.stat(path))  # not one that its last holder deleted
+        except (BlockingIOError, FileNotFoundError):
+            is_same = False
+        except BaseException:  # the handle must not outlive a failed lock; the error goes on
+            os.close(handle)
+            raise
+        if not is_same:
+            os.close(handle)
+            return None
+        return cls(handle)
+
+    def release(self) -> None:
+        """Let go of it."""
+        handle, self._handle = self._handle, -1
+        if handle in _locks:  # not when it is the parent's, in a forked child
+            _locks.discard(handle)
+            os.close(handle)
+
+
+def is_held(folder: str) -> bool:
+    """Return whether the owner of a journal, or somebody who ships it, lives."""
+    try:
+        lock = Lock.take(folder) if os.path.isdir(folder) else None
+    except OSError:
+        return False
+    if lock is not None:
+        lock.release()
+    return lock is None and os.path.isdir(folder)
+
+
+def forget_locks() -> None:
+    """Close the locks of the parent: they are the parent's alone. In a forked child."""
+    for handle in list(_locks):
+        try:
+            os.close(handle)
+        except OSError:
+            continue  # closed by the parent in the moment of the fork
+    _locks.clear()
+
+
+def make_folder(home: str, meta: dict[str, Any]) -> tuple[str, Lock]:
+    """Make the folder of a new journal and hold its lock. Raises OSError, and leaves nothing behind."""
+    if fcntl is None:
+        raise OSError("this system has no flock")
+    parent = os.path.join(home, folder_name(str(meta["run_id"])))
+    made = os.path.join(parent, NEW + str(meta["producer"]))
+    for attempt in range(5):
+        try:
+            os.makedirs(made, 0o700)
+            break
+        except FileNotFoundError:  # the folder of the run went away with its last journal in this moment
+            if attempt == 4:
+                raise
+    lock = None
+    try:
+        lock = Lock.take(made)
+        if lock is None:
+            raise OSError(f"{made} cannot be locked")
+        with open(os.path.join(made, META), "w", encoding="utf-8") as file:
+            json.dump(meta, file)
+        folder = os.path.join(parent, str(meta["producer"]))
+        os.rename(made, folder)
+    except OSError:
+        if lock is not None:
+            lock.release()
+        delete_folder(made)
+        raise
+    return folder, lock
+
+
+def new_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, address: str, topic: str) -> dict[str, Any]:
+    """Return what meta.json and each segment say of a journal."""
+    return {
+        "format": VERSION,
+        "run_id": run_id,
+        "producer": producer,
+        "is_owner": is_owner,
+        "attempt": attempt,
+        "address": address,
+        "topic": topic,
+        "time": now(),
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+    }
+
+
+def folder_name(run_id: str) -> str:
+    """Return the run id as a file name: quoted, and when that is long, its start and a digest."""
+    quoted = quote(run_id, safe="").replace(".", "%2E")
+    if len(quoted) <= MAX_FOLDER_NAME:
+        return quoted
+    return f"{quoted[:80]}~{blake2b(run_id.encode(), digest_size=12).hexdigest()}"
+
+
+def delete_folder(folder: str) -> None:
+    """Delete a journal. Killed in between, what is left holds nothing that would be sent again: segments go first."""
+    try:
+        names = sorted(os.listdir(folder), key=_when_deleted)
+    except OSError:
+        return
+    for name in names:
+        remove(os.path.join(folder, name))
+    for path in (folder, os.path.dirname(folder)):
+        try:
+            os.rmdir(path)
+        except OSError:
+            return  # not empty: another journal of the run, or somebody's own file
+
+
+def _when_deleted(name: str) -> tuple[int, str]:
+    order = 0 if name.endswith(SUFFIX) else 3 if name == LOCK else 1 if name.startswith(CUTS) else 2
+    return order, name
+
+
+def folders_in(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
+    """
+    Yield the folder of each journal below `home`, at whatever depth up to three: home, run or journal is given.
+
+    Folders that cannot be looked into are left out, and added to `unreadable` with the reason.
+    """
+    waiting = [(home, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            names = sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if unreadable is not None:
+                unreadable.append(f"{folder}: {error.strerror}")
+            continue
+        is_left = LOCK in names and not os.path.basename(folder).startswith(NEW)  # whoever deleted it was killed
+        if is_left or any(name == META or name.endswith(SUFFIX) or name.startswith(CUTS) for name in names):
+            yield folder
+        elif depth < 3:
+            waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names)]

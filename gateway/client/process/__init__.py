@@ -1,0 +1,3 @@
+"""
+What forks, signals and child processes do to a client.
+"""

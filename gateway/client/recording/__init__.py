@@ -1,0 +1,3 @@
+"""
+Where events enter the journal, and what is reported of them.
+"""

@@ -1,0 +1,3 @@
+"""
+What training code calls: runs, steps, artifacts, edits and barriers.
+"""

@@ -1,0 +1,113 @@
+"""
+What callers pass, as the client wants it. Whatever is odd is said once and mended; nothing here raises on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+from operator import index
+
+from gateway.client.encoding.values import micros, scalar, text_of
+from gateway.client.guards import shown
+from gateway.client.notices import say_once
+from gateway.client.recording.report import STATUSES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gateway.client.recording.report import Status
+
+FINISH_TIMEOUT_S = 30.0
+MAX_TIMEOUT_S = 31_536_000.0  # a year: waiting for ever overflows in Thread.join
+MAX_NESTING = 16  # of dicts in emit({...}); what is deeper stays one JSON value
+
+
+def flatten(entries: list[tuple[Any, Any]], prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
+    """Return the entries of `emit({...})`; those of dicts inside are called `outer/inner`."""
+    found: list[tuple[Any, Any]] = []
+    for name, value in entries:
+        path = f"{prefix}{text_of(name)}" if prefix else name
+        if isinstance(value, dict) and value and depth < MAX_NESTING:
+            found += flatten(list(value.items()), f"{text_of(path)}/", depth + 1)
+        else:
+            found.append((path, value))
+    return found
+
+
+def read_step(step: Any) -> int | None:
+    """Return a step as int; None, which means the next one, for what is no integer."""
+    if step is None:
+        return None
+    number = scalar(step)
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    try:
+        return index(number)  # type: ignore[arg-type]  # TypeError is the answer for anything else
+    except TypeError:
+        say_once("step", f"step {shown(step)} is not an integer: the next step of the series is used")
+        return None
+
+
+def read_attempt(attempt: Any) -> int | None:
+    """Return the number of an attempt; None, which means the next one, for what is no integer."""
+    if attempt is None:
+        return None
+    try:
+        return index(scalar(attempt))  # type: ignore[arg-type]  # TypeError is the answer for anything else
+    except TypeError:
+        say_once("attempt", f"attempt {shown(attempt)} is not an integer: the next one is used")
+        return None
+
+
+def read_time(time: Any, now: int) -> int:
+    """Return a time in µs; `now` when none is given, or none that can be used."""
+    if time is None:
+        return now
+    given = micros(time)
+    if given is None:
+        say_once("time", f"time {shown(time)} is neither epoch seconds nor a datetime: now is used")
+        return now
+    return given
+
+
+def read_mapping(method: str, given: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
+    """Return the dict and keyword arguments of `method` as one dict."""
+    if given is None:
+        return more
+    try:
+        return {**dict(given), **more}
+    except (TypeError, ValueError):
+        say_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
+        return more
+
+
+def read_status(status: str, message: str) -> tuple[Status, str]:
+    """Return status and message of an end; a status that is none becomes the message of a failure."""
+    for known in STATUSES:
+        if status == known:
+            return known, text_of(message)  # type: ignore[return-value]  # mypy does not narrow a loop over a tuple
+    say_once("status", f"status {shown(status)} is none of {', '.join(STATUSES)}: the run is marked failed")
+    return "failed", text_of(message or status)
+
+
+def read_timeout(given: Any) -> float:
+    """Return how many seconds to wait: those given, or when they are none, those of finish_timeout()."""
+    try:
+        return finish_timeout() if given is None else min(max(0.0, float(given)), MAX_TIMEOUT_S)
+    except (TypeError, ValueError, OverflowError):
+        say_once("timeout", f"timeout_s {shown(given)} is no number of seconds: the default is used")
+        return finish_timeout()
+
+
+def finish_timeout() -> float:
+    """Return how long finish() waits when nobody says, in seconds: GATEWAY_FINISH_TIMEOUT_S, or 30."""
+    given = os.environ.get("GATEWAY_FINISH_TIMEOUT_S")
+    if given is None:
+        return FINISH_TIMEOUT_S
+    try:
+        return min(max(0.0, float(given)), MAX_TIMEOUT_S)
+    except ValueError:
+        say_once("timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is no number of seconds: 30 is used")
+        return FINISH_TIMEOUT_S

@@ -1,0 +1,164 @@
+"""
+Named steps of a run: which one is open where, and which attempt it is.
+
+A point belongs to the innermost step open in its own thread or asyncio task. A thread that opened none belongs to the
+step its run has open, so that worker threads started inside a step count as part of it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import wraps
+from threading import Lock
+
+from gateway.client.guards import harmless
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    from gateway.client.run.run import Run
+    from gateway.client.shipping.batching import Where
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+MAIN = "main"  # what training code is in when it opened no step
+MAX_ATTEMPT = 2**31 - 1
+CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself takes 10 ms to import
+
+
+class _Open:
+    """One entered step."""
+
+    __slots__ = ("outer", "run", "where")
+
+    def __init__(self, run: Run, where: Where, outer: _Open | None) -> None:
+        self.run = run
+        self.where = where
+        self.outer = outer  # the step open around it in the same context, of any run
+
+
+_innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
+
+
+class Steps:
+    """The open steps of one run in this process."""
+
+    def __init__(self, run: Run, attempt: int, labels: tuple[tuple[str, str], ...] = ()) -> None:
+        self.run = run
+        # Where a point of now belongs: the same for all threads while the open steps are nested in each other; None
+        # when several are open side by side, then `here` finds out.
+        self.where: Where | None = (MAIN, attempt, labels)
+        self._main: Where = (MAIN, attempt, labels)
+        self._open: list[_Open] = []
+        self._attempts: dict[str, int] = {}
+        self._lock = Lock()
+
+    def here(self) -> Where:
+        """Return the step a point of this thread or task belongs to."""
+        one = _innermost.get()
+        still_open = list(self._open)
+        while one is not None:
+            if one in still_open:
+                return one.where
+            one = one.outer
+        return still_open[0].where if still_open else self._main
+
+    def enter(self, name: str, attempt: int | None) -> _Open:
+        """Open a step and return it; `attempt` None is the one after the last, or the run's own at first."""
+        with self._lock:
+            if attempt is None:
+                last = self._attempts.get(name)
+                attempt = self._main[1] if last is None else last + 1
+            self._attempts[name] = attempt = min(max(attempt, 1), MAX_ATTEMPT)
+            opened = _Open(self.run, (name, attempt, self._main[2]), _innermost.get())
+            self._open.append(opened)
+            self._settle()
+        return opened
+
+    def leave(self, opened: _Open) -> None:
+        """Close a step."""
+        with self._lock:
+            if opened in self._open:
+                self._open.remove(opened)
+            self._settle()
+
+    def after_fork(self) -> None:
+        """Keep the open steps, with a lock that no thread of the parent holds. In the child only."""
+        self._lock = Lock()
+
+    def _settle(self) -> None:
+        nested = all(_is_inside(inner, outer) for outer, inner in zip(self._open, self._open[1:], strict=False))
+        self.where = (self._open[-1].where if self._open else self._main) if nested else None
+
+
+def _is_inside(inner: _Open, outer: _Open) -> bool:
+    one = inner.outer
+    while one is not None:
+        if one is outer:
+            return True
+        one = one.outer
+    return False
+
+
+class Step:
+    """A named step: a context manager, and a decorator for functions and coroutine functions."""
+
+    def __init__(self, steps: Steps, name: str, attempt: int | None, step_type: str) -> None:
+        self.name = name
+        self.attempt = attempt  # which one is known once it is entered
+        self._given = attempt
+        self._steps = steps
+        self._type = step_type
+        self._entered: list[tuple[_Open, Token[_Open | None]]] = []
+
+    def __enter__(self) -> Step:
+        opened = self._steps.enter(self.name, self._given)
+        self.attempt = opened.where[1]
+        self._entered.append((opened, _innermost.set(opened)))
+        self._record("step_started", opened, name=self.name, step_type=self._type)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from gateway.client.encoding.values import clean
+        from gateway.client.recording.report import status_of
+
+        opened, token = self._entered.pop()
+        status, message = status_of(error)
+        status_text = "success" if status == "finished" else "fail"
+        self._record("step_finished", opened, status=status_text, message=clean(message))
+        self._steps.leave(opened)
+        try:
+            _innermost.reset(token)
+        except ValueError:  # left in another context than entered, for example by a generator
+            _innermost.set(opened.outer)
+
+    def __call__(self, function: Function) -> Function:
+        """Return the function with this step around each call."""
+        code = getattr(function, "__code__", None)  # built-in functions and objects with __call__ have none
+        if code is not None and code.co_flags & CO_COROUTINE:
+
+            @wraps(function)
+            async def stepped(*args: Any, **kwargs: Any) -> Any:
+                with self._again():
+                    return await function(*args, **kwargs)
+        else:
+
+            @wraps(function)
+            def stepped(*args: Any, **kwargs: Any) -> Any:
+                with self._again():
+                    return function(*args, **kwargs)
+
+        return stepped  # type: ignore[return-value]  # same signature, which TypeVar cannot say without typing
+
+    def _again(self) -> Step:
+        return Step(self._steps, self.name, self._given, self._type)
+
+    @harmless("step")
+    def _record(self, kind: str, opened: _Open, **body: Any) -> None:
+        self._steps.run._record(kind, step_name=opened.where[0], attempt=opened.where[1], **body)

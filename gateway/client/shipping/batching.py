@@ -1,0 +1,297 @@
+"""
+Cut what a journal holds into events of the contract. Pure: no clock, no I/O.
+
+`take` finds where the next cut ends: at 1,000 points and values, at 256 KiB, or before an event of any other kind, so
+that what was emitted before it is in the log before it. `events_of` writes what lies between as JSON: one `metrics`
+event for each named step and attempt, then one `values` event for each. The same bytes always give the same events.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from gateway.client.encoding.values import dumps, float_to_json
+from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, columns_of, scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from gateway.client.journal.format import Damage, Found
+    from gateway.client.journal.segment import Segment
+
+    # Named step, attempt, labels sorted by name.
+    Where = tuple[str, int, tuple[tuple[str, str], ...]]
+    # Flags, steps, times, values of points, the same number of each.
+    Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float]]
+
+MAX_POINTS = 1_000  # and values, in one cut
+MAX_BYTES = 262_144  # estimated, in one cut
+POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, commas
+SERIES_BYTES = 96  # of a series around its columns
+ENDINGS = frozenset({"run_finished", "run_failed", "run_killed"})
+
+
+class Series:
+    """What a number in a segment stands for."""
+
+    __slots__ = ("attempt", "bytes", "head", "step_name")
+
+    def __init__(self, name: str, where: Where) -> None:
+        self.step_name, self.attempt, labels = where
+        self.head = (f'{{"name":{dumps(name)},' + (f'"labels":{dumps(dict(labels))},' if labels else "")).encode()
+        self.bytes = SERIES_BYTES + len(self.head)  # about what it costs around its columns
+
+    @classmethod
+    def read(cls, payload: bytes) -> Series:
+        """Return the series that a record defines. Raises ValueError, KeyError or TypeError when it defines none."""
+        found = json.loads(payload)
+        name, step_name, attempt, labels = found["name"], found["step_name"], found["attempt"], found["labels"]
+        return cls(str(name), (str(step_name), int(attempt), tuple((str(k), str(v)) for k, v in labels)))
+
+
+def define(name: str, where: Where) -> bytes:
+    """Return the payload of the record that defines a series."""
+    return dumps({"name": name, "step_name": where[0], "attempt": where[1], "labels": where[2]}).encode()
+
+
+class Piece:
+    """The records of one cut, in order."""
+
+    __slots__ = ("end", "event", "numbers", "points", "start", "values")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start
+        self.event: bytes | None = None  # the JSON of an event that is neither metrics nor values
+        self.numbers: list[int] = []  # the series of each point
+        self.points: Columns = ([], [], [], [])  # flags, steps, times, values
+        self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
+
+
+def take(segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Damage | None = None) -> Piece:
+    """
+    Return the records of the next cut that starts at `start` and ends at `end` or before.
+
+    `is_trusted`: this process wrote them, so their CRCs need no look. Points of a series that is defined nowhere in
+    the segment are skipped and counted.
+    """
+    piece = Piece(start)
+    if is_trusted and _take_points(segment, piece, end):
+        return piece
+    size, known = 0, set[int]()
+    for found in scan(memoryview(segment.map), start, end, damage):
+        if found.kind == EVENT:
+            if not piece.numbers and not piece.values:
+                piece.event, piece.end = found.payload, found.end
+            else:
+                piece.end = found.start
+            return piece
+        more = _size(segment, found, known, damage)
+        full = size + more > MAX_BYTES or len(piece.numbers) + len(piece.values) >= MAX_POINTS
+        if more and full and (piece.numbers or piece.values):
+            piece.end = found.start
+            return piece
+        size += more
+        if more:
+            _add(piece, found)
+            known.add(found.series)
+    piece.end = end
+    return piece
+
+
+def _take_points(segment: Segment, piece: Piece, end: int) -> bool:
+    """Take a full cut of points that nothing else comes between, quickly; False when it is not so simple."""
+    stop = min(piece.start + MAX_POINTS * SLOT, end)
+    kinds, numbers, points = columns_of(segment.map, piece.start, stop)
+    if kinds.count(POINT) != len(kinds):  # text in other records has no byte below 32 where a kind is
+        return False
+    size = sum(segment.series[number].bytes for number in set(numbers)) + len(kinds) * POINT_BYTES
+    if size > MAX_BYTES:
+        return False
+    piece.numbers, piece.points = numbers, points
+    piece.end = stop
+    return True
+
+
+def _size(segment: Segment, found: Found, known: set[int], damage: Damage | None) -> int:
+    """Return about how many bytes of JSON a record adds; 0 when it adds nothing."""
+    if found.kind not in (POINT, VALUE):
+        return 0
+    series = segment.series.get(found.series)
+    if series is None:
+        if damage is not None:
+            damage.records += 1
+        return 0
+    if found.kind == VALUE:
+        return series.bytes + len(found.payload)
+    return POINT_BYTES + (0 if found.series in known else series.bytes)
+
+
+def _add(piece: Piece, found: Found) -> None:
+    if found.kind == POINT:
+        piece.numbers.append(found.series)
+        for column, cell in zip(piece.points, found.row, strict=True):
+            column.append(cell)  # type: ignore[attr-defined]  # lists, here
+    else:
+        piece.values.append((found.series, found.payload))
+
+
+class Event:
+    """One event as JSON."""
+
+    __slots__ = ("kind", "points", "text", "values")
+
+    def __init__(self, kind: str, text: bytes, points: int = 0, values: int = 0) -> None:
+        self.kind = kind
+        self.text = text
+        self.points = points  # metric points in it
+        self.values = values  # other values in it
+
+
+def events_of(segment: Segment, piece: Piece) -> list[Event]:
+    """Return the events of a piece, in order."""
+    if piece.event is not None:
+        return [Event(kind_of(piece.event), piece.event)]
+    return [*_metrics(segment, piece), *_values(segment, piece)]
+
+
+def kind_of(text: bytes) -> str:
+    """Return the kind of an event whose JSON starts with it, as the journal writes it."""
+    begin = len(b'{"kind":"')
+    return text[begin : text.index(b'"', begin)].decode()
+
+
+def _metrics(segment: Segment, piece: Piece) -> list[Event]:
+    if not piece.numbers:
+        return []
+    scopes: dict[tuple[str, int], list[tuple[Series, Columns]]] = {}
+    for number, columns in _by_series(piece.numbers, piece.points):
+        series = segment.series[number]
+        scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
+    out, together = [], _Together()
+    for scope, several in scopes.items():
+        written, last = [], 0
+        for series, columns in several:
+            text, time = _series(series, columns, together)
+            written.append(text)
+            last = max(last, time)
+        whole = b'%b,"series":[%b]}' % (_opening("metrics", last, scope), b",".join(written))
+        out.append(Event("metrics", whole, points=sum(len(columns[0]) for _, columns in several)))
+    return out
+
+
+def _by_series(numbers: list[int], points: Columns) -> list[tuple[int, Columns]]:
+    """Return the points of each series, in the order the series first appear."""
+    # Training emits the same names again and again, in the same order: then every n-th point is of one series.
+    count = len(numbers)
+    turn = numbers.index(numbers[0], 1) if numbers.count(numbers[0]) > 1 else count
+    names = numbers[:turn]
+    if len(set(names)) == turn and (names * (count // turn + 1))[:count] == numbers:
+        return [(name, _every(points, slice(at, None, turn))) for at, name in enumerate(names)]
+    places: dict[int, list[int]] = {}
+    for at, number in enumerate(numbers):
+        places.setdefault(number, []).append(at)
+    return [(number, _at(points, several)) for number, several in places.items()]
+
+
+def _every(points: Columns, part: slice) -> Columns:
+    flags, steps, times, values = points
+    return flags[part], steps[part], times[part], values[part]
+
+
+def _at(points: Columns, places: list[int]) -> Columns:
+    flags, steps, times, values = points
+    return (
+        [flags[at] for at in places],
+        [steps[at] for at in places],
+        [times[at] for at in places],
+        [values[at] for at in places],
+    )
+
+
+class _Together:
+    """What series have in common that were emitted in the same calls: their steps and times, written once."""
+
+    __slots__ = ("_flags", "_nanos", "_shown_steps", "_shown_times", "_steps", "floats", "integers", "last")
+
+    def __init__(self) -> None:
+        # Here, because orjson is imported there: not while training starts, but when the first cut is made.
+        from gateway.client.encoding.columns import floats, integers
+
+        self.floats, self.integers = floats, integers
+        self._steps: Sequence[int] = ()
+        self._flags: Sequence[int] = ()
+        self._nanos: Sequence[int] = ()
+        self._shown_steps = self._shown_times = b""
+        self.last = 0  # time of the last point, µs
+
+    def steps(self, steps: Sequence[int]) -> bytes:
+        """Return steps as JSON."""
+        if steps != self._steps:
+            self._steps, self._shown_steps = steps, self.integers(steps)
+        return self._shown_steps
+
+    def times(self, flags: Sequence[int], nanos: Sequence[int]) -> bytes:
+        """Return times as JSON."""
+        if nanos != self._nanos or flags != self._flags:
+            self._flags, self._nanos = flags, nanos
+            if any(flags):
+                times = [time if flag & IS_MICROS else time // 1_000 for flag, time in zip(flags, nanos, strict=True)]
+            else:
+                times = [time // 1_000 for time in nanos]
+            self._shown_times, self.last = self.integers(times), times[-1]
+        return self._shown_times
+
+
+def _series(series: Series, columns: Columns, together: _Together) -> tuple[bytes, int]:
+    """Return a series as JSON, and the time of its last point."""
+    flags, steps, nanos, values = columns
+    integer = b""
+    kinds = set(flags) if any(flags) else ()
+    if kinds and all(flag & IS_INTEGER for flag in kinds):
+        integer, shown = b'"integer":true,', together.integers([int(value) for value in values])
+    elif (kinds and any(flag & IS_INTEGER for flag in kinds)) or not math.isfinite(sum(values)):
+        shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)]).encode()
+    else:
+        shown = together.floats(values)
+    written = (series.head, integer, together.steps(steps), together.times(flags, nanos), shown)
+    return b'%b%b"steps":%b,"times":%b,"values":%b}' % written, together.last
+
+
+def _number(flag: int, value: float) -> float | int | str:
+    return int(value) if flag & IS_INTEGER else float_to_json(value)
+
+
+def _values(segment: Segment, piece: Piece) -> list[Event]:
+    scopes: dict[tuple[str, int], list[tuple[int, bytes]]] = {}
+    for number, payload in piece.values:
+        series = segment.series[number]
+        scopes.setdefault((series.step_name, series.attempt), []).append((number, payload))
+    out = []
+    for scope, several in scopes.items():
+        written = [segment.series[number].head + payload[1:] for number, payload in several]
+        time = json.loads(several[-1][1])["time"]
+        whole = b'%b,"values":[%b]}' % (_opening("values", time, scope), b",".join(written))
+        out.append(Event("values", whole, values=len(several)))
+    return out
+
+
+def _opening(kind: str, time: int, scope: tuple[str, int]) -> bytes:
+    return f'{{"kind":"{kind}","time":{time},"step_name":{dumps(scope[0])},"attempt":{scope[1]}'.encode()
+
+
+def split(values: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """Return the entries of one large object in several small ones, in order, each below 256 KiB of JSON."""
+    parts: list[dict[str, Any]] = [{}]
+    room = MAX_BYTES
+    for name, value in values.items():
+        size = len(dumps({name: value}).encode())
+        if size > room and parts[-1]:
+            parts.append({})
+            room = MAX_BYTES
+        parts[-1][name] = value
+        room -= size
+    return parts

@@ -1,0 +1,3 @@
+"""
+Ways to the log: Kafka, or HTTP to the ingest server.
+"""
