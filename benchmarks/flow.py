@@ -27,7 +27,7 @@ from benchmarks.board import Board
 from benchmarks.environments import Missing
 from benchmarks.processes import KEPT
 from benchmarks.system import System
-from gateway.local.process import kill_group
+from gateway.local.supervision.process import kill_group
 
 PRODUCERS = Path(__file__).with_name("producers.py")
 POLL_S = 0.02  # asking costs a PostgreSQL shared with the load: more often, and the lag is that of asking

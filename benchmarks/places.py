@@ -15,9 +15,9 @@ import psutil
 
 from benchmarks.environments import Missing
 from benchmarks.watched import peak_mib
-from gateway.local import mlflow_server
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import end, kill_group, spawn, wait_until
+from gateway.local.servers import mlflow_server
+from gateway.local.supervision.process import end, kill_group, spawn, wait_until
 
 TRACKERS = ("parquet", "tensorboard", "wandb", "trackio", "mlflow")  # in the order of measuring
 FOLDERS = {"parquet": "PARQUET_DIR", "tensorboard": "TENSORBOARD_DIR", "wandb": "WANDB_DIR", "trackio": "TRACKIO_DIR"}

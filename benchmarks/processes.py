@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.catalogue import Peer
 from benchmarks.environments import Missing
-from gateway.local.process import group_members, kill_group
+from gateway.local.supervision.process import group_members, kill_group
 
 HARNESS = Path(__file__).with_name("harness.py")
 KEPT = ("PATH", "LANG", "LC_ALL", "JAVA_HOME", "TMPDIR")

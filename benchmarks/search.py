@@ -25,9 +25,9 @@ from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
 from consumers.store.reading import Reading
 from consumers.store.where import parse_order, parse_where
-from gateway.local import postgres
 from gateway.local.ports import free_ports
-from gateway.local.process import end, spawn, wait_until
+from gateway.local.servers import postgres
+from gateway.local.supervision.process import end, spawn, wait_until
 
 TARGET_MS = 50.0
 ROUNDS = 20

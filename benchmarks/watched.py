@@ -18,7 +18,7 @@ import orjson
 import psutil
 
 from benchmarks.environments import Missing
-from gateway.local.process import LAUNCH, kill_group
+from gateway.local.supervision.process import LAUNCH, kill_group
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-P", "-m", "gateway.cli")

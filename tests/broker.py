@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import kill_group, spawn, wait_until
+from gateway.local.supervision.process import kill_group, spawn, wait_until
 from tests import stack_parts
 
 

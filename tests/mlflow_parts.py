@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.local import mlflow_server
-from gateway.local.kafka import Command
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import end, spawn, wait_until
+from gateway.local.servers import mlflow_server
+from gateway.local.servers.kafka import Command
+from gateway.local.supervision.process import end, spawn, wait_until
 
 START_TIMEOUT_S = 120
 

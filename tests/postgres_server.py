@@ -6,9 +6,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from gateway.local import postgres
 from gateway.local.ports import free_ports
-from gateway.local.process import end, spawn, wait_until
+from gateway.local.servers import postgres
+from gateway.local.supervision.process import end, spawn, wait_until
 
 
 class PostgresServer:

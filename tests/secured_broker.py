@@ -14,11 +14,11 @@ from pathlib import Path
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from gateway.local import kafka
-from gateway.local.java import find_java
-from gateway.local.kafka_jars import ensure_jars
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import end, spawn, wait_until
+from gateway.local.servers import kafka
+from gateway.local.servers.java import find_java
+from gateway.local.servers.kafka_jars import ensure_jars
+from gateway.local.supervision.process import end, spawn, wait_until
 from tests import stack_parts
 
 USER, PASSWORD = "trainer", "not-a-real-secret"

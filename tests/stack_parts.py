@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from gateway.local import kafka, postgres
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import end, spawn, wait_until
+from gateway.local.servers import kafka, postgres
+from gateway.local.supervision.process import end, spawn, wait_until
 from schemas.errors import LogUnavailable
 
 T = TypeVar("T")

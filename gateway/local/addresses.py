@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from gateway.local import postgres
+from gateway.local.home import SUPERVISOR, Home
 from gateway.local.ports import HOST, free_ports, holder, is_free
-from gateway.local.state import SUPERVISOR, Home
+from gateway.local.servers import postgres
 from schemas.errors import BadSettings, StackError
 from schemas.runtime.settings import Settings
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 
-from gateway.local.state import tail
+from gateway.local.home import tail
 from schemas.runtime.logs import readable
 
 FOLLOW_POLL_S = 0.2

@@ -24,15 +24,15 @@ import psutil
 
 from gateway.local import addresses as where
 from gateway.local.addresses import Addresses
-from gateway.local.child import REFUSED
-from gateway.local.java import find_java
-from gateway.local.kafka_jars import ensure_jars
-from gateway.local.leftovers import end_leftovers, find_leftovers
-from gateway.local.postgres import binaries
+from gateway.local.connectivity import check_external
+from gateway.local.home import SUPERVISOR, Home, ProcessRecord, StackRecord, find_process
 from gateway.local.progress import Progress, Quiet
-from gateway.local.reach import check_external
-from gateway.local.state import SUPERVISOR, Home, ProcessRecord, StackRecord, find_process
-from gateway.local.supervisor import ALREADY_RUNNING, KEEP, RETRY
+from gateway.local.servers.java import find_java
+from gateway.local.servers.kafka_jars import ensure_jars
+from gateway.local.servers.postgres import binaries
+from gateway.local.supervision.child import REFUSED
+from gateway.local.supervision.orphans import end_leftovers, find_leftovers
+from gateway.local.supervision.supervisor import ALREADY_RUNNING, KEEP, RETRY
 from schemas.errors import StackError
 from schemas.runtime.settings import Settings
 
@@ -160,7 +160,7 @@ class Stack:
             binaries()
 
     def _start(self, ports: dict[str, int], new_ports: bool, services: Sequence[str] | None) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-P", "-m", "gateway.local.supervisor", "--home", str(self.home.folder)]
+        argv = [sys.executable, "-P", "-m", "gateway.local.supervision.supervisor", "--home", str(self.home.folder)]
         argv += [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
         argv += ["--new-ports"] if new_ports else []
         argv += ["--services", ",".join(services)] if services is not None else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from gateway.server.serving import serve
+from gateway.server.serve import serve
 from schemas.runtime.listener import run
 
 if __name__ == "__main__":

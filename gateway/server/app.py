@@ -15,11 +15,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from gateway.client.encoding.wire import Record
-from gateway.server import bodies, failures
-from gateway.server.bodies import Budget, Share
-from gateway.server.failures import Failure
+from gateway.server import errors
+from gateway.server.errors import Failure
+from gateway.server.ingest import bodies
+from gateway.server.ingest.bodies import Budget, Share
+from gateway.server.log_writer import LogWriter, RecordRefused
 from gateway.server.metrics import Metrics
-from gateway.server.writer import LogWriter, RecordRefused
 from schemas.errors import LogUnavailable
 from schemas.runtime.request_metrics import Counting
 from schemas.runtime.settings import Settings
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.budget = budget
     app.state.metrics = metrics = Metrics()
     app.add_middleware(Counting, answered=metrics.answered)
-    failures.install(app)
+    errors.install(app)
 
     @app.post("/v1/events")
     async def events(request: Request) -> JSONResponse:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.local.demo_sweep import Sweep, plan_sweep
+from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.facts import Facts, Point
 from tests.gateway_command import gateway

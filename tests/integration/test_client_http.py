@@ -19,9 +19,9 @@ from gateway.client.address import Address
 from gateway.client.shipping.shipper import Shipper
 from gateway.client.transports.http_transport import Http
 from gateway.client.transports.transport import Refusal
-from gateway.local import kafka as broker_files
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import kill_group, spawn, wait_until
+from gateway.local.servers import kafka as broker_files
+from gateway.local.supervision.process import kill_group, spawn, wait_until
 from schemas.wire import decode, identify
 from tests import stack_parts
 from tests.client_parts import new_run, points, raw_log, read_log, train, training, wait_for

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.local.ports import HOST, free_ports
-from gateway.local.process import end, spawn, wait_until
+from gateway.local.supervision.process import end, spawn, wait_until
 from tests import stack_parts
 from tests.live_server import serving, settings_for, stream
 from tests.log_writing import Author

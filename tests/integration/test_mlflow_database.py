@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from consumers.trackers.mlflow import database as mlflow_database
 from consumers.trackers.mlflow.tracker import MlflowTracker
-from gateway.local import mlflow_server
+from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
 from tests.log_writing import Author

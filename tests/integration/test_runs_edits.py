@@ -236,7 +236,7 @@ def completed(system: System, words: str) -> list[str]:
     """Return what a shell is offered for the last word."""
     count = len(words.split()) - (not words.endswith(" "))
     asked = {"_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(count)}
-    program = [sys.executable, "-c", "from gateway.cli import app; app(prog_name='gateway')"]
+    program = [sys.executable, "-c", "from gateway.cli.main import app; app(prog_name='gateway')"]
     environment = system.place.variables() | system.variables | asked
     shown = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=60)
     return shown.stdout.split()

@@ -15,7 +15,7 @@ from consumers.log import LogReader, Record, ensure_topics, security_arguments
 from gateway.client import notices
 from gateway.client.address import OPTIONS, Address
 from gateway.client.shipping.shipper import Shipper
-from gateway.local.reach import check_kafka
+from gateway.local.connectivity import check_kafka
 from schemas.errors import BadSettings, LogUnavailable
 from schemas.runtime.settings import Settings
 from tests import stack_parts

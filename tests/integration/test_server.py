@@ -16,7 +16,7 @@ import pytest
 
 from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST
-from gateway.server.bodies import MAX_BODY
+from gateway.server.ingest.bodies import MAX_BODY
 from tests.client_parts import raw_log
 from tests.server_process import Server, note, request, serving
 

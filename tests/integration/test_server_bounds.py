@@ -13,7 +13,8 @@ import pytest
 from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST, free_ports
 from gateway.server import app as app_module
-from gateway.server import bodies, serving, writer
+from gateway.server import log_writer, serve
+from gateway.server.ingest import bodies
 from schemas.runtime.settings import Settings
 from tests.client_parts import raw_log
 from tests.server_process import note
@@ -23,12 +24,12 @@ HEAD = b"POST /v1/events HTTP/1.1\r\nHost: h\r\n"
 
 
 @asynccontextmanager
-async def running(kafka: str, topic: str) -> AsyncIterator[tuple[serving.Server, httpx.AsyncClient]]:
+async def running(kafka: str, topic: str) -> AsyncIterator[tuple[serve.Server, httpx.AsyncClient]]:
     """Give a server in this event loop, so that a test can shorten its waits, and a client to it."""
     (port,) = free_ports(1)
     settings = Settings(kafka=kafka, topic=topic, ingest_port=port)
-    with serving.listen(settings) as listening:
-        server = serving.Server(settings)
+    with serve.listen(settings) as listening:
+        server = serve.Server(settings)
         task = asyncio.create_task(server.serve(sockets=[listening]))
         async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=DEADLINE_S, trust_env=False) as http:
             try:
@@ -80,11 +81,11 @@ async def test_a_log_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.
 async def test_a_broker_that_stops_answering_is_an_error_in_time_and_the_next_producer_serves(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ACKNOWLEDGE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(log_writer, "ACKNOWLEDGE_TIMEOUT_S", 0.0)
     async with running(kafka, topic) as (_, http):
         await until_ready(http)
         late = await http.post("/v1/events", content=encode_body([note("r", 0)]))
-        monkeypatch.setattr(writer, "ACKNOWLEDGE_TIMEOUT_S", 10.0)
+        monkeypatch.setattr(log_writer, "ACKNOWLEDGE_TIMEOUT_S", 10.0)
         await until_ready(http)
         again = await http.post("/v1/events", content=encode_body([note("r", 0)]))
 
@@ -120,7 +121,7 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
 async def test_a_request_whose_headers_do_not_come_is_ended(
     kafka: str, topic: str, sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "HEAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(serve, "HEAD_TIMEOUT_S", 0.3)
     async with running(kafka, topic) as (server, http):
         reader, line = await asyncio.open_connection(HOST, port_of(http))
         line.write(sent)
@@ -131,12 +132,12 @@ async def test_a_request_whose_headers_do_not_come_is_ended(
         assert not [
             one
             for one in server.server_state.connections
-            if isinstance(one, serving.Protocol) and not one.transport.is_closing()
+            if isinstance(one, serve.Protocol) and not one.transport.is_closing()
         ]
 
 
 async def test_headers_byte_by_byte_do_not_buy_time(kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "HEAD_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(serve, "HEAD_TIMEOUT_S", 0.4)
     async with running(kafka, topic) as (_, http):
         reader, line = await asyncio.open_connection(HOST, port_of(http))
         began = time.monotonic()
@@ -153,7 +154,7 @@ async def test_headers_byte_by_byte_do_not_buy_time(kafka: str, topic: str, monk
 async def test_a_connection_waits_between_requests_without_being_ended(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "HEAD_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(serve, "HEAD_TIMEOUT_S", 0.2)
     async with running(kafka, topic) as (_, http):
         await until_ready(http)
         reader, line = await asyncio.open_connection(HOST, port_of(http))
@@ -185,7 +186,7 @@ async def test_a_body_that_does_not_come_is_ended_and_the_room_it_had_is_free(
 async def test_more_connections_than_it_may_have_are_told_to_come_again(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(serve, "MAX_CONNECTIONS", 3)
     async with running(kafka, topic) as (_, http):
         lines = [await asyncio.open_connection(HOST, port_of(http)) for _ in range(3)]
 

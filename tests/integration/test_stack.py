@@ -16,11 +16,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from gateway.local import kafka as kafka_service
-from gateway.local import mlflow_server
+from gateway.local.home import SUPERVISOR
 from gateway.local.ports import HOST
+from gateway.local.servers import kafka as kafka_service
+from gateway.local.servers import mlflow_server
 from gateway.local.stack import Stack
-from gateway.local.state import SUPERVISOR
 from tests import probing, stack_parts
 from tests.processes import DEADLINE_S, kill_all, processes_of, until
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.local import kafka_jars
 from gateway.local.ports import HOST, free_ports
+from gateway.local.servers import kafka_jars
 from gateway.local.stack import Stack
 from schemas.errors import LogUnavailable, StackError, StoreRefused, StoreUnavailable, TrackerUnavailable
 
@@ -48,9 +48,7 @@ def home(session_folder: Path, request: pytest.FixtureRequest, monkeypatch: pyte
 
 def gateway_up(home: Path, environment: dict[str, str], prelude: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run `gateway up` in a process with this environment and nothing of ours."""
-    program = (
-        f"import sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; from gateway.cli import main; main()"
-    )
+    program = f"import sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; from gateway.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from gateway.local.leftovers import find_leftovers
+from gateway.local.home import Home
 from gateway.local.stack import Stack
-from gateway.local.state import Home
+from gateway.local.supervision.orphans import find_leftovers
 from tests import probing
 from tests.processes import until
 

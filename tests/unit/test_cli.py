@@ -12,9 +12,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway import cli
-from gateway.cli_runs import _event_line
-from gateway.cli_stack import _print_consumers
+from gateway.cli import main
+from gateway.cli.runs import _event_line
+from gateway.cli.stack import _print_consumers
 from schemas.errors import StackError
 
 run = CliRunner().invoke
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> None:
-    monkeypatch.setattr(cli, "_points", lambda: list(points))
+    monkeypatch.setattr(main, "_points", lambda: list(points))
 
 
 def hello(name: str, loud: bool = False) -> None:
@@ -46,7 +46,7 @@ def interrupt() -> None:
 
 
 def point(name: str, target: str) -> EntryPoint:
-    return EntryPoint(name, f"{__name__}:{target}", cli.GROUP)
+    return EntryPoint(name, f"{__name__}:{target}", main.GROUP)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_help_names_every_command_and_imports_nothing_slow() -> None:
     program = (
-        "import sys; from gateway.cli import main\n"
+        "import sys; from gateway.cli.main import main\n"
         "sys.argv = ['gateway', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print(sorted({'pydantic_settings', 'psutil', 'aiokafka', 'asyncpg', 'httpx', 'mlflow'} & set(sys.modules)))"
@@ -73,23 +73,23 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
 
 def test_a_command_of_an_entry_point_gets_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, point("hello", "hello"))
-    result = run(cli.app, ["hello", "--loud", "you"])
+    result = run(main.app, ["hello", "--loud", "you"])
 
     assert (result.exit_code, result.stdout) == (0, "hello YOU\n")
 
 
 def test_a_command_of_an_entry_point_has_its_own_help(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, point("hello", "hello"))
-    result = run(cli.app, ["hello", "--help"])
+    result = run(main.app, ["hello", "--help"])
 
     assert result.exit_code == 0
     assert "--loud" in result.stdout
 
 
 def test_a_command_that_cannot_be_loaded_names_itself_and_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, EntryPoint("broken", "no_such_module_at_all:command", cli.GROUP))
-    listed = run(cli.app, ["--help"])
-    result = run(cli.app, ["broken"])
+    install(monkeypatch, EntryPoint("broken", "no_such_module_at_all:command", main.GROUP))
+    listed = run(main.app, ["--help"])
+    result = run(main.app, ["broken"])
 
     assert listed.exit_code == 0
     assert result.exit_code == 2
@@ -99,21 +99,21 @@ def test_a_command_that_cannot_be_loaded_names_itself_and_the_cause(monkeypatch:
 
 def test_a_known_error_is_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, point("refuse", "refuse"))
-    result = run(cli.app, ["refuse"])
+    result = run(main.app, ["refuse"])
 
     assert (result.exit_code, result.stderr) == (2, "gateway: no cheese: buy some\n")
 
 
 def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, point("interrupt", "interrupt"))
-    result = run(cli.app, ["interrupt"])
+    result = run(main.app, ["interrupt"])
 
     assert (result.exit_code, result.stderr.strip()) == (130, "gateway: interrupted")
 
 
 def test_an_unknown_setting_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_KAFAK", "broker:9092")
-    result = run(cli.app, ["status", "--home", str(home)])
+    result = run(main.app, ["status", "--home", str(home)])
 
     assert result.exit_code == 2
     assert "GATEWAY_KAFAK" in result.stderr
@@ -122,7 +122,7 @@ def test_an_unknown_setting_is_named(home: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_doctor_names_an_unknown_setting_and_looks_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_KAFAK", "broker:9092")
-    result = run(cli.app, ["doctor", "--json", "--home", str(home)])
+    result = run(main.app, ["doctor", "--json", "--home", str(home)])
     checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
 
     assert result.exit_code == 1
@@ -132,7 +132,7 @@ def test_doctor_names_an_unknown_setting_and_looks_on(home: Path, monkeypatch: p
 
 def test_doctor_shows_no_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_POSTGRES", "postgresql://me:hunter2@127.0.0.1:1/db")
-    result = run(cli.app, ["doctor", "--home", str(home)])
+    result = run(main.app, ["doctor", "--home", str(home)])
 
     assert result.exit_code == 1
     assert "me:***@127.0.0.1:1" in result.stdout
@@ -140,7 +140,7 @@ def test_doctor_shows_no_password(home: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_status_of_a_home_that_never_ran(home: Path) -> None:
-    result = run(cli.app, ["status", "--json", "--home", str(home)])
+    result = run(main.app, ["status", "--json", "--home", str(home)])
 
     assert json.loads(result.stdout) == {
         "running": False,
@@ -156,7 +156,7 @@ def test_status_of_a_home_that_never_ran(home: Path) -> None:
 
 
 def test_down_of_a_home_that_never_ran_is_no_error(home: Path) -> None:
-    result = run(cli.app, ["down", "--json", "--home", str(home)])
+    result = run(main.app, ["down", "--json", "--home", str(home)])
 
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"home": str(home), "ended": False})
     assert not home.exists()
@@ -164,7 +164,7 @@ def test_down_of_a_home_that_never_ran_is_no_error(home: Path) -> None:
 
 def test_runs_without_an_api_names_its_address(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_LIVE_URL", "http://127.0.0.1:1")
-    result = run(cli.app, ["runs", "list", "--home", str(home)])
+    result = run(main.app, ["runs", "list", "--home", str(home)])
 
     assert result.exit_code == 2
     assert "http://127.0.0.1:1" in result.stderr
@@ -172,7 +172,7 @@ def test_runs_without_an_api_names_its_address(home: Path, monkeypatch: pytest.M
 
 
 def test_a_port_that_is_no_number_is_refused(home: Path) -> None:
-    result = run(cli.app, ["up", "--port", "live=http", "--home", str(home)])
+    result = run(main.app, ["up", "--port", "live=http", "--home", str(home)])
 
     assert result.exit_code == 2
     assert "--port live=http" in result.stderr
@@ -181,8 +181,8 @@ def test_a_port_that_is_no_number_is_refused(home: Path) -> None:
 def test_logs_of_an_unknown_process_names_those_there_are(home: Path) -> None:
     (home / "logs").mkdir(parents=True)
     (home / "logs" / "kafka.log").write_text("hello\n")
-    wrong = run(cli.app, ["logs", "kafak", "--home", str(home)])
-    right = run(cli.app, ["logs", "kafka", "--home", str(home)])
+    wrong = run(main.app, ["logs", "kafak", "--home", str(home)])
+    right = run(main.app, ["logs", "kafka", "--home", str(home)])
 
     assert wrong.exit_code == 2
     assert "kafka" in wrong.stderr

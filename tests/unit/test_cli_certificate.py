@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli_run_log import _head, _received, certificate
+from gateway.cli.run_log import _head, _received, certificate
 
 
 def producer(received: int, expected: int | None, *missing: tuple[int, int], twice: int = 0, dropped: int = 0) -> Any:

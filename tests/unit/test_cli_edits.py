@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import cli
-from gateway.cli_finding import check_named
+from gateway.cli import main
+from gateway.cli.lookup import check_named
 from schemas.errors import Refused
 
 run = CliRunner().invoke
@@ -25,7 +25,7 @@ def nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", ["delete", "rename", "tag"])
 def test_help_has_examples(command: str) -> None:
-    shown = run(cli.app, ["runs", command, "--help"]).stdout
+    shown = run(main.app, ["runs", command, "--help"]).stdout
 
     assert "Examples:" in shown
     assert f"gateway runs {command} RUN" in " ".join(shown.split())
@@ -49,7 +49,7 @@ def test_help_has_examples(command: str) -> None:
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], answer: str) -> None:
-    result = run(cli.app, ["runs", *arguments])
+    result = run(main.app, ["runs", *arguments])
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert answer in result.stderr
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], answer: str) -> None:
 
 def test_without_an_address_to_send_to_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_URL", "none:")
-    result = run(cli.app, ["runs", "tag", "r", "a=b"])
+    result = run(main.app, ["runs", "tag", "r", "a=b"])
 
     assert result.exit_code == 2
     assert "no address to send to" in result.stderr

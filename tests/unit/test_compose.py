@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.local.kafka_jars import VERSION as KAFKA_VERSION
+from gateway.local.servers.kafka_jars import VERSION as KAFKA_VERSION
 from schemas.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.local import addresses
-from gateway.local.services import child_environment, declare
-from gateway.local.state import Home
+from gateway.local.home import Home
+from gateway.local.supervision.services import child_environment, declare
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 

@@ -12,12 +12,12 @@ from time import monotonic, sleep
 import psutil
 import pytest
 
-from gateway.local import child as child_module
-from gateway.local.child import Child
-from gateway.local.kafka import Command
-from gateway.local.metrics import Metrics
-from gateway.local.services import Service
-from gateway.local.state import Home
+from gateway.local.home import Home
+from gateway.local.servers.kafka import Command
+from gateway.local.supervision import child as child_module
+from gateway.local.supervision.child import Child
+from gateway.local.supervision.metrics import Metrics
+from gateway.local.supervision.services import Service
 from schemas.errors import StackError
 from schemas.runtime.settings import Settings
 

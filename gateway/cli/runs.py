@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gateway.cli_output import HomeOption, JsonOption, console, print_json, say
+from gateway.console import HomeOption, JsonOption, console, print_json, say
 from schemas.errors import Unavailable
 from schemas.statuses import ENDED
 
@@ -106,7 +106,7 @@ def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
     if as_json:
         print_json(document)
     else:
-        from gateway.cli_run_log import print_run_log
+        from gateway.cli.run_log import print_run_log
 
         print_run_log(document)
 

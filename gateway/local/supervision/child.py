@@ -17,9 +17,9 @@ from typing import Literal
 
 import psutil
 
-from gateway.local.process import kill_group, spawn
-from gateway.local.services import Service, child_environment
-from gateway.local.state import Home, ProcessRecord
+from gateway.local.home import Home, ProcessRecord
+from gateway.local.supervision.process import kill_group, spawn
+from gateway.local.supervision.services import Service, child_environment
 from schemas.errors import TrackingError
 from schemas.runtime.settings import Settings
 

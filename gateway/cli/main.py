@@ -14,8 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway import cli_doctor, cli_edits, cli_runs, cli_stack, cli_sync
-from gateway.cli_summaries import summary_of
+from gateway.cli import doctor, edits, runs, stack, sync
+from gateway.cli.plugin_help import summary_of
 from schemas.errors import BadSettings, TrackingError
 
 GROUP = "gateway.commands"
@@ -64,11 +64,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print local variables, passwords among them
     help="One durable log for every experiment event: `gateway up` starts everything, `gateway demo` shows it.",
 )
-cli_stack.register(app)
-cli_doctor.register(app)
-cli_sync.register(app)
-cli_edits.register(cli_runs.app)
-app.add_typer(cli_runs.app, name="runs")
+stack.register(app)
+doctor.register(app)
+sync.register(app)
+edits.register(runs.app)
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:
@@ -132,7 +132,3 @@ def _load(point: EntryPoint) -> Any:
 
 def _say(line: str) -> None:
     print(f"gateway: {line}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

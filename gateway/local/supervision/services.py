@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.local import kafka, mlflow_server, postgres
 from gateway.local.addresses import METRICS, Plan, stack_settings
-from gateway.local.kafka import Command
 from gateway.local.ports import HOST
+from gateway.local.servers import kafka, mlflow_server, postgres
+from gateway.local.servers.kafka import Command
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import PREFIX, Settings
 

@@ -16,10 +16,10 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.local.java import find_java
-from gateway.local.kafka_jars import ensure_jars
 from gateway.local.ports import HOST
 from gateway.local.progress import Progress
+from gateway.local.servers.java import find_java
+from gateway.local.servers.kafka_jars import ensure_jars
 from schemas.errors import LogUnavailable, StackError
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024  # a client batch is 256 KiB before headers; params and text may be larger

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.cli_output import console
+from gateway.console import console
 
 SHOWN_METRICS = 40
 SHOWN_PRODUCERS = 20

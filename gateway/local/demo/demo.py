@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli_api import get
-from gateway.cli_output import ShownProgress, print_json, say
 from gateway.client.stack_file import default_home
-from gateway.local import demo_report as report
-from gateway.local.demo_sweep import Sweep, plan_sweep
+from gateway.console import ShownProgress, print_json, say
+from gateway.local.demo import report
+from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.errors import TrackingError
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli_output import HomeOption, JsonOption, console, print_json, say
+from gateway.console import HomeOption, JsonOption, console, print_json, say
 from schemas.errors import BadSettings, LogUnavailable
 
 Folder = Annotated[

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli_output import HomeOption, JsonOption, print_json, say
-from gateway.cli_runs import RunArgument, api_of, complete_run
-from gateway.cli_sync import address_of
+from gateway.cli.runs import RunArgument, api_of, complete_run
+from gateway.cli.sync import address_of
+from gateway.console import HomeOption, JsonOption, print_json, say
 from schemas.errors import BadSettings, LogUnavailable, Refused
 
 FOLLOW = "the log has it; PostgreSQL, the dashboard and trackers follow"
@@ -28,7 +28,7 @@ def _complete_name(what: str) -> Callable[..., list[str]]:
     """Return what offers the series, parameters or tags of the run that was named before."""
 
     def complete(ctx: Any, incomplete: str) -> list[str]:
-        from gateway.cli_finding import places_of
+        from gateway.cli.lookup import places_of
         from schemas.errors import TrackingError
 
         # An option that still waits for its value keeps Click from handing words before it to their arguments.
@@ -81,7 +81,7 @@ def delete(
     Examples: `gateway runs delete RUN`, `gateway runs delete RUN1 RUN2 --yes`,
     `gateway runs delete RUN --series loss --series accuracy`, `gateway runs delete RUN --tag team --json --yes`
     """
-    from gateway.cli_finding import WORDS, check_named, find_run, places_of
+    from gateway.cli.lookup import WORDS, check_named, find_run, places_of
 
     if not yes and not sys.stdin.isatty():
         raise BadSettings("nobody can be asked here: add --yes")
@@ -119,7 +119,7 @@ def rename(
 
     Examples: `gateway runs rename RUN baseline`, `gateway runs rename RUN --series loss train/loss`
     """
-    from gateway.cli_finding import find_run
+    from gateway.cli.lookup import find_run
 
     parts = [(what, old) for what, old in (("series", series), ("param", param), ("tag", tag)) if old is not None]
     if len(parts) > 1:
@@ -146,7 +146,7 @@ def set_tags(
 
     Examples: `gateway runs tag RUN team=vision`, `gateway runs tag RUN state=good "note=two words"`
     """
-    from gateway.cli_finding import find_run
+    from gateway.cli.lookup import find_run
     from gateway.client.shipping.batching import split
 
     given, base, address = _read_tags(tags), api_of(home), address_of("", home)
@@ -180,7 +180,7 @@ def _text(text: str, what: str, limit: int = 1_024) -> str:
 
 def _check_free(base: str, run_id: str, what: str, old: str, new: str) -> None:
     """Raise Refused where a rename would change nothing; say where it may change less than is meant."""
-    from gateway.cli_finding import WORDS, check_named, places_of
+    from gateway.cli.lookup import WORDS, check_named, places_of
 
     places = places_of(base, run_id, what)
     check_named(run_id, what, _text(old, f"a {WORDS[what]}"), places)
@@ -241,7 +241,7 @@ def _next(error: Any) -> str:
 
 
 def _told(event: Mapping[str, Any]) -> str:
-    from gateway.cli_finding import WORDS
+    from gateway.cli.lookup import WORDS
 
     if event["kind"] == "tags":
         return "tagged " + ", ".join(f"{name}={value}" for name, value in event["tags"].items())

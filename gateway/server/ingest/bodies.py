@@ -19,7 +19,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.client.encoding.wire import Record
-from gateway.server.failures import Failure
+from gateway.server.errors import Failure
 from schemas.errors import BadRecord
 from schemas.wire import identify
 

@@ -14,9 +14,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.server.app import create_app
-from gateway.server.bodies import Budget
+from gateway.server.ingest.bodies import Budget
+from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
-from gateway.server.writer import LogWriter
 from schemas.errors import BadSettings
 from schemas.runtime import listener
 from schemas.runtime.probes import Probes, answering

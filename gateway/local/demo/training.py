@@ -1,5 +1,5 @@
 """
-`python -m gateway.local.demo_training SPEC`: one worker of the demo's sweep.
+`python -m gateway.local.demo.training SPEC`: one worker of the demo's sweep.
 
 A multi-layer perceptron learns scikit-learn's 8x8 digits, batch by batch, and logs as any training script would.
 Beside that it keeps a ledger of what it emitted, so that the demo can compare every place with it, and tells its

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli_output import HomeOption, JsonOption, ShownProgress, console, print_json, say
+from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, say
 from schemas.errors import BadSettings, TrackingError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def demo(
 
     Examples: `gateway demo`, `gateway demo --keep`, `gateway demo --json > facts.json`
     """
-    from gateway.local.demo import run_demo
+    from gateway.local.demo.demo import run_demo
 
     raise typer.Exit(run_demo(home, keep, as_json))
 

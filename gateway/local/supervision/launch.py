@@ -1,7 +1,7 @@
 """
 Become the program that a stack wants to run, tied to the life of its parent.
 
-Run as a file by `gateway.local.process`, with nothing but the standard library:
+Run as a file by `gateway.local.supervision.process`, with nothing but the standard library:
 
     python -I -S launch.py PARENT_PID SIGNAL USER PROGRAM [ARGUMENT ...]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gateway.cli_output import console
-from gateway.local.demo_training import Spec
+from gateway.console import console
+from gateway.local.demo.training import Spec
 
 NAMES = {"emitted": "emitted", "postgresql": "PostgreSQL", "mlflow": "MLflow", "wandb": "W&B file"}
 SHOWN_STEPS = 4  # of each long series in the printed run log

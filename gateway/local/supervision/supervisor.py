@@ -1,7 +1,7 @@
 """
 Own the processes of one home: start them in order, start again what dies, end them in order.
 
-Run as `python -m gateway.local.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop: between two
+Run as `python -m gateway.local.supervision.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop: between two
 looks at its children it answers /metrics, /healthz and /readyz. It ends on SIGTERM or SIGINT, and when its owner (see
 --owner-fd) is gone. Whatever a supervisor that was killed has left behind is ended before anything starts.
 """
@@ -22,11 +22,11 @@ import psutil
 
 from gateway.local import addresses
 from gateway.local.addresses import Plan
-from gateway.local.child import REFUSED, Child
-from gateway.local.leftovers import end_leftovers
-from gateway.local.metrics import Metrics
-from gateway.local.services import declare
-from gateway.local.state import SUPERVISOR, Home, StackRecord
+from gateway.local.home import SUPERVISOR, Home, StackRecord
+from gateway.local.supervision.child import REFUSED, Child
+from gateway.local.supervision.metrics import Metrics
+from gateway.local.supervision.orphans import end_leftovers
+from gateway.local.supervision.services import declare
 from schemas.errors import TrackingError
 from schemas.runtime.probes import Probes, answering
 
@@ -188,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m gateway.local.supervisor")
+    parser = argparse.ArgumentParser(prog="python -m gateway.local.supervision.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=_named_port, action="append", default=[], metavar="NAME=N")
     parser.add_argument("--new-ports", action="store_true")

@@ -12,8 +12,8 @@ import contextlib
 
 import psutil
 
-from gateway.local.process import group_members
-from gateway.local.state import Home, find_process
+from gateway.local.home import Home, find_process
+from gateway.local.supervision.process import group_members
 from schemas.errors import StackError
 
 TERM_WAIT_S = 5

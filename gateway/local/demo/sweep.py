@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.local.demo_training import Spec
-from gateway.local.kafka import Command
-from gateway.local.process import end, spawn
+from gateway.local.demo.training import Spec
+from gateway.local.servers.kafka import Command
+from gateway.local.supervision.process import end, spawn
 from schemas.facts import Facts
 
 Progress = Callable[[dict[str, Any]], None]
@@ -47,7 +47,7 @@ class Sweep:
         # One thread each, or numpy's pools fight for the cores.
         variables |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         for spec in self._specs:
-            argv = [sys.executable, "-m", "gateway.local.demo_training", json.dumps(spec._asdict())]
+            argv = [sys.executable, "-m", "gateway.local.demo.training", json.dumps(spec._asdict())]
             worker = spawn(Command(argv, {}), subprocess.PIPE, environment=variables)
             self._workers.append(worker)
             reader = threading.Thread(target=self._read, args=(worker,), daemon=True)

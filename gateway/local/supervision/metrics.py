@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from gateway.local.child import Child
-from gateway.local.state import SUPERVISOR
+from gateway.local.home import SUPERVISOR
+from gateway.local.supervision.child import Child
 
 
 class Metrics:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from gateway.cli_output import HomeOption, JsonOption, console, print_json
+from gateway.console import HomeOption, JsonOption, console, print_json
 from schemas.errors import BadSettings, TrackingError
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def _names() -> dict[str, Any]:
 
 
 def _parts() -> list[Check]:
-    from gateway.local.java import find_java
-    from gateway.local.postgres import binaries
+    from gateway.local.servers.java import find_java
+    from gateway.local.servers.postgres import binaries
 
     return [
         _check("java", lambda: "{0.path} (Java {0.major}, from {0.source})".format(find_java())),
@@ -85,7 +85,7 @@ def _parts() -> list[Check]:
 
 
 def _jars() -> str:
-    from gateway.local.kafka_jars import cache_folder, damaged_jars, pinned_jars
+    from gateway.local.servers.kafka_jars import cache_folder, damaged_jars, pinned_jars
 
     folder = cache_folder()
     if not folder.exists():
@@ -98,7 +98,7 @@ def _jars() -> str:
 
 
 def _places(settings: Settings) -> list[Check]:
-    from gateway.local.reach import check_kafka, check_mlflow, check_postgres
+    from gateway.local.connectivity import check_kafka, check_mlflow, check_postgres
     from gateway.local.stack import Stack
 
     running = Stack(settings.home).status()["running"]
@@ -114,7 +114,7 @@ def _places(settings: Settings) -> list[Check]:
 
 def _own(settings: Settings) -> dict[str, str]:
     """Return the addresses that the stack of this home serves itself."""
-    from gateway.local.state import Home
+    from gateway.local.home import Home
 
     return {name: str(value) for name, value in Home(settings.home).read()["settings"].items()}
 
@@ -145,8 +145,8 @@ def _ask_api(settings: Settings) -> None:
 
 
 def _ports(settings: Settings, running: bool) -> Check:
+    from gateway.local.home import Home
     from gateway.local.ports import holder, is_free
-    from gateway.local.state import Home
 
     ports = Home(settings.home).read()["ports"]
     shown = ", ".join(f"{name} {port}" for name, port in ports.items()) or "chosen at the first `gateway up`"

@@ -10,8 +10,8 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from gateway.local import kafka
 from gateway.local.addresses import Plan, mask
+from gateway.local.servers import kafka
 from schemas.errors import BadSettings, LogUnavailable, StoreRefused, StoreUnavailable, TrackerUnavailable
 from schemas.runtime.settings import Settings
 

@@ -1,0 +1,3 @@
+"""
+`gateway demo`: the whole story on real parts.
+"""

@@ -1,0 +1,3 @@
+"""
+The servers of the embedded stack: Kafka and its Java, PostgreSQL, MLflow.
+"""

@@ -1,0 +1,3 @@
+"""
+How the processes of the embedded stack are started, watched and ended.
+"""

@@ -1,0 +1,3 @@
+"""
+POST /v1/events: bodies in, records of the log out.
+"""
