@@ -27,11 +27,11 @@ from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.services import running_kafka  # noqa: E402
 from benchmarks.system import TOPIC, create_database, running_materialiser, running_postgres  # noqa: E402
 from benchmarks.table import markdown, number  # noqa: E402
-from consumers.log import LogReader  # noqa: E402
+from consumers.log.reader import LogReader  # noqa: E402
 from consumers.materialiser.worker import CONSUMER, Worker  # noqa: E402
 from consumers.store.migrations import migrate  # noqa: E402
 from consumers.store.pool import address, open_pool  # noqa: E402
-from consumers.store.reading import Reading  # noqa: E402
+from consumers.store.read.reader import Reading  # noqa: E402
 
 TIMEOUT_S = 120.0
 BATCH_RECORDS, RUNS = 500, 16

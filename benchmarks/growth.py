@@ -14,12 +14,12 @@ from time import monotonic, perf_counter
 from typing import NamedTuple
 
 from benchmarks.environments import Missing
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.materialiser.collecting import collect_rarely
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
-from consumers.store.reading import Reading
+from consumers.store.read.reader import Reading
 from schemas.events import Metrics, Series
 from schemas.wire import Batch, ProducerId, RunId, encode
 

@@ -23,8 +23,8 @@ import asyncpg
 from benchmarks.machine import caption, describe, load
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
-from consumers.store.reading import Reading
-from consumers.store.where import parse_order, parse_where
+from consumers.store.read.reader import Reading
+from consumers.store.search.filter import parse_order, parse_where
 from gateway.local.ports import free_ports
 from gateway.local.servers import postgres
 from gateway.local.supervision.process import end, spawn, wait_until

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.delivery.tracker import Tracker
-from consumers.log import LogReader
-from consumers.store.deliveries import Deliveries, Progress
+from consumers.log.reader import LogReader
+from consumers.store.delivery.checkpoints import Deliveries, Progress
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
 from schemas.facts import Facts

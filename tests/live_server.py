@@ -15,7 +15,7 @@ import httpx
 from pydantic import SecretStr
 
 from consumers.live.server import Server, listen
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
-from consumers.store.reading import Reading
+from consumers.store.read.reader import Reading
 
 DEADLINE_S = 150.0  # folding takes minutes where ten processes want the same core; below pytest's own 300
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 
 
 async def delete_before(kafka: str, topic: str, offsets: Mapping[int, int]) -> None:

@@ -45,7 +45,7 @@ def read(place: Any) -> list[int]:
 
 
 async def _read_log(address: str, run_id: str) -> list[int]:
-    from consumers.log import LogReader
+    from consumers.log.reader import LogReader
     from schemas.wire import decode
 
     reader, steps = LogReader(address, TOPIC), []

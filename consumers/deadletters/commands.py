@@ -125,7 +125,7 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     `gateway dead-letters replay --all --reason UnknownVersion --yes`
     """
     from consumers.deadletters import deciding
-    from consumers.log import LogWriter, security_arguments
+    from consumers.log.reader import LogWriter, security_arguments
     from consumers.store.dead_letters import Wanted
 
     settings = Settings.load(home)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from consumers.deadletters.showing import refusal
-from consumers.log import LogWriter, TooLarge
+from consumers.log.reader import LogWriter, TooLarge
 from consumers.store.dead_letters import DeadLetters, Letter, LetterId, Wanted
 from schemas.errors import BadSettings
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
-from consumers.log import LogWriter, Record, TooLarge, security_arguments
+from consumers.log.reader import LogWriter, Record, TooLarge, security_arguments
 from consumers.store.dead_letters import Letter, Outbox
 from consumers.store.pool import Pool
 from schemas.errors import Refused, Unavailable

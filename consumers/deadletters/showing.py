@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.store.dead_letters import Found, Letter
 from schemas.errors import BadRecord
 from schemas.wire import decode, identify

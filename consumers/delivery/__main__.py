@@ -21,7 +21,7 @@ from schemas.runtime.probes import answering
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.operations.watches import DeliveryWatch
+    from consumers.telemetry.instruments import DeliveryWatch
 
 DRAIN_S = 4.5
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
@@ -63,7 +63,7 @@ async def _until_stopped(settings: Settings, name: str) -> None:
 
 
 async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event) -> None:
-    from consumers.operations.watches import DeliveryWatch
+    from consumers.telemetry.instruments import DeliveryWatch
 
     watch = DeliveryWatch(name, settings.stall_s)
     async with answering(settings, watch.probes()):

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from consumers.admission import EMPTY, admit
-from consumers.store.history import HISTORY
+from consumers.log.dedup import EMPTY, admit
+from consumers.store.delivery.history import HISTORY
 from schemas.errors import BadRecord
 from schemas.wire import Batch, decode, identify
 
 if TYPE_CHECKING:
-    from consumers.log import Record
-    from consumers.store.deliveries import Progress
+    from consumers.log.reader import Record
+    from consumers.store.delivery.checkpoints import Progress
 
 RECORD_OVERHEAD = 1_000  # bytes that a record in memory costs beside its value, about
 

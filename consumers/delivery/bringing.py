@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from consumers.delivery.backlog import admit_records
 from consumers.delivery.tracker import State, Tracker
-from consumers.log import Record
-from consumers.operations.watches import points_of
-from consumers.store.deliveries import Progress
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
+from consumers.telemetry.instruments import points_of
 
 STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
 _UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash before the letters

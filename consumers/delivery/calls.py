@@ -25,9 +25,9 @@ from consumers.delivery.patience import Patience
 from consumers.delivery.read_again import ReadAgain
 from consumers.delivery.suspects import ALONE, Suspects
 from consumers.delivery.threads import Threads, reason, words
-from consumers.log import Record
-from consumers.operations.watches import DeliveryWatch
-from consumers.store.deliveries import Intent, Progress, Result
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Intent, Progress, Result
+from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
 log = logging.getLogger("consumers.delivery")

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from consumers.delivery.backlog import Backlog
 from consumers.delivery.history import History
-from consumers.log import LogReader, Record
-from consumers.waiting import RETRY_S
+from consumers.log.reader import LogReader, Record
+from consumers.log.retry import RETRY_S
 from schemas.errors import LogGap, LogUnavailable
 
 log = logging.getLogger("consumers.delivery")

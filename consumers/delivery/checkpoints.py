@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from consumers.store.deliveries import Deliveries, Fenced, Intent, Progress, Result
+from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent, Progress, Result
 
 Given = TypeVar("Given")
 Answers = TypeVar("Answers")

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consumers.store.pool import Pool, address
-from consumers.store.reading import Reading
-from consumers.store.where import All, Node, WhereError, parse_where
+from consumers.store.read.reader import Reading
+from consumers.store.search.filter import All, Node, WhereError, parse_where
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 

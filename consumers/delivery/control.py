@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 
 from consumers.delivery.circuit import Circuit
 from consumers.delivery.threads import reason
-from consumers.operations.watches import DeliveryWatch
-from consumers.store.trackers import Behind, CircuitReport, Orders, Trackers
+from consumers.store.delivery.orders import Behind, CircuitReport, Orders, Trackers
+from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import StoreUnavailable, TrackerUnavailable
 
 POLL_S = 0.25

@@ -2,7 +2,7 @@
 Bring the history of runs that the log has not whole: from PostgreSQL first, then the log goes on.
 
 The log begins above a record of a run that the tracker lacks. What PostgreSQL folded of such a run, in one snapshot, is
-frozen there (store/history.py) and goes through the same queues, calls and checkpoints as records of the log, at places
+frozen there (store/delivery/history.py) and goes through the same queues, calls and checkpoints as records of the log, at places
 that are offsets of their own. Nothing is missing and nothing comes twice, for any tracker that keeps the contract:
 
 - the frozen rows never change, and a place always gives the same batch with the same number, so a call repeated after
@@ -29,10 +29,10 @@ import orjson
 
 from consumers.delivery.backlog import Backlog
 from consumers.delivery.retelling import removal, whole
-from consumers.log import Record
-from consumers.store.history import HISTORY, Frozen, Histories, Lost, Rows, Told
-from consumers.store.trackers import CircuitReport, Trackers
-from consumers.waiting import RETRY_S
+from consumers.log.reader import Record
+from consumers.log.retry import RETRY_S
+from consumers.store.delivery.history import HISTORY, Frozen, Histories, Lost, Rows, Told
+from consumers.store.delivery.orders import CircuitReport, Trackers
 from schemas.errors import StoreUnavailable
 from schemas.wire import encode_json
 

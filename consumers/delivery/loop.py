@@ -28,11 +28,11 @@ from consumers.delivery.read_again import ReadAgain
 from consumers.delivery.suspects import Suspects, hopeless
 from consumers.delivery.threads import Threads
 from consumers.delivery.tracker import Tracker, capabilities_of
-from consumers.log import LogReader
-from consumers.operations.watches import DeliveryWatch
-from consumers.store.deliveries import Deliveries
-from consumers.store.history import Histories
-from consumers.store.trackers import Trackers
+from consumers.log.reader import LogReader
+from consumers.store.delivery.checkpoints import Deliveries
+from consumers.store.delivery.history import Histories
+from consumers.store.delivery.orders import Trackers
+from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import LogUnavailable, StoreUnavailable
 
 PARALLEL_RUNS = 8

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from consumers.delivery.tracker import GROUP
 from consumers.delivery.tracker_file import read_definitions
-from consumers.log import LogReader, security_arguments
-from consumers.store.deliveries import Deliveries
+from consumers.log.reader import LogReader, security_arguments
+from consumers.store.delivery.checkpoints import Deliveries
+from consumers.store.delivery.orders import Trackers
 from consumers.store.pool import Pool, address
-from consumers.store.trackers import Trackers
 from schemas.api import DeliveryStatus
 from schemas.errors import BadSettings, LogGap, LogUnavailable
 from schemas.runtime.settings import Settings

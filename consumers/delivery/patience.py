@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from consumers.operations.watches import DeliveryWatch
+from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import StoreUnavailable
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from consumers.delivery.backlog import admit_records
 from consumers.delivery.choosing import Choice, chosen_runs
 from consumers.delivery.serving import Connected
 from consumers.delivery.tracker import capabilities_of
-from consumers.log import Record
-from consumers.operations.watches import points_of
-from consumers.store.deliveries import Progress
-from consumers.store.history import Planned
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.history import Planned
+from consumers.telemetry.instruments import points_of
 from schemas.errors import BadRecord
 from schemas.wire import identify
 

@@ -11,9 +11,9 @@ from consumers.delivery.backlog import Backlog
 from consumers.delivery.catching_up import CatchingUp
 from consumers.delivery.history import Counts, History, Supply
 from consumers.delivery.patience import Patience
-from consumers.log import LogReader
-from consumers.operations.watches import DeliveryWatch
-from consumers.store.trackers import Behind
+from consumers.log.reader import LogReader
+from consumers.store.delivery.orders import Behind
+from consumers.telemetry.instruments import DeliveryWatch
 
 log = logging.getLogger("consumers.delivery")
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from consumers.delivery.comparison import RunFacts
 from consumers.delivery.keeping import Keeping, keeps_all_points
 from consumers.delivery.tracker import Capabilities, Tracker
-from consumers.store.deliveries import Progress
-from consumers.store.reading import Reading
-from consumers.store.snapshot import Snapshot
+from consumers.store.delivery.checkpoints import Progress
+from consumers.store.read.reader import Reading
+from consumers.store.read.snapshot import Snapshot
 from schemas.api import RunSummary
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Columns, Point, SeriesFacts, count_points

@@ -21,8 +21,8 @@ from consumers.delivery.replay import Replay, Told, Wish
 from consumers.delivery.serving import Connected, connected
 from consumers.delivery.tracker import State, can_start_over
 from consumers.delivery.verification import Verified, Wanted, verify
+from consumers.store.delivery.repairs import Repairs
 from consumers.store.pool import address
-from consumers.store.repairs import Repairs
 from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
 

@@ -20,8 +20,8 @@ from consumers.delivery.history import Counts
 from consumers.delivery.loop import Delivery, Work
 from consumers.delivery.pace import Pace
 from consumers.delivery.serving import Connected
-from consumers.operations.watches import DeliveryWatch
-from consumers.waiting import until_available
+from consumers.log.retry import until_available
+from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import BadSettings
 
 POLL_S = 0.2

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from consumers.store.history import Rows, Told
+from consumers.store.delivery.history import Rows, Told
 from schemas.events import MAIN_STEP
 from schemas.statuses import AFTER, ENDED
 

@@ -10,21 +10,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from consumers.bounds import LogBounds
 from consumers.delivery.hanging import AGAIN, alive, end_process
 from consumers.delivery.loop import Delivery, Work
 from consumers.delivery.opening import close_tracker, open_tracker
 from consumers.delivery.tracker import Tracker
 from consumers.delivery.tracker_file import call_seconds
-from consumers.log import LogReader, ensure_topics, security_arguments
+from consumers.log.reader import LogReader, ensure_topics, security_arguments
+from consumers.log.retry import RETRY_S, until_available
+from consumers.log.watermarks import LogBounds
 from consumers.materialiser.worker import CONSUMER
-from consumers.operations.watches import DeliveryWatch
-from consumers.store.deliveries import Deliveries
-from consumers.store.history import Histories
+from consumers.store.delivery.checkpoints import Deliveries
+from consumers.store.delivery.history import Histories
+from consumers.store.delivery.orders import Trackers
 from consumers.store.migrations import migrate
 from consumers.store.pool import Pool, address, open_pool
-from consumers.store.trackers import Trackers
-from consumers.waiting import RETRY_S, until_available
+from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import LogGap
 from schemas.runtime.settings import Settings
 

@@ -23,8 +23,8 @@ from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.delivery.overview import Standing
+    from consumers.store.delivery.orders import RunDelivery, Trackers
     from consumers.store.pool import Pool
-    from consumers.store.trackers import RunDelivery, Trackers
 
 T = TypeVar("T")
 SHOWN = 20
@@ -237,9 +237,9 @@ def _losses(settings: Settings, name: str) -> list[str] | None:
 
 def _with(settings: Settings, question: Callable[[Trackers, Pool], Awaitable[T]]) -> T:
     async def ask() -> T:
+        from consumers.store.delivery.orders import Trackers
         from consumers.store.migrations import migrate
         from consumers.store.pool import address, open_pool
-        from consumers.store.trackers import Trackers
 
         dsn = settings.need("postgres").strip()
         pool = await open_pool(dsn, size=1)
@@ -301,7 +301,7 @@ def _print_tracker(standing: Standing, losses: list[str] | None, total: int, run
 
 
 def _has(run: RunDelivery) -> str:
-    from consumers.store.history import HISTORY
+    from consumers.store.delivery.history import HISTORY
 
     if run.next_offset < HISTORY:
         return f"has       everything below offset {run.next_offset} of partition {run.partition}"

@@ -19,12 +19,12 @@ from consumers.delivery.opening import close_tracker, open_tracker
 from consumers.delivery.reading_back import Expected, read_store, read_tracker
 from consumers.delivery.tracker import Capabilities, Tracker, capabilities_of
 from consumers.delivery.tracker_file import call_seconds
-from consumers.log import LogReader, security_arguments
+from consumers.log.reader import LogReader, security_arguments
 from consumers.materialiser.worker import CONSUMER
-from consumers.store.deliveries import Deliveries, Progress, consumer_name
+from consumers.store.delivery.checkpoints import Deliveries, Progress, consumer_name
+from consumers.store.delivery.repairs import deleted_runs
 from consumers.store.pool import Pool, address, open_pool
-from consumers.store.reading import Reading
-from consumers.store.repairs import deleted_runs
+from consumers.store.read.reader import Reading
 from schemas.api import RunSummary
 from schemas.errors import LogUnavailable
 from schemas.facts import Facts

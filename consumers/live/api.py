@@ -20,9 +20,9 @@ from consumers.live.positions import write_positions
 from consumers.live.services import services
 from consumers.live.stream import stream
 from consumers.materialiser.worker import CONSUMER
-from consumers.store.paging import MAX_TOKEN, TokenError
-from consumers.store.reading import narrowed
-from consumers.store.where import WhereError, parse_order, parse_where
+from consumers.store.read.reader import narrowed
+from consumers.store.search.filter import WhereError, parse_order, parse_where
+from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunsPage, SeriesPage, Status
 from schemas.runlog import RunLog, RunState
 from schemas.wire import MAX_RUN_ID
@@ -95,7 +95,7 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     timeout_s: TimeoutS = 10.0,
 ) -> Response:
     """
-    List runs: newest first, or those that `where` finds (consumers/store/where.py), in the order of `order_by`.
+    List runs: newest first, or those that `where` finds (consumers/store/search/filter.py), in the order of `order_by`.
 
     The next page is asked for with the same parameters and `page_token`, the `next_page_token` of this one. Runs that
     are added meanwhile neither repeat others nor push them out; one whose sort key changes may come twice or not.

@@ -13,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from consumers.live import api, failures, pages
 from consumers.live.protection import Protection
 from consumers.live.services import Services
-from consumers.operations.metrics import LiveMetrics, Metrics
+from consumers.telemetry.metrics import LiveMetrics, Metrics
 from schemas.runtime.request_metrics import Counting
 from schemas.runtime.settings import Settings
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from consumers.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscriber, Subscribers
 from consumers.live.tail import Tail, key_text, to_message
-from consumers.log import LogReader, Record
+from consumers.log.reader import LogReader, Record
+from consumers.log.watermarks import close_quietly
 from schemas.errors import LogUnavailable
 
 CLOSE_ENOUGH = 500  # records left to read when the subscriber is added to the tail

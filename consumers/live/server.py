@@ -13,7 +13,7 @@ import uvicorn
 
 from consumers.live.app import create_app
 from consumers.live.services import Services
-from consumers.operations.metrics import LiveMetrics, Metrics
+from consumers.telemetry.metrics import LiveMetrics, Metrics
 from schemas.runtime import listener
 from schemas.runtime.probes import Probes, answering
 from schemas.runtime.settings import Settings

@@ -12,17 +12,17 @@ from contextlib import suppress
 
 from fastapi import Request
 
-from consumers.bounds import LogBounds
 from consumers.live.progress import Progress
 from consumers.live.subscribers import Subscribers
 from consumers.live.tail import Tail
-from consumers.log import security_arguments
+from consumers.log.reader import security_arguments
+from consumers.log.watermarks import LogBounds
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.dead_letters import newest_dead_letter
-from consumers.store.deliveries import consumer_name
+from consumers.store.delivery.checkpoints import consumer_name
+from consumers.store.delivery.orders import Trackers
 from consumers.store.pool import Pool, address, open_pool
-from consumers.store.reading import Reading
-from consumers.store.trackers import Trackers
+from consumers.store.read.reader import Reading
 from schemas.api import PartitionLag, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.runtime.settings import Settings

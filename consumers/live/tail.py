@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from consumers.bounds import close_quietly
 from consumers.live.messages import Message
 from consumers.live.subscribers import Subscribers
-from consumers.log import LogReader, Record
+from consumers.log.reader import LogReader, Record
+from consumers.log.watermarks import close_quietly
 from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable
 from schemas.wire import decode
 

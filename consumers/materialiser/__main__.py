@@ -21,7 +21,7 @@ from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.materialiser.holding import Holding
-    from consumers.operations.watches import FoldWatch
+    from consumers.telemetry.instruments import FoldWatch
 
 DRAIN_S = 5.0
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
@@ -44,7 +44,7 @@ async def _run(settings: Settings) -> None:
     # Imported late: `import faust` takes most of this process's start, and a wrong setting should say so at once.
     from consumers.materialiser.collecting import collect_rarely
     from consumers.materialiser.holding import Holding
-    from consumers.operations.watches import FoldWatch
+    from consumers.telemetry.instruments import FoldWatch
 
     collect_rarely()
     watch, holding = FoldWatch(settings.stall_s), Holding()
@@ -57,16 +57,16 @@ async def _run(settings: Settings) -> None:
 
 
 async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pause: Callable[[], bool]) -> None:
-    from consumers.bounds import LogBounds
     from consumers.deadletters.limits import Limits
     from consumers.deadletters.publisher import publish
-    from consumers.log import ensure_topics, is_outage, security_arguments
+    from consumers.log.reader import ensure_topics, is_outage, security_arguments
+    from consumers.log.retry import until_available
+    from consumers.log.watermarks import LogBounds
     from consumers.materialiser.app import Feeding, begin_again, build_app, leave, until_ended
     from consumers.materialiser.jumps import judge_by, until_gap
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool
-    from consumers.waiting import until_available
 
     def away(problem: str) -> None:
         watch.silent(problem)

@@ -27,8 +27,8 @@ import faust
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 
-from consumers.log import Record, security_arguments
-from consumers.log_batches import read_any_header_name
+from consumers.log.reader import Record, security_arguments
+from consumers.log.record_parser import read_any_header_name
 from consumers.materialiser.jumps import refuse_gap
 from consumers.materialiser.worker import CONSUMER
 from schemas.errors import LogDamaged

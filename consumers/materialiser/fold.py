@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from consumers.admission import Ledger, admit
+from consumers.log.dedup import Ledger, admit
 from consumers.materialiser import lifecycle, parts
 from consumers.materialiser.chunks import append_points
-from consumers.store.identity import series_id
-from consumers.store.months import month_of
 from consumers.store.rows import AttemptRow, Changes, DeadLetterRow, ProducerRow, RunRow, SeriesRow, StepRow
+from consumers.store.write.months import month_of
+from consumers.store.write.series_id import series_id
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.wire import Batch

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from consumers.log import lost_offsets
+from consumers.log.reader import lost_offsets
 from schemas.errors import LogGap, LogUnavailable, TrackingError
 
 if TYPE_CHECKING:
-    from consumers.bounds import Bounds
+    from consumers.log.watermarks import Bounds
 
 LOOK_S = 1.0
 LOOKS = 4  # what was fetched before the deletion has long been handed over by then

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import consumers
 import schemas
-from consumers.log import LogReader, security_arguments
+from consumers.log.reader import LogReader, security_arguments
 from consumers.materialiser.refolding import NEAR_RECORDS, Console, Refold, refuse_gaps
 from consumers.materialiser.worker import CONSUMER, Worker
-from consumers.store.comparing import Comparison, compare
-from consumers.store.rebuilding import Begun, Busy, Rebuilding, rebuilding
+from consumers.store.maintenance.compare import Comparison, compare
+from consumers.store.maintenance.rebuild import Begun, Busy, Rebuilding, rebuilding
 from schemas.errors import LogUnavailable, StoreRefused
 
 if TYPE_CHECKING:

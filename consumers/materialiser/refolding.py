@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from consumers.log import lost_offsets
-from consumers.store.rebuilding import Busy
-from consumers.waiting import until_available
+from consumers.log.reader import lost_offsets
+from consumers.log.retry import until_available
+from consumers.store.maintenance.rebuild import Busy
 from schemas.errors import LogGap, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
-    from consumers.log import LogReader
+    from consumers.log.reader import LogReader
     from consumers.materialiser.worker import Worker
-    from consumers.store.rebuilding import Rebuilding
+    from consumers.store.maintenance.rebuild import Rebuilding
 
 BATCH_RECORDS = 2_000  # in one transaction; the reader itself holds 4 MiB a partition
 FETCH_MS = 1_000

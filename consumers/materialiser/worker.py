@@ -15,16 +15,17 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.materialiser.chunks import settle
 from consumers.materialiser.fold import Known, fold, park, series_of
 from consumers.materialiser.jumps import Judge, Jump, sparse
 from consumers.materialiser.parts import is_edit
-from consumers.operations.watches import FoldWatch
-from consumers.store import dead_letters, loading
+from consumers.store import dead_letters
 from consumers.store.pool import Pool
 from consumers.store.rows import Changes, DeadLetterRow
-from consumers.store.writing import Fenced, RowsRefused, TablesExchanged, write
+from consumers.store.write import loader
+from consumers.store.write.writer import Fenced, RowsRefused, TablesExchanged, write
+from consumers.telemetry.instruments import FoldWatch
 from schemas.errors import BadEvent, BadRecord, StoreUnavailable
 from schemas.wire import Batch, decode
 
@@ -100,7 +101,7 @@ class Worker:
         wait_s = BACKOFF_S[0]
         while True:
             try:
-                found = await loading.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
+                found = await loader.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
                 in_row = await dead_letters.load_in_row(self._pool, self._where, self._topic, found)
                 self._tally = Tally(
                     {partition: parked.number for partition, parked in in_row.items()},
@@ -226,11 +227,11 @@ class Worker:
         if len(known.loaded) > MAX_KNOWN_RUNS or len(known.series) > MAX_KNOWN_SERIES:
             known = self._known = Known()
         if not known.tables:  # before the rows, so that rows of old tables never pass for those of new ones
-            known.tables = await loading.identify_tables(self._pool, self._where)
+            known.tables = await loader.identify_tables(self._pool, self._where)
         runs: set[str] = {batch.run_id for batch in batches}
         runs -= known.loaded
         if runs:
-            heads, producers, steps, attempts = await loading.load_runs(self._pool, self._where, runs)
+            heads, producers, steps, attempts = await loader.load_runs(self._pool, self._where, runs)
             known.runs.update((row.run_id, row) for row in heads)
             known.producers.update(((row.run_id, row.producer), row) for row in producers)
             known.steps.update(((row.run_id, row.step_name), row) for row in steps)
@@ -238,7 +239,7 @@ class Worker:
             known.loaded |= runs
         wanted = {key for batch in batches for key in series_of(batch)} - known.series.keys()
         if wanted:
-            rows = await loading.load_series(self._pool, self._where, wanted)
+            rows = await loader.load_series(self._pool, self._where, wanted)
             known.series.update((row.series_id, row) for row in rows)
 
 

@@ -23,7 +23,7 @@ from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.store.retention import Month, Retention
+    from consumers.store.maintenance.retention import Month, Retention
 
 EXIT_LEFT = 1
 RETRY_S = (0.5, 8.0)  # first and longest wait for readers: each try holds up everybody else for half a second
@@ -79,7 +79,7 @@ def drop(
     Examples: `gateway retention drop --before 2026-08 --dry-run`,
     `gateway retention drop --before 2026-08 --yes --json`
     """
-    from consumers.store.months import month_text, parse_month
+    from consumers.store.write.months import month_text, parse_month
 
     limit, settings = parse_month(before), Settings.load(home)
     now = datetime.now(UTC)
@@ -101,7 +101,7 @@ def drop(
 
 
 async def _droppable(settings: Settings, limit: int) -> list[Month]:
-    from consumers.store.months import UNKNOWN
+    from consumers.store.write.months import UNKNOWN
 
     async with _retention(settings) as retention:
         months = await retention.months()
@@ -110,7 +110,7 @@ async def _droppable(settings: Settings, limit: int) -> list[Month]:
 
 async def _drop(settings: Settings, months: list[int], *, even_running: bool) -> list[Month]:
     """Drop month by month, oldest first; each is a transaction of its own, so what is done stays done."""
-    from consumers.store.rebuilding import Busy
+    from consumers.store.maintenance.rebuild import Busy
 
     done: list[Month] = []
     async with _retention(settings) as retention:
@@ -141,8 +141,8 @@ def _confirmed(chosen: list[Month], yes: bool) -> bool:
 
 @asynccontextmanager
 async def _retention(settings: Settings) -> AsyncIterator[Retention]:
+    from consumers.store.maintenance.retention import Retention
     from consumers.store.pool import address, open_pool
-    from consumers.store.retention import Retention
 
     dsn = settings.need("postgres").strip()
     pool = await open_pool(dsn, size=1, application_name="gateway retention")
@@ -153,7 +153,7 @@ async def _retention(settings: Settings) -> AsyncIterator[Retention]:
 
 
 def _document(one: Month) -> dict[str, Any]:
-    from consumers.store.months import month_text
+    from consumers.store.write.months import month_text
 
     facts = {**one._asdict(), "month": month_text(one.month)}
     return {**facts, "dropped": one.dropped.astimezone(UTC).isoformat() if one.dropped else None}
@@ -163,7 +163,7 @@ def _print_table(months: list[Month]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from consumers.store.months import month_text
+    from consumers.store.write.months import month_text
 
     out = Console(highlight=False, soft_wrap=True)
     if not months:
@@ -190,7 +190,7 @@ def _state(one: Month) -> str:
 
 
 def _print_outcome(chosen: list[Month], left: list[Month], limit: str, *, dry_run: bool) -> None:
-    from consumers.store.months import month_text
+    from consumers.store.write.months import month_text
 
     if not chosen and not left:
         print(f"Nothing to drop: no points of months before {limit} are kept.")  # noqa: T201  # facts

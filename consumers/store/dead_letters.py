@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.store.pool import Pool, PooledConnection, translated
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 from schemas.api import NewestDeadLetter
 
 State = Literal["parked", "replayed", "discarded"]

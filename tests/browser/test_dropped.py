@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
+from consumers.store.maintenance.retention import Retention
 from consumers.store.pool import address, open_pool
-from consumers.store.retention import Retention
 from tests.browser.conftest import Browser
 from tests.live_server import Live, training
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from consumers.log_batches import read_any_header_name
+from consumers.log.record_parser import read_any_header_name
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.wire import decode

@@ -14,7 +14,7 @@ from tests.stack_parts import create_topic
 
 GATED = """
 import asyncio, os, pathlib, sys
-import consumers.log as log
+import consumers.log.reader as log
 made = log.ensure_topics
 gate = pathlib.Path(os.environ["GATE"])
 async def gated(settings):

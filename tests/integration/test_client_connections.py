@@ -7,7 +7,7 @@ import gc
 
 from aiokafka.conn import AIOKafkaConnection
 
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 from gateway.client.transports.kafka_transport import Kafka
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 from schemas.errors import LogDamaged
 from schemas.wire import encode
 from tests.delivery_process import Delivery, Place

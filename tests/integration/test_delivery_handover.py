@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 from schemas import events as ev
 from schemas.wire import Batch, decode
 from tests.delivery_process import Delivery, Place, delivery, until_caught_up

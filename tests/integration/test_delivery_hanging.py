@@ -16,10 +16,10 @@ import pytest
 from consumers.delivery.hanging import AGAIN
 from consumers.delivery.loop import PARALLEL_RUNS
 from consumers.delivery.suspects import ALONE, HOPELESS
-from consumers.store.deliveries import Deliveries, Fenced, Intent
+from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent
+from consumers.store.delivery.orders import CircuitReport, Trackers
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
-from consumers.store.trackers import CircuitReport, Trackers
 from schemas.wire import Batch
 from tests.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.gateway_command import gateway_with

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 from schemas.wire import Record, encode
 from tests.delivery_process import Place, delivery, until_caught_up
 from tests.gateway_command import gateway_with

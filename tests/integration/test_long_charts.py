@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.materialiser.worker import Worker
-from consumers.store.charts import Sample, shrink, supersede
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
-from consumers.store.reading import Reading
+from consumers.store.read.downsampling import Sample, shrink, supersede
+from consumers.store.read.reader import Reading
 from schemas import events as ev
 from schemas.columns import float_to_json
 from schemas.wire import Batch, encode

@@ -13,8 +13,8 @@ import pytest
 from pogo_core.util import migrate as pogo
 
 from consumers.store.migrations import FOLDER, migrate, released
-from consumers.store.partitions import open_months
 from consumers.store.pool import Pool, open_pool
+from consumers.store.write.partitions import open_months
 from schemas.wire import encode
 from tests.log_writing import Author, write, write_records
 from tests.materialiser_process import environment, materialiser, until, until_folded

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from consumers.store.reading import Reading
+from consumers.store.read.reader import Reading
 from schemas import events as ev
 from schemas.wire import Batch
 from tests.gateway_command import gateway_with

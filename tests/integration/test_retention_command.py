@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.log import LogReader, Record, ensure_topics, security_arguments
+from consumers.log.reader import LogReader, Record, ensure_topics, security_arguments
 from gateway.client import notices
 from gateway.client.address import OPTIONS, Address
 from gateway.client.shipping.shipper import Shipper

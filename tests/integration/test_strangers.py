@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from consumers.delivery.serving import connected, serve
-from consumers.operations.watches import DeliveryWatch
+from consumers.telemetry.instruments import DeliveryWatch
 from gateway.local.stack import Stack
 from schemas.errors import BadSettings, StackError
 from schemas.runtime.settings import Settings

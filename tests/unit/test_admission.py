@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.admission import EMPTY, Ledger, admit
+from consumers.log.dedup import EMPTY, Ledger, admit
 
 SEQS = st.lists(st.integers(0, 40), max_size=120)
 

@@ -8,7 +8,7 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.array_format import floats_of, ints_of
+from consumers.store.codec.array_format import floats_of, ints_of
 
 INT8, FLOAT8 = 20, 701  # oids of pg_type
 

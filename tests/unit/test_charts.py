@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
+from consumers.store.read.downsampling import Sample, corners_of, group_points, shrink, shrink_columns, supersede
 
 NUMBERS = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 1e308, -1e308]))
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.chunk_columns import columns_of, unpacked
-from consumers.store.copy_format import COLUMNS, END, HEAD, PIECE_BYTES, copy_stream, encode_row
+from consumers.store.codec.chunks import columns_of, unpacked
+from consumers.store.codec.copy_format import COLUMNS, END, HEAD, PIECE_BYTES, copy_stream, encode_row
 from consumers.store.rows import ChunkRow
 
 INT8 = st.integers(-(2**63), 2**63 - 1)

@@ -18,7 +18,7 @@ from consumers.deadletters.showing import (
     letter_document,
     value_lines,
 )
-from consumers.log import Record
+from consumers.log.reader import Record
 from consumers.store.dead_letters import Letter, LetterId
 from schemas.errors import BadSettings
 

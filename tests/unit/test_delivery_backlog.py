@@ -6,9 +6,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from consumers.delivery.backlog import Backlog, admit_records
 from consumers.delivery.suspects import Suspects
-from consumers.log import Record
-from consumers.store.deliveries import Progress
-from consumers.store.history import HISTORY
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.history import HISTORY
 from schemas.wire import Batch, encode
 from tests.log_writing import Author
 

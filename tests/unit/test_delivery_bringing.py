@@ -8,8 +8,8 @@ import pytest
 from consumers.delivery.bringing import Bringing
 from consumers.delivery.checkpoints import Together
 from consumers.delivery.tracker import NothingTracker, State
-from consumers.log import Record
-from consumers.store.deliveries import Progress
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
 from schemas.wire import Batch, encode
 from tests.log_writing import Author
 

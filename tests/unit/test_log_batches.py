@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.log_batches import read_any_header_name
+from consumers.log.record_parser import read_any_header_name
 from schemas.errors import LogDamaged
 from schemas.wire import encode
 from tests.log_writing import Author

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.months import UNKNOWN, month_of, month_text, parse_month
+from consumers.store.write.months import UNKNOWN, month_of, month_text, parse_month
 from schemas.errors import BadSettings
 
 CENTURY = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31, 23, 59, 59, 999_999), timezones=st.just(UTC))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.materialiser.holding import RECORD_COST, Holding
-from consumers.operations.health import Lag, Pulse
-from consumers.operations.metrics import LiveMetrics, Metrics
-from consumers.operations.watches import DeliveryWatch, FoldWatch
+from consumers.telemetry.health import Lag, Pulse
+from consumers.telemetry.instruments import DeliveryWatch, FoldWatch
+from consumers.telemetry.metrics import LiveMetrics, Metrics
 from gateway.local.supervision.metrics import Metrics as SupervisorMetrics
 from gateway.server.metrics import Metrics as IngestMetrics
 

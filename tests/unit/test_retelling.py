@@ -9,7 +9,7 @@ import orjson
 
 from consumers.delivery.retelling import removal, whole
 from consumers.materialiser.fold import Known, fold
-from consumers.store.history import Rows
+from consumers.store.delivery.history import Rows
 from consumers.store.rows import Changes
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue

@@ -32,11 +32,11 @@ VENDORS = {
     "aiokafka": {
         "gateway/client/transports/kafka_transport.py",
         "gateway/local/servers/kafka.py",
-        "consumers/log.py",
-        "consumers/log_batches.py",
+        "consumers/log/reader.py",
+        "consumers/log/record_parser.py",
     },
     "faust": {"consumers/materialiser/app.py"},
-    "asyncpg": {"consumers/store/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},
+    "asyncpg": {"consumers/store/**/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow/*.py"},
     "wandb": {"consumers/trackers/wandb/*.py"},
     "pyarrow": {"consumers/trackers/parquet/*.py"},
@@ -46,7 +46,7 @@ VENDORS = {
     "yaml": {"consumers/delivery/tracker_file.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {
-        "consumers/operations/metrics.py",
+        "consumers/telemetry/metrics.py",
         "gateway/server/metrics.py",
         "gateway/local/supervision/metrics.py",
     },

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.search import Search, places_of
-from consumers.store.where import All, Compare, Either, Key, Not, WhereError, parse_order, parse_where
+from consumers.store.search.filter import All, Compare, Either, Key, Not, WhereError, parse_order, parse_where
+from consumers.store.search.sql_builder import Search, places_of
 
 WORDS = [
     *["metrics.loss", "params.`a b`", "tags.x", "state", "<", ">=", "=", "!=", "0.3", "'x'", "and", "or", "not", "("],

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from consumers.store.pool import Pool, address, open_pool, translated
-from consumers.store.queries import sql
-from consumers.store.snapshot import Snapshot
-from consumers.store.where import All, Compare, Key, Node, Order, Value
+from consumers.store.read.snapshot import Snapshot
+from consumers.store.search.filter import All, Compare, Key, Node, Order, Value
+from consumers.store.statements import sql
 from schemas.api import RunSummary, SeriesPage
 from schemas.facts import Point
 from schemas.runlog import LOST_AFTER_S, RunLog

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
-from consumers.admission import Ledger
+from consumers.log.dedup import Ledger
 from consumers.store.pool import Pool, PooledConnection, translated
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 from schemas.errors import TrackingError
 
 State = dict[str, Any]

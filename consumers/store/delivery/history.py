@@ -15,11 +15,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.admission import Ledger
-from consumers.store.chunk_columns import columns_of
-from consumers.store.deliveries import Fenced
+from consumers.log.dedup import Ledger
+from consumers.store.codec.chunks import columns_of
+from consumers.store.delivery.checkpoints import Fenced
 from consumers.store.pool import Pool, PooledConnection, translated
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 from schemas.columns import dump_floats, float_column
 
 HISTORY = 2**62  # an offset from here on is a place in a history

@@ -13,15 +13,15 @@ from itertools import groupby
 from math import isfinite
 from typing import Any, NamedTuple
 
-from consumers.store import documents
-from consumers.store.charts import Sample, corners_of, group_points, shrink, shrink_columns, supersede
-from consumers.store.chunk_columns import columns_of, unpacked
-from consumers.store.paging import Place, read_token, write_token
+from consumers.store.codec.chunks import columns_of, unpacked
 from consumers.store.pool import PooledConnection
-from consumers.store.queries import sql
+from consumers.store.read import documents
+from consumers.store.read.downsampling import Sample, corners_of, group_points, shrink, shrink_columns, supersede
 from consumers.store.rows import CHUNK_POINTS
-from consumers.store.search import Question, Search
-from consumers.store.where import Node, Order
+from consumers.store.search.filter import Node, Order
+from consumers.store.search.page_token import Place, read_token, write_token
+from consumers.store.search.sql_builder import Question, Search
+from consumers.store.statements import sql
 from schemas.api import Position, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
 from schemas.facts import Columns, Point

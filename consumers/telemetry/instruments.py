@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from consumers.log import Record
-from consumers.operations.health import Pulse
-from consumers.operations.lag import LagWatch
-from consumers.operations.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, Metrics
+from consumers.log.reader import Record
+from consumers.telemetry.health import Pulse
+from consumers.telemetry.lag import LagWatch
+from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, Metrics
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.runtime.probes import Probes

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumers.store.pool import Pool, translated
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 
 
 async def deleted_runs(pool: Pool, where: str, tracker: str, run_ids: Sequence[str] = ()) -> list[str]:

@@ -14,12 +14,12 @@ from typing import Any
 import asyncpg
 import orjson
 
-from consumers.store.copy_format import COLUMNS, copy_stream
-from consumers.store.identity import series_id
-from consumers.store.partitions import open_months
+from consumers.store.codec.copy_format import COLUMNS, copy_stream
 from consumers.store.pool import Pool, PooledConnection, translated
-from consumers.store.queries import sql
 from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
+from consumers.store.statements import sql
+from consumers.store.write.partitions import open_months
+from consumers.store.write.series_id import series_id
 from schemas.columns import float_to_json
 from schemas.errors import TrackingError
 

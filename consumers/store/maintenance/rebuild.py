@@ -19,7 +19,7 @@ import asyncpg
 
 from consumers.store.migrations import LIVE, migrate, released
 from consumers.store.pool import Pool, PooledConnection, address, open_pool, translated
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 from schemas.errors import StoreRefused, StoreUnavailable
 
 SCHEMA = "gateway_rebuild"

@@ -11,9 +11,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from consumers.bounds import Bounds
-from consumers.operations.health import Lag, Pulse
-from consumers.operations.metrics import LagMetrics
+from consumers.log.watermarks import Bounds
+from consumers.telemetry.health import Lag, Pulse
+from consumers.telemetry.metrics import LagMetrics
 from schemas.errors import LogUnavailable
 
 POLL_S = 1.0

@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from consumers.log_batches import read_any_header_name
+from consumers.log.record_parser import read_any_header_name
 from schemas.errors import BadSettings, LogGap, LogUnavailable, Refused
 
 if TYPE_CHECKING:

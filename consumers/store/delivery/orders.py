@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from consumers.store.deliveries import consumer_name
+from consumers.store.delivery.checkpoints import consumer_name
 from consumers.store.pool import Pool, translated
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 from schemas.api import DeliveryStatus
 
 CircuitState = Literal["closed", "open", "probing"]

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import asyncpg
 
+from consumers.store.maintenance.rebuild import LEASE, OFFSETS_LOCK, TABLES_LOCK, Busy
 from consumers.store.pool import Pool, PooledConnection, translated
-from consumers.store.queries import sql
-from consumers.store.rebuilding import LEASE, OFFSETS_LOCK, TABLES_LOCK, Busy
+from consumers.store.statements import sql
 from schemas.errors import StoreRefused
 from schemas.runlog import LOST_AFTER_S
 

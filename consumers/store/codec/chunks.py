@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.array_format import deltas_of, floats_of, ints_of
+from consumers.store.codec.array_format import deltas_of, floats_of, ints_of
 from schemas.columns import FloatArray, IntArray
 
 

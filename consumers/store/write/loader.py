@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from consumers.store.chunk_columns import columns_of
+from consumers.store.codec.chunks import columns_of
 from consumers.store.pool import Pool, translated
-from consumers.store.queries import sql
 from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
+from consumers.store.statements import sql
 
 
 async def load_offsets(

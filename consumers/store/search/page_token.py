@@ -16,7 +16,7 @@ import zlib
 from hashlib import blake2s
 from typing import NamedTuple
 
-from consumers.store.where import Key, Kind, Node, Order
+from consumers.store.search.filter import Key, Kind, Node, Order
 from schemas.wire import MAX_RUN_ID
 
 MAX_TOKEN = 10_000  # characters

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from consumers.store.maintenance.rebuild import KEPT
 from consumers.store.pool import PooledConnection
-from consumers.store.queries import sql
-from consumers.store.rebuilding import KEPT
+from consumers.store.statements import sql
 
 SHOWN = 60  # characters of a value
 

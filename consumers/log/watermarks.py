@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from consumers.log import LogReader
+from consumers.log.reader import LogReader
 from schemas.errors import LogUnavailable
 
 ANSWER_TIMEOUT_S = 3.0

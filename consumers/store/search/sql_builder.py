@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.paging import SORTED_TEXT, Place
-from consumers.store.queries import sql
-from consumers.store.where import All, Compare, Either, Key, Node, Not, Order, Value
+from consumers.store.search.filter import All, Compare, Either, Key, Node, Not, Order, Value
+from consumers.store.search.page_token import SORTED_TEXT, Place
+from consumers.store.statements import sql
 from schemas.events import MAIN_STEP
 
 COLUMNS = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from consumers.store.charts import Sample
+from consumers.store.read.downsampling import Sample
 from schemas.columns import float_to_json
 from schemas.events import MAIN_STEP
 from schemas.names import series_name

@@ -2,7 +2,7 @@
 The partition of each month: made when its first point comes, never again once its points were dropped.
 
 Both are decided inside the transaction that writes the points, behind the offset row. A drop holds all offset rows
-(consumers/store/retention.py), so what is decided here cannot change before the commit.
+(consumers/store/maintenance/retention.py), so what is decided here cannot change before the commit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from consumers.store.pool import PooledConnection
-from consumers.store.queries import sql
+from consumers.store.statements import sql
 
 
 async def open_months(connection: PooledConnection, new_points: Mapping[int, int]) -> frozenset[int]:

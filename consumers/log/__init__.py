@@ -1,0 +1,3 @@
+"""
+Reading and writing Kafka: the topic of events, its records, offsets and watermarks.
+"""

@@ -1,1 +1,0 @@
-"""What whoever operates the consumers sees of them: metrics, health, lag."""

@@ -1,0 +1,3 @@
+"""
+PostgreSQL's binary forms: COPY rows, arrays, and the columns of chunks.
+"""

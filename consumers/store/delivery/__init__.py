@@ -1,0 +1,3 @@
+"""
+What deliveries to trackers keep: checkpoints, orders, history and repairs.
+"""

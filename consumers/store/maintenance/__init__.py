@@ -1,0 +1,3 @@
+"""
+Rebuild, compare and retention of tables.
+"""

@@ -1,0 +1,3 @@
+"""
+What people and trackers read of runs: snapshots, documents, series.
+"""

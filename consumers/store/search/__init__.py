@@ -1,0 +1,3 @@
+"""
+From a filter that people write to SQL, in pages.
+"""

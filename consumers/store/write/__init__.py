@@ -1,0 +1,3 @@
+"""
+What the fold writes, and what it loads first.
+"""

@@ -1,0 +1,3 @@
+"""
+Metrics, health and lag of the processes that consume the log.
+"""
