@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.environments import Missing
 from consumers.log.reader import Record
-from consumers.materialiser.collecting import collect_rarely
+from consumers.materialiser.gc_tuning import collect_rarely
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool

@@ -16,7 +16,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from consumers.trackers.contract_runs import odd_run, points_of
+from consumers.trackers.testing.runs import odd_run, points_of
 from gateway.client.encoding.wire import encode_text, source_of
 from gateway.client.shipping.batching import Piece, Series, events_of
 from schemas import events as ev

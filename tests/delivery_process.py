@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from consumers.delivery.tracker import Tracker
 from consumers.log.reader import LogReader
 from consumers.store.delivery.checkpoints import Deliveries, Progress
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
+from consumers.trackers.protocol import Tracker
 from schemas.facts import Facts
 from tests.materialiser_process import environment
 

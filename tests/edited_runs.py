@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 from random import Random
 
-from consumers.trackers.contract_runs import RunAuthor
+from consumers.trackers.testing.runs import RunAuthor
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue
 from schemas.wire import Batch

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from consumers.delivery.tracker import ReadBack, State
+from consumers.trackers.protocol import ReadBack, State
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.runtime.settings import Settings

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from consumers.delivery.tracker import ReadBack, State
+from consumers.trackers.protocol import ReadBack, State
 from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
 from schemas.wire import Batch

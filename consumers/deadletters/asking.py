@@ -14,7 +14,7 @@ from schemas.errors import LogUnavailable, StoreUnavailable
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.deadletters.deciding import Outcome
+    from consumers.deadletters.resolution import Outcome
     from consumers.store.dead_letters import DeadLetters
 
 T = TypeVar("T")

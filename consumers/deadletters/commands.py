@@ -20,7 +20,7 @@ from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.deadletters.deciding import Outcome
+    from consumers.deadletters.resolution import Outcome
     from consumers.store.dead_letters import DeadLetters, LetterId, State, Wanted
 
 app = typer.Typer(
@@ -86,7 +86,7 @@ def show(
     Examples: `gateway dead-letters show tracking.events:0:1234`,
     `gateway dead-letters show tracking.events:0:1234 --raw > value.bin`
     """
-    from consumers.deadletters.deciding import parse_id
+    from consumers.deadletters.resolution import parse_id
     from consumers.deadletters.showing import letter_document
 
     wanted = parse_id(letter_id)
@@ -124,7 +124,7 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     Examples: `gateway dead-letters replay tracking.events:0:1234`,
     `gateway dead-letters replay --all --reason UnknownVersion --yes`
     """
-    from consumers.deadletters import deciding
+    from consumers.deadletters import resolution
     from consumers.log.reader import LogWriter, security_arguments
     from consumers.store.dead_letters import Wanted
 
@@ -133,13 +133,13 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     outcomes: list[Outcome] = []
 
     async def work(letters: DeadLetters) -> None:
-        planned = deciding.plan_replay(letters, chosen, settings.topic, anyway=anyway)
+        planned = resolution.plan_replay(letters, chosen, settings.topic, anyway=anyway)
         if dry_run:
             outcomes.extend([outcome async for outcome, _ in planned])
             return
         writer = LogWriter(settings.need("kafka"), settings.topic, security_arguments(settings))
         try:
-            await deciding.replay(letters, writer, planned, outcomes.append)
+            await resolution.replay(letters, writer, planned, outcomes.append)
         finally:
             await writer.close()
 
@@ -169,7 +169,7 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
     Examples: `gateway dead-letters discard tracking.events:0:1234 --because "a test"`,
     `gateway dead-letters discard --all --run r1 --yes`
     """
-    from consumers.deadletters import deciding
+    from consumers.deadletters import resolution
     from consumers.store.dead_letters import Wanted
 
     if "\x00" in because:
@@ -179,7 +179,7 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
     outcomes: list[Outcome] = []
 
     async def work(letters: DeadLetters) -> None:
-        async for outcome in deciding.discard(letters, chosen, because, dry_run=dry_run):
+        async for outcome in resolution.discard(letters, chosen, because, dry_run=dry_run):
             outcomes.append(outcome)
 
     if dry_run or _confirmed(f"Discard up to {len(chosen)} dead letters?", chosen, yes or bool(ids)):
@@ -190,7 +190,7 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
 def _chosen(
     settings: Settings, ids: list[str] | None, wanted: Wanted, limit: int | None, everything: bool
 ) -> list[LetterId]:
-    from consumers.deadletters.deciding import choose, parse_id
+    from consumers.deadletters.resolution import choose, parse_id
 
     narrowed = wanted.run is not None or wanted.reason is not None
     if ids and (everything or narrowed or limit):

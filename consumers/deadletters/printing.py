@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from consumers.deadletters.deciding import Outcome
+    from consumers.deadletters.resolution import Outcome
     from consumers.store.dead_letters import Found, Letter
 
 SHOWN_OUTCOMES = 20

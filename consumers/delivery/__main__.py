@@ -73,7 +73,7 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
 async def _deliver(
     settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event, watch: DeliveryWatch
 ) -> None:
-    from consumers.delivery.serving import connected, serve
+    from consumers.delivery.service import connected, serve
 
     def silent(problem: str = "") -> None:
         consuming.clear()

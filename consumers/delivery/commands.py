@@ -20,8 +20,8 @@ from consumers.command_options import HomeOption, JsonOption
 from consumers.delivery.tracker_commands import complete_tracker
 
 if TYPE_CHECKING:
-    from consumers.delivery.repair import Repaired
-    from consumers.delivery.verification import Verified, Wanted
+    from consumers.delivery.verify.repair import Repaired
+    from consumers.delivery.verify.verify import Verified, Wanted
     from schemas.runtime.settings import Settings
 
 EXIT_DIFFERENT, EXIT_STOPPED = 1, 130
@@ -65,8 +65,8 @@ def verify(
     from rich.console import Console
     from rich.progress import Progress
 
-    from consumers.delivery.verification import Wanted
-    from consumers.delivery.verify_report import document, print_report
+    from consumers.delivery.verify.report import document, print_report
+    from consumers.delivery.verify.verify import Wanted
     from schemas.runtime.settings import Settings
 
     told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -99,7 +99,7 @@ class _Work:
         verified = await self._compare(wait_s)
         if not repair or not verified.differences:
             return verified, None
-        from consumers.delivery.repair import repair_differences
+        from consumers.delivery.verify.repair import repair_differences
 
         self._can_stop = True
         self._show("repairing", 0, None)
@@ -113,7 +113,7 @@ class _Work:
         return verified, repaired
 
     async def _compare(self, wait_s: float) -> Verified:
-        from consumers.delivery.verification import verify as compare_places
+        from consumers.delivery.verify.verify import verify as compare_places
 
         self._show("waiting for deliveries" if wait_s else "reading back", 0, None)
         return await compare_places(

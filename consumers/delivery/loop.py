@@ -15,24 +15,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from consumers.delivery.backlog import Backlog
-from consumers.delivery.bringing import Bringing
-from consumers.delivery.calls import Calls, Means
-from consumers.delivery.checkpoints import Checkpoints
-from consumers.delivery.control import Control
-from consumers.delivery.hanging import TrackerHangs, end_process
-from consumers.delivery.history import Counts, Supply, claim_lost
-from consumers.delivery.pace import Pace
-from consumers.delivery.patience import Patience
-from consumers.delivery.read_again import ReadAgain
-from consumers.delivery.suspects import Suspects, hopeless
-from consumers.delivery.threads import Threads
-from consumers.delivery.tracker import Tracker, capabilities_of
+from consumers.delivery.backfill.history import Counts, Supply, claim_lost
+from consumers.delivery.backfill.reread import ReadAgain
+from consumers.delivery.dispatch.calls import Calls, Means
+from consumers.delivery.dispatch.checkpoints import Checkpoints
+from consumers.delivery.dispatch.invoke import Bringing
+from consumers.delivery.dispatch.orders import Control
+from consumers.delivery.flow.backlog import Backlog
+from consumers.delivery.flow.outages import Patience
+from consumers.delivery.flow.quarantine import Suspects, hopeless
+from consumers.delivery.flow.rate_limit import Pace
+from consumers.delivery.plugins.threads import Threads
+from consumers.delivery.plugins.watchdog import TrackerHangs, end_process
 from consumers.log.reader import LogReader
 from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.history import Histories
 from consumers.store.delivery.orders import Trackers
 from consumers.telemetry.instruments import DeliveryWatch
+from consumers.trackers.protocol import Tracker, capabilities_of
 from schemas.errors import LogUnavailable, StoreUnavailable
 
 PARALLEL_RUNS = 8

@@ -25,8 +25,8 @@ from consumers.command_options import HomeOption, JsonOption
 from consumers.delivery.tracker_commands import complete_tracker
 
 if TYPE_CHECKING:
-    from consumers.delivery.planning import Plan
-    from consumers.delivery.replay import Told, Wish
+    from consumers.delivery.replay.plan import Plan
+    from consumers.delivery.replay.replay import Told, Wish
     from schemas.runtime.settings import Settings
 
 DRAIN_S = 4.5
@@ -63,8 +63,8 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     Examples: `gateway replay --to mlflow --all`, `gateway replay --to mlflow --run r1 --run r2 --dry-run`,
     `gateway replay --to wandb --where "tags.team = 'x'" --since 2026-11-01 --throttle 50000`
     """
-    from consumers.delivery.choosing import Choice
-    from consumers.delivery.replay import Wish
+    from consumers.delivery.replay.replay import Wish
+    from consumers.delivery.replay.selection import Choice
     from schemas.runtime.settings import Settings
 
     choice = Choice(tuple(run or ()), where, since, until, everything)
@@ -87,8 +87,8 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
 
 
 async def _plan(settings: Settings, name: str, choice: Any) -> Plan:
-    from consumers.delivery.planning import plan
-    from consumers.delivery.serving import connected
+    from consumers.delivery.replay.plan import plan
+    from consumers.delivery.service import connected
 
     def away(problem: str) -> None:
         print(f"gateway: {problem}", file=sys.stderr)  # noqa: T201
@@ -98,8 +98,8 @@ async def _plan(settings: Settings, name: str, choice: Any) -> Plan:
 
 
 async def _until_done(settings: Settings, name: str, wish: Wish, shown: _Shown) -> Told:
-    from consumers.delivery.replay import Replay, Told
-    from consumers.delivery.serving import connected
+    from consumers.delivery.replay.replay import Replay, Told
+    from consumers.delivery.service import connected
 
     told, stopping = Told(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -22,7 +22,7 @@ from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.delivery.overview import Standing
+    from consumers.delivery.status import Standing
     from consumers.store.delivery.orders import RunDelivery, Trackers
     from consumers.store.pool import Pool
 
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def complete_tracker(ctx: Any, incomplete: str) -> list[str]:
     """Offer the names of the trackers there are."""
-    from consumers.delivery.overview import known_names
+    from consumers.delivery.status import known_names
 
     try:
         names = known_names(Settings.load(ctx.params.get("home")))
@@ -71,7 +71,7 @@ def list_trackers(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Examples: `gateway trackers list`, `gateway trackers list --json | jq '.trackers[] | select(.parked > 0)'`
     """
-    from consumers.delivery.overview import standings
+    from consumers.delivery.status import standings
 
     settings = Settings.load(home)
     found = _with(settings, lambda _, pool: standings(settings, pool))
@@ -96,7 +96,7 @@ def show(
 
     Examples: `gateway trackers show mlflow`, `gateway trackers show mlflow r1 --json`
     """
-    from consumers.delivery.overview import standings
+    from consumers.delivery.status import standings
 
     settings = Settings.load(home)
     _known(settings, name)
@@ -214,7 +214,7 @@ def _set_paused(home: Path | None, name: str, *, paused: bool, as_json: bool) ->
 
 def _known(settings: Settings, name: str) -> None:
     """Raise BadSettings when nothing is known of this name."""
-    from consumers.delivery.overview import known_names
+    from consumers.delivery.status import known_names
 
     names = known_names(settings)
     if name in names:
@@ -226,7 +226,7 @@ def _known(settings: Settings, name: str) -> None:
 
 def _losses(settings: Settings, name: str) -> list[str] | None:
     """Return what a tracker cannot hold; None when its code cannot be loaded here."""
-    from consumers.delivery.losses import losses
+    from consumers.delivery.plugins.describe import losses
 
     try:
         return losses(settings, name)
@@ -260,7 +260,7 @@ def _print_table(found: list[Standing]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from consumers.delivery.overview import lag_words, state_words
+    from consumers.delivery.status import lag_words, state_words
 
     if not found:
         _print("There are no trackers: name some in GATEWAY_TRACKERS.")
@@ -277,7 +277,7 @@ def _print_table(found: list[Standing]) -> None:
 
 
 def _print_tracker(standing: Standing, losses: list[str] | None, total: int, runs: list[RunDelivery]) -> None:
-    from consumers.delivery.overview import lag_words, state_words
+    from consumers.delivery.status import lag_words, state_words
 
     status = standing.status
     records, seconds = lag_words(standing.lag)

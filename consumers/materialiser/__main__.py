@@ -20,7 +20,7 @@ from schemas.runtime.probes import answering
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.materialiser.holding import Holding
+    from consumers.materialiser.backpressure import Holding
     from consumers.telemetry.instruments import FoldWatch
 
 DRAIN_S = 5.0
@@ -42,8 +42,8 @@ def main() -> None:
 
 async def _run(settings: Settings) -> None:
     # Imported late: `import faust` takes most of this process's start, and a wrong setting should say so at once.
-    from consumers.materialiser.collecting import collect_rarely
-    from consumers.materialiser.holding import Holding
+    from consumers.materialiser.backpressure import Holding
+    from consumers.materialiser.gc_tuning import collect_rarely
     from consumers.telemetry.instruments import FoldWatch
 
     collect_rarely()
@@ -62,8 +62,8 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     from consumers.log.reader import ensure_topics, is_outage, security_arguments
     from consumers.log.retry import until_available
     from consumers.log.watermarks import LogBounds
-    from consumers.materialiser.app import Feeding, begin_again, build_app, leave, until_ended
-    from consumers.materialiser.jumps import judge_by, until_gap
+    from consumers.materialiser.faust_app import Feeding, begin_again, build_app, leave, until_ended
+    from consumers.materialiser.gaps import judge_by, until_gap
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
     from consumers.store.pool import address, open_pool

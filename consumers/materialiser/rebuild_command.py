@@ -20,7 +20,7 @@ from consumers.command_options import HomeOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.materialiser.rebuild import Rebuilt
+    from consumers.materialiser.rebuild.rebuild import Rebuilt
 
 EXIT_DIFFERENT = 1
 
@@ -46,8 +46,8 @@ def rebuild(
 
     `gateway rebuild --check --json | jq .first_difference` shows the first place where they are not.
     """
-    from consumers.materialiser.collecting import collect_rarely
-    from consumers.materialiser.rebuild import rebuild as run
+    from consumers.materialiser.gc_tuning import collect_rarely
+    from consumers.materialiser.rebuild.rebuild import rebuild as run
     from schemas.errors import LogGap
     from schemas.runtime.settings import Settings
 

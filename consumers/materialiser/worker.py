@@ -16,10 +16,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
 from consumers.log.reader import Record
-from consumers.materialiser.chunks import settle
-from consumers.materialiser.fold import Known, fold, park, series_of
-from consumers.materialiser.jumps import Judge, Jump, sparse
-from consumers.materialiser.parts import is_edit
+from consumers.materialiser.fold.chunks import settle
+from consumers.materialiser.fold.facts import is_edit
+from consumers.materialiser.fold.fold import Known, fold, park, series_of
+from consumers.materialiser.gaps import Judge, Jump, sparse
 from consumers.store import dead_letters
 from consumers.store.pool import Pool
 from consumers.store.rows import Changes, DeadLetterRow

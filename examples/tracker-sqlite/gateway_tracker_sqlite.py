@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers.editing import SeriesKey, edited_names, edited_series, key_of
-from consumers.trackers.ending import Ending, fold_ending
+from consumers.trackers.edits import SeriesKey, edited_names, edited_series, key_of
+from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.run_status import Ending, fold_ending
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -137,7 +137,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def edit(connection: sqlite3.Connection, run_id: str, event: ev.Deleted | ev.Renamed) -> None:
-    """Carry out the delete or rename of a series or a parameter, as `consumers.trackers.editing` decides it."""
+    """Carry out the delete or rename of a series or a parameter, as `consumers.trackers.edits` decides it."""
     found = connection.execute(
         "SELECT DISTINCT step_name, attempt, name, labels FROM points WHERE run_id = ?", (run_id,)
     )

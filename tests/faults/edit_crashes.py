@@ -23,11 +23,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from consumers.delivery.tracker import State, Tracker
-from consumers.trackers.contract import assert_held, deliver
-from consumers.trackers.contract_runs import RunAuthor, edited_run
 from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.protocol import State, Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.runs import RunAuthor, edited_run
+from consumers.trackers.testing.suite import assert_held, deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.runtime.settings import Settings

@@ -11,7 +11,7 @@ from tests.materialiser_process import Materialiser, environment, until_folded
 
 ENDING = """
 import os, pathlib
-from consumers.materialiser import app, holding
+from consumers.materialiser import faust_app as app, holding
 
 made, built, took = app.build_app, [], holding.Holding.took
 todo = pathlib.Path(os.environ["TODO"])

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from consumers.delivery.circuit import FAILURES
+from consumers.delivery.flow.circuit_breaker import FAILURES
 from schemas.wire import Batch
 from tests.delivery_process import Place, Watch, delivery, progress, until_caught_up
 from tests.gateway_command import environment, gateway_with

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 from mlflow import MlflowClient
 
-from consumers.delivery.tracker import Tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import Tracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from consumers.delivery.hanging import AGAIN
+from consumers.delivery.flow.quarantine import ALONE, HOPELESS
 from consumers.delivery.loop import PARALLEL_RUNS
-from consumers.delivery.suspects import ALONE, HOPELESS
+from consumers.delivery.plugins.watchdog import AGAIN
 from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent
 from consumers.store.delivery.orders import CircuitReport, Trackers
 from consumers.store.migrations import migrate

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.delivery.tracker import load_tracker
+from consumers.trackers.protocol import load_tracker
 from schemas.errors import BadSettings
 from tests.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.log_writing import Author, write

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.trackers.contract import assert_held, deliver
-from consumers.trackers.contract_runs import RunAuthor, edited_run, points_of
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.runs import RunAuthor, edited_run, points_of
+from consumers.trackers.testing.suite import assert_held, deliver
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev

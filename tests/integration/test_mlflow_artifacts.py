@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from mlflow import MlflowClient
 
-from consumers.delivery.tracker import State
-from consumers.trackers.mlflow import observations as mlflow_observations
+from consumers.trackers.mlflow import params as mlflow_observations
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import State
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import HistogramValue, JsonValue, StringValue, Typed

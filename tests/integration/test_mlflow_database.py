@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from consumers.trackers.mlflow import database as mlflow_database
+from consumers.trackers.mlflow import sqlite_backend as mlflow_database
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from consumers.delivery.tracker import State
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import State
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import StringValue

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from mlflow import MlflowClient
 
-from consumers.delivery.tracker import State
 from consumers.trackers.mlflow import tracker as mlflow_tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import State
 from schemas import events as ev
 from schemas.errors import TrackerUnavailable
 from schemas.runtime.settings import Settings

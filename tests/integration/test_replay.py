@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from consumers.delivery.tracker import Tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import Tracker
 from schemas import events as ev
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from consumers.store.read.reader import Reading
-from consumers.trackers.contract_runs import RunAuthor
+from consumers.trackers.testing.runs import RunAuthor
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from schemas.runlog import RunLog

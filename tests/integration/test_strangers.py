@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from consumers.delivery.serving import connected, serve
+from consumers.delivery.service import connected, serve
 from consumers.telemetry.instruments import DeliveryWatch
 from gateway.local.stack import Stack
 from schemas.errors import BadSettings, StackError

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from consumers.delivery.tracker import Tracker
-from consumers.trackers.contract import TrackerContract, deliver
-from consumers.trackers.contract_runs import RunAuthor
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.runs import RunAuthor
+from consumers.trackers.testing.suite import TrackerContract, deliver
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.runtime.settings import Settings

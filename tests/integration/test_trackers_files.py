@@ -14,14 +14,14 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from consumers.delivery.tracker import Tracker
-from consumers.trackers.contract import deliver
-from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
 from consumers.trackers.parquet import parts as parquet_parts
 from consumers.trackers.parquet import tracker as parquet_tracker
 from consumers.trackers.parquet.tracker import ParquetTracker
-from consumers.trackers.tensorboard.terms import float32
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.tensorboard.summaries import float32
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.runs import RunAuthor, odd_run, points_of
+from consumers.trackers.testing.suite import deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from consumers.delivery.tracker import State, Tracker
-from consumers.trackers.contract import assert_held, deliver
-from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
+from consumers.trackers.protocol import State, Tracker
+from consumers.trackers.testing.runs import RunAuthor, odd_run, points_of
+from consumers.trackers.testing.suite import assert_held, deliver
 from consumers.trackers.trackio import database as trackio_database
 from consumers.trackers.trackio.tracker import TrackioTracker
 from schemas import events as ev
@@ -71,7 +71,7 @@ DELIVER = """
 import json, sys
 from pathlib import Path
 from tests.integration.test_trackers_trackio import long_run, opened
-from consumers.trackers.contract import deliver
+from consumers.trackers.testing.suite import deliver
 
 folder, run_id = sys.argv[1:]
 tracker = opened(Path(folder))
@@ -85,7 +85,7 @@ FILLED = """
 import resource, sys
 from pathlib import Path
 from tests.integration.test_trackers_trackio import long_run, opened
-from consumers.trackers.contract import deliver
+from consumers.trackers.testing.suite import deliver
 
 tracker = opened(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

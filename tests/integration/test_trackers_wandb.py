@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.delivery.tracker import State
+from consumers.trackers.protocol import State
 from consumers.trackers.wandb.tracker import WandbTracker
 from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev

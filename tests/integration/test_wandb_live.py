@@ -12,8 +12,8 @@ import psutil
 import pytest
 import wandb
 
-from consumers.delivery.tracker import State
-from consumers.trackers.contract_runs import RunAuthor, odd_run, points_of
+from consumers.trackers.protocol import State
+from consumers.trackers.testing.runs import RunAuthor, odd_run, points_of
 from consumers.trackers.wandb import live as wandb_live
 from consumers.trackers.wandb import sdk as wandb_sdk
 from consumers.trackers.wandb.live import WandbLiveTracker

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.delivery.tracker import Tracker
-from consumers.trackers.contract import TrackerContract
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.testing.suite import TrackerContract
 from consumers.trackers.wandb.live import WandbLiveTracker
 from schemas.runtime.settings import Settings
 from tests.wandb_server import WandbServer, wandb_server

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from consumers.delivery.tracker import State
+from consumers.trackers.protocol import State
 from consumers.trackers.wandb.tracker import WandbTracker
 from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.deadletters.deciding import parse_id
+from consumers.deadletters.resolution import parse_id
 from consumers.deadletters.showing import (
     harmless,
     harmless_bytes,

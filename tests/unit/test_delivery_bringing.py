@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from consumers.delivery.bringing import Bringing
-from consumers.delivery.checkpoints import Together
-from consumers.delivery.tracker import NothingTracker, State
+from consumers.delivery.dispatch.checkpoints import Together
+from consumers.delivery.dispatch.invoke import Bringing
 from consumers.log.reader import Record
 from consumers.store.delivery.checkpoints import Progress
+from consumers.trackers.protocol import NothingTracker, State
 from schemas.wire import Batch, encode
 from tests.log_writing import Author
 

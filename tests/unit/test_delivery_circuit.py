@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.circuit import FAILURES, LAST_RETRY_S, LONGEST_WAIT_S, Circuit, retry_delay
-from consumers.delivery.pace import Pace
+from consumers.delivery.flow.circuit_breaker import FAILURES, LAST_RETRY_S, LONGEST_WAIT_S, Circuit, retry_delay
+from consumers.delivery.flow.rate_limit import Pace
 
 
 def opened(at: float = 0.0) -> Circuit:

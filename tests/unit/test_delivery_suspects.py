@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.delivery.suspects import ALONE, HOPELESS, Suspects, hopeless
+from consumers.delivery.flow.quarantine import ALONE, HOPELESS, Suspects, hopeless
 
 CALL_S = 120.0  # then the first pause is 20 s
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.delivery.tracker import Capabilities
+from consumers.trackers.protocol import Capabilities
 from schemas.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]

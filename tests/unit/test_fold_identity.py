@@ -9,7 +9,7 @@ import pytest
 
 import consumers
 import schemas
-from consumers.materialiser.rebuild import fold_identity
+from consumers.materialiser.rebuild.rebuild import fold_identity
 
 ROOT = Path(__file__).parents[2]
 FOLDED = sorted(

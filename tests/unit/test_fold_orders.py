@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.materialiser.chunks import settle
-from consumers.materialiser.fold import Known, fold
+from consumers.materialiser.fold.chunks import settle
+from consumers.materialiser.fold.fold import Known, fold
 from consumers.store.rows import Changes, RunRow
 from schemas import events as ev
 from schemas.values import FloatValue

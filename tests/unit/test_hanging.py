@@ -7,7 +7,7 @@ import gc
 import threading
 from typing import Any
 
-from consumers.delivery.hanging import BoundedCalls
+from consumers.delivery.plugins.watchdog import BoundedCalls
 
 
 async def test_a_call_that_fails_after_its_caller_was_cancelled_is_not_told_to_anybody() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trackers.mlflow.answers import MlflowRefused, NothingDone, TooLarge, parse, seconds
+from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone, TooLarge, parse, seconds
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

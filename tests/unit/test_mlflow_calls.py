@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trackers.mlflow.calls import MAX_BYTES, Call, body, cut
-from consumers.trackers.mlflow.terms import Metric
+from consumers.trackers.mlflow.metrics import Metric
+from consumers.trackers.mlflow.requests import MAX_BYTES, Call, body, cut
 
 NAMES = st.text("aé\x01/", min_size=1, max_size=20)
 POINTS = st.builds(Metric, NAMES, st.floats(), st.integers(0, 2**50), st.integers(-(2**60), 2**60))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.materialiser.holding import RECORD_COST, Holding
+from consumers.materialiser.backpressure import RECORD_COST, Holding
 from consumers.telemetry.health import Lag, Pulse
 from consumers.telemetry.instruments import DeliveryWatch, FoldWatch
 from consumers.telemetry.metrics import LiveMetrics, Metrics

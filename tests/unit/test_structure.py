@@ -35,7 +35,7 @@ VENDORS = {
         "consumers/log/reader.py",
         "consumers/log/record_parser.py",
     },
-    "faust": {"consumers/materialiser/app.py"},
+    "faust": {"consumers/materialiser/faust_app.py"},
     "asyncpg": {"consumers/store/**/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow/*.py"},
     "wandb": {"consumers/trackers/wandb/*.py"},
@@ -43,7 +43,7 @@ VENDORS = {
     "tensorboard": {"consumers/trackers/tensorboard/*.py"},
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard/file.py"},
-    "yaml": {"consumers/delivery/tracker_file.py"},
+    "yaml": {"consumers/delivery/plugins/config.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {
         "consumers/telemetry/metrics.py",

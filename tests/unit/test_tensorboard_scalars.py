@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 
-from consumers.trackers.editing import key_of
-from consumers.trackers.tensorboard import terms
+from consumers.trackers.edits import key_of
+from consumers.trackers.tensorboard import summaries
 from consumers.trackers.tensorboard.scalars import scalar_records
 from schemas import events as ev
 
@@ -30,9 +30,9 @@ def by_protobuf(events: list[ev.Metrics]) -> list[bytes]:
     for event in events:
         for series in event.series:
             for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                made = found.setdefault((time, step), Event(wall_time=terms.seconds(time), step=step))
-                terms.add_scalar(made.summary.value, key_of(event, series), value)
-    return [terms.bytes_of(made) for made in found.values()]
+                made = found.setdefault((time, step), Event(wall_time=summaries.seconds(time), step=step))
+                summaries.add_scalar(made.summary.value, key_of(event, series), value)
+    return [summaries.bytes_of(made) for made in found.values()]
 
 
 @given(EVENTS)
@@ -43,7 +43,7 @@ def test_the_bytes_are_those_of_protobuf(given_events: list[tuple[str, str, list
 
 
 def test_large_steps_and_values_at_the_edge_of_32_bits() -> None:
-    values = [terms.FLOAT32_MAX, 3.40282356e38, -3.5e38, 5e-324, -0.0]
+    values = [summaries.FLOAT32_MAX, 3.40282356e38, -3.5e38, 5e-324, -0.0]
     events = [metrics("loss", "main", [(-(2**63) + at, 2**61, value) for at, value in enumerate(values)])]
 
     assert list(scalar_records(events)) == by_protobuf(events)

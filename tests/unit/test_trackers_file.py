@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.delivery.tracker import Capabilities, capabilities_of, load_tracker
-from consumers.delivery.tracker_file import Definition, read_definitions
+from consumers.delivery.plugins.config import Definition, read_definitions
+from consumers.trackers.protocol import Capabilities, capabilities_of, load_tracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings

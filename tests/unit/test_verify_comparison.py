@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.comparison import Difference, Loss, RunFacts, compare, findings
-from consumers.delivery.keeping import keeps_all_points, kept_points
-from consumers.delivery.tracker import Capabilities
+from consumers.delivery.verify.compare import Difference, Loss, RunFacts, compare, findings
+from consumers.trackers.fidelity import keeps_all_points, kept_points
+from consumers.trackers.protocol import Capabilities
 from schemas.facts import Point, SeriesFacts, count_points
 from schemas.values import FloatValue, StringValue, to_text
 

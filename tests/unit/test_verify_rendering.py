@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.rendering import is_cut, is_same, shown
+from consumers.delivery.verify.equality import is_cut, is_same, shown
 from schemas.values import (
     BoolValue,
     DatetimeValue,

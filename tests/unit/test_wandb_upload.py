@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trackers.contract_runs import RunAuthor, odd_run
+from consumers.trackers.testing.runs import RunAuthor, odd_run
 from consumers.trackers.wandb.live import is_gone
 from consumers.trackers.wandb.rows import Row
 from consumers.trackers.wandb.upload import instant, logged, microseconds, upload

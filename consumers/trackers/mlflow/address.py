@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from consumers.trackers.mlflow.database import SCHEME, DatabasePlace
-from consumers.trackers.mlflow.place import Place
-from consumers.trackers.mlflow.rest import RestPlace
+from consumers.trackers.mlflow.backend import Place
+from consumers.trackers.mlflow.rest_backend import RestPlace
+from consumers.trackers.mlflow.sqlite_backend import SCHEME, DatabasePlace
 from schemas.errors import BadSettings
 
 _HTTP = ("http://", "https://")

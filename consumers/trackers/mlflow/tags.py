@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from consumers.trackers.mlflow.terms import MAX_RUN_NAME, MAX_TAG, Notes, dump, key_of
+from consumers.trackers.mlflow.metrics import MAX_RUN_NAME, MAX_TAG, Notes, dump, key_of
 from schemas import events as ev
 from schemas.mapping.names import mlflow_key
 from schemas.values import Typed, to_text

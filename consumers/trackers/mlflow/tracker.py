@@ -14,17 +14,17 @@ from hashlib import blake2b
 from time import monotonic, sleep
 from typing import Any
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers.editing import delete_of_run
-from consumers.trackers.ending import Ending, fold_ending
-from consumers.trackers.mlflow import terms
+from consumers.trackers.edits import delete_of_run
+from consumers.trackers.mlflow import metrics as terms
 from consumers.trackers.mlflow.address import open_place
-from consumers.trackers.mlflow.answers import MISSING, MlflowRefused, NothingDone
-from consumers.trackers.mlflow.calls import Call, cut
-from consumers.trackers.mlflow.observations import MAX_VALUES, PARAM_TAG, Aside, as_params, params
-from consumers.trackers.mlflow.place import Held, New, Place
-from consumers.trackers.mlflow.run import Asked, altered, changed, divide, note_tags
+from consumers.trackers.mlflow.backend import Held, New, Place
+from consumers.trackers.mlflow.param_conflicts import Asked, altered, changed, divide, note_tags
+from consumers.trackers.mlflow.params import MAX_VALUES, PARAM_TAG, Aside, as_params, params
+from consumers.trackers.mlflow.requests import Call, cut
+from consumers.trackers.mlflow.responses import MISSING, MlflowRefused, NothingDone
 from consumers.trackers.mlflow.tags import Words, own_tags, tags
+from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.run_status import Ending, fold_ending
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point

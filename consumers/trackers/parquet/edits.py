@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers.trackers.editing import Edit, Scope, SeriesKey, edited_names, edited_series
+from consumers.trackers.edits import Edit, Scope, SeriesKey, edited_names, edited_series
 
 NAMED = {
     "points": ("series", "step_name", "attempt", "name"),

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from consumers.delivery.tracker import State
+from consumers.trackers.files.append import AGAIN, remove_folder
 from consumers.trackers.parquet import rows
 from consumers.trackers.parquet.arrow import SCHEMAS, arrow, integer_times, write_table
-from consumers.trackers.run_file import AGAIN, remove_folder
+from consumers.trackers.protocol import State
 from schemas.errors import TrackerRefused
 from schemas.events import MAIN_STEP
 from schemas.mapping.names import folder_name

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.ending import Ending, fold_ending
+from consumers.trackers.run_status import Ending, fold_ending
 from schemas import events as ev
 from schemas.names import series_name
 from schemas.statuses import AFTER

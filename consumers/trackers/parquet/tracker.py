@@ -16,14 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers.edit_plan import Edited, EditPlan, deleted
-from consumers.trackers.editing import delete_of_run, edits_of, pieces
-from consumers.trackers.ending import Ending
+from consumers.trackers.edits import delete_of_run, edits_of, pieces
+from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.parquet import rows
 from consumers.trackers.parquet.arrow import SCHEMAS, counted, integer_times, numbers, write_table
 from consumers.trackers.parquet.edits import NAMED, Present
 from consumers.trackers.parquet.parts import Parts
+from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.run_status import Ending
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Columns, Point
 from schemas.runtime.settings import Settings

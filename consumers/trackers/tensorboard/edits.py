@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.editing import Edit, Scope, SeriesKey, edited_names, edited_series
-from consumers.trackers.tensorboard import terms
+from consumers.trackers.edits import Edit, Scope, SeriesKey, edited_names, edited_series
+from consumers.trackers.tensorboard import summaries
 from schemas.mapping.names import tensorboard_name, tensorboard_tag
 
-_TABLES = {terms.PARAMS: "param", "gw/tags": "tag", "gw/labels": "label"}
+_TABLES = {summaries.PARAMS: "param", "gw/tags": "tag", "gw/labels": "label"}
 _SEEN = ("gw/text/", "gw/histogram/")
 _ARTIFACT = "gw/artifact/"
 
@@ -37,11 +37,11 @@ def find_edits(records: Iterable[bytes], events: Sequence[Edit]) -> Edits:
     series: set[SeriesKey] = set()
     names: dict[str, set[str]] = {what: set() for what in ("param", "tag", "label", "artifact")}
     for record in records:
-        for value in terms.parse(record).summary.value:
+        for value in summaries.parse(record).summary.value:
             if (key := _series(value)) is not None:
                 series.add(key[0])
             elif value.tag in _TABLES:
-                names[_TABLES[value.tag]].update(orjson.loads(terms.text_of(value)))
+                names[_TABLES[value.tag]].update(orjson.loads(summaries.text_of(value)))
             elif value.tag.startswith(_ARTIFACT):
                 names["artifact"].add(value.tag.removeprefix(_ARTIFACT))
     changed = {what: edited_names(found, events, what) for what, found in names.items()}
@@ -51,14 +51,14 @@ def find_edits(records: Iterable[bytes], events: Sequence[Edit]) -> Edits:
 def edited(records: Iterable[bytes], edits: Edits) -> Iterator[bytes]:
     """Yield the records of a file as the edits leave them."""
     for record in records:
-        event = terms.parse(record)
+        event = summaries.parse(record)
         values = list(event.summary.value)
         left = [value for value in values if _edit(value, edits)]
         if len(left) < len(values):
             del event.summary.value[:]
             event.summary.value.extend(left)
         if left or not values:
-            yield terms.bytes_of(event)
+            yield summaries.bytes_of(event)
 
 
 def _edit(value: Any, edits: Edits) -> bool:
@@ -68,10 +68,10 @@ def _edit(value: Any, edits: Edits) -> bool:
         now = edits.series.get(key, key)
         if now is not None and now != key:
             value.tag = prefix + now.written if prefix else tensorboard_tag(now.written)
-            terms.put_scope(value, now)
+            summaries.put_scope(value, now)
         return now is not None
     if value.tag in _TABLES:
-        words = _edited_table(orjson.loads(terms.text_of(value)), edits.names[_TABLES[value.tag]])
+        words = _edited_table(orjson.loads(summaries.text_of(value)), edits.names[_TABLES[value.tag]])
         value.tensor.string_val[0] = orjson.dumps(words)
         return bool(words)
     if value.tag.startswith(_ARTIFACT):
@@ -80,7 +80,7 @@ def _edit(value: Any, edits: Edits) -> bool:
         value.tag = f"{_ARTIFACT}{kept}"
         return kept is not None
     if edits.names["param"]:
-        terms.edit_hparams(value, edits.names["param"])
+        summaries.edit_hparams(value, edits.names["param"])
     return True
 
 
@@ -93,7 +93,7 @@ def _series(value: Any) -> tuple[SeriesKey, str] | None:
     """Return the series that a value belongs to, and what stands before its name in the tag; None for other values."""
     told = value.metadata.summary_description
     scope = Scope(**orjson.loads(told)) if told else Scope()
-    if value.metadata.plugin_data.plugin_name == terms.SCALARS:
+    if value.metadata.plugin_data.plugin_name == summaries.SCALARS:
         return scope.key(tensorboard_name(value.tag)), ""
     for prefix in _SEEN:
         if value.tag.startswith(prefix):

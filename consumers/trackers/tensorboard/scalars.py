@@ -14,8 +14,8 @@ from struct import Struct
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from consumers.trackers.editing import SeriesKey, key_of
-from consumers.trackers.tensorboard import terms
+from consumers.trackers.edits import SeriesKey, key_of
+from consumers.trackers.tensorboard import summaries
 from schemas import events as ev
 
 MAX_OPEN = 2_000  # records collected at once: a point takes 200 bytes until it is written
@@ -41,7 +41,7 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
                         found[at] = [entry]
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                entry = terms.bytes_of(terms.observation(key_of(event, seen), seen.value))
+                entry = summaries.bytes_of(summaries.observation(key_of(event, seen), seen.value))
                 found.setdefault((seen.time, seen.step), []).append(entry)
         if len(found) >= MAX_OPEN:
             yield from _records(found)
@@ -52,22 +52,22 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
 def _records(found: dict[tuple[int, int], list[bytes]]) -> Iterator[bytes]:
     for (time, step), entries in found.items():
         content = b"".join(entries)
-        head = terms.bytes_of(Event(wall_time=terms.seconds(time), step=step))
+        head = summaries.bytes_of(Event(wall_time=summaries.seconds(time), step=step))
         yield head + _SUMMARY + _varint(len(content)) + content
 
 
 def _numbers(value: float) -> bytes:
-    if -terms.FLOAT32_MAX <= value <= terms.FLOAT32_MAX:
+    if -summaries.FLOAT32_MAX <= value <= summaries.FLOAT32_MAX:
         return _NUMBERS.pack(value, _BETWEEN, value)
-    return _NUMBERS.pack(terms.float32(value), _BETWEEN, value)
+    return _NUMBERS.pack(summaries.float32(value), _BETWEEN, value)
 
 
 @lru_cache(maxsize=10_000)
 def _around(series: SeriesKey) -> tuple[bytes, bytes]:
     """Return what stands before and behind the numbers in the entry of a point."""
     summary = Summary()
-    terms.add_scalar(summary.value, series, _SAMPLE)
-    before, found, after = terms.bytes_of(summary).partition(_numbers(_SAMPLE))
+    summaries.add_scalar(summary.value, series, _SAMPLE)
+    before, found, after = summaries.bytes_of(summary).partition(_numbers(_SAMPLE))
     assert found
     return before, after
 

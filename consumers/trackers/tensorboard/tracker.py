@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers.edit_plan import Edited, EditPlan, deleted
-from consumers.trackers.editing import delete_of_run, edits_of, pieces
-from consumers.trackers.run_file import AGAIN, append_at, remove_file, write_new
-from consumers.trackers.tensorboard import terms
+from consumers.trackers.edits import delete_of_run, edits_of, pieces
+from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
+from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
+from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.tensorboard import summaries
 from consumers.trackers.tensorboard.edits import edited, find_edits
 from consumers.trackers.tensorboard.file import Damaged, frame, read
 from consumers.trackers.tensorboard.scalars import scalar_records
@@ -74,8 +74,8 @@ class TensorboardTracker:
     def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
         kept = dict(kept)
         events = [batch.event for batch in batches]
-        records = [] if kept["size"] else [terms.first_record(kept["started"])]
-        records += terms.text_records(run_id, events, kept)
+        records = [] if kept["size"] else [summaries.first_record(kept["started"])]
+        records += summaries.text_records(run_id, events, kept)
         records += scalar_records(events)
         data = frame(records)
         append_at(self._folder / kept["file"], kept["size"], data)
@@ -109,11 +109,11 @@ class TensorboardTracker:
         started = state["started"]
         for event in self._events(state):
             for value in event.summary.value:
-                if value.tag in (terms.PARAMS, terms.STATUS, terms.TAGS):
+                if value.tag in (summaries.PARAMS, summaries.STATUS, summaries.TAGS):
                     told = orjson.loads(value.tensor.string_val[0])
-                    if value.tag == terms.PARAMS:
+                    if value.tag == summaries.PARAMS:
                         params |= {name: str(text) for name, text in told.items()}
-                    elif value.tag == terms.TAGS:
+                    elif value.tag == summaries.TAGS:
                         tags |= told
                     else:
                         facts = told
@@ -124,12 +124,12 @@ class TensorboardTracker:
     def _points(self, state: State) -> Iterator[Point]:
         for event in self._events(state):
             for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == terms.SCALARS:
-                    time_ms = terms.microseconds(event.wall_time) // 1_000
-                    yield Point(tensorboard_name(value.tag), event.step, time_ms, terms.exact(value))
+                if value.metadata.plugin_data.plugin_name == summaries.SCALARS:
+                    time_ms = summaries.microseconds(event.wall_time) // 1_000
+                    yield Point(tensorboard_name(value.tag), event.step, time_ms, summaries.exact(value))
 
     def _events(self, state: State) -> Iterable[Any]:
-        return map(terms.parse, self._records(state))
+        return map(summaries.parse, self._records(state))
 
     def _records(self, state: State) -> Iterator[bytes]:
         path = self._folder / state["file"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.trackers.ending import Ending, fold_ending
+from consumers.trackers.run_status import Ending, fold_ending
 from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
 from consumers.trackers.trackio.rows import Cells, dump
 from schemas import events as ev

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from consumers.trackers.run_file import AGAIN
+from consumers.trackers.files.append import AGAIN
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
 BUSY_S = 5.0  # a writer of another process, such as trackio's own, may hold the file so long

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers.editing import delete_of_run
-from consumers.trackers.run_file import AGAIN
+from consumers.trackers.edits import delete_of_run
+from consumers.trackers.files.append import AGAIN
+from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.trackio import config as configs
 from consumers.trackers.trackio import database, ids, rows
 from consumers.trackers.trackio.database import Projects

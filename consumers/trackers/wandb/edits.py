@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.editing import Edit, Scope, SeriesKey, edited_names, edited_series
+from consumers.trackers.edits import Edit, Scope, SeriesKey, edited_names, edited_series
 from consumers.trackers.wandb import rows
 from schemas.mapping.names import wandb_key, wandb_name
 

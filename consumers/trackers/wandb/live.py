@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State, Tracker
-from consumers.trackers.editing import delete_of_run
-from consumers.trackers.run_file import AGAIN
+from consumers.trackers.edits import delete_of_run
+from consumers.trackers.files.append import AGAIN
+from consumers.trackers.protocol import Capabilities, ReadBack, State, Tracker
 from consumers.trackers.wandb import upload as terms
 from consumers.trackers.wandb.graphql import Held, WandbGraphql, Where
 from consumers.trackers.wandb.rows import Head

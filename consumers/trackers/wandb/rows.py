@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.editing import Scope, SeriesKey, edited_names, key_of
-from consumers.trackers.ending import Ending, fold_ending
+from consumers.trackers.edits import Scope, SeriesKey, edited_names, key_of
+from consumers.trackers.run_status import Ending, fold_ending
 from schemas import events as ev
 from schemas.mapping.names import wandb_key
 from schemas.values import BoolValue, HistogramValue, JsonValue, StringValue, Typed, to_plain, to_text

@@ -20,10 +20,10 @@ from typing import Any
 import orjson
 from wandb.proto import wandb_internal_pb2 as pb
 
-from consumers.delivery.tracker import Capabilities, ReadBack, State
-from consumers.trackers.edit_plan import Edited, EditPlan, deleted
-from consumers.trackers.editing import delete_of_run, edits_of, pieces
-from consumers.trackers.run_file import AGAIN, append_at, remove_file, write_new
+from consumers.trackers.edits import delete_of_run, edits_of, pieces
+from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
+from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
+from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.wandb import rows
 from consumers.trackers.wandb.edits import STEP, edited, find_edits
 from consumers.trackers.wandb.file import Damaged, read

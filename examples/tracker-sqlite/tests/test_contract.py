@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gateway_tracker_sqlite import SqliteTracker
 
-from consumers.delivery.tracker import Tracker
-from consumers.trackers.contract import TrackerContract
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.testing.suite import TrackerContract
 from schemas.runtime.settings import Settings
 
 

@@ -1,0 +1,3 @@
+"""
+What is called, when, and what is written down about it.
+"""

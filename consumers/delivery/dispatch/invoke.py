@@ -1,0 +1,80 @@
+"""
+Hand records of one run to its tracker, in a thread.
+
+A tracker that cannot make a repeated call harmless by itself takes `in_doubt`: how many of the first batches it may
+have already, because a call that had them never ended. It asks the place it writes to, and brings what is not there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from consumers.delivery.flow.backlog import admit_records
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
+from consumers.telemetry.instruments import points_of
+from consumers.trackers.protocol import State, Tracker
+
+STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
+_UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash before the letters
+
+
+class Brought(NamedTuple):
+    """What a call to a tracker came to."""
+
+    progress: Progress  # to be kept
+    points: int
+    doubted: int  # batches that were given before
+
+
+class Bringing:
+    """One tracker, called with the new batches of runs."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._asks = takes_in_doubt(tracker.deliver)
+
+    def __call__(self, run_id: str, records: Sequence[Record], before: Progress) -> Brought:
+        """Bring what the run does not have. Raises what the tracker raises, and TypeError for a bad answer."""
+        again, after = admit_records([one for one in records if one.offset < before.doubt_to], before)
+        fresh, after = admit_records([one for one in records if one.offset >= before.doubt_to], after)
+        batches = again + fresh
+        if batches:
+            deliver: Callable[..., State] = self._tracker.deliver
+            more: dict[str, Any] = {"in_doubt": len(again)} if self._asks else {}
+            state = deliver(run_id, batches, before.state, **more)
+            after = after._replace(state=_plain(state))
+        doubt_to = before.doubt_to if before.doubt_to > after.next_offset else 0
+        done = after._replace(status="delivering", error="", attempt=0, doubt_to=doubt_to, unanswered=0)
+        return Brought(done, sum(map(points_of, batches)), len(again))
+
+
+def _plain(state: object) -> dict[str, Any]:
+    """Return a state as PostgreSQL will give it back. Raises TypeError, ValueError for what cannot be kept."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"deliver returned {type(state).__name__}, not a JSON object")
+    text = json.dumps(dict(state), allow_nan=False)
+    if len(text) > STATE_CHARACTERS:
+        raise ValueError(f"deliver returned a state of {len(text):,} characters: keep it below {STATE_CHARACTERS:,}")
+    plain: dict[str, Any] = json.loads(text)
+    if _UNKEEPABLE.search(text) or not _is_text(plain):
+        raise ValueError("deliver returned a state with characters that PostgreSQL cannot keep (NUL, half a pair)")
+    return plain
+
+
+def _is_text(plain: dict[str, Any]) -> bool:
+    try:
+        json.dumps(plain, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def takes_in_doubt(deliver: Callable[..., Any]) -> bool:
+    """Tell whether a tracker's `deliver` has a parameter `in_doubt`."""
+    parameters = inspect.signature(deliver).parameters
+    return "in_doubt" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())

@@ -1,0 +1,3 @@
+"""
+Pure deciders: what may go next, how fast, and after which failures.
+"""

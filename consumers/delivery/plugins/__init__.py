@@ -1,0 +1,3 @@
+"""
+How plug-ins are found, loaded, checked and run.
+"""

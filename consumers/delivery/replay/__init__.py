@@ -1,0 +1,3 @@
+"""
+`gateway replay`: which runs, from where, how far.
+"""

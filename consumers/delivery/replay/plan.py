@@ -1,0 +1,135 @@
+"""
+Say what a replay would send, without sending it: the log is read, and compared with what the tracker has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from consumers.delivery.flow.backlog import admit_records
+from consumers.delivery.replay.selection import Choice, chosen_runs
+from consumers.delivery.service import Connected
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.history import Planned
+from consumers.telemetry.instruments import points_of
+from consumers.trackers.protocol import capabilities_of
+from schemas.errors import BadRecord
+from schemas.wire import identify
+
+FETCH_RECORDS, POLL_MS = 2_000, 500
+
+
+class Plan(NamedTuple):
+    """What would be sent to one tracker."""
+
+    tracker: str
+    runs: int
+    records: int
+    points: int
+    parked: int  # runs of those chosen that stay parked
+    cannot_hold: Sequence[str]
+    from_postgresql: int  # runs of them that the log has not whole
+    why: str  # '' when there is none
+    without_points: Mapping[str, int]  # by run: points of them that nobody has any more
+    impossible: Sequence[str]  # runs that would be parked: the tracker has a part, and the log lost what it lacks
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as `--json` prints it."""
+        return {"dry_run": True, **self._asdict(), "cannot_hold": list(self.cannot_hold)}
+
+
+async def plan(services: Connected, choice: Choice) -> Plan:
+    """
+    Read what would be sent up to the log's present end. Raises LogUnavailable, StoreUnavailable and LogGap.
+
+    Of runs that come from PostgreSQL, records of the log that are folded already are not counted, but their points are.
+    """
+    runs = None
+    if choice.is_narrow:
+        runs = frozenset(await chosen_runs(services.settings, services.pool, choice))
+    known = await services.deliveries.load(None if runs is None else list(runs))
+    counts = _Counts(known, runs)
+    reader = services.reader()
+    try:
+        await reader.open()
+        first, end = await reader.beginning_offsets(), await reader.end_offsets()
+        kept = await _histories(services, runs, known, first)
+        counts.take_histories(kept.brought, await services.histories.folded())
+        places = await _starts(services, runs, known, first)
+        places = {part: max(at, first[part]) for part, at in places.items() if at < end[part]}
+        await reader.assign(places)
+        while any(at < end[part] for part, at in places.items()):
+            for record in await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS):
+                places[record.partition] = record.offset + 1
+                counts.take(record, below=end[record.partition])
+    finally:
+        await reader.close()
+    parked = sum(one.status == "parked" for one in known.values())
+    return Plan(
+        services.tracker.name, len(counts.runs), counts.records, counts.points, parked,
+        tuple(services.tracker.cannot_hold), *kept.summary(first),
+    )  # fmt: skip
+
+
+class _Kept(NamedTuple):
+    brought: Sequence[Planned]
+    impossible: Sequence[str]
+
+    def summary(self, first: Mapping[int, int]) -> tuple[int, str, dict[str, int], Sequence[str]]:
+        partitions = sorted({one.partition for one in self.brought})
+        begins = " and ".join(f"at offset {first[part]} of partition {part}" for part in partitions)
+        why = f"the log begins {begins}, behind records of them" if partitions else ""
+        dropped = {one.run_id: one.dropped_points for one in self.brought if one.dropped_points}
+        return len(self.brought), why, dropped, self.impossible
+
+
+async def _histories(
+    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Progress], first: Mapping[int, int]
+) -> _Kept:
+    since = await services.deliveries.offsets() if runs is None else {}
+    found = await services.histories.planned(None if runs is None else list(runs), since, first)
+    can = capabilities_of(services.tracker).can_delete
+    impossible = [one.run_id for one in found if one.is_begun and (one.dropped_points or not can)]
+    return _Kept([one for one in found if one.run_id not in impossible], impossible)
+
+
+async def _starts(
+    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Progress], first: Mapping[int, int]
+) -> dict[int, int]:
+    if runs is not None and not runs <= known.keys():
+        return dict(first)  # some have nothing yet, and may begin anywhere
+    offsets = await services.deliveries.offsets() if runs is None else {}
+    starts = {part: offsets.get(part, at) for part, at in first.items()}
+    behind = [one.next_offset for one in known.values() if one.status != "parked" and (one.behind or runs is not None)]
+    if runs is not None:
+        return dict.fromkeys(first, min(behind, default=2**62))
+    return {part: min([at, *behind]) for part, at in starts.items()}
+
+
+class _Counts:
+    def __init__(self, known: Mapping[str, Progress], chosen: frozenset[str] | None) -> None:
+        self._known, self._chosen = dict(known), chosen
+        self.runs: set[str] = set()
+        self.records = self.points = 0
+
+    def take_histories(self, histories: Sequence[Planned], folded: Mapping[int, int]) -> None:
+        for one in histories:
+            self.runs.add(one.run_id)
+            self.points += one.points
+            self._known[one.run_id] = Progress(folded.get(one.partition, 0))
+
+    def take(self, record: Record, *, below: int) -> None:
+        try:
+            run_id = identify(record.key, record.headers).run_id
+        except BadRecord:
+            return
+        before = self._known.get(run_id, Progress())
+        if record.offset >= below or before.status == "parked" or (self._chosen and run_id not in self._chosen):
+            return
+        batches, self._known[run_id] = admit_records([record], before)
+        if batches:
+            self.runs.add(run_id)
+            self.records += 1
+            self.points += sum(map(points_of, batches))

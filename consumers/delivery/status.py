@@ -1,0 +1,109 @@
+"""
+How each tracker stands: what PostgreSQL knows, and how far the log is ahead of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+
+from consumers.delivery.plugins.config import read_definitions
+from consumers.log.reader import LogReader, security_arguments
+from consumers.store.delivery.checkpoints import Deliveries
+from consumers.store.delivery.orders import Trackers
+from consumers.store.pool import Pool, address
+from consumers.trackers.protocol import GROUP
+from schemas.api import DeliveryStatus
+from schemas.errors import BadSettings, LogGap, LogUnavailable
+from schemas.runtime.settings import Settings
+
+ASK_MS, ASKS = 300, 10  # how long the log is asked for the oldest record that waits
+
+
+class Lag(NamedTuple):
+    """How far a tracker is behind the log."""
+
+    records: int
+    seconds: float | None  # age of the oldest record that waits; None when the log did not say
+
+
+class Standing(NamedTuple):
+    """One tracker."""
+
+    status: DeliveryStatus
+    lag: Lag | None  # None while Kafka is away
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        facts = self.status.model_dump(mode="json")
+        return facts | {
+            "lag_records": self.lag.records if self.lag else None,
+            "lag_seconds": None if self.lag is None or self.lag.seconds is None else round(self.lag.seconds, 3),
+        }
+
+
+def known_names(settings: Settings) -> list[str]:
+    """Return every name that can be given to a tracker here: of the settings, the trackers file and entry points."""
+    defined: list[str] = []
+    if settings.trackers_file:
+        with suppress(BadSettings):
+            defined = list(read_definitions(settings.trackers_file))
+    return sorted({*settings.trackers, *defined, *(entry.name for entry in entry_points(group=GROUP))})
+
+
+async def standings(settings: Settings, pool: Pool, only: str | None = None) -> list[Standing]:
+    """Return how each tracker stands, or one of them. Raises StoreUnavailable."""
+    where = address(settings.need("postgres"))
+    names = [only] if only else settings.trackers
+    found = [one for one in await Trackers(pool, where).overview(names) if only in (None, one.tracker)]
+    offsets = {one.tracker: await Deliveries(pool, where, one.tracker, settings.topic).offsets() for one in found}
+    lags: Mapping[str, Lag | None] = {}
+    with suppress(LogUnavailable, BadSettings):
+        lags = await _lags(settings, offsets)
+    return [Standing(one, lags.get(one.tracker)) for one in found]
+
+
+async def _lags(settings: Settings, offsets: Mapping[str, Mapping[int, int]]) -> dict[str, Lag | None]:
+    reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
+    try:
+        await reader.open()
+        first, end = await reader.beginning_offsets(), await reader.end_offsets()
+        lags: dict[str, Lag | None] = {}
+        for name, known in offsets.items():
+            waits = {part: at for part in end if (at := known.get(part, first[part])) < end[part]}
+            records = sum(end[part] - at for part, at in waits.items())
+            lags[name] = Lag(records, await _age(reader, waits) if waits else 0.0)
+        return lags
+    finally:
+        await reader.close()
+
+
+async def _age(reader: LogReader, waits: Mapping[int, int]) -> float | None:
+    """Return how old the oldest of the records at these offsets is, s."""
+    times: dict[int, int] = {}
+    try:
+        await reader.assign(waits)
+        for _ in range(ASKS):
+            for record in await reader.fetch(timeout_ms=ASK_MS, max_records=len(waits) * 100):
+                times.setdefault(record.partition, record.time_ms)
+            if len(times) == len(waits):
+                break
+    except LogGap:
+        return None
+    return max(0.0, time.time() - min(times.values()) / 1_000) if times else None
+
+
+def state_words(status: DeliveryStatus) -> str:
+    """Return the state for people: also that a stopped tracker will be paused when it starts."""
+    return "stopped, paused" if status.state == "stopped" and status.paused else status.state
+
+
+def lag_words(lag: Lag | None) -> Sequence[str]:
+    """Return records and seconds behind, for a table."""
+    if lag is None:
+        return "?", "?"
+    seconds = "?" if lag.seconds is None else f"{lag.seconds:,.0f} s" if lag.records else ""
+    return f"{lag.records:,}", seconds

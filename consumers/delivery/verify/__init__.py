@@ -1,0 +1,3 @@
+"""
+`gateway verify`: what a tracker holds against what PostgreSQL holds.
+"""

@@ -1,0 +1,83 @@
+"""
+Read one run from PostgreSQL and from trackers, as facts that can be compared.
+
+One piece of one run at a time is in memory. Nothing is remembered from the delivery but where to look: the tracker's
+kept state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from consumers.delivery.verify.compare import RunFacts
+from consumers.store.delivery.checkpoints import Progress
+from consumers.store.read.reader import Reading
+from consumers.store.read.snapshot import Snapshot
+from consumers.trackers.fidelity import Keeping, keeps_all_points
+from consumers.trackers.protocol import Capabilities, Tracker
+from schemas.api import RunSummary
+from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.facts import Columns, Point, SeriesFacts, count_points
+from schemas.statuses import ENDED
+
+
+class Expected(NamedTuple):
+    """What PostgreSQL holds of a run, and its points as trackers keep them that do not keep all as they are."""
+
+    facts: RunFacts
+    kept: Mapping[str, Mapping[str, SeriesFacts]]  # by tracker
+
+
+async def read_store(
+    reading: Reading, run_id: str, run: RunSummary | None, can: Mapping[str, Capabilities]
+) -> Expected:
+    """Return what PostgreSQL holds of a run, in one snapshot. Raises StoreUnavailable."""
+    if run is None:
+        return Expected(RunFacts(run_id, missing="PostgreSQL knows no run of this id"), {})
+    async with reading.snapshot() as now:
+        facts = RunFacts(run_id, run.state, await now.params(run_id), tags=run.tags)
+        facts.started, facts.ended = run.started, run.ended if run.state in ENDED else None
+        if (counts := await now.dropped_counts(run_id)) is not None:
+            facts.counts_only = True
+            facts.series = {name: SeriesFacts(points) for name, points in counts.items()}
+            return Expected(facts, {})
+        return Expected(facts, await _count(now, facts, can))
+
+
+async def _count(now: Snapshot, facts: RunFacts, can: Mapping[str, Capabilities]) -> dict[str, dict[str, SeriesFacts]]:
+    keeping = {name: Keeping(capabilities) for name, capabilities in can.items() if not keeps_all_points(capabilities)}
+    kept: dict[str, dict[str, SeriesFacts]] = {name: {} for name in keeping}
+    async for columns in now.columns(facts.run_id):
+        facts.add_columns((columns,))
+        for name, keeper in keeping.items():
+            count_points(kept[name], keeper.of(_points(columns)))
+    return kept
+
+
+def read_tracker(tracker: Tracker, run_id: str, progress: Progress | None) -> RunFacts:
+    """Read a run back from a tracker. Runs in a thread. Raises TrackerUnavailable."""
+    if progress is None:
+        return RunFacts(run_id, missing="nothing of it was delivered yet")
+    if not progress.state:
+        return RunFacts(run_id, missing=progress.error or "nothing of it was delivered yet")
+    try:
+        held = tracker.read_back(run_id, progress.state)
+        facts = RunFacts(run_id, held.status, held.params, tags=held.tags, altered=held.altered)
+        facts.started, facts.ended = held.started, held.ended if held.status in ENDED else None
+        if held.columns is not None:
+            facts.add_columns(held.columns)
+        else:
+            facts.add_points(held.points)
+    except TrackerRefused as error:
+        return RunFacts(run_id, missing=str(error))
+    except TrackerUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  # a plug-in's own code: this run cannot be read, the others can
+        return RunFacts(run_id, missing=f"it cannot be read: {type(error).__name__}: {error}"[:500])
+    return facts
+
+
+def _points(columns: Columns) -> Iterator[Point]:
+    name, steps, times_ms, values = columns
+    return (Point(name, *one) for one in zip(steps, times_ms, values, strict=True))

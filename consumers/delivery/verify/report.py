@@ -1,0 +1,121 @@
+"""
+What `gateway verify` says: a table and grouped lists for people, one JSON document for programs.
+
+docs/trackers.md describes the document; fields are only ever added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from consumers.delivery.verify.compare import Difference
+    from consumers.delivery.verify.repair import Repaired
+    from consumers.delivery.verify.verify import PlaceFacts, Verified
+
+SHOWN_RUNS, SHOWN_OF_RUN, SHOWN_LOSSES = 20, 5, 5
+STORE = "postgresql"
+
+
+def document(verified: Verified, repaired: Repaired | None) -> str:
+    """Return the facts as JSON."""
+    facts: dict[str, Any] = {
+        "equal": not verified.differences,
+        "places": {name: place.facts.to_json() for name, place in verified.places.items()},
+        "trackers": {name: _tracker(verified, name, place) for name, place in _trackers(verified)},
+        "differences": [difference.to_json() for difference in verified.differences],
+        "losses": [loss.to_json() for loss in verified.losses],
+        "caught_up": verified.caught_up,
+        "counts_only": verified.counts_only,
+        "repaired": None if repaired is None else repaired.to_json(),
+    }
+    # ASCII: control characters of a stranger must not reach a terminal.
+    return json.dumps(facts, indent=2, allow_nan=False)
+
+
+def print_report(verified: Verified, repaired: Repaired | None, *, everything: bool) -> None:
+    """Print what was found to stdout."""
+    from rich.console import Console
+
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    if repaired is not None:
+        for line in repaired.lines():
+            out.print(_harmless(line))
+    _print_table(out, verified)
+    if verified.counts_only:
+        out.print(
+            f"{len(verified.counts_only)} runs are compared by number of points and not by value, and the checksums "
+            "of the places differ by them: their points were dropped from PostgreSQL (`gateway retention show`)."
+        )
+    _print_losses(out, verified, everything=everything)
+    if not verified.differences:
+        out.print("Every place holds the same.", style="green")
+        return
+    _print_differences(out, verified.differences, everything=everything)
+
+
+def _tracker(verified: Verified, name: str, place: PlaceFacts) -> dict[str, Any]:
+    numbers = place.facts.to_json() | {"series": place.series, "tags": place.tags}
+    return numbers | {"different": len(place.differing), "cannot_hold": list(place.cannot_hold)}
+
+
+def _trackers(verified: Verified) -> list[tuple[str, PlaceFacts]]:
+    return [(name, place) for name, place in verified.places.items() if name != STORE]
+
+
+def _print_table(out: Console, verified: Verified) -> None:
+    from rich.table import Table
+
+    table = Table()
+    for column in ("place", "runs", "series", "points", "params", "tags", "different", "cannot hold", "checksum"):
+        table.add_column(column, justify="left" if column in ("place", "checksum") else "right")
+    losses = {name: len({(loss.run_id, loss.what) for loss in verified.losses if loss.place == name})
+              for name, _ in _trackers(verified)}  # fmt: skip
+    for name, place in verified.places.items():
+        counts = (place.facts.runs, place.series, place.facts.points, place.facts.params, place.tags)
+        found = ("", "") if name == STORE else (f"{len(place.differing):,}", f"{losses[name]:,}")
+        table.add_row(name, *(f"{count:,}" for count in counts), *found, place.facts.checksum)
+    out.print(table)
+
+
+def _print_losses(out: Console, verified: Verified, *, everything: bool) -> None:
+    for name, place in _trackers(verified):
+        of_place = [loss for loss in verified.losses if loss.place == name]
+        if not place.cannot_hold and not of_place:
+            continue
+        out.print(f"{name} cannot hold, which is no difference:", style="bold")
+        for words in place.cannot_hold:
+            out.print(f"  {_harmless(words)}")
+        kinds = sorted({(loss.what, loss.reason) for loss in of_place})
+        for what, reason in kinds:
+            ours = [loss for loss in of_place if (loss.what, loss.reason) == (what, reason)]
+            runs = list(dict.fromkeys(loss.run_id for loss in ours))
+            named = runs if everything else runs[:SHOWN_LOSSES]
+            more = f", and {len(runs) - len(named):,} more" if len(runs) > len(named) else ""
+            count = sum(loss.amount for loss in ours)
+            out.print(f"  {what}: {count:,} {_harmless(reason)}; in {_harmless(', '.join(named))}{more}")
+
+
+def _print_differences(out: Console, differences: Sequence[Difference], *, everything: bool) -> None:
+    runs = len({(one.place, one.run_id) for one in differences})
+    out.print(f"{len(differences):,} differences in {runs:,} runs:", style="red")
+    for shown, ((place, run_id), group) in enumerate(groupby(differences, key=lambda one: (one.place, one.run_id))):
+        if shown >= SHOWN_RUNS and not everything:
+            out.print(f"  ... and {runs - shown:,} runs more: all of them with --all-differences, or --json")
+            return
+        of_run = list(group)
+        out.print(f"  {place}, run {_harmless(run_id)}")
+        for one in of_run if everything else of_run[:SHOWN_OF_RUN]:
+            out.print(f"    {_harmless(one.words())}")
+        if len(of_run) > SHOWN_OF_RUN and not everything:
+            out.print(f"    ... and {len(of_run) - SHOWN_OF_RUN:,} more of this run")
+
+
+def _harmless(text: str) -> str:
+    """Return a stranger's text without what would command a terminal."""
+    return "".join(one if one.isprintable() else "?" for one in text)

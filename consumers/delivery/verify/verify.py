@@ -1,0 +1,237 @@
+"""
+Compare every place run by run: a few runs at once, each read back in pieces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Any, NamedTuple
+
+from consumers.delivery.plugins.config import call_seconds
+from consumers.delivery.plugins.loader import close_tracker, open_tracker
+from consumers.delivery.plugins.watchdog import BoundedCalls, TrackerHangs
+from consumers.delivery.verify.compare import Difference, Loss, RunFacts, findings
+from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
+from consumers.log.reader import LogReader, security_arguments
+from consumers.materialiser.worker import CONSUMER
+from consumers.store.delivery.checkpoints import Deliveries, Progress, consumer_name
+from consumers.store.delivery.repairs import deleted_runs
+from consumers.store.pool import Pool, address, open_pool
+from consumers.store.read.reader import Reading
+from consumers.trackers.protocol import Capabilities, Tracker, capabilities_of
+from schemas.api import RunSummary
+from schemas.errors import LogUnavailable
+from schemas.facts import Facts
+from schemas.runtime.settings import Settings
+
+STORE = "postgresql"
+RUNS_AT_ONCE = 4
+READ_CALLS = 5.0  # bounds of a call: so long one run may take to be read back
+PAGE = 100  # runs whose heads and checkpoints are in memory at once
+POLL_S = 0.1
+
+
+@dataclass
+class PlaceFacts:
+    """What one place holds, and how it differs."""
+
+    facts: Facts = field(default_factory=Facts)
+    series: int = 0
+    tags: int = 0
+    differing: set[str] = field(default_factory=set)  # runs
+    cannot_hold: Sequence[str] = ()  # what gets lost in this tracker, in general
+
+
+@dataclass
+class Verified:
+    """What every place holds, and how they differ."""
+
+    places: dict[str, PlaceFacts]
+    differences: list[Difference] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    caught_up: bool | None = None  # every consumer had read the log up to its end; None: Kafka could not be asked
+    counts_only: list[str] = field(default_factory=list)  # runs whose points retention dropped from PostgreSQL
+
+    def add(self, expected: Expected, found: Mapping[str, RunFacts], can: Mapping[str, Capabilities]) -> None:
+        """Count one run."""
+        facts = expected.facts
+        self.counts_only += [facts.run_id] if facts.counts_only else []
+        self._count(STORE, facts)
+        for name, held in found.items():
+            self._count(name, held)
+            for one in findings(name, facts, held, can[name], expected.kept.get(name)):
+                if isinstance(one, Loss):
+                    self.losses.append(one)
+                else:
+                    self.differences.append(one)
+                    self.places[name].differing.add(one.run_id)
+
+    def _count(self, name: str, facts: RunFacts) -> None:
+        place = self.places[name]
+        place.facts.add(facts.total())
+        if not facts.missing:
+            place.series += len(facts.series)
+            place.tags += len(facts.tags or {})
+
+
+class Wanted(NamedTuple):
+    """Which runs and trackers to look at; all when empty."""
+
+    trackers: Sequence[str] = ()
+    run_ids: Sequence[str] = ()
+    group: str | None = None
+
+
+class _Places:
+    """Everything that is read: a page of runs at a time, a few of them at once."""
+
+    def __init__(self, settings: Settings, pool: Pool, trackers: Mapping[str, Tracker]) -> None:
+        where = address(settings.need("postgres"))
+        self.reading, self.trackers = Reading(pool, where), trackers
+        self.can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
+        self._calls = {
+            name: BoundedCalls(f"read-{name}", RUNS_AT_ONCE, READ_CALLS * call_seconds(name, settings))
+            for name in trackers
+        }
+        self.deliveries = {name: Deliveries(pool, where, name, settings.topic) for name in trackers}
+
+    async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
+        """Return what all places hold of each run."""
+        for at in range(0, len(run_ids), PAGE):
+            async for one in self._read_page(list(run_ids[at : at + PAGE])):
+                yield one
+
+    async def _read_page(self, run_ids: list[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
+        async with self.reading.snapshot() as now:
+            runs = await now.summaries(run_ids)
+        known = {name: await deliveries.load(run_ids) for name, deliveries in self.deliveries.items()}
+        waiting, begun = deque(run_ids), deque[asyncio.Task[tuple[Expected, dict[str, RunFacts]]]]()
+        try:
+            while waiting or begun:
+                while waiting and len(begun) < RUNS_AT_ONCE:
+                    run_id = waiting.popleft()
+                    progress = {name: rows.get(run_id) for name, rows in known.items()}
+                    begun.append(asyncio.create_task(self._read_one(run_id, runs.get(run_id), progress)))
+                yield await begun[0]
+                begun.popleft()
+        finally:
+            await _cancel(begun)
+
+    async def _read_one(
+        self, run_id: str, run: RunSummary | None, progress: Mapping[str, Progress | None]
+    ) -> tuple[Expected, dict[str, RunFacts]]:
+        return await read_store(self.reading, run_id, run, self.can), {
+            name: await self.read_tracker(name, run_id, progress[name]) for name in self.trackers
+        }
+
+    async def read_tracker(self, name: str, run_id: str, progress: Progress | None) -> RunFacts:
+        """Return what one tracker holds of a run; that it cannot be read when this does not end."""
+        work = partial(read_tracker, self.trackers[name], run_id, progress)
+        try:
+            return await self._calls[name].call(work, f"read_back of run {run_id}")
+        except TrackerHangs as error:
+            return RunFacts(run_id, missing=f"it cannot be read: {error}")
+
+
+async def verify(
+    settings: Settings, wanted: Wanted, *, wait_s: float = 0.0, progress: Callable[[int, int], None] | None = None
+) -> Verified:
+    """
+    Compare the wanted runs; `progress` is told how many of how many are done.
+
+    Waits up to `wait_s` seconds for all consumers to reach the log's present end. Raises StoreUnavailable,
+    TrackerUnavailable and, when it has to wait, LogUnavailable.
+    """
+    dsn = settings.need("postgres")
+    names = list(dict.fromkeys(wanted.trackers or settings.trackers))
+    trackers = {name: open_tracker(name, settings, call_seconds(name, settings), "verify") for name in names}
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(dsn, size=RUNS_AT_ONCE)
+        stack.push_async_callback(pool.close)
+        for tracker in trackers.values():
+            stack.push_async_callback(close_tracker, tracker)
+        verified = Verified({name: PlaceFacts() for name in (STORE, *names)})
+        for name, tracker in trackers.items():
+            verified.places[name].cannot_hold = list(tracker.cannot_hold)
+        places = _Places(settings, pool, trackers)
+        verified.caught_up = await _caught_up(settings, places.reading, names, wait_s)
+        run_ids = await _chosen(places.reading, wanted)
+        reading = places.read(run_ids)
+        stack.push_async_callback(reading.aclose)
+        done = 0
+        async for expected, found in reading:
+            verified.add(expected, found, places.can)
+            done += 1
+            if progress is not None:
+                progress(done, len(run_ids))
+        if wanted.group is None:
+            for name in names:
+                await _deleted(places, name, await deleted_runs(pool, address(dsn), name, wanted.run_ids), verified)
+    return verified
+
+
+async def _chosen(reading: Reading, wanted: Wanted) -> list[str]:
+    """Return the wanted runs without deleted ones, which are looked at apart; unknown ones stay."""
+    async with reading.snapshot() as now:
+        if not wanted.run_ids:
+            return await now.run_ids(group=wanted.group)
+        deleted = (await now.summaries(wanted.run_ids)).keys() - {*await now.run_ids()}
+        return [run_id for run_id in dict.fromkeys(wanted.run_ids) if run_id not in deleted]
+
+
+async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified: Verified) -> None:
+    """Look whether runs that were deleted are gone from a tracker too."""
+    known = await places.deliveries[name].load(list(run_ids))
+    for run_id in run_ids:
+        found = await places.read_tracker(name, run_id, known[run_id])
+        if found.missing:
+            continue
+        if places.can[name].can_delete:
+            verified.differences.append(Difference(name, run_id, "run", "", "deleted", "there"))
+            verified.places[name].differing.add(run_id)
+        else:
+            verified.losses.append(Loss(name, run_id, "run", "", 1, "deleted since, and still shown"))
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _caught_up(settings: Settings, reading: Reading, trackers: Sequence[str], wait_s: float) -> bool | None:
+    try:
+        return await _wait(settings, reading, trackers, wait_s)
+    except LogUnavailable:
+        if wait_s:
+            raise
+        return None  # what the places hold can be compared without the log
+
+
+async def _wait(settings: Settings, reading: Reading, trackers: Sequence[str], wait_s: float) -> bool:
+    """Return whether all consumers have read up to the log's present end, after waiting for it."""
+    reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
+    try:
+        await reader.open()
+        ends = await reader.end_offsets()
+    finally:
+        await reader.close()
+    deadline = monotonic() + wait_s
+    consumers = [CONSUMER, *map(consumer_name, trackers)]
+    while True:
+        behind = [name for name in consumers if not _reached(await reading.offsets(name, settings.topic), ends)]
+        if not behind:
+            return True
+        if monotonic() >= deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+
+
+def _reached(offsets: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    return all(offsets.get(partition, 0) >= end for partition, end in ends.items())

@@ -1,0 +1,223 @@
+"""
+The Faust app: the only file that knows Faust.
+
+Faust brings the records, group membership and rebalances. It does not hold the truth: its acknowledgements can run
+ahead of work in flight and `take` acknowledges even when the body failed, so at start and at every rebalance reading
+begins at the offsets that PostgreSQL keeps, and Kafka's committed offsets only show lag to Kafka tools. Seeking in
+`on_partitions_assigned` would be overwritten by Faust's own seek, so the seek itself is replaced (`_Reader`).
+The agent's body never raises: what the worker cannot handle ends the process, and the supervisor starts it anew.
+
+While PostgreSQL is away or slow, reading pauses and the member stays in its group: the fetching is replaced too,
+because Faust would block on a full buffer (counted in records, whatever their size), stop polling, and be thrown out.
+
+A broker answers a fetch as soon as it has one record, which with many producers means one fetch a record, at as much
+CPU as folding it. So while records come the broker is asked to wait for more of them, a little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import faust
+from faust.tables import TableManager
+from faust.transport.drivers import aiokafka as driver
+
+from consumers.log.reader import Record, security_arguments
+from consumers.log.record_parser import read_any_header_name
+from consumers.materialiser.gaps import refuse_gap
+from consumers.materialiser.worker import CONSUMER
+from schemas.errors import LogDamaged
+
+if TYPE_CHECKING:
+    from consumers.materialiser.backpressure import Holding
+    from consumers.materialiser.worker import Worker
+    from schemas.runtime.settings import Settings
+
+PAUSE_S = 0.1  # between two looks at whether reading may go on
+WATCH_S = 0.5  # between two looks at whether Faust lives
+NEVER_S = 7 * 86_400.0
+UNBOUNDED = 1_000_000_000
+# While records come, a broker keeps a fetch for half of batch_wait_ms until it has so many bytes; when none came, it
+# waits for the next one.
+BUSY_FETCH_BYTES = 65_536
+IDLE_FETCH_MS, IDLE_FETCH_BYTES = 1_500, 1
+
+log = logging.getLogger(__name__)
+Stop = Callable[[BaseException], None]
+
+
+class Feeding(NamedTuple):
+    """What `build_app` needs beside settings and worker."""
+
+    holding: Holding  # what is read and not applied
+    must_pause: Callable[[], bool]  # asked before each fetch, from the thread that reads
+    first_offsets: Callable[[], Awaitable[Mapping[int, int]]]  # of the log; waits while Kafka is away
+    stop: Stop  # called with any error that the worker cannot handle and must end the process
+    ready: Callable[[], None]  # called once partitions are assigned and reading has begun
+
+
+class _App(faust.App):  # type: ignore[misc]  # faust has no types here
+    def _create_directories(self) -> None:
+        """Make none: Faust's are for tables, and would be left empty wherever the process was started."""
+
+
+class _NoTables(TableManager):  # type: ignore[misc]
+    async def on_start(self) -> None:
+        """Start without the second in which a program may still declare tables."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App:
+    """Return the app that feeds `worker`."""
+    read_any_header_name()
+    app = _App(
+        f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
+        broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
+        broker_credentials=_credentials(settings),
+        topic_disable_leader=True,
+        web_enabled=False,
+        stream_wait_empty=False,  # else SIGTERM with a batch in flight never ends
+        stream_buffer_maxsize=UNBOUNDED,  # `holding` bounds it, in bytes
+        broker_max_poll_records=settings.batch_records,
+        broker_commit_interval=10.0,  # lag display only
+        broker_max_poll_interval=NEVER_S,  # a worker that hangs is seen by its health, not by its group
+        broker_session_timeout=settings.session_timeout_ms / 1000,
+        broker_heartbeat_interval=settings.session_timeout_ms / 4000,  # three may be lost
+        consumer_group_instance_id=f"{CONSUMER}-{settings.worker}",  # a restart takes its place without waiting
+        consumer_auto_offset_reset="earliest",  # a jump it makes is seen by the worker, which ends the process
+        consumer_max_fetch_size=8 * 1024 * 1024,
+        store="memory://",
+        TableManager=_NoTables,
+        value_serializer="raw",
+        key_serializer="raw",
+    )
+    wait_ms = (settings.batch_wait_ms + 1) // 2  # here and in the broker
+    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding, wait_ms)
+    topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
+
+    async def materialise(stream: Any) -> None:
+        async for events in stream.take_events(settings.batch_records, within=wait_ms / 1000):
+            records = [_record(event.message) for event in events]
+            try:
+                await worker.apply(records)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001  # Faust would acknowledge the batch and go on
+                feeding.stop(error)
+            for record in records:
+                feeding.holding.applied(record.partition, record.offset + 1)
+
+    app.agent(topic, concurrency=1)(materialise)
+    return app
+
+
+def _credentials(settings: Settings) -> faust.Credentials | None:
+    """Return what security_arguments() returns, as Faust wants it; None for a plain connection."""
+    found = security_arguments(settings)
+    if settings.kafka_security.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=found["sasl_plain_username"],
+            password=found["sasl_plain_password"],
+            mechanism=found["sasl_mechanism"],
+            ssl_context=found.get("ssl_context"),
+        )
+    return faust.SSLCredentials(found["ssl_context"]) if "ssl_context" in found else None
+
+
+def _record(message: Any) -> Record:
+    headers = message.headers or ()
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        tuple(items),
+        round((message.timestamp or 0) * 1000),
+    )
+
+
+def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) -> type:
+    class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
+        damage: LogDamaged | None = None  # behind which nothing can be read
+
+        async def seek_to_committed(self) -> Mapping[Any, int]:
+            """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
+            mine = [tp for tp in self.assignment() if tp.topic == topic]
+            try:
+                offsets = await worker.assign([tp.partition for tp in mine])
+                if mine:  # not asked on the consumer's connection, where a fetch waits for news
+                    refuse_gap(topic, offsets, await feeding.first_offsets())
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # without the store's offsets reading would start at the wrong place
+                feeding.stop(error)
+                raise
+            feeding.holding.clear()
+            seeks = {tp: offsets[tp.partition] for tp in mine}
+            if seeks:
+                await self.seek_wait(seeks)
+            feeding.ready()
+            return seeks
+
+        async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
+            """Fetch, or stay paused and read nothing. Runs in the thread of the consumer."""
+            mine = consumer.assignment()
+            if self.damage is not None and not feeding.holding.bytes:
+                raise self.damage  # all that lies before is applied
+            if self.damage is not None or feeding.must_pause() or feeding.holding.is_full:
+                consumer.pause(*mine)
+                await asyncio.sleep(PAUSE_S)
+                return {}
+            consumer.resume(*consumer.paused())
+            try:
+                found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+            except LogDamaged as error:
+                self.damage = error
+                return {}
+            fetcher = consumer._fetcher
+            fetcher._fetch_max_wait_ms = wait_ms if found else IDLE_FETCH_MS
+            fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
+            for tp, records in found.items():
+                for record in records:
+                    size = len(record.key or b"") + len(record.value or b"")
+                    feeding.holding.took(tp.partition, record.offset, size)
+            return found
+
+    class _Consumer(driver.Consumer):  # type: ignore[misc]
+        def _new_consumer_thread(self) -> _Reader:
+            return _Reader(self, loop=self.loop, beacon=self.beacon)
+
+    return _Consumer
+
+
+def leave(code: int) -> None:
+    """End the process at once, without Faust's own shutdown, which can hang: the truth is in PostgreSQL."""
+    logging.shutdown()
+    os._exit(code)
+
+
+def begin_again() -> None:
+    """
+    Replace the process by a fresh one of the same id, which waits until Kafka is there.
+
+    For outages that end Faust: half started or crashed it cannot be stopped for sure, and a supervisor that counted
+    them as deaths would give up on a worker that only has to wait.
+    """
+    logging.shutdown()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+async def until_ended(app: faust.App) -> BaseException:
+    """Return why the app ended by itself: it reads nothing then, and nothing else would notice."""
+    while not app.should_stop:  # noqa: ASYNC110  # Faust has no event for it that a crash in its thread sets
+        await asyncio.sleep(WATCH_S)
+    reason = app.crash_reason
+    return reason if reason is not None else RuntimeError("Faust stopped by itself")

@@ -1,0 +1,3 @@
+"""
+From events to rows, without I/O.
+"""

@@ -1,0 +1,3 @@
+"""
+The tables made again from the log.
+"""

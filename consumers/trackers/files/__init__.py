@@ -1,0 +1,3 @@
+"""
+What trackers that write files share.
+"""

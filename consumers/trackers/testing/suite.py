@@ -1,0 +1,400 @@
+"""
+The suite that every tracker passes: MLflow, W&B and the others here, and a stranger's.
+
+    from consumers.trackers.testing.suite import TrackerContract
+
+    class TestMine(TrackerContract):
+        def make_tracker(self, folder: Path) -> Tracker:
+            tracker = MyTracker(folder=str(folder))
+            tracker.open(Settings())
+            return tracker
+
+Run it with pytest. What the tracker says it cannot keep (`capabilities`) is not asked of it; all else is read back and
+must be there, once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.trackers.fidelity import kept_points
+from consumers.trackers.protocol import ReadBack, State, Tracker, can_start_over, capabilities_of
+from consumers.trackers.testing.runs import START, RunAuthor, edited_run, odd_run, params_of, points_of, tags_of
+from schemas import events as ev
+from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.examples import EVENTS
+from schemas.facts import Point
+from schemas.wire import Batch, ProducerId, RunId
+
+MAX_GROWTH_BYTES = 1_000  # of the state, as JSON, over 3,000 points
+
+
+class TrackerContract:
+    """Subclass it, name the subclass `Test...`, and say how the tracker is made."""
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        """Return an opened tracker that keeps its things in `folder`; asked twice, the second one finds the first's."""
+        raise NotImplementedError("return an opened tracker")
+
+    def make_unavailable(self, folder: Path) -> Tracker:
+        """Return an opened tracker whose place cannot be reached. Here: one whose folder would be inside a file."""
+        (folder / "file").write_text("in the way")
+        return self.make_tracker(folder / "file" / "folder")
+
+    @pytest.fixture
+    def tracker(self, tmp_path: Path) -> Iterator[Tracker]:
+        """An opened tracker, closed at the end."""
+        made = self.make_tracker(tmp_path)
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def run_id(self) -> str:
+        """A run of this test's own: a server may serve all tests."""
+        return f"contract: é'\"😀?/{uuid.uuid4().hex}"
+
+    @pytest.mark.parametrize("size", [1, 7, 1_000])
+    def test_every_point_and_parameter_is_read_back(self, tracker: Tracker, run_id: str, size: int) -> None:
+        """However the run is cut into calls, with NaN, infinities, falling and equal steps, and two attempts."""
+        batches = odd_run(run_id)
+
+        state = deliver(tracker, run_id, batches, {}, size=size)
+
+        assert_held(tracker, run_id, state, batches)
+
+    def test_a_status_follows_the_log(self, tracker: Tracker, run_id: str) -> None:
+        """A run that failed, was resumed and finished is running in between, and finished at last."""
+        author = RunAuthor(run_id)
+        failed = [author.start(), author.batch(ev.RunFailed(time=author.now(), message="odd"))]
+        first = deliver(tracker, run_id, failed, {})
+        then = statuses(tracker, run_id, first)
+        second = deliver(tracker, run_id, [author.batch(ev.RunResumed(time=author.now(), attempt=2))], first)
+        between = statuses(tracker, run_id, second)
+        third = deliver(tracker, run_id, [author.finish(attempt=2)], second)
+
+        assert (then, between, statuses(tracker, run_id, third)) == (
+            (["failed"], ["running"], ["finished"]) if capabilities_of(tracker).keeps_status else ([], [], [])
+        )
+
+    def test_an_end_that_comes_late_does_not_hide_a_graver_or_a_newer_one(self, tracker: Tracker, run_id: str) -> None:
+        """Processes of a run are not in step: the newest attempt counts, and in it killed over failed over finished."""
+        author = RunAuthor(run_id)
+        calls = [
+            [author.start(), author.batch(ev.RunResumed(time=author.now(), attempt=2))],
+            [author.batch(ev.RunFinished(time=author.now()))],
+            [failed := author.batch(ev.RunFailed(time=author.now(), attempt=2, message="odd"))],
+            [author.batch(ev.RunFinished(time=author.now(), attempt=2))],
+        ]
+        seen: list[str] = []
+        state: State = {}
+        for call in calls:
+            state = deliver(tracker, run_id, call, state)
+            seen += statuses(tracker, run_id, state)
+
+        assert seen == (["running", "running", "failed", "failed"] if capabilities_of(tracker).keeps_status else [])
+        if capabilities_of(tracker).keeps_status:
+            assert (tracker.read_back(run_id, state).ended or 0) // 1_000 == failed.event.time // 1_000
+
+    def test_a_run_has_its_own_start_and_end(self, tracker: Tracker, run_id: str) -> None:
+        """Not those of the delivery. To the millisecond."""
+        author = RunAuthor(run_id)
+        batches = [author.start(), author.metrics("loss", [1.0]), author.finish()]
+
+        held = tracker.read_back(run_id, deliver(tracker, run_id, batches, {}))
+
+        given = batches[0].event.time // 1_000, batches[-1].event.time // 1_000
+        if capabilities_of(tracker).keeps_status:
+            assert ((held.started or 0) // 1_000, (held.ended or 0) // 1_000) == given
+
+    @pytest.mark.parametrize("known", [0, 1, 9, 40])
+    @pytest.mark.parametrize("again", ["the same", "fewer first", "more", "twice"])
+    def test_a_lost_checkpoint_changes_nothing(self, tracker: Tracker, run_id: str, known: int, again: str) -> None:
+        """The process died after the effect: the same batches come again, cut into calls in another way."""
+        batches = odd_run(run_id)
+        before = deliver(tracker, run_id, batches[:known], {}, size=3)
+        taken = len(batches) if again == "fewer first" else known + 8
+        once = deliver(tracker, run_id, batches[known:taken], before)  # its state is lost
+        assert once is not None
+        doubted = taken - known
+        if again == "twice":
+            deliver(tracker, run_id, batches[known:taken], before, in_doubt=doubted)
+
+        sizes = {"the same": doubted, "twice": doubted, "fewer first": 2, "more": 1_000}
+        state = deliver(tracker, run_id, batches[known:], before, size=sizes[again], in_doubt=doubted)
+
+        assert_held(tracker, run_id, state, batches)
+
+    def test_another_process_goes_on_where_one_ended(self, tmp_path: Path, run_id: str) -> None:
+        """Nothing but the state, through JSON, goes from one to the next."""
+        batches = odd_run(run_id)
+        state: State = {}
+        for first in range(0, len(batches), 10):
+            tracker = self.make_tracker(tmp_path)
+            state = deliver(tracker, run_id, batches[first : first + 10], state)
+            tracker.close()
+        reader = self.make_tracker(tmp_path)
+
+        assert_held(reader, run_id, state, batches)
+        reader.close()
+
+    def test_a_run_without_points(self, tracker: Tracker, run_id: str) -> None:
+        """It was there: it has a status, and no point."""
+        author = RunAuthor(run_id)
+
+        state = deliver(tracker, run_id, [author.start(), author.finish()], {})
+
+        assert_held(tracker, run_id, state, [])
+
+    def test_a_run_whose_start_was_never_seen(self, tracker: Tracker, run_id: str) -> None:
+        """Its producer began before the log, or its start is late: the points are kept all the same."""
+        author = RunAuthor(run_id)
+        batches = [author.metrics("loss", [1.0, 2.0]), author.start(name="late"), author.metrics("loss", [3.0], [2])]
+
+        state = deliver(tracker, run_id, batches, {}, size=1)
+
+        assert_held(tracker, run_id, state, batches)
+
+    def test_points_that_come_after_the_end(self, tracker: Tracker, run_id: str) -> None:
+        """They are kept, and the run stays finished."""
+        author, late = RunAuthor(run_id), RunAuthor(run_id, "late", time=START + 100)
+        batches = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish(), late.metrics("loss", [9.0])]
+
+        state = deliver(tracker, run_id, batches, {}, size=2)
+        more = [late.metrics("loss", [1.0], [7]), late.metrics("other", [5.0])]
+        state = deliver(tracker, run_id, more, state)
+
+        assert_held(tracker, run_id, state, batches + more)
+        assert statuses(tracker, run_id, state) in (["finished"], [])
+
+    def test_runs_do_not_mix(self, tracker: Tracker, run_id: str) -> None:
+        """Their ids differ by what places like to ignore, and they come at once, from threads."""
+        ids = [f"{run_id}/a", f"{run_id}_a", f"{run_id}/A", f"{run_id}%2Fa", f"{run_id}/" + "x" * 190, "." + run_id]
+        ids += [f"{ids[4][:-1]}y", f"{run_id} a", f"{run_id}/a/", f"..{run_id}"]
+        runs = {one: _small_run(one, index) for index, one in enumerate(ids)}
+
+        with ThreadPoolExecutor(4) as threads:
+            done = list(threads.map(lambda one: deliver(tracker, one, runs[one], {}, size=2), ids))
+
+        for one, state in zip(ids, done, strict=True):
+            assert_held(tracker, one, state, runs[one])
+
+    def test_every_kind_of_event_is_taken(self, tracker: Tracker, run_id: str) -> None:
+        """What a tracker has no place for is left out; it is no error."""
+        events: list[Any] = [event for event in EVENTS if not isinstance(event, ev.Deleted | ev.Renamed)]
+        batches = [Batch(RunId(run_id), ProducerId("p1"), seq, event.time, event) for seq, event in enumerate(events)]
+
+        state = deliver(tracker, run_id, batches, {}, size=3)
+
+        assert_held(tracker, run_id, state, batches)
+
+    def test_a_deleted_run(self, tracker: Tracker, run_id: str) -> None:
+        """It goes where it can go; elsewhere it stays, and the fact is no error."""
+        author = RunAuthor(run_id)
+        batches = [author.start(), author.metrics("loss", [1.0])]
+        state = deliver(tracker, run_id, batches, {})
+
+        gone = [author.batch(ev.Deleted(time=author.now(), what="run"))]
+        deliver(tracker, run_id, gone, state)  # its checkpoint is lost
+
+        state = deliver(tracker, run_id, gone, state, in_doubt=1)
+
+        if capabilities_of(tracker).can_delete:
+            assert _points_left(tracker, run_id, state) == []
+        else:
+            assert_held(tracker, run_id, state, batches)
+
+    @pytest.mark.parametrize("size", [1, 2, 5, 1_000])
+    def test_deletes_and_renames_take_effect(self, tracker: Tracker, run_id: str, size: int) -> None:
+        """However the run is cut into calls. A tracker that cannot carry them out goes on as if they had not come."""
+        batches = edited_run(run_id)
+
+        state = deliver(tracker, run_id, batches, {}, size=size)
+
+        assert_held(tracker, run_id, state, batches)
+
+    @pytest.mark.parametrize(("size", "then"), [(1, 3), (3, 1), (1_000, 2)])
+    def test_deletes_and_renames_after_a_lost_checkpoint(
+        self, tracker: Tracker, run_id: str, size: int, then: int
+    ) -> None:
+        """All that followed a checkpoint was delivered, and comes again, cut in another way: it takes effect once."""
+        batches = edited_run(run_id)
+        can = capabilities_of(tracker)
+        every = 1 if can.can_edit_series or can.can_edit_params else 12  # a server takes its time
+
+        for kept in range(0, len(batches), every):
+            one = f"{run_id} {kept}"
+            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            state = deliver(tracker, one, mine[:kept], {})
+            deliver(tracker, one, mine[kept : kept + 12], state, size=size)  # its checkpoints are lost
+            again = mine[kept:]
+            state = deliver(tracker, one, again, state, size=then, in_doubt=len(mine[kept : kept + 12]))
+
+            assert_held(tracker, one, state, mine)
+
+    def test_a_series_renamed_onto_one_that_was_deleted(self, tracker: Tracker, run_id: str) -> None:
+        """The deleted one holds no name; points that come later under the new name continue the renamed series."""
+        author = RunAuthor(run_id)
+        batches = [
+            author.start(),
+            author.metrics("new", [1.0]),
+            author.metrics("old", [2.0]),
+            author.delete("series", "new"),
+            author.rename("series", "old", "new"),
+            author.metrics("new", [3.0], [1]),
+            author.delete("series", "new"),
+            author.metrics("old", [4.0], [2]),
+        ]
+
+        for size in (1, 3, 1_000):
+            one = f"{run_id} {size}"
+            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            assert_held(tracker, one, deliver(tracker, one, mine, {}, size=size), mine)
+
+    def test_a_deleted_run_is_gone_for_good(self, tracker: Tracker, run_id: str) -> None:
+        """Also when points are in flight, when it is resumed, and when its checkpoints are lost."""
+        author = RunAuthor(run_id)
+        batches = [
+            *(author.start(), author.metrics("loss", [1.0]), author.delete("series", "loss")),
+            *(author.metrics("loss", [2.0]), author.delete("run"), author.metrics("loss", [3.0])),
+            *(author.start(attempt=2), author.finish()),
+        ]
+        for kept in (1, 4, 6):
+            one = f"{run_id} {kept}"
+            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            state = deliver(tracker, one, mine[:kept], {}, size=2)
+            deliver(tracker, one, mine[kept:], state, size=3)  # its checkpoints are lost
+            state = deliver(tracker, one, mine[kept:], state, size=1, in_doubt=len(mine) - kept)
+
+            if capabilities_of(tracker).can_delete:
+                assert _points_left(tracker, one, state) == []
+            else:
+                assert_held(tracker, one, state, mine)
+
+    @pytest.mark.parametrize(("size", "then"), [(1, 1_000), (1_000, 3)])
+    def test_a_run_that_starts_over_is_the_same_again(
+        self, tracker: Tracker, run_id: str, size: int, then: int
+    ) -> None:
+        """Without it `gateway verify --repair` cannot write a run anew, and says so."""
+        if not can_start_over(tracker):
+            return
+        batches = odd_run(run_id)
+        state = deliver(tracker, run_id, batches, {}, size=size)
+
+        for _ in range(2):
+            state = tracker.start_over(run_id, state)
+        again = deliver(tracker, run_id, batches, state, size=then)
+
+        assert_held(tracker, run_id, again, batches)
+
+    def test_points_in_columns_are_the_points(self, tracker: Tracker, run_id: str) -> None:
+        """A tracker may give them, for speed."""
+        state = deliver(tracker, run_id, odd_run(run_id), {})
+
+        held = tracker.read_back(run_id, state)
+        if held.columns is not None:
+            found = [
+                Point(name, *one)
+                for name, steps, times_ms, values in held.columns
+                for one in zip(steps, times_ms, values, strict=True)
+            ]
+            assert _counted(found) == _counted(tracker.read_back(run_id, state).points)
+
+    def test_the_state_stays_small(self, tracker: Tracker, run_id: str) -> None:
+        """It is written with every checkpoint: it must not grow with the points."""
+        author = RunAuthor(run_id)
+        first = deliver(tracker, run_id, [author.start(), author.metrics("loss", [0.5] * 500)], {})
+
+        then = deliver(tracker, run_id, [author.metrics("loss", [0.5] * 1_000) for _ in range(3)], first, size=1)
+
+        assert len(json.dumps(then)) < len(json.dumps(first)) + MAX_GROWTH_BYTES
+
+    def test_what_is_lost_is_said(self, tracker: Tracker) -> None:
+        """A tracker that keeps less than every point says so in words, too."""
+        can = capabilities_of(tracker)
+        whole = can._replace(keeps_artifacts=True, can_delete=True) == type(can)(keeps_artifacts=True, can_delete=True)
+
+        assert whole or tracker.cannot_hold
+        assert all("\n" not in line for line in tracker.cannot_hold)
+
+    def test_closing_twice(self, tmp_path: Path, run_id: str) -> None:
+        """It is no error; nor is closing what was never used."""
+        tracker = self.make_tracker(tmp_path)
+
+        tracker.close()
+        tracker.close()
+
+    def test_a_place_that_cannot_be_reached_is_an_outage(self, tmp_path: Path, run_id: str) -> None:
+        """TrackerUnavailable: the loop calls again. Anything else would park the run."""
+        tracker = self.make_unavailable(tmp_path)
+
+        with pytest.raises(TrackerUnavailable, match=r"\S"):
+            deliver(tracker, run_id, [RunAuthor(run_id).start()], {})
+        tracker.close()
+
+
+def deliver(
+    tracker: Tracker, run_id: str, batches: Sequence[Batch], state: State, *, size: int = 1_000, in_doubt: int = 0
+) -> State:
+    """Bring batches as the delivery loop does, `size` a call; return the state as PostgreSQL would give it back."""
+    call: Callable[..., State] = tracker.deliver
+    asks = "in_doubt" in inspect.signature(call).parameters
+    for first in range(0, len(batches), size):
+        part = batches[first : first + size]
+        more = {"in_doubt": max(0, min(in_doubt - first, len(part)))} if asks else {}
+        state = json.loads(json.dumps(dict(call(run_id, part, state, **more)), allow_nan=False, sort_keys=True))
+    return state
+
+
+def assert_held(tracker: Tracker, run_id: str, state: State, batches: Sequence[Batch]) -> None:
+    """Read a run back and compare it with what was delivered."""
+    can = capabilities_of(tracker)
+    held = tracker.read_back(run_id, state)
+    wanted_points = points_of(batches, are_edited=can.can_edit_series)
+    found, wanted = _counted(held.points), _counted(kept_points(wanted_points, can))
+    lacking, extra = wanted - found, found - wanted
+
+    assert (_shown(lacking), _shown(extra)) == ([], []), "points that are missing, and points that are too many"
+    if can.keeps_params:
+        assert set(held.params) == params_of(batches, are_edited=can.can_edit_params)
+    if held.tags is not None:
+        wanted_tags = tags_of(batches, are_edited=can.can_edit_tags)
+        assert set(held.tags) == set(wanted_tags)
+        assert {name: text[:20] for name, text in held.tags.items()} == {
+            name: text[:20] for name, text in wanted_tags.items()
+        }, "long texts may be cut"
+
+
+def statuses(tracker: Tracker, run_id: str, state: State) -> list[str]:
+    """Return the status of a run, or none if the tracker keeps none."""
+    held: ReadBack = tracker.read_back(run_id, state)
+    return [held.status] if capabilities_of(tracker).keeps_status else []
+
+
+def _small_run(run_id: str, index: int) -> list[Batch]:
+    author = RunAuthor(run_id)
+    return [author.start(), author.params(lr=0.1), author.metrics("loss", [index, index + 0.5]), author.finish()]
+
+
+def _counted(points: Iterable[Point]) -> Counter[tuple[str, int, int, str]]:
+    # As facts count them: both zeros are one zero, and every NaN is one NaN.
+    return Counter((one.series, one.step, one.time_ms, repr(one.value + 0.0)) for one in points)
+
+
+def _shown(points: Counter[tuple[str, int, int, str]]) -> list[tuple[str, int, int, str]]:
+    return [(name[:40], step, time, value) for name, step, time, value in sorted(points.elements())[:8]]
+
+
+def _points_left(tracker: Tracker, run_id: str, state: State) -> list[Point]:
+    try:
+        return list(tracker.read_back(run_id, state).points)
+    except TrackerRefused:
+        return []
