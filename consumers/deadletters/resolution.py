@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, NamedTuple
 
-from consumers.deadletters.showing import refusal
+from consumers.cli.dead_letters.format import refusal
 from consumers.log.reader import LogWriter, TooLarge
 from consumers.store.dead_letters import DeadLetters, Letter, LetterId, Wanted
 from schemas.errors import BadSettings

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from consumers.live import api, failures, pages
-from consumers.live.protection import Protection
-from consumers.live.services import Services
+from consumers.live.api import errors, routes
+from consumers.live.api.connections import Services
+from consumers.live.api.security_headers import Protection
+from consumers.live.dashboard import pages
 from consumers.telemetry.metrics import LiveMetrics, Metrics
 from schemas.runtime.request_metrics import Counting
 from schemas.runtime.settings import Settings
@@ -39,8 +40,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = Services(settings)
     app.state.metrics = Metrics("live")
-    failures.install(app)
-    app.include_router(api.routes())
+    errors.install(app)
+    app.include_router(routes.routes())
     pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(Protection)

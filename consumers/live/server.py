@@ -11,8 +11,8 @@ import time
 
 import uvicorn
 
+from consumers.live.api.connections import Services
 from consumers.live.app import create_app
-from consumers.live.services import Services
 from consumers.telemetry.metrics import LiveMetrics, Metrics
 from schemas.runtime import listener
 from schemas.runtime.probes import Probes, answering

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from jsonschema import Draft202012Validator
 
-from consumers.live.positions import parse_positions
+from consumers.live.stream.positions import parse_positions
 from schemas.wire import encode
 from tests.live_server import Live, fold, serving, settings_for, training
 from tests.log_writing import Author, write_records

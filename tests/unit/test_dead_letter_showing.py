@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.deadletters.resolution import parse_id
-from consumers.deadletters.showing import (
+from consumers.cli.dead_letters.format import (
     harmless,
     harmless_bytes,
     hexdump,
@@ -18,6 +17,7 @@ from consumers.deadletters.showing import (
     letter_document,
     value_lines,
 )
+from consumers.deadletters.resolution import parse_id
 from consumers.log.reader import Record
 from consumers.store.dead_letters import Letter, LetterId
 from schemas.errors import BadSettings

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.live.messages import MAX_WRITE_BYTES, Detail, Message, frame, frames, mark
+from consumers.live.stream.messages import MAX_WRITE_BYTES, Detail, Message, frame, frames, mark
 from schemas import events as ev
 from schemas.values import FloatValue
 from tests.log_writing import START, Author

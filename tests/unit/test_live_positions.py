@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.live.positions import parse_positions, write_positions
+from consumers.live.stream.positions import parse_positions, write_positions
 
 POSITIONS = st.dictionaries(st.integers(0, 10**9 - 1), st.integers(0, 10**18 - 1), min_size=1)
 

@@ -7,8 +7,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.live.messages import Message
-from consumers.live.subscribers import Subscriber, Subscribers
+from consumers.live.stream.messages import Message
+from consumers.live.stream.subscribers import Subscriber, Subscribers
 from schemas import events as ev
 from tests.log_writing import Author
 

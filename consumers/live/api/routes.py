@@ -14,11 +14,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
-from consumers.live.failures import RETRY_AFTER_S, Failure, bad_parameter
-from consumers.live.freshness import MinOffsets, Received, TimeoutS, received, until_folded
-from consumers.live.positions import write_positions
-from consumers.live.services import services
-from consumers.live.stream import stream
+from consumers.live.api.connections import services
+from consumers.live.api.consistency import MinOffsets, Received, TimeoutS, received, until_folded
+from consumers.live.api.errors import RETRY_AFTER_S, Failure, bad_parameter
+from consumers.live.api.stream import stream
+from consumers.live.stream.positions import write_positions
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.read.reader import narrowed
 from consumers.store.search.filter import WhereError, parse_order, parse_where

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from consumers.live.failures import Failure
+from consumers.live.api.errors import Failure
 from schemas.errors import StoreUnavailable
 
 ASK_EVERY_S = 0.02

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 # The browser asks each time whether a file changed: an upgraded server never meets yesterday's script.
 _HEADERS = {"Cache-Control": "no-cache"}
 

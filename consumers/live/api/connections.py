@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from fastapi import Request
 
-from consumers.live.progress import Progress
-from consumers.live.subscribers import Subscribers
-from consumers.live.tail import Tail
+from consumers.live.api.fold_progress import Progress
+from consumers.live.stream.subscribers import Subscribers
+from consumers.live.stream.tail import Tail
 from consumers.log.reader import security_arguments
 from consumers.log.watermarks import LogBounds
 from consumers.materialiser.worker import CONSUMER

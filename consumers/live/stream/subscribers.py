@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from consumers.live.messages import Message
+from consumers.live.stream.messages import Message
 
 MAX_QUEUE_BYTES = 4 * 1024 * 1024  # of record values waiting for one subscriber
 MAX_QUEUE_MESSAGES = 10_000

@@ -22,7 +22,7 @@ SHOWN_OUTCOMES = 20
 
 def finish(outcomes: Sequence[Outcome], verb: str, *, dry_run: bool, as_json: bool) -> None:
     """Print what became of each decision, and end with the exit status that says whether all of it could be done."""
-    from consumers.deadletters.showing import harmless
+    from consumers.cli.dead_letters.format import harmless
 
     done = [outcome.id for outcome in outcomes if outcome.result == "done"]
     rest = [outcome for outcome in outcomes if outcome.result != "done"]
@@ -40,7 +40,7 @@ def finish(outcomes: Sequence[Outcome], verb: str, *, dry_run: bool, as_json: bo
 
 def print_found(total: int, found: Sequence[Found], state: str) -> None:
     """Print a list for people."""
-    from consumers.deadletters.showing import found_lines
+    from consumers.cli.dead_letters.format import found_lines
 
     if not found:
         print("Nothing is parked." if state == "parked" else "There are none.")  # noqa: T201  # facts
@@ -53,7 +53,7 @@ def print_found(total: int, found: Sequence[Found], state: str) -> None:
 
 def print_letter(letter: Letter, length: int) -> None:
     """Print one dead letter for people, with at most `length` bytes of its value."""
-    from consumers.deadletters.showing import harmless, harmless_bytes, identity, instant, refusal, value_lines
+    from consumers.cli.dead_letters.format import harmless, harmless_bytes, identity, instant, refusal, value_lines
 
     record = letter.record
     known = identity(record)

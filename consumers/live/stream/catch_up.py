@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from consumers.live.messages import Message
-from consumers.live.subscribers import Subscriber, Subscribers
-from consumers.live.tail import Tail, key_text, to_message
+from consumers.live.stream.messages import Message
+from consumers.live.stream.subscribers import Subscriber, Subscribers
+from consumers.live.stream.tail import Tail, key_text, to_message
 from consumers.log.reader import LogReader, Record
 from consumers.log.watermarks import close_quietly
 from schemas.errors import LogUnavailable

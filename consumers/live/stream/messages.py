@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
-from consumers.live.positions import write_positions
+from consumers.live.stream.positions import write_positions
 from schemas.columns import dump_floats
 from schemas.events import Metrics, Series, SystemMetrics
 from schemas.names import series_name

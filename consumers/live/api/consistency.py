@@ -13,10 +13,10 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
-from consumers.live.failures import Failure, bad_parameter
-from consumers.live.positions import MAX_TEXT, parse_positions, write_positions
-from consumers.live.progress import MAX_WAIT_S, behind
-from consumers.live.services import Services, services
+from consumers.live.api.connections import Services, services
+from consumers.live.api.errors import Failure, bad_parameter
+from consumers.live.api.fold_progress import MAX_WAIT_S, behind
+from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
 from consumers.materialiser.worker import CONSUMER
 from schemas.wire import MAX_RUN_ID
 

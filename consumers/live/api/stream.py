@@ -1,7 +1,7 @@
 """
 `GET /v1/stream`: events as they happen, as server-sent events.
 
-Each frame's `data` is one event (consumers/live/messages.py) and its `id` is the position to go on from. A stream that
+Each frame's `data` is one event (consumers/live/stream/messages.py) and its `id` is the position to go on from. A stream that
 starts at `since`, or at the Last-Event-ID that a browser sends when it reconnects, has every event from there on
 exactly once. Without either it starts at the end of the log. Order holds within a run.
 """
@@ -15,12 +15,12 @@ from typing import Annotated, Literal
 from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from consumers.live.catch_up import catch_up
-from consumers.live.failures import Failure, bad_parameter
-from consumers.live.messages import HEARTBEAT, Detail, frame, frames, mark
-from consumers.live.positions import MAX_TEXT, parse_positions, write_positions
-from consumers.live.services import Services, services
-from consumers.live.subscribers import MAX_SUBSCRIBERS, Subscriber
+from consumers.live.api.connections import Services, services
+from consumers.live.api.errors import Failure, bad_parameter
+from consumers.live.stream.catch_up import catch_up
+from consumers.live.stream.messages import HEARTBEAT, Detail, frame, frames, mark
+from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
+from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscriber
 from schemas.errors import LogDamaged, LogGap, LogUnavailable
 
 HEARTBEAT_S = 15.0

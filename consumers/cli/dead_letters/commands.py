@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from consumers.command_options import HomeOption, JsonOption
-from consumers.deadletters.asking import ask, carry_out
-from consumers.deadletters.printing import finish, print_found, print_json, print_letter
+from consumers.cli.dead_letters.output import finish, print_found, print_json, print_letter
+from consumers.cli.dead_letters.session import ask, carry_out
+from consumers.cli.options import HomeOption, JsonOption
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
@@ -61,7 +61,7 @@ def list_letters(
 
     Examples: `gateway dead-letters list`, `gateway dead-letters list --run r1 --reason "not JSON" --json`
     """
-    from consumers.deadletters.showing import found_document
+    from consumers.cli.dead_letters.format import found_document
     from consumers.store.dead_letters import Wanted
 
     chosen: State | None = None if state == "all" else state
@@ -86,8 +86,8 @@ def show(
     Examples: `gateway dead-letters show tracking.events:0:1234`,
     `gateway dead-letters show tracking.events:0:1234 --raw > value.bin`
     """
+    from consumers.cli.dead_letters.format import letter_document
     from consumers.deadletters.resolution import parse_id
-    from consumers.deadletters.showing import letter_document
 
     wanted = parse_id(letter_id)
     letter = ask(Settings.load(home), lambda letters: letters.get(wanted))

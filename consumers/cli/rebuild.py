@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.command_options import HomeOption, JsonOption
+from consumers.cli.options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

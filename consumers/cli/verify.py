@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.command_options import HomeOption, JsonOption
-from consumers.delivery.tracker_commands import complete_tracker
+from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
     from consumers.delivery.verify.repair import Repaired

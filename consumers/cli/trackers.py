@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from consumers.command_options import HomeOption, JsonOption
+from consumers.cli.options import HomeOption, JsonOption
 from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.settings import Settings
 

@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from consumers.live.messages import Message
-from consumers.live.subscribers import Subscribers
+from consumers.live.stream.messages import Message
+from consumers.live.stream.subscribers import Subscribers
 from consumers.log.reader import LogReader, Record
 from consumers.log.watermarks import close_quietly
 from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.command_options import HomeOption, JsonOption
+from consumers.cli.options import HomeOption, JsonOption
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 

@@ -1,0 +1,3 @@
+"""
+Commands of `gateway` that need this side's code; `gateway` finds them by the entry-point group gateway.commands.
+"""

@@ -1,0 +1,3 @@
+"""
+`gateway dead-letters`: list, show, replay and discard.
+"""

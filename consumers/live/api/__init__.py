@@ -1,0 +1,3 @@
+"""
+The query API: its routes, what they answer, and the stream of live messages over HTTP.
+"""
