@@ -3,8 +3,8 @@ The plug-in contract: what a tracker is to the delivery loop, and how one is fou
 
 A tracker is a class registered under its type in the entry-point group `gateway.trackers`; MLflow and W&B come through
 that door like a stranger's. It is loaded only when asked for, and made without arguments, or with what the trackers
-file (consumers/delivery/plugins/config.py) gives it as keywords. `consumers.trackers.testing.suite` is the suite that proves
-one; docs/trackers.md shows how to write one.
+file (consumers/delivery/plugins/config.py) gives it as keywords. `consumers.trackers.testing.suite` is the suite that
+proves one; docs/trackers.md shows how to write one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 How a run stands, whatever order its processes speak in.
 
-Pure, and as materialiser/fold/lifecycle.py decides it for PostgreSQL: a higher attempt wins over a lower one, and the late
-end of an attempt that was superseded changes nothing; within an attempt the gravest end counts, finished < failed <
-killed, of two alike the later, and no start undoes it.
+Pure, and as materialiser/fold/lifecycle.py decides it for PostgreSQL: a higher attempt wins over a lower one, and the
+late end of an attempt that was superseded changes nothing; within an attempt the gravest end counts, finished < failed
+< killed, of two alike the later, and no start undoes it.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def home(session_folder: Path, request: pytest.FixtureRequest, monkeypatch: pyte
 
 def gateway_up(home: Path, environment: dict[str, str], prelude: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run `gateway up` in a process with this environment and nothing of ours."""
-    program = f"import sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; from gateway.cli.main import main; main()"
+    program = f"import sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; import gateway.cli.__main__"
     return subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

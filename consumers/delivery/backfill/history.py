@@ -2,8 +2,9 @@
 Bring the history of runs that the log has not whole: from PostgreSQL first, then the log goes on.
 
 The log begins above a record of a run that the tracker lacks. What PostgreSQL folded of such a run, in one snapshot, is
-frozen there (store/delivery/history.py) and goes through the same queues, calls and checkpoints as records of the log, at places
-that are offsets of their own. Nothing is missing and nothing comes twice, for any tracker that keeps the contract:
+frozen there (store/delivery/history.py) and goes through the same queues, calls and checkpoints as records of the log,
+at places that are offsets of their own. Nothing is missing and nothing comes twice, for any tracker that keeps the
+contract:
 
 - the frozen rows never change, and a place always gives the same batch with the same number, so a call repeated after
   a crash brings the same batches, cut elsewhere at most, which is what trackers are promised of the log;

@@ -1,9 +1,9 @@
 """
 `GET /v1/stream`: events as they happen, as server-sent events.
 
-Each frame's `data` is one event (consumers/live/stream/messages.py) and its `id` is the position to go on from. A stream that
-starts at `since`, or at the Last-Event-ID that a browser sends when it reconnects, has every event from there on
-exactly once. Without either it starts at the end of the log. Order holds within a run.
+Each frame's `data` is one event (consumers/live/stream/messages.py) and its `id` is the position to go on from. A
+stream that starts at `since`, or at the Last-Event-ID that a browser sends when it reconnects, has every event from
+there on exactly once. Without either it starts at the end of the log. Order holds within a run.
 """
 
 from __future__ import annotations

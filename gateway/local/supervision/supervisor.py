@@ -1,9 +1,9 @@
 """
 Own the processes of one home: start them in order, start again what dies, end them in order.
 
-Run as `python -m gateway.local.supervision.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop: between two
-looks at its children it answers /metrics, /healthz and /readyz. It ends on SIGTERM or SIGINT, and when its owner (see
---owner-fd) is gone. Whatever a supervisor that was killed has left behind is ended before anything starts.
+Run as `python -m gateway.local.supervision.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop:
+between two looks at its children it answers /metrics, /healthz and /readyz. It ends on SIGTERM or SIGINT, and when its
+owner (see --owner-fd) is gone. Whatever a supervisor that was killed has left behind is ended before anything starts.
 """
 
 from __future__ import annotations
