@@ -20,7 +20,7 @@ from benchmarks.filled_log import MATERIALISER, Log, delivered, position
 from benchmarks.places import MlflowServer, Place
 from benchmarks.replays import replay_to_the_end, start_replay
 from benchmarks.watched import Watched
-from tests.http_faults import HttpFaults, faulty_proxy
+from tests.support.http_fault_proxy import HttpFaults, faulty_proxy
 
 EARLY_SHARE, EARLY_S = 0.2, 3.0  # of the kills come within so many seconds of a start
 LATER_S = 0.5  # at most, from a place of the log to the kill

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from gateway.client.run import current
 from gateway.local import ports
-from tests import spreading, stack_parts
+from tests.support import services, xdist_scheduling
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -44,24 +44,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("stack")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=spreading.by_length)  # after the shuffle: within the same length the order stays random
+        items.sort(key=xdist_scheduling.by_length)  # after the shuffle: within the same length the order stays random
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two processes, but one for single files."""
-    return spreading.processes(config.args)
+    return xdist_scheduling.processes(config.args)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """A file, and all files that start stacks, stay in one process."""
-    return spreading.scheduler(config, log)
+    return xdist_scheduling.scheduler(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_ports() -> Iterator[None]:
     """Two processes of tests never take the same port."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ports, "RANGE", spreading.own_ports())
+        patch.setattr(ports, "RANGE", xdist_scheduling.own_ports())
         yield
 
 
@@ -113,14 +113,14 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def kafka(session_folder: Path) -> Iterator[str]:
     """Bootstrap address of a real broker."""
-    with stack_parts.running_kafka(session_folder / "kafka") as address:
+    with services.running_kafka(session_folder / "kafka") as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def postgres_server(session_folder: Path) -> Iterator[str]:
     """Address, with an administrator's role, of a real PostgreSQL."""
-    with stack_parts.running_postgres(session_folder / "postgres") as dsn:
+    with services.running_postgres(session_folder / "postgres") as dsn:
         yield dsn
 
 
@@ -128,13 +128,13 @@ def postgres_server(session_folder: Path) -> Iterator[str]:
 def topic(kafka: str) -> str:
     """Name of a fresh topic with 2 partitions."""
     name = f"test-{uuid.uuid4().hex}"
-    stack_parts.run(stack_parts.create_topic(kafka, name, partitions=2))
+    services.run(services.create_topic(kafka, name, partitions=2))
     return name
 
 
 @pytest.fixture
 def database(postgres_server: str) -> Iterator[str]:
     """Address of a fresh empty database."""
-    dsn = stack_parts.run(stack_parts.create_database(postgres_server))
+    dsn = services.run(services.create_database(postgres_server))
     yield dsn
-    stack_parts.run(stack_parts.drop_database(postgres_server, dsn))
+    services.run(services.drop_database(postgres_server, dsn))

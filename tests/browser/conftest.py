@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Request, async_playwright
 
-from tests.live_server import Live, serving, settings_for
+from tests.support.live_server import Live, serving, settings_for
 
 CHROMIUM_FLAGS = [
     "--headless",

@@ -11,8 +11,8 @@ from playwright.async_api import expect
 
 from schemas.wire import encode
 from tests.browser.conftest import Browser
-from tests.live_server import Live, fold, training
-from tests.log_writing import Author, producer
+from tests.support.live_server import Live, fold, training
+from tests.support.log_author import Author, producer
 
 TOMORROW = time.time_ns() // 1_000 + 86_400_000_000  # µs; a run that began long ago and is silent shows as lost
 

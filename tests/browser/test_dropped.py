@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from consumers.store.maintenance.retention import Retention
 from consumers.store.pool import address, open_pool
 from tests.browser.conftest import Browser
-from tests.live_server import Live, training
+from tests.support.live_server import Live, training
 
 pytestmark = pytest.mark.browser
 

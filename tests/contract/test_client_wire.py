@@ -27,7 +27,7 @@ from schemas import values as schema_values
 from schemas import wire
 from schemas.columns import float_from_json
 from schemas.runtime import settings
-from tests.client_parts import Memory, new_run, shipping
+from tests.support.client_harness import Memory, new_run, shipping
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ev.AnyEvent)
 

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.wire import Record, encode
-from tests.log_writing import Author
-from tests.raw_log import is_named_badly, named_badly, write_raw
+from tests.support.log_author import Author
+from tests.support.raw_log import is_named_badly, named_badly, write_raw
 
 RUNS, PRODUCERS = 6, 2
 SERIES = ("loss", "accuracy", "norm")

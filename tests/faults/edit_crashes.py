@@ -32,7 +32,7 @@ from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.runtime.settings import Settings
 from schemas.wire import Batch
-from tests.faults.dying import Deadly, in_child
+from tests.faults.crash_child import Deadly, in_child
 
 RUN = "run-1"
 CALLS = ("open", "close", "rename", "replace", "unlink", "rmdir", "mkdir", "write", "ftruncate")

@@ -31,7 +31,7 @@ from gateway.client.shipping import recovery
 from gateway.client.shipping.producer import Producer
 from schemas import events as ev
 from schemas.wire import decode
-from tests.faults.dying import Deadly, in_child
+from tests.faults.crash_child import Deadly, in_child
 
 CALLS = ("open", "close", "rename", "unlink", "rmdir", "mkdir", "posix_fallocate", "listdir", "scandir", "write")
 MAIN = ("main", 1, ())

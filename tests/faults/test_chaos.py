@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from tests import stack_parts
 from tests.faults.author import BadAuthor
+from tests.faults.conservation_check import Balance, Model, prove, read_model
 from tests.faults.plan import KINDS, Fault, plan
-from tests.faults.proof import Balance, Model, prove, read_model
-from tests.faults.system import PARTITIONS, TOPIC, System, running_system
-from tests.gateway_command import gateway_with
-from tests.materialiser_process import dump, environment, materialiser, until_folded
+from tests.faults.system_under_test import PARTITIONS, TOPIC, System, running_system
+from tests.support import services
+from tests.support.gateway_command import gateway_with
+from tests.support.materialiser_process import dump, environment, materialiser, until_folded
 
 SHORT_S, SHORT_SEED = 30.0, 20261121
 STEP_S = 0.02
@@ -53,7 +53,7 @@ def heal(system: System, author: BadAuthor, journals: Path) -> Model:
     assert [one.finish() for one in system.trainings] == [0, 0, 0], [one.say() for one in system.trainings]
     left = gateway_with(system.training_variables, "sync", str(journals), "--json")
     assert left.returncode == 0, left.stderr
-    return stack_parts.run(read_model(system.broker.address, TOPIC, PARTITIONS))
+    return services.run(read_model(system.broker.address, TOPIC, PARTITIONS))
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def until_all_folded(system: System, records: int) -> None:
     deadline = time.monotonic() + 90
     while True:
         try:
-            stack_parts.run(asyncio.wait_for(until_folded(system.database, TOPIC, records), 2))
+            services.run(asyncio.wait_for(until_folded(system.database, TOPIC, records), 2))
             return
         except TimeoutError:
             system.supervise()
@@ -94,10 +94,10 @@ def check_emitted(system: System, model: Model) -> int:
 
 def rebuild(system: System, records: int, folder: Path) -> dict[str, list[str]]:
     """Fold the log again from offset 0 into an empty database, and return its rows."""
-    fresh = stack_parts.run(stack_parts.create_database(system.server.dsn))
+    fresh = services.run(services.create_database(system.server.dsn))
     with materialiser(folder, environment(system.broker.address, TOPIC, fresh)):
-        stack_parts.run(until_folded(fresh, TOPIC, records, deadline_s=120 + records / 100))
-    return stack_parts.run(dump(fresh))
+        services.run(until_folded(fresh, TOPIC, records, deadline_s=120 + records / 100))
+    return services.run(dump(fresh))
 
 
 def check_by_command(system: System) -> None:
@@ -135,8 +135,8 @@ def chaos(seed: int, duration_s: float, folder: Path, scratch: Path, journals: P
         system.until_shared()
         system.stop()
 
-        balance = stack_parts.run(prove(system.database, TOPIC, model))
-        live = stack_parts.run(dump(system.database))
+        balance = services.run(prove(system.database, TOPIC, model))
+        live = services.run(dump(system.database))
         again = rebuild(system, model.received, scratch)
         check_by_command(system)
 

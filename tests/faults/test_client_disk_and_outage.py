@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from schemas import events as ev
-from tests import stack_parts
-from tests.broker import Broker
-from tests.client_parts import points, read_log
-from tests.gateway_command import environment
+from tests.support import services
+from tests.support.broker import Broker
+from tests.support.client_harness import points, read_log
+from tests.support.gateway_command import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.stack]
 
@@ -89,7 +89,7 @@ def broker(session_folder: Path) -> Iterator[Broker]:
 @pytest.mark.timeout(600)
 def test_a_broker_that_is_away_for_minutes_loses_nothing(broker: Broker, tmp_path: Path) -> None:
     topic = "away"
-    stack_parts.run(stack_parts.create_topic(broker.address, topic, partitions=2))
+    services.run(services.create_topic(broker.address, topic, partitions=2))
     variables = {
         "GATEWAY_URL": f"kafka://{broker.address}",
         "GATEWAY_TOPIC": topic,

@@ -15,9 +15,9 @@ from time import monotonic, sleep
 
 import pytest
 
-from tests.client_parts import ROOT
-from tests.gateway_command import gateway_with
-from tests.materialiser_process import environment, materialiser, reading, until_complete
+from tests.support.client_harness import ROOT
+from tests.support.gateway_command import gateway_with
+from tests.support.materialiser_process import environment, materialiser, reading, until_complete
 
 COUNT = struct.Struct("<Q")
 TRAINING = """

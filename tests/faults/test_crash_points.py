@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from schemas.wire import Record, encode
-from tests import stack_parts
 from tests.faults import crashing_worker
+from tests.faults.conservation_check import prove, read_model
 from tests.faults.crashing_worker import ASSIGNED, DURING_DEAD_LETTERS, REBALANCING, REVOKED, VARIABLE, WRITING
-from tests.faults.proof import prove, read_model
-from tests.log_writing import Author, write_records
-from tests.materialiser_process import Materialiser, dump, environment, materialiser, until_folded
+from tests.support import services
+from tests.support.log_author import Author, write_records
+from tests.support.materialiser_process import Materialiser, dump, environment, materialiser, until_folded
 
 ENTRY = (crashing_worker.__file__,)
 PARTITIONS = 2  # as many as the fixture `topic` makes
@@ -64,9 +64,9 @@ async def check(kafka: str, topic: str, database: str, again: str, folder: Path)
 
 @pytest.fixture
 def another_database(postgres_server: str) -> Iterator[str]:
-    dsn = stack_parts.run(stack_parts.create_database(postgres_server))
+    dsn = services.run(services.create_database(postgres_server))
     yield dsn
-    stack_parts.run(stack_parts.drop_database(postgres_server, dsn))
+    services.run(services.drop_database(postgres_server, dsn))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client_parts import ROOT
 from tests.faults.edit_crashes import KINDS
+from tests.support.client_harness import ROOT
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -12,9 +12,9 @@ import pytest
 from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.facts import Facts, Point
-from tests.gateway_command import gateway
-from tests.materialiser_process import reading, until_complete
-from tests.processes import kill_all, processes_of, until
+from tests.support.gateway_command import gateway
+from tests.support.materialiser_process import reading, until_complete
+from tests.support.process_tree import kill_all, processes_of, until
 
 CLOCK = 1_700_000_000_000_000  # µs; every event of both sweeps has a time counted from here
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.log_writing import Author, write
-from tests.materialiser_process import Materialiser, environment, until_folded
+from tests.support.log_author import Author, write
+from tests.support.materialiser_process import Materialiser, environment, until_folded
 
 ENDING = """
 import os, pathlib

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client_parts import ROOT
+from tests.support.client_harness import ROOT
 
 
 @pytest.mark.parametrize("who", ["owner", "adopter"])

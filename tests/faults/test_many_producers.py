@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 import gateway
-from tests.gateway_command import environment
-from tests.materialiser_process import environment as settings
-from tests.materialiser_process import materialiser, reading, until_complete
+from tests.support.gateway_command import environment
+from tests.support.materialiser_process import environment as settings
+from tests.support.materialiser_process import materialiser, reading, until_complete
 
 RUN = "one-run"
 EMITS_PER_S = 200  # of each process, like a training loop with 5 ms steps

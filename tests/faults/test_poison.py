@@ -13,12 +13,12 @@ import asyncpg
 import pytest
 
 from schemas.wire import Record, encode
-from tests.gateway_command import gateway_with
-from tests.log_writing import Author, write_records
-from tests.materialiser_process import Materialiser, environment, folded, materialiser, reading, until_folded
-from tests.poison import poison
-from tests.raw_log import write_raw
-from tests.topic_reading import read_topic
+from tests.support.gateway_command import gateway_with
+from tests.support.log_author import Author, write_records
+from tests.support.materialiser_process import Materialiser, environment, folded, materialiser, reading, until_folded
+from tests.support.poison_records import poison
+from tests.support.raw_log import write_raw
+from tests.support.topic_reader import read_topic
 
 Bytes = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 

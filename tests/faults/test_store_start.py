@@ -11,7 +11,7 @@ import pytest
 from consumers.store.migrations import migrate, released
 from consumers.store.pool import open_pool
 from schemas.errors import StoreUnavailable
-from tests.proxy import proxy_to
+from tests.support.tcp_proxy import proxy_to
 
 
 async def test_a_line_that_breaks_while_tables_are_made_is_an_outage_and_doing_it_again_goes_on(database: str) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import Broker
-from tests.log_writing import Author, write
-from tests.materialiser_process import Materialiser, environment, until, until_folded
-from tests.proxy import proxy_to
-from tests.stack_parts import create_topic
+from tests.support.broker import Broker
+from tests.support.log_author import Author, write
+from tests.support.materialiser_process import Materialiser, environment, until, until_folded
+from tests.support.services import create_topic
+from tests.support.tcp_proxy import proxy_to
 
 GATED = """
 import asyncio, os, pathlib, sys

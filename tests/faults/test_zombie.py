@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from tests.faults import crashing_worker
+from tests.faults.conservation_check import prove, read_model
 from tests.faults.crashing_worker import AFTER_COMMIT, BEFORE_COMMIT, VARIABLE
-from tests.faults.proof import prove, read_model
-from tests.faults.system import shares
+from tests.faults.system_under_test import shares
 from tests.faults.test_crash_points import PARTITIONS, SEED, records
-from tests.log_writing import write_records
-from tests.materialiser_process import Materialiser, dump, environment, materialiser, until, until_folded
+from tests.support.log_author import write_records
+from tests.support.materialiser_process import Materialiser, dump, environment, materialiser, until, until_folded
 
 
 async def until_said(one: Materialiser, *words: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery_process import Place
-from tests.lines_tracker import Lines
-from tests.mlflow_parts import MlflowServer, running_mlflow
+from tests.support.delivery_process import Place
+from tests.support.lines_tracker import Lines
+from tests.support.mlflow_service import MlflowServer, running_mlflow
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ One MLflow tracking server for one home: its own database and artifact folder, n
 
 `mlflow server` imports MLflow, sets variables, and starts uvicorn, which imports MLflow again. Starting uvicorn
 with the same application and variables serves after 2.4 s instead of 5.1 s, in one process of 260 MB instead of
-two. The variables are those of the pinned release; `tests/integration/test_stack.py` sees that they took effect.
+two. The variables are those of the pinned release; `tests/integration/stack/test_stack.py` sees that they took effect.
 """
 
 from __future__ import annotations

@@ -1,0 +1,135 @@
+"""After a barrier readers see what was emitted; a barrier that cannot be met says what is missing."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway
+from gateway.cli_api import get, run_path
+from gateway.local.ports import HOST, free_ports
+from schemas.errors import Refused
+from tests.support.live_process import live_process
+from tests.support.materialiser_process import Materialiser, environment
+from tests.support.materialiser_process import materialiser as running_materialiser
+
+SHORT_S = 0.3  # a barrier that must fail
+
+
+@pytest.fixture
+def variables(kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Settings of every process of a test, set for this one too."""
+    (port,) = free_ports(1)
+    client = {
+        "GATEWAY_URL": f"kafka://{kafka}",
+        "GATEWAY_TOPIC": topic,
+        "GATEWAY_HOME": str(tmp_path),
+        "GATEWAY_LIVE_URL": f"http://{HOST}:{port}",
+    }
+    for name, value in client.items():
+        monkeypatch.setenv(name, value)
+    return environment(kafka, topic, database, live_port=str(port))
+
+
+@pytest.fixture
+def materialiser(tmp_path: Path, variables: dict[str, str]) -> Iterator[Materialiser]:
+    with running_materialiser(tmp_path, variables) as running:
+        yield running
+
+
+@pytest.fixture
+def api(tmp_path: Path, variables: dict[str, str], materialiser: Materialiser) -> Iterator[str]:
+    """Address of an API that answers."""
+    with live_process(tmp_path, variables) as url:
+        yield url
+
+
+def points(api: str, run: gateway.Run, **parameters: Any) -> int:
+    return sum(series["count"] for series in get(api, run_path(run.id, "series"), **parameters)["series"])
+
+
+def test_what_was_emitted_before_a_barrier_is_read_after_it(api: str) -> None:
+    with gateway.start_run(capture=False) as run:
+        for round_ in range(5):
+            for step in range(700):
+                run.emit("loss", 0.5, step + 700 * round_)
+            run.emit("word", "text")
+            run.barrier(60)
+
+            assert points(api, run) == 700 * (round_ + 1)
+
+        run.set_tags(team="x")
+        run.barrier(60)
+        assert get(api, run_path(run.id, "log"))["tags"] == {"team": "x"}
+    run.barrier(60)
+
+    assert get(api, run_path(run.id, "log"))["state"] == "finished"
+
+
+def test_a_stopped_materialiser_is_a_clear_timeout_and_nothing_is_lost(api: str, materialiser: Materialiser) -> None:
+    with gateway.start_run(capture=False) as run:
+        run.barrier(60)
+        materialiser.process.send_signal(signal.SIGSTOP)
+        run.emit("loss", 0.5)
+
+        with pytest.raises(
+            gateway.BarrierTimeout, match=r"all is in the log, but .*1 of 2 records of producer .*number 1"
+        ):
+            run.barrier(SHORT_S)
+        assert points(api, run) == 0
+
+        materialiser.process.send_signal(signal.SIGCONT)
+        run.barrier(60)
+        assert points(api, run) == 1
+
+
+def test_a_read_waits_for_the_offsets_it_asks_for(api: str, materialiser: Materialiser) -> None:
+    with gateway.start_run(capture=False) as run:
+        run.emit("loss", 0.5)
+        run.barrier(60)
+        as_of = get(api, run_path(run.id, "series"))["as_of"]
+        here = f"{as_of['partition']}:{as_of['offset']}"
+        there = f"{as_of['partition']}:{as_of['offset'] + 1}"
+
+        assert points(api, run, min_offsets=here) == 1
+        assert get(api, "/v1/runs", min_offsets=here)["runs"][0]["run_id"] == run.id
+        for path in ("/v1/runs", run_path(run.id, "log"), run_path(run.id, "series")):
+            with pytest.raises(
+                Refused, match=rf"not folded within 0.3 s: 1 of partition {as_of['partition']} .*ask again"
+            ):
+                get(api, path, min_offsets=there, timeout_s=SHORT_S)
+        with pytest.raises(Refused, match="parameter min_offsets"):
+            get(api, "/v1/runs", min_offsets="odd")
+
+        run.emit("loss", 0.25)
+        assert points(api, run, min_offsets=there, timeout_s=60) == 2
+
+
+def test_a_barrier_without_an_api_says_so(variables: dict[str, str]) -> None:
+    with gateway.start_run(capture=False) as run:
+        assert run.flush(60)
+
+        with pytest.raises(gateway.BarrierTimeout, match=r"all is in the log, but the API at .* cannot be reached"):
+            run.barrier(SHORT_S)
+
+
+def test_a_barrier_without_kafka_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    run = gateway.start_run(url=f"kafka://{HOST}:{port}", capture=False)
+    run.emit("loss", 0.5)
+
+    with pytest.raises(gateway.BarrierTimeout, match=r"not acknowledged by Kafka at .*kept and go on being sent"):
+        run.barrier(SHORT_S)
+    run.finish(timeout_s=0)
+
+
+def test_a_barrier_of_a_run_that_is_sent_nowhere_is_refused() -> None:
+    run = gateway.start_run(url="none:", capture=False)
+
+    with pytest.raises(gateway.ClientError, match=r"sent nowhere.*gateway up"):
+        run.barrier()
+    run.finish()

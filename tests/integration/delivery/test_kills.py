@@ -1,0 +1,260 @@
+"""
+The process that delivers is killed at random moments, again and again: chosen runs, runs taken out of parking, runs
+that a replay orders beside a live delivery. Then everything is counted, in a witness, in Parquet files and in SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from consumers.trackers.protocol import load_tracker
+from schemas.facts import Facts
+from schemas.runtime.settings import Settings
+from schemas.wire import Batch
+from tests.support.delivery_process import Delivery, Place, delivery, held, until_caught_up
+from tests.support.edge_case_runs import points_of
+from tests.support.gateway_command import COMMAND, environment, gateway_with
+from tests.support.log_author import Author, write
+from tests.support.materialiser_process import Materialiser
+from tests.support.process_tree import until
+from tests.support.recording_tracker import Heard, Witness, identities
+
+TRACKERS = ("witness", "files", "tables")
+DEADLINE_S = 150.0
+STALL_S = 3.0  # a moment as good as any other to kill
+
+
+@pytest.fixture(params=[6, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often the process that delivers is killed."""
+    return int(request.param)
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Witness:
+    return Witness(tmp_path)
+
+
+@pytest.fixture
+def given(place: Place, witness: Witness, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Settings of every process: three trackers by name."""
+    named = place.folder / "trackers.yaml"
+    named.write_text(
+        f"files: {{type: parquet, config: {{folder: {place.folder}/files}}}}\n"
+        f"tables: {{type: sqlite, config: {{file: {place.folder}/tables.sqlite}}}}\n"
+    )
+    for path in witness.variables()["PYTHONPATH"].split(":"):
+        monkeypatch.syspath_prepend(path)
+    # A bound of 12 s: a run in which a process was killed three times waits 2 s, not 20.
+    found = {"GATEWAY_TRACKERS_FILE": str(named), "GATEWAY_TRACKER_CALL_S": "12"}
+    return place.variables() | witness.variables() | found
+
+
+class Portions:
+    """Runs that grow: each portion is a few batches of each."""
+
+    def __init__(self, *run_ids: str) -> None:
+        self._authors = [Author(run_id) for run_id in run_ids]
+        self._step = 0
+        self.batches: list[Batch] = [author.start(tag=author.run_id[:4]) for author in self._authors]
+        self._written = 0
+
+    def grow(self, turns: int = 6) -> None:
+        """Add batches to each run, in turns."""
+        for _ in range(turns):
+            self.batches += [author.metrics("loss", [0.5, 0.25], first_step=self._step) for author in self._authors]
+            self._step += 2
+
+    async def write(self, place: Place) -> None:
+        """Write what was not written yet."""
+        await write(place.kafka, place.topic, self.batches[self._written :])
+        self._written = len(self.batches)
+
+
+def emitted(batches: Sequence[Batch]) -> Facts:
+    facts = Facts()
+    for run_id in sorted({batch.run_id for batch in batches}):
+        facts.add_run(run_id, points_of([batch for batch in batches if batch.run_id == run_id]), 0)
+    return facts
+
+
+async def prove(place: Place, given: dict[str, str], heard: Heard, batches: Sequence[Batch]) -> None:
+    """Nothing is missing or twice anywhere; what the witness was given again was in doubt, and it was told so."""
+    assert set(heard.given) == identities(batches)
+    assert (heard.untold, heard.unordered) == ([], [])
+    settings = Settings(parquet_dir=place.folder / "files", trackers_file=Path(given["GATEWAY_TRACKERS_FILE"]))
+    for name in TRACKERS[1:]:
+        tracker = load_tracker(name, settings)
+        tracker.open(settings)
+        assert await held(place, tracker) == emitted(batches), name
+
+
+def kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait(60)
+
+
+def until_lines(
+    witness: Witness, goal: int, processes: Sequence[subprocess.Popen[bytes]], stall_s: float = DEADLINE_S
+) -> None:
+    """Return when the witness was given so many batches, or no more come, or a process ended."""
+    seen, moved = witness.lines(), time.monotonic()
+    while seen < goal and all(process.poll() is None for process in processes) and time.monotonic() - moved < stall_s:
+        time.sleep(0.002)
+        if (lines := witness.lines()) > seen:
+            seen, moved = lines, time.monotonic()
+
+
+@pytest.fixture
+def materialiser(place: Place) -> Iterator[Materialiser]:
+    """Folds the log, so that runs can be found."""
+    one = Materialiser(place.folder, place.variables()).until_ready()
+    yield one
+    one.kill()
+
+
+def replay(given: dict[str, str], name: str, *arguments: str) -> list[str]:
+    return [*COMMAND, "replay", "--to", name, *arguments, "--json"]
+
+
+def test_killed_while_chosen_runs_are_replayed(
+    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
+) -> None:
+    chosen, others = Portions(*(f"want-{number}" for number in range(6))), Portions("rest-1", "rest-2")
+    dice, goal = random.Random(3), 0
+    variables = environment(**given)
+    witness.behave(slow_s=0.003)
+    for number in range(rounds):
+        for one in (chosen, others):
+            one.grow()
+            asyncio.run(one.write(place))
+        if number == 0:
+            folded(place, given, 8)
+        goal = witness.lines() + dice.randint(1, 30)
+        with (place.folder / "replays.log").open("ab") as log:
+            running = [
+                subprocess.Popen(replay(given, name, "--where", "tag = 'want'"), env=variables, stdout=log, stderr=log)
+                for name in two(number)
+            ]
+        until_lines(witness, goal, running[:1])
+        kill(running)
+    witness.behave()
+    for name in TRACKERS:
+        done = gateway_with(given, "replay", "--to", name, "--where", "tag = 'want'", "--json")
+        assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True), done.stderr
+
+    asyncio.run(prove(place, given, witness.heard(), chosen.batches))
+    assert witness.lines() > len(chosen.batches)  # some came again
+
+
+def folded(place: Place, given: dict[str, str], runs: int) -> None:
+    """Return once all runs can be found."""
+
+    def are_there() -> bool:
+        found = gateway_with(given, "replay", "--to", "nothing", "--where", "run_id != ''", "--dry-run", "--json")
+        return found.returncode == 0 and json.loads(found.stdout)["runs"] >= runs
+
+    until(are_there, f"{runs} runs can be found", DEADLINE_S)
+
+
+def two(number: int) -> tuple[str, str]:
+    """Return the trackers of one round: the witness of all of them, and one of the others."""
+    return TRACKERS[0], TRACKERS[1 + number % 2]
+
+
+def kill_rounds(
+    place: Place,
+    witness: Witness,
+    given: dict[str, str],
+    growing: Sequence[Portions],
+    rounds: int,
+    order: Callable[[int], object],
+) -> None:
+    """Start deliveries and kill them at a random moment, again and again, while runs grow."""
+    dice = random.Random(5)
+    for number in range(rounds):
+        for one in growing:
+            one.grow()
+            asyncio.run(one.write(place))
+        running = [Delivery(place, name, given) for name in two(number)]
+        order(number)
+        until_lines(witness, witness.lines() + dice.randint(0, 40), [one.process for one in running], STALL_S)
+        assert [one.process.poll() for one in running] == [None] * len(running), running[0].text()
+        kill([one.process for one in running])
+
+
+async def finish(place: Place, given: dict[str, str]) -> None:
+    """Deliver the rest to each tracker."""
+    for name in TRACKERS:
+        with delivery(place, name, given) as running:
+            await until_caught_up(place, running, name)
+            until(lambda name=name: behind(given, name) == 0, f"{name} is behind with no run")  # type: ignore[misc]  # a default
+
+
+def behind(given: dict[str, str], name: str) -> int:
+    shown = gateway_with(given, "trackers", "show", name, "--json")
+    found: int = json.loads(shown.stdout)["behind"]
+    return found
+
+
+def test_killed_while_runs_are_taken_out_of_parking(
+    place: Place, witness: Witness, given: dict[str, str], rounds: int
+) -> None:
+    names = [f"hard-{number}" for number in range(4)]
+    hard, easy = Portions(*names), Portions("easy-1", "easy-2")
+
+    def order(number: int) -> None:
+        if number % 2:
+            gateway_with(given, "trackers", "retry", "witness", "--all")
+        witness.behave(slow_s=0.002, refuse=names[:2] if number % 2 == 0 else ())
+
+    kill_rounds(place, witness, given, (hard, easy), rounds, order)
+    witness.behave()
+    gateway_with(given, "trackers", "retry", "witness", "--all")
+    asyncio.run(finish(place, given))
+
+    asyncio.run(prove(place, given, witness.heard(), [*hard.batches, *easy.batches]))
+    assert witness.lines() > len(hard.batches) + len(easy.batches)
+
+
+def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
+    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
+) -> None:
+    runs = [Portions(f"run-{number}-1", f"run-{number}-2") for number in range(rounds)]
+    for one in runs:
+        one.grow(10)
+        asyncio.run(one.write(place))
+    folded(place, given, 2 * rounds)
+    witness.behave(slow_s=0.01)  # the live delivery is far behind when later runs are ordered
+
+    def order(number: int) -> None:
+        ordered = f"run-{rounds - 1 - number}-1"
+        for name in two(number):
+            with (place.folder / "orders.log").open("ab") as log:
+                told = subprocess.Popen(
+                    replay(given, name, "--run", ordered), env=environment(**given), stdout=log, stderr=log
+                )
+            orders.append(told)
+
+    orders: list[subprocess.Popen[bytes]] = []
+    try:
+        kill_rounds(place, witness, given, runs[:2], rounds, order)
+    finally:
+        for told in orders:
+            told.send_signal(signal.SIGINT)
+        kill(orders)
+    witness.behave()
+    asyncio.run(finish(place, given))
+
+    asyncio.run(prove(place, given, witness.heard(), [batch for one in runs for batch in one.batches]))

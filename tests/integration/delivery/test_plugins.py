@@ -1,0 +1,147 @@
+"""Trackers of strangers, installed as their own distribution: found, refused, broken, and harmless to others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumers.trackers.protocol import load_tracker
+from schemas.errors import BadSettings
+from tests.support.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
+from tests.support.log_author import Author, write
+
+MODULE = """
+from time import sleep
+
+class Good:
+    name = "good"
+    cannot_hold = ()
+    def open(self, settings): pass
+    def close(self): pass
+    def read_back(self, run_id, state): raise NotImplementedError
+    def deliver(self, run_id, batches, state):
+        return {"seen": state.get("seen", 0) + len(batches)}
+
+class Raising(Good):
+    def deliver(self, run_id, batches, state):
+        if run_id == "bad":
+            raise ZeroDivisionError("of this run only")
+        return super().deliver(run_id, batches, state)
+
+class Garbage(Good):
+    def deliver(self, run_id, batches, state):
+        return {"seen": object()} if run_id == "bad" else super().deliver(run_id, batches, state)
+
+class Hanging(Good):
+    def deliver(self, run_id, batches, state):
+        if run_id == "bad":
+            sleep(1_000)
+        return super().deliver(run_id, batches, state)
+
+class NoTracker:
+    pass
+"""
+ENTRY_POINTS = """[gateway.trackers]
+good = stranger:Good
+raising = stranger:Raising
+garbage = stranger:Garbage
+hanging = stranger:Hanging
+missing = stranger_without_vendor:Tracker
+no-tracker = stranger:NoTracker
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder as pip would fill it."""
+    folder = tmp_path / "site"
+    info = folder / "stranger-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (folder / "stranger.py").write_text(MODULE)
+    (folder / "stranger_without_vendor.py").write_text("import a_vendor_that_is_not_installed\n")
+    return folder
+
+
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(site)
+    yield site
+    for name in ("stranger", "stranger_without_vendor"):
+        sys.modules.pop(name, None)
+
+
+def with_site(site: Path) -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join([str(site), str(Path(__file__).parents[3])])}
+
+
+def test_a_stranger_is_found_by_name(installed: Path) -> None:
+    assert load_tracker("good").name == "good"
+
+
+def test_an_unknown_name_lists_the_known_ones(installed: Path) -> None:
+    with pytest.raises(BadSettings, match=r"there is no tracker 'godo': choose one of garbage, good, .*mlflow"):
+        load_tracker("godo")
+
+
+def test_what_cannot_be_imported_names_entry_point_distribution_and_cause(installed: Path) -> None:
+    named = r"missing = stranger_without_vendor:Tracker of stranger: ModuleNotFoundError: .*a_vendor_that_is_not_inst"
+    with pytest.raises(BadSettings, match=named):
+        load_tracker("missing")
+
+
+def test_what_is_no_tracker_names_what_it_lacks(installed: Path) -> None:
+    with pytest.raises(BadSettings, match="has no deliver, read_back, open, close"):
+        load_tracker("no-tracker")
+
+
+def test_nothing_is_the_tracker_that_does_nothing() -> None:
+    assert load_tracker("nothing").deliver("run-1", [], {"a": 1}) == {"a": 1}
+
+
+def test_a_process_of_a_tracker_that_cannot_be_loaded_says_so_and_is_not_restarted(site: Path, place: Place) -> None:
+    running = Delivery(place, "missing", with_site(site))
+
+    assert running.process.wait(30) == 78
+    assert running.text().splitlines()[-1].startswith("gateway: delivery missing: tracker 'missing' cannot be loaded")
+
+
+@pytest.mark.parametrize("tracker", ["raising", "garbage"])
+async def test_a_run_that_breaks_a_plug_in_is_parked_and_the_others_go_on(
+    site: Path, place: Place, tracker: str
+) -> None:
+    good, bad = Author("good"), Author("bad")
+    batches = [author.metrics("loss", [1.0]) for author in (good, bad) for _ in range(5)]
+    await write(place.kafka, place.topic, batches)
+
+    with delivery(place, tracker, with_site(site)) as running:
+        await until_caught_up(place, running, tracker)
+
+    kept = await progress(place, tracker)
+    assert (kept["good"].status, kept["good"].state) == ("delivering", {"seen": 5})
+    assert kept["bad"].status == "parked"
+    assert kept["bad"].error.startswith("the tracker raised ")
+
+
+async def test_a_run_that_hangs_holds_up_no_other_and_no_stop(site: Path, place: Place) -> None:
+    good, bad = Author("good"), Author("bad")
+    await write(place.kafka, place.topic, [bad.metrics("loss", [1.0])])
+    with delivery(place, "hanging", with_site(site)) as running:
+        await write(place.kafka, place.topic, [good.metrics("loss", [float(i)]) for i in range(5)])
+        async with Watch(place, "hanging") as watch:
+
+            async def all_of_good() -> bool:
+                return await watch.records() == 5
+
+            await watch.until(all_of_good, running, "the run that does not hang")
+        started = time.monotonic()
+
+        assert running.kill(signal.SIGTERM) == 0
+        assert time.monotonic() - started < 5.0

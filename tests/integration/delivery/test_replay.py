@@ -1,0 +1,260 @@
+"""`gateway replay`: killed at any moment, started again, beside a live delivery, and handed over to one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import Tracker
+from schemas import events as ev
+from schemas.facts import Facts
+from schemas.runtime.settings import Settings
+from schemas.values import FloatValue
+from schemas.wire import Batch
+from tests.support.delivery_process import Place, Watch, delivery, held, progress, until_caught_up
+from tests.support.edge_case_runs import points_of
+from tests.support.gateway_command import COMMAND, environment, gateway_with
+from tests.support.lines_tracker import Lines, wanted
+from tests.support.log_author import START, Author, write
+from tests.support.materialiser_process import Materialiser
+from tests.support.mlflow_service import MlflowServer
+
+DEADLINE_S = 120.0
+DAY = 86_400 * 10**6  # µs
+
+
+@pytest.fixture
+def materialiser(place: Place) -> Iterator[Materialiser]:
+    """Folds the log, so that runs can be found."""
+    one = Materialiser(place.folder, place.variables()).until_ready()
+    yield one
+    one.kill()
+
+
+class Replay:
+    """A `gateway replay` under way."""
+
+    def __init__(self, place: Place, lines: Lines, *arguments: str, to: str = "lines") -> None:
+        self.out, self.told = place.folder / "replay.out", place.folder / "replay.err"
+        with self.out.open("wb") as out, self.told.open("wb") as told:
+            self.process = subprocess.Popen(
+                [*COMMAND, "replay", "--to", to, *arguments, "--json"],
+                env=environment(**(place.variables() | lines.variables())), stdout=out, stderr=told,
+            )  # fmt: skip
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(60)
+
+    async def until(self, condition: Any, what: str) -> None:
+        """Return once the condition holds or the process ended."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition() and self.process.poll() is None:
+            assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}: {self.told.read_text()}"
+            await asyncio.sleep(0.005)
+
+
+async def replayed(place: Place, lines: Lines, *arguments: str, status: int = 0) -> dict[str, Any]:
+    """Run a replay to its end and return its facts."""
+    variables = place.variables() | lines.variables()
+    done = await asyncio.to_thread(gateway_with, variables, "replay", "--to", "lines", *arguments, "--json")
+    assert done.returncode == status, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def training(run_id: str, *, batches: int = 20, time: int = START, tag: str = "") -> list[Batch]:
+    author = Author(run_id, time=time)
+    begin = author.start(tag=tag)
+    return [begin, *(author.metrics("loss", [0.5, 0.25], first_step=2 * i) for i in range(batches)), author.finish()]
+
+
+def sweep(count: int, *, batches: int = 20, first: int = 0) -> list[Batch]:
+    runs = [training(f"run-{number}", batches=batches) for number in range(first, first + count)]
+    return [batch for turn in zip(*runs, strict=True) for batch in turn]
+
+
+def batches_of(held: Lines) -> int:
+    return sum(sum(counted.values()) for counted in held.held().values())
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(12, marks=pytest.mark.slow)])
+async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
+    place: Place, lines: Lines, kills: int
+) -> None:
+    everything = sweep(2 * kills, batches=60)
+    await write(place.kafka, place.topic, everything)
+    lines.behave(slow_s=0.004)
+    dice = random.Random(11)
+    for _ in range(kills):
+        running = Replay(place, lines, "--all")
+        goal = batches_of(lines) + dice.randint(1, len(everything) // (kills + 2))
+        await running.until(lambda goal=goal: batches_of(lines) >= goal, f"{goal} batches")
+        running.kill()
+    lines.behave()
+    done = await replayed(place, lines, "--all")
+    calls = lines.calls()
+    again = await replayed(place, lines, "--all")
+
+    assert lines.held() == wanted(everything)
+    assert lines.orderly()
+    assert lines.doubted() > 0
+    assert (done["complete"], again["records"], lines.calls()) == (True, 0, calls)
+
+
+async def test_a_live_delivery_goes_on_where_a_replay_ended_while_training_emits(place: Place, lines: Lines) -> None:
+    history, live = sweep(6), sweep(6, first=6)
+    await write(place.kafka, place.topic, history)
+    running = Replay(place, lines, "--all", "--follow")
+    await running.until(lambda: batches_of(lines) >= len(history) // 2, "half of the history")
+    emitting = asyncio.create_task(write_slowly(place, live))
+    await running.until(lambda: batches_of(lines) >= len(history) + 10, "live events")
+    assert running.kill(signal.SIGINT) == 0
+    with delivery(place, "lines", lines.variables()) as live_delivery:
+        await emitting
+        await until_caught_up(place, live_delivery, "lines")
+
+    assert lines.held() == wanted([*history, *live])
+    assert lines.orderly()
+
+
+async def write_slowly(place: Place, batches: Sequence[Batch]) -> None:
+    for first in range(0, len(batches), 12):
+        await write(place.kafka, place.topic, batches[first : first + 12])
+
+
+async def until_folded(place: Place, batches: Sequence[Batch]) -> None:
+    """Return once all runs can be found in PostgreSQL."""
+    deadline = time.monotonic() + DEADLINE_S
+    names = {batch.run_id for batch in batches}
+    while True:
+        found = await asyncio.to_thread(gateway_with, place.variables(), "verify", "--to", "nothing", "--json")
+        if found.stdout and json.loads(found.stdout)["places"]["postgresql"]["runs"] >= len(names):
+            return
+        assert time.monotonic() < deadline, found.stderr
+        await asyncio.sleep(0.05)
+
+
+async def test_chosen_runs_are_sent_whole_and_a_later_delivery_brings_the_others(
+    place: Place, lines: Lines, materialiser: Materialiser
+) -> None:
+    old = training("old", tag="keep")
+    young = training("young", tag="keep", time=START + DAY)
+    other = training("other", time=START + DAY)
+    everything = [*old, *young, *other]
+    await write(place.kafka, place.topic, everything)
+    await until_folded(place, everything)
+    planned = await replayed(place, lines, "--where", "tag = 'keep'", "--dry-run")
+    untouched = lines.held()
+    first = await replayed(place, lines, "--where", "tag = 'keep'", "--since", "2023-11-15")
+    after_first = lines.held()
+    await replayed(place, lines, "--run", "old")
+    after_second = lines.held()
+    again = await replayed(place, lines, "--where", "tag = 'keep'")
+    with delivery(place, "lines", lines.variables()) as running:
+        await until_caught_up(place, running, "lines")
+
+    assert (planned["runs"], planned["records"], planned["points"]) == (2, len(old) + len(young), 80)
+    assert planned["cannot_hold"] == ["anything but the numbers of batches and their points"]
+    assert untouched == {}
+    assert (first["runs"], first["records"]) == (1, len(young))
+    assert after_first == wanted(young)
+    assert after_second == wanted([*old, *young])
+    assert (again["runs"], again["records"]) == (2, 0)
+    assert lines.held() == wanted(everything)
+
+
+async def test_beside_a_live_delivery_a_replay_orders_and_watches(
+    place: Place, lines: Lines, materialiser: Materialiser
+) -> None:
+    batches = [*training("a"), *training("b")]
+    with delivery(place, "lines", lines.variables()) as running:
+        await write(place.kafka, place.topic, batches)
+        await until_caught_up(place, running, "lines")
+        await until_folded(place, batches)
+        whole = await replayed(place, lines, "--all")
+        chosen = await replayed(place, lines, "--run", "a")
+        throttled = await asyncio.to_thread(
+            gateway_with, place.variables() | lines.variables(), "replay", "--to", "lines", "--all", "--throttle", "10"
+        )
+
+    assert whole["done_by_another_process"]
+    assert chosen["done_by_another_process"]
+    assert (throttled.returncode, "--throttle cannot hold it back" in throttled.stderr) == (2, True)
+    assert lines.held() == wanted(batches)
+
+
+async def test_a_run_that_is_refused_is_parked_and_the_replay_says_so(place: Place, lines: Lines) -> None:
+    await write(place.kafka, place.topic, [*training("bad"), *training("good")])
+    lines.behave(before="refused", runs=["bad"])
+    done = await replayed(place, lines, "--all", status=1)
+
+    assert (done["complete"], done["parked"]) == (True, 1)
+    assert lines.held() == wanted(training("good"))
+
+
+async def test_a_throttled_replay_brings_everything(place: Place, lines: Lines) -> None:
+    batches = sweep(3)
+    await write(place.kafka, place.topic, batches)
+    await replayed(place, lines, "--all", "--throttle", "200")
+
+    assert lines.held() == wanted(batches)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "choose runs with --run, --where, --since and --until, or everything with --all"),
+        (("--all", "--run", "a"), "choose runs with --run, --where, --since and --until, or everything with --all"),
+        (("--run", "a", "--since", "2026-01-01"), "leave out --where, --since and --until, or --run"),
+        (("--since", "yesterday"), "--since cannot be understood"),
+        (("--where", "metrics.loss <"), "--where cannot be understood"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = gateway_with({"GATEWAY_HOME": str(tmp_path)}, "replay", "--to", "mlflow", *arguments)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+
+
+async def test_into_an_empty_mlflow_server_killed_on_the_way(
+    place: Place, lines: Lines, mlflow_server: MlflowServer
+) -> None:
+    place = place._replace(mlflow_url=mlflow_server.url)
+    batches: list[Batch] = []
+    for number in range(4):
+        author = Author(f"{place.topic}-{number}")
+        batches += [author.start(), author.batch(ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1)}))]
+        batches += [author.metrics("loss", [0.5 + i, float("nan")], first_step=2 * i) for i in range(30)]
+        batches.append(author.finish())
+    await write(place.kafka, place.topic, batches)
+    async with Watch(place, "mlflow") as watch:
+        for goal in (1, 40):
+            running = Replay(place, lines, "--all", to="mlflow")
+            deadline = time.monotonic() + DEADLINE_S
+            while await watch.records() < goal and running.process.poll() is None:
+                assert time.monotonic() < deadline, running.told.read_text()
+                await asyncio.sleep(0.005)
+            running.kill()
+    done = await asyncio.to_thread(gateway_with, place.variables(), "replay", "--to", "mlflow", "--all", "--json")
+    tracker: Tracker = MlflowTracker()
+    tracker.open(Settings(mlflow_url=place.mlflow_url))
+    facts = Facts()
+    for run_id in {batch.run_id for batch in batches}:
+        facts.add_run(run_id, points_of([batch for batch in batches if batch.run_id == run_id]), 1)
+
+    assert json.loads(done.stdout)["complete"]
+    assert await held(place, tracker) == facts
+    assert {run.status for run in (await progress(place, "mlflow")).values()} == {"delivering"}

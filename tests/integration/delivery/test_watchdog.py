@@ -1,0 +1,331 @@
+"""A tracker whose calls do not end: named, given up with their process, and harmless to other runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from consumers.delivery.flow.quarantine import ALONE, HOPELESS
+from consumers.delivery.loop import PARALLEL_RUNS
+from consumers.delivery.plugins.watchdog import AGAIN
+from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent
+from consumers.store.delivery.orders import CircuitReport, Trackers
+from consumers.store.migrations import migrate
+from consumers.store.pool import address, open_pool
+from schemas.wire import Batch
+from tests.support.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
+from tests.support.gateway_command import gateway_with
+from tests.support.lines_tracker import Lines, wanted
+from tests.support.log_author import Author, write
+from tests.support.materialiser_process import materialiser, until_folded
+from tests.support.process_tree import until
+
+DEADLINE_S = 90.0
+
+
+def short(lines: Lines, seconds: float = 1.0) -> dict[str, str]:
+    """Return settings under which a call may take so long."""
+    return lines.variables() | {"GATEWAY_TRACKER_CALL_S": str(seconds)}
+
+
+def facts(place: Place, lines: Lines, *arguments: str) -> Any:
+    done = gateway_with(place.variables() | lines.variables(), "trackers", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def hanging_runs(lines: Lines) -> list[Batch]:
+    """Return a batch for each thread, of runs whose calls hang from now on."""
+    lines.behave(before="hang", runs=[f"bad-{number}" for number in range(PARALLEL_RUNS)])
+    return [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
+
+
+async def until_given_up(place: Place, lines: Lines, batches: list[Batch]) -> tuple[int, str]:
+    """Deliver what hangs until the process ends; return its status and its last words."""
+    await write(place.kafka, place.topic, batches)
+    with delivery(place, "lines", short(lines)) as running:
+        status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
+    return status, running.text().splitlines()[-1]
+
+
+async def until_so(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_call_beyond_its_bound_is_named_and_holds_up_no_other_run(place: Place, lines: Lines) -> None:
+    bad, good = Author("bad"), [Author(f"good-{number}") for number in range(12)]
+    hangs = [bad.metrics("loss", [1.0])]
+    others = [author.metrics("loss", [float(i)]) for i in range(5) for author in good]
+    lines.behave(before="hang", runs=["bad"])
+    await write(place.kafka, place.topic, hangs)
+    with delivery(place, "lines", short(lines, 3.0)) as running:
+        running.until(lambda: "deliver of run bad hangs since" in running.text(), "the call is named")
+        await write(place.kafka, place.topic, others)
+        running.until(lambda: lines.held() == wanted(others), "all of the other runs")
+        shown = await asyncio.to_thread(facts, place, lines, "show", "lines")
+        lines.behave()
+        lines.wake()
+        await until_caught_up(place, running, "lines")
+
+    assert shown["last_error"].startswith("deliver of run bad hangs since ")
+    assert (shown["waiting"], shown["shown"][0]["run_id"]) == (1, "bad")
+    assert lines.held() == wanted([*hangs, *others])
+    kept = (await progress(place, "lines"))["bad"]
+    assert (kept.status, kept.error, kept.unanswered) == ("delivering", "", 0)
+
+
+async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, lines: Lines) -> None:
+    bad, good = hanging_runs(lines), Author("good").metrics("loss", [1.0])
+    status, last = await until_given_up(place, lines, bad)
+    await write(place.kafka, place.topic, [good])
+    with delivery(place, "lines", short(lines)) as running:
+        running.until(lambda: lines.held() == wanted([good]), "a run that comes later")
+    lines.behave()
+    with delivery(place, "lines", short(lines)) as running:
+        await until_caught_up(place, running, "lines")
+
+    assert status == AGAIN
+    assert last.startswith("gateway: delivery lines: deliver of run bad-")
+    assert last.endswith(": start it again (`gateway up` does so by itself)")
+    assert lines.held() == wanted([*bad, good])
+
+
+async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(place: Place, lines: Lines) -> None:
+    bad, good = hanging_runs(lines), Author("good").metrics("loss", [1.0])
+    await until_given_up(place, lines, bad)
+    calls = lines.calls()
+    await write(place.kafka, place.topic, [good])
+    await open_circuit(place, "lines", 10.0)  # until then the log is read
+    with delivery(place, "lines", short(lines)) as running:
+        until(lambda: lines.calls() > calls, "the tracker is tried")
+        running.until(lambda: lines.held() == wanted([good]), "the run that did not hang")
+
+    assert (lines.folder / "calls").read_text().splitlines()[calls].split()[0] == "good"
+
+
+async def open_circuit(place: Place, tracker: str, seconds: float) -> None:
+    """Write what a delivery leaves that ended while it waited: the next one is to try after so long."""
+    now = datetime.now(UTC)
+    pool = await open_pool(place.database)
+    try:
+        report = CircuitReport("open", now, now + timedelta(seconds=seconds), "it hangs")
+        await Trackers(pool, address(place.database)).report(tracker, report)
+    finally:
+        await pool.close()
+
+
+async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordered(place: Place, lines: Lines) -> None:
+    bad, good = Author("bad"), Author("good")
+    hangs = [bad.metrics("loss", [1.0])]
+    others = []
+    lines.behave(before="hang", runs=["bad"])
+    await write(place.kafka, place.topic, hangs)
+    for turn in range(1, ALONE + 1):
+        with delivery(place, "lines", short(lines, 4.0)) as running:
+            await until_so(partial(called, lines, "bad", turn), f"call {turn} of the run that hangs")
+            others.append(good.metrics("loss", [1.0]))
+            await write(place.kafka, place.topic, others[-1:])
+            running.until(lambda: lines.held() == wanted(others), "the run that does not hang")
+            running.until(lambda: "deliver of run bad hangs since" in running.text(), "the call is named")
+            await until_so(lambda: waits_or_is_parked(place), "that is written down")
+            if turn == ALONE:
+                running.until(lambda: "is parked for lines" in running.text(), "the run is parked")
+                parked = await asyncio.to_thread(facts, place, lines, "show", "lines")
+                await asyncio.to_thread(facts, place, lines, "retry", "lines", "bad")
+                # Its thread may wake up: whatever tries the run again is another process.
+                status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
+    calls = lines.calls("bad")
+    lines.behave()
+    with delivery(place, "lines", short(lines)) as running:
+        running.until(lambda: lines.held() == wanted([*hangs, *others]), "all of both runs")
+
+    assert (parked["parked"], calls, status) == (1, ALONE, AGAIN)
+    assert f"{ALONE} times in a row" in parked["last_error"]
+
+
+async def waits_or_is_parked(place: Place) -> bool:
+    return (await progress(place, "lines"))["bad"].status in ("waiting", "parked")
+
+
+async def called(lines: Lines, run_id: str, times: int) -> bool:
+    return lines.calls(run_id) >= times
+
+
+async def test_a_call_that_hangs_does_not_hold_up_the_end(place: Place, lines: Lines) -> None:
+    lines.behave(before="hang")
+    await write(place.kafka, place.topic, [Author("bad").metrics("loss", [1.0])])
+    with delivery(place, "lines", short(lines, 0.5)) as running:
+        running.until(lambda: "hangs since" in running.text(), "the call is named")
+
+        assert running.kill(signal.SIGTERM) == 0
+
+
+async def test_a_replay_whose_calls_hang_ends_and_says_so(place: Place, lines: Lines) -> None:
+    batches = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
+    await write(place.kafka, place.topic, batches)
+    lines.behave(before="hang")
+    variables = place.variables() | short(lines)
+    hung = await asyncio.to_thread(gateway_with, variables, "replay", "--to", "lines", "--all", "--json")
+    lines.behave()
+    done = await asyncio.to_thread(gateway_with, variables, "replay", "--to", "lines", "--all", "--json")
+
+    assert (hung.returncode, hung.stdout) == (AGAIN, "")
+    assert "hangs since" in hung.stderr.splitlines()[-1]
+    assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True)
+    assert lines.held() == wanted(batches)
+
+
+async def test_a_run_that_ends_the_process_is_found_out_and_parked_and_the_others_go_on(
+    place: Place, lines: Lines
+) -> None:
+    bad = Author("bad").metrics("loss", [1.0])
+    good = [Author(f"good-{number}").metrics("loss", [1.0]) for number in range(20)]
+    lines.behave(before="exit", runs=["bad"])
+    await write(place.kafka, place.topic, [bad, *good])
+    for turn in range(HOPELESS):
+        one = Delivery(place, "lines", short(lines, 1.0))
+        assert await asyncio.to_thread(one.process.wait, DEADLINE_S) == 3, (turn, one.text())
+    with delivery(place, "lines", short(lines, 1.0)) as running:
+        await until_caught_up(place, running, "lines")
+        shown = await asyncio.to_thread(facts, place, lines, "show", "lines")
+        lines.behave()
+        await asyncio.to_thread(facts, place, lines, "retry", "lines", "bad")
+        running.until(lambda: lines.held() == wanted([bad, *good]), "all of all runs")
+
+    assert (shown["parked"], shown["shown"][0]["run_id"]) == (1, "bad")
+    assert f"the process ended {HOPELESS} times in a call for this run" in shown["last_error"]
+
+
+async def test_a_process_that_was_stopped_while_another_took_over_calls_nothing(place: Place, lines: Lines) -> None:
+    author = Author("a")
+    first, second, third = ([author.metrics("loss", [1.0], first_step=i)] for i in range(3))
+    named = lines.variables() | {"GATEWAY_POSTGRES": f"{place.database}?application_name=zombie"}
+    with delivery(place, "lines", named) as zombie:
+        await write(place.kafka, place.topic, first)
+        await until_caught_up(place, zombie, "lines")
+        zombie.process.send_signal(signal.SIGSTOP)
+        await write(place.kafka, place.topic, second)
+        other = Delivery(place, "lines", lines.variables())
+        try:
+            other.until(lambda: "another process delivers to lines" in other.text(), "it waits for the lease")
+            await end_lease(place.database)
+            other.until_ready()
+            await until_caught_up(place, other, "lines")
+            calls = lines.calls()
+            other.process.send_signal(signal.SIGSTOP)  # the sleeper alone may act now
+            await write(place.kafka, place.topic, third)
+            zombie.process.send_signal(signal.SIGCONT)
+            until(lambda: "waiting" in zombie.text() or zombie.process.poll() is not None, "it notices")
+            async with Watch(place, "lines") as watch:
+                records = await watch.records()
+            assert (lines.calls(), records) == (calls, 2)
+            other.process.send_signal(signal.SIGCONT)
+            await until_caught_up(place, other, "lines")
+        finally:
+            other.process.send_signal(signal.SIGCONT)
+            other.kill()
+
+    assert lines.held() == wanted([*first, *second, *third])
+
+
+async def test_without_the_lease_nothing_is_begun(place: Place) -> None:
+    pool = await open_pool(place.database)
+    where, intent = address(place.database), Intent("a", 0, 5)
+    first, second = (Deliveries(pool, where, "lines", place.topic) for _ in range(2))
+    try:
+        await migrate(pool)
+        async with first.lease(print):
+            await first.begin([intent])
+        async with second.lease(print):
+            with pytest.raises(Fenced, match="another process delivers to lines now"):
+                await first.begin([intent])
+            kept = (await second.load())["a"]
+            unanswered = await second.unanswered()
+    finally:
+        await pool.close()
+
+    assert (kept.attempt, unanswered) == (1, {"a": 1})
+
+
+async def end_lease(database: str) -> None:
+    """End the connection that holds the lease of the tracker, as a cut network would."""
+    import asyncpg
+
+    admin = await asyncpg.connect(database)
+    try:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid) "
+            "WHERE locktype = 'advisory' AND granted AND application_name = 'zombie'"
+        )
+    finally:
+        await admin.close()
+
+
+async def test_a_tracker_that_keeps_the_interpreter_to_itself_ends_its_process_and_is_named(
+    place: Place, lines: Lines
+) -> None:
+    batches = [Author("bad").metrics("loss", [1.0])]
+    lines.behave(before="spin", runs=["bad"])
+    await write(place.kafka, place.topic, batches)
+    one = Delivery(place, "lines", short(lines))
+    status = await asyncio.to_thread(one.process.wait, DEADLINE_S)
+    lines.behave(slow_s=0.5)
+    with delivery(place, "lines", short(lines, 20.0)) as running:
+        shown = await asyncio.to_thread(facts, place, lines, "show", "lines", "bad")
+        await until_caught_up(place, running, "lines")
+
+    assert (status, "lines_tracker.py" in one.text()) == (1, True)
+    assert shown["last_error"] in ("the process ended in the middle of a call for run bad", "")
+    assert lines.held() == wanted(batches)
+
+
+async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines: Lines) -> None:
+    batches = [Author(name).metrics("loss", [1.0]) for name in ("a", "b")]
+    await write(place.kafka, place.topic, batches)
+    with delivery(place, "lines", lines.variables()) as running:
+        await until_caught_up(place, running, "lines")
+    with materialiser(place.folder, place.variables()):
+        await until_folded(place.database, place.topic, len(batches))
+    lines.behave(read_back="hang")
+    variables = place.variables() | short(lines, 0.2)
+    done = await asyncio.to_thread(gateway_with, variables, "verify", "--to", "lines", "--json")
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 1, done.stderr
+    assert "read_back of run a hangs since" in done.stdout
+    assert found["places"]["postgresql"]["runs"] == 2
+
+
+async def test_a_place_too_slow_for_whole_calls_is_handed_less_and_gets_everything(place: Place, lines: Lines) -> None:
+    batches = [batch for number in range(PARALLEL_RUNS) for batch in long_run(f"run-{number}", 32)]
+    lines.behave(slow_s=0.1)
+    await write(place.kafka, place.topic, batches)
+    starts = 0
+    while lines.held() != wanted(batches):
+        starts += 1
+        one = Delivery(place, "lines", short(lines, 2.0))
+        until(partial(is_over, one, lines, batches), "it ends or is done")
+        one.kill()
+        assert starts < 12
+
+    assert lines.orderly()
+
+
+def is_over(one: Delivery, lines: Lines, batches: list[Batch]) -> bool:
+    return lines.held() == wanted(batches) or one.process.poll() is not None
+
+
+def long_run(run_id: str, count: int) -> list[Batch]:
+    author = Author(run_id)
+    return [author.metrics("loss", [1.0], first_step=number) for number in range(count)]

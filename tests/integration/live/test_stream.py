@@ -1,0 +1,259 @@
+"""The event stream on a real log: nothing missed, nothing twice, nobody slowed down by anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.wire import Batch, Record, encode
+from tests.support.live_server import DEADLINE_S, Frames, Live, serving, settings_for, stream, until
+from tests.support.log_author import Author, producer, write_records
+
+BATCHES = 300
+
+
+@pytest.fixture
+async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIterator[Live]:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as running:
+        yield running
+
+
+def places(events: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Return (partition, offset) of each event."""
+    return [(event["partition"], event["offset"]) for event in events]
+
+
+def steps(events: list[dict[str, Any]]) -> list[int]:
+    """Return every step of every point, in the order in which they came."""
+    return [step for event in events for series in event.get("series", ()) for step, _, _ in series["points"]]
+
+
+async def emit(live: Live, author: Author, batches: int, *, first: int = 0, points: int = 10) -> None:
+    """Write metrics of consecutive steps, batch by batch, each acknowledged before the next is made."""
+    async with producer(live.settings.kafka) as sender:
+        for number in range(first, first + batches):
+            record = encode(author.metrics("loss", [0.5] * points, first_step=number * points))
+            await sender.send_and_wait(
+                live.settings.topic, key=record.key, value=record.value, headers=list(record.headers)
+            )
+
+
+async def until_stored(frames: Frames, last_step: int) -> list[dict[str, Any]]:
+    """Return events up to the one that holds `last_step`."""
+    events: list[dict[str, Any]] = []
+    while not events or steps(events[-1:])[-1:] != [last_step]:
+        events.append(await frames.next())
+    return events
+
+
+async def test_an_event_arrives_as_it_was_sent(live: Live) -> None:
+    async with stream(live) as frames:
+        await live.publish_unfolded([Author("a/b").start(name="n", tag="t")])
+        event = await frames.next()
+
+    assert (event["run_id"], event["kind"], event["name"], event["seq"]) == ("a/b", "run_started", "n", 0)
+    assert f"{event['partition']}:{event['offset'] + 1}" in frames.last_id.split(",")
+
+
+async def test_snapshot_and_stream_together_hold_every_point_once_while_it_trains(live: Live) -> None:
+    author = Author("run")
+    await live.publish([author.start()])
+    training = asyncio.create_task(emit(live, author, BATCHES))
+    while (page := await live.json("/v1/runs/run/series"))["series"] == []:  # folded while it goes on
+        await live.publish([])
+
+    since = f"{page['as_of']['partition']}:{page['as_of']['offset']}"
+    async with stream(live, run="run", since=since) as frames:
+        events = await until_stored(frames, BATCHES * 10 - 1)
+    await training
+
+    seen = [step for step, _, _ in page["series"][0]["points"]] + steps(events)
+    assert seen == list(range(BATCHES * 10))
+
+
+@pytest.mark.parametrize("others", [0, 1_500])
+async def test_a_stream_from_the_beginning_has_all_in_order_while_more_is_written(live: Live, others: int) -> None:
+    author = Author("run")
+    await live.publish_unfolded([author.start(), *(Author(f"other-{number}").start() for number in range(others))])
+    await emit(live, author, BATCHES // 2)
+
+    async with stream(live, run="run", since="0:0,1:0") as frames:
+        training = asyncio.create_task(emit(live, author, BATCHES // 2, first=BATCHES // 2))
+        events = await until_stored(frames, BATCHES * 10 - 1)
+        await training
+
+    assert steps(events) == list(range(BATCHES * 10))
+    assert {event["run_id"] for event in events} == {"run"}
+
+
+async def test_a_reconnecting_browser_goes_on_where_it_was(live: Live) -> None:
+    authors = [Author(f"run-{number}") for number in range(6)]
+    await live.publish_unfolded([author.start() for author in authors])
+    batches = [author.metrics("loss", [1.0]) for _ in range(50) for author in authors]
+
+    seen, _ = await asyncio.gather(read_in_pieces(live, 306), live.publish_unfolded(batches))
+
+    assert len(set(places(seen))) == 306
+    for partition in (0, 1):
+        offsets = [offset for found, offset in places(seen) if found == partition]
+        assert offsets == list(range(len(offsets)))
+
+
+async def read_in_pieces(live: Live, wanted: int) -> list[dict[str, Any]]:
+    """Return the first events of the log, over many connections that each go on where the last one ended."""
+    seen: list[dict[str, Any]] = []
+    position: str | None = None
+    while len(seen) < wanted:
+        parameters = {} if position else {"since": "0:0,1:0"}
+        async with stream(live, last_event_id=position, **parameters) as frames:
+            seen += await frames.take(min(37, wanted - len(seen)))
+            position = frames.last_id
+    return seen
+
+
+async def test_the_first_frame_already_says_from_where_to_go_on(live: Live) -> None:
+    await live.publish_unfolded([Author("before").start()])
+    await until(lambda: tail_passed(live, 1), "the tail is past what was written before")
+    async with live.http.stream("GET", "/v1/stream") as answer:
+        lines = answer.aiter_lines()
+        head = [await anext(lines), await anext(lines), await anext(lines)]
+    position = head[1].removeprefix("id: ")
+    await live.publish_unfolded([Author("while away").start()])
+
+    async with stream(live, last_event_id=position) as frames:
+        event = await frames.next()
+
+    assert (head[0], head[2]) == ("retry: 1000", "")
+    assert event["run_id"] == "while away"
+
+
+async def tail_passed(live: Live, records: int) -> bool:
+    return sum(live.server.services.tail.positions.values()) == records
+
+
+async def test_only_the_wanted_run_is_heard(live: Live) -> None:
+    async with stream(live, run="wanted") as frames:
+        await live.publish_unfolded([Author("other").start(), Author("wanted").start(), Author("wanted ").start()])
+        await live.publish_unfolded([Author("wanted", "p2").start()])
+        events = await frames.take(2)
+
+    assert [(event["run_id"], event["producer"]) for event in events] == [("wanted", "p1"), ("wanted", "p2")]
+
+
+async def test_records_that_are_no_events_are_passed_over(live: Live) -> None:
+    good, late = encode(Author("run").start()), encode(Author("run", "p2").start())
+    broken = [
+        Record(b"run", b"not json", ()),
+        Record(b"\xff", good.value, good.headers),
+        Record(good.key, b"", good.headers),
+        Record(
+            good.key,
+            good.value,
+            [("schema", b"99") if name == "schema" else (name, text) for name, text in good.headers],
+        ),
+    ]
+    async with stream(live) as frames:
+        await write_records(live.settings.kafka, live.settings.topic, [good, *broken, late])
+        events = await frames.take(2)
+
+    assert [event["producer"] for event in events] == ["p1", "p2"]
+
+
+async def test_values_that_json_cannot_hold_arrive_as_words(live: Live) -> None:
+    async with stream(live) as frames:
+        await live.publish_unfolded([Author("run").metrics("loss", [float("nan"), float("inf"), float("-inf")])])
+        event = await frames.next()
+
+    assert [value for _, _, value in event["series"][0]["points"]] == ["NaN", "Infinity", "-Infinity"]
+
+
+async def test_the_brief_stream_sends_one_point_a_series(live: Live) -> None:
+    async with stream(live, points="last") as frames:
+        await live.publish_unfolded([Author("run").metrics("loss", [3.0, 2.0, 1.0])])
+        event = await frames.next()
+
+    assert (event["series"][0]["count"], [value for _, _, value in event["series"][0]["points"]]) == (3, [1.0])
+
+
+async def test_a_browser_that_does_not_read_is_dropped_and_slows_nobody(live: Live) -> None:
+    author = Author("run")
+    batches: list[Batch] = [author.metrics("loss", [0.123456789] * 1_000, first_step=n * 1_000) for n in range(400)]
+    with socket.create_connection((live.settings.live_host, live.settings.live_port)) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        slow.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: subscribers(live, 1), "the slow one listens")
+        async with stream(live, run="run") as frames:
+            await until(lambda: subscribers(live, 2), "the fast one listens")
+            writing = asyncio.create_task(live.publish_unfolded(batches))
+            events = await until_stored(frames, 399_999)
+            await writing
+            states = {one.state for one in live.server.services.subscribers._all if one.run_id is None}
+
+    assert steps(events) == list(range(400_000))
+    assert states <= {"overrun"}  # or forgotten already
+
+
+async def subscribers(live: Live, count: int) -> bool:
+    return len(live.server.services.subscribers) == count
+
+
+async def test_a_browser_that_leaves_is_forgotten(live: Live) -> None:
+    async with stream(live):
+        await until(lambda: subscribers(live, 1), "it is heard")
+
+    await until(lambda: subscribers(live, 0), "it is forgotten")
+
+
+async def test_the_server_stops_at_once_though_streams_are_open(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        async with stream(live) as one, stream(live, run="x", since="0:0") as other:
+            started = time.monotonic()
+            live.server.should_exit = True
+            for frames in (one, other):
+                with pytest.raises(EOFError):
+                    await frames.next()
+        await until(lambda: stopped(live), "the port is free")
+
+    assert time.monotonic() - started < 3
+
+
+async def stopped(live: Live) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(live.settings.live_host, live.settings.live_port)
+    except OSError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_an_offset_that_the_log_no_longer_holds_is_said(live: Live) -> None:
+    await live.publish_unfolded([Author("run").start() for _ in range(10)])
+    await delete_records(live, 5)
+
+    answer = await live.get("/v1/stream", since="0:0,1:0")
+
+    assert answer.status_code == 410
+    assert "as_of" in json.loads(answer.text)["next"]
+
+
+async def delete_records(live: Live, before: int) -> None:
+    from aiokafka import TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+    async with asyncio.timeout(DEADLINE_S):
+        (partition,) = [part for part, end in (await live.server.services.bounds.ask()).end.items() if end >= before]
+        admin = AIOKafkaAdminClient(bootstrap_servers=live.settings.kafka)
+        await admin.start()
+        await admin.delete_records(
+            {TopicPartition(live.settings.topic, partition): RecordsToDelete(before_offset=before)}
+        )
+        await admin.close()

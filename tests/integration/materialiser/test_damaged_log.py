@@ -1,0 +1,146 @@
+"""A byte of the log rots on the broker's disk: what lies before is kept, nothing is passed over, the place is named."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from consumers.log.reader import LogReader
+from schemas.errors import LogDamaged
+from schemas.wire import encode
+from tests.support.delivery_process import Delivery, Place
+from tests.support.live_server import serving, settings_for, stream
+from tests.support.log_author import Author
+from tests.support.materialiser_process import Materialiser, environment, folded, materialiser, until_folded
+from tests.support.raw_log import batch_of, write_batches
+
+WHOLE, IN_BATCH = 4, 40  # batches of two records before the damaged one; where in it a byte is changed
+
+
+async def write_whole(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
+    """Write six batches of two records to partition 0; returns where on the broker's disk a byte of the fifth is."""
+    author = Author("run")
+    records = [encode(author.start()), *(encode(author.metrics("loss", [1.0], first_step=n)) for n in range(11))]
+    batches = [batch_of(records[start : start + 2]) for start in range(0, 12, 2)]
+    await write_batches(kafka, topic, 0, batches)
+    return data / f"{topic}-0" / f"{0:020}.log", sum(map(len, batches[:WHOLE])) + IN_BATCH
+
+
+async def write_damaged(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
+    """Write them, and change that byte."""
+    place = await write_whole(kafka, topic, data)
+    damage(*place)
+    return place
+
+
+def damage(segment: Path, place: int) -> None:
+    with segment.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 0x01]))
+
+
+@pytest.fixture
+def data(kafka: str, session_folder: Path) -> Path:
+    """The folder of the broker's log."""
+    return session_folder / "kafka" / "data"
+
+
+async def read_all(reader: LogReader, offsets: list[int]) -> NoReturn:
+    """Read on, noting the offsets, until an error ends it."""
+    while True:
+        offsets += [record.offset for record in await reader.fetch(timeout_ms=1_000, max_records=100)]
+
+
+def said(topic: str) -> str:
+    return f"{topic}, partition 0: the log is damaged at offset 8 (its checksum is wrong): restore"
+
+
+async def test_a_reader_gets_what_lies_before_and_then_an_error_each_time_that_names_the_place(
+    kafka: str, topic: str, data: Path
+) -> None:
+    await write_damaged(kafka, topic, data)
+    reader = LogReader(kafka, topic)
+    offsets: list[int] = []
+    try:
+        await reader.open()
+        await reader.assign({0: 0})
+        with pytest.raises(LogDamaged) as first:
+            await read_all(reader, offsets)
+        with pytest.raises(LogDamaged) as second:
+            await read_all(reader, offsets)
+    finally:
+        await reader.close()
+
+    assert offsets == list(range(8))
+    assert str(first.value).startswith(said(topic))
+    assert str(second.value) == str(first.value)
+    assert "restore this partition from another broker or a backup of it" in str(first.value)
+
+
+async def test_the_materialiser_keeps_what_lies_before_and_ends_naming_the_place(
+    kafka: str, topic: str, database: str, tmp_path: Path, data: Path
+) -> None:
+    await write_damaged(kafka, topic, data)
+    one = Materialiser(tmp_path, environment(kafka, topic, database))
+    try:
+        status = await asyncio.to_thread(one.process.wait, 60)
+    finally:
+        one.kill()
+
+    assert status == 78, one.text()
+    assert await folded(database, topic) == 8
+    assert one.text().splitlines()[-1].startswith(f"gateway: materialiser: {said(topic)}")
+
+
+async def test_a_delivery_ends_naming_the_place(
+    kafka: str, topic: str, database: str, tmp_path: Path, data: Path
+) -> None:
+    await write_damaged(kafka, topic, data)
+    one = Delivery(Place(kafka, topic, database, tmp_path), "nothing")
+    try:
+        status = await asyncio.to_thread(one.process.wait, 60)
+    finally:
+        one.kill()
+
+    assert status == 78, one.text()
+    assert one.text().splitlines()[-1].startswith(f"gateway: delivery nothing: {said(topic)}")
+
+
+async def test_the_live_stream_ends_there_and_a_new_one_shows_what_comes_now(
+    kafka: str, topic: str, database: str, tmp_path: Path, data: Path
+) -> None:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as live:
+        async with stream(live) as frames:
+            place = await write_whole(kafka, topic, data)
+            await frames.take(12)
+        damage(*place)
+        async with stream(live, since="0:0,1:0") as frames:
+            seen = await frames.take(8)
+            with pytest.raises(EOFError):
+                await frames.next()
+        async with stream(live) as frames:
+            await live.publish_unfolded([Author("another").start()])
+            now = await frames.next()
+
+    assert [one["offset"] for one in seen] == list(range(8))
+    assert now["run_id"] == "another"
+
+
+async def test_damage_that_is_mended_is_read_as_if_nothing_had_been(
+    kafka: str, topic: str, database: str, tmp_path: Path, data: Path
+) -> None:
+    segment, place = await write_damaged(kafka, topic, data)
+    one = Materialiser(tmp_path, environment(kafka, topic, database))
+    try:
+        await asyncio.to_thread(one.process.wait, 60)
+    finally:
+        one.kill()
+
+    damage(segment, place)
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await until_folded(database, topic, 12)

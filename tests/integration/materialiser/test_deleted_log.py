@@ -1,0 +1,162 @@
+"""The start of the log is deleted under the materialiser and under a rebuild: both name what is gone, and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from pathlib import Path
+from typing import NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
+
+from schemas import events as ev
+from schemas.wire import Batch
+from tests.support.log_author import Author, write
+from tests.support.materialiser_process import Materialiser, environment, materialiser, until_folded
+from tests.support.rebuild_process import execute, folded_rows, has_side, rebuild, running, stop_in_the_middle
+
+
+def edits(author: Author, count: int) -> list[Batch]:
+    """Batches of one run, each folded in a transaction of its own."""
+    return [author.batch(ev.Deleted(time=author.now(), what="tag", name=f"t{number}")) for number in range(count)]
+
+
+async def delete_before(kafka: str, topic: str, offsets: dict[int, int]) -> None:
+    """Delete the records below these offsets, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_records(
+            {TopicPartition(topic, part): RecordsToDelete(before_offset=offset) for part, offset in offsets.items()}
+        )
+    finally:
+        await admin.close()
+
+
+async def position(database: str) -> tuple[int, int]:
+    """Partition and next offset of the one run that was written."""
+    (row,) = await execute(
+        database,
+        "SELECT partition, next_offset FROM consumer_offsets WHERE consumer = 'materialiser' AND next_offset > 0",
+    )
+    return row["partition"], row["next_offset"]
+
+
+class Stopped(NamedTuple):
+    """How a worker ended under which the start of the log was deleted."""
+
+    status: int
+    text: str
+    partition: int
+    offset: int  # where it stood at its end
+
+
+async def delete_under_worker(kafka: str, topic: str, database: str, folder: Path, before: int) -> Stopped:
+    """Let a worker fold one record of ten, delete those below offset `before` while it is paused, and wake it."""
+    author = Author("r1")
+    with materialiser(folder, environment(kafka, topic, database)) as worker:
+        await write(kafka, topic, [author.start()])
+        await until_folded(database, topic, 1)
+        worker.process.send_signal(signal.SIGSTOP)
+        await write(kafka, topic, edits(author, 1))  # this one answers the fetch that is on its way
+        await write(kafka, topic, edits(author, 8))
+        partition, _ = await position(database)
+        await delete_before(kafka, topic, {partition: before})
+        worker.process.send_signal(signal.SIGCONT)
+        status = await asyncio.to_thread(worker.process.wait, 60)
+    _, stopped_at = await position(database)
+    return Stopped(status, worker.text(), partition, stopped_at)
+
+
+async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_over(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=7)
+
+    assert stopped_at in (1, 2), "what it had fetched is folded, and nothing behind the gap"
+    assert status == 78, text
+    last = text.splitlines()[-1]
+    assert f"{topic}: offsets {stopped_at} to 6 of partition {partition} are gone from the log" in last
+    assert f"to 7 (partition {partition})" in last
+
+
+async def test_a_gap_that_no_new_record_shows_is_named_all_the_same(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=10)
+
+    assert status == 78, text
+    last = text.splitlines()[-1]
+    assert f"{topic}: offsets {stopped_at} to 9 of partition {partition} are gone from the log" in last
+
+
+async def test_a_worker_that_starts_behind_the_start_of_the_log_names_all_that_is_gone(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    authors = [Author(f"r{number}") for number in range(12)]  # some in each of the 2 partitions
+    variables = environment(kafka, topic, database)
+    with materialiser(tmp_path, variables):
+        await write(kafka, topic, [author.start() for author in authors])
+        await until_folded(database, topic, len(authors))
+    await write(kafka, topic, [batch for author in authors for batch in edits(author, 2)])
+    stood = {row["partition"]: row["next_offset"] for row in await execute(database, "SELECT * FROM consumer_offsets")}
+    await delete_before(kafka, topic, {part: offset + 2 for part, offset in stood.items()})
+    worker = Materialiser(tmp_path, variables)
+    status = await asyncio.to_thread(worker.process.wait, 60)
+
+    gone = " and ".join(f"offsets {at} to {at + 1} of partition {part}" for part, at in sorted(stood.items()))
+    assert (len(stood), status) == (2, 78), worker.text()
+    assert f"{topic}: {gone} are gone from the log" in worker.text().splitlines()[-1]
+
+
+async def test_a_rebuild_of_a_log_without_its_beginning_names_what_is_gone_and_touches_nothing(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    authors = [Author(f"r{number}") for number in range(12)]
+    variables = environment(kafka, topic, database)
+    with materialiser(tmp_path, variables):
+        await write(kafka, topic, [batch for author in authors for batch in edits(author, 2)])
+        await until_folded(database, topic, 24)
+    await delete_before(kafka, topic, {0: 2, 1: 4})
+    before = await folded_rows(database)
+
+    done = await asyncio.to_thread(rebuild, variables, "--restart")
+    checked = await asyncio.to_thread(rebuild, variables, "--check", "--json")
+
+    said = f"gateway: {topic}: offsets 0 to 1 of partition 0 and offsets 0 to 3 of partition 1 are gone from the log"
+    assert (done.returncode, checked.returncode) == (1, 1)
+    assert done.stderr.startswith(said), done.stderr
+    assert checked.stderr.startswith(said), checked.stderr
+    assert (done.stdout, checked.stdout, len(done.stderr.splitlines())) == ("", "", 1)
+    assert await folded_rows(database) == before
+    assert not await has_side(database)
+
+
+async def test_records_deleted_under_a_running_rebuild_are_named_and_not_jumped_over(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    """Two partitions, so that the rebuild fetches again after it has been stopped; the last records are deleted."""
+    author = Author("r1")
+    variables = environment(kafka, topic, database)
+    first = edits(author, 700)
+    with materialiser(tmp_path, variables):
+        await write(kafka, topic, first)
+        await until_folded(database, topic, len(first))
+        with running(variables) as one:
+            await stop_in_the_middle(database, one, len(first))
+            await write(kafka, topic, edits(author, 60))  # after what the rebuild has fetched
+            await until_folded(database, topic, len(first) + 60)
+            partition, _ = await position(database)
+            before = await folded_rows(database)
+            await delete_before(kafka, topic, {partition: len(first) + 50})
+            one.process.send_signal(signal.SIGCONT)
+            status, out, said = await asyncio.to_thread(one.end)
+    (row,) = await execute(database, "SELECT next_offset FROM gateway_rebuild.consumer_offsets WHERE next_offset > 0")
+
+    gone = f"{topic}: offsets {row['next_offset']} to {len(first) + 49} of partition {partition} are gone from the log"
+    assert (status, out) == (1, ""), said
+    assert re.search(re.escape(gone), said), said
+    assert row["next_offset"] <= len(first), "nothing behind the gap is folded"
+    assert await folded_rows(database) == before

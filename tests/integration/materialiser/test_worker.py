@@ -1,0 +1,275 @@
+"""The materialiser on a real broker and a real PostgreSQL: killed, duplicated, poisoned, rebuilt, and then counted."""
+
+from __future__ import annotations
+
+import math
+import random
+import signal
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from schemas import events as ev
+from schemas.facts import Facts, Point
+from schemas.runlog import RunLog
+from schemas.values import FloatValue, StringValue
+from schemas.wire import Batch, encode
+from tests.support.log_author import Author, write, write_records
+from tests.support.materialiser_process import Materialiser, dump, environment, materialiser, reading, until_folded
+
+
+def training(run_id: str, *, points: int = 2_500, nan_at: int = 100) -> list[Batch]:
+    """A run: opened, params, two series over several chunks, a string, closed."""
+    author = Author(run_id)
+    values = [1 / (i + 1) for i in range(points)]
+    values[nan_at] = math.nan
+    values[nan_at + 1] = -math.inf
+    batches = [
+        author.start(name="a run", tag="digits", group="sweep"),
+        author.batch(
+            ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1), "opt": StringValue(value="adam")})
+        ),
+        author.batch(ev.Tags(time=author.now(), tags={"who": "ada"})),
+    ]
+    for first in range(0, points, 70):
+        batches.append(author.metrics("loss", values[first : first + 70], first_step=first))
+        batches.append(author.metrics("accuracy", [first / points], first_step=first // 70))
+    text = ev.Observation(name="spam", step=0, time=author.now(), value=StringValue(value="hello"))
+    batches.append(author.batch(ev.Values(time=author.now(), values=[text])))
+    batches.append(author.finish())
+    batches.append(author.batch(ev.ProducerClosed(time=author.now(), batches=author.seq + 1, points=points)))
+    return batches
+
+
+def facts_of(batches: list[Batch]) -> Facts:
+    """What was emitted, counted from the batches themselves."""
+    facts = Facts(runs=len({batch.run_id for batch in batches}))
+    for batch in batches:
+        if isinstance(batch.event, ev.Params):
+            facts.params += len(batch.event.params)
+        if isinstance(batch.event, ev.Metrics):
+            for series in batch.event.series:
+                for step, time, value in zip(series.steps, series.times, series.values, strict=True):
+                    facts.add_point(batch.run_id, Point(series.name, step, time // 1_000, value))
+    return facts
+
+
+async def stored_facts(database: str) -> Facts:
+    """What PostgreSQL holds."""
+    facts = Facts()
+    async with reading(database) as store:
+        for run_id in await store.run_ids():
+            points = [point async for point in store.points(run_id)]
+            facts.add_run(run_id, points, len(await store.params(run_id)))
+    return facts
+
+
+async def run_log(database: str, run_id: str) -> RunLog:
+    async with reading(database) as store:
+        found = await store.run_log(run_id)
+    assert found is not None
+    return found
+
+
+async def test_a_run_is_stored_whole_and_read_back_as_a_run_log(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = training("r1")
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await write(kafka, topic, batches)
+        await until_folded(database, topic, len(batches))
+
+    log = await run_log(database, "r1")
+
+    assert await stored_facts(database) == facts_of(batches)
+    assert log.status == "SUCCESS"
+    assert log.parameters == {"lr": 0.1, "opt": "adam"}
+    metrics = log.steps["main"].user_defined_metrics
+    assert metrics["spam"] == "hello"
+    assert len(metrics["loss"]) == 2_500
+    assert (metrics["loss"]["0"], metrics["loss"]["100"], metrics["loss"]["101"]) == (1.0, "NaN", "-Infinity")
+    assert [(one.received, one.expected, one.missing) for one in log.completeness] == [(len(batches), len(batches), [])]
+
+
+async def test_sigkill_at_random_moments_loses_nothing_and_stores_nothing_twice(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = [batch for number in range(6) for batch in training(f"run-{number}", points=1_500)]
+    variables = environment(kafka, topic, database, batch_records="20")
+    dice = random.Random(20261121)
+    await write(kafka, topic, batches)
+    for _ in range(4):
+        one = Materialiser(tmp_path, variables).until_ready()
+        await until_folded(database, topic, dice.randrange(1, len(batches) // 2))
+        one.kill()
+    with materialiser(tmp_path, variables):
+        await until_folded(database, topic, len(batches))
+
+    assert await stored_facts(database) == facts_of(batches)
+    async with reading(database) as store:
+        logs = [await store.run_log(run_id) for run_id in await store.run_ids()]
+    assert {one.refused_duplicates for log in logs if log for one in log.completeness} == {0}
+
+
+async def test_folding_the_log_again_from_offset_0_gives_the_same_rows(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = [batch for number in range(3) for batch in training(f"run-{number}")]
+    await write(kafka, topic, batches)
+    with materialiser(tmp_path, environment(kafka, topic, database, batch_records="7")) as one:
+        await until_folded(database, topic, 40)
+        one.kill()
+    with materialiser(tmp_path, environment(kafka, topic, database, batch_records="50")):
+        await until_folded(database, topic, len(batches))
+    first = await dump(database)
+    connection = await asyncpg.connect(database)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await until_folded(database, topic, len(batches))
+
+    again = await dump(database)
+
+    assert first["chunks"]
+    assert again == first
+
+
+async def test_records_sent_twice_and_late_are_applied_once(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = training("r1", points=700)
+    late = batches.pop(5)
+    resent = [*batches[:9], *batches[4:12], *batches[12:], late, late]
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await write(kafka, topic, resent)
+        await until_folded(database, topic, len(resent))
+
+    log = await run_log(database, "r1")
+
+    assert await stored_facts(database) == facts_of([*batches, late])
+    assert [(one.missing, one.refused_duplicates) for one in log.completeness] == [([], 6)]
+
+
+async def test_records_that_are_no_events_are_parked_with_their_bytes_and_stop_nothing(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = training("r1", points=140)
+    good = [encode(batch) for batch in batches]
+    broken = [
+        good[3]._replace(value=b'{"kind": "metrics", "trunc'),
+        good[3]._replace(headers=[]),
+        good[3]._replace(headers=[(n, b"2" if n == "schema" else v) for n, v in good[3].headers]),
+        good[3]._replace(key=b"another run"),
+        good[3]._replace(value=good[3].value.replace(b'"loss"', b'"lo\\u0000ss"')),
+        good[3]._replace(value=b""),
+    ]
+    with materialiser(tmp_path, environment(kafka, topic, database)) as one:
+        await write_records(kafka, topic, [*good[:3], *broken, *good[3:]])
+        await until_folded(database, topic, len(good) + len(broken))
+        assert one.process.poll() is None
+
+    connection = await asyncpg.connect(database)
+    letters = await connection.fetch("SELECT * FROM dead_letters ORDER BY log_offset, partition")
+    await connection.close()
+
+    assert await stored_facts(database) == facts_of(batches)
+    kinds = sorted(letter["kind"] for letter in letters)
+    assert kinds == ["BadEvent", "NotAnEvent", "NotAnEvent", "NotAnEvent", "NotAnEvent", "UnknownVersion"]
+    assert sorted(letter["record_value"] for letter in letters) == sorted(record.value for record in broken)
+    assert all(letter["reason"] for letter in letters)
+
+
+async def test_a_store_that_cuts_every_connection_again_and_again_costs_nothing_but_time(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = [batch for number in range(4) for batch in training(f"run-{number}", points=1_500)]
+    await write(kafka, topic, batches)
+    connection = await asyncpg.connect(database)
+    with materialiser(tmp_path, environment(kafka, topic, database, batch_records="5")) as one:
+        for records in range(20, 160, 20):
+            await until_folded(database, topic, records)
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        await until_folded(database, topic, len(batches))
+        assert one.process.poll() is None
+    await connection.close()
+
+    assert await stored_facts(database) == facts_of(batches)
+
+
+async def test_a_worker_whose_offset_was_moved_by_another_writes_nothing(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    """What fences a zombie: paused, then overtaken by another worker on the same partitions."""
+    batches = training("r1", points=700)
+    variables = environment(kafka, topic, database)
+    with materialiser(tmp_path, variables) as zombie:
+        await write(kafka, topic, batches[:9])
+        await until_folded(database, topic, 9)
+        zombie.process.send_signal(signal.SIGSTOP)
+        await write(kafka, topic, batches[9:])
+        with materialiser(tmp_path, variables | {"GATEWAY_WORKER": "1"}):
+            await until_folded(database, topic, len(batches))
+            zombie.process.send_signal(signal.SIGCONT)
+            await write(kafka, topic, training("r2", points=700))
+            await until_folded(database, topic, 2 * len(batches))
+
+    assert await stored_facts(database) == facts_of([*batches, *training("r2", points=700)])
+
+
+async def test_sigterm_ends_it_within_seconds_and_the_next_start_goes_on(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    batches = training("r1")
+    variables = environment(kafka, topic, database)
+    with materialiser(tmp_path, variables) as one:
+        await write(kafka, topic, batches[:20])
+        await until_folded(database, topic, 20)
+        status = one.kill(signal.SIGTERM)
+    await write(kafka, topic, batches[20:])
+    with materialiser(tmp_path, variables):
+        await until_folded(database, topic, len(batches))
+
+    assert status == 0
+    assert await stored_facts(database) == facts_of(batches)
+
+
+async def test_it_leaves_nothing_where_it_is_started(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+    cwd = tmp_path / "started here"
+    cwd.mkdir()
+    batches = training("r1", points=200)
+    await write(kafka, topic, batches)
+    one = Materialiser(tmp_path, environment(kafka, topic, database), cwd=cwd)
+    try:
+        await until_folded(database, topic, len(batches))
+    finally:
+        one.kill()  # SIGKILL: nothing that it made could be tidied up
+
+    assert list(cwd.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("postgres", "postgresql://gateway:wrong@{server}", "password"),
+        ("postgres", "mysql://x", "GATEWAY_POSTGRES is no PostgreSQL address"),
+        ("partitions", "many", "setting partitions does not fit"),
+        ("colour", "blue", "unknown setting GATEWAY_COLOUR"),
+    ],
+)
+def test_a_wrong_setting_ends_it_with_one_line_that_says_what_to_do(
+    kafka: str, topic: str, database: str, tmp_path: Path, setting: str, value: str, said: str
+) -> None:
+    server = database.split("@", 1)[1]
+    variables = environment(kafka, topic, database) | {f"GATEWAY_{setting.upper()}": value.format(server=server)}
+
+    one = Materialiser(tmp_path, variables)
+    status = one.process.wait(30)
+
+    assert status == 78, one.text()
+    last = one.text().splitlines()[-1]
+    assert last.startswith("gateway: materialiser: ")
+    assert said in last

@@ -1,0 +1,74 @@
+"""Every question of the Grafana dashboard is answered by a real database with real runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from schemas import events as ev
+from tests.support.live_server import fold, settings_for, training
+from tests.support.log_author import Author, write
+
+DASHBOARD = json.loads((Path(__file__).parents[3] / "docs/grafana-dashboard.json").read_text(encoding="utf-8"))
+VARIABLES = {"$group": "'sweep'", "$run": "'one','lost'", "$metric": "'loss'"}  # as Grafana quotes what is chosen
+
+
+def questions() -> Iterator[tuple[str, str]]:
+    """Yield the name and SQL of each panel and of each variable."""
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["rawSql"]
+    for variable in DASHBOARD["templating"]["list"]:
+        if variable["type"] == "query":
+            yield f"variable {variable['name']}", variable["query"]
+
+
+def filled(sql: str) -> str:
+    """Do what Grafana does: write in what is chosen, and the time range."""
+    sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2023-01-01T00:00:00Z' AND '2100-01-01T00:00:00Z'", sql)
+    return re.sub(r"\$\w+", lambda found: VARIABLES[found[0]], sql)
+
+
+@pytest.fixture
+async def answers(kafka: str, topic: str, database: str, tmp_path: Path) -> dict[str, list[Any]]:
+    silent = Author("lost")
+    runs = [*training("one", group="sweep"), silent.start(group="sweep"), silent.metrics("loss", [0.5, 0.25])]
+    hole = silent.batch(ev.Heartbeat(time=silent.now()))._replace(seq=7)
+    await write(kafka, topic, [*runs, hole])
+    await fold(settings_for(kafka, topic, database, tmp_path))
+    connection = await asyncpg.connect(database)
+    try:
+        return {name: [dict(row) for row in await connection.fetch(filled(sql))] for name, sql in questions()}
+    finally:
+        await connection.close()
+
+
+async def test_every_question_is_answered_with_what_is_there(answers: dict[str, list[Any]]) -> None:
+    assert answers["Runs by state"] == [{"state": "finished", "runs": 1}, {"state": "lost", "runs": 1}]
+    assert answers["Lost runs"] == [{"lost": 1}]
+    assert answers["Parked records"] == [{"parked": 0}]
+    assert answers["Records missing"] == [{"missing": 5}]
+    assert answers["Points stored"] == [{"points": 5}]
+    assert {row["run_id"] for row in answers["Runs"]} == {"one", "lost"}
+    assert len(answers["$metric of $run"]) == 5
+    assert sum(row["next_offset"] for row in answers["How far each consumer is"]) == 7
+    assert answers["Trackers"] == []
+    assert answers["variable group"] == [{"group_name": "sweep"}]
+    assert {row["run_id"] for row in answers["variable run"]} == {"one", "lost"}
+    assert answers["variable metric"] == [{"name": "loss"}]
+
+
+def test_the_dashboard_can_be_imported() -> None:
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    sources = {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]}
+
+    assert len(set(ids)) == len(ids)
+    assert sources == {"${datasource}"}  # whoever imports it chooses the database
+    assert DASHBOARD["title"]
+    assert DASHBOARD["schemaVersion"] >= 36

@@ -1,0 +1,74 @@
+"""Every tracker that comes with the project passes the public suite."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.runs import RunAuthor
+from consumers.trackers.testing.suite import TrackerContract, deliver
+from consumers.trackers.trackio.tracker import TrackioTracker
+from consumers.trackers.wandb.tracker import WandbTracker
+from schemas.runtime.settings import Settings
+from tests.support.mlflow_service import MlflowServer
+
+
+def opened(tracker: Tracker) -> Tracker:
+    tracker.open(Settings())
+    return tracker
+
+
+class TestMlflowServer(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def server(self, mlflow_server: MlflowServer) -> None:
+        self.url = mlflow_server.url
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(MlflowTracker(url=self.url))
+
+    def make_unavailable(self, folder: Path) -> Tracker:
+        return opened(MlflowTracker(url="http://127.0.0.1:1"))
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
+class TestMlflowDatabase(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def tables(self, session_folder: Path) -> None:
+        # MLflow takes seconds to make its tables: once, and a copy for each test.
+        self.made = session_folder / "mlflow-tables" / "mlflow.db"
+        if not self.made.exists():
+            tracker = opened(MlflowTracker(url=f"sqlite:///{self.made}"))
+            deliver(tracker, "first", [RunAuthor("first").start()], {})
+            tracker.close()
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        place = folder / "mlflow.db"
+        if folder.is_dir() and not place.exists():
+            shutil.copy(self.made, place)
+        return opened(MlflowTracker(url=f"sqlite:///{place}"))
+
+
+class TestWandb(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(WandbTracker(folder=str(folder)))
+
+
+class TestParquet(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(ParquetTracker(folder=str(folder)))
+
+
+class TestTensorboard(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(TensorboardTracker(folder=str(folder)))
+
+
+class TestTrackio(TrackerContract):
+    def make_tracker(self, folder: Path) -> Tracker:
+        return opened(TrackioTracker(folder=str(folder)))

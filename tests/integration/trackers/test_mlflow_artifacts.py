@@ -1,0 +1,154 @@
+"""Histograms, tables and long texts in MLflow: artifacts where the server takes them, params where it does not."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from mlflow import MlflowClient
+
+from consumers.trackers.mlflow import params as mlflow_observations
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.protocol import State
+from schemas import events as ev
+from schemas.runtime.settings import Settings
+from schemas.values import HistogramValue, JsonValue, StringValue, Typed
+from schemas.wire import Batch
+from tests.support.http_fault_proxy import HttpFaults, faulty_proxy
+from tests.support.log_author import Author
+from tests.support.mlflow_service import MlflowServer
+
+LONG = "é" * 7_000
+TABLE = {"columns": ["a", "b"], "data": [[number, "x" * 60] for number in range(200)]}
+
+
+@pytest.fixture
+def faults(mlflow_server: MlflowServer) -> Iterator[HttpFaults]:
+    with faulty_proxy(urlsplit(mlflow_server.url).port or 0) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def tracker(faults: HttpFaults) -> MlflowTracker:
+    made = MlflowTracker(url=faults.url)
+    made.open(Settings())
+    return made
+
+
+@pytest.fixture
+def client(mlflow_server: MlflowServer) -> Any:
+    return MlflowClient(mlflow_server.url)
+
+
+@pytest.fixture
+def run_id() -> str:
+    return f"artifacts-{uuid.uuid4().hex}"
+
+
+def values(author: Author, **values: Typed) -> Batch:
+    seen = [ev.Observation(name=name, step=3, time=author.now(), value=value) for name, value in values.items()]
+    return author.batch(ev.Values(time=author.time, values=seen))
+
+
+def histogram(*counts: float) -> HistogramValue:
+    edges = list(range(len(counts) + 1))
+    return HistogramValue.model_validate({"value": {"counts": counts, "edges": edges}})
+
+
+def a_run(run_id: str) -> list[Batch]:
+    author = Author(run_id)
+    return [
+        author.start(),
+        values(author, spread=histogram(1, 2), short=StringValue(value="hey")),
+        values(author, spread=histogram(3, 4), text=StringValue(value=LONG)),
+        values(author, table=JsonValue(value=TABLE)),
+        author.finish(),
+    ]
+
+
+def brought(tracker: MlflowTracker, run_id: str, batches: Sequence[Batch], size: int) -> State:
+    state: State = {}
+    for first in range(0, len(batches), size):
+        state = tracker.deliver(run_id, batches[first : first + size], state)
+    return state
+
+
+def artifacts(client: Any, run: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the lines of every artifact by its path."""
+    client.download_artifacts(run, "", str(folder))
+    return {
+        path.relative_to(folder).as_posix(): [json.loads(line) for line in path.read_text().splitlines()]
+        for path in sorted(folder.rglob("*.jsonl"))
+    }
+
+
+def test_histograms_tables_and_long_texts_are_artifacts_whole(
+    tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path
+) -> None:
+    state = brought(tracker, run_id, a_run(run_id), 10)
+
+    found = artifacts(client, state["run"], tmp_path)
+    lines = [line for part in found.values() for line in part]
+    assert sorted({path.split("/")[1] for path in found}) == ["spread", "table", "text"]
+    assert [line["value"]["counts"] for line in lines if line["name"] == "spread"] == [[1, 2], [3, 4]]
+    assert [line["value"] for line in lines if line["name"] == "text"] == [LONG]
+    assert [line["value"] for line in lines if line["name"] == "table"] == [TABLE]
+    assert client.get_run(state["run"]).data.params == {"short_3": "hey"}
+
+
+def test_a_repeated_call_cut_elsewhere_writes_the_same_artifacts(
+    tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path
+) -> None:
+    batches = a_run(run_id)
+    once = artifacts(client, brought(tracker, run_id, batches, 10)["run"], tmp_path / "once")
+
+    again = artifacts(client, brought(tracker, run_id, batches, 2)["run"], tmp_path / "again")
+
+    assert again == once
+
+
+def test_what_comes_after_a_thousand_small_values_is_an_artifact(
+    tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_observations, "MAX_VALUES", 2)
+    author = Author(run_id)
+    words = {f"w{number}": StringValue(value=str(number)) for number in range(4)}
+
+    state = brought(tracker, run_id, [author.start(), values(author, **words)], 1)
+
+    assert set(client.get_run(state["run"]).data.params) == {"w0_3", "w1_3"}
+    assert [part[0]["value"] for part in artifacts(client, state["run"], tmp_path).values()] == ["2", "3"]
+
+
+@pytest.mark.parametrize(("kind", "times"), [("403", 1), ("500", 3)])
+def test_a_server_that_takes_no_artifacts_gets_params_and_a_tag_that_says_so(
+    faults: HttpFaults, tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path, kind: str, times: int
+) -> None:
+    faults.only = lambda method, path: method == "PUT"
+    faults.next(kind, times)
+
+    state = brought(tracker, run_id, a_run(run_id), 10)
+
+    data = client.get_run(state["run"]).data
+    assert set(data.params) == {"short_3", "spread_3", "text_3", "table_3"}
+    assert data.params["text_3"] == LONG[:6_000]
+    assert data.tags["gw.artifacts_refused"].startswith(f"HTTP {kind}")
+    assert tracker.read_back(run_id, state).params == {}
+    assert artifacts(client, state["run"], tmp_path) == {}
+
+
+def test_an_artifact_store_that_fails_once_is_tried_again(
+    faults: HttpFaults, tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path
+) -> None:
+    faults.only = lambda method, path: method == "PUT"
+    faults.next("502 page")
+
+    state = brought(tracker, run_id, a_run(run_id), 10)
+
+    assert len(artifacts(client, state["run"], tmp_path)) == 4
+    assert "gw.artifacts_refused" not in client.get_run(state["run"]).data.tags

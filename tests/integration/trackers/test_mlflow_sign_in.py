@@ -1,0 +1,124 @@
+"""A real MLflow server that wants user and password, or a token; and where those must never be seen."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from schemas.errors import BadSettings, TrackerUnavailable
+from schemas.runtime.settings import Settings
+from tests.support.delivery_process import Place, Watch, delivery, progress
+from tests.support.edge_case_runs import facts_of, odd_batches, points_of
+from tests.support.gateway_command import gateway_with
+from tests.support.log_author import write
+from tests.support.mlflow_service import PASSWORD, TOKEN, USER, SignedServer
+
+NAMES = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+WRONG = "not-the-s3cret"
+
+
+@pytest.fixture(scope="module")
+def server(session_folder: Path) -> Iterator[SignedServer]:
+    folder = session_folder / f"signed-{uuid.uuid4().hex}"
+    folder.mkdir()
+    running = SignedServer(folder)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def run_id() -> str:
+    return f"signed-{uuid.uuid4().hex}"
+
+
+def opened(url: str) -> MlflowTracker:
+    made = MlflowTracker(url=url)
+    made.open(Settings())
+    return made
+
+
+def with_password(url: str, password: str) -> str:
+    return url.replace("://", f"://{USER}:{quote(password, safe='')}@")
+
+
+@pytest.mark.parametrize("how", ["in the address", "in the environment", "password in the environment"])
+def test_user_and_password(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: str, how: str) -> None:
+    url = with_password(server.url, PASSWORD)
+    if how != "in the address":
+        url = server.url if how == "in the environment" else server.url.replace("://", f"://{USER}@")
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    batches = odd_batches(run_id)
+    tracker = opened(url)
+
+    state = tracker.deliver(run_id, batches, {})
+
+    held = tracker.read_back(run_id, state)
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert "gw.artifacts_refused" not in tracker._opened_place().held(state["run"]).tags
+
+
+def test_a_token(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+    batches = [one for one in odd_batches(run_id) if one.event.kind != "values"]  # that app checks artifacts by itself
+    tracker = opened(server.url)
+
+    state = tracker.deliver(run_id, batches, {})
+
+    held = tracker.read_back(run_id, state)
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+
+
+@pytest.mark.parametrize("password", [None, WRONG])
+def test_who_is_not_let_in_is_told_what_to_do(
+    server: SignedServer, run_id: str, password: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = server.url if password is None else with_password(server.url, password)
+
+    with pytest.raises(TrackerUnavailable, match="MLFLOW_TRACKING_USERNAME") as told:
+        opened(url).deliver(run_id, odd_batches(run_id), {})
+
+    assert WRONG not in str(told.value) + caplog.text
+
+
+@pytest.mark.parametrize("url", [f"http://u:{WRONG}/x@host", f"http://u:{WRONG}#@host", f"http://u:{WRONG}", "http://"])
+def test_an_address_that_cannot_be_read_is_not_shown(url: str) -> None:
+    with pytest.raises(BadSettings, match="%2F for /") as told:
+        opened(url)
+
+    assert WRONG not in str(told.value)
+
+
+async def test_a_wrong_password_waits_and_is_printed_nowhere(
+    server: SignedServer, kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    place = Place(kafka, topic, database, tmp_path, with_password(server.url, WRONG))
+    await write(kafka, topic, odd_batches("locked out"))
+    async with Watch(place, "mlflow") as watch:
+        with delivery(place, "mlflow") as running:
+
+            async def is_told() -> bool:
+                found = (await progress(place, "mlflow")).values()
+                return any("MLFLOW_TRACKING_PASSWORD" in run.error for run in found)
+
+            await watch.until(is_told, running, "a reason")
+            statuses = {run.status for run in (await progress(place, "mlflow")).values()}
+            printed = gateway_with(place.variables(), "trackers", "show", "mlflow", "--json")
+
+    assert "parked" not in statuses
+    assert "MLFLOW_TRACKING_PASSWORD" in printed.stdout
+    assert WRONG not in printed.stdout + printed.stderr + running.text()

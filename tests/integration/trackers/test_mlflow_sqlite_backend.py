@@ -1,0 +1,158 @@
+"""MLflow's SQLite database opened directly: faults are told in seconds, writers do not disturb each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+import stat
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from consumers.trackers.mlflow import sqlite_backend as mlflow_database
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from gateway.local.servers import mlflow_server
+from schemas.errors import BadSettings, TrackerUnavailable
+from schemas.runtime.settings import Settings
+from tests.support.edge_case_runs import facts_of, odd_batches, points_of
+from tests.support.log_author import Author
+
+# MLflow 3.17 and SQLAlchemy 2.1
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def database(session_folder: Path) -> str:
+    return f"sqlite:///{session_folder}/mlflow-{uuid.uuid4().hex}/runs.db"
+
+
+@pytest.fixture
+def tracker(database: str) -> Iterator[MlflowTracker]:
+    made = opened(database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run_id() -> str:
+    return f"database-{uuid.uuid4().hex}"
+
+
+def opened(url: str) -> MlflowTracker:
+    made = MlflowTracker(url=url)
+    made.open(Settings())
+    return made
+
+
+def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, database: str, run_id: str) -> None:
+    batches = odd_batches(run_id)
+
+    state = tracker.deliver(run_id, batches, {})
+
+    held = tracker.read_back(run_id, state)
+    run = MlflowClient(database).get_run(state["run"])
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert (run.info.run_name, run.info.status, run.data.tags["team"]) == ("odd one", "FAILED", "vision")
+    assert list(Path(run.info.artifact_uri.removeprefix("file://")).rglob("*.jsonl"))
+
+
+def test_several_runs_at_once(tracker: MlflowTracker, run_id: str) -> None:
+    runs = {f"{run_id}-{number}": odd_batches(f"{run_id}-{number}") for number in range(6)}
+
+    with ThreadPoolExecutor(6) as threads:
+        states = dict(zip(runs, threads.map(lambda one: tracker.deliver(one, runs[one], {}), runs), strict=True))
+
+    for one, batches in runs.items():
+        held = tracker.read_back(one, states[one])
+        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(batches), 3)
+
+
+def test_a_locked_database_is_an_outage_and_then_goes_on(
+    tracker: MlflowTracker, database: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = Author(run_id)
+    state = tracker.deliver(run_id, [author.start()], {})
+    more = [author.metrics("loss", [1.0])]
+    monkeypatch.setattr(mlflow_database, "PROBE_S", 0.1)
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(TrackerUnavailable, match="locked"):
+        tracker.deliver(run_id, more, state)
+    other.execute("ROLLBACK")
+    other.close()
+
+    state = tracker.deliver(run_id, more, state, in_doubt=1)
+    assert [point.value for point in tracker.read_back(run_id, state).points] == [1.0]
+
+
+@pytest.mark.parametrize("broken", ["in a file", "not a database", "a folder"])
+def test_a_place_that_is_none_is_an_outage(tmp_path: Path, run_id: str, broken: str) -> None:
+    path = tmp_path / "runs.db"
+    if broken == "in a file":
+        (tmp_path / "file").write_text("in the way")
+        path = tmp_path / "file" / "runs.db"
+    elif broken == "not a database":
+        path.write_text("this is no database at all" * 100)
+    else:
+        path.mkdir(mode=stat.S_IRWXU)
+
+    with pytest.raises(TrackerUnavailable, match=r"runs\.db does not take events now"):
+        opened(f"sqlite:///{path}").deliver(run_id, [Author(run_id).start()], {})
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "file:/tmp/mlruns", "mlruns"])
+def test_other_places_are_refused(url: str) -> None:
+    with pytest.raises(BadSettings, match=r"sqlite:///mlflow\.db"):
+        opened(url)
+
+
+def test_with_the_client_alone_the_next_step_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+
+    def lacks(name: str, *rest: Any) -> Any:
+        return None if name == "sqlalchemy" else found(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", lacks)
+
+    with pytest.raises(BadSettings, match=r"pip install .*mlflow-server"):
+        opened("sqlite:///mlflow.db")
+
+
+def test_a_server_of_the_stack_that_starts_finds_a_runs_points_without_those_of_others(tmp_path: Path) -> None:
+    folder = tmp_path / "mlflow"
+    tracker = opened(f"sqlite:///{folder}/mlflow.db")
+    for number in range(20):
+        author = Author(f"run-{number}")
+        tracker.deliver(author.run_id, [author.start(), author.metrics("loss", [1.0] * 100)], {})
+    odd = Author("odd")
+    names = [odd.metrics(f"a{number}", [1.0]) for number in range(1_500)]  # one point each: the names that come first
+    tracker.deliver(odd.run_id, [odd.start(), *names], {})
+    tracker.close()
+
+    def plan() -> str:
+        history = "SELECT * FROM metrics WHERE run_uuid = '1' AND key = 'loss' ORDER BY timestamp, step, value LIMIT 9"
+        with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+            return str(connection.execute(f"EXPLAIN QUERY PLAN {history}").fetchall())
+
+    before = plan()
+    mlflow_server.prepare(folder, port=1)
+
+    assert "(run_uuid=? AND key=?)" not in before
+    assert "(run_uuid=? AND key=?)" in plan()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database", b"SQLite format 3\0" + b"\1" * 4096], ids=["empty", "text", "torn"]
+)
+def test_a_server_of_the_stack_is_started_whatever_its_database_looks_like(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mlflow.db").write_bytes(content)
+
+    assert mlflow_server.prepare(tmp_path, port=1).argv[0] == sys.executable

@@ -1,0 +1,39 @@
+"""The live W&B tracker passes the public suite, with the real SDK talking to a server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.testing.suite import TrackerContract
+from consumers.trackers.wandb.live import WandbLiveTracker
+from schemas.runtime.settings import Settings
+from tests.support.wandb_server import WandbServer, wandb_server
+
+KEY = "0" * 40
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[WandbServer]:
+    with wandb_server() as one:
+        yield one
+
+
+class TestWandbLive(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def _serve(self, server: WandbServer) -> None:
+        self.url = server.url
+
+    def make_tracker(self, folder: Path) -> Tracker:
+        return self.opened(self.url)
+
+    def make_unavailable(self, folder: Path) -> Tracker:
+        return self.opened("http://127.0.0.1:1")
+
+    def opened(self, url: str) -> Tracker:
+        tracker = WandbLiveTracker(url=url, api_key=KEY)
+        tracker.open(Settings())
+        return tracker

@@ -1,0 +1,196 @@
+"""Run the client against a transport in memory, or read back from Kafka what it wrote there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from gateway.client.address import Address
+from gateway.client.encoding.wire import Record
+from gateway.client.errors import Unsent
+from gateway.client.run.run import Run
+from gateway.client.shipping.shipper import Shipper
+from gateway.client.transports.transport import Refusal
+from schemas import events as ev
+from schemas.wire import Batch, decode
+from tests.support.services import run as run_now
+
+RUN = "run-1"
+DEADLINE_S = 20.0
+ROOT = Path(__file__).parents[2]
+
+
+class Memory:
+    """A transport that keeps what it is sent, and can be told to fail."""
+
+    def __init__(self) -> None:
+        self.sent: list[Record] = []  # acknowledged or not, as a log has it
+        self.failures = 0  # so many sends fail from now on
+        self.keeps_failed = True  # a failing send has reached the log all the same
+        self.opened = 0
+        self.is_held = False  # sends wait
+
+    async def open(self) -> None:
+        self.opened += 1
+
+    async def send(self, records: Sequence[Record]) -> Sequence[Refusal] | None:
+        while self.is_held:  # noqa: ASYNC110 - set from the test's thread
+            await asyncio.sleep(0.005)
+        if self.failures:
+            self.failures -= 1
+            if self.keeps_failed:
+                self.sent += records
+            raise Unsent("told to fail")
+        self.sent += records
+        return None
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def batches(self) -> list[Batch]:
+        """Return what was sent, decoded by the contract, each identity once."""
+        found: dict[tuple[str, str, int], Batch] = {}
+        for record in list(self.sent):
+            batch = decode(record.key, record.value, record.headers)
+            found.setdefault((batch.run_id, batch.producer, batch.seq), batch)
+        return list(found.values())
+
+    def events(self) -> list[Any]:
+        """Return the events sent, each once."""
+        return [batch.event for batch in self.batches()]
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of the events sent."""
+        return [event.kind for event in self.events()]
+
+
+@contextmanager
+def shipping(memory: Memory) -> Iterator[Shipper]:
+    """Give a shipper to the transport in memory."""
+    shipper = Shipper(Address("kafka://memory:1", "t"), lambda _: memory)
+    try:
+        yield shipper
+    finally:
+        shipper.stop()
+
+
+def new_run(shipper: Shipper, run_id: str = RUN, *, attempt: int = 1, is_owner: bool = True) -> Run:
+    """Return a run as start_run() makes it, without making it the current one."""
+    return Run(
+        run_id, "name", attempt=attempt, is_owner=is_owner, find_shipper=lambda: shipper, on_finish=lambda _: None
+    )
+
+
+class Seen(NamedTuple):
+    """One point or value as a reader sees it."""
+
+    name: str
+    step: int
+    time: int  # µs
+    value: Any
+
+
+@contextmanager
+def training(run: Run) -> Iterator[list[int]]:
+    """Emit without pause, as a training loop does, until the end of the block; the list grows by one each step."""
+    steps: list[int] = []
+    ends = threading.Event()
+
+    def loop() -> None:
+        while not ends.wait(0.0005):
+            run.emit("loss", 1 / (len(steps) + 1), len(steps))
+            steps.append(len(steps))
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield steps
+    finally:
+        ends.set()
+        thread.join()
+
+
+def points(events: Sequence[Any]) -> list[Seen]:
+    """Return the metric points in the order of the log."""
+    return [
+        Seen(series.name, step, time, value)
+        for event in events
+        if isinstance(event, ev.Metrics)
+        for series in event.series
+        for step, time, value in zip(series.steps, series.times, series.values, strict=True)
+    ]
+
+
+def values(events: Sequence[Any]) -> list[Seen]:
+    """Return the values that are not points, in the order of the log."""
+    return [
+        Seen(one.name, one.step, one.time, one.value.value)
+        for event in events
+        if isinstance(event, ev.Values)
+        for one in event.values
+    ]
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
+    """Return once the condition holds; fail the test when it does not in time."""
+    deadline = monotonic() + timeout_s
+    while not condition():
+        assert monotonic() < deadline, "the condition did not come true in time"
+        sleep(0.01)
+
+
+def raw_log(bootstrap: str, topic: str) -> list[Record]:
+    """Return every record of a topic, partition by partition, as bytes."""
+    return run_now(_raw_log(bootstrap, topic))
+
+
+def read_log(bootstrap: str, topic: str) -> list[Batch]:
+    """Return every batch of a topic, decoded by the contract, duplicates included."""
+    return [decode(record.key, record.value, record.headers) for record in raw_log(bootstrap, topic)]
+
+
+async def _raw_log(bootstrap: str, topic: str) -> list[Record]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8_000_000
+    )
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, part) for part in (0, 1)]  # as many as the fixture `topic` makes
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: dict[TopicPartition, list[Record]] = {part: [] for part in partitions}
+        async with asyncio.timeout(60):
+            while any([await consumer.position(part) < ends[part] for part in partitions]):
+                for part, records in (await consumer.getmany(timeout_ms=200)).items():
+                    found[part] += [Record(r.key, r.value, tuple(r.headers), r.timestamp * 1_000) for r in records]
+        return [record for part in partitions for record in found[part]]
+    finally:
+        await consumer.stop()
+
+
+def train(
+    code: str, environment: Mapping[str, str], *, python: str = sys.executable, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a training script in a process of its own and return what it printed. `environment` is added to ours."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    env["GATEWAY_JOURNAL_DIR"] = os.environ["GATEWAY_JOURNAL_DIR"]  # the test's own
+    return subprocess.run(
+        [python, "-c", textwrap.dedent(code)],
+        env={**env, **environment},
+        cwd=folder or ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

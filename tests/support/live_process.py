@@ -1,0 +1,42 @@
+"""The real API as a process of its own, for tests whose other parts are processes too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.local.ports import HOST
+from tests.support.process_tree import until
+
+
+@contextmanager
+def live_process(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    """Give the address of an API that is connected to everything; end it afterwards."""
+    log, ready = folder / "live.log", folder / "live.ready"
+    mine = {"GATEWAY_READY_FILE": str(ready), "GATEWAY_HOME": str(folder / "home")}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "consumers.live"], env={**variables, **mine}, stderr=out, stdout=out
+        )
+    try:
+        until(lambda: ready.exists() or process.poll() is not None, "the API is ready")
+        assert process.poll() is None, log.read_text(errors="replace")
+        url = f"http://{HOST}:{variables['GATEWAY_LIVE_PORT']}"
+        until(lambda: _is_healthy(url), "the API reaches Kafka and PostgreSQL")
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_healthy(url: str) -> bool:
+    from gateway.cli_api import get
+    from schemas.errors import TrackingError
+
+    try:
+        return bool(get(url, "/healthz")["status"] == "ok")
+    except TrackingError:
+        return False

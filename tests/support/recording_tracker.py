@@ -1,0 +1,114 @@
+"""
+A tracker that only testifies: each batch that it is given is a line, appended and synced, and nothing is ever left out.
+
+A batch that comes again is a line more, and each line says whether the loop had told (`in_doubt`) that it may.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from consumers.trackers.protocol import ReadBack, State
+from schemas.errors import TrackerRefused
+from schemas.runtime.settings import Settings
+from schemas.wire import Batch
+
+FOLDER = "WITNESS_FOLDER"  # environment variable: where it writes, and where orders lie
+ROOT = Path(__file__).parents[2]
+
+
+class WitnessTracker:
+    """One file of all runs; `refuse` (run ids) and `slow_s` (of each batch) in its file `order` are obeyed."""
+
+    cannot_hold: Sequence[str] = ()
+
+    def __init__(self, *, name: str = "witness") -> None:
+        self.name = name
+
+    def open(self, settings: Settings) -> None:
+        self._folder = Path(os.environ[FOLDER])
+        self._file = os.open(self._folder / "batches", os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+
+    def close(self) -> None:
+        pass
+
+    def read_back(self, run_id: str, state: State) -> ReadBack:
+        raise TrackerRefused("a witness is heard, not read back")
+
+    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
+        order = json.loads((self._folder / "order").read_text())
+        if run_id in order["refuse"]:
+            raise TrackerRefused("not this run")
+        for number, batch in enumerate(batches):
+            time.sleep(order["slow_s"])
+            line = f"{run_id} {batch.producer} {batch.seq} {int(number < in_doubt)}\n"
+            os.write(self._file, line.encode())  # one write: there, or not there
+            os.fsync(self._file)
+        return {"batches": state.get("batches", 0) + len(batches)}
+
+
+class Heard(NamedTuple):
+    """What a witness said about all batches that it was given."""
+
+    given: Counter[tuple[str, str, int]]
+    untold: list[tuple[str, str, int]]  # came again, and `in_doubt` had not said so
+    unordered: list[tuple[str, str, int]]  # came for the first time after a later one
+
+
+class Witness:
+    """The tracker from the side of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "witness"
+        self.folder.mkdir()
+        self.behave()
+        self._site = folder / "witness-site"
+        info = self._site / "witness_tracker-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: witness-tracker\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(
+            "[gateway.trackers]\nwitness = tests.support.recording_tracker:WitnessTracker\n"
+            "sqlite = gateway_tracker_sqlite:SqliteTracker\n"
+        )
+
+    def variables(self) -> dict[str, str]:
+        """Return what a process needs to find it, and the example plug-in."""
+        path = [str(self._site), str(ROOT), str(ROOT / "examples/tracker-sqlite")]
+        return {"PYTHONPATH": os.pathsep.join(path), FOLDER: str(self.folder)}
+
+    def behave(self, *, refuse: Iterable[str] = (), slow_s: float = 0.0) -> None:
+        """Tell it how to behave from the next call on."""
+        new = self.folder / "order.new"
+        new.write_text(json.dumps({"refuse": list(refuse), "slow_s": slow_s}))
+        new.replace(self.folder / "order")
+
+    def lines(self) -> int:
+        """Return how many batches it was given, each as often as it was."""
+        path = self.folder / "batches"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def heard(self) -> Heard:
+        """Return what it says."""
+        heard = Heard(Counter(), [], [])
+        last: dict[tuple[str, str], int] = {}
+        for line in (self.folder / "batches").read_text().splitlines():
+            run, producer, seq, doubted = line.split()
+            batch = (run, producer, int(seq))
+            if heard.given[batch]:
+                heard.untold.extend([batch] if doubted == "0" else [])
+            elif batch[2] < last.get(batch[:2], -1):
+                heard.unordered.append(batch)
+            last[batch[:2]] = max(batch[2], last.get(batch[:2], -1))
+            heard.given[batch] += 1
+        return heard
+
+
+def identities(batches: Iterable[Batch]) -> set[tuple[str, str, int]]:
+    """Return what names each batch."""
+    return {(batch.run_id, batch.producer, batch.seq) for batch in batches}

@@ -1,0 +1,104 @@
+"""The real ingest server as a process of its own, for tests that kill it, hold it up and count."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.client.encoding.wire import Record, source_of
+from gateway.client.encoding.wire import encode as encode_record
+from gateway.local.ports import HOST, free_ports
+from tests.support.process_tree import until
+
+TIME = 1_700_000_000_000_000  # µs
+
+
+class Server:
+    """One server process, its port and what it said. Started again, it has the same port."""
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+        (self.port,) = free_ports(1)
+        self.url = f"http://{HOST}:{self.port}"
+        self._log = folder / f"ingest-{uuid.uuid4().hex[:8]}.log"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        mine = {"GATEWAY_INGEST_PORT": str(self.port), "GATEWAY_HOME": str(folder / "no-stack")}
+        self._variables = inherited | mine | dict(variables)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Server:
+        """Start it; it may not serve yet."""
+        with self._log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway.server"], env=self._variables, stdout=out, stderr=out
+            )
+        return self
+
+    def until(self, path: str = "/readyz", status: int = 200) -> Server:
+        """Return once it answers so."""
+        until(lambda: self._answers(path) == status, f"{path} answers {status}: {self.text()}", 30)
+        return self
+
+    def _answers(self, path: str) -> int:
+        assert self.process is not None
+        assert self.process.poll() is None, self.text()
+        try:
+            return request(self.port, "GET", path)[0]
+        except OSError:
+            return 0
+
+    def text(self) -> str:
+        """Return what it said."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal and return the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(folder: Path, kafka: str, topic: str, **settings: str) -> Iterator[Server]:
+    """Give a server that writes to Kafka, and end it."""
+    named = {"kafka": kafka, "topic": topic, **settings}
+    server = Server(folder, {f"GATEWAY_{name.upper()}": value for name, value in named.items()})
+    try:
+        yield server.start().until()
+    finally:
+        server.end()
+
+
+def request(
+    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Return status, headers and body of one answer."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def note(run_id: str, seq: int, text: str = "hello") -> Record:
+    """Return a small record as the client makes it."""
+    source = source_of(run_id, "p1")
+    return encode_record(run_id, source, seq, TIME + seq, {"kind": "note", "time": TIME + seq, "text": text})
+
+
+def plain(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return records as the body of a request has them, before JSON."""
+    return [
+        {"key": r.key.decode(), "headers": {n: v.decode() for n, v in r.headers}, "value": r.value.decode()}
+        for r in records
+    ]

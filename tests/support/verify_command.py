@@ -1,0 +1,57 @@
+"""`gateway verify` as a process, on the parts of one test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tests.support.delivery_process import Place
+
+TIMEOUT_S = 200
+
+
+class Told(NamedTuple):
+    """What the command said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(self.out)
+        return facts
+
+    def different(self) -> dict[str, set[str]]:
+        """Return by tracker the runs that differ."""
+        found: dict[str, set[str]] = {}
+        for one in self.facts["differences"]:
+            found.setdefault(one["place"], set()).add(one["run_id"])
+        return found
+
+
+def start_command(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start `gateway ...` and return the process."""
+    command = [sys.executable, "-m", "gateway.cli", *arguments]
+    environment = place.variables() | dict(variables or {})
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+async def gateway(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> Told:
+    """Run `gateway ...` to its end."""
+    process = start_command(place, *arguments, variables=variables)
+    try:
+        out, err = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+    return Told(process.returncode, out, err)
+
+
+async def verify(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> Told:
+    """Run `gateway verify --json ...` to its end."""
+    return await gateway(place, "verify", "--json", *arguments, variables=variables)

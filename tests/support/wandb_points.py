@@ -1,0 +1,20 @@
+"""The metric points in the history lines that a W&B server received."""
+
+from __future__ import annotations
+
+from consumers.trackers.wandb.upload import STEP
+from schemas.facts import Point
+from schemas.mapping.names import wandb_name
+from tests.support.wandb_server import WandbServer
+
+_ROW_FACTS = ("_step", "_timestamp", "_runtime", STEP)
+
+
+def points_at(server: WandbServer, wandb_id: str) -> list[Point]:
+    """Return every number of every line of a run, as a point; what is there twice comes twice."""
+    return [
+        Point(wandb_name(key), row[STEP], round(row["_timestamp"] * 1e6) // 1_000, float(value))
+        for row in server.history(wandb_id)
+        for key, value in row.items()
+        if key not in _ROW_FACTS and isinstance(value, int | float) and not isinstance(value, bool)
+    ]

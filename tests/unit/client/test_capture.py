@@ -1,0 +1,329 @@
+"""What is captured beside training: each switch, its bounds, and that secrets stay out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway
+from gateway.client import notices
+from gateway.client.capture import git as capture_code
+from gateway.client.capture.capture import begin, switches
+from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
+from gateway.client.capture.host import masked, packages
+from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
+from gateway.client.run.run import Run
+from schemas import events as ev
+from schemas.values import to_plain
+from tests.support.client_harness import Memory, new_run, shipping
+
+DEFAULTS = {"command", "host", "packages", "code"}
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    monkeypatch.delenv("GATEWAY_CAPTURE", raising=False)
+    notices.forget()
+    return Memory()
+
+
+@pytest.fixture
+def run(memory: Memory) -> Iterator[Run]:
+    with shipping(memory) as shipper:
+        yield new_run(shipper)
+
+
+def environment(memory: Memory) -> dict[str, Any]:
+    """Return what all environment events say together."""
+    found = [event.values for event in memory.events() if isinstance(event, ev.Environment)]
+    return {name: to_plain(value) for values in found for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "expected"),
+    [
+        (None, "", DEFAULTS),
+        (None, "none", set()),
+        (None, "all", DEFAULTS | {"console", "system"}),
+        (None, "command, code", {"command", "code"}),
+        (None, "command,odd", {"command"}),
+        (True, "none", DEFAULTS | {"console", "system"}),
+        (False, "all", set()),
+        ({"console": True, "packages": False}, "", DEFAULTS - {"packages"} | {"console"}),
+        ({"code": True}, "none", {"code"}),
+    ],
+)
+def test_the_program_decides_and_then_the_environment(
+    monkeypatch: pytest.MonkeyPatch, given: Any, variable: str, expected: set[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_CAPTURE", variable)
+
+    assert switches(given) == expected
+
+
+@pytest.mark.parametrize("given", [{"consol": True}, 7, "all"])
+def test_a_switch_that_is_none_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(gateway.ClientError, match="capture"):
+        switches(given)
+
+
+def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
+    begin(run, switches(None))
+    run.finish()
+
+    found = environment(memory)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert (found["process"], found["folder"]) == (os.getpid(), str(Path.cwd()))
+    assert found["packages"]["pydantic"]
+    assert set(found) >= {"command", "script", "host", "platform", "processors"}
+
+
+def test_no_environment_variable_is_ever_told(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", "hunter2-in-the-environment")
+    begin(run, switches(True))
+    run.finish()
+
+    assert not any(b"hunter2-in-the-environment" in record.value for record in memory.sent)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("train.py --lr 0.1 --tokenizer gpt2 --max-steps=3", "train.py --lr 0.1 --tokenizer gpt2 --max-steps=3"),
+        ("--password hunter2 --lr 1", "--password *** --lr 1"),
+        ("--api-key=hunter2", "--api-key=***"),
+        ("--apiKey hunter2", "--apiKey ***"),
+        ("--hf_token hunter2", "--hf_token ***"),
+        ("-token -hunter2", "-token ***"),
+        ("--token --secret=hunter2", "--token --secret=***"),
+        ("db.password=hunter2 optimizer.key=3", "db.password=*** optimizer.key=3"),
+        ("--db=postgresql://me:hunter2@host/db", "--db=postgresql://***@host/db"),
+        ("--AWS_SECRET_ACCESS_KEY hunter2", "--AWS_SECRET_ACCESS_KEY ***"),
+    ],
+)
+def test_secrets_on_the_command_line_are_masked(given: str, expected: str) -> None:
+    assert masked(given.split()) == expected.split()
+
+
+def test_packages_are_found_once_a_process() -> None:
+    assert packages() == packages()
+    assert packages()["pytest"] == pytest.__version__
+
+
+def git(folder: Path, *command: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "train.py").write_text("lr = 1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    git(tmp_path, "remote", "add", "origin", "https://me:hunter2@example.org/team/code.git?token=hunter2")
+    return tmp_path
+
+
+def test_clean_code_is_its_commit(repository: Path) -> None:
+    found = capture_code.identity(repository.as_posix())
+
+    assert found is not None
+    assert len(found["code_identifier"]) == 40
+    assert (found["code_identifier_dependable"], found["diff_sha256"]) == (True, "")
+    assert found["code_identifier_url"] == "https://example.org/team/code.git"
+
+
+def test_changed_code_is_told_from_its_commit_by_a_digest(repository: Path) -> None:
+    (repository / "train.py").write_text("lr = 2\n")
+    found = capture_code.identity(repository.as_posix())
+
+    difference = subprocess.run(["git", "diff", "--binary", "HEAD"], cwd=repository, check=True, capture_output=True)
+    assert found is not None
+    assert found["code_identifier_dependable"] is False
+    assert found["diff_sha256"] == hashlib.sha256(difference.stdout).hexdigest()
+
+
+def test_code_without_git_or_commit_is_left_out(
+    tmp_path: Path, run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = capture_code.identity("/")
+    git(tmp_path, "init", "-q")
+    empty = capture_code.identity(tmp_path.as_posix())
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(tmp_path)
+    begin(run, frozenset({"code"}))
+    run.finish()
+
+    assert (outside, empty) == (None, None)
+    assert memory.kinds() == ["run_finished", "producer_closed"]
+    assert notices.counts.get("capture") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("git@github.com:a/b.git", "git@github.com:a/b.git"),
+        ("ssh://git:pw@host:22/a", "ssh://host:22/a"),
+        ("https://tok@host/a#frag", "https://host/a"),
+        ("/srv/git/a", "/srv/git/a"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_told_without_credentials(given: str, expected: str) -> None:
+    assert capture_code.without_credentials(given) == expected
+
+
+def console_lines(memory: Memory) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"stdout": [], "stderr": []}
+    for event in memory.events():
+        if isinstance(event, ev.ConsoleText):
+            found[event.stream] += event.lines
+    return found
+
+
+def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (sys.stdout, sys.stderr)
+    begin(run, frozenset({"console"}))
+    print("one")  # noqa: T201 -- what is kept is what is printed
+    print("10 %\r20 %\r30 %\ntwo", file=sys.stderr)  # noqa: T201
+    sys.stdout.write("no end")
+    run.finish()
+    print("after")  # noqa: T201
+
+    assert console_lines(memory) == {"stdout": ["one", "no end"], "stderr": ["30 %", "two"]}
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr().out.startswith("one\nno end")
+
+
+def test_a_stream_put_there_later_stays(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(run, frozenset({"console"}))
+    own = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", own)
+    run.finish()
+
+    assert sys.stdout is own
+
+
+def test_a_tee_raises_what_the_stream_raises_and_is_the_stream_otherwise() -> None:
+    stream = io.StringIO()
+    tee = Tee(stream)
+    tee.writelines(["a", "b\n"])
+    stream.close()
+
+    with pytest.raises(ValueError, match="closed"):
+        tee.write("c")
+    assert tee.closed is True
+    assert [line for _, line in tee.take(is_last=True)] == ["ab"]
+
+
+def test_what_a_tee_keeps_is_bounded() -> None:
+    tee = Tee(io.StringIO())
+    for _ in range(MAX_WAITING + 10):
+        tee.write("x\n")
+    long = Tee(io.StringIO())
+    for _ in range(100):
+        long.write("y" * 1_000)
+    long.write("\n")
+
+    assert (len(tee.take(is_last=True)), tee.left_out) == (MAX_WAITING, 10)
+    assert [len(line) for _, line in long.take(is_last=True)] == [MAX_LINE]
+
+
+def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", "0.1")
+    begin(run, frozenset({"system"}))
+    while memory.kinds().count("system_metrics") < 2:
+        run.flush(1.0)
+    run.finish()
+
+    last = [event for event in memory.events() if isinstance(event, ev.SystemMetrics)][-1]
+    values = {one.name: one.values[0] for one in last.series}
+    assert 0 <= values["system/cpu_percent"] <= 200  # the kernel counts in ticks of 10 ms
+    assert values["system/process_memory_bytes"] > 1_000_000
+    assert 0 < values["system/memory_percent"] < 100
+    assert "system/network_sent_bytes_per_s" in values
+
+
+def test_a_short_run_is_sampled_once(run: Run, memory: Memory) -> None:
+    begin(run, frozenset({"system"}))
+    run.finish()
+
+    assert memory.kinds().count("system_metrics") == 1
+
+
+def test_proc_and_psutil_tell_the_same_story() -> None:
+    by_psutil, by_proc = find_reader()(), _read_proc()
+
+    assert set(by_proc) <= set(by_psutil)
+    assert by_proc["memory_percent"] == pytest.approx(by_psutil["memory_percent"], abs=10)
+    assert by_proc["process_memory_bytes"] == pytest.approx(by_psutil["process_memory_bytes"], rel=0.2)
+    assert set(COUNTERS) & set(by_proc) >= {"cpu_seconds", "process_cpu_seconds"}
+
+
+@pytest.mark.parametrize("given", ["soon", "0", "-1", "nan"])
+def test_an_interval_that_is_none_is_said(run: Run, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", given)
+    begin(run, frozenset({"system"}))
+
+    assert notices.counts["system-setting"] == 1
+
+
+def test_a_file_is_referred_to_with_size_and_digest(run: Run, memory: Memory, tmp_path: Path) -> None:
+    (tmp_path / "a b.png").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/part").write_bytes(b"12")
+    with run.step("save"):
+        run.log_artifact(tmp_path / "a b.png")
+    run.log_artifact(str(tmp_path / "folder"), "checkpoint")
+    run.log_artifact(tmp_path / "missing")
+    run.finish()
+
+    found = [event for event in memory.events() if isinstance(event, ev.Artifact)]
+    assert [(one.name, one.size, one.step_name) for one in found] == [
+        ("a b.png", 3_000_000, "save"),
+        ("checkpoint", 2, "main"),
+        ("missing", None, "main"),
+    ]
+    assert found[0].sha256 == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+    assert (found[0].uri, found[0].media_type) == (f"file://{tmp_path}/a%20b.png", "image/png")
+
+
+def test_an_artifact_that_is_no_path_is_said(run: Run) -> None:
+    run.log_artifact(7)  # type: ignore[arg-type]  # what people write all the same
+    run.finish()
+
+    assert notices.counts["log_artifact"] == 1
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3, 4], [[1, 2], [3, 4]], (1.0, 2.0, 3.0, 4.0)])
+def test_a_histogram_counts_every_value(values: Any) -> None:
+    found = gateway.histogram(values, bins=2)
+
+    assert (found.counts, found.edges) == ([2, 2], [1.0, 2.5, 4.0])
+
+
+@pytest.mark.parametrize("values", [[], "text", None, [float("nan")], [3.0] * 5, [1e308, -1e308], 10])
+def test_a_histogram_of_anything_is_a_histogram(values: Any) -> None:
+    found = gateway.histogram(values, bins=4)
+
+    assert len(found.edges) == len(found.counts) + 1
+    assert found.edges == sorted(found.edges)
+
+
+def test_numpy_and_lists_give_the_same_histogram() -> None:
+    import numpy
+
+    values = numpy.random.default_rng(7).normal(size=(20, 50))
+    fast, slow = gateway.histogram(values), gateway.histogram(values.tolist())
+
+    assert fast.counts == slow.counts
+    assert fast.edges == pytest.approx(slow.edges)

@@ -1,0 +1,55 @@
+"""A producer that has nothing to say gives a sign of life, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.client.shipping import heartbeats
+from gateway.client.shipping.shipper import Shipper
+from tests.support.client_harness import Memory, new_run, shipping, wait_for
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def shipper(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shipper]:
+    monkeypatch.setattr(heartbeats, "EVERY_S", 0.02)
+    with shipping(memory) as running:
+        yield running
+
+
+def test_a_silent_producer_says_that_it_lives_until_it_is_closed(memory: Memory, shipper: Shipper) -> None:
+    run = new_run(shipper)
+    run.emit("loss", 0.5)
+    wait_for(lambda: memory.kinds().count("heartbeat") >= 3)
+    run.emit("loss", 0.25)
+    run.finish()
+
+    kinds = [kind for kind in memory.kinds() if kind != "heartbeat"]
+    assert kinds == ["metrics", "metrics", "run_finished", "producer_closed"]
+    assert memory.kinds()[-2:] == ["run_finished", "producer_closed"]
+    assert memory.events()[-1].batches == len(memory.batches())
+
+
+def test_one_that_never_spoke_stays_silent_and_an_outage_collects_no_heartbeats(
+    memory: Memory, shipper: Shipper
+) -> None:
+    nobody, somebody = new_run(shipper, "nobody"), new_run(shipper, "somebody")
+    somebody.emit("loss", 0.5)
+    wait_for(lambda: "heartbeat" in memory.kinds())
+    assert {batch.run_id for batch in memory.batches()} == {"somebody"}
+
+    memory.is_held = True
+    somebody.emit("loss", 0.25)
+    wait_for(lambda: len(shipper._backlog) > 0)
+    waiting = len(shipper._backlog)
+    memory.is_held = False
+    for run in (nobody, somebody):
+        run.finish()
+
+    assert waiting <= 2

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from gateway.client import notices
+from gateway.client.address import Address
+from gateway.client.run.run import Run
+from gateway.client.shipping import producer as producer_module
+from gateway.client.shipping import shipper as shipping_module
+from gateway.client.shipping.shipper import Shipper
+from schemas.wire import identify
+from tests.support.client_harness import Memory, new_run, points, shipping, wait_for
+
+
+@pytest.fixture(autouse=True)
+def fresh_notices() -> Iterator[None]:
+    notices.forget()
+    yield
+    notices.forget()
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def shipper(memory: Memory) -> Iterator[Shipper]:
+    with shipping(memory) as made:
+        yield made
+
+
+def identities(memory: Memory) -> list[tuple[str, int]]:
+    return [(one.producer, one.seq) for one in (identify(r.key, r.headers) for r in memory.sent)]
+
+
+def test_batches_are_numbered_from_zero_without_gaps(shipper: Shipper, memory: Memory) -> None:
+    run = new_run(shipper)
+    for step in range(5_000):
+        run.emit("loss", 0.5, step)
+    run.finish()
+
+    assert [seq for _, seq in identities(memory)] == list(range(len(memory.sent)))
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_what_is_not_acknowledged_goes_again_in_order_with_the_same_bytes(
+    shipper: Shipper, memory: Memory, arrived: bool
+) -> None:
+    memory.keeps_failed, memory.failures = arrived, 3
+    run = new_run(shipper)
+    for step in range(3_000):
+        run.emit("loss", 0.5, step)
+    run.finish()
+
+    bytes_of: dict[tuple[str, int], set[bytes]] = {}
+    for who, record in zip(identities(memory), memory.sent, strict=True):
+        bytes_of.setdefault(who, set()).add(record.value + repr(record.headers).encode())
+    first_seen = list(dict.fromkeys(seq for _, seq in identities(memory)))
+    assert first_seen == list(range(len(first_seen)))
+    assert {len(several) for several in bytes_of.values()} == {1}
+    assert [seen.step for seen in points(memory.events())] == list(range(3_000))
+    assert memory.opened == 4  # each failure closes the transport
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_error_while_cutting_delays_points_and_loses_none(
+    shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    events_of, calls = vars(producer_module)["events_of"], count(1)
+
+    def events_or_error(*given: Any) -> Any:
+        if next(calls) == at:
+            raise MemoryError
+        return events_of(*given)
+
+    monkeypatch.setattr(shipping_module, "BACK_OFF_S", (0.01, 0.01))
+    monkeypatch.setattr(producer_module, "events_of", events_or_error)
+    run = new_run(shipper)
+    for step in range(5_000):
+        run.emit("loss", 0.5, step)
+    run.finish()
+
+    assert [seen.step for seen in points(memory.events())] == list(range(5_000))
+    assert [seq for _, seq in identities(memory)] == list(range(len(memory.sent)))
+
+
+def test_lifecycle_is_sent_at_once(shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping_module, "CUT_EVERY_S", 3_600.0)
+    run = new_run(shipper)
+    run.set_tags(a=1)
+
+    wait_for(lambda: memory.kinds() == ["tags"])
+
+
+def test_a_single_point_is_sent_without_being_asked_for(shipper: Shipper, memory: Memory) -> None:
+    new_run(shipper).emit("loss", 0.5)
+
+    wait_for(lambda: memory.kinds() == ["metrics"], timeout_s=2.0)
+
+
+def test_finish_gives_up_at_its_deadline_and_says_what_is_left(
+    shipper: Shipper, memory: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory.is_held = True
+    run = new_run(shipper)
+    run.emit("loss", 0.5)
+    report = run.finish(timeout_s=0.05)
+
+    assert (report.emitted, report.sent, report.unsent) == (1, 0, 1)
+    assert "1 of 1 points are not in Kafka at memory:1" in capsys.readouterr().err
+
+
+def test_what_finish_left_is_still_sent_while_the_process_lives(shipper: Shipper, memory: Memory) -> None:
+    memory.is_held = True
+    run = new_run(shipper)
+    run.emit("loss", 0.5)
+    run.finish(timeout_s=0.05)
+    memory.is_held = False
+
+    wait_for(lambda: memory.kinds() == ["metrics", "run_finished", "producer_closed"])
+    assert run.finish(timeout_s=5.0).sent == 1
+
+
+def test_a_full_journal_drops_the_newest_points_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_JOURNAL_MAX_MB", "1")
+    memory = Memory()
+    memory.is_held = True
+    with shipping(memory) as shipper:
+        run = new_run(shipper)
+        for step in range(30_000):
+            run.emit("loss", float(step), step)
+            if step % 100 == 0:
+                run.log_params({f"p{step}": "x" * 1_000})
+        memory.is_held = False
+        report = run.finish()
+
+    closed = memory.events()[-1]
+    kept = len(points(memory.events()))
+    assert 4_000 < kept < 30_000
+    assert [seen.step for seen in points(memory.events())] == list(range(kept))
+    assert memory.kinds().count("params") == 300
+    assert (closed.points, closed.dropped) == (kept, 30_000 - kept)
+    assert (report.emitted, report.sent, report.dropped) == (30_000, kept, 30_000 - kept)
+    assert capsys.readouterr().err.count("new metric points are dropped") == 1
+
+
+def test_a_full_backlog_fills_the_journal_and_is_sent_in_the_end(
+    shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_module, "BACKLOG_BYTES", 100_000)
+    memory.is_held = True
+    run = new_run(shipper)
+    for step in range(50_000):
+        run.emit("loss", 0.5, step)
+    wait_for(lambda: shipper._backlog_bytes >= 100_000)
+    waiting = run.health()["unsent"]
+    memory.is_held = False
+    report = run.finish()
+
+    assert waiting > 0
+    assert (report.sent, report.dropped) == (50_000, 0)
+
+
+def test_many_runs_share_one_thread(shipper: Shipper, memory: Memory) -> None:
+    runs = [new_run(shipper, f"run-{number}") for number in range(20)]
+    for step in range(50):
+        for run in runs:
+            run.emit("loss", 0.5, step)
+    reports = [run.finish() for run in runs]
+
+    assert [report.sent for report in reports] == [50] * 20
+    assert not shipper._backlog
+
+
+def test_the_end_of_an_outage_is_said_once(
+    shipper: Shipper, memory: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory.failures = 4
+    run = new_run(shipper)
+    run.emit("loss", 0.5)
+    run.finish()
+
+    said = capsys.readouterr().err
+    assert said.count("cannot be reached (told to fail)") == 1
+    assert said.count("is reached again") == 1
+
+
+def test_nowhere_keeps_the_journal_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    shipper = Shipper(Address("none:", "t", found=False))
+    run: Run = new_run(shipper)
+    for step in range(10):
+        run.emit("loss", 0.5, step)
+    report = run.finish()
+    shipper.stop()
+
+    assert (report.emitted, report.sent, report.unsent, report.dropped) == (10, 0, 10, 0)
+    assert f"events are kept in {report.journal}: `gateway sync`" in capsys.readouterr().err
+
+
+def test_an_event_that_no_record_can_hold_leaves_no_gap(shipper: Shipper, memory: Memory) -> None:
+    run = new_run(shipper)
+    run.record_at("note", 1, text="x" * 2_000_000)
+    run.record_at("note", 1, text=object())
+    run.note("small")
+    run.finish()
+
+    assert memory.kinds() == ["heartbeat", "heartbeat", "note", "run_finished", "producer_closed"]

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from consumers.delivery.flow.backlog import Backlog, admit_records
+from consumers.delivery.flow.quarantine import Suspects
+from consumers.log.reader import Record
+from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.history import HISTORY
+from schemas.wire import Batch, encode
+from tests.support.log_author import Author
+
+
+def as_record(batch: Batch, offset: int, partition: int = 0) -> Record:
+    made = encode(batch)
+    return Record("topic", partition, offset, made.key, made.value, tuple(made.headers), 0)
+
+
+def runs_of(*names: str) -> list[Record]:
+    authors = {name: Author(name) for name in names}
+    return [as_record(authors[name].metrics("loss", [1.0]), offset) for offset, name in enumerate(names)]
+
+
+def hand_out(backlog: Backlog, run_id: str, count: int = 100) -> list[int]:
+    return [record.offset for record in backlog.start(run_id, max_records=count, max_bytes=10**9)]
+
+
+def test_each_run_is_a_queue_of_its_own() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("a", "b", "a", "c"))
+
+    assert backlog.ready(0.0, 10) == ["a", "b", "c"]
+    assert hand_out(backlog, "a") == [0, 2]
+    assert backlog.ready(0.0, 10) == ["b", "c"]
+
+
+def test_a_postponed_run_waits_and_the_others_go_on() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("a", "b"))
+    hand_out(backlog, "a")
+    backlog.postponed("a", until=5.0)
+
+    assert backlog.ready(4.9, 10) == ["b"]
+    assert backlog.ready(5.0, 10) == ["a", "b"]
+
+
+def test_waking_ends_all_waiting() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("a"))
+    hand_out(backlog, "a")
+    backlog.postponed("a", until=5.0)
+    backlog.wake()
+
+    assert backlog.ready(0.0, 10) == ["a"]
+
+
+def test_reading_starts_again_at_the_oldest_undelivered_record() -> None:
+    backlog = Backlog({0: 0, 1: 7})
+    backlog.take_in(runs_of("a", "b", "b"))
+    hand_out(backlog, "b")
+    backlog.delivered("b")
+
+    assert backlog.offsets() == {0: 0, 1: 7}
+    hand_out(backlog, "a")
+    backlog.delivered("a")
+    assert backlog.offsets() == {0: 3, 1: 7}
+
+
+def test_a_parked_run_is_dropped_and_later_records_of_it_are_passed_over() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("a", "b", "a"))
+    hand_out(backlog, "a")
+    backlog.parked("a")
+
+    assert backlog.take_in([runs_of("a")[0]._replace(offset=3)]) == 1
+    assert backlog.ready(0.0, 10) == ["b"]
+    assert backlog.offsets() == {0: 1}
+
+
+def test_what_is_no_event_is_passed_over() -> None:
+    backlog = Backlog({0: 0})
+
+    assert backlog.take_in([Record("topic", 0, 0, b"a", b"{}", (), 0)]) == 1
+    assert (backlog.offsets(), backlog.bytes) == ({0: 1}, 0)
+
+
+def test_a_record_that_cannot_be_decoded_is_counted_and_its_number_stays_missing() -> None:
+    author = Author("a")
+    records = [as_record(author.metrics("loss", [float(i)]), i) for i in range(3)]
+    records[1] = records[1]._replace(value=b'{"kind": "metrics", "series": 1}')
+
+    batches, after = admit_records(records, Progress())
+
+    assert [batch.seq for batch in batches] == [0, 2]
+    assert (after.skipped, after.next_offset, after.ledgers["p1"].missing) == (1, 3, ((1, 2),))
+
+
+def test_duplicates_are_refused_and_counted() -> None:
+    author = Author("a")
+    one, two = (author.metrics("loss", [float(i)]) for i in range(2))
+    records = [as_record(batch, offset) for offset, batch in enumerate([one, two, one, two])]
+
+    batches, after = admit_records(records, Progress())
+
+    assert [batch.seq for batch in batches] == [0, 1]
+    assert after.ledgers["p1"].refused == 2
+
+
+def test_what_the_run_has_is_skipped_by_its_offset() -> None:
+    records = [as_record(Author("a").metrics("loss", [1.0]), 4)]
+
+    batches, after = admit_records(records, Progress(next_offset=9))
+
+    assert (batches, after) == ([], Progress(next_offset=9))
+
+
+def test_a_run_that_is_behind_gets_its_records_from_the_second_reading_until_both_meet() -> None:
+    backlog = Backlog({0: 3})
+    backlog.fall_behind("a", 0, 1)
+    records = runs_of("a", "a", "b", "b", "a", "a")
+    backlog.take_in(records[3:5])
+    assert backlog.behind() == {0: 1}
+    backlog.take_in_again(records[:5])
+
+    assert hand_out(backlog, "a") == [1, 4]
+    assert hand_out(backlog, "b") == [3]
+    assert (backlog.hand_over(0), backlog.behind()) == ([], {})
+    backlog.take_in(records[5:])
+    assert backlog.still_behind("a")
+    backlog.delivered("a")
+    assert hand_out(backlog, "a") == [5]
+    assert backlog.offsets() == {0: 3}  # b waits; a is read again by whoever starts anew
+    assert not backlog.still_behind("a")
+    backlog.delivered("b")
+    assert backlog.offsets() == {0: 5}
+
+
+def test_a_run_that_has_everything_when_both_readings_meet_is_named() -> None:
+    backlog = Backlog({0: 1})
+    backlog.fall_behind("a", 0, 0)
+    backlog.take_in_again(runs_of("a"))
+    hand_out(backlog, "a")
+
+    assert (backlog.still_behind("a"), backlog.delivered("a")) == (True, False)
+    assert backlog.hand_over(0) == ["a"]
+    assert backlog.is_level()
+
+
+def test_a_run_whose_last_records_are_out_when_both_readings_meet_is_named_when_they_are_done() -> None:
+    backlog = Backlog({0: 1})
+    backlog.fall_behind("a", 0, 0)
+    backlog.take_in_again(runs_of("a"))
+    hand_out(backlog, "a")
+    assert backlog.still_behind("a")
+
+    assert backlog.hand_over(0) == []
+    assert not backlog.is_level()
+    assert backlog.delivered("a")
+
+
+def test_a_second_reading_that_begins_again_brings_nothing_twice() -> None:
+    backlog = Backlog({0: 9})
+    records = runs_of("a", "b", "a")
+    backlog.fall_behind("a", 0, 0)
+    backlog.take_in_again(records)
+    backlog.fall_behind("b", 0, 1)
+    backlog.take_in_again(records)
+
+    assert (hand_out(backlog, "a"), hand_out(backlog, "b")) == ([0, 2], [1])
+
+
+def test_a_run_that_gets_its_history_is_neither_read_from_the_log_nor_handed_over() -> None:
+    backlog = Backlog({0: 9})
+    backlog.fall_behind("told", 0, HISTORY)
+    backlog.fall_behind("read", 0, 3)
+
+    assert backlog.reading_starts() == {0: 3}
+    assert backlog.hand_over(0) == ["read"]
+    assert (backlog.wanted(), backlog.is_level()) == ({"told": (0, HISTORY)}, False)
+
+
+def test_a_tracker_is_tried_with_the_run_that_failed_least() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("a", "b", "c"))
+    hand_out(backlog, "a")
+    backlog.postponed("a", until=99.0)
+    hand_out(backlog, "b")
+
+    assert backlog.steadiest(lambda run: True, suspects().unanswered) == "c"
+    assert backlog.steadiest(lambda run: run != "c", suspects().unanswered) == "a"
+    assert backlog.steadiest(lambda run: run == "b", suspects().unanswered) is None
+
+
+def test_a_tracker_is_not_tried_with_a_run_whose_calls_never_came_back_while_there_are_others() -> None:
+    backlog = Backlog({0: 0})
+    backlog.take_in(runs_of("dies", "hangs", "fails"))
+    hand_out(backlog, "fails")
+    backlog.postponed("fails", until=99.0)
+    doubts = suspects(dies=2, hangs=1).unanswered
+
+    assert backlog.steadiest(lambda run: True, doubts) == "fails"
+    assert backlog.steadiest(lambda run: run != "fails", doubts) == "hangs"
+
+
+def suspects(**unanswered: int) -> Suspects:
+    return Suspects(unanswered, 0.0, call_s=1.0, threads=8)
+
+
+class BacklogMachine(RuleBasedStateMachine):
+    """Whatever happens, records of a run go out in order, and none before the checkpoint is undelivered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backlog = Backlog({0: 0})
+        self.end = 0
+        self.waiting: dict[str, list[int]] = {}
+        self.out: dict[str, int] = {}
+        self.parked: set[str] = set()
+
+    @rule(run=st.sampled_from("abc"))
+    def arrive(self, run: str) -> None:
+        self.backlog.take_in([as_record(Author(run).metrics("loss", [1.0]), self.end)])
+        if run not in self.parked:
+            self.waiting.setdefault(run, []).append(self.end)
+        self.end += 1
+
+    @rule(count=st.integers(1, 3))
+    def begin(self, count: int) -> None:
+        for run in self.backlog.ready(0.0, 1):
+            taken = hand_out(self.backlog, run, count)
+            assert taken == self.waiting[run][: len(taken)]
+            self.out[run] = len(taken)
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data(), how=st.sampled_from(["delivered", "postponed", "parked"]))
+    def end_one(self, data: st.DataObject, how: str) -> None:
+        run = data.draw(st.sampled_from(sorted(self.out)))
+        count = self.out.pop(run)
+        if how == "delivered":
+            self.backlog.delivered(run)
+            del self.waiting[run][:count]
+        elif how == "postponed":
+            self.backlog.postponed(run, until=0.0)
+        else:
+            self.backlog.parked(run)
+            self.parked.add(run)
+            del self.waiting[run]
+
+    @invariant()
+    def the_checkpoint_is_the_oldest_undelivered(self) -> None:
+        left = [offset for offsets in self.waiting.values() for offset in offsets]
+        assert self.backlog.offsets()[0] == min(left, default=self.end)
+        assert (self.backlog.bytes > 0) == bool(left)
+
+
+TestBacklog = BacklogMachine.TestCase
+TestBacklog.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,0 +1,99 @@
+"""A run told again from its rows folds to the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from consumers.delivery.backfill.history_events import removal, whole
+from consumers.materialiser.fold.fold import Known, fold
+from consumers.store.delivery.history import Rows
+from consumers.store.rows import Changes
+from schemas import events as ev
+from schemas.values import FloatValue, StringValue
+from schemas.wire import Batch, decode, encode_json
+from tests.support.edge_case_runs import odd_batches
+from tests.support.log_author import Author
+
+
+def folded(batches: list[Batch]) -> tuple[Known, Changes]:
+    known, changes = Known(), Changes()
+    for offset, batch in enumerate(batches):
+        fold(known, changes, batch, 0, offset)
+    return known, changes
+
+
+def rows_of(known: Known, changes: Changes) -> Rows:
+    (run,) = known.runs.values()
+    steps = sorted(known.steps.values(), key=lambda row: row.position)
+    attempts = sorted(known.attempts.values(), key=lambda row: (row.step_name, row.attempt))
+    params = sorted(changes.params.values(), key=lambda row: int(row["attempt"]))
+    return Rows(
+        asdict(run), list(map(asdict, steps)), list(map(asdict, attempts)), params, list(changes.tags.values()),
+        list(changes.run_labels.values()), list(changes.artifacts.values()), list(changes.code_identities.values()),
+    )  # fmt: skip
+
+
+def told(rows: Rows) -> list[Batch]:
+    """The batches of the events, as a tracker is given them."""
+    events: list[dict[str, Any]] = [dict(event) for part in whole(rows) for event in part]
+    found = [
+        encode_json(rows.run["run_id"], "again", number, event["time"], event["kind"], orjson.dumps(event))
+        for number, event in enumerate(events)
+    ]
+    return [decode(record.key, record.value, record.headers) for record in found]
+
+
+def facts(rows: Rows) -> dict[str, Any]:
+    """Everything but what points, numbers and the log alone say."""
+    left_out = ("points", "next_offset", "first_offset", "updated", "created", "month", "partition")
+    run = {name: value for name, value in rows.run.items() if name not in left_out}
+    return {**rows._asdict(), "run": run}
+
+
+def work() -> list[Batch]:
+    author = Author("r1")
+    return [
+        author.start(name="one", tag="t", group="g", run_config={"a": [1, None]}, dag_hash="d"),
+        author.batch(ev.StepStarted(time=author.now(), step_name="fit", name="Fit", step_type="task", mock=True)),
+        author.batch(ev.Params(time=author.now(), step_name="fit", params={"lr": FloatValue(value=0.1)})),
+        author.batch(ev.StepFinished(time=author.now(), step_name="fit", status="fail", message="no")),
+        author.batch(ev.StepStarted(time=author.now(), step_name="fit", attempt=2, name="Fit", mock=True)),
+        author.batch(ev.StepFinished(time=author.now(), step_name="fit", attempt=2)),
+        author.batch(ev.RunLabels(time=author.now(), labels={"why": StringValue(value="é")})),
+        author.batch(ev.Artifact(time=author.now(), name="model", uri="s3://m", size=3)),
+        author.batch(ev.CodeIdentity(time=author.now(), code_identifier="abc")),
+        author.batch(ev.Environment(time=author.now(), values={"host": StringValue(value="h")})),
+        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
+        author.batch(ev.RunKilled(time=author.now(), attempt=2, message="stopped")),
+    ]
+
+
+def test_a_run_with_steps_and_attempts_folds_to_the_same_rows() -> None:
+    rows = rows_of(*folded(work()))
+
+    assert facts(rows_of(*folded(told(rows)))) == facts(rows)
+
+
+def test_an_odd_run_keeps_everything_but_its_points() -> None:
+    rows = rows_of(*folded(odd_batches("odd")))
+    again = rows_of(*folded(told(rows)))
+
+    assert {name: value for name, value in facts(again).items() if name not in ("steps", "attempts")} == {
+        name: value for name, value in facts(rows).items() if name not in ("steps", "attempts")
+    }
+
+
+def test_a_run_that_nobody_started_is_not_started_when_told_again() -> None:
+    author = Author("r1")
+    rows = rows_of(*folded([author.batch(ev.Tags(time=author.now(), tags={"a": "b"}))]))
+
+    assert [batch.event.kind for batch in told(rows)] == ["run_created", "tags"]
+
+
+def test_a_removal_ends_with_the_deletion() -> None:
+    rows = rows_of(*folded(work()))
+
+    assert [event["kind"] for event in removal(rows).beginning] == ["run_started", "deleted"]

@@ -1,0 +1,69 @@
+"""What a consumer makes of batches whose bytes are not as they were written, without a broker."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+
+import pytest
+from aiokafka.consumer import fetcher
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.log.record_parser import read_any_header_name
+from schemas.errors import LogDamaged
+from schemas.wire import encode
+from tests.support.log_author import Author
+from tests.support.raw_log import CODECS, batch_of, named_badly
+
+CHECKED = 17  # bytes of a batch before its checksum, which covers what follows it
+EACH = 3  # records a batch
+
+
+def batches(codec: str, *, odd: bool) -> list[bytes]:
+    """Three batches of a partition, as a broker serves them; `odd`: a header name of the second is no UTF-8."""
+    author = Author("run")
+    records = [encode(author.metrics("loss", [1.0], first_step=step)) for step in range(3 * EACH)]
+    if odd:
+        records[EACH + 1] = named_badly(records[EACH + 1])
+    made = [batch_of(records[start : start + EACH], codec) for start in range(0, 3 * EACH, EACH)]
+    return [struct.pack(">q", number * EACH) + batch[8:] for number, batch in enumerate(made)]
+
+
+def fetched(data: bytes, place: TopicPartition, offset: int) -> list[int]:
+    """Return the offsets of the records of one answer to a fetch from `offset`."""
+    read_any_header_name()
+    records = fetcher.PartitionRecords(place, fetcher.MemoryRecords(data), None, offset, None, None, True, 0)
+    return [record.offset for record in records]
+
+
+@pytest.mark.parametrize("odd", [False, True])
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_is_whole_is_read(codec: str, odd: bool) -> None:
+    assert fetched(b"".join(batches(codec, odd=odd)), TopicPartition("whole", 0), 0) == list(range(3 * EACH))
+
+
+@given(st.sampled_from(list(CODECS)), st.booleans(), st.integers(0, 10_000), st.integers(0, 7))
+def test_one_wrong_bit_ends_reading_before_its_batch_and_is_an_error_when_fetched_again(
+    codec: str, odd: bool, byte: int, bit: int
+) -> None:
+    first, second, third = batches(codec, odd=odd)
+    at = CHECKED + byte % (len(second) - CHECKED)
+    damaged = second[:at] + bytes([second[at] ^ 1 << bit]) + second[at + 1 :]
+    place = TopicPartition(uuid.uuid4().hex, 0)
+
+    assert fetched(first + damaged + third, place, 0) == list(range(EACH))
+    assert fetched(first + damaged + third, place, 0) == list(range(EACH)), "whoever else reads it"
+    with pytest.raises(LogDamaged, match=f"partition 0: the log is damaged at offset {EACH} .its checksum is wrong"):
+        fetched(damaged + third, place, EACH)
+
+
+def test_an_impossible_length_is_an_error_too() -> None:
+    first, second, third = batches("none", odd=False)
+    cut = second[:8] + struct.pack(">i", 3) + second[12:]
+    place = TopicPartition(uuid.uuid4().hex, 0)
+
+    assert fetched(first + cut + third, place, 0) == list(range(EACH))
+    with pytest.raises(LogDamaged, match=f"damaged at offset {EACH} .CorruptRecordException: Record size is less"):
+        fetched(cut + third, place, EACH)

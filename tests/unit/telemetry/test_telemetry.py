@@ -1,0 +1,133 @@
+"""Alive, ready and late are decided without a clock; what is held is counted; the docs list every metric."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.materialiser.backpressure import RECORD_COST, Holding
+from consumers.telemetry.health import Lag, Pulse
+from consumers.telemetry.instruments import DeliveryWatch, FoldWatch
+from consumers.telemetry.metrics import LiveMetrics, Metrics
+from gateway.local.supervision.metrics import Metrics as SupervisorMetrics
+from gateway.server.metrics import Metrics as IngestMetrics
+
+DOCS = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+
+
+def test_a_process_that_waits_for_work_or_for_a_service_lives() -> None:
+    pulse = Pulse(stall_s=10, moved=0)
+    starting = pulse.unhealthy(1_000)
+    pulse.consuming = True
+    pulse.beat(1_000, "PostgreSQL is away")
+
+    assert (starting, pulse.unhealthy(1_009)) == ("", "")
+    assert pulse.unready() == "PostgreSQL is away"
+
+
+def test_a_process_without_progress_is_unhealthy_until_something_moves() -> None:
+    pulse = Pulse(stall_s=10, moved=0, consuming=True)
+    stalled = pulse.unhealthy(11)
+    pulse.idle(11)
+
+    assert stalled == "records wait and nothing moved for 11 s"
+    assert pulse.unhealthy(20) == ""
+
+
+def test_a_process_to_which_nothing_came_is_not_unhealthy_however_long_the_log_was_not_looked_at() -> None:
+    pulse = Pulse(stall_s=1, moved=0, consuming=True)
+    pulse.idle(10)
+    idle = pulse.unhealthy(12)
+    pulse.behind()
+
+    assert (idle, pulse.unhealthy(12)) == ("", "records wait and nothing moved for 2 s")
+
+
+def test_while_the_log_is_away_a_process_lives_and_is_not_ready() -> None:
+    pulse = Pulse(stall_s=10, moved=0, consuming=True)
+    pulse.log_asked(100, "Kafka is away")
+    away = (pulse.unhealthy(105), pulse.unready())
+    pulse.log_asked(106)
+
+    assert away == ("", "Kafka is away")
+    assert (pulse.unhealthy(105), pulse.unready()) == ("", "")
+    assert pulse.unhealthy(111) != ""
+
+
+def test_a_process_that_does_not_read_is_not_ready() -> None:
+    pulse = Pulse(stall_s=10, moved=0)
+    starting = pulse.unready()
+    pulse.consuming = True
+
+    assert (starting, pulse.unready()) == ("it does not read the log yet", "")
+
+
+def test_lag_in_seconds_starts_where_nothing_waited() -> None:
+    lag = Lag()
+    lag.applied_at[0] = 100.0
+
+    assert lag.seconds({0: 0, 1: 0}, 500.0) == {0: 0.0, 1: 0.0}
+    assert lag.seconds({0: 5, 1: 0}, 503.0) == {0: 3.0, 1: 0.0}  # not the 403 s since the last record
+
+
+def test_lag_of_a_backlog_is_counted_from_the_last_applied_record() -> None:
+    lag = Lag()
+    unknown = lag.seconds({0: 9}, 500.0)
+    lag.applied_at[0] = 100.0
+
+    assert unknown == {}
+    assert lag.seconds({0: 8}, 500.0) == {0: 400.0}
+    assert lag.seconds({0: 8}, 99.0) == {0: 0.0}  # Kafka's clock is ahead of ours
+
+
+@given(st.lists(st.integers(0, 1_000_000), max_size=30), st.integers(0, 30))
+def test_what_is_held_is_what_was_taken_and_not_applied(sizes: list[int], applied: int) -> None:
+    holding = Holding()
+    for offset, size in enumerate(sizes):
+        holding.took(0, offset, size)
+    holding.applied(0, applied)
+    holding.applied(7, 99)
+
+    assert holding.bytes == sum(size + RECORD_COST for size in sizes[applied:])
+    holding.clear()
+    assert (holding.bytes, holding.is_full) == (0, False)
+
+
+def test_reading_stops_at_the_bound_and_goes_on_below_it() -> None:
+    holding = Holding(max_bytes=10_000)
+    holding.took(0, 5, 9_000)
+    full = holding.is_full
+    holding.applied(0, 6)
+
+    assert (full, holding.is_full) == (True, False)
+
+
+def names(text: bytes) -> set[str]:
+    """Names of our metrics, as they are declared."""
+    return set(re.findall(r"^# TYPE (gateway_\w+?)(?:_created)? ", text.decode(), re.MULTILINE))
+
+
+def all_metrics() -> set[str]:
+    live = Metrics("live")
+    LiveMetrics(live)
+    ours = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, live]
+    texts = [*(part.render() for part in ours), IngestMetrics().render(), SupervisorMetrics(["kafka"]).render([])]
+    found = {name for text in texts for name in names(text)}
+    return {name for name in found if f"{name}_total" not in found}
+
+
+def test_the_documentation_lists_every_metric_and_no_other() -> None:
+    assert set(re.findall(r"^\| `(gateway_\w+)`", DOCS, re.MULTILINE)) == all_metrics()
+
+
+@pytest.mark.parametrize(
+    "text", [FoldWatch().metrics.render(), IngestMetrics().render(), SupervisorMetrics([]).render([])]
+)
+def test_each_process_says_which_it_is_and_what_it_uses(text: bytes) -> None:
+    assert b"gateway_process_info{process=" in text
+    assert b"process_resident_memory_bytes" in text
+    assert b"process_start_time_seconds" in text
