@@ -11,11 +11,11 @@ from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 from consumers.delivery.plugins.config import read_definitions
+from consumers.delivery.plugins.loader import GROUP
 from consumers.log.reader import LogReader, security_arguments
 from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.orders import Trackers
 from consumers.store.pool import Pool, address
-from consumers.trackers.protocol import GROUP
 from schemas.api import DeliveryStatus
 from schemas.errors import BadSettings, LogGap, LogUnavailable
 from schemas.runtime.settings import Settings

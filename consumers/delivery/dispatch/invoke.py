@@ -13,11 +13,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.delivery.flow.backlog import admit_records
+from consumers.log.dedup import EMPTY, admit
 from consumers.log.reader import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.telemetry.instruments import points_of
 from consumers.trackers.protocol import State, Tracker
+from schemas.errors import BadRecord
+from schemas.wire import Batch, decode, identify
 
 STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
 _UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash before the letters
@@ -78,3 +80,29 @@ def takes_in_doubt(deliver: Callable[..., Any]) -> bool:
     """Tell whether a tracker's `deliver` has a parameter `in_doubt`."""
     parameters = inspect.signature(deliver).parameters
     return "in_doubt" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+
+def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Batch], Progress]:
+    """
+    Return the batches that a run's tracker has not had, and the run's progress once it has them.
+
+    A record below the run's offset was delivered before; one whose number was admitted before is a duplicate; one that
+    cannot be decoded is counted and its number stays missing, so that a mended copy is admitted later.
+    """
+    ledgers = dict(before.ledgers)
+    batches: list[Batch] = []
+    skipped = before.skipped
+    for record in records:
+        if record.offset < before.next_offset:
+            continue
+        identity = identify(record.key, record.headers)
+        ledger, new = admit(ledgers.get(identity.producer, EMPTY), identity.seq)
+        if new:
+            try:
+                batches.append(decode(record.key, record.value, record.headers))
+            except BadRecord:
+                skipped += 1
+                continue
+        ledgers[identity.producer] = ledger
+    following = max([before.next_offset, *(record.offset + 1 for record in records[-1:])])
+    return batches, before._replace(next_offset=following, ledgers=ledgers, skipped=skipped)

@@ -13,19 +13,17 @@ until both are at the same place (`hand_over`). It counts as behind until its qu
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from consumers.log.dedup import EMPTY, admit
 from consumers.store.delivery.history import HISTORY
 from schemas.errors import BadRecord
-from schemas.wire import Batch, decode, identify
+from schemas.wire import identify
 
 if TYPE_CHECKING:
     from consumers.log.reader import Record
-    from consumers.store.delivery.checkpoints import Progress
 
 RECORD_OVERHEAD = 1_000  # bytes that a record in memory costs beside its value, about
 
@@ -233,32 +231,6 @@ class Backlog:
     def _drop(self, run_id: str) -> None:
         if (queue := self._queues.pop(run_id, None)) is not None:
             self.bytes -= sum(map(_size, queue.records))
-
-
-def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Batch], Progress]:
-    """
-    Return the batches that a run's tracker has not had, and the run's progress once it has them.
-
-    A record below the run's offset was delivered before; one whose number was admitted before is a duplicate; one that
-    cannot be decoded is counted and its number stays missing, so that a mended copy is admitted later.
-    """
-    ledgers = dict(before.ledgers)
-    batches: list[Batch] = []
-    skipped = before.skipped
-    for record in records:
-        if record.offset < before.next_offset:
-            continue
-        identity = identify(record.key, record.headers)
-        ledger, new = admit(ledgers.get(identity.producer, EMPTY), identity.seq)
-        if new:
-            try:
-                batches.append(decode(record.key, record.value, record.headers))
-            except BadRecord:
-                skipped += 1
-                continue
-        ledgers[identity.producer] = ledger
-    following = max([before.next_offset, *(record.offset + 1 for record in records[-1:])])
-    return batches, before._replace(next_offset=following, ledgers=ledgers, skipped=skipped)
 
 
 def _size(record: Record) -> int:

@@ -41,7 +41,7 @@ def losses(settings: Settings, name: str) -> list[str]:
 
 def main() -> None:
     """Print what the tracker says as one line of JSON, the last of stdout."""
-    from consumers.trackers.protocol import load_tracker
+    from consumers.delivery.plugins.loader import load_tracker
 
     try:
         found: dict[str, object] = {"cannot_hold": list(load_tracker(sys.argv[1], Settings.load()).cannot_hold)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.delivery.flow.backlog import admit_records
+from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.replay.selection import Choice, chosen_runs
 from consumers.delivery.service import Connected
 from consumers.log.reader import Record

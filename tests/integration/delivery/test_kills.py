@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trackers.protocol import load_tracker
+from consumers.delivery.plugins.loader import load_tracker
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.wire import Batch

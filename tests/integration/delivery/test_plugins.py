@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trackers.protocol import load_tracker
+from consumers.delivery.plugins.loader import load_tracker
 from schemas.errors import BadSettings
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.support.log_author import Author, write

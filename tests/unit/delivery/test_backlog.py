@@ -4,7 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from consumers.delivery.flow.backlog import Backlog, admit_records
+from consumers.delivery.dispatch.invoke import admit_records
+from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.quarantine import Suspects
 from consumers.log.reader import Record
 from consumers.store.delivery.checkpoints import Progress

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from consumers.delivery.plugins.config import Definition, read_definitions
-from consumers.trackers.protocol import Capabilities, capabilities_of, load_tracker
+from consumers.delivery.plugins.loader import load_tracker
+from consumers.trackers.protocol import Capabilities, capabilities_of
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
