@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
+from gateway.client.errors import ClientError
 from gateway.console import HomeOption, JsonOption, console, print_json
 from schemas.errors import BadSettings, TrackingError
 
@@ -139,7 +140,7 @@ def _mask(address: str) -> str:
 
 
 def _ask_api(settings: Settings) -> None:
-    from gateway.cli_api import get
+    from gateway.client.query import get
 
     get(settings.api, "/healthz")
 
@@ -160,7 +161,7 @@ def _ports(settings: Settings, running: bool) -> Check:
 def _check(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, True, look())
-    except TrackingError as error:
+    except (TrackingError, ClientError) as error:
         return Check(name, False, str(error))
 
 

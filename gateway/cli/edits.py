@@ -29,6 +29,7 @@ def _complete_name(what: str) -> Callable[..., list[str]]:
 
     def complete(ctx: Any, incomplete: str) -> list[str]:
         from gateway.cli.lookup import places_of
+        from gateway.client.errors import ClientError
         from schemas.errors import TrackingError
 
         # An option that still waits for its value keeps Click from handing words before it to their arguments.
@@ -36,7 +37,7 @@ def _complete_name(what: str) -> Callable[..., list[str]]:
         run_id = next((word for word in words if word), "")
         try:
             found = places_of(api_of(ctx.params.get("home")), run_id, what) if run_id else {}
-        except TrackingError:
+        except (TrackingError, ClientError):
             return []  # a shell that waits for a completion is no place for an error
         return [name for name in found if name.startswith(incomplete)]
 

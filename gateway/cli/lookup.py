@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from gateway.cli_api import get, run_path
+from gateway.client.query import get, run_path
 from schemas.errors import Refused
 
 WORDS = {"series": "series", "param": "parameter", "tag": "tag"}

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import doctor, edits, runs, stack, sync
 from gateway.cli.plugin_help import summary_of
+from gateway.client.errors import ClientError
 from schemas.errors import BadSettings, TrackingError
 
 GROUP = "gateway.commands"
@@ -48,7 +49,7 @@ class Commands(TyperGroup):
         """Run a command and say known errors in one line."""
         try:
             return super().invoke(ctx)
-        except TrackingError as error:
+        except (TrackingError, ClientError) as error:
             _say(str(error))
             raise typer.Exit(EXIT_ERROR) from error
         except (KeyboardInterrupt, typer.Abort) as error:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gateway.console import HomeOption, JsonOption, console, print_json, say
-from schemas.errors import Unavailable
 from schemas.statuses import ENDED
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs, delete, rename and tag them.")
@@ -26,12 +25,13 @@ RECONNECT_S = 60.0  # how long `tail` waits for an API that went away
 
 def complete_run(ctx: Any, incomplete: str) -> list[str]:
     """Offer the ids of the newest runs."""
-    from gateway.cli_api import get
+    from gateway.client.errors import ClientError
+    from gateway.client.query import get
     from schemas.errors import TrackingError
 
     try:
         found = get(api_of(ctx.params.get("home")), "/v1/runs", limit=200)
-    except TrackingError:
+    except (TrackingError, ClientError):
         return []  # a shell that waits for a completion is no place for an error
     return [run["run_id"] for run in found["runs"] if run["run_id"].startswith(incomplete)]
 
@@ -71,7 +71,7 @@ def list_runs(
     Examples: `gateway runs list --state lost --json`,
     `gateway runs list --where "metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x'" --order-by metrics.loss`
     """
-    from gateway.cli_api import get
+    from gateway.client.query import get
 
     found = get(
         api_of(home), "/v1/runs", limit=limit, page_token=page_token, where=where or None, order_by=order_by,
@@ -100,7 +100,7 @@ def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 
     Examples: `gateway runs show RUN`, `gateway runs show RUN --json > run.json`
     """
-    from gateway.cli_api import get, run_path
+    from gateway.client.query import get, run_path
 
     document = get(api_of(home), run_path(run, "log"))
     if as_json:
@@ -118,7 +118,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 
     Examples: `gateway runs tail RUN`, `gateway runs tail RUN --json | jq .kind`
     """
-    from gateway.cli_api import get, run_path
+    from gateway.client.query import get, run_path
 
     base = api_of(home)
     as_of = get(base, run_path(run, "series"), buckets=1)["as_of"]
@@ -134,7 +134,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 
 def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
     """Yield each event once, going on from the last position when the connection breaks."""
-    from gateway.cli_api import stream
+    from gateway.client.query import ApiUnavailable, stream
 
     lost_at: float | None = None
     while True:
@@ -142,7 +142,7 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
             for position, event in stream(base, run=run, since=since):
                 since, lost_at = position or since, None
                 yield event
-        except Unavailable as error:
+        except ApiUnavailable as error:
             if lost_at is None:
                 say(f"gateway: {error}; trying again")
             elif monotonic() - lost_at > RECONNECT_S:

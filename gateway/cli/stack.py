@@ -110,7 +110,8 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 def full_status(stack: Stack) -> dict[str, Any]:
     """Return the state of the processes, and of what is behind the API; those are None while it does not answer."""
-    from gateway.cli_api import get
+    from gateway.client.errors import ClientError
+    from gateway.client.query import get
 
     facts = stack.status()
     behind: dict[str, Any] = {"lag": None, "dead_letters": None, "newest_dead_letter": None, "deliveries": None}
@@ -118,7 +119,7 @@ def full_status(stack: Stack) -> dict[str, Any]:
         try:
             found = get(facts["addresses"]["dashboard"], "/v1/status")
             behind = {name: found.get(name) for name in behind}
-        except TrackingError as error:
+        except ClientError as error:
             say(f"gateway: {error}")
     return facts | behind
 

@@ -33,10 +33,9 @@ def live_process(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_healthy(url: str) -> bool:
-    from gateway.cli_api import get
-    from schemas.errors import TrackingError
+    from gateway.client.query import ApiRefused, ApiUnavailable, get
 
     try:
         return bool(get(url, "/healthz")["status"] == "ok")
-    except TrackingError:
+    except (ApiRefused, ApiUnavailable):
         return False

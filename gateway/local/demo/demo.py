@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.cli_api import get
+from gateway.client.query import get
 from gateway.client.stack_file import default_home
 from gateway.console import ShownProgress, print_json, say
 from gateway.local.demo import report
@@ -90,7 +90,7 @@ def _story(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
     verified = _verify(stack.home.folder, group)
     places = {"emitted": emitted.to_json(), **verified["places"]}
     agree = all(facts == places["emitted"] for facts in places.values())
-    runs = get(addresses.dashboard, f"/v1/runs?group={group}")["runs"]
+    runs = get(addresses.dashboard, "/v1/runs", group=group)["runs"]
     shown_run = next((run for run in runs if run["run_id"].endswith("-steady")), runs[0] if runs else None)
     run_log = _run_log(stack.home.folder, shown_run["run_id"]) if shown_run else None
     facts = {

@@ -1,0 +1,147 @@
+"""
+Read the query API over HTTP: `barrier`, the command line and the demo ask it here.
+
+Standard library only, and `http.client` is loaded at the first request, because a process that only emits sends none.
+Not `urllib.request`: a proxy in the environment must not see requests to this machine.
+
+    ClientError
+    +- ApiUnavailable   the API does not answer, or answers that it cannot now (503); asking again may help
+    +- ApiRefused       the API refuses the request; the message is the API's own
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from urllib.parse import quote, urlencode, urlsplit
+
+from gateway.client.address import read_toml
+from gateway.client.errors import ClientError
+from gateway.client.stack_file import default_home, stack_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from http.client import HTTPResponse
+    from typing import Any
+
+DEFAULT_API = "http://127.0.0.1:8700"
+ANSWER_TIMEOUT_S = 20.0
+QUIET_TIMEOUT_S = 45.0  # of a stream: the API sends a keep-alive every 15 s
+MAX_ANSWER_BYTES = 1_000_000  # of an answer to `ask`
+CORRECT_ADDRESS = "correct GATEWAY_LIVE_URL"
+
+
+class ApiUnavailable(ClientError):
+    """
+    The query API does not answer, or answers that it cannot now (503); asking again may help.
+
+    `problem` is the message without its next step.
+    """
+
+    def __init__(self, problem: str, step: str) -> None:
+        super().__init__(f"{problem}: {step}")
+        self.problem = problem
+
+
+class ApiRefused(ClientError):
+    """The query API refuses the request; asking again does not help."""
+
+
+def find_api(environ: Mapping[str, str] | None = None) -> str:
+    """Return the address of the API: GATEWAY_LIVE_URL, gateway.toml, or the local stack's. Raises ClientError."""
+    env = dict(os.environ if environ is None else environ)
+    toml = read_toml(env.get("GATEWAY_CONFIG") or "")
+    home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
+    stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
+    variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("live_url", "live_host", "live_port")}
+    for source in (variables, toml, stack):
+        if source.get("live_url"):
+            return str(source["live_url"]).rstrip("/")
+        if source.get("live_port"):
+            return f"http://{source.get('live_host') or '127.0.0.1'}:{source['live_port']}"
+    return DEFAULT_API
+
+
+def run_path(run_id: str, document: str) -> str:
+    """Return the path of a document of a run; the id may hold any character."""
+    return f"/v1/runs/{quote(run_id, safe='')}/{document}"
+
+
+def get(api: str, path: str, **parameters: Any) -> Any:
+    """
+    Return the JSON document at a path of the API. Parameters that are None are left out.
+
+    Raises ApiUnavailable when the API does not answer or answers 503, and ApiRefused for every other error status.
+    """
+    with _request(api, _target(path, parameters), ANSWER_TIMEOUT_S) as response:
+        _check(api, response)
+        return json.loads(response.read())
+
+
+def ask(api: str, path: str, timeout_s: float, **parameters: Any) -> tuple[int, dict[str, Any]]:
+    """
+    Return the status and the document of an answer, whatever the status; {} where the body is no JSON object.
+
+    Raises ApiUnavailable when the API does not answer.
+    """
+    with _request(api, _target(path, parameters), timeout_s) as response:
+        try:
+            document = json.loads(response.read(MAX_ANSWER_BYTES))
+        except ValueError:
+            document = {}
+        return response.status, document if isinstance(document, dict) else {}
+
+
+def stream(api: str, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (position, event) of the event stream until the API ends it. Raises as `get` does."""
+    with _request(api, _target("/v1/stream", parameters), QUIET_TIMEOUT_S) as response:
+        _check(api, response)
+        position, data = "", ""
+        while line := response.readline():
+            field, _, value = line.decode("utf-8").rstrip("\r\n").partition(":")
+            if field == "id":
+                position = value.strip()
+            elif field == "data":
+                data += value.strip()
+            elif not field and data:
+                yield position, json.loads(data)
+                data = ""
+
+
+def _target(path: str, parameters: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+@contextmanager
+def _request(api: str, target: str, timeout_s: float) -> Iterator[HTTPResponse]:
+    """Send one GET and give the response to the block, which reads it. Raises ApiUnavailable, also for the block."""
+    import http.client
+
+    address = urlsplit(api)
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    try:
+        connection = kind(address.hostname or "", address.port, timeout=timeout_s)
+        try:
+            headers = {"Accept": "application/json, text/event-stream"}
+            connection.request("GET", address.path + target, headers=headers)
+            yield connection.getresponse()
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        problem = f"the API at {api} cannot be reached ({error or type(error).__name__})"
+        raise ApiUnavailable(problem, f"start it with `gateway up`, or {CORRECT_ADDRESS}") from error
+
+
+def _check(api: str, response: HTTPResponse) -> None:
+    """Raise the error that an answer other than 200 stands for, in the API's own words where it gives them."""
+    if response.status == 200:
+        return
+    try:
+        answer = json.loads(response.read())
+        problem, step = str(answer["error"]), str(answer["next"])
+    except (ValueError, KeyError, TypeError):
+        problem, step = f"{api} answers {response.status} {response.reason}", CORRECT_ADDRESS
+    raise ApiUnavailable(problem, step) if response.status == 503 else ApiRefused(f"{problem}: {step}")
