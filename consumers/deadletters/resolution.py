@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, NamedTuple
 
-from consumers.cli.dead_letters.format import refusal
-from consumers.log.reader import LogWriter, TooLarge
+from consumers.log.reader import LogWriter, Record, TooLarge
 from consumers.store.dead_letters import DeadLetters, Letter, LetterId, Wanted
-from schemas.errors import BadSettings
+from schemas.errors import BadRecord, BadSettings
+from schemas.wire import decode
 
 PAGE = 1_000  # ids asked for at once
 ROUND_RECORDS, ROUND_BYTES = 200, 1024 * 1024  # written at once
@@ -137,3 +137,12 @@ def _discarded(one: LetterId, state: str | None) -> Outcome:
     if state == "replayed":
         return Outcome(one, "refused", "it was replayed, and is in the log again")
     return Outcome(one, "already", "it was discarded before") if state == "discarded" else Outcome(one, "done")
+
+
+def refusal(record: Record) -> str:
+    """Return why this release cannot fold a record, '' when it can."""
+    try:
+        decode(record.key, record.value, record.headers)
+    except BadRecord as error:
+        return str(error)
+    return ""

@@ -18,7 +18,8 @@ from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, coun
 from consumers.log.reader import Record
 from consumers.materialiser.fold.chunks import settle
 from consumers.materialiser.fold.facts import is_edit
-from consumers.materialiser.fold.fold import Known, fold, park, series_of
+from consumers.materialiser.fold.fold import fold, park, series_of
+from consumers.materialiser.fold.state import Known
 from consumers.materialiser.gaps import Judge, Jump, sparse
 from consumers.store import dead_letters
 from consumers.store.pool import Pool

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from consumers.deadletters.resolution import refusal
 from consumers.log.reader import Record
 from consumers.store.dead_letters import Found, Letter
 from schemas.errors import BadRecord
-from schemas.wire import decode, identify
+from schemas.wire import identify
 
 HEX_COLUMNS = 16
 SHOWN_KEY, SHOWN_REASON = 60, 200  # bytes and characters in a list
@@ -74,15 +75,6 @@ def identity(record: Record) -> dict[str, Any] | None:
         return identify(record.key, record.headers)._asdict()
     except BadRecord:
         return None
-
-
-def refusal(record: Record) -> str:
-    """Return why this release cannot fold a record, '' when it can."""
-    try:
-        decode(record.key, record.value, record.headers)
-    except BadRecord as error:
-        return str(error)
-    return ""
 
 
 def instant(time_ms: int) -> str:

@@ -53,7 +53,8 @@ def print_found(total: int, found: Sequence[Found], state: str) -> None:
 
 def print_letter(letter: Letter, length: int) -> None:
     """Print one dead letter for people, with at most `length` bytes of its value."""
-    from consumers.cli.dead_letters.format import harmless, harmless_bytes, identity, instant, refusal, value_lines
+    from consumers.cli.dead_letters.format import harmless, harmless_bytes, identity, instant, value_lines
+    from consumers.deadletters.resolution import refusal
 
     record = letter.record
     known = identity(record)

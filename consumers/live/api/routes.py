@@ -1,44 +1,20 @@
 """
-The query API: runs, run logs, series and the state of everything behind the log, as JSON.
+URL routes of the query API.
 
-Reads only. A run id may hold any character; in a path it is percent-encoded, slashes included or not.
+Read-only. A run id may hold any character; in a path it is percent-encoded, and slashes may be encoded or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
-
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from fastapi import APIRouter
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
-from consumers.live.api.connections import services
-from consumers.live.api.consistency import MinOffsets, Received, TimeoutS, received, until_folded
-from consumers.live.api.errors import RETRY_AFTER_S, Failure, bad_parameter
+from consumers.live.api.consistency import Received, received
+from consumers.live.api.runs import run_log, runs, series
 from consumers.live.api.stream import stream
-from consumers.live.stream.positions import write_positions
-from consumers.materialiser.worker import CONSUMER
-from consumers.store.read.reader import narrowed
-from consumers.store.search.filter import WhereError, parse_order, parse_where
-from consumers.store.search.page_token import MAX_TOKEN, TokenError
+from consumers.live.api.system import healthz, run_log_schema, status
 from schemas.api import RunsPage, SeriesPage, Status
-from schemas.runlog import RunLog, RunState
-from schemas.wire import MAX_RUN_ID
-
-MAX_RUNS = 10_000  # in one answer
-MAX_BUCKETS = 10_000  # of one chart; nobody has more pixels
-MAX_LOG_POINTS = 1_000_000  # of one series in a run log
-MAX_FILTER = 20_000  # characters; what is too long for the language is said by it
-MAX_NAMES = 1_000  # series asked for by name in one request
-
-T = TypeVar("T")
-_EXAMPLES = {
-    "where": "write for example metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'",
-    "order_by": "write for example metrics.loss, or created desc",
-    "page_token": "leave it out to begin again, and give each page's next_page_token with the same parameters",
-}
+from schemas.runlog import RunLog
 
 
 class _RunConvertor(Convertor[str]):
@@ -65,138 +41,3 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)
     return router
-
-
-async def healthz(request: Request) -> JSONResponse:
-    """Say whether PostgreSQL and Kafka answer; 503 names what is missing."""
-    missing = await services(request).missing()
-    headers = {"Cache-Control": "no-store"}
-    if not missing:
-        return JSONResponse({"status": "ok"}, headers=headers)
-    headers["Retry-After"] = str(RETRY_AFTER_S)
-    body = {
-        "status": "waiting",
-        "missing": missing,
-        "error": "; ".join(missing.values()),
-        "next": "wait, or see which part is down with `gateway status`",
-    }
-    return JSONResponse(body, 503, headers=headers)
-
-
-async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the signature
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=MAX_RUNS)] = 200,
-    page_token: Annotated[str | None, Query(max_length=MAX_TOKEN)] = None,
-    where: Annotated[str, Query(max_length=MAX_FILTER)] = "",
-    order_by: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
-    group: Annotated[str | None, Query(max_length=10_000)] = None,
-    status: RunState | None = None,
-    min_offsets: MinOffsets = None,
-    timeout_s: TimeoutS = 10.0,
-) -> Response:
-    """
-    List runs: newest first, or those that `where` finds (consumers/store/search/filter.py), in the order of `order_by`.
-
-    The next page is asked for with the same parameters and `page_token`, the `next_page_token` of this one. Runs that
-    are added meanwhile neither repeat others nor push them out; one whose sort key changes may come twice or not.
-    """
-    if group is not None and "\x00" in group:
-        raise bad_parameter("group", "it must not hold U+0000", "correct group")
-    wanted = narrowed(_understood("where", parse_where, where), group, status)
-    order = None if order_by is None else _understood("order_by", parse_order, order_by)
-    found = services(request)
-    await until_folded(found, min_offsets, timeout_s)
-    async with found.store().snapshot() as now:
-        folded = await now.offsets(CONSUMER, found.topic)
-        try:
-            page = await now.runs(where=wanted, order=order, limit=limit, page_token=page_token)
-        except TokenError as error:
-            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
-    found_runs = RunsPage(runs=page.runs, next_page_token=page.next_page_token, as_of=write_positions(folded))
-    return _json(found_runs, folded)
-
-
-async def run_log(
-    request: Request,
-    run_id: str,
-    max_points: Annotated[int, Query(ge=1, le=MAX_LOG_POINTS)] = 10_000,
-    min_offsets: MinOffsets = None,
-    timeout_s: TimeoutS = 10.0,
-) -> Response:
-    """
-    Give the run log, the document of /v1/schemas/run-log, with at most the last `max_points` of each series.
-
-    The header X-Folded says as of which position of the log.
-    """
-    _check(run_id)
-    found = services(request)
-    await until_folded(found, min_offsets, timeout_s)
-    async with found.store().snapshot() as now:
-        folded = await now.offsets(CONSUMER, found.topic)
-        log = await now.run_log(run_id, max_points=max_points)
-    if log is None:
-        raise unknown_run(run_id)
-    return _json(log, folded)
-
-
-async def series(
-    request: Request,
-    run_id: str,
-    name: Annotated[list[str] | None, Query(max_length=MAX_NAMES)] = None,
-    buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1_000,
-    min_offsets: MinOffsets = None,
-    timeout_s: TimeoutS = 10.0,
-) -> Response:
-    """Give series by written name (all without `name`): whole, or first, min, max and last of each bucket."""
-    _check(run_id)
-    if name and any("\x00" in one for one in name):
-        raise bad_parameter("name", "it must not hold U+0000", "use the names that this address gives without `name`")
-    found = services(request)
-    await until_folded(found, min_offsets, timeout_s)
-    async with found.store().snapshot() as now:
-        folded = await now.offsets(CONSUMER, found.topic)
-        page = await now.series(run_id, names=name, buckets=buckets)
-    if page is None:
-        raise unknown_run(run_id)
-    # A run's own position stays where its last event was: a stream that started there would read all that other runs
-    # wrote since.
-    page.as_of.offset = max(page.as_of.offset, folded.get(page.as_of.partition, 0))
-    return _json(page, folded)
-
-
-async def status(request: Request) -> Response:
-    """Say how far each consumer is, how many records are parked and how the trackers stand."""
-    return _json(await services(request).status())
-
-
-async def run_log_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a run log."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | RunLog.model_json_schema()
-
-
-def unknown_run(run_id: str) -> Failure:
-    """Return the failure of a request for a run that nobody wrote."""
-    return Failure(
-        404,
-        f"no run {run_id!r:.300}",
-        "list the runs with GET /v1/runs; a new run shows as soon as its first event is folded",
-    )
-
-
-def _understood(parameter: str, parse: Callable[[str], T], text: str) -> T:
-    try:
-        return parse(text)
-    except WhereError as error:
-        raise bad_parameter(parameter, str(error), _EXAMPLES[parameter]) from None
-
-
-def _check(run_id: str) -> None:
-    if len(run_id) > MAX_RUN_ID or "\x00" in run_id:  # no event can carry it, so no run has it
-        raise unknown_run(run_id)
-
-
-def _json(model: BaseModel, folded: Mapping[int, int] | None = None) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    if folded:
-        headers["X-Folded"] = write_positions(folded)  # what lies below is in this answer
-    return Response(model.model_dump_json(), media_type="application/json", headers=headers)

@@ -9,13 +9,14 @@ batches; a record seen before changes nothing but its producer's count of duplic
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from consumers.log.dedup import Ledger, admit
 from consumers.materialiser.fold import facts, lifecycle
 from consumers.materialiser.fold.chunks import append_points
+from consumers.materialiser.fold.state import Known
 from consumers.store.rows import AttemptRow, Changes, DeadLetterRow, ProducerRow, RunRow, SeriesRow, StepRow
 from consumers.store.write.months import month_of
 from consumers.store.write.series_id import series_id
@@ -29,56 +30,6 @@ _SIGNS_OF_WORK = (
     ev.StepStarted, ev.StepFinished, ev.AttemptStarted, ev.AttemptFinished,
 )  # fmt: skip
 MAX_REASON = 1_000  # characters of why a record is parked
-
-
-class StepRows(dict[tuple[str, str], StepRow]):
-    """Steps by run and name, with how many each run has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: dict[str, int] = {}
-
-    def __setitem__(self, key: tuple[str, str], row: StepRow) -> None:
-        if key not in self:
-            self.counts[key[0]] = self.counts.get(key[0], 0) + 1
-        super().__setitem__(key, row)
-
-    def update(self, rows: Iterable[tuple[tuple[str, str], StepRow]]) -> None:  # type: ignore[override]  # one form of it
-        """Take rows that were loaded."""
-        for key, row in rows:
-            self[key] = row
-
-
-class AttemptRows(dict[tuple[str, str, int], AttemptRow]):
-    """Attempts by run, step and number, with the newest of each step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.newest: dict[tuple[str, str], AttemptRow] = {}
-
-    def __setitem__(self, key: tuple[str, str, int], row: AttemptRow) -> None:
-        known = self.newest.get(key[:2])
-        if known is None or known.attempt <= row.attempt:
-            self.newest[key[:2]] = row
-        super().__setitem__(key, row)
-
-    def update(self, rows: Iterable[tuple[tuple[str, str, int], AttemptRow]]) -> None:  # type: ignore[override]  # one form of it
-        """Take rows that were loaded."""
-        for key, row in rows:
-            self[key] = row
-
-
-@dataclass(slots=True)
-class Known:
-    """Rows of the runs at hand. The worker loads a run whole, and a series when a record has points for it."""
-
-    runs: dict[str, RunRow] = field(default_factory=dict)
-    producers: dict[tuple[str, str], ProducerRow] = field(default_factory=dict)
-    steps: StepRows = field(default_factory=StepRows)
-    attempts: AttemptRows = field(default_factory=AttemptRows)
-    series: dict[UUID, SeriesRow] = field(default_factory=dict)
-    loaded: set[str] = field(default_factory=set)  # runs that were looked for
-    tables: int = 0  # identity of the tables they were loaded from, 0 before the first
 
 
 def series_of(batch: Batch) -> Iterable[UUID]:

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from consumers.delivery.backfill.history_events import removal, whole
-from consumers.materialiser.fold.fold import Known, fold
+from consumers.materialiser.fold.fold import fold
+from consumers.materialiser.fold.state import Known
 from consumers.store.delivery.history import Rows
 from consumers.store.rows import Changes
 from schemas import events as ev

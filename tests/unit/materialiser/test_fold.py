@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.materialiser.fold.chunks import append_points, settle
-from consumers.materialiser.fold.fold import Known, fold
+from consumers.materialiser.fold.fold import fold
+from consumers.materialiser.fold.state import Known
 from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
 from schemas.wire import Batch, ProducerId, RunId

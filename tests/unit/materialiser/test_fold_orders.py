@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.materialiser.fold.chunks import settle
-from consumers.materialiser.fold.fold import Known, fold
+from consumers.materialiser.fold.fold import fold
+from consumers.materialiser.fold.state import Known
 from consumers.store.rows import Changes, RunRow
 from schemas import events as ev
 from schemas.values import FloatValue

@@ -1,0 +1,41 @@
+"""
+Endpoints about the system: health, the status of everything behind the log, and the schema of run logs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from consumers.live.api.connections import services
+from consumers.live.api.errors import RETRY_AFTER_S
+from consumers.live.api.responses import json_response
+from schemas.runlog import RunLog
+
+
+async def healthz(request: Request) -> JSONResponse:
+    """Say whether PostgreSQL and Kafka answer; 503 names what is missing."""
+    missing = await services(request).missing()
+    headers = {"Cache-Control": "no-store"}
+    if not missing:
+        return JSONResponse({"status": "ok"}, headers=headers)
+    headers["Retry-After"] = str(RETRY_AFTER_S)
+    body = {
+        "status": "waiting",
+        "missing": missing,
+        "error": "; ".join(missing.values()),
+        "next": "wait, or see which part is down with `gateway status`",
+    }
+    return JSONResponse(body, 503, headers=headers)
+
+
+async def status(request: Request) -> Response:
+    """Say how far each consumer is, how many records are parked and how the trackers stand."""
+    return json_response(await services(request).status())
+
+
+async def run_log_schema() -> dict[str, Any]:
+    """Give the JSON Schema of a run log."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | RunLog.model_json_schema()
