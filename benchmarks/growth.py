@@ -21,7 +21,7 @@ from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
 from consumers.store.read.reader import Reading
 from schemas.events import Metrics, Series
-from schemas.wire import Batch, ProducerId, RunId, encode
+from schemas.wire import Envelope, ProducerId, RunId, encode
 
 RECORD_POINTS = 1_000  # what a busy producer puts into a record
 TRANSACTION = 500  # records, as the materialiser's settings have it
@@ -75,7 +75,7 @@ class RecordLog:
             )
             for number in range(series)
         ]
-        one = encode(Batch(RunId(run_id), ProducerId("p"), seq, time, Metrics(time=time, series=parts)))
+        one = encode(Envelope(RunId(run_id), ProducerId("p"), seq, time, Metrics(time=time, series=parts)))
         self._offset += 1
         return Record("growth", 0, self._offset - 1, one.key, one.value, tuple(one.headers), time // 1_000)
 

@@ -21,7 +21,7 @@ from gateway.client.encoding.wire import encode_text, source_of
 from gateway.client.shipping.batching import Piece, Series, events_of
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, Typed
-from schemas.wire import Batch, ProducerId, Record, RunId, encode
+from schemas.wire import Envelope, ProducerId, Record, RunId, encode
 
 START = 1_750_000_000_000_000  # µs: 2025-06-15
 STEP_US = 50_000  # twenty steps a second
@@ -159,7 +159,7 @@ class Training:
         return self._time
 
     def _record(self, event: ev.AnyEvent) -> Record:
-        made = encode(Batch(RunId(self.run_id), ProducerId(self._producer), self._seq, event.time, event))
+        made = encode(Envelope(RunId(self.run_id), ProducerId(self._producer), self._seq, event.time, event))
         self._seq += 1
         return made
 
@@ -177,7 +177,7 @@ def plain_rows(shape: Shape, number: int) -> tuple[str, list[tuple[int, int, dic
     return _name(number), rows
 
 
-def _odd(run_id: str) -> list[Batch]:
+def _odd(run_id: str) -> list[Envelope]:
     """Return a run of the contract suite whose last attempt ends: its own last event ends the first one."""
     *others, last = odd_run(run_id)
     return [*others, last._replace(event=ev.RunFinished(time=last.time, attempt=2))]

@@ -27,7 +27,7 @@ from schemas.values import (
     StringValue,
     Typed,
 )
-from schemas.wire import Batch, ProducerId, Record, RunId, encode
+from schemas.wire import Envelope, ProducerId, Record, RunId, encode
 
 FOLDER = Path(__file__).parent / "golden"
 TIME = 1_700_000_000_123_456  # µs: 2023-11-14T22:13:20.123456Z
@@ -95,7 +95,7 @@ EVENTS: list[ev.AnyEvent] = [
 def records() -> dict[str, Record]:
     """Return the record of each example, by kind."""
     return {
-        event.kind: encode(Batch(RunId("run/1 é"), ProducerId("producer-1"), number, TIME, event))
+        event.kind: encode(Envelope(RunId("run/1 é"), ProducerId("producer-1"), number, TIME, event))
         for number, event in enumerate(EVENTS)
     }
 

@@ -9,7 +9,7 @@ needs to route, refuse a duplicate or refuse a version is in the headers, so it 
     ce_type         tracking.<kind>
     ce_source       /runs/<run>/producers/<producer>, both percent-encoded
     ce_id           sequence number of the record, from 0 without gaps for each producer and run
-    ce_time         when the batch was cut, RFC 3339, µs
+    ce_time         when the event was cut from the journal, RFC 3339, µs
     content-type    application/json
     schema          version of the contract, "1"
 
@@ -39,7 +39,7 @@ _TYPE_PREFIX = "tracking."
 _EVENT: TypeAdapter[Any] = TypeAdapter(AnyEvent)
 
 
-class Batch(NamedTuple):
+class Envelope(NamedTuple):
     """One event with its identity."""
 
     run_id: RunId
@@ -67,10 +67,10 @@ class Identity(NamedTuple):
     time: int  # µs
 
 
-def encode(batch: Batch) -> Record:
-    """Return the record of a batch. The same batch always gives the same bytes."""
-    value = orjson.dumps(_EVENT.dump_python(batch.event, mode="json"))
-    return encode_json(batch.run_id, batch.producer, batch.seq, batch.time, batch.event.kind, value)
+def encode(envelope: Envelope) -> Record:
+    """Return the record of an envelope. The same envelope always gives the same bytes."""
+    value = orjson.dumps(_EVENT.dump_python(envelope.event, mode="json"))
+    return encode_json(envelope.run_id, envelope.producer, envelope.seq, envelope.time, envelope.event.kind, value)
 
 
 def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> Record:
@@ -130,8 +130,8 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Batch:
-    """Return the batch of a record. Raises NotAnEvent, UnknownVersion or BadEvent."""
+def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope:
+    """Return the envelope of a record. Raises NotAnEvent, UnknownVersion or BadEvent."""
     identity = identify(key, headers)
     if not value:
         raise NotAnEvent("the record has no value")
@@ -149,7 +149,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Batch:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadEvent(f"{identity.kind}: {where}: {first['msg']}") from None
-    return Batch(identity.run_id, identity.producer, identity.seq, identity.time, event)
+    return Envelope(identity.run_id, identity.producer, identity.seq, identity.time, event)
 
 
 def _parse_source(source: str) -> tuple[RunId, ProducerId]:

@@ -28,7 +28,7 @@ from consumers.store.write import loader
 from consumers.store.write.writer import Fenced, RowsRefused, TablesExchanged, write
 from consumers.telemetry.instruments import FoldWatch
 from schemas.errors import BadEvent, BadRecord, StoreUnavailable
-from schemas.wire import Batch, decode
+from schemas.wire import Envelope, decode
 
 CONSUMER = "materialiser"
 MAX_KNOWN_SERIES = 20_000  # held in memory with at most 24 kB of open points each; beyond it all are loaded again
@@ -127,9 +127,9 @@ class Worker:
     async def _apply_all(self, fresh: Sequence[Record]) -> None:
         decoded = [_decode(record) for record in fresh]
         start = 0
-        for end, batch in enumerate(decoded, 1):
+        for end, envelope in enumerate(decoded, 1):
             # An edit by name acts on stored rows, so it neither shares a transaction with what comes before nor after.
-            if end == len(decoded) or _is_edit(batch) or _is_edit(decoded[end]):
+            if end == len(decoded) or _is_edit(envelope) or _is_edit(decoded[end]):
                 await self._commit(fresh[start:end], decoded[start:end])
                 start = end
         self._met |= {record.partition for record in fresh}
@@ -151,7 +151,7 @@ class Worker:
             fresh.append(record)
         return fresh, jumps
 
-    async def _commit(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord]) -> None:
+    async def _commit(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> None:
         """Store records, up to the first that would be a dead letter too many: then TooManyDeadLetters is raised."""
         counted = await self._count(records, decoded)
         fit = len(counted.counts)
@@ -160,9 +160,9 @@ class Worker:
         if counted.excess is not None:
             raise counted.excess
 
-    async def _count(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord]) -> Counted:
+    async def _count(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> Counted:
         tally = self._tally.copy()
-        reasons = [str(batch) if isinstance(batch, BadRecord) else None for batch in decoded]
+        reasons = [str(envelope) if isinstance(envelope, BadRecord) else None for envelope in decoded]
         wanted: dict[int, set[bytes]] = {}
         for record, reason in zip(records, reasons, strict=True):
             if reason is not None and record.key is not None:
@@ -175,16 +175,18 @@ class Worker:
             tally.decided_of_run.update({(partition, one): found.get(one, nothing).decided for one in digests})
         return count_letters(tally, self._limits, records, reasons)
 
-    async def _store(self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], counted: Counted) -> None:
+    async def _store(
+        self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
+    ) -> None:
         await self._load(decoded)
-        changes, duplicates = Changes(), list[Batch]()
-        for record, batch, count in zip(records, decoded, counted.counts, strict=True):
+        changes, duplicates = Changes(), list[Envelope]()
+        for record, envelope, count in zip(records, decoded, counted.counts, strict=True):
             expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
             changes.offsets[record.partition] = (expected, record.offset + 1)
-            if isinstance(batch, BadRecord):
-                park(changes, batch, _letter(record, count or (0, 0)))
-            elif not fold(self._known, changes, batch, record.partition, record.offset):
-                duplicates.append(batch)
+            if isinstance(envelope, BadRecord):
+                park(changes, envelope, _letter(record, count or (0, 0)))
+            elif not fold(self._known, changes, envelope, record.partition, record.offset):
+                duplicates.append(envelope)
         settle(changes)
         started = time.monotonic()
         try:
@@ -210,7 +212,7 @@ class Worker:
         self._watch.committed(records, decoded, duplicates=duplicates, seconds=time.monotonic() - started)
 
     async def _commit_apart(
-        self, records: Sequence[Record], decoded: Sequence[Batch | BadRecord], error: RowsRefused
+        self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], error: RowsRefused
     ) -> None:
         """Store a batch that PostgreSQL refused record by record, and park the one it refuses."""
         if len(records) == 1:
@@ -218,18 +220,18 @@ class Worker:
                 raise error  # not even the parked bytes fit: a bug of ours, not bad data
             await self._commit(records, [BadEvent(f"PostgreSQL refuses its rows: {error}")])
             return
-        for record, batch in zip(records, decoded, strict=True):
-            await self._commit([record], [batch])
+        for record, envelope in zip(records, decoded, strict=True):
+            await self._commit([record], [envelope])
 
-    async def _load(self, decoded: Sequence[Batch | BadRecord]) -> None:
+    async def _load(self, decoded: Sequence[Envelope | BadRecord]) -> None:
         """Make sure that everything stored of the runs and series at hand is known."""
         known = self._known
-        batches = [batch for batch in decoded if isinstance(batch, Batch)]
+        envelopes = [envelope for envelope in decoded if isinstance(envelope, Envelope)]
         if len(known.loaded) > MAX_KNOWN_RUNS or len(known.series) > MAX_KNOWN_SERIES:
             known = self._known = Known()
         if not known.tables:  # before the rows, so that rows of old tables never pass for those of new ones
             known.tables = await loader.identify_tables(self._pool, self._where)
-        runs: set[str] = {batch.run_id for batch in batches}
+        runs: set[str] = {envelope.run_id for envelope in envelopes}
         runs -= known.loaded
         if runs:
             heads, producers, steps, attempts = await loader.load_runs(self._pool, self._where, runs)
@@ -238,21 +240,21 @@ class Worker:
             known.steps.update(((row.run_id, row.step_name), row) for row in steps)
             known.attempts.update(((row.run_id, row.step_name, row.attempt), row) for row in attempts)
             known.loaded |= runs
-        wanted = {key for batch in batches for key in series_of(batch)} - known.series.keys()
+        wanted = {key for envelope in envelopes for key in series_of(envelope)} - known.series.keys()
         if wanted:
             rows = await loader.load_series(self._pool, self._where, wanted)
             known.series.update((row.series_id, row) for row in rows)
 
 
-def _decode(record: Record) -> Batch | BadRecord:
+def _decode(record: Record) -> Envelope | BadRecord:
     try:
         return decode(record.key, record.value, record.headers)
     except BadRecord as error:
         return error
 
 
-def _is_edit(batch: Batch | BadRecord) -> bool:
-    return isinstance(batch, Batch) and is_edit(batch.event)
+def _is_edit(envelope: Envelope | BadRecord) -> bool:
+    return isinstance(envelope, Envelope) and is_edit(envelope.event)
 
 
 def _storable(name: str) -> str:

@@ -16,7 +16,7 @@ from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.runtime.probes import Probes
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 NEVER_S = 1e9
 
@@ -63,20 +63,20 @@ class FoldWatch(ConsumerWatch):
     def committed(
         self,
         records: Sequence[Record],
-        decoded: Sequence[Batch | BadRecord],
+        decoded: Sequence[Envelope | BadRecord],
         *,
-        duplicates: Sequence[Batch],
+        duplicates: Sequence[Envelope],
         seconds: float,
     ) -> None:
         """Note one transaction: its records, what they were decoded to, and what of it had been folded before."""
         points = -sum(map(points_of, duplicates))
-        for record, batch in zip(records, decoded, strict=True):
+        for record, envelope in zip(records, decoded, strict=True):
             self.lag.applied(record.partition, record.time_ms)
-            if isinstance(batch, BadRecord):
-                self.fold.parked(type(batch).__name__)
+            if isinstance(envelope, BadRecord):
+                self.fold.parked(type(envelope).__name__)
             else:
-                points += points_of(batch)
-                self.fold.skewed(batch.time / 1e6 - record.time_ms / 1e3)
+                points += points_of(envelope)
+                self.fold.skewed(envelope.time / 1e6 - record.time_ms / 1e3)
         self.fold.committed(records=len(records), points=points, duplicates=len(duplicates), seconds=seconds)
         self.progressed()
 
@@ -110,7 +110,7 @@ class DeliveryWatch(ConsumerWatch):
         self.pulse.beat(time.monotonic(), problem)
 
 
-def points_of(batch: Batch) -> int:
+def points_of(envelope: Envelope) -> int:
     """Return how many metric points an event carries."""
-    event = batch.event
+    event = envelope.event
     return sum(len(one.values) for one in event.series) if isinstance(event, ev.Metrics | ev.SystemMetrics) else 0

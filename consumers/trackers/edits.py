@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from schemas import events as ev
 from schemas.events import MAIN_STEP
 from schemas.names import series_name
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 Edit = ev.Deleted | ev.Renamed
 
@@ -77,22 +77,22 @@ def is_edit(event: ev.AnyEvent) -> bool:
     return isinstance(event, ev.Deleted | ev.Renamed) and event.what != "run"
 
 
-def delete_of_run(batches: Iterable[Batch]) -> Batch | None:
-    """Return the first of some batches that deletes its run."""
-    return next((one for one in batches if isinstance(one.event, ev.Deleted) and one.event.what == "run"), None)
+def delete_of_run(envelopes: Iterable[Envelope]) -> Envelope | None:
+    """Return the first of some envelopes that deletes its run."""
+    return next((one for one in envelopes if isinstance(one.event, ev.Deleted) and one.event.what == "run"), None)
 
 
-def edits_of(batches: Iterable[Batch]) -> list[Edit]:
-    """Return the deletes and renames among some batches."""
-    return [batch.event for batch in batches if isinstance(batch.event, ev.Deleted | ev.Renamed)]
+def edits_of(envelopes: Iterable[Envelope]) -> list[Edit]:
+    """Return the deletes and renames among some envelopes."""
+    return [envelope.event for envelope in envelopes if isinstance(envelope.event, ev.Deleted | ev.Renamed)]
 
 
-def pieces(batches: Sequence[Batch]) -> Iterator[tuple[bool, list[Batch]]]:
-    """Yield batches in log order, edits that follow each other together, and whether they are edits."""
+def pieces(envelopes: Sequence[Envelope]) -> Iterator[tuple[bool, list[Envelope]]]:
+    """Yield envelopes in log order, edits that follow each other together, and whether they are edits."""
     start = 0
-    for end, batch in enumerate(batches, 1):
-        if end == len(batches) or is_edit(batches[end].event) != is_edit(batch.event):
-            yield is_edit(batch.event), list(batches[start:end])
+    for end, envelope in enumerate(envelopes, 1):
+        if end == len(envelopes) or is_edit(envelopes[end].event) != is_edit(envelope.event):
+            yield is_edit(envelope.event), list(envelopes[start:end])
             start = end
 
 

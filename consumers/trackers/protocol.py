@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 from schemas.errors import BadSettings
 from schemas.facts import Columns, Point
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 NOTHING = "nothing"
 
@@ -65,10 +65,10 @@ class Tracker(Protocol):
     The loop calls `open` once, then `deliver` from several threads: in the order of the log within a run, one call
     at a time for each run, each record at least once. What `deliver` returns (a small JSON object) is kept in the same
     row as the checkpoint, written after it returned. When the process dies in between, `deliver` is called again with
-    the last kept state and the same batches, cut into calls elsewhere: fewer at first, or more after them. So a
+    the last kept state and the same envelopes, cut into calls elsewhere: fewer at first, or more after them. So a
     tracker must find its own traces or undo them: nothing may be missing, nothing may be there twice.
 
-    Raise TrackerUnavailable to be called again later with the same batches (other runs go on), TrackerRefused to park
+    Raise TrackerUnavailable to be called again later with the same envelopes (other runs go on), TrackerRefused to park
     this run with the reason (other runs go on). Anything else that is raised parks the run too.
 
     It may also have `capabilities`, see Capabilities, the method of CanStartOver, for `gateway verify --repair`, and
@@ -81,8 +81,8 @@ class Tracker(Protocol):
     def open(self, settings: Settings) -> None:
         """Get ready. Raises BadSettings when an address it needs is missing. Must not wait for a server."""
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Bring these batches of one run, all new, to the tracker; return what to be called with next time."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        """Bring these envelopes of one run, all new, to the tracker; return what to be called with next time."""
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Return what the tracker holds of a run. Raises TrackerUnavailable, TrackerRefused."""
@@ -112,7 +112,7 @@ class NothingTracker:
     def open(self, settings: Settings) -> None:
         """Do nothing."""
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
         """Do nothing."""
         return state
 

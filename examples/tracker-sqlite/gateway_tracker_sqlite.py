@@ -1,9 +1,9 @@
 """
 The tracker `sqlite`: every run in one SQLite file.
 
-A batch may be delivered twice: after a crash the gateway does not know what the tracker took. Here one call is one
-transaction, and the table `batches` says which batches (run, producer, number) are in the file, so that none is written
-twice. Deletes and renames are batches like others: they act on what came before them.
+An envelope may be delivered twice: after a crash the gateway does not know what the tracker took. Here one call is one
+transaction, and the table `batches` says which envelopes (run, producer, number) are in the file, so that none is
+written twice. Deletes and renames are envelopes like others: they act on what came before them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.runtime.settings import Settings
 from schemas.values import to_text
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -54,15 +54,15 @@ class SqliteTracker:
         if not self._file:
             raise BadSettings("the tracker sqlite needs a file: write config: {file: ...} into the trackers file")
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Write these batches of one run in one transaction."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        """Write these envelopes of one run in one transaction."""
         with self._connected() as connection:
-            first = (run_id, "running", min(batch.event.time for batch in batches))
+            first = (run_id, "running", min(envelope.event.time for envelope in envelopes))
             connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, NULL, '', 1)", first)
-            for batch in batches:
-                key = (run_id, batch.producer, batch.seq)
+            for envelope in envelopes:
+                key = (run_id, envelope.producer, envelope.seq)
                 if connection.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", key).rowcount:
-                    write(connection, batch)
+                    write(connection, envelope)
         return {"delivered": True}  # kept with the checkpoint; this tracker needs to know nothing
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
@@ -105,9 +105,9 @@ class SqliteTracker:
             raise TrackerUnavailable(f"{self._file} cannot be used ({error}): check the disk") from error
 
 
-def write(connection: sqlite3.Connection, batch: Batch) -> None:
-    """Write one batch; what there is no table for is passed over, and so is what comes after a delete of the run."""
-    event, run_id = batch.event, batch.run_id
+def write(connection: sqlite3.Connection, envelope: Envelope) -> None:
+    """Write one envelope; what there is no table for is passed over, and so is what comes after a delete of the run."""
+    event, run_id = envelope.event, envelope.run_id
     (status,) = connection.execute("SELECT status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     if status == "deleted":
         return

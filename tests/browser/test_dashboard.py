@@ -20,10 +20,10 @@ pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>/'\"&{rank=0}"
 
 
-async def emit(live: Live, author: Author, batches: int, *, first: int = 0) -> None:
+async def emit(live: Live, author: Author, envelopes: int, *, first: int = 0) -> None:
     """Write ten points at a time, as a training does, without anybody folding them into the store."""
     async with producer(live.settings.kafka) as sender:
-        for number in range(first, first + batches):
+        for number in range(first, first + envelopes):
             record = encode(author.metrics("loss", [1 / (number + 1)] * 10, first_step=number * 10))
             await sender.send_and_wait(
                 live.settings.topic, key=record.key, value=record.value, headers=list(record.headers)

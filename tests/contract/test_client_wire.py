@@ -67,7 +67,7 @@ def records() -> list[Record]:
     return memory.sent
 
 
-def decoded(record: Record) -> wire.Batch:
+def decoded(record: Record) -> wire.Envelope:
     return wire.decode(record.key, record.value, record.headers)
 
 

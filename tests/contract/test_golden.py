@@ -24,12 +24,12 @@ KINDS = sorted(one.model_fields["kind"].default for one in typing.get_args(typin
 def test_a_golden_record_decodes_and_means_what_it_meant(path: Path) -> None:
     golden = examples.from_json(path.read_text(encoding="utf-8"))
 
-    batch = decode(golden.key, golden.value, golden.headers)
+    envelope = decode(golden.key, golden.value, golden.headers)
 
-    written = encode(batch)
+    written = encode(envelope)
     assert json.loads(written.value) == json.loads(golden.value)
     assert sorted(written.headers) == sorted(golden.headers)
-    assert batch.event.kind == path.stem
+    assert envelope.event.kind == path.stem
 
 
 def test_every_kind_of_event_has_a_golden_record() -> None:

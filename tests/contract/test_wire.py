@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas import examples
 from schemas.errors import BadEvent, BadRecord, NotAnEvent, UnknownVersion
 from schemas.events import Metrics, Series
-from schemas.wire import Batch, ProducerId, Record, RunId, decode, encode
+from schemas.wire import Envelope, ProducerId, Record, RunId, decode, encode
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 IDS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -32,14 +32,14 @@ def test_points_and_identity_survive_the_wire(
 ) -> None:
     steps, times, values = (list(column) for column in zip(*points, strict=True))
     series = Series(name=name, steps=array("q", steps), times=array("q", times), values=array("d", values))
-    batch = Batch(RunId(run), ProducerId(producer), seq, 1_700_000_000_000_001, Metrics(time=0, series=[series]))
+    envelope = Envelope(RunId(run), ProducerId(producer), seq, 1_700_000_000_000_001, Metrics(time=0, series=[series]))
 
-    record = encode(batch)
+    record = encode(envelope)
     again = decode(record.key, record.value, record.headers)
 
     assert isinstance(again.event, Metrics)
     found = again.event.series[0]
-    assert again[:4] == batch[:4]
+    assert again[:4] == envelope[:4]
     assert (list(found.steps), list(found.times), bits(found.values)) == (steps, times, bits(series.values))
     assert encode(again) == record
 

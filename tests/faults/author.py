@@ -1,8 +1,8 @@
 """
-A producer that behaves badly on purpose: it sends batches twice, late, out of order, and records that are no events.
+A producer that behaves badly on purpose: it sends envelopes twice, late, out of order, and records that are no events.
 
 It writes to the log without the client, in a thread of its own, and counts what it sent. Kafka being away is no
-excuse: what was not acknowledged is sent again, by a new producer, so that a batch may be in the log once more.
+excuse: what was not acknowledged is sent again, by a new producer, so that an envelope may be in the log once more.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ class BadAuthor:
         count = self._dice.choice((1, 5, 40, 300))
         key = (author.run_id, name)
         values = [self._dice.gauss(0.0, 1.0) for _ in range(count)]
-        batch = author.metrics(name, values, first_step=self._steps[key])
+        envelope = author.metrics(name, values, first_step=self._steps[key])
         self._steps[key] += count
         self.points[author.run_id] += count
-        return encode(batch)
+        return encode(envelope)
 
     def _broken(self, good: Record) -> Record:
         return self._dice.choice(

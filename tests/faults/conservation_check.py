@@ -72,18 +72,18 @@ def _count(model: Model, record: object) -> None:
     r = record
     model.received += 1
     try:
-        batch = decode(r.key, r.value, tuple(r.headers))  # type: ignore[attr-defined]  # aiokafka has no types
+        envelope = decode(r.key, r.value, tuple(r.headers))  # type: ignore[attr-defined]  # aiokafka has no types
     except BadRecord:
         model.poison.add((r.partition, r.offset))  # type: ignore[attr-defined]
         return
-    seen = model.seqs.setdefault((batch.run_id, batch.producer), set())
-    if batch.seq in seen:
-        model.refused[batch.run_id, batch.producer] += 1
+    seen = model.seqs.setdefault((envelope.run_id, envelope.producer), set())
+    if envelope.seq in seen:
+        model.refused[envelope.run_id, envelope.producer] += 1
         return
-    seen.add(batch.seq)
-    if isinstance(batch.event, ev.Metrics):
-        for one in batch.event.series:
-            key = (batch.run_id, one.name, str(sorted(one.labels.items())))
+    seen.add(envelope.seq)
+    if isinstance(envelope.event, ev.Metrics):
+        for one in envelope.event.series:
+            key = (envelope.run_id, one.name, str(sorted(one.labels.items())))
             model.points.setdefault(key, []).extend(zip(one.steps, one.times, one.values, strict=True))
 
 

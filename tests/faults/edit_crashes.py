@@ -2,7 +2,7 @@
 A file tracker, killed before its n-th step of carrying out deletes and renames: a call of the file system.
 
 `python -m tests.faults.edit_crashes wandb FOLDER` goes through every n until there are no more steps, each in a child
-of its own that dies by SIGKILL. Then the same batches come again with the last kept state. In the same call they must
+of its own that dies by SIGKILL. Then the same envelopes come again with the last kept state. In the same call they must
 leave the same bytes as a process that was never killed; cut into other calls, the same run. Prints JSON: the number of
 deaths, and after which of them something was wrong.
 """
@@ -31,7 +31,7 @@ from consumers.trackers.testing.suite import assert_held, deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.faults.crash_child import Deadly, in_child
 
 RUN = "run-1"
@@ -41,7 +41,7 @@ KINDS: Mapping[str, Callable[..., Tracker]] = {
     "tensorboard": TensorboardTracker,
     "parquet": ParquetTracker,
 }
-BEFORE = 8  # batches that are delivered, and their state kept, before the call that is killed
+BEFORE = 8  # envelopes that are delivered, and their state kept, before the call that is killed
 
 
 def make_steps(deadly: Deadly) -> None:
@@ -70,26 +70,26 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def kill_everywhere(kind: str, folder: Path, batches: Sequence[Batch]) -> dict[str, Any]:
+def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope]) -> dict[str, Any]:
     """Kill the second call at each of its steps; return the number of deaths and what was wrong after which of them."""
     start, whole = folder / "start", folder / "whole"
-    state: State = deliver(made(kind, start), RUN, batches[:BEFORE], {})
+    state: State = deliver(made(kind, start), RUN, envelopes[:BEFORE], {})
     shutil.copytree(start, whole)
-    end = deliver(made(kind, whole), RUN, batches[BEFORE:], state)
+    end = deliver(made(kind, whole), RUN, envelopes[BEFORE:], state)
     wrong: dict[int, str] = {}
     for number in itertools.count(1):
         place, other = folder / str(number), folder / f"{number} cut"
         shutil.copytree(start, place)
-        if not in_child(number, partial(deliver, made(kind, place), RUN, batches[BEFORE:], state), make_steps):
+        if not in_child(number, partial(deliver, made(kind, place), RUN, envelopes[BEFORE:], state), make_steps):
             return {"deaths": number - 1, "wrong": wrong}
         shutil.copytree(place, other)
         try:
-            again = deliver(made(kind, place), RUN, batches[BEFORE:], state)
+            again = deliver(made(kind, place), RUN, envelopes[BEFORE:], state)
             assert (again, files(place)) == (end, files(whole)), "not the same bytes"
-            cut = deliver(made(kind, other), RUN, batches[BEFORE:], state, size=1 + number % 7)
+            cut = deliver(made(kind, other), RUN, envelopes[BEFORE:], state, size=1 + number % 7)
             assert files(other).keys() == files(whole).keys(), "other files"
             if not end.get("deleted"):
-                assert_held(made(kind, other), RUN, cut, batches)
+                assert_held(made(kind, other), RUN, cut, envelopes)
         except (AssertionError, OSError, TrackingError) as error:  # told, and the next step is tried
             wrong[number] = repr(error)[:500]
         shutil.rmtree(place)
@@ -102,6 +102,7 @@ if __name__ == "__main__":
     gone = [*edited[:12], (author := RunAuthor(RUN, "p9")).delete("run"), author.metrics("loss", [1.0])]
     name, where = sys.argv[1], Path(sys.argv[2])
     found = {
-        what: kill_everywhere(name, where / what, batches) for what, batches in (("edits", edited), ("delete", gone))
+        what: kill_everywhere(name, where / what, envelopes)
+        for what, envelopes in (("edits", edited), ("delete", gone))
     }
     sys.stdout.write(json.dumps(found))

@@ -61,16 +61,16 @@ def write_journal(told: mmap.mmap, *, is_half_sent: bool, sent: Path) -> None:
         if step % 150 == 149:
             journal.append(Event({"kind": "note", "time": step, "text": str(step)}))
     if is_half_sent:
-        batches = producer.cut(300)
-        send(sent, batches[:2])
-        producer.acknowledge(batches[:1])
+        envelopes = producer.cut(300)
+        send(sent, envelopes[:2])
+        producer.acknowledge(envelopes[:1])
 
 
-def send(sent: Path, batches: list[Any]) -> None:
+def send(sent: Path, envelopes: list[Any]) -> None:
     """Keep records as a broker does: all of them, in order, twice if need be."""
     handle = os.open(sent, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for batch in batches:
-        record = batch.record
+    for envelope in envelopes:
+        record = envelope.record
         headers = [(name, text.hex()) for name, text in record.headers]
         os.write(handle, json.dumps([record.key.hex(), record.value.hex(), headers]).encode() + b"\n")
     os.close(handle)
@@ -83,10 +83,10 @@ def ship(home: Path, sent: Path) -> None:
         if left is None:
             continue
         for producer in left.producers:
-            while batches := producer.cut(300):
-                for batch in batches:
-                    send(sent, [batch])
-                    producer.acknowledge([batch])
+            while envelopes := producer.cut(300):
+                for envelope in envelopes:
+                    send(sent, [envelope])
+                    producer.acknowledge([envelope])
         left.delete()
         left.close()
 

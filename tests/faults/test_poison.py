@@ -25,8 +25,8 @@ Bytes = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
 def good_records(count: int, run_id: str = "good") -> list[Record]:
     author = Author(run_id)
-    batches = [author.start(), *(author.metrics("loss", [1.0], first_step=step) for step in range(count - 2))]
-    return [encode(batch) for batch in [*batches, author.finish()]]
+    envelopes = [author.start(), *(author.metrics("loss", [1.0], first_step=step) for step in range(count - 2))]
+    return [encode(envelope) for envelope in [*envelopes, author.finish()]]
 
 
 def mixed(good: Sequence[Record], bad: Iterable[Record], dice: random.Random) -> list[Record]:

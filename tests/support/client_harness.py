@@ -23,7 +23,7 @@ from gateway.client.run.run import Run
 from gateway.client.shipping.shipper import Shipper
 from gateway.client.transports.transport import Refusal
 from schemas import events as ev
-from schemas.wire import Batch, decode
+from schemas.wire import Envelope, decode
 from tests.support.services import run as run_now
 
 RUN = "run-1"
@@ -58,17 +58,17 @@ class Memory:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def batches(self) -> list[Batch]:
+    def envelopes(self) -> list[Envelope]:
         """Return what was sent, decoded by the contract, each identity once."""
-        found: dict[tuple[str, str, int], Batch] = {}
+        found: dict[tuple[str, str, int], Envelope] = {}
         for record in list(self.sent):
-            batch = decode(record.key, record.value, record.headers)
-            found.setdefault((batch.run_id, batch.producer, batch.seq), batch)
+            envelope = decode(record.key, record.value, record.headers)
+            found.setdefault((envelope.run_id, envelope.producer, envelope.seq), envelope)
         return list(found.values())
 
     def events(self) -> list[Any]:
         """Return the events sent, each once."""
-        return [batch.event for batch in self.batches()]
+        return [envelope.event for envelope in self.envelopes()]
 
     def kinds(self) -> list[str]:
         """Return the kinds of the events sent."""
@@ -155,8 +155,8 @@ def raw_log(bootstrap: str, topic: str) -> list[Record]:
     return run_now(_raw_log(bootstrap, topic))
 
 
-def read_log(bootstrap: str, topic: str) -> list[Batch]:
-    """Return every batch of a topic, decoded by the contract, duplicates included."""
+def read_log(bootstrap: str, topic: str) -> list[Envelope]:
+    """Return every envelope of a topic, decoded by the contract, duplicates included."""
     return [decode(record.key, record.value, record.headers) for record in raw_log(bootstrap, topic)]
 
 

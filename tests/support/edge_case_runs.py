@@ -10,7 +10,7 @@ from schemas import events as ev
 from schemas.facts import Facts, Point
 from schemas.names import series_name
 from schemas.values import FloatValue, HistogramValue, IntValue, JsonValue, StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.log_author import Author
 
 HOSTILE_NAMES = [
@@ -20,13 +20,13 @@ HOSTILE_NAMES = [
 HOSTILE_RUN_ID = "swe ep/7: #é'\"😀?"
 
 
-def odd_batches(run_id: str) -> list[Batch]:
-    """Return the batches of one odd run, in order."""
+def odd_envelopes(run_id: str) -> list[Envelope]:
+    """Return the envelopes of one odd run, in order."""
     author = Author(run_id)
     values = [0.1, math.nan, math.inf, -math.inf, -0.0, 1e-320, 5e300]
     return [
         author.start(name="odd one", tag="odd tag", group="sweep"),
-        author.batch(
+        author.envelope(
             ev.Params(
                 time=author.now(),
                 params={"lr": FloatValue(value=0.1), "a[0]": IntValue(value=7), "gw.x": StringValue(value="é")},
@@ -38,7 +38,7 @@ def odd_batches(run_id: str) -> list[Batch]:
         _labelled(author),
         author.metrics("loss", [9.0, 8.0], first_step=1, attempt=2),
         author.metrics("loss", [1.0], step_name="validate"),
-        author.batch(
+        author.envelope(
             ev.Values(
                 time=author.now(),
                 values=[
@@ -49,18 +49,18 @@ def odd_batches(run_id: str) -> list[Batch]:
                 ],
             )
         ),
-        author.batch(ev.Tags(time=author.now(), tags={"team": "vision", "a//b": "x" * 9_000})),
-        author.batch(ev.Note(time=author.now(), text="looks odd")),
-        author.batch(ev.Params(time=author.now(), attempt=2, params={"lr": FloatValue(value=0.2)})),
-        author.batch(ev.RunFailed(time=author.now(), message="ValueError: odd")),
+        author.envelope(ev.Tags(time=author.now(), tags={"team": "vision", "a//b": "x" * 9_000})),
+        author.envelope(ev.Note(time=author.now(), text="looks odd")),
+        author.envelope(ev.Params(time=author.now(), attempt=2, params={"lr": FloatValue(value=0.2)})),
+        author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd")),
     ]
 
 
-def points_of(batches: Iterable[Batch]) -> list[Point]:
-    """Return every metric point of some batches, as every place must hold it."""
+def points_of(envelopes: Iterable[Envelope]) -> list[Point]:
+    """Return every metric point of some envelopes, as every place must hold it."""
     return [
         Point(series_name(series.name, series.labels, event.step_name), step, time // 1_000, value)
-        for event in (batch.event for batch in batches)
+        for event in (envelope.event for envelope in envelopes)
         if isinstance(event, ev.Metrics)
         for series in event.series
         for step, time, value in zip(series.steps, series.times, series.values, strict=True)
@@ -74,10 +74,10 @@ def facts_of(run_id: str, points: Iterable[Point], params: int) -> Facts:
     return facts
 
 
-def _labelled(author: Author) -> Batch:
+def _labelled(author: Author) -> Envelope:
     time = author.now()
     series = [_series({"rank": str(rank), "subset": "a"}, [1, 1, 0], time) for rank in range(3)]
-    return author.batch(ev.Metrics(time=time, series=series))
+    return author.envelope(ev.Metrics(time=time, series=series))
 
 
 def _series(labels: dict[str, str], steps: Sequence[int], time: int) -> ev.Series:

@@ -9,7 +9,7 @@ from random import Random
 from consumers.trackers.testing.runs import RunAuthor
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 SERIES = ("a", "b", "t/a", "a{x}", "{b")  # `a` of the step t is written `t/a`, `a` with the label x=1 is `a{x=1}`
 LABELS: tuple[dict[str, str], ...] = ({}, {"x": "1"}, {"x": "1", "y": "2"})
@@ -17,24 +17,24 @@ WORDS = ("lr", "rate", "t/lr")
 OBSERVED = (StringValue(value="seen"), HistogramValue(value=Histogram(counts=[1, 2], edges=[0, 1, 2])))
 
 
-def any_run(run_id: str, random: Random, size: int, *, are_observed: bool = True) -> list[Batch]:
-    """Return a run of two attempts and so many batches of two producers between start and end."""
+def any_run(run_id: str, random: Random, size: int, *, are_observed: bool = True) -> list[Envelope]:
+    """Return a run of two attempts and so many envelopes of two producers between start and end."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=1_500_000_000_000_700)
     made = [author.start(name="any")]
     for number in range(size):
         attempt = 1 + (2 * number > size)
-        made.append(_any_batch(random.choice((author, other)), random, attempt, are_observed=are_observed))
+        made.append(_any_envelope(random.choice((author, other)), random, attempt, are_observed=are_observed))
     return [*made, author.finish()]
 
 
-def _any_batch(author: RunAuthor, random: Random, attempt: int, *, are_observed: bool) -> Batch:
+def _any_envelope(author: RunAuthor, random: Random, attempt: int, *, are_observed: bool) -> Envelope:
     step_name = random.choice(("main", "main", "t"))
     kind = random.choice(("points", "points", "points", "values", "params", "tags", "delete", "rename"))
     time = author.now()
     match kind:
         case "params":
             params = {random.choice(WORDS): FloatValue(value=random.random())}
-            return author.batch(ev.Params(time=time, attempt=attempt, params=params))
+            return author.envelope(ev.Params(time=time, attempt=attempt, params=params))
         case "tags":
             return author.tags(**{random.choice(WORDS): str(random.random())})
         case "delete":
@@ -47,10 +47,10 @@ def _any_batch(author: RunAuthor, random: Random, attempt: int, *, are_observed:
         case "values" if are_observed:
             name, labels, value = random.choice(SERIES), random.choice(LABELS), random.choice(OBSERVED)
             seen = ev.Observation(name=name, labels=labels, step=1, time=time, value=value)
-            return author.batch(ev.Values(time=time, step_name=step_name, attempt=attempt, values=[seen]))
+            return author.envelope(ev.Values(time=time, step_name=step_name, attempt=attempt, values=[seen]))
         case _:
             series = list(_any_series(author, random))
-            return author.batch(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=series))
+            return author.envelope(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=series))
 
 
 def _any_series(author: RunAuthor, random: Random) -> Iterator[ev.Series]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class Good:
-    """Appends a line a batch; `in_doubt` keeps it right."""
+    """Appends a line an envelope; `in_doubt` keeps it right."""
 
     name = "good"
     cannot_hold = ()
@@ -28,21 +28,21 @@ class Good:
     def read_back(self, run_id, state):
         raise NotImplementedError
 
-    def deliver(self, run_id, batches, state, in_doubt=0):
+    def deliver(self, run_id, envelopes, state, in_doubt=0):
         path = self.folder / f"{self.name}-{run_id}"
         there = set(path.read_text().splitlines()) if path.exists() else set()
-        for number, batch in enumerate(batches):
-            line = f"{batch.producer} {batch.seq}"
+        for number, envelope in enumerate(envelopes):
+            line = f"{envelope.producer} {envelope.seq}"
             if number >= in_doubt or line not in there:
                 with path.open("a") as out:
                     out.write(line + "\\n")
-        return {"batches": state.get("batches", 0) + len(batches)}
+        return {"batches": state.get("batches", 0) + len(envelopes)}
 '''
 
 
 def _of_good(body: str) -> str:
     lines = "".join(f"        {line}\n" for line in body.strip().splitlines())
-    return f"{_GOOD}\n\nclass Odd(Good):\n    def deliver(self, run_id, batches, state):\n{lines}"
+    return f"{_GOOD}\n\nclass Odd(Good):\n    def deliver(self, run_id, envelopes, state):\n{lines}"
 
 
 # What goes wrong in `deliver`, for every run: its runs are parked.
@@ -52,7 +52,7 @@ DELIVER = {
     "interrupts": ("raise KeyboardInterrupt", "the tracker raised KeyboardInterrupt: "),
     "cancels": ("import asyncio\nraise asyncio.CancelledError", "the tracker raised CancelledError: "),
     "stops": ("raise StopIteration", "the tracker raised StopIteration: "),
-    "recurses": ("return self.deliver(run_id, batches, state)", "the tracker raised RecursionError: "),
+    "recurses": ("return self.deliver(run_id, envelopes, state)", "the tracker raised RecursionError: "),
     "huge-state": ('return {"x": "y" * 10_000_000}', "the tracker raised ValueError: deliver returned a state of 10,"),
     "odd-state": ('return {"x": object()}', "the tracker raised TypeError: Object of type object is not JSON"),
     "no-state": ("return [1]", "the tracker raised TypeError: deliver returned list, not a JSON object"),
@@ -95,7 +95,7 @@ END = {
     "dies": (_of_good("import os\nos._exit(3)"), "the process ended in the middle of a call for run "),
 }
 
-_LOUD = "print(chr(27) + str(batches))\nreturn super().deliver(run_id, batches, state)"
+_LOUD = "print(chr(27) + str(envelopes))\nreturn super().deliver(run_id, envelopes, state)"
 PRINTS = f'print("loud" * 1_000, flush=True)\n{_of_good(_LOUD)}'
 
 

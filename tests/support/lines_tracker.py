@@ -20,14 +20,14 @@ from consumers.trackers.protocol import ReadBack, State
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 FOLDER = "LINES_FOLDER"  # environment variable: where it writes, and where orders lie
 ROOT = Path(__file__).parents[2]
 
 
 class LinesTracker:
-    """One file a run, one line a batch."""
+    """One file a run, one line an envelope."""
 
     name = "lines"
     cannot_hold: Sequence[str] = ("anything but the numbers of batches and their points",)
@@ -44,24 +44,24 @@ class LinesTracker:
         _fail(read_order(self._folder).get("read_back", ""), {}, self._folder)
         raise TrackerRefused("lines are counted, not read back")
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
         order = read_order(self._folder)
         concerned = run_id in order.get("runs", [run_id])
         with (self._folder / "calls").open("a") as calls:
-            calls.write(f"{run_id} {len(batches)} {in_doubt}\n")
+            calls.write(f"{run_id} {len(envelopes)} {in_doubt}\n")
         if concerned:
             _fail(order.get("before", ""), order, self._folder)
         path = self._folder / f"{run_id}.lines"
         there = set(_whole_lines(path)) if in_doubt else set()
-        for number, batch in enumerate(batches):
-            line = line_of(batch)
+        for number, envelope in enumerate(envelopes):
+            line = line_of(envelope)
             if number >= in_doubt or line not in there:
                 with path.open("ab", buffering=0) as out:
                     out.write(f"{line}\n".encode())  # one write: there, or not there
             time.sleep(order.get("slow_s", 0))
         if concerned:
             _fail(order.get("after", ""), order, self._folder)
-        return {"batches": state.get("batches", 0) + len(batches)}
+        return {"batches": state.get("batches", 0) + len(envelopes)}
 
 
 def _fail(how: str, order: dict[str, Any], folder: Path) -> None:
@@ -84,10 +84,10 @@ def _whole_lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def line_of(batch: Batch) -> str:
-    """Return what a batch leaves in the file."""
-    points = sum(len(one.values) for one in batch.event.series) if isinstance(batch.event, ev.Metrics) else 0
-    return f"{batch.producer} {batch.seq} {points}"
+def line_of(envelope: Envelope) -> str:
+    """Return what an envelope leaves in the file."""
+    points = sum(len(one.values) for one in envelope.event.series) if isinstance(envelope.event, ev.Metrics) else 0
+    return f"{envelope.producer} {envelope.seq} {points}"
 
 
 def read_order(folder: Path) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Lines:
         return sum(run_id in (None, line.split()[0]) for line in _whole_lines(self.folder / "calls"))
 
     def doubted(self) -> int:
-        """Return of how many batches it was told that it may have them."""
+        """Return of how many envelopes it was told that it may have them."""
         return sum(int(line.split()[2]) for line in _whole_lines(self.folder / "calls"))
 
     def held(self) -> dict[str, Counter[str]]:
@@ -149,9 +149,9 @@ class Lines:
         return True
 
 
-def wanted(batches: Sequence[Batch]) -> dict[str, Counter[str]]:
-    """Return what the tracker has to hold: each batch once."""
+def wanted(envelopes: Sequence[Envelope]) -> dict[str, Counter[str]]:
+    """Return what the tracker has to hold: each envelope once."""
     found: dict[str, Counter[str]] = {}
-    for batch in batches:
-        found.setdefault(batch.run_id, Counter())[line_of(batch)] += 1
+    for envelope in envelopes:
+        found.setdefault(envelope.run_id, Counter())[line_of(envelope)] += 1
     return found

@@ -23,7 +23,7 @@ from gateway.local.ports import free_ports
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue, JsonValue, StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.log_author import Author, write
 
 DEADLINE_S = 30.0
@@ -42,14 +42,14 @@ class Live:
         """Base address."""
         return self.settings.api
 
-    async def publish(self, batches: Iterable[Batch]) -> None:
-        """Write batches to the log and fold them into the store."""
-        await write(self.settings.kafka, self.settings.topic, batches)
+    async def publish(self, envelopes: Iterable[Envelope]) -> None:
+        """Write envelopes to the log and fold them into the store."""
+        await write(self.settings.kafka, self.settings.topic, envelopes)
         await fold(self.settings)
 
-    async def publish_unfolded(self, batches: Iterable[Batch]) -> None:
-        """Write batches to the log only, as if the materialiser were behind."""
-        await write(self.settings.kafka, self.settings.topic, batches)
+    async def publish_unfolded(self, envelopes: Iterable[Envelope]) -> None:
+        """Write envelopes to the log only, as if the materialiser were behind."""
+        await write(self.settings.kafka, self.settings.topic, envelopes)
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
         """Ask the API."""
@@ -88,11 +88,11 @@ async def serving(settings: Settings, *, ready: bool = True) -> AsyncIterator[Li
 
 def training(
     run_id: str, *, group: str = "", values: tuple[float, ...] = (0.5, float("nan"), float("-inf"))
-) -> list[Batch]:
-    """Return all batches of a run that ended well."""
+) -> list[Envelope]:
+    """Return all envelopes of a run that ended well."""
     author = Author(run_id)
     start = author.start(name=f"name of {run_id}", group=group, tag="digits")
-    params = author.batch(
+    params = author.envelope(
         ev.Params(
             time=author.now(),
             params={

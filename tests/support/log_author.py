@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from schemas import events as ev
-from schemas.wire import Batch, ProducerId, Record, RunId, encode
+from schemas.wire import Envelope, ProducerId, Record, RunId, encode
 
 START = 1_700_000_000_000_000  # µs: 2023-11-14, long before any clock of a test
 
 
 class Author:
-    """One producer of one run, numbering its batches."""
+    """One producer of one run, numbering its envelopes."""
 
     def __init__(self, run_id: str, producer: str = "p1", *, time: int = START) -> None:
         self.run_id = run_id
@@ -23,24 +23,24 @@ class Author:
         self.seq = 0
         self.time = time
 
-    def batch(self, event: ev.AnyEvent) -> Batch:
-        batch = Batch(RunId(self.run_id), ProducerId(self.producer), self.seq, event.time, event)
+    def envelope(self, event: ev.AnyEvent) -> Envelope:
+        envelope = Envelope(RunId(self.run_id), ProducerId(self.producer), self.seq, event.time, event)
         self.seq += 1
-        return batch
+        return envelope
 
     def now(self) -> int:
         """Return a new instant: each is 1,500 µs after the last one."""
         self.time += 1_500
         return self.time
 
-    def start(self, **fields: object) -> Batch:
-        return self.batch(ev.RunStarted(time=self.now(), **fields))
+    def start(self, **fields: object) -> Envelope:
+        return self.envelope(ev.RunStarted(time=self.now(), **fields))
 
-    def finish(self) -> Batch:
-        return self.batch(ev.RunFinished(time=self.now()))
+    def finish(self) -> Envelope:
+        return self.envelope(ev.RunFinished(time=self.now()))
 
-    def metrics(self, name: str, values: Sequence[float], *, first_step: int = 0, **fields: object) -> Batch:
-        """Return one batch of one series, a new instant each point."""
+    def metrics(self, name: str, values: Sequence[float], *, first_step: int = 0, **fields: object) -> Envelope:
+        """Return one envelope of one series, a new instant each point."""
         count = len(values)
         series = ev.Series(
             name=name,
@@ -48,7 +48,7 @@ class Author:
             times=array("q", [self.now() for _ in values]),
             values=array("d", values),
         )
-        return self.batch(ev.Metrics(time=self.time, series=[series], **fields))
+        return self.envelope(ev.Metrics(time=self.time, series=[series], **fields))
 
 
 @asynccontextmanager
@@ -70,6 +70,6 @@ async def write_records(bootstrap: str, topic: str, records: Iterable[Record]) -
             await future
 
 
-async def write(bootstrap: str, topic: str, batches: Iterable[Batch]) -> None:
-    """Write batches as the client would, and return when all are acknowledged."""
-    await write_records(bootstrap, topic, map(encode, batches))
+async def write(bootstrap: str, topic: str, envelopes: Iterable[Envelope]) -> None:
+    """Write envelopes as the client would, and return when all are acknowledged."""
+    await write_records(bootstrap, topic, map(encode, envelopes))

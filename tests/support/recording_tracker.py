@@ -1,7 +1,7 @@
 """
-A tracker that only testifies: each batch that it is given is a line, appended and synced, and nothing is ever left out.
+A tracker that records each envelope that it is given as a line, appended and synced, and never leaves one out.
 
-A batch that comes again is a line more, and each line says whether the loop had told (`in_doubt`) that it may.
+An envelope that comes again is a line more, and each line says whether the loop had told (`in_doubt`) that it may.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import NamedTuple
 from consumers.trackers.protocol import ReadBack, State
 from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 FOLDER = "WITNESS_FOLDER"  # environment variable: where it writes, and where orders lie
 ROOT = Path(__file__).parents[2]
 
 
 class WitnessTracker:
-    """One file of all runs; `refuse` (run ids) and `slow_s` (of each batch) in its file `order` are obeyed."""
+    """One file of all runs; `refuse` (run ids) and `slow_s` (of each envelope) in its file `order` are obeyed."""
 
     cannot_hold: Sequence[str] = ()
 
@@ -41,20 +41,20 @@ class WitnessTracker:
     def read_back(self, run_id: str, state: State) -> ReadBack:
         raise TrackerRefused("a witness is heard, not read back")
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
         order = json.loads((self._folder / "order").read_text())
         if run_id in order["refuse"]:
             raise TrackerRefused("not this run")
-        for number, batch in enumerate(batches):
+        for number, envelope in enumerate(envelopes):
             time.sleep(order["slow_s"])
-            line = f"{run_id} {batch.producer} {batch.seq} {int(number < in_doubt)}\n"
+            line = f"{run_id} {envelope.producer} {envelope.seq} {int(number < in_doubt)}\n"
             os.write(self._file, line.encode())  # one write: there, or not there
             os.fsync(self._file)
-        return {"batches": state.get("batches", 0) + len(batches)}
+        return {"batches": state.get("batches", 0) + len(envelopes)}
 
 
 class Heard(NamedTuple):
-    """What a witness said about all batches that it was given."""
+    """What a witness said about all envelopes that it was given."""
 
     given: Counter[tuple[str, str, int]]
     untold: list[tuple[str, str, int]]  # came again, and `in_doubt` had not said so
@@ -89,7 +89,7 @@ class Witness:
         new.replace(self.folder / "order")
 
     def lines(self) -> int:
-        """Return how many batches it was given, each as often as it was."""
+        """Return how many envelopes it was given, each as often as it was."""
         path = self.folder / "batches"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
@@ -99,16 +99,16 @@ class Witness:
         last: dict[tuple[str, str], int] = {}
         for line in (self.folder / "batches").read_text().splitlines():
             run, producer, seq, doubted = line.split()
-            batch = (run, producer, int(seq))
-            if heard.given[batch]:
-                heard.untold.extend([batch] if doubted == "0" else [])
-            elif batch[2] < last.get(batch[:2], -1):
-                heard.unordered.append(batch)
-            last[batch[:2]] = max(batch[2], last.get(batch[:2], -1))
-            heard.given[batch] += 1
+            envelope = (run, producer, int(seq))
+            if heard.given[envelope]:
+                heard.untold.extend([envelope] if doubted == "0" else [])
+            elif envelope[2] < last.get(envelope[:2], -1):
+                heard.unordered.append(envelope)
+            last[envelope[:2]] = max(envelope[2], last.get(envelope[:2], -1))
+            heard.given[envelope] += 1
         return heard
 
 
-def identities(batches: Iterable[Batch]) -> set[tuple[str, str, int]]:
-    """Return what names each batch."""
-    return {(batch.run_id, batch.producer, batch.seq) for batch in batches}
+def identities(envelopes: Iterable[Envelope]) -> set[tuple[str, str, int]]:
+    """Return what names each envelope."""
+    return {(envelope.run_id, envelope.producer, envelope.seq) for envelope in envelopes}

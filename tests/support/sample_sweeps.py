@@ -9,33 +9,33 @@ from collections.abc import Sequence
 from schemas import events as ev
 from schemas.facts import Facts
 from schemas.values import FloatValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.edge_case_runs import points_of
 from tests.support.log_author import Author
 
 
-def sweep(runs: int, *, batches: int = 10, points: int = 20) -> list[Batch]:
-    """Return the batches of several runs, one of each in turn; `batches` of metrics a run, with so many points each."""
+def sweep(runs: int, *, envelopes: int = 10, points: int = 20) -> list[Envelope]:
+    """Return the envelopes of several runs, one of each in turn; `envelopes` of metrics a run, `points` in each."""
     name = uuid.uuid4().hex[:8]
-    made = [training(f"{name}/{number}", batches, points) for number in range(runs)]
-    return [batch for turn in zip(*made, strict=True) for batch in turn]
+    made = [training(f"{name}/{number}", envelopes, points) for number in range(runs)]
+    return [envelope for turn in zip(*made, strict=True) for envelope in turn]
 
 
-def training(run_id: str, batches: int, points: int) -> list[Batch]:
+def training(run_id: str, envelopes: int, points: int) -> list[Envelope]:
     """Return one run: a start, params, metrics and an end."""
     author, dice = Author(run_id), random.Random(run_id)
     params = {"lr": FloatValue(value=0.1), "width": FloatValue(value=3.0)}
-    made = [author.start(tag="faults"), author.batch(ev.Params(time=author.now(), params=params))]
-    for number in range(batches):
+    made = [author.start(tag="faults"), author.envelope(ev.Params(time=author.now(), params=params))]
+    for number in range(envelopes):
         made.append(author.metrics("loss", [dice.random() for _ in range(points)], first_step=number * points))
     return [*made, author.finish()]
 
 
-def emitted(batches: Sequence[Batch]) -> Facts:
+def emitted(envelopes: Sequence[Envelope]) -> Facts:
     """Return what a tracker that has all of it holds."""
     facts = Facts()
-    for run_id in sorted({batch.run_id for batch in batches}):
-        mine = [batch for batch in batches if batch.run_id == run_id]
-        names = {name for batch in mine if isinstance(batch.event, ev.Params) for name in batch.event.params}
+    for run_id in sorted({envelope.run_id for envelope in envelopes}):
+        mine = [envelope for envelope in envelopes if envelope.run_id == run_id]
+        names = {name for envelope in mine if isinstance(envelope.event, ev.Params) for name in envelope.event.params}
         facts.add_run(run_id, points_of(mine), len(names))
     return facts

@@ -6,8 +6,8 @@ frozen there (store/delivery/history.py) and goes through the same queues, calls
 at places that are offsets of their own. Nothing is missing and nothing comes twice, for any tracker that keeps the
 contract:
 
-- the frozen rows never change, and a place always gives the same batch with the same number, so a call repeated after
-  a crash brings the same batches, cut elsewhere at most, which is what trackers are promised of the log;
+- the frozen rows never change, and a place always gives the same envelope with the same number, so a call repeated
+  after a crash brings the same envelopes, cut elsewhere at most, which is what trackers are promised of the log;
 - the snapshot holds the rows and the offset that were committed together: all records below it are in the history, all
   others are in the log, and the run goes on there with the numbers that were folded of each producer, so that a copy
   of a record beyond that offset is known as one;

@@ -1,7 +1,7 @@
 """
 Hand records of one run to its tracker, in a thread.
 
-A tracker that cannot make a repeated call harmless by itself takes `in_doubt`: how many of the first batches it may
+A tracker that cannot make a repeated call harmless by itself takes `in_doubt`: how many of the first envelopes it may
 have already, because a call that had them never ended. It asks the place it writes to, and brings what is not there.
 """
 
@@ -19,7 +19,7 @@ from consumers.store.delivery.checkpoints import Progress
 from consumers.telemetry.instruments import points_of
 from consumers.trackers.protocol import State, Tracker
 from schemas.errors import BadRecord
-from schemas.wire import Batch, decode, identify
+from schemas.wire import Envelope, decode, identify
 
 STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
 _UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash before the letters
@@ -30,11 +30,11 @@ class Brought(NamedTuple):
 
     progress: Progress  # to be kept
     points: int
-    doubted: int  # batches that were given before
+    doubted: int  # envelopes that were given before
 
 
 class Bringing:
-    """One tracker, called with the new batches of runs."""
+    """One tracker, called with the new envelopes of runs."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -44,15 +44,15 @@ class Bringing:
         """Bring what the run does not have. Raises what the tracker raises, and TypeError for a bad answer."""
         again, after = admit_records([one for one in records if one.offset < before.doubt_to], before)
         fresh, after = admit_records([one for one in records if one.offset >= before.doubt_to], after)
-        batches = again + fresh
-        if batches:
+        envelopes = again + fresh
+        if envelopes:
             deliver: Callable[..., State] = self._tracker.deliver
             more: dict[str, Any] = {"in_doubt": len(again)} if self._asks else {}
-            state = deliver(run_id, batches, before.state, **more)
+            state = deliver(run_id, envelopes, before.state, **more)
             after = after._replace(state=_plain(state))
         doubt_to = before.doubt_to if before.doubt_to > after.next_offset else 0
         done = after._replace(status="delivering", error="", attempt=0, doubt_to=doubt_to, unanswered=0)
-        return Brought(done, sum(map(points_of, batches)), len(again))
+        return Brought(done, sum(map(points_of, envelopes)), len(again))
 
 
 def _plain(state: object) -> dict[str, Any]:
@@ -82,15 +82,15 @@ def takes_in_doubt(deliver: Callable[..., Any]) -> bool:
     return "in_doubt" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
 
-def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Batch], Progress]:
+def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Envelope], Progress]:
     """
-    Return the batches that a run's tracker has not had, and the run's progress once it has them.
+    Return the envelopes that a run's tracker has not had, and the run's progress once it has them.
 
     A record below the run's offset was delivered before; one whose number was admitted before is a duplicate; one that
     cannot be decoded is counted and its number stays missing, so that a mended copy is admitted later.
     """
     ledgers = dict(before.ledgers)
-    batches: list[Batch] = []
+    envelopes: list[Envelope] = []
     skipped = before.skipped
     for record in records:
         if record.offset < before.next_offset:
@@ -99,10 +99,10 @@ def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Bat
         ledger, new = admit(ledgers.get(identity.producer, EMPTY), identity.seq)
         if new:
             try:
-                batches.append(decode(record.key, record.value, record.headers))
+                envelopes.append(decode(record.key, record.value, record.headers))
             except BadRecord:
                 skipped += 1
                 continue
         ledgers[identity.producer] = ledger
     following = max([before.next_offset, *(record.offset + 1 for record in records[-1:])])
-    return batches, before._replace(next_offset=following, ledgers=ledgers, skipped=skipped)
+    return envelopes, before._replace(next_offset=following, ledgers=ledgers, skipped=skipped)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _TAKES = {
-    "deliver": ("run_id", "batches", "state"),
+    "deliver": ("run_id", "envelopes", "state"),
     "read_back": ("run_id", "state"),
     "open": ("settings",),
     "close": (),

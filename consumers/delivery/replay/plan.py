@@ -128,8 +128,8 @@ class _Counts:
         before = self._known.get(run_id, Progress())
         if record.offset >= below or before.status == "parked" or (self._chosen and run_id not in self._chosen):
             return
-        batches, self._known[run_id] = admit_records([record], before)
-        if batches:
+        envelopes, self._known[run_id] = admit_records([record], before)
+        if envelopes:
             self.runs.add(run_id)
             self.records += 1
-            self.points += sum(map(points_of, batches))
+            self.points += sum(map(points_of, envelopes))

@@ -37,7 +37,7 @@ async def stream(
     """
     Follow the log: all runs, or one (`run`), from `since` (partition:offset[,partition:offset...]) or from now.
 
-    `since` also says which partitions to read. `points=last` keeps of each batch of a series its last point only.
+    `since` also says which partitions to read. `points=last` keeps of each envelope of a series its last point only.
     """
     found = services(request)
     if len(found.subscribers) >= MAX_SUBSCRIBERS:

@@ -16,7 +16,7 @@ from consumers.live.stream.positions import write_positions
 from schemas.columns import dump_floats
 from schemas.events import Metrics, Series, SystemMetrics
 from schemas.names import series_name
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 Detail = Literal["all", "last"]
 
@@ -41,11 +41,11 @@ _BRIEF_KINDS = frozenset(
 class Message:
     """One event with its place in the log."""
 
-    __slots__ = ("_texts", "batch", "offset", "partition", "run_id", "size")
+    __slots__ = ("_texts", "envelope", "offset", "partition", "run_id", "size")
 
-    def __init__(self, batch: Batch, partition: int, offset: int, size: int) -> None:
-        self.batch = batch
-        self.run_id: str = batch.run_id
+    def __init__(self, envelope: Envelope, partition: int, offset: int, size: int) -> None:
+        self.envelope = envelope
+        self.run_id: str = envelope.run_id
         self.partition = partition
         self.offset = offset
         self.size = size  # bytes of the record's value: what a queue counts
@@ -60,14 +60,14 @@ class Message:
 
     def document(self, detail: Detail) -> dict[str, Any]:
         """Return the event as a JSON object."""
-        event = self.batch.event
+        event = self.envelope.event
         document = {
             "run_id": self.run_id,
             "kind": event.kind,
             "partition": self.partition,
             "offset": self.offset,
-            "producer": self.batch.producer,
-            "seq": self.batch.seq,
+            "producer": self.envelope.producer,
+            "seq": self.envelope.seq,
             "time": event.time,
         }
         if isinstance(event, Metrics | SystemMetrics):

@@ -82,7 +82,7 @@ def key_text(record: Record) -> str | None:
 def to_message(record: Record) -> Message | None:
     """Return the event of a record, None for a record that is not an event."""
     try:
-        batch = decode(record.key, record.value, record.headers)
+        envelope = decode(record.key, record.value, record.headers)
     except BadRecord:
         return None
-    return Message(batch, record.partition, record.offset, len(record.value or b""))
+    return Message(envelope, record.partition, record.offset, len(record.value or b""))

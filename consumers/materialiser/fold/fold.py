@@ -22,7 +22,7 @@ from consumers.store.write.months import month_of
 from consumers.store.write.series_id import series_id
 from schemas import events as ev
 from schemas.errors import BadRecord
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 # Without one of these a run is only known: its parameters and tags may be written by whoever will start it.
 _SIGNS_OF_WORK = (
@@ -32,24 +32,24 @@ _SIGNS_OF_WORK = (
 MAX_REASON = 1_000  # characters of why a record is parked
 
 
-def series_of(batch: Batch) -> Iterable[UUID]:
-    """Return the ids of the series a batch has points for, so that they can be loaded before it is folded."""
-    if isinstance(batch.event, ev.Metrics | ev.SystemMetrics):
-        for new in batch.event.series:
-            yield series_id(batch.run_id, batch.event.step_name, batch.event.attempt, new.name, new.labels)
+def series_of(envelope: Envelope) -> Iterable[UUID]:
+    """Return the ids of the series an envelope has points for, so that they can be loaded before it is folded."""
+    if isinstance(envelope.event, ev.Metrics | ev.SystemMetrics):
+        for new in envelope.event.series:
+            yield series_id(envelope.run_id, envelope.event.step_name, envelope.event.attempt, new.name, new.labels)
 
 
-def fold(known: Known, changes: Changes, batch: Batch, partition: int, offset: int) -> bool:
+def fold(known: Known, changes: Changes, envelope: Envelope, partition: int, offset: int) -> bool:
     """Fold one record into rows. Returns False for a duplicate, which changes no row but its producer's."""
-    producer = _producer(known, changes, batch)
+    producer = _producer(known, changes, envelope)
     ledger = Ledger(producer.next_seq, tuple((first, end) for first, end in producer.missing), producer.refused)
-    ledger, is_new = admit(ledger, batch.seq)
+    ledger, is_new = admit(ledger, envelope.seq)
     producer.next_seq, producer.refused = ledger.next, ledger.refused
     producer.missing = [list(pair) for pair in ledger.missing]
     if not is_new:
         return False
-    run = _run(known, changes, batch, partition, offset)
-    event = batch.event
+    run = _run(known, changes, envelope, partition, offset)
+    event = envelope.event
     run.created, run.updated = min(run.created, event.time), max(run.updated, event.time)
     run.next_offset = offset + 1
     _apply(_Place(known, changes, run, producer, offset), event)
@@ -152,19 +152,19 @@ def _add_points(place: _Place, event: ev.Metrics | ev.SystemMetrics) -> None:
         run.points += len(new.values)
 
 
-def _run(known: Known, changes: Changes, batch: Batch, partition: int, offset: int) -> RunRow:
-    run = known.runs.get(batch.run_id)
+def _run(known: Known, changes: Changes, envelope: Envelope, partition: int, offset: int) -> RunRow:
+    run = known.runs.get(envelope.run_id)
     if run is None:
-        month = month_of(batch.event.time)
-        run = known.runs[batch.run_id] = RunRow(batch.run_id, partition, month=month, first_offset=offset)
-    changes.runs[batch.run_id] = run
+        month = month_of(envelope.event.time)
+        run = known.runs[envelope.run_id] = RunRow(envelope.run_id, partition, month=month, first_offset=offset)
+    changes.runs[envelope.run_id] = run
     return run
 
 
-def _producer(known: Known, changes: Changes, batch: Batch) -> ProducerRow:
-    key: tuple[Any, ...] = (batch.run_id, batch.producer)
-    producer = known.producers.get((batch.run_id, batch.producer))
+def _producer(known: Known, changes: Changes, envelope: Envelope) -> ProducerRow:
+    key: tuple[Any, ...] = (envelope.run_id, envelope.producer)
+    producer = known.producers.get((envelope.run_id, envelope.producer))
     if producer is None:
-        producer = known.producers[batch.run_id, batch.producer] = ProducerRow(batch.run_id, batch.producer)
+        producer = known.producers[envelope.run_id, envelope.producer] = ProducerRow(envelope.run_id, envelope.producer)
     changes.producers[key] = producer
     return producer

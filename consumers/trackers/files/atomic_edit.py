@@ -1,9 +1,9 @@
 """
 Exchange files of a run for edited ones, so that a process may die anywhere in between.
 
-An edit writes new files beside the old ones, then the plan, by a rename: which file goes where, up to which batch all
-is in them, and the state that belongs to them. From then on the edit is done: whoever comes first moves the files, and
-a call with an older state passes over the batches that are in them already. Before it, nothing has changed. A state
+An edit writes new files beside the old ones, then the plan, by a rename: which file goes where, up to which envelope
+all is in them, and the state that belongs to them. From then on the edit is done: whoever comes first moves the files, and
+a call with an older state passes over the envelopes that are in them already. Before it, nothing has changed. A state
 counts the edits before it (`edits`), which tells whether it is older than the plan, by however many calls. The plan
 stays, some hundred bytes, until the next edit; a run that is delivered from its start has no state, and drops it. A
 deleted run is the same: its plan moves nothing and removes its folders.
@@ -21,7 +21,7 @@ from consumers.trackers.files.append import remove_folder
 from consumers.trackers.protocol import State
 from schemas.errors import TrackerUnavailable
 from schemas.mapping.names import folder_name
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 FOLDER = "_edits"
 
@@ -41,23 +41,23 @@ class EditPlan:
         self._folder = folder
         self._path = folder / FOLDER / f"{folder_name(run_id)}.json"
 
-    def resume(self, state: State, batches: Sequence[Batch]) -> tuple[State, Sequence[Batch]]:
-        """Finish an edit that was begun; return the state to go on from and the batches that are new to it."""
+    def resume(self, state: State, envelopes: Sequence[Envelope]) -> tuple[State, Sequence[Envelope]]:
+        """Finish an edit that was begun; return the state to go on from and the envelopes that are new to it."""
         plan = self._read()
         if plan is None:
-            return state, batches
+            return state, envelopes
         if not state:
             self._drop()
         if not state or state.get("edits", 0) >= plan["state"]["edits"]:
-            return state, batches
+            return state, envelopes
         self._carry_out(plan)
-        for number, batch in enumerate(batches, 1):
-            if [batch.producer, batch.seq] == plan["through"]:
-                return plan["state"], batches[number:]
+        for number, envelope in enumerate(envelopes, 1):
+            if [envelope.producer, envelope.seq] == plan["through"]:
+                return plan["state"], envelopes[number:]
         return state, ()
 
-    def commit(self, edited: Edited, last: Batch) -> State:
-        """Put edited files in place, which hold all up to the batch `last`. Raises TrackerUnavailable."""
+    def commit(self, edited: Edited, last: Envelope) -> State:
+        """Put edited files in place, which hold all up to the envelope `last`. Raises TrackerUnavailable."""
         plan = {
             "through": [last.producer, last.seq],
             "state": dict(edited.state),

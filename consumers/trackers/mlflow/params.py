@@ -20,7 +20,7 @@ from schemas import events as ev
 from schemas.mapping.names import folder_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, Typed, to_text
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 MAX_VALUES = 1_000  # observations of one run kept as params; MLflow's pages list every param of a run
 PARAM_TAG, VALUE_TAG = "gw.param.", "gw.value."
@@ -54,7 +54,7 @@ class Aside(NamedTuple):
     observations: Sequence[Wanted]
 
 
-def params(batches: Iterable[Batch], notes: Notes) -> tuple[list[Param], list[Aside], Notes]:
+def params(envelopes: Iterable[Envelope], notes: Notes) -> tuple[list[Param], list[Aside], Notes]:
     """
     Return what becomes a param, in log order, and what belongs into artifacts.
 
@@ -62,8 +62,8 @@ def params(batches: Iterable[Batch], notes: Notes) -> tuple[list[Param], list[As
     """
     found: list[Param] = []
     aside: list[Aside] = []
-    for batch in batches:
-        event = batch.event
+    for envelope in envelopes:
+        event = envelope.event
         if isinstance(event, ev.Params):
             wanted = [Wanted(PARAM_TAG, name, typed, event.attempt) for name, typed in event.params.items()]
             more, notes = as_params(wanted, notes)
@@ -78,7 +78,7 @@ def params(batches: Iterable[Batch], notes: Notes) -> tuple[list[Param], list[As
                 else:
                     more, notes = as_params([one], notes)
                     found += more
-            aside += [_aside(batch, event.attempt, series, some) for series, some in large.items()]
+            aside += [_aside(envelope, event.attempt, series, some) for series, some in large.items()]
     return found, aside, notes
 
 
@@ -117,9 +117,9 @@ def _is_beyond(one: Wanted, notes: Notes) -> bool:
     return len(notes.values) >= MAX_VALUES and key_of(one.name, {}) not in notes.values
 
 
-def _aside(batch: Batch, attempt: int, series: str, some: Sequence[ev.Observation]) -> Aside:
-    producer = blake2b(batch.producer.encode(), digest_size=6).hexdigest()
-    path = f"{FOLDER}/{folder_name(series)}/{some[0].step:012d}-{producer}-{batch.seq}.jsonl"
+def _aside(envelope: Envelope, attempt: int, series: str, some: Sequence[ev.Observation]) -> Aside:
+    producer = blake2b(envelope.producer.encode(), digest_size=6).hexdigest()
+    path = f"{FOLDER}/{folder_name(series)}/{some[0].step:012d}-{producer}-{envelope.seq}.jsonl"
     return Aside(
         path,
         b"".join(_lines(attempt, series, some)),

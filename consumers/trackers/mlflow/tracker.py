@@ -31,7 +31,7 @@ from schemas.facts import Point
 from schemas.mapping.names import shorten
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 MAX_EXPERIMENT = 500  # characters
 DEFAULT_EXPERIMENT = "Default"
@@ -85,26 +85,26 @@ class MlflowTracker:
         if self._place is not None:
             self._place.close()
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
-        """Bring batches of a run to MLflow. Raises TrackerUnavailable, TrackerRefused."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
+        """Bring envelopes of a run to MLflow. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
         place = self._opened_place()
-        if delete_of_run(batches) is not None:
+        if delete_of_run(envelopes) is not None:
             return self._delete(place, run_id, state)
         try:
-            return self._bring(place, run_id, batches, state, in_doubt)
+            return self._bring(place, run_id, envelopes, state, in_doubt)
         except MlflowRefused:
             if state and _went(place, state["run"]):
                 return {"deleted": True}  # by a call whose checkpoint was lost: what comes again goes with it
             raise
 
-    def _bring(self, place: Place, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int) -> State:
-        events = [batch.event for batch in batches]
+    def _bring(self, place: Place, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int) -> State:
+        events = [envelope.event for envelope in envelopes]
         before = terms.Notes.from_json(state.get("notes", {}))
         metrics, notes = terms.metrics(events, before)
-        wanted, aside, notes = params(batches, notes)
-        kept, is_new = (dict(state), False) if state else self._find_or_create(place, run_id, batches, in_doubt)
+        wanted, aside, notes = params(envelopes, notes)
+        kept, is_new = (dict(state), False) if state else self._find_or_create(place, run_id, envelopes, in_doubt)
         run = kept["run"]
         server = Asked(place, run, is_new)
         refused, why = self._keep(place, server, kept, aside)
@@ -163,17 +163,17 @@ class MlflowTracker:
         return {"deleted": True}
 
     def _find_or_create(
-        self, place: Place, run_id: str, batches: Sequence[Batch], in_doubt: int
+        self, place: Place, run_id: str, envelopes: Sequence[Envelope], in_doubt: int
     ) -> tuple[dict[str, Any], bool]:
         """Return what is kept of a run that has no checkpoint, and whether it was made just now."""
         key = _run_key(run_id)
-        opened = next((b.event for b in batches if isinstance(b.event, ev.RunStarted | ev.RunCreated)), None)
+        opened = next((b.event for b in envelopes if isinstance(b.event, ev.RunStarted | ev.RunCreated)), None)
         found, doubted = self._look(place, key, in_doubt)
         found.sort(key=_is_empty)
         if doubted:
             _delete_twins(place, found[1:])
         if not found:
-            started = (opened.time if opened else min(batch.event.time for batch in batches)) // 1_000
+            started = (opened.time if opened else min(envelope.event.time for envelope in envelopes)) // 1_000
             name = ((opened.name if opened else "") or run_id)[: terms.MAX_RUN_NAME]
             new = {RUN_TAG: run_id[: terms.MAX_TAG], KEY_TAG: key}
             experiment = self._experiment(place, opened.tag if opened else "")

@@ -18,7 +18,7 @@ from schemas import events as ev
 from schemas.names import series_name
 from schemas.statuses import AFTER
 from schemas.values import Typed, to_plain
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 # Column types: s text, i int64, f float64, t instant in µs UTC.
 TABLES: Mapping[str, Mapping[str, str]] = {
@@ -74,32 +74,32 @@ class Head(NamedTuple):
     message: str = ""
 
 
-def rows(batches: Iterable[Batch]) -> dict[str, Columns]:
-    """Return what some batches of a run add to each growing table, in log order."""
+def rows(envelopes: Iterable[Envelope]) -> dict[str, Columns]:
+    """Return what some envelopes of a run add to each growing table, in log order."""
     tables: dict[str, Columns] = {name: {column: [] for column in TABLES[name]} for name in GROWING}
     tables["points"] = {name: _POINTS.get(name, Repeated)() for name in TABLES["points"]}
     row: Sequence[Any]
-    for batch in batches:
-        event = batch.event
+    for envelope in envelopes:
+        event = envelope.event
         match event:
             case ev.Metrics() | ev.SystemMetrics():
-                _extend_points(tables["points"], batch, event)
+                _extend_points(tables["points"], envelope, event)
             case ev.Values():
                 for seen in event.values:
                     written = series_name(seen.name, seen.labels, event.step_name)
                     kind, text = _typed(seen.value)
-                    row = (batch.run_id, written, seen.step, seen.time, kind, text, event.attempt)
+                    row = (envelope.run_id, written, seen.step, seen.time, kind, text, event.attempt)
                     _append(tables["observations"], (*row, event.step_name, seen.name))
             case ev.Params():
                 for name, value in event.params.items():
-                    _append(tables["params"], (batch.run_id, name, *_typed(value), event.attempt, event.time))
+                    _append(tables["params"], (envelope.run_id, name, *_typed(value), event.attempt, event.time))
             case ev.ConsoleText():
                 for line, time in zip(event.lines, event.times, strict=True):
-                    row = (batch.run_id, event.stream, time, line, event.step_name, event.attempt)
+                    row = (envelope.run_id, event.stream, time, line, event.step_name, event.attempt)
                     _append(tables["lines"], row)
             case _:
                 for kind, name, text in _words(event):
-                    _append(tables["tags"], (batch.run_id, kind, name, text, event.time))
+                    _append(tables["tags"], (envelope.run_id, kind, name, text, event.time))
     return tables
 
 
@@ -134,7 +134,7 @@ _POINTS: Mapping[str, Callable[[], Any]] = {  # columns of which each row has it
 }  # fmt: skip
 
 
-def _extend_points(table: Columns, batch: Batch, event: ev.Metrics | ev.SystemMetrics) -> None:
+def _extend_points(table: Columns, envelope: Envelope, event: ev.Metrics | ev.SystemMetrics) -> None:
     total = 0
     for series in event.series:
         count = len(series.values)
@@ -145,7 +145,7 @@ def _extend_points(table: Columns, batch: Batch, event: ev.Metrics | ev.SystemMe
         table["time"] += series.times
         table["value"] += series.values
     for column, value in (
-        ("run_id", batch.run_id), ("attempt", event.attempt), ("producer", batch.producer),
+        ("run_id", envelope.run_id), ("attempt", event.attempt), ("producer", envelope.producer),
         ("step_name", event.step_name),
     ):  # fmt: skip
         table[column].add(value, total)

@@ -27,7 +27,7 @@ from consumers.trackers.run_status import Ending
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Columns, Point
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 FORMAT = 2  # 1: without step_name and name of points and observations
 READ_ROWS = 16_384
@@ -56,13 +56,13 @@ class ParquetTracker:
     def close(self) -> None:
         """Nothing is held open between deliveries."""
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Bring these batches to the run's files. Raises TrackerUnavailable (disk), TrackerRefused (files are gone)."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        """Write these envelopes to the run's files. Raises TrackerUnavailable (disk), TrackerRefused (files gone)."""
         plan = EditPlan(self._folder, run_id)
-        state, batches = plan.resume(state, batches)
-        if state.get("deleted") or not batches:
+        state, envelopes = plan.resume(state, envelopes)
+        if state.get("deleted") or not envelopes:
             return state  # what a producer still sends of a deleted run is gone with it
-        gone = delete_of_run(batches)
+        gone = delete_of_run(envelopes)
         if gone is not None:
             return plan.commit(deleted(state, self._parts.folders(run_id)), gone)
         kept = dict(state)
@@ -71,7 +71,7 @@ class ParquetTracker:
                 self._describe()
             if not kept:
                 self._parts.delete(run_id)  # what a process wrote that died before its first checkpoint
-            for are_edits, piece in pieces(batches):
+            for are_edits, piece in pieces(envelopes):
                 kept = (
                     self._edit(run_id, kept, piece, plan) if are_edits and kept else self._append(run_id, kept, piece)
                 )
@@ -81,8 +81,8 @@ class ParquetTracker:
             ) from error
         return kept
 
-    def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
-        events = [batch.event for batch in batches]
+    def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
+        events = [envelope.event for envelope in envelopes]
         parts = {table: tuple(place) for table, place in kept.get("parts", {}).items()}
         known = dict(kept.get("head") or {"started": min(event.time for event in events)})
         opened = any(event.kind in ("run_started", "run_created") for event in events)
@@ -90,7 +90,7 @@ class ParquetTracker:
             known["started"] = None  # the start was only guessed before
         end = Ending(*kept["end"]) if kept.get("end") else None
         head, end = rows.fold(rows.Head(**known), end, events)
-        for table, columns in rows.rows(batches).items():
+        for table, columns in rows.rows(envelopes).items():
             parts[table] = self._parts.grow(table, run_id, parts.get(table, (0, 0)), columns)
         if head._asdict() != kept.get("head"):
             self._parts.write_head(run_id, head)
@@ -101,13 +101,13 @@ class ParquetTracker:
             "opened": opened or bool(kept.get("opened")),
         }
 
-    def _edit(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch], plan: EditPlan) -> dict[str, Any]:
+    def _edit(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
         """Write the parts anew that some edits change."""
         present = Present()
         for table, columns in NAMED.items():
             for _, part in self._parts.read(table, run_id, kept, columns):
                 present.add(table, part)
-        changes = present.edit(edits_of(batches))
+        changes = present.edit(edits_of(envelopes))
         if not changes:
             return kept
         number, places = kept.get("edits", 0) + 1, dict(kept["parts"])
@@ -124,7 +124,7 @@ class ParquetTracker:
                 if at == places[table][0]:
                     places[table] = [at, edited.num_rows]
         now = kept | {"parts": places, "edits": number}
-        plan.commit(Edited(now, moves), batches[-1])
+        plan.commit(Edited(now, moves), envelopes[-1])
         return now
 
     def start_over(self, run_id: str, state: State) -> State:
@@ -137,12 +137,14 @@ class ParquetTracker:
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
         params = {
-            row["name"]: row["value"] for batch in self._read("params", run_id, state) for row in batch.to_pylist()
+            row["name"]: row["value"]
+            for envelope in self._read("params", run_id, state)
+            for row in envelope.to_pylist()
         }
         tags = {
             row["name"]: row["value"]
-            for batch in self._read("tags", run_id, state)
-            for row in batch.to_pylist()
+            for envelope in self._read("tags", run_id, state)
+            for row in envelope.to_pylist()
             if row["kind"] == "tag"
         }
         row = self._parts.head(run_id)
@@ -152,8 +154,8 @@ class ParquetTracker:
         )  # fmt: skip
 
     def _columns(self, run_id: str, state: State) -> Iterator[Columns]:
-        for batch in self._read("points", run_id, state):
-            table = pa.Table.from_batches([batch]).select(["series", "step", "time", "value"])
+        for envelope in self._read("points", run_id, state):
+            table = pa.Table.from_batches([envelope]).select(["series", "step", "time", "value"])
             ordered = table.take(pc.sort_indices(table, [("series", "ascending")])).combine_chunks()
             at = 0
             for series, count in zip(*counted(ordered["series"]), strict=True):
@@ -163,8 +165,8 @@ class ParquetTracker:
                 at += count
 
     def _points(self, run_id: str, state: State) -> Iterator[Point]:
-        for batch in self._read("points", run_id, state):
-            columns = (batch.column(name).to_pylist() for name in ("series", "step", "time", "value"))
+        for envelope in self._read("points", run_id, state):
+            columns = (envelope.column(name).to_pylist() for name in ("series", "step", "time", "value"))
             for series, step, time, value in zip(*columns, strict=True):
                 yield Point(series, step, time // 1_000, value)
 

@@ -27,7 +27,7 @@ from schemas.facts import Point
 from schemas.mapping.names import folder_name, tensorboard_name
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 
 class TensorboardTracker:
@@ -57,23 +57,23 @@ class TensorboardTracker:
     def close(self) -> None:
         """Nothing is held open between deliveries."""
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Bring these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        """Bring these envelopes to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
         plan = EditPlan(self._folder, run_id)
-        state, batches = plan.resume(state, batches)
-        if state.get("deleted") or not batches:
+        state, envelopes = plan.resume(state, envelopes)
+        if state.get("deleted") or not envelopes:
             return state  # what a producer still sends of a deleted run is gone with it
-        kept = dict(state) or _first_state(run_id, [batch.event for batch in batches])
-        gone = delete_of_run(batches)
+        kept = dict(state) or _first_state(run_id, [envelope.event for envelope in envelopes])
+        gone = delete_of_run(envelopes)
         if gone is not None:
             return plan.commit(deleted(kept, [(self._folder / kept["file"]).parent]), gone)
-        for are_edits, piece in pieces(batches):
+        for are_edits, piece in pieces(envelopes):
             kept = self._edit(kept, piece, plan) if are_edits and kept["size"] else self._append(run_id, kept, piece)
         return kept
 
-    def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
+    def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
         kept = dict(kept)
-        events = [batch.event for batch in batches]
+        events = [envelope.event for envelope in envelopes]
         records = [] if kept["size"] else [summaries.first_record(kept["started"])]
         records += summaries.text_records(run_id, events, kept)
         records += scalar_records(events)
@@ -81,16 +81,16 @@ class TensorboardTracker:
         append_at(self._folder / kept["file"], kept["size"], data)
         return kept | {"size": kept["size"] + len(data)}
 
-    def _edit(self, kept: dict[str, Any], batches: Sequence[Batch], plan: EditPlan) -> dict[str, Any]:
+    def _edit(self, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
         """Write the file anew as some edits leave it."""
-        edits = find_edits(self._records(kept), edits_of(batches))
+        edits = find_edits(self._records(kept), edits_of(envelopes))
         if not edits:
             return kept
         path, number = self._folder / kept["file"], kept.get("edits", 0) + 1
         beside = path.with_name(f"_edit-{number}.new")
         size = write_new(beside, (frame([record]) for record in edited(self._records(kept), edits)))
         now = kept | {"size": size, "edits": number}
-        plan.commit(Edited(now, {beside: path}), batches[-1])
+        plan.commit(Edited(now, {beside: path}), envelopes[-1])
         return now
 
     def start_over(self, run_id: str, state: State) -> State:

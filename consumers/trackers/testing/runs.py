@@ -15,7 +15,7 @@ from consumers.trackers.edits import SeriesKey, edited_names, edited_series, edi
 from schemas import events as ev
 from schemas.facts import Point
 from schemas.values import FloatValue, Histogram, HistogramValue, IntValue, JsonValue, StringValue
-from schemas.wire import Batch, ProducerId, RunId
+from schemas.wire import Envelope, ProducerId, RunId
 
 START = 1_500_000_000_000_000  # µs: 2017-07-14
 STEP_OF_TIME = 1_500  # µs between two instants
@@ -28,7 +28,7 @@ NAMES = (
 
 
 class RunAuthor:
-    """One producer of one run, numbering its batches; each instant is 1.5 ms after the last one."""
+    """One producer of one run, numbering its envelopes; each instant is 1.5 ms after the last one."""
 
     def __init__(self, run_id: str, producer: str = "p1", *, time: int = START) -> None:
         self._run_id, self._producer, self._seq = RunId(run_id), ProducerId(producer), 0
@@ -39,26 +39,26 @@ class RunAuthor:
         self._time += STEP_OF_TIME
         return self._time
 
-    def batch(self, event: ev.AnyEvent) -> Batch:
-        """Return the next batch."""
+    def envelope(self, event: ev.AnyEvent) -> Envelope:
+        """Return the next envelope."""
         self._seq += 1
-        return Batch(self._run_id, self._producer, self._seq - 1, event.time, event)
+        return Envelope(self._run_id, self._producer, self._seq - 1, event.time, event)
 
-    def start(self, **fields: object) -> Batch:
+    def start(self, **fields: object) -> Envelope:
         """Return the start of the run."""
-        return self.batch(ev.RunStarted.model_validate({"time": self.now(), **fields}))
+        return self.envelope(ev.RunStarted.model_validate({"time": self.now(), **fields}))
 
-    def finish(self, *, attempt: int = 1) -> Batch:
+    def finish(self, *, attempt: int = 1) -> Envelope:
         """Return the end of the run."""
-        return self.batch(ev.RunFinished(time=self.now(), attempt=attempt))
+        return self.envelope(ev.RunFinished(time=self.now(), attempt=attempt))
 
-    def metrics(self, name: str, values: Sequence[float], steps: Sequence[int] = (), *, attempt: int = 1) -> Batch:
+    def metrics(self, name: str, values: Sequence[float], steps: Sequence[int] = (), *, attempt: int = 1) -> Envelope:
         """Return points of one series; steps count from 0 unless given."""
         return self.at([self.now() for _ in values], name, values, steps, attempt=attempt)
 
     def at(
         self, times: Sequence[int], name: str, values: Sequence[float], steps: Sequence[int] = (), *, attempt: int = 1
-    ) -> Batch:
+    ) -> Envelope:
         """Return points of one series at these instants."""
         series = ev.Series(
             name=name,
@@ -66,57 +66,59 @@ class RunAuthor:
             times=array("q", times),
             values=array("d", values),
         )
-        return self.batch(ev.Metrics(time=times[-1], series=[series], attempt=attempt))
+        return self.envelope(ev.Metrics(time=times[-1], series=[series], attempt=attempt))
 
-    def params(self, attempt: int = 1, **params: float | str) -> Batch:
+    def params(self, attempt: int = 1, **params: float | str) -> Envelope:
         """Return parameters."""
         typed = {
             name: StringValue(value=value) if isinstance(value, str) else FloatValue(value=value)
             for name, value in params.items()
         }
-        return self.batch(ev.Params.model_validate({"time": self.now(), "attempt": attempt, "params": typed}))
+        return self.envelope(ev.Params.model_validate({"time": self.now(), "attempt": attempt, "params": typed}))
 
-    def tags(self, **tags: str) -> Batch:
+    def tags(self, **tags: str) -> Envelope:
         """Return tags."""
-        return self.batch(ev.Tags(time=self.now(), tags=tags))
+        return self.envelope(ev.Tags(time=self.now(), tags=tags))
 
-    def scoped(self, step_name: str, series: Mapping[str, Mapping[str, str]], *, attempt: int = 1) -> Batch:
+    def scoped(self, step_name: str, series: Mapping[str, Mapping[str, str]], *, attempt: int = 1) -> Envelope:
         """Return one point of each of these series of a named step, by name, with their labels."""
         time = self.now()
         made = [
             ev.Series(name=name, labels=dict(labels), steps=[number], times=[time], values=[number + 0.5])
             for number, (name, labels) in enumerate(series.items())
         ]
-        return self.batch(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=made))
+        return self.envelope(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=made))
 
-    def delete(self, what: str, name: str = "") -> Batch:
+    def delete(self, what: str, name: str = "") -> Envelope:
         """Return the delete of a part of the run, or of all of it."""
-        return self.batch(ev.Deleted.model_validate({"time": self.now(), "what": what, "name": name}))
+        return self.envelope(ev.Deleted.model_validate({"time": self.now(), "what": what, "name": name}))
 
-    def rename(self, what: str, old: str, new: str) -> Batch:
+    def rename(self, what: str, old: str, new: str) -> Envelope:
         """Return the rename of a part of the run, or of the run."""
-        return self.batch(ev.Renamed.model_validate({"time": self.now(), "what": what, "old": old, "new": new}))
+        return self.envelope(ev.Renamed.model_validate({"time": self.now(), "what": what, "old": old, "new": new}))
 
 
-def odd_run(run_id: str) -> list[Batch]:
+def odd_run(run_id: str) -> list[Envelope]:
     """Return a run of two attempts with odd values, names and steps, in log order."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=START + 700)
     instant = author.now()
     return [
         author.start(name="odd one", tag="contract", group="sweep"),
         author.params(lr=0.1, text="x" * 20_000),
-        author.batch(ev.Params(time=author.now(), params={"a[0]": IntValue(value=7), "gw.x": StringValue(value="é")})),
+        author.envelope(
+            ev.Params(time=author.now(), params={"a[0]": IntValue(value=7), "gw.x": StringValue(value="é")})
+        ),
         *(author.metrics(name, VALUES) for name in NAMES),
         author.metrics("falling", [3.0, 2.0, 1.0], [5, -7, 2**40]),
         other.metrics("falling", [9.0, 8.0], [-5, -5]),
         author.at([instant] * 4, "equal", [1.0, 1.0, 2.0, math.nan], [1, 1, 1, 1]),
-        author.batch(_labelled(author)),
-        author.batch(_observations(author)),
-        author.batch(ev.Tags(time=author.now(), tags={"team": "vision", "a//b": "x" * 9_000})),
-        author.batch(ev.Note(time=author.now(), text="looks odd 😀")),
-        author.batch(ev.Artifact(time=author.now(), name="model.pt", uri="s3://bucket/model.pt", size=5)),
-        author.batch(ev.RunFailed(time=author.now(), message="ValueError: odd")),
-        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
+        author.envelope(_labelled(author)),
+        author.envelope(_observations(author)),
+        author.envelope(ev.Tags(time=author.now(), tags={"team": "vision", "a//b": "x" * 9_000})),
+        author.envelope(ev.Note(time=author.now(), text="looks odd 😀")),
+        author.envelope(ev.Artifact(time=author.now(), name="model.pt", uri="s3://bucket/model.pt", size=5)),
+        author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd")),
+        author.envelope(ev.RunResumed(time=author.now(), attempt=2)),
         author.params(2, lr=0.2),
         author.metrics("loss", [0.5, 0.25], [1, 2], attempt=2),
         other.metrics("loss", [0.75], [2], attempt=2),
@@ -124,7 +126,7 @@ def odd_run(run_id: str) -> list[Batch]:
     ]
 
 
-def edited_run(run_id: str) -> list[Batch]:
+def edited_run(run_id: str) -> list[Envelope]:
     """Return a run of two attempts whose series, parameters, tags, name and note change, in log order."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=START + 700)
     return [
@@ -135,7 +137,7 @@ def edited_run(run_id: str) -> list[Batch]:
         author.scoped("train", {"loss": {}, "acc": {}}),
         author.metrics("train/loss", [1.5]),
         author.scoped("main", {"acc": {"rank": "0"}, "old{x}": {}, "brace{a=b}": {}, "brace": {"a": "b"}}),
-        author.batch(_observations(author)),
+        author.envelope(_observations(author)),
         author.delete("series", "loss"),  # of main and of train; `train/loss` of main is another one
         author.delete("series", "never there"),
         other.metrics("loss", [9.0, 8.0], [7, 7]),
@@ -154,25 +156,25 @@ def edited_run(run_id: str) -> list[Batch]:
         author.delete("tag", "owner"),
         author.rename("tag", "team", "group"),
         author.rename("run", "", "better name"),
-        author.batch(ev.Note(time=author.now(), text="edited")),
-        author.batch(ev.RunFailed(time=author.now(), message="ValueError: odd")),
+        author.envelope(ev.Note(time=author.now(), text="edited")),
+        author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd")),
         author.delete("series", "seen 1"),
         author.delete("param", "lost"),
-        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
+        author.envelope(ev.RunResumed(time=author.now(), attempt=2)),
         author.params(2, secret="again"),
         author.tags(owner="bob"),
         author.metrics("accuracy", [0.875], [4], attempt=2),
         author.delete("series", "train/loss"),
-        author.batch(ev.RunFinished(time=author.now(), attempt=2)),
+        author.envelope(ev.RunFinished(time=author.now(), attempt=2)),
         other.metrics("curly", [1.0]),
     ]
 
 
-def points_of(batches: Iterable[Batch], *, are_edited: bool = True) -> list[Point]:
-    """Return every metric point that some batches leave, those of a series in log order."""
+def points_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> list[Point]:
+    """Return every metric point that some envelopes leave, those of a series in log order."""
     held: dict[SeriesKey, list[tuple[int, int, float]]] = {}
-    for batch in batches:
-        event = batch.event
+    for envelope in envelopes:
+        event = envelope.event
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
                 points = zip(series.steps, series.times, series.values, strict=True)
@@ -181,7 +183,7 @@ def points_of(batches: Iterable[Batch], *, are_edited: bool = True) -> list[Poin
             for seen in event.values:
                 held.setdefault(key_of(event, seen), [])  # it takes its name
         elif are_edited and is_edit(event):
-            changes = edited_series(held, edits_of([batch]))
+            changes = edited_series(held, edits_of([envelope]))
             found = {changes.get(key, key): points for key, points in held.items()}
             held = {key: points for key, points in found.items() if key is not None}
     return [
@@ -189,30 +191,30 @@ def points_of(batches: Iterable[Batch], *, are_edited: bool = True) -> list[Poin
     ]
 
 
-def params_of(batches: Iterable[Batch], *, are_edited: bool = True) -> set[str]:
-    """Return the names of all parameters that some batches leave."""
+def params_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> set[str]:
+    """Return the names of all parameters that some envelopes leave."""
     found: dict[str, str] = {}
-    for batch in batches:
-        if isinstance(batch.event, ev.Params):
-            found |= dict.fromkeys(batch.event.params, "")
+    for envelope in envelopes:
+        if isinstance(envelope.event, ev.Params):
+            found |= dict.fromkeys(envelope.event.params, "")
         elif are_edited:
-            found = _edited(found, batch, "param")
+            found = _edited(found, envelope, "param")
     return set(found)
 
 
-def tags_of(batches: Iterable[Batch], *, are_edited: bool = True) -> dict[str, str]:
-    """Return the tags that some batches leave."""
+def tags_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> dict[str, str]:
+    """Return the tags that some envelopes leave."""
     found: dict[str, str] = {}
-    for batch in batches:
-        if isinstance(batch.event, ev.Tags):
-            found |= batch.event.tags
+    for envelope in envelopes:
+        if isinstance(envelope.event, ev.Tags):
+            found |= envelope.event.tags
         elif are_edited:
-            found = _edited(found, batch, "tag")
+            found = _edited(found, envelope, "tag")
     return found
 
 
-def _edited(found: dict[str, str], batch: Batch, what: str) -> dict[str, str]:
-    changes = edited_names(found, edits_of([batch]), what)
+def _edited(found: dict[str, str], envelope: Envelope, what: str) -> dict[str, str]:
+    changes = edited_names(found, edits_of([envelope]), what)
     named = {changes.get(name, name): text for name, text in found.items()}
     return {name: text for name, text in named.items() if name is not None}
 

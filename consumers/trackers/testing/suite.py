@@ -33,7 +33,7 @@ from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.examples import EVENTS
 from schemas.facts import Point
-from schemas.wire import Batch, ProducerId, RunId
+from schemas.wire import Envelope, ProducerId, RunId
 
 MAX_GROWTH_BYTES = 1_000  # of the state, as JSON, over 3,000 points
 
@@ -65,19 +65,19 @@ class TrackerContract:
     @pytest.mark.parametrize("size", [1, 7, 1_000])
     def test_every_point_and_parameter_is_read_back(self, tracker: Tracker, run_id: str, size: int) -> None:
         """However the run is cut into calls, with NaN, infinities, falling and equal steps, and two attempts."""
-        batches = odd_run(run_id)
+        envelopes = odd_run(run_id)
 
-        state = deliver(tracker, run_id, batches, {}, size=size)
+        state = deliver(tracker, run_id, envelopes, {}, size=size)
 
-        assert_held(tracker, run_id, state, batches)
+        assert_held(tracker, run_id, state, envelopes)
 
     def test_a_status_follows_the_log(self, tracker: Tracker, run_id: str) -> None:
         """A run that failed, was resumed and finished is running in between, and finished at last."""
         author = RunAuthor(run_id)
-        failed = [author.start(), author.batch(ev.RunFailed(time=author.now(), message="odd"))]
+        failed = [author.start(), author.envelope(ev.RunFailed(time=author.now(), message="odd"))]
         first = deliver(tracker, run_id, failed, {})
         then = statuses(tracker, run_id, first)
-        second = deliver(tracker, run_id, [author.batch(ev.RunResumed(time=author.now(), attempt=2))], first)
+        second = deliver(tracker, run_id, [author.envelope(ev.RunResumed(time=author.now(), attempt=2))], first)
         between = statuses(tracker, run_id, second)
         third = deliver(tracker, run_id, [author.finish(attempt=2)], second)
 
@@ -89,10 +89,10 @@ class TrackerContract:
         """Processes of a run are not in step: the newest attempt counts, and in it killed over failed over finished."""
         author = RunAuthor(run_id)
         calls = [
-            [author.start(), author.batch(ev.RunResumed(time=author.now(), attempt=2))],
-            [author.batch(ev.RunFinished(time=author.now()))],
-            [failed := author.batch(ev.RunFailed(time=author.now(), attempt=2, message="odd"))],
-            [author.batch(ev.RunFinished(time=author.now(), attempt=2))],
+            [author.start(), author.envelope(ev.RunResumed(time=author.now(), attempt=2))],
+            [author.envelope(ev.RunFinished(time=author.now()))],
+            [failed := author.envelope(ev.RunFailed(time=author.now(), attempt=2, message="odd"))],
+            [author.envelope(ev.RunFinished(time=author.now(), attempt=2))],
         ]
         seen: list[str] = []
         state: State = {}
@@ -107,43 +107,43 @@ class TrackerContract:
     def test_a_run_has_its_own_start_and_end(self, tracker: Tracker, run_id: str) -> None:
         """Not those of the delivery. To the millisecond."""
         author = RunAuthor(run_id)
-        batches = [author.start(), author.metrics("loss", [1.0]), author.finish()]
+        envelopes = [author.start(), author.metrics("loss", [1.0]), author.finish()]
 
-        held = tracker.read_back(run_id, deliver(tracker, run_id, batches, {}))
+        held = tracker.read_back(run_id, deliver(tracker, run_id, envelopes, {}))
 
-        given = batches[0].event.time // 1_000, batches[-1].event.time // 1_000
+        given = envelopes[0].event.time // 1_000, envelopes[-1].event.time // 1_000
         if capabilities_of(tracker).keeps_status:
             assert ((held.started or 0) // 1_000, (held.ended or 0) // 1_000) == given
 
     @pytest.mark.parametrize("known", [0, 1, 9, 40])
     @pytest.mark.parametrize("again", ["the same", "fewer first", "more", "twice"])
     def test_a_lost_checkpoint_changes_nothing(self, tracker: Tracker, run_id: str, known: int, again: str) -> None:
-        """The process died after the effect: the same batches come again, cut into calls in another way."""
-        batches = odd_run(run_id)
-        before = deliver(tracker, run_id, batches[:known], {}, size=3)
-        taken = len(batches) if again == "fewer first" else known + 8
-        once = deliver(tracker, run_id, batches[known:taken], before)  # its state is lost
+        """The process died after the effect: the same envelopes come again, cut into calls in another way."""
+        envelopes = odd_run(run_id)
+        before = deliver(tracker, run_id, envelopes[:known], {}, size=3)
+        taken = len(envelopes) if again == "fewer first" else known + 8
+        once = deliver(tracker, run_id, envelopes[known:taken], before)  # its state is lost
         assert once is not None
         doubted = taken - known
         if again == "twice":
-            deliver(tracker, run_id, batches[known:taken], before, in_doubt=doubted)
+            deliver(tracker, run_id, envelopes[known:taken], before, in_doubt=doubted)
 
         sizes = {"the same": doubted, "twice": doubted, "fewer first": 2, "more": 1_000}
-        state = deliver(tracker, run_id, batches[known:], before, size=sizes[again], in_doubt=doubted)
+        state = deliver(tracker, run_id, envelopes[known:], before, size=sizes[again], in_doubt=doubted)
 
-        assert_held(tracker, run_id, state, batches)
+        assert_held(tracker, run_id, state, envelopes)
 
     def test_another_process_goes_on_where_one_ended(self, tmp_path: Path, run_id: str) -> None:
         """Nothing but the state, through JSON, goes from one to the next."""
-        batches = odd_run(run_id)
+        envelopes = odd_run(run_id)
         state: State = {}
-        for first in range(0, len(batches), 10):
+        for first in range(0, len(envelopes), 10):
             tracker = self.make_tracker(tmp_path)
-            state = deliver(tracker, run_id, batches[first : first + 10], state)
+            state = deliver(tracker, run_id, envelopes[first : first + 10], state)
             tracker.close()
         reader = self.make_tracker(tmp_path)
 
-        assert_held(reader, run_id, state, batches)
+        assert_held(reader, run_id, state, envelopes)
         reader.close()
 
     def test_a_run_without_points(self, tracker: Tracker, run_id: str) -> None:
@@ -157,22 +157,22 @@ class TrackerContract:
     def test_a_run_whose_start_was_never_seen(self, tracker: Tracker, run_id: str) -> None:
         """Its producer began before the log, or its start is late: the points are kept all the same."""
         author = RunAuthor(run_id)
-        batches = [author.metrics("loss", [1.0, 2.0]), author.start(name="late"), author.metrics("loss", [3.0], [2])]
+        envelopes = [author.metrics("loss", [1.0, 2.0]), author.start(name="late"), author.metrics("loss", [3.0], [2])]
 
-        state = deliver(tracker, run_id, batches, {}, size=1)
+        state = deliver(tracker, run_id, envelopes, {}, size=1)
 
-        assert_held(tracker, run_id, state, batches)
+        assert_held(tracker, run_id, state, envelopes)
 
     def test_points_that_come_after_the_end(self, tracker: Tracker, run_id: str) -> None:
         """They are kept, and the run stays finished."""
         author, late = RunAuthor(run_id), RunAuthor(run_id, "late", time=START + 100)
-        batches = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish(), late.metrics("loss", [9.0])]
+        envelopes = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish(), late.metrics("loss", [9.0])]
 
-        state = deliver(tracker, run_id, batches, {}, size=2)
+        state = deliver(tracker, run_id, envelopes, {}, size=2)
         more = [late.metrics("loss", [1.0], [7]), late.metrics("other", [5.0])]
         state = deliver(tracker, run_id, more, state)
 
-        assert_held(tracker, run_id, state, batches + more)
+        assert_held(tracker, run_id, state, envelopes + more)
         assert statuses(tracker, run_id, state) in (["finished"], [])
 
     def test_runs_do_not_mix(self, tracker: Tracker, run_id: str) -> None:
@@ -190,19 +190,21 @@ class TrackerContract:
     def test_every_kind_of_event_is_taken(self, tracker: Tracker, run_id: str) -> None:
         """What a tracker has no place for is left out; it is no error."""
         events: list[Any] = [event for event in EVENTS if not isinstance(event, ev.Deleted | ev.Renamed)]
-        batches = [Batch(RunId(run_id), ProducerId("p1"), seq, event.time, event) for seq, event in enumerate(events)]
+        envelopes = [
+            Envelope(RunId(run_id), ProducerId("p1"), seq, event.time, event) for seq, event in enumerate(events)
+        ]
 
-        state = deliver(tracker, run_id, batches, {}, size=3)
+        state = deliver(tracker, run_id, envelopes, {}, size=3)
 
-        assert_held(tracker, run_id, state, batches)
+        assert_held(tracker, run_id, state, envelopes)
 
     def test_a_deleted_run(self, tracker: Tracker, run_id: str) -> None:
         """It goes where it can go; elsewhere it stays, and the fact is no error."""
         author = RunAuthor(run_id)
-        batches = [author.start(), author.metrics("loss", [1.0])]
-        state = deliver(tracker, run_id, batches, {})
+        envelopes = [author.start(), author.metrics("loss", [1.0])]
+        state = deliver(tracker, run_id, envelopes, {})
 
-        gone = [author.batch(ev.Deleted(time=author.now(), what="run"))]
+        gone = [author.envelope(ev.Deleted(time=author.now(), what="run"))]
         deliver(tracker, run_id, gone, state)  # its checkpoint is lost
 
         state = deliver(tracker, run_id, gone, state, in_doubt=1)
@@ -210,29 +212,29 @@ class TrackerContract:
         if capabilities_of(tracker).can_delete:
             assert _points_left(tracker, run_id, state) == []
         else:
-            assert_held(tracker, run_id, state, batches)
+            assert_held(tracker, run_id, state, envelopes)
 
     @pytest.mark.parametrize("size", [1, 2, 5, 1_000])
     def test_deletes_and_renames_take_effect(self, tracker: Tracker, run_id: str, size: int) -> None:
         """However the run is cut into calls. A tracker that cannot carry them out goes on as if they had not come."""
-        batches = edited_run(run_id)
+        envelopes = edited_run(run_id)
 
-        state = deliver(tracker, run_id, batches, {}, size=size)
+        state = deliver(tracker, run_id, envelopes, {}, size=size)
 
-        assert_held(tracker, run_id, state, batches)
+        assert_held(tracker, run_id, state, envelopes)
 
     @pytest.mark.parametrize(("size", "then"), [(1, 3), (3, 1), (1_000, 2)])
     def test_deletes_and_renames_after_a_lost_checkpoint(
         self, tracker: Tracker, run_id: str, size: int, then: int
     ) -> None:
         """All that followed a checkpoint was delivered, and comes again, cut in another way: it takes effect once."""
-        batches = edited_run(run_id)
+        envelopes = edited_run(run_id)
         can = capabilities_of(tracker)
         every = 1 if can.can_edit_series or can.can_edit_params else 12  # a server takes its time
 
-        for kept in range(0, len(batches), every):
+        for kept in range(0, len(envelopes), every):
             one = f"{run_id} {kept}"
-            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            mine = [envelope._replace(run_id=RunId(one)) for envelope in envelopes]
             state = deliver(tracker, one, mine[:kept], {})
             deliver(tracker, one, mine[kept : kept + 12], state, size=size)  # its checkpoints are lost
             again = mine[kept:]
@@ -243,7 +245,7 @@ class TrackerContract:
     def test_a_series_renamed_onto_one_that_was_deleted(self, tracker: Tracker, run_id: str) -> None:
         """The deleted one holds no name; points that come later under the new name continue the renamed series."""
         author = RunAuthor(run_id)
-        batches = [
+        envelopes = [
             author.start(),
             author.metrics("new", [1.0]),
             author.metrics("old", [2.0]),
@@ -256,20 +258,20 @@ class TrackerContract:
 
         for size in (1, 3, 1_000):
             one = f"{run_id} {size}"
-            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            mine = [envelope._replace(run_id=RunId(one)) for envelope in envelopes]
             assert_held(tracker, one, deliver(tracker, one, mine, {}, size=size), mine)
 
     def test_a_deleted_run_is_gone_for_good(self, tracker: Tracker, run_id: str) -> None:
         """Also when points are in flight, when it is resumed, and when its checkpoints are lost."""
         author = RunAuthor(run_id)
-        batches = [
+        envelopes = [
             *(author.start(), author.metrics("loss", [1.0]), author.delete("series", "loss")),
             *(author.metrics("loss", [2.0]), author.delete("run"), author.metrics("loss", [3.0])),
             *(author.start(attempt=2), author.finish()),
         ]
         for kept in (1, 4, 6):
             one = f"{run_id} {kept}"
-            mine = [batch._replace(run_id=RunId(one)) for batch in batches]
+            mine = [envelope._replace(run_id=RunId(one)) for envelope in envelopes]
             state = deliver(tracker, one, mine[:kept], {}, size=2)
             deliver(tracker, one, mine[kept:], state, size=3)  # its checkpoints are lost
             state = deliver(tracker, one, mine[kept:], state, size=1, in_doubt=len(mine) - kept)
@@ -286,14 +288,14 @@ class TrackerContract:
         """Without it `gateway verify --repair` cannot write a run anew, and says so."""
         if not can_start_over(tracker):
             return
-        batches = odd_run(run_id)
-        state = deliver(tracker, run_id, batches, {}, size=size)
+        envelopes = odd_run(run_id)
+        state = deliver(tracker, run_id, envelopes, {}, size=size)
 
         for _ in range(2):
             state = tracker.start_over(run_id, state)
-        again = deliver(tracker, run_id, batches, state, size=then)
+        again = deliver(tracker, run_id, envelopes, state, size=then)
 
-        assert_held(tracker, run_id, again, batches)
+        assert_held(tracker, run_id, again, envelopes)
 
     def test_points_in_columns_are_the_points(self, tracker: Tracker, run_id: str) -> None:
         """A tracker may give them, for speed."""
@@ -342,31 +344,31 @@ class TrackerContract:
 
 
 def deliver(
-    tracker: Tracker, run_id: str, batches: Sequence[Batch], state: State, *, size: int = 1_000, in_doubt: int = 0
+    tracker: Tracker, run_id: str, envelopes: Sequence[Envelope], state: State, *, size: int = 1_000, in_doubt: int = 0
 ) -> State:
-    """Bring batches as the delivery loop does, `size` a call; return the state as PostgreSQL would give it back."""
+    """Bring envelopes as the delivery loop does, `size` a call; return the state as PostgreSQL would give it back."""
     call: Callable[..., State] = tracker.deliver
     asks = "in_doubt" in inspect.signature(call).parameters
-    for first in range(0, len(batches), size):
-        part = batches[first : first + size]
+    for first in range(0, len(envelopes), size):
+        part = envelopes[first : first + size]
         more = {"in_doubt": max(0, min(in_doubt - first, len(part)))} if asks else {}
         state = json.loads(json.dumps(dict(call(run_id, part, state, **more)), allow_nan=False, sort_keys=True))
     return state
 
 
-def assert_held(tracker: Tracker, run_id: str, state: State, batches: Sequence[Batch]) -> None:
+def assert_held(tracker: Tracker, run_id: str, state: State, envelopes: Sequence[Envelope]) -> None:
     """Read a run back and compare it with what was delivered."""
     can = capabilities_of(tracker)
     held = tracker.read_back(run_id, state)
-    wanted_points = points_of(batches, are_edited=can.can_edit_series)
+    wanted_points = points_of(envelopes, are_edited=can.can_edit_series)
     found, wanted = _counted(held.points), _counted(kept_points(wanted_points, can))
     lacking, extra = wanted - found, found - wanted
 
     assert (_shown(lacking), _shown(extra)) == ([], []), "points that are missing, and points that are too many"
     if can.keeps_params:
-        assert set(held.params) == params_of(batches, are_edited=can.can_edit_params)
+        assert set(held.params) == params_of(envelopes, are_edited=can.can_edit_params)
     if held.tags is not None:
-        wanted_tags = tags_of(batches, are_edited=can.can_edit_tags)
+        wanted_tags = tags_of(envelopes, are_edited=can.can_edit_tags)
         assert set(held.tags) == set(wanted_tags)
         assert {name: text[:20] for name, text in held.tags.items()} == {
             name: text[:20] for name, text in wanted_tags.items()
@@ -379,7 +381,7 @@ def statuses(tracker: Tracker, run_id: str, state: State) -> list[str]:
     return [held.status] if capabilities_of(tracker).keeps_status else []
 
 
-def _small_run(run_id: str, index: int) -> list[Batch]:
+def _small_run(run_id: str, index: int) -> list[Envelope]:
     author = RunAuthor(run_id)
     return [author.start(), author.params(lr=0.1), author.metrics("loss", [index, index + 0.5]), author.finish()]
 

@@ -1,7 +1,7 @@
 """
 Deletes and renames of series, carried out in the rows of a trackio project.
 
-A row whose last metric goes stays, empty: its id keeps a batch that comes twice from bringing the metric back.
+A row whose last metric goes stays, empty: its id keeps an envelope that comes twice from bringing the metric back.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def delete_series(connection: sqlite3.Connection, run_id: str, name: str) -> Non
 
 
 def rename_series(connection: sqlite3.Connection, run_id: str, log_id: str, event: ev.Renamed) -> None:
-    """Rename what a run has of a series, but where the new name is taken; `log_id` is that of the event's batch."""
+    """Rename what a run has of a series, but where the new name is taken; `log_id` is that of the event's envelope."""
     taken = {found.place for found in _named(connection, run_id, event.new)}
     moved = 0
     for found in list(_named(connection, run_id, event.old)):
@@ -57,7 +57,7 @@ def rename_series(connection: sqlite3.Connection, run_id: str, log_id: str, even
             found.cells[key] = value
         else:  # the name no longer ends where that of the row's other metrics ends: it gets a row of its own
             length = len(event.new) if "{" in event.new else 0
-            own = found.row._replace(batch=log_id, number=moved, length=length)
+            own = found.row._replace(envelope=log_id, number=moved, length=length)
             _copy(connection, found, {key: value}, str(own))
             moved += 1
         _write(connection, found)

@@ -1,9 +1,9 @@
 """
 The ids of the rows of a trackio project, and its instants.
 
-Pure. An id says which batch a row came from, so that the same batch always gives the same rows, and what trackio has no
-column for, so that it can be read back: the attempt, the named step, the step of system metrics. `gw-`, a hash of run
-and producer, the number of the batch, then letters with numbers.
+Pure. An id says which envelope a row came from, so that the same envelope always gives the same rows, and what trackio
+has no column for, so that it can be read back: the attempt, the named step, the step of system metrics. `gw-`, a hash of run
+and producer, the number of the envelope, then letters with numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 METRIC, OBSERVED, SYSTEM = "m", "v", "y"
 LATEST = 253_402_300_799_999_999  # µs: 9999-12-31T23:59:59.999999Z, the last instant that ISO 8601 writes
@@ -26,9 +26,9 @@ _ID = re.compile(r"(gw-.{16}-\d+)([mvy])(\d+)(?:a(\d+))?(?:p(\d+))?(?:l(\d+))?(?
 class RowId(NamedTuple):
     """What the id of a row says."""
 
-    batch: str  # see `batch_id`
+    envelope: str  # see `batch_id`
     kind: str  # METRIC, OBSERVED, SYSTEM
-    number: int  # of the row, in its batch
+    number: int  # of the row, in its envelope
     attempt: int = 1
     prefix: int = 0  # characters of written names that are the named step
     length: int = 0  # ... and then of the name; 0: it ends where labels begin, with the first brace
@@ -41,7 +41,7 @@ class RowId(NamedTuple):
         more += f"l{self.length}" if self.length else ""
         more += f"s{self.step}" if self.step is not None else ""
         more += f"t{self.time}" if self.time is not None else ""
-        return f"{self.batch}{self.kind}{self.number}{more}"
+        return f"{self.envelope}{self.kind}{self.number}{more}"
 
     def split(self, written: str) -> tuple[str, str, str]:
         """Return named step, name and labels of a written name, as it writes them."""
@@ -55,14 +55,14 @@ def parse(log_id: str | None) -> RowId | None:
     found = _ID.fullmatch(log_id or "")
     if found is None:
         return None
-    batch, kind, *numbers = found.groups()
+    envelope, kind, *numbers = found.groups()
     number, attempt, prefix, length, step, time = (None if one is None else int(one) for one in numbers)
-    return RowId(batch, kind, number or 0, attempt or 1, prefix or 0, length or 0, step, time)
+    return RowId(envelope, kind, number or 0, attempt or 1, prefix or 0, length or 0, step, time)
 
 
-def batch_id(batch: Batch) -> str:
-    """Return what the ids of a batch's rows begin with."""
-    return f"gw-{_digest(batch.run_id, batch.producer)}-{batch.seq}"
+def envelope_id(envelope: Envelope) -> str:
+    """Return what the ids of an envelope's rows begin with."""
+    return f"gw-{_digest(envelope.run_id, envelope.producer)}-{envelope.seq}"
 
 
 def start_id(run_id: str) -> str:

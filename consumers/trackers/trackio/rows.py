@@ -1,7 +1,7 @@
 """
 What points and observations are as rows of a trackio project, and back.
 
-Pure. All points of a batch with one step and one instant share a row, as trackio's own `log` does it.
+Pure. All points of an envelope with one step and one instant share a row, as trackio's own `log` does it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from schemas.facts import Columns
 from schemas.mapping.names import trackio_key, trackio_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, IntValue, JsonValue, StringValue, Typed, to_plain, to_text
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 INT64_MAX = 2**63 - 1
 READ_POINTS = 65_536  # read back at once
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of some batches, as flat columns of SQL: timestamp, step, metrics and log id, one row after the other."""
+    """Rows of some envelopes, as flat columns of SQL: timestamp, step, metrics and log id, one row after the other."""
 
     metrics: list[Any]
     system: list[Any]
@@ -53,18 +53,18 @@ class Change(NamedTuple):
     event: ev.AnyEvent
 
 
-def plan(batches: Iterable[Batch]) -> Iterator[Rows | Change]:
-    """Yield what some batches add, in log order."""
+def plan(envelopes: Iterable[Envelope]) -> Iterator[Rows | Change]:
+    """Yield what some envelopes add, in log order."""
     rows = Rows([], [])
-    for batch in batches:
-        event = batch.event
+    for envelope in envelopes:
+        event = envelope.event
         if isinstance(event, _POINTS):
-            _add_rows(rows, ids.batch_id(batch), event)
+            _add_rows(rows, ids.envelope_id(envelope), event)
         elif not isinstance(event, _NOT_HELD):
             if isinstance(event, ev.Deleted | ev.Renamed) and (rows.metrics or rows.system):
                 yield rows  # an edit concerns what the log has before it
                 rows = Rows([], [])
-            yield Change(ids.batch_id(batch), event)
+            yield Change(ids.envelope_id(envelope), event)
     yield rows
 
 
@@ -97,7 +97,7 @@ def dump(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _add_rows(rows: Rows, batch: str, event: ev.Metrics | ev.SystemMetrics | ev.Values) -> None:
+def _add_rows(rows: Rows, envelope: str, event: ev.Metrics | ev.SystemMetrics | ev.Values) -> None:
     kind = {"metrics": ids.METRIC, "system_metrics": ids.SYSTEM, "values": ids.OBSERVED}[event.kind]
     prefix = 0 if event.step_name == ev.MAIN_STEP else len(event.step_name) + 1
     is_system = kind == ids.SYSTEM
@@ -109,11 +109,11 @@ def _add_rows(rows: Rows, batch: str, event: ev.Metrics | ev.SystemMetrics | ev.
         if b"null" in text:  # how orjson writes what is not finite
             text = orjson.dumps({key: _finite(value) for key, value in row.cells.items()})
         if is_plain and not row.length and row.time <= ids.LATEST:
-            log_id = f"{batch}{kind}{number}"  # what str(RowId) gives, for a tenth of the time
+            log_id = f"{envelope}{kind}{number}"  # what str(RowId) gives, for a tenth of the time
         else:
             step = row.step if is_system else None
             time = row.time if row.time > ids.LATEST else None
-            log_id = str(ids.RowId(batch, kind, number, event.attempt, prefix, row.length, step, time))
+            log_id = str(ids.RowId(envelope, kind, number, event.attempt, prefix, row.length, step, time))
         table += (ids.instant(row.time), row.step, text.decode(), log_id)
 
 

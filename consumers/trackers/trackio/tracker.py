@@ -2,9 +2,9 @@
 The tracker `trackio`: one project a tag, in trackio's own SQLite files, with original times, steps and ids.
 
 Point `TRACKIO_DIR` at the folder to look at it with `trackio show`, `trackio.Api` and its other commands. Each call is
-one transaction. A row of points has an id that says which batch it came from, so a batch that comes twice changes
-nothing; of what is no points, such as parameters and deletes, the project keeps which batches were applied. A run that
-is delivered from the start is made anew.
+one transaction. A row of points has an id that says which envelope it came from, so an envelope that comes twice
+changes nothing; of what is no points, such as parameters and deletes, the project keeps which envelopes were applied.
+A run that is delivered from the start is made anew.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schemas.facts import Columns, Point
 from schemas.mapping.names import trackio_project
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 
 class TrackioTracker:
@@ -61,16 +61,16 @@ class TrackioTracker:
         """Close the projects."""
         self._projects.close()
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Write these batches in one transaction. Raises TrackerUnavailable (disk, lock), TrackerRefused (file)."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        """Write these envelopes in one transaction. Raises TrackerUnavailable (disk, lock), TrackerRefused (file)."""
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
-        events = [batch.event for batch in batches]
+        events = [envelope.event for envelope in envelopes]
         before = configs.Head(**state) if state else None
         head = configs.fold(before, events, self._project, run_id)
-        parts = list(rows.plan(batches))  # before the project is locked: other runs wait for it
+        parts = list(rows.plan(envelopes))  # before the project is locked: other runs wait for it
         with self._projects.writing(trackio_project(head.project), create=before is None) as connection:
-            if delete_of_run(batches) is not None:
+            if delete_of_run(envelopes) is not None:
                 database.delete_run(connection, run_id, ids.start_id(run_id))
                 return {"deleted": True}
             if before is not None and database.is_deleted(connection, ids.start_id(run_id)):

@@ -1,7 +1,7 @@
 """
 The tracker `wandb-live`: runs at a W&B server, row by row while they train.
 
-Exactly once: row n of a run is line n of its history, and the same batches always give the same rows. Before anything
+Exactly once: row n of a run is line n of its history, and the same envelopes always give the same rows. Before anything
 is sent the server says how many lines it has (the SDK resumes there), only what is missing is sent, and `deliver`
 returns once the server has counted it all. What a dead process may still have on its way takes the place of the very
 same rows.
@@ -28,7 +28,7 @@ from schemas.facts import Point
 from schemas.mapping.names import wandb_name
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 CONFIRM_S = 5.0  # a server may count a moment later
 FIRST_LOOK_S, LAST_LOOK_S = 0.05, 1.0
@@ -101,13 +101,13 @@ class WandbLiveTracker:
         """Nothing is open between deliveries but W&B's own process, which ends with this one."""
         self._sdk.close()
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
-        """Bring batches of a run to the server. Raises TrackerUnavailable, TrackerRefused."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
+        """Bring envelopes of a run to the server. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
-        if delete_of_run(batches) is not None:
-            return self._delete(run_id, batches, state)
-        wanted = terms.upload(run_id, batches, state, self._project)
+        if delete_of_run(envelopes) is not None:
+            return self._delete(run_id, envelopes, state)
+        wanted = terms.upload(run_id, envelopes, state, self._project)
         if wanted.is_nothing(state) and time.monotonic() - self._heard.get(run_id, float("-inf")) < BEAT_S:
             return state
         where = self._where(wanted.state)
@@ -120,7 +120,7 @@ class WandbLiveTracker:
             self._is_doubted = True
             raise
         except Gone:
-            if in_doubt < len(batches):
+            if in_doubt < len(envelopes):
                 raise
             return {**state, "gone": True}  # a call that never ended may have deleted it: then the delete is to come
         self._is_doubted = False
@@ -204,8 +204,8 @@ class WandbLiveTracker:
             time.sleep(pause)
             pause = min(2 * pause, LAST_LOOK_S)
 
-    def _delete(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        kept = state if "id" in state else terms.upload(run_id, batches[:1], state, self._project).state
+    def _delete(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        kept = state if "id" in state else terms.upload(run_id, envelopes[:1], state, self._project).state
         held = self._graphql.run(self._where(kept))
         if held is not None:
             self._graphql.delete(held)

@@ -34,7 +34,7 @@ from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.mapping.names import wandb_id, wandb_name
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OUR_CONFIG, _OUR_TAG = "gw.", "gw.tag."
@@ -68,18 +68,18 @@ class WandbTracker:
     def close(self) -> None:
         """Nothing is held open between deliveries."""
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State) -> State:
-        """Bring these batches to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        """Bring these envelopes to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
         plan = EditPlan(self._folder, run_id)
-        state, batches = plan.resume(state, batches)
-        if state.get("deleted") or not batches:
+        state, envelopes = plan.resume(state, envelopes)
+        if state.get("deleted") or not envelopes:
             return state  # what a producer still sends of a deleted run is gone with it
-        kept = dict(state) or _first_state(run_id, batches)
+        kept = dict(state) or _first_state(run_id, envelopes)
         path = self._folder / kept["file"]
-        gone = delete_of_run(batches)
+        gone = delete_of_run(envelopes)
         if gone is not None:
             return plan.commit(deleted(kept, [path.parent]), gone)
-        for are_edits, piece in pieces(batches):
+        for are_edits, piece in pieces(envelopes):
             if are_edits and kept["length"]:
                 kept = self._edit(run_id, kept, piece, plan)
             else:
@@ -90,17 +90,17 @@ class WandbTracker:
             raise TrackerUnavailable(f"{path}.synced cannot be removed ({error}): check its permissions") from error
         return kept
 
-    def _append(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch]) -> dict[str, Any]:
+    def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
         length = kept["length"]
         writer = Writer(run_id, dict(kept), self._project)
-        writer.write_events([batch.event for batch in batches])
+        writer.write_events([envelope.event for envelope in envelopes])
         append_at(self._folder / kept["file"], length, writer.body + writer.tail)
         return writer.state
 
-    def _edit(self, run_id: str, kept: dict[str, Any], batches: Sequence[Batch], plan: EditPlan) -> dict[str, Any]:
+    def _edit(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
         """Write the file anew as some edits leave it."""
         path = self._folder / kept["file"]
-        events = edits_of(batches)
+        events = edits_of(envelopes)
         edits = find_edits(_records(path, kept["length"]), events)
         head = rows.fold_head(rows.Head(**kept["head"]), events)
         if not any(edits) and head._asdict() == kept["head"]:
@@ -110,7 +110,7 @@ class WandbTracker:
         fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": head._asdict(), "edits": number}
         writer = Writer(run_id, fresh, self._project)
         write_new(beside, writer.rewrite(edited(_records(path, kept["length"]), edits)))
-        plan.commit(Edited(writer.state, {beside: path}), batches[-1])
+        plan.commit(Edited(writer.state, {beside: path}), envelopes[-1])
         return writer.state
 
     def start_over(self, run_id: str, state: State) -> State:
@@ -143,9 +143,9 @@ class WandbTracker:
         return ReadBack(_points(path, state["size"]), params, status, started, ended, tags)
 
 
-def _first_state(run_id: str, batches: Sequence[Batch]) -> dict[str, Any]:
-    opened = (b.event.time for b in batches if b.event.kind in ("run_started", "run_created"))
-    started = next(opened, min(batch.event.time for batch in batches))
+def _first_state(run_id: str, envelopes: Sequence[Envelope]) -> dict[str, Any]:
+    opened = (b.event.time for b in envelopes if b.event.kind in ("run_started", "run_created"))
+    started = next(opened, min(envelope.event.time for envelope in envelopes))
     name = wandb_id(run_id)
     try:
         day = f"{_EPOCH + timedelta(microseconds=started):%Y%m%d_%H%M%S}"

@@ -1,8 +1,8 @@
 """
 What one delivery adds to a live W&B run.
 
-Pure. Rows are made batch by batch and numbered through the whole run: the same batches give the same rows with the
-same numbers however they are cut into calls, so a row that is uploaded twice takes its own place.
+Pure. Rows are made envelope by envelope and numbered through the whole run: the same envelopes give the same rows with
+the same numbers however they are cut into calls, so a row that is uploaded twice takes its own place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from consumers.trackers.wandb import rows
 from schemas.mapping.names import wandb_id
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 STEP = "gw/step"
 MAX_PROJECT = MAX_GROUP = 128  # characters
@@ -44,12 +44,12 @@ class Upload(NamedTuple):
         return not self.rows and not self.config and self.state == before
 
 
-def upload(run_id: str, batches: Sequence[Batch], before: Mapping[str, Any], project: str) -> Upload:
-    """Return what these batches add to the run that `before` was kept of."""
+def upload(run_id: str, envelopes: Sequence[Envelope], before: Mapping[str, Any], project: str) -> Upload:
+    """Return what these envelopes add to the run that `before` was kept of."""
     is_new = "id" not in before
-    state = _first_state(run_id, batches[0], project, before.get("again", 0)) if is_new else dict(before)
+    state = _first_state(run_id, envelopes[0], project, before.get("again", 0)) if is_new else dict(before)
     state.pop("gone", None)
-    events = [batch.event for batch in batches]
+    events = [envelope.event for envelope in envelopes]
     found = [row for event in events for row in rows.history([event])]
     config = {key: json.loads(text) for key, text in rows.config(events).items()}
     config |= _started(state, events)
@@ -95,8 +95,8 @@ def microseconds(text: str | None) -> int | None:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
-def _first_state(run_id: str, first: Batch, project: str, again: int) -> dict[str, Any]:
-    # The first batch alone decides the project: how many come with it differs from call to call.
+def _first_state(run_id: str, first: Envelope, project: str, again: int) -> dict[str, Any]:
+    # The first envelope alone decides the project: how many come with it differs from call to call.
     wanted = getattr(first.event, "tag", "") if first.event.kind in ("run_started", "run_created") else ""
     name = _PROJECT_REFUSED.sub("-", wanted or project)[:MAX_PROJECT]
     return {

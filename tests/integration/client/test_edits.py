@@ -20,7 +20,7 @@ from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from schemas.runlog import RunLog
 from schemas.values import StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.client_harness import read_log, train
 from tests.support.delivery_process import Place, delivery
 from tests.support.gateway_command import COMMAND
@@ -84,13 +84,13 @@ async def system(kafka: str, topic: str, database: str, tmp_path: Path) -> Async
             yield System(place, store, variables)
 
 
-def whole(author: RunAuthor, batches: Sequence[Batch]) -> list[Batch]:
-    """Return the batches with an end, so that the run can be seen to be complete."""
-    end = ev.ProducerClosed(time=author.now(), batches=len(batches) + 1, points=0)
-    return [*batches, author.batch(end)]
+def whole(author: RunAuthor, envelopes: Sequence[Envelope]) -> list[Envelope]:
+    """Return the envelopes with an end, so that the run can be seen to be complete."""
+    end = ev.ProducerClosed(time=author.now(), batches=len(envelopes) + 1, points=0)
+    return [*envelopes, author.envelope(end)]
 
 
-def plain_run(run_id: str, name: str = "plain") -> list[Batch]:
+def plain_run(run_id: str, name: str = "plain") -> list[Envelope]:
     """Return a run with a little of all that can be deleted, renamed and tagged."""
     author = RunAuthor(run_id)
     remark = ev.Observation(name="remark", labels={"x": "1"}, time=author.now(), value=StringValue(value="seen"))
@@ -103,7 +103,7 @@ def plain_run(run_id: str, name: str = "plain") -> list[Batch]:
             author.metrics("loss", [0.5, 0.25]),
             author.metrics("acc", [0.1, 0.9]),
             author.scoped("test", {"loss": {}, "acc": {"rank": "3"}}),
-            author.batch(ev.Values(time=author.now(), values=[remark])),
+            author.envelope(ev.Values(time=author.now(), values=[remark])),
             author.finish(),
         ],
     )

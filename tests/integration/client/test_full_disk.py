@@ -40,7 +40,7 @@ def test_without_room_for_a_segment_nothing_is_dropped_and_everything_arrives_fr
     settings = {"GATEWAY_URL": f"kafka://{kafka}", "GATEWAY_TOPIC": topic}
     done = train(training(params=3), settings)
 
-    found = [batch.event for batch in read_log(kafka, topic)]
+    found = [envelope.event for envelope in read_log(kafka, topic)]
     assert done.returncode == 0
     assert [seen.step for seen in points(found)] == list(range(1_000))
     assert sum(isinstance(event, ev.Params) for event in found) == 3

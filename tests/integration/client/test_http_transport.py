@@ -59,7 +59,7 @@ def test_a_script_trains_over_http(kafka: str, topic: str, tmp_path: Path) -> No
         home = str(tmp_path / "home")
         done = train(code, {"GATEWAY_URL": server.url, "GATEWAY_TOKEN": "right", "GATEWAY_HOME": home})
 
-    events = [batch.event for batch in read_log(kafka, topic)]
+    events = [envelope.event for envelope in read_log(kafka, topic)]
     assert (done.returncode, done.stderr) == (0, "")
     assert [(seen.step, seen.value) for seen in points(events)] == [(step, step / 7) for step in range(5_000)]
     assert events[-1].kind == "producer_closed"
@@ -157,7 +157,7 @@ def test_without_a_server_events_wait_until_there_is_one(kafka: str, topic: str,
             server.end()
 
     assert (report.sent, report.unsent) == (3_000, 0)
-    assert [seen.step for seen in points([batch.event for batch in read_log(kafka, topic)])] == list(range(3_000))
+    assert [seen.step for seen in points([envelope.event for envelope in read_log(kafka, topic)])] == list(range(3_000))
 
 
 @pytest.mark.stack
@@ -196,7 +196,7 @@ def test_a_killed_kafka_is_waited_for_and_what_was_emitted_meanwhile_arrives(
         records = {(r.key, r.headers): r for r in reversed(raw_log(address, "events"))}
 
     events = [decode(r.key, r.value, r.headers) for r in records.values()]
-    found = points([batch.event for batch in sorted(events, key=lambda batch: batch.seq)])
+    found = points([envelope.event for envelope in sorted(events, key=lambda envelope: envelope.seq)])
     assert [(seen.step, seen.value) for seen in found] == [(step, 1 / (step + 1)) for step in steps]
     assert (report.sent, report.unsent, report.dropped) == (len(steps), 0, 0)
     assert (said.count("does not take events now"), said.count("is reached again")) == (1, 1)
@@ -264,4 +264,4 @@ def test_over_tls_the_servers_certificate_is_checked(kafka: str, topic: str, tmp
     finally:
         server.end()
 
-    assert {batch.run_id for batch in read_log(kafka, topic)} == {"trusted"}
+    assert {envelope.run_id for envelope in read_log(kafka, topic)} == {"trusted"}

@@ -13,7 +13,7 @@ import pytest
 import gateway
 from gateway.client.run import current
 from schemas import events as ev
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.client_harness import points, read_log, train
 
 
@@ -43,14 +43,14 @@ class Log:
     def __init__(self, kafka: str, topic: str) -> None:
         self._where = (kafka, topic)
 
-    def batches(self) -> list[Batch]:
+    def envelopes(self) -> list[Envelope]:
         return read_log(*self._where)
 
     def runs(self) -> dict[str, list[Any]]:
         """Return the events of each run."""
         found: dict[str, list[Any]] = {}
-        for batch in self.batches():
-            found.setdefault(batch.run_id, []).append(batch.event)
+        for envelope in self.envelopes():
+            found.setdefault(envelope.run_id, []).append(envelope.event)
         return found
 
     def only_run(self) -> tuple[str, list[Any]]:
@@ -62,11 +62,11 @@ def kinds(events: list[Any]) -> list[str]:
     return [event.kind for event in events]
 
 
-def numbers(batches: list[Batch]) -> dict[tuple[str, str], list[int]]:
+def numbers(envelopes: list[Envelope]) -> dict[tuple[str, str], list[int]]:
     """Return the sequence numbers of each producer in the order of the log."""
     found: dict[tuple[str, str], list[int]] = {}
-    for batch in batches:
-        found.setdefault((batch.run_id, batch.producer), []).append(batch.seq)
+    for envelope in envelopes:
+        found.setdefault((envelope.run_id, envelope.producer), []).append(envelope.seq)
     return found
 
 
@@ -77,14 +77,14 @@ def test_every_point_is_in_kafka_once_and_in_order(log: Log) -> None:
             if step % 1_000 == 0:
                 gateway.emit({"acc": step, "text": f"at {step}"}, step=step)
 
-    batches = log.batches()
-    events: list[Any] = [batch.event for batch in batches]
+    envelopes = log.envelopes()
+    events: list[Any] = [envelope.event for envelope in envelopes]
     losses = [(seen.step, seen.value) for seen in points(events) if seen.name == "loss"]
     assert losses == [(step, step / 7) for step in range(100_000)]
-    assert [batch.seq for batch in batches] == list(range(len(batches)))
+    assert [envelope.seq for envelope in envelopes] == list(range(len(envelopes)))
     assert kinds(events)[:3] == ["run_started", "params", "tags"]
     assert kinds(events)[-2:] == ["run_finished", "producer_closed"]
-    assert (events[-1].batches, events[-1].points, events[-1].dropped) == (len(batches), 100_100, 0)
+    assert (events[-1].envelopes, events[-1].points, events[-1].dropped) == (len(envelopes), 100_100, 0)
     assert run.report is not None
     assert (run.report.sent, run.report.unsent) == (100_200, 0)
 
@@ -225,15 +225,15 @@ def test_a_forked_child_is_a_producer_of_its_own_in_the_same_run(log: Log, addre
     code = textwrap.dedent(code) + textwrap.dedent(FORKS[how]) + "work(3)\nrun.finish()\nprint(run.report)\n"
     done = train(code, address)
 
-    batches = log.batches()
+    envelopes = log.envelopes()
     assert done.stderr == ""
     assert done.stdout.startswith("Report(emitted=1000, sent=1000,")
-    assert {run_id for run_id, _ in numbers(batches)} == {"forked"}
-    assert len(numbers(batches)) == 4
-    assert all(found == list(range(len(found))) for found in numbers(batches).values())
-    assert Counter(kinds([batch.event for batch in batches]))["run_finished"] == 1
-    assert Counter(kinds([batch.event for batch in batches]))["producer_closed"] == 4
-    assert len(points([batch.event for batch in batches])) == 5 * 500
+    assert {run_id for run_id, _ in numbers(envelopes)} == {"forked"}
+    assert len(numbers(envelopes)) == 4
+    assert all(found == list(range(len(found))) for found in numbers(envelopes).values())
+    assert Counter(kinds([envelope.event for envelope in envelopes]))["run_finished"] == 1
+    assert Counter(kinds([envelope.event for envelope in envelopes]))["producer_closed"] == 4
+    assert len(points([envelope.event for envelope in envelopes])) == 5 * 500
 
 
 def test_a_forked_child_that_says_nothing_sends_nothing(log: Log, address: dict[str, str]) -> None:

@@ -37,7 +37,7 @@ class Log:
         self._where = (kafka, topic)
 
     def events(self, run_id: str) -> list[Any]:
-        return [batch.event for batch in read_log(*self._where) if batch.run_id == run_id]
+        return [envelope.event for envelope in read_log(*self._where) if envelope.run_id == run_id]
 
     def kinds(self, run_id: str) -> list[str]:
         return [event.kind for event in self.events(run_id)]
@@ -46,7 +46,7 @@ class Log:
         return sorted(seen.value for seen in points(self.events(run_id)))
 
     def run_ids(self) -> set[str]:
-        return {batch.run_id for batch in read_log(*self._where)}
+        return {envelope.run_id for envelope in read_log(*self._where)}
 
 
 @pytest.fixture

@@ -63,10 +63,10 @@ def test_records_that_fit_one_by_one_all_arrive_in_order_though_many_together_ar
             run.note(noise(8_000, number))  # an event of its own each
         report = run.finish(timeout_s=30)
 
-    batches = read_log(kafka, narrow)
-    notes = [batch.event.text for batch in batches if isinstance(batch.event, ev.Note)]
+    envelopes = read_log(kafka, narrow)
+    notes = [envelope.event.text for envelope in envelopes if isinstance(envelope.event, ev.Note)]
     assert notes == [noise(8_000, number) for number in range(60)]
-    assert [batch.seq for batch in batches] == list(range(len(batches)))
+    assert [envelope.seq for envelope in envelopes] == list(range(len(envelopes)))
     assert (report.unsent, report.dropped) == (0, 0)
     assert run.health()["notices"] == {}
 
@@ -84,8 +84,8 @@ def test_a_record_that_can_never_fit_is_counted_with_its_reason_and_the_others_a
                 run.note(f"after {step}")
         report = run.finish(timeout_s=30)
 
-    batches = read_log(kafka, narrow)
-    found = [batch.event for batch in batches]
+    envelopes = read_log(kafka, narrow)
+    found = [envelope.event for envelope in envelopes]
     notes = [event.text for event in found if isinstance(event, ev.Note)]
     (closed,) = [event for event in found if isinstance(event, ev.ProducerClosed)]
     said = capsys.readouterr().err
@@ -93,7 +93,7 @@ def test_a_record_that_can_never_fit_is_counted_with_its_reason_and_the_others_a
     assert len(notes) == 52
     assert values(found) == []
     assert (report.emitted, report.sent, report.unsent, report.dropped) == (52, 50, 0, 2)
-    assert closed.batches == len(batches) + 2  # the run log says that two are missing
+    assert closed.batches == len(envelopes) + 2  # the run log says that two are missing
     assert run.health()["notices"] == {"refused": 2}
     assert "max.message.bytes" in run.health()["last_error"]
     assert said.count("counted as lost") == 1
@@ -121,7 +121,7 @@ def test_a_left_journal_with_such_a_record_is_sent_to_its_end(kafka: str, narrow
     )
     done = gateway_with(settings, "sync", "--timeout-s", "20", "--json")
 
-    found = [batch.event for batch in read_log(kafka, narrow)]
+    found = [envelope.event for envelope in read_log(kafka, narrow)]
     assert done.returncode == 0, done.stderr
     assert "counted as lost" in done.stderr
     assert [seen.value for seen in points(found)] == [0.5, 0.25]
@@ -137,7 +137,9 @@ def test_the_ingest_server_passes_a_refusal_on(kafka: str, narrow: str, tmp_path
                 run.emit("sample", noise(60_000, step), step)
         report = run.finish(timeout_s=30)
 
-    found = {batch.seq: batch.event for batch in read_log(kafka, narrow)}  # those sent with a refused one come twice
+    found = {
+        envelope.seq: envelope.event for envelope in read_log(kafka, narrow)
+    }  # those sent with a refused one come twice
     assert [(seen.step, seen.value) for seen in points([found[seq] for seq in sorted(found)])] == [
         (step, step / 7) for step in range(50)
     ]

@@ -112,9 +112,9 @@ def test_the_ingest_server_writes_through_it(broker: Secured, log_topic: str, tm
     with serving(tmp_path, named.pop("kafka"), log_topic, **named) as server:
         done = train(TRAIN, {"GATEWAY_URL": server.url, "GATEWAY_HOME": str(tmp_path / "home")})
 
-    batches = read_log(broker.addresses["PLAIN"], log_topic)
+    envelopes = read_log(broker.addresses["PLAIN"], log_topic)
     assert done.stderr == ""
-    assert len(points([batch.event for batch in batches])) == 2_000
+    assert len(points([envelope.event for envelope in envelopes])) == 2_000
 
 
 @pytest.mark.stack
@@ -150,7 +150,7 @@ def test_it_says_why_also_where_the_training_keeps_what_aiokafka_logs(
 
 
 def try_to_train(named: dict[str, str], log_topic: str) -> int:
-    """Emit, wait until the client cannot send, and return how many batches it sent."""
+    """Emit, wait until the client cannot send, and return how many envelopes it sent."""
     notices.forget()
     options = {name: named[name] for name in OPTIONS if named.get(name)}
     shipper = Shipper(Address(f"kafka://{named['kafka']}", log_topic, options=options))

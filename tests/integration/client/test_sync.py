@@ -51,9 +51,9 @@ def sync(settings: dict[str, str], *arguments: str) -> dict[str, Any]:
 
 def events(kafka: str, topic: str) -> list[Any]:
     """Return the events of the log, and fail when one came twice."""
-    batches = read_log(kafka, topic)
-    assert len({batch[:3] for batch in batches}) == len(batches)
-    return [batch.event for batch in batches]
+    envelopes = read_log(kafka, topic)
+    assert len({envelope[:3] for envelope in envelopes}) == len(envelopes)
+    return [envelope.event for envelope in envelopes]
 
 
 @pytest.mark.parametrize("url", ["none:", f"kafka://{HOST}:1"], ids=["no-network", "broker-down"])
@@ -105,8 +105,8 @@ def test_a_copy_of_a_journal_gives_the_same_records(
     sync(settings, str(copy))
 
     bytes_of: dict[Any, set[Any]] = {}
-    for batch in read_log(kafka, topic):
-        bytes_of.setdefault(batch[:3], set()).add(batch.event.model_dump_json())
+    for envelope in read_log(kafka, topic):
+        bytes_of.setdefault(envelope[:3], set()).add(envelope.event.model_dump_json())
     assert {len(several) for several in bytes_of.values()} == {1}
 
 
@@ -163,8 +163,8 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
         settings,
     )
 
-    batches = read_log(kafka, topic)
-    first = [batch.event for batch in batches if batch.run_id == "first"]
+    envelopes = read_log(kafka, topic)
+    first = [envelope.event for envelope in envelopes if envelope.run_id == "first"]
     assert len(points(first)) == 500
     assert [event.kind for event in first][-2:] == ["run_killed", "producer_closed"]
     assert sync(settings)["journals"] == 0

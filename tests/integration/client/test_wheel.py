@@ -61,6 +61,6 @@ def test_it_trains_beside_a_schemas_folder_of_the_users_own(
     assert report == "Report(emitted=1000, sent=1000, unsent=0, dropped=0)"
     assert schemas == f"[{str(project / 'schemas')!r}]"
     assert Path(client).is_relative_to(environment)
-    events = [batch.event for batch in read_log(kafka, topic)]
+    events = [envelope.event for envelope in read_log(kafka, topic)]
     assert [(seen.step, seen.value) for seen in points(events)] == [(step, 1 / (step + 1)) for step in range(1_000)]
     assert [event.params["lr"].value for event in events if isinstance(event, ev.Params)] == [0.5]

@@ -27,7 +27,7 @@ from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.facts import Facts, Point
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.client_harness import ROOT
 from tests.support.delivery_process import Place, delivery, until_caught_up
 from tests.support.edited_runs import any_run
@@ -43,18 +43,18 @@ from tests.support.verify_command import verify
 def test_any_edits_in_any_cuts_after_any_lost_checkpoint(
     kind: Any, data: st.DataObject, random: Random, size: int
 ) -> None:
-    batches = any_run("run-1", random, size)
-    kept, lost = (data.draw(st.integers(0, len(batches))) for _ in range(2))
+    envelopes = any_run("run-1", random, size)
+    kept, lost = (data.draw(st.integers(0, len(envelopes))) for _ in range(2))
     first, second, third = (data.draw(st.integers(1, size)) for _ in range(3))
     with tempfile.TemporaryDirectory() as folder:
         tracker = kind(folder=folder)
         tracker.open(Settings())
-        state = deliver(tracker, "run-1", batches[:kept], {}, size=first)
-        deliver(tracker, "run-1", batches[kept : kept + lost], state, size=second)
+        state = deliver(tracker, "run-1", envelopes[:kept], {}, size=first)
+        deliver(tracker, "run-1", envelopes[kept : kept + lost], state, size=second)
 
-        state = deliver(tracker, "run-1", batches[kept:], state, size=third)
+        state = deliver(tracker, "run-1", envelopes[kept:], state, size=third)
 
-        assert_held(tracker, "run-1", state, batches)
+        assert_held(tracker, "run-1", state, envelopes)
         tracker.close()
 
 
@@ -84,9 +84,9 @@ def installed(place: Place) -> Path:
     return site
 
 
-def interleaved(runs: Sequence[Sequence[Batch]]) -> list[Batch]:
-    """Return the batches of some runs, one of each in turn."""
-    return [batch for turn in zip_longest(*runs) for batch in turn if batch is not None]
+def interleaved(runs: Sequence[Sequence[Envelope]]) -> list[Envelope]:
+    """Return the envelopes of some runs, one of each in turn."""
+    return [envelope for turn in zip_longest(*runs) for envelope in turn if envelope is not None]
 
 
 async def test_every_tracker_holds_what_postgresql_holds_after_edits(place: Place) -> None:
@@ -99,20 +99,20 @@ async def test_every_tracker_holds_what_postgresql_holds_after_edits(place: Plac
     ]
     deleted = [
         *(gone.start(), gone.metrics("loss", [1.0]), gone.rename("series", "loss", "nll"), gone.delete("run")),
-        *(gone.metrics("nll", [2.0]), gone.batch(ev.RunResumed(time=gone.now(), attempt=2)), gone.finish()),
+        *(gone.metrics("nll", [2.0]), gone.envelope(ev.RunResumed(time=gone.now(), attempt=2)), gone.finish()),
     ]
-    batches = interleaved([*kept, deleted])
-    half, live, history = len(batches) // 2, ("wandb", "boards", "archive", "local", "notebook"), ("late", "mlflow")
+    envelopes = interleaved([*kept, deleted])
+    half, live, history = len(envelopes) // 2, ("wandb", "boards", "archive", "local", "notebook"), ("late", "mlflow")
     numbers = [word for run in kept if not run[0].run_id.startswith("seen") for word in ("--run", run[0].run_id)]
 
-    await write(place.kafka, place.topic, batches[:half])
+    await write(place.kafka, place.topic, envelopes[:half])
     with materialiser(place.folder, place.variables()):
         with ExitStack() as stack:
             for name, running in {name: stack.enter_context(delivery(place, name, variables)) for name in live}.items():
                 await until_caught_up(place, running, name)
                 running.kill(signal.SIGKILL)
-        await write(place.kafka, place.topic, batches[half:])
-        await until_folded(place.database, place.topic, len(batches))
+        await write(place.kafka, place.topic, envelopes[half:])
+        await until_folded(place.database, place.topic, len(envelopes))
         with ExitStack() as stack:
             for name in (*live, *history):
                 stack.enter_context(delivery(place, name, variables))

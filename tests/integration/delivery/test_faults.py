@@ -18,7 +18,7 @@ from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.wire import Record, encode
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, held, progress, until_caught_up
-from tests.support.edge_case_runs import odd_batches
+from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import write, write_records
 from tests.support.mlflow_service import MlflowServer, running_mlflow
 from tests.support.sample_sweeps import emitted, sweep
@@ -39,9 +39,9 @@ def reader_of(place: Place, name: str) -> Tracker:
     ("tracker", "runs", "batches"), [("wandb", 16, 40), pytest.param("mlflow", 8, 12, marks=pytest.mark.slow)]
 )
 async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
-    place: Place, tracker: str, runs: int, batches: int
+    place: Place, tracker: str, runs: int, envelopes: int
 ) -> None:
-    everything = sweep(runs, batches=batches)
+    everything = sweep(runs, envelopes=envelopes)
     half = len(everything) // 2
     await write(place.kafka, place.topic, everything[:half])
     dice = random.Random(7)
@@ -65,19 +65,19 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
 
 
 async def test_a_duplicated_log_changes_nothing(place: Place) -> None:
-    batches = [*sweep(3), *odd_batches("odd")]
-    await write(place.kafka, place.topic, batches)
-    await write(place.kafka, place.topic, batches[::-1])
-    await write(place.kafka, place.topic, batches)
+    envelopes = [*sweep(3), *odd_envelopes("odd")]
+    await write(place.kafka, place.topic, envelopes)
+    await write(place.kafka, place.topic, envelopes[::-1])
+    await write(place.kafka, place.topic, envelopes)
 
     with delivery(place, "wandb") as wandb, delivery(place, "mlflow") as mlflow:
         await until_caught_up(place, wandb, "wandb")
         await until_caught_up(place, mlflow, "mlflow")
 
-    assert await held(place, reader_of(place, "wandb")) == emitted(batches)
-    assert await held(place, reader_of(place, "mlflow")) == emitted(batches)
+    assert await held(place, reader_of(place, "wandb")) == emitted(envelopes)
+    assert await held(place, reader_of(place, "mlflow")) == emitted(envelopes)
     refused = [run.ledgers["p1"].refused for run in (await progress(place, "wandb")).values()]
-    assert sum(refused) == 2 * len(batches)
+    assert sum(refused) == 2 * len(envelopes)
 
 
 async def test_mlflow_away_delays_nobody_else_and_is_made_up_for(place: Place) -> None:
@@ -106,43 +106,43 @@ async def test_mlflow_away_delays_nobody_else_and_is_made_up_for(place: Place) -
 
 
 async def test_a_run_that_mlflow_refuses_is_parked_with_its_reason_and_the_others_go_on(place: Place) -> None:
-    batches = sweep(3)
-    half = len(batches) // 2
-    refused = batches[0].run_id
+    envelopes = sweep(3)
+    half = len(envelopes) // 2
+    refused = envelopes[0].run_id
     with delivery(place, "mlflow") as running:
-        await write(place.kafka, place.topic, batches[:half])
+        await write(place.kafka, place.topic, envelopes[:half])
         await until_caught_up(place, running, "mlflow")
         MlflowClient(place.mlflow_url).delete_run((await progress(place, "mlflow"))[refused].state["run"])
-        await write(place.kafka, place.topic, batches[half:])
+        await write(place.kafka, place.topic, envelopes[half:])
         await until_caught_up(place, running, "mlflow")
     with delivery(place, "mlflow") as again:  # parked stays parked
         await until_caught_up(place, again, "mlflow")
 
     kept = await progress(place, "mlflow")
-    others = [batch for batch in batches if batch.run_id != refused]
+    others = [envelope for envelope in envelopes if envelope.run_id != refused]
     assert {run_id for run_id, run in kept.items() if run.status == "parked"} == {refused}
     assert "active" in kept[refused].error
     facts = Facts()
-    for run_id in {batch.run_id for batch in others}:
+    for run_id in {envelope.run_id for envelope in others}:
         found = reader_of(place, "mlflow").read_back(run_id, kept[run_id].state)
         facts.add_run(run_id, found.points, len(found.params))
     assert facts == emitted(others)
 
 
 async def test_sixty_four_runs_at_once(place: Place) -> None:
-    batches = sweep(64, batches=3, points=10)
+    envelopes = sweep(64, envelopes=3, points=10)
     with delivery(place, "wandb") as wandb, delivery(place, "mlflow") as mlflow:
-        await write(place.kafka, place.topic, batches)
+        await write(place.kafka, place.topic, envelopes)
         await until_caught_up(place, wandb, "wandb")
         await until_caught_up(place, mlflow, "mlflow")
 
-    assert await held(place, reader_of(place, "wandb")) == emitted(batches)
-    assert await held(place, reader_of(place, "mlflow")) == emitted(batches)
+    assert await held(place, reader_of(place, "wandb")) == emitted(envelopes)
+    assert await held(place, reader_of(place, "mlflow")) == emitted(envelopes)
 
 
 async def test_records_that_are_no_events_are_passed_over(place: Place) -> None:
-    batches = sweep(1)
-    records = [encode(batch) for batch in batches]
+    envelopes = sweep(1)
+    records = [encode(envelope) for envelope in envelopes]
     broken = records[4]._replace(value=b"{}")
     await write_records(place.kafka, place.topic, [*records[:4], broken, Record(b"x", b"y", ()), *records[5:]])
 
@@ -151,12 +151,12 @@ async def test_records_that_are_no_events_are_passed_over(place: Place) -> None:
 
     (known,) = (await progress(place, "wandb")).values()
     assert (known.skipped, known.ledgers["p1"].lost) == (1, 1)
-    assert await held(place, reader_of(place, "wandb")) == emitted([*batches[:4], *batches[5:]])
+    assert await held(place, reader_of(place, "wandb")) == emitted([*envelopes[:4], *envelopes[5:]])
 
 
 async def test_connections_to_postgresql_cut_in_the_middle_change_nothing(place: Place) -> None:
-    batches = sweep(8, batches=30)
-    await write(place.kafka, place.topic, batches)
+    envelopes = sweep(8, envelopes=30)
+    await write(place.kafka, place.topic, envelopes)
     admin = await asyncpg.connect(place.database)
     named = {"GATEWAY_POSTGRES": f"{place.database}?application_name=delivery"}
     try:
@@ -175,28 +175,28 @@ async def test_connections_to_postgresql_cut_in_the_middle_change_nothing(place:
     finally:
         await admin.close()
 
-    assert await held(place, reader_of(place, "wandb")) == emitted(batches)
+    assert await held(place, reader_of(place, "wandb")) == emitted(envelopes)
 
 
 async def test_one_process_a_tracker_the_second_takes_over(place: Place) -> None:
-    batches = sweep(4)
-    half = len(batches) // 2
+    envelopes = sweep(4)
+    half = len(envelopes) // 2
     with delivery(place, "wandb") as first:
-        await write(place.kafka, place.topic, batches[:half])
+        await write(place.kafka, place.topic, envelopes[:half])
         await until_caught_up(place, first, "wandb")
         second = Delivery(place, "wandb")
         second.until(lambda: "another process delivers to wandb" in second.text(), "it waits for the first")
         first.kill(signal.SIGKILL)
     second.until_ready()
-    await write(place.kafka, place.topic, batches[half:])
+    await write(place.kafka, place.topic, envelopes[half:])
     await until_caught_up(place, second, "wandb")
     second.kill(signal.SIGTERM)
 
-    assert await held(place, reader_of(place, "wandb")) == emitted(batches)
+    assert await held(place, reader_of(place, "wandb")) == emitted(envelopes)
 
 
 async def test_sigterm_ends_it_within_five_seconds(place: Place) -> None:
-    await write(place.kafka, place.topic, sweep(8, batches=40))
+    await write(place.kafka, place.topic, sweep(8, envelopes=40))
     with delivery(place, "mlflow") as running:
         started = time.monotonic()
 

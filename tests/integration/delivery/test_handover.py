@@ -1,6 +1,6 @@
 """
 Live and history at once: real training processes emit while a new tracker gets everything from the beginning, and one
-process hands over to the next, killed or at its end. The witness has each batch, and again only what was in doubt.
+process hands over to the next, killed or at its end. The witness has each envelope, and again only what was in doubt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 from consumers.log.reader import LogReader
 from schemas import events as ev
-from schemas.wire import Batch, decode
+from schemas.wire import Envelope, decode
 from tests.faults.system_under_test import TRAINEE
 from tests.support.delivery_process import Delivery, Place, delivery, until_caught_up
 from tests.support.gateway_command import COMMAND, environment
@@ -28,7 +28,7 @@ from tests.support.recording_tracker import Witness, identities
 from tests.support.topic_reader import read_topic
 
 TRAININGS = 3
-GROWTH = 40  # batches between two hand-overs
+GROWTH = 40  # envelopes between two hand-overs
 
 
 @pytest.fixture
@@ -99,12 +99,12 @@ async def test_history_and_live_hand_over_without_gap_or_overlap(place: Place, w
     with delivery(place, "witness", given) as running:
         await until_caught_up(place, running, "witness")
 
-    batches = await logged(place)
+    envelopes = await logged(place)
     heard = witness.heard()
-    assert set(heard.given) == identities(batches)
+    assert set(heard.given) == identities(envelopes)
     assert (heard.untold, heard.unordered) == ([], [])
     assert how == "killed" or set(heard.given.values()) == {1}
-    assert points(batches) == {f"train-{number}": emitted(path) for number, path in enumerate(counters)}
+    assert points(envelopes) == {f"train-{number}": emitted(path) for number, path in enumerate(counters)}
 
 
 def until_waiting(live: Delivery) -> None:
@@ -119,12 +119,12 @@ def emitted(counter: Path) -> int:
 
 
 def until_given(witness: Witness, more: int, by: subprocess.Popen[bytes]) -> None:
-    """Return once the witness was given so many batches more than now, or nobody is left to do it."""
+    """Return once the witness was given so many envelopes more than now, or nobody is left to do it."""
     goal = witness.lines() + more
     until(lambda: witness.lines() >= goal or by.poll() is not None, f"{goal} batches")
 
 
-async def logged(place: Place) -> list[Batch]:
+async def logged(place: Place) -> list[Envelope]:
     """Return everything that is in the log."""
     reader = LogReader(place.kafka, place.topic)
     try:
@@ -136,11 +136,11 @@ async def logged(place: Place) -> list[Batch]:
     return [decode(record.key, record.value, record.headers) for record in records]
 
 
-def points(batches: list[Batch]) -> dict[str, int]:
+def points(envelopes: list[Envelope]) -> dict[str, int]:
     """Return how many points of the series `loss` each run has."""
     found: dict[str, int] = {}
-    for batch in batches:
-        if isinstance(batch.event, ev.Metrics):
-            count = sum(len(one.values) for one in batch.event.series if one.name == "loss")
-            found[batch.run_id] = found.get(batch.run_id, 0) + count
+    for envelope in envelopes:
+        if isinstance(envelope.event, ev.Metrics):
+            count = sum(len(one.values) for one in envelope.event.series if one.name == "loss")
+            found[envelope.run_id] = found.get(envelope.run_id, 0) + count
     return found

@@ -19,7 +19,7 @@ import pytest
 from consumers.delivery.plugins.loader import load_tracker
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Delivery, Place, delivery, held, until_caught_up
 from tests.support.edge_case_runs import points_of
 from tests.support.gateway_command import COMMAND, environment, gateway_with
@@ -60,42 +60,42 @@ def given(place: Place, witness: Witness, monkeypatch: pytest.MonkeyPatch) -> di
 
 
 class Portions:
-    """Runs that grow: each portion is a few batches of each."""
+    """Runs that grow: each portion is a few envelopes of each."""
 
     def __init__(self, *run_ids: str) -> None:
         self._authors = [Author(run_id) for run_id in run_ids]
         self._step = 0
-        self.batches: list[Batch] = [author.start(tag=author.run_id[:4]) for author in self._authors]
+        self.envelopes: list[Envelope] = [author.start(tag=author.run_id[:4]) for author in self._authors]
         self._written = 0
 
     def grow(self, turns: int = 6) -> None:
-        """Add batches to each run, in turns."""
+        """Add envelopes to each run, in turns."""
         for _ in range(turns):
-            self.batches += [author.metrics("loss", [0.5, 0.25], first_step=self._step) for author in self._authors]
+            self.envelopes += [author.metrics("loss", [0.5, 0.25], first_step=self._step) for author in self._authors]
             self._step += 2
 
     async def write(self, place: Place) -> None:
         """Write what was not written yet."""
-        await write(place.kafka, place.topic, self.batches[self._written :])
-        self._written = len(self.batches)
+        await write(place.kafka, place.topic, self.envelopes[self._written :])
+        self._written = len(self.envelopes)
 
 
-def emitted(batches: Sequence[Batch]) -> Facts:
+def emitted(envelopes: Sequence[Envelope]) -> Facts:
     facts = Facts()
-    for run_id in sorted({batch.run_id for batch in batches}):
-        facts.add_run(run_id, points_of([batch for batch in batches if batch.run_id == run_id]), 0)
+    for run_id in sorted({envelope.run_id for envelope in envelopes}):
+        facts.add_run(run_id, points_of([envelope for envelope in envelopes if envelope.run_id == run_id]), 0)
     return facts
 
 
-async def prove(place: Place, given: dict[str, str], heard: Heard, batches: Sequence[Batch]) -> None:
+async def prove(place: Place, given: dict[str, str], heard: Heard, envelopes: Sequence[Envelope]) -> None:
     """Nothing is missing or twice anywhere; what the witness was given again was in doubt, and it was told so."""
-    assert set(heard.given) == identities(batches)
+    assert set(heard.given) == identities(envelopes)
     assert (heard.untold, heard.unordered) == ([], [])
     settings = Settings(parquet_dir=place.folder / "files", trackers_file=Path(given["GATEWAY_TRACKERS_FILE"]))
     for name in TRACKERS[1:]:
         tracker = load_tracker(name, settings)
         tracker.open(settings)
-        assert await held(place, tracker) == emitted(batches), name
+        assert await held(place, tracker) == emitted(envelopes), name
 
 
 def kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -108,7 +108,7 @@ def kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 def until_lines(
     witness: Witness, goal: int, processes: Sequence[subprocess.Popen[bytes]], stall_s: float = DEADLINE_S
 ) -> None:
-    """Return when the witness was given so many batches, or no more come, or a process ended."""
+    """Return when the witness was given so many envelopes, or no more come, or a process ended."""
     seen, moved = witness.lines(), time.monotonic()
     while seen < goal and all(process.poll() is None for process in processes) and time.monotonic() - moved < stall_s:
         time.sleep(0.002)
@@ -154,8 +154,8 @@ def test_killed_while_chosen_runs_are_replayed(
         done = gateway_with(given, "replay", "--to", name, "--where", "tag = 'want'", "--json")
         assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True), done.stderr
 
-    asyncio.run(prove(place, given, witness.heard(), chosen.batches))
-    assert witness.lines() > len(chosen.batches)  # some came again
+    asyncio.run(prove(place, given, witness.heard(), chosen.envelopes))
+    assert witness.lines() > len(chosen.envelopes)  # some came again
 
 
 def folded(place: Place, given: dict[str, str], runs: int) -> None:
@@ -224,8 +224,8 @@ def test_killed_while_runs_are_taken_out_of_parking(
     gateway_with(given, "trackers", "retry", "witness", "--all")
     asyncio.run(finish(place, given))
 
-    asyncio.run(prove(place, given, witness.heard(), [*hard.batches, *easy.batches]))
-    assert witness.lines() > len(hard.batches) + len(easy.batches)
+    asyncio.run(prove(place, given, witness.heard(), [*hard.envelopes, *easy.envelopes]))
+    assert witness.lines() > len(hard.envelopes) + len(easy.envelopes)
 
 
 def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
@@ -257,4 +257,4 @@ def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
     witness.behave()
     asyncio.run(finish(place, given))
 
-    asyncio.run(prove(place, given, witness.heard(), [batch for one in runs for batch in one.batches]))
+    asyncio.run(prove(place, given, witness.heard(), [envelope for one in runs for envelope in one.envelopes]))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Place, delivery, until_caught_up
 from tests.support.gateway_command import gateway_with
 from tests.support.lines_tracker import Lines, wanted
@@ -26,9 +26,9 @@ RUNS = 12
 PAUSE_S = 3_000.0
 
 
-def runs(*names: str, batches: int = 5) -> list[Batch]:
+def runs(*names: str, envelopes: int = 5) -> list[Envelope]:
     authors = [Author(name) for name in names]
-    return [author.metrics("loss", [1.0], first_step=i) for i in range(batches) for author in authors]
+    return [author.metrics("loss", [1.0], first_step=i) for i in range(envelopes) for author in authors]
 
 
 async def test_one_429_holds_back_the_calls_for_all_runs(place: Place, lines: Lines) -> None:
@@ -61,8 +61,8 @@ async def test_one_429_holds_back_the_calls_for_all_runs(place: Place, lines: Li
 async def test_a_tracker_says_how_much_it_is_handed_at_once(
     place: Place, lines: Lines, call_bytes: str, largest: int
 ) -> None:
-    batches = runs("one", batches=20)
-    await write(place.kafka, place.topic, batches)
+    envelopes = runs("one", envelopes=20)
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables() | {"LINES_CALL_BYTES": call_bytes}) as running:
         await until_caught_up(place, running, "lines")
 
@@ -106,7 +106,7 @@ def drip_server() -> Iterator[str]:
 async def test_the_others_receive_everything_while_one_is_in_trouble(
     place: Place, lines: Lines, tmp_path: Path, trouble: str
 ) -> None:
-    witness, batches = Witness(tmp_path), runs(*(f"run-{number}" for number in range(RUNS)), batches=20)
+    witness, envelopes = Witness(tmp_path), runs(*(f"run-{number}" for number in range(RUNS)), envelopes=20)
     with ExitStack() as stack:
         if trouble == "hung":
             lines.behave(before="hang")
@@ -117,17 +117,17 @@ async def test_the_others_receive_everything_while_one_is_in_trouble(
         given |= {"GATEWAY_MLFLOW_URL": address, "GATEWAY_PARQUET_DIR": str(tmp_path / "parquet")}
         stack.enter_context(delivery(place, bad, given))
         good = {name: stack.enter_context(delivery(place, name, given)) for name in ("witness", "parquet")}
-        await write(place.kafka, place.topic, batches)
+        await write(place.kafka, place.topic, envelopes)
         for name, running in good.items():
             await until_caught_up(place, running, name)
         listed = await asyncio.to_thread(gateway_with, place.variables() | given, "trackers", "list", "--json")
         status = {one["tracker"]: one for one in json.loads(listed.stdout)["trackers"]}
 
     heard = witness.heard()
-    assert set(heard.given) == identities(batches)
+    assert set(heard.given) == identities(envelopes)
     assert set(heard.given.values()) == {1}
     assert {name: status[name]["lag_records"] for name in (*good, bad)} == {
-        "witness": 0, "parquet": 0, bad: len(batches),
+        "witness": 0, "parquet": 0, bad: len(envelopes),
     }  # fmt: skip
     assert status[bad]["lag_seconds"] > 0
 

@@ -35,14 +35,14 @@ async def test_what_was_written_is_read_in_order_from_explicit_offsets(
     reader: LogReader, kafka: str, topic: str
 ) -> None:
     author = Author("run-1")
-    batches = [author.start(), author.metrics("loss", [1.0, 0.5]), author.finish()]
-    await write(kafka, topic, batches)
+    envelopes = [author.start(), author.metrics("loss", [1.0, 0.5]), author.finish()]
+    await write(kafka, topic, envelopes)
     ends = await reader.end_offsets()
 
     await reader.assign(dict.fromkeys(await reader.partitions(), 0))
     records = await fetch(reader, 3)
 
-    assert [decode(r.key, r.value, r.headers) for r in records] == batches
+    assert [decode(r.key, r.value, r.headers) for r in records] == envelopes
     assert sum(ends.values()) == 3
 
 

@@ -17,9 +17,9 @@ import asyncpg
 import pytest
 
 from schemas import events as ev
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import DEADLINE_S, Delivery, Place, Watch, delivery, progress
-from tests.support.edge_case_runs import odd_batches, points_of
+from tests.support.edge_case_runs import odd_envelopes, points_of
 from tests.support.gateway_command import COMMAND, gateway_with
 from tests.support.lines_tracker import Lines
 from tests.support.log_author import Author, write
@@ -64,14 +64,14 @@ class History:
 
     def __init__(self, each: int = 4, records: int = 12) -> None:
         self.before = {f"before-{i}": self._training(f"before-{i}", records) for i in range(each)}
-        self.before["odd"] = odd_batches("odd")
+        self.before["odd"] = odd_envelopes("odd")
         gone = Author("gone")
-        self.before["gone"] = [gone.start(), gone.batch(ev.Deleted(time=gone.now(), what="run"))]
+        self.before["gone"] = [gone.start(), gone.envelope(ev.Deleted(time=gone.now(), what="run"))]
         self.crossing = {f"crossing-{i}": self._training(f"crossing-{i}", records) for i in range(each)}
         self.after = {f"after-{i}": self._training(f"after-{i}", records) for i in range(each)}
 
     @staticmethod
-    def _training(run_id: str, records: int) -> list[Batch]:
+    def _training(run_id: str, records: int) -> list[Envelope]:
         author = Author(run_id)
         begin = author.start(name=run_id, tag="lost")
         middle = [
@@ -81,21 +81,21 @@ class History:
 
     async def written(self, place: Place) -> None:
         """Write all of it, the beginning of the log being deleted in the middle; return when all is folded."""
-        halves = {run: len(batches) // 2 for run, batches in self.crossing.items()}
-        old = [*self.before.values(), *(batches[: halves[run]] for run, batches in self.crossing.items())]
+        halves = {run: len(envelopes) // 2 for run, envelopes in self.crossing.items()}
+        old = [*self.before.values(), *(envelopes[: halves[run]] for run, envelopes in self.crossing.items())]
         await self._write(place, old)
         await shorten(place.kafka, place.topic)
-        again = [batches[halves[run] - 1 :] for run, batches in self.crossing.items()]  # the last one comes twice
+        again = [envelopes[halves[run] - 1 :] for run, envelopes in self.crossing.items()]  # the last one comes twice
         await self._write(place, [*again, *self.after.values()])
 
-    async def _write(self, place: Place, runs: Sequence[Sequence[Batch]]) -> None:
-        batches = [batch for run in runs for batch in run]
+    async def _write(self, place: Place, runs: Sequence[Sequence[Envelope]]) -> None:
+        envelopes = [envelope for run in runs for envelope in run]
         async with Watch(place, "nobody") as watch:
-            await write(place.kafka, place.topic, batches)
+            await write(place.kafka, place.topic, envelopes)
             ends = await watch._reader.end_offsets()
         await until_folded(place.database, place.topic, sum(ends.values()))
 
-    def runs(self) -> dict[str, list[Batch]]:
+    def runs(self) -> dict[str, list[Envelope]]:
         return self.before | self.crossing | self.after
 
 
@@ -165,7 +165,7 @@ async def test_runs_before_across_and_behind_the_beginning_of_the_log_are_all_wh
         verified = await command(variables, "verify", "--to", tracker)
 
     lost = len(history.before) + len(history.crossing)
-    points = sum(len(points_of(batches)) for batches in history.runs().values())
+    points = sum(len(points_of(envelopes)) for envelopes in history.runs().values())
     assert (planned["from_postgresql"], planned["runs"], planned["points"]) == (lost, len(history.runs()), points)
     assert "the log begins at offset" in planned["why"]
     assert (done["from_postgresql"], done["points"], done["complete"]) == (lost, points, True)
@@ -182,7 +182,9 @@ async def test_killed_at_any_moment_of_it_while_training_goes_on_nothing_is_miss
     variables = lines.variables()
     dice = random.Random(5)
     late = [Author(run, "late") for run in (*history.before, *history.crossing) if run != "odd"]
-    live = [batch for author in late for batch in (author.metrics("late", [1.0, 2.0]), author.metrics("more", [3.0]))]
+    live = [
+        envelope for author in late for envelope in (author.metrics("late", [1.0, 2.0]), author.metrics("more", [3.0]))
+    ]
     lines.behave(slow_s=0.003)
     histories = 0
     for _ in range(12):
@@ -202,7 +204,7 @@ async def test_killed_at_any_moment_of_it_while_training_goes_on_nothing_is_miss
         await until_level(place, "lines", running)
 
     late_points = {author.run_id: 3 for author in late}
-    wanted = {run: len(points_of(batches)) + late_points.get(run, 0) for run, batches in history.runs().items()}
+    wanted = {run: len(points_of(envelopes)) + late_points.get(run, 0) for run, envelopes in history.runs().items()}
     assert histories > 0, "kills came in the middle of it"
     assert {run: points_in(counted) for run, counted in lines.held().items()} == wanted
     assert {count for counted in lines.held().values() for count in counted.values()} == {1}
@@ -276,8 +278,8 @@ async def test_what_becomes_of_a_run_while_its_history_is_under_way_comes_from_t
     running.kill()
     editor = Author("before-0", "editor")
     edits = [
-        editor.batch(ev.Deleted(time=editor.now(), what="series", name="loss0")),
-        editor.batch(ev.Renamed(time=editor.now(), what="series", old="loss1", new="other")),
+        editor.envelope(ev.Deleted(time=editor.now(), what="series", name="loss0")),
+        editor.envelope(ev.Renamed(time=editor.now(), what="series", old="loss1", new="other")),
     ]
     async with Watch(place, "lines") as watch:
         await write(place.kafka, place.topic, edits)
@@ -330,7 +332,7 @@ async def test_points_that_nobody_has_any_more_are_named_and_the_rest_is_deliver
     planned = await command(variables, "replay", "--to", "parquet", "--all", "--dry-run")
     done = await command(variables, "replay", "--to", "parquet", "--all")
 
-    points = {run: len(points_of(batches)) for run, batches in (history.before | history.crossing).items()}
+    points = {run: len(points_of(envelopes)) for run, envelopes in (history.before | history.crossing).items()}
     lost = {run: count for run, count in points.items() if count}
     assert planned["without_points"] == done["without_points"] == lost
     assert (done["complete"], done["parked"]) == (True, 0)

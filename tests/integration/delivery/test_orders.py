@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.delivery.flow.circuit_breaker import FAILURES
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Place, Watch, delivery, progress, until_caught_up
 from tests.support.gateway_command import environment, gateway_with
 from tests.support.lines_tracker import Lines, wanted
@@ -22,9 +22,9 @@ from tests.support.log_author import Author, write
 DEADLINE_S = 90.0
 
 
-def runs(*names: str, batches: int = 5) -> list[Batch]:
+def runs(*names: str, envelopes: int = 5) -> list[Envelope]:
     authors = [Author(name) for name in names]
-    return [author.metrics("loss", [1.0, 2.0], first_step=2 * i) for i in range(batches) for author in authors]
+    return [author.metrics("loss", [1.0, 2.0], first_step=2 * i) for i in range(envelopes) for author in authors]
 
 
 def run_command(place: Place, lines: Lines, *arguments: str) -> tuple[int, str, str]:
@@ -60,24 +60,24 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 async def test_a_call_whose_effect_was_there_and_whose_answer_was_not_leaves_nothing_twice(
     place: Place, lines: Lines
 ) -> None:
-    batches = runs("a", "b")
+    envelopes = runs("a", "b")
     lines.behave(after="unavailable")
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
         running.until(lambda: len(lines.held()) == 2 and lines.calls() >= 4, "calls without an answer")
         lines.behave()
         await until_caught_up(place, running, "lines")
 
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
     assert lines.doubted() > 0
 
 
 async def test_killed_in_the_middle_of_a_call_the_next_process_knows_what_is_in_doubt(
     place: Place, lines: Lines
 ) -> None:
-    batches = runs("a", batches=30)
+    envelopes = runs("a", envelopes=30)
     lines.behave(slow_s=0.05)
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
         running.until(lambda: sum(lines.held().get("a", {}).values()) >= 3, "some lines of the first call")
         running.kill(signal.SIGKILL)
@@ -87,16 +87,16 @@ async def test_killed_in_the_middle_of_a_call_the_next_process_knows_what_is_in_
         await until_caught_up(place, running, "lines")
 
     assert (kept.next_offset, kept.attempt) == (0, 1)
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
     assert lines.orderly()
     assert lines.doubted() > 0
     assert (await progress(place, "lines"))["a"][6:] == (0, 0, False, 0)
 
 
 async def test_a_tracker_that_does_not_answer_is_tried_with_one_call_at_a_time(place: Place, lines: Lines) -> None:
-    batches = runs(*(f"run-{number}" for number in range(8)))
+    envelopes = runs(*(f"run-{number}" for number in range(8)))
     lines.behave(before="unavailable")
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
 
         async def is_open() -> bool:
@@ -115,7 +115,7 @@ async def test_a_tracker_that_does_not_answer_is_tried_with_one_call_at_a_time(p
     assert stands["last_error"] == "lines is away: start it"
     assert stands["lag_records"] > 0
     assert lines.calls() >= FAILURES
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
 
 
 async def test_a_tracker_that_asks_to_be_left_alone_is_left_alone(place: Place, lines: Lines) -> None:
@@ -151,7 +151,7 @@ async def test_one_run_that_always_fails_keeps_no_other_out(place: Place, lines:
 
 
 async def test_a_parked_run_goes_on_exactly_where_it_stopped(place: Place, lines: Lines) -> None:
-    first, second, third = (list[Batch](), list[Batch](), list[Batch]())
+    first, second, third = (list[Envelope](), list[Envelope](), list[Envelope]())
     for name in ("bad", "good"):
         author = Author(name)
         for part in (first, second, third):
@@ -180,9 +180,9 @@ async def test_a_parked_run_goes_on_exactly_where_it_stopped(place: Place, lines
 
 
 async def test_what_is_ordered_while_nothing_runs_is_done_by_the_next_process(place: Place, lines: Lines) -> None:
-    batches = runs("bad", "good", batches=20)
+    envelopes = runs("bad", "good", envelopes=20)
     lines.behave(before="refused", runs=["bad"])
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
         await until_caught_up(place, running, "lines")
     lines.behave()
@@ -190,7 +190,7 @@ async def test_what_is_ordered_while_nothing_runs_is_done_by_the_next_process(pl
     assert (await standing(place, lines))["state"] == "stopped"
     assert (await command(place, lines, "retry", "lines", "--all"))["retried"] == ["bad"]
     with delivery(place, "lines", lines.variables()) as running:
-        running.until(lambda: lines.held() == wanted(batches), "all of both runs")
+        running.until(lambda: lines.held() == wanted(envelopes), "all of both runs")
 
 
 async def test_a_paused_tracker_is_called_no_more_also_by_the_next_process(place: Place, lines: Lines) -> None:
@@ -219,8 +219,8 @@ async def test_a_paused_tracker_is_called_no_more_also_by_the_next_process(place
 
 
 async def test_removing_forgets_and_says_what_stays(place: Place, lines: Lines) -> None:
-    batches = runs("a", "b")
-    await write(place.kafka, place.topic, batches)
+    envelopes = runs("a", "b")
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
         await until_caught_up(place, running, "lines")
         code, _, refused = await asyncio.to_thread(run_command, place, lines, "trackers", "remove", "lines", "--yes")
@@ -231,7 +231,7 @@ async def test_removing_forgets_and_says_what_stays(place: Place, lines: Lines) 
     assert (asked[0], asked[2]) == (2, "gateway: nobody can be asked here: add --yes\n")
     assert (removed["forgotten_runs"], "stay there" in removed["stays"]) == (2, True)
     assert await progress(place, "lines") == {}
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
 
 
 async def test_show_tells_a_run_and_what_cannot_be_held(place: Place, lines: Lines) -> None:

@@ -25,24 +25,24 @@ class Good:
     def open(self, settings): pass
     def close(self): pass
     def read_back(self, run_id, state): raise NotImplementedError
-    def deliver(self, run_id, batches, state):
-        return {"seen": state.get("seen", 0) + len(batches)}
+    def deliver(self, run_id, envelopes, state):
+        return {"seen": state.get("seen", 0) + len(envelopes)}
 
 class Raising(Good):
-    def deliver(self, run_id, batches, state):
+    def deliver(self, run_id, envelopes, state):
         if run_id == "bad":
             raise ZeroDivisionError("of this run only")
-        return super().deliver(run_id, batches, state)
+        return super().deliver(run_id, envelopes, state)
 
 class Garbage(Good):
-    def deliver(self, run_id, batches, state):
-        return {"seen": object()} if run_id == "bad" else super().deliver(run_id, batches, state)
+    def deliver(self, run_id, envelopes, state):
+        return {"seen": object()} if run_id == "bad" else super().deliver(run_id, envelopes, state)
 
 class Hanging(Good):
-    def deliver(self, run_id, batches, state):
+    def deliver(self, run_id, envelopes, state):
         if run_id == "bad":
             sleep(1_000)
-        return super().deliver(run_id, batches, state)
+        return super().deliver(run_id, envelopes, state)
 
 class NoTracker:
     pass
@@ -118,8 +118,8 @@ async def test_a_run_that_breaks_a_plug_in_is_parked_and_the_others_go_on(
     site: Path, place: Place, tracker: str
 ) -> None:
     good, bad = Author("good"), Author("bad")
-    batches = [author.metrics("loss", [1.0]) for author in (good, bad) for _ in range(5)]
-    await write(place.kafka, place.topic, batches)
+    envelopes = [author.metrics("loss", [1.0]) for author in (good, bad) for _ in range(5)]
+    await write(place.kafka, place.topic, envelopes)
 
     with delivery(place, tracker, with_site(site)) as running:
         await until_caught_up(place, running, tracker)

@@ -20,7 +20,7 @@ from schemas import events as ev
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Place, Watch, delivery, held, progress, until_caught_up
 from tests.support.edge_case_runs import points_of
 from tests.support.gateway_command import COMMAND, environment, gateway_with
@@ -74,18 +74,18 @@ async def replayed(place: Place, lines: Lines, *arguments: str, status: int = 0)
     return found
 
 
-def training(run_id: str, *, batches: int = 20, time: int = START, tag: str = "") -> list[Batch]:
+def training(run_id: str, *, envelopes: int = 20, time: int = START, tag: str = "") -> list[Envelope]:
     author = Author(run_id, time=time)
     begin = author.start(tag=tag)
-    return [begin, *(author.metrics("loss", [0.5, 0.25], first_step=2 * i) for i in range(batches)), author.finish()]
+    return [begin, *(author.metrics("loss", [0.5, 0.25], first_step=2 * i) for i in range(envelopes)), author.finish()]
 
 
-def sweep(count: int, *, batches: int = 20, first: int = 0) -> list[Batch]:
-    runs = [training(f"run-{number}", batches=batches) for number in range(first, first + count)]
-    return [batch for turn in zip(*runs, strict=True) for batch in turn]
+def sweep(count: int, *, envelopes: int = 20, first: int = 0) -> list[Envelope]:
+    runs = [training(f"run-{number}", envelopes=envelopes) for number in range(first, first + count)]
+    return [envelope for turn in zip(*runs, strict=True) for envelope in turn]
 
 
-def batches_of(held: Lines) -> int:
+def envelopes_of(held: Lines) -> int:
     return sum(sum(counted.values()) for counted in held.held().values())
 
 
@@ -93,14 +93,14 @@ def batches_of(held: Lines) -> int:
 async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
     place: Place, lines: Lines, kills: int
 ) -> None:
-    everything = sweep(2 * kills, batches=60)
+    everything = sweep(2 * kills, envelopes=60)
     await write(place.kafka, place.topic, everything)
     lines.behave(slow_s=0.004)
     dice = random.Random(11)
     for _ in range(kills):
         running = Replay(place, lines, "--all")
-        goal = batches_of(lines) + dice.randint(1, len(everything) // (kills + 2))
-        await running.until(lambda goal=goal: batches_of(lines) >= goal, f"{goal} batches")
+        goal = envelopes_of(lines) + dice.randint(1, len(everything) // (kills + 2))
+        await running.until(lambda goal=goal: envelopes_of(lines) >= goal, f"{goal} batches")
         running.kill()
     lines.behave()
     done = await replayed(place, lines, "--all")
@@ -117,9 +117,9 @@ async def test_a_live_delivery_goes_on_where_a_replay_ended_while_training_emits
     history, live = sweep(6), sweep(6, first=6)
     await write(place.kafka, place.topic, history)
     running = Replay(place, lines, "--all", "--follow")
-    await running.until(lambda: batches_of(lines) >= len(history) // 2, "half of the history")
+    await running.until(lambda: envelopes_of(lines) >= len(history) // 2, "half of the history")
     emitting = asyncio.create_task(write_slowly(place, live))
-    await running.until(lambda: batches_of(lines) >= len(history) + 10, "live events")
+    await running.until(lambda: envelopes_of(lines) >= len(history) + 10, "live events")
     assert running.kill(signal.SIGINT) == 0
     with delivery(place, "lines", lines.variables()) as live_delivery:
         await emitting
@@ -129,15 +129,15 @@ async def test_a_live_delivery_goes_on_where_a_replay_ended_while_training_emits
     assert lines.orderly()
 
 
-async def write_slowly(place: Place, batches: Sequence[Batch]) -> None:
-    for first in range(0, len(batches), 12):
-        await write(place.kafka, place.topic, batches[first : first + 12])
+async def write_slowly(place: Place, envelopes: Sequence[Envelope]) -> None:
+    for first in range(0, len(envelopes), 12):
+        await write(place.kafka, place.topic, envelopes[first : first + 12])
 
 
-async def until_folded(place: Place, batches: Sequence[Batch]) -> None:
+async def until_folded(place: Place, envelopes: Sequence[Envelope]) -> None:
     """Return once all runs can be found in PostgreSQL."""
     deadline = time.monotonic() + DEADLINE_S
-    names = {batch.run_id for batch in batches}
+    names = {envelope.run_id for envelope in envelopes}
     while True:
         found = await asyncio.to_thread(gateway_with, place.variables(), "verify", "--to", "nothing", "--json")
         if found.stdout and json.loads(found.stdout)["places"]["postgresql"]["runs"] >= len(names):
@@ -178,11 +178,11 @@ async def test_chosen_runs_are_sent_whole_and_a_later_delivery_brings_the_others
 async def test_beside_a_live_delivery_a_replay_orders_and_watches(
     place: Place, lines: Lines, materialiser: Materialiser
 ) -> None:
-    batches = [*training("a"), *training("b")]
+    envelopes = [*training("a"), *training("b")]
     with delivery(place, "lines", lines.variables()) as running:
-        await write(place.kafka, place.topic, batches)
+        await write(place.kafka, place.topic, envelopes)
         await until_caught_up(place, running, "lines")
-        await until_folded(place, batches)
+        await until_folded(place, envelopes)
         whole = await replayed(place, lines, "--all")
         chosen = await replayed(place, lines, "--run", "a")
         throttled = await asyncio.to_thread(
@@ -192,7 +192,7 @@ async def test_beside_a_live_delivery_a_replay_orders_and_watches(
     assert whole["done_by_another_process"]
     assert chosen["done_by_another_process"]
     assert (throttled.returncode, "--throttle cannot hold it back" in throttled.stderr) == (2, True)
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
 
 
 async def test_a_run_that_is_refused_is_parked_and_the_replay_says_so(place: Place, lines: Lines) -> None:
@@ -205,11 +205,11 @@ async def test_a_run_that_is_refused_is_parked_and_the_replay_says_so(place: Pla
 
 
 async def test_a_throttled_replay_brings_everything(place: Place, lines: Lines) -> None:
-    batches = sweep(3)
-    await write(place.kafka, place.topic, batches)
+    envelopes = sweep(3)
+    await write(place.kafka, place.topic, envelopes)
     await replayed(place, lines, "--all", "--throttle", "200")
 
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
 
 
 @pytest.mark.parametrize(
@@ -233,13 +233,16 @@ async def test_into_an_empty_mlflow_server_killed_on_the_way(
     place: Place, lines: Lines, mlflow_server: MlflowServer
 ) -> None:
     place = place._replace(mlflow_url=mlflow_server.url)
-    batches: list[Batch] = []
+    envelopes: list[Envelope] = []
     for number in range(4):
         author = Author(f"{place.topic}-{number}")
-        batches += [author.start(), author.batch(ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1)}))]
-        batches += [author.metrics("loss", [0.5 + i, float("nan")], first_step=2 * i) for i in range(30)]
-        batches.append(author.finish())
-    await write(place.kafka, place.topic, batches)
+        envelopes += [
+            author.start(),
+            author.envelope(ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1)})),
+        ]
+        envelopes += [author.metrics("loss", [0.5 + i, float("nan")], first_step=2 * i) for i in range(30)]
+        envelopes.append(author.finish())
+    await write(place.kafka, place.topic, envelopes)
     async with Watch(place, "mlflow") as watch:
         for goal in (1, 40):
             running = Replay(place, lines, "--all", to="mlflow")
@@ -252,8 +255,8 @@ async def test_into_an_empty_mlflow_server_killed_on_the_way(
     tracker: Tracker = MlflowTracker()
     tracker.open(Settings(mlflow_url=place.mlflow_url))
     facts = Facts()
-    for run_id in {batch.run_id for batch in batches}:
-        facts.add_run(run_id, points_of([batch for batch in batches if batch.run_id == run_id]), 1)
+    for run_id in {envelope.run_id for envelope in envelopes}:
+        facts.add_run(run_id, points_of([envelope for envelope in envelopes if envelope.run_id == run_id]), 1)
 
     assert json.loads(done.stdout)["complete"]
     assert await held(place, tracker) == facts

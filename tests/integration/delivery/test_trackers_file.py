@@ -10,7 +10,7 @@ import sys
 from contextlib import ExitStack
 
 from tests.support.delivery_process import Place, delivery
-from tests.support.edge_case_runs import odd_batches
+from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 
@@ -39,8 +39,8 @@ async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) ->
     defined.write_text(TRACKERS.format(folder=place.folder))
     variables = {"GATEWAY_TRACKERS_FILE": str(defined), "GATEWAY_TRACKERS": json.dumps(NAMES)}
     author = Author("second run")
-    batches = [*odd_batches("odd 😀/run"), author.start(), author.metrics("loss", [3.0, 2.0]), author.finish()]
-    await write(place.kafka, place.topic, batches)
+    envelopes = [*odd_envelopes("odd 😀/run"), author.start(), author.metrics("loss", [3.0, 2.0]), author.finish()]
+    await write(place.kafka, place.topic, envelopes)
 
     with materialiser(place.folder, place.variables()):
         with ExitStack() as stack:
@@ -49,7 +49,7 @@ async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) ->
                 one.kill(signal.SIGKILL)
         late = [author.metrics("loss", [1.0, 0.5], first_step=2)]
         await write(place.kafka, place.topic, late)
-        await until_folded(place.database, place.topic, len(batches + late))
+        await until_folded(place.database, place.topic, len(envelopes + late))
         with ExitStack() as stack:
             for name in NAMES:
                 stack.enter_context(delivery(place, name, variables))

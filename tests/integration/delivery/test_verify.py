@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.delivery_process import Place, delivery, progress, until_caught_up
-from tests.support.edge_case_runs import odd_batches, points_of
+from tests.support.edge_case_runs import odd_envelopes, points_of
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.mlflow_service import MlflowServer
@@ -37,10 +37,10 @@ async def verify(place: Place, *arguments: str, **variables: str) -> subprocess.
 async def test_places_that_hold_the_same_are_proven_equal_and_damage_is_named(place: Place) -> None:
     author = Author(FAILED_RUN)
     second = [author.start(group="sweep"), author.metrics("loss", [3.0, 2.0, 1.0]), author.finish()]
-    batches = [*odd_batches(ODD_RUN), *second]
-    await write(place.kafka, place.topic, batches)
+    envelopes = [*odd_envelopes(ODD_RUN), *second]
+    await write(place.kafka, place.topic, envelopes)
     with materialiser(place.folder, place.variables()):
-        await until_folded(place.database, place.topic, len(batches))
+        await until_folded(place.database, place.topic, len(envelopes))
         with delivery(place, "wandb"), delivery(place, "mlflow"):
             waited = await verify(place, "--wait", "60", "--json")
     assert waited.returncode == 0, waited.stdout + waited.stderr
@@ -48,7 +48,7 @@ async def test_places_that_hold_the_same_are_proven_equal_and_damage_is_named(pl
     assert facts["differences"] == []
     assert facts["places"]["postgresql"] == facts["places"]["mlflow"] == facts["places"]["wandb"]
     assert facts["places"]["postgresql"] | {"checksum": ""} == {
-        "runs": 2, "points": len(points_of(batches)), "params": 3, "checksum": "",
+        "runs": 2, "points": len(points_of(envelopes)), "params": 3, "checksum": "",
     }  # fmt: skip
 
     one = await verify(place, "--run", FAILED_RUN, "--to", "wandb", GATEWAY_KAFKA="127.0.0.1:1")  # not needed for this

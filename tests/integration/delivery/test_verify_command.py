@@ -11,7 +11,7 @@ import pytest
 from schemas import events as ev
 from schemas.values import StringValue
 from tests.support.delivery_process import Place, delivery, until_caught_up
-from tests.support.edge_case_runs import odd_batches
+from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.mlflow_service import MlflowServer
@@ -30,11 +30,11 @@ async def deliver(place: Place, tracker: str) -> None:
 
 async def test_what_mlflow_cannot_hold_is_listed_by_run_and_fails_nothing(place: Place) -> None:
     author = Author("cut")
-    long = author.batch(ev.Params(time=author.now(), params={"text": StringValue(value="x" * 20_000)}))
-    batches = [*odd_batches("odd"), author.start(), long, author.finish()]
-    await write(place.kafka, place.topic, batches)
+    long = author.envelope(ev.Params(time=author.now(), params={"text": StringValue(value="x" * 20_000)}))
+    envelopes = [*odd_envelopes("odd"), author.start(), long, author.finish()]
+    await write(place.kafka, place.topic, envelopes)
     with materialiser(place.folder, place.variables()):
-        await until_folded(place.database, place.topic, len(batches))
+        await until_folded(place.database, place.topic, len(envelopes))
     await deliver(place, "mlflow")
 
     told = await verify(place, "--to", "mlflow")
@@ -57,13 +57,13 @@ async def test_what_mlflow_cannot_hold_is_listed_by_run_and_fails_nothing(place:
 
 
 async def test_differences_are_grouped_by_run_with_a_bound_and_all_on_demand(place: Place) -> None:
-    batches = []
+    envelopes = []
     for number in range(25):
         author = Author(f"run-{number:02}")
-        batches += [author.start(), *(author.metrics(f"m{index}", [1.0]) for index in range(7))]
-    await write(place.kafka, place.topic, batches)
+        envelopes += [author.start(), *(author.metrics(f"m{index}", [1.0]) for index in range(7))]
+    await write(place.kafka, place.topic, envelopes)
     with materialiser(place.folder, place.variables()):
-        await until_folded(place.database, place.topic, len(batches))
+        await until_folded(place.database, place.topic, len(envelopes))
         await deliver(place, "wandb")
         for file in (place.folder / "wandb").glob("*/*.wandb"):
             file.unlink()
@@ -84,7 +84,7 @@ async def test_a_deleted_run_that_a_tracker_still_shows_is_a_difference(place: P
     with materialiser(place.folder, place.variables()):
         await until_folded(place.database, place.topic, len(first))
         await deliver(place, "wandb")
-        await write(place.kafka, place.topic, [author.batch(ev.Deleted(time=author.now(), what="run"))])
+        await write(place.kafka, place.topic, [author.envelope(ev.Deleted(time=author.now(), what="run"))])
         await until_folded(place.database, place.topic, len(first) + 1)
         still = await verify(place, "--to", "wandb")
         repaired = await verify(place, "--to", "wandb", "--repair")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from consumers.store.pool import open_pool
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Place, delivery, progress, until_caught_up
-from tests.support.edge_case_runs import odd_batches
+from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until, until_folded
 from tests.support.mlflow_service import MlflowServer, running_mlflow
@@ -36,15 +36,15 @@ def settings(place: Place) -> dict[str, str]:
 
 async def fill(place: Place) -> None:
     """Write three runs."""
-    await write(place.kafka, place.topic, batches())
-    await until_folded(place.database, place.topic, len(batches()))
+    await write(place.kafka, place.topic, envelopes())
+    await until_folded(place.database, place.topic, len(envelopes()))
 
 
-def batches() -> list[Batch]:
-    return [batch for run_id in RUNS[:2] for batch in plain(run_id)] + odd_batches(RUNS[2])
+def envelopes() -> list[Envelope]:
+    return [envelope for run_id in RUNS[:2] for envelope in plain(run_id)] + odd_envelopes(RUNS[2])
 
 
-def plain(run_id: str) -> list[Batch]:
+def plain(run_id: str) -> list[Envelope]:
     author = Author(run_id)
     return [author.start(), author.metrics("loss", [3.0, 2.0]), author.metrics("acc", [0.1, 0.2]), author.finish()]
 
@@ -192,7 +192,7 @@ async def test_what_was_never_delivered_is_read_on_with_and_not_written_anew(pla
         begun = path.read_bytes()
         late = [Author("one", "late").metrics("loss", [1.0], first_step=2)]
         await write(place.kafka, place.topic, late)
-        await until_folded(place.database, place.topic, len(batches()) + 1)
+        await until_folded(place.database, place.topic, len(envelopes()) + 1)
 
     repaired = await verify(place, "--to", "tensorboard", "--repair", variables=settings(place))
 

@@ -20,7 +20,7 @@ from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent
 from consumers.store.delivery.orders import CircuitReport, Trackers
 from consumers.store.migrations import migrate
 from consumers.store.pool import address, open_pool
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.support.gateway_command import gateway_with
 from tests.support.lines_tracker import Lines, wanted
@@ -42,15 +42,15 @@ def facts(place: Place, lines: Lines, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def hanging_runs(lines: Lines) -> list[Batch]:
-    """Return a batch for each thread, of runs whose calls hang from now on."""
+def hanging_runs(lines: Lines) -> list[Envelope]:
+    """Return an envelope for each thread, of runs whose calls hang from now on."""
     lines.behave(before="hang", runs=[f"bad-{number}" for number in range(PARALLEL_RUNS)])
     return [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
 
 
-async def until_given_up(place: Place, lines: Lines, batches: list[Batch]) -> tuple[int, str]:
+async def until_given_up(place: Place, lines: Lines, envelopes: list[Envelope]) -> tuple[int, str]:
     """Deliver what hangs until the process ends; return its status and its last words."""
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", short(lines)) as running:
         status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
     return status, running.text().splitlines()[-1]
@@ -172,8 +172,8 @@ async def test_a_call_that_hangs_does_not_hold_up_the_end(place: Place, lines: L
 
 
 async def test_a_replay_whose_calls_hang_ends_and_says_so(place: Place, lines: Lines) -> None:
-    batches = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
-    await write(place.kafka, place.topic, batches)
+    envelopes = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
+    await write(place.kafka, place.topic, envelopes)
     lines.behave(before="hang")
     variables = place.variables() | short(lines)
     hung = await asyncio.to_thread(gateway_with, variables, "replay", "--to", "lines", "--all", "--json")
@@ -183,7 +183,7 @@ async def test_a_replay_whose_calls_hang_ends_and_says_so(place: Place, lines: L
     assert (hung.returncode, hung.stdout) == (AGAIN, "")
     assert "hangs since" in hung.stderr.splitlines()[-1]
     assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True)
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
 
 
 async def test_a_run_that_ends_the_process_is_found_out_and_parked_and_the_others_go_on(
@@ -275,9 +275,9 @@ async def end_lease(database: str) -> None:
 async def test_a_tracker_that_keeps_the_interpreter_to_itself_ends_its_process_and_is_named(
     place: Place, lines: Lines
 ) -> None:
-    batches = [Author("bad").metrics("loss", [1.0])]
+    envelopes = [Author("bad").metrics("loss", [1.0])]
     lines.behave(before="spin", runs=["bad"])
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     one = Delivery(place, "lines", short(lines))
     status = await asyncio.to_thread(one.process.wait, DEADLINE_S)
     lines.behave(slow_s=0.5)
@@ -287,16 +287,16 @@ async def test_a_tracker_that_keeps_the_interpreter_to_itself_ends_its_process_a
 
     assert (status, "lines_tracker.py" in one.text()) == (1, True)
     assert shown["last_error"] in ("the process ended in the middle of a call for run bad", "")
-    assert lines.held() == wanted(batches)
+    assert lines.held() == wanted(envelopes)
 
 
 async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines: Lines) -> None:
-    batches = [Author(name).metrics("loss", [1.0]) for name in ("a", "b")]
-    await write(place.kafka, place.topic, batches)
+    envelopes = [Author(name).metrics("loss", [1.0]) for name in ("a", "b")]
+    await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
         await until_caught_up(place, running, "lines")
     with materialiser(place.folder, place.variables()):
-        await until_folded(place.database, place.topic, len(batches))
+        await until_folded(place.database, place.topic, len(envelopes))
     lines.behave(read_back="hang")
     variables = place.variables() | short(lines, 0.2)
     done = await asyncio.to_thread(gateway_with, variables, "verify", "--to", "lines", "--json")
@@ -308,24 +308,24 @@ async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines:
 
 
 async def test_a_place_too_slow_for_whole_calls_is_handed_less_and_gets_everything(place: Place, lines: Lines) -> None:
-    batches = [batch for number in range(PARALLEL_RUNS) for batch in long_run(f"run-{number}", 32)]
+    envelopes = [envelope for number in range(PARALLEL_RUNS) for envelope in long_run(f"run-{number}", 32)]
     lines.behave(slow_s=0.1)
-    await write(place.kafka, place.topic, batches)
+    await write(place.kafka, place.topic, envelopes)
     starts = 0
-    while lines.held() != wanted(batches):
+    while lines.held() != wanted(envelopes):
         starts += 1
         one = Delivery(place, "lines", short(lines, 2.0))
-        until(partial(is_over, one, lines, batches), "it ends or is done")
+        until(partial(is_over, one, lines, envelopes), "it ends or is done")
         one.kill()
         assert starts < 12
 
     assert lines.orderly()
 
 
-def is_over(one: Delivery, lines: Lines, batches: list[Batch]) -> bool:
-    return lines.held() == wanted(batches) or one.process.poll() is not None
+def is_over(one: Delivery, lines: Lines, envelopes: list[Envelope]) -> bool:
+    return lines.held() == wanted(envelopes) or one.process.poll() is not None
 
 
-def long_run(run_id: str, count: int) -> list[Batch]:
+def long_run(run_id: str, count: int) -> list[Envelope]:
     author = Author(run_id)
     return [author.metrics("loss", [1.0], first_step=number) for number in range(count)]

@@ -144,7 +144,7 @@ async def test_status_counts_parked_records_and_names_the_newest(live: Live) -> 
 
 
 async def test_answers_are_protected_and_compressed(live: Live) -> None:
-    await live.publish([batch for number in range(30) for batch in training(f"run-{number}")])
+    await live.publish([envelope for number in range(30) for envelope in training(f"run-{number}")])
 
     answer = await live.get("/v1/runs")
 

@@ -16,7 +16,7 @@ from consumers.store.read.downsampling import Sample, shrink, supersede
 from consumers.store.read.reader import Reading
 from schemas import events as ev
 from schemas.columns import float_to_json
-from schemas.wire import Batch, encode
+from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
 
 BEGAN = 1_700_000_000_000_000  # µs
@@ -30,7 +30,7 @@ def values() -> list[float]:
     return found
 
 
-def run_of(numbers: Sequence[float], order: Callable[[int], int] = int) -> Iterator[Batch]:
+def run_of(numbers: Sequence[float], order: Callable[[int], int] = int) -> Iterator[Envelope]:
     author = Author("long")
     yield author.start()
     for first in range(0, len(numbers), RECORD):
@@ -41,16 +41,16 @@ def run_of(numbers: Sequence[float], order: Callable[[int], int] = int) -> Itera
             times=array("q", [BEGAN + at for at in places]),
             values=array("d", numbers[places.start : places.stop]),
         )
-        yield author.batch(ev.Metrics(time=author.now(), series=[part]))
+        yield author.envelope(ev.Metrics(time=author.now(), series=[part]))
 
 
-async def stored(database: str, batches: Iterable[Batch]) -> None:
+async def stored(database: str, envelopes: Iterable[Envelope]) -> None:
     pool = await open_pool(database)
     try:
         await migrate(pool)
         worker = Worker(pool, address(database), "topic")
         await worker.assign([0])
-        records = [encode(batch) for batch in batches]
+        records = [encode(envelope) for envelope in envelopes]
         await worker.apply(
             [
                 Record("topic", 0, offset, one.key, one.value, tuple(one.headers), 0)

@@ -38,7 +38,7 @@ async def test_silence_is_lost_until_the_next_sign_of_life(live: Live) -> None:
     assert await states(live, status="running") == {"fresh": "running"}
     assert await states(live, where="state in ('running', 'finished')") == {"ended": "finished", "fresh": "running"}
 
-    await live.publish([silent.batch(ev.Heartbeat(time=NOW))])
+    await live.publish([silent.envelope(ev.Heartbeat(time=NOW))])
 
     assert await states(live, status="lost") == {}
     assert (await live.json("/v1/runs/silent/log"))["state"] == "running"

@@ -10,7 +10,7 @@ import pytest
 
 from schemas import events as ev
 from schemas.values import BoolValue, FloatValue, IntValue, JsonValue, StringValue, Typed
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.live_server import Live, serving, settings_for
 from tests.support.log_author import START, Author
 
@@ -28,14 +28,14 @@ def trained(
     metrics: dict[str, float] | None = None,
     params: dict[str, Typed] | None = None,
     tags: dict[str, str] | None = None,
-) -> Iterator[Batch]:
-    """Yield the batches of a finished run that started `at` seconds after the others."""
+) -> Iterator[Envelope]:
+    """Yield the envelopes of a finished run that started `at` seconds after the others."""
     author = Author(run_id, time=START + at * 1_000_000)
     yield author.start(name=f"name of {run_id}", group="sweep")
     if params:
-        yield author.batch(ev.Params(time=author.now(), params=params))
+        yield author.envelope(ev.Params(time=author.now(), params=params))
     if tags:
-        yield author.batch(ev.Tags(time=author.now(), tags=tags))
+        yield author.envelope(ev.Tags(time=author.now(), tags=tags))
     for name, value in (metrics or {}).items():
         yield author.metrics(name, [9.0, value])
     yield author.finish()
@@ -149,10 +149,10 @@ async def test_runs_come_in_the_order_asked_for(live: Live) -> None:
 async def test_the_newest_attempt_counts(live: Live) -> None:
     first, second = Author("run", "one"), Author("run", "two", time=START + 9_000_000)
 
-    def attempt(author: Author, number: int, value: float) -> Sequence[Batch]:
+    def attempt(author: Author, number: int, value: float) -> Sequence[Envelope]:
         return [
-            author.batch(ev.RunResumed(time=author.now(), attempt=number)),
-            author.batch(ev.Params(time=author.now(), attempt=number, params={"lr": FloatValue(value=value)})),
+            author.envelope(ev.RunResumed(time=author.now(), attempt=number)),
+            author.envelope(ev.Params(time=author.now(), attempt=number, params={"lr": FloatValue(value=value)})),
             author.metrics("loss", [value], attempt=number),
         ]
 

@@ -12,7 +12,7 @@ import pytest
 
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.gateway_command import gateway_with
 from tests.support.live_server import Live, serving, settings_for
 from tests.support.log_author import START, Author
@@ -27,15 +27,15 @@ async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIt
         yield running
 
 
-def some_runs(first: str, *, at: int) -> Iterator[Batch]:
+def some_runs(first: str, *, at: int) -> Iterator[Envelope]:
     """Yield runs of which some share their time, their loss, their tags; some never start, some never end."""
     for number, loss in enumerate(LOSSES):
         author = Author(f"{first}{number:02}", time=START + (at + number // 3) * 1_000_000)
-        yield author.start(name="é" * 300) if number % 4 else author.batch(ev.Note(time=author.now(), text="only"))
+        yield author.start(name="é" * 300) if number % 4 else author.envelope(ev.Note(time=author.now(), text="only"))
         if number % 3:
             value = FloatValue(value=number % 2) if number % 5 else StringValue(value="auto")
-            yield author.batch(ev.Params(time=author.now(), params={"lr": value}))
-            yield author.batch(ev.Tags(time=author.now(), tags={"team": "xy"[number % 2] * 300}))
+            yield author.envelope(ev.Params(time=author.now(), params={"lr": value}))
+            yield author.envelope(ev.Tags(time=author.now(), tags={"team": "xy"[number % 2] * 300}))
         if loss is not None:
             yield author.metrics("loss", [loss])
         if number % 4 > 1:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from schemas.wire import Batch, Record, encode
+from schemas.wire import Envelope, Record, encode
 from tests.support.live_server import DEADLINE_S, Frames, Live, serving, settings_for, stream, until
 from tests.support.log_author import Author, producer, write_records
 
@@ -35,10 +35,10 @@ def steps(events: list[dict[str, Any]]) -> list[int]:
     return [step for event in events for series in event.get("series", ()) for step, _, _ in series["points"]]
 
 
-async def emit(live: Live, author: Author, batches: int, *, first: int = 0, points: int = 10) -> None:
-    """Write metrics of consecutive steps, batch by batch, each acknowledged before the next is made."""
+async def emit(live: Live, author: Author, envelopes: int, *, first: int = 0, points: int = 10) -> None:
+    """Write metrics of consecutive steps, envelope by envelope, each acknowledged before the next is made."""
     async with producer(live.settings.kafka) as sender:
-        for number in range(first, first + batches):
+        for number in range(first, first + envelopes):
             record = encode(author.metrics("loss", [0.5] * points, first_step=number * points))
             await sender.send_and_wait(
                 live.settings.topic, key=record.key, value=record.value, headers=list(record.headers)
@@ -96,9 +96,9 @@ async def test_a_stream_from_the_beginning_has_all_in_order_while_more_is_writte
 async def test_a_reconnecting_browser_goes_on_where_it_was(live: Live) -> None:
     authors = [Author(f"run-{number}") for number in range(6)]
     await live.publish_unfolded([author.start() for author in authors])
-    batches = [author.metrics("loss", [1.0]) for _ in range(50) for author in authors]
+    envelopes = [author.metrics("loss", [1.0]) for _ in range(50) for author in authors]
 
-    seen, _ = await asyncio.gather(read_in_pieces(live, 306), live.publish_unfolded(batches))
+    seen, _ = await asyncio.gather(read_in_pieces(live, 306), live.publish_unfolded(envelopes))
 
     assert len(set(places(seen))) == 306
     for partition in (0, 1):
@@ -184,14 +184,16 @@ async def test_the_brief_stream_sends_one_point_a_series(live: Live) -> None:
 
 async def test_a_browser_that_does_not_read_is_dropped_and_slows_nobody(live: Live) -> None:
     author = Author("run")
-    batches: list[Batch] = [author.metrics("loss", [0.123456789] * 1_000, first_step=n * 1_000) for n in range(400)]
+    envelopes: list[Envelope] = [
+        author.metrics("loss", [0.123456789] * 1_000, first_step=n * 1_000) for n in range(400)
+    ]
     with socket.create_connection((live.settings.live_host, live.settings.live_port)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         slow.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")
         await until(lambda: subscribers(live, 1), "the slow one listens")
         async with stream(live, run="run") as frames:
             await until(lambda: subscribers(live, 2), "the fast one listens")
-            writing = asyncio.create_task(live.publish_unfolded(batches))
+            writing = asyncio.create_task(live.publish_unfolded(envelopes))
             events = await until_stored(frames, 399_999)
             await writing
             states = {one.state for one in live.server.services.subscribers._all if one.run_id is None}

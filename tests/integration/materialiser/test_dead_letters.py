@@ -164,10 +164,10 @@ async def test_a_topic_that_takes_nothing_holds_up_nobody_and_what_is_too_large_
 async def test_a_replay_heals_the_run_once_and_a_second_copy_is_refused(place: Place, worker: Materialiser) -> None:
     await place.execute("ALTER TABLE tags ADD CONSTRAINT odd CHECK (name <> 'odd')")
     author = Author("r1")
-    batches = [author.start(), author.batch(ev.Tags(time=author.now(), tags={"odd": "1"}))]
-    batches += [author.metrics("loss", [1.0]), author.finish()]
-    batches.append(author.batch(ev.ProducerClosed(time=author.now(), batches=5, points=1)))
-    await write(place.kafka, place.topic, batches)
+    envelopes = [author.start(), author.envelope(ev.Tags(time=author.now(), tags={"odd": "1"}))]
+    envelopes += [author.metrics("loss", [1.0]), author.finish()]
+    envelopes.append(author.envelope(ev.ProducerClosed(time=author.now(), batches=5, points=1)))
+    await write(place.kafka, place.topic, envelopes)
     await until_folded(place.database, place.topic, 5)
     (letter,) = place.facts("list")["dead_letters"]
     assert (letter["kind"], letter["run"]) == ("BadEvent", "r1")
@@ -179,7 +179,7 @@ async def test_a_replay_heals_the_run_once_and_a_second_copy_is_refused(place: P
     async with reading(place.database) as store:
         await until_complete(store, ["r1"])
     again = place.facts("replay", letter["id"])
-    await place.write([encode(batches[1])])  # what a replay that was killed before it was remembered leaves
+    await place.write([encode(envelopes[1])])  # what a replay that was killed before it was remembered leaves
     await until_folded(place.database, place.topic, 7)
 
     assert first == {"dry_run": False, "replayed": [letter["id"]], "skipped": []}

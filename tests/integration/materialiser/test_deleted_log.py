@@ -12,15 +12,15 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from schemas import events as ev
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, folded_rows, has_side, rebuild, running, stop_in_the_middle
 
 
-def edits(author: Author, count: int) -> list[Batch]:
+def edits(author: Author, count: int) -> list[Envelope]:
     """Batches of one run, each folded in a transaction of its own."""
-    return [author.batch(ev.Deleted(time=author.now(), what="tag", name=f"t{number}")) for number in range(count)]
+    return [author.envelope(ev.Deleted(time=author.now(), what="tag", name=f"t{number}")) for number in range(count)]
 
 
 async def delete_before(kafka: str, topic: str, offsets: dict[int, int]) -> None:
@@ -100,7 +100,7 @@ async def test_a_worker_that_starts_behind_the_start_of_the_log_names_all_that_i
     with materialiser(tmp_path, variables):
         await write(kafka, topic, [author.start() for author in authors])
         await until_folded(database, topic, len(authors))
-    await write(kafka, topic, [batch for author in authors for batch in edits(author, 2)])
+    await write(kafka, topic, [envelope for author in authors for envelope in edits(author, 2)])
     stood = {row["partition"]: row["next_offset"] for row in await execute(database, "SELECT * FROM consumer_offsets")}
     await delete_before(kafka, topic, {part: offset + 2 for part, offset in stood.items()})
     worker = Materialiser(tmp_path, variables)
@@ -117,7 +117,7 @@ async def test_a_rebuild_of_a_log_without_its_beginning_names_what_is_gone_and_t
     authors = [Author(f"r{number}") for number in range(12)]
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
-        await write(kafka, topic, [batch for author in authors for batch in edits(author, 2)])
+        await write(kafka, topic, [envelope for author in authors for envelope in edits(author, 2)])
         await until_folded(database, topic, 24)
     await delete_before(kafka, topic, {0: 2, 1: 4})
     before = await folded_rows(database)

@@ -85,14 +85,14 @@ async def test_workers_that_share_a_log_make_the_same_months_all_the_time_and_lo
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     variables = environment(kafka, topic, database, batch_records="3")
-    batches = []
+    envelopes = []
     for month in range(24):
         for number in range(6):  # of both partitions of the log, so of both workers
             author = Author(f"r{month}-{number}", time=YEAR_2024 + month * 31 * 86_400_000_000)
-            batches += [author.start(), author.metrics("loss", [1.0, 2.0])]
+            envelopes += [author.start(), author.metrics("loss", [1.0, 2.0])]
     with materialiser(tmp_path, variables) as one, materialiser(tmp_path, variables | {"GATEWAY_WORKER": "1"}) as two:
-        await write(kafka, topic, batches)
-        await until_folded(database, topic, len(batches))
+        await write(kafka, topic, envelopes)
+        await until_folded(database, topic, len(envelopes))
         assert (one.process.poll(), two.process.poll()) == (None, None)
 
     stored = await execute(database, "SELECT count(*), count(DISTINCT run_id) FROM metric_points")
@@ -104,13 +104,13 @@ async def test_workers_that_share_a_log_make_the_same_months_all_the_time_and_lo
 async def test_a_clock_that_is_wrong_by_decades_makes_one_partition(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = []
+    envelopes = []
     for number, time in enumerate([0, 86_400_000_000, 253_402_300_000_000_000, 5_000_000_000_000_000]):
         author = Author(f"r{number}", time=time)
-        batches += [author.start(), author.metrics("loss", [1.0])]
-    await write(kafka, topic, batches)
+        envelopes += [author.start(), author.metrics("loss", [1.0])]
+    await write(kafka, topic, envelopes)
     with materialiser(tmp_path, environment(kafka, topic, database)):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
 
     assert await partitions(database) == ["chunks_0"]
 
@@ -166,19 +166,19 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
     kafka: str, topic: str, database: str, old_database: str, tmp_path: Path
 ) -> None:
     authors = [Author(f"r{n}", time=time) for n, time in enumerate([YEAR_2024, YEAR_2024 + 40 * 86_400_000_000, 0])]
-    batches = [author.start() for author in authors]
+    envelopes = [author.start() for author in authors]
     for first in range(0, 2_500, 100):
-        batches += [
+        envelopes += [
             author.metrics("loss", [1 / (first + i + 1) for i in range(100)], first_step=first) for author in authors
         ]
         for author in authors:
             author.time += 3_600_000_000 if first == 1_500 else 0  # a pause of an hour: times too far from each other
-    batches += [author.metrics("odd", [1.0, 2.0], first_step=first) for author in authors for first in (5, 3, 9, -4)]
-    batches += [author.metrics("full", [0.5], first_step=i * i) for author in authors[:1] for i in range(1_001)]
+    envelopes += [author.metrics("odd", [1.0, 2.0], first_step=first) for author in authors for first in (5, 3, 9, -4)]
+    envelopes += [author.metrics("full", [0.5], first_step=i * i) for author in authors[:1] for i in range(1_001)]
     later = [author.metrics("loss", [7.0] * 600, first_step=2_500) for author in authors]
-    await write_records(kafka, topic, map(encode, batches))
+    await write_records(kafka, topic, map(encode, envelopes))
     with materialiser(tmp_path, environment(kafka, topic, database)):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
     await migrate_up_to(old_database, "20261121_06_plain_points", tmp_path / "migrations")
     await copy_rows(database, old_database)
     await execute(old_database, "GRANT SELECT ON chunks, metric_points TO PUBLIC")
@@ -189,7 +189,7 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
     await write(kafka, topic, later)
     variables = environment(kafka, topic, old_database)
     with materialiser(tmp_path, variables):
-        await until_folded(old_database, topic, len(batches) + len(later))
+        await until_folded(old_database, topic, len(envelopes) + len(later))
 
     await execute(database, "UPDATE runs SET first_offset = NULL")  # the release before did not keep it
     assert carried == await folded_rows(database)

@@ -12,7 +12,7 @@ import pytest
 
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
-from schemas.wire import Batch, Record, encode
+from schemas.wire import Envelope, Record, encode
 from tests.support.log_author import Author, write, write_records
 from tests.support.materialiser_process import environment, materialiser, until_folded
 from tests.support.rebuild_process import (
@@ -27,31 +27,33 @@ from tests.support.rebuild_process import (
 )
 
 
-def training(run_id: str, *, points: int = 1_500) -> list[Batch]:
+def training(run_id: str, *, points: int = 1_500) -> list[Envelope]:
     """A run with everything: several chunks, values that are no numbers, a rename and deletes."""
     author = Author(run_id)
     values = [math.nan if i == 100 else -0.0 if i == 101 else 1 / (i + 1) for i in range(points)]
-    batches = [author.start(name="a run", tag="digits")]
+    envelopes = [author.start(name="a run", tag="digits")]
     settings = {"lr": FloatValue(value=0.1), "opt": StringValue(value="adam"), "old": FloatValue(value=1.0)}
-    batches.append(author.batch(ev.Params(time=author.now(), params=settings)))
-    batches.append(author.batch(ev.Tags(time=author.now(), tags={"who": "ada", "gone": "soon"})))
+    envelopes.append(author.envelope(ev.Params(time=author.now(), params=settings)))
+    envelopes.append(author.envelope(ev.Tags(time=author.now(), tags={"who": "ada", "gone": "soon"})))
     for first in range(0, points, 70):
-        batches.append(author.metrics("loss", values[first : first + 70], first_step=first))
-    batches.append(author.metrics("scratch", [1.0, 2.0]))
-    batches.append(author.batch(ev.Deleted(time=author.now(), what="series", name="scratch")))
-    batches.append(author.batch(ev.Deleted(time=author.now(), what="tag", name="gone")))
-    batches.append(author.batch(ev.Renamed(time=author.now(), what="param", old="old", new="new")))
-    batches.append(author.batch(ev.ConsoleText(time=author.now(), stream="stdout", lines=["a"], times=[author.time])))
-    batches.append(author.finish())
-    return batches
+        envelopes.append(author.metrics("loss", values[first : first + 70], first_step=first))
+    envelopes.append(author.metrics("scratch", [1.0, 2.0]))
+    envelopes.append(author.envelope(ev.Deleted(time=author.now(), what="series", name="scratch")))
+    envelopes.append(author.envelope(ev.Deleted(time=author.now(), what="tag", name="gone")))
+    envelopes.append(author.envelope(ev.Renamed(time=author.now(), what="param", old="old", new="new")))
+    envelopes.append(
+        author.envelope(ev.ConsoleText(time=author.now(), stream="stdout", lines=["a"], times=[author.time]))
+    )
+    envelopes.append(author.finish())
+    return envelopes
 
 
 def as_written(run_ids: list[str]) -> list[Record]:
     """Records of these runs interleaved, some of them twice, with one between that nobody can read."""
-    runs = [[encode(batch) for batch in training(run_id)] for run_id in run_ids]
+    runs = [[encode(envelope) for envelope in training(run_id)] for run_id in run_ids]
     records: list[Record] = []
-    for batches in zip(*runs, strict=True):
-        records += batches
+    for envelopes in zip(*runs, strict=True):
+        records += envelopes
     records[9:9] = records[3:7]
     records.insert(20, records[5]._replace(value=b'{"kind": "metrics", "trunc'))
     return records
@@ -82,7 +84,7 @@ async def test_a_check_folds_the_log_again_and_finds_the_live_tables_equal(
 async def test_a_rebuild_switches_and_the_worker_goes_on_without_a_restart(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    first, second = as_written(["r1", "r2"]), [encode(batch) for batch in training("r3")]
+    first, second = as_written(["r1", "r2"]), [encode(envelope) for envelope in training("r3")]
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables) as worker:
         await write_records(kafka, topic, first)
@@ -128,7 +130,7 @@ async def test_a_rebuild_switches_and_the_worker_goes_on_without_a_restart(
 async def test_a_check_names_the_first_difference_and_a_rebuild_mends_it(
     kafka: str, topic: str, database: str, tmp_path: Path, damage: str, said: str
 ) -> None:
-    records = [encode(batch) for run_id in ("r1", "r2") for batch in training(run_id)]
+    records = [encode(envelope) for run_id in ("r1", "r2") for envelope in training(run_id)]
     variables = environment(kafka, topic, database)
     await write_records(kafka, topic, records)
     with materialiser(tmp_path, variables):
@@ -148,7 +150,7 @@ async def test_a_check_names_the_first_difference_and_a_rebuild_mends_it(
 async def test_what_a_running_worker_knows_of_damaged_tables_is_forgotten_at_the_switch(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    records = [encode(batch) for batch in training("r1")]
+    records = [encode(envelope) for envelope in training("r1")]
     variables = environment(kafka, topic, database)
     await write_records(kafka, topic, records[:9])
     with materialiser(tmp_path, variables):
@@ -170,12 +172,12 @@ async def test_what_a_running_worker_knows_of_damaged_tables_is_forgotten_at_the
 async def many_edits(kafka: str, topic: str, run_id: str, *, count: int = 800) -> int:
     """Write a run of so many edits, each of which is a transaction of its own: folding them takes seconds."""
     author = Author(run_id)
-    batches = [author.start(name="edited")]
+    envelopes = [author.start(name="edited")]
     for number in range(count // 2):
-        batches.append(author.batch(ev.Tags(time=author.now(), tags={f"t{number}": "x"})))
-        batches.append(author.batch(ev.Deleted(time=author.now(), what="tag", name=f"t{number - 1}")))
-    await write(kafka, topic, batches)
-    return len(batches)
+        envelopes.append(author.envelope(ev.Tags(time=author.now(), tags={f"t{number}": "x"})))
+        envelopes.append(author.envelope(ev.Deleted(time=author.now(), what="tag", name=f"t{number - 1}")))
+    await write(kafka, topic, envelopes)
+    return len(envelopes)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

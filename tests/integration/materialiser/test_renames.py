@@ -11,28 +11,28 @@ import pytest
 
 from schemas import events as ev
 from schemas.values import IntValue, StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import environment, materialiser, reading, until_folded
 from tests.support.rebuild_process import execute, facts, rebuild
 
 
-def renamed(author: Author, old: str, new: str) -> Batch:
-    return author.batch(ev.Renamed(time=author.now(), what="series", old=old, new=new))
+def renamed(author: Author, old: str, new: str) -> Envelope:
+    return author.envelope(ev.Renamed(time=author.now(), what="series", old=old, new=new))
 
 
-def deleted(author: Author, name: str) -> Batch:
-    return author.batch(ev.Deleted(time=author.now(), what="series", name=name))
+def deleted(author: Author, name: str) -> Envelope:
+    return author.envelope(ev.Deleted(time=author.now(), what="series", name=name))
 
 
-def labelled(author: Author, name: str, value: float, **labels: str) -> Batch:
+def labelled(author: Author, name: str, value: float, **labels: str) -> Envelope:
     series = ev.Series(
         name=name, labels=labels, steps=array("q", [0]), times=array("q", [author.now()]), values=array("d", [value])
     )
-    return author.batch(ev.Metrics(time=author.time, series=[series]))
+    return author.envelope(ev.Metrics(time=author.time, series=[series]))
 
 
-def to_a_free_name(author: Author) -> list[Batch]:
+def to_a_free_name(author: Author) -> list[Envelope]:
     """More than a chunk, renamed, gone on under both names."""
     long = [
         author.metrics("old", [float(i) for i in range(first, first + 350)], first_step=first)
@@ -46,7 +46,7 @@ def to_a_free_name(author: Author) -> list[Batch]:
     ]
 
 
-def to_a_taken_name(author: Author) -> list[Batch]:
+def to_a_taken_name(author: Author) -> list[Envelope]:
     return [
         author.metrics("old", [1.0, 2.0]),
         author.metrics("new", [3.0]),
@@ -56,7 +56,7 @@ def to_a_taken_name(author: Author) -> list[Batch]:
     ]
 
 
-def to_the_name_of_a_deleted(author: Author) -> list[Batch]:
+def to_the_name_of_a_deleted(author: Author) -> list[Envelope]:
     return [
         author.metrics("new", [1.0] * 1_200),
         deleted(author, "new"),
@@ -66,7 +66,7 @@ def to_the_name_of_a_deleted(author: Author) -> list[Batch]:
     ]
 
 
-def deleted_and_gone_on(author: Author) -> list[Batch]:
+def deleted_and_gone_on(author: Author) -> list[Envelope]:
     return [
         author.metrics("loss", [1.0] * 1_200),
         deleted(author, "loss"),
@@ -74,7 +74,7 @@ def deleted_and_gone_on(author: Author) -> list[Batch]:
     ]
 
 
-def with_labels(author: Author) -> list[Batch]:
+def with_labels(author: Author) -> list[Envelope]:
     """One of two is taken."""
     return [
         labelled(author, "old", 1.0, rank="0"),
@@ -84,7 +84,7 @@ def with_labels(author: Author) -> list[Batch]:
     ]
 
 
-def exchanged(author: Author) -> list[Batch]:
+def exchanged(author: Author) -> list[Envelope]:
     steps = [("a", "spare"), ("b", "a"), ("spare", "b"), ("b", "b"), ("none", "a")]
     return [
         author.metrics("a", [1.0]),
@@ -107,11 +107,11 @@ CASES = {
 async def test_a_renamed_series_has_its_name_alone_and_a_rebuild_agrees(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = [batch for name, (made, _) in CASES.items() for batch in made(Author(name))]
+    envelopes = [envelope for name, (made, _) in CASES.items() for envelope in made(Author(name))]
     variables = environment(kafka, topic, database, batch_records="3")
-    await write(kafka, topic, batches)
+    await write(kafka, topic, envelopes)
     with materialiser(tmp_path, variables):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
     found = {}
     async with reading(database) as store:
         for name in CASES:
@@ -136,17 +136,17 @@ async def test_a_taken_name_of_a_parameter_or_tag_keeps_its_value(
     kafka: str, topic: str, database: str, tmp_path: Path, batch_records: str
 ) -> None:
     author = Author("run")
-    batches = [
-        author.batch(ev.Params(time=1, params={"lr": IntValue(value=1), "rate": IntValue(value=2)})),
-        author.batch(ev.Tags(time=1, tags={"old": "x", "new": "y", "free": "z"})),
-        author.batch(ev.Renamed(time=1, what="param", old="lr", new="rate")),
-        author.batch(ev.Renamed(time=1, what="tag", old="old", new="new")),
-        author.batch(ev.Renamed(time=1, what="tag", old="free", new="other")),
-        author.batch(ev.Tags(time=1, tags={"free": "again"})),
+    envelopes = [
+        author.envelope(ev.Params(time=1, params={"lr": IntValue(value=1), "rate": IntValue(value=2)})),
+        author.envelope(ev.Tags(time=1, tags={"old": "x", "new": "y", "free": "z"})),
+        author.envelope(ev.Renamed(time=1, what="param", old="lr", new="rate")),
+        author.envelope(ev.Renamed(time=1, what="tag", old="old", new="new")),
+        author.envelope(ev.Renamed(time=1, what="tag", old="free", new="other")),
+        author.envelope(ev.Tags(time=1, tags={"free": "again"})),
     ]
-    await write(kafka, topic, batches)
+    await write(kafka, topic, envelopes)
     with materialiser(tmp_path, environment(kafka, topic, database, batch_records=batch_records)):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
 
     params = await execute(database, "SELECT name, value FROM params ORDER BY name")
     tags = await execute(database, "SELECT name, value FROM tags ORDER BY name")
@@ -155,14 +155,14 @@ async def test_a_taken_name_of_a_parameter_or_tag_keeps_its_value(
     assert dict(map(tuple, tags)) == {"old": "x", "new": "y", "other": "z", "free": "again"}
 
 
-def seen(author: Author, name: str, text: str, **labels: str) -> Batch:
+def seen(author: Author, name: str, text: str, **labels: str) -> Envelope:
     one = ev.Observation(name=name, labels=labels, time=author.now(), value=StringValue(value=text))
-    return author.batch(ev.Values(time=author.time, values=[one]))
+    return author.envelope(ev.Values(time=author.time, values=[one]))
 
 
 async def test_observations_go_with_their_series(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     author = Author("run")
-    batches = [
+    envelopes = [
         seen(author, "gone", "1"),
         deleted(author, "gone"),
         seen(author, "gone", "2"),
@@ -172,9 +172,9 @@ async def test_observations_go_with_their_series(kafka: str, topic: str, databas
         renamed(author, "old", "new"),
         seen(author, "old", "5", rank="0"),
     ]
-    await write(kafka, topic, batches)
+    await write(kafka, topic, envelopes)
     with materialiser(tmp_path, environment(kafka, topic, database)):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
 
     found = await execute(database, "SELECT name, value FROM observations ORDER BY log_offset")
 

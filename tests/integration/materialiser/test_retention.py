@@ -14,7 +14,7 @@ import pytest
 
 from consumers.store.read.reader import Reading
 from schemas import events as ev
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import environment, materialiser, reading, until, until_complete, until_folded
@@ -29,16 +29,16 @@ def instant(year: int, month: int, day: int = 10) -> int:
 JUNE, JULY, AUGUST = (instant(2026, month) for month in (6, 7, 8))
 
 
-def training(run_id: str, time: int, *, points: int = 1_500) -> list[Batch]:
+def training(run_id: str, time: int, *, points: int = 1_500) -> list[Envelope]:
     """A run of the month of `time`: two chunks and a rest."""
     author = Author(run_id, time=time)
-    batches = [author.start(name=run_id)]
-    batches += [
+    envelopes = [author.start(name=run_id)]
+    envelopes += [
         author.metrics("loss", [1 / (step + 1) for step in range(first, first + 100)], first_step=first)
         for first in range(0, points, 100)
     ]
-    closed = ev.ProducerClosed(time=author.now(), batches=len(batches) + 2, points=points)
-    return [*batches, author.finish(), author.batch(closed)]
+    closed = ev.ProducerClosed(time=author.now(), batches=len(envelopes) + 2, points=points)
+    return [*envelopes, author.finish(), author.envelope(closed)]
 
 
 def retention(variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,11 +71,11 @@ async def without_points(database: str) -> dict[str, list[str]]:
 
 async def fold_three_months(kafka: str, topic: str, database: str, folder: Path) -> dict[str, str]:
     """Fold a run of June, of July and of August."""
-    batches = [batch for time in (JUNE, JULY, AUGUST) for batch in training(f"r-{time}", time)]
+    envelopes = [envelope for time in (JUNE, JULY, AUGUST) for envelope in training(f"r-{time}", time)]
     variables = environment(kafka, topic, database)
-    await write(kafka, topic, batches)
+    await write(kafka, topic, envelopes)
     with materialiser(folder, variables):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
     return variables
 
 
@@ -235,13 +235,13 @@ async def test_a_drop_while_workers_write_and_readers_read_shows_nobody_half_of_
     async def produce() -> int:
         written = records
         while not stopping.is_set():
-            batches = []
+            envelopes = []
             for author in authors:
                 first = emitted.get(author.run_id, 0)
                 emitted[author.run_id] = first + 60
-                batches.append(author.metrics("loss", [float(first + i) for i in range(60)], first_step=first))
-            await write(kafka, topic, batches)
-            written += len(batches)
+                envelopes.append(author.metrics("loss", [float(first + i) for i in range(60)], first_step=first))
+            await write(kafka, topic, envelopes)
+            written += len(envelopes)
         return written
 
     async def read(store: Reading) -> None:
@@ -310,7 +310,7 @@ async def test_a_month_with_a_run_that_is_still_running_is_left_unless_told_othe
     begun = now.replace(day=1) - timedelta(days=1)  # the last day of the month before
     author = Author("long", time=int(begun.timestamp()) * 1_000_000)
     alive = ev.Heartbeat(time=int(now.timestamp()) * 1_000_000 + 3_600_000_000)  # as long as this test may take
-    await write(kafka, topic, [author.start(), author.metrics("loss", [1.0]), author.batch(alive)])
+    await write(kafka, topic, [author.start(), author.metrics("loss", [1.0]), author.envelope(alive)])
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
         await until_folded(database, topic, 3)

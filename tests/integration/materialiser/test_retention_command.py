@@ -27,8 +27,8 @@ async def retention(database: str, *arguments: str) -> subprocess.CompletedProce
 async def june(database: str) -> str:
     """A database with one run of three points."""
     author = Author("one", time=JUNE)
-    batches = [encode(one) for one in (author.start(), author.metrics("loss", [1.0, 2.0, 3.0]), author.finish())]
-    records = [Record("log", 0, at, one.key, one.value, tuple(one.headers), 0) for at, one in enumerate(batches)]
+    envelopes = [encode(one) for one in (author.start(), author.metrics("loss", [1.0, 2.0, 3.0]), author.finish())]
+    records = [Record("log", 0, at, one.key, one.value, tuple(one.headers), 0) for at, one in enumerate(envelopes)]
     pool = await open_pool(database)
     try:
         await migrate(pool)

@@ -16,7 +16,7 @@ import pytest
 from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
-from schemas.wire import Batch, encode
+from schemas.wire import Envelope, encode
 from tests.support.delivery_process import Place, delivery, until_caught_up
 from tests.support.live_server import serving as live_serving
 from tests.support.live_server import settings_for
@@ -43,24 +43,26 @@ async def until_true(condition: Callable[[], bool], what: str) -> None:
     await until(holds, what)
 
 
-def run_of(run_id: str, batches: int, points: int) -> list[Batch]:
-    """A whole run of one series; all batches hold the same values at later steps."""
+def run_of(run_id: str, envelopes: int, points: int) -> list[Envelope]:
+    """A whole run of one series; all envelopes hold the same values at later steps."""
     author = Author(run_id)
     found = [author.start()]
     times, values = array("q", [author.now()] * points), array("d", [0.123456789 * i for i in range(points)])
-    for first in range(0, batches * points, points):
+    for first in range(0, envelopes * points, points):
         series = ev.Series(name="loss", steps=array("q", range(first, first + points)), times=times, values=values)
-        found.append(author.batch(ev.Metrics(time=author.now(), series=[series])))
+        found.append(author.envelope(ev.Metrics(time=author.now(), series=[series])))
     found.append(author.finish())
-    found.append(author.batch(ev.ProducerClosed(time=author.now(), batches=author.seq + 1, points=batches * points)))
+    found.append(
+        author.envelope(ev.ProducerClosed(time=author.now(), batches=author.seq + 1, points=envelopes * points))
+    )
     return found
 
 
 async def test_the_materialiser_counts_what_it_folds_refuses_and_parks(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
-    batches = run_of("a-run-with-a-name", 5, 100)
-    good = [encode(batch) for batch in batches]
+    envelopes = run_of("a-run-with-a-name", 5, 100)
+    good = [encode(envelope) for envelope in envelopes]
     broken = [good[2]._replace(headers=[]), good[2]._replace(value=b'{"kind": "metr')]
     sent = [*good, good[1], good[2], *broken]
     with materialiser(tmp_path, environment(kafka, topic, database, metrics_port=str(port))):
@@ -86,26 +88,26 @@ async def test_the_materialiser_counts_what_it_folds_refuses_and_parks(
 async def test_a_blocked_transaction_makes_it_late_then_unhealthy_and_it_recovers(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
-    batches = run_of("r1", 20, 100)
+    envelopes = run_of("r1", 20, 100)
     variables = environment(kafka, topic, database, metrics_port=str(port), stall_s="1")
     with materialiser(tmp_path, variables):
-        await write(kafka, topic, batches[:5])
+        await write(kafka, topic, envelopes[:5])
         await until_folded(database, topic, 5)
         blocker = await asyncpg.connect(database)
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
-            await write(kafka, topic, batches[5:])
+            await write(kafka, topic, envelopes[5:])
             await until_true(lambda: total(metrics(port), "gateway_lag_records") == 18, "all that waits is counted")
             await until_true(lambda: status(port, "/healthz") == 503, "it is unhealthy")
             reason, ready, found = why(port, "/healthz"), status(port, "/readyz"), metrics(port)
         await blocker.close()
         await until_true(lambda: status(port, "/healthz") == 200, "it is healthy again")
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
         await until_true(lambda: total(metrics(port), "gateway_lag_records") == 0, "nothing is behind")
 
     assert "nothing moved" in reason
     assert ready == 503
-    assert total(found, "gateway_lag_records") == 18 == len(batches) - 5
+    assert total(found, "gateway_lag_records") == 18 == len(envelopes) - 5
     assert total(found, "gateway_lag_seconds") > 0
 
 
@@ -124,23 +126,23 @@ async def test_a_process_that_stands_still_does_not_say_that_it_lives(
 async def test_while_postgres_is_away_reading_pauses_memory_stays_flat_and_the_group_keeps_its_member(
     kafka: str, topic: str, tmp_path: Path, port: int
 ) -> None:
-    batches = run_of("r1", 2_000, 1_000)
+    envelopes = run_of("r1", 2_000, 1_000)
     store = PostgresServer(tmp_path / "postgres")
     try:
         store.start()
         with materialiser(tmp_path, environment(kafka, topic, store.dsn, metrics_port=str(port))) as one:
-            await write(kafka, topic, batches[:200])
+            await write(kafka, topic, envelopes[:200])
             await until_folded(store.dsn, topic, 200)
             store.kill()
-            await write(kafka, topic, batches[200:210])
+            await write(kafka, topic, envelopes[200:210])
             await until_true(lambda: status(port, "/readyz") == 503, "it says that it waits")
             before = psutil.Process(one.process.pid).memory_info().rss
-            await write(kafka, topic, batches[210:])
-            await until_true(lambda: total(metrics(port), "gateway_lag_records") == len(batches) - 200, "it is late")
+            await write(kafka, topic, envelopes[210:])
+            await until_true(lambda: total(metrics(port), "gateway_lag_records") == len(envelopes) - 200, "it is late")
             alive, reason, found = status(port, "/healthz"), why(port, "/readyz"), metrics(port)
             grown = psutil.Process(one.process.pid).memory_info().rss - before
             store.start()
-            await until_folded(store.dsn, topic, len(batches))
+            await until_folded(store.dsn, topic, len(envelopes))
             async with reading(store.dsn) as read:
                 await until_complete(read, ["r1"])
                 log = await read.run_log("r1", max_points=1)
@@ -151,7 +153,7 @@ async def test_while_postgres_is_away_reading_pauses_memory_stays_flat_and_the_g
 
     assert (alive, found["gateway_paused"]) == (200, 1)
     assert f"{HOST}:{store.port}" in reason
-    assert sum(len(encode(batch).value) for batch in batches[210:]) > 60 * MIB
+    assert sum(len(encode(envelope).value) for envelope in envelopes[210:]) > 60 * MIB
     assert grown < 32 * MIB  # what was under way when it paused: 8 MiB of each partition at most
     assert words.count(f"reading {topic}") == 1
     assert log is not None
@@ -161,18 +163,18 @@ async def test_while_postgres_is_away_reading_pauses_memory_stays_flat_and_the_g
 async def test_reading_ahead_of_a_slow_postgres_is_bounded_in_bytes(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
-    batches = run_of("r1", 2_000, 1_000)
+    envelopes = run_of("r1", 2_000, 1_000)
     with materialiser(tmp_path, environment(kafka, topic, database, metrics_port=str(port))) as one:
-        await write(kafka, topic, batches[:1])
+        await write(kafka, topic, envelopes[:1])
         await until_folded(database, topic, 1)
         blocker = await asyncpg.connect(database)
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
-            await write(kafka, topic, batches[1:])
+            await write(kafka, topic, envelopes[1:])
             await until_true(lambda: metrics(port)["gateway_paused"] == 1, "reading pauses")
             held = metrics(port)["gateway_held_bytes"]
         await blocker.close()
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
         words = one.text()
 
     assert 48 * MIB <= held < 72 * MIB  # the bound, and at most one fetch above it
@@ -182,7 +184,7 @@ async def test_reading_ahead_of_a_slow_postgres_is_bounded_in_bytes(
 async def test_hostile_text_cannot_break_a_line_of_the_log(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    good = [encode(batch) for batch in run_of("r1", 2, 10)]
+    good = [encode(envelope) for envelope in run_of("r1", 2, 10)]
     name = b'9\n{"level": "FORGED"}\r\n\x1b[2J'
     hostile = good[1]._replace(headers=[(n, name if n == "schema" else v) for n, v in good[1].headers])
     with materialiser(tmp_path, environment(kafka, topic, database, log_format="json")) as one:
@@ -202,16 +204,16 @@ async def test_hostile_text_cannot_break_a_line_of_the_log(
 async def test_a_delivery_counts_what_its_tracker_took(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
-    batches = run_of("r1", 5, 100)
+    envelopes = run_of("r1", 5, 100)
     place = Place(kafka, topic, database, tmp_path)
     variables = {"GATEWAY_METRICS_PORT": str(port)}
-    await write(kafka, topic, batches)
+    await write(kafka, topic, envelopes)
     with delivery(place, "wandb", variables) as one:
         await until_caught_up(place, one, "wandb")
-        await until_true(lambda: total(metrics(port), "gateway_next_offset") == len(batches), "the lag was looked at")
+        await until_true(lambda: total(metrics(port), "gateway_next_offset") == len(envelopes), "the lag was looked at")
         found, answers = metrics(port), [status(port, path) for path in ("/healthz", "/readyz")]
 
-    assert found["gateway_delivered_records_total"] == len(batches)
+    assert found["gateway_delivered_records_total"] == len(envelopes)
     assert found["gateway_delivery_call_seconds_count"] > 0
     assert total(found, "gateway_lag_records") == 0
     assert found["gateway_delivery_runs_parked_total"] == 0

@@ -14,44 +14,44 @@ from schemas import events as ev
 from schemas.facts import Facts, Point
 from schemas.runlog import RunLog
 from schemas.values import FloatValue, StringValue
-from schemas.wire import Batch, encode
+from schemas.wire import Envelope, encode
 from tests.support.log_author import Author, write, write_records
 from tests.support.materialiser_process import Materialiser, dump, environment, materialiser, reading, until_folded
 
 
-def training(run_id: str, *, points: int = 2_500, nan_at: int = 100) -> list[Batch]:
+def training(run_id: str, *, points: int = 2_500, nan_at: int = 100) -> list[Envelope]:
     """A run: opened, params, two series over several chunks, a string, closed."""
     author = Author(run_id)
     values = [1 / (i + 1) for i in range(points)]
     values[nan_at] = math.nan
     values[nan_at + 1] = -math.inf
-    batches = [
+    envelopes = [
         author.start(name="a run", tag="digits", group="sweep"),
-        author.batch(
+        author.envelope(
             ev.Params(time=author.now(), params={"lr": FloatValue(value=0.1), "opt": StringValue(value="adam")})
         ),
-        author.batch(ev.Tags(time=author.now(), tags={"who": "ada"})),
+        author.envelope(ev.Tags(time=author.now(), tags={"who": "ada"})),
     ]
     for first in range(0, points, 70):
-        batches.append(author.metrics("loss", values[first : first + 70], first_step=first))
-        batches.append(author.metrics("accuracy", [first / points], first_step=first // 70))
+        envelopes.append(author.metrics("loss", values[first : first + 70], first_step=first))
+        envelopes.append(author.metrics("accuracy", [first / points], first_step=first // 70))
     text = ev.Observation(name="spam", step=0, time=author.now(), value=StringValue(value="hello"))
-    batches.append(author.batch(ev.Values(time=author.now(), values=[text])))
-    batches.append(author.finish())
-    batches.append(author.batch(ev.ProducerClosed(time=author.now(), batches=author.seq + 1, points=points)))
-    return batches
+    envelopes.append(author.envelope(ev.Values(time=author.now(), values=[text])))
+    envelopes.append(author.finish())
+    envelopes.append(author.envelope(ev.ProducerClosed(time=author.now(), batches=author.seq + 1, points=points)))
+    return envelopes
 
 
-def facts_of(batches: list[Batch]) -> Facts:
-    """What was emitted, counted from the batches themselves."""
-    facts = Facts(runs=len({batch.run_id for batch in batches}))
-    for batch in batches:
-        if isinstance(batch.event, ev.Params):
-            facts.params += len(batch.event.params)
-        if isinstance(batch.event, ev.Metrics):
-            for series in batch.event.series:
+def facts_of(envelopes: list[Envelope]) -> Facts:
+    """What was emitted, counted from the envelopes themselves."""
+    facts = Facts(runs=len({envelope.run_id for envelope in envelopes}))
+    for envelope in envelopes:
+        if isinstance(envelope.event, ev.Params):
+            facts.params += len(envelope.event.params)
+        if isinstance(envelope.event, ev.Metrics):
+            for series in envelope.event.series:
                 for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                    facts.add_point(batch.run_id, Point(series.name, step, time // 1_000, value))
+                    facts.add_point(envelope.run_id, Point(series.name, step, time // 1_000, value))
     return facts
 
 
@@ -75,38 +75,40 @@ async def run_log(database: str, run_id: str) -> RunLog:
 async def test_a_run_is_stored_whole_and_read_back_as_a_run_log(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = training("r1")
+    envelopes = training("r1")
     with materialiser(tmp_path, environment(kafka, topic, database)):
-        await write(kafka, topic, batches)
-        await until_folded(database, topic, len(batches))
+        await write(kafka, topic, envelopes)
+        await until_folded(database, topic, len(envelopes))
 
     log = await run_log(database, "r1")
 
-    assert await stored_facts(database) == facts_of(batches)
+    assert await stored_facts(database) == facts_of(envelopes)
     assert log.status == "SUCCESS"
     assert log.parameters == {"lr": 0.1, "opt": "adam"}
     metrics = log.steps["main"].user_defined_metrics
     assert metrics["spam"] == "hello"
     assert len(metrics["loss"]) == 2_500
     assert (metrics["loss"]["0"], metrics["loss"]["100"], metrics["loss"]["101"]) == (1.0, "NaN", "-Infinity")
-    assert [(one.received, one.expected, one.missing) for one in log.completeness] == [(len(batches), len(batches), [])]
+    assert [(one.received, one.expected, one.missing) for one in log.completeness] == [
+        (len(envelopes), len(envelopes), [])
+    ]
 
 
 async def test_sigkill_at_random_moments_loses_nothing_and_stores_nothing_twice(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = [batch for number in range(6) for batch in training(f"run-{number}", points=1_500)]
+    envelopes = [envelope for number in range(6) for envelope in training(f"run-{number}", points=1_500)]
     variables = environment(kafka, topic, database, batch_records="20")
     dice = random.Random(20261121)
-    await write(kafka, topic, batches)
+    await write(kafka, topic, envelopes)
     for _ in range(4):
         one = Materialiser(tmp_path, variables).until_ready()
-        await until_folded(database, topic, dice.randrange(1, len(batches) // 2))
+        await until_folded(database, topic, dice.randrange(1, len(envelopes) // 2))
         one.kill()
     with materialiser(tmp_path, variables):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
 
-    assert await stored_facts(database) == facts_of(batches)
+    assert await stored_facts(database) == facts_of(envelopes)
     async with reading(database) as store:
         logs = [await store.run_log(run_id) for run_id in await store.run_ids()]
     assert {one.refused_duplicates for log in logs if log for one in log.completeness} == {0}
@@ -115,19 +117,19 @@ async def test_sigkill_at_random_moments_loses_nothing_and_stores_nothing_twice(
 async def test_folding_the_log_again_from_offset_0_gives_the_same_rows(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = [batch for number in range(3) for batch in training(f"run-{number}")]
-    await write(kafka, topic, batches)
+    envelopes = [envelope for number in range(3) for envelope in training(f"run-{number}")]
+    await write(kafka, topic, envelopes)
     with materialiser(tmp_path, environment(kafka, topic, database, batch_records="7")) as one:
         await until_folded(database, topic, 40)
         one.kill()
     with materialiser(tmp_path, environment(kafka, topic, database, batch_records="50")):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
     first = await dump(database)
     connection = await asyncpg.connect(database)
     await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     await connection.close()
     with materialiser(tmp_path, environment(kafka, topic, database)):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
 
     again = await dump(database)
 
@@ -138,24 +140,24 @@ async def test_folding_the_log_again_from_offset_0_gives_the_same_rows(
 async def test_records_sent_twice_and_late_are_applied_once(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = training("r1", points=700)
-    late = batches.pop(5)
-    resent = [*batches[:9], *batches[4:12], *batches[12:], late, late]
+    envelopes = training("r1", points=700)
+    late = envelopes.pop(5)
+    resent = [*envelopes[:9], *envelopes[4:12], *envelopes[12:], late, late]
     with materialiser(tmp_path, environment(kafka, topic, database)):
         await write(kafka, topic, resent)
         await until_folded(database, topic, len(resent))
 
     log = await run_log(database, "r1")
 
-    assert await stored_facts(database) == facts_of([*batches, late])
+    assert await stored_facts(database) == facts_of([*envelopes, late])
     assert [(one.missing, one.refused_duplicates) for one in log.completeness] == [([], 6)]
 
 
 async def test_records_that_are_no_events_are_parked_with_their_bytes_and_stop_nothing(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = training("r1", points=140)
-    good = [encode(batch) for batch in batches]
+    envelopes = training("r1", points=140)
+    good = [encode(envelope) for envelope in envelopes]
     broken = [
         good[3]._replace(value=b'{"kind": "metrics", "trunc'),
         good[3]._replace(headers=[]),
@@ -173,7 +175,7 @@ async def test_records_that_are_no_events_are_parked_with_their_bytes_and_stop_n
     letters = await connection.fetch("SELECT * FROM dead_letters ORDER BY log_offset, partition")
     await connection.close()
 
-    assert await stored_facts(database) == facts_of(batches)
+    assert await stored_facts(database) == facts_of(envelopes)
     kinds = sorted(letter["kind"] for letter in letters)
     assert kinds == ["BadEvent", "NotAnEvent", "NotAnEvent", "NotAnEvent", "NotAnEvent", "UnknownVersion"]
     assert sorted(letter["record_value"] for letter in letters) == sorted(record.value for record in broken)
@@ -183,8 +185,8 @@ async def test_records_that_are_no_events_are_parked_with_their_bytes_and_stop_n
 async def test_a_store_that_cuts_every_connection_again_and_again_costs_nothing_but_time(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = [batch for number in range(4) for batch in training(f"run-{number}", points=1_500)]
-    await write(kafka, topic, batches)
+    envelopes = [envelope for number in range(4) for envelope in training(f"run-{number}", points=1_500)]
+    await write(kafka, topic, envelopes)
     connection = await asyncpg.connect(database)
     with materialiser(tmp_path, environment(kafka, topic, database, batch_records="5")) as one:
         for records in range(20, 160, 20):
@@ -193,58 +195,58 @@ async def test_a_store_that_cuts_every_connection_again_and_again_costs_nothing_
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
         assert one.process.poll() is None
     await connection.close()
 
-    assert await stored_facts(database) == facts_of(batches)
+    assert await stored_facts(database) == facts_of(envelopes)
 
 
 async def test_a_worker_whose_offset_was_moved_by_another_writes_nothing(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     """What fences a zombie: paused, then overtaken by another worker on the same partitions."""
-    batches = training("r1", points=700)
+    envelopes = training("r1", points=700)
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables) as zombie:
-        await write(kafka, topic, batches[:9])
+        await write(kafka, topic, envelopes[:9])
         await until_folded(database, topic, 9)
         zombie.process.send_signal(signal.SIGSTOP)
-        await write(kafka, topic, batches[9:])
+        await write(kafka, topic, envelopes[9:])
         with materialiser(tmp_path, variables | {"GATEWAY_WORKER": "1"}):
-            await until_folded(database, topic, len(batches))
+            await until_folded(database, topic, len(envelopes))
             zombie.process.send_signal(signal.SIGCONT)
             await write(kafka, topic, training("r2", points=700))
-            await until_folded(database, topic, 2 * len(batches))
+            await until_folded(database, topic, 2 * len(envelopes))
 
-    assert await stored_facts(database) == facts_of([*batches, *training("r2", points=700)])
+    assert await stored_facts(database) == facts_of([*envelopes, *training("r2", points=700)])
 
 
 async def test_sigterm_ends_it_within_seconds_and_the_next_start_goes_on(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    batches = training("r1")
+    envelopes = training("r1")
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables) as one:
-        await write(kafka, topic, batches[:20])
+        await write(kafka, topic, envelopes[:20])
         await until_folded(database, topic, 20)
         status = one.kill(signal.SIGTERM)
-    await write(kafka, topic, batches[20:])
+    await write(kafka, topic, envelopes[20:])
     with materialiser(tmp_path, variables):
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
 
     assert status == 0
-    assert await stored_facts(database) == facts_of(batches)
+    assert await stored_facts(database) == facts_of(envelopes)
 
 
 async def test_it_leaves_nothing_where_it_is_started(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     cwd = tmp_path / "started here"
     cwd.mkdir()
-    batches = training("r1", points=200)
-    await write(kafka, topic, batches)
+    envelopes = training("r1", points=200)
+    await write(kafka, topic, envelopes)
     one = Materialiser(tmp_path, environment(kafka, topic, database), cwd=cwd)
     try:
-        await until_folded(database, topic, len(batches))
+        await until_folded(database, topic, len(envelopes))
     finally:
         one.kill()  # SIGKILL: nothing that it made could be tidied up
 

@@ -39,7 +39,7 @@ def filled(sql: str) -> str:
 async def answers(kafka: str, topic: str, database: str, tmp_path: Path) -> dict[str, list[Any]]:
     silent = Author("lost")
     runs = [*training("one", group="sweep"), silent.start(group="sweep"), silent.metrics("loss", [0.5, 0.25])]
-    hole = silent.batch(ev.Heartbeat(time=silent.now()))._replace(seq=7)
+    hole = silent.envelope(ev.Heartbeat(time=silent.now()))._replace(seq=7)
     await write(kafka, topic, [*runs, hole])
     await fold(settings_for(kafka, topic, database, tmp_path))
     connection = await asyncpg.connect(database)

@@ -28,7 +28,7 @@ from schemas.errors import TrackerRefused
 from schemas.mapping.names import tensorboard_name
 from schemas.runtime.settings import Settings
 from schemas.values import StringValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 EVERYTHING = {"tensors": 0}
 
@@ -54,8 +54,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_tensorboard_reads_every_point_at_its_own_step_and_time(tmp_path: Path) -> None:
-    batches = odd_run("run-1")
-    deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", batches, {}, size=5)
+    envelopes = odd_run("run-1")
+    deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", envelopes, {}, size=5)
 
     read = tensorboard(tmp_path / "run-1")
     scalars = read.SummaryMetadata
@@ -71,13 +71,18 @@ def test_tensorboard_reads_every_point_at_its_own_step_and_time(tmp_path: Path) 
         for one in read.Tensors(tag)
     )
 
-    assert found == sorted((*point[:3], repr(drawn(point.value))) for point in points_of(batches))
+    assert found == sorted((*point[:3], repr(drawn(point.value))) for point in points_of(envelopes))
 
 
 def test_tensorboard_shows_parameters_and_the_status(tmp_path: Path) -> None:
     author = RunAuthor("run-1")
-    batches = [author.start(), author.params(lr=0.1, optimizer="adam"), author.metrics("loss", [1.0]), author.finish()]
-    deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", batches, {})
+    envelopes = [
+        author.start(),
+        author.params(lr=0.1, optimizer="adam"),
+        author.metrics("loss", [1.0]),
+        author.finish(),
+    ]
+    deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", envelopes, {})
 
     read = tensorboard(tmp_path / "run-1")
     text = make_ndarray(read.Tensors("gw/params")[0].tensor_proto).item()
@@ -89,12 +94,12 @@ def test_tensorboard_shows_parameters_and_the_status(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
 def test_the_same_events_give_the_same_files_however_often_they_come(tmp_path: Path, kind: Any) -> None:
-    batches = odd_run("run-1")
-    deliver(opened(kind(folder=str(tmp_path / "once"))), "run-1", batches, {})
+    envelopes = odd_run("run-1")
+    deliver(opened(kind(folder=str(tmp_path / "once"))), "run-1", envelopes, {})
 
     again = opened(kind(folder=str(tmp_path / "again")))
-    deliver(again, "run-1", batches[:20], {})
-    deliver(again, "run-1", batches, {})
+    deliver(again, "run-1", envelopes[:20], {})
+    deliver(again, "run-1", envelopes, {})
 
     assert files(tmp_path / "once") == files(tmp_path / "again")
 
@@ -102,8 +107,8 @@ def test_the_same_events_give_the_same_files_however_often_they_come(tmp_path: P
 def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
     tracker = opened(ParquetTracker(folder=str(tmp_path)))
     runs = {run_id: odd_run(run_id) for run_id in ("run-1", "Run 2/é")}
-    for run_id, batches in runs.items():
-        deliver(tracker, run_id, batches, {}, size=5)
+    for run_id, envelopes in runs.items():
+        deliver(tracker, run_id, envelopes, {}, size=5)
 
     points = pd.read_parquet(tmp_path / "points")
 
@@ -111,7 +116,7 @@ def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
     one = points[(points.run_id == "run-1") & (points.series == "loss")]
     assert [math.isnan(value) for value in one.value][:3] == [False, True, False]
     assert str(one.time.iloc[0]).startswith("2017-07-14 02:40:00")
-    assert len(points) == sum(len(points_of(batches)) for batches in runs.values())
+    assert len(points) == sum(len(points_of(envelopes)) for envelopes in runs.values())
     assert pd.read_parquet(tmp_path / "runs").set_index("run_id").status.to_dict() == dict.fromkeys(runs, "finished")
     assert json.loads((tmp_path / "manifest.json").read_text())["tables"]["params"]["files"] == "params/*/*.parquet"
 
@@ -119,9 +124,9 @@ def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
 def test_parts_are_filled_before_another_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_parts, "PART_ROWS", 100)
     tracker, author = opened(ParquetTracker(folder=str(tmp_path))), RunAuthor("run-1")
-    batches = [author.start(), *(author.metrics("loss", [float(i)] * 30) for i in range(10))]
+    envelopes = [author.start(), *(author.metrics("loss", [float(i)] * 30) for i in range(10))]
 
-    state = deliver(tracker, "run-1", batches, {}, size=1)
+    state = deliver(tracker, "run-1", envelopes, {}, size=1)
 
     parts = sorted((tmp_path / "points" / "run=run-1").iterdir())
     assert [pq.ParquetFile(part).metadata.num_rows for part in parts] == [120, 120, 60]
@@ -145,14 +150,14 @@ def test_nothing_of_a_deleted_run_is_left_nor_comes_again(tmp_path: Path, kind: 
     tracker, author = opened(kind(folder=str(tmp_path))), RunAuthor("run-1")
     state = deliver(tracker, "run-1", [author.start(), author.metrics("loss", [1.0])], {})
 
-    state = deliver(tracker, "run-1", [author.batch(ev.Deleted(time=author.now(), what="run"))], state)
+    state = deliver(tracker, "run-1", [author.envelope(ev.Deleted(time=author.now(), what="run"))], state)
     deliver(tracker, "run-1", _late(author), state)
 
     left = [path for path in files(tmp_path) if "run-1" in path]
     assert left == ["_edits/run-1.json"]  # that it was deleted
 
 
-def _late(author: RunAuthor) -> list[Batch]:
+def _late(author: RunAuthor) -> list[Envelope]:
     return [author.metrics("loss", [2.0])]
 
 
@@ -171,14 +176,14 @@ def test_the_gravest_end_of_the_last_attempt_counts(tmp_path: Path, kind: Any, s
     tracker = opened(kind(folder=str(tmp_path)))
     first = [
         author.start(),
-        author.batch(ev.RunFailed(time=author.now(), message="odd")),
+        author.envelope(ev.RunFailed(time=author.now(), message="odd")),
         author.finish(),
         author.start(),
     ]
     second = [
-        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
-        author.batch(ev.RunFinished(time=author.now(), attempt=2)),
-        author.batch(ev.RunKilled(time=author.now())),
+        author.envelope(ev.RunResumed(time=author.now(), attempt=2)),
+        author.envelope(ev.RunFinished(time=author.now(), attempt=2)),
+        author.envelope(ev.RunKilled(time=author.now())),
     ]
 
     state = deliver(tracker, "run-1", first, {}, size=size)
@@ -194,18 +199,20 @@ def test_what_was_deleted_is_in_no_file(tmp_path: Path, kind: Any) -> None:
     """Neither a parameter, which may be a password, nor a tag, a label, an artifact or an observation."""
     author, secret = RunAuthor("run-1"), "s3cr3t"
     text = StringValue(value=secret)
-    batches = [
+    envelopes = [
         author.start(),
         author.params(password=secret, lr=0.1),
         author.tags(secret_tag=secret, team="vision"),
-        author.batch(ev.RunLabels(time=author.now(), labels={"label": text})),
-        author.batch(ev.Artifact(time=author.now(), name="file", uri=f"s3://{secret}")),
-        author.batch(ev.Values(time=author.now(), values=[ev.Observation(name="seen", time=author.now(), value=text)])),
+        author.envelope(ev.RunLabels(time=author.now(), labels={"label": text})),
+        author.envelope(ev.Artifact(time=author.now(), name="file", uri=f"s3://{secret}")),
+        author.envelope(
+            ev.Values(time=author.now(), values=[ev.Observation(name="seen", time=author.now(), value=text)])
+        ),
         author.metrics("loss", [1.0]),
     ]
     names = {"param": "password", "tag": "secret_tag", "label": "label", "artifact": "file", "series": "seen"}
     tracker = opened(kind(folder=str(tmp_path)))
-    state = deliver(tracker, "run-1", batches, {}, size=2)
+    state = deliver(tracker, "run-1", envelopes, {}, size=2)
 
     state = deliver(tracker, "run-1", [author.delete(what, name) for what, name in names.items()], state)
 

@@ -16,8 +16,8 @@ from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.values import StringValue
-from schemas.wire import Batch
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_batches, points_of
+from schemas.wire import Envelope
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_envelopes, points_of
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
 
@@ -48,10 +48,10 @@ def through_json(state: State) -> dict[str, Any]:
     return kept
 
 
-def deliver_all(tracker: MlflowTracker, run_id: str, batches: list[Batch], size: int) -> State:
+def deliver_all(tracker: MlflowTracker, run_id: str, envelopes: list[Envelope], size: int) -> State:
     state: State = {}
-    for first in range(0, len(batches), size):
-        state = through_json(tracker.deliver(run_id, batches[first : first + size], state))
+    for first in range(0, len(envelopes), size):
+        state = through_json(tracker.deliver(run_id, envelopes[first : first + size], state))
     return state
 
 
@@ -62,21 +62,21 @@ def found(tracker: MlflowTracker, run_id: str, state: State) -> Facts:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_every_odd_point_is_read_back(tracker: MlflowTracker, run_id: str, size: int) -> None:
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
 
-    state = deliver_all(tracker, run_id, batches, size)
+    state = deliver_all(tracker, run_id, envelopes, size)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(batches), 3)
+    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
 
 
 def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTracker, client: Any, run_id: str) -> None:
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
 
-    state = deliver_all(tracker, run_id, batches, 5)
+    state = deliver_all(tracker, run_id, envelopes, 5)
 
     run = client.get_run(state["run"])
     assert (run.info.start_time, run.info.end_time) == (
-        batches[0].event.time // 1000, batches[-1].event.time // 1000,
+        envelopes[0].event.time // 1000, envelopes[-1].event.time // 1000,
     )  # fmt: skip
     assert (run.info.run_name, run.info.status) == ("odd one", "FAILED")
     assert client.get_experiment(run.info.experiment_id).name == "odd tag"
@@ -90,7 +90,7 @@ def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTrack
 def test_a_changed_parameter_keeps_its_first_value_and_shows_the_new_one_as_a_tag(
     tracker: MlflowTracker, client: Any, run_id: str
 ) -> None:
-    state = deliver_all(tracker, run_id, odd_batches(run_id), 5)
+    state = deliver_all(tracker, run_id, odd_envelopes(run_id), 5)
 
     data = client.get_run(state["run"]).data
     assert data.params["lr"] == "0.1"
@@ -99,7 +99,7 @@ def test_a_changed_parameter_keeps_its_first_value_and_shows_the_new_one_as_a_ta
 
 
 def test_observations_are_params_by_name_and_step(tracker: MlflowTracker, client: Any, run_id: str) -> None:
-    state = deliver_all(tracker, run_id, odd_batches(run_id), 5)
+    state = deliver_all(tracker, run_id, odd_envelopes(run_id), 5)
 
     params = client.get_run(state["run"]).data.params
     assert (params["spam_3"], params["big_0"]) == ("NaN", str(10**40))
@@ -109,13 +109,13 @@ def test_observations_are_params_by_name_and_step(tracker: MlflowTracker, client
 def test_delivering_again_from_an_older_state_changes_nothing(
     tracker: MlflowTracker, client: Any, run_id: str, known: int
 ) -> None:
-    batches = odd_batches(run_id)
-    before = deliver_all(tracker, run_id, batches[:known], 3)
-    tracker.deliver(run_id, batches[known:], before)  # its state is lost: the process died before the checkpoint
+    envelopes = odd_envelopes(run_id)
+    before = deliver_all(tracker, run_id, envelopes[:known], 3)
+    tracker.deliver(run_id, envelopes[known:], before)  # its state is lost: the process died before the checkpoint
 
-    state = through_json(tracker.deliver(run_id, batches[known:], before))
+    state = through_json(tracker.deliver(run_id, envelopes[known:], before))
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(batches), 3)
+    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
     everywhere = [item.experiment_id for item in client.search_experiments()]
     key = client.get_run(state["run"]).data.tags["gw.run_key"]
     assert len(client.search_runs(everywhere, f"tags.`gw.run_key` = '{key}'")) == 1
@@ -126,43 +126,43 @@ def test_equal_points_are_counted_over_two_deliveries(tracker: MlflowTracker, ru
     start = author.start()
     series = ev.Series(name="loss", steps=[1] * 3, times=[author.now()] * 3, values=[0.5, 0.5, math.nan])
     event = ev.Metrics(time=author.time, series=[series])
-    batches = [start, author.batch(event), author.batch(event)]
+    envelopes = [start, author.envelope(event), author.envelope(event)]
 
-    state = deliver_all(tracker, run_id, batches, 1)
+    state = deliver_all(tracker, run_id, envelopes, 1)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(batches), 0)
+    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
 
 
 def test_the_largest_float_is_not_taken_for_an_infinity(tracker: MlflowTracker, run_id: str) -> None:
     author = Author(run_id)
-    batches = [author.start(), author.metrics("loss", [sys.float_info.max, math.inf, -sys.float_info.max, -math.inf])]
+    envelopes = [author.start(), author.metrics("loss", [sys.float_info.max, math.inf, -sys.float_info.max, -math.inf])]
 
-    state = deliver_all(tracker, run_id, batches, 2)
+    state = deliver_all(tracker, run_id, envelopes, 2)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(batches), 0)
+    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
 
 
 def test_an_observation_and_a_parameter_with_one_key_are_both_kept(tracker: MlflowTracker, run_id: str) -> None:
     author = Author(run_id)
     seen = ev.Observation(name="spam", step=3, time=author.now(), value=StringValue(value="hey"))
-    batches = [
+    envelopes = [
         author.start(),
-        author.batch(ev.Values(time=author.now(), values=[seen])),
-        author.batch(ev.Params(time=author.now(), params={"spam_3": StringValue(value="mine")})),
+        author.envelope(ev.Values(time=author.now(), values=[seen])),
+        author.envelope(ev.Params(time=author.now(), params={"spam_3": StringValue(value="mine")})),
     ]
 
-    state = deliver_all(tracker, run_id, batches, 1)
+    state = deliver_all(tracker, run_id, envelopes, 1)
 
     assert tracker.read_back(run_id, state).params == {"spam_3": "mine"}
 
 
 def test_more_points_than_one_call_may_hold(tracker: MlflowTracker, run_id: str) -> None:
     author = Author(run_id)
-    batches = [author.start(), *(author.metrics(f"m{i}", [float(j) for j in range(900)]) for i in range(3))]
+    envelopes = [author.start(), *(author.metrics(f"m{i}", [float(j) for j in range(900)]) for i in range(3))]
 
-    state = deliver_all(tracker, run_id, batches, 10)
+    state = deliver_all(tracker, run_id, envelopes, 10)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(batches), 0)
+    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
 
 
 def test_a_child_run_points_to_its_parent(tracker: MlflowTracker, client: Any, run_id: str) -> None:

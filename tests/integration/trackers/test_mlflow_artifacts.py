@@ -18,7 +18,7 @@ from consumers.trackers.protocol import State
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import HistogramValue, JsonValue, StringValue, Typed
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.http_fault_proxy import HttpFaults, faulty_proxy
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
@@ -50,9 +50,9 @@ def run_id() -> str:
     return f"artifacts-{uuid.uuid4().hex}"
 
 
-def values(author: Author, **values: Typed) -> Batch:
+def values(author: Author, **values: Typed) -> Envelope:
     seen = [ev.Observation(name=name, step=3, time=author.now(), value=value) for name, value in values.items()]
-    return author.batch(ev.Values(time=author.time, values=seen))
+    return author.envelope(ev.Values(time=author.time, values=seen))
 
 
 def histogram(*counts: float) -> HistogramValue:
@@ -60,7 +60,7 @@ def histogram(*counts: float) -> HistogramValue:
     return HistogramValue.model_validate({"value": {"counts": counts, "edges": edges}})
 
 
-def a_run(run_id: str) -> list[Batch]:
+def a_run(run_id: str) -> list[Envelope]:
     author = Author(run_id)
     return [
         author.start(),
@@ -71,10 +71,10 @@ def a_run(run_id: str) -> list[Batch]:
     ]
 
 
-def brought(tracker: MlflowTracker, run_id: str, batches: Sequence[Batch], size: int) -> State:
+def brought(tracker: MlflowTracker, run_id: str, envelopes: Sequence[Envelope], size: int) -> State:
     state: State = {}
-    for first in range(0, len(batches), size):
-        state = tracker.deliver(run_id, batches[first : first + size], state)
+    for first in range(0, len(envelopes), size):
+        state = tracker.deliver(run_id, envelopes[first : first + size], state)
     return state
 
 
@@ -104,10 +104,10 @@ def test_histograms_tables_and_long_texts_are_artifacts_whole(
 def test_a_repeated_call_cut_elsewhere_writes_the_same_artifacts(
     tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path
 ) -> None:
-    batches = a_run(run_id)
-    once = artifacts(client, brought(tracker, run_id, batches, 10)["run"], tmp_path / "once")
+    envelopes = a_run(run_id)
+    once = artifacts(client, brought(tracker, run_id, envelopes, 10)["run"], tmp_path / "once")
 
-    again = artifacts(client, brought(tracker, run_id, batches, 2)["run"], tmp_path / "again")
+    again = artifacts(client, brought(tracker, run_id, envelopes, 2)["run"], tmp_path / "again")
 
     assert again == once
 

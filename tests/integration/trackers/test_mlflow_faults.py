@@ -16,8 +16,8 @@ from consumers.trackers.protocol import State
 from schemas import events as ev
 from schemas.errors import TrackerUnavailable
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
-from tests.support.edge_case_runs import facts_of, odd_batches, points_of
+from schemas.wire import Envelope
+from tests.support.edge_case_runs import facts_of, odd_envelopes, points_of
 from tests.support.http_fault_proxy import EFFECTIVE, KINDS, HttpFaults, faulty_proxy
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
@@ -48,14 +48,14 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_tracker, "SETTLE_S", 1.0)
 
 
-def brought(tracker: MlflowTracker, run_id: str, batches: Sequence[Batch], size: int) -> State:
-    """Deliver as the loop does: a call that failed is made again, with its batches in doubt."""
+def brought(tracker: MlflowTracker, run_id: str, envelopes: Sequence[Envelope], size: int) -> State:
+    """Deliver as the loop does: a call that failed is made again, with its envelopes in doubt."""
     state: State = {}
     calls = doubted = first = 0
-    while first < len(batches):
+    while first < len(envelopes):
         calls += 1
         assert calls < MOST_CALLS
-        part = batches[first : first + size]
+        part = envelopes[first : first + size]
         try:
             state = tracker.deliver(run_id, part, state, in_doubt=min(doubted, len(part)))
         except TrackerUnavailable:
@@ -77,15 +77,15 @@ def runs_of(url: str, run_id: str) -> list[Any]:
 def test_a_third_of_the_calls_spoiled_in_one_way_changes_nothing(
     faults: HttpFaults, tracker: MlflowTracker, mlflow_server: MlflowServer, run_id: str, kind: str, soon: None
 ) -> None:
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
     faults.late_s, faults.kinds, faults.probability = 1.5, (kind,), 0.3
 
-    state = brought(tracker, run_id, batches, 9)
+    state = brought(tracker, run_id, envelopes, 9)
 
     faults.probability = 0.0
     held = tracker.read_back(run_id, state)
     assert faults.injected[kind] > 0
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
     assert (held.status, held.tags) == ("failed", {"team": "vision", "a//b": "x" * 8_000})
     assert len(runs_of(mlflow_server.url, run_id)) == 1
 
@@ -94,14 +94,14 @@ def test_every_kind_by_chance(
     faults: HttpFaults, tracker: MlflowTracker, mlflow_server: MlflowServer, run_id: str, soon: None
 ) -> None:
     faults.late_s, faults.probability = 1.5, 0.3
-    runs = {f"{run_id}-{number}": odd_batches(f"{run_id}-{number}") for number in range(3)}
+    runs = {f"{run_id}-{number}": odd_envelopes(f"{run_id}-{number}") for number in range(3)}
 
-    states = {one: brought(tracker, one, batches, 5) for one, batches in runs.items()}
+    states = {one: brought(tracker, one, envelopes, 5) for one, envelopes in runs.items()}
 
     faults.probability = 0.0
-    for one, batches in runs.items():
+    for one, envelopes in runs.items():
         held = tracker.read_back(one, states[one])
-        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(batches), 3)
+        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(envelopes), 3)
         assert len(runs_of(mlflow_server.url, one)) == 1
     assert len(faults.injected) > 5
 
@@ -134,9 +134,9 @@ def test_a_run_whose_making_was_not_answered_is_found_again_also_when_the_search
         return b"{}" if path.endswith("/runs/search") and left[0] >= 0 else None
 
     faults.hide = hide
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
 
-    brought(tracker, run_id, batches, 7)
+    brought(tracker, run_id, envelopes, 7)
 
     assert faults.injected == {kind: 1}
     assert len(runs_of(mlflow_server.url, run_id)) == 1
@@ -155,9 +155,9 @@ def test_a_run_that_the_search_shows_much_too_late_leaves_no_twin(
         return b"{}" if path.endswith("/runs/search") and len(made) < 2 else None
 
     faults.hide = hide
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
 
-    state = brought(tracker, run_id, batches, 7)
+    state = brought(tracker, run_id, envelopes, 7)
 
     assert len(made) == 2
     assert [run.info.run_id for run in runs_of(mlflow_server.url, run_id)] == [state["run"]]
@@ -169,16 +169,16 @@ def test_a_proxy_that_takes_no_large_calls_gets_smaller_ones(
     faults.max_body = 20_000
     author = Author(run_id)
     words = {f"t{number}": "x" * 1_000 for number in range(40)}
-    batches = [
+    envelopes = [
         author.start(),
-        author.batch(ev.Tags(time=author.now(), tags=words)),
+        author.envelope(ev.Tags(time=author.now(), tags=words)),
         author.metrics("loss", [float(number) for number in range(900)]),
     ]
 
-    state = brought(tracker, run_id, batches, 3)
+    state = brought(tracker, run_id, envelopes, 3)
 
     held = tracker.read_back(run_id, state)
-    assert facts_of(run_id, held.points, 0) == facts_of(run_id, points_of(batches), 0)
+    assert facts_of(run_id, held.points, 0) == facts_of(run_id, points_of(envelopes), 0)
     assert held.tags == words
 
 

@@ -14,7 +14,7 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
 from tests.support.delivery_process import Place, Watch, delivery, progress
-from tests.support.edge_case_runs import facts_of, odd_batches, points_of
+from tests.support.edge_case_runs import facts_of, odd_envelopes, points_of
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import write
 from tests.support.mlflow_service import PASSWORD, TOKEN, USER, SignedServer
@@ -61,25 +61,27 @@ def test_user_and_password(server: SignedServer, monkeypatch: pytest.MonkeyPatch
         url = server.url if how == "in the environment" else server.url.replace("://", f"://{USER}@")
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
     tracker = opened(url)
 
-    state = tracker.deliver(run_id, batches, {})
+    state = tracker.deliver(run_id, envelopes, {})
 
     held = tracker.read_back(run_id, state)
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
     assert "gw.artifacts_refused" not in tracker._opened_place().held(state["run"]).tags
 
 
 def test_a_token(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
-    batches = [one for one in odd_batches(run_id) if one.event.kind != "values"]  # that app checks artifacts by itself
+    envelopes = [
+        one for one in odd_envelopes(run_id) if one.event.kind != "values"
+    ]  # that app checks artifacts by itself
     tracker = opened(server.url)
 
-    state = tracker.deliver(run_id, batches, {})
+    state = tracker.deliver(run_id, envelopes, {})
 
     held = tracker.read_back(run_id, state)
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
 
 
 @pytest.mark.parametrize("password", [None, WRONG])
@@ -90,7 +92,7 @@ def test_who_is_not_let_in_is_told_what_to_do(
     url = server.url if password is None else with_password(server.url, password)
 
     with pytest.raises(TrackerUnavailable, match="MLFLOW_TRACKING_USERNAME") as told:
-        opened(url).deliver(run_id, odd_batches(run_id), {})
+        opened(url).deliver(run_id, odd_envelopes(run_id), {})
 
     assert WRONG not in str(told.value) + caplog.text
 
@@ -107,7 +109,7 @@ async def test_a_wrong_password_waits_and_is_printed_nowhere(
     server: SignedServer, kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     place = Place(kafka, topic, database, tmp_path, with_password(server.url, WRONG))
-    await write(kafka, topic, odd_batches("locked out"))
+    await write(kafka, topic, odd_envelopes("locked out"))
     async with Watch(place, "mlflow") as watch:
         with delivery(place, "mlflow") as running:
 

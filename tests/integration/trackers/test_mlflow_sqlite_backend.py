@@ -21,7 +21,7 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
-from tests.support.edge_case_runs import facts_of, odd_batches, points_of
+from tests.support.edge_case_runs import facts_of, odd_envelopes, points_of
 from tests.support.log_author import Author
 
 # MLflow 3.17 and SQLAlchemy 2.1
@@ -52,26 +52,26 @@ def opened(url: str) -> MlflowTracker:
 
 
 def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, database: str, run_id: str) -> None:
-    batches = odd_batches(run_id)
+    envelopes = odd_envelopes(run_id)
 
-    state = tracker.deliver(run_id, batches, {})
+    state = tracker.deliver(run_id, envelopes, {})
 
     held = tracker.read_back(run_id, state)
     run = MlflowClient(database).get_run(state["run"])
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(batches), 3)
+    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
     assert (run.info.run_name, run.info.status, run.data.tags["team"]) == ("odd one", "FAILED", "vision")
     assert list(Path(run.info.artifact_uri.removeprefix("file://")).rglob("*.jsonl"))
 
 
 def test_several_runs_at_once(tracker: MlflowTracker, run_id: str) -> None:
-    runs = {f"{run_id}-{number}": odd_batches(f"{run_id}-{number}") for number in range(6)}
+    runs = {f"{run_id}-{number}": odd_envelopes(f"{run_id}-{number}") for number in range(6)}
 
     with ThreadPoolExecutor(6) as threads:
         states = dict(zip(runs, threads.map(lambda one: tracker.deliver(one, runs[one], {}), runs), strict=True))
 
-    for one, batches in runs.items():
+    for one, envelopes in runs.items():
         held = tracker.read_back(one, states[one])
-        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(batches), 3)
+        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(envelopes), 3)
 
 
 def test_a_locked_database_is_an_outage_and_then_goes_on(

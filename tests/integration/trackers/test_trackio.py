@@ -29,7 +29,7 @@ from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.mapping.names import trackio_key, trackio_project
 from schemas.runtime.settings import Settings
 from schemas.values import Histogram, HistogramValue
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.process_tree import until
 
 ROOT = Path(__file__).parents[3]
@@ -109,7 +109,7 @@ def tracker(tmp_path: Path) -> Iterator[Tracker]:
     made.close()
 
 
-def long_run(run_id: str) -> list[Batch]:
+def long_run(run_id: str) -> list[Envelope]:
     author = RunAuthor(run_id)
     more = [author.metrics(f"series {number}", [0.5 + number] * 200) for number in range(40)]
     return [author.start(tag="many"), author.params(lr=0.1), *more, author.finish()]
@@ -160,8 +160,8 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def test_trackio_reads_every_point_at_its_own_step_and_time(tmp_path: Path, tracker: Tracker) -> None:
-    batches = odd_run("odd 😀/run")
-    deliver(tracker, "odd 😀/run", batches, {}, size=5)
+    envelopes = odd_run("odd 😀/run")
+    deliver(tracker, "odd 😀/run", envelopes, {}, size=5)
 
     (run,) = read(tmp_path, "contract")
     seen = {"timestamp", "step"} | {f"seen {number}" for number in range(4)}
@@ -175,7 +175,7 @@ def test_trackio_reads_every_point_at_its_own_step_and_time(tmp_path: Path, trac
     assert (run["id"], run["name"]) == ("odd 😀/run", "odd one")
     assert found == sorted(
         (trackio_key(one.series), one.step, instant_ms(one.time_ms), repr(one.value + 0.0))
-        for one in points_of(batches)
+        for one in points_of(envelopes)
     )
 
 
@@ -185,14 +185,14 @@ def instant_ms(time_ms: int) -> str:
 
 def test_trackio_shows_config_status_tags_and_alerts(tmp_path: Path, tracker: Tracker) -> None:
     author = RunAuthor("run-1")
-    batches = [
+    envelopes = [
         author.start(name="one", tag="vision", group="sweep", parent_run_id="parent"),
         author.params(lr=0.1, _secret="x", gw="y"),
         author.tags(team="a"),
-        author.batch(ev.Note(time=author.now(), text="odd")),
-        author.batch(ev.RunFailed(time=author.now(), message="ValueError: odd")),
+        author.envelope(ev.Note(time=author.now(), text="odd")),
+        author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd")),
     ]
-    deliver(tracker, "run-1", batches, {}, size=2)
+    deliver(tracker, "run-1", envelopes, {}, size=2)
 
     (run,) = read(tmp_path, "vision")
     config = run["config"]
@@ -212,12 +212,14 @@ def test_trackio_shows_system_metrics_histograms_and_text(tmp_path: Path, tracke
     time = author.now()
     cpu = ev.Series(name="system/cpu", steps=array("q", [7]), times=array("q", [time]), values=array("d", [12.5]))
     histogram = HistogramValue(value=Histogram(counts=array("d", [1, 2]), edges=array("d", [0, 1, 2])))
-    batches = [
+    envelopes = [
         author.start(tag="vision"),
-        author.batch(ev.SystemMetrics(time=time, series=[cpu])),
-        author.batch(ev.Values(time=time, values=[ev.Observation(name="weights", step=3, time=time, value=histogram)])),
+        author.envelope(ev.SystemMetrics(time=time, series=[cpu])),
+        author.envelope(
+            ev.Values(time=time, values=[ev.Observation(name="weights", step=3, time=time, value=histogram)])
+        ),
     ]
-    state = deliver(tracker, "run-1", batches, {})
+    state = deliver(tracker, "run-1", envelopes, {})
 
     (run,) = read(tmp_path, "vision")
 
@@ -238,23 +240,23 @@ def test_the_schema_is_the_one_that_trackio_makes(tmp_path: Path, tracker: Track
 
 def test_trackio_itself_may_write_to_the_project(tmp_path: Path, tracker: Tracker) -> None:
     python(LOG, tmp_path, "many", "theirs", "3")
-    batches = long_run("run-1")
-    state = deliver(tracker, "run-1", batches[:20], {})
+    envelopes = long_run("run-1")
+    state = deliver(tracker, "run-1", envelopes[:20], {})
     python(LOG, tmp_path, "many", "theirs", "5")
 
-    state = deliver(tracker, "run-1", batches[20:], state)
+    state = deliver(tracker, "run-1", envelopes[20:], state)
     theirs = next(run for run in read(tmp_path, "many") if run["name"] == "theirs")
 
-    assert_held(tracker, "run-1", state, batches)
+    assert_held(tracker, "run-1", state, envelopes)
     assert ([row["step"] for row in theirs["logs"]], theirs["config"]) == ([0, 1, 2, 3, 4], {"by": "hand"})
 
 
 def test_what_trackio_adds_to_a_run_survives_its_delivery_from_the_start(tmp_path: Path, tracker: Tracker) -> None:
-    batches = long_run("run-1")
-    deliver(tracker, "run-1", batches, {})
+    envelopes = long_run("run-1")
+    deliver(tracker, "run-1", envelopes, {})
     python(LOG, tmp_path, "many", "run-1", "2")
 
-    state = deliver(tracker, "run-1", batches, {})
+    state = deliver(tracker, "run-1", envelopes, {})
     extra = [one for one in tracker.read_back("run-1", state).points if one.series == "theirs"]
 
     assert [(one.step, one.value) for one in extra] == [(0, 0.5), (1, 0.5)]
@@ -273,14 +275,14 @@ def test_a_project_of_any_name_is_found_by_trackio(tmp_path: Path, tracker: Trac
 
 def test_a_run_is_shown_once_under_its_last_name(tmp_path: Path, tracker: Tracker) -> None:
     author = RunAuthor("run-1")
-    batches = [
+    envelopes = [
         author.metrics("loss", [1.0]),
         author.start(name="first"),
         author.metrics("loss", [2.0]),
         author.rename("run", "", "last"),
         author.metrics("loss", [3.0]),
     ]
-    deliver(tracker, "run-1", batches, {}, size=1)
+    deliver(tracker, "run-1", envelopes, {}, size=1)
 
     (run,) = read(tmp_path, "tracking-gateway")
 
@@ -289,13 +291,13 @@ def test_a_run_is_shown_once_under_its_last_name(tmp_path: Path, tracker: Tracke
 
 def test_what_is_after_the_year_9999_comes_back(tracker: Tracker) -> None:
     author = RunAuthor("run-1", time=2**62 - 10_000)
-    batches = [author.start(), author.metrics("loss", [1.0, 2.0]), author.finish()]
+    envelopes = [author.start(), author.metrics("loss", [1.0, 2.0]), author.finish()]
 
-    state = deliver(tracker, "run-1", batches, {})
+    state = deliver(tracker, "run-1", envelopes, {})
     held = tracker.read_back("run-1", state)
 
-    assert_held(tracker, "run-1", state, batches)
-    assert (held.started, held.ended) == (batches[0].event.time, batches[-1].event.time)
+    assert_held(tracker, "run-1", state, envelopes)
+    assert (held.started, held.ended) == (envelopes[0].event.time, envelopes[-1].event.time)
 
 
 def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tracker) -> None:
@@ -305,12 +307,12 @@ def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tra
         ev.Series(name=name, steps=array("q", [0, 1]), times=array("q", [time, time + 1]), values=values)
         for name, values in (("loss", array("d", [1, 2])), ("acc", array("d", [3, 4])), ("loss", array("d", [5, 6])))
     ]
-    batches = [author.start(tag="t"), author.batch(ev.Metrics(time=author.now(), series=series))]
-    state = deliver(tracker, "run-1", batches, {})
+    envelopes = [author.start(tag="t"), author.envelope(ev.Metrics(time=author.now(), series=series))]
+    state = deliver(tracker, "run-1", envelopes, {})
 
     rows = table(tmp_path / "t.db", "SELECT step, metrics FROM metrics WHERE log_id NOT GLOB '*-start' ORDER BY id")
 
-    assert_held(tracker, "run-1", state, batches)
+    assert_held(tracker, "run-1", state, envelopes)
     assert [(step, json.loads(text)) for step, text in rows] == [
         (0, {"loss": 1.0, "acc": 3.0}), (1, {"loss": 2.0, "acc": 4.0}), (0, {"loss": 5.0}), (1, {"loss": 6.0}),
     ]  # fmt: skip
@@ -318,16 +320,16 @@ def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tra
 
 def test_a_locked_database_is_an_outage(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackio_database, "BUSY_S", 0.05)
-    batches = long_run("run-1")
-    state = deliver(tracker, "run-1", batches[:5], {})
+    envelopes = long_run("run-1")
+    state = deliver(tracker, "run-1", envelopes[:5], {})
 
     with closing(sqlite3.connect(tmp_path / "many.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(TrackerUnavailable, match=r"many\.db cannot be used now \(database is locked\)"):
-            deliver(tracker, "run-1", batches[5:], state)
+            deliver(tracker, "run-1", envelopes[5:], state)
         other.execute("ROLLBACK")
 
-    assert_held(tracker, "run-1", deliver(tracker, "run-1", batches[5:], state), batches)
+    assert_held(tracker, "run-1", deliver(tracker, "run-1", envelopes[5:], state), envelopes)
 
 
 def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
@@ -367,42 +369,42 @@ def test_a_project_that_trackio_is_making_is_an_outage(tmp_path: Path, tracker: 
 
 
 def test_a_project_that_is_gone_is_not_made_again_in_silence(tmp_path: Path, tracker: Tracker) -> None:
-    batches = long_run("run-1")
-    state = deliver(tracker, "run-1", batches[:5], {})
+    envelopes = long_run("run-1")
+    state = deliver(tracker, "run-1", envelopes[:5], {})
     for file in tmp_path.glob("many.db*"):
         file.unlink()
 
     with pytest.raises(TrackerRefused, match="is gone: put it back, or deliver the run again from the start"):
-        deliver(tracker, "run-1", batches[5:], state)
+        deliver(tracker, "run-1", envelopes[5:], state)
     with pytest.raises(TrackerRefused, match="is gone"):
         tracker.read_back("run-1", state)
 
-    assert_held(tracker, "run-1", deliver(tracker, "run-1", batches, {}), batches)
+    assert_held(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}), envelopes)
 
 
 def test_a_run_that_was_deleted_in_trackio_is_told(tmp_path: Path, tracker: Tracker) -> None:
-    batches = long_run("run-1")
-    state = deliver(tracker, "run-1", batches[:5], {})
+    envelopes = long_run("run-1")
+    state = deliver(tracker, "run-1", envelopes[:5], {})
     gone = "import sys, trackio; [run] = trackio.Api().runs('many'); sys.exit(not run.delete())"
     python(gone, tmp_path)
 
     with pytest.raises(TrackerRefused, match="project 'many' of trackio does not have the run any more"):
-        deliver(tracker, "run-1", batches[5:], state)
+        deliver(tracker, "run-1", envelopes[5:], state)
     with pytest.raises(TrackerRefused, match="does not have the run any more"):
         tracker.read_back("run-1", state)
 
 
 def test_starting_over_takes_the_run_out_of_the_project_it_was_in(tmp_path: Path, tracker: Tracker) -> None:
     author = RunAuthor("run-1")
-    batches = [author.metrics("loss", [1.0]), author.start(tag="vision")]
-    state = deliver(tracker, "run-1", batches, {})
+    envelopes = [author.metrics("loss", [1.0]), author.start(tag="vision")]
+    state = deliver(tracker, "run-1", envelopes, {})
     other = TrackioTracker(folder=str(tmp_path), project="elsewhere")
     other.open(Settings())
 
     assert other.start_over("run-1", state) == {}
-    state = deliver(other, "run-1", batches, {})
+    state = deliver(other, "run-1", envelopes, {})
 
-    assert_held(other, "run-1", state, batches)
+    assert_held(other, "run-1", state, envelopes)
     assert (read(tmp_path, "tracking-gateway"), len(read(tmp_path, "elsewhere"))) == ([], 1)
     other.close()
 
@@ -410,8 +412,8 @@ def test_starting_over_takes_the_run_out_of_the_project_it_was_in(tmp_path: Path
 def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackio_database, "MAX_OPEN", 2)
     runs = {f"run-{number}": odd_run(f"run-{number}") for number in range(6)}
-    for number, batches in enumerate(runs.values()):
-        batches[0] = batches[0]._replace(event=batches[0].event.model_copy(update={"tag": f"tag {number}"}))
+    for number, envelopes in enumerate(runs.values()):
+        envelopes[0] = envelopes[0]._replace(event=envelopes[0].event.model_copy(update={"tag": f"tag {number}"}))
 
     def bring(run_id: str) -> State:
         return deliver(tracker, run_id, runs[run_id], {}, size=4)
@@ -421,8 +423,8 @@ def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monk
     deliver(tracker, "last", [RunAuthor("last").start(tag="last")], {})
     kept_open = {path.stem for path in tmp_path.glob("*.db-wal")}
 
-    for (run_id, batches), state in zip(runs.items(), states, strict=True):
-        assert_held(tracker, run_id, state, batches)
+    for (run_id, envelopes), state in zip(runs.items(), states, strict=True):
+        assert_held(tracker, run_id, state, envelopes)
     assert "last" in kept_open
     assert len(kept_open) == 2
 
@@ -440,7 +442,7 @@ def test_two_processes_write_to_one_project(tmp_path: Path, tracker: Tracker) ->
 
 
 def test_a_process_that_is_killed_leaves_nothing_twice(tmp_path: Path, tracker: Tracker) -> None:
-    batches = long_run("run-1")
+    envelopes = long_run("run-1")
     one = process(tmp_path, "run-1")
     one.stdin.write("go\n")
     one.stdin.flush()
@@ -448,7 +450,7 @@ def test_a_process_that_is_killed_leaves_nothing_twice(tmp_path: Path, tracker: 
     one.send_signal(signal.SIGKILL)
     one.communicate(timeout=60)
 
-    assert_held(tracker, "run-1", deliver(tracker, "run-1", batches, {}, size=4), batches)
+    assert_held(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}, size=4), envelopes)
 
 
 def count(path: Path) -> int:

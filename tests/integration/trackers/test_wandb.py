@@ -20,8 +20,8 @@ from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_batches, points_of
+from schemas.wire import Envelope
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_envelopes, points_of
 from tests.support.log_author import Author
 from tests.support.wandb_points import points_at
 from tests.support.wandb_server import WandbServer, wandb_server
@@ -44,10 +44,10 @@ def opened(folder: Path) -> WandbTracker:
     return made
 
 
-def deliver_all(tracker: WandbTracker, run_id: str, batches: list[Batch], size: int) -> State:
+def deliver_all(tracker: WandbTracker, run_id: str, envelopes: list[Envelope], size: int) -> State:
     state: State = {}
-    for first in range(0, len(batches), size):
-        state = through_json(tracker.deliver(run_id, batches[first : first + size], state))
+    for first in range(0, len(envelopes), size):
+        state = through_json(tracker.deliver(run_id, envelopes[first : first + size], state))
     return state
 
 
@@ -67,39 +67,39 @@ def found(tracker: WandbTracker, run_id: str, state: State) -> Facts:
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_every_odd_point_is_read_back(tracker: WandbTracker, size: int) -> None:
-    batches = odd_batches(HOSTILE_RUN_ID)
+    envelopes = odd_envelopes(HOSTILE_RUN_ID)
 
-    state = deliver_all(tracker, HOSTILE_RUN_ID, batches, size)
+    state = deliver_all(tracker, HOSTILE_RUN_ID, envelopes, size)
 
-    assert found(tracker, HOSTILE_RUN_ID, state) == facts_of(HOSTILE_RUN_ID, points_of(batches), 3)
+    assert found(tracker, HOSTILE_RUN_ID, state) == facts_of(HOSTILE_RUN_ID, points_of(envelopes), 3)
 
 
 def test_status_times_and_parameters_are_read_back(tracker: WandbTracker) -> None:
-    batches = odd_batches("run-1")
+    envelopes = odd_envelopes("run-1")
 
-    held = tracker.read_back("run-1", deliver_all(tracker, "run-1", batches, 7))
+    held = tracker.read_back("run-1", deliver_all(tracker, "run-1", envelopes, 7))
 
-    assert (held.status, held.started, held.ended) == ("failed", batches[0].event.time, batches[-1].event.time)
+    assert (held.status, held.started, held.ended) == ("failed", envelopes[0].event.time, envelopes[-1].event.time)
     assert held.params == {"lr": "0.2", "a[0]": "7", "gw.x": '"é"'}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(st.data())
 def test_a_kill_at_any_byte_changes_nothing(tmp_path: Path, data: st.DataObject) -> None:
-    batches = odd_batches("run-1")
+    envelopes = odd_envelopes("run-1")
     whole, killed = opened(tmp_path / "whole"), opened(tmp_path / "killed")
-    cut = data.draw(st.integers(0, len(batches) - 1), label="checkpointed batches")
-    expected = deliver_all(whole, "run-1", batches, 4)
+    cut = data.draw(st.integers(0, len(envelopes) - 1), label="checkpointed batches")
+    expected = deliver_all(whole, "run-1", envelopes, 4)
 
-    before = deliver_all(killed, "run-1", batches[:cut], 4)
-    lost = through_json(killed.deliver("run-1", batches[cut:], before))  # its state is never kept
+    before = deliver_all(killed, "run-1", envelopes[:cut], 4)
+    lost = through_json(killed.deliver("run-1", envelopes[cut:], before))  # its state is never kept
     file = file_of(tmp_path / "killed", lost)
     os.truncate(
         file, data.draw(st.integers(before.get("size", 0), file.stat().st_size), label="bytes that were written")
     )
     state = before
-    for first in range(cut, len(batches), 4):
-        state = through_json(killed.deliver("run-1", batches[first : first + 4], state))
+    for first in range(cut, len(envelopes), 4):
+        state = through_json(killed.deliver("run-1", envelopes[first : first + 4], state))
 
     assert found(killed, "run-1", state) == found(whole, "run-1", expected)
 
@@ -107,28 +107,28 @@ def test_a_kill_at_any_byte_changes_nothing(tmp_path: Path, data: st.DataObject)
 def test_the_same_batches_give_the_same_bytes(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
 
-    states = [deliver_all(opened(folder), "run-1", odd_batches("run-1"), 3) for folder in (one, other)]
+    states = [deliver_all(opened(folder), "run-1", odd_envelopes("run-1"), 3) for folder in (one, other)]
 
     assert file_of(one, states[0]).read_bytes() == file_of(other, states[1]).read_bytes()
 
 
 def test_points_after_the_end_are_there_and_the_end_stays(tracker: WandbTracker) -> None:
-    batches = odd_batches("run-1")
+    envelopes = odd_envelopes("run-1")
     late = Author("run-1", "late").metrics("loss", [1.0, 2.0], first_step=50)
-    state = deliver_all(tracker, "run-1", batches, 10)
+    state = deliver_all(tracker, "run-1", envelopes, 10)
 
     state = through_json(tracker.deliver("run-1", [late], state))
 
-    assert found(tracker, "run-1", state) == facts_of("run-1", points_of([*batches, late]), 3)
+    assert found(tracker, "run-1", state) == facts_of("run-1", points_of([*envelopes, late]), 3)
     assert tracker.read_back("run-1", state).status == "failed"
 
 
 def test_a_resumed_run_has_no_end(tracker: WandbTracker) -> None:
-    batches = odd_batches("run-1")
-    state = deliver_all(tracker, "run-1", batches, 10)
+    envelopes = odd_envelopes("run-1")
+    state = deliver_all(tracker, "run-1", envelopes, 10)
 
     resumed = Author("run-1", "p2")
-    state = tracker.deliver("run-1", [resumed.batch(ev.RunResumed(time=resumed.now(), attempt=2))], state)
+    state = tracker.deliver("run-1", [resumed.envelope(ev.RunResumed(time=resumed.now(), attempt=2))], state)
 
     assert tracker.read_back("run-1", state).status == "running"
 
@@ -147,7 +147,7 @@ def test_a_file_that_is_gone_or_short_is_refused_with_its_name(tracker: WandbTra
 
 
 def test_damage_is_found_by_reading_back(tracker: WandbTracker, tmp_path: Path) -> None:
-    state = deliver_all(tracker, "run-1", odd_batches("run-1"), 10)
+    state = deliver_all(tracker, "run-1", odd_envelopes("run-1"), 10)
     file = file_of(tmp_path, state)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -170,15 +170,15 @@ def sync(server: WandbServer, folder: Path, *files: Path) -> None:
 
 
 def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
-    batches = odd_batches(HOSTILE_RUN_ID)
-    state = deliver_all(tracker, HOSTILE_RUN_ID, batches, 4)
+    envelopes = odd_envelopes(HOSTILE_RUN_ID)
+    state = deliver_all(tracker, HOSTILE_RUN_ID, envelopes, 4)
 
     sync(server, tmp_path, file_of(tmp_path, state))
 
     name = str(state["id"])
     run: Mapping[str, Any] = server.runs[name]
     config = json.loads(run["config"])
-    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(batches), 0)
+    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(envelopes), 0)
     assert [row["_step"] for row in server.history(name)] == list(range(state["rows"]))
     assert (run["displayName"], run["project"], run["groupName"]) == ("odd one", "odd tag", "sweep")
     assert config["lr"] == {"value": 0.2}
@@ -192,12 +192,12 @@ def test_wandb_sync_takes_late_points_at_the_next_upload(
     tracker: WandbTracker, tmp_path: Path, server: WandbServer
 ) -> None:
     author = Author("late-run")
-    batches = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish()]
-    state = deliver_all(tracker, "late-run", batches, 3)
+    envelopes = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish()]
+    state = deliver_all(tracker, "late-run", envelopes, 3)
     sync(server, tmp_path, file_of(tmp_path, state))
     late = author.metrics("loss", [1.0], first_step=2)
 
     state = tracker.deliver("late-run", [late], state)
     sync(server, tmp_path, file_of(tmp_path, state))
 
-    assert facts_of("r", points_at(server, "late-run"), 0) == facts_of("r", points_of([*batches, late]), 0)
+    assert facts_of("r", points_at(server, "late-run"), 0) == facts_of("r", points_of([*envelopes, late]), 0)

@@ -23,7 +23,7 @@ from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.edge_case_runs import facts_of
 from tests.support.process_tree import until
 from tests.support.wandb_points import points_at
@@ -59,26 +59,26 @@ def opened(url: str) -> WandbLiveTracker:
     return made
 
 
-def until_taken(tracker: WandbLiveTracker, batches: list[Batch], state: State) -> tuple[State, list[str]]:
-    """Bring batches as the loop does, again and again; return what was said in between."""
+def until_taken(tracker: WandbLiveTracker, envelopes: list[Envelope], state: State) -> tuple[State, list[str]]:
+    """Bring envelopes as the loop does, again and again; return what was said in between."""
     said: list[str] = []
     while True:
         try:
-            return tracker.deliver("r", batches, state), said
+            return tracker.deliver("r", envelopes, state), said
         except TrackerUnavailable as error:
             said.append(str(error))
             assert len(said) < 50
 
 
-def assert_once(server: WandbServer, batches: list[Batch], name: str = "r") -> None:
+def assert_once(server: WandbServer, envelopes: list[Envelope], name: str = "r") -> None:
     """Every point is in one line, no line was ever written in another way."""
     run = server.stored[name]
     assert (run.changed_lines, run.gaps) == (0, 0)
     assert [row["_step"] for row in run.rows()] == list(range(len(run.lines)))
-    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(batches), 0)
+    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(envelopes), 0)
 
 
-def training(author: RunAuthor, points: int = 40) -> list[Batch]:
+def training(author: RunAuthor, points: int = 40) -> list[Envelope]:
     return [
         author.start(name="näme", tag="p", group="sweep"),
         author.params(lr=0.1),
@@ -89,10 +89,10 @@ def training(author: RunAuthor, points: int = 40) -> list[Batch]:
 def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbServer) -> None:
     author = RunAuthor("r")
     tags, note = ev.Tags(time=author.now(), tags={"team": "vision"}), ev.Note(time=author.now(), text="looks odd")
-    batches = [*training(author), author.batch(tags), author.batch(note)]
-    failed = author.batch(ev.RunFailed(time=author.now(), message="ValueError: odd"))
+    envelopes = [*training(author), author.envelope(tags), author.envelope(note)]
+    failed = author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd"))
 
-    state = tracker.deliver("r", batches, {})
+    state = tracker.deliver("r", envelopes, {})
     between = server.stored["r"].state
     tracker.deliver("r", [failed], state)
 
@@ -107,12 +107,12 @@ def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbSe
         "ValueError: odd",
     )
     assert [metric.get("1") or metric.get("2") for metric in config["_wandb"]["m"]] == [STEP, "*"]
-    assert_once(server, batches)
+    assert_once(server, envelopes)
 
 
 def test_wandbs_own_api_scans_the_same_history(tracker: WandbLiveTracker, server: WandbServer) -> None:
-    batches = odd_run("r")
-    tracker.deliver("r", batches, {})
+    envelopes = odd_run("r")
+    tracker.deliver("r", envelopes, {})
 
     run = wandb.Api(overrides={"base_url": server.url}, api_key=KEY).run("us/contract/r")
     rows = list(run.scan_history())
@@ -215,7 +215,7 @@ def test_an_id_of_a_deleted_run_parks_it_with_the_reason(
 ) -> None:
     author = RunAuthor("r")
     state = tracker.deliver("r", training(author), {})
-    gone = [author.batch(ev.Deleted(time=author.now(), what="run"))]
+    gone = [author.envelope(ev.Deleted(time=author.now(), what="run"))]
 
     assert tracker.deliver("r", gone, state) == {"deleted": True}
     assert server.stored == {}
@@ -247,11 +247,11 @@ def test_a_wandb_core_of_many_sessions_is_replaced(
     tracker: WandbLiveTracker, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_sdk, "MAX_SESSIONS", 3)
-    batches = [RunAuthor("r").start(), *(RunAuthor("r").metrics("loss", [float(i)]) for i in range(8))]
+    envelopes = [RunAuthor("r").start(), *(RunAuthor("r").metrics("loss", [float(i)]) for i in range(8))]
     state: State = {}
     cores: set[int] = set()
-    for batch in batches:
-        state = tracker.deliver("r", [batch], state)
+    for envelope in envelopes:
+        state = tracker.deliver("r", [envelope], state)
         children = psutil.Process(os.getpid()).children()
         cores |= {child.pid for child in children if child.name() == "wandb-core"}
 
@@ -264,7 +264,7 @@ def test_a_heartbeat_is_no_upload(tracker: WandbLiveTracker, server: WandbServer
     state = tracker.deliver("r", training(author), {})
     asked = len(server.operations)
 
-    assert tracker.deliver("r", [author.batch(ev.Heartbeat(time=author.now()))], state) == state
+    assert tracker.deliver("r", [author.envelope(ev.Heartbeat(time=author.now()))], state) == state
     assert len(server.operations) == asked
 
 

@@ -15,9 +15,9 @@ from consumers.trackers.wandb.live import WandbLiveTracker
 from schemas.facts import Facts
 from schemas.mapping.names import wandb_id
 from schemas.runtime.settings import Settings
-from schemas.wire import Batch
+from schemas.wire import Envelope
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, held, until_caught_up
-from tests.support.edge_case_runs import odd_batches
+from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import write
 from tests.support.process_tree import until
 from tests.support.sample_sweeps import emitted, sweep
@@ -38,18 +38,18 @@ def settings(server: WandbServer) -> dict[str, str]:
     return {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": KEY}
 
 
-def counted(server: WandbServer, batches: Sequence[Batch]) -> Facts:
+def counted(server: WandbServer, envelopes: Sequence[Envelope]) -> Facts:
     """Return what is in the lines that the server has; a line that is there twice counts twice."""
     facts = Facts()
-    for run_id in sorted({batch.run_id for batch in batches}):
+    for run_id in sorted({envelope.run_id for envelope in envelopes}):
         run = server.stored[wandb_id(run_id)]
         params = [key for key in run.config if key != "_wandb" and not key.startswith("gw.")]
         facts.add_run(run_id, points_at(server, run.name), len(params))
     return facts
 
 
-def assert_all_once(server: WandbServer, batches: Sequence[Batch]) -> None:
-    assert counted(server, batches) == emitted(batches)
+def assert_all_once(server: WandbServer, envelopes: Sequence[Envelope]) -> None:
+    assert counted(server, envelopes) == emitted(envelopes)
     for run in server.stored.values():
         assert (run.changed_lines, run.gaps, run.state in ("finished", "failed")) == (0, 0, True)
         assert [row["_step"] for row in run.rows()] == list(range(len(run.lines)))
@@ -72,7 +72,7 @@ def until_ended(cores: list[psutil.Process]) -> None:
 async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
     place: Place, server: WandbServer
 ) -> None:
-    everything = [*sweep(6, batches=20), *odd_batches("odd")]
+    everything = [*sweep(6, envelopes=20), *odd_envelopes("odd")]
     dice, part = random.Random(7), len(everything) // 3 + 1
     for first in range(0, len(everything), part):
         await write(place.kafka, place.topic, everything[first : first + part])
@@ -98,7 +98,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
 async def test_killed_while_a_request_is_on_its_way_its_rows_take_their_own_places(
     place: Place, server: WandbServer
 ) -> None:
-    everything = sweep(1, batches=20)
+    everything = sweep(1, envelopes=20)
     await write(place.kafka, place.topic, everything)
     server.fail("file_stream", delay_s=4.0)
     first = Delivery(place, NAME, settings(server))
@@ -113,7 +113,7 @@ async def test_killed_while_a_request_is_on_its_way_its_rows_take_their_own_plac
 
 
 async def test_a_server_that_goes_away_and_comes_back_gets_everything(place: Place, server: WandbServer) -> None:
-    first, second = sweep(4, batches=5), sweep(4, batches=5)
+    first, second = sweep(4, envelopes=5), sweep(4, envelopes=5)
     with delivery(place, NAME, settings(server)) as running:
         await write(place.kafka, place.topic, first)
         await until_caught_up(place, running, NAME)
@@ -132,7 +132,7 @@ async def test_a_server_that_goes_away_and_comes_back_gets_everything(place: Pla
 
 
 async def test_sigterm_ends_it_and_wandb_core(place: Place, server: WandbServer) -> None:
-    await write(place.kafka, place.topic, sweep(4, batches=5))
+    await write(place.kafka, place.topic, sweep(4, envelopes=5))
     with delivery(place, NAME, settings(server)) as running:
         await until_caught_up(place, running, NAME)
         cores = cores_of(running)

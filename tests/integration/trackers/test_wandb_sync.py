@@ -18,8 +18,8 @@ from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue
-from schemas.wire import Batch
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_batches, points_of
+from schemas.wire import Envelope
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_envelopes, points_of
 from tests.support.log_author import Author
 from tests.support.wandb_points import points_at
 from tests.support.wandb_server import WandbServer, wandb_server
@@ -57,15 +57,15 @@ def lines(server: WandbServer, name: str) -> list[str]:
 
 
 def test_a_file_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
-    batches = odd_batches(HOSTILE_RUN_ID)
-    state = tracker.deliver(HOSTILE_RUN_ID, batches, {})
+    envelopes = odd_envelopes(HOSTILE_RUN_ID)
+    state = tracker.deliver(HOSTILE_RUN_ID, envelopes, {})
     name = str(state["id"])
 
     sync(server, tmp_path, state)
 
     run = server.stored[name]
     config = {key: part["value"] for key, part in run.config.items()}
-    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(batches), 0)
+    assert facts_of("r", points_at(server, name), 0) == facts_of("r", points_of(envelopes), 0)
     assert [row["_step"] for row in run.rows()] == list(range(state["rows"]))
     assert (run.project, run.facts["displayName"], run.facts["group"]) == ("odd tag", "odd one", "sweep")
     assert (run.facts["notes"], len(run.facts["tags"])) == ("looks odd", 2)
@@ -77,7 +77,7 @@ def test_a_file_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: Wan
 def test_uploading_again_changes_nothing(
     tracker: WandbTracker, tmp_path: Path, server: WandbServer, options: list[str]
 ) -> None:
-    state = tracker.deliver("run-1", odd_batches("run-1"), {})
+    state = tracker.deliver("run-1", odd_envelopes("run-1"), {})
     sync(server, tmp_path, state)
     before, config = lines(server, "run-1"), dict(server.stored["run-1"].config)
 
@@ -93,8 +93,8 @@ def test_uploading_again_changes_nothing(
 
 def test_late_points_have_their_own_x(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
     author = Author("late")
-    batches: list[Batch] = [author.start(), author.metrics("loss", [3.0, 2.0], first_step=10), author.finish()]
-    state = tracker.deliver("late", batches, {})
+    envelopes: list[Envelope] = [author.start(), author.metrics("loss", [3.0, 2.0], first_step=10), author.finish()]
+    state = tracker.deliver("late", envelopes, {})
     sync(server, tmp_path, state)
     late = author.metrics("loss", [9.0], first_step=4)
 
@@ -112,8 +112,8 @@ def test_late_points_have_their_own_x(tracker: WandbTracker, tmp_path: Path, ser
 def test_an_upload_that_meets_faults_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
     author = Author("run-1")
     params = ev.Params(time=author.now(), params={"lr": FloatValue(value=0.5)})
-    batches = [author.start(), author.batch(params), author.metrics("loss", [0.25] * 300), author.finish()]
-    state = tracker.deliver("run-1", batches, {})
+    envelopes = [author.start(), author.envelope(params), author.metrics("loss", [0.25] * 300), author.finish()]
+    state = tracker.deliver("run-1", envelopes, {})
     server.fail("file_stream", cut="after")
     server.fail("file_stream", status=429, headers={"Retry-After": "1"})
     server.fail("UpsertBucket", cut="after")

@@ -119,13 +119,13 @@ def test_events_sent_at_once_are_whole_producers_and_sent_again_are_the_same(
     producer = send(memory, monkeypatch)
 
     assert len(memory.sent) == 8
-    found = [(one.run_id, one.producer, one.seq, one.event.kind) for one in memory.batches()]
+    found = [(one.run_id, one.producer, one.seq, one.event.kind) for one in memory.envelopes()]
     assert found == [
         (run_id, producer, seq, kind)
         for run_id in ("r1", "r2")
         for seq, kind in enumerate(("deleted", "producer_closed"))
     ]
-    assert [one.event.batches for one in memory.batches() if one.event.kind == "producer_closed"] == [2, 2]
+    assert [one.event.batches for one in memory.envelopes() if one.event.kind == "producer_closed"] == [2, 2]
     assert {bytes(one.value) for one in memory.sent[:4]} == {bytes(one.value) for one in memory.sent[4:]}
 
 

@@ -33,7 +33,7 @@ def test_a_silent_producer_says_that_it_lives_until_it_is_closed(memory: Memory,
     kinds = [kind for kind in memory.kinds() if kind != "heartbeat"]
     assert kinds == ["metrics", "metrics", "run_finished", "producer_closed"]
     assert memory.kinds()[-2:] == ["run_finished", "producer_closed"]
-    assert memory.events()[-1].batches == len(memory.batches())
+    assert memory.events()[-1].batches == len(memory.envelopes())
 
 
 def test_one_that_never_spoke_stays_silent_and_an_outage_collects_no_heartbeats(
@@ -42,7 +42,7 @@ def test_one_that_never_spoke_stays_silent_and_an_outage_collects_no_heartbeats(
     nobody, somebody = new_run(shipper, "nobody"), new_run(shipper, "somebody")
     somebody.emit("loss", 0.5)
     wait_for(lambda: "heartbeat" in memory.kinds())
-    assert {batch.run_id for batch in memory.batches()} == {"somebody"}
+    assert {envelope.run_id for envelope in memory.envelopes()} == {"somebody"}
 
     memory.is_held = True
     somebody.emit("loss", 0.25)

@@ -256,7 +256,7 @@ def test_what_is_recorded_after_the_end_arrives_from_a_producer_of_its_own(run: 
 
     ended, late = ["run_finished", "producer_closed"], ["metrics", "values", "params", "producer_closed"]
     assert memory.kinds() == ended + late
-    assert len({batch.producer for batch in memory.batches()}) == 2
+    assert len({envelope.producer for envelope in memory.envelopes()}) == 2
     assert (again.emitted, again.sent, again.unsent) == (2, 2, 0)
     assert run.health()["notices"]["finished"] == 3
 

@@ -14,15 +14,15 @@ from consumers.store.delivery.history import Rows
 from consumers.store.rows import Changes
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
-from schemas.wire import Batch, decode, encode_json
-from tests.support.edge_case_runs import odd_batches
+from schemas.wire import Envelope, decode, encode_json
+from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import Author
 
 
-def folded(batches: list[Batch]) -> tuple[Known, Changes]:
+def folded(envelopes: list[Envelope]) -> tuple[Known, Changes]:
     known, changes = Known(), Changes()
-    for offset, batch in enumerate(batches):
-        fold(known, changes, batch, 0, offset)
+    for offset, envelope in enumerate(envelopes):
+        fold(known, changes, envelope, 0, offset)
     return known, changes
 
 
@@ -37,8 +37,8 @@ def rows_of(known: Known, changes: Changes) -> Rows:
     )  # fmt: skip
 
 
-def told(rows: Rows) -> list[Batch]:
-    """The batches of the events, as a tracker is given them."""
+def told(rows: Rows) -> list[Envelope]:
+    """The envelopes of the events, as a tracker is given them."""
     events: list[dict[str, Any]] = [dict(event) for part in whole(rows) for event in part]
     found = [
         encode_json(rows.run["run_id"], "again", number, event["time"], event["kind"], orjson.dumps(event))
@@ -54,21 +54,21 @@ def facts(rows: Rows) -> dict[str, Any]:
     return {**rows._asdict(), "run": run}
 
 
-def work() -> list[Batch]:
+def work() -> list[Envelope]:
     author = Author("r1")
     return [
         author.start(name="one", tag="t", group="g", run_config={"a": [1, None]}, dag_hash="d"),
-        author.batch(ev.StepStarted(time=author.now(), step_name="fit", name="Fit", step_type="task", mock=True)),
-        author.batch(ev.Params(time=author.now(), step_name="fit", params={"lr": FloatValue(value=0.1)})),
-        author.batch(ev.StepFinished(time=author.now(), step_name="fit", status="fail", message="no")),
-        author.batch(ev.StepStarted(time=author.now(), step_name="fit", attempt=2, name="Fit", mock=True)),
-        author.batch(ev.StepFinished(time=author.now(), step_name="fit", attempt=2)),
-        author.batch(ev.RunLabels(time=author.now(), labels={"why": StringValue(value="é")})),
-        author.batch(ev.Artifact(time=author.now(), name="model", uri="s3://m", size=3)),
-        author.batch(ev.CodeIdentity(time=author.now(), code_identifier="abc")),
-        author.batch(ev.Environment(time=author.now(), values={"host": StringValue(value="h")})),
-        author.batch(ev.RunResumed(time=author.now(), attempt=2)),
-        author.batch(ev.RunKilled(time=author.now(), attempt=2, message="stopped")),
+        author.envelope(ev.StepStarted(time=author.now(), step_name="fit", name="Fit", step_type="task", mock=True)),
+        author.envelope(ev.Params(time=author.now(), step_name="fit", params={"lr": FloatValue(value=0.1)})),
+        author.envelope(ev.StepFinished(time=author.now(), step_name="fit", status="fail", message="no")),
+        author.envelope(ev.StepStarted(time=author.now(), step_name="fit", attempt=2, name="Fit", mock=True)),
+        author.envelope(ev.StepFinished(time=author.now(), step_name="fit", attempt=2)),
+        author.envelope(ev.RunLabels(time=author.now(), labels={"why": StringValue(value="é")})),
+        author.envelope(ev.Artifact(time=author.now(), name="model", uri="s3://m", size=3)),
+        author.envelope(ev.CodeIdentity(time=author.now(), code_identifier="abc")),
+        author.envelope(ev.Environment(time=author.now(), values={"host": StringValue(value="h")})),
+        author.envelope(ev.RunResumed(time=author.now(), attempt=2)),
+        author.envelope(ev.RunKilled(time=author.now(), attempt=2, message="stopped")),
     ]
 
 
@@ -79,7 +79,7 @@ def test_a_run_with_steps_and_attempts_folds_to_the_same_rows() -> None:
 
 
 def test_an_odd_run_keeps_everything_but_its_points() -> None:
-    rows = rows_of(*folded(odd_batches("odd")))
+    rows = rows_of(*folded(odd_envelopes("odd")))
     again = rows_of(*folded(told(rows)))
 
     assert {name: value for name, value in facts(again).items() if name not in ("steps", "attempts")} == {
@@ -89,9 +89,9 @@ def test_an_odd_run_keeps_everything_but_its_points() -> None:
 
 def test_a_run_that_nobody_started_is_not_started_when_told_again() -> None:
     author = Author("r1")
-    rows = rows_of(*folded([author.batch(ev.Tags(time=author.now(), tags={"a": "b"}))]))
+    rows = rows_of(*folded([author.envelope(ev.Tags(time=author.now(), tags={"a": "b"}))]))
 
-    assert [batch.event.kind for batch in told(rows)] == ["run_created", "tags"]
+    assert [envelope.event.kind for envelope in told(rows)] == ["run_created", "tags"]
 
 
 def test_a_removal_ends_with_the_deletion() -> None:

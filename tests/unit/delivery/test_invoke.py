@@ -10,14 +10,14 @@ from consumers.delivery.dispatch.invoke import Bringing
 from consumers.log.reader import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.trackers.protocol import NothingTracker, State
-from schemas.wire import Batch, encode
+from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
 
 
 def records(count: int, first: int = 0) -> list[Record]:
     author = Author("a")
-    batches = [author.metrics("loss", [1.0, 2.0]) for _ in range(count)]
-    made = [encode(batch) for batch in batches]
+    envelopes = [author.metrics("loss", [1.0, 2.0]) for _ in range(count)]
+    made = [encode(envelope) for envelope in envelopes]
     return [Record("t", 0, first + i, one.key, one.value, tuple(one.headers), 0) for i, one in enumerate(made)]
 
 
@@ -27,9 +27,9 @@ class Asking(NothingTracker):
     def __init__(self) -> None:
         self.calls: list[tuple[list[int], int]] = []
 
-    def deliver(self, run_id: str, batches: Sequence[Batch], state: State, in_doubt: int = 0) -> State:
-        self.calls.append(([batch.seq for batch in batches], in_doubt))
-        return {"seen": len(batches)}
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
+        self.calls.append(([envelope.seq for envelope in envelopes], in_doubt))
+        return {"seen": len(envelopes)}
 
 
 def test_a_first_call_is_in_no_doubt() -> None:

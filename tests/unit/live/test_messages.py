@@ -17,7 +17,7 @@ from tests.support.log_author import START, Author
 
 
 def message(event: ev.AnyEvent, *, run_id: str = "a/b") -> Message:
-    return Message(Author(run_id).batch(event), partition=3, offset=41, size=100)
+    return Message(Author(run_id).envelope(event), partition=3, offset=41, size=100)
 
 
 def read(event: ev.AnyEvent, detail: Detail = "all") -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_a_mark_moves_the_position_and_shows_nothing() -> None:
 
 def heartbeats(partition: int, offsets: range) -> list[Message]:
     author = Author("run")
-    return [Message(author.batch(ev.Heartbeat(time=1)), partition, offset, 10) for offset in offsets]
+    return [Message(author.envelope(ev.Heartbeat(time=1)), partition, offset, 10) for offset in offsets]
 
 
 def offsets_in(chunks: list[bytes]) -> list[int]:

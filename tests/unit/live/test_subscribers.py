@@ -12,7 +12,7 @@ from consumers.live.stream.subscribers import Subscriber, Subscribers
 from schemas import events as ev
 from tests.support.log_author import Author
 
-BATCH = Author("run").batch(ev.Heartbeat(time=1))
+BATCH = Author("run").envelope(ev.Heartbeat(time=1))
 
 
 def message(offset: int, *, size: int = 10, partition: int = 0) -> Message:

@@ -18,11 +18,11 @@ from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.fold.state import Known
 from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
-from schemas.wire import Batch, ProducerId, RunId
+from schemas.wire import Envelope, ProducerId, RunId
 
 
-def batches_of(run: str, producer: str, events: list[ev.AnyEvent]) -> list[Batch]:
-    return [Batch(RunId(run), ProducerId(producer), seq, event.time, event) for seq, event in enumerate(events)]
+def envelopes_of(run: str, producer: str, events: list[ev.AnyEvent]) -> list[Envelope]:
+    return [Envelope(RunId(run), ProducerId(producer), seq, event.time, event) for seq, event in enumerate(events)]
 
 
 def metrics(first: int, count: int) -> ev.Metrics:
@@ -36,16 +36,16 @@ def metrics(first: int, count: int) -> ev.Metrics:
 
 
 class Store:
-    """What the store would hold after the batches it was given: the last row of each key."""
+    """What the store would hold after the envelopes it was given: the last row of each key."""
 
     def __init__(self) -> None:
         self.known = Known()
         self.chunks: dict[Any, ChunkRow] = {}
 
-    def apply(self, batches: list[Batch]) -> None:
+    def apply(self, envelopes: list[Envelope]) -> None:
         changes = Changes()
-        for offset, batch in enumerate(batches):
-            fold(self.known, changes, batch, 0, offset)
+        for offset, envelope in enumerate(envelopes):
+            fold(self.known, changes, envelope, 0, offset)
         settle(changes)
         for series, first in changes.reopened.items():
             self.chunks = {key: row for key, row in self.chunks.items() if key[0] != series or key[1] < first}
@@ -63,20 +63,20 @@ class Store:
                     row.take_up(index, chunk.steps, chunk.times, chunk.point_values)
 
 
-def run_state(batches: list[Batch]) -> tuple[str, int, str]:
+def run_state(envelopes: list[Envelope]) -> tuple[str, int, str]:
     store = Store()
-    store.apply(batches)
+    store.apply(envelopes)
     run = store.known.runs["r1"]
     return run.state, run.attempt, run.message
 
 
-def grouped(batches: list[Batch], data: st.DataObject) -> Store:
+def grouped(envelopes: list[Envelope], data: st.DataObject) -> Store:
     """What is stored when these come in any transactions, with a worker that starts anew before some of them."""
     store = Store()
-    while batches:
-        cut = data.draw(st.integers(1, len(batches)))
-        store.apply(batches[:cut])
-        batches = batches[cut:]
+    while envelopes:
+        cut = data.draw(st.integers(1, len(envelopes)))
+        store.apply(envelopes[:cut])
+        envelopes = envelopes[cut:]
         if data.draw(st.booleans()):
             store.restart()
     return store
@@ -85,9 +85,9 @@ def grouped(batches: list[Batch], data: st.DataObject) -> Store:
 @given(st.lists(st.integers(1, 2_300), min_size=1, max_size=12), st.data())
 def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data: st.DataObject) -> None:
     firsts = [sum(sizes[:index]) for index in range(len(sizes))]
-    batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
-    at_once, apart = Store(), grouped(batches, data)
-    at_once.apply(batches)
+    envelopes = envelopes_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
+    at_once, apart = Store(), grouped(envelopes, data)
+    at_once.apply(envelopes)
 
     rows = sorted(at_once.chunks.values(), key=lambda row: row.first_index)
 
@@ -105,7 +105,7 @@ def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data:
 
 def test_series_that_begin_together_do_not_fill_their_chunks_together() -> None:
     store = Store()
-    store.apply([one for run in range(40) for one in batches_of(f"r{run}", "p", [metrics(0, CHUNK_POINTS)])])
+    store.apply([one for run in range(40) for one in envelopes_of(f"r{run}", "p", [metrics(0, CHUNK_POINTS)])])
 
     assert len({row.open_index for row in store.known.series.values()}) > 30
 
@@ -113,9 +113,9 @@ def test_series_that_begin_together_do_not_fill_their_chunks_together() -> None:
 @given(st.lists(st.one_of(st.just(1), st.integers(1, 30), st.integers(480, 520)), min_size=1, max_size=100), st.data())
 def test_rows_of_open_points_do_not_depend_on_how_records_are_grouped(sizes: list[int], data: st.DataObject) -> None:
     firsts = [sum(sizes[:index]) for index in range(len(sizes))]
-    batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
-    at_once, apart = Store(), grouped(batches, data)
-    at_once.apply(batches)
+    envelopes = envelopes_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
+    at_once, apart = Store(), grouped(envelopes, data)
+    at_once.apply(envelopes)
 
     rows = sorted(at_once.chunks.values(), key=lambda row: row.first_index)
     small = [row.points < SMALL_POINTS for row in rows]
@@ -146,10 +146,10 @@ def test_records_that_come_again_change_nothing_but_the_count_of_duplicates(agai
         *[metrics(n * 10, 10) for n in range(5)],
         ev.RunFinished(time=99),
     ]
-    batches = batches_of("r1", "p", events)
+    envelopes = envelopes_of("r1", "p", events)
     once, twice = Store(), Store()
-    once.apply(batches)
-    twice.apply([*batches, *[batches[index] for index in again]])
+    once.apply(envelopes)
+    twice.apply([*envelopes, *[envelopes[index] for index in again]])
 
     assert repr(twice.chunks) == repr(once.chunks)
     assert repr(twice.known.series) == repr(once.known.series)
@@ -158,17 +158,17 @@ def test_records_that_come_again_change_nothing_but_the_count_of_duplicates(agai
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_three_producers_of_one_run_in_any_order_give_one_answer(order: tuple[int, ...]) -> None:
-    owner = batches_of("r1", "owner", [ev.RunStarted(time=1), ev.RunFailed(time=9, message="boom")])
-    rank_1 = batches_of("r1", "rank1", [metrics(0, 5), ev.ProducerClosed(time=8, batches=2, points=5)])
-    rank_2 = batches_of("r1", "rank2", [ev.RunFinished(time=10)])
+    owner = envelopes_of("r1", "owner", [ev.RunStarted(time=1), ev.RunFailed(time=9, message="boom")])
+    rank_1 = envelopes_of("r1", "rank1", [metrics(0, 5), ev.ProducerClosed(time=8, batches=2, points=5)])
+    rank_2 = envelopes_of("r1", "rank2", [ev.RunFinished(time=10)])
     parts = [owner, rank_1, rank_2]
 
-    assert run_state([batch for index in order for batch in parts[index]]) == ("failed", 1, "boom")
+    assert run_state([envelope for index in order for envelope in parts[index]]) == ("failed", 1, "boom")
 
 
 def test_a_later_attempt_revives_a_run_and_a_late_end_of_the_first_does_not_end_it() -> None:
-    first = batches_of("r1", "a", [ev.RunStarted(time=1), ev.RunFailed(time=5, message="preempted")])
-    second = batches_of("r1", "b", [ev.RunResumed(time=6, attempt=2), ev.RunFinished(time=9, attempt=2)])
+    first = envelopes_of("r1", "a", [ev.RunStarted(time=1), ev.RunFailed(time=5, message="preempted")])
+    second = envelopes_of("r1", "b", [ev.RunResumed(time=6, attempt=2), ev.RunFinished(time=9, attempt=2)])
 
     assert run_state([*first, second[0]]) == ("running", 2, "")
     assert run_state([first[0], second[0], first[1]]) == ("running", 2, "")
@@ -176,12 +176,12 @@ def test_a_later_attempt_revives_a_run_and_a_late_end_of_the_first_does_not_end_
 
 
 def test_a_parked_record_shows_as_a_missing_number() -> None:
-    batches = batches_of("r1", "p", [ev.RunStarted(time=1), metrics(0, 5), metrics(5, 5)])
+    envelopes = envelopes_of("r1", "p", [ev.RunStarted(time=1), metrics(0, 5), metrics(5, 5)])
     store = Store()
-    store.apply([batches[0], batches[2]])
+    store.apply([envelopes[0], envelopes[2]])
 
     assert store.known.producers["r1", "p"].missing == [[1, 2]]
-    store.apply([batches[1]])
+    store.apply([envelopes[1]])
     assert store.known.producers["r1", "p"].missing == []
 
 
@@ -190,16 +190,16 @@ def test_the_row_of_a_series_goes_on_the_same_when_its_points_were_dropped(
     sizes: list[int], data: st.DataObject
 ) -> None:
     firsts = [sum(sizes[:index]) for index in range(len(sizes))]
-    batches = batches_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
-    cut = data.draw(st.integers(1, len(batches) - 1))
+    envelopes = envelopes_of("r1", "p", [metrics(first, size) for first, size in zip(firsts, sizes, strict=True)])
+    cut = data.draw(st.integers(1, len(envelopes) - 1))
     kept, dropped = Store(), Store()
-    kept.apply(batches)
-    dropped.apply(batches[:cut])
+    kept.apply(envelopes)
+    dropped.apply(envelopes[:cut])
     (row,) = dropped.known.series.values()
     row.is_dropped = True  # as a worker loads it after the drop
     del row.steps[:], row.times[:], row.values[:]
     stored = dict(dropped.chunks)
-    dropped.apply(batches[cut:])
+    dropped.apply(envelopes[cut:])
 
     (expected,) = kept.known.series.values()
     summary = ("points", "non_finite", "last_step", "last_time", "min_value", "max_value", "open_index", "month")

@@ -17,7 +17,7 @@ from consumers.materialiser.fold.state import Known
 from consumers.store.rows import Changes, RunRow
 from schemas import events as ev
 from schemas.values import FloatValue
-from schemas.wire import Batch, ProducerId, RunId
+from schemas.wire import Envelope, ProducerId, RunId
 
 RUN = "r1"
 STEPS = ("main", "train", "eval")
@@ -35,11 +35,11 @@ class Store:
         self.lists: dict[str, list[Any]] = {}
         self.offset = 0
 
-    def apply(self, batches: Sequence[Batch]) -> Store:
+    def apply(self, envelopes: Sequence[Envelope]) -> Store:
         """Fold and store these records in one transaction."""
         changes = Changes()
-        for batch in batches:
-            fold(self.known, changes, batch, 0, self.offset)
+        for envelope in envelopes:
+            fold(self.known, changes, envelope, 0, self.offset)
             self.offset += 1
         settle(changes)
         chunks = self.rows.setdefault("chunks", {})
@@ -116,27 +116,27 @@ def events(draw: st.DrawFn, producer: int, number: int) -> ev.AnyEvent:
 
 
 @st.composite
-def producers(draw: st.DrawFn) -> list[list[Batch]]:
+def producers(draw: st.DrawFn) -> list[list[Envelope]]:
     """Return the records of one to three producers of a run, each in its order."""
     return [
         [
-            Batch(RunId(RUN), ProducerId(f"p{producer}"), seq, 0, draw(events(producer, seq)))
+            Envelope(RunId(RUN), ProducerId(f"p{producer}"), seq, 0, draw(events(producer, seq)))
             for seq in range(draw(st.integers(1, 4)))
         ]
         for producer in range(draw(st.integers(2, 4)))
     ]
 
 
-def interleaved(data: st.DataObject, parts: list[list[Batch]]) -> list[Batch]:
+def interleaved(data: st.DataObject, parts: list[list[Envelope]]) -> list[Envelope]:
     turns = [index for index, part in enumerate(parts) for _ in part]
     left = [iter(part) for part in parts]
     return [next(left[index]) for index in data.draw(st.permutations(turns))]
 
 
 @given(producers(), st.data())
-def test_producers_may_speak_in_any_order(parts: list[list[Batch]], data: st.DataObject) -> None:
-    one_by_one = [batch for part in parts for batch in part]
-    backwards = [batch for part in reversed(parts) for batch in part]
+def test_producers_may_speak_in_any_order(parts: list[list[Envelope]], data: st.DataObject) -> None:
+    one_by_one = [envelope for part in parts for envelope in part]
+    backwards = [envelope for part in reversed(parts) for envelope in part]
 
     expected = Store().apply(one_by_one).life()
     assert Store().apply(backwards).life() == expected
@@ -144,7 +144,7 @@ def test_producers_may_speak_in_any_order(parts: list[list[Batch]], data: st.Dat
 
 
 @given(producers(), st.data())
-def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Batch]], data: st.DataObject) -> None:
+def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Envelope]], data: st.DataObject) -> None:
     log = interleaved(data, parts)
     again = list(log)
     for index in data.draw(st.lists(st.integers(0, len(log) - 1), max_size=6)):
@@ -164,13 +164,13 @@ def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Batch]], d
 @pytest.mark.parametrize("is_one_record", [True, False])
 def test_which_zero_came_first_does_not_show(values: tuple[float, float], is_one_record: bool) -> None:
     cut = [list(values)] if is_one_record else [[value] for value in values]
-    batches = []
+    envelopes = []
     for seq, part in enumerate(cut):
         steps = array("q", range(10 * seq, 10 * seq + len(part)))
         series = ev.Series(name="loss", steps=steps, times=steps, values=array("d", part))
-        batches.append(Batch(RunId(RUN), ProducerId("p0"), seq, 0, ev.Metrics(time=5, series=[series])))
+        envelopes.append(Envelope(RunId(RUN), ProducerId("p0"), seq, 0, ev.Metrics(time=5, series=[series])))
 
-    (row,) = Store().apply(batches).known.series.values()
+    (row,) = Store().apply(envelopes).known.series.values()
     assert (repr(row.min_value), repr(row.max_value)) == ("0.0", "0.0")
 
 
@@ -182,8 +182,10 @@ def _without_offsets(store: Store) -> str:
 
 
 def state_of(*events: ev.AnyEvent) -> RunRow:
-    batches = [Batch(RunId(RUN), ProducerId(f"p{index}"), 0, event.time, event) for index, event in enumerate(events)]
-    return Store().apply(batches).known.runs[RUN]
+    envelopes = [
+        Envelope(RunId(RUN), ProducerId(f"p{index}"), 0, event.time, event) for index, event in enumerate(events)
+    ]
+    return Store().apply(envelopes).known.runs[RUN]
 
 
 CREATED, STARTED, RESUMED = ev.RunCreated(time=1), ev.RunStarted(time=2), ev.RunResumed(time=20, attempt=2)
@@ -223,8 +225,8 @@ def test_a_step_is_what_its_newest_attempt_is() -> None:
     first = ev.StepFinished(time=5, step_name="train", status="fail", message="boom")
     again = ev.StepStarted(time=6, step_name="train", attempt=2)
     events: list[ev.AnyEvent] = [again, first]
-    batches = [Batch(RunId(RUN), ProducerId(f"p{index}"), 0, 0, event) for index, event in enumerate(events)]
-    known = Store().apply(batches).known
+    envelopes = [Envelope(RunId(RUN), ProducerId(f"p{index}"), 0, 0, event) for index, event in enumerate(events)]
+    known = Store().apply(envelopes).known
 
     assert known.steps[RUN, "train"].state == "running"
     assert known.attempts[RUN, "train", 1].state == "failed"
@@ -246,8 +248,8 @@ def test_edits_are_kept_in_the_order_of_the_log() -> None:
         ev.Deleted(time=6, what="run"),
         POINTS,
     ]
-    batches = [Batch(RunId(RUN), ProducerId("p"), seq, 0, event) for seq, event in enumerate(events)]
-    store = Store().apply([*batches, *batches])
+    envelopes = [Envelope(RunId(RUN), ProducerId("p"), seq, 0, event) for seq, event in enumerate(events)]
+    store = Store().apply([*envelopes, *envelopes])
 
     assert [(edit.what, edit.name, edit.new) for edit in store.lists["edits"]] == [
         ("param", "lr", "rate"),

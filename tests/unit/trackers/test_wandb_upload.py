@@ -12,16 +12,16 @@ from consumers.trackers.testing.runs import RunAuthor, odd_run
 from consumers.trackers.wandb.live import is_gone
 from consumers.trackers.wandb.rows import Row
 from consumers.trackers.wandb.upload import instant, logged, microseconds, upload
-from schemas.wire import Batch
+from schemas.wire import Envelope
 
 
-def brought(batches: list[Batch], cuts: list[int]) -> tuple[dict[int, Row], dict[str, object], dict[str, object]]:
+def brought(envelopes: list[Envelope], cuts: list[int]) -> tuple[dict[int, Row], dict[str, object], dict[str, object]]:
     rows: dict[int, Row] = {}
     config: dict[str, object] = {}
     state: dict[str, object] = {}
-    places = sorted({0, len(batches), *(cut % len(batches) for cut in cuts)})
+    places = sorted({0, len(envelopes), *(cut % len(envelopes) for cut in cuts)})
     for first, last in pairwise(places):
-        one = upload("r", batches[first:last], state, "project")
+        one = upload("r", envelopes[first:last], state, "project")
         rows |= dict(enumerate(one.rows, one.first_row))
         config |= one.config
         state = json.loads(json.dumps(one.state))
@@ -30,19 +30,19 @@ def brought(batches: list[Batch], cuts: list[int]) -> tuple[dict[int, Row], dict
 
 @given(st.lists(st.integers(0, 1_000), max_size=8))
 def test_rows_have_the_same_numbers_however_batches_are_cut_into_calls(cuts: list[int]) -> None:
-    batches = odd_run("r")
+    envelopes = odd_run("r")
 
-    assert brought(batches, cuts) == brought(batches, [])
+    assert brought(envelopes, cuts) == brought(envelopes, [])
 
 
 @given(st.integers(0, 1_000))
 def test_a_late_start_gives_the_same_project_and_start_however_it_is_cut(cut: int) -> None:
     author = RunAuthor("r")
-    batches = [author.metrics("loss", [1.0]), author.start(tag="late"), author.metrics("loss", [2.0])]
+    envelopes = [author.metrics("loss", [1.0]), author.start(tag="late"), author.metrics("loss", [2.0])]
 
-    _, config, state = brought(batches, [cut])
+    _, config, state = brought(envelopes, [cut])
 
-    assert (state["project"], config["gw.started_at"]) == ("project", instant(batches[1].event.time))
+    assert (state["project"], config["gw.started_at"]) == ("project", instant(envelopes[1].event.time))
 
 
 def test_text_that_reads_like_a_number_is_no_number() -> None:
