@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import wraps
 
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., None])
 
 
-def harmless(name: str) -> Callable[[Method], Method]:
+def never_raises(name: str) -> Callable[[Method], Method]:
     """Return a decorator for methods that must not raise; a call that could not be kept is counted under `name`."""
 
     def decorate(method: Method) -> Method:
@@ -28,22 +28,22 @@ def harmless(name: str) -> Callable[[Method], Method]:
             try:
                 method(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 -- a stranger's object failed while read: this call is counted as lost
-                say_lost(name, f"{name}() cannot be kept", error)
+                warn_lost(name, f"{name}() cannot be kept", error)
 
         return kept  # type: ignore[return-value]  # same signature, which TypeVar cannot say without typing
 
     return decorate
 
 
-def say_lost(kind: str, what: str, error: Exception) -> None:
+def warn_lost(kind: str, what: str, error: Exception) -> None:
     """Count and say once that something is lost, whatever is wrong with the error itself."""
     try:
-        say_once(kind, f"{what} ({shown(error, 200)})")
+        warn_once(kind, f"{what} ({safe_repr(error, 200)})")
     except RecursionError:
         return  # the stack is used up to its last frame: there is no room to say anything
 
 
-def shown(value: object, limit: int = 60) -> str:
+def safe_repr(value: object, limit: int = 60) -> str:
     """Return `repr(value)` for a notice, or the name of its type when that fails."""
     try:
         return repr(value)[:limit]

@@ -13,7 +13,7 @@ _said: set[str] = set()
 counts: dict[str, int] = {}  # how often each kind of notice had reason to be said, in this process
 
 
-def say(text: str) -> None:
+def warn(text: str) -> None:
     """Write one line to stderr. A closed or missing stderr is not an error."""
     stream = sys.stderr
     if stream is None:
@@ -25,12 +25,12 @@ def say(text: str) -> None:
         return  # nobody is left to read it
 
 
-def say_once(kind: str, text: str) -> None:
+def warn_once(kind: str, text: str) -> None:
     """Count one case of `kind`; write the line for the first of them in this process."""
     counts[kind] = counts.get(kind, 0) + 1
     if kind not in _said:
         _said.add(kind)
-        say(text)
+        warn(text)
 
 
 def forget() -> None:

@@ -19,8 +19,8 @@ import os
 
 from gateway.client.encoding.values import now, typed
 from gateway.client.errors import ClientError
-from gateway.client.guards import say_lost, shown
-from gateway.client.notices import say_once
+from gateway.client.guards import safe_repr, warn_lost
+from gateway.client.notices import warn_once
 from gateway.client.run.steps import MAIN
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ def switches(given: bool | Mapping[str, bool] | None) -> frozenset[str]:
     try:
         wanted = {str(name): bool(is_on) for name, is_on in dict(given).items()}
     except (TypeError, ValueError) as error:
-        raise ClientError(f"capture={shown(given)} is neither true, false nor a dict of switches") from error
+        raise ClientError(f"capture={safe_repr(given)} is neither true, false nor a dict of switches") from error
     unknown = sorted(set(wanted) - SWITCHES)
     if unknown:
         raise ClientError(f"capture has no switch {', '.join(unknown)}: it has {', '.join(sorted(SWITCHES))}")
@@ -62,7 +62,7 @@ def _from_environment() -> frozenset[str]:
     names = {name.strip() for name in text.split(",")}
     unknown = sorted(names - SWITCHES)
     if unknown:
-        say_once("capture-setting", f"{VARIABLE} names {', '.join(unknown)}, which is no switch: it is ignored")
+        warn_once("capture-setting", f"{VARIABLE} names {', '.join(unknown)}, which is no switch: it is ignored")
     return SWITCHES & names
 
 
@@ -71,7 +71,7 @@ def begin(run: Run, on: frozenset[str]) -> None:
     try:
         _begin(run, on)
     except Exception as error:  # noqa: BLE001 -- a host where this cannot start: training goes on, and this is said
-        say_lost("capture", "what happens beside training cannot be captured", error)
+        warn_lost("capture", "what happens beside training cannot be captured", error)
 
 
 def _begin(run: Run, on: frozenset[str]) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from time import time_ns
 
 from gateway.client.encoding.values import clean
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 from gateway.client.run.steps import MAIN
 
 TYPE_CHECKING = False
@@ -119,7 +119,7 @@ class Console:
                     times=[time for time, _ in part],
                 )
             if tee.left_out:
-                say_once("console", f"{name}: {tee.left_out:,} lines came faster than they can be kept: left out")
+                warn_once("console", f"{name}: {tee.left_out:,} lines came faster than they can be kept: left out")
 
 
 def _last_drawing(line: str) -> str:

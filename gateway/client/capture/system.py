@@ -14,7 +14,7 @@ from gateway.client.capture.gpu import find_reader as find_gpus
 from gateway.client.capture.machine import COUNTERS
 from gateway.client.capture.machine import find_reader as find_machine
 from gateway.client.encoding.values import now
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 from gateway.client.run.steps import MAIN
 
 TYPE_CHECKING = False
@@ -85,6 +85,6 @@ def _interval() -> float:
     except ValueError:
         seconds = math.nan
     if not AT_LEAST_S <= seconds <= 86_400:
-        say_once("system-setting", f"{VARIABLE}={given!r:.40} is no number of seconds from 0.1 to 86400: 10 is used")
+        warn_once("system-setting", f"{VARIABLE}={given!r:.40} is no number of seconds from 0.1 to 86400: 10 is used")
         return EVERY_S
     return seconds

@@ -9,8 +9,8 @@ import sys
 from bisect import bisect_right
 from itertools import pairwise
 
-from gateway.client.guards import say_lost
-from gateway.client.notices import say_once
+from gateway.client.guards import warn_lost
+from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def histogram(values: Any, bins: int = 64) -> Histogram:
         number = min(max(int(bins), 1), MAX_BINS)
         return _of_array(values, number) or _of_list(list(_flat(values, 0)), number)
     except Exception as error:  # noqa: BLE001 -- a stranger's object failed while read: the histogram is empty, and counted
-        say_lost("histogram", "a histogram cannot be made and is empty", error)
+        warn_lost("histogram", "a histogram cannot be made and is empty", error)
         return Histogram([0.0], [0.0, 1.0])
 
 
@@ -94,7 +94,7 @@ def _of_list(values: list[float], bins: int) -> Histogram:
 
 
 def _say_left_out(count: int) -> None:
-    say_once("histogram-finite", f"{count:,} values of a histogram are not finite: they are left out")
+    warn_once("histogram-finite", f"{count:,} values of a histogram are not finite: they are left out")
 
 
 def _flat(values: Any, depth: int) -> Iterator[float]:
@@ -112,5 +112,5 @@ def _floats(values: Iterable[float]) -> list[float]:
         found = values.tolist() if hasattr(values, "tolist") else values
         return [float(value) for value in found]
     except Exception as error:  # noqa: BLE001 -- a stranger's sequence failed while read: the histogram is empty, and counted
-        say_lost("histogram", "the counts or edges of a histogram cannot be read", error)
+        warn_lost("histogram", "the counts or edges of a histogram cannot be read", error)
         return []

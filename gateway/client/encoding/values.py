@@ -18,7 +18,7 @@ import json
 import math
 from time import time_ns
 
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=Fa
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     """Return text that UTF-8 and PostgreSQL can hold, cut to `limit`: U+FFFD for NUL and lone surrogates."""
     if len(text) > limit:
-        say_once("long-text", f"text of {len(text):,} characters is cut to the first {limit:,}")
+        warn_once("long-text", f"text of {len(text):,} characters is cut to the first {limit:,}")
         text = cut(text, limit)
     if text.isascii():
         return text.replace("\x00", "\ufffd") if "\x00" in text else str(text)
@@ -61,13 +61,13 @@ def cut(text: str, limit: int) -> str:
 def clean_name(name: object) -> str:
     """Return a name of 1 to 1,024 characters; says once what it had to change."""
     if not isinstance(name, str):
-        say_once("name-type", f"a name is text, not {type(name).__name__}: its text is used")
+        warn_once("name-type", f"a name is text, not {type(name).__name__}: its text is used")
         name = text_of(name)
     if not name:
-        say_once("name-empty", "a name is empty: 'unnamed' is used")
+        warn_once("name-empty", "a name is empty: 'unnamed' is used")
         return "unnamed"
     if len(name) > MAX_NAME:
-        say_once("name-long", f"a name of {len(name):,} characters is cut to the first {MAX_NAME:,}: {name[:40]!r}…")
+        warn_once("name-long", f"a name of {len(name):,} characters is cut to the first {MAX_NAME:,}: {name[:40]!r}…")
         name = name[:MAX_NAME]
     return clean(name, MAX_NAME)
 
@@ -133,7 +133,7 @@ def typed(value: object) -> dict[str, object]:
         return {"type": "string", "value": _repr(value)}
     text = dumps(plain)
     if len(text) > MAX_JSON or (not text.isascii() and len(text.encode()) > MAX_JSON):
-        say_once("big-json", f"a JSON value of {len(text):,} characters is kept as the first {MAX_TEXT:,} of its text")
+        warn_once("big-json", f"a JSON value of {len(text):,} characters is kept as the first {MAX_TEXT:,} of its text")
         return {"type": "string", "value": cut(text, MAX_TEXT)}
     return {"type": "json", "value": plain}
 
@@ -156,7 +156,7 @@ def fit_clock(nanos: int) -> int:
     """Return what the clock says as the journal can hold it: from 1970 to 2554."""
     if 0 <= nanos <= MAX_NANOS:
         return nanos
-    say_once("clock", "the clock is not between 1970 and 2554: the nearer of them is recorded")
+    warn_once("clock", "the clock is not between 1970 and 2554: the nearer of them is recorded")
     return 0 if nanos < 0 else MAX_NANOS
 
 
@@ -216,9 +216,9 @@ def _elements(value: Any) -> int:
 
 
 def _repr(value: object) -> str:
-    say_once("repr", f"a value of type {type(value).__name__} is kept as its repr()")
+    warn_once("repr", f"a value of type {type(value).__name__} is kept as its repr()")
     if isinstance(value, bytes | bytearray) and len(value) > MAX_TEXT // 4:  # repr() of a byte takes up to four
-        say_once("long-bytes", f"{len(value):,} bytes are cut to the first {MAX_TEXT // 8:,}")
+        warn_once("long-bytes", f"{len(value):,} bytes are cut to the first {MAX_TEXT // 8:,}")
         return f"{bytes(value[: MAX_TEXT // 8])!r}… (cut from {len(value):,} bytes)"
     try:
         return clean(repr(value))
@@ -230,7 +230,7 @@ def _histogram(value: Any) -> dict[str, object] | None:
     from gateway.client.encoding.histogram import is_sound
 
     if not is_sound(value):
-        say_once("histogram-shape", "a histogram needs n counts and n + 1 rising edges: it is kept as its repr()")
+        warn_once("histogram-shape", "a histogram needs n counts and n + 1 rising edges: it is kept as its repr()")
         return None
     columns = {"counts": value.counts, "edges": value.edges}
     return {

@@ -6,7 +6,7 @@ from errno import EDQUOT, EFBIG, ENOSPC
 from threading import Event as Flag
 
 from gateway.client.encoding.values import INT64, dumps, now
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Event:
             fault = f"cannot be written as JSON ({error!r:.200})"
         if not fault:
             return payload
-        say_once("record", f"an event {kind} {fault}: it is dropped")
+        warn_once("record", f"an event {kind} {fault}: it is dropped")
         return dumps({"kind": "heartbeat", "time": now()}).encode()
 
 
@@ -98,7 +98,7 @@ class Known:
 
 def say_full(run_id: str, folder: str, error: OSError) -> None:
     """Say that points are dropped."""
-    say_once(
+    warn_once(
         "full",
         f"run {run_id}: the journal {folder or 'in memory'} cannot grow ({error}): new metric points are dropped and "
         "counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
@@ -109,7 +109,7 @@ def say_unusable(home: str, error: OSError) -> None:
     """Say that the journal is in memory."""
     is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
     step = "free disk there" if is_full else "make the folder writable"
-    say_once(
+    warn_once(
         "journal",
         f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
         f"killed: {step}, or set GATEWAY_JOURNAL_DIR to {'a disk with room' if is_full else 'one that is'}",
@@ -118,4 +118,4 @@ def say_unusable(home: str, error: OSError) -> None:
 
 def say_odd(step: object) -> None:
     """Say that a step is not used."""
-    say_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")
+    warn_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")

@@ -51,9 +51,9 @@ def max_bytes() -> int:
     try:
         return int(max(1.0, float(os.environ.get(MAX_VARIABLE) or MAX_MB)) * 1_048_576)
     except (ValueError, OverflowError):
-        from gateway.client.notices import say_once
+        from gateway.client.notices import warn_once
 
-        say_once("journal-max", f"{MAX_VARIABLE}={os.environ[MAX_VARIABLE]!r:.40} is no number: {MAX_MB:,.0f} is used")
+        warn_once("journal-max", f"{MAX_VARIABLE}={os.environ[MAX_VARIABLE]!r:.40} is no number: {MAX_MB:,.0f} is used")
         return int(MAX_MB * 1_048_576)
 
 

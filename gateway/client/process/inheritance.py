@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 
 RUN_ID = "GATEWAY_RUN_ID"
 ATTEMPT = "GATEWAY_ATTEMPT"
@@ -92,7 +92,7 @@ def _set(values: dict[str, str] | dict[str, str | None]) -> None:
         try:
             os.environ[name] = value
         except (ValueError, UnicodeEncodeError):
-            say_once("environ", f"{name}={value!r:.80} cannot be put into the environment: children do not join")
+            warn_once("environ", f"{name}={value!r:.80} cannot be put into the environment: children do not join")
 
 
 def _number(name: str) -> int | None:
@@ -102,5 +102,5 @@ def _number(name: str) -> int | None:
     try:
         return int(text[:20])
     except ValueError:
-        say_once(name, f"{name}={text!r:.40} is not an integer: it is ignored")
+        warn_once(name, f"{name}={text!r:.40} is not an integer: it is ignored")
         return None

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from time import monotonic
 
-from gateway.client.guards import say_lost
+from gateway.client.guards import warn_lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,4 +113,4 @@ def _try(errand: Callable[[], None]) -> None:
     try:
         errand()
     except Exception as error:  # noqa: BLE001 -- the edge of the thread: this errand's event is missing, others go on
-        say_lost("capture", "something could not be captured", error)
+        warn_lost("capture", "something could not be captured", error)

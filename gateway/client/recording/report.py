@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.client.encoding.values import text_of
-from gateway.client.notices import counts, say, say_once
+from gateway.client.notices import counts, warn, warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def tell(run_id: str, report: Report, shipper: Shipper | None, producer: Produce
     is_kept, missing = bool(report.journal), f"{report.unsent:,} of {report.emitted:,} points are not in"
     label = shipper.address.label if shipper is not None else "the log"
     if not is_kept:
-        say(f"run {run_id}: {missing} {label} ({_why(shipper)}) and are {LOST} to a folder on one")
+        warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and are {LOST} to a folder on one")
     elif shipper is not None and shipper.is_offline:
-        say_once("offline", f"events are kept in {report.journal}: `gateway sync` sends them to the log")
+        warn_once("offline", f"events are kept in {report.journal}: `gateway sync` sends them to the log")
     else:
         kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
-        say(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
+        warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
     if is_kept and unkept:
-        say(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
+        warn(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
 
 
 def _why(shipper: Shipper | None) -> str:

@@ -8,8 +8,8 @@ import os
 from operator import index
 
 from gateway.client.encoding.values import micros, scalar, text_of
-from gateway.client.guards import shown
-from gateway.client.notices import say_once
+from gateway.client.guards import safe_repr
+from gateway.client.notices import warn_once
 from gateway.client.recording.report import STATUSES
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ def read_step(step: Any) -> int | None:
     try:
         return index(number)  # type: ignore[arg-type]  # TypeError is the answer for anything else
     except TypeError:
-        say_once("step", f"step {shown(step)} is not an integer: the next step of the series is used")
+        warn_once("step", f"step {safe_repr(step)} is not an integer: the next step of the series is used")
         return None
 
 
@@ -57,7 +57,7 @@ def read_attempt(attempt: Any) -> int | None:
     try:
         return index(scalar(attempt))  # type: ignore[arg-type]  # TypeError is the answer for anything else
     except TypeError:
-        say_once("attempt", f"attempt {shown(attempt)} is not an integer: the next one is used")
+        warn_once("attempt", f"attempt {safe_repr(attempt)} is not an integer: the next one is used")
         return None
 
 
@@ -67,7 +67,7 @@ def read_time(time: Any, now: int) -> int:
         return now
     given = micros(time)
     if given is None:
-        say_once("time", f"time {shown(time)} is neither epoch seconds nor a datetime: now is used")
+        warn_once("time", f"time {safe_repr(time)} is neither epoch seconds nor a datetime: now is used")
         return now
     return given
 
@@ -79,7 +79,7 @@ def read_mapping(method: str, given: Mapping[str, Any] | None, more: dict[str, A
     try:
         return {**dict(given), **more}
     except (TypeError, ValueError):
-        say_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
+        warn_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
         return more
 
 
@@ -88,7 +88,7 @@ def read_status(status: str, message: str) -> tuple[Status, str]:
     for known in STATUSES:
         if status == known:
             return known, text_of(message)  # type: ignore[return-value]  # mypy does not narrow a loop over a tuple
-    say_once("status", f"status {shown(status)} is none of {', '.join(STATUSES)}: the run is marked failed")
+    warn_once("status", f"status {safe_repr(status)} is none of {', '.join(STATUSES)}: the run is marked failed")
     return "failed", text_of(message or status)
 
 
@@ -97,7 +97,7 @@ def read_timeout(given: Any) -> float:
     try:
         return finish_timeout() if given is None else min(max(0.0, float(given)), MAX_TIMEOUT_S)
     except (TypeError, ValueError, OverflowError):
-        say_once("timeout", f"timeout_s {shown(given)} is no number of seconds: the default is used")
+        warn_once("timeout", f"timeout_s {safe_repr(given)} is no number of seconds: the default is used")
         return finish_timeout()
 
 
@@ -109,5 +109,5 @@ def finish_timeout() -> float:
     try:
         return min(max(0.0, float(given)), MAX_TIMEOUT_S)
     except ValueError:
-        say_once("timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is no number of seconds: 30 is used")
+        warn_once("timeout", f"GATEWAY_FINISH_TIMEOUT_S={given!r:.40} is no number of seconds: 30 is used")
         return FINISH_TIMEOUT_S

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from gateway.client.encoding.values import MAX_NAME, clean, clean_name, now, scalar, text_of
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def reference(name: object, uri: object, size: object, sha256: object, media_typ
     """Return the fields of an artifact event; what does not fit is left out, and said once."""
     digest = text_of(sha256).lower()
     if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
-        say_once("sha256", f"sha256 {digest!r:.80} is not 64 hex digits: it is left out")
+        warn_once("sha256", f"sha256 {digest!r:.80} is not 64 hex digits: it is left out")
         digest = ""
     body: dict[str, Any] = {"name": clean_name(name), "uri": clean(text_of(uri)), "sha256": digest}
     number = scalar(size)
@@ -76,7 +76,7 @@ def measure(place: str) -> tuple[int | None, str]:
                 size += len(chunk)
         return size, digest.hexdigest()
     except OSError as error:
-        say_once("artifact", f"{place} cannot be read ({error}): it is referred to without size and sha256")
+        warn_once("artifact", f"{place} cannot be read ({error}): it is referred to without size and sha256")
         return None, ""
 
 

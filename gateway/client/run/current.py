@@ -18,9 +18,9 @@ from gateway.client import notices
 from gateway.client.address import NOWHERE, Address, find_address
 from gateway.client.encoding.values import MAX_NAME, clean, text_of
 from gateway.client.errors import ClientError
-from gateway.client.guards import shown
+from gateway.client.guards import safe_repr
 from gateway.client.ids import run_name, uuid7
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 from gateway.client.process import forks, inheritance, signals
 from gateway.client.process.inheritance import MAX_ATTEMPT, MAX_RUN_ID
 from gateway.client.recording.report import status_of
@@ -222,7 +222,7 @@ def _implicit() -> Run:
         try:
             return start_run(name=_script())
         except ClientError as error:
-            say_once("address", f"{error}; until then events are kept in the journal")
+            warn_once("address", f"{error}; until then events are kept in the journal")
         nowhere = Address(NOWHERE, "")
         run = Run(
             uuid7(),
@@ -292,7 +292,7 @@ def _short(text: object) -> str:
 def _checked_id(run_id: str) -> str:
     if not isinstance(run_id, str) or not run_id or len(run_id) > MAX_RUN_ID or clean(run_id, MAX_RUN_ID) != run_id:
         raise ClientError(
-            f"run id {shown(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, without U+0000"
+            f"run id {safe_repr(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, without U+0000"
         )
     return run_id
 

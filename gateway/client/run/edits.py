@@ -8,7 +8,7 @@ not in step with it, so what they record meanwhile may come before or after. Tra
 from __future__ import annotations
 
 from gateway.client.encoding.values import clean_name
-from gateway.client.guards import harmless
+from gateway.client.guards import never_raises
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.client.run.run import Run
 
 
-@harmless("delete")
+@never_raises("delete")
 def delete(
     run: Run,
     *,
@@ -43,7 +43,7 @@ def delete(
             (run._params if what == "param" else run._tags).pop(name, None)
 
 
-@harmless("rename")
+@never_raises("rename")
 def rename(run: Run, new: str, *, series: str | None = None, param: str | None = None, tag: str | None = None) -> None:
     """
     Name the run, or a part of it: `run.rename("baseline")`, `run.rename("train/loss", series="loss")`.

@@ -23,10 +23,10 @@ from gateway.client.encoding.values import (
     text_of,
     typed,
 )
-from gateway.client.guards import harmless, say_lost, shown
+from gateway.client.guards import never_raises, safe_repr, warn_lost
 from gateway.client.journal.entries import Event, Marker, Observation
 from gateway.client.journal.journal import Journal
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 from gateway.client.recording.report import Report, health, status_of, tell
 from gateway.client.run.arguments import (
     FINISH_TIMEOUT_S,
@@ -139,7 +139,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 -- a stranger's object failed while read: the value is lost, and counted
             try:
                 self._journal.lose(1)
-                say_lost("emit", f"emit({shown(name)}) cannot be kept and is counted as dropped", error)
+                warn_lost("emit", f"emit({safe_repr(name)}) cannot be kept and is counted as dropped", error)
             except RecursionError:
                 return  # the stack is used up to its last frame
 
@@ -179,7 +179,7 @@ class Run:
         """The tags this process set."""
         return dict(self._tags)
 
-    @harmless("log_params")
+    @never_raises("log_params")
     def log_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Record inputs of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`; types are kept."""
         given = read_mapping("log_params", params, more)
@@ -189,7 +189,7 @@ class Run:
         for part in split(kept) if kept else ():
             self._record("params", step_name=where[0], attempt=where[1], params=part)
 
-    @harmless("set_tags")
+    @never_raises("set_tags")
     def set_tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set words to find the run by; the last value of a name wins. Values become text."""
         given = read_mapping("set_tags", tags, more)
@@ -198,7 +198,7 @@ class Run:
         for part in split(kept) if kept else ():
             self._record("tags", tags=part)
 
-    @harmless("set_labels")
+    @never_raises("set_labels")
     def set_labels(self, labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Attach JSON to the run that nobody filters by; the last value of a name wins."""
         given = read_mapping("set_labels", labels, more)
@@ -206,12 +206,12 @@ class Run:
         for part in split(kept) if kept else ():
             self._record("labels", labels=part)
 
-    @harmless("note")
+    @never_raises("note")
     def note(self, text: str) -> None:
         """Write what a person should know about the run; the last note wins."""
         self._record("note", text=clean(text_of(text)))
 
-    @harmless("artifact")
+    @never_raises("artifact")
     def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
         """Refer to bytes kept elsewhere. `size` in bytes, `sha256` as 64 hex digits of lower case."""
         from gateway.client.run.artifacts import reference
@@ -224,7 +224,7 @@ class Run:
         """Record text, as it was at a step: a sample of what a model writes. Cut to 131,072 characters."""
         self.emit(name, text_of(text), step)
 
-    @harmless("log_artifact")
+    @never_raises("log_artifact")
     def log_artifact(self, path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
         """
         Refer to a file or folder by its file: URI, under its own name or `name`; the bytes stay where they are.
@@ -326,7 +326,7 @@ class Run:
 
     def _open_late(self) -> None:
         """Take what comes after the end: as a new producer, which `finish` or the end of the process closes."""
-        say_once("finished", f"run {self.id} is finished: what is recorded after that is kept, and counted as late")
+        warn_once("finished", f"run {self.id} is finished: what is recorded after that is kept, and counted as late")
         with self._lock:
             if self._is_taking:
                 return
@@ -389,7 +389,7 @@ class Run:
                 try:
                     shipper = self._find_shipper()
                 except RuntimeError as error:  # no thread can start: the interpreter is going away, or a limit is hit
-                    say_once("thread", f"run {self.id}: events cannot be sent ({error}): they wait in the journal")
+                    warn_once("thread", f"run {self.id}: events cannot be sent ({error}): they wait in the journal")
                     return
                 self._producer = shipper.add(self._journal)
                 self._shipper = shipper

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from functools import wraps
 from threading import Lock
 
-from gateway.client.guards import harmless
+from gateway.client.guards import never_raises
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,6 +159,6 @@ class Step:
     def _again(self) -> Step:
         return Step(self._steps, self.name, self._given, self._type)
 
-    @harmless("step")
+    @never_raises("step")
     def _record(self, kind: str, opened: _Open, **body: Any) -> None:
         self._steps.run._record(kind, step_name=opened.where[0], attempt=opened.where[1], **body)

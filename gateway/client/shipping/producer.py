@@ -14,7 +14,7 @@ from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import MAX_RECORD, encode_text, source_of
 from gateway.client.journal.cursor import Cut
 from gateway.client.journal.format import Damage
-from gateway.client.notices import say_once
+from gateway.client.notices import warn_once
 from gateway.client.shipping.batching import ENDINGS, events_of, take
 
 TYPE_CHECKING = False
@@ -242,7 +242,7 @@ class Producer:
             kind, kept, values = event.kind, event.points, event.values
             if len(text) > MAX_RECORD:
                 # Kafka would refuse it for ever and everything behind it would wait. Its number is used all the same.
-                say_once("record", f"an event {kind} of {len(text):,} bytes is too large: it is dropped and counted")
+                warn_once("record", f"an event {kind} of {len(text):,} bytes is too large: it is dropped and counted")
                 kind, text, kept, values = "heartbeat", f'{{"kind":"heartbeat","time":{cut.time}}}'.encode(), 0, 0
             points += kept
             record = encode_text(self.journal.run_id, self._source, number, cut.time, kind, text)

@@ -19,7 +19,7 @@ from collections import deque
 from time import monotonic
 
 from gateway.client.errors import Unsent
-from gateway.client.notices import say, say_once
+from gateway.client.notices import warn, warn_once
 from gateway.client.process.forks import importing
 from gateway.client.shipping.heartbeats import Heartbeats
 from gateway.client.shipping.producer import Producer
@@ -263,7 +263,7 @@ class Shipper:
         for refusal in refusals:
             batch = group[refusal.number]
             self.last_error = refusal.reason
-            say_once(
+            warn_once(
                 "refused",
                 f"{self.address.label} will never take a record of {len(batch.record):,} bytes "
                 f"({refusal.reason:.300}): it is counted as lost, and the others are sent",
@@ -292,13 +292,13 @@ class Shipper:
             line = (
                 f"{self.address.label} {known.what} ({known.why:.300}): training goes on and events wait in the journal"
             )
-            say(f"{line}: {known.step}" if known.step else line)
+            warn(f"{line}: {known.step}" if known.step else line)
 
     def _say_up(self) -> None:
         self.is_connected = True
         if self._said_down:
             self._said_down.clear()
-            say(f"{self.address.label} is reached again: waiting events are being sent")
+            warn(f"{self.address.label} is reached again: waiting events are being sent")
 
 
 class _Loop(asyncio.SelectorEventLoop):
