@@ -69,7 +69,7 @@ def run_path(run_id: str, document: str) -> str:
     return f"/v1/runs/{quote(run_id, safe='')}/{document}"
 
 
-def get(api: str, path: str, **parameters: Any) -> Any:
+def get(api: str, path: str, /, **parameters: Any) -> Any:
     """
     Return the JSON document at a path of the API. Parameters that are None are left out.
 
@@ -80,7 +80,7 @@ def get(api: str, path: str, **parameters: Any) -> Any:
         return json.loads(response.read())
 
 
-def ask(api: str, path: str, timeout_s: float, **parameters: Any) -> tuple[int, dict[str, Any]]:
+def ask(api: str, path: str, timeout_s: float, /, **parameters: Any) -> tuple[int, dict[str, Any]]:
     """
     Return the status and the document of an answer, whatever the status; {} where the body is no JSON object.
 
@@ -94,7 +94,7 @@ def ask(api: str, path: str, timeout_s: float, **parameters: Any) -> tuple[int, 
         return response.status, document if isinstance(document, dict) else {}
 
 
-def stream(api: str, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def stream(api: str, /, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (position, event) of the event stream until the API ends it. Raises as `get` does."""
     with _request(api, _target("/v1/stream", parameters), QUIET_TIMEOUT_S) as response:
         _check(api, response)
