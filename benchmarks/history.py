@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from consumers.trackers.testing.runs import odd_run, points_of
 from gateway.client.encoding.wire import encode_text, source_of
-from gateway.client.shipping.batching import Piece, Series, events_of
+from gateway.client.journal.series import Series
+from gateway.client.shipping.batching import Piece, events_of
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, Typed
 from schemas.wire import Envelope, ProducerId, Record, RunId, encode

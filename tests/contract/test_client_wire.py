@@ -18,8 +18,8 @@ from gateway.client import address, stack_file
 from gateway.client.encoding import values
 from gateway.client.encoding import wire as client_wire
 from gateway.client.encoding.wire import Record, source_of
+from gateway.client.journal import series
 from gateway.client.recording import report
-from gateway.client.run import steps
 from gateway.client.run.run import Run
 from gateway.client.shipping import batching
 from schemas import events as ev
@@ -115,7 +115,7 @@ def test_any_float_comes_back(value: float) -> None:
 
 def test_both_sides_agree_on_names_limits_and_defaults() -> None:
     fields = settings.Settings.model_fields
-    ours = [steps.MAIN, values.MAX_NAME, address.DEFAULT_TOPIC, values.INT64, client_wire.SCHEMA.decode()]
+    ours = [series.MAIN, values.MAX_NAME, address.DEFAULT_TOPIC, values.INT64, client_wire.SCHEMA.decode()]
     theirs = [ev.MAIN_STEP, ev.MAX_NAME, fields["topic"].default, schema_values.INT64_MAX, ev.VERSION]
 
     assert ours == theirs

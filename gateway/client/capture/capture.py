@@ -20,8 +20,8 @@ import os
 from gateway.client.encoding.values import now, typed
 from gateway.client.errors import ClientError
 from gateway.client.guards import safe_repr, warn_lost
+from gateway.client.journal.series import MAIN
 from gateway.client.notices import warn_once
-from gateway.client.run.steps import MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

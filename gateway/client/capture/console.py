@@ -14,8 +14,8 @@ from collections import deque
 from time import time_ns
 
 from gateway.client.encoding.values import clean
+from gateway.client.journal.series import MAIN
 from gateway.client.notices import warn_once
-from gateway.client.run.steps import MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

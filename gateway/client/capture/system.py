@@ -14,8 +14,8 @@ from gateway.client.capture.gpu import find_reader as find_gpus
 from gateway.client.capture.machine import COUNTERS
 from gateway.client.capture.machine import find_reader as find_machine
 from gateway.client.encoding.values import now
+from gateway.client.journal.series import MAIN
 from gateway.client.notices import warn_once
-from gateway.client.run.steps import MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

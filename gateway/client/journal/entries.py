@@ -5,15 +5,14 @@ from __future__ import annotations
 from errno import EDQUOT, EFBIG, ENOSPC
 from threading import Event as Flag
 
-from gateway.client.encoding.values import INT64, dumps, now
+from gateway.client.encoding.values import dumps, now
 from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.shipping.batching import Where
+    from gateway.client.journal.series import Where
 
 MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
-NOTHING = -INT64 - 2  # before the first step of a series
 
 
 class Marker:
@@ -62,40 +61,6 @@ class Event:
         return dumps({"kind": "heartbeat", "time": now()}).encode()
 
 
-class Counter:
-    """The largest step of a series so far, over all attempts of its named step."""
-
-    __slots__ = ("top",)
-
-    def __init__(self) -> None:
-        self.top = NOTHING
-
-    def next(self) -> int:
-        """Count one step on and return it; 0 first."""
-        self.top = 0 if self.top == NOTHING else min(self.top + 1, INT64)
-        return self.top
-
-    def take(self, step: int | None) -> int:
-        """Return the step, or the next one when there is none, or none that 64 bits hold."""
-        if step is None:
-            return self.next()
-        if not -INT64 <= step <= INT64:
-            say_odd(step)
-            return self.next()
-        self.top = max(self.top, step)
-        return step
-
-
-class Known:
-    """A series in the segment that is written now."""
-
-    __slots__ = ("counter", "number")
-
-    def __init__(self, number: int, counter: Counter) -> None:
-        self.number = number
-        self.counter = counter
-
-
 def say_full(run_id: str, folder: str, error: OSError) -> None:
     """Say that points are dropped."""
     warn_once(
@@ -116,6 +81,14 @@ def say_unusable(home: str, error: OSError) -> None:
     )
 
 
-def say_odd(step: object) -> None:
-    """Say that a step is not used."""
-    warn_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")
+def kind_of(text: bytes) -> str:
+    """Return the kind of an event whose JSON starts with it, as the journal writes it."""
+    begin = len(b'{"kind":"')
+    return text[begin : text.index(b'"', begin)].decode()
+
+
+def time_of(text: bytes) -> int:
+    """Return the time of an event or a value given as JSON, in µs; 0 when it has none."""
+    _, found, rest = text.partition(b'"time":')
+    digits = rest[:20].split(b",")[0].split(b"}")[0]
+    return int(digits) if found and digits.isdigit() else 0

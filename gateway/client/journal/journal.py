@@ -24,7 +24,7 @@ from gateway.client.ids import uuid7
 from gateway.client.journal import segment as segments
 from gateway.client.journal.allocator import Space
 from gateway.client.journal.cursor import CLOSED, ENDED, Cut, Cuts
-from gateway.client.journal.entries import Counter, Event, Known, Marker, Observation, say_odd, say_unusable
+from gateway.client.journal.entries import Event, Marker, Observation, say_unusable
 from gateway.client.journal.folder import Lock, delete_folder, journal_home, make_folder, new_meta
 from gateway.client.journal.format import (
     EVENT,
@@ -40,14 +40,14 @@ from gateway.client.journal.format import (
     slots,
     write_point,
 )
-from gateway.client.shipping.batching import ENDINGS, Series, define
+from gateway.client.journal.series import ENDINGS, Counter, Known, Series, define, say_odd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from gateway.client.shipping.batching import Where
+    from gateway.client.journal.series import Where
 
 TAIL_TIMEOUT_S = 0.1
 
@@ -193,6 +193,16 @@ class Journal:
         kind, payload = str(item.body["kind"]), item.payload()
         with self._lock:
             self._change(self._append, kind, payload)
+
+    def try_append(self, item: Event) -> bool:
+        """Append an event unless another thread holds the journal; that thread may be waiting for the caller's."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self.append(item)
+            return True
+        finally:
+            self._lock.release()
 
     def lose(self, count: int) -> None:
         """Count points or values that will never be sent."""

@@ -17,7 +17,7 @@ from gateway.client.journal.format import HEADER, SLOT, slots, write_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.shipping.batching import Series
+    from gateway.client.journal.series import Series
 
 SUFFIX = ".seg"
 AHEAD = ".new"  # after the name of a segment that is made before it is needed

@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from gateway.client.journal.series import Where
     from gateway.client.recording.background import Sideline
     from gateway.client.recording.report import Status
-    from gateway.client.shipping.batching import Where
     from gateway.client.shipping.producer import Producer
     from gateway.client.shipping.shipper import Shipper
 

@@ -12,6 +12,7 @@ from functools import wraps
 from threading import Lock
 
 from gateway.client.guards import never_raises
+from gateway.client.journal.series import MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar
 
+    from gateway.client.journal.series import Where
     from gateway.client.run.run import Run
-    from gateway.client.shipping.batching import Where
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
-MAIN = "main"  # what training code is in when it opened no step
 MAX_ATTEMPT = 2**31 - 1
 CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself takes 10 ms to import
 

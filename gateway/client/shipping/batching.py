@@ -12,7 +12,9 @@ import json
 import math
 
 from gateway.client.encoding.values import dumps, float_to_json
+from gateway.client.journal.entries import kind_of
 from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, columns_of, scan
+from gateway.client.journal.series import Series
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,40 +23,11 @@ if TYPE_CHECKING:
 
     from gateway.client.journal.format import Damage, Found
     from gateway.client.journal.segment import Segment
-
-    # Named step, attempt, labels sorted by name.
-    Where = tuple[str, int, tuple[tuple[str, str], ...]]
-    # Flags, steps, times, values of points, the same number of each.
-    Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float]]
+    from gateway.client.journal.series import Columns
 
 MAX_POINTS = 1_000  # and values, in one cut
 MAX_BYTES = 262_144  # estimated, in one cut
 POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, commas
-SERIES_BYTES = 96  # of a series around its columns
-ENDINGS = frozenset({"run_finished", "run_failed", "run_killed"})
-
-
-class Series:
-    """What a number in a segment stands for."""
-
-    __slots__ = ("attempt", "bytes", "head", "step_name")
-
-    def __init__(self, name: str, where: Where) -> None:
-        self.step_name, self.attempt, labels = where
-        self.head = (f'{{"name":{dumps(name)},' + (f'"labels":{dumps(dict(labels))},' if labels else "")).encode()
-        self.bytes = SERIES_BYTES + len(self.head)  # about what it costs around its columns
-
-    @classmethod
-    def read(cls, payload: bytes) -> Series:
-        """Return the series that a record defines. Raises ValueError, KeyError or TypeError when it defines none."""
-        found = json.loads(payload)
-        name, step_name, attempt, labels = found["name"], found["step_name"], found["attempt"], found["labels"]
-        return cls(str(name), (str(step_name), int(attempt), tuple((str(k), str(v)) for k, v in labels)))
-
-
-def define(name: str, where: Where) -> bytes:
-    """Return the payload of the record that defines a series."""
-    return dumps({"name": name, "step_name": where[0], "attempt": where[1], "labels": where[2]}).encode()
 
 
 class Piece:
@@ -156,12 +129,6 @@ def events_of(segment: Segment, piece: Piece) -> list[Event]:
     if piece.event is not None:
         return [Event(kind_of(piece.event), piece.event)]
     return [*_metrics(segment, piece), *_values(segment, piece)]
-
-
-def kind_of(text: bytes) -> str:
-    """Return the kind of an event whose JSON starts with it, as the journal writes it."""
-    begin = len(b'{"kind":"')
-    return text[begin : text.index(b'"', begin)].decode()
 
 
 def _metrics(segment: Segment, piece: Piece) -> list[Event]:

@@ -36,18 +36,9 @@ class Heartbeats:
             if not isinstance(journal, Journal) or not producer.batches or producer.is_closed:
                 continue
             batches, at = self._heard.get(producer, (-1, now))
-            if batches != producer.batches or (now - at >= EVERY_S and _speak(journal)):
+            if batches != producer.batches or (
+                now - at >= EVERY_S and journal.try_append(Event({"kind": "heartbeat", "time": time_ns() // 1_000}))
+            ):
                 at = now
             heard[producer] = (producer.batches, at)
         self._heard = heard
-
-
-def _speak(journal: Journal) -> bool:
-    """Append a heartbeat; False when the journal is in use, because whoever holds it may be waiting for this thread."""
-    if not journal._lock.acquire(blocking=False):
-        return False
-    try:
-        journal.append(Event({"kind": "heartbeat", "time": time_ns() // 1_000}))
-        return True
-    finally:
-        journal._lock.release()

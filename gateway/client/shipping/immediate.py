@@ -17,7 +17,7 @@ from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import encode, source_of
 from gateway.client.errors import ClientError, InDoubt, Unsent
 from gateway.client.ids import uuid7
-from gateway.client.transports.transport import make_transport
+from gateway.client.transports.factory import make_transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,51 +13,21 @@ from zlib import crc32
 from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import MAX_RECORD, encode_text, source_of
 from gateway.client.journal.cursor import Cut
+from gateway.client.journal.entries import time_of
 from gateway.client.journal.format import Damage
+from gateway.client.journal.series import ENDINGS
 from gateway.client.notices import warn_once
-from gateway.client.shipping.batching import ENDINGS, events_of, take
+from gateway.client.shipping.batching import events_of, take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Protocol
 
     from gateway.client.encoding.wire import Record
     from gateway.client.journal.cursor import Cuts
-    from gateway.client.journal.entries import Marker
+    from gateway.client.journal.readable import Place, Readable
     from gateway.client.journal.segment import Segment
     from gateway.client.shipping.batching import Event, Piece
-
-    Place = tuple[int, int]  # segment and offset
-
-    class Readable(Protocol):
-        """What a producer needs of a journal: one that is written here, or one that somebody left."""
-
-        run_id: str
-        is_trusted: bool
-        dropped: int
-        segments: dict[int, Segment]
-        markers: list[Marker]
-        cuts: Cuts | None
-
-        def tail(self) -> Place:
-            """Return segment and offset of the end: everything before is written."""
-
-        def prepare(self) -> None:
-            """Make what will be written next ready, when it is time."""
-
-        def record(self, cut: Cut, points: int) -> None:
-            """Write down a cut, and how many metric points there are with it."""
-
-        def acknowledge(self, seq: int, cuts: int, place: Place | None) -> None:
-            """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
-
-        def lose(self, count: int) -> None:
-            """Count points or values that will never be sent."""
-
-        def remove(self) -> None:
-            """Delete the journal: all of it is acknowledged."""
-
 
 MUCH_BYTES = 40_000  # of 1,000 points
 
@@ -286,13 +256,6 @@ def crc_of(batches: Iterable[Batch]) -> int:
 
 def _is_last(record: Record) -> bool:
     return record.value.startswith(b'{"kind":"producer_closed"')
-
-
-def time_of(text: bytes) -> int:
-    """Return the time of an event or a value given as JSON, in µs; 0 when it has none."""
-    _, found, rest = text.partition(b'"time":')
-    digits = rest[:20].split(b",")[0].split(b"}")[0]
-    return int(digits) if found and digits.isdigit() else 0
 
 
 def _completed(event: Event, seq: int, points: int, dropped: int) -> bytes:

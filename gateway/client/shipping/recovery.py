@@ -11,118 +11,23 @@ rest of the journal goes on under a new producer: no identity ever has two conte
 
 from __future__ import annotations
 
-import json
-import mmap
 import os
 
-from gateway.client.encoding.values import dumps
 from gateway.client.ids import uuid7
-from gateway.client.journal import segment as segments
+from gateway.client.journal.contents import Contents, read_meta
 from gateway.client.journal.cursor import CLOSED, CUTS, ENDED, Cuts
-from gateway.client.journal.folder import META, Lock, delete_folder, folders_in, journal_home
-from gateway.client.journal.format import (
-    EVENT,
-    HEADER,
-    IS_MICROS,
-    POINT,
-    SERIES,
-    Damage,
-    scan,
-    slots,
-    used,
-    write_record,
-)
-from gateway.client.journal.segment import AHEAD, SUFFIX, Segment
-from gateway.client.shipping.batching import ENDINGS, Series, kind_of
-from gateway.client.shipping.producer import Producer, crc_of, time_of
+from gateway.client.journal.folder import Lock, delete_folder, folders_in, journal_home
+from gateway.client.journal.segment import AHEAD
+from gateway.client.shipping.producer import Producer, crc_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from gateway.client.journal.cursor import Cut
     from gateway.client.journal.entries import Marker
-    from gateway.client.shipping.producer import Place
+    from gateway.client.journal.readable import Place
 
 MAX_LEFT_BYTES = 33_554_432  # of a journal that is adopted beside training
 KILLED = "the process ended without finish(); its journal was sent afterwards"
-
-
-class Contents:
-    """The intact records of a journal's folder."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self.segments: dict[int, Segment] = {}
-        self.meta: dict[str, Any] = {}
-        self.damage = Damage()
-        self.records = 0  # points and values
-        self.last_time = 0  # µs, of the latest record
-        self.is_ended = False  # the run's end is told
-        self.closed_at: Place | None = None  # where the producer's end is told
-        for number in segments.numbers_in(folder):
-            self._load(number)
-        self.meta = _read_meta(folder) or self.meta
-
-    @property
-    def tail(self) -> Place:
-        """Segment and offset of the end."""
-        if not self.segments:
-            return (0, 0)
-        last = max(self.segments)
-        return last, self.segments[last].end
-
-    def add(self, bodies: list[dict[str, object]]) -> None:
-        """Append events in a segment of their own: nothing is written behind a torn end. Raises OSError."""
-        payloads = [dumps(body).encode() for body in bodies]
-        header = dumps(self.meta).encode()
-        number = self.tail[0] + 1
-        need = sum(slots(len(payload)) for payload in payloads)
-        made = segments.create(self.folder, number, -(-(need + slots(len(header))) // 4_096) * 4_096, header)
-        for payload in payloads:
-            write_record(made.map, made.end, EVENT, 0, payload)
-            made.end += slots(len(payload))
-        self.segments[number] = made
-
-    def _load(self, number: int) -> None:
-        path = os.path.join(self.folder, f"{number:08d}{SUFFIX}")
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < segments.PAGE // 64:
-                segments.remove(path)  # killed before it had its blocks: nothing is in it, and its number is needed
-                return
-            place = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-        one = Segment(number, place, path)
-        one.end = used(memoryview(place))
-        for found in scan(memoryview(place), 0, one.end, self.damage):
-            if found.kind == POINT:
-                flags, _, time, _ = found.row
-                self.last_time = max(self.last_time, time if flags & IS_MICROS else time // 1_000)
-                self.records += 1
-            elif found.kind == SERIES:
-                self._define(one, found.series, found.payload)
-            elif found.kind == HEADER:
-                one.first = found.end
-                self.meta = self.meta or _json(found.payload)
-            else:
-                self._note(found.kind, found.payload, (number, found.start))
-        self.segments[number] = one
-
-    def _define(self, one: Segment, number: int, payload: bytes) -> None:
-        try:
-            one.series.setdefault(number, Series.read(payload))
-        except (ValueError, KeyError, TypeError):
-            self.damage.records += 1
-
-    def _note(self, kind: int, payload: bytes, place: Place) -> None:
-        self.last_time = max(self.last_time, time_of(payload))
-        if kind == EVENT:
-            name = kind_of(payload)
-            self.is_ended = self.is_ended or name in ENDINGS
-            if name == "producer_closed":
-                self.closed_at = place
-        else:
-            self.records += 1
 
 
 class Part:
@@ -240,7 +145,7 @@ def find_left(address: tuple[str, str], not_again: set[str]) -> LeftJournal | No
     for folder in folders_in(journal_home()):
         if folder in not_again:
             continue
-        meta = _read_meta(folder)
+        meta = read_meta(folder)
         if (meta.get("address"), meta.get("topic")) != address or _size(folder) > MAX_LEFT_BYTES:
             not_again.add(folder)
             continue
@@ -340,23 +245,6 @@ def _cuts_in(folder: str) -> dict[int, Cuts]:
             except ValueError:
                 continue  # somebody else's file
     return found
-
-
-def _read_meta(folder: str) -> dict[str, Any]:
-    try:
-        with open(os.path.join(folder, META), "rb") as file:
-            found = _json(file.read(65_536))
-    except OSError:
-        return {}
-    return found if isinstance(found.get("run_id"), str) else {}
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:  # damaged; each segment repeats it
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _run_id_of(folder: str) -> str:

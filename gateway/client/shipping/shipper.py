@@ -23,7 +23,7 @@ from gateway.client.notices import warn, warn_once
 from gateway.client.process.forks import importing
 from gateway.client.shipping.heartbeats import Heartbeats
 from gateway.client.shipping.producer import Producer
-from gateway.client.transports.transport import make_transport
+from gateway.client.transports.factory import make_transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """
-The ways out of a training process, chosen by the scheme of the address.
+The interface of a transport: a way out of a training process.
 
 A transport is used by the shipper alone, in the shipper's own event loop.
 """
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from gateway.client.process.forks import importing
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from gateway.client.address import Address
     from gateway.client.encoding.wire import Record
 
     class Transport(Protocol):
@@ -44,16 +41,3 @@ class Refusal(namedtuple("Refusal", "number reason")):
     """A record of one `send`, by its place from 0, that the other end will never take, and why."""
 
     __slots__ = ()
-
-
-def make_transport(address: Address) -> Transport:
-    """Return a new transport to an address that keeps events, not yet open."""
-    if address.is_http:
-        with importing():
-            from gateway.client.transports.http_transport import Http
-
-        return Http(address.url, token=address.options.get("token", ""), ca=address.options.get("tls_ca", ""))
-    with importing():
-        from gateway.client.transports.kafka_transport import Kafka
-
-    return Kafka(address.servers, address.topic, address.options)

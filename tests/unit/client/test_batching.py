@@ -15,7 +15,7 @@ from gateway.client.shipping import batching
 from gateway.client.shipping.batching import events_of, split, take
 
 if TYPE_CHECKING:
-    from gateway.client.shipping.batching import Where
+    from gateway.client.journal.series import Where
 
 MAIN: Where = ("main", 1, ())
 US = 1_700_000_000_000_000

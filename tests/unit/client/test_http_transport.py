@@ -16,8 +16,9 @@ from gateway.client.address import Address
 from gateway.client.encoding.wire import Record
 from gateway.client.errors import Unsent
 from gateway.client.transports import http_transport as http_module
+from gateway.client.transports.factory import make_transport
 from gateway.client.transports.http_transport import Http
-from gateway.client.transports.transport import Refusal, make_transport
+from gateway.client.transports.transport import Refusal
 from tests.support.client_harness import Memory, new_run, points, shipping
 from tests.support.server_process import note
 

@@ -1,0 +1,25 @@
+"""
+Transports chosen by the scheme of the address; each vendor is imported when its transport is first needed.
+"""
+
+from __future__ import annotations
+
+from gateway.client.process.forks import importing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.client.address import Address
+    from gateway.client.transports.transport import Transport
+
+
+def make_transport(address: Address) -> Transport:
+    """Return a new transport to an address that keeps events, not yet open."""
+    if address.is_http:
+        with importing():
+            from gateway.client.transports.http_transport import Http
+
+        return Http(address.url, token=address.options.get("token", ""), ca=address.options.get("tls_ca", ""))
+    with importing():
+        from gateway.client.transports.kafka_transport import Kafka
+
+    return Kafka(address.servers, address.topic, address.options)
