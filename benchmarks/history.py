@@ -16,7 +16,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from consumers.trackers.testing.runs import odd_run, points_of
+from consumers.trackers.testing.runs import edge_case_run, points_of
 from gateway.client.encoding.wire import encode_text, source_of
 from gateway.client.journal.series import Series
 from gateway.client.shipping.batching import Piece, events_of
@@ -49,7 +49,7 @@ class Shape(NamedTuple):
     @property
     def all_points(self) -> int:
         """Metric points of all runs, the odd ones included."""
-        return self.runs * self.series * self.points + self.odd_runs * len(points_of(odd_run("odd")))
+        return self.runs * self.series * self.points + self.odd_runs * len(points_of(edge_case_run("odd")))
 
 
 def run_ids(shape: Shape) -> list[str]:
@@ -180,7 +180,7 @@ def plain_rows(shape: Shape, number: int) -> tuple[str, list[tuple[int, int, dic
 
 def _odd(run_id: str) -> list[Envelope]:
     """Return a run of the contract suite whose last attempt ends: its own last event ends the first one."""
-    *others, last = odd_run(run_id)
+    *others, last = edge_case_run(run_id)
     return [*others, last._replace(event=ev.RunFinished(time=last.time, attempt=2))]
 
 

@@ -34,7 +34,7 @@ class SeriesKey(NamedTuple):
         return series_name(self.name, step_name=self.step_name) + self.labels
 
 
-def key_of(scope: ev.Scoped, series: ev.Series | ev.Observation) -> SeriesKey:
+def series_key(scope: ev.Scoped, series: ev.Series | ev.Observation) -> SeriesKey:
     """Return what a series of an event is."""
     return SeriesKey(scope.step_name, scope.attempt, series.name, series_name("", series.labels))
 
@@ -77,7 +77,7 @@ def is_edit(event: ev.AnyEvent) -> bool:
     return isinstance(event, ev.Deleted | ev.Renamed) and event.what != "run"
 
 
-def delete_of_run(envelopes: Iterable[Envelope]) -> Envelope | None:
+def find_run_deletion(envelopes: Iterable[Envelope]) -> Envelope | None:
     """Return the first of some envelopes that deletes its run."""
     return next((one for one in envelopes if isinstance(one.event, ev.Deleted) and one.event.what == "run"), None)
 
@@ -87,7 +87,7 @@ def edits_of(envelopes: Iterable[Envelope]) -> list[Edit]:
     return [envelope.event for envelope in envelopes if isinstance(envelope.event, ev.Deleted | ev.Renamed)]
 
 
-def pieces(envelopes: Sequence[Envelope]) -> Iterator[tuple[bool, list[Envelope]]]:
+def split_at_edits(envelopes: Sequence[Envelope]) -> Iterator[tuple[bool, list[Envelope]]]:
     """Yield envelopes in log order, edits that follow each other together, and whether they are edits."""
     start = 0
     for end, envelope in enumerate(envelopes, 1):

@@ -1,9 +1,9 @@
 """
-How a run stands, whatever order its processes speak in.
+The status of a run, whatever the order in which its processes report.
 
-Pure, and as materialiser/fold/lifecycle.py decides it for PostgreSQL: a higher attempt wins over a lower one, and the
-late end of an attempt that was superseded changes nothing; within an attempt the gravest end counts, finished < failed
-< killed, of two alike the later, and no start undoes it.
+Pure, and equal to what materialiser/fold/lifecycle.py decides for PostgreSQL: a higher attempt supersedes a lower one,
+and the late end of a superseded attempt changes nothing. Within an attempt the gravest end wins (finished < failed <
+killed); of two equal ends the later one wins; a start does not undo an end.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from schemas import events as ev
 from schemas.statuses import AFTER, GRAVITY
 
 
-class Ending(NamedTuple):
-    """How the newest attempt of a run stands."""
+class RunStatus(NamedTuple):
+    """The status of a run: that of its newest attempt."""
 
     status: str  # "running", "finished", "failed", "killed"
-    time: int | None  # µs since 1970-01-01 UTC, of the end; None while it runs
+    time: int | None  # end of the attempt, µs since 1970-01-01 UTC; None while it runs
     message: str
     attempt: int = 1
 
@@ -29,24 +29,24 @@ class Ending(NamedTuple):
         return self.status != "running"
 
 
-def fold_ending(known: Ending | None, events: Iterable[ev.AnyEvent]) -> Ending | None:
-    """Return how the run stands after some events; None for one whose first attempt was not heard to end."""
+def fold_run_status(known: RunStatus | None, events: Iterable[ev.AnyEvent]) -> RunStatus | None:
+    """Return the status of a run after some events; None while its first attempt has not reported an end."""
     for event in events:
-        if not isinstance(event, _LIFE):
+        if not isinstance(event, _LIFECYCLE):
             continue
         newest = 1 if known is None else known.attempt
         if event.attempt > newest:
-            known, newest = Ending("running", None, "", event.attempt), event.attempt
+            known, newest = RunStatus("running", None, "", event.attempt), event.attempt
         if isinstance(event, _END) and event.attempt == newest:
-            new = Ending(AFTER[event.kind], event.time, event.message, event.attempt)
+            new = RunStatus(AFTER[event.kind], event.time, event.message, event.attempt)
             if known is None or _rank(new) >= _rank(known):
                 known = new
     return known
 
 
 _END = ev.RunFinished | ev.RunFailed | ev.RunKilled
-_LIFE = ev.RunCreated | ev.RunStarted | ev.RunResumed | _END
+_LIFECYCLE = ev.RunCreated | ev.RunStarted | ev.RunResumed | _END
 
 
-def _rank(end: Ending) -> tuple[int, int, str]:
+def _rank(end: RunStatus) -> tuple[int, int, str]:
     return GRAVITY[end.status], end.time or 0, end.message

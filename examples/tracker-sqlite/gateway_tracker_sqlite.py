@@ -13,15 +13,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from consumers.trackers.edits import SeriesKey, edited_names, edited_series, key_of
-from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.run_status import Ending, fold_ending
-from schemas import events as ev
-from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
-from schemas.facts import Point
-from schemas.runtime.settings import Settings
-from schemas.values import to_text
-from schemas.wire import Envelope
+from consumers.trackers import (
+    BadSettings,
+    Capabilities,
+    Envelope,
+    Point,
+    ReadBack,
+    RunStatus,
+    SeriesKey,
+    Settings,
+    State,
+    TrackerRefused,
+    TrackerUnavailable,
+    edited_names,
+    edited_series,
+    events,
+    fold_run_status,
+    series_key,
+    to_text,
+)
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -112,31 +122,31 @@ def write(connection: sqlite3.Connection, envelope: Envelope) -> None:
     if status == "deleted":
         return
     match event:
-        case ev.Metrics() | ev.SystemMetrics():
+        case events.Metrics() | events.SystemMetrics():
             for series in event.series:
-                key = key_of(event, series)
+                key = series_key(event, series)
                 points = zip(series.steps, series.times, series.values, strict=True)
                 rows = [(run_id, *key, *point) for point in points]
                 connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        case ev.Params():
+        case events.Params():
             rows = [(run_id, name, to_text(value)) for name, value in event.params.items()]
             connection.executemany("INSERT OR REPLACE INTO params VALUES (?, ?, ?)", rows)
-        case ev.Deleted(what="run"):
+        case events.Deleted(what="run"):
             connection.execute("DELETE FROM points WHERE run_id = ?", (run_id,))
             connection.execute("DELETE FROM params WHERE run_id = ?", (run_id,))
             connection.execute("UPDATE runs SET status = 'deleted' WHERE run_id = ?", (run_id,))
-        case ev.Deleted() | ev.Renamed():
+        case events.Deleted() | events.Renamed():
             edit(connection, run_id, event)
         case _:
             found = connection.execute("SELECT status, ended, message, attempt FROM runs WHERE run_id = ?", (run_id,))
-            if (now := fold_ending(Ending(*found.fetchone()), [event])) is not None:
+            if (now := fold_run_status(RunStatus(*found.fetchone()), [event])) is not None:
                 change = "UPDATE runs SET status = ?, ended = ?, message = ?, attempt = ? WHERE run_id = ?"
                 connection.execute(change, (*now, run_id))
-            if isinstance(event, ev.RunStarted):
+            if isinstance(event, events.RunStarted):
                 connection.execute("UPDATE runs SET started = ? WHERE run_id = ?", (event.time, run_id))
 
 
-def edit(connection: sqlite3.Connection, run_id: str, event: ev.Deleted | ev.Renamed) -> None:
+def edit(connection: sqlite3.Connection, run_id: str, event: events.Deleted | events.Renamed) -> None:
     """Carry out the delete or rename of a series or a parameter, as `consumers.trackers.edits` decides it."""
     found = connection.execute(
         "SELECT DISTINCT step_name, attempt, name, labels FROM points WHERE run_id = ?", (run_id,)

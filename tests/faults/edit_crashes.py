@@ -27,7 +27,7 @@ from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import State, Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.testing.runs import RunAuthor, edited_run
-from consumers.trackers.testing.suite import assert_held, deliver
+from consumers.trackers.testing.suite import assert_read_back, deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.runtime.settings import Settings
@@ -89,7 +89,7 @@ def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope]) -> d
             cut = deliver(made(kind, other), RUN, envelopes[BEFORE:], state, size=1 + number % 7)
             assert files(other).keys() == files(whole).keys(), "other files"
             if not end.get("deleted"):
-                assert_held(made(kind, other), RUN, cut, envelopes)
+                assert_read_back(made(kind, other), RUN, cut, envelopes)
         except (AssertionError, OSError, TrackingError) as error:  # told, and the next step is tried
             wrong[number] = repr(error)[:500]
         shutil.rmtree(place)

@@ -14,7 +14,7 @@ from consumers.delivery.verify.compare import RunFacts
 from consumers.store.delivery.checkpoints import Progress
 from consumers.store.read.reader import Reading
 from consumers.store.read.snapshot import Snapshot
-from consumers.trackers.fidelity import Keeping, keeps_all_points
+from consumers.trackers.fidelity import Fidelity, keeps_all_points
 from consumers.trackers.protocol import Capabilities, Tracker
 from schemas.api import RunSummary
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -46,12 +46,12 @@ async def read_store(
 
 
 async def _count(now: Snapshot, facts: RunFacts, can: Mapping[str, Capabilities]) -> dict[str, dict[str, SeriesFacts]]:
-    keeping = {name: Keeping(capabilities) for name, capabilities in can.items() if not keeps_all_points(capabilities)}
+    keeping = {name: Fidelity(capabilities) for name, capabilities in can.items() if not keeps_all_points(capabilities)}
     kept: dict[str, dict[str, SeriesFacts]] = {name: {} for name in keeping}
     async for columns in now.columns(facts.run_id):
         facts.add_columns((columns,))
         for name, keeper in keeping.items():
-            count_points(kept[name], keeper.of(_points(columns)))
+            count_points(kept[name], keeper.apply(_points(columns)))
     return kept
 
 

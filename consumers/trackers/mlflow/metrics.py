@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.run_status import Ending
+from consumers.trackers.run_status import RunStatus
 from schemas import events as ev
 from schemas.columns import float_to_json
 from schemas.facts import Point
@@ -89,7 +89,7 @@ def metrics(events: Iterable[ev.AnyEvent], notes: Notes) -> tuple[list[Metric], 
     return found, _note_rows(found, notes)
 
 
-def ended(now: Ending | None, events: Iterable[ev.AnyEvent]) -> Ended | None:
+def ended(now: RunStatus | None, events: Iterable[ev.AnyEvent]) -> Ended | None:
     """Return the status that some events give a run, which stands as `now` says after them, if any."""
     said = [event for event in events if event.kind in AFTER]
     if not said:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from time import monotonic, sleep
 from typing import Any
 
-from consumers.trackers.edits import delete_of_run
+from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.mlflow import metrics as terms
 from consumers.trackers.mlflow.address import open_place
 from consumers.trackers.mlflow.backend import Held, New, Place
@@ -24,7 +24,7 @@ from consumers.trackers.mlflow.requests import Call, cut
 from consumers.trackers.mlflow.responses import MISSING, MlflowRefused, NothingDone
 from consumers.trackers.mlflow.tags import Words, own_tags, tags
 from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.run_status import Ending, fold_ending
+from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -90,7 +90,7 @@ class MlflowTracker:
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
         place = self._opened_place()
-        if delete_of_run(envelopes) is not None:
+        if find_run_deletion(envelopes) is not None:
             return self._delete(place, run_id, state)
         try:
             return self._bring(place, run_id, envelopes, state, in_doubt)
@@ -117,7 +117,7 @@ class MlflowTracker:
             place.log(run, call)
         for key in [key for key, text in words.items() if text is None]:
             place.delete_tag(run, key)
-        end = fold_ending(Ending(*kept["end"]) if kept.get("end") else None, events)
+        end = fold_run_status(RunStatus(*kept["end"]) if kept.get("end") else None, events)
         self._set_status(place, kept, _run_key(run_id), terms.ended(end, events), is_new)
         kept |= {} if end is None else {"end": list(end)}
         return kept | {"notes": notes.to_json()}

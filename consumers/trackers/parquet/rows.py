@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.run_status import Ending, fold_ending
+from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.names import series_name
 from schemas.statuses import AFTER
@@ -103,10 +103,10 @@ def rows(envelopes: Iterable[Envelope]) -> dict[str, Columns]:
     return tables
 
 
-def fold(head: Head, end: Ending | None, events: Iterable[ev.AnyEvent]) -> tuple[Head, Ending | None]:
+def fold(head: Head, end: RunStatus | None, events: Iterable[ev.AnyEvent]) -> tuple[Head, RunStatus | None]:
     """Return the row of a run and how the run ended after some events."""
     for event in events:
-        end = fold_ending(end, [event])
+        end = fold_run_status(end, [event])
         if event.kind in AFTER:
             status, ended, message = AFTER[event.kind], None, head.message
             if end is not None:

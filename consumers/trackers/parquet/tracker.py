@@ -16,14 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers.trackers.edits import delete_of_run, edits_of, pieces
+from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.parquet import rows
 from consumers.trackers.parquet.arrow import SCHEMAS, counted, integer_times, numbers, write_table
 from consumers.trackers.parquet.edits import NAMED, Present
 from consumers.trackers.parquet.parts import Parts
 from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.run_status import Ending
+from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Columns, Point
 from schemas.runtime.settings import Settings
@@ -62,7 +62,7 @@ class ParquetTracker:
         state, envelopes = plan.resume(state, envelopes)
         if state.get("deleted") or not envelopes:
             return state  # what a producer still sends of a deleted run is gone with it
-        gone = delete_of_run(envelopes)
+        gone = find_run_deletion(envelopes)
         if gone is not None:
             return plan.commit(deleted(state, self._parts.folders(run_id)), gone)
         kept = dict(state)
@@ -71,7 +71,7 @@ class ParquetTracker:
                 self._describe()
             if not kept:
                 self._parts.delete(run_id)  # what a process wrote that died before its first checkpoint
-            for are_edits, piece in pieces(envelopes):
+            for are_edits, piece in split_at_edits(envelopes):
                 kept = (
                     self._edit(run_id, kept, piece, plan) if are_edits and kept else self._append(run_id, kept, piece)
                 )
@@ -88,7 +88,7 @@ class ParquetTracker:
         opened = any(event.kind in ("run_started", "run_created") for event in events)
         if opened and not kept.get("opened"):
             known["started"] = None  # the start was only guessed before
-        end = Ending(*kept["end"]) if kept.get("end") else None
+        end = RunStatus(*kept["end"]) if kept.get("end") else None
         head, end = rows.fold(rows.Head(**known), end, events)
         for table, columns in rows.rows(envelopes).items():
             parts[table] = self._parts.grow(table, run_id, parts.get(table, (0, 0)), columns)

@@ -14,7 +14,7 @@ from struct import Struct
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from consumers.trackers.edits import SeriesKey, key_of
+from consumers.trackers.edits import SeriesKey, series_key
 from consumers.trackers.tensorboard import summaries
 from schemas import events as ev
 
@@ -31,7 +31,7 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
     for event in events:
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
-                before, after = _around(key_of(event, series))
+                before, after = _around(series_key(event, series))
                 for time, step, value in zip(series.times, series.steps, series.values, strict=True):
                     at = (time, step)
                     entry = before + _numbers(value) + after
@@ -41,7 +41,7 @@ def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:
                         found[at] = [entry]
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                entry = summaries.bytes_of(summaries.observation(key_of(event, seen), seen.value))
+                entry = summaries.bytes_of(summaries.observation(series_key(event, seen), seen.value))
                 found.setdefault((seen.time, seen.step), []).append(entry)
         if len(found) >= MAX_OPEN:
             yield from _records(found)

@@ -18,7 +18,7 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from consumers.trackers.edits import Scope, SeriesKey
-from consumers.trackers.run_status import Ending, fold_ending
+from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.mapping.names import tensorboard_tag
 from schemas.statuses import AFTER
@@ -159,7 +159,7 @@ def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tu
     if event.kind in AFTER:
         if event.kind in ("run_started", "run_created"):
             kept["started"] = min(kept.setdefault("opened", event.time), event.time)
-        end = fold_ending(Ending(*kept["end"]) if kept.get("end") else None, [event])
+        end = fold_run_status(RunStatus(*kept["end"]) if kept.get("end") else None, [event])
         kept["end"] = end and list(end)
         told = {"run_id": run_id, "status": AFTER[event.kind], "time": event.time, "started": kept["started"]}
         told |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from consumers.trackers.edits import delete_of_run, edits_of, pieces
+from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.protocol import Capabilities, ReadBack, State
@@ -64,10 +64,10 @@ class TensorboardTracker:
         if state.get("deleted") or not envelopes:
             return state  # what a producer still sends of a deleted run is gone with it
         kept = dict(state) or _first_state(run_id, [envelope.event for envelope in envelopes])
-        gone = delete_of_run(envelopes)
+        gone = find_run_deletion(envelopes)
         if gone is not None:
             return plan.commit(deleted(kept, [(self._folder / kept["file"]).parent]), gone)
-        for are_edits, piece in pieces(envelopes):
+        for are_edits, piece in split_at_edits(envelopes):
             kept = self._edit(kept, piece, plan) if are_edits and kept["size"] else self._append(run_id, kept, piece)
         return kept
 

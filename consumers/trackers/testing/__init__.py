@@ -1,3 +1,17 @@
 """
-The contract suite of tracker plug-ins: import it in a plug-in's own tests.
+The contract suite that every tracker passes, for the tests of a plug-in.
+
+    from consumers.trackers.testing import Settings, Tracker, TrackerContract
+
+`TrackerContract` is the suite. `RunAuthor`, `deliver` and `assert_read_back` help to write further tests.
+Needs pytest.
 """
+
+from __future__ import annotations
+
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.testing.runs import RunAuthor
+from consumers.trackers.testing.suite import TrackerContract, assert_read_back, deliver
+from schemas.runtime.settings import Settings
+
+__all__ = ["RunAuthor", "Settings", "Tracker", "TrackerContract", "assert_read_back", "deliver"]

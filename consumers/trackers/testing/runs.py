@@ -11,7 +11,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
-from consumers.trackers.edits import SeriesKey, edited_names, edited_series, edits_of, is_edit, key_of
+from consumers.trackers.edits import SeriesKey, edited_names, edited_series, edits_of, is_edit, series_key
 from schemas import events as ev
 from schemas.facts import Point
 from schemas.values import FloatValue, Histogram, HistogramValue, IntValue, JsonValue, StringValue
@@ -98,7 +98,7 @@ class RunAuthor:
         return self.envelope(ev.Renamed.model_validate({"time": self.now(), "what": what, "old": old, "new": new}))
 
 
-def odd_run(run_id: str) -> list[Envelope]:
+def edge_case_run(run_id: str) -> list[Envelope]:
     """Return a run of two attempts with odd values, names and steps, in log order."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=START + 700)
     instant = author.now()
@@ -178,10 +178,10 @@ def points_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> list
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
                 points = zip(series.steps, series.times, series.values, strict=True)
-                held.setdefault(key_of(event, series), []).extend(points)
+                held.setdefault(series_key(event, series), []).extend(points)
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                held.setdefault(key_of(event, seen), [])  # it takes its name
+                held.setdefault(series_key(event, seen), [])  # it takes its name
         elif are_edited and is_edit(event):
             changes = edited_series(held, edits_of([envelope]))
             found = {changes.get(key, key): points for key, points in held.items()}

@@ -26,9 +26,9 @@ from typing import Any
 
 import pytest
 
-from consumers.trackers.fidelity import kept_points
+from consumers.trackers.fidelity import expected_points
 from consumers.trackers.protocol import ReadBack, State, Tracker, can_start_over, capabilities_of
-from consumers.trackers.testing.runs import START, RunAuthor, edited_run, odd_run, params_of, points_of, tags_of
+from consumers.trackers.testing.runs import START, RunAuthor, edge_case_run, edited_run, params_of, points_of, tags_of
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.examples import EVENTS
@@ -65,11 +65,11 @@ class TrackerContract:
     @pytest.mark.parametrize("size", [1, 7, 1_000])
     def test_every_point_and_parameter_is_read_back(self, tracker: Tracker, run_id: str, size: int) -> None:
         """However the run is cut into calls, with NaN, infinities, falling and equal steps, and two attempts."""
-        envelopes = odd_run(run_id)
+        envelopes = edge_case_run(run_id)
 
         state = deliver(tracker, run_id, envelopes, {}, size=size)
 
-        assert_held(tracker, run_id, state, envelopes)
+        assert_read_back(tracker, run_id, state, envelopes)
 
     def test_a_status_follows_the_log(self, tracker: Tracker, run_id: str) -> None:
         """A run that failed, was resumed and finished is running in between, and finished at last."""
@@ -119,7 +119,7 @@ class TrackerContract:
     @pytest.mark.parametrize("again", ["the same", "fewer first", "more", "twice"])
     def test_a_lost_checkpoint_changes_nothing(self, tracker: Tracker, run_id: str, known: int, again: str) -> None:
         """The process died after the effect: the same envelopes come again, cut into calls in another way."""
-        envelopes = odd_run(run_id)
+        envelopes = edge_case_run(run_id)
         before = deliver(tracker, run_id, envelopes[:known], {}, size=3)
         taken = len(envelopes) if again == "fewer first" else known + 8
         once = deliver(tracker, run_id, envelopes[known:taken], before)  # its state is lost
@@ -131,11 +131,11 @@ class TrackerContract:
         sizes = {"the same": doubted, "twice": doubted, "fewer first": 2, "more": 1_000}
         state = deliver(tracker, run_id, envelopes[known:], before, size=sizes[again], in_doubt=doubted)
 
-        assert_held(tracker, run_id, state, envelopes)
+        assert_read_back(tracker, run_id, state, envelopes)
 
     def test_another_process_goes_on_where_one_ended(self, tmp_path: Path, run_id: str) -> None:
         """Nothing but the state, through JSON, goes from one to the next."""
-        envelopes = odd_run(run_id)
+        envelopes = edge_case_run(run_id)
         state: State = {}
         for first in range(0, len(envelopes), 10):
             tracker = self.make_tracker(tmp_path)
@@ -143,7 +143,7 @@ class TrackerContract:
             tracker.close()
         reader = self.make_tracker(tmp_path)
 
-        assert_held(reader, run_id, state, envelopes)
+        assert_read_back(reader, run_id, state, envelopes)
         reader.close()
 
     def test_a_run_without_points(self, tracker: Tracker, run_id: str) -> None:
@@ -152,7 +152,7 @@ class TrackerContract:
 
         state = deliver(tracker, run_id, [author.start(), author.finish()], {})
 
-        assert_held(tracker, run_id, state, [])
+        assert_read_back(tracker, run_id, state, [])
 
     def test_a_run_whose_start_was_never_seen(self, tracker: Tracker, run_id: str) -> None:
         """Its producer began before the log, or its start is late: the points are kept all the same."""
@@ -161,7 +161,7 @@ class TrackerContract:
 
         state = deliver(tracker, run_id, envelopes, {}, size=1)
 
-        assert_held(tracker, run_id, state, envelopes)
+        assert_read_back(tracker, run_id, state, envelopes)
 
     def test_points_that_come_after_the_end(self, tracker: Tracker, run_id: str) -> None:
         """They are kept, and the run stays finished."""
@@ -172,7 +172,7 @@ class TrackerContract:
         more = [late.metrics("loss", [1.0], [7]), late.metrics("other", [5.0])]
         state = deliver(tracker, run_id, more, state)
 
-        assert_held(tracker, run_id, state, envelopes + more)
+        assert_read_back(tracker, run_id, state, envelopes + more)
         assert statuses(tracker, run_id, state) in (["finished"], [])
 
     def test_runs_do_not_mix(self, tracker: Tracker, run_id: str) -> None:
@@ -185,7 +185,7 @@ class TrackerContract:
             done = list(threads.map(lambda one: deliver(tracker, one, runs[one], {}, size=2), ids))
 
         for one, state in zip(ids, done, strict=True):
-            assert_held(tracker, one, state, runs[one])
+            assert_read_back(tracker, one, state, runs[one])
 
     def test_every_kind_of_event_is_taken(self, tracker: Tracker, run_id: str) -> None:
         """What a tracker has no place for is left out; it is no error."""
@@ -196,7 +196,7 @@ class TrackerContract:
 
         state = deliver(tracker, run_id, envelopes, {}, size=3)
 
-        assert_held(tracker, run_id, state, envelopes)
+        assert_read_back(tracker, run_id, state, envelopes)
 
     def test_a_deleted_run(self, tracker: Tracker, run_id: str) -> None:
         """It goes where it can go; elsewhere it stays, and the fact is no error."""
@@ -212,7 +212,7 @@ class TrackerContract:
         if capabilities_of(tracker).can_delete:
             assert _points_left(tracker, run_id, state) == []
         else:
-            assert_held(tracker, run_id, state, envelopes)
+            assert_read_back(tracker, run_id, state, envelopes)
 
     @pytest.mark.parametrize("size", [1, 2, 5, 1_000])
     def test_deletes_and_renames_take_effect(self, tracker: Tracker, run_id: str, size: int) -> None:
@@ -221,7 +221,7 @@ class TrackerContract:
 
         state = deliver(tracker, run_id, envelopes, {}, size=size)
 
-        assert_held(tracker, run_id, state, envelopes)
+        assert_read_back(tracker, run_id, state, envelopes)
 
     @pytest.mark.parametrize(("size", "then"), [(1, 3), (3, 1), (1_000, 2)])
     def test_deletes_and_renames_after_a_lost_checkpoint(
@@ -240,7 +240,7 @@ class TrackerContract:
             again = mine[kept:]
             state = deliver(tracker, one, again, state, size=then, in_doubt=len(mine[kept : kept + 12]))
 
-            assert_held(tracker, one, state, mine)
+            assert_read_back(tracker, one, state, mine)
 
     def test_a_series_renamed_onto_one_that_was_deleted(self, tracker: Tracker, run_id: str) -> None:
         """The deleted one holds no name; points that come later under the new name continue the renamed series."""
@@ -259,7 +259,7 @@ class TrackerContract:
         for size in (1, 3, 1_000):
             one = f"{run_id} {size}"
             mine = [envelope._replace(run_id=RunId(one)) for envelope in envelopes]
-            assert_held(tracker, one, deliver(tracker, one, mine, {}, size=size), mine)
+            assert_read_back(tracker, one, deliver(tracker, one, mine, {}, size=size), mine)
 
     def test_a_deleted_run_is_gone_for_good(self, tracker: Tracker, run_id: str) -> None:
         """Also when points are in flight, when it is resumed, and when its checkpoints are lost."""
@@ -279,7 +279,7 @@ class TrackerContract:
             if capabilities_of(tracker).can_delete:
                 assert _points_left(tracker, one, state) == []
             else:
-                assert_held(tracker, one, state, mine)
+                assert_read_back(tracker, one, state, mine)
 
     @pytest.mark.parametrize(("size", "then"), [(1, 1_000), (1_000, 3)])
     def test_a_run_that_starts_over_is_the_same_again(
@@ -288,18 +288,18 @@ class TrackerContract:
         """Without it `gateway verify --repair` cannot write a run anew, and says so."""
         if not can_start_over(tracker):
             return
-        envelopes = odd_run(run_id)
+        envelopes = edge_case_run(run_id)
         state = deliver(tracker, run_id, envelopes, {}, size=size)
 
         for _ in range(2):
             state = tracker.start_over(run_id, state)
         again = deliver(tracker, run_id, envelopes, state, size=then)
 
-        assert_held(tracker, run_id, again, envelopes)
+        assert_read_back(tracker, run_id, again, envelopes)
 
     def test_points_in_columns_are_the_points(self, tracker: Tracker, run_id: str) -> None:
         """A tracker may give them, for speed."""
-        state = deliver(tracker, run_id, odd_run(run_id), {})
+        state = deliver(tracker, run_id, edge_case_run(run_id), {})
 
         held = tracker.read_back(run_id, state)
         if held.columns is not None:
@@ -356,12 +356,12 @@ def deliver(
     return state
 
 
-def assert_held(tracker: Tracker, run_id: str, state: State, envelopes: Sequence[Envelope]) -> None:
+def assert_read_back(tracker: Tracker, run_id: str, state: State, envelopes: Sequence[Envelope]) -> None:
     """Read a run back and compare it with what was delivered."""
     can = capabilities_of(tracker)
     held = tracker.read_back(run_id, state)
     wanted_points = points_of(envelopes, are_edited=can.can_edit_series)
-    found, wanted = _counted(held.points), _counted(kept_points(wanted_points, can))
+    found, wanted = _counted(held.points), _counted(expected_points(wanted_points, can))
     lacking, extra = wanted - found, found - wanted
 
     assert (_shown(lacking), _shown(extra)) == ([], []), "points that are missing, and points that are too many"

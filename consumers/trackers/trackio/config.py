@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.trackers.run_status import Ending, fold_ending
+from consumers.trackers.run_status import RunStatus, fold_run_status
 from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
 from consumers.trackers.trackio.rows import Cells, dump
 from schemas import events as ev
@@ -82,11 +82,11 @@ def _judge(config: Cells, event: ev.AnyEvent) -> None:
     known = None
     if "gw.attempt" in config:
         over = config.pop("gw.ended_at", None)
-        known = Ending(
+        known = RunStatus(
             config["gw.status"] if over else "running", microseconds(over) if over else None,
             config.pop("gw.message", ""), config["gw.attempt"],
         )  # fmt: skip
-    now = fold_ending(known, [event])
+    now = fold_run_status(known, [event])
     config["gw.status"] = AFTER[event.kind] if now is None else now.status
     if now is not None:
         config["gw.attempt"] = now.attempt

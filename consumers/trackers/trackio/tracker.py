@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from consumers.trackers.edits import delete_of_run
+from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.files.append import AGAIN
 from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.trackio import config as configs
@@ -70,7 +70,7 @@ class TrackioTracker:
         head = configs.fold(before, events, self._project, run_id)
         parts = list(rows.plan(envelopes))  # before the project is locked: other runs wait for it
         with self._projects.writing(trackio_project(head.project), create=before is None) as connection:
-            if delete_of_run(envelopes) is not None:
+            if find_run_deletion(envelopes) is not None:
                 database.delete_run(connection, run_id, ids.start_id(run_id))
                 return {"deleted": True}
             if before is not None and database.is_deleted(connection, ids.start_id(run_id)):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from consumers.trackers.edits import delete_of_run
+from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.files.append import AGAIN
 from consumers.trackers.protocol import Capabilities, ReadBack, State, Tracker
 from consumers.trackers.wandb import upload as terms
@@ -105,7 +105,7 @@ class WandbLiveTracker:
         """Bring envelopes of a run to the server. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             return state  # what a producer still sends of it is gone with it
-        if delete_of_run(envelopes) is not None:
+        if find_run_deletion(envelopes) is not None:
             return self._delete(run_id, envelopes, state)
         wanted = terms.upload(run_id, envelopes, state, self._project)
         if wanted.is_nothing(state) and time.monotonic() - self._heard.get(run_id, float("-inf")) < BEAT_S:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.trackers.edits import Scope, SeriesKey, edited_names, key_of
-from consumers.trackers.run_status import Ending, fold_ending
+from consumers.trackers.edits import Scope, SeriesKey, edited_names, series_key
+from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.mapping.names import wandb_key
 from schemas.values import BoolValue, HistogramValue, JsonValue, StringValue, Typed, to_plain, to_text
@@ -78,12 +78,12 @@ def history(events: Iterable[ev.AnyEvent]) -> list[Row]:
     for event in events:
         if isinstance(event, ev.Metrics | ev.SystemMetrics):
             for series in event.series:
-                key, scope = cell_of(key_of(event, series))
+                key, scope = cell_of(series_key(event, series))
                 for step, time, value in zip(series.steps, series.times, series.values, strict=True):
                     put(time, step, scope, key, float_json(value))
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                key, scope = cell_of(key_of(event, seen))
+                key, scope = cell_of(series_key(event, seen))
                 put(seen.time, seen.step, scope, key, cell_json(seen.value))
     rows.sort(key=lambda row: (row.time, row.step))  # stable: rows of one step and instant keep their order
     return rows
@@ -166,8 +166,8 @@ def fold_head(head: Head, events: Iterable[ev.AnyEvent]) -> Head:
 
 def fold_end(end: End | None, events: Iterable[ev.AnyEvent]) -> End | None:
     """Return how the run stands after some events; None for one whose first attempt was not heard to end."""
-    known = None if end is None else Ending(end.status, end.time, end.message, end.attempt)
-    now = fold_ending(known, events)
+    known = None if end is None else RunStatus(end.status, end.time, end.message, end.attempt)
+    now = fold_run_status(known, events)
     return None if now is None else End(now.status, _CODES.get(now.status), now.message, now.time, now.attempt)
 
 

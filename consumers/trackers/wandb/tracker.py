@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 from wandb.proto import wandb_internal_pb2 as pb
 
-from consumers.trackers.edits import delete_of_run, edits_of, pieces
+from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.protocol import Capabilities, ReadBack, State
@@ -76,10 +76,10 @@ class WandbTracker:
             return state  # what a producer still sends of a deleted run is gone with it
         kept = dict(state) or _first_state(run_id, envelopes)
         path = self._folder / kept["file"]
-        gone = delete_of_run(envelopes)
+        gone = find_run_deletion(envelopes)
         if gone is not None:
             return plan.commit(deleted(kept, [path.parent]), gone)
-        for are_edits, piece in pieces(envelopes):
+        for are_edits, piece in split_at_edits(envelopes):
             if are_edits and kept["length"]:
                 kept = self._edit(run_id, kept, piece, plan)
             else:

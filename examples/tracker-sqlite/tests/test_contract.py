@@ -6,9 +6,7 @@ from pathlib import Path
 
 from gateway_tracker_sqlite import SqliteTracker
 
-from consumers.trackers.protocol import Tracker
-from consumers.trackers.testing.suite import TrackerContract
-from schemas.runtime.settings import Settings
+from consumers.trackers.testing import Settings, Tracker, TrackerContract
 
 
 class TestSqlite(TrackerContract):

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.testing.runs import RunAuthor, edited_run, points_of
-from consumers.trackers.testing.suite import assert_held, deliver
+from consumers.trackers.testing.suite import assert_read_back, deliver
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
@@ -54,7 +54,7 @@ def test_any_edits_in_any_cuts_after_any_lost_checkpoint(
 
         state = deliver(tracker, "run-1", envelopes[kept:], state, size=third)
 
-        assert_held(tracker, "run-1", state, envelopes)
+        assert_read_back(tracker, "run-1", state, envelopes)
         tracker.close()
 
 

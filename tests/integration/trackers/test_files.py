@@ -20,7 +20,7 @@ from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.summaries import float32
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
-from consumers.trackers.testing.runs import RunAuthor, odd_run, points_of
+from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
 from consumers.trackers.testing.suite import deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
@@ -54,7 +54,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_tensorboard_reads_every_point_at_its_own_step_and_time(tmp_path: Path) -> None:
-    envelopes = odd_run("run-1")
+    envelopes = edge_case_run("run-1")
     deliver(opened(TensorboardTracker(folder=str(tmp_path))), "run-1", envelopes, {}, size=5)
 
     read = tensorboard(tmp_path / "run-1")
@@ -94,7 +94,7 @@ def test_tensorboard_shows_parameters_and_the_status(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
 def test_the_same_events_give_the_same_files_however_often_they_come(tmp_path: Path, kind: Any) -> None:
-    envelopes = odd_run("run-1")
+    envelopes = edge_case_run("run-1")
     deliver(opened(kind(folder=str(tmp_path / "once"))), "run-1", envelopes, {})
 
     again = opened(kind(folder=str(tmp_path / "again")))
@@ -106,7 +106,7 @@ def test_the_same_events_give_the_same_files_however_often_they_come(tmp_path: P
 
 def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
     tracker = opened(ParquetTracker(folder=str(tmp_path)))
-    runs = {run_id: odd_run(run_id) for run_id in ("run-1", "Run 2/é")}
+    runs = {run_id: edge_case_run(run_id) for run_id in ("run-1", "Run 2/é")}
     for run_id, envelopes in runs.items():
         deliver(tracker, run_id, envelopes, {}, size=5)
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from consumers.trackers.protocol import State, Tracker
-from consumers.trackers.testing.runs import RunAuthor, odd_run, points_of
-from consumers.trackers.testing.suite import assert_held, deliver
+from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
+from consumers.trackers.testing.suite import assert_read_back, deliver
 from consumers.trackers.trackio import database as trackio_database
 from consumers.trackers.trackio.tracker import TrackioTracker
 from schemas import events as ev
@@ -160,7 +160,7 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def test_trackio_reads_every_point_at_its_own_step_and_time(tmp_path: Path, tracker: Tracker) -> None:
-    envelopes = odd_run("odd 😀/run")
+    envelopes = edge_case_run("odd 😀/run")
     deliver(tracker, "odd 😀/run", envelopes, {}, size=5)
 
     (run,) = read(tmp_path, "contract")
@@ -247,7 +247,7 @@ def test_trackio_itself_may_write_to_the_project(tmp_path: Path, tracker: Tracke
     state = deliver(tracker, "run-1", envelopes[20:], state)
     theirs = next(run for run in read(tmp_path, "many") if run["name"] == "theirs")
 
-    assert_held(tracker, "run-1", state, envelopes)
+    assert_read_back(tracker, "run-1", state, envelopes)
     assert ([row["step"] for row in theirs["logs"]], theirs["config"]) == ([0, 1, 2, 3, 4], {"by": "hand"})
 
 
@@ -296,7 +296,7 @@ def test_what_is_after_the_year_9999_comes_back(tracker: Tracker) -> None:
     state = deliver(tracker, "run-1", envelopes, {})
     held = tracker.read_back("run-1", state)
 
-    assert_held(tracker, "run-1", state, envelopes)
+    assert_read_back(tracker, "run-1", state, envelopes)
     assert (held.started, held.ended) == (envelopes[0].event.time, envelopes[-1].event.time)
 
 
@@ -312,7 +312,7 @@ def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tra
 
     rows = table(tmp_path / "t.db", "SELECT step, metrics FROM metrics WHERE log_id NOT GLOB '*-start' ORDER BY id")
 
-    assert_held(tracker, "run-1", state, envelopes)
+    assert_read_back(tracker, "run-1", state, envelopes)
     assert [(step, json.loads(text)) for step, text in rows] == [
         (0, {"loss": 1.0, "acc": 3.0}), (1, {"loss": 2.0, "acc": 4.0}), (0, {"loss": 5.0}), (1, {"loss": 6.0}),
     ]  # fmt: skip
@@ -329,7 +329,7 @@ def test_a_locked_database_is_an_outage(tmp_path: Path, tracker: Tracker, monkey
             deliver(tracker, "run-1", envelopes[5:], state)
         other.execute("ROLLBACK")
 
-    assert_held(tracker, "run-1", deliver(tracker, "run-1", envelopes[5:], state), envelopes)
+    assert_read_back(tracker, "run-1", deliver(tracker, "run-1", envelopes[5:], state), envelopes)
 
 
 def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_a_file_that_is_no_database(tmp_path: Path, tracker: Tracker, content: b
         with pytest.raises(TrackerRefused, match="is damaged, or no database"):
             deliver(tracker, "run-1", long_run("run-1"), {})
     else:
-        assert_held(tracker, "run-1", deliver(tracker, "run-1", long_run("run-1"), {}), long_run("run-1"))
+        assert_read_back(tracker, "run-1", deliver(tracker, "run-1", long_run("run-1"), {}), long_run("run-1"))
 
 
 @pytest.mark.parametrize("made", ["CREATE TABLE mine (x)", "CREATE TABLE metrics (run_name TEXT, metrics TEXT)"])
@@ -379,7 +379,7 @@ def test_a_project_that_is_gone_is_not_made_again_in_silence(tmp_path: Path, tra
     with pytest.raises(TrackerRefused, match="is gone"):
         tracker.read_back("run-1", state)
 
-    assert_held(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}), envelopes)
+    assert_read_back(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}), envelopes)
 
 
 def test_a_run_that_was_deleted_in_trackio_is_told(tmp_path: Path, tracker: Tracker) -> None:
@@ -404,14 +404,14 @@ def test_starting_over_takes_the_run_out_of_the_project_it_was_in(tmp_path: Path
     assert other.start_over("run-1", state) == {}
     state = deliver(other, "run-1", envelopes, {})
 
-    assert_held(other, "run-1", state, envelopes)
+    assert_read_back(other, "run-1", state, envelopes)
     assert (read(tmp_path, "tracking-gateway"), len(read(tmp_path, "elsewhere"))) == ([], 1)
     other.close()
 
 
 def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackio_database, "MAX_OPEN", 2)
-    runs = {f"run-{number}": odd_run(f"run-{number}") for number in range(6)}
+    runs = {f"run-{number}": edge_case_run(f"run-{number}") for number in range(6)}
     for number, envelopes in enumerate(runs.values()):
         envelopes[0] = envelopes[0]._replace(event=envelopes[0].event.model_copy(update={"tag": f"tag {number}"}))
 
@@ -424,7 +424,7 @@ def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monk
     kept_open = {path.stem for path in tmp_path.glob("*.db-wal")}
 
     for (run_id, envelopes), state in zip(runs.items(), states, strict=True):
-        assert_held(tracker, run_id, state, envelopes)
+        assert_read_back(tracker, run_id, state, envelopes)
     assert "last" in kept_open
     assert len(kept_open) == 2
 
@@ -438,7 +438,7 @@ def test_two_processes_write_to_one_project(tmp_path: Path, tracker: Tracker) ->
     told = [one.communicate(timeout=120)[0] for one in started]
 
     for run_id, text in zip(ids, told, strict=True):
-        assert_held(tracker, run_id, json.loads(text.splitlines()[-1]), long_run(run_id))
+        assert_read_back(tracker, run_id, json.loads(text.splitlines()[-1]), long_run(run_id))
 
 
 def test_a_process_that_is_killed_leaves_nothing_twice(tmp_path: Path, tracker: Tracker) -> None:
@@ -450,7 +450,7 @@ def test_a_process_that_is_killed_leaves_nothing_twice(tmp_path: Path, tracker: 
     one.send_signal(signal.SIGKILL)
     one.communicate(timeout=60)
 
-    assert_held(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}, size=4), envelopes)
+    assert_read_back(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}, size=4), envelopes)
 
 
 def count(path: Path) -> int:

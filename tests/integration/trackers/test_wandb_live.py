@@ -13,7 +13,7 @@ import pytest
 import wandb
 
 from consumers.trackers.protocol import State
-from consumers.trackers.testing.runs import RunAuthor, odd_run, points_of
+from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
 from consumers.trackers.wandb import live as wandb_live
 from consumers.trackers.wandb import sdk as wandb_sdk
 from consumers.trackers.wandb.live import WandbLiveTracker
@@ -111,7 +111,7 @@ def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbSe
 
 
 def test_wandbs_own_api_scans_the_same_history(tracker: WandbLiveTracker, server: WandbServer) -> None:
-    envelopes = odd_run("r")
+    envelopes = edge_case_run("r")
     tracker.deliver("r", envelopes, {})
 
     run = wandb.Api(overrides={"base_url": server.url}, api_key=KEY).run("us/contract/r")

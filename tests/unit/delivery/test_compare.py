@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.verify.compare import Difference, Loss, RunFacts, compare, findings
-from consumers.trackers.fidelity import keeps_all_points, kept_points
+from consumers.trackers.fidelity import expected_points, keeps_all_points
 from consumers.trackers.protocol import Capabilities
 from schemas.facts import Point, SeriesFacts, count_points
 from schemas.values import FloatValue, StringValue, to_text
@@ -122,7 +122,7 @@ def told(expected: RunFacts, found: RunFacts, can: Capabilities = EDITS) -> tupl
     kept: dict[str, SeriesFacts] | None = None
     if not keeps_all_points(can):
         kept = {}
-        count_points(kept, kept_points(ODD, can))
+        count_points(kept, expected_points(ODD, can))
     both = list(findings("there", expected, found, can, kept))
     return [one for one in both if isinstance(one, Difference)], [one for one in both if isinstance(one, Loss)]
 
@@ -132,7 +132,7 @@ def told(expected: RunFacts, found: RunFacts, can: Capabilities = EDITS) -> tupl
 def test_no_point_hides_behind_what_a_tracker_says_it_cannot_hold(can: Capabilities, lost: int) -> None:
     expected, found, lacking = run(), run(), run()
     expected.add_points(ODD)
-    held = list(kept_points(ODD, can))
+    held = list(expected_points(ODD, can))
     found.add_points(held)
     lacking.add_points(held[: lost % len(held)] + held[lost % len(held) + 1 :])
 
@@ -145,7 +145,7 @@ def test_no_point_hides_behind_what_a_tracker_says_it_cannot_hold(can: Capabilit
 def test_what_a_tracker_cannot_hold_is_listed_by_series(can: Capabilities) -> None:
     expected, found = run(), run()
     expected.add_points(ODD)
-    found.add_points(kept_points(ODD, can))
+    found.add_points(expected_points(ODD, can))
 
     differences, losses = told(expected, found, can)
 

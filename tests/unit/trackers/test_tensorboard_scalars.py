@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 
-from consumers.trackers.edits import key_of
+from consumers.trackers.edits import series_key
 from consumers.trackers.tensorboard import summaries
 from consumers.trackers.tensorboard.scalars import scalar_records
 from schemas import events as ev
@@ -31,7 +31,7 @@ def by_protobuf(events: list[ev.Metrics]) -> list[bytes]:
         for series in event.series:
             for step, time, value in zip(series.steps, series.times, series.values, strict=True):
                 made = found.setdefault((time, step), Event(wall_time=summaries.seconds(time), step=step))
-                summaries.add_scalar(made.summary.value, key_of(event, series), value)
+                summaries.add_scalar(made.summary.value, series_key(event, series), value)
     return [summaries.bytes_of(made) for made in found.values()]
 
 

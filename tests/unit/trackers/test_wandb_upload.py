@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trackers.testing.runs import RunAuthor, odd_run
+from consumers.trackers.testing.runs import RunAuthor, edge_case_run
 from consumers.trackers.wandb.live import is_gone
 from consumers.trackers.wandb.rows import Row
 from consumers.trackers.wandb.upload import instant, logged, microseconds, upload
@@ -30,7 +30,7 @@ def brought(envelopes: list[Envelope], cuts: list[int]) -> tuple[dict[int, Row],
 
 @given(st.lists(st.integers(0, 1_000), max_size=8))
 def test_rows_have_the_same_numbers_however_batches_are_cut_into_calls(cuts: list[int]) -> None:
-    envelopes = odd_run("r")
+    envelopes = edge_case_run("r")
 
     assert brought(envelopes, cuts) == brought(envelopes, [])
 
