@@ -27,7 +27,9 @@ def project_imports(path: Path) -> list[tuple[str, list[str]]]:
     """Return the import statements of a file that name this project: module and names."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = [(n.module or "", [a.name for a in n.names]) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-    plain = [(a.name, []) for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    plain: list[tuple[str, list[str]]] = [
+        (a.name, []) for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names
+    ]
     return [one for one in [*found, *plain] if one[0].split(".")[0] in ("gateway", "schemas", "consumers")]
 
 
@@ -73,10 +75,11 @@ def test_importing_the_package_loads_no_tracker_and_no_vendor() -> None:
     assert ours == ["consumers", "consumers.trackers"]
 
 
-def test_using_every_public_name_loads_no_vendor() -> None:
+def test_using_every_public_name_loads_no_vendor_and_no_delivery() -> None:
     code = "import sys; from consumers.trackers import *; print(*sorted(sys.modules))"
 
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
-    vendors = {"aiokafka", "asyncpg", "faust", "mlflow", "pyarrow", "pytest", "tensorboard", "trackio", "wandb"}
+    vendors = {"aiokafka", "asyncpg", "faust", "mlflow", "pyarrow", "pytest", "tensorboard", "trackio", "wandb", "yaml"}
     assert {name for name in loaded.split() if name.split(".")[0] in vendors} == set()
+    assert [name for name in loaded.split() if name.startswith("consumers.delivery")] == []
