@@ -1,1 +1,1 @@
-"""trackio: its SQLite projects."""
+"""The tracker trackio: its SQLite projects."""
