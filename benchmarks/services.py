@@ -16,9 +16,9 @@ import psutil
 
 from benchmarks.environments import Missing
 from consumers.log.reader import ensure_topics
+from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka
-from gateway.local.servers.kafka import Command
 from gateway.local.supervision.process import end, spawn, wait_until
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import Settings

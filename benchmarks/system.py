@@ -15,9 +15,9 @@ import asyncpg
 
 from benchmarks.environments import Missing
 from benchmarks.services import START_TIMEOUT_S, Server, running_kafka
+from gateway.local.command import Command
 from gateway.local.ports import free_ports
 from gateway.local.servers import postgres
-from gateway.local.servers.kafka import Command
 from gateway.local.supervision.process import end, spawn, wait_until
 
 ROOT = Path(__file__).parents[1]

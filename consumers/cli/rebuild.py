@@ -9,13 +9,13 @@ the tables were switched or are equal, 1 when they differ or the log lost its be
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.output import WarningLines, console, print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from consumers.materialiser.rebuild.rebuild import Rebuilt
 
 EXIT_DIFFERENT = 1
+NO_NEWS = ("parked ", "Applying ")  # log messages: a rebuild parks the same records again and creates its tables
 
 
 def rebuild(
@@ -63,9 +64,9 @@ def rebuild(
             watcher.say("stopped: the next `gateway rebuild` goes on where this one was")
             raise
     if as_json:
-        print(json.dumps(done.to_json(), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201  # for programs
+        print_json(done.to_json())
     else:
-        print("\n".join(_lines(done)))  # noqa: T201  # the answer
+        print_line("\n".join(_lines(done)))
     if done.comparison and done.comparison.first_difference:
         raise typer.Exit(EXIT_DIFFERENT)
 
@@ -87,16 +88,15 @@ def _lines(done: Rebuilt) -> Iterator[str]:
 
 def _watching() -> Any:
     """Return a context that shows progress on a terminal, and lines anywhere."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    told = console(stderr=True)
 
     class Watcher(Progress):
         def __enter__(self) -> Watcher:
             super().__enter__()
             self.bar = self.add_task("starting", total=None, rate="")
-            logging.getLogger("consumers").addHandler(_Lines(self.say))
+            logging.getLogger("consumers").addHandler(WarningLines(self.say, ignore=NO_NEWS))
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats itself for as long as Kafka is away
             return self
 
@@ -113,16 +113,3 @@ def _watching() -> Any:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     return Watcher(*columns, TimeElapsedColumn(), console=told, transient=True, disable=not told.is_terminal)
-
-
-class _Lines(logging.Handler):
-    """Shows warnings beside the bar; that records are parked again, or tables made, is no news."""
-
-    def __init__(self, say: Any) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = record.getMessage()
-        if not line.startswith(("parked ", "Applying ")):
-            self._say(line)

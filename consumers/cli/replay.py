@@ -9,19 +9,18 @@ hang (the same command goes on), 130 after Ctrl-C.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.output import WarningLines, console, print_json, print_line, say
 from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
@@ -90,10 +89,7 @@ async def _plan(settings: Settings, name: str, choice: Any) -> Plan:
     from consumers.delivery.replay.plan import plan
     from consumers.delivery.service import connected
 
-    def away(problem: str) -> None:
-        print(f"gateway: {problem}", file=sys.stderr)  # noqa: T201
-
-    async with connected(settings, name, away) as services:
+    async with connected(settings, name, say) as services:
         return await plan(services, choice)
 
 
@@ -129,10 +125,9 @@ class _Shown:
     """A bar with rate and time left on a terminal, a line now and then elsewhere. All of it on stderr."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        self._told = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._told = console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -143,7 +138,7 @@ class _Shown:
             *columns, TimeRemainingColumn(), console=self._told, transient=True, disable=not self._told.is_terminal
         )
         self._bar = self._bars.add_task("starting", total=None, rate="")
-        self._handler = _Lines(self.say)
+        self._handler = WarningLines(self.say)
 
     def __enter__(self) -> _Shown:
         self._bars.start()
@@ -194,32 +189,21 @@ class Rate:
         return f"{self._speeds[0]:,.0f} records/s, {self._speeds[1]:,.0f} points/s"
 
 
-class _Lines(logging.Handler):
-    """Shows warnings beside the bar."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(record.getMessage())
-
-
 def _print_plan(found: Plan, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found.to_json(), indent=2, allow_nan=False))  # noqa: T201  # facts for programs
+        print_json(found.to_json())
         return
-    print(f"would send {found.tracker}: {found.runs:,} runs, {found.records:,} records, {found.points:,} points")  # noqa: T201
+    print_line(f"would send {found.tracker}: {found.runs:,} runs, {found.records:,} records, {found.points:,} points")
     if found.from_postgresql:
-        print(f"  {found.from_postgresql:,} of the runs come from PostgreSQL: {found.why}")  # noqa: T201
+        print_line(f"  {found.from_postgresql:,} of the runs come from PostgreSQL: {found.why}")
     for run_id, points in found.without_points.items():
-        print(f"  without {points:,} points that retention dropped and the log has lost: run {run_id}")  # noqa: T201
+        print_line(f"  without {points:,} points that retention dropped and the log has lost: run {run_id}")
     for run_id in found.impossible:
-        print(f"  not: run {run_id}: the log lost what the tracker lacks, and it cannot remove the rest")  # noqa: T201
+        print_line(f"  not: run {run_id}: the log lost what the tracker lacks, and it cannot remove the rest")
     if found.parked:
-        print(f"  {found.parked:,} runs stay parked: see `gateway trackers show {found.tracker}`")  # noqa: T201
+        print_line(f"  {found.parked:,} runs stay parked: see `gateway trackers show {found.tracker}`")
     for loss in found.cannot_hold:
-        print(f"  not held: {loss}")  # noqa: T201
+        print_line(f"  not held: {loss}")
 
 
 def _print_told(told: Told, name: str, seconds: float, *, as_json: bool) -> None:
@@ -230,14 +214,14 @@ def _print_told(told: Told, name: str, seconds: float, *, as_json: bool) -> None
             "from_postgresql": told.histories.done, "without_points": dict(told.without_points),
             "done_by_another_process": told.is_watching,
         }  # fmt: skip
-        print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
+        print_json(facts)
         return
     whose = "another process delivered it" if told.is_watching else f"{told.records:,} records, {told.points:,} points"
     which = "the whole log" if told.runs is None else f"{told.runs:,} runs"
-    print(f"{name}: {which} {'delivered' if told.is_complete else 'in part'}: {whose}, {seconds:.1f} s")  # noqa: T201
+    print_line(f"{name}: {which} {'delivered' if told.is_complete else 'in part'}: {whose}, {seconds:.1f} s")
     if told.histories.done:
-        print(f"{told.histories.done:,} runs came from PostgreSQL: the log has lost records of them")  # noqa: T201
+        print_line(f"{told.histories.done:,} runs came from PostgreSQL: the log has lost records of them")
     for run_id, points in told.without_points.items():
-        print(f"without {points:,} points that retention dropped and the log has lost: run {run_id}")  # noqa: T201
+        print_line(f"without {points:,} points that retention dropped and the log has lost: run {run_id}")
     if told.parked:
-        print(f"{told.parked:,} runs are parked: see `gateway trackers show {name}`")  # noqa: T201
+        print_line(f"{told.parked:,} runs are parked: see `gateway trackers show {name}`")

@@ -9,8 +9,6 @@ or the question does not fit, 130 after Ctrl-C.
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.output import confirm, console, print_json, print_line, say
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
@@ -52,7 +51,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     months = asyncio.run(ask())
     if as_json:
         kept = sum(one.bytes for one in months if one.kept)
-        _print_json({"months": [_document(one) for one in months], "kept_bytes": kept})
+        print_json({"months": [_document(one) for one in months], "kept_bytes": kept})
     else:
         _print_table(months)
 
@@ -88,13 +87,17 @@ def drop(
     months = asyncio.run(_droppable(settings, limit))
     left = [one for one in months if one.running and not even_running]
     chosen = [one for one in months if one not in left]
-    if not dry_run and chosen and _confirmed(chosen, yes):
+    if chosen and not dry_run:
+        if not yes:
+            points = sum(one.points for one in chosen)
+            question = f"Drop {points:,} points of {len(chosen)} months for good?"
+            confirm(question, instead="--yes, or --dry-run to see what would be dropped")
         done = asyncio.run(_drop(settings, [one.month for one in chosen], even_running=even_running))
         left += [one for one in chosen if one.month not in {dropped.month for dropped in done}]  # one began meanwhile
         chosen = done
     if as_json:
         dropped, running = [_document(one) for one in chosen], [_document(one) for one in left]
-        _print_json({"dry_run": dry_run, "dropped": dropped, "left_running": running})
+        print_json({"dry_run": dry_run, "dropped": dropped, "left_running": running})
     else:
         _print_outcome(chosen, left, month_text(limit), dry_run=dry_run)
     raise typer.Exit(EXIT_LEFT if left else 0)
@@ -123,20 +126,11 @@ async def _drop(settings: Settings, months: list[int], *, even_running: bool) ->
                     break
                 except Busy as busy:
                     if not told and (blockers := await retention.blockers()):
-                        _say(f"{busy}: waiting for {', '.join(blockers)}")
+                        say(f"{busy}: waiting for {', '.join(blockers)}")
                         told = True
                     await asyncio.sleep(wait_s)
                     wait_s = min(RETRY_S[1], wait_s * 2)
     return done
-
-
-def _confirmed(chosen: list[Month], yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise BadSettings("nobody can be asked here: add --yes, or --dry-run to see what would be dropped")
-    points = sum(one.points for one in chosen)
-    return typer.confirm(f"Drop {points:,} points of {len(chosen)} months for good?", err=True, abort=True)
 
 
 @asynccontextmanager
@@ -160,12 +154,11 @@ def _document(one: Month) -> dict[str, Any]:
 
 
 def _print_table(months: list[Month]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from consumers.store.write.months import month_text
 
-    out = Console(highlight=False, soft_wrap=True)
+    out = console()
     if not months:
         out.print("No runs yet.")
         return
@@ -193,18 +186,10 @@ def _print_outcome(chosen: list[Month], left: list[Month], limit: str, *, dry_ru
     from consumers.store.write.months import month_text
 
     if not chosen and not left:
-        print(f"Nothing to drop: no points of months before {limit} are kept.")  # noqa: T201  # facts
+        print_line(f"Nothing to drop: no points of months before {limit} are kept.")
     for one in chosen:
         did = "would drop" if dry_run else "dropped"
         facts = f"{one.runs:,} runs, {one.points:,} points, {one.bytes / 1e6:,.1f} MB"
-        print(f"{did} {month_text(one.month)}: {facts}")  # noqa: T201
+        print_line(f"{did} {month_text(one.month)}: {facts}")
     for one in left:
-        print(f"left {month_text(one.month)}: a run of it is running; --even-running drops it all the same")  # noqa: T201
-
-
-def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
-
-
-def _say(line: str) -> None:
-    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201
+        print_line(f"left {month_text(one.month)}: a run of it is running; --even-running drops it all the same")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.output import confirm, print_json, print_line, require_terminal, say
 from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.settings import Settings
+from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
     from consumers.delivery.status import Standing
@@ -76,7 +77,7 @@ def list_trackers(home: HomeOption = None, as_json: JsonOption = False) -> None:
     settings = Settings.load(home)
     found = _with(settings, lambda _, pool: standings(settings, pool))
     if as_json:
-        _print_json({"trackers": [one.to_json() for one in found]})
+        print_json({"trackers": [one.to_json() for one in found]})
     else:
         _print_table(found)
 
@@ -110,7 +111,7 @@ def show(
         raise BadSettings(f"tracker {name} has nothing of run {run}: see its runs with `gateway trackers show {name}`")
     losses = _losses(settings, name)
     if as_json:
-        _print_json(standing.to_json() | {"cannot_hold": losses, "total": total, "shown": [_document(r) for r in runs]})
+        print_json(standing.to_json() | {"cannot_hold": losses, "total": total, "shown": [_document(r) for r in runs]})
     elif run is not None:
         _print_run(runs[0])
     else:
@@ -139,11 +140,11 @@ def retry(
     taken = _with(settings, lambda trackers, _: trackers.retry(name, runs or None))
     left = sorted({*(runs or ())} - {*taken})
     if as_json:
-        _print_json({"tracker": name, "retried": taken, "not_parked": left})
+        print_json({"tracker": name, "retried": taken, "not_parked": left})
     else:
-        _print(f"taken up again: {len(taken)}")
+        print_line(f"taken up again: {len(taken)}")
         for one in left:
-            _print(f"  not parked: {one}")
+            print_line(f"  not parked: {one}")
     raise typer.Exit(1 if left else 0)
 
 
@@ -186,10 +187,9 @@ def remove(
     total, _ = _with(settings, lambda trackers, _: trackers.runs(name, None, 1))
     stays = f"the {total:,} runs that {name} itself holds stay there: delete them with its own means"
     if not yes:
-        if not sys.stdin.isatty():
-            raise BadSettings("nobody can be asked here: add --yes")
-        _say(stays)
-        typer.confirm(f"Forget how far {name} is with {total:,} runs?", err=True, abort=True)
+        require_terminal("--yes")
+        say(stays)
+        confirm(f"Forget how far {name} is with {total:,} runs?", instead="--yes")
     forgotten = _with(settings, lambda trackers, _: trackers.forget(name))
     if forgotten is None:
         raise BadSettings(
@@ -197,9 +197,9 @@ def remove(
             "or end the replay, first"
         )
     if as_json:
-        _print_json({"tracker": name, "forgotten_runs": forgotten, "stays": stays})
+        print_json({"tracker": name, "forgotten_runs": forgotten, "stays": stays})
     else:
-        _print(f"forgotten: {name}, {forgotten:,} runs; {stays}")
+        print_line(f"forgotten: {name}, {forgotten:,} runs; {stays}")
 
 
 def _set_paused(home: Path | None, name: str, *, paused: bool, as_json: bool) -> None:
@@ -207,9 +207,10 @@ def _set_paused(home: Path | None, name: str, *, paused: bool, as_json: bool) ->
     _known(settings, name)
     _with(settings, lambda trackers, _: trackers.pause(name, paused))
     if as_json:
-        _print_json({"tracker": name, "paused": paused})
+        print_json({"tracker": name, "paused": paused})
     else:
-        _print(f"{name} is paused; it goes on with `gateway trackers resume {name}`" if paused else f"{name} goes on")
+        outcome = f"is paused: continue with `gateway trackers resume {name}`" if paused else "continues"
+        print_line(f"{name} {outcome}")
 
 
 def _known(settings: Settings, name: str) -> None:
@@ -231,7 +232,7 @@ def _losses(settings: Settings, name: str) -> list[str] | None:
     try:
         return losses(settings, name)
     except BadSettings as error:
-        _say(str(error))
+        say(str(error))
         return None
 
 
@@ -263,13 +264,13 @@ def _print_table(found: list[Standing]) -> None:
     from consumers.delivery.status import lag_words, state_words
 
     if not found:
-        _print("There are no trackers: name some in GATEWAY_TRACKERS.")
+        print_line("There are no trackers: name some in GATEWAY_TRACKERS.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("tracker", "state", "runs", "parked", "behind", "for", "last error"):
         table.add_column(title, overflow="fold", justify="right" if title in ("runs", "parked", "behind") else "left")
     for status, lag in found:
-        error = _harmless(status.last_error)
+        error = _safe(status.last_error)
         table.add_row(
             status.tracker, state_words(status), f"{status.runs:,}", f"{status.parked:,}", *lag_words(lag), error
         )
@@ -281,23 +282,23 @@ def _print_tracker(standing: Standing, losses: list[str] | None, total: int, run
 
     status = standing.status
     records, seconds = lag_words(standing.lag)
-    _print(f"tracker   {status.tracker}")
-    _print(f"state     {state_words(status)}")
-    _print(f"behind    {records} records{f', the oldest {seconds} old' if seconds else ''}")
-    _print(
+    print_line(f"tracker   {status.tracker}")
+    print_line(f"state     {state_words(status)}")
+    print_line(f"behind    {records} records{f', the oldest {seconds} old' if seconds else ''}")
+    print_line(
         f"runs      {status.runs:,}: {status.parked:,} parked, {status.waiting:,} waiting, "
         f"{status.behind:,} read again, {status.in_doubt:,} in doubt"
     )
     if status.last_error:
-        _print(f"error     {_harmless(status.last_error)}")
+        print_line(f"error     {_safe(status.last_error)}")
     for loss in losses or ():
-        _print(f"not held  {loss}")
+        print_line(f"not held  {loss}")
     for run in runs:
-        _print(f"{run.status:<10}  {_harmless(run.run_id)}{f': {_harmless(run.error)}' if run.error else ''}")
+        print_line(f"{run.status:<10}  {_safe(run.run_id)}{f': {_safe(run.error)}' if run.error else ''}")
     if total > len(runs):
-        _print(f"{len(runs)} of {total:,} runs; --limit shows more.")
+        print_line(f"{len(runs)} of {total:,} runs; --limit shows more.")
     if status.parked:
-        _print(f"Try parked runs again with `gateway trackers retry {status.tracker} RUN...`, or --all.")
+        print_line(f"Try parked runs again with `gateway trackers retry {status.tracker} RUN...`, or --all.")
 
 
 def _has(run: RunDelivery) -> str:
@@ -321,22 +322,9 @@ def _print_run(run: RunDelivery) -> None:
         f"updated   {run.updated:%Y-%m-%d %H:%M:%S} UTC",
     ]
     for line in filter(None, lines):
-        _print(_harmless(line))
+        print_line(_safe(line))
 
 
-def _harmless(text: str) -> str:
-    """Return a stranger's text without what would command a terminal."""
-    return "".join(one if one.isprintable() else "?" for one in text)[:2_000]
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201  # facts
-
-
-def _print_json(facts: Any) -> None:
-    # ASCII: control characters of a stranger must not reach a terminal.
-    print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
-
-
-def _say(line: str) -> None:
-    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201
+def _safe(text: str) -> str:
+    """Return text that others wrote without what could steer a terminal, and not longer than a screen holds."""
+    return mask_unprintable(text)[:2_000]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.output import console, print_json, say
 from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
@@ -62,23 +63,22 @@ def verify(
     Examples: `gateway verify`, `gateway verify --to mlflow --run r1`, `gateway verify --wait 60 --json | jq .equal`,
     `gateway verify --to parquet --repair`
     """
-    from rich.console import Console
     from rich.progress import Progress
 
     from consumers.delivery.verify.report import document, print_report
     from consumers.delivery.verify.verify import Wanted
     from schemas.runtime.settings import Settings
 
-    told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    told = console(stderr=True)
     settings = Settings.load(home)
     with Progress(console=told, transient=True, disable=not told.is_terminal) as bars:
         work = _Work(settings, Wanted(to or (), run or (), group), bars)
         with redirect_stdout(sys.stderr):  # a plug-in may print: facts alone go to stdout
             verified, repaired = asyncio.run(work.run(wait, repair=repair))
     if verified.caught_up is False:
-        told.print("gateway: not all of the log is delivered yet: see `gateway status`, or use --wait")
+        say("not all of the log is delivered yet: see `gateway status`, or use --wait")
     if as_json:
-        print(document(verified, repaired), file=sys.stdout)  # noqa: T201  # facts for programs
+        print_json(document(verified, repaired))
     else:
         print_report(verified, repaired, everything=everything)
     raise typer.Exit(EXIT_DIFFERENT if verified.differences else 0)

@@ -85,7 +85,7 @@ def delete(
     from gateway.cli.lookup import WORDS, check_named, find_run, places_of
 
     if not yes and not sys.stdin.isatty():
-        raise BadSettings("nobody can be asked here: add --yes")
+        raise BadSettings("confirmation is needed, and stdin is not a terminal: add --yes")
     base, address = api_of(home), address_of("", home)
     found = [find_run(base, _text(run_id, "a run id")) for run_id in dict.fromkeys(runs)]
     parts = [

@@ -7,7 +7,6 @@ entry-point group `gateway.commands`. They are named in the help, and loaded onl
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -17,6 +16,7 @@ from typer.core import TyperGroup
 from gateway.cli import doctor, edits, runs, stack, sync
 from gateway.cli.plugin_help import summary_of
 from gateway.client.errors import ClientError
+from gateway.console import say
 from schemas.errors import BadSettings, TrackingError
 
 GROUP = "gateway.commands"
@@ -50,10 +50,10 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (TrackingError, ClientError) as error:
-            _say(str(error))
+            say(f"gateway: {error}")
             raise typer.Exit(EXIT_ERROR) from error
         except (KeyboardInterrupt, typer.Abort) as error:
-            _say("interrupted")
+            say("gateway: interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("gateway: interrupted")
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 
@@ -129,7 +129,3 @@ def _load(point: EntryPoint) -> Any:
         single.command()(loaded)
         return typer.main.get_command(single)
     return loaded
-
-
-def _say(line: str) -> None:
-    print(f"gateway: {line}", file=sys.stderr)

@@ -11,6 +11,7 @@ import typer
 
 from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, say
 from schemas.errors import BadSettings, TrackingError
+from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
     from gateway.local.stack import Stack
@@ -240,5 +241,5 @@ def _newest(letter: dict[str, Any] | None) -> str:
     """Say why the newest parked record is parked. A reason may quote anything: only printable characters pass."""
     if letter is None:
         return ""
-    reason = "".join(one if one.isprintable() else "?" for one in letter["reason"][:200])
+    reason = mask_unprintable(letter["reason"][:200])
     return f", newest {letter['id']} ({letter['kind']}: {reason}): see `gateway dead-letters list`"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import mlflow_server
-from gateway.local.servers.kafka import Command
 from gateway.local.supervision.process import end, spawn, wait_until
 
 START_TIMEOUT_S = 120

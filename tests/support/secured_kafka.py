@@ -14,6 +14,7 @@ from pathlib import Path
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka
 from gateway.local.servers.java import find_java
@@ -67,7 +68,7 @@ def running(folder: Path) -> Iterator[Secured]:
     (folder / "server.properties").write_text(_properties(folder, addresses), encoding="ascii")
     jvm = [str(find_java().path), *JVM_FLAGS, "-cp", os.pathsep.join(map(str, ensure_jars()))]
     _format(jvm, folder)
-    command = kafka.Command([*jvm, "kafka.Kafka", str(folder / "server.properties")], {"LC_ALL": "C.UTF-8"})
+    command = Command([*jvm, "kafka.Kafka", str(folder / "server.properties")], {"LC_ALL": "C.UTF-8"})
     with (folder / "kafka.log").open("ab") as log:
         child = spawn(command, log)
         try:

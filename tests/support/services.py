@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka, postgres
 from gateway.local.supervision.process import end, spawn, wait_until
@@ -24,7 +25,7 @@ START_TIMEOUT_S = 60
 _FORMATTED: dict[str, bytes] = {}  # what formatting writes, by name of the file
 
 
-def prepare_kafka(folder: Path, *, port: int, controller_port: int) -> kafka.Command:
+def prepare_kafka(folder: Path, *, port: int, controller_port: int) -> Command:
     """Return the command of a broker; only the first is formatted (2 s of a JVM), the others get a copy of that."""
     data = folder / "data"
     if _FORMATTED and not data.exists():

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from consumers.cli.dead_letters.output import finish, print_found, print_json, print_letter
+from consumers.cli.dead_letters.output import finish, print_found, print_letter
 from consumers.cli.dead_letters.session import ask, carry_out
 from consumers.cli.options import HomeOption, JsonOption
+from consumers.cli.output import confirm, print_json
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
@@ -30,6 +31,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Records that can never be folded: parked with their bytes, and what to do about them.",
 )
+
+INSTEAD = "--yes, or --dry-run to see what would be done"  # of a question, where there is no terminal
 
 IdArgument = Annotated[str, typer.Argument(help="TOPIC:PARTITION:OFFSET, as `list` prints it.", metavar="ID")]
 IdsArgument = Annotated[
@@ -143,9 +146,10 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
         finally:
             await writer.close()
 
-    if dry_run or _confirmed(f"Write up to {len(chosen)} records to {settings.topic} again?", chosen, yes or bool(ids)):
-        carry_out(settings, work, outcomes)
-        finish(outcomes, "replayed", dry_run=dry_run, as_json=as_json)
+    if chosen and not (dry_run or yes or ids):
+        confirm(f"Write up to {len(chosen)} records to {settings.topic} again?", instead=INSTEAD)
+    carry_out(settings, work, outcomes)
+    finish(outcomes, "replayed", dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -182,9 +186,10 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
         async for outcome in resolution.discard(letters, chosen, because, dry_run=dry_run):
             outcomes.append(outcome)
 
-    if dry_run or _confirmed(f"Discard up to {len(chosen)} dead letters?", chosen, yes or bool(ids)):
-        carry_out(settings, work, outcomes)
-        finish(outcomes, "discarded", dry_run=dry_run, as_json=as_json)
+    if chosen and not (dry_run or yes or ids):
+        confirm(f"Discard up to {len(chosen)} dead letters?", instead=INSTEAD)
+    carry_out(settings, work, outcomes)
+    finish(outcomes, "discarded", dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(
@@ -200,11 +205,3 @@ def _chosen(
     if not (everything or narrowed):
         raise BadSettings("nothing is chosen: give ids from `gateway dead-letters list`, or --all, --run or --reason")
     return ask(settings, lambda letters: choose(letters, wanted, limit))
-
-
-def _confirmed(question: str, chosen: list[LetterId], yes: bool) -> bool:
-    if yes or not chosen:
-        return True
-    if not sys.stdin.isatty():
-        raise BadSettings("nobody can be asked here: add --yes, or --dry-run to see what would be done")
-    return typer.confirm(question, err=True, abort=True)

@@ -16,22 +16,18 @@ from consumers.deadletters.resolution import refusal
 from consumers.log.reader import Record
 from consumers.store.dead_letters import Found, Letter
 from schemas.errors import BadRecord
+from schemas.runtime.text import escape_unprintable
 from schemas.wire import identify
 
 HEX_COLUMNS = 16
 SHOWN_KEY, SHOWN_REASON = 60, 200  # bytes and characters in a list
 
 
-def harmless(text: str) -> str:
-    """Return text on one line in which everything that is not printable is escaped."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def harmless_bytes(value: bytes | None, limit: int = 200) -> str:
+def escape_bytes(value: bytes | None, limit: int = 200) -> str:
     """Return bytes as one short line."""
     if value is None:
         return "none"
-    text = harmless(value[:limit].decode(errors="backslashreplace"))
+    text = escape_unprintable(value[:limit].decode(errors="backslashreplace"))
     return text if len(value) <= limit else f"{text}… ({len(value):,} bytes)"
 
 
@@ -54,7 +50,7 @@ def value_lines(value: bytes | None, limit: int) -> Iterator[str]:
         return
     part = value[:limit]
     if is_text(part):
-        yield from (harmless(line) for line in part.decode(errors="replace").splitlines())
+        yield from (escape_unprintable(line) for line in part.decode(errors="replace").splitlines())
     else:
         yield from hexdump(part)
     if len(value) > limit:
@@ -105,8 +101,8 @@ def found_lines(found: Sequence[Found]) -> Iterator[str]:
     rows = [("id", "time (UTC)", "run", "bytes", "state", "reason")]
     for one in found:
         because = f" (discarded: {one.because})" if one.because else ""
-        reason = harmless(f"{one.kind}: {one.reason[:SHOWN_REASON]}{because}")
-        run = harmless_bytes(one.key, SHOWN_KEY)
+        reason = escape_unprintable(f"{one.kind}: {one.reason[:SHOWN_REASON]}{because}")
+        run = escape_bytes(one.key, SHOWN_KEY)
         rows.append((str(one.id), instant(one.time_ms), run, f"{one.size:,}", one.state, reason))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     for row in rows:

@@ -6,12 +6,13 @@ Nothing of a record reaches the terminal but printable characters.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
+
+from consumers.cli.output import print_json, print_line
+from schemas.runtime.text import escape_unprintable
 
 if TYPE_CHECKING:
     from consumers.deadletters.resolution import Outcome
@@ -22,19 +23,17 @@ SHOWN_OUTCOMES = 20
 
 def finish(outcomes: Sequence[Outcome], verb: str, *, dry_run: bool, as_json: bool) -> None:
     """Print what became of each decision, and end with the exit status that says whether all of it could be done."""
-    from consumers.cli.dead_letters.format import harmless
-
     done = [outcome.id for outcome in outcomes if outcome.result == "done"]
     rest = [outcome for outcome in outcomes if outcome.result != "done"]
     if as_json:
         skipped = [{"id": str(one.id), "result": one.result, "why": one.why} for one in rest]
         print_json({"dry_run": dry_run, verb: [str(one) for one in done], "skipped": skipped})
     else:
-        print(f"{'would be ' if dry_run else ''}{verb}: {len(done)} of {len(outcomes)}")  # noqa: T201  # facts
+        print_line(f"{'would be ' if dry_run else ''}{verb}: {len(done)} of {len(outcomes)}")
         for one in rest[:SHOWN_OUTCOMES]:
-            print(f"  not {one.id}: {harmless(one.why)}")  # noqa: T201
+            print_line(f"  not {one.id}: {escape_unprintable(one.why)}")
         if len(rest) > SHOWN_OUTCOMES:
-            print(f"  ... and {len(rest) - SHOWN_OUTCOMES} more, all of them with --json")  # noqa: T201
+            print_line(f"  ... and {len(rest) - SHOWN_OUTCOMES} more, all of them with --json")
     raise typer.Exit(1 if any(one.result == "refused" for one in rest) else 0)
 
 
@@ -43,17 +42,17 @@ def print_found(total: int, found: Sequence[Found], state: str) -> None:
     from consumers.cli.dead_letters.format import found_lines
 
     if not found:
-        print("Nothing is parked." if state == "parked" else "There are none.")  # noqa: T201  # facts
+        print_line("Nothing is parked." if state == "parked" else "There are none.")
         return
     for line in found_lines(found):
-        print(line)  # noqa: T201
+        print_line(line)
     shown = f"{len(found)} of {total}; --limit shows more. " if total > len(found) else ""
-    print(f"{shown}See one with `gateway dead-letters show ID`.")  # noqa: T201
+    print_line(f"{shown}See one with `gateway dead-letters show ID`.")
 
 
 def print_letter(letter: Letter, length: int) -> None:
     """Print one dead letter for people, with at most `length` bytes of its value."""
-    from consumers.cli.dead_letters.format import harmless, harmless_bytes, identity, instant, value_lines
+    from consumers.cli.dead_letters.format import escape_bytes, identity, instant, value_lines
     from consumers.deadletters.resolution import refusal
 
     record = letter.record
@@ -66,24 +65,13 @@ def print_letter(letter: Letter, length: int) -> None:
         f"state     {letter.state}{decided}{because}",
         f"reason    {letter.kind}: {letter.reason}",
         f"time      {instant(record.time_ms)} UTC",
-        f"key       {harmless_bytes(record.key)}",
-        *(f"header    {name}: {harmless_bytes(value)}" for name, value in record.headers),
+        f"key       {escape_bytes(record.key)}",
+        *(f"header    {name}: {escape_bytes(value)}" for name, value in record.headers),
         "identity  " + (", ".join(f"{name}={value}" for name, value in known.items()) if known else "cannot be told"),
         f"now       {f'would be parked again: {why_not}' if why_not else 'can be decoded: try a replay'}",
     ]
     for line in lines:
-        print(harmless(line))  # noqa: T201  # facts
-    print(f"value     {len(record.value or b''):,} bytes")  # noqa: T201
+        print_line(escape_unprintable(line))
+    print_line(f"value     {len(record.value or b''):,} bytes")
     for line in value_lines(record.value, length):
-        print(f"  {line}")  # noqa: T201
-
-
-def print_json(facts: Any) -> None:
-    """Print facts for programs."""
-    # ASCII: control characters of a stranger must not reach a terminal.
-    print(json.dumps(facts, indent=2, allow_nan=False))  # noqa: T201  # facts for programs
-
-
-def say(line: str) -> None:
-    """Print one line for people, on stderr."""
-    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201
+        print_line(f"  {line}")

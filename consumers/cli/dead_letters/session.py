@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from consumers.cli.dead_letters.output import say
+from consumers.cli.output import say
 from schemas.errors import LogUnavailable, StoreUnavailable
 from schemas.runtime.settings import Settings
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from schemas.runtime.text import mask_unprintable
 from schemas.values import BoolValue, DatetimeValue, FloatValue, IntValue, StringValue, Typed, to_plain, to_text
 
 
@@ -47,8 +48,7 @@ def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
 def shown(value: Typed | str, most: int = 100) -> str:
     """Return a value as a report shows it, shortened, without what would command a terminal."""
     text = value if isinstance(value, str) else to_text(value)
-    harmless = "".join(one if one.isprintable() else "?" for one in text[: most + 1])
-    return f"{harmless[:most]}…" if len(text) > most else harmless
+    return f"{mask_unprintable(text[:most])}…" if len(text) > most else mask_unprintable(text)
 
 
 def _parsed(text: str) -> tuple[Any, bool]:

@@ -6,10 +6,11 @@ docs/trackers.md describes the document; fields are only ever added.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,9 +23,9 @@ SHOWN_RUNS, SHOWN_OF_RUN, SHOWN_LOSSES = 20, 5, 5
 STORE = "postgresql"
 
 
-def document(verified: Verified, repaired: Repaired | None) -> str:
-    """Return the facts as JSON."""
-    facts: dict[str, Any] = {
+def document(verified: Verified, repaired: Repaired | None) -> dict[str, Any]:
+    """Return the facts as `--json` prints them."""
+    return {
         "equal": not verified.differences,
         "places": {name: place.facts.to_json() for name, place in verified.places.items()},
         "trackers": {name: _tracker(verified, name, place) for name, place in _trackers(verified)},
@@ -34,8 +35,6 @@ def document(verified: Verified, repaired: Repaired | None) -> str:
         "counts_only": verified.counts_only,
         "repaired": None if repaired is None else repaired.to_json(),
     }
-    # ASCII: control characters of a stranger must not reach a terminal.
-    return json.dumps(facts, indent=2, allow_nan=False)
 
 
 def print_report(verified: Verified, repaired: Repaired | None, *, everything: bool) -> None:
@@ -45,7 +44,7 @@ def print_report(verified: Verified, repaired: Repaired | None, *, everything: b
     out = Console(highlight=False, soft_wrap=True, markup=False)
     if repaired is not None:
         for line in repaired.lines():
-            out.print(_harmless(line))
+            out.print(mask_unprintable(line))
     _print_table(out, verified)
     if verified.counts_only:
         out.print(
@@ -90,7 +89,7 @@ def _print_losses(out: Console, verified: Verified, *, everything: bool) -> None
             continue
         out.print(f"{name} cannot hold, which is no difference:", style="bold")
         for words in place.cannot_hold:
-            out.print(f"  {_harmless(words)}")
+            out.print(f"  {mask_unprintable(words)}")
         kinds = sorted({(loss.what, loss.reason) for loss in of_place})
         for what, reason in kinds:
             ours = [loss for loss in of_place if (loss.what, loss.reason) == (what, reason)]
@@ -98,7 +97,7 @@ def _print_losses(out: Console, verified: Verified, *, everything: bool) -> None
             named = runs if everything else runs[:SHOWN_LOSSES]
             more = f", and {len(runs) - len(named):,} more" if len(runs) > len(named) else ""
             count = sum(loss.amount for loss in ours)
-            out.print(f"  {what}: {count:,} {_harmless(reason)}; in {_harmless(', '.join(named))}{more}")
+            out.print(f"  {what}: {count:,} {mask_unprintable(reason)}; in {mask_unprintable(', '.join(named))}{more}")
 
 
 def _print_differences(out: Console, differences: Sequence[Difference], *, everything: bool) -> None:
@@ -109,13 +108,8 @@ def _print_differences(out: Console, differences: Sequence[Difference], *, every
             out.print(f"  ... and {runs - shown:,} runs more: all of them with --all-differences, or --json")
             return
         of_run = list(group)
-        out.print(f"  {place}, run {_harmless(run_id)}")
+        out.print(f"  {place}, run {mask_unprintable(run_id)}")
         for one in of_run if everything else of_run[:SHOWN_OF_RUN]:
-            out.print(f"    {_harmless(one.words())}")
+            out.print(f"    {mask_unprintable(one.words())}")
         if len(of_run) > SHOWN_OF_RUN and not everything:
             out.print(f"    ... and {len(of_run) - SHOWN_OF_RUN:,} more of this run")
-
-
-def _harmless(text: str) -> str:
-    """Return a stranger's text without what would command a terminal."""
-    return "".join(one if one.isprintable() else "?" for one in text)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.local.command import Command
 from gateway.local.demo.training import Spec
-from gateway.local.servers.kafka import Command
 from gateway.local.supervision.process import end, spawn
 from schemas.facts import Facts
 

@@ -14,8 +14,8 @@ import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
-from typing import NamedTuple
 
+from gateway.local.command import Command
 from gateway.local.ports import HOST
 from gateway.local.progress import Progress
 from gateway.local.servers.java import find_java
@@ -28,15 +28,6 @@ _JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-U
 
 
 _LOCALE = {"LC_ALL": "C.UTF-8"}  # under the C locale Java cannot open a path that is not ASCII
-
-
-class Command(NamedTuple):
-    """A process to start: arguments, additions to the environment, system user and working folder when not ours."""
-
-    argv: list[str]
-    env: dict[str, str]
-    user: str | None = None
-    folder: Path | None = None
 
 
 def prepare(folder: Path, *, port: int, controller_port: int, progress: Progress | None = None) -> Command:

@@ -15,8 +15,8 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
+from gateway.local.command import Command
 from gateway.local.ports import HOST
-from gateway.local.servers.kafka import Command
 from schemas.errors import StackError
 
 APPLICATION = "mlflow.server.fastapi_app:app"

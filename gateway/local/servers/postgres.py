@@ -24,8 +24,8 @@ from urllib.parse import quote
 
 import psutil
 
+from gateway.local.command import Command
 from gateway.local.ports import HOST
-from gateway.local.servers.kafka import Command
 from schemas.errors import StackError
 
 ROLE = DATABASE = "gateway"

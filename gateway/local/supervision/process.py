@@ -19,7 +19,7 @@ from typing import IO
 
 import psutil
 
-from gateway.local.servers.kafka import Command
+from gateway.local.command import Command
 
 LAUNCH = Path(__file__).with_name("launch.py")
 

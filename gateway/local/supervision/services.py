@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.local.addresses import METRICS, Plan, stack_settings
+from gateway.local.command import Command
 from gateway.local.ports import HOST
 from gateway.local.servers import kafka, mlflow_server, postgres
-from gateway.local.servers.kafka import Command
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import PREFIX, Settings
 

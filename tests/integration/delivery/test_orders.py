@@ -228,7 +228,7 @@ async def test_removing_forgets_and_says_what_stays(place: Place, lines: Lines) 
     removed = await command(place, lines, "remove", "lines", "--yes")
 
     assert (code, "a process delivers to lines now" in refused) == (2, True)
-    assert (asked[0], asked[2]) == (2, "gateway: nobody can be asked here: add --yes\n")
+    assert (asked[0], asked[2]) == (2, "gateway: confirmation is needed, and stdin is not a terminal: add --yes\n")
     assert (removed["forgotten_runs"], "stay there" in removed["stays"]) == (2, True)
     assert await progress(place, "lines") == {}
     assert lines.held() == wanted(envelopes)

@@ -220,7 +220,7 @@ async def test_letters_are_found_by_run_and_reason_and_discarded_with_a_reason_o
     assert {one["id"] for one in place.facts("list", "--reason", "NO HEADER")["dead_letters"]} == set(second)
     assert place.facts("list", "--limit", "1")["total"] == 4
     assert place.facts("discard", "--run", "two", "--dry-run")["discarded"] == second
-    assert "nobody can be asked here: add --yes" in place.command("discard", "--all").stderr
+    assert "confirmation is needed, and stdin is not a terminal: add --yes" in place.command("discard", "--all").stderr
     assert place.facts("discard", "--run", "two", "--because", "a [red]test", "--yes")["discarded"] == second
     again = place.facts("discard", *second)
     assert [one["result"] for one in again["skipped"]] == ["already", "already"]

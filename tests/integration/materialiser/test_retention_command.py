@@ -51,7 +51,7 @@ async def points(database: str) -> int:
         (("--before", "2026-13"), 2, "'2026-13' is no month: write year and month, such as 2026-08"),
         (("--before", "august", "--yes"), 2, "'august' is no month"),
         (("--before", "2099-01", "--yes"), 2, "--before 2099-01 is in the future: "),
-        (("--before", "2026-08"), 2, "nobody can be asked here: add --yes, or --dry-run"),
+        (("--before", "2026-08"), 2, "confirmation is needed, and stdin is not a terminal: add --yes, or --dry-run"),
         (("--yes",), 2, "Missing option '--before'"),
         (("--before", "2026-06", "--yes"), 0, "Nothing to drop: no points of months before 2026-06 are kept."),
         (("--before", "2026-07", "--dry-run"), 0, "would drop 2026-06: 1 runs, 3 points, "),

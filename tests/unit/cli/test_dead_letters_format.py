@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.cli.dead_letters.format import (
-    harmless,
-    harmless_bytes,
+    escape_bytes,
     hexdump,
     instant,
     is_text,
@@ -21,18 +20,19 @@ from consumers.deadletters.resolution import parse_id
 from consumers.log.reader import Record
 from consumers.store.dead_letters import Letter, LetterId
 from schemas.errors import BadSettings
+from schemas.runtime.text import escape_unprintable
 
 
 @given(st.binary(max_size=300), st.integers(1, 300))
 def test_whatever_the_bytes_only_printable_characters_are_shown(value: bytes, limit: int) -> None:
-    shown = [*value_lines(value, limit), harmless_bytes(value, limit)]
+    shown = [*value_lines(value, limit), escape_bytes(value, limit)]
 
     assert [line for line in shown if not line.isprintable()] == []
 
 
 @given(st.text())
 def test_text_is_shown_on_one_line_without_characters_that_drive_a_terminal(text: str) -> None:
-    assert harmless(text).isprintable()
+    assert escape_unprintable(text).isprintable()
 
 
 @given(st.binary(max_size=100))

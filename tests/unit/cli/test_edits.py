@@ -34,7 +34,7 @@ def test_help_has_examples(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
-        (["delete", "r"], "nobody can be asked here: add --yes"),
+        (["delete", "r"], "confirmation is needed, and stdin is not a terminal: add --yes"),
         (["tag", "r", "team"], "'team' is no tag: write KEY=VALUE"),
         (["tag", "r", "=vision"], "'=vision' is no tag: write KEY=VALUE"),
         (["tag", "r", f"{'k' * 1_025}=v"], "a tag has 1 to 1,024 characters, not 1,025"),

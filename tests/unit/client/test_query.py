@@ -59,12 +59,12 @@ def test_a_body_that_is_no_object_is_an_empty_document(api: str, path: str, stat
 
 
 def test_a_refusal_is_in_the_words_of_the_api(api: str) -> None:
-    with pytest.raises(ApiRefused, match="^no such thing: name another$"):
+    with pytest.raises(ApiRefused, match=r"^no such thing: name another$"):
         get(api, "/refused")
 
 
 def test_503_is_an_outage(api: str) -> None:
-    with pytest.raises(ApiUnavailable, match="^PostgreSQL is away: wait$") as caught:
+    with pytest.raises(ApiUnavailable, match=r"^PostgreSQL is away: wait$") as caught:
         get(api, "/away")
 
     assert caught.value.problem == "PostgreSQL is away"

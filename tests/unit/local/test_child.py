@@ -12,8 +12,8 @@ from time import monotonic, sleep
 import psutil
 import pytest
 
+from gateway.local.command import Command
 from gateway.local.home import Home
-from gateway.local.servers.kafka import Command
 from gateway.local.supervision import child as child_module
 from gateway.local.supervision.child import Child
 from gateway.local.supervision.metrics import Metrics

@@ -1,0 +1,74 @@
+"""
+How every command of this side prints: facts on stdout, everything else on stderr.
+
+stdout carries only what a script may read. Notices, questions, warnings and progress go to stderr, and each notice
+starts with `gateway: `. JSON is ASCII, so that control characters in names that others chose cannot reach a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from schemas.errors import BadSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_line(line: str) -> None:
+    """Print one line of facts for people, on stdout."""
+    print(line)  # noqa: T201 - the one place of this side that prints facts
+
+
+def print_json(facts: Any) -> None:
+    """Print facts for programs, as one JSON document on stdout. Raises ValueError for NaN and infinity."""
+    print_line(json.dumps(facts, indent=2, allow_nan=False))
+
+
+def say(line: str) -> None:
+    """Print one notice for people, on stderr."""
+    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of this side that prints notices
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that neither guesses colours nor wraps lines at the width of the terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def confirm(question: str, *, instead: str) -> None:
+    """
+    Return once the user agrees. Raises typer.Abort when the user declines.
+
+    Raises BadSettings when stdin is no terminal; `instead` names the options that make the question unnecessary.
+    """
+    require_terminal(instead)
+    typer.confirm(question, err=True, abort=True)
+
+
+def require_terminal(instead: str) -> None:
+    """Raise BadSettings when stdin is no terminal, so that no question can be asked."""
+    if not sys.stdin.isatty():
+        raise BadSettings(f"confirmation is needed, and stdin is not a terminal: add {instead}")
+
+
+class WarningLines(logging.Handler):
+    """Passes warnings and errors that are logged on to `say`, for commands that show a progress bar meanwhile."""
+
+    def __init__(self, say: Callable[[str], None], *, ignore: tuple[str, ...] = ()) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+        self._ignore = ignore  # beginnings of messages that are no news to the user
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of one log record."""
+        line = record.getMessage()
+        if not line.startswith(self._ignore):
+            self._say(line)
