@@ -52,5 +52,4 @@ class Broker:
         found["advertised.listeners"] += f",FAR://{HOST}:{self.advertised_port}"
         found["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,FAR:PLAINTEXT,CONTROLLER:PLAINTEXT"
         found["inter.broker.listener.name"] = "PLAINTEXT"
-        found["group.min.session.timeout.ms"] = "1000"  # default 6000: tests wait for sessions to end
         path.write_text("".join(f"{name}={value}\n" for name, value in found.items()), encoding="ascii")

@@ -14,7 +14,7 @@ from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import mlflow_server
 from gateway.local.supervision.process import end, spawn, wait_until
 
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 150
 
 
 class MlflowServer:

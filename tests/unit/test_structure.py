@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,16 @@ VENDORS = {
 }
 
 
+@cache
+def syntax(path: Path) -> list[ast.Import | ast.ImportFrom | ast.Constant]:
+    """Return the imports and constants of a file, which is parsed once for all tests."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom | ast.Constant)]
+
+
 def imports(path: Path) -> Iterator[str]:
     """Full names of the modules that a file imports, wherever it does so."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in syntax(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -127,7 +135,7 @@ TEXTS = sorted(
 
 def strings(path: Path) -> Iterator[str]:
     """Every string constant of a Python file, docstrings among them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in syntax(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
