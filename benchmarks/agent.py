@@ -30,7 +30,7 @@ from benchmarks.table import markdown, number  # noqa: E402
 from consumers.log.reader import LogReader  # noqa: E402
 from consumers.materialiser.worker import CONSUMER, Worker  # noqa: E402
 from consumers.store.migrations import migrate  # noqa: E402
-from consumers.store.pool import address, open_pool  # noqa: E402
+from consumers.store.pool import open_database  # noqa: E402
 from consumers.store.read.reader import Reading  # noqa: E402
 
 TIMEOUT_S = 120.0
@@ -107,9 +107,9 @@ def _read(kafka: str, dsn: str, records: int, answers: Any) -> None:
 
 
 async def _reading(kafka: str, dsn: str, records: int) -> tuple[float, float]:
-    pool = await open_pool(dsn)
-    await migrate(pool)
-    worker = Worker(pool, address(dsn), TOPIC)
+    db = await open_database(dsn)
+    await migrate(db)
+    worker = Worker(db, TOPIC)
     reader = LogReader(kafka, TOPIC)
     await reader.open()
     try:
@@ -123,7 +123,7 @@ async def _reading(kafka: str, dsn: str, records: int) -> tuple[float, float]:
         return perf_counter() - begin, process_time() - used
     finally:
         await reader.close()
-        await pool.close()
+        await db.close()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from consumers.log.reader import Record
 from consumers.materialiser.gc_tuning import collect_rarely
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from consumers.store.read.reader import Reading
 from schemas.events import Metrics, Series
 from schemas.wire import Envelope, ProducerId, RunId, encode
@@ -83,8 +83,8 @@ class RecordLog:
 class Store:
     """A worker on a database of its own, and how long it takes."""
 
-    def __init__(self, pool: object, worker: Worker, reading: Reading, until: float) -> None:
-        self._pool, self._worker, self._reading, self._until = pool, worker, reading, until
+    def __init__(self, db: object, worker: Worker, reading: Reading, until: float) -> None:
+        self._database, self._worker, self._reading, self._until = db, worker, reading, until
         self.log = RecordLog()
 
     async def apply(self, records: Iterator[Record]) -> float:
@@ -125,19 +125,19 @@ async def measure_growth(
     `until` is the monotonic time at which to stop. Raises Missing then.
     """
     collect_rarely()  # as the materialiser's process does
-    pool = await open_pool(dsn)
-    await migrate(pool)
-    worker = Worker(pool, address(dsn), "growth")
+    db = await open_database(dsn)
+    await migrate(db)
+    worker = Worker(db, "growth")
     await worker.assign([0])
     reading = await Reading.open(dsn)
-    store = Store(pool, worker, reading, until)
+    store = Store(db, worker, reading, until)
     try:
         found = [await _series(store, quick, tell), await _runs(store, quick, tell)]
         grown, charts = await _points(store, quick, tell)
         return [*found, grown], charts
     finally:
         await reading.close()
-        await pool.close()
+        await db.close()
 
 
 async def _series(store: Store, quick: bool, tell: Callable[[str], None]) -> Growth:

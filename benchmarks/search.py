@@ -22,7 +22,7 @@ import asyncpg
 
 from benchmarks.machine import caption, describe, load
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from consumers.store.read.reader import Reading
 from consumers.store.search.filter import parse_order, parse_where
 from gateway.local.ports import free_ports
@@ -97,15 +97,15 @@ async def measure(dsn: str, runs: int) -> list[str]:
     await execute(dsn, f"CREATE DATABASE {name}")
     mine = f"{dsn.rpartition('/')[0]}/{name}"
     try:
-        pool = await open_pool(mine)
+        db = await open_database(mine)
         try:
-            await migrate(pool)
-            async with pool.acquire() as connection:
+            await migrate(db)
+            async with db.acquire() as connection:
                 for statement in LOAD.split(";\n"):
                     await connection.execute(statement.replace("$1", str(int(runs))), timeout=600)
-            return await ask_all(Reading(pool, address(mine)))
+            return await ask_all(Reading(db))
         finally:
-            await pool.close()
+            await db.close()
     finally:
         await execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -136,14 +136,14 @@ async def _drop(settings: Settings, months: list[int], *, even_running: bool) ->
 @asynccontextmanager
 async def _retention(settings: Settings) -> AsyncIterator[Retention]:
     from consumers.store.maintenance.retention import Retention
-    from consumers.store.pool import address, open_pool
+    from consumers.store.pool import open_database
 
     dsn = settings.need("postgres").strip()
-    pool = await open_pool(dsn, size=1, application_name="gateway retention")
+    database = await open_database(dsn, size=1, application_name="gateway retention")
     try:
-        yield Retention(pool, address(dsn), lost_after_s=settings.lost_after_s)
+        yield Retention(database, lost_after_s=settings.lost_after_s)
     finally:
-        pool.terminate()
+        database.terminate()
 
 
 def _document(one: Month) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from schemas.runtime.text import mask_unprintable
 if TYPE_CHECKING:
     from consumers.delivery.status import Standing
     from consumers.store.delivery.orders import RunDelivery, Trackers
-    from consumers.store.pool import Pool
+    from consumers.store.pool import Database
 
 T = TypeVar("T")
 SHOWN = 20
@@ -75,7 +75,7 @@ def list_trackers(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from consumers.delivery.status import standings
 
     settings = Settings.load(home)
-    found = _with(settings, lambda _, pool: standings(settings, pool))
+    found = _with(settings, lambda _, database: standings(settings, database))
     if as_json:
         print_json({"trackers": [one.to_json() for one in found]})
     else:
@@ -102,8 +102,8 @@ def show(
     settings = Settings.load(home)
     _known(settings, name)
 
-    async def ask(trackers: Trackers, pool: Pool) -> tuple[Standing, int, list[RunDelivery]]:
-        (standing,) = await standings(settings, pool, name)
+    async def ask(trackers: Trackers, database: Database) -> tuple[Standing, int, list[RunDelivery]]:
+        (standing,) = await standings(settings, database, name)
         return standing, *await trackers.runs(name, run, limit)
 
     standing, total, runs = _with(settings, ask)
@@ -236,19 +236,19 @@ def _losses(settings: Settings, name: str) -> list[str] | None:
         return None
 
 
-def _with(settings: Settings, question: Callable[[Trackers, Pool], Awaitable[T]]) -> T:
+def _with(settings: Settings, question: Callable[[Trackers, Database], Awaitable[T]]) -> T:
     async def ask() -> T:
         from consumers.store.delivery.orders import Trackers
         from consumers.store.migrations import migrate
-        from consumers.store.pool import address, open_pool
+        from consumers.store.pool import open_database
 
         dsn = settings.need("postgres").strip()
-        pool = await open_pool(dsn, size=1)
+        database = await open_database(dsn, size=1)
         try:
-            await migrate(pool, where=address(dsn))
-            return await question(Trackers(pool, address(dsn)), pool)
+            await migrate(database)
+            return await question(Trackers(database), database)
         finally:
-            pool.terminate()
+            database.terminate()
 
     return asyncio.run(ask())
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from consumers.log.reader import LogWriter, Record, TooLarge, security_arguments
 from consumers.store.dead_letters import Letter, Outbox
-from consumers.store.pool import Pool
+from consumers.store.pool import Database
 from schemas.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def addressed(letter: Letter, *, whole: bool = True) -> Record:
     )
 
 
-async def publish(settings: Settings, pool: Pool, where: str, consumer: str) -> NoReturn:
+async def publish(settings: Settings, database: Database, consumer: str) -> NoReturn:
     """Publish what `consumer` parks, for ever. Outages wait, and nothing that happens here ends folding."""
     told = ""
     while True:
         writer = LogWriter(settings.need("kafka"), settings.dead_letter_topic, security_arguments(settings))
         try:
-            async with Outbox.lease(pool, where, consumer, settings.topic) as outbox:
+            async with Outbox.lease(database, consumer, settings.topic) as outbox:
                 await _publish(outbox, writer)
         except (Unavailable, Refused) as error:
             if told != str(error):

@@ -22,7 +22,7 @@ from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.history import Histories
 from consumers.store.delivery.orders import Trackers
 from consumers.store.migrations import migrate
-from consumers.store.pool import Pool, address, open_pool
+from consumers.store.pool import Database, open_database
 from consumers.telemetry.instruments import DeliveryWatch
 from consumers.trackers.protocol import Tracker
 from schemas.errors import LogGap
@@ -39,7 +39,7 @@ class Connected:
 
     settings: Settings
     tracker: Tracker
-    pool: Pool
+    database: Database
     deliveries: Deliveries
     trackers: Trackers
     histories: Histories
@@ -57,18 +57,18 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     call_s = call_seconds(name, settings)
     tracker = open_tracker(name, settings, call_s, f"delivery {name}")
-    pool = await until_available(lambda: open_pool(dsn, size=POOL_SIZE), away)
+    database = await until_available(lambda: open_database(dsn, size=POOL_SIZE), away)
     bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
     try:
-        await until_available(lambda: migrate(pool, where=address(dsn)), away)
+        await until_available(lambda: migrate(database), away)
         await until_available(lambda: ensure_topics(settings), away)
-        deliveries = Deliveries(pool, address(dsn), name, settings.topic)
-        histories = Histories(pool, address(dsn), name, settings.topic, CONSUMER)
-        yield Connected(settings, tracker, pool, deliveries, Trackers(pool, address(dsn)), histories, bounds, call_s)
+        deliveries = Deliveries(database, name, settings.topic)
+        histories = Histories(database, name, settings.topic, CONSUMER)
+        yield Connected(settings, tracker, database, deliveries, Trackers(database), histories, bounds, call_s)
         await close_tracker(tracker)  # not after a failure: a call may be under way
     finally:
         await bounds.close()
-        pool.terminate()
+        database.terminate()
 
 
 async def serve(

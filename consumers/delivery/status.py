@@ -15,7 +15,7 @@ from consumers.delivery.plugins.loader import GROUP
 from consumers.log.reader import LogReader, security_arguments
 from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.orders import Trackers
-from consumers.store.pool import Pool, address
+from consumers.store.pool import Database
 from schemas.api import DeliveryStatus
 from schemas.errors import BadSettings, LogGap, LogUnavailable
 from schemas.runtime.settings import Settings
@@ -54,12 +54,11 @@ def known_names(settings: Settings) -> list[str]:
     return sorted({*settings.trackers, *defined, *(entry.name for entry in entry_points(group=GROUP))})
 
 
-async def standings(settings: Settings, pool: Pool, only: str | None = None) -> list[Standing]:
+async def standings(settings: Settings, database: Database, only: str | None = None) -> list[Standing]:
     """Return how each tracker stands, or one of them. Raises StoreUnavailable."""
-    where = address(settings.need("postgres"))
     names = [only] if only else settings.trackers
-    found = [one for one in await Trackers(pool, where).overview(names) if only in (None, one.tracker)]
-    offsets = {one.tracker: await Deliveries(pool, where, one.tracker, settings.topic).offsets() for one in found}
+    found = [one for one in await Trackers(database).overview(names) if only in (None, one.tracker)]
+    offsets = {one.tracker: await Deliveries(database, one.tracker, settings.topic).offsets() for one in found}
     lags: Mapping[str, Lag | None] = {}
     with suppress(LogUnavailable, BadSettings):
         lags = await _lags(settings, offsets)

@@ -66,7 +66,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     from consumers.materialiser.gaps import judge_by, until_gap
     from consumers.materialiser.worker import CONSUMER, Worker
     from consumers.store.migrations import migrate
-    from consumers.store.pool import address, open_pool
+    from consumers.store.pool import open_database
 
     def away(problem: str) -> None:
         watch.silent(problem)
@@ -75,19 +75,17 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     dsn = settings.need("postgres").strip()
     # A worker that is paused in a transaction holds its partitions' rows: whoever took over must not wait for it.
     pause_ms = str(settings.session_timeout_ms)
-    pool = await until_available(
-        lambda: open_pool(dsn, idle_in_transaction_session_timeout=pause_ms, statement_timeout="120s"), away
+    database = await until_available(
+        lambda: open_database(dsn, idle_in_transaction_session_timeout=pause_ms, statement_timeout="120s"), away
     )
-    await until_available(lambda: migrate(pool, where=address(dsn)), away)
+    await until_available(lambda: migrate(database), away)
     await until_available(lambda: ensure_topics(settings), away)
     bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
 
     async def first_offsets() -> Mapping[int, int]:
         return (await until_available(bounds.ask, away)).first
 
-    worker = Worker(
-        pool, address(dsn), settings.topic, watch, limits=Limits.of(settings), judge=judge_by(first_offsets)
-    )
+    worker = Worker(database, settings.topic, watch, limits=Limits.of(settings), judge=judge_by(first_offsets))
 
     def stop(error: BaseException) -> None:
         if is_outage(error):
@@ -110,7 +108,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
         stop(error)
     _stop_by_signal(stopping)  # Faust may have put its own handlers in place
     watching = asyncio.create_task(watch.lag.run(bounds.ask, worker.positions))
-    letters = asyncio.create_task(publish(settings, pool, address(dsn), CONSUMER))
+    letters = asyncio.create_task(publish(settings, database, CONSUMER))
     ended = asyncio.create_task(
         _first(
             until_ended(app),

@@ -22,7 +22,7 @@ from consumers.materialiser.fold.fold import fold, park, series_of
 from consumers.materialiser.fold.state import Known
 from consumers.materialiser.gaps import Judge, Jump, sparse
 from consumers.store import dead_letters
-from consumers.store.pool import Pool
+from consumers.store.pool import Database
 from consumers.store.rows import Changes, DeadLetterRow
 from consumers.store.write import loader
 from consumers.store.write.writer import Fenced, RowsRefused, TablesExchanged, write
@@ -43,14 +43,13 @@ class Worker:
 
     def __init__(
         self,
-        pool: Pool,
-        where: str,
+        database: Database,
         topic: str,
         watch: FoldWatch | None = None,
         limits: Limits = NO_LIMITS,
         judge: Judge = sparse,
     ) -> None:
-        self._pool, self._where, self._topic = pool, where, topic
+        self._database, self._topic = database, topic
         self._watch = watch or FoldWatch()
         self._limits = limits
         self._known = Known()
@@ -102,8 +101,8 @@ class Worker:
         wait_s = BACKOFF_S[0]
         while True:
             try:
-                found = await loader.load_offsets(self._pool, self._where, CONSUMER, self._topic, partitions)
-                in_row = await dead_letters.load_in_row(self._pool, self._where, self._topic, found)
+                found = await loader.load_offsets(self._database, CONSUMER, self._topic, partitions)
+                in_row = await dead_letters.load_in_row(self._database, self._topic, found)
                 self._tally = Tally(
                     {partition: parked.number for partition, parked in in_row.items()},
                     decided_in_row={partition: parked.decided for partition, parked in in_row.items()},
@@ -169,7 +168,7 @@ class Worker:
                 wanted.setdefault(record.partition, set()).add(digest(record.key))
         for partition, digests in wanted.items():
             digests -= {known for of, known in tally.of_run if of == partition}
-            found = await dead_letters.load_of_run(self._pool, self._where, self._topic, partition, digests)
+            found = await dead_letters.load_of_run(self._database, self._topic, partition, digests)
             nothing = dead_letters.Parked(0, 0)
             tally.of_run.update({(partition, one): found.get(one, nothing).number for one in digests})
             tally.decided_of_run.update({(partition, one): found.get(one, nothing).decided for one in digests})
@@ -190,7 +189,7 @@ class Worker:
         settle(changes)
         started = time.monotonic()
         try:
-            await write(self._pool, self._where, CONSUMER, self._topic, changes, self._known.tables)
+            await write(self._database, CONSUMER, self._topic, changes, self._known.tables)
         except TablesExchanged:
             self._known = Known()  # rows of the old tables
             await self._commit(records, decoded)
@@ -230,11 +229,11 @@ class Worker:
         if len(known.loaded) > MAX_KNOWN_RUNS or len(known.series) > MAX_KNOWN_SERIES:
             known = self._known = Known()
         if not known.tables:  # before the rows, so that rows of old tables never pass for those of new ones
-            known.tables = await loader.identify_tables(self._pool, self._where)
+            known.tables = await loader.identify_tables(self._database)
         runs: set[str] = {envelope.run_id for envelope in envelopes}
         runs -= known.loaded
         if runs:
-            heads, producers, steps, attempts = await loader.load_runs(self._pool, self._where, runs)
+            heads, producers, steps, attempts = await loader.load_runs(self._database, runs)
             known.runs.update((row.run_id, row) for row in heads)
             known.producers.update(((row.run_id, row.producer), row) for row in producers)
             known.steps.update(((row.run_id, row.step_name), row) for row in steps)
@@ -242,7 +241,7 @@ class Worker:
             known.loaded |= runs
         wanted = {key for envelope in envelopes for key in series_of(envelope)} - known.series.keys()
         if wanted:
-            rows = await loader.load_series(self._pool, self._where, wanted)
+            rows = await loader.load_series(self._database, wanted)
             known.series.update((row.series_id, row) for row in rows)
 
 

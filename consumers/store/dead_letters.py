@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from consumers.log.reader import Record
-from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection, translated
 from consumers.store.statements import sql
 from schemas.api import NewestDeadLetter
 
@@ -76,26 +76,26 @@ class Parked(NamedTuple):
     decided: int
 
 
-async def load_in_row(pool: Pool, where: str, topic: str, offsets: Mapping[int, int]) -> dict[int, Parked]:
+async def load_in_row(database: Database, topic: str, offsets: Mapping[int, int]) -> dict[int, Parked]:
     """Return by partition how many records in a row were parked right before these offsets, where any were."""
     partitions, last = list(offsets), [offset - 1 for offset in offsets.values()]
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_in_row"), topic, partitions, last)
     return {row["partition"]: Parked(row["in_row"], row["decided"]) for row in rows}
 
 
 async def load_of_run(
-    pool: Pool, where: str, topic: str, partition: int, digests: Collection[bytes]
+    database: Database, topic: str, partition: int, digests: Collection[bytes]
 ) -> dict[bytes, Parked]:
     """Return how many records with keys of these digests were parked in a partition, where any were."""
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_of_run"), topic, partition, list(digests))
     return {row["digest"]: Parked(row["of_run"], row["decided"]) for row in rows}
 
 
-async def newest_dead_letter(pool: Pool, where: str) -> tuple[int, NewestDeadLetter | None]:
+async def newest_dead_letter(database: Database) -> tuple[int, NewestDeadLetter | None]:
     """Return how many dead letters nobody decided about, and the newest of them."""
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         count = await connection.fetchval(sql("count_undecided_dead_letters"))
         row = await connection.fetchrow(sql("newest_dead_letter"))
     if row is None:
@@ -110,18 +110,18 @@ async def newest_dead_letter(pool: Pool, where: str) -> tuple[int, NewestDeadLet
 class DeadLetters:
     """What people find and decide."""
 
-    def __init__(self, pool: Pool, where: str) -> None:
-        self._pool, self._where = pool, where
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def find(self, wanted: Wanted, state: State | None, limit: int) -> tuple[int, list[Found]]:
         """Return how many there are, and the newest of them, newest first."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("find_dead_letters"), _key(wanted), wanted.reason, state, limit)
         return (rows[0]["total"] if rows else 0), [_found(row) for row in rows]
 
     async def get(self, letter: LetterId) -> Letter | None:
         """Return one with its record, or None when nothing is parked there."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("get_dead_letter"), *letter)
         if row is None:
             return None
@@ -130,21 +130,21 @@ class DeadLetters:
     async def undecided(self, wanted: Wanted, after: LetterId | None, limit: int) -> list[LetterId]:
         """Return the next ones that nobody decided about, in log order."""
         start = after or LetterId("", -1, -1)
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("next_dead_letters"), _key(wanted), wanted.reason, *start, limit)
         return [_id(row) for row in rows]
 
     async def states(self, letters: Sequence[LetterId]) -> dict[LetterId, State]:
         """Return how these stand; where nothing is parked, nothing is said."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("dead_letter_states"), *columns)
         return {_id(row): row["state"] for row in rows}
 
     async def settle(self, letters: Sequence[LetterId], decision: Decision, because: str = "") -> int:
         """Remember a decision; returns for how many it is new. What was replayed can never be discarded."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             done = await connection.execute(sql("settle_dead_letters"), *columns, decision, because)
         return int(done.rpartition(" ")[2])
 
@@ -152,35 +152,35 @@ class DeadLetters:
 class Outbox:
     """Dead letters on their way to their topic, on one connection that holds the right to send them."""
 
-    def __init__(self, connection: PooledConnection, where: str, consumer: str, topic: str) -> None:
-        self._connection, self._where = connection, where
+    def __init__(self, connection: PooledConnection, address: str, consumer: str, topic: str) -> None:
+        self._connection, self._address = connection, address
         self._consumer, self._topic = consumer, topic
 
     @classmethod
     @asynccontextmanager
-    async def lease(cls, pool: Pool, where: str, consumer: str, topic: str) -> AsyncIterator[Outbox]:
+    async def lease(cls, database: Database, consumer: str, topic: str) -> AsyncIterator[Outbox]:
         """Be the only process that publishes what `consumer` parked of `topic`; wait while another one is."""
-        async with translated(where):
-            connection = await pool.acquire()
+        async with translated(database.address):
+            connection = await database.pool.acquire()
         try:
-            async with translated(where):
+            async with translated(database.address):
                 while not await connection.fetchval(sql("try_lease"), f"{_LEASE}/{topic}"):  # noqa: ASYNC110
                     await asyncio.sleep(LEASE_POLL_S)  # PostgreSQL has no event for this
-            yield cls(connection, where, consumer, topic)
+            yield cls(connection, database.address, consumer, topic)
         finally:
             with suppress(Exception):  # the session ends either way, and the lease with it
                 connection.terminate()
-                await pool.release(connection)
+                await database.pool.release(connection)
 
     async def partitions(self) -> dict[int, int]:
         """Return the partitions that have unpublished letters, and from which offset on."""
-        async with translated(self._where):
+        async with translated(self._address):
             rows = await self._connection.fetch(sql("unpublished_partitions"), self._consumer, self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def following(self, partition: int, offset: int, *, max_records: int, max_bytes: int) -> list[Letter]:
         """Return the next letters of a partition, in order; the last one may go beyond `max_bytes`."""
-        async with translated(self._where):
+        async with translated(self._address):
             rows = await self._connection.fetch(
                 sql("unpublished_dead_letters"), self._topic, partition, offset, max_records, max_bytes
             )
@@ -188,7 +188,7 @@ class Outbox:
 
     async def mark(self, partition: int, next_offset: int) -> None:
         """Remember that everything below this offset is published."""
-        async with translated(self._where):
+        async with translated(self._address):
             await self._connection.execute(sql("mark_published"), self._topic, partition, next_offset)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pogo_core.util import migrate as pogo
 
-from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection
 
 FOLDER = Path(__file__).parent / "sql" / "migrations"
 LIVE = "public"
@@ -27,14 +27,14 @@ def released() -> frozenset[str]:
     return frozenset(path.stem for path in FOLDER.glob("*.sql"))
 
 
-async def migrate(pool: Pool, schema: str = LIVE, *, where: str = "its address") -> None:
+async def migrate(database: Database, schema: str = LIVE) -> None:
     """
     Apply what is missing, in order. Does nothing to a database that is up to date.
 
-    The connections of `pool` must create things in `schema` unless told otherwise: their search_path begins with it.
-    Raises StoreUnavailable, naming `where`, when the connection breaks: doing it again goes on.
+    Connections of `database` must create objects in `schema` by default: their search_path begins with it.
+    Raises StoreUnavailable when the connection breaks: doing it again goes on.
     """
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
             await pogo.apply(_Patient(connection), FOLDER, schema_name=schema, logger=_QUIET)

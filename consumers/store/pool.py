@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -44,46 +45,66 @@ _REFUSALS = {
 }
 
 
-def address(dsn: str) -> str:
-    """Return host:port/database of a dsn, without user and password, for messages."""
-    parts = urlsplit(dsn)
-    return f"{parts.hostname or 'local'}:{parts.port or 5432}{parts.path}"
-
-
-def translate(error: Exception, where: str) -> TrackingError | None:
+def translate(error: Exception, address: str) -> TrackingError | None:
     """Return our error for one of PostgreSQL's, or None when it is neither an outage nor a refused connection."""
     for kind, next_step in _REFUSALS.items():
         if isinstance(error, kind):
-            return StoreRefused(f"PostgreSQL at {where} refused the connection ({error}): {next_step}")
+            return StoreRefused(f"PostgreSQL at {address} refused the connection ({error}): {next_step}")
     if isinstance(error, asyncpg.UndefinedTableError):
-        return StoreUnavailable(f"PostgreSQL at {where} has no tables yet ({error}): start the materialiser")
+        return StoreUnavailable(f"PostgreSQL at {address} has no tables yet ({error}): start the materialiser")
     if isinstance(error, _HEALS):
-        return StoreUnavailable(f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__})")
+        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached ({error or type(error).__name__})")
     return None
 
 
 @asynccontextmanager
-async def translated(where: str) -> AsyncIterator[None]:
+async def translated(address: str) -> AsyncIterator[None]:
     """Raise PostgreSQL's outages and refusals as StoreUnavailable and StoreRefused; let other errors through."""
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
-        ours = translate(error, where)
+        ours = translate(error, address)
         if ours is None:
             raise
         raise ours from error
 
 
-async def open_pool(dsn: str, *, size: int = 4, command_timeout_s: float = 120, **server_settings: str) -> Pool:
+@dataclass(frozen=True)
+class Database:
+    """A pool of connections to one PostgreSQL database, and its address for messages."""
+
+    pool: Pool
+    address: str  # host:port/database, without user and password; str() gives it
+
+    def __str__(self) -> str:
+        return self.address
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[PooledConnection]:
+        """Lend a connection. Outages and refusals in the block are raised as StoreUnavailable and StoreRefused."""
+        async with translated(self.address), self.pool.acquire() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Wait until every connection is given back, then close the pool."""
+        await self.pool.close()
+
+    def terminate(self) -> None:
+        """Cut every connection at once."""
+        self.pool.terminate()
+
+
+async def open_database(dsn: str, *, size: int = 4, command_timeout_s: float = 120, **server_settings: str) -> Database:
     """
-    Return a pool of at most `size` connections, the first of them open; each has these settings of the server.
+    Return a database with at most `size` connections, the first of them open; each has these settings of the server.
 
     Raises StoreUnavailable when the server cannot be reached, StoreRefused when it refuses.
     """
     if not dsn.startswith(("postgresql://", "postgres://")):
         raise StoreRefused("GATEWAY_POSTGRES is no PostgreSQL address: write postgresql://user:password@host:port/db")
-    async with translated(address(dsn)):
-        return await asyncpg.create_pool(
+    address = _printable(dsn)
+    async with translated(address):
+        pool = await asyncpg.create_pool(
             dsn,
             min_size=1,
             max_size=size,
@@ -92,6 +113,12 @@ async def open_pool(dsn: str, *, size: int = 4, command_timeout_s: float = 120, 
             command_timeout=command_timeout_s,
             server_settings=server_settings,
         )
+    return Database(pool, address)
+
+
+def _printable(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    return f"{parts.hostname or 'local'}:{parts.port or 5432}{parts.path}"
 
 
 async def _prepare(connection: Connection) -> None:

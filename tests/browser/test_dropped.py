@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from consumers.store.maintenance.retention import Retention
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from tests.browser.conftest import Browser
 from tests.support.live_server import Live, training
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.browser
 async def test_a_run_whose_points_were_dropped_says_so_and_shows_what_stays(live: Live, browser: Browser) -> None:
     await live.publish(training("one", values=(0.5, 0.25, 0.125)))
     dsn = live.settings.postgres.get_secret_value()
-    pool = await open_pool(dsn, size=1)
-    assert await Retention(pool, address(dsn)).drop(202311) is not None
-    await pool.close()
+    db = await open_database(dsn, size=1)
+    assert await Retention(db).drop(202311) is not None
+    await db.close()
 
     await browser.page.goto(f"{live.url}/runs/one")
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from consumers.store.migrations import migrate, released
-from consumers.store.pool import open_pool
+from consumers.store.pool import open_database
 from schemas.errors import StoreUnavailable
 from tests.support.tcp_proxy import proxy_to
 
@@ -19,18 +19,18 @@ async def test_a_line_that_breaks_while_tables_are_made_is_an_outage_and_doing_i
     assert port is not None
     holder = await asyncpg.connect(database)
     with proxy_to(port) as line:
-        pool = await open_pool(database.replace(f":{port}/", f":{line.port}/"))
+        db = await open_database(database.replace(f":{port}/", f":{line.port}/"))
         async with holder.transaction():
             await holder.execute("CREATE TABLE runs (unfinished int)")  # the first migration waits for its name
-            making = asyncio.create_task(migrate(pool, where="there"))
+            making = asyncio.create_task(migrate(db))
             while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             line.drop()
-            with pytest.raises(StoreUnavailable, match="there"):
+            with pytest.raises(StoreUnavailable, match=f":{line.port}/"):
                 await making
             await holder.execute("DROP TABLE runs")
-        await migrate(pool, where="there")
-        await pool.close()
+        await migrate(db)
+        await db.close()
 
     assert len(released()) == await holder.fetchval("SELECT count(*) FROM _pogo_migration")
     await holder.close()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from consumers.log.reader import LogReader
 from consumers.store.delivery.checkpoints import Deliveries, Progress
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from consumers.trackers.protocol import Tracker
 from schemas.facts import Facts
 from tests.support.materialiser_process import environment
@@ -87,11 +87,11 @@ def delivery(place: Place, tracker: str, variables: Mapping[str, str] | None = N
 
 async def progress(place: Place, tracker: str) -> dict[str, Progress]:
     """Return what is kept of each run."""
-    pool = await open_pool(place.database, size=1)
+    db = await open_database(place.database, size=1)
     try:
-        return await Deliveries(pool, address(place.database), tracker, place.topic).load()
+        return await Deliveries(db, tracker, place.topic).load()
     finally:
-        await pool.close()
+        await db.close()
 
 
 class Watch:
@@ -103,13 +103,13 @@ class Watch:
     async def __aenter__(self) -> Watch:
         self._reader = LogReader(self._place.kafka, self._place.topic)
         await self._reader.open()
-        self._pool = await open_pool(self._place.database, size=1)
-        await migrate(self._pool)
-        self._deliveries = Deliveries(self._pool, address(self._place.database), self._tracker, self._place.topic)
+        self._database = await open_database(self._place.database, size=1)
+        await migrate(self._database)
+        self._deliveries = Deliveries(self._database, self._tracker, self._place.topic)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._pool.close()
+        await self._database.close()
         await self._reader.close()
 
     async def records(self) -> int:

@@ -18,7 +18,7 @@ from consumers.live.server import Server, listen
 from consumers.log.reader import LogReader
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from gateway.local.ports import free_ports
 from schemas import events as ev
 from schemas.runtime.settings import Settings
@@ -108,12 +108,12 @@ def training(
 async def fold(settings: Settings) -> None:
     """Fold everything the log holds now into the store, with the materialiser's own worker."""
     dsn = settings.postgres.get_secret_value()
-    pool = await open_pool(dsn)
+    db = await open_database(dsn)
     reader = LogReader(settings.kafka, settings.topic)
     try:
-        await migrate(pool)
+        await migrate(db)
         await reader.open()
-        worker = Worker(pool, address(dsn), settings.topic)
+        worker = Worker(db, settings.topic)
         end = await reader.end_offsets()
         position = await worker.assign(list(end))
         await reader.assign(position)
@@ -123,7 +123,7 @@ async def fold(settings: Settings) -> None:
             position.update({record.partition: record.offset + 1 for record in records})
     finally:
         await reader.close()
-        await pool.close()
+        await db.close()
 
 
 async def _answers(live: Live, status: int | None) -> bool:

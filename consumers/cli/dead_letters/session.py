@@ -43,11 +43,11 @@ def carry_out(settings: Settings, work: Callable[[DeadLetters], Awaitable[None]]
 @asynccontextmanager
 async def _letters(settings: Settings) -> AsyncIterator[DeadLetters]:
     from consumers.store.dead_letters import DeadLetters
-    from consumers.store.pool import address, open_pool
+    from consumers.store.pool import open_database
 
     dsn = settings.need("postgres").strip()
-    pool = await open_pool(dsn, size=1)
+    database = await open_database(dsn, size=1)
     try:
-        yield DeadLetters(pool, address(dsn))
+        yield DeadLetters(database)
     finally:
-        pool.terminate()
+        database.terminate()

@@ -48,7 +48,7 @@ async def plan(services: Connected, choice: Choice) -> Plan:
     """
     runs = None
     if choice.is_narrow:
-        runs = frozenset(await chosen_runs(services.settings, services.pool, choice))
+        runs = frozenset(await chosen_runs(services.settings, services.database, choice))
     known = await services.deliveries.load(None if runs is None else list(runs))
     counts = _Counts(known, runs)
     reader = services.reader()

@@ -71,7 +71,7 @@ class Replay:
         With `follow` it goes on with what comes. Raises BadSettings for a wish that does not fit.
         """
         if self._wish.choice.is_narrow:
-            self._runs = await chosen_runs(self._services.settings, self._services.pool, self._wish.choice)
+            self._runs = await chosen_runs(self._services.settings, self._services.database, self._wish.choice)
             self._told.runs = len(self._runs)
         if self._runs == []:
             self._say("no run fits: see what there is with `gateway runs list`")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from consumers.store.pool import Pool, address
+from consumers.store.pool import Database
 from consumers.store.read.reader import Reading
 from consumers.store.search.filter import All, Node, WhereError, parse_where
 from schemas.errors import BadSettings
@@ -41,10 +41,10 @@ class Choice(NamedTuple):
         return All(tuple(parts))
 
 
-async def chosen_runs(settings: Settings, pool: Pool, choice: Choice) -> list[str]:
+async def chosen_runs(settings: Settings, database: Database, choice: Choice) -> list[str]:
     """Return the ids of the chosen runs. Raises StoreUnavailable, and BadSettings when a named one is not known."""
     where = choice.check()
-    reading = Reading(pool, address(settings.need("postgres")), lost_after_s=settings.lost_after_s)
+    reading = Reading(database, lost_after_s=settings.lost_after_s)
     if not choice.run_ids:
         async with reading.snapshot() as now:
             return await now.ids_where(where)

@@ -21,7 +21,6 @@ from consumers.delivery.replay.selection import Choice
 from consumers.delivery.service import Connected, connected
 from consumers.delivery.verify.verify import Verified, Wanted, verify
 from consumers.store.delivery.repairs import Repairs
-from consumers.store.pool import address
 from consumers.trackers.protocol import State, can_start_over
 from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
@@ -91,8 +90,7 @@ class _Repair:
     def __init__(self, services: Connected, stopping: asyncio.Event, show: Show, say: Callable[[str], None]) -> None:
         self._services, self._stopping, self._show, self._say = services, stopping, show, say
         self._name = services.tracker.name
-        where = address(services.settings.need("postgres"))
-        self._repairs = Repairs(services.pool, where, self._name)
+        self._repairs = Repairs(services.database, self._name)
 
     async def run(self, runs: Sequence[str], repaired: Repaired) -> None:
         """Repair these runs, noting in `repaired` what was done."""

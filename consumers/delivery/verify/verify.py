@@ -22,7 +22,7 @@ from consumers.log.reader import LogReader, security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.delivery.checkpoints import Deliveries, Progress, consumer_name
 from consumers.store.delivery.repairs import deleted_runs
-from consumers.store.pool import Pool, address, open_pool
+from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import Reading
 from consumers.trackers.protocol import Capabilities, Tracker, capabilities_of
 from schemas.api import RunSummary
@@ -91,15 +91,14 @@ class Wanted(NamedTuple):
 class _Places:
     """Everything that is read: a page of runs at a time, a few of them at once."""
 
-    def __init__(self, settings: Settings, pool: Pool, trackers: Mapping[str, Tracker]) -> None:
-        where = address(settings.need("postgres"))
-        self.reading, self.trackers = Reading(pool, where), trackers
+    def __init__(self, settings: Settings, database: Database, trackers: Mapping[str, Tracker]) -> None:
+        self.reading, self.trackers = Reading(database), trackers
         self.can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
         self._calls = {
             name: BoundedCalls(f"read-{name}", RUNS_AT_ONCE, READ_CALLS * call_seconds(name, settings))
             for name in trackers
         }
-        self.deliveries = {name: Deliveries(pool, where, name, settings.topic) for name in trackers}
+        self.deliveries = {name: Deliveries(database, name, settings.topic) for name in trackers}
 
     async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
         """Return what all places hold of each run."""
@@ -152,14 +151,14 @@ async def verify(
     names = list(dict.fromkeys(wanted.trackers or settings.trackers))
     trackers = {name: open_tracker(name, settings, call_seconds(name, settings), "verify") for name in names}
     async with AsyncExitStack() as stack:
-        pool = await open_pool(dsn, size=RUNS_AT_ONCE)
-        stack.push_async_callback(pool.close)
+        database = await open_database(dsn, size=RUNS_AT_ONCE)
+        stack.push_async_callback(database.close)
         for tracker in trackers.values():
             stack.push_async_callback(close_tracker, tracker)
         verified = Verified({name: PlaceFacts() for name in (STORE, *names)})
         for name, tracker in trackers.items():
             verified.places[name].cannot_hold = list(tracker.cannot_hold)
-        places = _Places(settings, pool, trackers)
+        places = _Places(settings, database, trackers)
         verified.caught_up = await _caught_up(settings, places.reading, names, wait_s)
         run_ids = await _chosen(places.reading, wanted)
         reading = places.read(run_ids)
@@ -172,7 +171,7 @@ async def verify(
                 progress(done, len(run_ids))
         if wanted.group is None:
             for name in names:
-                await _deleted(places, name, await deleted_runs(pool, address(dsn), name, wanted.run_ids), verified)
+                await _deleted(places, name, await deleted_runs(database, name, wanted.run_ids), verified)
     return verified
 
 

@@ -21,7 +21,7 @@ from consumers.materialiser.worker import CONSUMER
 from consumers.store.dead_letters import newest_dead_letter
 from consumers.store.delivery.checkpoints import consumer_name
 from consumers.store.delivery.orders import Trackers
-from consumers.store.pool import Pool, address, open_pool
+from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import Reading
 from schemas.api import PartitionLag, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
@@ -49,7 +49,7 @@ class Services:
         self.progress = Progress(self.folded)
         self._lost_after_s = settings.lost_after_s
         self._trackers = settings.trackers
-        self._pool: Pool | None = None
+        self._database: Database | None = None
         self._reading: Reading | None = None
         self._problem = "PostgreSQL is not connected yet"
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,10 +67,10 @@ class Services:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.bounds.close()
-        if self._pool is not None:
+        if self._database is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self._pool.close()
+                    await self._database.close()
 
     def close_streams(self) -> None:
         """End every stream, so that a server which waits for its connections can stop."""
@@ -95,9 +95,9 @@ class Services:
 
     async def status(self) -> Status:
         """Return how everything behind the log stands. Raises StoreUnavailable."""
-        store, pool = self.store(), self._pool
-        assert pool is not None
-        known = await Trackers(pool, address(self._dsn)).overview()
+        store, database = self.store(), self._database
+        assert database is not None
+        known = await Trackers(database).overview()
         # Of trackers that are not this stack's and have nothing, there is nothing to say.
         deliveries = [one for one in known if one.runs or one.tracker in self._trackers]
         trackers = sorted({*self._trackers, *(one.tracker for one in deliveries)})
@@ -109,14 +109,14 @@ class Services:
         for consumer in [CONSUMER, *map(consumer_name, trackers)]:
             offsets = await store.offsets(consumer, self.topic)
             lag += [_lag(consumer, partition, offset, ends.get(partition)) for partition, offset in offsets.items()]
-        count, newest = await newest_dead_letter(pool, address(self._dsn))
+        count, newest = await newest_dead_letter(database)
         return Status(lag=lag, dead_letters=count, newest_dead_letter=newest, deliveries=deliveries)
 
     async def _open_store(self) -> None:
-        while self._pool is None:
+        while self._database is None:
             try:
-                self._pool = await open_pool(self._dsn, size=POOL_SIZE)
-                self._reading = Reading(self._pool, address(self._dsn), lost_after_s=self._lost_after_s)
+                self._database = await open_database(self._dsn, size=POOL_SIZE)
+                self._reading = Reading(self._database, lost_after_s=self._lost_after_s)
             except Unavailable as error:
                 self._problem = str(error)
                 await asyncio.sleep(REOPEN_AFTER_S)

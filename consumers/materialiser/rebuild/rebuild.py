@@ -92,7 +92,7 @@ async def _begin(place: Rebuilding, reader: LogReader, console: Console, *, rest
     elif offsets:
         console.say(f"going on after {sum(offsets.values()):,} records of the rebuild that was interrupted")
     await place.begin(wanted)
-    worker = Worker(place.side, place.where, reader.topic)
+    worker = Worker(place.side, reader.topic)
     return Refold(place, reader, worker, console, offsets=await worker.assign(await reader.partitions()))
 
 

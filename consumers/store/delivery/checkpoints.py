@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from consumers.log.dedup import Ledger
-from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection, translated
 from consumers.store.statements import sql
 from schemas.errors import TrackingError
 
@@ -66,25 +66,25 @@ def consumer_name(tracker: str) -> str:
 class Deliveries:
     """Checkpoints of one tracker. Every method raises StoreUnavailable while PostgreSQL is away."""
 
-    def __init__(self, pool: Pool, where: str, tracker: str, topic: str) -> None:
-        self._pool, self._where, self._tracker, self._topic = pool, where, tracker, topic
+    def __init__(self, database: Database, tracker: str, topic: str) -> None:
+        self._database, self._tracker, self._topic = database, tracker, topic
         self._term: int | None = None  # of the lease; None: nobody asked for one
 
     async def offsets(self) -> dict[int, int]:
         """Return where reading starts, by partition; partitions never read are absent."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_offsets"), consumer_name(self._tracker), self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def save_offsets(self, offsets: Mapping[int, int]) -> None:
         """Write where reading starts after a restart. An offset never falls."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             name = consumer_name(self._tracker)
             await connection.execute(sql("raise_offsets"), name, self._topic, list(offsets), list(offsets.values()))
 
     async def load(self, run_ids: list[str] | None = None) -> dict[str, Progress]:
         """Return what is known of these runs, or of all; runs that were never delivered are absent."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_deliveries"), self._tracker, run_ids)
         return {row["run_id"]: _progress(row) for row in rows}
 
@@ -95,7 +95,7 @@ class Deliveries:
         Raises Fenced when another process has taken the lease since: nothing is written then.
         """
         columns = [list(column) for column in zip(*intents, strict=True)]
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("begin_deliveries"), self._tracker, self._topic, *columns, self._term)
             lost = len(rows) < len(intents) and self._term not in (None, await self._present_term(connection))
         if lost:
@@ -113,7 +113,7 @@ class Deliveries:
             for run_id, before, after in results
         ]  # fmt: skip
         columns = [list(column) for column in zip(*rows, strict=True)]
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             found = await connection.fetch(sql("keep_deliveries"), self._tracker, *columns)
         return {row["run_id"] for row in found}
 
@@ -127,7 +127,7 @@ class Deliveries:
 
         Only for whoever has just taken the lease.
         """
-        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.acquire() as connection, connection.transaction():
             await connection.execute(sql("count_unanswered"), self._tracker)
             rows = await connection.fetch(sql("load_unanswered"), self._tracker)
         return {row["run_id"]: row["unanswered"] for row in rows}
@@ -139,8 +139,8 @@ class Deliveries:
 
         The lease lasts as long as the connection given: ask it with `is_closed()`.
         """
-        async with translated(self._where):
-            connection = await self._pool.acquire()
+        async with translated(self._database.address):
+            connection = await self._database.pool.acquire()
         try:
             told = False
             while not await self._try_lease(connection):
@@ -148,17 +148,17 @@ class Deliveries:
                     say(f"another process delivers to {self._tracker}: waiting for its end")
                     told = True
                 await asyncio.sleep(LEASE_POLL_S)
-            async with translated(self._where):
+            async with translated(self._database.address):
                 await connection.execute(sql("notice_lost_lease"))
                 self._term = await connection.fetchval(sql("begin_term"), self._tracker)
             yield connection
         finally:
             with suppress(Exception):  # the session ends either way, and the lease with it
                 connection.terminate()
-                await self._pool.release(connection)
+                await self._database.pool.release(connection)
 
     async def _try_lease(self, connection: PooledConnection) -> bool:
-        async with translated(self._where):
+        async with translated(self._database.address):
             return bool(await connection.fetchval(sql("try_lease"), consumer_name(self._tracker)))
 
 

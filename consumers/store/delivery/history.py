@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from consumers.log.dedup import Ledger
 from consumers.store.codec.chunks import columns_of
 from consumers.store.delivery.checkpoints import Fenced
-from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection
 from consumers.store.statements import sql
 from schemas.columns import dump_floats, float_column
 
@@ -83,20 +83,20 @@ class Rows(NamedTuple):
 class Histories:
     """Histories for one tracker. Every method raises StoreUnavailable while PostgreSQL is away."""
 
-    def __init__(self, pool: Pool, where: str, tracker: str, topic: str, folder: str) -> None:
+    def __init__(self, database: Database, tracker: str, topic: str, folder: str) -> None:
         """Serve `tracker`; `folder` is the consumer whose offsets say how far PostgreSQL is."""
-        self._pool, self._where, self._tracker, self._topic, self._folder = pool, where, tracker, topic, folder
+        self._database, self._tracker, self._topic, self._folder = database, tracker, topic, folder
 
     async def folded(self) -> dict[int, int]:
         """Return up to where PostgreSQL has the log, by partition."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_offsets"), self._folder, self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def claim(self, since: Mapping[int, int], below: Mapping[int, int]) -> None:
         """Note the runs with records in these ranges of lost offsets as behind, those that the tracker lacks."""
         lost = [list(column) for column in zip(*((part, since[part], below[part]) for part in below), strict=True)]
-        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.acquire() as connection, connection.transaction():
             await connection.execute(sql("claim_new_runs"), self._tracker, self._topic, *lost)
             await connection.execute(sql("claim_known_runs"), self._tracker, *lost)
 
@@ -104,13 +104,13 @@ class Histories:
         """Return those runs, wanted from an offset of a partition, that a log beginning at `first` has not whole."""
         asked = [(run, part, offset, first[part]) for run, (part, offset) in wanted.items()]
         columns = [list(column) for column in zip(*asked, strict=True)] or [[], [], [], []]
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("runs_with_losses"), self._tracker, *columns)
         return [Lost(**row) for row in rows]
 
     async def without_points(self, run_ids: Sequence[str]) -> set[str]:
         """Return those of these runs whose points PostgreSQL has no more."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("runs_without_points"), list(run_ids))
         return {row["run_id"] for row in rows}
 
@@ -121,8 +121,7 @@ class Histories:
         None when it cannot be entered: the run is parked, or PostgreSQL has not the log up to offset `below` yet.
         """
         async with (
-            translated(self._where),
-            self._pool.acquire() as connection,
+            self._database.acquire() as connection,
             connection.transaction(isolation="repeatable_read"),
         ):
             await connection.execute(sql("hold_points"))
@@ -156,19 +155,19 @@ class Histories:
 
     async def load(self, run_id: str) -> Frozen | None:
         """Return the history of a run that is under way."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("load_history"), self._tracker, run_id, HISTORY)
         return Frozen(**row) if row else None
 
     async def read(self, run_id: str, place: int, limit: int) -> list[dict[str, Any]]:
         """Return the next events of a history from a place on, as JSON holds them."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("history_rows"), self._tracker, run_id, place, limit)
         return [_event(row) for row in rows]
 
     async def leave(self, run_id: str) -> int:
         """The tracker has the whole history: return from which offset the log goes on. Raises Fenced."""
-        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.acquire() as connection, connection.transaction():
             at = await connection.fetchval(sql("leave_history"), self._tracker, run_id, HISTORY)
             if at is None:  # asked again: the connection broke in the middle of the commit
                 at = await connection.fetchval(sql("left_history"), self._tracker, run_id, HISTORY)
@@ -192,14 +191,14 @@ class Histories:
             list(column) for column in zip(*((part, since.get(part, 0), at) for part, at in first.items()), strict=True)
         ]
         chosen = None if run_ids is None else list(run_ids)
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("planned_histories"), chosen, *columns, self._tracker)
         return [Planned(**row) for row in rows]
 
     async def dropped(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
         """Return, of these runs or all, how many points the tracker does not have because nobody has them any more."""
         chosen = None if run_ids is None else list(run_ids)
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("dropped_of_runs"), self._tracker, chosen)
         return {row["run_id"]: row["dropped_points"] for row in rows}
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from consumers.store.delivery.checkpoints import consumer_name
-from consumers.store.pool import Pool, translated
+from consumers.store.pool import Database
 from consumers.store.statements import sql
 from schemas.api import DeliveryStatus
 
@@ -61,51 +61,51 @@ class RunDelivery(NamedTuple):
 class Trackers:
     """Orders and states in PostgreSQL. Every method raises StoreUnavailable while it is away."""
 
-    def __init__(self, pool: Pool, where: str) -> None:
-        self._pool, self._where = pool, where
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def orders(self, tracker: str) -> Orders:
         """Return what people want of a delivery now."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("tracker_orders"), tracker)
         return Orders(row["paused"], row["orders"]) if row else Orders()
 
     async def behind(self, tracker: str) -> dict[str, Behind]:
         """Return the runs that are to be read again."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_behind"), tracker)
         return {row["run_id"]: Behind(row["partition"], row["next_offset"]) for row in rows}
 
     async def caught_up(self, tracker: str, run_ids: Sequence[str]) -> None:
         """Note that runs have all that partition offsets have passed."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             await connection.execute(sql("caught_up"), tracker, list(run_ids))
 
     async def park(self, tracker: str, reasons: Mapping[str, str]) -> None:
         """Give up runs that cannot be read again, each with its reason."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             await connection.execute(sql("park_behind"), tracker, list(reasons), list(reasons.values()))
 
     async def report(self, tracker: str, circuit: CircuitReport) -> None:
         """Say whether a tracker answers."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             await connection.execute(sql("report_circuit"), tracker, *circuit)
 
     async def reported(self, tracker: str) -> CircuitReport:
         """Return what was last said about whether a tracker answers."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("tracker_circuit"), tracker)
         return CircuitReport(*row) if row else CircuitReport()
 
     async def pause(self, tracker: str, paused: bool) -> None:
         """Hold a tracker's deliveries back, or let them go on. Survives restarts."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             await connection.execute(sql("pause_tracker"), tracker, paused)
 
     async def retry(self, tracker: str, run_ids: Sequence[str] | None) -> list[str]:
         """Take runs out of parking, all of them for None; return which. They go on exactly where they stopped."""
         chosen = None if run_ids is None else list(run_ids)
-        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.acquire() as connection, connection.transaction():
             rows = await connection.fetch(sql("unpark"), tracker, chosen)
             await connection.execute(sql("order_reading"), tracker)
         return sorted(row["run_id"] for row in rows)
@@ -116,7 +116,7 @@ class Trackers:
 
         `known` also reads on with those it has in part; only whoever holds the lease may say so.
         """
-        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.acquire() as connection, connection.transaction():
             await connection.execute(sql("choose_new_runs"), tracker, topic, list(run_ids))
             if known:
                 await connection.execute(sql("choose_known_runs"), tracker, list(run_ids))
@@ -129,19 +129,19 @@ class Trackers:
     async def progress(self, tracker: str, run_ids: Sequence[str] | None = None) -> tuple[int, int]:
         """Return how many of these runs, or of all, are still to be read again, and how many are parked."""
         chosen = None if run_ids is None else list(run_ids)
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             (row,) = await connection.fetch(sql("replay_progress"), tracker, chosen)
         return row["behind"], row["parked"]
 
     async def overview(self, names: Sequence[str] = ()) -> list[DeliveryStatus]:
         """Return one line for each of these trackers and every other that anything is known of."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_overview"), list(names))
         return [_status(row) for row in rows]
 
     async def runs(self, tracker: str, run_id: str | None, limit: int) -> tuple[int, list[RunDelivery]]:
         """Return how many runs a tracker has and the first of them: parked, then waiting, then the newest."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_runs"), tracker, run_id, limit)
         found = [RunDelivery(*(row[name] for name in RunDelivery._fields)) for row in rows]
         return (rows[0]["total"] if rows else 0), found
@@ -149,7 +149,7 @@ class Trackers:
     async def forget(self, tracker: str) -> int | None:
         """Forget a tracker and return with how many runs; None, and nothing done, while a process delivers to it."""
         lease = consumer_name(tracker)
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             if not await connection.fetchval(sql("try_lease"), lease):
                 return None
             try:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import asyncpg
 
 from consumers.store.migrations import LIVE, migrate, released
-from consumers.store.pool import Pool, PooledConnection, address, open_pool, translated
+from consumers.store.pool import Database, PooledConnection, open_database, translated
 from consumers.store.statements import sql
 from schemas.errors import StoreRefused, StoreUnavailable
 
@@ -52,13 +52,13 @@ class Busy(StoreUnavailable):
 class Rebuilding:
     """The live tables and those beside them. Use `rebuilding` to get one."""
 
-    def __init__(self, live: Pool, side: Pool, where: str, consumer: str, topic: str) -> None:
-        self.live, self.side, self.where = live, side, where
+    def __init__(self, live: Database, side: Database, consumer: str, topic: str) -> None:
+        self.live, self.side = live, side
         self._consumer, self._topic = consumer, topic
 
     async def begun(self) -> Begun | None:
         """Return what the tables beside were begun with, None when there are none. StoreRefused: not of ours."""
-        async with translated(self.where), self.live.acquire() as connection:
+        async with self.live.acquire() as connection:
             found = await connection.fetchval(sql("begun_rebuild"))
         if found is None:
             return None
@@ -66,12 +66,12 @@ class Rebuilding:
             return Begun(**json.loads(found))
         except (ValueError, TypeError):
             raise StoreRefused(
-                f"PostgreSQL at {self.where} has a schema {SCHEMA} that `gateway rebuild` did not make: rename it"
+                f"PostgreSQL at {self.live} has a schema {SCHEMA} that `gateway rebuild` did not make: rename it"
             ) from None
 
     async def begin(self, begun: Begun) -> None:
         """Make sure that the tables beside are there."""
-        async with _refused(self.where):
+        async with _refused(self.live.address):
             if await self.begun() is None:
                 async with self.live.acquire() as connection, connection.transaction():
                     for row in await connection.fetch(sql("begin_rebuild"), json.dumps(begun._asdict())):
@@ -88,18 +88,18 @@ class Rebuilding:
 
     async def drop(self) -> None:
         """Drop the tables beside."""
-        async with _refused(self.where), self.live.acquire() as connection, connection.transaction():
+        async with _refused(self.live.address), self.live.acquire() as connection, connection.transaction():
             await connection.execute(sql("drop_rebuild"))
             await connection.execute(sql("forget_rebuild"))
 
     async def offsets(self) -> dict[int, int]:
         """Return how far the live tables are folded, by partition; partitions without a record are absent."""
-        async with translated(self.where), self.live.acquire() as connection:
+        async with self.live.acquire() as connection:
             return await self._offsets(connection)
 
     async def side_offsets(self) -> dict[int, int]:
         """Return how far the tables beside are folded; {} when there are none."""
-        async with translated(self.where), self.side.acquire() as connection:
+        async with self.side.acquire() as connection:
             try:
                 return await self._offsets(connection)
             except asyncpg.UndefinedTableError:
@@ -107,7 +107,7 @@ class Rebuilding:
 
     async def side_points(self) -> int:
         """Return how many points the tables beside hold."""
-        async with translated(self.where), self.side.acquire() as connection:
+        async with self.side.acquire() as connection:
             return int(await connection.fetchval(sql("rebuilt_points")))
 
     async def _offsets(self, connection: PooledConnection) -> dict[int, int]:
@@ -121,17 +121,17 @@ class Rebuilding:
 
         Raises Busy when a worker does not finish its batch in time.
         """
-        async with translated(self.where), self.live.acquire() as connection, connection.transaction():
+        async with self.live.acquire() as connection, connection.transaction():
             await connection.execute(OFFSETS_LOCK)
             try:
                 await connection.execute(sql("hold_offsets"))
             except asyncpg.LockNotAvailableError as error:
-                raise Busy(f"PostgreSQL at {self.where}: a batch has been in progress for 5 s") from error
+                raise Busy(f"PostgreSQL at {self.live}: a batch has been in progress for 5 s") from error
             yield connection, await self._offsets(connection)
 
     async def analyse(self) -> None:
         """Let the planner know the tables beside before anybody reads them."""
-        async with translated(self.where), self.live.acquire() as connection:
+        async with self.live.acquire() as connection:
             for row in await connection.fetch(sql("analyse_plan")):
                 await connection.execute(row[0])
 
@@ -144,7 +144,7 @@ class Rebuilding:
         live = await self._live_schema(connection)
         if await self._migrations(connection, SCHEMA) != await self._migrations(connection, LIVE):
             raise StoreRefused(
-                f"PostgreSQL at {self.where} was migrated meanwhile: run `gateway rebuild --restart` of that release"
+                f"PostgreSQL at {self.live} was migrated meanwhile: run `gateway rebuild --restart` of that release"
             )
         await connection.execute(TABLES_LOCK)
         try:
@@ -154,37 +154,37 @@ class Rebuilding:
                 await connection.execute(row[0])
             await connection.execute(sql("forget_rebuild"))
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            raise Busy(f"PostgreSQL at {self.where}: somebody reads the tables") from error
+            raise Busy(f"PostgreSQL at {self.live}: somebody reads the tables") from error
         except asyncpg.DependentObjectsStillExistError as error:
             why = "; ".join((error.detail or str(error)).splitlines())
             raise StoreRefused(
-                f"PostgreSQL at {self.where} keeps the old tables ({why}): "
+                f"PostgreSQL at {self.live} keeps the old tables ({why}): "
                 "drop what hangs on them, run `gateway rebuild` again, and create it again"
             ) from error
 
     async def blockers(self) -> list[str]:
         """Return who has been using the live tables for longer than a second, the oldest first."""
-        async with translated(self.where), self.live.acquire() as connection:
+        async with self.live.acquire() as connection:
             rows = await connection.fetch(sql("exchange_blockers"), await self._live_schema(connection))
         return [f"process {row['pid']} ({row['program']}), since {row['xact_start']:%H:%M:%S}" for row in rows]
 
     async def check_release(self) -> None:
         """Raise StoreRefused when the live tables are not those of this release, or not of this log alone."""
-        async with translated(self.where), self.live.acquire() as connection:
+        async with self.live.acquire() as connection:
             found, ours = await self._migrations(connection, LIVE), released()
             others = await connection.fetch(sql("other_topics"), self._consumer, self._topic)
         if newer := found - ours:
             raise StoreRefused(
-                f"PostgreSQL at {self.where} was migrated by a newer release ({max(newer)}): use `gateway` of that one"
+                f"PostgreSQL at {self.live} was migrated by a newer release ({max(newer)}): use `gateway` of that one"
             )
         if missing := ours - found:
             raise StoreRefused(
-                f"PostgreSQL at {self.where} has not the tables of this release ({min(missing)} is missing): "
+                f"PostgreSQL at {self.live} has not the tables of this release ({min(missing)} is missing): "
                 "start its materialiser, which migrates them, then rebuild"
             )
         if others:
             raise StoreRefused(
-                f"PostgreSQL at {self.where} also holds what was folded from {others[0][0]}: "
+                f"PostgreSQL at {self.live} also holds what was folded from {others[0][0]}: "
                 "a rebuild would lose it; fold one topic into one database"
             )
 
@@ -197,7 +197,7 @@ class Rebuilding:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[tuple[PooledConnection, Callable[[], Awaitable[str]]]]:
         """Give a connection, and what makes it see for good what is there when called; it returns the live schema."""
-        async with translated(self.where), self.live.acquire() as connection:
+        async with self.live.acquire() as connection:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
 
             async def begin() -> str:
@@ -218,18 +218,17 @@ async def rebuilding(dsn: str, consumer: str, topic: str) -> AsyncIterator[Rebui
 
     Raises StoreUnavailable without PostgreSQL, StoreRefused when another rebuild is at work.
     """
-    where = address(dsn)
-    live = await open_pool(dsn, size=4, command_timeout_s=COMPARING_TIMEOUT_S, application_name="gateway rebuild")
+    live = await open_database(dsn, size=4, command_timeout_s=COMPARING_TIMEOUT_S, application_name="gateway rebuild")
     try:
         # A crash may cost the last moments, and the offsets beside say so; the exchange itself is synchronous.
-        side = await open_pool(dsn, size=2, search_path=SCHEMA, synchronous_commit="off")
+        side = await open_database(dsn, size=2, search_path=SCHEMA, synchronous_commit="off")
         try:
-            async with translated(where), live.acquire() as lease:
+            async with live.acquire() as lease:
                 if not await lease.fetchval(sql("try_lease"), LEASE):
                     raise StoreRefused(
-                        f"another `gateway rebuild` is at work on PostgreSQL at {where}: wait for its end, or stop it"
+                        f"another `gateway rebuild` is at work on PostgreSQL at {live}: wait for its end, or stop it"
                     )
-                yield Rebuilding(live, side, where, consumer, topic)
+                yield Rebuilding(live, side, consumer, topic)
         finally:
             side.terminate()
     finally:
@@ -237,11 +236,11 @@ async def rebuilding(dsn: str, consumer: str, topic: str) -> AsyncIterator[Rebui
 
 
 @asynccontextmanager
-async def _refused(where: str) -> AsyncIterator[None]:
+async def _refused(address: str) -> AsyncIterator[None]:
     try:
-        async with translated(where):
+        async with translated(address):
             yield
     except asyncpg.InsufficientPrivilegeError as error:
         raise StoreRefused(
-            f"PostgreSQL at {where} does not let this user make a schema ({error}): GRANT CREATE ON DATABASE to it"
+            f"PostgreSQL at {address} does not let this user make a schema ({error}): GRANT CREATE ON DATABASE to it"
         ) from error

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import asyncpg
 
 from consumers.store.maintenance.rebuild import LEASE, OFFSETS_LOCK, TABLES_LOCK, Busy
-from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection
 from consumers.store.statements import sql
 from schemas.errors import StoreRefused
 from schemas.runlog import LOST_AFTER_S
@@ -36,12 +36,12 @@ class Month(NamedTuple):
 class Retention:
     """Questions and the one decision about the months of a database."""
 
-    def __init__(self, pool: Pool, where: str, *, lost_after_s: float = LOST_AFTER_S) -> None:
-        self._pool, self._where, self._lost_after_s = pool, where, lost_after_s
+    def __init__(self, database: Database, *, lost_after_s: float = LOST_AFTER_S) -> None:
+        self._database, self._lost_after_s = database, lost_after_s
 
     async def months(self) -> list[Month]:
         """Return every month that has runs, points or a drop, the newest first. Raises StoreUnavailable."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             return await self._list(connection, None)
 
     async def drop(self, month: int, *, even_running: bool = False) -> Month | None:
@@ -51,10 +51,10 @@ class Retention:
         None when there is nothing to drop, or when a run of it is running and `even_running` is not said. Raises Busy
         when somebody uses the points just now, StoreRefused while a rebuild is at work.
         """
-        async with translated(self._where), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.acquire() as connection, connection.transaction():
             if not await connection.fetchval(sql("try_lease_until_end"), LEASE):
                 raise StoreRefused(
-                    f"a `gateway rebuild` is at work on PostgreSQL at {self._where}: wait for its end, then drop"
+                    f"a `gateway rebuild` is at work on PostgreSQL at {self._database}: wait for its end, then drop"
                 )
             await self._hold(connection)
             found = await self._list(connection, month)
@@ -67,7 +67,7 @@ class Retention:
 
     async def blockers(self) -> list[str]:
         """Return who has been using the tables for longer than a second, the oldest first."""
-        async with translated(self._where), self._pool.acquire() as connection:
+        async with self._database.acquire() as connection:
             schema = await connection.fetchval(sql("live_schema"))
             rows = await connection.fetch(sql("exchange_blockers"), schema)
         return [f"process {row['pid']} ({row['program']}), since {row['xact_start']:%H:%M:%S}" for row in rows]
@@ -77,7 +77,7 @@ class Retention:
         try:
             await connection.execute(sql("hold_offsets"))
         except asyncpg.LockNotAvailableError as error:
-            raise Busy(f"PostgreSQL at {self._where}: a batch has been in progress for 5 s") from error
+            raise Busy(f"PostgreSQL at {self._database}: a batch has been in progress for 5 s") from error
 
     async def _drop_partition(self, connection: PooledConnection, month: int) -> None:
         await connection.execute(TABLES_LOCK)
@@ -85,11 +85,11 @@ class Retention:
             for row in await connection.fetch(sql("drop_plan"), month):
                 await connection.execute(row[0])
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            raise Busy(f"PostgreSQL at {self._where}: somebody reads points") from error
+            raise Busy(f"PostgreSQL at {self._database}: somebody reads points") from error
         except asyncpg.DependentObjectsStillExistError as error:
             why = "; ".join((error.detail or str(error)).splitlines())
             raise StoreRefused(
-                f"PostgreSQL at {self._where} keeps the points ({why}): drop what hangs on them, then try again"
+                f"PostgreSQL at {self._database} keeps the points ({why}): drop what hangs on them, then try again"
             ) from error
 
     async def _list(self, connection: PooledConnection, month: int | None) -> list[Month]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from consumers.store.pool import Pool, address, open_pool, translated
+from consumers.store.pool import Database, open_database
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.filter import All, Compare, Key, Node, Order, Value
 from consumers.store.statements import sql
@@ -22,24 +22,23 @@ from schemas.values import Typed
 class Reading:
     """Questions to the store. Safe for several tasks at once."""
 
-    def __init__(self, pool: Pool, where: str, *, lost_after_s: float = LOST_AFTER_S) -> None:
-        self._pool, self._where, self._lost_after_s = pool, where, lost_after_s
+    def __init__(self, database: Database, *, lost_after_s: float = LOST_AFTER_S) -> None:
+        self._database, self._lost_after_s = database, lost_after_s
 
     @classmethod
     async def open(cls, dsn: str, *, size: int = 4, lost_after_s: float = LOST_AFTER_S) -> Reading:
         """Connect. Raises StoreUnavailable and StoreRefused."""
-        return cls(await open_pool(dsn, size=size), address(dsn), lost_after_s=lost_after_s)
+        return cls(await open_database(dsn, size=size), lost_after_s=lost_after_s)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._pool.close()
+        await self._database.close()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Give the store as it is now: several questions, one instant."""
         async with (
-            translated(self._where),
-            self._pool.acquire() as connection,
+            self._database.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(sql("hold_points"))

@@ -8,34 +8,32 @@ from collections.abc import Collection
 from uuid import UUID
 
 from consumers.store.codec.chunks import columns_of
-from consumers.store.pool import Pool, translated
+from consumers.store.pool import Database
 from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, StepRow
 from consumers.store.statements import sql
 
 
-async def load_offsets(
-    pool: Pool, where: str, consumer: str, topic: str, partitions: Collection[int]
-) -> dict[int, int]:
+async def load_offsets(database: Database, consumer: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
     """Return the next offset of each partition; a partition never read before starts at 0."""
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         for partition in sorted(partitions):
             await connection.execute(sql("claim_offset"), consumer, topic, partition)
         rows = await connection.fetch(sql("load_offsets"), consumer, topic)
     return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
 
 
-async def identify_tables(pool: Pool, where: str) -> int:
+async def identify_tables(database: Database) -> int:
     """Return a number that changes when `gateway rebuild` puts other tables in place of those that are there now."""
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         return int(await connection.fetchval(sql("identify_tables")))
 
 
 async def load_runs(
-    pool: Pool, where: str, run_ids: Collection[str]
+    database: Database, run_ids: Collection[str]
 ) -> tuple[list[RunRow], list[ProducerRow], list[StepRow], list[AttemptRow]]:
     """Return the heads, producers, steps and attempts of these runs, those that are there."""
     wanted = list(run_ids)
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         runs = await connection.fetch(sql("load_runs"), wanted)
         producers = await connection.fetch(sql("load_producers"), wanted)
         steps = await connection.fetch(sql("load_steps"), wanted)
@@ -48,10 +46,10 @@ async def load_runs(
     )
 
 
-async def load_series(pool: Pool, where: str, series_ids: Collection[UUID]) -> list[SeriesRow]:
+async def load_series(database: Database, series_ids: Collection[UUID]) -> list[SeriesRow]:
     """Return these series with their open points, those that are there."""
     wanted = list(series_ids)
-    async with translated(where), pool.acquire() as connection:
+    async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_series"), wanted)
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
     # asyncpg has a UUID class of its own, which orjson does not know.

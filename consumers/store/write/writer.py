@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 
 from consumers.store.codec.copy_format import COLUMNS, copy_stream
-from consumers.store.pool import Pool, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection
 from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
 from consumers.store.statements import sql
 from consumers.store.write.partitions import open_months
@@ -41,7 +41,7 @@ class RowsRefused(TrackingError):
     """PostgreSQL cannot hold a value of these rows: one of their records must be parked."""
 
 
-async def write(pool: Pool, where: str, consumer: str, topic: str, changes: Changes, tables: int) -> None:
+async def write(database: Database, consumer: str, topic: str, changes: Changes, tables: int) -> None:
     """
     Apply `changes` to the tables with this identity and move the offsets, all or nothing.
 
@@ -50,7 +50,7 @@ async def write(pool: Pool, where: str, consumer: str, topic: str, changes: Chan
     may or may not have happened then, and only the offsets in the store tell.
     """
     try:
-        async with translated(where), pool.acquire() as connection, connection.transaction():
+        async with database.acquire() as connection, connection.transaction():
             await _write(connection, consumer, topic, changes, tables)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError) as error:
         raise RowsRefused(str(error)) from error

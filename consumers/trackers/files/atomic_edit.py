@@ -2,11 +2,11 @@
 Exchange files of a run for edited ones, so that a process may die anywhere in between.
 
 An edit writes new files beside the old ones, then the plan, by a rename: which file goes where, up to which envelope
-all is in them, and the state that belongs to them. From then on the edit is done: whoever comes first moves the files, and
-a call with an older state passes over the envelopes that are in them already. Before it, nothing has changed. A state
-counts the edits before it (`edits`), which tells whether it is older than the plan, by however many calls. The plan
-stays, some hundred bytes, until the next edit; a run that is delivered from its start has no state, and drops it. A
-deleted run is the same: its plan moves nothing and removes its folders.
+all is in them, and the state that belongs to them. From then on the edit is done: whoever comes first moves the files,
+and a call with an older state passes over the envelopes that are in them already. Before it, nothing has changed. A
+state counts the edits before it (`edits`), which tells whether it is older than the plan, by however many calls. The
+plan stays, some hundred bytes, until the next edit; a run that is delivered from its start has no state, and drops it.
+A deleted run is the same: its plan moves nothing and removes its folders.
 """
 
 from __future__ import annotations

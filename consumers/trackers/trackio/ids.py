@@ -2,8 +2,8 @@
 The ids of the rows of a trackio project, and its instants.
 
 Pure. An id says which envelope a row came from, so that the same envelope always gives the same rows, and what trackio
-has no column for, so that it can be read back: the attempt, the named step, the step of system metrics. `gw-`, a hash of run
-and producer, the number of the envelope, then letters with numbers.
+has no column for, so that it can be read back: the attempt, the named step, the step of system metrics. `gw-`, a hash
+of run and producer, the number of the envelope, then letters with numbers.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.store.pool import open_pool
+from consumers.store.pool import open_database
 from schemas.wire import Envelope
 from tests.support.delivery_process import Place, delivery, progress, until_caught_up
 from tests.support.edge_case_runs import odd_envelopes
@@ -174,10 +174,10 @@ async def test_a_run_that_a_killed_repair_set_aside_is_repaired(place: Place) ->
         await fill(place)
     await deliver(place, "parquet")
     (await file_of(place, "parquet", "one")).unlink()
-    pool = await open_pool(place.database, size=1)
-    async with pool.acquire() as connection:
+    db = await open_database(place.database, size=1)
+    async with db.acquire() as connection:
         await connection.execute("UPDATE deliveries SET status = 'parked', error = 'x' WHERE run_id = 'one'")
-    await pool.close()
+    await db.close()
 
     repaired = await verify(place, "--to", "parquet", "--repair", variables=settings(place))
 

@@ -19,7 +19,7 @@ from consumers.delivery.plugins.watchdog import AGAIN
 from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent
 from consumers.store.delivery.orders import CircuitReport, Trackers
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from schemas.wire import Envelope
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, progress, until_caught_up
 from tests.support.gateway_command import gateway_with
@@ -117,12 +117,12 @@ async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(plac
 async def open_circuit(place: Place, tracker: str, seconds: float) -> None:
     """Write what a delivery leaves that ended while it waited: the next one is to try after so long."""
     now = datetime.now(UTC)
-    pool = await open_pool(place.database)
+    db = await open_database(place.database)
     try:
         report = CircuitReport("open", now, now + timedelta(seconds=seconds), "it hangs")
-        await Trackers(pool, address(place.database)).report(tracker, report)
+        await Trackers(db).report(tracker, report)
     finally:
-        await pool.close()
+        await db.close()
 
 
 async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordered(place: Place, lines: Lines) -> None:
@@ -240,11 +240,11 @@ async def test_a_process_that_was_stopped_while_another_took_over_calls_nothing(
 
 
 async def test_without_the_lease_nothing_is_begun(place: Place) -> None:
-    pool = await open_pool(place.database)
-    where, intent = address(place.database), Intent("a", 0, 5)
-    first, second = (Deliveries(pool, where, "lines", place.topic) for _ in range(2))
+    db = await open_database(place.database)
+    intent = Intent("a", 0, 5)
+    first, second = (Deliveries(db, "lines", place.topic) for _ in range(2))
     try:
-        await migrate(pool)
+        await migrate(db)
         async with first.lease(print):
             await first.begin([intent])
         async with second.lease(print):
@@ -253,7 +253,7 @@ async def test_without_the_lease_nothing_is_begun(place: Place) -> None:
             kept = (await second.load())["a"]
             unanswered = await second.unanswered()
     finally:
-        await pool.close()
+        await db.close()
 
     assert (kept.attempt, unanswered) == (1, {"a": 1})
 

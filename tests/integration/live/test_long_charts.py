@@ -11,7 +11,7 @@ import pytest
 from consumers.log.reader import Record
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from consumers.store.read.downsampling import Sample, shrink, supersede
 from consumers.store.read.reader import Reading
 from schemas import events as ev
@@ -45,10 +45,10 @@ def run_of(numbers: Sequence[float], order: Callable[[int], int] = int) -> Itera
 
 
 async def stored(database: str, envelopes: Iterable[Envelope]) -> None:
-    pool = await open_pool(database)
+    db = await open_database(database)
     try:
-        await migrate(pool)
-        worker = Worker(pool, address(database), "topic")
+        await migrate(db)
+        worker = Worker(db, "topic")
         await worker.assign([0])
         records = [encode(envelope) for envelope in envelopes]
         await worker.apply(
@@ -58,7 +58,7 @@ async def stored(database: str, envelopes: Iterable[Envelope]) -> None:
             ]
         )
     finally:
-        await pool.close()
+        await db.close()
 
 
 async def test_a_chart_of_a_long_series_shows_its_ends_and_its_extremes_exactly(database: str) -> None:

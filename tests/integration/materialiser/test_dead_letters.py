@@ -252,18 +252,18 @@ async def test_the_api_counts_what_nobody_decided_about_and_names_the_newest(
     place: Place, worker: Materialiser
 ) -> None:
     from consumers.store.dead_letters import newest_dead_letter
-    from consumers.store.pool import open_pool
+    from consumers.store.pool import open_database
 
     old, new = [(await parked(place, [one]))[0] for one in bad_records(count=2)]
-    pool = await open_pool(place.database)
+    db = await open_database(place.database)
     try:
-        before = await newest_dead_letter(pool, "here")
+        before = await newest_dead_letter(db)
         place.facts("discard", new)
-        after = await newest_dead_letter(pool, "here")
+        after = await newest_dead_letter(db)
         place.facts("discard", old)
-        nothing = await newest_dead_letter(pool, "here")
+        nothing = await newest_dead_letter(db)
     finally:
-        await pool.close()
+        await db.close()
 
     assert (before[0], after[0], nothing) == (2, 1, (0, None))
     assert before[1] is not None

@@ -13,7 +13,7 @@ import pytest
 from pogo_core.util import migrate as pogo
 
 from consumers.store.migrations import FOLDER, migrate, released
-from consumers.store.pool import Pool, open_pool
+from consumers.store.pool import Database, open_database
 from consumers.store.write.partitions import open_months
 from schemas.wire import encode
 from tests.support.log_author import Author, write, write_records
@@ -25,12 +25,12 @@ YEAR_2024 = 1_704_067_200_000_000  # µs
 
 
 @asynccontextmanager
-async def opened(database: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(database)
+async def opened(database: str) -> AsyncIterator[Database]:
+    db = await open_database(database)
     try:
-        yield pool
+        yield db
     finally:
-        await pool.close()
+        await db.close()
 
 
 async def partitions(database: str) -> list[str]:
@@ -43,9 +43,9 @@ async def partitions(database: str) -> list[str]:
 async def test_two_workers_that_need_a_month_at_the_same_time_make_it_once_and_hold_up_no_reader(
     database: str,
 ) -> None:
-    async with opened(database) as pool:
-        await migrate(pool)
-        async with pool.acquire() as first, pool.acquire() as second, pool.acquire() as reader:
+    async with opened(database) as db:
+        await migrate(db)
+        async with db.acquire() as first, db.acquire() as second, db.acquire() as reader:
             waiting: asyncio.Task[frozenset[int]]
             async with first.transaction():
                 assert await open_months(first, {202601: 10, 202602: 5}) == frozenset()
@@ -67,8 +67,8 @@ async def test_two_workers_that_need_a_month_at_the_same_time_make_it_once_and_h
 
 
 async def test_arrays_of_points_are_never_sampled_by_analyze(database: str) -> None:
-    async with opened(database) as pool, pool.acquire() as connection:
-        await migrate(pool)
+    async with opened(database) as db, db.acquire() as connection:
+        await migrate(db)
         async with connection.transaction():
             await open_months(connection, {202611: 1})
         sampled = await connection.fetch(
@@ -183,8 +183,8 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
     await copy_rows(database, old_database)
     await execute(old_database, "GRANT SELECT ON chunks, metric_points TO PUBLIC")
 
-    async with opened(old_database) as pool:
-        await migrate(pool)
+    async with opened(old_database) as db:
+        await migrate(db)
     carried = await folded_rows(old_database)
     await write(kafka, topic, later)
     variables = environment(kafka, topic, old_database)

@@ -10,7 +10,7 @@ import pytest
 from consumers.log.reader import Record
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
-from consumers.store.pool import address, open_pool
+from consumers.store.pool import open_database
 from schemas.wire import encode
 from tests.support.gateway_command import gateway
 from tests.support.log_author import Author
@@ -29,14 +29,14 @@ async def june(database: str) -> str:
     author = Author("one", time=JUNE)
     envelopes = [encode(one) for one in (author.start(), author.metrics("loss", [1.0, 2.0, 3.0]), author.finish())]
     records = [Record("log", 0, at, one.key, one.value, tuple(one.headers), 0) for at, one in enumerate(envelopes)]
-    pool = await open_pool(database)
+    db = await open_database(database)
     try:
-        await migrate(pool)
-        worker = Worker(pool, address(database), "log")
+        await migrate(db)
+        worker = Worker(db, "log")
         await worker.assign([0])
         await worker.apply(records)
     finally:
-        await pool.close()
+        await db.close()
     return database
 
 
