@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.trackers.wandb.upload import STEP
+from consumers.trackers.wandb.live.translate import STEP
 from schemas.facts import Point
 from schemas.mapping.names import wandb_name
 from tests.support.wandb_server import WandbServer

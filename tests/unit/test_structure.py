@@ -39,11 +39,11 @@ VENDORS = {
     "faust": {"consumers/materialiser/faust_app.py"},
     "asyncpg": {"consumers/store/**/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},
     "mlflow": {"consumers/trackers/mlflow/*.py"},
-    "wandb": {"consumers/trackers/wandb/*.py"},
+    "wandb": {"consumers/trackers/wandb/**/*.py"},
     "pyarrow": {"consumers/trackers/parquet/*.py"},
     "tensorboard": {"consumers/trackers/tensorboard/*.py"},
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
-    "google_crc32c": {"consumers/trackers/tensorboard/file.py"},
+    "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},
     "yaml": {"consumers/delivery/plugins/config.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from consumers.trackers.parquet import rows
+from consumers.trackers.parquet import translate
 
 _TYPES = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "t": pa.timestamp("us", tz="UTC")}
 SCHEMAS = {
     table: pa.schema([pa.field(name, _TYPES[kind]) for name, kind in columns.items()])
-    for table, columns in rows.TABLES.items()
+    for table, columns in translate.TABLES.items()
 }
 
 
-def arrow(columns: rows.Columns, schema: Any) -> Any:
+def arrow(columns: translate.Columns, schema: Any) -> Any:
     """Return columns as an Arrow table; numbers are not copied, and repeated values are written out by Arrow."""
     return pa.table([_column(columns[field.name], field.type) for field in schema], schema=schema)
 
@@ -27,7 +27,7 @@ def arrow(columns: rows.Columns, schema: Any) -> Any:
 def _column(column: Any, kind: Any) -> Any:
     if isinstance(column, array):
         return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
-    if isinstance(column, rows.Repeated):
+    if isinstance(column, translate.Repeated):
         if not column.values:
             return pa.array([], kind)
         ends = pa.array(column.ends, pa.int64())

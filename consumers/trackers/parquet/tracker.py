@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
-from consumers.trackers.parquet import rows
+from consumers.trackers.parquet import translate
 from consumers.trackers.parquet.arrow import SCHEMAS, counted, integer_times, numbers, write_table
 from consumers.trackers.parquet.edits import NAMED, Present
-from consumers.trackers.parquet.parts import Parts
+from consumers.trackers.parquet.writer import Parts
 from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -89,8 +89,8 @@ class ParquetTracker:
         if opened and not kept.get("opened"):
             known["started"] = None  # the start was only guessed before
         end = RunStatus(*kept["end"]) if kept.get("end") else None
-        head, end = rows.fold(rows.Head(**known), end, events)
-        for table, columns in rows.rows(envelopes).items():
+        head, end = translate.fold(translate.Head(**known), end, events)
+        for table, columns in translate.rows(envelopes).items():
             parts[table] = self._parts.grow(table, run_id, parts.get(table, (0, 0)), columns)
         if head._asdict() != kept.get("head"):
             self._parts.write_head(run_id, head)

@@ -20,8 +20,8 @@ from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.tensorboard import summaries
 from consumers.trackers.tensorboard.edits import edited, find_edits
-from consumers.trackers.tensorboard.file import Damaged, frame, read
-from consumers.trackers.tensorboard.scalars import scalar_records
+from consumers.trackers.tensorboard.translate import scalar_records
+from consumers.trackers.tensorboard.writer import Damaged, frame, read
 from schemas.errors import TrackerRefused
 from schemas.facts import Point
 from schemas.mapping.names import folder_name, tensorboard_name

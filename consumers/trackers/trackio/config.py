@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
-from consumers.trackers.trackio.rows import Cells, dump
+from consumers.trackers.trackio.translate import Cells, dump
 from schemas import events as ev
 from schemas.mapping.names import trackio_config_key, trackio_name
 from schemas.statuses import AFTER

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from consumers.trackers.trackio.ids import RowId, parse
-from consumers.trackers.trackio.rows import Cells, dump
+from consumers.trackers.trackio.translate import Cells, dump
 from schemas import events as ev
 from schemas.mapping.names import trackio_key, trackio_name
 

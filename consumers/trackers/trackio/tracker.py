@@ -19,9 +19,9 @@ import orjson
 from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.files.append import AGAIN
 from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.trackio import backend, ids, translate
 from consumers.trackers.trackio import config as configs
-from consumers.trackers.trackio import database, ids, rows
-from consumers.trackers.trackio.database import Projects
+from consumers.trackers.trackio.backend import Projects
 from consumers.trackers.trackio.edits import delete_series, rename_series
 from schemas import events as ev
 from schemas.errors import TrackerRefused
@@ -68,12 +68,12 @@ class TrackioTracker:
         events = [envelope.event for envelope in envelopes]
         before = configs.Head(**state) if state else None
         head = configs.fold(before, events, self._project, run_id)
-        parts = list(rows.plan(envelopes))  # before the project is locked: other runs wait for it
+        parts = list(translate.plan(envelopes))  # before the project is locked: other runs wait for it
         with self._projects.writing(trackio_project(head.project), create=before is None) as connection:
             if find_run_deletion(envelopes) is not None:
-                database.delete_run(connection, run_id, ids.start_id(run_id))
+                backend.delete_run(connection, run_id, ids.start_id(run_id))
                 return {"deleted": True}
-            if before is not None and database.is_deleted(connection, ids.start_id(run_id)):
+            if before is not None and backend.is_deleted(connection, ids.start_id(run_id)):
                 return {"deleted": True}  # by a call whose checkpoint was lost
             writer = _Writer(connection, run_id, head)
             writer.begin(before)
@@ -106,14 +106,14 @@ class TrackioTracker:
         project = trackio_project(state["project"]) if "project" in state else ""
         if project and self._projects.has(project):
             with self._projects.writing(project, create=False) as connection:
-                database.forget_run(connection, run_id)
+                backend.forget_run(connection, run_id)
         return {}
 
     def _columns(self, project: str, run_id: str) -> Iterator[Columns]:
         tables = "timestamp, step, metrics, log_id FROM metrics", "timestamp, 0, metrics, log_id FROM system_metrics"
         with self._projects.reading(project) as connection:
             for table in tables:
-                yield from rows.columns(connection.execute(f"SELECT {table} WHERE run_id = ?", (run_id,)))
+                yield from translate.columns(connection.execute(f"SELECT {table} WHERE run_id = ?", (run_id,)))
 
 
 class _Writer:
@@ -127,24 +127,24 @@ class _Writer:
         """Make the run, or find it and give it its name and start. Raises TrackerRefused when it is gone."""
         head, start = self._head, ids.start_id(self._run_id)
         if before is None:
-            database.forget_run(self._connection, self._run_id)
+            backend.forget_run(self._connection, self._run_id)
             self._insert("metrics", (ids.instant(head.started), 0, "{}", start))
         else:
             _refuse_gone(self._connection, self._run_id, head.project)
         if before is not None and head.name != before.name:
-            database.rename_run(self._connection, self._run_id, head.name)
+            backend.rename_run(self._connection, self._run_id, head.name)
         if before is not None and head.started != before.started:
             moved = "UPDATE metrics SET timestamp = ? WHERE log_id = ?"
             self._connection.execute(moved, (ids.instant(head.started), start))
         if before is None or head.started != before.started or head.name != before.name:
             self._config = _config(self._connection, self._run_id)
 
-    def write(self, part: rows.Rows | rows.Change) -> None:
+    def write(self, part: translate.Rows | translate.Change) -> None:
         """Write rows, or apply a change unless that was done."""
-        if isinstance(part, rows.Rows):
+        if isinstance(part, translate.Rows):
             self._insert("metrics", part.metrics)
             self._insert("system_metrics", part.system)
-        elif database.is_first(self._connection, part.log_id, self._run_id):
+        elif backend.is_first(self._connection, part.log_id, self._run_id):
             self._apply(part)
 
     def end(self) -> None:
@@ -152,12 +152,12 @@ class _Writer:
         if self._config is None:
             return
         configs.finish(self._config, self._run_id, self._head)
-        row = self._run_id, self._head.name, rows.dump(self._config), self._config["_Created"]
+        row = self._run_id, self._head.name, translate.dump(self._config), self._config["_Created"]
         self._connection.execute(
             "INSERT OR REPLACE INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, ?)", row
         )
 
-    def _apply(self, change: rows.Change) -> None:
+    def _apply(self, change: translate.Change) -> None:
         event = change.event
         if isinstance(event, ev.Deleted) and event.what == "series":
             return delete_series(self._connection, self._run_id, event.name)
@@ -174,7 +174,7 @@ class _Writer:
             )
 
     def _insert(self, table: str, columns: Sequence[Any]) -> None:
-        database.insert(self._connection, table, self._run_id, self._head.name, columns)
+        backend.insert(self._connection, table, self._run_id, self._head.name, columns)
 
 
 def _config(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.edits import Edit, Scope, SeriesKey, edited_names, edited_series
-from consumers.trackers.wandb import rows
+from consumers.trackers.wandb import translate
 from schemas.mapping.names import wandb_key, wandb_name
 
 STEP, SCOPE = "gw/step", "_gw"
@@ -90,7 +90,7 @@ def _edited_rows(record: Any, changes: Mapping[SeriesKey, SeriesKey | None]) -> 
     made: dict[tuple[str, int], dict[str, str]] = {}  # two series may come to have one written name: a row each
     for series, text in cells.items():
         if (now := changes.get(series, series)) is not None:
-            key, scope = rows.cell_of(now)
+            key, scope = translate.cell_of(now)
             number = 0
             while key in made.get((scope, number), ()):
                 number += 1

@@ -24,10 +24,10 @@ from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.wandb import rows
+from consumers.trackers.wandb import translate
 from consumers.trackers.wandb.edits import STEP, edited, find_edits
 from consumers.trackers.wandb.file import Damaged, read
-from consumers.trackers.wandb.upload import microseconds
+from consumers.trackers.wandb.live.translate import microseconds
 from consumers.trackers.wandb.writer import Writer
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -102,7 +102,7 @@ class WandbTracker:
         path = self._folder / kept["file"]
         events = edits_of(envelopes)
         edits = find_edits(_records(path, kept["length"]), events)
-        head = rows.fold_head(rows.Head(**kept["head"]), events)
+        head = translate.fold_head(translate.Head(**kept["head"]), events)
         if not any(edits) and head._asdict() == kept["head"]:
             return kept
         number = kept.get("edits", 0) + 1
@@ -153,7 +153,7 @@ def _first_state(run_id: str, envelopes: Sequence[Envelope]) -> dict[str, Any]:
         day = "99991231_235959"
     return {
         "id": name, "file": f"offline-run-{day}-{name}/run-{name}.wandb", "started": started, "length": 0, "size": 0,
-        "rows": 0, "records": 0, "head": rows.Head()._asdict(), "end": None,
+        "rows": 0, "records": 0, "head": translate.Head()._asdict(), "end": None,
     }  # fmt: skip
 
 

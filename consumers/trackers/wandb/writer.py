@@ -13,10 +13,10 @@ from typing import Any
 
 from wandb.proto import wandb_internal_pb2 as pb
 
-from consumers.trackers.wandb import rows
+from consumers.trackers.wandb import translate
 from consumers.trackers.wandb.edits import SCOPE, STEP, cells_of
 from consumers.trackers.wandb.file import frame
-from consumers.trackers.wandb.upload import instant
+from consumers.trackers.wandb.live.translate import instant
 
 RECORDS_AT_ONCE = 1_000  # of a file that is written anew
 
@@ -35,17 +35,17 @@ class Writer:
 
     def write_events(self, events: Sequence[Any]) -> None:
         """Write what the events add to the file's body, then its tail if the run is over."""
-        before = rows.Head(**self.state["head"])
-        head = rows.fold_head(before, events)
+        before = translate.Head(**self.state["head"])
+        head = translate.fold_head(before, events)
         if not self._position:
             head = head._replace(project=head.project or self._project)
             self._write_first(head)
         elif head != before:
             self._write_run(head)
-        self._write_config(rows.config(events))
-        self._write_history(rows.history(events))
+        self._write_config(translate.config(events))
+        self._write_history(translate.history(events))
         self.body = self._flush()
-        end = rows.fold_end(rows.End(*self.state["end"]) if self.state["end"] else None, events)
+        end = translate.fold_end(translate.End(*self.state["end"]) if self.state["end"] else None, events)
         self.state |= {"head": head._asdict(), "end": end and list(end)}
         self._close()
 
@@ -62,7 +62,7 @@ class Writer:
             self._keep(record)
             if len(self._records) >= RECORDS_AT_ONCE:
                 yield self._flush()
-        self._write_run(rows.Head(**self.state["head"]))
+        self._write_run(translate.Head(**self.state["head"]))
         self._write_summary(last)
         yield self._flush()
         self._close()
@@ -71,7 +71,7 @@ class Writer:
     def _close(self) -> None:
         """Write the tail if the run is over, and put down how long the file is."""
         self.state["length"] = self._position
-        end = rows.End(*self.state["end"]) if self.state["end"] else None
+        end = translate.End(*self.state["end"]) if self.state["end"] else None
         if end is not None and end.time is not None:
             counted = self.state["records"]
             self._write_end(end, end.time)
@@ -79,13 +79,13 @@ class Writer:
             self.state["records"] = counted  # the tail is cut off again when more comes
         self.state["size"] = self.state["length"] + len(self.tail)
 
-    def _write_first(self, head: rows.Head) -> None:
+    def _write_first(self, head: translate.Head) -> None:
         header = self._record()
         header.header.version_info.producer = version("wandb")
         self._keep(header)
         self._write_run(head)
         self._write_config({
-            "gw.run_id": rows.dump(self._run_id), "gw.started_at": rows.dump(instant(self.state["started"]))
+            "gw.run_id": translate.dump(self._run_id), "gw.started_at": translate.dump(instant(self.state["started"]))
         })  # fmt: skip
         axis = self._record()
         axis.metric.name = STEP
@@ -95,7 +95,7 @@ class Writer:
         every.metric.options.step_sync = True
         self._keep(every)
 
-    def _write_run(self, head: rows.Head) -> None:
+    def _write_run(self, head: translate.Head) -> None:
         record = self._record()
         run = record.run
         run.run_id, run.project, run.display_name = self.state["id"], head.project, head.name or self._run_id
@@ -111,7 +111,7 @@ class Writer:
                 record.config.update.add(key=key, value_json=text)
             self._keep(record)
 
-    def _write_history(self, found: Iterable[rows.Row]) -> None:
+    def _write_history(self, found: Iterable[translate.Row]) -> None:
         last: dict[str, str] = {}
         started = self.state["started"]
         for row in found:
@@ -139,10 +139,12 @@ class Writer:
                 record.summary.update.add(key=key, value_json=text)
             self._keep(record)
 
-    def _write_end(self, end: rows.End, time: int) -> None:
+    def _write_end(self, end: translate.End, time: int) -> None:
         facts = {"status": end.status, "ended_at": instant(time), "message": end.message}
-        self._write_config({f"gw.{name}": rows.dump(value) for name, value in facts.items() if value})
-        self._write_summary({f"gw/{name}": rows.dump(facts[name]) for name in ("status", "message") if facts[name]})
+        self._write_config({f"gw.{name}": translate.dump(value) for name, value in facts.items() if value})
+        self._write_summary(
+            {f"gw/{name}": translate.dump(facts[name]) for name in ("status", "message") if facts[name]}
+        )
         record = self._record()
         record.exit.exit_code = end.code
         record.exit.runtime = min(2**31 - 1, max(0, time - self.state["started"]) // 1_000_000)

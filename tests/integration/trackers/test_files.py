@@ -14,8 +14,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from consumers.trackers.parquet import parts as parquet_parts
 from consumers.trackers.parquet import tracker as parquet_tracker
+from consumers.trackers.parquet import writer as parquet_parts
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.summaries import float32

@@ -22,7 +22,7 @@ import pytest
 from consumers.trackers.protocol import State, Tracker
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
 from consumers.trackers.testing.suite import assert_read_back, deliver
-from consumers.trackers.trackio import database as trackio_database
+from consumers.trackers.trackio import backend as trackio_database
 from consumers.trackers.trackio.tracker import TrackioTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.trackers.protocol import State
+from consumers.trackers.wandb.live.translate import STEP
 from consumers.trackers.wandb.tracker import WandbTracker
-from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Facts

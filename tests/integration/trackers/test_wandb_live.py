@@ -14,12 +14,12 @@ import wandb
 
 from consumers.trackers.protocol import State
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
-from consumers.trackers.wandb import live as wandb_live
-from consumers.trackers.wandb import sdk as wandb_sdk
-from consumers.trackers.wandb.live import WandbLiveTracker
-from consumers.trackers.wandb.rows import Head
+from consumers.trackers.wandb.live import sdk as wandb_sdk
+from consumers.trackers.wandb.live import tracker as wandb_live
+from consumers.trackers.wandb.live.tracker import WandbLiveTracker
+from consumers.trackers.wandb.live.translate import STEP
 from consumers.trackers.wandb.tracker import WandbTracker
-from consumers.trackers.wandb.upload import STEP
+from consumers.trackers.wandb.translate import Head
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.runtime.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.testing.suite import TrackerContract
-from consumers.trackers.wandb.live import WandbLiveTracker
+from consumers.trackers.wandb.live.tracker import WandbLiveTracker
 from schemas.runtime.settings import Settings
 from tests.support.wandb_server import WandbServer, wandb_server
 

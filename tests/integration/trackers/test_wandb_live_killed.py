@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import psutil
 import pytest
 
-from consumers.trackers.wandb.live import WandbLiveTracker
+from consumers.trackers.wandb.live.tracker import WandbLiveTracker
 from schemas.facts import Facts
 from schemas.mapping.names import wandb_id
 from schemas.runtime.settings import Settings

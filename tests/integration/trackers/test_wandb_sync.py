@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from consumers.trackers.protocol import State
+from consumers.trackers.wandb.live.translate import STEP
 from consumers.trackers.wandb.tracker import WandbTracker
-from consumers.trackers.wandb.upload import STEP
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue

@@ -18,11 +18,11 @@ from typing import Any
 from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.files.append import AGAIN
 from consumers.trackers.protocol import Capabilities, ReadBack, State, Tracker
-from consumers.trackers.wandb import upload as terms
-from consumers.trackers.wandb.graphql import Held, WandbGraphql, Where
-from consumers.trackers.wandb.rows import Head
-from consumers.trackers.wandb.sdk import Account, Refusal, Session, Shown, WandbSdk
+from consumers.trackers.wandb.live import translate as terms
+from consumers.trackers.wandb.live.backend import Held, WandbGraphql, Where
+from consumers.trackers.wandb.live.sdk import Account, Refusal, Session, Shown, WandbSdk
 from consumers.trackers.wandb.tracker import WandbTracker
+from consumers.trackers.wandb.translate import Head
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
 from schemas.mapping.names import wandb_name

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from consumers.trackers.files.append import AGAIN, remove_folder
-from consumers.trackers.parquet import rows
+from consumers.trackers.parquet import translate
 from consumers.trackers.parquet.arrow import SCHEMAS, arrow, integer_times, write_table
 from consumers.trackers.protocol import State
 from schemas.errors import TrackerRefused
@@ -40,7 +40,7 @@ class Parts:
             found = self._load(self.path(table, run_id, number), SCHEMAS[table], columns)
             yield number, found.slice(0, count if number == last else None)
 
-    def grow(self, table: str, run_id: str, place: tuple[int, int], columns: rows.Columns) -> tuple[int, int]:
+    def grow(self, table: str, run_id: str, place: tuple[int, int], columns: translate.Columns) -> tuple[int, int]:
         """Write the rows behind the vouched ones of the last part; return the place after them."""
         number, count = place
         path = self.path(table, run_id, number)
@@ -85,9 +85,9 @@ class Parts:
         write_table(table, beside)
         beside.replace(path)
 
-    def write_head(self, run_id: str, head: rows.Head) -> None:
+    def write_head(self, run_id: str, head: translate.Head) -> None:
         """Put the run's row of `runs` where readers see it."""
-        self.write(self.path("runs", run_id, 0), pa.table(rows.head_row(run_id, head), SCHEMAS["runs"]))
+        self.write(self.path("runs", run_id, 0), pa.table(translate.head_row(run_id, head), SCHEMAS["runs"]))
 
     def head(self, run_id: str) -> dict[str, Any]:
         """Return the run's row of `runs`, times in µs. Raises TrackerRefused."""
@@ -106,4 +106,4 @@ class Parts:
 
     def folders(self, run_id: str) -> list[Path]:
         """Return the folders of a run, one a table."""
-        return [self.path(table, run_id, 0).parent for table in rows.TABLES]
+        return [self.path(table, run_id, 0).parent for table in translate.TABLES]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from consumers.trackers.wandb import rows
+from consumers.trackers.wandb import translate
 from schemas.mapping.names import wandb_id
 from schemas.wire import Envelope
 
@@ -28,7 +28,7 @@ class Upload(NamedTuple):
     """What is brought, and what is kept once it is there."""
 
     first_row: int  # number of the first of `rows`
-    rows: Sequence[rows.Row]
+    rows: Sequence[translate.Row]
     config: Mapping[str, Any]
     summary: Mapping[str, Any]
     exit_code: int | None  # None while the run goes on
@@ -50,15 +50,15 @@ def upload(run_id: str, envelopes: Sequence[Envelope], before: Mapping[str, Any]
     state = _first_state(run_id, envelopes[0], project, before.get("again", 0)) if is_new else dict(before)
     state.pop("gone", None)
     events = [envelope.event for envelope in envelopes]
-    found = [row for event in events for row in rows.history([event])]
-    config = {key: json.loads(text) for key, text in rows.config(events).items()}
+    found = [row for event in events for row in translate.history([event])]
+    config = {key: json.loads(text) for key, text in translate.config(events).items()}
     config |= _started(state, events)
     if is_new:
         config["gw.run_id"] = run_id
-    head = rows.fold_head(rows.Head(**state["head"]), events)
-    before_end = rows.End(*state["end"]) if state["end"] else None
+    head = translate.fold_head(translate.Head(**state["head"]), events)
+    before_end = translate.End(*state["end"]) if state["end"] else None
     was_over = before_end is not None and before_end.is_over
-    end = rows.fold_end(before_end, events)
+    end = translate.fold_end(before_end, events)
     summary: dict[str, Any] = {}
     if end is not None and end.time is not None:
         facts = {"gw.status": end.status, "gw.ended_at": instant(end.time), "gw.message": end.message}
@@ -72,7 +72,7 @@ def upload(run_id: str, envelopes: Sequence[Envelope], before: Mapping[str, Any]
     return Upload(first, found, config, summary, end and end.code, state)
 
 
-def logged(row: rows.Row) -> dict[str, Any]:
+def logged(row: translate.Row) -> dict[str, Any]:
     """Return a row as the SDK's `log` takes it."""
     cells = {key: json.loads(f"\"'{text[1:-1]}'\"" if text in _WORDS else text) for key, text in row.cells.items()}
     return {**cells, STEP: row.step, "_timestamp": row.time / 1_000_000}
@@ -102,7 +102,7 @@ def _first_state(run_id: str, first: Envelope, project: str, again: int) -> dict
     return {
         "id": wandb_id(run_id) + (f"-r{again}" if again else ""), "again": again, "project": name,
         "entity": "", "rows": 0, "started": 0,
-        "head": rows.Head(project=name)._asdict(), "end": None,
+        "head": translate.Head(project=name)._asdict(), "end": None,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 from consumers.trackers.edits import series_key
 from consumers.trackers.tensorboard import summaries
-from consumers.trackers.tensorboard.scalars import scalar_records
+from consumers.trackers.tensorboard.translate import scalar_records
 from schemas import events as ev
 
 NAMES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=200)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import wandb
 
-from consumers.trackers.wandb.graphql import Where
+from consumers.trackers.wandb.live.backend import Where
 from schemas.errors import TrackerRefused, TrackerUnavailable, TrackingError
 
 INIT_TIMEOUT_S = 10  # the SDK's own is 90

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run
-from consumers.trackers.wandb.live import is_gone
-from consumers.trackers.wandb.rows import Row
-from consumers.trackers.wandb.upload import instant, logged, microseconds, upload
+from consumers.trackers.wandb.live.tracker import is_gone
+from consumers.trackers.wandb.live.translate import instant, logged, microseconds, upload
+from consumers.trackers.wandb.translate import Row
 from schemas.wire import Envelope
 
 
