@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from consumers.trackers.testing.runs import edge_case_run, points_of
 from gateway.client.encoding.wire import encode_text, source_of
-from gateway.client.journal.series import Series
-from gateway.client.shipping.batching import Piece, events_of
+from gateway.client.journal.series import SeriesDefinition
+from gateway.client.shipping.batching import JournalSlice, encode_events
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, Typed
 from schemas.wire import Envelope, ProducerId, Record, RunId, encode
@@ -117,14 +117,14 @@ class Training:
         yield self._record(ev.ProducerClosed(time=self._now(), batches=self._seq + 1, points=count))
 
     def _metrics(self, first: int, end: int, *, attempt: int) -> Iterator[Record]:
-        written = {number: Series(name, (MAIN, attempt, ())) for number, name in enumerate(self._names())}
+        written = {number: SeriesDefinition(name, (MAIN, attempt, ())) for number, name in enumerate(self._names())}
         segment: Any = SimpleNamespace(series=written)  # all that the encoder asks of a journal's segment
         for begin in range(first, end, STEPS_A_BATCH):
             steps = list(range(begin, min(begin + STEPS_A_BATCH, end)))
-            piece = Piece(0)
+            piece = JournalSlice(0)
             piece.numbers = list(written) * len(steps)
             piece.points = self._columns(steps)
-            for event in events_of(segment, piece):
+            for event in encode_events(segment, piece):
                 yield self._encoded(event.kind, event.text)
             if self._kind == VALUES and begin % 40 == 0:
                 yield self._record(self._values(begin))

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from gateway.client.address import OPTIONS
 from gateway.client.encoding.wire import Record
 from gateway.client.errors import Unsent
-from gateway.client.transports.kafka_transport import Kafka
+from gateway.client.transports.kafka_transport import KafkaTransport
 from gateway.client.transports.transport import Refusal
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import Settings
@@ -58,7 +58,7 @@ class LogWriter:
         self._servers = settings.need("kafka").split(",")
         self._topic = settings.topic
         self._options = options_of(settings)
-        self._kafka: Kafka | None = None
+        self._kafka: KafkaTransport | None = None
         self._waiting: deque[Request] = deque()
         self._rounds: set[asyncio.Task[None] | None] = set()
         self._broken = asyncio.Event()  # of the present producer
@@ -68,7 +68,7 @@ class LogWriter:
         """Connect, and connect again after each failure, until cancelled."""
         pause, since, is_told = BACK_OFF_S[0], asyncio.get_running_loop().time(), False
         while True:
-            kafka = Kafka(self._servers, self._topic, self._options)
+            kafka = KafkaTransport(self._servers, self._topic, self._options)
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT_S):
                     await kafka.open()
@@ -92,7 +92,7 @@ class LogWriter:
             await asyncio.sleep(pause)
             pause = min(pause * 2, BACK_OFF_S[1])
 
-    async def _serve(self, kafka: Kafka) -> None:
+    async def _serve(self, kafka: KafkaTransport) -> None:
         self._broken = asyncio.Event()
         self._kafka, self.problem = kafka, ""
         await self._broken.wait()

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.client.journal import segment as segments
-from gateway.client.journal.cursor import Cuts
-from gateway.client.journal.entries import Event
-from gateway.client.journal.folder import folders_in
+from gateway.client.journal.cursor import ShippingCursor
+from gateway.client.journal.entries import JournalEvent
+from gateway.client.journal.folder import find_journals
 from gateway.client.journal.journal import Journal
 from gateway.client.shipping import recovery
 from gateway.client.shipping.producer import Producer
@@ -46,7 +46,7 @@ def make_steps(deadly: Deadly) -> None:
     builtins.open = deadly(open)
     mmap.mmap = deadly(mmap.mmap)  # type: ignore[misc]
     vars(recovery)["write_record"] = deadly(vars(recovery)["write_record"])
-    Cuts.append, Cuts.save = deadly(Cuts.append), deadly(Cuts.save)  # type: ignore[method-assign]
+    ShippingCursor.append, ShippingCursor.save = deadly(ShippingCursor.append), deadly(ShippingCursor.save)  # type: ignore[method-assign]
 
 
 def write_journal(told: mmap.mmap, *, is_half_sent: bool, sent: Path) -> None:
@@ -59,7 +59,7 @@ def write_journal(told: mmap.mmap, *, is_half_sent: bool, sent: Path) -> None:
         if step % 20 == 0 and step < 90:  # the second segment is made ahead, later ones when they are needed
             journal.prepare()
         if step % 150 == 149:
-            journal.append(Event({"kind": "note", "time": step, "text": str(step)}))
+            journal.append(JournalEvent({"kind": "note", "time": step, "text": str(step)}))
     if is_half_sent:
         envelopes = producer.cut(300)
         send(sent, envelopes[:2])
@@ -78,7 +78,7 @@ def send(sent: Path, envelopes: list[Any]) -> None:
 
 def ship(home: Path, sent: Path) -> None:
     """Adopt what is there and ship all of it, as `gateway sync` does."""
-    for folder in list(folders_in(str(home))):
+    for folder in list(find_journals(str(home))):
         left = recovery.adopt(folder)
         if left is None:
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import monotonic
 
 from gateway.client.journal import segment as segments
-from gateway.client.journal.entries import say_full
+from gateway.client.journal.entries import warn_full
 from gateway.client.journal.folder import max_bytes
 from gateway.client.process.forks import importing
 
@@ -22,7 +22,7 @@ MEMORY_BYTES = 134_217_728  # of a journal in memory
 RETRY_S = 1.0  # between two tries to get a segment
 
 
-class Space:
+class SegmentAllocator:
     """The room a journal has. All but `ahead` with the journal's lock held."""
 
     __slots__ = ("_failed_at", "_max_bytes", "_next", "_not_before", "_run_id", "folder", "header", "size")
@@ -49,7 +49,7 @@ class Space:
             return self.make(number, need)
         except OSError as error:
             self._failed_at = now
-            say_full(self._run_id, self.folder, error)
+            warn_full(self._run_id, self.folder, error)
             return None
 
     def make(self, number: int, need: int, *, is_ahead: bool = False) -> Segment:

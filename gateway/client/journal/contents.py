@@ -19,22 +19,22 @@ from gateway.client.journal.format import (
     POINT,
     SERIES,
     Damage,
+    find_end,
+    record_size,
     scan,
-    slots,
-    used,
     write_record,
 )
 from gateway.client.journal.segment import SUFFIX, Segment
-from gateway.client.journal.series import ENDINGS, Series
+from gateway.client.journal.series import ENDINGS, SeriesDefinition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from gateway.client.journal.readable import Place
+    from gateway.client.journal.readable import JournalPosition
 
 
-class Contents:
+class JournalContents:
     """The intact records of a journal's folder."""
 
     def __init__(self, folder: str) -> None:
@@ -45,13 +45,13 @@ class Contents:
         self.records = 0  # points and values
         self.last_time = 0  # µs, of the latest record
         self.is_ended = False  # the run's end is told
-        self.closed_at: Place | None = None  # where the producer's end is told
+        self.closed_at: JournalPosition | None = None  # where the producer's end is told
         for number in segments.numbers_in(folder):
             self._load(number)
         self.meta = read_meta(folder) or self.meta
 
     @property
-    def tail(self) -> Place:
+    def tail(self) -> JournalPosition:
         """Segment and offset of the end."""
         if not self.segments:
             return (0, 0)
@@ -63,11 +63,11 @@ class Contents:
         payloads = [dumps(body).encode() for body in bodies]
         header = dumps(self.meta).encode()
         number = self.tail[0] + 1
-        need = sum(slots(len(payload)) for payload in payloads)
-        made = segments.create(self.folder, number, -(-(need + slots(len(header))) // 4_096) * 4_096, header)
+        need = sum(record_size(len(payload)) for payload in payloads)
+        made = segments.create(self.folder, number, -(-(need + record_size(len(header))) // 4_096) * 4_096, header)
         for payload in payloads:
             write_record(made.map, made.end, EVENT, 0, payload)
-            made.end += slots(len(payload))
+            made.end += record_size(len(payload))
         self.segments[number] = made
 
     def _load(self, number: int) -> None:
@@ -79,7 +79,7 @@ class Contents:
                 return
             place = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         one = Segment(number, place, path)
-        one.end = used(memoryview(place))
+        one.end = find_end(memoryview(place))
         for found in scan(memoryview(place), 0, one.end, self.damage):
             if found.kind == POINT:
                 flags, _, time, _ = found.row
@@ -96,11 +96,11 @@ class Contents:
 
     def _define(self, one: Segment, number: int, payload: bytes) -> None:
         try:
-            one.series.setdefault(number, Series.read(payload))
+            one.series.setdefault(number, SeriesDefinition.read(payload))
         except (ValueError, KeyError, TypeError):
             self.damage.records += 1
 
-    def _note(self, kind: int, payload: bytes, place: Place) -> None:
+    def _note(self, kind: int, payload: bytes, place: JournalPosition) -> None:
         self.last_time = max(self.last_time, time_of(payload))
         if kind == EVENT:
             name = kind_of(payload)

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CUTS = "cuts."
+CURSOR_PREFIX = "cuts."
 RING = 1_024  # cuts not acknowledged
 RING_AT = 8_192
 STATE_AT = (0, 4_096)  # two blocks of a disk
@@ -34,7 +34,7 @@ FILE_BYTES = RING_AT + RING * CUT_BYTES
 MAGIC = 0x4C4A5447  # GTJL
 
 
-class Cut:
+class BatchBoundary:
     """A piece of one segment, and the records it became."""
 
     __slots__ = ("crc", "dropped", "end", "events", "points", "segment", "seq", "start", "time")
@@ -63,7 +63,7 @@ class Cut:
         self.crc = crc  # of the records' bytes, one after the other
 
 
-class Cuts:
+class ShippingCursor:
     """The file of one producer. In memory when there is no folder for it."""
 
     def __init__(self, place: mmap.mmap, path: str, producer: str) -> None:
@@ -80,11 +80,11 @@ class Cuts:
         self.is_damaged = False  # nothing may be cut here any more
 
     @classmethod
-    def create(cls, folder: str, number: int, producer: str) -> Cuts:
+    def create(cls, folder: str, number: int, producer: str) -> ShippingCursor:
         """Return the new file of a producer. Raises OSError."""
         if not folder:
             return cls(mmap.mmap(-1, FILE_BYTES), "", producer)
-        path = os.path.join(folder, f"{CUTS}{number:04d}.{producer}")
+        path = os.path.join(folder, f"{CURSOR_PREFIX}{number:04d}.{producer}")
         handle = os.open(f"{path}.new", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             reserve(handle, FILE_BYTES)
@@ -100,7 +100,7 @@ class Cuts:
             os.rename(f"{self._path}.new", self._path)
 
     @classmethod
-    def open(cls, path: str) -> Cuts:
+    def open(cls, path: str) -> ShippingCursor:
         """Return the file as it was left. Raises OSError."""
         handle = os.open(path, os.O_RDWR)
         try:
@@ -169,7 +169,7 @@ class Cuts:
         """Whether the ring has no room before something is acknowledged."""
         return self.cut - self.acknowledged >= RING
 
-    def append(self, cut: Cut, points: int) -> None:
+    def append(self, cut: BatchBoundary, points: int) -> None:
         """Write down a cut and how many metric points there are with it. Nothing of it may be sent before."""
         self.points = points
         raw = _CUT.pack(
@@ -192,14 +192,14 @@ class Cuts:
         self.end = (cut.segment, cut.end)
         self.save()
 
-    def read(self, number: int) -> Cut | None:
+    def read(self, number: int) -> BatchBoundary | None:
         """Return a cut that is not acknowledged, or None when it is damaged."""
         at = RING_AT + number % RING * CUT_BYTES
         whole = self._map[at : at + CUT_BYTES]
         crc, segment, start, end, events, content, seq, time, points, dropped, index, _ = _CUT.unpack(whole)
         if crc32(whole[4:]) != crc or index != number & 0xFFFF_FFFF or not whole.strip(b"\x00"):
             return None
-        return Cut(
+        return BatchBoundary(
             segment=segment,
             start=start,
             end=end,

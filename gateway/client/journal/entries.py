@@ -10,7 +10,7 @@ from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.journal.series import Where
+    from gateway.client.journal.series import StepContext
 
 MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
 
@@ -30,7 +30,7 @@ class Observation:
 
     __slots__ = ("name", "size", "step", "time", "typed", "where")
 
-    def __init__(self, name: str, typed: dict[str, object], size: int, step: int | None, time: int, where: Where):
+    def __init__(self, name: str, typed: dict[str, object], size: int, step: int | None, time: int, where: StepContext):
         self.name = name
         self.typed = typed
         self.size = size  # bytes of `typed` as JSON
@@ -39,7 +39,7 @@ class Observation:
         self.where = where
 
 
-class Event:
+class JournalEvent:
     """An event that is not made of points, as its JSON object."""
 
     __slots__ = ("body",)
@@ -61,7 +61,7 @@ class Event:
         return dumps({"kind": "heartbeat", "time": now()}).encode()
 
 
-def say_full(run_id: str, folder: str, error: OSError) -> None:
+def warn_full(run_id: str, folder: str, error: OSError) -> None:
     """Say that points are dropped."""
     warn_once(
         "full",
@@ -70,7 +70,7 @@ def say_full(run_id: str, folder: str, error: OSError) -> None:
     )
 
 
-def say_unusable(home: str, error: OSError) -> None:
+def warn_unusable(home: str, error: OSError) -> None:
     """Say that the journal is in memory."""
     is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
     step = "free disk there" if is_full else "make the folder writable"

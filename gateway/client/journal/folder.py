@@ -15,7 +15,7 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 from gateway.client.encoding.values import now
-from gateway.client.journal.cursor import CUTS
+from gateway.client.journal.cursor import CURSOR_PREFIX
 from gateway.client.journal.format import VERSION
 from gateway.client.journal.segment import SUFFIX, remove
 from gateway.client.stack_file import default_home
@@ -57,7 +57,7 @@ def max_bytes() -> int:
         return int(MAX_MB * 1_048_576)
 
 
-class Lock:
+class JournalLock:
     """The lock of a journal's folder, held."""
 
     def __init__(self, handle: int) -> None:
@@ -65,7 +65,7 @@ class Lock:
         _locks.add(handle)
 
     @classmethod
-    def take(cls, folder: str) -> Lock | None:
+    def take(cls, folder: str) -> JournalLock | None:
         """Return the lock, or None while somebody holds it or the folder is gone. Raises OSError."""
         path = os.path.join(folder, LOCK)
         try:
@@ -96,7 +96,7 @@ class Lock:
 def is_held(folder: str) -> bool:
     """Return whether the owner of a journal, or somebody who ships it, lives."""
     try:
-        lock = Lock.take(folder) if os.path.isdir(folder) else None
+        lock = JournalLock.take(folder) if os.path.isdir(folder) else None
     except OSError:
         return False
     if lock is not None:
@@ -114,7 +114,7 @@ def forget_locks() -> None:
     _locks.clear()
 
 
-def make_folder(home: str, meta: dict[str, Any]) -> tuple[str, Lock]:
+def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
     """Make the folder of a new journal and hold its lock. Raises OSError, and leaves nothing behind."""
     if fcntl is None:
         raise OSError("this system has no flock")
@@ -129,7 +129,7 @@ def make_folder(home: str, meta: dict[str, Any]) -> tuple[str, Lock]:
                 raise
     lock = None
     try:
-        lock = Lock.take(made)
+        lock = JournalLock.take(made)
         if lock is None:
             raise OSError(f"{made} cannot be locked")
         with open(os.path.join(made, META), "w", encoding="utf-8") as file:
@@ -144,7 +144,7 @@ def make_folder(home: str, meta: dict[str, Any]) -> tuple[str, Lock]:
     return folder, lock
 
 
-def new_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, address: str, topic: str) -> dict[str, Any]:
+def build_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, address: str, topic: str) -> dict[str, Any]:
     """Return what meta.json and each segment say of a journal."""
     return {
         "format": VERSION,
@@ -184,11 +184,11 @@ def delete_folder(folder: str) -> None:
 
 
 def _when_deleted(name: str) -> tuple[int, str]:
-    order = 0 if name.endswith(SUFFIX) else 3 if name == LOCK else 1 if name.startswith(CUTS) else 2
+    order = 0 if name.endswith(SUFFIX) else 3 if name == LOCK else 1 if name.startswith(CURSOR_PREFIX) else 2
     return order, name
 
 
-def folders_in(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
+def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
     """
     Yield the folder of each journal below `home`, at whatever depth up to three: home, run or journal is given.
 
@@ -206,7 +206,7 @@ def folders_in(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
                 unreadable.append(f"{folder}: {error.strerror}")
             continue
         is_left = LOCK in names and not os.path.basename(folder).startswith(NEW)  # whoever deleted it was killed
-        if is_left or any(name == META or name.endswith(SUFFIX) or name.startswith(CUTS) for name in names):
+        if is_left or any(name == META or name.endswith(SUFFIX) or name.startswith(CURSOR_PREFIX) for name in names):
             yield folder
         elif depth < 3:
             waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names)]

@@ -37,7 +37,7 @@ pack_point = _POINT.pack
 write_point = struct.Struct("<I36s").pack_into  # CRC, then the rest
 
 
-class Found:
+class ScannedRecord:
     """One record read from a segment."""
 
     __slots__ = ("end", "kind", "payload", "row", "series", "start")
@@ -54,12 +54,12 @@ class Found:
 NO_ROW = (0, 0, 0, 0.0)
 
 
-def slots(payload: int) -> int:
+def record_size(payload: int) -> int:
     """Return the bytes that a record with a payload of so many bytes takes."""
     return -(-(HEAD_BYTES + payload) // SLOT) * SLOT
 
 
-def record_of(kind: int, series: int, payload: bytes) -> bytes:
+def pack_record(kind: int, series: int, payload: bytes) -> bytes:
     """Return a record that is no point, without its padding."""
     head = _HEAD.pack(kind, 0, 0, len(payload), series)
     return _CRC.pack(crc32(payload, crc32(head))) + head + payload
@@ -67,11 +67,11 @@ def record_of(kind: int, series: int, payload: bytes) -> bytes:
 
 def write_record(place: mmap, position: int, kind: int, series: int, payload: bytes) -> None:
     """Write a record that is no point."""
-    whole = record_of(kind, series, payload)
+    whole = pack_record(kind, series, payload)
     place[position : position + len(whole)] = whole
 
 
-def read_record(data: Buffer, position: int, end: int) -> Found | None:
+def read_record(data: Buffer, position: int, end: int) -> ScannedRecord | None:
     """Return the intact record that starts here, or None."""
     if position + SLOT > end:
         return None
@@ -79,12 +79,12 @@ def read_record(data: Buffer, position: int, end: int) -> Found | None:
     if kind == POINT:
         if crc32(data[position + 4 : position + SLOT]) != crc:
             return None
-        return Found(kind, position, position + SLOT, first, b"", (flags, step, time, value))
+        return ScannedRecord(kind, position, position + SLOT, first, b"", (flags, step, time, value))
     if SERIES <= kind <= HEADER:
-        stop = position + slots(first)
+        stop = position + record_size(first)
         if stop <= end and crc32(data[position + 4 : position + HEAD_BYTES + first]) == crc:
             payload = bytes(data[position + HEAD_BYTES : position + HEAD_BYTES + first])
-            return Found(kind, position, stop, second, payload, NO_ROW)
+            return ScannedRecord(kind, position, stop, second, payload, NO_ROW)
     return None
 
 
@@ -97,7 +97,7 @@ class Damage:
         self.records = 0
 
 
-def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> Iterator[Found]:
+def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> Iterator[ScannedRecord]:
     """
     Yield the intact records in order.
 
@@ -120,7 +120,7 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
         position = found.end
 
 
-def columns_of(
+def read_columns(
     data: mmap, start: int, end: int
 ) -> tuple[bytes, list[int], tuple[bytes, list[int], list[int], list[float]]]:
     """Return of each slot from `start` to `end`, as if all were points: kind, series; flags, step, time, value."""
@@ -137,7 +137,7 @@ def columns_of(
             return kinds, numbers, (flags, steps, times, values)
 
 
-def used(data: Buffer) -> int:
+def find_end(data: Buffer) -> int:
     """Return the end of the last slot that is not empty."""
     size = len(data) // SLOT * SLOT
     step = 65_536

@@ -22,10 +22,10 @@ from zlib import crc32
 from gateway.client.encoding.values import EXACT, INT64, clean_name, dumps, fit_clock
 from gateway.client.ids import uuid7
 from gateway.client.journal import segment as segments
-from gateway.client.journal.allocator import Space
-from gateway.client.journal.cursor import CLOSED, ENDED, Cut, Cuts
-from gateway.client.journal.entries import Event, Marker, Observation, say_unusable
-from gateway.client.journal.folder import Lock, delete_folder, journal_home, make_folder, new_meta
+from gateway.client.journal.allocator import SegmentAllocator
+from gateway.client.journal.cursor import CLOSED, ENDED, BatchBoundary, ShippingCursor
+from gateway.client.journal.entries import JournalEvent, Marker, Observation, warn_unusable
+from gateway.client.journal.folder import JournalLock, build_meta, create_folder, delete_folder, journal_home
 from gateway.client.journal.format import (
     EVENT,
     IS_INTEGER,
@@ -35,19 +35,26 @@ from gateway.client.journal.format import (
     SLOT,
     VALUE,
     pack_point,
-    record_of,
+    pack_record,
+    record_size,
     scan,
-    slots,
     write_point,
 )
-from gateway.client.journal.series import ENDINGS, Counter, Known, Series, define, say_odd
+from gateway.client.journal.series import (
+    ENDINGS,
+    ActiveSeries,
+    SeriesDefinition,
+    StepCounter,
+    encode_definition,
+    warn_invalid_step,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from gateway.client.journal.series import Where
+    from gateway.client.journal.series import StepContext
 
 TAIL_TIMEOUT_S = 0.1
 
@@ -66,15 +73,15 @@ class Journal:
         self.run_id = run_id
         self.producer = uuid7()
         self.folder = ""  # "": in memory, or nothing written yet
-        self.lock: Lock | None = None
-        self.cuts: Cuts | None = None
+        self.lock: JournalLock | None = None
+        self.cuts: ShippingCursor | None = None
         self.segments: dict[int, segments.Segment] = {}
         self.markers: list[Marker] = []  # not reached yet
         self.is_trusted = True  # what is read back was written by this process
         self.dropped = 0  # points and values refused
         self.values = 0  # values that are no points
         self._meta = {"is_owner": is_owner, "attempt": attempt, "address": "", "topic": ""}
-        self._space = Space(run_id, limit)
+        self._space = SegmentAllocator(run_id, limit)
         self._lock = RLock()
         self._cuts_lock = RLock()  # of the state of the cuts
         self._acquire, self._release = self._lock.acquire, self._lock.release
@@ -86,10 +93,10 @@ class Journal:
         self._not_points = 0  # bytes of this segment that are no points
         self._is_changing = False  # in the middle of something that takes several steps
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._here: Where | None = None
-        self._table: dict[str, Known] = {}
-        self._tables: dict[Where, dict[str, Known]] = {}
-        self._counters: dict[tuple[str, str, Any], Counter] = {}
+        self._here: StepContext | None = None
+        self._table: dict[str, ActiveSeries] = {}
+        self._tables: dict[StepContext, dict[str, ActiveSeries]] = {}
+        self._counters: dict[tuple[str, str, Any], StepCounter] = {}
 
     def send_to(self, address: str, topic: str) -> None:
         """Remember where its events are to go, for whoever ships it when this process is gone."""
@@ -97,7 +104,7 @@ class Journal:
 
     # Written by any thread.
 
-    def put(self, name: str, value: float | int, step: int | None, where: Where) -> None:
+    def put(self, name: str, value: float | int, step: int | None, where: StepContext) -> None:
         """Append one metric point with the time of now. This is the hot path."""
         # Not `with self._lock`: that takes 80 ns longer.
         try:
@@ -122,7 +129,7 @@ class Journal:
                     if now != (fit := fit_clock(now)):  # seen here alone: each test in the hot path takes 12 ns
                         now = fit
                         continue
-                    say_odd(step)
+                    warn_invalid_step(step)
                     step = None
                     continue
                 if step > known.counter.top:  # noqa: PLR1730 -- max() takes 60 ns
@@ -141,7 +148,7 @@ class Journal:
             except RuntimeError:
                 pass  # Ctrl-C came while the lock was waited for
 
-    def put_all(self, points: list[tuple[Any, Any]], step: Any, where: Where) -> list[tuple[Any, Any]]:
+    def put_all(self, points: list[tuple[Any, Any]], step: Any, where: StepContext) -> list[tuple[Any, Any]]:
         """
         Append the metric points of one step, all with the time of now: half the time of `put` for each.
 
@@ -174,7 +181,7 @@ class Journal:
                     self.put(name, value, number, where)
         return rest
 
-    def put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
+    def put_at(self, name: str, value: float | int, step: int | None, time: int, where: StepContext) -> None:
         """Append one metric point of another time (µs)."""
         with self._lock:
             self._change(self._put_at, name, value, step, time, where)
@@ -184,7 +191,7 @@ class Journal:
         with self._lock:
             self._change(self._observe, seen, dumps(seen.typed))
 
-    def append(self, item: Event | Marker) -> None:
+    def append(self, item: JournalEvent | Marker) -> None:
         """Append what is never refused. An event that no record can hold leaves a heartbeat in its place."""
         if isinstance(item, Marker):
             item.place = self.tail()
@@ -194,7 +201,7 @@ class Journal:
         with self._lock:
             self._change(self._append, kind, payload)
 
-    def try_append(self, item: Event) -> bool:
+    def try_append(self, item: JournalEvent) -> bool:
         """Append an event unless another thread holds the journal; that thread may be waiting for the caller's."""
         if not self._lock.acquire(blocking=False):
             return False
@@ -260,7 +267,7 @@ class Journal:
         held = [one for one in list(self.segments.values()) if self.folder and not one.path]
         return sum(found.kind == EVENT for one in held for found in scan(memoryview(one.map), one.first, one.size))
 
-    def record(self, cut: Cut, points: int) -> None:
+    def record(self, cut: BatchBoundary, points: int) -> None:
         """Write down a cut, and how many metric points there are with it."""
         assert self.cuts is not None
         with self._cuts_lock:
@@ -310,7 +317,7 @@ class Journal:
                 later, what = self._deferred.popleft()
                 later(*what) if later == self.put else self._change(later, *what)
 
-    def _put_at(self, name: str, value: float | int, step: int | None, time: int, where: Where) -> None:
+    def _put_at(self, name: str, value: float | int, step: int | None, time: int, where: StepContext) -> None:
         if not self._make_room(name, where, SLOT):
             return
         known = self._table[name]
@@ -323,7 +330,7 @@ class Journal:
         write_point(self._map, place, crc, raw)
 
     def _observe(self, seen: Observation, written: str) -> None:
-        if not self._make_room(seen.name, seen.where, slots(seen.size + 96)):
+        if not self._make_room(seen.name, seen.where, record_size(seen.size + 96)):
             return
         known = self._table[seen.name]
         step = known.counter.take(seen.step)
@@ -332,7 +339,7 @@ class Journal:
         self.values += 1
 
     def _append(self, kind: str, payload: bytes) -> None:
-        need = slots(len(payload))
+        need = record_size(len(payload))
         if self._current is None or self._end + need > self._current.size:
             self._grow(need, is_point=False)
         self._write(EVENT, 0, payload)
@@ -344,21 +351,21 @@ class Journal:
                 self._space.drop_next()
 
     def _write(self, kind: int, series: int, payload: bytes) -> None:
-        need, whole = slots(len(payload)), record_of(kind, series, payload)
+        need, whole = record_size(len(payload)), pack_record(kind, series, payload)
         write = Struct(f"{len(whole)}s").pack_into
         place = self._end
         self._end = place + need
         write(self._map, place, whole)
         self._not_points += need
 
-    def _make_room(self, name: str, where: Where, need: int) -> bool:
+    def _make_room(self, name: str, where: StepContext, need: int) -> bool:
         """Have a series defined and room after it for `need` bytes; False when the record is refused, and counted."""
         self._table = self._tables.setdefault(where, {})
-        definition = b"" if name in self._table else define(clean_name(name), where)
-        whole = need + 2 * slots(len(definition)) if definition else need
+        definition = b"" if name in self._table else encode_definition(clean_name(name), where)
+        whole = need + 2 * record_size(len(definition)) if definition else need
         if self._end + whole > self._limit + SLOT:
-            definition = definition or define(clean_name(name), where)
-            if not self._grow(need + 2 * slots(len(definition)), is_point=True):
+            definition = definition or encode_definition(clean_name(name), where)
+            if not self._grow(need + 2 * record_size(len(definition)), is_point=True):
                 self.lose(1)
                 return False
             self._table = self._tables.setdefault(where, {})
@@ -367,15 +374,15 @@ class Journal:
         self._here = where
         return True
 
-    def _define(self, name: str, where: Where, definition: bytes) -> None:
+    def _define(self, name: str, where: StepContext, definition: bytes) -> None:
         fit = clean_name(name)
         current = self._current
         assert current is not None
-        counter = self._counters.setdefault((fit, where[0], where[2]), Counter())
+        counter = self._counters.setdefault((fit, where[0], where[2]), StepCounter())
         known = self._table.get(fit)
         if known is None:
-            known = Known(len(current.series) + 1, counter)
-            current.series[known.number] = Series(fit, where)
+            known = ActiveSeries(len(current.series) + 1, counter)
+            current.series[known.number] = SeriesDefinition(fit, where)
             for _ in range(2):  # a damaged definition must not cost a whole series
                 self._write(SERIES, known.number, definition)
             self._table[fit] = known
@@ -405,22 +412,22 @@ class Journal:
         """Make the folder and the first segment; where that cannot be, go on in memory."""
         home = journal_home()
         given = self._meta
-        self._meta = new_meta(self.run_id, self.producer, **given)  # type: ignore[arg-type]  # the four of __init__
+        self._meta = build_meta(self.run_id, self.producer, **given)  # type: ignore[arg-type]  # the four of __init__
         self._space.header = dumps(self._meta).encode()
         try:
-            self.folder, self.lock = make_folder(home, self._meta)
+            self.folder, self.lock = create_folder(home, self._meta)
             self._begin()
             return self._space.make(1, need)
         except OSError as error:
             if self.folder:
                 self.remove()
-            say_unusable(home, error)
+            warn_unusable(home, error)
         self._begin()
         return self._space.ordinary(1, need)
 
     def _begin(self) -> None:
         """Make the file of cuts. Raises OSError, but not in memory."""
         self._space.folder = self.folder
-        self.cuts = Cuts.create(self.folder, 0, self.producer)
+        self.cuts = ShippingCursor.create(self.folder, 0, self.producer)
         self.cuts.dropped = self.dropped
         self.cuts.publish()

@@ -8,13 +8,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from gateway.client.journal.cursor import Cut, Cuts
+    from gateway.client.journal.cursor import BatchBoundary, ShippingCursor
     from gateway.client.journal.entries import Marker
     from gateway.client.journal.segment import Segment
 
-    Place = tuple[int, int]  # segment and offset
+    JournalPosition = tuple[int, int]  # segment and offset
 
-    class Readable(Protocol):
+    class ReadableJournal(Protocol):
         """What a producer needs of a journal: one that is written here, or one that somebody left."""
 
         run_id: str
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
         dropped: int
         segments: dict[int, Segment]
         markers: list[Marker]
-        cuts: Cuts | None
+        cuts: ShippingCursor | None
 
-        def tail(self) -> Place:
+        def tail(self) -> JournalPosition:
             """Return segment and offset of the end: everything before is written."""
 
         def prepare(self) -> None:
             """Make what will be written next ready, when it is time."""
 
-        def record(self, cut: Cut, points: int) -> None:
+        def record(self, cut: BatchBoundary, points: int) -> None:
             """Write down a cut, and how many metric points there are with it."""
 
-        def acknowledge(self, seq: int, cuts: int, place: Place | None) -> None:
+        def acknowledge(self, seq: int, cuts: int, place: JournalPosition | None) -> None:
             """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
 
         def lose(self, count: int) -> None:

@@ -13,11 +13,11 @@ import os
 import sys
 from time import sleep
 
-from gateway.client.journal.format import HEADER, SLOT, slots, write_record
+from gateway.client.journal.format import HEADER, SLOT, record_size, write_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.journal.series import Series
+    from gateway.client.journal.series import SeriesDefinition
 
 SUFFIX = ".seg"
 AHEAD = ".new"  # after the name of a segment that is made before it is needed
@@ -39,7 +39,7 @@ class Segment:
         self.size = len(place) // SLOT * SLOT
         self.first = 0  # where the first record after the header starts
         self.end = 0  # where the last record ends, once nothing more is written here
-        self.series: dict[int, Series] = {}
+        self.series: dict[int, SeriesDefinition] = {}
 
     def publish(self) -> None:
         """Give a segment that was made ahead its name. Raises OSError."""
@@ -56,7 +56,7 @@ class Segment:
 def size_of(number: int, need: int, header: int) -> int:
     """Return the bytes of segment `number` when `need` bytes must fit after the header."""
     wanted = SIZES[min(max(number, 1), len(SIZES)) - 1]
-    least = slots(header) + need
+    least = record_size(header) + need
     return max(wanted, -(-least // PAGE) * PAGE)
 
 
@@ -91,7 +91,7 @@ def create(folder: str, number: int, size: int, header: bytes, *, is_ahead: bool
         if is_ahead:
             _populate(segment.map)
     write_record(segment.map, 0, HEADER, number, header)
-    segment.first = segment.end = slots(len(header))
+    segment.first = segment.end = record_size(len(header))
     return segment
 
 

@@ -24,7 +24,7 @@ from gateway.client.encoding.values import (
     typed,
 )
 from gateway.client.guards import never_raises, safe_repr, warn_lost
-from gateway.client.journal.entries import Event, Marker, Observation
+from gateway.client.journal.entries import JournalEvent, Marker, Observation
 from gateway.client.journal.journal import Journal
 from gateway.client.notices import warn_once
 from gateway.client.recording.report import Report, health, status_of, tell
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from gateway.client.journal.series import Where
+    from gateway.client.journal.series import StepContext
     from gateway.client.recording.background import Sideline
     from gateway.client.recording.report import Status
     from gateway.client.shipping.producer import Producer
@@ -310,15 +310,15 @@ class Run:
         self._revive()
         if self._is_finished:
             self._open_late()
-        self._journal.append(Event({"kind": kind, "time": time, **body}))
+        self._journal.append(JournalEvent({"kind": kind, "time": time, **body}))
         if self._shipper is not None:
             self._shipper.wake()
 
     def _close(self, status: Status, message: str, *, is_end: bool) -> None:
         if self.is_owner and is_end:
             ended = {"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)}
-            self._journal.append(Event(ended))
-        self._journal.append(Event({"kind": "producer_closed", "time": now()}))
+            self._journal.append(JournalEvent(ended))
+        self._journal.append(JournalEvent({"kind": "producer_closed", "time": now()}))
 
     def _put_late(self, *point: Any) -> None:
         self._open_late()
@@ -395,7 +395,7 @@ class Run:
                 self._shipper = shipper
                 self._put = self._put_late if self._is_finished else self._journal.put
 
-    def scope(self) -> Where:
+    def scope(self) -> StepContext:
         """Return the named step, attempt and labels of here and now. For what is captured, not for callers."""
         return self._steps.where or self._steps.here()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar
 
-    from gateway.client.journal.series import Where
+    from gateway.client.journal.series import StepContext
     from gateway.client.run.run import Run
 
     Function = TypeVar("Function", bound=Callable[..., Any])
@@ -35,7 +35,7 @@ class _Open:
 
     __slots__ = ("outer", "run", "where")
 
-    def __init__(self, run: Run, where: Where, outer: _Open | None) -> None:
+    def __init__(self, run: Run, where: StepContext, outer: _Open | None) -> None:
         self.run = run
         self.where = where
         self.outer = outer  # the step open around it in the same context, of any run
@@ -51,13 +51,13 @@ class Steps:
         self.run = run
         # Where a point of now belongs: the same for all threads while the open steps are nested in each other; None
         # when several are open side by side, then `here` finds out.
-        self.where: Where | None = (MAIN, attempt, labels)
-        self._main: Where = (MAIN, attempt, labels)
+        self.where: StepContext | None = (MAIN, attempt, labels)
+        self._main: StepContext = (MAIN, attempt, labels)
         self._open: list[_Open] = []
         self._attempts: dict[str, int] = {}
         self._lock = Lock()
 
-    def here(self) -> Where:
+    def here(self) -> StepContext:
         """Return the step a point of this thread or task belongs to."""
         one = _innermost.get()
         still_open = list(self._open)

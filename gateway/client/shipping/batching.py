@@ -13,24 +13,24 @@ import math
 
 from gateway.client.encoding.values import dumps, float_to_json
 from gateway.client.journal.entries import kind_of
-from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, columns_of, scan
-from gateway.client.journal.series import Series
+from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, read_columns, scan
+from gateway.client.journal.series import SeriesDefinition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from gateway.client.journal.format import Damage, Found
+    from gateway.client.journal.format import Damage, ScannedRecord
     from gateway.client.journal.segment import Segment
-    from gateway.client.journal.series import Columns
+    from gateway.client.journal.series import PointColumns
 
 MAX_POINTS = 1_000  # and values, in one cut
 MAX_BYTES = 262_144  # estimated, in one cut
 POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, commas
 
 
-class Piece:
+class JournalSlice:
     """The records of one cut, in order."""
 
     __slots__ = ("end", "event", "numbers", "points", "start", "values")
@@ -40,18 +40,20 @@ class Piece:
         self.end = start
         self.event: bytes | None = None  # the JSON of an event that is neither metrics nor values
         self.numbers: list[int] = []  # the series of each point
-        self.points: Columns = ([], [], [], [])  # flags, steps, times, values
+        self.points: PointColumns = ([], [], [], [])  # flags, steps, times, values
         self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
 
 
-def take(segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Damage | None = None) -> Piece:
+def take_slice(
+    segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Damage | None = None
+) -> JournalSlice:
     """
     Return the records of the next cut that starts at `start` and ends at `end` or before.
 
     `is_trusted`: this process wrote them, so their CRCs need no look. Points of a series that is defined nowhere in
     the segment are skipped and counted.
     """
-    piece = Piece(start)
+    piece = JournalSlice(start)
     if is_trusted and _take_points(segment, piece, end):
         return piece
     size, known = 0, set[int]()
@@ -75,10 +77,10 @@ def take(segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Da
     return piece
 
 
-def _take_points(segment: Segment, piece: Piece, end: int) -> bool:
+def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
     """Take a full cut of points that nothing else comes between, quickly; False when it is not so simple."""
     stop = min(piece.start + MAX_POINTS * SLOT, end)
-    kinds, numbers, points = columns_of(segment.map, piece.start, stop)
+    kinds, numbers, points = read_columns(segment.map, piece.start, stop)
     if kinds.count(POINT) != len(kinds):  # text in other records has no byte below 32 where a kind is
         return False
     size = sum(segment.series[number].bytes for number in set(numbers)) + len(kinds) * POINT_BYTES
@@ -89,7 +91,7 @@ def _take_points(segment: Segment, piece: Piece, end: int) -> bool:
     return True
 
 
-def _size(segment: Segment, found: Found, known: set[int], damage: Damage | None) -> int:
+def _size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage | None) -> int:
     """Return about how many bytes of JSON a record adds; 0 when it adds nothing."""
     if found.kind not in (POINT, VALUE):
         return 0
@@ -103,7 +105,7 @@ def _size(segment: Segment, found: Found, known: set[int], damage: Damage | None
     return POINT_BYTES + (0 if found.series in known else series.bytes)
 
 
-def _add(piece: Piece, found: Found) -> None:
+def _add(piece: JournalSlice, found: ScannedRecord) -> None:
     if found.kind == POINT:
         piece.numbers.append(found.series)
         for column, cell in zip(piece.points, found.row, strict=True):
@@ -112,7 +114,7 @@ def _add(piece: Piece, found: Found) -> None:
         piece.values.append((found.series, found.payload))
 
 
-class Event:
+class EncodedEvent:
     """One event as JSON."""
 
     __slots__ = ("kind", "points", "text", "values")
@@ -124,21 +126,21 @@ class Event:
         self.values = values  # other values in it
 
 
-def events_of(segment: Segment, piece: Piece) -> list[Event]:
+def encode_events(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     """Return the events of a piece, in order."""
     if piece.event is not None:
-        return [Event(kind_of(piece.event), piece.event)]
+        return [EncodedEvent(kind_of(piece.event), piece.event)]
     return [*_metrics(segment, piece), *_values(segment, piece)]
 
 
-def _metrics(segment: Segment, piece: Piece) -> list[Event]:
+def _metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     if not piece.numbers:
         return []
-    scopes: dict[tuple[str, int], list[tuple[Series, Columns]]] = {}
+    scopes: dict[tuple[str, int], list[tuple[SeriesDefinition, PointColumns]]] = {}
     for number, columns in _by_series(piece.numbers, piece.points):
         series = segment.series[number]
         scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
-    out, together = [], _Together()
+    out, together = [], _SharedColumns()
     for scope, several in scopes.items():
         written, last = [], 0
         for series, columns in several:
@@ -146,11 +148,11 @@ def _metrics(segment: Segment, piece: Piece) -> list[Event]:
             written.append(text)
             last = max(last, time)
         whole = b'%b,"series":[%b]}' % (_opening("metrics", last, scope), b",".join(written))
-        out.append(Event("metrics", whole, points=sum(len(columns[0]) for _, columns in several)))
+        out.append(EncodedEvent("metrics", whole, points=sum(len(columns[0]) for _, columns in several)))
     return out
 
 
-def _by_series(numbers: list[int], points: Columns) -> list[tuple[int, Columns]]:
+def _by_series(numbers: list[int], points: PointColumns) -> list[tuple[int, PointColumns]]:
     """Return the points of each series, in the order the series first appear."""
     # Training emits the same names again and again, in the same order: then every n-th point is of one series.
     count = len(numbers)
@@ -164,12 +166,12 @@ def _by_series(numbers: list[int], points: Columns) -> list[tuple[int, Columns]]
     return [(number, _at(points, several)) for number, several in places.items()]
 
 
-def _every(points: Columns, part: slice) -> Columns:
+def _every(points: PointColumns, part: slice) -> PointColumns:
     flags, steps, times, values = points
     return flags[part], steps[part], times[part], values[part]
 
 
-def _at(points: Columns, places: list[int]) -> Columns:
+def _at(points: PointColumns, places: list[int]) -> PointColumns:
     flags, steps, times, values = points
     return (
         [flags[at] for at in places],
@@ -179,7 +181,7 @@ def _at(points: Columns, places: list[int]) -> Columns:
     )
 
 
-class _Together:
+class _SharedColumns:
     """What series have in common that were emitted in the same calls: their steps and times, written once."""
 
     __slots__ = ("_flags", "_nanos", "_shown_steps", "_shown_times", "_steps", "floats", "integers", "last")
@@ -213,7 +215,7 @@ class _Together:
         return self._shown_times
 
 
-def _series(series: Series, columns: Columns, together: _Together) -> tuple[bytes, int]:
+def _series(series: SeriesDefinition, columns: PointColumns, together: _SharedColumns) -> tuple[bytes, int]:
     """Return a series as JSON, and the time of its last point."""
     flags, steps, nanos, values = columns
     integer = b""
@@ -232,7 +234,7 @@ def _number(flag: int, value: float) -> float | int | str:
     return int(value) if flag & IS_INTEGER else float_to_json(value)
 
 
-def _values(segment: Segment, piece: Piece) -> list[Event]:
+def _values(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     scopes: dict[tuple[str, int], list[tuple[int, bytes]]] = {}
     for number, payload in piece.values:
         series = segment.series[number]
@@ -242,7 +244,7 @@ def _values(segment: Segment, piece: Piece) -> list[Event]:
         written = [segment.series[number].head + payload[1:] for number, payload in several]
         time = json.loads(several[-1][1])["time"]
         whole = b'%b,"values":[%b]}' % (_opening("values", time, scope), b",".join(written))
-        out.append(Event("values", whole, values=len(several)))
+        out.append(EncodedEvent("values", whole, values=len(several)))
     return out
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from time import time_ns
 
-from gateway.client.journal.entries import Event
+from gateway.client.journal.entries import JournalEvent
 from gateway.client.journal.journal import Journal
 
 TYPE_CHECKING = False
@@ -37,7 +37,8 @@ class Heartbeats:
                 continue
             batches, at = self._heard.get(producer, (-1, now))
             if batches != producer.batches or (
-                now - at >= EVERY_S and journal.try_append(Event({"kind": "heartbeat", "time": time_ns() // 1_000}))
+                now - at >= EVERY_S
+                and journal.try_append(JournalEvent({"kind": "heartbeat", "time": time_ns() // 1_000}))
             ):
                 at = now
             heard[producer] = (producer.batches, at)

@@ -12,33 +12,33 @@ from zlib import crc32
 
 from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import MAX_RECORD, encode_text, source_of
-from gateway.client.journal.cursor import Cut
+from gateway.client.journal.cursor import BatchBoundary
 from gateway.client.journal.entries import time_of
 from gateway.client.journal.format import Damage
 from gateway.client.journal.series import ENDINGS
 from gateway.client.notices import warn_once
-from gateway.client.shipping.batching import events_of, take
+from gateway.client.shipping.batching import encode_events, take_slice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.client.encoding.wire import Record
-    from gateway.client.journal.cursor import Cuts
-    from gateway.client.journal.readable import Place, Readable
+    from gateway.client.journal.cursor import ShippingCursor
+    from gateway.client.journal.readable import JournalPosition, ReadableJournal
     from gateway.client.journal.segment import Segment
-    from gateway.client.shipping.batching import Event, Piece
+    from gateway.client.shipping.batching import EncodedEvent, JournalSlice
 
 MUCH_BYTES = 40_000  # of 1,000 points
 
 
-class Batch:
+class OutgoingRecord:
     """A record on its way: whose it is and what it holds."""
 
     __slots__ = ("place", "points", "producer", "record", "seq", "values")
 
     def __init__(
-        self, producer: Producer, seq: int, record: Record, points: int, values: int, place: Place | None
+        self, producer: Producer, seq: int, record: Record, points: int, values: int, place: JournalPosition | None
     ) -> None:
         self.producer = producer
         self.seq = seq
@@ -51,7 +51,7 @@ class Batch:
 class Producer:
     """Cuts one journal into numbered records and counts what became of them."""
 
-    def __init__(self, journal: Readable) -> None:
+    def __init__(self, journal: ReadableJournal) -> None:
         cuts = journal.cuts
         self.journal = journal
         self.batches = 0  # cut, here or by those before
@@ -64,15 +64,15 @@ class Producer:
         self.damage = Damage()
         self.is_closed = False  # producer_closed is cut: nothing can follow
         self._source = b""
-        self._place: Place = (0, 0)  # everything before it is cut
-        self._tail: Place = (0, 0)  # what is written behind it is for the next turn
-        self._again: list[Cut] = []  # cut by those before and not acknowledged, last first
+        self._place: JournalPosition = (0, 0)  # everything before it is cut
+        self._tail: JournalPosition = (0, 0)  # what is written behind it is for the next turn
+        self._again: list[BatchBoundary] = []  # cut by those before and not acknowledged, last first
         if cuts is not None and cuts.cut:
             self._resume(cuts)
 
-    def cut(self, limit: int) -> list[Batch]:
+    def cut(self, limit: int) -> list[OutgoingRecord]:
         """Take about `limit` records from the journal and return their batches, in order."""
-        batches: list[Batch] = []
+        batches: list[OutgoingRecord] = []
         taken, self._tail = 0, self.journal.tail()
         while taken < limit:
             try:
@@ -98,7 +98,7 @@ class Producer:
             return False
         return self._place[0] < number or end - self._place[1] >= MUCH_BYTES
 
-    def acknowledge(self, batches: Iterable[Batch]) -> None:
+    def acknowledge(self, batches: Iterable[OutgoingRecord]) -> None:
         """Count batches of this producer that the log has."""
         seq, cuts, place = 0, 0, None
         for batch in batches:
@@ -123,7 +123,7 @@ class Producer:
         """Whether everything this producer will ever send is acknowledged."""
         return self.is_closed and self.acknowledged_batches == self.batches and not self._again
 
-    def _resume(self, cuts: Cuts) -> None:
+    def _resume(self, cuts: ShippingCursor) -> None:
         """Go on where those before stopped."""
         self._place, self.points = cuts.end, cuts.points
         numbers = range(cuts.acknowledged, cuts.cut)
@@ -133,13 +133,13 @@ class Producer:
             last = self._again[0]
             self.batches = last.seq + last.events
 
-    def _cut_next(self) -> list[Batch] | None:
+    def _cut_next(self) -> list[OutgoingRecord] | None:
         while not self.is_closed:
             found = self._piece()
             if found is None:
                 return None
             segment, piece = found
-            events = events_of(segment, piece)
+            events = encode_events(segment, piece)
             batches = self._number(segment, piece, events) if events else []
             self._place = (segment.number, piece.end)  # last: a piece that an error kept from being cut comes again
             if batches:
@@ -147,7 +147,7 @@ class Producer:
         self._discard()
         return None
 
-    def _piece(self) -> tuple[Segment, Piece] | None:
+    def _piece(self) -> tuple[Segment, JournalSlice] | None:
         """Return what comes next, with its segment; None when there is nothing or too much is unacknowledged."""
         tail, cuts = self._tail, self.journal.cuts
         if self._place >= tail or cuts is None or cuts.is_full:
@@ -163,10 +163,10 @@ class Producer:
         if start >= end:
             self._place = (number, end)
             return self._piece()
-        return segment, take(segment, start, end, is_trusted=self.journal.is_trusted, damage=self.damage)
+        return segment, take_slice(segment, start, end, is_trusted=self.journal.is_trusted, damage=self.damage)
 
-    def _number(self, segment: Segment, piece: Piece, events: list[Event]) -> list[Batch]:
-        cut = Cut(
+    def _number(self, segment: Segment, piece: JournalSlice, events: list[EncodedEvent]) -> list[OutgoingRecord]:
+        cut = BatchBoundary(
             segment=segment.number,
             start=piece.start,
             end=piece.end,
@@ -189,19 +189,19 @@ class Producer:
         self.values += sum(batch.values for batch in batches)
         return batches
 
-    def encode_whole(self, cut: Cut) -> list[Batch]:
+    def encode_whole(self, cut: BatchBoundary) -> list[OutgoingRecord]:
         """Return all batches of an earlier cut, the same bytes as then, unless its records were damaged since."""
         segment = self.journal.segments[cut.segment]
-        piece = take(segment, cut.start, cut.end, is_trusted=False)
-        return self._encode(cut, events_of(segment, piece))
+        piece = take_slice(segment, cut.start, cut.end, is_trusted=False)
+        return self._encode(cut, encode_events(segment, piece))
 
-    def _encode_again(self) -> list[Batch]:
+    def _encode_again(self) -> list[OutgoingRecord]:
         batches = self.encode_whole(self._again[-1])
         self._again.pop()
         self.is_closed = self.is_closed or _is_last(batches[-1].record)
         return [batch for batch in batches if batch.seq >= self.acknowledged_batches]
 
-    def _encode(self, cut: Cut, events: list[Event]) -> list[Batch]:
+    def _encode(self, cut: BatchBoundary, events: list[EncodedEvent]) -> list[OutgoingRecord]:
         if not self._source:
             assert self.journal.cuts is not None
             self._source = source_of(self.journal.run_id, self.journal.cuts.producer)
@@ -217,7 +217,7 @@ class Producer:
             points += kept
             record = encode_text(self.journal.run_id, self._source, number, cut.time, kind, text)
             place = last if number == cut.seq + len(events) - 1 else None
-            batches.append(Batch(self, number, record, kept, values, place))
+            batches.append(OutgoingRecord(self, number, record, kept, values, place))
         return batches
 
     def _discard(self) -> None:
@@ -241,12 +241,12 @@ class Producer:
             marker.reached.set()
 
     @staticmethod
-    def _acknowledged_place(cuts: Cuts) -> Place:
+    def _acknowledged_place(cuts: ShippingCursor) -> JournalPosition:
         waiting = cuts.read(cuts.acknowledged)
         return (waiting.segment, waiting.start) if waiting is not None else (0, 0)
 
 
-def crc_of(batches: Iterable[Batch]) -> int:
+def crc_of(batches: Iterable[OutgoingRecord]) -> int:
     """Return the CRC of the bytes of all records, one after the other."""
     crc = 0
     for batch in batches:
@@ -258,7 +258,7 @@ def _is_last(record: Record) -> bool:
     return record.value.startswith(b'{"kind":"producer_closed"')
 
 
-def _completed(event: Event, seq: int, points: int, dropped: int) -> bytes:
+def _completed(event: EncodedEvent, seq: int, points: int, dropped: int) -> bytes:
     """Return the event with the totals that are known only here."""
     if event.kind in ENDINGS:
         return event.text[:-1] + f',"batches":{seq + 1}}}'.encode()

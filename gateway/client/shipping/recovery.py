@@ -14,49 +14,49 @@ from __future__ import annotations
 import os
 
 from gateway.client.ids import uuid7
-from gateway.client.journal.contents import Contents, read_meta
-from gateway.client.journal.cursor import CLOSED, CUTS, ENDED, Cuts
-from gateway.client.journal.folder import Lock, delete_folder, folders_in, journal_home
+from gateway.client.journal.contents import JournalContents, read_meta
+from gateway.client.journal.cursor import CLOSED, CURSOR_PREFIX, ENDED, ShippingCursor
+from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
 from gateway.client.journal.segment import AHEAD
 from gateway.client.shipping.producer import Producer, crc_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.journal.cursor import Cut
+    from gateway.client.journal.cursor import BatchBoundary
     from gateway.client.journal.entries import Marker
-    from gateway.client.journal.readable import Place
+    from gateway.client.journal.readable import JournalPosition
 
 MAX_LEFT_BYTES = 33_554_432  # of a journal that is adopted beside training
 KILLED = "the process ended without finish(); its journal was sent afterwards"
 
 
-class Part:
+class OrphanedPart:
     """What one producer has of a left journal, as a producer reads it."""
 
-    def __init__(self, contents: Contents, cuts: Cuts, run_id: str, *, is_last: bool) -> None:
+    def __init__(self, contents: JournalContents, cuts: ShippingCursor, run_id: str, *, is_last: bool) -> None:
         self.run_id = run_id
         self.is_trusted = False
         self.dropped = cuts.dropped + contents.damage.records
         self.segments = contents.segments
         self.markers: list[Marker] = []
-        self.cuts: Cuts | None = cuts
+        self.cuts: ShippingCursor | None = cuts
         self._file = cuts
         self._end = contents.tail if is_last else cuts.end
         self._folder = contents.folder if is_last else ""
         self.is_removed = False
 
-    def tail(self) -> Place:
+    def tail(self) -> JournalPosition:
         """Return segment and offset of the end."""
         return self._end
 
     def prepare(self) -> None:
         """Do nothing: nobody writes here."""
 
-    def record(self, cut: Cut, points: int) -> None:
+    def record(self, cut: BatchBoundary, points: int) -> None:
         """Write down a cut, and how many metric points there are with it."""
         self._file.append(cut, points)
 
-    def acknowledge(self, seq: int, cuts: int, place: Place | None) -> None:
+    def acknowledge(self, seq: int, cuts: int, place: JournalPosition | None) -> None:
         """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
         self._file.seq = seq
         self._file.acknowledged += cuts
@@ -76,10 +76,10 @@ class Part:
         self.is_removed = True
 
 
-class LeftJournal:
+class OrphanedJournal:
     """A journal that is adopted: its lock is held here."""
 
-    def __init__(self, folder: str, lock: Lock, contents: Contents, producers: list[Producer]) -> None:
+    def __init__(self, folder: str, lock: JournalLock, contents: JournalContents, producers: list[Producer]) -> None:
         self.folder = folder
         self.run_id = str(contents.meta["run_id"])
         self.address = (str(contents.meta.get("address", "")), str(contents.meta.get("topic", "")))
@@ -112,17 +112,17 @@ class LeftJournal:
         self._lock.release()
 
 
-def adopt(folder: str) -> LeftJournal | None:
+def adopt(folder: str) -> OrphanedJournal | None:
     """
     Return the journal of a folder, ready to be shipped; None when its owner lives, or nothing is in it.
 
     An empty one is deleted. Raises OSError when the folder cannot be read or written.
     """
-    lock = Lock.take(folder)
+    lock = JournalLock.take(folder)
     if lock is None:
         return None
     try:
-        contents = Contents(folder)
+        contents = JournalContents(folder)
         if not contents.segments:
             delete_folder(folder)
             lock.release()
@@ -132,17 +132,17 @@ def adopt(folder: str) -> LeftJournal | None:
     except BaseException:  # whoever comes next must be able to adopt it; the error goes on
         lock.release()
         raise
-    return LeftJournal(folder, lock, contents, producers)
+    return OrphanedJournal(folder, lock, contents, producers)
 
 
-def find_left(address: tuple[str, str], not_again: set[str]) -> LeftJournal | None:
+def find_orphan(address: tuple[str, str], not_again: set[str]) -> OrphanedJournal | None:
     """
     Return a journal that a dead process of this host left for the same address, adopted; None when there is none.
 
     Large ones are left to `gateway sync`: reading one would take time from training. `not_again` remembers folders
     that are not to be looked at twice.
     """
-    for folder in folders_in(journal_home()):
+    for folder in find_journals(journal_home()):
         if folder in not_again:
             continue
         meta = read_meta(folder)
@@ -167,7 +167,7 @@ def _size(folder: str) -> int:
         return 0
 
 
-def _producers(contents: Contents) -> list[Producer]:
+def _producers(contents: JournalContents) -> list[Producer]:
     """Return the producers of a left journal, the one that goes on last."""
     run_id = str(contents.meta["run_id"])
     files = _cuts_in(contents.folder)
@@ -184,17 +184,17 @@ def _producers(contents: Contents) -> list[Producer]:
         if is_last:
             numbers.append(number + 1)
             files[number + 1] = _go_on(contents, number + 1, cuts)
-        old = Producer(Part(contents, cuts, run_id, is_last=False))
+        old = Producer(OrphanedPart(contents, cuts, run_id, is_last=False))
         old.is_closed = True
         made.append(old)
         if is_last:
             return [*made, _last(contents, files[number + 1], run_id)]
-    fresh = Cuts.create(contents.folder, 0, uuid7())
+    fresh = ShippingCursor.create(contents.folder, 0, uuid7())
     fresh.publish()
     return [_last(contents, fresh, run_id)]
 
 
-def _last(contents: Contents, cuts: Cuts, run_id: str) -> Producer:
+def _last(contents: JournalContents, cuts: ShippingCursor, run_id: str) -> Producer:
     """Return the producer of everything that is not cut, with the ends added that nobody told."""
     meta, time = contents.meta, contents.last_time or int(contents.meta.get("time", 0))
     closed_at, everything = contents.closed_at, cuts.end >= contents.tail
@@ -206,14 +206,14 @@ def _last(contents: Contents, cuts: Cuts, run_id: str) -> Producer:
         if meta.get("is_owner") and not contents.is_ended and not cuts.flags & ENDED:
             ends.append({"kind": "run_killed", "time": time, "attempt": meta.get("attempt", 1), "message": KILLED})
         contents.add([*ends, {"kind": "producer_closed", "time": time}])
-    producer = Producer(Part(contents, cuts, run_id, is_last=True))
+    producer = Producer(OrphanedPart(contents, cuts, run_id, is_last=True))
     producer.is_closed = bool(is_told)
     return producer
 
 
-def _go_on(contents: Contents, number: int, old: Cuts) -> Cuts:
+def _go_on(contents: JournalContents, number: int, old: ShippingCursor) -> ShippingCursor:
     """Return the cuts of a new producer, from where the old one's can be repeated to."""
-    made = Cuts.create(contents.folder, number, uuid7())
+    made = ShippingCursor.create(contents.folder, number, uuid7())
     last = old.read(old.cut - 1) if old.cut else None
     made.end = (last.segment, last.end) if last is not None else (0, 0)
     made.flags, made.dropped = old.flags & ENDED, old.dropped
@@ -221,27 +221,27 @@ def _go_on(contents: Contents, number: int, old: Cuts) -> Cuts:
     return made
 
 
-def _first_that_differs(contents: Contents, cuts: Cuts, run_id: str) -> int | None:
+def _first_that_differs(contents: JournalContents, cuts: ShippingCursor, run_id: str) -> int | None:
     """Return the first cut, not acknowledged, that cannot be repeated; None when all can."""
     for number in range(cuts.acknowledged, cuts.cut):
         cut = cuts.read(number)
         if cut is None or cut.segment not in contents.segments:
             return number
-        part = Part(contents, cuts, run_id, is_last=False)
+        part = OrphanedPart(contents, cuts, run_id, is_last=False)
         if crc_of(Producer(part).encode_whole(cut)) != cut.crc:
             return number
     return None
 
 
-def _cuts_in(folder: str) -> dict[int, Cuts]:
+def _cuts_in(folder: str) -> dict[int, ShippingCursor]:
     """Return the files of cuts by their number."""
     found = {}
     for name in sorted(os.listdir(folder)):
         parts = name.split(".")
-        if name.startswith(CUTS) and len(parts) == 3 and parts[1].isdigit():
+        if name.startswith(CURSOR_PREFIX) and len(parts) == 3 and parts[1].isdigit():
             try:
                 bytes.fromhex(parts[2].replace("-", ""))
-                found[int(parts[1])] = Cuts.open(os.path.join(folder, name))
+                found[int(parts[1])] = ShippingCursor.open(os.path.join(folder, name))
             except ValueError:
                 continue  # somebody else's file
     return found

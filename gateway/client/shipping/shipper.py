@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from gateway.client.address import Address
     from gateway.client.journal.journal import Journal
-    from gateway.client.shipping.producer import Batch
-    from gateway.client.shipping.recovery import LeftJournal
+    from gateway.client.shipping.producer import OutgoingRecord
+    from gateway.client.shipping.recovery import OrphanedJournal
     from gateway.client.transports.transport import Refusal, Transport
 
 CUT_EVERY_S = 0.2  # the longest a point waits in its journal while there is room for it
@@ -59,7 +59,7 @@ class Shipper:
         self.is_connected = False
         self.last_error = ""
         self._producers: list[Producer] = []
-        self._backlog: deque[Batch] = deque()
+        self._backlog: deque[OutgoingRecord] = deque()
         self._backlog_bytes = 0
         self._lock = threading.Lock()  # of _producers
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,7 +67,7 @@ class Shipper:
         self._has_batches: asyncio.Event | None = None
         self._is_stopping = False
         self._said_down: set[str] = set()  # what was said of the other end since it last acknowledged
-        self._left: LeftJournal | None = None  # a dead process's journal on its way
+        self._left: OrphanedJournal | None = None  # a dead process's journal on its way
         self._heartbeats = Heartbeats()
         self._adopt_at = 0.0  # when to look for the next, monotonic
         self._not_ours: set[str] = set()  # folders not to look at again
@@ -89,7 +89,7 @@ class Shipper:
         self.wake()
         return producer
 
-    def adopt(self, left: LeftJournal) -> None:
+    def adopt(self, left: OrphanedJournal) -> None:
         """Ship a journal that somebody left."""
         with self._lock:
             self._producers += left.producers
@@ -174,9 +174,9 @@ class Shipper:
             return
         self._adopt_at = now + ADOPT_EVERY_S
         with importing():
-            from gateway.client.shipping.recovery import find_left
+            from gateway.client.shipping.recovery import find_orphan
         try:
-            self._left = find_left((self.address.url, self.address.topic), self._not_ours)
+            self._left = find_orphan((self.address.url, self.address.topic), self._not_ours)
         except Exception as error:  # noqa: BLE001 -- a folder in a state nobody foresaw: it stays for `gateway sync`
             self.last_error = repr(error)
             return
@@ -231,8 +231,8 @@ class Shipper:
         finally:
             await _close(transport)
 
-    def _next_group(self) -> list[Batch]:
-        group: list[Batch] = []
+    def _next_group(self) -> list[OutgoingRecord]:
+        group: list[OutgoingRecord] = []
         size = 0
         for batch in self._backlog:
             size += len(batch.record)
@@ -241,7 +241,7 @@ class Shipper:
             group.append(batch)
         return group
 
-    async def _send(self, transport: Transport, group: list[Batch]) -> Sequence[Refusal]:
+    async def _send(self, transport: Transport, group: list[OutgoingRecord]) -> Sequence[Refusal]:
         late = asyncio.get_running_loop().call_later(SAY_AFTER_S, self._say_late)
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S) as limit:
@@ -258,7 +258,7 @@ class Shipper:
     def _say_late(self) -> None:
         self._say_down(Unsent(f"no acknowledgement for {SAY_AFTER_S:.0f} s"))
 
-    def _lose(self, group: list[Batch], refusals: Sequence[Refusal]) -> None:
+    def _lose(self, group: list[OutgoingRecord], refusals: Sequence[Refusal]) -> None:
         """Count as lost what the other end will never take; its number is used all the same."""
         for refusal in refusals:
             batch = group[refusal.number]
@@ -271,7 +271,7 @@ class Shipper:
             batch.producer.lose(batch.points + batch.values)
             batch.points = batch.values = 0  # not sent
 
-    def _acknowledge(self, group: list[Batch]) -> None:
+    def _acknowledge(self, group: list[OutgoingRecord]) -> None:
         was_full = self._backlog_bytes >= BACKLOG_BYTES
         # From the backlog first: a batch counted as acknowledged must not be sent again.
         for batch in group:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from time import monotonic, sleep
 
-from gateway.client.journal.folder import folders_in, is_held
-from gateway.client.shipping.recovery import LeftJournal, adopt
+from gateway.client.journal.folder import find_journals, is_held
+from gateway.client.shipping.recovery import OrphanedJournal, adopt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 POLL_S = 0.02
 
 
-class Synced:
+class SyncResult:
     """What became of the journals of a folder."""
 
     def __init__(self, folder: str) -> None:
@@ -48,14 +48,14 @@ class Synced:
 
 def sync(
     folder: str, shipper: Shipper, *, timeout_s: float, progress: Callable[[str, int, int], None] | None = None
-) -> Synced:
+) -> SyncResult:
     """
     Ship every journal in a folder that nobody holds; give up `timeout_s` seconds after the last acknowledgement.
 
     `progress` is told the run, how many of its points and values are sent, and how many there are.
     """
-    done = Synced(folder)
-    for one in list(folders_in(folder, done.unsent)):
+    done = SyncResult(folder)
+    for one in list(find_journals(folder, done.unsent)):
         unsent = len(done.unsent)
         try:
             left = adopt(one)
@@ -76,9 +76,9 @@ def sync(
 
 
 def _ship(
-    left: LeftJournal,
+    left: OrphanedJournal,
     shipper: Shipper,
-    done: Synced,
+    done: SyncResult,
     timeout_s: float,
     progress: Callable[[str, int, int], None] | None,
 ) -> None:

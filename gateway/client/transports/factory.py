@@ -16,10 +16,10 @@ def make_transport(address: Address) -> Transport:
     """Return a new transport to an address that keeps events, not yet open."""
     if address.is_http:
         with importing():
-            from gateway.client.transports.http_transport import Http
+            from gateway.client.transports.http_transport import HttpTransport
 
-        return Http(address.url, token=address.options.get("token", ""), ca=address.options.get("tls_ca", ""))
+        return HttpTransport(address.url, token=address.options.get("token", ""), ca=address.options.get("tls_ca", ""))
     with importing():
-        from gateway.client.transports.kafka_transport import Kafka
+        from gateway.client.transports.kafka_transport import KafkaTransport
 
-    return Kafka(address.servers, address.topic, address.options)
+    return KafkaTransport(address.servers, address.topic, address.options)

@@ -41,7 +41,7 @@ MAX_PAUSE_S = 5.0  # the longest Retry-After that is followed; the shipper's own
 COMPRESSION = 1  # of zlib: columns of numbers shrink to a third; 6 gains another tenth for four times the time
 
 
-class Http:
+class HttpTransport:
     """One connection to a gateway server."""
 
     def __init__(self, url: str, *, token: str = "", ca: str = "") -> None:

@@ -47,7 +47,7 @@ NO_TIME = -1  # Kafka's timestamp of a record that has none
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
-class Kafka:
+class KafkaTransport:
     """An idempotent producer: what is acknowledged is on every in-sync replica, once, in order."""
 
     def __init__(self, servers: list[str], topic: str, options: Mapping[str, str] | None = None) -> None:

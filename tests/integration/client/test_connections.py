@@ -8,7 +8,7 @@ import gc
 from aiokafka.conn import AIOKafkaConnection
 
 from consumers.log.reader import LogReader
-from gateway.client.transports.kafka_transport import Kafka
+from gateway.client.transports.kafka_transport import KafkaTransport
 
 
 def open_connections() -> list[AIOKafkaConnection]:
@@ -19,7 +19,7 @@ async def test_cancelled_at_any_instant_of_connecting_it_closes_every_connection
     before = open_connections()
     has_opened = []
     for number in range(80):
-        transport = Kafka([kafka], topic)
+        transport = KafkaTransport([kafka], topic)
         opening = asyncio.ensure_future(transport.open())
         await asyncio.sleep(number * 0.000_25)  # connecting takes about 10 ms
         has_opened.append(opening.done())

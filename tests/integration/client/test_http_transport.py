@@ -17,7 +17,7 @@ import trustme
 from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.shipping.shipper import Shipper
-from gateway.client.transports.http_transport import Http
+from gateway.client.transports.http_transport import HttpTransport
 from gateway.client.transports.transport import Refusal
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka as broker_files
@@ -99,7 +99,7 @@ def test_a_lost_answer_is_followed_by_the_same_bytes(kafka: str, topic: str, tmp
         losses = 0
         with proxy_to(server.port) as line:
             for seq in range(20):
-                transport = Http(f"http://127.0.0.1:{line.port}")
+                transport = HttpTransport(f"http://127.0.0.1:{line.port}")
                 await transport.open()
                 sending = asyncio.ensure_future(transport.send([note(RUN, seq)]))
                 await asyncio.wait({sending}, timeout=0.001 * (seq % 7))
@@ -108,7 +108,7 @@ def test_a_lost_answer_is_followed_by_the_same_bytes(kafka: str, topic: str, tmp
                 losses += sending.exception() is not None
                 await transport.close()
                 line.heal()
-            again = Http(f"http://127.0.0.1:{line.port}")
+            again = HttpTransport(f"http://127.0.0.1:{line.port}")
             await again.open()
             assert await again.send([note(RUN, seq) for seq in range(20)]) == []
             await again.close()
@@ -208,7 +208,7 @@ def test_a_record_refused_for_good_does_not_hold_up_the_others(kafka: str, topic
     records[3].value = b'"' + b"x" * 1_100_000 + b'"'
 
     async def send(url: str) -> list[Refusal]:
-        transport = Http(url)
+        transport = HttpTransport(url)
         await transport.open()
         try:
             return await transport.send(records)
@@ -227,7 +227,7 @@ def test_more_than_a_request_may_hold_goes_in_halves(kafka: str, topic: str, tmp
     records = [note(RUN, seq, "x" * 900_000) for seq in range(40)]
 
     async def send(url: str) -> list[Refusal]:
-        transport = Http(url)
+        transport = HttpTransport(url)
         await transport.open()
         try:
             return await transport.send(records)

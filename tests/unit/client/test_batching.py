@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.encoding.values import dumps
-from gateway.client.journal.entries import Event, Observation
+from gateway.client.journal.entries import JournalEvent, Observation
 from gateway.client.journal.journal import Journal
 from gateway.client.shipping import batching
-from gateway.client.shipping.batching import events_of, split, take
+from gateway.client.shipping.batching import encode_events, split, take_slice
 
 if TYPE_CHECKING:
-    from gateway.client.journal.series import Where
+    from gateway.client.journal.series import StepContext
 
-MAIN: Where = ("main", 1, ())
+MAIN: StepContext = ("main", 1, ())
 US = 1_700_000_000_000_000
 
 
@@ -28,7 +28,7 @@ class Made:
         monkeypatch.setenv("GATEWAY_JOURNAL_DIR", "/dev/null/no-folder")
         self.journal = Journal("r")
 
-    def point(self, name: str = "loss", value: float = 0.5, step: int | None = 0, where: Where = MAIN) -> None:
+    def point(self, name: str = "loss", value: float = 0.5, step: int | None = 0, where: StepContext = MAIN) -> None:
         self.journal.put_at(name, value, step, US, where)
 
     def seen(self, name: str, text: str, step: int | None = None) -> None:
@@ -45,8 +45,8 @@ def bodies_of(journal: Journal, *, is_trusted: bool, size: int = 2**40) -> Itera
         stop = end if number == last else segment.end
         place = segment.first
         while place < stop:
-            piece = take(segment, place, min(stop, place + size), is_trusted=is_trusted)
-            yield from (json.loads(event.text) for event in events_of(segment, piece))
+            piece = take_slice(segment, place, min(stop, place + size), is_trusted=is_trusted)
+            yield from (json.loads(event.text) for event in encode_events(segment, piece))
             place = piece.end
 
 
@@ -135,7 +135,7 @@ def test_named_steps_and_attempts_have_events_of_their_own(made: Made) -> None:
 def test_points_before_a_lifecycle_event_come_before_it(made: Made) -> None:
     made.point(step=0)
     made.seen("note", "x")
-    made.journal.append(Event({"kind": "run_finished"}))
+    made.journal.append(JournalEvent({"kind": "run_finished"}))
     made.point(step=1)
 
     assert [body["kind"] for body in made.bodies()] == ["metrics", "values", "run_finished", "metrics"]
@@ -159,7 +159,7 @@ def test_points_and_text_of_one_name_are_numbered_together(made: Made) -> None:
 
 
 def test_each_series_counts_for_itself(made: Made) -> None:
-    rank: Where = ("main", 1, (("rank", "1"),))
+    rank: StepContext = ("main", 1, (("rank", "1"),))
     made.point(step=5)
     made.point("acc", step=None)
     made.point(step=None, where=rank)

@@ -17,7 +17,7 @@ from gateway.client.encoding.wire import Record
 from gateway.client.errors import Unsent
 from gateway.client.transports import http_transport as http_module
 from gateway.client.transports.factory import make_transport
-from gateway.client.transports.http_transport import Http
+from gateway.client.transports.http_transport import HttpTransport
 from gateway.client.transports.transport import Refusal
 from tests.support.client_harness import Memory, new_run, points, shipping
 from tests.support.server_process import note
@@ -58,7 +58,7 @@ async def line_that_answers(*answers: bytes) -> AsyncIterator[tuple[str, list[in
 
 async def sent_to(url: str, count: int = 2) -> str:
     """Send records; return "" or why they did not arrive."""
-    transport = Http(url)
+    transport = HttpTransport(url)
     try:
         await transport.open()
         await transport.send([note("r", seq) for seq in range(count)])
@@ -129,7 +129,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_so_long(monkeypatch: p
 
 async def test_closing_ends_a_request_that_waits_for_its_answer() -> None:
     with socket.create_server((HOST, 0)) as silent:
-        transport = Http(f"http://{HOST}:{silent.getsockname()[1]}")
+        transport = HttpTransport(f"http://{HOST}:{silent.getsockname()[1]}")
         await transport.open()
         sending = asyncio.ensure_future(transport.send([note("r", 0)]))
         await asyncio.sleep(0)
@@ -141,7 +141,7 @@ async def test_closing_ends_a_request_that_waits_for_its_answer() -> None:
 
 def test_an_authority_that_cannot_be_read_is_named() -> None:
     async def opened() -> None:
-        await Http("https://h:1", ca="/no/such.pem").open()
+        await HttpTransport("https://h:1", ca="/no/such.pem").open()
 
     with pytest.raises(Unsent, match=r"GATEWAY_TLS_CA /no/such\.pem"):
         asyncio.run(opened())
@@ -175,7 +175,7 @@ def test_what_is_refused_for_good_is_counted_as_lost_and_the_rest_goes_on(capsys
 
 
 def test_the_address_chooses_the_transport() -> None:
-    assert isinstance(make_transport(Address("https://h:1", "t", options={"token": "t"})), Http)
+    assert isinstance(make_transport(Address("https://h:1", "t", options={"token": "t"})), HttpTransport)
 
 
 def test_http_is_imported_only_when_it_is_used() -> None:

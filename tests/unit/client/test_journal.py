@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.client.journal import segment as segments
-from gateway.client.journal.allocator import Space
-from gateway.client.journal.entries import Event
-from gateway.client.journal.folder import folders_in
+from gateway.client.journal.allocator import SegmentAllocator
+from gateway.client.journal.entries import JournalEvent
+from gateway.client.journal.folder import find_journals
 from gateway.client.journal.journal import Journal
-from gateway.client.shipping.producer import Batch, Producer
-from gateway.client.shipping.recovery import LeftJournal, adopt
+from gateway.client.shipping.producer import OutgoingRecord, Producer
+from gateway.client.shipping.recovery import OrphanedJournal, adopt
 from schemas import events as ev
 from schemas.wire import decode
 
@@ -36,7 +36,7 @@ class Log:
         self.bytes: dict[tuple[str, int], set[bytes]] = {}
         self.events: dict[tuple[str, int], Any] = {}
 
-    def take(self, batches: list[Batch]) -> None:
+    def take(self, batches: list[OutgoingRecord]) -> None:
         for batch in batches:
             record = batch.record
             found = decode(record.key, record.value, record.headers)
@@ -70,8 +70,8 @@ class Journals(RuleBasedStateMachine):
         self.noted: list[str] = []
         self.journal: Journal | None = Journal("run/1")
         self.producers: list[Producer] = [Producer(self.journal)]
-        self.left: LeftJournal | None = None
-        self.on_the_way: list[Batch] = []
+        self.left: OrphanedJournal | None = None
+        self.on_the_way: list[OutgoingRecord] = []
         self.is_damaged = False
         self.lost_allowed = 0  # records that damage may have cost
         self.is_done = False
@@ -108,7 +108,7 @@ class Journals(RuleBasedStateMachine):
     def note(self, size: int) -> None:
         assert self.journal is not None
         text = f"{len(self.noted)}" + "x" * size
-        self.journal.append(Event({"kind": "note", "time": 1, "text": text}))
+        self.journal.append(JournalEvent({"kind": "note", "time": 1, "text": text}))
         self.noted.append(text)
 
     @precondition(lambda self: self.journal is not None)
@@ -146,7 +146,7 @@ class Journals(RuleBasedStateMachine):
     @precondition(lambda self: self.journal is None and self.left is None)
     @rule()
     def adopt(self) -> None:
-        for folder in folders_in(str(self.home)):
+        for folder in find_journals(str(self.home)):
             self.left = adopt(folder)
             self.producers = list(self.left.producers) if self.left is not None else []
 
@@ -199,7 +199,7 @@ class Journals(RuleBasedStateMachine):
                 self.left.delete()
             self.die()
         self.one_identity_has_one_content()
-        assert list(folders_in(str(self.home))) == []
+        assert list(find_journals(str(self.home))) == []
         self.count()
 
     def count(self) -> None:
@@ -238,7 +238,7 @@ def test_meta_of_a_journal_says_whose_it_is(journal_home: Path) -> None:
 def shipped(home: Path) -> Log:
     """Adopt the one journal there is, and return what it sends."""
     log = Log()
-    (folder,) = folders_in(str(home))
+    (folder,) = find_journals(str(home))
     left = adopt(folder)
     assert left is not None
     for producer in left.producers:
@@ -319,10 +319,10 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
     journal_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = half_full(monkeypatch)
-    publish, ahead = segments.Segment.publish, Space.ahead
+    publish, ahead = segments.Segment.publish, SegmentAllocator.ahead
     shipper, has_tried = threading.Thread(target=journal.prepare), threading.Event()
 
-    def ahead_and_say(space: Space, number: int) -> segments.Segment | None:
+    def ahead_and_say(space: SegmentAllocator, number: int) -> segments.Segment | None:
         made = ahead(space, number)
         has_tried.set()
         return made
@@ -332,7 +332,7 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
         assert has_tried.wait(10)
         publish(made)
 
-    monkeypatch.setattr(Space, "ahead", ahead_and_say)
+    monkeypatch.setattr(SegmentAllocator, "ahead", ahead_and_say)
     monkeypatch.setattr(segments.Segment, "publish", publish_late)
     for step in range(60, 120):
         journal.put("loss", 2.0, step, MAIN)
@@ -344,7 +344,7 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
 
 def test_nothing_is_prepared_once_the_producer_is_closed(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = half_full(monkeypatch)
-    journal.append(Event({"kind": "producer_closed", "time": 1}))
+    journal.append(JournalEvent({"kind": "producer_closed", "time": 1}))
     journal.prepare()
     journal.close()
 
@@ -353,7 +353,7 @@ def test_nothing_is_prepared_once_the_producer_is_closed(journal_home: Path, mon
 
 def test_a_prepared_segment_that_is_too_small_gives_way(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = half_full(monkeypatch)
-    journal.append(Event({"kind": "note", "time": 1, "text": "x" * 20_000}))
+    journal.append(JournalEvent({"kind": "note", "time": 1, "text": "x" * 20_000}))
     journal.close()
     log = shipped(journal_home)
 
@@ -372,7 +372,7 @@ def test_nothing_is_prepared_beyond_the_bound(journal_home: Path, monkeypatch: p
 def test_an_owner_that_lives_is_not_adopted(journal_home: Path) -> None:
     journal = Journal("r")
     journal.put("loss", 0.5, 0, MAIN)
-    (folder,) = folders_in(str(journal_home))
+    (folder,) = find_journals(str(journal_home))
     while_it_lives = adopt(folder)
     journal.close()
     afterwards = adopt(folder)
@@ -399,7 +399,7 @@ def test_a_run_id_too_long_for_a_folder_comes_back_whole(journal_home: Path) -> 
     journal = Journal(run_id)
     journal.put("loss", 0.5, 0, MAIN)
     journal.close()
-    (folder,) = folders_in(str(journal_home))
+    (folder,) = find_journals(str(journal_home))
     Path(folder, "meta.json").write_text("damaged", encoding="utf-8")
     left = adopt(folder)
 

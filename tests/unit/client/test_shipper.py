@@ -71,7 +71,7 @@ def test_what_is_not_acknowledged_goes_again_in_order_with_the_same_bytes(
 def test_an_error_while_cutting_delays_points_and_loses_none(
     shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    events_of, calls = vars(producer_module)["events_of"], count(1)
+    events_of, calls = vars(producer_module)["encode_events"], count(1)
 
     def events_or_error(*given: Any) -> Any:
         if next(calls) == at:
@@ -79,7 +79,7 @@ def test_an_error_while_cutting_delays_points_and_loses_none(
         return events_of(*given)
 
     monkeypatch.setattr(shipping_module, "BACK_OFF_S", (0.01, 0.01))
-    monkeypatch.setattr(producer_module, "events_of", events_or_error)
+    monkeypatch.setattr(producer_module, "encode_events", events_or_error)
     run = new_run(shipper)
     for step in range(5_000):
         run.emit("loss", 0.5, step)
