@@ -14,7 +14,7 @@ from time import monotonic, perf_counter
 from typing import NamedTuple
 
 from benchmarks.environments import Missing
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.materialiser.gc_tuning import collect_rarely
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import psutil
 
 from benchmarks.environments import Missing
-from consumers.log.reader import ensure_topics
+from consumers.log.topics import ensure_topics
 from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from schemas.errors import TooManyDeadLetters
 
 if TYPE_CHECKING:
-    from consumers.log.reader import Record
+    from consumers.log.record import Record
     from schemas.runtime.settings import Settings
 
 Run = tuple[int, bytes]  # partition, and digest of the key

@@ -12,7 +12,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
-from consumers.log.reader import LogWriter, Record, TooLarge, security_arguments
+from consumers.log.record import Record
+from consumers.log.security import security_arguments
+from consumers.log.writer import LogWriter, TooLarge
 from consumers.store.dead_letters import Letter, Outbox
 from consumers.store.pool import Database
 from schemas.errors import Refused, Unavailable

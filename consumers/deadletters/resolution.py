@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, NamedTuple
 
-from consumers.log.reader import LogWriter, Record, TooLarge
+from consumers.log.record import Record
+from consumers.log.writer import LogWriter, TooLarge
 from consumers.store.dead_letters import DeadLetters, Letter, LetterId, Wanted
 from schemas.errors import BadRecord, BadSettings
 from schemas.wire import decode

@@ -14,8 +14,10 @@ from consumers.delivery.loop import Delivery, Work
 from consumers.delivery.plugins.config import call_seconds
 from consumers.delivery.plugins.loader import close_tracker, open_tracker
 from consumers.delivery.plugins.watchdog import AGAIN, alive, end_process
-from consumers.log.reader import LogReader, ensure_topics, security_arguments
+from consumers.log.reader import LogReader
 from consumers.log.retry import RETRY_S, until_available
+from consumers.log.security import security_arguments
+from consumers.log.topics import ensure_topics
 from consumers.log.watermarks import LogBounds
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.delivery.checkpoints import Deliveries

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from consumers.delivery.plugins.config import read_definitions
 from consumers.delivery.plugins.loader import GROUP
-from consumers.log.reader import LogReader, security_arguments
+from consumers.log.reader import LogReader
+from consumers.log.security import security_arguments
 from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.orders import Trackers
 from consumers.store.pool import Database

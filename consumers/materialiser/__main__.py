@@ -59,8 +59,9 @@ async def _run(settings: Settings) -> None:
 async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pause: Callable[[], bool]) -> None:
     from consumers.deadletters.limits import Limits
     from consumers.deadletters.publisher import publish
-    from consumers.log.reader import ensure_topics, is_outage, security_arguments
     from consumers.log.retry import until_available
+    from consumers.log.security import security_arguments
+    from consumers.log.topics import ensure_topics, is_outage
     from consumers.log.watermarks import LogBounds
     from consumers.materialiser.faust_app import Feeding, begin_again, build_app, leave, until_ended
     from consumers.materialiser.gaps import judge_by, until_gap
@@ -72,11 +73,14 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
         watch.silent(problem)
         log.warning("%s", problem)
 
-    dsn = settings.need("postgres").strip()
-    # A worker that is paused in a transaction holds its partitions' rows: whoever took over must not wait for it.
-    pause_ms = str(settings.session_timeout_ms)
     database = await until_available(
-        lambda: open_database(dsn, idle_in_transaction_session_timeout=pause_ms, statement_timeout="120s"), away
+        lambda: open_database(
+            settings.need("postgres").strip(),
+            # A worker that is paused in a transaction holds its partitions' rows: its successor must not wait for it.
+            idle_in_transaction_session_timeout=str(settings.session_timeout_ms),
+            statement_timeout="120s",
+        ),
+        away,
     )
     await until_available(lambda: migrate(database), away)
     await until_available(lambda: ensure_topics(settings), away)

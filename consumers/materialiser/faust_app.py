@@ -27,8 +27,9 @@ import faust
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 
-from consumers.log.reader import Record, security_arguments
+from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
+from consumers.log.security import security_arguments
 from consumers.materialiser.gaps import refuse_gap
 from consumers.materialiser.worker import CONSUMER
 from schemas.errors import LogDamaged

@@ -15,7 +15,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.materialiser.fold.chunks import settle
 from consumers.materialiser.fold.facts import is_edit
 from consumers.materialiser.fold.fold import fold, park, series_of

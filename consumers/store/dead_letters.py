@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.pool import Database, PooledConnection, translated
 from consumers.store.statements import sql
 from schemas.api import NewestDeadLetter

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.telemetry.health import Pulse
 from consumers.telemetry.lag import LagWatch
 from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, Metrics

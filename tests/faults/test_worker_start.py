@@ -14,7 +14,7 @@ from tests.support.tcp_proxy import proxy_to
 
 GATED = """
 import asyncio, os, pathlib, sys
-import consumers.log.reader as log
+import consumers.log.topics as log
 made = log.ensure_topics
 gate = pathlib.Path(os.environ["GATE"])
 async def gated(settings):

@@ -35,6 +35,8 @@ VENDORS = {
         "gateway/local/servers/kafka.py",
         "consumers/log/reader.py",
         "consumers/log/record_parser.py",
+        "consumers/log/topics.py",
+        "consumers/log/writer.py",
     },
     "faust": {"consumers/materialiser/faust_app.py"},
     "asyncpg": {"consumers/store/**/*.py", "gateway/local/connectivity.py", "gateway/local/servers/postgres.py"},

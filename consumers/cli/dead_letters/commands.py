@@ -128,7 +128,8 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     `gateway dead-letters replay --all --reason UnknownVersion --yes`
     """
     from consumers.deadletters import resolution
-    from consumers.log.reader import LogWriter, security_arguments
+    from consumers.log.security import security_arguments
+    from consumers.log.writer import LogWriter
     from consumers.store.dead_letters import Wanted
 
     settings = Settings.load(home)

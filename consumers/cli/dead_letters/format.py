@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consumers.deadletters.resolution import refusal
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.dead_letters import Found, Letter
 from schemas.errors import BadRecord
 from schemas.runtime.text import escape_unprintable

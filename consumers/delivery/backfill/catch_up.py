@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from consumers.delivery.backfill.history import History
 from consumers.delivery.flow.backlog import Backlog
-from consumers.log.reader import LogReader, Record
+from consumers.log.reader import LogReader
+from consumers.log.record import Record
 from consumers.log.retry import RETRY_S
 from schemas.errors import LogGap, LogUnavailable
 

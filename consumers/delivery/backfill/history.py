@@ -30,7 +30,7 @@ import orjson
 
 from consumers.delivery.backfill.history_events import removal, whole
 from consumers.delivery.flow.backlog import Backlog
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.log.retry import RETRY_S
 from consumers.store.delivery.history import HISTORY, Frozen, Histories, Lost, Rows, Told
 from consumers.store.delivery.orders import CircuitReport, Trackers

@@ -25,7 +25,7 @@ from consumers.delivery.flow.quarantine import ALONE, Suspects
 from consumers.delivery.flow.rate_limit import Pace
 from consumers.delivery.plugins.threads import Threads, reason, words
 from consumers.delivery.plugins.watchdog import TrackerHangs, since
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Intent, Progress, Result
 from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import TrackerRefused, TrackerUnavailable

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumers.log.dedup import EMPTY, admit
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.telemetry.instruments import points_of
 from consumers.trackers.protocol import State, Tracker

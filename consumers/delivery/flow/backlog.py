@@ -23,7 +23,7 @@ from schemas.errors import BadRecord
 from schemas.wire import identify
 
 if TYPE_CHECKING:
-    from consumers.log.reader import Record
+    from consumers.log.record import Record
 
 RECORD_OVERHEAD = 1_000  # bytes that a record in memory costs beside its value, about
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.replay.selection import Choice, chosen_runs
 from consumers.delivery.service import Connected
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.store.delivery.history import Planned
 from consumers.telemetry.instruments import points_of

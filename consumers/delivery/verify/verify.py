@@ -18,7 +18,8 @@ from consumers.delivery.plugins.loader import close_tracker, open_tracker
 from consumers.delivery.plugins.watchdog import BoundedCalls, TrackerHangs
 from consumers.delivery.verify.compare import Difference, Loss, RunFacts, findings
 from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
-from consumers.log.reader import LogReader, security_arguments
+from consumers.log.reader import LogReader
+from consumers.log.security import security_arguments
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.delivery.checkpoints import Deliveries, Progress, consumer_name
 from consumers.store.delivery.repairs import deleted_runs

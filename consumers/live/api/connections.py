@@ -15,7 +15,7 @@ from fastapi import Request
 from consumers.live.api.fold_progress import Progress
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
-from consumers.log.reader import security_arguments
+from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
 from consumers.materialiser.worker import CONSUMER
 from consumers.store.dead_letters import newest_dead_letter

@@ -13,7 +13,8 @@ from collections.abc import AsyncGenerator, Mapping
 from consumers.live.stream.messages import Message
 from consumers.live.stream.subscribers import Subscriber, Subscribers
 from consumers.live.stream.tail import Tail, key_text, to_message
-from consumers.log.reader import LogReader, Record
+from consumers.log.reader import LogReader
+from consumers.log.record import Record
 from consumers.log.watermarks import close_quietly
 from schemas.errors import LogUnavailable
 

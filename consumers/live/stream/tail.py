@@ -14,7 +14,8 @@ from typing import Any
 
 from consumers.live.stream.messages import Message
 from consumers.live.stream.subscribers import Subscribers
-from consumers.log.reader import LogReader, Record
+from consumers.log.reader import LogReader
+from consumers.log.record import Record
 from consumers.log.watermarks import close_quietly
 from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable
 from schemas.wire import decode

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import consumers
 import schemas
-from consumers.log.reader import LogReader, security_arguments
+from consumers.log.reader import LogReader
+from consumers.log.security import security_arguments
 from consumers.materialiser.rebuild.refold import NEAR_RECORDS, Console, Refold, refuse_gaps
 from consumers.materialiser.worker import CONSUMER, Worker
 from consumers.store.maintenance.compare import Comparison, compare

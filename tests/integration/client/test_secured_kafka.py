@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers.log.reader import LogReader, Record, ensure_topics, security_arguments
+from consumers.log.reader import LogReader
+from consumers.log.record import Record
+from consumers.log.security import security_arguments
+from consumers.log.topics import ensure_topics
 from gateway.client import notices
 from gateway.client.address import OPTIONS, Address
 from gateway.client.shipping.shipper import Shipper

@@ -7,7 +7,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from consumers.log.reader import LogReader, Record, ensure_topics
+from consumers.log.reader import LogReader
+from consumers.log.record import Record
+from consumers.log.topics import ensure_topics
 from schemas.errors import LogGap, LogUnavailable
 from schemas.runtime.settings import Settings
 from schemas.wire import decode

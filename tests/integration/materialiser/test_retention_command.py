@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database

@@ -17,7 +17,7 @@ from consumers.cli.dead_letters.format import (
     value_lines,
 )
 from consumers.deadletters.resolution import parse_id
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.dead_letters import Letter, LetterId
 from schemas.errors import BadSettings
 from schemas.runtime.text import escape_unprintable

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.deadletters.limits import NO_LIMITS, Count, Counted, Limits, Tally, count_letters
-from consumers.log.reader import Record
+from consumers.log.record import Record
 
 KEYS = [b"a", b"b", None]
 # partition, key, and whether it can never be folded

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.quarantine import Suspects
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.store.delivery.history import HISTORY
 from schemas.wire import Envelope, encode

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.delivery.dispatch.checkpoints import Together
 from consumers.delivery.dispatch.invoke import Bringing
-from consumers.log.reader import Record
+from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.trackers.protocol import NothingTracker, State
 from schemas.wire import Envelope, encode

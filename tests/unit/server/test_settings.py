@@ -9,7 +9,7 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from consumers.log import reader
+from consumers.log.security import security_arguments
 from gateway.client.errors import Unsent
 from gateway.client.transports import kafka_transport as client_kafka
 from gateway.local import addresses
@@ -67,7 +67,7 @@ def test_both_sides_speak_to_kafka_in_the_same_way(security: str, ca: Path, monk
         monkeypatch.setenv(f"GATEWAY_{name.upper()}", value)
     settings = Settings.load()
 
-    consumers, producers = reader.security_arguments(settings), client_kafka.security_arguments(options_of(settings))
+    consumers, producers = security_arguments(settings), client_kafka.security_arguments(options_of(settings))
     contexts = [side.pop("ssl_context", None) for side in (consumers, producers)]
     assert consumers == producers
     assert consumers["security_protocol"] == security
@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
     for settings, name in ((missing, r"none\.pem"), (damaged, r"no\.pem")):
         with pytest.raises(BadSettings, match=name):
-            reader.security_arguments(settings)
+            security_arguments(settings)
         with pytest.raises(Unsent, match=name):
             client_kafka.security_arguments(options_of(settings))
 
