@@ -28,8 +28,9 @@ from benchmarks.services import running_kafka  # noqa: E402
 from benchmarks.system import TOPIC, create_database, running_materialiser, running_postgres  # noqa: E402
 from benchmarks.table import markdown, number  # noqa: E402
 from consumers.log.reader import LogReader  # noqa: E402
-from consumers.materialiser.worker import CONSUMER, Worker  # noqa: E402
+from consumers.materialiser.worker import Worker  # noqa: E402
 from consumers.store.migrations import migrate  # noqa: E402
+from consumers.store.offsets import CONSUMER  # noqa: E402
 from consumers.store.pool import open_database  # noqa: E402
 from consumers.store.read.reader import Reading  # noqa: E402
 

@@ -19,11 +19,11 @@ from consumers.log.retry import RETRY_S, until_available
 from consumers.log.security import security_arguments
 from consumers.log.topics import ensure_topics
 from consumers.log.watermarks import LogBounds
-from consumers.materialiser.worker import CONSUMER
 from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.history import Histories
 from consumers.store.delivery.orders import Trackers
 from consumers.store.migrations import migrate
+from consumers.store.offsets import CONSUMER
 from consumers.store.pool import Database, open_database
 from consumers.telemetry.instruments import DeliveryWatch
 from consumers.trackers.protocol import Tracker

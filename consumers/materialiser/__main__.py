@@ -65,8 +65,9 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     from consumers.log.watermarks import LogBounds
     from consumers.materialiser.faust_app import Feeding, begin_again, build_app, leave, until_ended
     from consumers.materialiser.gaps import judge_by, until_gap
-    from consumers.materialiser.worker import CONSUMER, Worker
+    from consumers.materialiser.worker import Worker
     from consumers.store.migrations import migrate
+    from consumers.store.offsets import CONSUMER
     from consumers.store.pool import open_database
 
     def away(problem: str) -> None:

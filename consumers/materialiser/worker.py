@@ -22,15 +22,15 @@ from consumers.materialiser.fold.fold import fold, park, series_of
 from consumers.materialiser.fold.state import Known
 from consumers.materialiser.gaps import Judge, Jump, sparse
 from consumers.store import dead_letters
+from consumers.store.offsets import CONSUMER, load_offsets
 from consumers.store.pool import Database
 from consumers.store.rows import Changes, DeadLetterRow
 from consumers.store.write import loader
-from consumers.store.write.writer import Fenced, RowsRefused, TablesExchanged, write
+from consumers.store.write.writer import RowsRefused, TablesExchanged, write
 from consumers.telemetry.instruments import FoldWatch
 from schemas.errors import BadEvent, BadRecord, StoreUnavailable
 from schemas.wire import Envelope, decode
 
-CONSUMER = "materialiser"
 MAX_KNOWN_SERIES = 20_000  # held in memory with at most 24 kB of open points each; beyond it all are loaded again
 MAX_KNOWN_RUNS = 20_000
 BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
@@ -101,7 +101,7 @@ class Worker:
         wait_s = BACKOFF_S[0]
         while True:
             try:
-                found = await loader.load_offsets(self._database, CONSUMER, self._topic, partitions)
+                found = await load_offsets(self._database, CONSUMER, self._topic, partitions)
                 in_row = await dead_letters.load_in_row(self._database, self._topic, found)
                 self._tally = Tally(
                     {partition: parked.number for partition, parked in in_row.items()},
@@ -276,6 +276,3 @@ def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
         in_row=count[0],
         of_run=count[1],
     )
-
-
-__all__ = ["CONSUMER", "Fenced", "Worker"]

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent, Progress, Result
+from consumers.store.delivery.checkpoints import Deliveries, Intent, Progress, Result
+from consumers.store.fencing import Fenced
 
 Given = TypeVar("Given")
 Answers = TypeVar("Answers")

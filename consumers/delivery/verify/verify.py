@@ -20,9 +20,9 @@ from consumers.delivery.verify.compare import Difference, Loss, RunFacts, findin
 from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
-from consumers.materialiser.worker import CONSUMER
-from consumers.store.delivery.checkpoints import Deliveries, Progress, consumer_name
+from consumers.store.delivery.checkpoints import Deliveries, Progress
 from consumers.store.delivery.repairs import deleted_runs
+from consumers.store.offsets import CONSUMER, consumer_name
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import Reading
 from consumers.trackers.protocol import Capabilities, Tracker, capabilities_of

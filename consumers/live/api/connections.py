@@ -17,10 +17,9 @@ from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
-from consumers.materialiser.worker import CONSUMER
 from consumers.store.dead_letters import newest_dead_letter
-from consumers.store.delivery.checkpoints import consumer_name
 from consumers.store.delivery.orders import Trackers
+from consumers.store.offsets import CONSUMER, consumer_name
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import Reading
 from schemas.api import PartitionLag, Status

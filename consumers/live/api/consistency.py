@@ -17,7 +17,7 @@ from consumers.live.api.connections import Services, services
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.fold_progress import MAX_WAIT_S, behind
 from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
-from consumers.materialiser.worker import CONSUMER
+from consumers.store.offsets import CONSUMER
 from schemas.wire import MAX_RUN_ID
 
 MinOffsets = Annotated[str | None, Query(max_length=MAX_TEXT, description="partition:offset[,partition:offset...]")]

@@ -14,7 +14,7 @@ from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import json_response
 from consumers.live.stream.positions import write_positions
-from consumers.materialiser.worker import CONSUMER
+from consumers.store.offsets import CONSUMER
 from consumers.store.read.reader import narrowed
 from consumers.store.search.filter import WhereError, parse_order, parse_where
 from consumers.store.search.page_token import MAX_TOKEN, TokenError

@@ -20,9 +20,10 @@ import schemas
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
 from consumers.materialiser.rebuild.refold import NEAR_RECORDS, Console, Refold, refuse_gaps
-from consumers.materialiser.worker import CONSUMER, Worker
+from consumers.materialiser.worker import Worker
 from consumers.store.maintenance.compare import Comparison, compare
 from consumers.store.maintenance.rebuild import Begun, Busy, Rebuilding, rebuilding
+from consumers.store.offsets import CONSUMER
 from schemas.errors import LogUnavailable, StoreRefused
 
 if TYPE_CHECKING:

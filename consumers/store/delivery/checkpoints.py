@@ -15,16 +15,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from consumers.log.dedup import Ledger
+from consumers.store.fencing import Fenced
+from consumers.store.offsets import consumer_name
 from consumers.store.pool import Database, PooledConnection, translated
 from consumers.store.statements import sql
-from schemas.errors import TrackingError
 
 State = dict[str, Any]
 LEASE_POLL_S = 0.5
-
-
-class Fenced(TrackingError):
-    """Another process delivers to this tracker: this one must stop."""
 
 
 class Progress(NamedTuple):
@@ -56,11 +53,6 @@ class Result(NamedTuple):
     run_id: str
     before: Progress  # as `begin` returned it
     after: Progress
-
-
-def consumer_name(tracker: str) -> str:
-    """Return the name under which a tracker's offsets are kept."""
-    return f"delivery/{tracker}"
 
 
 class Deliveries:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from consumers.log.dedup import Ledger
 from consumers.store.codec.chunks import columns_of
-from consumers.store.delivery.checkpoints import Fenced
+from consumers.store.fencing import Fenced
 from consumers.store.pool import Database, PooledConnection
 from consumers.store.statements import sql
 from schemas.columns import dump_floats, float_column

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from consumers.store.delivery.checkpoints import consumer_name
+from consumers.store.offsets import consumer_name
 from consumers.store.pool import Database
 from consumers.store.statements import sql
 from schemas.api import DeliveryStatus

@@ -13,15 +13,6 @@ from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, Ste
 from consumers.store.statements import sql
 
 
-async def load_offsets(database: Database, consumer: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
-    """Return the next offset of each partition; a partition never read before starts at 0."""
-    async with database.acquire() as connection:
-        for partition in sorted(partitions):
-            await connection.execute(sql("claim_offset"), consumer, topic, partition)
-        rows = await connection.fetch(sql("load_offsets"), consumer, topic)
-    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
-
-
 async def identify_tables(database: Database) -> int:
     """Return a number that changes when `gateway rebuild` puts other tables in place of those that are there now."""
     async with database.acquire() as connection:

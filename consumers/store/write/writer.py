@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 
 from consumers.store.codec.copy_format import COLUMNS, copy_stream
+from consumers.store.fencing import Fenced
 from consumers.store.pool import Database, PooledConnection
 from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
 from consumers.store.statements import sql
@@ -27,10 +28,6 @@ _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
 _NOT_STORED = {"tail", "loose", "steps", "times", "values", "is_dropped"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _NOT_STORED]
 _SERIES_FLOATS = ("last_value", "min_value", "max_value")
-
-
-class Fenced(TrackingError):
-    """Another worker moved this partition's offset: this one must read it again before it goes on."""
 
 
 class TablesExchanged(TrackingError):

@@ -16,8 +16,9 @@ import pytest
 from consumers.delivery.flow.quarantine import ALONE, HOPELESS
 from consumers.delivery.loop import PARALLEL_RUNS
 from consumers.delivery.plugins.watchdog import AGAIN
-from consumers.store.delivery.checkpoints import Deliveries, Fenced, Intent
+from consumers.store.delivery.checkpoints import Deliveries, Intent
 from consumers.store.delivery.orders import CircuitReport, Trackers
+from consumers.store.fencing import Fenced
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
 from schemas.wire import Envelope

@@ -1,0 +1,28 @@
+"""
+The offsets of every consumer: the materialiser's and one set per tracker.
+
+Each is a row of consumer_offsets by consumer, topic and partition: the next offset that this consumer reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from consumers.store.pool import Database
+from consumers.store.statements import sql
+
+CONSUMER = "materialiser"  # the name under which the materialiser keeps its offsets
+
+
+def consumer_name(tracker: str) -> str:
+    """Return the name under which a tracker's offsets are kept."""
+    return f"delivery/{tracker}"
+
+
+async def load_offsets(database: Database, consumer: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    """Return the next offset of each partition; a partition never read before starts at 0."""
+    async with database.acquire() as connection:
+        for partition in sorted(partitions):
+            await connection.execute(sql("claim_offset"), consumer, topic, partition)
+        rows = await connection.fetch(sql("load_offsets"), consumer, topic)
+    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
