@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.client.run import current
+from gateway.client.run import registry
 from gateway.local import ports
 from tests.support import services, xdist_scheduling
 
@@ -82,10 +82,10 @@ def leaves_nothing() -> Iterator[None]:
     """A test that leaves a run open, or a setting, fails itself and not whichever test comes next."""
     before = gateway_settings()
     yield
-    runs, settings = [run.id for run in current._runs], gateway_settings()
-    for run in current._runs.copy():
+    runs, settings = [run.id for run in registry.open_runs()], gateway_settings()
+    for run in registry.open_runs():
         run.finish(timeout_s=0)
-    current.stop()
+    registry.stop_shippers()
     for name in settings:
         os.environ.pop(name)
     os.environ.update(before)

@@ -56,12 +56,12 @@ def records() -> list[Record]:
     with shipping(memory) as shipper:
         for status in report.STATUSES:
             run = new_run(shipper, f"run {status}/ü")
-            run._record("run_started", attempt=1, name="n", tag="t", group="g", parent_run_id="p")
+            run.recorder.record("run_started", attempt=1, name="n", tag="t", group="g", parent_run_id="p")
             record_everything(run)
             run.finish(status, message="why")  # type: ignore[arg-type]  # a str of a tuple of literals
         run = new_run(shipper, "resumed", attempt=2)
-        run._record("run_resumed", attempt=2, name="", tag="", group="", parent_run_id="")
-        run.record_at("note", 1, text="x" * 2_000_000)  # replaced by a heartbeat
+        run.recorder.record("run_resumed", attempt=2, name="", tag="", group="", parent_run_id="")
+        run.recorder.record_at("note", 1, text="x" * 2_000_000)  # replaced by a heartbeat
         run.finish()
         new_run(shipper, "joined", is_owner=False).finish()
     return memory.sent

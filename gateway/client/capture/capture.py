@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.client.run.run import Run
+    from gateway.client.recording.recorder import Recorder
 
 VARIABLE = "GATEWAY_CAPTURE"
 DEFAULTS = frozenset({"command", "host", "packages", "code"})
@@ -66,58 +66,58 @@ def _from_environment() -> frozenset[str]:
     return SWITCHES & names
 
 
-def begin(run: Run, on: frozenset[str]) -> None:
+def begin(recorder: Recorder, on: frozenset[str]) -> None:
     """Start to capture what is on. Never raises."""
     try:
-        _begin(run, on)
+        _begin(recorder, on)
     except Exception as error:  # noqa: BLE001 -- a host where this cannot start: training goes on, and this is said
         warn_lost("capture", "what happens beside training cannot be captured", error)
 
 
-def _begin(run: Run, on: frozenset[str]) -> None:
-    beside, folder = run.beside(), os.getcwd()
+def _begin(recorder: Recorder, on: frozenset[str]) -> None:
+    background, folder = recorder.background(), os.getcwd()
     if "command" in on:
         from gateway.client.capture.host import command
 
         values = command(folder)  # here and now: the program may change both
-        beside.do(lambda: _environment(run, values))
+        background.submit(lambda: _environment(recorder, values))
     if "host" in on:
-        beside.do(lambda: _host(run))
+        background.submit(lambda: _host(recorder))
     if "code" in on:
-        beside.do(lambda: _code(run, folder))
+        background.submit(lambda: _code(recorder, folder))
     if "packages" in on:
-        beside.do(lambda: _packages(run))
+        background.submit(lambda: _packages(recorder))
     if "console" in on:
         from gateway.client.capture.console import Console
 
-        console = Console(run)
-        beside.every(console.every_s, console.flush, last=console.stop)
+        console = Console(recorder)
+        background.every(console.every_s, console.flush, last=console.stop)
     if "system" in on:
         from gateway.client.capture.system import System
 
-        system = System(run)
-        beside.every(system.every_s, system.sample, last=system.stop)
+        system = System(recorder)
+        background.every(system.every_s, system.sample, last=system.stop)
 
 
-def _environment(run: Run, values: dict[str, object]) -> None:
-    run.record_at("environment", now(), values={name: typed(value) for name, value in values.items()})
+def _environment(recorder: Recorder, values: dict[str, object]) -> None:
+    recorder.record_at("environment", now(), values={name: typed(value) for name, value in values.items()})
 
 
-def _host(run: Run) -> None:
+def _host(recorder: Recorder) -> None:
     from gateway.client.capture.host import host
 
-    _environment(run, host())
+    _environment(recorder, host())
 
 
-def _packages(run: Run) -> None:
+def _packages(recorder: Recorder) -> None:
     from gateway.client.capture.host import packages
 
-    _environment(run, {"packages": packages()})
+    _environment(recorder, {"packages": packages()})
 
 
-def _code(run: Run, folder: str) -> None:
+def _code(recorder: Recorder, folder: str) -> None:
     from gateway.client.capture.git import identity
 
     found = identity(folder)
     if found is not None:
-        run.record_at("code", now(), step_name=MAIN, attempt=run.attempt, **found)
+        recorder.record_at("code", now(), step_name=MAIN, attempt=recorder.attempt, **found)

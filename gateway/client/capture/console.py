@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, TextIO
 
-    from gateway.client.run.run import Run
+    from gateway.client.recording.recorder import Recorder
 
 EVERY_S = 1.0
 MAX_LINE = 8_192  # characters; the rest of a longer line is left out
@@ -84,8 +84,8 @@ class Console:
 
     every_s = EVERY_S
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
         self._tees: dict[str, Tee] = {}
         for name in STREAMS:
             stream = getattr(sys, name, None)
@@ -109,11 +109,11 @@ class Console:
         for name, tee in self._tees.items():
             lines = tee.take(is_last=is_last)
             for part in _parts(lines):
-                self._run.record_at(
+                self._recorder.record_at(
                     "text",
                     part[-1][0],
                     step_name=MAIN,
-                    attempt=self._run.attempt,
+                    attempt=self._recorder.attempt,
                     stream=name,
                     lines=[clean(line) for _, line in part],
                     times=[time for time, _ in part],

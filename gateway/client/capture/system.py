@@ -19,7 +19,7 @@ from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.run.run import Run
+    from gateway.client.recording.recorder import Recorder
 
 VARIABLE = "GATEWAY_SYSTEM_METRICS_S"
 EVERY_S = 10.0
@@ -30,9 +30,9 @@ NAMES = {"cpu_seconds": "cpu_percent", "process_cpu_seconds": "process_cpu_perce
 class System:
     """The samples of one run in this process."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self.every_s = _interval()
-        self._run = run
+        self._recorder = recorder
         self._readers = [find_machine()]
         gpus = find_gpus()
         if gpus is not None:
@@ -45,14 +45,14 @@ class System:
         found: dict[str, float] = {}
         for read in self._readers:
             found |= read()
-        time, labels = now(), dict(self._run.scope()[2])
+        time, labels = now(), dict(self._recorder.labels)
         values = self._rates(found)
         series = [
             {"name": f"system/{name}", "labels": labels, "steps": [self._count], "times": [time], "values": [value]}
             for name, value in values.items()
             if math.isfinite(value)
         ]
-        self._run.record_at("system_metrics", time, step_name=MAIN, attempt=self._run.attempt, series=series)
+        self._recorder.record_at("system_metrics", time, step_name=MAIN, attempt=self._recorder.attempt, series=series)
         self._count += 1
 
     def stop(self) -> None:

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from gateway.client.run.run import Run
+    from gateway.client.journal.series import StepContext
+    from gateway.client.recording.recorder import Recorder
 
 READ_BYTES = 1_048_576  # at once, so that a digest of a large file leaves room for other threads
 MAX_FILES = 100_000  # of a folder whose size is added up
@@ -32,19 +33,19 @@ def reference(name: object, uri: object, size: object, sha256: object, media_typ
     return {**body, "media_type": clean(text_of(media_type), MAX_NAME)}
 
 
-def refer(run: Run, path: object, name: str | None, media_type: str) -> None:
+def refer(recorder: Recorder, path: object, name: str | None, media_type: str, context: StepContext) -> None:
     """Record a file or folder as an artifact of `run`, where it is now; its digest is found beside training."""
     given = os.fspath(path)  # type: ignore[call-overload]  # TypeError is said by the caller
     place = os.path.abspath(os.fsdecode(given))
     label = os.path.basename(place) if name is None else name
-    here, moment = run.scope(), now()
+    moment = now()
 
     def record() -> None:
         size, digest = measure(place)
         body = reference(label, uri_of(place), size, digest, media_type or media_type_of(place))
-        run.record_at("artifact", moment, step_name=here[0], attempt=here[1], **body)
+        recorder.record_at("artifact", moment, step_name=context[0], attempt=context[1], **body)
 
-    run.beside().do(record)
+    recorder.background().submit(record)
 
 
 def uri_of(place: str) -> str:

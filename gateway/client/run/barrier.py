@@ -11,11 +11,11 @@ from time import monotonic, sleep
 
 from gateway.client.errors import ClientError
 from gateway.client.query import ApiUnavailable, ask, find_api, run_path
-from gateway.client.run.arguments import FINISH_TIMEOUT_S
+from gateway.client.run.arguments import read_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gateway.client.run.run import Run
+    from gateway.client.recording.recorder import Recorder
     from gateway.client.shipping.shipper import Shipper
 
 ROUND_S = 10.0  # the longest one request waits
@@ -26,33 +26,28 @@ class BarrierTimeout(TimeoutError):
     """Not everything that was emitted can be read yet; the message says what is missing. Nothing is lost by it."""
 
 
-def barrier(run: Run, timeout_s: float = FINISH_TIMEOUT_S) -> None:
-    """
-    Wait until readers see all that this process emitted to the run: in the log, and folded into PostgreSQL.
-
-    Asks the API (GATEWAY_LIVE_URL, or the local stack's). Raises BarrierTimeout, which says what is missing, after
-    `timeout_s` seconds, and ClientError when nothing is sent anywhere.
-    """
-    shipper, end = run._shipper, monotonic() + timeout_s
+def barrier(recorder: Recorder, timeout_s: float) -> None:
+    """Do what `Run.barrier` describes. Raises BarrierTimeout and ClientError."""
+    run_id, shipper, end = recorder.run_id, recorder.shipper, monotonic() + timeout_s
     if shipper is None:
         return  # nothing was said here since this process was forked
     if shipper.is_offline:
         raise ClientError(
-            f"run {run.id} is kept in a journal and sent nowhere, so nobody can read it yet: start the stack with "
+            f"run {run_id} is kept in a journal and sent nowhere, so nobody can read it yet: start the stack with "
             "`gateway up`, or set GATEWAY_URL"
         )
-    if not run.flush(timeout_s):
-        report = run._count()
-        raise _unsent(run.id, shipper, f"{report.unsent:,} of {report.emitted:,} points, or facts about the run,")
+    if not recorder.flush(read_timeout(timeout_s)):
+        report = recorder.count()
+        raise _unsent(run_id, shipper, f"{report.unsent:,} of {report.emitted:,} points, or facts about the run,")
     api = find_api()
-    for journal, producer in (*run._past, (run._journal, run._producer)):
+    for journal, producer in recorder.journals():
         while producer is not None and producer.is_closed and not producer.is_done and monotonic() < end:
             sleep(0.01)  # it was closed before, and its last records are on their way
         if producer is None or not producer.batches:
             continue  # it has said nothing
         if producer.is_closed and not producer.is_done:
-            raise _unsent(run.id, shipper, f"{producer.batches - producer.acknowledged_batches:,} records")
-        _wait_for(api, run.id, journal.producer, producer.acknowledged_batches, end)
+            raise _unsent(run_id, shipper, f"{producer.batches - producer.acknowledged_batches:,} records")
+        _wait_for(api, run_id, journal.producer, producer.acknowledged_batches, end)
 
 
 def _unsent(run_id: str, shipper: Shipper, what: str) -> BarrierTimeout:

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import os
 import sys
-from contextvars import ContextVar
-from threading import Lock, current_thread, main_thread
-from time import monotonic
 
-from gateway.client import notices
 from gateway.client.address import NOWHERE, Address, find_address
 from gateway.client.encoding.values import MAX_NAME, clean, text_of
 from gateway.client.errors import ClientError
 from gateway.client.guards import safe_repr
 from gateway.client.ids import run_name, uuid7
 from gateway.client.notices import warn_once
-from gateway.client.process import forks, inheritance, signals
+from gateway.client.process import inheritance
 from gateway.client.process.inheritance import MAX_ATTEMPT, MAX_RUN_ID
-from gateway.client.recording.report import status_of
-from gateway.client.run.arguments import FINISH_TIMEOUT_S, finish_timeout, read_attempt
+from gateway.client.run import hooks, registry
+from gateway.client.run.arguments import FINISH_TIMEOUT_S, read_attempt
 from gateway.client.run.run import Run
 
 TYPE_CHECKING = False
@@ -34,25 +30,12 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
+    from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Report, Status
     from gateway.client.run.steps import Step
     from gateway.client.shipping.shipper import Shipper
 
 _current: Run | None = None  # the open run; None when there is none, or several
-_runs: list[Run] = []  # started here and not finished, oldest first
-_of_main: list[Run] = []  # those of them that the main thread started
-_late: list[Run] = []  # finished, and recorded into after that
-_last: Run | None = None  # the one that finished last
-_is_over = False  # the process ends and its runs are finished: nothing can be sent any more
-_innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
-_shippers: dict[tuple[str, str], Shipper] = {}
-_inherited: list[
-    object
-] = []  # of the parent of a forked child: kept, because to collect it could close the parent's sockets
-_lock = Lock()
-_implicit_lock = Lock()
-_is_hooked = False
-_is_child_hooked = False
 
 
 def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know them as arguments
@@ -88,9 +71,9 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
 
     Raises ClientError for an argument that cannot be used. Kafka being away is no error: events wait.
     """
-    outer, inherited = _find(), inheritance.inherited_run()
+    outer, inherited = registry.find_run(), inheritance.inherited_run()
     joins = not resume and parent is None and inherited is not None and run_id in (None, inherited)
-    joins = joins and all(run.id != inherited or run.is_forked for run in _runs)
+    joins = joins and all(run.id != inherited or run.is_forked for run in registry.open_runs())
     named = run_id if run_id is not None else inherited if resume or joins else None
     number = _attempt(attempt, named, resume=resume)
     resume = resume or (number > 1 and attempt is None and not joins)
@@ -98,30 +81,24 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     switches = _switches(capture, joins=joins)
     address = find_address(url)
     above, above_group = _parent(parent, outer, inherited, run_id)
-    run = Run(
+    run = _open(
         run_id,
         "" if joins or (resume and not name) else _short(name) if name else run_name(),
+        address,
         attempt=number,
         is_owner=not joins,
-        find_shipper=lambda: _shipper_of(address),
-        on_finish=_forget,
-        on_late=_late.append,
         labels=_rank_label(rank, joins=joins),
         group=_short(group) or above_group,
         outer=outer,
     )
     if not joins:
         inheritance.give(run_id, number, url)
-    _add(run)
+    registry.add(run, _set_current)
+    hooks.install()
     if not joins:
-        run._record(
-            "run_resumed" if resume else "run_started",
-            attempt=run.attempt,
-            name=run.name,
-            tag=_short(tag),
-            group=run.group,
-            parent_run_id=above,
-        )
+        kind = "run_resumed" if resume else "run_started"
+        names = {"name": run.name, "tag": _short(tag), "group": run.group, "parent_run_id": above}
+        run.recorder.record(kind, attempt=run.attempt, **names)
     if params is not None:
         run.log_params(params)
     if tags is not None:
@@ -129,13 +106,13 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     if switches:
         from gateway.client.capture.capture import begin
 
-        begin(run, switches)
+        begin(run.recorder, switches)
     return run
 
 
 def current_run() -> Run | None:
     """Return the run that module functions record into here and now; None when none is open."""
-    return _current or _find()
+    return _current or registry.find_run()
 
 
 def emit(
@@ -211,41 +188,27 @@ def finish(status: Status = "finished", *, message: str = "", timeout_s: float |
 
 def _implicit() -> Run:
     """Return the current run, or the run of a process that never started one. Never raises."""
-    found = _find()
+    found = registry.find_run()
     if found is not None:
         return found
-    with _implicit_lock:
-        if _runs:
-            return _runs[-1]
-        if _is_over and _last is not None:
-            return _last  # a destructor or exit handler: no run may start that nobody would end
+    with registry.implicit_lock:
+        if runs := registry.open_runs():
+            return runs[-1]
+        if registry.is_over and registry.last_finished is not None:
+            return registry.last_finished  # a destructor or exit handler: no run may start that nobody would end
         try:
             return start_run(name=_script())
         except ClientError as error:
             warn_once("address", f"{error}; until then events are kept in the journal")
-        nowhere = Address(NOWHERE, "")
-        run = Run(
-            uuid7(),
-            run_name(),
-            attempt=1,
-            is_owner=True,
-            find_shipper=lambda: _shipper_of(nowhere),
-            on_finish=_forget,
-            on_late=_late.append,
-        )
-        _add(run)
+        run = _open(uuid7(), run_name(), Address(NOWHERE, ""))
+        registry.add(run, _set_current)
+        hooks.install()
         return run
 
 
-def _find() -> Run | None:
-    """Return the innermost open run of this thread or task, else the newest of the main thread, else the newest."""
-    run = _innermost.get()
-    while run is not None:
-        if not run.is_finished:
-            return run
-        run = run.outer
-    runs = _of_main or _runs
-    return runs[-1] if runs else None
+def _set_current(run: Run | None) -> None:
+    global _current
+    _current = run
 
 
 def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, run_id: str) -> tuple[str, str]:
@@ -297,109 +260,39 @@ def _checked_id(run_id: str) -> str:
     return run_id
 
 
-def _shipper_of(address: Address) -> Shipper:
-    from gateway.client.shipping.shipper import Shipper
+def _open(
+    run_id: str,
+    name: str,
+    address: Address,
+    *,
+    attempt: int = 1,
+    is_owner: bool = True,
+    labels: Labels = (),
+    group: str = "",
+    outer: Run | None = None,
+) -> Run:
+    """Return a run that is sent to `address`; it is not current yet."""
+    return Run(
+        run_id,
+        name,
+        attempt=attempt,
+        is_owner=is_owner,
+        find_shipper=lambda: _shipper_for(address),
+        on_finish=_forget,
+        on_late=registry.add_late,
+        labels=labels,
+        group=group,
+        outer=outer,
+    )
 
-    if _is_over or sys.is_finalizing():  # a thread started now would never run, and be waited for
-        raise RuntimeError("the interpreter is going away")
-    key = (address.url, address.topic)
-    with _lock:
-        if key not in _shippers:
-            _shippers[key] = Shipper(address)
-        found = _shippers[key]
-    _hook()
-    return found
 
-
-def _add(run: Run) -> None:
-    global _current
-    with _lock:
-        _runs.append(run)
-        if current_thread() is main_thread():
-            _of_main.append(run)
-        _current = run if len(_runs) == 1 else None
-    _innermost.set(run)
-    _hook()
+def _shipper_for(address: Address) -> Shipper:
+    shipper = registry.shipper_for(address)
+    hooks.install()  # a forked child that first records now
+    return shipper
 
 
 def _forget(run: Run) -> None:
-    """Take a finished run off the list; the one around it is current again."""
-    global _current, _last
-    _last = run
-    with _lock:
-        for runs in (_runs, _of_main, _late):
-            if run in runs:
-                runs.remove(run)
-        _current = _runs[0] if len(_runs) == 1 else None
-    if _innermost.get() is run:
-        _innermost.set(run.outer)
+    registry.remove(run, _set_current)
     if run.is_owner:
         inheritance.take_back(run.id)
-
-
-def stop() -> None:
-    """End every shipper thread of this process. For the exit, and for tests."""
-    with _lock:
-        shippers = list(_shippers.values())
-        _shippers.clear()
-    for shipper in shippers:
-        shipper.stop()
-
-
-def _hook() -> None:
-    """Be called when this process forks, is told to end, and ends; once a process."""
-    global _is_hooked, _is_child_hooked
-    if not signals.is_installed:
-        signals.install(_at_sigterm)
-    if not _is_hooked:
-        _is_hooked = True
-        import atexit
-
-        atexit.register(_at_exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_after_fork_in_child
-            )
-    # A child of multiprocessing may leave by os._exit, which skips atexit, but it runs its own finalizers.
-    process = sys.modules.get("multiprocessing.process")
-    if not _is_child_hooked and process is not None and process.parent_process() is not None:
-        _is_child_hooked = True
-        from multiprocessing.util import Finalize
-
-        Finalize(None, _at_exit, exitpriority=10)
-
-
-def _at_exit() -> None:
-    global _is_over
-    # The interpreter keeps the exception that ended it; at a prompt it keeps the last one of any line.
-    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
-    status, message = status_of(error)
-    _finish_all(status, message, finish_timeout())
-    _is_over = True
-    stop()
-
-
-def _at_sigterm(timeout_s: float) -> None:
-    _finish_all("killed", "SIGTERM", min(timeout_s, finish_timeout()))
-
-
-def _finish_all(status: Status, message: str, timeout_s: float) -> None:
-    end = monotonic() + timeout_s
-    for run in [*reversed(_runs), *_late]:
-        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
-
-
-def _after_fork_in_child() -> None:
-    global _lock, _implicit_lock, _is_child_hooked, _is_over
-    _is_over = False
-    forks.after_in_child()
-    inheritance.after_fork()
-    signals.after_fork()
-    _lock, _implicit_lock = Lock(), Lock()
-    _is_child_hooked = False
-    _inherited.append((dict(_shippers), [(run._producer, run._journal) for run in _runs]))
-    _shippers.clear()
-    notices.forget()
-    _late.clear()
-    for run in _runs:
-        run.after_fork()

@@ -8,60 +8,43 @@ not in step with it, so what they record meanwhile may come before or after. Tra
 from __future__ import annotations
 
 from gateway.client.encoding.values import clean_name
-from gateway.client.guards import never_raises
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
-    from gateway.client.run.run import Run
+    from gateway.client.recording.recorder import Recorder
+
+    Logged = Mapping[str, dict[str, Any]]  # the parameters ("param") and tags ("tag") this process logged
 
 
-@never_raises("delete")
-def delete(
-    run: Run,
-    *,
-    series: str | Iterable[str] = (),
-    param: str | Iterable[str] = (),
-    tag: str | Iterable[str] = (),
-    label: str | Iterable[str] = (),
-    artifact: str | Iterable[str] = (),
-) -> None:
-    """
-    Delete parts of the run by name: `run.delete(series="loss", tag=["draft", "team"])`.
-
-    A series goes in all its steps, attempts and labels, with its values that are no numbers. What is recorded under a
-    name later is new. The bytes of an artifact stay where they are. `gateway runs delete` deletes whole runs.
-    """
-    chosen = {"series": series, "param": param, "tag": tag, "label": label, "artifact": artifact}
-    parts = [(what, name) for what, names in chosen.items() for name in ([names] if isinstance(names, str) else names)]
+def delete(recorder: Recorder, names: Mapping[str, str | Iterable[str]], logged: Logged) -> None:
+    """Record that parts of the run are deleted, by kind and name. Raises TypeError when none is named."""
+    parts = [(what, name) for what, given in names.items() for name in ([given] if isinstance(given, str) else given)]
     if not parts:
         raise TypeError("nothing is named: say for example run.delete(series='loss')")
     for what, name in parts:
-        run._record("deleted", what=what, name=clean_name(name))
-        if what in ("param", "tag"):
-            (run._params if what == "param" else run._tags).pop(name, None)
+        recorder.record("deleted", what=what, name=clean_name(name))
+        if what in logged:
+            logged[what].pop(name, None)
 
 
-@never_raises("rename")
-def rename(run: Run, new: str, *, series: str | None = None, param: str | None = None, tag: str | None = None) -> None:
+def rename(recorder: Recorder, new: str, old_names: Mapping[str, str | None], logged: Logged) -> str:
     """
-    Name the run, or a part of it: `run.rename("baseline")`, `run.rename("train/loss", series="loss")`.
+    Record that the part named in `old_names`, or the run when none is named there, gets a new name.
 
-    Where the new name is taken, by a series of the same step, attempt and labels, a parameter or a tag, both stay as
-    they are. What is recorded under the old name later is a part of its own.
+    Returns the new name of the run, or "" when a part is renamed. Raises TypeError when several parts are named.
     """
-    parts = [(what, old) for what, old in (("series", series), ("param", param), ("tag", tag)) if old is not None]
+    parts = [(what, old) for what, old in old_names.items() if old is not None]
     if len(parts) > 1:
         raise TypeError("one part is renamed at a time: name a series, a parameter or a tag")
     new = clean_name(new)
     if not parts:
-        run._record("renamed", what="run", new=new)
-        run.name = new
-        return
+        recorder.record("renamed", what="run", new=new)
+        return new
     what, old = parts[0]
-    run._record("renamed", what=what, old=clean_name(old), new=new)
-    if what in ("param", "tag"):
-        kept = run._params if what == "param" else run._tags
-        if old in kept and new not in kept:
-            kept[new] = kept.pop(old)
+    recorder.record("renamed", what=what, old=clean_name(old), new=new)
+    if what in logged and old in logged[what] and new not in logged[what]:
+        logged[what][new] = logged[what].pop(old)
+    return ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from gateway.client.journal.series import StepContext
-    from gateway.client.run.run import Run
+    from gateway.client.recording.recorder import Recorder
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -33,11 +33,10 @@ CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself takes 10 ms to impor
 class _Open:
     """One entered step."""
 
-    __slots__ = ("outer", "run", "where")
+    __slots__ = ("context", "outer")
 
-    def __init__(self, run: Run, where: StepContext, outer: _Open | None) -> None:
-        self.run = run
-        self.where = where
+    def __init__(self, context: StepContext, outer: _Open | None) -> None:
+        self.context = context
         self.outer = outer  # the step open around it in the same context, of any run
 
 
@@ -47,15 +46,13 @@ _innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
 class Steps:
     """The open steps of one run in this process."""
 
-    def __init__(self, run: Run, attempt: int, labels: tuple[tuple[str, str], ...] = ()) -> None:
-        self.run = run
-        # Where a point of now belongs: the same for all threads while the open steps are nested in each other; None
-        # when several are open side by side, then `here` finds out.
-        self.where: StepContext | None = (MAIN, attempt, labels)
-        self._main: StepContext = (MAIN, attempt, labels)
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self._main: StepContext = (MAIN, recorder.attempt, recorder.labels)
         self._open: list[_Open] = []
         self._attempts: dict[str, int] = {}
         self._lock = Lock()
+        recorder.context = self._main
 
     def here(self) -> StepContext:
         """Return the step a point of this thread or task belongs to."""
@@ -63,9 +60,9 @@ class Steps:
         still_open = list(self._open)
         while one is not None:
             if one in still_open:
-                return one.where
+                return one.context
             one = one.outer
-        return still_open[0].where if still_open else self._main
+        return still_open[0].context if still_open else self._main
 
     def enter(self, name: str, attempt: int | None) -> _Open:
         """Open a step and return it; `attempt` None is the one after the last, or the run's own at first."""
@@ -74,9 +71,9 @@ class Steps:
                 last = self._attempts.get(name)
                 attempt = self._main[1] if last is None else last + 1
             self._attempts[name] = attempt = min(max(attempt, 1), MAX_ATTEMPT)
-            opened = _Open(self.run, (name, attempt, self._main[2]), _innermost.get())
+            opened = _Open((name, attempt, self._main[2]), _innermost.get())
             self._open.append(opened)
-            self._settle()
+            self._set_context()
         return opened
 
     def leave(self, opened: _Open) -> None:
@@ -84,15 +81,15 @@ class Steps:
         with self._lock:
             if opened in self._open:
                 self._open.remove(opened)
-            self._settle()
+            self._set_context()
 
     def after_fork(self) -> None:
         """Keep the open steps, with a lock that no thread of the parent holds. In the child only."""
         self._lock = Lock()
 
-    def _settle(self) -> None:
+    def _set_context(self) -> None:
         nested = all(_is_inside(inner, outer) for outer, inner in zip(self._open, self._open[1:], strict=False))
-        self.where = (self._open[-1].where if self._open else self._main) if nested else None
+        self.recorder.context = (self._open[-1].context if self._open else self._main) if nested else None
 
 
 def _is_inside(inner: _Open, outer: _Open) -> bool:
@@ -117,7 +114,7 @@ class Step:
 
     def __enter__(self) -> Step:
         opened = self._steps.enter(self.name, self._given)
-        self.attempt = opened.where[1]
+        self.attempt = opened.context[1]
         self._entered.append((opened, _innermost.set(opened)))
         self._record("step_started", opened, name=self.name, step_type=self._type)
         return self
@@ -161,4 +158,4 @@ class Step:
 
     @never_raises("step")
     def _record(self, kind: str, opened: _Open, **body: Any) -> None:
-        self._steps.run._record(kind, step_name=opened.where[0], attempt=opened.where[1], **body)
+        self._steps.recorder.record(kind, step_name=opened.context[0], attempt=opened.context[1], **body)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gateway
-from gateway.client.run import current
+from gateway.client.run import registry
 from schemas import events as ev
 from schemas.wire import Envelope
 from tests.support.client_harness import points, read_log, train
@@ -29,7 +29,7 @@ def address(kafka: str, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     yield settings
-    current.stop()
+    registry.stop_shippers()
 
 
 @pytest.fixture

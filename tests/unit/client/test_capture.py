@@ -76,7 +76,7 @@ def test_a_switch_that_is_none_is_refused_by_name(given: Any) -> None:
 
 
 def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
-    begin(run, switches(None))
+    begin(run.recorder, switches(None))
     run.finish()
 
     found = environment(memory)
@@ -88,7 +88,7 @@ def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
 
 def test_no_environment_variable_is_ever_told(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_PASSWORD", "hunter2-in-the-environment")
-    begin(run, switches(True))
+    begin(run.recorder, switches(True))
     run.finish()
 
     assert not any(b"hunter2-in-the-environment" in record.value for record in memory.sent)
@@ -160,7 +160,7 @@ def test_code_without_git_or_commit_is_left_out(
     empty = capture_code.identity(tmp_path.as_posix())
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.chdir(tmp_path)
-    begin(run, frozenset({"code"}))
+    begin(run.recorder, frozenset({"code"}))
     run.finish()
 
     assert (outside, empty) == (None, None)
@@ -192,7 +192,7 @@ def console_lines(memory: Memory) -> dict[str, list[str]]:
 
 def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
     before = (sys.stdout, sys.stderr)
-    begin(run, frozenset({"console"}))
+    begin(run.recorder, frozenset({"console"}))
     print("one")  # noqa: T201 -- what is kept is what is printed
     print("10 %\r20 %\r30 %\ntwo", file=sys.stderr)  # noqa: T201
     sys.stdout.write("no end")
@@ -205,7 +205,7 @@ def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys:
 
 
 def test_a_stream_put_there_later_stays(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin(run, frozenset({"console"}))
+    begin(run.recorder, frozenset({"console"}))
     own = io.StringIO()
     monkeypatch.setattr(sys, "stdout", own)
     run.finish()
@@ -240,7 +240,7 @@ def test_what_a_tee_keeps_is_bounded() -> None:
 
 def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", "0.1")
-    begin(run, frozenset({"system"}))
+    begin(run.recorder, frozenset({"system"}))
     while memory.kinds().count("system_metrics") < 2:
         run.flush(1.0)
     run.finish()
@@ -254,7 +254,7 @@ def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.Mo
 
 
 def test_a_short_run_is_sampled_once(run: Run, memory: Memory) -> None:
-    begin(run, frozenset({"system"}))
+    begin(run.recorder, frozenset({"system"}))
     run.finish()
 
     assert memory.kinds().count("system_metrics") == 1
@@ -272,7 +272,7 @@ def test_proc_and_psutil_tell_the_same_story() -> None:
 @pytest.mark.parametrize("given", ["soon", "0", "-1", "nan"])
 def test_an_interval_that_is_none_is_said(run: Run, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", given)
-    begin(run, frozenset({"system"}))
+    begin(run.recorder, frozenset({"system"}))
 
     assert notices.counts["system-setting"] == 1
 

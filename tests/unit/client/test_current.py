@@ -19,7 +19,7 @@ import gateway
 from gateway.client import notices
 from gateway.client.encoding import values
 from gateway.client.process import inheritance
-from gateway.client.run import current
+from gateway.client.run import registry
 from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.support.client_harness import Memory, new_run, points, shipping, train
@@ -45,7 +45,7 @@ def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield
     while gateway.current_run() is not None:
         gateway.finish()
-    current.stop()
+    registry.stop_shippers()
     notices.forget()
 
 
@@ -221,11 +221,11 @@ def test_whatever_the_clock_says_every_point_is_in_the_log_as_the_contract_has_i
         import time
         time.time_ns = lambda: {clock_ns}
         import gateway
-        from gateway.client.run import current as process
+        from gateway.client.run import registry
         from tests.support.client_harness import Memory, points, shipping, values
         memory = Memory()
         with shipping(memory) as shipper:
-            process._shipper_of = lambda address: shipper
+            registry.shipper_for = lambda address: shipper
             with gateway.start_run(capture=False) as run:
                 for step in range(2_000):
                     run.emit("loss", 0.5, step)
@@ -403,13 +403,13 @@ def test_series_of_a_process_that_joined_carry_its_rank(
         monkeypatch.setenv(name, value)
     run = gateway.start_run(rank=rank)
 
-    assert run.scope()[2] == expected
+    assert run.recorder.labels == expected
 
 
 def test_a_run_that_is_started_here_has_no_rank_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "3")
 
-    assert [gateway.start_run(rank=rank).scope()[2] for rank in (None, True)] == [(), (("rank", "3"),)]
+    assert [gateway.start_run(rank=rank).recorder.labels for rank in (None, True)] == [(), (("rank", "3"),)]
 
 
 def test_labels_of_a_call_are_added_to_the_rank() -> None:

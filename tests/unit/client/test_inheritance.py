@@ -8,7 +8,7 @@ import pytest
 
 import gateway
 from gateway.client import notices
-from gateway.client.run import current
+from gateway.client.run import registry
 from gateway.client.run.arguments import finish_timeout
 
 
@@ -21,7 +21,7 @@ def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield
     while gateway.current_run() is not None:
         gateway.finish()
-    current.stop()
+    registry.stop_shippers()
     notices.forget()
 
 

@@ -206,8 +206,8 @@ def test_nowhere_keeps_the_journal_and_says_so(capsys: pytest.CaptureFixture[str
 
 def test_an_event_that_no_record_can_hold_leaves_no_gap(shipper: Shipper, memory: Memory) -> None:
     run = new_run(shipper)
-    run.record_at("note", 1, text="x" * 2_000_000)
-    run.record_at("note", 1, text=object())
+    run.recorder.record_at("note", 1, text="x" * 2_000_000)
+    run.recorder.record_at("note", 1, text=object())
     run.note("small")
     run.finish()
 

@@ -1,0 +1,61 @@
+"""
+What the client knows of itself, and the warning about what is unsent when `finish` stops waiting.
+"""
+
+from __future__ import annotations
+
+from gateway.client.notices import counts, warn, warn_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gateway.client.recording.recorder import Recorder
+    from gateway.client.recording.report import Report
+    from gateway.client.shipping.shipper import Shipper
+
+LOST = "in memory only and lost when this process ends: give the journal a disk with room, or point GATEWAY_JOURNAL_DIR"
+
+
+def health(recorder: Recorder) -> dict[str, Any]:
+    """Return what `Run.health` returns: counts, the address, whether it is reached, the last error."""
+    report, shipper = recorder.count(), recorder.shipper
+    return {
+        "emitted": report.emitted,
+        "sent": report.sent,
+        "unsent": report.unsent,
+        "dropped": report.dropped,
+        "journal": report.journal,
+        "address": shipper.address.url if shipper else "",
+        "topic": shipper.address.topic if shipper else "",
+        "connected": shipper.is_connected if shipper else False,
+        "last_error": shipper.last_error if shipper else "",
+        "notices": dict(counts),
+    }
+
+
+def warn_unsent(recorder: Recorder, report: Report) -> None:
+    """Warn on stderr about what is not acknowledged, and where it is kept."""
+    run_id, shipper, producer = recorder.run_id, recorder.shipper, recorder.producer
+    if producer is not None and producer.is_done:
+        return
+    is_kept, missing = bool(report.journal), f"{report.unsent:,} of {report.emitted:,} points are not in"
+    label = shipper.address.label if shipper is not None else "the log"
+    if not is_kept:
+        warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and are {LOST} to a folder on one")
+    elif shipper is not None and shipper.is_offline:
+        warn_once("offline", f"events are kept in {report.journal}: `gateway sync` sends them to the log")
+    else:
+        kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
+        warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
+    unkept = recorder.journal.unkept  # events that are in memory, not in the folder
+    if is_kept and unkept:
+        warn(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
+
+
+def _why(shipper: Shipper | None) -> str:
+    if shipper is None:
+        return "no thread could be started"
+    if shipper.is_offline:
+        return "no address is set: set GATEWAY_URL, or start the local stack with `gateway up`"
+    return "there was not enough time" if shipper.is_connected else shipper.last_error or "there was not enough time"

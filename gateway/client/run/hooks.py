@@ -1,0 +1,73 @@
+"""
+Install what must happen to the runs of a process at fork, at SIGTERM and at exit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic
+
+from gateway.client import notices
+from gateway.client.process import forks, inheritance, signals
+from gateway.client.recording.report import status_of
+from gateway.client.run import registry
+from gateway.client.run.arguments import finish_timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gateway.client.recording.report import Status
+
+_is_hooked = False
+_is_child_hooked = False
+
+
+def install() -> None:
+    """Install fork, SIGTERM and atexit hooks, once per process."""
+    global _is_hooked, _is_child_hooked
+    if not signals.is_installed:
+        signals.install(_at_sigterm)
+    if not _is_hooked:
+        _is_hooked = True
+        import atexit
+
+        atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_after_fork_in_child
+            )
+    # A child of multiprocessing may leave by os._exit, which skips atexit, but it runs its own finalizers.
+    process = sys.modules.get("multiprocessing.process")
+    if not _is_child_hooked and process is not None and process.parent_process() is not None:
+        _is_child_hooked = True
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_exit, exitpriority=10)
+
+
+def _at_exit() -> None:
+    # The interpreter keeps the exception that ended it; at a prompt it keeps the last one of any line.
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    status, message = status_of(error)
+    _finish_all(status, message, finish_timeout())
+    registry.end()
+
+
+def _at_sigterm(timeout_s: float) -> None:
+    _finish_all("killed", "SIGTERM", min(timeout_s, finish_timeout()))
+
+
+def _finish_all(status: Status, message: str, timeout_s: float) -> None:
+    end = monotonic() + timeout_s
+    for run in registry.unfinished_runs():
+        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
+
+
+def _after_fork_in_child() -> None:
+    global _is_child_hooked
+    _is_child_hooked = False
+    forks.after_in_child()
+    inheritance.after_fork()
+    signals.after_fork()
+    notices.forget()
+    registry.after_fork()

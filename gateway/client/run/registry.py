@@ -1,0 +1,123 @@
+"""
+Which runs this process has open, and the shippers that send them.
+
+State of the process, behind one lock. A forked child starts with `after_fork`, because a thread of the parent may have
+held the lock when the process forked.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from threading import Lock, current_thread, main_thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.client.address import Address
+    from gateway.client.run.run import Run
+    from gateway.client.shipping.shipper import Shipper
+
+    Publish = Callable[[Run | None], None]
+
+implicit_lock = Lock()  # held while a run is started for a call outside of any
+is_over = False  # the process ends and its runs are finished: nothing can be sent any more
+last_finished: Run | None = None
+_runs: list[Run] = []  # started here and not finished, oldest first
+_of_main: list[Run] = []  # those of them that the main thread started
+_late: list[Run] = []  # finished, and recorded into after that
+_innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
+_shippers: dict[tuple[str, str], Shipper] = {}  # by URL and topic
+# What a forked child has from its parent. Kept, because collecting it could close the parent's sockets.
+_inherited: list[object] = []
+_lock = Lock()
+
+
+def add(run: Run, publish: Publish) -> None:
+    """Add an open run. `publish` receives, with the lock held, the run that is the only open one, or None."""
+    with _lock:
+        _runs.append(run)
+        if current_thread() is main_thread():
+            _of_main.append(run)
+        publish(run if len(_runs) == 1 else None)
+    _innermost.set(run)
+
+
+def remove(run: Run, publish: Publish) -> None:
+    """Remove a finished run; the one around it is the innermost again. `publish` as in `add`."""
+    global last_finished
+    last_finished = run
+    with _lock:
+        for runs in (_runs, _of_main, _late):
+            if run in runs:
+                runs.remove(run)
+        publish(_runs[0] if len(_runs) == 1 else None)
+    if _innermost.get() is run:
+        _innermost.set(run.outer)
+
+
+def add_late(run: Run) -> None:
+    """Remember a finished run into which something was recorded, so that the end of the process finishes it again."""
+    _late.append(run)
+
+
+def open_runs() -> list[Run]:
+    """Return the runs that are started here and not finished, oldest first."""
+    return list(_runs)
+
+
+def unfinished_runs() -> list[Run]:
+    """Return the open runs, newest first, then the finished ones into which something was recorded since."""
+    return [*reversed(_runs), *_late]
+
+
+def find_run() -> Run | None:
+    """Return the innermost open run of this thread or task, else the newest of the main thread, else the newest."""
+    run = _innermost.get()
+    while run is not None:
+        if not run.is_finished:
+            return run
+        run = run.outer
+    runs = _of_main or _runs
+    return runs[-1] if runs else None
+
+
+def shipper_for(address: Address) -> Shipper:
+    """Return the shipper of an address, started when first needed. Raises RuntimeError when the process ends."""
+    from gateway.client.shipping.shipper import Shipper
+
+    if is_over or sys.is_finalizing():  # a thread started now would never run, and be waited for
+        raise RuntimeError("the interpreter is going away")
+    key = (address.url, address.topic)
+    with _lock:
+        if key not in _shippers:
+            _shippers[key] = Shipper(address)
+        return _shippers[key]
+
+
+def stop_shippers() -> None:
+    """End every shipper thread of this process."""
+    with _lock:
+        shippers = list(_shippers.values())
+        _shippers.clear()
+    for shipper in shippers:
+        shipper.stop()
+
+
+def end() -> None:
+    """Start no shipper any more: the process ends."""
+    global is_over
+    is_over = True
+    stop_shippers()
+
+
+def after_fork() -> None:
+    """Make the open runs joined ones, with locks that no thread of the parent holds. In the child only."""
+    global _lock, implicit_lock, is_over
+    is_over = False
+    _lock, implicit_lock = Lock(), Lock()
+    shippers = dict(_shippers)
+    _shippers.clear()
+    _late.clear()
+    _inherited.append((shippers, [run.after_fork() for run in _runs]))
