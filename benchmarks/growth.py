@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.environments import Missing
 from consumers.log.record import Record
-from consumers.materialiser.gc_tuning import collect_rarely
+from consumers.materialiser.gc_tuning import tune_gc
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
@@ -124,7 +124,7 @@ async def measure_growth(
 
     `until` is the monotonic time at which to stop. Raises Missing then.
     """
-    collect_rarely()  # as the materialiser's process does
+    tune_gc()  # as the materialiser's process does
     db = await open_database(dsn)
     await migrate(db)
     worker = Worker(db, "growth")

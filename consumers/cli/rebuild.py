@@ -47,7 +47,7 @@ def rebuild(
 
     `gateway rebuild --check --json | jq .first_difference` shows the first place where they are not.
     """
-    from consumers.materialiser.gc_tuning import collect_rarely
+    from consumers.materialiser.gc_tuning import tune_gc
     from consumers.materialiser.rebuild.rebuild import rebuild as run
     from schemas.errors import LogGap
     from schemas.runtime.settings import Settings
@@ -55,7 +55,7 @@ def rebuild(
     settings = Settings.load(home)
     with _watching() as watcher:
         try:
-            collect_rarely()
+            tune_gc()
             done = asyncio.run(run(settings, watcher, check=check, restart=restart))
         except LogGap as gap:
             watcher.say(str(gap))

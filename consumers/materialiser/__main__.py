@@ -20,7 +20,7 @@ from schemas.runtime.probes import answering
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.materialiser.backpressure import Holding
+    from consumers.materialiser.backpressure import ReadAhead
     from consumers.telemetry.instruments import FoldWatch
 
 DRAIN_S = 5.0
@@ -42,29 +42,29 @@ def main() -> None:
 
 async def _run(settings: Settings) -> None:
     # Imported late: `import faust` takes most of this process's start, and a wrong setting should say so at once.
-    from consumers.materialiser.backpressure import Holding
-    from consumers.materialiser.gc_tuning import collect_rarely
+    from consumers.materialiser.backpressure import ReadAhead
+    from consumers.materialiser.gc_tuning import tune_gc
     from consumers.telemetry.instruments import FoldWatch
 
-    collect_rarely()
-    watch, holding = FoldWatch(settings.stall_s), Holding()
+    tune_gc()
+    watch, read_ahead = FoldWatch(settings.stall_s), ReadAhead()
 
     def must_pause() -> bool:
-        return holding.is_full or bool(watch.pulse.problem)
+        return read_ahead.is_full or bool(watch.pulse.problem)
 
-    async with answering(settings, watch.read_ahead(lambda: (holding.bytes, must_pause()))):
-        await _fold(settings, watch, holding, must_pause)
+    async with answering(settings, watch.read_ahead(lambda: (read_ahead.bytes, must_pause()))):
+        await _fold(settings, watch, read_ahead, must_pause)
 
 
-async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pause: Callable[[], bool]) -> None:
+async def _fold(settings: Settings, watch: FoldWatch, read_ahead: ReadAhead, must_pause: Callable[[], bool]) -> None:
     from consumers.deadletters.limits import Limits
     from consumers.deadletters.publisher import publish
     from consumers.log.retry import until_available
     from consumers.log.security import security_arguments
     from consumers.log.topics import ensure_topics, is_outage
     from consumers.log.watermarks import LogBounds
-    from consumers.materialiser.faust_app import Feeding, begin_again, build_app, leave, until_ended
-    from consumers.materialiser.gaps import judge_by, until_gap
+    from consumers.materialiser.faust_app import ReaderHooks, restart_process, build_app, exit_now, wait_for_crash
+    from consumers.materialiser.gaps import strict_gap_policy, watch_for_gap
     from consumers.materialiser.worker import Worker
     from consumers.store.migrations import migrate
     from consumers.store.offsets import CONSUMER
@@ -90,13 +90,19 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     async def first_offsets() -> Mapping[int, int]:
         return (await until_available(bounds.ask, away)).first
 
-    worker = Worker(database, settings.topic, watch, limits=Limits.of(settings), judge=judge_by(first_offsets))
+    worker = Worker(
+        database,
+        settings.topic,
+        watch,
+        limits=Limits.of(settings),
+        gap_policy=strict_gap_policy(first_offsets),
+    )
 
     def stop(error: BaseException) -> None:
         if is_outage(error):
             log.warning("Kafka went away (%s): starting again, and waiting for it", error or type(error).__name__)
-            begin_again()
-        leave(_fail(error, leaving=True))
+            restart_process()
+        exit_now(_fail(error, leaving=True))
 
     def ready() -> None:
         watch.reading()
@@ -106,7 +112,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
 
     stopping = asyncio.Event()
     _stop_by_signal(stopping)
-    app = build_app(settings, worker, Feeding(holding, must_pause, first_offsets, stop, ready))
+    app = build_app(settings, worker, ReaderHooks(read_ahead, must_pause, first_offsets, stop, ready))
     try:
         await app.start()
     except Exception as error:  # noqa: BLE001  # whatever Faust lets through: the process ends, or begins again
@@ -116,8 +122,8 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
     letters = asyncio.create_task(publish(settings, database, CONSUMER))
     ended = asyncio.create_task(
         _first(
-            until_ended(app),
-            until_gap(settings.topic, bounds.ask, worker.positions, lambda: not (holding.bytes or must_pause())),
+            wait_for_crash(app),
+            watch_for_gap(settings.topic, bounds.ask, worker.positions, lambda: not (read_ahead.bytes or must_pause())),
         )
     )
     ended.add_done_callback(lambda done: None if done.cancelled() else stop(done.result()))
@@ -128,7 +134,7 @@ async def _fold(settings: Settings, watch: FoldWatch, holding: Holding, must_pau
         await asyncio.wait_for(worker.idle(), DRAIN_S)
     except TimeoutError:
         log.warning("a batch was not finished within %s s; the next start does it again", DRAIN_S)
-    leave(0)
+    exit_now(0)
 
 
 async def _first(*endings: Coroutine[Any, Any, BaseException]) -> BaseException:

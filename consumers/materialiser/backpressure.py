@@ -14,7 +14,7 @@ MAX_BYTES = 48 * 1024 * 1024  # two batches of 500 records of 1,000 points
 RECORD_COST = 1_500  # bytes of a record's objects beside its key, value and headers
 
 
-class Holding:
+class ReadAhead:
     """The records between the log and the store."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -28,13 +28,13 @@ class Holding:
         """True while nothing more may be read."""
         return self.bytes >= self._max_bytes
 
-    def took(self, partition: int, offset: int, size: int) -> None:
+    def add(self, partition: int, offset: int, size: int) -> None:
         """Count a record that was read; `size` is that of its key and value, bytes."""
         with self._lock:
             self._parts.setdefault(partition, deque()).append((offset, size + RECORD_COST))
             self.bytes += size + RECORD_COST
 
-    def applied(self, partition: int, following: int) -> None:
+    def release(self, partition: int, following: int) -> None:
         """Forget the records of a partition below offset `following`."""
         with self._lock:
             held = self._parts.get(partition, deque())

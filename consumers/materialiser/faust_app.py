@@ -29,13 +29,13 @@ from faust.transport.drivers import aiokafka as driver
 
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
+from consumers.materialiser.gaps import check_gap
 from consumers.log.security import security_arguments
-from consumers.materialiser.gaps import refuse_gap
 from consumers.store.offsets import CONSUMER
 from schemas.errors import LogDamaged
 
 if TYPE_CHECKING:
-    from consumers.materialiser.backpressure import Holding
+    from consumers.materialiser.backpressure import ReadAhead
     from consumers.materialiser.worker import Worker
     from schemas.runtime.settings import Settings
 
@@ -52,10 +52,10 @@ log = logging.getLogger(__name__)
 Stop = Callable[[BaseException], None]
 
 
-class Feeding(NamedTuple):
+class ReaderHooks(NamedTuple):
     """What `build_app` needs beside settings and worker."""
 
-    holding: Holding  # what is read and not applied
+    read_ahead: ReadAhead  # what is read and not applied
     must_pause: Callable[[], bool]  # asked before each fetch, from the thread that reads
     first_offsets: Callable[[], Awaitable[Mapping[int, int]]]  # of the log; waits while Kafka is away
     stop: Stop  # called with any error that the worker cannot handle and must end the process
@@ -74,7 +74,7 @@ class _NoTables(TableManager):  # type: ignore[misc]
         await self.recovery.start()
 
 
-def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App:
+def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.App:
     """Return the app that feeds `worker`."""
     read_any_header_name()
     app = _App(
@@ -84,7 +84,7 @@ def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App
         topic_disable_leader=True,
         web_enabled=False,
         stream_wait_empty=False,  # else SIGTERM with a batch in flight never ends
-        stream_buffer_maxsize=UNBOUNDED,  # `holding` bounds it, in bytes
+        stream_buffer_maxsize=UNBOUNDED,  # `read_ahead` bounds it, in bytes
         broker_max_poll_records=settings.batch_records,
         broker_commit_interval=10.0,  # lag display only
         broker_max_poll_interval=NEVER_S,  # a worker that hangs is seen by its health, not by its group
@@ -99,7 +99,7 @@ def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App
         key_serializer="raw",
     )
     wait_ms = (settings.batch_wait_ms + 1) // 2  # here and in the broker
-    app.transport.Consumer = _consumer_class(settings.topic, worker, feeding, wait_ms)
+    app.transport.Consumer = _consumer_class(settings.topic, worker, hooks, wait_ms)
     topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
 
     async def materialise(stream: Any) -> None:
@@ -110,9 +110,9 @@ def build_app(settings: Settings, worker: Worker, feeding: Feeding) -> faust.App
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001  # Faust would acknowledge the batch and go on
-                feeding.stop(error)
+                hooks.stop(error)
             for record in records:
-                feeding.holding.applied(record.partition, record.offset + 1)
+                hooks.read_ahead.release(record.partition, record.offset + 1)
 
     app.agent(topic, concurrency=1)(materialise)
     return app
@@ -145,7 +145,7 @@ def _record(message: Any) -> Record:
     )
 
 
-def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) -> type:
+def _consumer_class(topic: str, worker: Worker, hooks: ReaderHooks, wait_ms: int) -> type:
     class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
         damage: LogDamaged | None = None  # behind which nothing can be read
 
@@ -155,25 +155,25 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) 
             try:
                 offsets = await worker.assign([tp.partition for tp in mine])
                 if mine:  # not asked on the consumer's connection, where a fetch waits for news
-                    refuse_gap(topic, offsets, await feeding.first_offsets())
+                    check_gap(topic, offsets, await hooks.first_offsets())
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # without the store's offsets reading would start at the wrong place
-                feeding.stop(error)
+                hooks.stop(error)
                 raise
-            feeding.holding.clear()
+            hooks.read_ahead.clear()
             seeks = {tp: offsets[tp.partition] for tp in mine}
             if seeks:
                 await self.seek_wait(seeks)
-            feeding.ready()
+            hooks.ready()
             return seeks
 
         async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
             """Fetch, or stay paused and read nothing. Runs in the thread of the consumer."""
             mine = consumer.assignment()
-            if self.damage is not None and not feeding.holding.bytes:
+            if self.damage is not None and not hooks.read_ahead.bytes:
                 raise self.damage  # all that lies before is applied
-            if self.damage is not None or feeding.must_pause() or feeding.holding.is_full:
+            if self.damage is not None or hooks.must_pause() or hooks.read_ahead.is_full:
                 consumer.pause(*mine)
                 await asyncio.sleep(PAUSE_S)
                 return {}
@@ -189,7 +189,7 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) 
             for tp, records in found.items():
                 for record in records:
                     size = len(record.key or b"") + len(record.value or b"")
-                    feeding.holding.took(tp.partition, record.offset, size)
+                    hooks.read_ahead.add(tp.partition, record.offset, size)
             return found
 
     class _Consumer(driver.Consumer):  # type: ignore[misc]
@@ -199,13 +199,13 @@ def _consumer_class(topic: str, worker: Worker, feeding: Feeding, wait_ms: int) 
     return _Consumer
 
 
-def leave(code: int) -> None:
+def exit_now(code: int) -> None:
     """End the process at once, without Faust's own shutdown, which can hang: the truth is in PostgreSQL."""
     logging.shutdown()
     os._exit(code)
 
 
-def begin_again() -> None:
+def restart_process() -> None:
     """
     Replace the process by a fresh one of the same id, which waits until Kafka is there.
 
@@ -216,7 +216,7 @@ def begin_again() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-async def until_ended(app: faust.App) -> BaseException:
+async def wait_for_crash(app: faust.App) -> BaseException:
     """Return why the app ended by itself: it reads nothing then, and nothing else would notice."""
     while not app.should_stop:  # noqa: ASYNC110  # Faust has no event for it that a crash in its thread sets
         await asyncio.sleep(WATCH_S)

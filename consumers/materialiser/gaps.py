@@ -23,11 +23,11 @@ LOOK_S = 1.0
 LOOKS = 4  # what was fetched before the deletion has long been handed over by then
 
 
-class LogJumped(TrackingError):
+class RecordsSkipped(TrackingError):
     """A record came whose predecessors were not seen: reading must start again from the store's offset."""
 
 
-class Jump(NamedTuple):
+class OffsetGap(NamedTuple):
     """A record that is not the next one of its partition."""
 
     topic: str
@@ -37,14 +37,14 @@ class Jump(NamedTuple):
     is_first: bool  # of the partition since the start of this process
 
 
-Judge = Callable[[Jump], Awaitable[None]]
+GapPolicy = Callable[[OffsetGap], Awaitable[None]]
 
 
-async def sparse(jump: Jump) -> None:
+async def allow_gaps(jump: OffsetGap) -> None:
     """Allow every jump: for a reader that raises LogGap itself and loses nothing on the way."""
 
 
-def judge_by(first_offsets: Callable[[], Awaitable[Mapping[int, int]]]) -> Judge:
+def strict_gap_policy(first_offsets: Callable[[], Awaitable[Mapping[int, int]]]) -> GapPolicy:
     """
     Return what allows a jump only when nothing can be lost; `first_offsets` asks where the log begins.
 
@@ -52,15 +52,15 @@ def judge_by(first_offsets: Callable[[], Awaitable[Mapping[int, int]]]) -> Judge
     nothing is between, so the first record of a partition may jump.
     """
 
-    async def judge(jump: Jump) -> None:
-        refuse_gap(jump.topic, {jump.partition: jump.expected}, await first_offsets())
+    async def gap_policy(jump: OffsetGap) -> None:
+        check_gap(jump.topic, {jump.partition: jump.expected}, await first_offsets())
         if not jump.is_first:
-            raise LogJumped(f"{jump.topic}/{jump.partition} went from {jump.expected} to {jump.found}")
+            raise RecordsSkipped(f"{jump.topic}/{jump.partition} went from {jump.expected} to {jump.found}")
 
-    return judge
+    return gap_policy
 
 
-async def until_gap(
+async def watch_for_gap(
     topic: str,
     ask: Callable[[], Awaitable[Bounds]],
     positions: Callable[[], Mapping[int, int]],
@@ -78,7 +78,7 @@ async def until_gap(
         with suppress(LogUnavailable):
             first, at = (await ask()).first, positions()
             try:
-                refuse_gap(topic, at, first)
+                check_gap(topic, at, first)
                 times = 0
             except LogGap as gap:
                 times = times + 1 if is_idle() and at == seen else 0
@@ -87,7 +87,7 @@ async def until_gap(
             seen = at
 
 
-def refuse_gap(topic: str, wanted: Mapping[int, int], first: Mapping[int, int]) -> None:
+def check_gap(topic: str, wanted: Mapping[int, int], first: Mapping[int, int]) -> None:
     """Raise LogGap when the log begins behind offsets that the materialiser still needs."""
     if gone := lost_offsets(wanted, first):
         behind = sorted(part for part, offset in wanted.items() if first.get(part, 0) > offset)

@@ -12,7 +12,7 @@ import gc
 YOUNG, MIDDLE, OLD = 100_000, 20, 100  # objects; collections of the young before one of the next; and of those
 
 
-def collect_rarely() -> None:
+def tune_gc() -> None:
     """Leave out for good what is there now, modules above all, and look seldom at what comes."""
     gc.collect()
     gc.freeze()

@@ -16,11 +16,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
 from consumers.log.record import Record
-from consumers.materialiser.fold.chunks import settle
+from consumers.materialiser.fold.chunks import finalise_chunks
 from consumers.materialiser.fold.facts import is_edit
 from consumers.materialiser.fold.fold import fold, park, series_of
-from consumers.materialiser.fold.state import Known
-from consumers.materialiser.gaps import Judge, Jump, sparse
+from consumers.materialiser.fold.state import FoldState
+from consumers.materialiser.gaps import GapPolicy, OffsetGap, allow_gaps
 from consumers.store import dead_letters
 from consumers.store.offsets import CONSUMER, load_offsets
 from consumers.store.pool import Database
@@ -31,8 +31,8 @@ from consumers.telemetry.instruments import FoldWatch
 from schemas.errors import BadEvent, BadRecord, StoreUnavailable
 from schemas.wire import Envelope, decode
 
-MAX_KNOWN_SERIES = 20_000  # held in memory with at most 24 kB of open points each; beyond it all are loaded again
-MAX_KNOWN_RUNS = 20_000
+MAX_CACHED_SERIES = 20_000  # held in memory with at most 24 kB of open points each; beyond it all are loaded again
+MAX_CACHED_RUNS = 20_000
 BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
 
 log = logging.getLogger(__name__)
@@ -47,22 +47,22 @@ class Worker:
         topic: str,
         watch: FoldWatch | None = None,
         limits: Limits = NO_LIMITS,
-        judge: Judge = sparse,
+        gap_policy: GapPolicy = allow_gaps,
     ) -> None:
         self._database, self._topic = database, topic
         self._watch = watch or FoldWatch()
         self._limits = limits
-        self._known = Known()
+        self._state = FoldState()
         self._tally = Tally()
         self._next: dict[int, int] = {}
-        self._met: set[int] = set()  # partitions whose first record since the start of this process came
-        self._judge = judge
+        self._seen: set[int] = set()  # partitions whose first record since the start of this process came
+        self._check_gap = gap_policy
         self._lock = asyncio.Lock()
 
     async def assign(self, partitions: Collection[int]) -> dict[int, int]:
         """Take over exactly these partitions and return where each must be read on. Waits for a batch in progress."""
         async with self._lock:
-            self._known = Known()
+            self._state = FoldState()
             self._next = await self._load_offsets(partitions)
             return dict(self._next)
 
@@ -85,7 +85,7 @@ class Worker:
                     log.warning("%s: waiting for it", error)
                     await asyncio.sleep(wait_s)
                     wait_s = min(BACKOFF_S[1], wait_s * 2)
-                    self._known = Known()
+                    self._state = FoldState()
                     self._next = await self._load_offsets(self._next)
 
     def positions(self) -> Mapping[int, int]:
@@ -115,11 +115,11 @@ class Worker:
                 wait_s = min(BACKOFF_S[1], wait_s * 2)
 
     async def _apply(self, records: Sequence[Record]) -> None:
-        fresh, jumps = self._unseen(records)
+        fresh, jumps = self._new_records(records)
         start = 0
         for index, jump in jumps:  # what came before a jump is kept, whatever the jump means
             await self._apply_all(fresh[start:index])
-            await self._judge(jump)
+            await self._check_gap(jump)
             start = index
         await self._apply_all(fresh[start:])
 
@@ -131,20 +131,20 @@ class Worker:
             if end == len(decoded) or _is_edit(envelope) or _is_edit(decoded[end]):
                 await self._commit(fresh[start:end], decoded[start:end])
                 start = end
-        self._met |= {record.partition for record in fresh}
+        self._seen |= {record.partition for record in fresh}
 
-    def _unseen(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[int, Jump]]]:
+    def _new_records(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[int, OffsetGap]]]:
         """Return the records to apply, and at which of them its partition jumps."""
-        following, met = dict(self._next), set(self._met)
+        following, met = dict(self._next), set(self._seen)
         fresh: list[Record] = []
-        jumps: list[tuple[int, Jump]] = []
+        jumps: list[tuple[int, OffsetGap]] = []
         for record in records:
             expected = following.get(record.partition)
             if expected is None or record.offset < expected:
                 continue  # not ours any more, or applied before
             if record.offset > expected:
                 is_first = record.partition not in met
-                jumps.append((len(fresh), Jump(self._topic, record.partition, expected, record.offset, is_first)))
+                jumps.append((len(fresh), OffsetGap(self._topic, record.partition, expected, record.offset, is_first)))
             met.add(record.partition)
             following[record.partition] = record.offset + 1
             fresh.append(record)
@@ -167,7 +167,7 @@ class Worker:
             if reason is not None and record.key is not None:
                 wanted.setdefault(record.partition, set()).add(digest(record.key))
         for partition, digests in wanted.items():
-            digests -= {known for of, known in tally.of_run if of == partition}
+            digests -= {counted for of, counted in tally.of_run if of == partition}
             found = await dead_letters.load_of_run(self._database, self._topic, partition, digests)
             nothing = dead_letters.Parked(0, 0)
             tally.of_run.update({(partition, one): found.get(one, nothing).number for one in digests})
@@ -184,19 +184,19 @@ class Worker:
             changes.offsets[record.partition] = (expected, record.offset + 1)
             if isinstance(envelope, BadRecord):
                 park(changes, envelope, _letter(record, count or (0, 0)))
-            elif not fold(self._known, changes, envelope, record.partition, record.offset):
+            elif not fold(self._state, changes, envelope, record.partition, record.offset):
                 duplicates.append(envelope)
-        settle(changes)
+        finalise_chunks(changes)
         started = time.monotonic()
         try:
-            await write(self._database, CONSUMER, self._topic, changes, self._known.tables)
+            await write(self._database, CONSUMER, self._topic, changes, self._state.tables)
         except TablesExchanged:
-            self._known = Known()  # rows of the old tables
+            self._state = FoldState()  # rows of the old tables
             await self._commit(records, decoded)
             return
         except RowsRefused as error:
-            self._known = Known()
-            await self._commit_apart(records, decoded, error)
+            self._state = FoldState()
+            await self._commit_one_by_one(records, decoded, error)
             return
         if changes.dead_letters:
             first = changes.dead_letters[0]
@@ -204,13 +204,13 @@ class Worker:
             place = f"{first.topic}:{first.partition}:{first.log_offset}"
             log.warning("parked %s (%s)%s", place, shown(first.reason), more)
         if changes.edits:
-            self._known = Known()  # rows changed by name: what is held of them is old
+            self._state = FoldState()  # rows changed by name: what is held of them is old
         self._tally = counted.tally
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
         self._watch.committed(records, decoded, duplicates=duplicates, seconds=time.monotonic() - started)
 
-    async def _commit_apart(
+    async def _commit_one_by_one(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], error: RowsRefused
     ) -> None:
         """Store a batch that PostgreSQL refused record by record, and park the one it refuses."""
@@ -224,25 +224,25 @@ class Worker:
 
     async def _load(self, decoded: Sequence[Envelope | BadRecord]) -> None:
         """Make sure that everything stored of the runs and series at hand is known."""
-        known = self._known
+        state = self._state
         envelopes = [envelope for envelope in decoded if isinstance(envelope, Envelope)]
-        if len(known.loaded) > MAX_KNOWN_RUNS or len(known.series) > MAX_KNOWN_SERIES:
-            known = self._known = Known()
-        if not known.tables:  # before the rows, so that rows of old tables never pass for those of new ones
-            known.tables = await loader.identify_tables(self._database)
+        if len(state.loaded) > MAX_CACHED_RUNS or len(state.series) > MAX_CACHED_SERIES:
+            state = self._state = FoldState()
+        if not state.tables:  # before the rows, so that rows of old tables never pass for those of new ones
+            state.tables = await loader.identify_tables(self._database)
         runs: set[str] = {envelope.run_id for envelope in envelopes}
-        runs -= known.loaded
+        runs -= state.loaded
         if runs:
             heads, producers, steps, attempts = await loader.load_runs(self._database, runs)
-            known.runs.update((row.run_id, row) for row in heads)
-            known.producers.update(((row.run_id, row.producer), row) for row in producers)
-            known.steps.update(((row.run_id, row.step_name), row) for row in steps)
-            known.attempts.update(((row.run_id, row.step_name, row.attempt), row) for row in attempts)
-            known.loaded |= runs
-        wanted = {key for envelope in envelopes for key in series_of(envelope)} - known.series.keys()
+            state.runs.update((row.run_id, row) for row in heads)
+            state.producers.update(((row.run_id, row.producer), row) for row in producers)
+            state.steps.update(((row.run_id, row.step_name), row) for row in steps)
+            state.attempts.update(((row.run_id, row.step_name, row.attempt), row) for row in attempts)
+            state.loaded |= runs
+        wanted = {key for envelope in envelopes for key in series_of(envelope)} - state.series.keys()
         if wanted:
             rows = await loader.load_series(self._database, wanted)
-            known.series.update((row.series_id, row) for row in rows)
+            state.series.update((row.series_id, row) for row in rows)
 
 
 def _decode(record: Record) -> Envelope | BadRecord:

@@ -30,7 +30,7 @@ from tests.support.tcp_proxy import Proxy, proxy_to
 TRAINEE = Path(__file__).with_name("training_script.py")
 PARTITIONS = 6
 TOPIC = "events"
-EXPECTED = ("Fenced", "LogJumped")  # how a worker may end by itself
+EXPECTED = ("Fenced", "RecordsSkipped")  # how a worker may end by itself
 SUPERVISOR_PAUSE_S = 0.3  # between a death and the next start
 
 

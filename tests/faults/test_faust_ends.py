@@ -13,7 +13,7 @@ ENDING = """
 import os, pathlib
 from consumers.materialiser import faust_app as app, backpressure
 
-made, built, took = app.build_app, [], backpressure.Holding.took
+made, built, took = app.build_app, [], backpressure.ReadAhead.add
 todo = pathlib.Path(os.environ["TODO"])
 
 def build_app(*arguments):
@@ -26,7 +26,7 @@ def take(self, partition, offset, size):  # each record, in the thread of Faust'
         todo.unlink()
         {how}
 
-app.build_app, backpressure.Holding.took = build_app, take
+app.build_app, backpressure.ReadAhead.add = build_app, take
 from consumers.materialiser.__main__ import main
 main()
 """

@@ -1,3 +1,3 @@
 """
-From events to rows, without I/O.
+The fold: from events to rows, without I/O.
 """

@@ -1,15 +1,17 @@
 """
-Put points of one record behind the points of their series.
+Append the points of one record to their series.
 
-Pure, and independent of how records are grouped into transactions: the rows depend on the log alone, so a rebuild from
-offset 0 gives the same rows. Each record adds one small row. The record with which the last rows that have less than
-16 points have 16 together makes one row of them; the one that fills 1,000 open points turns all of them into a full
-chunk, and leaves what is over as a row of its own. Which rows there are so follows from how many points each stored
-one has, and a batch with many records of a series writes few rows of it: `settle` makes them at its end.
-The first chunk of a series is shorter, by an amount that follows from its id: processes that start together would else
-fill all their chunks at the same moment, and everything that comes then would wait for the rewriting.
-Of a series whose points were dropped (`gateway retention`) only the summary goes on, to the same row as if they were
-there.
+Pure, and independent of how records are grouped into transactions: the rows depend only on the log, so a rebuild from
+offset 0 gives the same rows. Each record adds one small row. Once the trailing rows of fewer than 16 points together
+hold 16 points, they are merged into one. The record that completes 1,000 open points turns them all into a full chunk;
+points left over become a row of their own. So the number of points in each stored row determines which rows exist.
+A batch with many records of a series writes few rows of it, because `finalise_chunks` makes the rows at its end.
+
+The first chunk of a series is shorter, by an amount derived from the series id. Otherwise processes that start together
+would fill all their chunks at the same moment, and the records after that would wait while the chunks are rewritten.
+
+For a series whose points were dropped (`gateway retention`) only the summary is updated, and it becomes the same row as
+if the points were still there.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ Columns = tuple[IntArray, IntArray, FloatArray]  # steps, times (µs), values of
 
 
 class _Summary(NamedTuple):
-    """What a chart, a list and a search need to know of columns."""
+    """Summary of points for charts, lists and searches."""
 
     min_step: int
     max_step: int
@@ -40,7 +42,7 @@ class _Summary(NamedTuple):
 
 
 def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
-    """Add the points of one record to a series, and say in `changes` which of its open points need rows."""
+    """Append the points of one record to a series, and note in `changes` which of its open points need rows."""
     summary = _summary(new.steps, new.times, new.values)
     _add_to_series(row, new, summary)
     first_index = row.open_index + len(row.values)
@@ -59,33 +61,33 @@ def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
         return
     end = first_index + len(new.values)
     if end - row.loose >= SMALL_POINTS:
-        _withdraw(changes, row, row.loose)
+        _reopen_from(changes, row, row.loose)
         while row.tail and row.tail[-1] >= row.loose:
             row.tail.pop()
         first_index, row.loose = row.loose, end
     row.tail.append(first_index)
 
 
-def settle(changes: Changes) -> None:
-    """Make the rows of open points that this batch writes, once its last record is folded."""
+def finalise_chunks(changes: Changes) -> None:
+    """Make the rows of open points that this batch writes. Call it after the last record of the batch is folded."""
     for series_id, first in changes.unwritten.items():
         row = changes.series[series_id]
         start = row.open_index
         for index, end in pairwise([*row.tail[bisect_left(row.tail, first) :], start + len(row.values)]):
             part = slice(index - start, end - start)
-            _put(changes, row, index, (row.steps[part], row.times[part], row.values[part]))
+            _put_chunk(changes, row, index, (row.steps[part], row.times[part], row.values[part]))
     changes.unwritten.clear()
 
 
 def _chunk_size(row: SeriesRow) -> int:
-    """Return how many points the chunk gets that is being filled."""
+    """Return how many points the chunk that is being filled will hold."""
     return CHUNK_POINTS if row.open_index else CHUNK_POINTS - row.series_id.int % FIRST_SPREAD
 
 
 def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
-    _withdraw(changes, row, row.open_index)
+    _reopen_from(changes, row, row.open_index)
     while len(row.values) >= (cut := _chunk_size(row)):
-        _put(changes, row, row.open_index, (row.steps[:cut], row.times[:cut], row.values[:cut]))
+        _put_chunk(changes, row, row.open_index, (row.steps[:cut], row.times[:cut], row.values[:cut]))
         del row.steps[:cut], row.times[:cut], row.values[:cut]
         row.open_index += cut
     left = len(row.values)
@@ -94,15 +96,15 @@ def _fill_chunks(row: SeriesRow, changes: Changes) -> None:
     changes.unwritten[row.series_id] = row.open_index
 
 
-def _withdraw(changes: Changes, row: SeriesRow, first: int) -> None:
-    """Make new rows of the open points from `first` on; those that are stored are to be deleted."""
+def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
+    """Make new rows of the open points from index `first` on, and mark the stored rows of these for deletion."""
     if first < changes.unwritten[row.series_id]:
         changes.reopened[row.series_id] = changes.unwritten[row.series_id] = first
 
 
-def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None:
+def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None:
     steps, times, values = columns
-    known = _summary(steps, times, values)
+    summary = _summary(steps, times, values)
     changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
@@ -113,7 +115,7 @@ def _put(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None
         steps=steps,
         times=times,
         point_values=values,
-        **known._asdict(),
+        **summary._asdict(),
     )
 
 
@@ -121,13 +123,13 @@ def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> _Summary:
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
-            bound = value + 0.0  # -0.0 and 0.0 are equal: which came first must not show
+            bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
             return _Summary(step, step, time, time, bound, bound, 0)
         return _Summary(step, step, time, time, None, None, 1)
-    finite: Sequence[float] = values.tolist()  # a list: an array makes a new number for each look at it
-    if not math.isfinite(sum(finite)):  # true of no column that holds NaN or an infinity
+    finite: Sequence[float] = values.tolist()  # a list: an array creates a new number object at each access
+    if not math.isfinite(sum(finite)):  # the sum of a column with NaN or an infinity is never finite
         finite = [value for value in finite if math.isfinite(value)]
-    in_order, at = sorted(steps), sorted(times)  # nearly always sorted already, and then faster than min() and max()
+    in_order, at = sorted(steps), sorted(times)  # nearly always sorted already, then faster than min() and max()
     return _Summary(
         min_step=in_order[0],
         max_step=in_order[-1],
@@ -146,7 +148,7 @@ def _add_to_series(row: SeriesRow, new: Series, summary: _Summary) -> None:
     if low is not None and high is not None:
         row.min_value = low if row.min_value is None else min(row.min_value, low)
         row.max_value = high if row.max_value is None else max(row.max_value, high)
-    # The last of the points with the highest (step, time): the last point, unless they came in another order.
+    # The last of the points with the highest (step, time): it is the last point unless points came out of order.
     at = len(new.steps) - 1
     if (new.steps[at], new.times[at]) != (summary.max_step, summary.max_time):
         at = max(range(len(new.steps)), key=lambda index: (new.steps[index], new.times[index], index))

@@ -1,7 +1,7 @@
 """
-Fold what a run carries besides points and lifecycle: params, tags, labels, notes, artifacts, values, text, edits.
+Fold the facts of a run besides points and lifecycle: params, tags, labels, notes, artifacts, values, text, edits.
 
-Pure. Last in log order wins for anything with a name; values and console lines are kept all.
+Pure. For anything with a name the last write in log order wins; all values and console lines are kept.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from consumers.store.rows import Changes, Edit, RunRow
 from schemas import events as ev
 
 
-def fold_part(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) -> None:
-    """Fold one event of these kinds into `changes`."""
+def fold_fact(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) -> None:
+    """Fold one such event into `changes`; `offset` is that of its record in the log."""
     match event:
         case ev.Params():
             for name, value in event.params.items():
@@ -31,8 +31,8 @@ def fold_part(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) ->
             values = {name: value.model_dump(mode="json") for name, value in event.values.items()}
             run.environment = {**run.environment, **values}
         case ev.Artifact():
-            place = (run.run_id, event.step_name, event.name, event.attempt)
-            changes.artifacts[place] = {"run_id": run.run_id, **event.model_dump(exclude={"kind"})}
+            artifact = (run.run_id, event.step_name, event.name, event.attempt)
+            changes.artifacts[artifact] = {"run_id": run.run_id, **event.model_dump(exclude={"kind"})}
         case ev.CodeIdentity():
             identity = (run.run_id, event.step_name, event.attempt, event.code_identifier)
             changes.code_identities[identity] = {"run_id": run.run_id, **event.model_dump(exclude={"kind", "time"})}
@@ -45,7 +45,7 @@ def fold_part(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) ->
         case ev.Deleted() | ev.Renamed():
             _edit(changes, run, event)
         case _:
-            raise AssertionError(f"no fold for {type(event).__name__}")  # a kind was added without its fold
+            raise AssertionError(f"no fold for {type(event).__name__}")  # an event kind was added without a fold
 
 
 def _add_values(changes: Changes, run: RunRow, event: ev.Values, offset: int) -> None:
@@ -61,7 +61,7 @@ def _add_values(changes: Changes, run: RunRow, event: ev.Values, offset: int) ->
 
 
 def is_edit(event: ev.AnyEvent) -> bool:
-    """Say whether an event changes rows by name: it gets a transaction of its own, so that order is kept."""
+    """Return True if an event changes rows by name; it needs a transaction of its own, so that order is kept."""
     return isinstance(event, ev.Deleted | ev.Renamed) and event.what != "run"
 
 

@@ -1,10 +1,11 @@
 """
-What lifecycle events do to a run, its steps and its attempts.
+Apply lifecycle events to a run, its steps and its attempts.
 
-Pure. Producers of one run are not in step with each other, so an event may come late: a start after the finish, metrics
-before the start. Three rules make the order harmless. A higher attempt always wins over a lower one. Within an attempt
-the gravest end counts, finished < failed < killed, of two alike the later, and no start undoes it. A step is what its
-newest attempt is. `lost` is no state here: it depends on the time of reading, see sql/queries.sql.
+Pure. The producers of one run are not synchronised, so an event may arrive late: a start after the finish, or metrics
+before the start. Three rules make the result independent of the order. A higher attempt always wins over a lower one.
+Within an attempt the most severe end counts (finished < failed < killed); of two equal ends the later counts; and no
+start undoes an end. A step has the state of its newest attempt. `lost` is not a state here: it depends on the time of
+reading, see sql/queries.sql.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ STEP_STATE = {"success": "finished", "fail": "failed"}
 
 
 def open_run(run: RunRow, event: Opened) -> None:
-    """Fold created, started or resumed."""
-    is_old = event.attempt < run.attempt  # what a superseded attempt says fills gaps, and changes nothing
-    for column, value in _described(event).items():
+    """Fold the creation, start or resumption of a run."""
+    is_old = event.attempt < run.attempt  # values of a superseded attempt fill gaps and change nothing else
+    for column, value in _description(event).items():
         if value and not (is_old and getattr(run, column)):
             setattr(run, column, value)
-    _reach(run, event.attempt)
+    _advance_attempt(run, event.attempt)
     if not isinstance(event, RunCreated):
-        wake(run)
+        mark_running(run)
         run.started = earliest(run.started, event.time)
 
 
-def wake(run: RunRow) -> None:
-    """Fold a sign that somebody works on the run."""
+def mark_running(run: RunRow) -> None:
+    """Fold a sign that a process works on the run."""
     if run.state == "created":
         run.state = "running"
 
@@ -42,14 +43,14 @@ def wake(run: RunRow) -> None:
 def end_run(run: RunRow, event: Ended) -> str:
     """Fold the end of an attempt of a run and return the state that this event names."""
     state = AFTER[event.kind]
-    _reach(run, event.attempt)
-    if event.attempt == run.attempt:  # else the late end of an attempt that was superseded
+    _advance_attempt(run, event.attempt)
+    if event.attempt == run.attempt:  # otherwise this is the late end of a superseded attempt
         _end(run, state, event.message, event.time)
     return state
 
 
 def start_attempt(attempt: AttemptRow, time: int) -> None:
-    """Fold a sign of an attempt: the earliest is its start."""
+    """Fold a sign of an attempt: the earliest one is its start."""
     attempt.started = earliest(attempt.started, time)
 
 
@@ -58,29 +59,29 @@ def end_attempt(attempt: AttemptRow, state: str, message: str, time: int) -> Non
     _end(attempt, state, message, time)
 
 
-def judge_step(step: StepRow, newest: AttemptRow) -> None:
-    """Make a step what its newest attempt is."""
+def update_step(step: StepRow, newest: AttemptRow) -> None:
+    """Give a step the state and message of its newest attempt."""
     step.state, step.message = newest.state, newest.message
 
 
-def _reach(run: RunRow, attempt: int) -> None:
-    """Begin a new attempt when this is one: what the last one came to is history."""
+def _advance_attempt(run: RunRow, attempt: int) -> None:
+    """Start a new attempt if this is one: the outcome of the previous attempt no longer counts."""
     if attempt > run.attempt:
         run.attempt, run.ended, run.message, run.state = attempt, None, "", "running"
 
 
 def _end(row: RunRow | AttemptRow, state: str, message: str, time: int) -> None:
-    known = (GRAVITY[row.state], row.ended or 0, row.message) if row.state in ENDED else (0, 0, "")
-    if (GRAVITY[state], time, message) >= known:
+    stored = (GRAVITY[row.state], row.ended or 0, row.message) if row.state in ENDED else (0, 0, "")
+    if (GRAVITY[state], time, message) >= stored:
         row.state, row.ended, row.message = state, time, message
 
 
-def earliest(known: int | None, time: int) -> int:
+def earliest(stored: int | None, time: int) -> int:
     """Return the earlier of two times in µs."""
-    return time if known is None else min(known, time)
+    return time if stored is None else min(stored, time)
 
 
-def _described(event: Opened) -> dict[str, Any]:
+def _description(event: Opened) -> dict[str, Any]:
     return {
         "name": event.name,
         "tag": event.tag,

@@ -1,5 +1,5 @@
 """
-Rows that the fold works on: what earlier batches stored of the runs in the current batch.
+State of the fold: the stored rows of the runs and series that the current batch touches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from consumers.store.rows import AttemptRow, ProducerRow, RunRow, SeriesRow, Ste
 
 
 class StepRows(dict[tuple[str, str], StepRow]):
-    """Steps by run and name, with how many each run has."""
+    """Steps by run and name, with the number of steps of each run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,38 +24,42 @@ class StepRows(dict[tuple[str, str], StepRow]):
         super().__setitem__(key, row)
 
     def update(self, rows: Iterable[tuple[tuple[str, str], StepRow]]) -> None:  # type: ignore[override]  # one form of it
-        """Take rows that were loaded."""
+        """Add rows that were loaded from the store."""
         for key, row in rows:
             self[key] = row
 
 
 class AttemptRows(dict[tuple[str, str, int], AttemptRow]):
-    """Attempts by run, step and number, with the newest of each step."""
+    """Attempts by run, step and number, with the newest attempt of each step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.newest: dict[tuple[str, str], AttemptRow] = {}
 
     def __setitem__(self, key: tuple[str, str, int], row: AttemptRow) -> None:
-        known = self.newest.get(key[:2])
-        if known is None or known.attempt <= row.attempt:
+        newest = self.newest.get(key[:2])
+        if newest is None or newest.attempt <= row.attempt:
             self.newest[key[:2]] = row
         super().__setitem__(key, row)
 
     def update(self, rows: Iterable[tuple[tuple[str, str, int], AttemptRow]]) -> None:  # type: ignore[override]  # one form of it
-        """Take rows that were loaded."""
+        """Add rows that were loaded from the store."""
         for key, row in rows:
             self[key] = row
 
 
 @dataclass(slots=True)
-class Known:
-    """Rows of the runs at hand. The worker loads a run whole, and a series when a record has points for it."""
+class FoldState:
+    """
+    Rows that earlier batches stored.
+
+    The worker loads all of a run at its first record, but a series only when a record has points for it.
+    """
 
     runs: dict[str, RunRow] = field(default_factory=dict)
     producers: dict[tuple[str, str], ProducerRow] = field(default_factory=dict)
     steps: StepRows = field(default_factory=StepRows)
     attempts: AttemptRows = field(default_factory=AttemptRows)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
-    loaded: set[str] = field(default_factory=set)  # runs that were looked for
-    tables: int = 0  # identity of the tables they were loaded from, 0 before the first
+    loaded: set[str] = field(default_factory=set)  # runs that were looked up, whether found or not
+    tables: int = 0  # identity of the tables that the rows were loaded from; 0 before the first load

@@ -9,7 +9,7 @@ import orjson
 
 from consumers.delivery.backfill.history_events import removal, whole
 from consumers.materialiser.fold.fold import fold
-from consumers.materialiser.fold.state import Known
+from consumers.materialiser.fold.state import FoldState
 from consumers.store.delivery.history import Rows
 from consumers.store.rows import Changes
 from schemas import events as ev
@@ -19,17 +19,17 @@ from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import Author
 
 
-def folded(envelopes: list[Envelope]) -> tuple[Known, Changes]:
-    known, changes = Known(), Changes()
+def folded(envelopes: list[Envelope]) -> tuple[FoldState, Changes]:
+    state, changes = FoldState(), Changes()
     for offset, envelope in enumerate(envelopes):
-        fold(known, changes, envelope, 0, offset)
-    return known, changes
+        fold(state, changes, envelope, 0, offset)
+    return state, changes
 
 
-def rows_of(known: Known, changes: Changes) -> Rows:
-    (run,) = known.runs.values()
-    steps = sorted(known.steps.values(), key=lambda row: row.position)
-    attempts = sorted(known.attempts.values(), key=lambda row: (row.step_name, row.attempt))
+def rows_of(state: FoldState, changes: Changes) -> Rows:
+    (run,) = state.runs.values()
+    steps = sorted(state.steps.values(), key=lambda row: row.position)
+    attempts = sorted(state.attempts.values(), key=lambda row: (row.step_name, row.attempt))
     params = sorted(changes.params.values(), key=lambda row: int(row["attempt"]))
     return Rows(
         asdict(run), list(map(asdict, steps)), list(map(asdict, attempts)), params, list(changes.tags.values()),

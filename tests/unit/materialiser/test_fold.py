@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.materialiser.fold.chunks import append_points, settle
+from consumers.materialiser.fold.chunks import append_points, finalise_chunks
 from consumers.materialiser.fold.fold import fold
-from consumers.materialiser.fold.state import Known
+from consumers.materialiser.fold.state import FoldState
 from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
 from schemas.wire import Envelope, ProducerId, RunId
@@ -39,14 +39,14 @@ class Store:
     """What the store would hold after the envelopes it was given: the last row of each key."""
 
     def __init__(self) -> None:
-        self.known = Known()
+        self.state = FoldState()
         self.chunks: dict[Any, ChunkRow] = {}
 
     def apply(self, envelopes: list[Envelope]) -> None:
         changes = Changes()
         for offset, envelope in enumerate(envelopes):
-            fold(self.known, changes, envelope, 0, offset)
-        settle(changes)
+            fold(self.state, changes, envelope, 0, offset)
+        finalise_chunks(changes)
         for series, first in changes.reopened.items():
             self.chunks = {key: row for key, row in self.chunks.items() if key[0] != series or key[1] < first}
         assert not self.chunks.keys() & changes.chunks.keys()
@@ -54,9 +54,9 @@ class Store:
 
     def restart(self) -> None:
         """Forget the open points, and take them up from their rows."""
-        for key, known in self.known.series.items():
-            row = replace(known, tail=[], loose=known.open_index, steps=array("q"), times=array("q"), values=array("d"))
-            self.known.series[key] = row
+        for key, state in self.state.series.items():
+            row = replace(state, tail=[], loose=state.open_index, steps=array("q"), times=array("q"), values=array("d"))
+            self.state.series[key] = row
             stored = sorted((index, chunk) for (series, index), chunk in self.chunks.items() if series == key)
             for index, chunk in stored:
                 if index >= row.open_index:
@@ -66,7 +66,7 @@ class Store:
 def run_state(envelopes: list[Envelope]) -> tuple[str, int, str]:
     store = Store()
     store.apply(envelopes)
-    run = store.known.runs["r1"]
+    run = store.state.runs["r1"]
     return run.state, run.attempt, run.message
 
 
@@ -96,7 +96,7 @@ def test_chunks_do_not_depend_on_how_records_are_grouped(sizes: list[int], data:
     }
     assert [step for row in rows for step in row.steps] == list(range(sum(sizes)))
     assert [row.first_index for row in rows] == [sum(r.points for r in rows[:index]) for index in range(len(rows))]
-    (series,) = at_once.known.series.values()
+    (series,) = at_once.state.series.values()
     first, *others = [row.points for row in rows if row.first_index < series.open_index] or [CHUNK_POINTS]
     assert CHUNK_POINTS - FIRST_SPREAD < first <= CHUNK_POINTS
     assert set(others) <= {CHUNK_POINTS}
@@ -107,7 +107,7 @@ def test_series_that_begin_together_do_not_fill_their_chunks_together() -> None:
     store = Store()
     store.apply([one for run in range(40) for one in envelopes_of(f"r{run}", "p", [metrics(0, CHUNK_POINTS)])])
 
-    assert len({row.open_index for row in store.known.series.values()}) > 30
+    assert len({row.open_index for row in store.state.series.values()}) > 30
 
 
 @given(st.lists(st.one_of(st.just(1), st.integers(1, 30), st.integers(480, 520)), min_size=1, max_size=100), st.data())
@@ -121,7 +121,7 @@ def test_rows_of_open_points_do_not_depend_on_how_records_are_grouped(sizes: lis
     small = [row.points < SMALL_POINTS for row in rows]
 
     assert sorted(map(repr, apart.chunks.items())) == sorted(map(repr, at_once.chunks.items()))
-    assert repr(apart.known.series) == repr(at_once.known.series)
+    assert repr(apart.state.series) == repr(at_once.state.series)
     assert [step for row in rows for step in row.steps] == list(range(sum(sizes)))
     assert small == sorted(small)  # the small ones are the last
     assert sum(row.points for row in rows if row.points < SMALL_POINTS) < SMALL_POINTS
@@ -133,7 +133,7 @@ def test_a_tail_of_many_small_rows_as_older_releases_left_it_becomes_one() -> No
         row.take_up(at, [at], [at], [0.0])
     changes.series[row.series_id] = row
     append_points(row, metrics(40, 1).series[0], changes)
-    settle(changes)
+    finalise_chunks(changes)
 
     assert changes.reopened == {row.series_id: 0}
     assert [(index, chunk.points) for (_, index), chunk in changes.chunks.items()] == [(0, 41)]
@@ -152,8 +152,8 @@ def test_records_that_come_again_change_nothing_but_the_count_of_duplicates(agai
     twice.apply([*envelopes, *[envelopes[index] for index in again]])
 
     assert repr(twice.chunks) == repr(once.chunks)
-    assert repr(twice.known.series) == repr(once.known.series)
-    assert twice.known.producers["r1", "p"].refused == len(again)
+    assert repr(twice.state.series) == repr(once.state.series)
+    assert twice.state.producers["r1", "p"].refused == len(again)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -180,9 +180,9 @@ def test_a_parked_record_shows_as_a_missing_number() -> None:
     store = Store()
     store.apply([envelopes[0], envelopes[2]])
 
-    assert store.known.producers["r1", "p"].missing == [[1, 2]]
+    assert store.state.producers["r1", "p"].missing == [[1, 2]]
     store.apply([envelopes[1]])
-    assert store.known.producers["r1", "p"].missing == []
+    assert store.state.producers["r1", "p"].missing == []
 
 
 @given(st.lists(st.integers(1, 2_300), min_size=2, max_size=8), st.data())
@@ -195,13 +195,13 @@ def test_the_row_of_a_series_goes_on_the_same_when_its_points_were_dropped(
     kept, dropped = Store(), Store()
     kept.apply(envelopes)
     dropped.apply(envelopes[:cut])
-    (row,) = dropped.known.series.values()
+    (row,) = dropped.state.series.values()
     row.is_dropped = True  # as a worker loads it after the drop
     del row.steps[:], row.times[:], row.values[:]
     stored = dict(dropped.chunks)
     dropped.apply(envelopes[cut:])
 
-    (expected,) = kept.known.series.values()
+    (expected,) = kept.state.series.values()
     summary = ("points", "non_finite", "last_step", "last_time", "min_value", "max_value", "open_index", "month")
     assert [getattr(row, name) for name in summary] == [getattr(expected, name) for name in summary]
     assert dropped.chunks == stored

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.materialiser.fold.chunks import settle
+from consumers.materialiser.fold.chunks import finalise_chunks
 from consumers.materialiser.fold.fold import fold
-from consumers.materialiser.fold.state import Known
+from consumers.materialiser.fold.state import FoldState
 from consumers.store.rows import Changes, RunRow
 from schemas import events as ev
 from schemas.values import FloatValue
@@ -30,7 +30,7 @@ class Store:
     """What the store would hold: every row, as the last transaction left it."""
 
     def __init__(self) -> None:
-        self.known = Known()
+        self.state = FoldState()
         self.rows: dict[str, dict[Any, Any]] = {}
         self.lists: dict[str, list[Any]] = {}
         self.offset = 0
@@ -39,9 +39,9 @@ class Store:
         """Fold and store these records in one transaction."""
         changes = Changes()
         for envelope in envelopes:
-            fold(self.known, changes, envelope, 0, self.offset)
+            fold(self.state, changes, envelope, 0, self.offset)
             self.offset += 1
-        settle(changes)
+        finalise_chunks(changes)
         chunks = self.rows.setdefault("chunks", {})
         for series, first in changes.reopened.items():
             for key in [key for key in chunks if key[0] == series and key[1] >= first]:
@@ -54,8 +54,8 @@ class Store:
 
     def everything(self) -> str:
         """Return every row but how often something came twice."""
-        known = self.known
-        heads: list[dict[Any, Any]] = [known.runs, known.producers, known.steps, known.attempts, known.series]
+        state = self.state
+        heads: list[dict[Any, Any]] = [state.runs, state.producers, state.steps, state.attempts, state.series]
         rows = [sorted((repr(key), asdict(row)) for key, row in part.items()) for part in heads]
         for _, row in rows[1]:
             row["refused"] = 0
@@ -66,17 +66,17 @@ class Store:
 
     def life(self) -> str:
         """Return what does not depend on which producer's record is first in the log."""
-        run = asdict(self.known.runs[RUN])
+        run = asdict(self.state.runs[RUN])
         run["next_offset"] = 0
-        steps = {row.step_name: (row.state, row.message) for row in self.known.steps.values()}
-        attempts = sorted(map(repr, self.known.attempts.values()))
+        steps = {row.step_name: (row.state, row.message) for row in self.state.steps.values()}
+        attempts = sorted(map(repr, self.state.attempts.values()))
         points = sorted(
             (row.name, row.step_name, row.attempt, row.points, row.non_finite, row.last_step, repr(row.last_value),
              repr(row.min_value), repr(row.max_value))
-            for row in self.known.series.values()
+            for row in self.state.series.values()
         )  # fmt: skip
         params = sorted((key, row["value"]) for key, row in self.rows["params"].items())
-        ledgers = sorted(map(repr, self.known.producers.values()))
+        ledgers = sorted(map(repr, self.state.producers.values()))
         return repr((run, sorted(steps.items()), attempts, points, params, ledgers))
 
 
@@ -170,7 +170,7 @@ def test_which_zero_came_first_does_not_show(values: tuple[float, float], is_one
         series = ev.Series(name="loss", steps=steps, times=steps, values=array("d", part))
         envelopes.append(Envelope(RunId(RUN), ProducerId("p0"), seq, 0, ev.Metrics(time=5, series=[series])))
 
-    (row,) = Store().apply(envelopes).known.series.values()
+    (row,) = Store().apply(envelopes).state.series.values()
     assert (repr(row.min_value), repr(row.max_value)) == ("0.0", "0.0")
 
 
@@ -185,7 +185,7 @@ def state_of(*events: ev.AnyEvent) -> RunRow:
     envelopes = [
         Envelope(RunId(RUN), ProducerId(f"p{index}"), 0, event.time, event) for index, event in enumerate(events)
     ]
-    return Store().apply(envelopes).known.runs[RUN]
+    return Store().apply(envelopes).state.runs[RUN]
 
 
 CREATED, STARTED, RESUMED = ev.RunCreated(time=1), ev.RunStarted(time=2), ev.RunResumed(time=20, attempt=2)
@@ -226,10 +226,10 @@ def test_a_step_is_what_its_newest_attempt_is() -> None:
     again = ev.StepStarted(time=6, step_name="train", attempt=2)
     events: list[ev.AnyEvent] = [again, first]
     envelopes = [Envelope(RunId(RUN), ProducerId(f"p{index}"), 0, 0, event) for index, event in enumerate(events)]
-    known = Store().apply(envelopes).known
+    state = Store().apply(envelopes).state
 
-    assert known.steps[RUN, "train"].state == "running"
-    assert known.attempts[RUN, "train", 1].state == "failed"
+    assert state.steps[RUN, "train"].state == "running"
+    assert state.attempts[RUN, "train", 1].state == "failed"
 
 
 def test_what_a_superseded_attempt_says_late_fills_gaps_only() -> None:
@@ -255,5 +255,5 @@ def test_edits_are_kept_in_the_order_of_the_log() -> None:
         ("param", "lr", "rate"),
         ("tag", "team", None),
     ]
-    run = store.known.runs[RUN]
+    run = store.state.runs[RUN]
     assert (run.name, run.deleted, run.points) == ("better", True, 1)
