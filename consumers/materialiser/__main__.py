@@ -63,7 +63,7 @@ async def _fold(settings: Settings, watch: FoldWatch, read_ahead: ReadAhead, mus
     from consumers.log.security import security_arguments
     from consumers.log.topics import ensure_topics, is_outage
     from consumers.log.watermarks import LogBounds
-    from consumers.materialiser.faust_app import ReaderHooks, restart_process, build_app, exit_now, wait_for_crash
+    from consumers.materialiser.faust_app import ReaderHooks, build_app, exit_now, restart_process, wait_for_crash
     from consumers.materialiser.gaps import strict_gap_policy, watch_for_gap
     from consumers.materialiser.worker import Worker
     from consumers.store.migrations import migrate

@@ -1,17 +1,19 @@
 """
-The Faust app: the only file that knows Faust.
+The Faust app: the only file that depends on Faust.
 
-Faust brings the records, group membership and rebalances. It does not hold the truth: its acknowledgements can run
-ahead of work in flight and `take` acknowledges even when the body failed, so at start and at every rebalance reading
-begins at the offsets that PostgreSQL keeps, and Kafka's committed offsets only show lag to Kafka tools. Seeking in
-`on_partitions_assigned` would be overwritten by Faust's own seek, so the seek itself is replaced (`_Reader`).
-The agent's body never raises: what the worker cannot handle ends the process, and the supervisor starts it anew.
+Faust delivers the records and manages group membership and rebalances. It is not the source of truth: its
+acknowledgements can run ahead of work in flight, and `take` acknowledges a batch even when the body failed. So at the
+start and at every rebalance reading begins at the offsets that PostgreSQL keeps; Kafka's committed offsets only show
+lag to Kafka tools. A seek in `on_partitions_assigned` would be overwritten by Faust's own seek, so the seek itself is
+replaced (`_Reader`). The agent's body never raises: an error that the worker cannot handle ends the process, and the
+supervisor starts it again.
 
-While PostgreSQL is away or slow, reading pauses and the member stays in its group: the fetching is replaced too,
-because Faust would block on a full buffer (counted in records, whatever their size), stop polling, and be thrown out.
+While PostgreSQL is away or slow, reading pauses and the member stays in its group. For this the fetching is replaced
+too: Faust would block on a full buffer (counted in records, whatever their size), stop polling, and be removed from the
+group.
 
-A broker answers a fetch as soon as it has one record, which with many producers means one fetch a record, at as much
-CPU as folding it. So while records come the broker is asked to wait for more of them, a little.
+A broker answers a fetch as soon as it has one record. With many producers that means one fetch per record, which costs
+as much CPU as folding it. So while records arrive, the broker is asked to wait a little for more of them.
 """
 
 from __future__ import annotations
@@ -29,9 +31,8 @@ from faust.transport.drivers import aiokafka as driver
 
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
-from consumers.materialiser.gaps import check_gap
-from consumers.log.security import security_arguments
-from consumers.store.offsets import CONSUMER
+from consumers.materialiser.gaps import check_start
+from consumers.materialiser.worker import CONSUMER
 from schemas.errors import LogDamaged
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
     from consumers.materialiser.worker import Worker
     from schemas.runtime.settings import Settings
 
-PAUSE_S = 0.1  # between two looks at whether reading may go on
-WATCH_S = 0.5  # between two looks at whether Faust lives
+PAUSE_S = 0.1  # between two checks whether reading may resume
+WATCH_S = 0.5  # between two checks whether Faust is alive
 NEVER_S = 7 * 86_400.0
 UNBOUNDED = 1_000_000_000
-# While records come, a broker keeps a fetch for half of batch_wait_ms until it has so many bytes; when none came, it
-# waits for the next one.
+# While records arrive, a broker holds a fetch for half of batch_wait_ms until it has this many bytes; after a fetch
+# without records it waits for the next one.
 BUSY_FETCH_BYTES = 65_536
 IDLE_FETCH_MS, IDLE_FETCH_BYTES = 1_500, 1
 
@@ -53,23 +54,32 @@ Stop = Callable[[BaseException], None]
 
 
 class ReaderHooks(NamedTuple):
-    """What `build_app` needs beside settings and worker."""
+    """What `build_app` needs in addition to settings and worker."""
 
-    read_ahead: ReadAhead  # what is read and not applied
+    read_ahead: ReadAhead  # records that are read and not applied
     must_pause: Callable[[], bool]  # asked before each fetch, from the thread that reads
     first_offsets: Callable[[], Awaitable[Mapping[int, int]]]  # of the log; waits while Kafka is away
-    stop: Stop  # called with any error that the worker cannot handle and must end the process
+    stop: Stop  # called with any error that the worker cannot handle; must end the process
     ready: Callable[[], None]  # called once partitions are assigned and reading has begun
+
+
+class _Feed(NamedTuple):
+    """What `_Reader` reads, and for which worker."""
+
+    topic: str
+    worker: Worker
+    hooks: ReaderHooks
+    wait_ms: int  # for more records, in the broker
 
 
 class _App(faust.App):  # type: ignore[misc]  # faust has no types here
     def _create_directories(self) -> None:
-        """Make none: Faust's are for tables, and would be left empty wherever the process was started."""
+        """Create none: Faust's are for tables, and would be left empty in whatever folder the process started in."""
 
 
 class _NoTables(TableManager):  # type: ignore[misc]
     async def on_start(self) -> None:
-        """Start without the second in which a program may still declare tables."""
+        """Start without waiting for the second in which a program may still declare tables."""
         await self._update_channels()
         await self.recovery.start()
 
@@ -77,29 +87,12 @@ class _NoTables(TableManager):  # type: ignore[misc]
 def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.App:
     """Return the app that feeds `worker`."""
     read_any_header_name()
+    wait_ms = (settings.batch_wait_ms + 1) // 2  # once here and once in the broker
     app = _App(
-        f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one a topic
-        broker=[f"kafka://{server}" for server in settings.need("kafka").split(",")],
-        broker_credentials=_credentials(settings),
-        topic_disable_leader=True,
-        web_enabled=False,
-        stream_wait_empty=False,  # else SIGTERM with a batch in flight never ends
-        stream_buffer_maxsize=UNBOUNDED,  # `read_ahead` bounds it, in bytes
-        broker_max_poll_records=settings.batch_records,
-        broker_commit_interval=10.0,  # lag display only
-        broker_max_poll_interval=NEVER_S,  # a worker that hangs is seen by its health, not by its group
-        broker_session_timeout=settings.session_timeout_ms / 1000,
-        broker_heartbeat_interval=settings.session_timeout_ms / 4000,  # three may be lost
-        consumer_group_instance_id=f"{CONSUMER}-{settings.worker}",  # a restart takes its place without waiting
-        consumer_auto_offset_reset="earliest",  # a jump it makes is seen by the worker, which ends the process
-        consumer_max_fetch_size=8 * 1024 * 1024,
-        store="memory://",
-        TableManager=_NoTables,
-        value_serializer="raw",
-        key_serializer="raw",
+        f"{CONSUMER}.{settings.topic}",  # the consumer group: a static member keeps its assignment, so one per topic
+        **_options(settings),
     )
-    wait_ms = (settings.batch_wait_ms + 1) // 2  # here and in the broker
-    app.transport.Consumer = _consumer_class(settings.topic, worker, hooks, wait_ms)
+    app.transport.Consumer = _consumer_class(_Feed(settings.topic, worker, hooks, wait_ms))
     topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
 
     async def materialise(stream: Any) -> None:
@@ -109,7 +102,7 @@ def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.A
                 await worker.apply(records)
             except asyncio.CancelledError:
                 raise
-            except BaseException as error:  # noqa: BLE001  # Faust would acknowledge the batch and go on
+            except BaseException as error:  # noqa: BLE001  # Faust would acknowledge the batch and continue
                 hooks.stop(error)
             for record in records:
                 hooks.read_ahead.release(record.partition, record.offset + 1)
@@ -118,8 +111,31 @@ def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.A
     return app
 
 
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker": [f"kafka://{server}" for server in settings.need("kafka").split(",")],
+        "broker_credentials": _credentials(settings),
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "stream_wait_empty": False,  # otherwise SIGTERM with a batch in flight never ends the process
+        "stream_buffer_maxsize": UNBOUNDED,  # `read_ahead` bounds it, in bytes
+        "broker_max_poll_records": settings.batch_records,
+        "broker_commit_interval": 10.0,  # only for the display of lag
+        "broker_max_poll_interval": NEVER_S,  # a worker that hangs shows in its health probe, not in its group
+        "broker_session_timeout": settings.session_timeout_ms / 1000,
+        "broker_heartbeat_interval": settings.session_timeout_ms / 4000,  # three may be lost
+        "consumer_group_instance_id": f"{CONSUMER}-{settings.worker}",  # a restart takes its assignment without waiting
+        "consumer_auto_offset_reset": "earliest",  # the worker sees a gap that this makes, and ends the process
+        "consumer_max_fetch_size": 8 * 1024 * 1024,
+        "store": "memory://",
+        "TableManager": _NoTables,
+        "value_serializer": "raw",
+        "key_serializer": "raw",
+    }
+
+
 def _credentials(settings: Settings) -> faust.Credentials | None:
-    """Return what security_arguments() returns, as Faust wants it; None for a plain connection."""
+    """Return the result of security_arguments() in Faust's form; None for a plain connection."""
     found = security_arguments(settings)
     if settings.kafka_security.startswith("SASL"):
         return faust.SASLCredentials(
@@ -145,58 +161,64 @@ def _record(message: Any) -> Record:
     )
 
 
-def _consumer_class(topic: str, worker: Worker, hooks: ReaderHooks, wait_ms: int) -> type:
-    class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no types here
-        damage: LogDamaged | None = None  # behind which nothing can be read
-
-        async def seek_to_committed(self) -> Mapping[Any, int]:
-            """Seek to the store's offsets instead of Kafka's. Runs on the app's loop, at start and every rebalance."""
-            mine = [tp for tp in self.assignment() if tp.topic == topic]
-            try:
-                offsets = await worker.assign([tp.partition for tp in mine])
-                if mine:  # not asked on the consumer's connection, where a fetch waits for news
-                    check_gap(topic, offsets, await hooks.first_offsets())
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:  # without the store's offsets reading would start at the wrong place
-                hooks.stop(error)
-                raise
-            hooks.read_ahead.clear()
-            seeks = {tp: offsets[tp.partition] for tp in mine}
-            if seeks:
-                await self.seek_wait(seeks)
-            hooks.ready()
-            return seeks
-
-        async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
-            """Fetch, or stay paused and read nothing. Runs in the thread of the consumer."""
-            mine = consumer.assignment()
-            if self.damage is not None and not hooks.read_ahead.bytes:
-                raise self.damage  # all that lies before is applied
-            if self.damage is not None or hooks.must_pause() or hooks.read_ahead.is_full:
-                consumer.pause(*mine)
-                await asyncio.sleep(PAUSE_S)
-                return {}
-            consumer.resume(*consumer.paused())
-            try:
-                found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
-            except LogDamaged as error:
-                self.damage = error
-                return {}
-            fetcher = consumer._fetcher
-            fetcher._fetch_max_wait_ms = wait_ms if found else IDLE_FETCH_MS
-            fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
-            for tp, records in found.items():
-                for record in records:
-                    size = len(record.key or b"") + len(record.value or b"")
-                    hooks.read_ahead.add(tp.partition, record.offset, size)
-            return found
-
-    class _Consumer(driver.Consumer):  # type: ignore[misc]
+def _consumer_class(feed: _Feed) -> type:
+    class _Consumer(driver.Consumer):  # type: ignore[misc]  # faust has no types here
         def _new_consumer_thread(self) -> _Reader:
-            return _Reader(self, loop=self.loop, beacon=self.beacon)
+            reader = _Reader(self, loop=self.loop, beacon=self.beacon)
+            reader.feed = feed
+            return reader
 
     return _Consumer
+
+
+class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    feed: _Feed
+    damage: LogDamaged | None = None  # the log cannot be read past it
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Seek to the store's offsets instead of Kafka's. Runs in the app's loop, at the start and every rebalance."""
+        topic, worker, hooks, _ = self.feed
+        mine = [tp for tp in self.assignment() if tp.topic == topic]
+        try:
+            offsets = await worker.assign([tp.partition for tp in mine])
+            if mine:  # not asked on the consumer's connection, where a fetch waits for new records
+                check_start(topic, offsets, await hooks.first_offsets())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # without the store's offsets reading would start in the wrong place
+            hooks.stop(error)
+            raise
+        hooks.read_ahead.clear()
+        seeks = {tp: offsets[tp.partition] for tp in mine}
+        if seeks:
+            await self.seek_wait(seeks)
+        hooks.ready()
+        return seeks
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Mapping[Any, Any]:
+        """Fetch records, or stay paused and return none. Runs in the thread of the consumer."""
+        read_ahead = self.feed.hooks.read_ahead
+        mine = consumer.assignment()
+        if self.damage is not None and not read_ahead.bytes:
+            raise self.damage  # all records before it are applied
+        if self.damage is not None or self.feed.hooks.must_pause() or read_ahead.is_full:
+            consumer.pause(*mine)
+            await asyncio.sleep(PAUSE_S)
+            return {}
+        consumer.resume(*consumer.paused())
+        try:
+            found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
+        except LogDamaged as error:
+            self.damage = error
+            return {}
+        fetcher = consumer._fetcher
+        fetcher._fetch_max_wait_ms = self.feed.wait_ms if found else IDLE_FETCH_MS
+        fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
+        for tp, records in found.items():
+            for record in records:
+                size = len(record.key or b"") + len(record.value or b"")
+                read_ahead.add(tp.partition, record.offset, size)
+        return found
 
 
 def exit_now(code: int) -> None:
@@ -207,17 +229,17 @@ def exit_now(code: int) -> None:
 
 def restart_process() -> None:
     """
-    Replace the process by a fresh one of the same id, which waits until Kafka is there.
+    Replace the process by a fresh one with the same process id, which waits until Kafka is reachable.
 
-    For outages that end Faust: half started or crashed it cannot be stopped for sure, and a supervisor that counted
-    them as deaths would give up on a worker that only has to wait.
+    For outages that end Faust: half started or crashed, it cannot be stopped reliably, and a supervisor that counted
+    these ends as deaths would give up on a worker that only has to wait.
     """
     logging.shutdown()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 async def wait_for_crash(app: faust.App) -> BaseException:
-    """Return why the app ended by itself: it reads nothing then, and nothing else would notice."""
+    """Return the reason once the app has ended by itself: it then reads nothing, and nothing else would notice."""
     while not app.should_stop:  # noqa: ASYNC110  # Faust has no event for it that a crash in its thread sets
         await asyncio.sleep(WATCH_S)
     reason = app.crash_reason

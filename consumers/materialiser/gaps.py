@@ -1,9 +1,9 @@
 """
-Decide what it means that the next record has not the next offset.
+Classify an offset gap: a deleted start of the log, records lost in transit, or a sparse transactional topic.
 
-Either the start of the log was deleted under the worker: then events are lost, and nobody may go on as if they were
-not. Or records got lost on their way to this process: then it must read them again. Or nothing is missing: offsets may
-be sparse in a topic that transactions wrote to.
+If the start of the log was deleted before the worker read it, events are lost, and processing must not continue as if
+they were not. If records were lost on their way to this process, it must read them again. Otherwise nothing is missing:
+a topic that transactions wrote to may have sparse offsets.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ from schemas.errors import LogGap, LogUnavailable, TrackingError
 if TYPE_CHECKING:
     from consumers.log.watermarks import Bounds
 
-LOOK_S = 1.0
-LOOKS = 4  # what was fetched before the deletion has long been handed over by then
+CHECK_INTERVAL_S = 1.0
+CHECKS = 4  # by then every record that was fetched before the deletion has long been handed to the worker
 
 
 class RecordsSkipped(TrackingError):
-    """A record came whose predecessors were not seen: reading must start again from the store's offset."""
+    """A record arrived whose predecessors were not seen: reading must restart from the store's offset."""
 
 
 class OffsetGap(NamedTuple):
-    """A record that is not the next one of its partition."""
+    """A record that does not have the next offset of its partition."""
 
     topic: str
     partition: int
     expected: int
     found: int
-    is_first: bool  # of the partition since the start of this process
+    is_first: bool  # the first record of the partition since this process started
 
 
 GapPolicy = Callable[[OffsetGap], Awaitable[None]]
 
 
-async def allow_gaps(jump: OffsetGap) -> None:
-    """Allow every jump: for a reader that raises LogGap itself and loses nothing on the way."""
+async def allow_gaps(gap: OffsetGap) -> None:
+    """Allow every gap: for a reader that raises LogGap itself and loses nothing in transit."""
 
 
 def strict_gap_policy(first_offsets: Callable[[], Awaitable[Mapping[int, int]]]) -> GapPolicy:
     """
-    Return what allows a jump only when nothing can be lost; `first_offsets` asks where the log begins.
+    Return a policy that allows a gap only when nothing can be lost; `first_offsets` gives the start of the log.
 
-    It raises LogGap naming the offsets that are gone, or LogJumped: after a fresh start the log itself says that
-    nothing is between, so the first record of a partition may jump.
+    The policy raises LogGap naming the offsets that are gone, or RecordsSkipped. The first record of a partition may
+    have a gap: after a fresh start the log itself says that nothing lies between.
     """
 
-    async def gap_policy(jump: OffsetGap) -> None:
-        check_gap(jump.topic, {jump.partition: jump.expected}, await first_offsets())
-        if not jump.is_first:
-            raise RecordsSkipped(f"{jump.topic}/{jump.partition} went from {jump.expected} to {jump.found}")
+    async def check(gap: OffsetGap) -> None:
+        check_start(gap.topic, {gap.partition: gap.expected}, await first_offsets())
+        if not gap.is_first:
+            raise RecordsSkipped(f"{gap.topic}/{gap.partition} went from {gap.expected} to {gap.found}")
 
-    return gap_policy
+    return check
 
 
 async def watch_for_gap(
@@ -67,31 +67,31 @@ async def watch_for_gap(
     is_idle: Callable[[], bool],
 ) -> LogGap:
     """
-    Return a LogGap that no record shows: the rest of a partition is gone, and nothing new comes.
+    Return a LogGap that no record reveals: the rest of a partition is gone, and no new record arrives.
 
-    It is certain when the worker stays before the start of the log while it reads freely and holds nothing.
+    It is certain once the worker stays before the start of the log while it may read and holds no records.
     """
-    seen: Mapping[int, int] = {}
+    last: Mapping[int, int] = {}
     times = 0
     while True:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
         with suppress(LogUnavailable):
-            first, at = (await ask()).first, positions()
+            first, now = (await ask()).first, positions()
             try:
-                check_gap(topic, at, first)
+                check_start(topic, now, first)
                 times = 0
             except LogGap as gap:
-                times = times + 1 if is_idle() and at == seen else 0
-                if times == LOOKS:
+                times = times + 1 if is_idle() and now == last else 0
+                if times == CHECKS:
                     return gap
-            seen = at
+            last = now
 
 
-def check_gap(topic: str, wanted: Mapping[int, int], first: Mapping[int, int]) -> None:
-    """Raise LogGap when the log begins behind offsets that the materialiser still needs."""
+def check_start(topic: str, wanted: Mapping[int, int], first: Mapping[int, int]) -> None:
+    """Raise LogGap when the log starts after offsets that the materialiser still needs."""
     if gone := lost_offsets(wanted, first):
-        behind = sorted(part for part, offset in wanted.items() if first.get(part, 0) > offset)
-        rows = ", ".join(f"{first[part]} (partition {part})" for part in behind)
+        short = sorted(part for part, offset in wanted.items() if first.get(part, 0) > offset)
+        rows = ", ".join(f"{first[part]} (partition {part})" for part in short)
         raise LogGap(
             f"{topic}: {gone} are gone from the log before they were folded: restore them, or accept the loss by "
             f"moving the materialiser's rows in consumer_offsets to {rows}"

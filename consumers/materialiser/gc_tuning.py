@@ -1,19 +1,21 @@
 """
-Python's collector of cyclic garbage, for a process that makes many objects and hardly a cycle.
+Tune Python's collector of cyclic garbage for a process that creates many objects and hardly any cycle.
 
-Each 700 new objects it looks at the young ones, and time and again at all there are. A transaction of 100 records with
-1,000 series each has some 700,000 at once, which are freed without it: it took half of their CPU time to find nothing.
+By default Python checks the young objects after every 700 new ones, and from time to time all objects. A transaction of
+100 records with 1,000 series each holds some 700,000 objects at once, which are freed without the collector: it took
+half of their CPU time to find nothing.
 """
 
 from __future__ import annotations
 
 import gc
 
-YOUNG, MIDDLE, OLD = 100_000, 20, 100  # objects; collections of the young before one of the next; and of those
+# New objects before a young collection; young collections before a middle one; middle collections before an old one.
+YOUNG, MIDDLE, OLD = 100_000, 20, 100
 
 
 def tune_gc() -> None:
-    """Leave out for good what is there now, modules above all, and look seldom at what comes."""
+    """Exclude everything that exists now, mainly modules, from collection for good, and collect new objects rarely."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)

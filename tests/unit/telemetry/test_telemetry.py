@@ -6,10 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from consumers.materialiser.backpressure import RECORD_COST, Holding
 from consumers.telemetry.health import Lag, Pulse
 from consumers.telemetry.instruments import DeliveryWatch, FoldWatch
 from consumers.telemetry.metrics import LiveMetrics, Metrics
@@ -82,28 +79,6 @@ def test_lag_of_a_backlog_is_counted_from_the_last_applied_record() -> None:
     assert unknown == {}
     assert lag.seconds({0: 8}, 500.0) == {0: 400.0}
     assert lag.seconds({0: 8}, 99.0) == {0: 0.0}  # Kafka's clock is ahead of ours
-
-
-@given(st.lists(st.integers(0, 1_000_000), max_size=30), st.integers(0, 30))
-def test_what_is_held_is_what_was_taken_and_not_applied(sizes: list[int], applied: int) -> None:
-    holding = Holding()
-    for offset, size in enumerate(sizes):
-        holding.took(0, offset, size)
-    holding.applied(0, applied)
-    holding.applied(7, 99)
-
-    assert holding.bytes == sum(size + RECORD_COST for size in sizes[applied:])
-    holding.clear()
-    assert (holding.bytes, holding.is_full) == (0, False)
-
-
-def test_reading_stops_at_the_bound_and_goes_on_below_it() -> None:
-    holding = Holding(max_bytes=10_000)
-    holding.took(0, 5, 9_000)
-    full = holding.is_full
-    holding.applied(0, 6)
-
-    assert (full, holding.is_full) == (True, False)
 
 
 def names(text: bytes) -> set[str]:
