@@ -31,8 +31,9 @@ from faust.transport.drivers import aiokafka as driver
 
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
+from consumers.log.security import security_arguments
 from consumers.materialiser.gaps import check_start
-from consumers.materialiser.worker import CONSUMER
+from consumers.store.offsets import CONSUMER
 from schemas.errors import LogDamaged
 
 if TYPE_CHECKING:
