@@ -27,7 +27,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.errors import BadEvent, NotAnEvent, UnknownVersion
-from schemas.events import VERSION, AnyEvent
+from schemas.events import VERSION, AnyEvent, Metrics, SystemMetrics
 
 RunId = NewType("RunId", str)
 ProducerId = NewType("ProducerId", str)
@@ -65,6 +65,12 @@ class Identity(NamedTuple):
     seq: int
     kind: str
     time: int  # µs
+
+
+def points_of(envelope: Envelope) -> int:
+    """Return how many metric points an envelope carries."""
+    event = envelope.event
+    return sum(len(one.values) for one in event.series) if isinstance(event, Metrics | SystemMetrics) else 0
 
 
 def encode(envelope: Envelope) -> Record:

@@ -13,10 +13,9 @@ from consumers.log.record import Record
 from consumers.telemetry.health import Pulse
 from consumers.telemetry.lag import LagWatch
 from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, Metrics
-from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.runtime.probes import Probes
-from schemas.wire import Envelope
+from schemas.wire import Envelope, points_of
 
 NEVER_S = 1e9
 
@@ -108,9 +107,3 @@ class DeliveryWatch(ConsumerWatch):
         """Note one call that failed: `reason` is unavailable, refused or raised."""
         self.delivery.failed(reason)
         self.pulse.beat(time.monotonic(), problem)
-
-
-def points_of(envelope: Envelope) -> int:
-    """Return how many metric points an event carries."""
-    event = envelope.event
-    return sum(len(one.values) for one in event.series) if isinstance(event, ev.Metrics | ev.SystemMetrics) else 0

@@ -2,47 +2,25 @@
 Every kind of event, version 1, in one place: `from schemas import events as ev`, then `ev.Metrics`.
 """
 
-from schemas.events.union import (
-    MAIN_STEP,
-    MAX_NAME,
-    VERSION,
-    AnyEvent,
-    Artifact,
-    Attempt,
+from schemas.events.base import MAIN_STEP, MAX_NAME, VERSION, Attempt, Count, Event, Labels, Name, Scoped, Text, Time
+from schemas.events.data import ConsoleText, Metrics, Observation, Series, SystemMetrics, Values
+from schemas.events.edits import Deleted, Renamed
+from schemas.events.facts import Artifact, CodeIdentity, Environment, Note, Params, RunLabels, Tags
+from schemas.events.lifecycle import (
     AttemptFinished,
     AttemptStarted,
-    CodeIdentity,
-    ConsoleText,
-    Count,
-    Deleted,
-    Environment,
-    Event,
     Heartbeat,
-    Labels,
-    Metrics,
-    Name,
-    Note,
-    Observation,
-    Params,
     ProducerClosed,
-    Renamed,
     RunCreated,
     RunFailed,
     RunFinished,
     RunKilled,
-    RunLabels,
     RunResumed,
     RunStarted,
-    Scoped,
-    Series,
     StepFinished,
     StepStarted,
-    SystemMetrics,
-    Tags,
-    Text,
-    Time,
-    Values,
 )
+from schemas.events.union import AnyEvent
 
 __all__ = [
     "MAIN_STEP",

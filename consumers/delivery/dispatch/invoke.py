@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 from consumers.log.dedup import EMPTY, admit
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Progress
-from consumers.telemetry.instruments import points_of
 from consumers.trackers.protocol import State, Tracker
 from schemas.errors import BadRecord
-from schemas.wire import Envelope, decode, identify
+from schemas.wire import Envelope, decode, identify, points_of
 
 STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
 _UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash before the letters

@@ -13,10 +13,9 @@ from consumers.delivery.service import Connected
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Progress
 from consumers.store.delivery.history import Planned
-from consumers.telemetry.instruments import points_of
 from consumers.trackers.protocol import capabilities_of
 from schemas.errors import BadRecord
-from schemas.wire import identify
+from schemas.wire import identify, points_of
 
 FETCH_RECORDS, POLL_MS = 2_000, 500
 

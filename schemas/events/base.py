@@ -1,0 +1,46 @@
+"""
+What all events share: the types of their fields and the two base classes.
+
+Times are microseconds since 1970-01-01 UTC, taken by the producer. `step_name` is the named step of the run that was
+open ("main" when the training code opened none), `attempt` counts from 1; neither is related to the numeric `step` of
+a metric.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+VERSION = "1"
+MAIN_STEP = "main"
+MAX_NAME = 1_024  # characters; the longest any tracker of section 5 of the survey accepts (Neptune Scale)
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:  # PostgreSQL cannot hold it in text or jsonb
+        raise ValueError("a name must not contain the character U+0000")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, strict=True), AfterValidator(_no_nul)]
+Text = Annotated[str, Field(strict=True), AfterValidator(_no_nul)]
+Time = Annotated[int, Field(ge=0, le=2**62, strict=True, description="µs since 1970-01-01 UTC")]
+Count = Annotated[int, Field(ge=0, le=2**62, strict=True)]
+Attempt = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+Labels = dict[Name, Text]
+
+
+class Event(BaseModel):
+    """One fact about a run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    time: Time
+
+
+class Scoped(Event):
+    """A fact about one attempt of one named step."""
+
+    step_name: Name = MAIN_STEP
+    attempt: Attempt = 1

@@ -1,0 +1,71 @@
+"""
+Events that describe a run: parameters, tags, labels, notes, artifacts, code and environment.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.events.base import Count, Event, Name, Scoped, Text
+from schemas.values import Typed
+
+
+class Params(Scoped):
+    """Inputs of an attempt, by name. A later value of the same name wins within the attempt."""
+
+    kind: Literal["params"] = "params"
+    params: Annotated[dict[Name, Typed], Field(min_length=1)]
+
+
+class Tags(Event):
+    """Words to find a run by. Last value of a key wins."""
+
+    kind: Literal["tags"] = "tags"
+    tags: Annotated[dict[Name, Text], Field(min_length=1)]
+
+
+class RunLabels(Event):
+    """JSON about a run that nobody filters by (seed 003, `set_labels`). Last value of a key wins."""
+
+    kind: Literal["labels"] = "labels"
+    labels: Annotated[dict[Name, Typed], Field(min_length=1)]
+
+
+class Note(Event):
+    """What a person wrote about the run; the last one wins."""
+
+    kind: Literal["note"] = "note"
+    text: Text
+
+
+class Artifact(Scoped):
+    """A reference to bytes kept in an artifact store."""
+
+    kind: Literal["artifact"] = "artifact"
+    name: Name
+    uri: Text
+    size: Count | None = None  # bytes
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    media_type: Text = ""
+    stage: Literal["put", "get"] = "put"
+
+
+class CodeIdentity(Scoped):
+    """Which code ran."""
+
+    kind: Literal["code"] = "code"
+    code_identifier: Text
+    code_identifier_type: Text = "git"
+    code_identifier_dependable: bool = False  # nothing uncommitted
+    code_identifier_url: Text = ""
+    code_identifier_message: Text = ""
+    diff_sha256: Text = ""
+
+
+class Environment(Event):
+    """Where the run runs: command line, host, Python, packages."""
+
+    kind: Literal["environment"] = "environment"
+    values: Annotated[dict[Name, Typed], Field(min_length=1)]

@@ -1,0 +1,111 @@
+"""
+Events about the life of a run, its named steps, their attempts, and the producers that write about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.events.base import Attempt, Count, Event, Scoped, Text
+
+
+class _RunOpened(Event):
+    attempt: Attempt = 1
+    name: Text = ""
+    tag: Text = ""  # groups runs into an experiment (Magnus, seeds 001 and 002)
+    group: Text = ""  # runs of one sweep or job
+    parent_run_id: Text = ""
+    original_run_id: Text = ""
+    dag_hash: Text = ""
+    use_cached: bool = False
+    run_config: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunCreated(_RunOpened):
+    """A run is known and has not started."""
+
+    kind: Literal["run_created"] = "run_created"
+
+
+class RunStarted(_RunOpened):
+    """A run starts its first attempt."""
+
+    kind: Literal["run_started"] = "run_started"
+
+
+class RunResumed(_RunOpened):
+    """A run goes on in a new attempt, for example from a checkpoint."""
+
+    kind: Literal["run_resumed"] = "run_resumed"
+
+
+class _RunEnded(Event):
+    attempt: Attempt = 1
+    message: Text = ""
+    batches: Count | None = None  # of this producer for this run, this record included
+
+
+class RunFinished(_RunEnded):
+    """The training code ended well."""
+
+    kind: Literal["run_finished"] = "run_finished"
+
+
+class RunFailed(_RunEnded):
+    """The training code raised; `message` says what."""
+
+    kind: Literal["run_failed"] = "run_failed"
+
+
+class RunKilled(_RunEnded):
+    """The run was stopped from outside: a signal, a scheduler, a person."""
+
+    kind: Literal["run_killed"] = "run_killed"
+
+
+class StepStarted(Scoped):
+    """A named step begins."""
+
+    kind: Literal["step_started"] = "step_started"
+    name: Text = ""
+    step_type: Text = "task"
+    mock: bool = False
+
+
+class StepFinished(Scoped):
+    """A named step is over."""
+
+    kind: Literal["step_finished"] = "step_finished"
+    status: Literal["success", "fail"] = "success"
+    message: Text = ""
+
+
+class AttemptStarted(Scoped):
+    """One try of a step begins."""
+
+    kind: Literal["attempt_started"] = "attempt_started"
+
+
+class AttemptFinished(Scoped):
+    """One try of a step is over."""
+
+    kind: Literal["attempt_finished"] = "attempt_finished"
+    status: Literal["success", "fail"] = "success"
+    message: Text = ""
+
+
+class Heartbeat(Event):
+    """The producer is alive."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+
+
+class ProducerClosed(Event):
+    """A producer says how much it sent, so that a run log can say how much is missing."""
+
+    kind: Literal["producer_closed"] = "producer_closed"
+    batches: Count  # records of this producer for this run, this one included
+    points: Count  # metric points in them
+    dropped: Count = 0  # metric points refused at a bound, never sent
