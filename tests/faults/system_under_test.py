@@ -175,11 +175,11 @@ class System:
 
     def close(self) -> None:
         """End every process."""
-        workers = [one.process for one in [*self._workers.values(), *self._leaving]]
-        for process in [*workers, *(one.process for one in self.trainings)]:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        for worker in [*self._workers.values(), *self._leaving]:
+            worker.kill()
+        for training in self.trainings:
+            training.process.kill()
+            training.process.wait()
 
     def stop(self) -> None:
         """Ask the workers to end, and wait until they have, those too that left before."""

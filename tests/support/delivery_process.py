@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -20,6 +19,7 @@ from consumers.store.pool import open_database
 from consumers.trackers.protocol import Tracker
 from schemas.facts import Facts
 from tests.support.materialiser_process import environment
+from tests.support.python_process import PythonProcess
 
 DEADLINE_S = 150.0
 
@@ -49,7 +49,7 @@ class Delivery:
         given = place.variables() | {"GATEWAY_READY_FILE": str(self.ready)} | dict(variables or {})
         with self.log.open("wb") as out:
             command = [sys.executable, "-m", "consumers.delivery", tracker]
-            self.process = subprocess.Popen(command, env=given, stderr=out, stdout=out)
+            self.process = PythonProcess(command, env=given, stderr=out, stdout=out)
 
     def until_ready(self) -> Delivery:
         """Return once it reads the log."""

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.python_process import PythonProcess
+
 COMMAND = [sys.executable, "-m", "gateway.cli"]
 
 
@@ -27,20 +29,17 @@ def gateway_with(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with these variables to its end and return what it printed; one that hangs says where it stands."""
     argv = [*COMMAND, *arguments]
-    with subprocess.Popen(
+    process = PythonProcess(
         argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
         env=environment(**variables, PYTHONFAULTHANDLER="1"),
         cwd=Path(sys.prefix),  # not the checkout: the installed packages run
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)
-            out, err = process.communicate()
-            raise AssertionError(f"`gateway {' '.join(arguments)}` takes over {timeout_s} s: {out}{err}") from None
-        finally:
-            process.kill()
-    return subprocess.CompletedProcess(argv, process.returncode, out, err)
+    )
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        out, err = process.communicate()
+        raise AssertionError(f"`gateway {' '.join(arguments)}` takes over {timeout_s} s: {out}{err}") from None
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(argv, process.wait(), out, err)

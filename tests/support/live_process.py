@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from gateway.local.ports import HOST
 from tests.support.process_tree import until
+from tests.support.python_process import PythonProcess
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def live_process(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
     log, ready = folder / "live.log", folder / "live.ready"
     mine = {"GATEWAY_READY_FILE": str(ready), "GATEWAY_HOME": str(folder / "home")}
     with log.open("wb") as out:
-        process = subprocess.Popen(
+        process = PythonProcess(
             [sys.executable, "-m", "consumers.live"], env={**variables, **mine}, stderr=out, stdout=out
         )
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -16,6 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from consumers.store.read.reader import Reading
+from tests.support.python_process import PythonProcess
 
 DEADLINE_S = 150.0  # folding takes minutes where ten processes want the same core; below pytest's own 300
 
@@ -42,7 +42,7 @@ class Materialiser:
         self.ready = self.log.with_suffix(".ready")
         variables = {**variables, "GATEWAY_READY_FILE": str(self.ready), "GATEWAY_HOME": str(folder / "home")}
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen([sys.executable, *entry], env=variables, stderr=out, stdout=out, cwd=cwd)
+            self.process = PythonProcess([sys.executable, *entry], env=variables, stderr=out, stdout=out, cwd=cwd)
 
     def until_ready(self) -> Materialiser:
         """Return once it reads the log."""

@@ -16,6 +16,7 @@ import asyncpg
 from tests.support.gateway_command import COMMAND, gateway_with
 from tests.support.gateway_command import environment as command_environment
 from tests.support.materialiser_process import dump, until
+from tests.support.python_process import PythonProcess
 
 SIDE = "gateway_rebuild"
 
@@ -46,11 +47,8 @@ class Running:
     """A rebuild, or another command, as a process of its own."""
 
     def __init__(self, variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)) -> None:
-        self.process = subprocess.Popen(
+        self.process = PythonProcess(
             [*COMMAND, *command, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
             env=command_environment(**_settings(variables)),
             cwd=Path(sys.prefix),
         )

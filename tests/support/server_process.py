@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from gateway.client.encoding.wire import Record, source_of
 from gateway.client.encoding.wire import encode as encode_record
 from gateway.local.ports import HOST, free_ports
 from tests.support.process_tree import until
+from tests.support.python_process import PythonProcess
 
 TIME = 1_700_000_000_000_000  # µs
 
@@ -31,12 +31,12 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
         mine = {"GATEWAY_INGEST_PORT": str(self.port), "GATEWAY_HOME": str(folder / "no-stack")}
         self._variables = inherited | mine | dict(variables)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: PythonProcess | None = None
 
     def start(self) -> Server:
         """Start it; it may not serve yet."""
         with self._log.open("ab") as out:
-            self.process = subprocess.Popen(
+            self.process = PythonProcess(
                 [sys.executable, "-m", "gateway.server"], env=self._variables, stdout=out, stderr=out
             )
         return self

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tests.support.delivery_process import Place
+from tests.support.python_process import PythonProcess
 
 TIMEOUT_S = 200
 
@@ -34,11 +34,11 @@ class Told(NamedTuple):
         return found
 
 
-def start_command(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start_command(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> PythonProcess:
     """Start `gateway ...` and return the process."""
     command = [sys.executable, "-m", "gateway.cli", *arguments]
     environment = place.variables() | dict(variables or {})
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return PythonProcess(command, env=environment)
 
 
 async def gateway(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> Told:

@@ -24,6 +24,7 @@ from tests.faults.system_under_test import TRAINEE
 from tests.support.delivery_process import Delivery, Place, delivery, until_caught_up
 from tests.support.gateway_command import COMMAND, environment
 from tests.support.process_tree import until
+from tests.support.python_process import PythonProcess
 from tests.support.recording_tracker import Witness, identities
 from tests.support.topic_reader import read_topic
 
@@ -66,10 +67,10 @@ class Replay:
     def __init__(self, place: Place, given: dict[str, str], *arguments: str) -> None:
         with (place.folder / "replay.log").open("ab") as log:
             command = [*COMMAND, "replay", "--to", "witness", "--all", *arguments]
-            self.process = subprocess.Popen(command, env=environment(**given), stdout=log, stderr=log)
+            self.process = PythonProcess(command, env=environment(**given), stdout=log, stderr=log)
 
 
-def end(process: subprocess.Popen[bytes], how: str) -> None:
+def end(process: PythonProcess, how: str) -> None:
     """Kill a process, stop it as Ctrl-C does, or wait for its end."""
     if how == "killed":
         process.kill()
@@ -118,7 +119,7 @@ def emitted(counter: Path) -> int:
     return int(count)
 
 
-def until_given(witness: Witness, more: int, by: subprocess.Popen[bytes]) -> None:
+def until_given(witness: Witness, more: int, by: PythonProcess) -> None:
     """Return once the witness was given so many envelopes more than now, or nobody is left to do it."""
     goal = witness.lines() + more
     until(lambda: witness.lines() >= goal or by.poll() is not None, f"{goal} batches")

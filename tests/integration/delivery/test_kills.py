@@ -9,7 +9,6 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.support.gateway_command import COMMAND, environment, gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser
 from tests.support.process_tree import until
+from tests.support.python_process import PythonProcess
 from tests.support.recording_tracker import Heard, Witness, identities
 
 TRACKERS = ("witness", "files", "tables")
@@ -98,16 +98,14 @@ async def prove(place: Place, given: dict[str, str], heard: Heard, envelopes: Se
         assert await held(place, tracker) == emitted(envelopes), name
 
 
-def kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def kill(processes: Sequence[PythonProcess]) -> None:
     for process in processes:
         process.kill()
     for process in processes:
         process.wait(60)
 
 
-def until_lines(
-    witness: Witness, goal: int, processes: Sequence[subprocess.Popen[bytes]], stall_s: float = DEADLINE_S
-) -> None:
+def until_lines(witness: Witness, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S) -> None:
     """Return when the witness was given so many envelopes, or no more come, or a process ended."""
     seen, moved = witness.lines(), time.monotonic()
     while seen < goal and all(process.poll() is None for process in processes) and time.monotonic() - moved < stall_s:
@@ -144,7 +142,7 @@ def test_killed_while_chosen_runs_are_replayed(
         goal = witness.lines() + dice.randint(1, 30)
         with (place.folder / "replays.log").open("ab") as log:
             running = [
-                subprocess.Popen(replay(given, name, "--where", "tag = 'want'"), env=variables, stdout=log, stderr=log)
+                PythonProcess(replay(given, name, "--where", "tag = 'want'"), env=variables, stdout=log, stderr=log)
                 for name in two(number)
             ]
         until_lines(witness, goal, running[:1])
@@ -242,12 +240,12 @@ def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
         ordered = f"run-{rounds - 1 - number}-1"
         for name in two(number):
             with (place.folder / "orders.log").open("ab") as log:
-                told = subprocess.Popen(
+                told = PythonProcess(
                     replay(given, name, "--run", ordered), env=environment(**given), stdout=log, stderr=log
                 )
             orders.append(told)
 
-    orders: list[subprocess.Popen[bytes]] = []
+    orders: list[PythonProcess] = []
     try:
         kill_rounds(place, witness, given, runs[:2], rounds, order)
     finally:

@@ -25,6 +25,7 @@ from tests.support.lines_tracker import Lines
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser, until_folded
 from tests.support.mlflow_service import MlflowServer
+from tests.support.python_process import PythonProcess
 from tests.support.truncated_log import shorten
 
 ROOT = Path(__file__).parents[3]
@@ -249,21 +250,20 @@ async def test_killed_ten_times_each_value_is_there_once_bit_for_bit(
     assert await frozen_rows(place) == 0
 
 
-async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goal: int, said: Path) -> int | None:
+async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goal: int, said: Path) -> int:
     """Kill a slow replay once the tracker had so many records; return its exit status."""
     deadline = time.monotonic() + DEADLINE_S
     with said.open("ab") as told:
         arguments = [*COMMAND, "replay", "--to", tracker, "--all", "--throttle", "1000"]
-        running = await asyncio.create_subprocess_exec(*arguments, env=variables, stdout=told, stderr=told)
-        try:
-            while await watch.records() < goal and running.returncode is None:
-                assert time.monotonic() < deadline, said.read_text()
-                await asyncio.sleep(0.005)
-        finally:
-            if running.returncode is None:
-                running.kill()
-            await running.wait()
-    return running.returncode
+        running = PythonProcess(arguments, env=variables, stdout=told, stderr=told)
+    try:
+        while await watch.records() < goal and running.poll() is None:
+            assert time.monotonic() < deadline, said.read_text()
+            await asyncio.sleep(0.005)
+    finally:
+        running.kill()
+        status = running.wait(30)
+    return status
 
 
 async def test_what_becomes_of_a_run_while_its_history_is_under_way_comes_from_the_log(

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.support.lines_tracker import Lines, wanted
 from tests.support.log_author import START, Author, write
 from tests.support.materialiser_process import Materialiser
 from tests.support.mlflow_service import MlflowServer
+from tests.support.python_process import PythonProcess
 
 DEADLINE_S = 120.0
 DAY = 86_400 * 10**6  # µs
@@ -47,7 +47,7 @@ class Replay:
     def __init__(self, place: Place, lines: Lines, *arguments: str, to: str = "lines") -> None:
         self.out, self.told = place.folder / "replay.out", place.folder / "replay.err"
         with self.out.open("wb") as out, self.told.open("wb") as told:
-            self.process = subprocess.Popen(
+            self.process = PythonProcess(
                 [*COMMAND, "replay", "--to", to, *arguments, "--json"],
                 env=environment(**(place.variables() | lines.variables())), stdout=out, stderr=told,
             )  # fmt: skip

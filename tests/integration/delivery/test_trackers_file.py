@@ -6,11 +6,11 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from contextlib import ExitStack
 
 from tests.support.delivery_process import Place, delivery
 from tests.support.edge_case_runs import odd_envelopes
+from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 
@@ -63,6 +63,4 @@ async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) ->
 
 
 def verify(place: Place, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gateway.cli", "verify", "--wait", "60", "--json"]
-    environment = place.variables() | variables
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return gateway_with(place.variables() | variables, "verify", "--wait", "60", "--json")

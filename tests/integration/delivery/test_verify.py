@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.delivery_process import Place, delivery, progress, until_caught_up
 from tests.support.edge_case_runs import odd_envelopes, points_of
+from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.mlflow_service import MlflowServer
@@ -27,11 +27,7 @@ def place(kafka: str, topic: str, database: str, tmp_path: Path, mlflow_server: 
 
 
 async def verify(place: Place, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gateway.cli", "verify", *arguments]
-    environment = place.variables() | variables
-    return await asyncio.to_thread(
-        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return await asyncio.to_thread(gateway_with, place.variables() | variables, "verify", *arguments)
 
 
 async def test_places_that_hold_the_same_are_proven_equal_and_damage_is_named(place: Place) -> None:

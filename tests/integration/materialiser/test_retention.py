@@ -18,6 +18,7 @@ from schemas.wire import Envelope
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import environment, materialiser, reading, until, until_complete, until_folded
+from tests.support.process_tree import until as until_true
 from tests.support.rebuild_process import execute, facts, folded_rows, rebuild, running
 
 
@@ -291,7 +292,8 @@ async def test_a_drop_waits_for_a_reader_and_says_for_whom(
     await transaction.start()
     counted = await reader.fetchval("SELECT count(*) FROM metric_points")
     with running(variables, command=("retention", "drop", "--before", "2026-08", "--yes")) as one:
-        said = await asyncio.to_thread(one.process.stderr.readline)  # type: ignore[union-attr]  # it is a pipe
+        await asyncio.to_thread(until_true, lambda: "\n" in one.process.said(1), "it says whom it waits for")
+        said = one.process.said(1)
         assert await reader.fetchval("SELECT count(*) FROM metric_points") == counted == 4_500
         await transaction.commit()
         status, out, rest = await asyncio.to_thread(one.end)
