@@ -1,3 +1,3 @@
 """
-Commands of `gateway` that need this side's code; `gateway` finds them by the entry-point group gateway.commands.
+The `gateway` commands that need this side's code; `gateway` finds them by the entry-point group `gateway.commands`.
 """

@@ -1,5 +1,5 @@
 """
-Options that every command of this side has, said and typed in one way.
+Options that every command of this side has, with one name, one type and one help text each.
 """
 
 from __future__ import annotations

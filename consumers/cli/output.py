@@ -31,16 +31,16 @@ def print_json(facts: Any) -> None:
     print_line(json.dumps(facts, indent=2, allow_nan=False))
 
 
-def say(line: str) -> None:
+def print_notice(line: str) -> None:
     """Print one notice for people, on stderr."""
     print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of this side that prints notices
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that neither guesses colours nor wraps lines at the width of the terminal."""
+    """Return a console that prints text as it is: no markup, no guessed colours, no wrapping."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 def confirm(question: str, *, instead: str) -> None:
@@ -60,15 +60,15 @@ def require_terminal(instead: str) -> None:
 
 
 class WarningLines(logging.Handler):
-    """Passes warnings and errors that are logged on to `say`, for commands that show a progress bar meanwhile."""
+    """Hands the message of each logged warning and error to `print_one`, for commands that show a progress bar."""
 
-    def __init__(self, say: Callable[[str], None], *, ignore: tuple[str, ...] = ()) -> None:
+    def __init__(self, print_one: Callable[[str], None], *, ignore: tuple[str, ...] = ()) -> None:
         super().__init__(logging.WARNING)
-        self._say = say
+        self._print_one = print_one
         self._ignore = ignore  # beginnings of messages that are no news to the user
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the message of one log record."""
         line = record.getMessage()
         if not line.startswith(self._ignore):
-            self._say(line)
+            self._print_one(line)

@@ -1,9 +1,9 @@
 """
-`gateway rebuild`: fold the log again from its beginning, and switch to what came out, or only compare.
+`gateway rebuild`: fold the log again from its beginning, then switch to the new tables, or only compare them.
 
 Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. Exit status: 0 when
-the tables were switched or are equal, 1 when they differ or the log lost its beginning, 2 when nothing could be done,
-130 after Ctrl-C.
+the tables were switched or are equal, 1 when they differ or the log has lost its beginning, 2 when nothing could be
+done, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -31,44 +31,50 @@ def rebuild(
         bool, typer.Option("--check", help="Only compare with the live tables; exit 1 at a difference.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew instead of going on with an interrupted rebuild.")
+        bool, typer.Option("--restart", help="Start from scratch instead of resuming an interrupted rebuild.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Fold the log again from offset 0 beside the live tables, then switch to the new tables in one transaction.
+    Fold the log again from offset 0 into new tables, then switch to them in one transaction.
 
-    Everything may run meanwhile: the materialiser goes on without a restart, readers see the old tables or the new.
-    After Ctrl-C the next `gateway rebuild` goes on where this one was. What people decided about dead letters, and
-    how far deliveries are, stays.
+    Everything keeps running: the materialiser continues without a restart, and readers see either the old tables or
+    the new ones. After Ctrl-C the next `gateway rebuild` resumes where this one stopped. Decisions about dead letters
+    and the checkpoints of deliveries stay.
 
     `gateway rebuild --check` proves that the live tables are what the log says, byte for byte, and changes nothing.
 
     `gateway rebuild --check --json | jq .first_difference` shows the first place where they are not.
     """
+    done = _run(check=check, restart=restart, home=home)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        for line in _lines(done):
+            print_line(line)
+    if done.comparison and done.comparison.first_difference:
+        raise typer.Exit(EXIT_DIFFERENT)
+
+
+def _run(*, check: bool, restart: bool, home: Any) -> Rebuilt:
+    """Rebuild while a bar shows how far it is. Raises typer.Exit when the log has lost its beginning."""
     from consumers.materialiser.gc_tuning import tune_gc
     from consumers.materialiser.rebuild.rebuild import rebuild as run
     from schemas.errors import LogGap
     from schemas.runtime.settings import Settings
 
     settings = Settings.load(home)
-    with _watching() as watcher:
+    with _display() as display:
         try:
             tune_gc()
-            done = asyncio.run(run(settings, watcher, check=check, restart=restart))
+            return asyncio.run(run(settings, display, check=check, restart=restart))
         except LogGap as gap:
-            watcher.say(str(gap))
+            display.say(str(gap))
             raise typer.Exit(EXIT_DIFFERENT) from gap
         except KeyboardInterrupt:
-            watcher.say("stopped: the next `gateway rebuild` goes on where this one was")
+            display.say("stopped: the next `gateway rebuild` resumes where this one stopped")
             raise
-    if as_json:
-        print_json(done.to_json())
-    else:
-        print_line("\n".join(_lines(done)))
-    if done.comparison and done.comparison.first_difference:
-        raise typer.Exit(EXIT_DIFFERENT)
 
 
 def _lines(done: Rebuilt) -> Iterator[str]:
@@ -86,18 +92,18 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     yield "`gateway rebuild` switches to the rebuilt tables, which are kept for it."
 
 
-def _watching() -> Any:
-    """Return a context that shows progress on a terminal, and lines anywhere."""
+def _display() -> Any:
+    """Return a context that shows progress as a bar at a terminal, and notices anywhere; all of it on stderr."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    told = console(stderr=True)
+    stderr = console(stderr=True)
 
-    class Watcher(Progress):
-        def __enter__(self) -> Watcher:
+    class Display(Progress):
+        def __enter__(self) -> Display:
             super().__enter__()
             self.bar = self.add_task("starting", total=None, rate="")
             logging.getLogger("consumers").addHandler(WarningLines(self.say, ignore=NO_NEWS))
-            logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats itself for as long as Kafka is away
+            logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats every attempt while Kafka is away
             return self
 
         def progress(self, what: str, done: int, total: int) -> None:
@@ -109,7 +115,7 @@ def _watching() -> Any:
             self.update(self.bar, description=what, completed=done, total=total, rate=rate)
 
         def say(self, line: str) -> None:
-            self.console.print(f"gateway: {line}", markup=False)
+            self.console.print(f"gateway: {line}")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    return Watcher(*columns, TimeElapsedColumn(), console=told, transient=True, disable=not told.is_terminal)
+    return Display(*columns, TimeElapsedColumn(), console=stderr, transient=True, disable=not stderr.is_terminal)

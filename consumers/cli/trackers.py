@@ -1,9 +1,10 @@
 """
-`gateway trackers list | show | retry | pause | resume | remove`: how each tracker stands, and what to do about it.
+`gateway trackers list | show | retry | pause | resume | remove`: show the state of each tracker, and change it.
 
-Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. A delivery obeys
-within a second; what is ordered while none runs holds for the next one. Exit status: 0 when everything asked for is so,
-1 when some of it could not be done, 2 when a service cannot be reached or the question does not fit.
+Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. A delivery
+carries out an order within a second; an order given while none runs holds for the next one. Exit status: 0 when
+everything that was asked for is done, 1 when some of it could not be done, 2 when a service cannot be reached or the
+arguments do not fit.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from consumers.cli.database import connected_database
 from consumers.cli.options import HomeOption, JsonOption
-from consumers.cli.output import confirm, print_json, print_line, require_terminal, say
+from consumers.cli.output import confirm, console, print_json, print_line, print_notice, require_terminal
 from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.settings import Settings
 from schemas.runtime.text import mask_unprintable
@@ -28,33 +30,33 @@ if TYPE_CHECKING:
     from consumers.store.pool import Database
 
 T = TypeVar("T")
-SHOWN = 20
+SHOWN_RUNS = 20
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="How each tracker stands, and what to do about it.",
+    help="Show the state of each tracker; retry, pause, resume or remove it.",
 )
 
 
 def complete_tracker(ctx: Any, incomplete: str) -> list[str]:
-    """Offer the names of the trackers there are."""
+    """Complete the name of a tracker."""
     from consumers.delivery.status import known_names
 
     try:
         names = known_names(Settings.load(ctx.params.get("home")))
     except TrackingError:
-        return []  # a shell that waits for a completion is no place for an error
+        return []  # completion must not print errors into the command line
     return [name for name in names if name.startswith(incomplete)]
 
 
 def _complete_run(ctx: Any, incomplete: str) -> list[str]:
-    """Offer runs of the tracker that was named, parked ones first."""
+    """Complete the id of a run of the tracker named before it, parked ones first."""
     try:
         settings, name = Settings.load(ctx.params.get("home")), str(ctx.params.get("name") or "")
-        _, runs = _with(settings, lambda trackers, _: trackers.runs(name, None, 200))
+        _, runs = _query(settings, lambda trackers, _: trackers.runs(name, None, 200))
     except TrackingError:
         return []
     return [run.run_id for run in runs if run.run_id.startswith(incomplete)]
@@ -68,14 +70,14 @@ NameArgument = Annotated[
 @app.command("list")
 def list_trackers(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    List trackers: their runs, how far they are behind the log, their state and last error.
+    List trackers: state, runs, lag behind the log, and last error.
 
     Examples: `gateway trackers list`, `gateway trackers list --json | jq '.trackers[] | select(.parked > 0)'`
     """
     from consumers.delivery.status import standings
 
     settings = Settings.load(home)
-    found = _with(settings, lambda _, database: standings(settings, database))
+    found = _query(settings, lambda _, database: standings(settings, database))
     if as_json:
         print_json({"trackers": [one.to_json() for one in found]})
     else:
@@ -88,27 +90,27 @@ def show(
     run: Annotated[
         str | None, typer.Argument(help="Id of a run.", metavar="[RUN]", autocompletion=_complete_run)
     ] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=100_000, help="Runs to show.")] = SHOWN,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=100_000, help="Runs to show.")] = SHOWN_RUNS,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show one tracker, what it cannot hold, and its runs: parked ones first, each with its reason. Or one run of it.
+    Show one tracker, what it cannot hold, and its runs: parked ones first, each with its reason. Or show one run.
 
     Examples: `gateway trackers show mlflow`, `gateway trackers show mlflow r1 --json`
     """
     from consumers.delivery.status import standings
 
     settings = Settings.load(home)
-    _known(settings, name)
+    _check_name(settings, name)
 
     async def ask(trackers: Trackers, database: Database) -> tuple[Standing, int, list[RunDelivery]]:
         (standing,) = await standings(settings, database, name)
         return standing, *await trackers.runs(name, run, limit)
 
-    standing, total, runs = _with(settings, ask)
+    standing, total, runs = _query(settings, ask)
     if run is not None and not runs:
-        raise BadSettings(f"tracker {name} has nothing of run {run}: see its runs with `gateway trackers show {name}`")
+        raise BadSettings(f"tracker {name} does not know run {run}: see its runs with `gateway trackers show {name}`")
     losses = _losses(settings, name)
     if as_json:
         print_json(standing.to_json() | {"cannot_hold": losses, "total": total, "shown": [_document(r) for r in runs]})
@@ -129,20 +131,20 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Take parked runs up again: each goes on exactly where it stopped, while the others go on.
+    Retry parked runs: each continues exactly where it stopped. Other runs are not affected.
 
     Examples: `gateway trackers retry mlflow r1 r2`, `gateway trackers retry mlflow --all`
     """
     if bool(runs) == everything:
-        raise BadSettings(f"name runs, or all with --all: see them with `gateway trackers show {name}`")
+        raise BadSettings(f"name runs, or give --all: see them with `gateway trackers show {name}`")
     settings = Settings.load(home)
-    _known(settings, name)
-    taken = _with(settings, lambda trackers, _: trackers.retry(name, runs or None))
+    _check_name(settings, name)
+    taken = _query(settings, lambda trackers, _: trackers.retry(name, runs or None))
     left = sorted({*(runs or ())} - {*taken})
     if as_json:
         print_json({"tracker": name, "retried": taken, "not_parked": left})
     else:
-        print_line(f"taken up again: {len(taken)}")
+        print_line(f"retried: {len(taken)}")
         for one in left:
             print_line(f"  not parked: {one}")
     raise typer.Exit(1 if left else 0)
@@ -151,7 +153,7 @@ def retry(
 @app.command()
 def pause(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Hold back everything for one tracker. The log keeps it; calls under way end. It holds until `resume`.
+    Pause deliveries to one tracker until `resume`. The log keeps every event; calls under way are finished.
 
     Example: `gateway trackers pause mlflow`
     """
@@ -161,7 +163,7 @@ def pause(name: NameArgument, home: HomeOption = None, as_json: JsonOption = Fal
 @app.command()
 def resume(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Let a paused tracker go on where it was.
+    Resume deliveries to a paused tracker where they stopped.
 
     Example: `gateway trackers resume mlflow`
     """
@@ -176,24 +178,24 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Forget how far a tracker is. What it holds stays there; a later delivery brings the whole history again.
+    Forget the checkpoints of a tracker. What it holds stays there; a later delivery sends the whole history again.
 
-    Its delivery must not run: take it out of GATEWAY_TRACKERS and start the stack again first.
+    No delivery to it may run: take it out of GATEWAY_TRACKERS and restart the stack first.
 
     Example: `gateway trackers remove mlflow --yes`
     """
     settings = Settings.load(home)
-    _known(settings, name)
-    total, _ = _with(settings, lambda trackers, _: trackers.runs(name, None, 1))
-    stays = f"the {total:,} runs that {name} itself holds stay there: delete them with its own means"
+    _check_name(settings, name)
+    total, _ = _query(settings, lambda trackers, _: trackers.runs(name, None, 1))
+    stays = f"the {total:,} runs that {name} holds stay there: delete them with its own tools"
     if not yes:
         require_terminal("--yes")
-        say(stays)
-        confirm(f"Forget how far {name} is with {total:,} runs?", instead="--yes")
-    forgotten = _with(settings, lambda trackers, _: trackers.forget(name))
+        print_notice(stays)
+        confirm(f"Forget the checkpoints of {total:,} runs of {name}?", instead="--yes")
+    forgotten = _query(settings, lambda trackers, _: trackers.forget(name))
     if forgotten is None:
         raise BadSettings(
-            f"a process delivers to {name} now: take {name} out of GATEWAY_TRACKERS and start the stack again, "
+            f"a process delivers to {name} now: take {name} out of GATEWAY_TRACKERS and restart the stack, "
             "or end the replay, first"
         )
     if as_json:
@@ -204,8 +206,8 @@ def remove(
 
 def _set_paused(home: Path | None, name: str, *, paused: bool, as_json: bool) -> None:
     settings = Settings.load(home)
-    _known(settings, name)
-    _with(settings, lambda trackers, _: trackers.pause(name, paused))
+    _check_name(settings, name)
+    _query(settings, lambda trackers, _: trackers.pause(name, paused))
     if as_json:
         print_json({"tracker": name, "paused": paused})
     else:
@@ -213,42 +215,39 @@ def _set_paused(home: Path | None, name: str, *, paused: bool, as_json: bool) ->
         print_line(f"{name} {outcome}")
 
 
-def _known(settings: Settings, name: str) -> None:
-    """Raise BadSettings when nothing is known of this name."""
+def _check_name(settings: Settings, name: str) -> None:
+    """Raise BadSettings when no tracker of this name is set, installed or in PostgreSQL."""
     from consumers.delivery.status import known_names
 
     names = known_names(settings)
     if name in names:
         return
-    seen = [one.tracker for one in _with(settings, lambda trackers, _: trackers.overview())]
+    seen = [one.tracker for one in _query(settings, lambda trackers, _: trackers.overview())]
     if name not in seen:
         raise BadSettings(f"there is no tracker {name!r}: choose one of {', '.join(sorted({*names, *seen}))}")
 
 
 def _losses(settings: Settings, name: str) -> list[str] | None:
-    """Return what a tracker cannot hold; None when its code cannot be loaded here."""
+    """Return what a tracker cannot hold; None, after a notice, when its code cannot be loaded here."""
     from consumers.delivery.plugins.describe import losses
 
     try:
         return losses(settings, name)
     except BadSettings as error:
-        say(str(error))
+        print_notice(str(error))
         return None
 
 
-def _with(settings: Settings, question: Callable[[Trackers, Database], Awaitable[T]]) -> T:
+def _query(settings: Settings, question: Callable[[Trackers, Database], Awaitable[T]]) -> T:
+    """Return the answer to one question, over a connection of its own. Raises StoreUnavailable and StoreRefused."""
+
     async def ask() -> T:
         from consumers.store.delivery.orders import Trackers
         from consumers.store.migrations import migrate
-        from consumers.store.pool import open_database
 
-        dsn = settings.need("postgres").strip()
-        database = await open_database(dsn, size=1)
-        try:
+        async with connected_database(settings) as database:
             await migrate(database)
             return await question(Trackers(database), database)
-        finally:
-            database.terminate()
 
     return asyncio.run(ask())
 
@@ -258,7 +257,6 @@ def _document(run: RunDelivery) -> dict[str, Any]:
 
 
 def _print_table(found: list[Standing]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from consumers.delivery.status import lag_words, state_words
@@ -274,7 +272,7 @@ def _print_table(found: list[Standing]) -> None:
         table.add_row(
             status.tracker, state_words(status), f"{status.runs:,}", f"{status.parked:,}", *lag_words(lag), error
         )
-    Console(highlight=False, markup=False).print(table)
+    console().print(table, soft_wrap=False)  # folds long errors within their column
 
 
 def _print_tracker(standing: Standing, losses: list[str] | None, total: int, runs: list[RunDelivery]) -> None:
@@ -287,7 +285,7 @@ def _print_tracker(standing: Standing, losses: list[str] | None, total: int, run
     print_line(f"behind    {records} records{f', the oldest {seconds} old' if seconds else ''}")
     print_line(
         f"runs      {status.runs:,}: {status.parked:,} parked, {status.waiting:,} waiting, "
-        f"{status.behind:,} read again, {status.in_doubt:,} in doubt"
+        f"{status.behind:,} rereading, {status.in_doubt:,} in doubt"
     )
     if status.last_error:
         print_line(f"error     {_safe(status.last_error)}")
@@ -301,22 +299,23 @@ def _print_tracker(standing: Standing, losses: list[str] | None, total: int, run
         print_line(f"Try parked runs again with `gateway trackers retry {status.tracker} RUN...`, or --all.")
 
 
-def _has(run: RunDelivery) -> str:
+def _delivered(run: RunDelivery) -> str:
+    """Describe how much of a run the tracker has."""
     from consumers.store.delivery.history import HISTORY
 
     if run.next_offset < HISTORY:
         return f"has       everything below offset {run.next_offset} of partition {run.partition}"
-    return f"has       {run.next_offset - HISTORY} events of its history, which comes from PostgreSQL"
+    return f"has       {run.next_offset - HISTORY} events of its history, which is delivered from PostgreSQL"
 
 
 def _print_run(run: RunDelivery) -> None:
-    attempt = f"call {run.attempt} for what comes next has no result yet" if run.attempt else "nothing under way"
+    intent = f"call {run.attempt} for the next events has no result yet" if run.attempt else "no call under way"
     lines = [
         f"run       {run.run_id}",
-        f"status    {run.status}{', read again from its own offset' if run.behind else ''}",
+        f"status    {run.status}{', rereading from its own offset' if run.behind else ''}",
         f"error     {run.error}" if run.error else "",
-        _has(run),
-        f"intent    {attempt}",
+        _delivered(run),
+        f"intent    {intent}",
         f"skipped   {run.skipped} records that can never be decoded",
         f"state     {json.dumps(run.state, ensure_ascii=False)}",
         f"updated   {run.updated:%Y-%m-%d %H:%M:%S} UTC",

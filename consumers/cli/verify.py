@@ -1,8 +1,8 @@
 """
-`gateway verify`: prove that every tracker holds what PostgreSQL holds, and bring what is missing.
+`gateway verify`: prove that every tracker holds what PostgreSQL holds, and deliver again what is missing.
 
 Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. Exit status: 0 when
-all places are equal, 1 when they differ, 2 when a place cannot be read or the call does not fit, 130 after Ctrl-C.
+all places are equal, 1 when they differ, 2 when a place cannot be read or the arguments do not fit, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consumers.cli.options import HomeOption, JsonOption
-from consumers.cli.output import console, print_json, say
+from consumers.cli.output import console, print_json, print_notice
 from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def verify(
     run: Annotated[list[str] | None, typer.Option("--run", help="Id of a run. Default: all runs.")] = None,
     group: Annotated[str | None, typer.Option("--group", help="Only runs of this group.")] = None,
     wait: Annotated[
-        float, typer.Option("--wait", min=0, help="Seconds to wait at most until all is delivered.", metavar="SECONDS")
+        float, typer.Option("--wait", min=0, help="Longest time to wait for deliveries, in s.", metavar="SECONDS")
     ] = 0.0,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Bring runs that differ again from the log, then compare once more.")
+        bool, typer.Option("--repair", help="Deliver runs that differ again from the log, then compare once more.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all-differences", help="Print all differences, not the first of each run.")
+        bool, typer.Option("--all-differences", help="Print all differences, not only the first of each run.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -55,28 +56,20 @@ def verify(
     """
     Read runs back from PostgreSQL and from each tracker, and compare them value by value.
 
-    Of each series the number of points, the first, the last and a checksum of all steps, times and values; of each run
-    parameters, tags, status, start and end. What a tracker cannot hold by its nature is listed apart and fails
-    nothing. Exit status: 0 all places are equal; 1 they differ; 2 a place cannot be read, or the call does not fit;
-    130 after Ctrl-C.
+    For each series: the number of points, the first, the last, and a checksum of all steps, times and values. For
+    each run: parameters, tags, status, start and end. What a tracker cannot hold by design is listed apart and is no
+    difference. Exit status: 0 all places are equal; 1 they differ; 2 a place cannot be read, or the arguments do not
+    fit; 130 after Ctrl-C.
 
     Examples: `gateway verify`, `gateway verify --to mlflow --run r1`, `gateway verify --wait 60 --json | jq .equal`,
     `gateway verify --to parquet --repair`
     """
-    from rich.progress import Progress
-
     from consumers.delivery.verify.report import document, print_report
     from consumers.delivery.verify.verify import Wanted
-    from schemas.runtime.settings import Settings
 
-    told = console(stderr=True)
-    settings = Settings.load(home)
-    with Progress(console=told, transient=True, disable=not told.is_terminal) as bars:
-        work = _Work(settings, Wanted(to or (), run or (), group), bars)
-        with redirect_stdout(sys.stderr):  # a plug-in may print: facts alone go to stdout
-            verified, repaired = asyncio.run(work.run(wait, repair=repair))
+    verified, repaired = _verify(home, Wanted(to or (), run or (), group), wait_s=wait, repair=repair)
     if verified.caught_up is False:
-        say("not all of the log is delivered yet: see `gateway status`, or use --wait")
+        print_notice("not all of the log is delivered yet: see `gateway status`, or use --wait")
     if as_json:
         print_json(document(verified, repaired))
     else:
@@ -84,29 +77,44 @@ def verify(
     raise typer.Exit(EXIT_DIFFERENT if verified.differences else 0)
 
 
-class _Work:
-    """Compare, repair, compare, with a bar."""
+def _verify(home: Path | None, wanted: Wanted, *, wait_s: float, repair: bool) -> tuple[Verified, Repaired | None]:
+    from rich.progress import Progress
+
+    from schemas.runtime.settings import Settings
+
+    stderr = console(stderr=True)
+    settings = Settings.load(home)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
+        verification = _Verification(settings, wanted, bars)
+        with redirect_stdout(sys.stderr):  # a plug-in may print: stdout carries facts only
+            return asyncio.run(verification.run(wait_s, repair=repair))
+
+
+class _Verification:
+    """Compare, repair what differs if asked to, and compare again; a bar shows how far it is."""
 
     def __init__(self, settings: Settings, wanted: Wanted, bars: Any) -> None:
         self._settings, self._wanted, self._bars = settings, wanted, bars
         self._bar = bars.add_task("starting", total=None)
         self._stopping = asyncio.Event()
-        self._can_stop = False
+        self._can_stop = False  # whether a signal ends the repair in order; otherwise it ends the process
 
     async def run(self, wait_s: float, *, repair: bool) -> tuple[Verified, Repaired | None]:
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         verified = await self._compare(wait_s)
         if not repair or not verified.differences:
             return verified, None
         from consumers.delivery.verify.repair import repair_differences
 
         self._can_stop = True
-        self._show("repairing", 0, None)
-        repaired = await repair_differences(self._settings, verified, self._stopping, self._show, self._say)
+        self._show_progress("repairing", 0, None)
+        repaired = await repair_differences(
+            self._settings, verified, self._stopping, self._show_progress, self._print_notice
+        )
         if self._stopping.is_set():
-            self._say("stopped: the same command goes on where this one was")
-            self._exit()
+            self._print_notice("stopped: run the same command to continue")
+            self._leave()
         self._can_stop = False
         verified = await self._compare(0.0)
         repaired.look_again(verified)
@@ -115,26 +123,27 @@ class _Work:
     async def _compare(self, wait_s: float) -> Verified:
         from consumers.delivery.verify.verify import verify as compare_places
 
-        self._show("waiting for deliveries" if wait_s else "reading back", 0, None)
-        return await compare_places(
-            self._settings, self._wanted, wait_s=wait_s, progress=lambda done, of: self._show("reading back", done, of)
-        )
+        def show(done: int, total: int) -> None:
+            self._show_progress("reading back", done, total)
 
-    def _show(self, what: str, done: int, total: int | None) -> None:
+        self._show_progress("waiting for deliveries" if wait_s else "reading back", 0, None)
+        return await compare_places(self._settings, self._wanted, wait_s=wait_s, progress=show)
+
+    def _show_progress(self, what: str, done: int, total: int | None) -> None:
         self._bars.update(self._bar, description=what, completed=done, total=total)
 
-    def _say(self, line: str) -> None:
+    def _print_notice(self, line: str) -> None:
         if line:
-            self._bars.console.print(f"gateway: {line}", markup=False)
+            self._bars.console.print(f"gateway: {line}")
 
-    def _stop(self) -> None:
+    def _on_signal(self) -> None:
         if self._can_stop and not self._stopping.is_set():
-            self._stopping.set()  # what was begun is ended; a second time it is not
+            self._stopping.set()  # the repair under way is finished first; a second signal does not wait for it
             return
-        self._say("stopped: nothing was changed" if not self._can_stop else "stopped")
-        self._exit()
+        self._print_notice("stopped: nothing was changed" if not self._can_stop else "stopped")
+        self._leave()
 
-    def _exit(self) -> None:
+    def _leave(self) -> None:
         self._bars.stop()
         sys.stdout.flush()
         os._exit(EXIT_STOPPED)  # Python would wait for threads that still read a tracker

@@ -1,9 +1,9 @@
 """
-`gateway dead-letters list | show | replay | discard`: records that can never be folded, and what to do about them.
+`gateway dead-letters list | show | replay | discard`: show records that can never be folded, and decide about them.
 
-Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr; nothing of a record
-reaches the terminal but printable characters. Exit status: 0 when everything asked for is so, 1 when some of it could
-not be done, 2 when a service cannot be reached or the question does not fit.
+Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr; only printable
+characters of a record reach the terminal. Exit status: 0 when everything that was asked for is done, 1 when some of it
+could not be done, 2 when a service cannot be reached or the arguments do not fit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Records that can never be folded: parked with their bytes, and what to do about them.",
+    help="Show, replay or discard parked records, which can never be folded.",
 )
 
 INSTEAD = "--yes, or --dry-run to see what would be done"  # of a question, where there is no terminal
@@ -38,13 +38,13 @@ IdArgument = Annotated[str, typer.Argument(help="TOPIC:PARTITION:OFFSET, as `lis
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(help="TOPIC:PARTITION:OFFSET, as `list` prints it.", metavar="ID")
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="All that nobody decided about, narrowed by --run, --reason.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All undecided ones, narrowed by --run and --reason.")]
 RunOption = Annotated[str | None, typer.Option("--run", help="Only of this run: records with this key.")]
 ReasonOption = Annotated[
-    str | None, typer.Option("--reason", help="Only where this is part of the reason or its kind.", metavar="TEXT")
+    str | None, typer.Option("--reason", help="Only where the reason or its kind contains this.", metavar="TEXT")
 ]
-LimitOption = Annotated[int | None, typer.Option("-n", "--limit", min=1, help="At most so many, oldest first.")]
-YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask. Ids that are named are never asked for.")]
+LimitOption = Annotated[int | None, typer.Option("-n", "--limit", min=1, help="Most to take, oldest first.")]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask. Ids given by hand are never asked about.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
@@ -53,7 +53,8 @@ def list_letters(
     run: RunOption = None,
     reason: ReasonOption = None,
     state: Annotated[
-        Literal["parked", "replayed", "discarded", "all"], typer.Option(help="Which ones; parked: undecided.")
+        Literal["parked", "replayed", "discarded", "all"],
+        typer.Option(help="Which to list; parked: undecided."),
     ] = "parked",
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=100_000, help="Newest to show.")] = 50,
     home: HomeOption = None,
@@ -112,7 +113,7 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     reason: ReasonOption = None,
     limit: LimitOption = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Also those that this release cannot fold either: they are parked again.")
+        bool, typer.Option("--anyway", help="Also those that this release cannot fold: they are parked again.")
     ] = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -120,9 +121,9 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     as_json: JsonOption = False,
 ) -> None:
     """
-    Write records to the log again, byte for byte, for a release or a database that takes them now.
+    Write records to the log again, byte for byte, for a release or a database that accepts them now.
 
-    A record that is admitted once is refused as a duplicate when it comes again, so replaying twice changes nothing.
+    A record that was admitted once is refused as a duplicate afterwards, so replaying twice changes nothing.
 
     Examples: `gateway dead-letters replay tracking.events:0:1234`,
     `gateway dead-letters replay --all --reason UnknownVersion --yes`
@@ -156,7 +157,7 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
 @app.command()
 def discard(  # noqa: PLR0913, PLR0917  # one an option
     ids: IdsArgument = None,
-    because: Annotated[str, typer.Option("--because", help="Why, for whoever reads it later.", metavar="TEXT")] = "",
+    because: Annotated[str, typer.Option("--because", help="Reason, shown in the list.", metavar="TEXT")] = "",
     everything: AllOption = False,
     run: RunOption = None,
     reason: ReasonOption = None,
@@ -167,9 +168,9 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
     as_json: JsonOption = False,
 ) -> None:
     """
-    Leave dead letters for good: `gateway status` counts them no longer. Their bytes stay, and can still be replayed.
+    Discard dead letters: `gateway status` no longer counts them. Their bytes stay, and can still be replayed.
 
-    A materialiser that stopped because there were too many goes on behind them when it is started again (`gateway up`).
+    A materialiser that stopped because there were too many continues after them when it is restarted (`gateway up`).
 
     Examples: `gateway dead-letters discard tracking.events:0:1234 --because "a test"`,
     `gateway dead-letters discard --all --run r1 --yes`
@@ -200,9 +201,9 @@ def _chosen(
 
     narrowed = wanted.run is not None or wanted.reason is not None
     if ids and (everything or narrowed or limit):
-        raise BadSettings("ids were given and --all, --run, --reason or --limit too: give ids alone, or none")
+        raise BadSettings("ids cannot be combined with --all, --run, --reason or --limit: give either")
     if ids:
         return list(dict.fromkeys(map(parse_id, ids)))
     if not (everything or narrowed):
-        raise BadSettings("nothing is chosen: give ids from `gateway dead-letters list`, or --all, --run or --reason")
+        raise BadSettings("no choice is given: give ids from `gateway dead-letters list`, or --all, --run or --reason")
     return ask(settings, lambda letters: choose(letters, wanted, limit))

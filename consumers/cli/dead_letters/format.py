@@ -1,8 +1,9 @@
 """
-Show records of strangers: on a terminal harmlessly, for programs without loss.
+Format arbitrary records: safe to print on a terminal, and lossless for programs.
 
-Pure. Bytes may be anything. Text for people keeps what is printable and escapes the rest (control characters, which
-could drive the terminal, and characters that turn the direction of writing); bytes that are no text become a hexdump.
+Pure. Bytes may be anything. Text for people keeps printable characters and escapes the rest (control characters, which
+could steer the terminal, and characters that turn the direction of writing). Bytes that are not text become a
+hexdump.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SHOWN_KEY, SHOWN_REASON = 60, 200  # bytes and characters in a list
 
 
 def escape_bytes(value: bytes | None, limit: int = 200) -> str:
-    """Return bytes as one short line."""
+    """Return bytes as one line that shows at most `limit` of them."""
     if value is None:
         return "none"
     text = escape_unprintable(value[:limit].decode(errors="backslashreplace"))
@@ -32,11 +33,11 @@ def escape_bytes(value: bytes | None, limit: int = 200) -> str:
 
 
 def is_text(value: bytes) -> bool:
-    """Tell whether bytes read better as text: UTF-8 without control characters but those of layout."""
+    """Tell whether bytes read better as text: UTF-8 whose only control characters are those of layout."""
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        # The first bytes of something longer may end within a character.
+        # The value may be cut off within a character.
         if error.start < len(value) - 3 or error.reason != "unexpected end of data":
             return False
         text = value[: error.start].decode()
@@ -44,7 +45,7 @@ def is_text(value: bytes) -> bool:
 
 
 def value_lines(value: bytes | None, limit: int) -> Iterator[str]:
-    """Give at most `limit` bytes of a value as lines: text where it is text, else a hexdump."""
+    """Yield at most `limit` bytes of a value as lines: of text where it is text, else of a hexdump."""
     if not value:
         yield "(empty)" if value == b"" else "(none)"
         return
@@ -58,7 +59,7 @@ def value_lines(value: bytes | None, limit: int) -> Iterator[str]:
 
 
 def hexdump(value: bytes) -> Iterator[str]:
-    """Give bytes as lines of offset, numbers and characters."""
+    """Yield bytes as lines of offset, hexadecimal numbers and ASCII characters."""
     for start in range(0, len(value), HEX_COLUMNS):
         row = value[start : start + HEX_COLUMNS]
         characters = "".join(chr(one) if 32 <= one < 127 else "." for one in row)
@@ -66,7 +67,7 @@ def hexdump(value: bytes) -> Iterator[str]:
 
 
 def identity(record: Record) -> dict[str, Any] | None:
-    """Return what the headers say the record is, None when they do not."""
+    """Return the identity that the headers of a record give; None when they give none."""
     try:
         return identify(record.key, record.headers)._asdict()
     except BadRecord:
@@ -74,7 +75,7 @@ def identity(record: Record) -> dict[str, Any] | None:
 
 
 def instant(time_ms: int) -> str:
-    """Return a broker's time in UTC; what is no time as its number."""
+    """Return a broker's time (ms since 1970-01-01 UTC) as text in UTC, or as its number when it is out of range."""
     try:
         return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
@@ -82,7 +83,7 @@ def instant(time_ms: int) -> str:
 
 
 def found_document(found: Found) -> dict[str, Any]:
-    """Return what `list --json` says of one."""
+    """Return one dead letter as `list --json` prints it."""
     return {
         "id": str(found.id),
         "run": None if found.key is None else found.key.decode(errors="backslashreplace"),
@@ -97,7 +98,7 @@ def found_document(found: Found) -> dict[str, Any]:
 
 
 def found_lines(found: Sequence[Found]) -> Iterator[str]:
-    """Give a line for each, the reason last: however narrow the terminal, an id is whole and can be copied."""
+    """Yield a line for each, the reason last, so that ids stay whole and can be copied in a narrow terminal."""
     rows = [("id", "time (UTC)", "run", "bytes", "state", "reason")]
     for one in found:
         because = f" (discarded: {one.because})" if one.because else ""
@@ -110,7 +111,7 @@ def found_lines(found: Sequence[Found]) -> Iterator[str]:
 
 
 def letter_document(letter: Letter) -> dict[str, Any]:
-    """Return what `show --json` says: every byte in base64, and as text where it is UTF-8."""
+    """Return one dead letter as `show --json` prints it: every byte in base64, and as text where it is UTF-8."""
     record = letter.record
     return {
         "id": str(letter.id),

@@ -1,7 +1,7 @@
 """
-What `gateway dead-letters` prints: facts on stdout, everything else on stderr.
+Print dead letters and the outcomes of decisions about them.
 
-Nothing of a record reaches the terminal but printable characters.
+Only printable characters of a record reach the terminal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHOWN_OUTCOMES = 20
 
 
 def finish(outcomes: Sequence[Outcome], verb: str, *, dry_run: bool, as_json: bool) -> None:
-    """Print what became of each decision, and end with the exit status that says whether all of it could be done."""
+    """Print the outcome of each decision, then raise typer.Exit: 1 when one was refused, else 0."""
     done = [outcome.id for outcome in outcomes if outcome.result == "done"]
     rest = [outcome for outcome in outcomes if outcome.result != "done"]
     if as_json:
@@ -38,7 +38,7 @@ def finish(outcomes: Sequence[Outcome], verb: str, *, dry_run: bool, as_json: bo
 
 
 def print_found(total: int, found: Sequence[Found], state: str) -> None:
-    """Print a list for people."""
+    """Print a list of dead letters for people; `total` of them match."""
     from consumers.cli.dead_letters.format import found_lines
 
     if not found:
@@ -67,7 +67,7 @@ def print_letter(letter: Letter, length: int) -> None:
         f"time      {instant(record.time_ms)} UTC",
         f"key       {escape_bytes(record.key)}",
         *(f"header    {name}: {escape_bytes(value)}" for name, value in record.headers),
-        "identity  " + (", ".join(f"{name}={value}" for name, value in known.items()) if known else "cannot be told"),
+        "identity  " + (", ".join(f"{name}={value}" for name, value in known.items()) if known else "unknown"),
         f"now       {f'would be parked again: {why_not}' if why_not else 'can be decoded: try a replay'}",
     ]
     for line in lines:

@@ -1,15 +1,15 @@
 """
-Ask PostgreSQL about dead letters from a command: one connection, one question, one answer.
+Run one question about dead letters against PostgreSQL, over a connection of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from consumers.cli.output import say
+from consumers.cli.database import connected_database
+from consumers.cli.output import print_notice
 from schemas.errors import LogUnavailable, StoreUnavailable
 from schemas.runtime.settings import Settings
 
@@ -21,33 +21,27 @@ T = TypeVar("T")
 
 
 def ask(settings: Settings, question: Callable[[DeadLetters], Awaitable[T]]) -> T:
-    """Return the answer. Raises StoreUnavailable, StoreRefused and what the question raises."""
+    """Return the answer to a question. Raises StoreUnavailable, StoreRefused and what the question raises."""
 
     async def answer() -> T:
-        async with _letters(settings) as letters:
-            return await question(letters)
+        from consumers.store.dead_letters import DeadLetters
+
+        async with connected_database(settings) as database:
+            return await question(DeadLetters(database))
 
     return asyncio.run(answer())
 
 
 def carry_out(settings: Settings, work: Callable[[DeadLetters], Awaitable[None]], outcomes: list[Outcome]) -> None:
-    """Do what was decided; when a service goes away, say first what of it is done. Raises what ended it."""
+    """
+    Carry out decisions, which add their `outcomes` as they become certain.
+
+    When a service goes away meanwhile, report how many decisions are done, then raise its LogUnavailable or
+    StoreUnavailable.
+    """
     try:
         ask(settings, work)
     except (LogUnavailable, StoreUnavailable):
         done = sum(outcome.result == "done" for outcome in outcomes)
-        say(f"cut off after {done}; what was done is remembered, so the same command goes on with the rest")
+        print_notice(f"interrupted after {done}; these are recorded, so the same command continues with the rest")
         raise
-
-
-@asynccontextmanager
-async def _letters(settings: Settings) -> AsyncIterator[DeadLetters]:
-    from consumers.store.dead_letters import DeadLetters
-    from consumers.store.pool import open_database
-
-    dsn = settings.need("postgres").strip()
-    database = await open_database(dsn, size=1)
-    try:
-        yield DeadLetters(database)
-    finally:
-        database.terminate()

@@ -21,7 +21,7 @@ from schemas.errors import LogUnavailable
 
 
 def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *, token: str) -> None:
-    """Add the route. `budget` bounds what all requests hold in memory; `token` is what senders must show, "" for any."""
+    """Add the route. `budget` bounds the memory of all requests together; without a `token` every sender is let in."""
 
     @app.post("/v1/events")
     async def events(request: Request) -> JSONResponse:

@@ -245,7 +245,7 @@ async def test_show_tells_a_run_and_what_cannot_be_held(place: Place, lines: Lin
 
     assert shown["cannot_hold"] == ["anything but the numbers of batches and their points"]
     assert (one["shown"][0]["state"], one["shown"][0]["status"]) == ({"batches": 5}, "delivering")
-    assert unknown[2].startswith("gateway: tracker lines has nothing of run nobody: ")
+    assert unknown[2].startswith("gateway: tracker lines does not know run nobody: ")
     assert nothing[2].startswith("gateway: there is no tracker 'linse': choose one of lines, ")
 
 

@@ -275,8 +275,8 @@ async def test_the_api_counts_what_nobody_decided_about_and_names_the_newest(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("replay",), "nothing is chosen: give ids from `gateway dead-letters list`"),
-        (("discard", "--all", "a:1:2"), "give ids alone, or none"),
+        (("replay",), "no choice is given: give ids from `gateway dead-letters list`"),
+        (("discard", "--all", "a:1:2"), "ids cannot be combined with"),
         (("show", "nonsense"), "is no id: copy TOPIC:PARTITION:OFFSET"),
         (("show", "a:1:2"), "nothing is parked at a:1:2"),
     ],

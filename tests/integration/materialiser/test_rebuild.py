@@ -200,7 +200,7 @@ async def test_an_interrupted_rebuild_goes_on_where_it_was(
     second = await asyncio.to_thread(rebuild, variables, "--json")
 
     assert status == (130 if how == signal.SIGINT else -how)
-    assert ("goes on where this one was" in said) == (how == signal.SIGINT)
+    assert ("resumes where this one stopped" in said) == (how == signal.SIGINT)
     assert 0 < facts(second)["records"] <= records - done
     assert await folded_rows(database) == whole
 
