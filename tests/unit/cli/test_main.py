@@ -66,8 +66,8 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
 
     assert all(f" {name} " in shown for name in ("up", "down", "status", "logs", "doctor", "runs", "demo", "verify"))
     assert shown.splitlines()[-1] == "[]"
-    assert "Bring history to a tracker" in shown
-    assert "How each tracker stands" in shown
+    assert "Deliver history to a tracker" in shown
+    assert "Show the state of each tracker" in shown
     assert "From tracking-gateway" not in shown
 
 
