@@ -81,4 +81,4 @@ async def test_a_worker_whose_faust_ended_for_want_of_kafka_begins_again_in_its_
     finally:
         one.kill()
 
-    assert "Kafka went away (the line is cut): starting again, and waiting for it" in one.text()
+    assert "Kafka went away (the line is cut): restarting and waiting for it" in one.text()
