@@ -1,1 +1,1 @@
-"""MLflow: a server, or the database that it keeps."""
+"""The tracker `mlflow`: runs on an MLflow server, or in MLflow's own SQLite database."""

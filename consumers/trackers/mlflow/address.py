@@ -1,7 +1,7 @@
 """
-Where an address of MLflow leads, and that it can be read at all.
+Open the backend that an MLflow address names.
 
-No message shows more of an address than is safe: what cannot be taken apart may be a password.
+No message shows more of an address than is safe: a part that cannot be parsed may be a password.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from consumers.trackers.mlflow.backend import Place
-from consumers.trackers.mlflow.rest_backend import RestPlace
-from consumers.trackers.mlflow.sqlite_backend import SCHEME, DatabasePlace
+from consumers.trackers.mlflow.backend import Backend
+from consumers.trackers.mlflow.rest_backend import RestBackend
+from consumers.trackers.mlflow.sqlite_backend import SCHEME, SqliteBackend
 from schemas.errors import BadSettings
 
 _HTTP = ("http://", "https://")
 
 
-def open_place(url: str, timeout_s: float) -> Place:
-    """Return what speaks to MLflow at this address; nothing is asked of it yet. Raises BadSettings."""
+def open_backend(url: str, timeout_s: float) -> Backend:
+    """Return the backend for an address; it does not connect yet. Raises BadSettings."""
     if url.startswith(SCHEME):
-        return DatabasePlace(url)
+        return SqliteBackend(url)
     if not url.startswith(_HTTP):
         raise BadSettings(
             f"the address of MLflow is {_masked(url)!r}: write that of a server, http://host:port, or of an SQLite "
-            "database of this machine, sqlite:///mlflow.db (MLflow's folders keep a repeated point twice)"
+            "database on this machine, sqlite:///mlflow.db (MLflow's folders keep a repeated point twice)"
         )
-    if not _can_be_read(url):
+    if not _is_readable(url):
         raise BadSettings(
             "the address of MLflow cannot be read: write http://host:port or https://user:password@host, "
             "with %2F for /, %40 for @, %3A for :, %23 for # and %3F for ? in user and password"
         )
-    return RestPlace(url, timeout_s=timeout_s)
+    return RestBackend(url, timeout_s=timeout_s)
 
 
-def _can_be_read(url: str) -> bool:
+def _is_readable(url: str) -> bool:
     try:
         parts = urlsplit(url)
         rest = parts.path + parts.query + parts.fragment

@@ -1,7 +1,7 @@
 """
-Where runs are kept in MLflow's terms: what the tracker asks of a server (rest.py) or of a database here (database.py).
+The interface to MLflow, however it is reached: a server (rest_backend.py) or a local database (sqlite_backend.py).
 
-Every method raises TrackerUnavailable or TrackerRefused and nothing else of its own.
+Every method raises TrackerUnavailable or TrackerRefused, and no other error of its own.
 """
 
 from __future__ import annotations
@@ -13,63 +13,84 @@ from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.requests import Call
 
 
-class Held(NamedTuple):
-    """What MLflow tells of one run, without its points."""
+class RemoteRun(NamedTuple):
+    """What MLflow holds of one run, without its points."""
 
-    run: str
-    artifacts: str  # address of its artifacts
+    id: str
+    artifact_uri: str
     status: str
     started_ms: int
     ended_ms: int | None
     is_active: bool  # False: in the trash
-    keys: list[str]  # of its metrics
+    metric_keys: list[str]
     params: Mapping[str, str]
     tags: Mapping[str, str]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither metrics nor params."""
+        return not self.metric_keys and not self.params
 
-class New(NamedTuple):
-    """A run to be made."""
 
-    experiment: str  # id
+class NewRun(NamedTuple):
+    """A run to create."""
+
+    experiment_id: str
     name: str
     started_ms: int
     tags: Mapping[str, str]
 
 
-class Place(Protocol):
-    """MLflow, however it is reached."""
+class Backend(Protocol):
+    """MLflow, however it is reached. `run` is always MLflow's own id of a run."""
 
-    where: str  # its address, without a password
+    address: str  # without a password
 
-    def experiment(self, name: str) -> str:
-        """Return the id of an experiment, made when it is not there."""
+    def ensure_experiment(self, name: str) -> str:
+        """Return the id of an experiment; create it if it does not exist."""
 
-    def find(self, tag: str, value: str) -> list[Held]:
-        """Return the active runs that have this tag, the one to be kept first."""
+    def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
+        """Return the active runs that have this tag, ordered by id."""
 
-    def create(self, new: New) -> Held:
-        """Make a run. Raises NothingDone when it was certainly not made."""
+    def create_run(self, new: NewRun) -> RemoteRun:
+        """Create a run. Raises NothingDone if it was certainly not created."""
 
-    def held(self, run: str) -> Held:
-        """Return what is known of a run."""
+    def get_run(self, run: str) -> RemoteRun:
+        """Return what MLflow holds of a run."""
 
-    def log(self, run: str, call: Call) -> None:
+    def log_batch(self, run: str, call: Call) -> None:
         """Log metrics, params and tags."""
 
-    def history(self, run: str, key: str) -> Iterator[Metric]:
+    def metric_history(self, run: str, key: str) -> Iterator[Metric]:
         """Yield every point of one metric."""
 
     def set_status(self, run: str, status: str, ended_ms: int | None) -> None:
-        """Set a run's status, and its end."""
+        """Set the status of a run and its end."""
 
-    def delete(self, run: str) -> None:
+    def delete_run(self, run: str) -> None:
         """Move a run to the trash."""
 
     def delete_tag(self, run: str, key: str) -> None:
-        """Delete a tag; one that is not there is no error."""
+        """Delete a tag; does nothing if the run does not have it."""
 
-    def keep(self, artifacts: str, path: str, content: bytes) -> str:
-        """Write an artifact of the run whose artifacts are there; return why not, or nothing when it is kept."""
+    def store_artifact(self, artifact_uri: str, path: str, content: bytes) -> str:
+        """Write an artifact below the artifact URI of a run; return "" if it is stored, otherwise the reason."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
+
+
+class CachedRemoteRun:
+    """A run at MLflow, requested when it is first needed and once for each call of `deliver`."""
+
+    def __init__(self, backend: Backend, run: str, *, is_new: bool) -> None:
+        self.is_new = is_new  # created by this call: it has no params yet
+        self._backend, self._id = backend, run
+        self._run: RemoteRun | None = None
+
+    @property
+    def run(self) -> RemoteRun:
+        """What MLflow holds of the run, without its points."""
+        if self._run is None:
+            self._run = self._backend.get_run(self._id)
+        return self._run

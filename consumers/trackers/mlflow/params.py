@@ -1,10 +1,10 @@
 """
-What of a run becomes MLflow params, and what an artifact: parameters, and observations that are not numbers.
+Parameters and observations as MLflow params and artifacts.
 
-Pure. A short observation is the param `name_step`. A histogram, a text longer than a param and what comes after
-MAX_VALUES others is a line of an artifact: JSON, one file for each series of a record. A record always has the same
-bytes and its own number, so however calls are cut, a repeated one writes the same files again. Where the server takes
-no artifacts they are params all the same, cut and counted.
+Pure. A short observation becomes the param `name_step`. A histogram, a text longer than a param, and every observation
+after MAX_VALUES others go to artifacts: JSON lines, one file for each series of an event. A repeated event has the same
+bytes and the same number, so it writes the same files again, however calls are cut. If the server does not accept
+artifacts, these observations become params too, cut and counted.
 """
 
 from __future__ import annotations
@@ -15,112 +15,124 @@ from typing import NamedTuple
 
 import orjson
 
-from consumers.trackers.mlflow.metrics import MAX_PARAM, Notes, key_of
+from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MappingState
 from schemas import events as ev
-from schemas.mapping.names import folder_name
+from schemas.mapping.names import folder_name, mlflow_key, mlflow_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, Typed, to_text
 from schemas.wire import Envelope
 
-MAX_VALUES = 1_000  # observations of one run kept as params; MLflow's pages list every param of a run
+MAX_VALUES = 1_000  # observations of one run stored as params: MLflow's pages list every param of a run
 PARAM_TAG, VALUE_TAG = "gw.param.", "gw.value."
 FOLDER = "gateway"  # of artifacts
 
 
 class Param(NamedTuple):
-    """One parameter or observation, wanted as an MLflow param."""
+    """A parameter or observation to be stored as an MLflow param."""
 
     key: str
     text: str
     attempt: int
-    prefix: str  # of the tag that takes it when the key holds another value
-    owns: bool  # the key is its own: no observation took a parameter's key, or the other way round
+    prefix: str  # of the tag that receives it if the key already has another value
+    owns: bool  # False: an observation already uses the key of this parameter, or vice versa
 
 
-class Wanted(NamedTuple):
-    """A parameter or an observation."""
+class NamedValue(NamedTuple):
+    """A parameter or an observation under its written name."""
 
-    prefix: str
+    prefix: str  # PARAM_TAG or VALUE_TAG
     name: str
-    typed: Typed
+    value: Typed
     attempt: int
 
 
-class Aside(NamedTuple):
-    """Observations of one series in one record that belong into an artifact."""
+class ArtifactSpill(NamedTuple):
+    """Observations of one series in one event that do not fit into params and go to an artifact."""
 
     path: str
     content: bytes
-    observations: Sequence[Wanted]
+    observations: Sequence[NamedValue]
 
 
-def params(envelopes: Iterable[Envelope], notes: Notes) -> tuple[list[Param], list[Aside], Notes]:
+class ParamCollector:
     """
-    Return what becomes a param, in log order, and what belongs into artifacts.
+    Collects params and artifacts of events in log order.
 
-    The notes tell parameters and observations apart; who comes first owns the key.
+    The first parameter or observation that uses a key owns it; the mapping state records the owners.
     """
-    found: list[Param] = []
-    aside: list[Aside] = []
-    for envelope in envelopes:
-        event = envelope.event
-        if isinstance(event, ev.Params):
-            wanted = [Wanted(PARAM_TAG, name, typed, event.attempt) for name, typed in event.params.items()]
-            more, notes = as_params(wanted, notes)
-            found += more
-        elif isinstance(event, ev.Values):
-            large: dict[str, list[ev.Observation]] = {}
-            for seen in event.values:
-                series = series_name(seen.name, seen.labels, event.step_name)
-                one = _observation(series, seen, event.attempt)
-                if _is_large(seen.value) or _is_beyond(one, notes):
-                    large.setdefault(series, []).append(seen)
-                else:
-                    more, notes = as_params([one], notes)
-                    found += more
-            aside += [_aside(envelope, event.attempt, series, some) for series, some in large.items()]
-    return found, aside, notes
+
+    def __init__(self, before: MappingState) -> None:
+        self.params: list[Param] = []
+        self.spills: list[ArtifactSpill] = []
+        self._names: dict[str, str] = {}
+        self._owners = dict.fromkeys(before.params, PARAM_TAG) | dict.fromkeys(before.values, VALUE_TAG)
+        self._observed, self._left_out = len(before.values), before.left_out
+
+    def add_params(self, event: ev.Params) -> None:
+        """Add the parameters of an event."""
+        for name, value in event.params.items():
+            self.add(NamedValue(PARAM_TAG, name, value, event.attempt))
+
+    def add_observations(self, envelope: Envelope, event: ev.Values) -> None:
+        """Add the observations of an event, as params or as artifacts."""
+        large: dict[str, list[ev.Observation]] = {}
+        for seen in event.values:
+            series = series_name(seen.name, seen.labels, event.step_name)
+            named = _observation(series, seen, event.attempt)
+            if _is_large(seen.value) or self._is_beyond(named):
+                large.setdefault(series, []).append(seen)
+            else:
+                self.add(named)
+        self.spills += [_spill(envelope, event.attempt, series, some) for series, some in large.items()]
+
+    def add(self, named: NamedValue) -> None:
+        """Add a param; an observation beyond MAX_VALUES is left out and counted."""
+        key = mlflow_key(named.name)
+        if named.prefix == VALUE_TAG and key not in self._owners:
+            if self._observed >= MAX_VALUES:
+                self._left_out += 1
+                return
+            self._observed += 1
+        if mlflow_name(key) != named.name:
+            self._names[key] = named.name
+        owner = self._owners.setdefault(key, named.prefix)
+        owns = owner == named.prefix
+        self.params.append(Param(key, to_text(named.value), named.attempt, named.prefix, owns))
+
+    def update(self, state: MappingState) -> MappingState:
+        """Return the mapping state with the owners of keys and the number of observations left out."""
+        return state._replace(
+            names={**state.names, **self._names},
+            params=[key for key, owner in self._owners.items() if owner == PARAM_TAG],
+            values=[key for key, owner in self._owners.items() if owner == VALUE_TAG],
+            left_out=self._left_out,
+        )
+
+    def _is_beyond(self, named: NamedValue) -> bool:
+        return self._observed >= MAX_VALUES and self._owners.get(mlflow_key(named.name)) != VALUE_TAG
 
 
-def as_params(wanted: Iterable[Wanted], notes: Notes) -> tuple[list[Param], Notes]:
-    """Return params for what is wanted; an observation beyond MAX_VALUES is left out and counted."""
-    names: dict[str, str] = {}
-    found: list[Param] = []
-    owners = dict.fromkeys(notes.params, PARAM_TAG) | dict.fromkeys(notes.values, VALUE_TAG)
-    observed, left_out = len(notes.values), notes.left_out
-    for prefix, name, typed, attempt in wanted:
-        key = key_of(name, names)
-        if prefix == VALUE_TAG and key not in owners:
-            if observed >= MAX_VALUES:
-                left_out += 1
-                continue
-            observed += 1
-        owner = owners.setdefault(key, prefix)
-        found.append(Param(key, to_text(typed), attempt, prefix, owner == prefix))
-    return found, notes._replace(
-        names={**notes.names, **{key: name for key, name in names.items() if key in owners}},
-        params=[key for key, owner in owners.items() if owner == PARAM_TAG],
-        values=[key for key, owner in owners.items() if owner == VALUE_TAG],
-        left_out=left_out,
-    )
+def params_of_refused(spills: Iterable[ArtifactSpill], state: MappingState) -> tuple[list[Param], MappingState]:
+    """Return the observations of artifacts that the server refused as params, and the mapping state with them."""
+    collector = ParamCollector(state)
+    for spill in spills:
+        for named in spill.observations:
+            collector.add(named)
+    return collector.params, collector.update(state)
 
 
-def _observation(series: str, seen: ev.Observation, attempt: int) -> Wanted:
-    return Wanted(VALUE_TAG, f"{series}_{seen.step}", seen.value, attempt)
+def _observation(series: str, seen: ev.Observation, attempt: int) -> NamedValue:
+    return NamedValue(VALUE_TAG, f"{series}_{seen.step}", seen.value, attempt)
 
 
-def _is_large(typed: Typed) -> bool:
-    return isinstance(typed, HistogramValue) or len(to_text(typed)) > MAX_PARAM
+def _is_large(value: Typed) -> bool:
+    return isinstance(value, HistogramValue) or len(to_text(value)) > MAX_PARAM
 
 
-def _is_beyond(one: Wanted, notes: Notes) -> bool:
-    return len(notes.values) >= MAX_VALUES and key_of(one.name, {}) not in notes.values
-
-
-def _aside(envelope: Envelope, attempt: int, series: str, some: Sequence[ev.Observation]) -> Aside:
+def _spill(envelope: Envelope, attempt: int, series: str, some: Sequence[ev.Observation]) -> ArtifactSpill:
     producer = blake2b(envelope.producer.encode(), digest_size=6).hexdigest()
     path = f"{FOLDER}/{folder_name(series)}/{some[0].step:012d}-{producer}-{envelope.seq}.jsonl"
-    return Aside(
+    return ArtifactSpill(
         path,
         b"".join(_lines(attempt, series, some)),
         [_observation(series, seen, attempt) for seen in some],

@@ -1,8 +1,8 @@
 """
-Cut what a run gets into as few calls of MLflow's `log-batch` as its limits allow, and write them as JSON.
+Bodies of MLflow's `log-batch`: divide metrics, params and tags into as few calls as the limits allow.
 
-Pure. Limits of mlflow.utils.validation: 1,000 metrics, 100 params and 100 tags in one call, 1,000 of all together; the
-documented bound of a call, 1 MB, is held by Databricks and by proxies.
+Pure. Limits of mlflow.utils.validation: 1,000 metrics, 100 params and 100 tags in one call, 1,000 in total. Databricks
+and proxies enforce the documented limit of a call, 1 MB.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from consumers.trackers.mlflow.metrics import Metric
 
 MAX_TOGETHER, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
 MAX_BYTES = 900_000  # of a call
-_METRIC_BYTES, _WORD_BYTES = 120, 30  # JSON around a key and its values; names may take six bytes a character
+_METRIC_BYTES, _TEXT_BYTES = 120, 30  # JSON around a key and its values
 _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class Call(NamedTuple):
-    """What one call of log-batch carries."""
+    """The content of one call of log-batch."""
 
     metrics: Sequence[Metric] = ()
     params: Mapping[str, str] = {}
     tags: Mapping[str, str] = {}
 
     def halves(self) -> tuple[Call, Call] | None:
-        """Return two calls that carry the same, or None when there is nothing to divide."""
+        """Return two calls with the same content together, or None if there is nothing to divide."""
         params, tags = list(self.params.items()), list(self.tags.items())
         if len(self.metrics) + len(params) + len(tags) < 2:
             return None
         metric, param = len(self.metrics) // 2, (len(params) + 1) // 2
-        tag = (len(tags) + (not params)) // 2  # neither half is empty, whatever there is one of
+        tag = (len(tags) + (not params)) // 2  # neither half is empty, even if only one kind is there
         first = Call(self.metrics[:metric], dict(params[:param]), dict(tags[:tag]))
         return first, Call(self.metrics[metric:], dict(params[param:]), dict(tags[tag:]))
 
 
-def cut(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Call]:
-    """Yield the calls. Params and tags come first, with as many metrics as fit beside them."""
-    words = [("param", key, text) for key, text in params.items()] + [("tag", key, text) for key, text in tags.items()]
+def split_calls(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Call]:
+    """Yield the calls. Params and tags come first, each call filled up with as many metrics as fit."""
+    texts = [("param", key, text) for key, text in params.items()] + [("tag", key, text) for key, text in tags.items()]
     size_of: dict[str, int] = {}
     done = at = 0
-    while done < len(metrics) or at < len(words):
+    while done < len(metrics) or at < len(texts):
         some: dict[str, dict[str, str]] = {"param": {}, "tag": {}}
         limits = {"param": MAX_PARAMS, "tag": MAX_TAGS}
         size = taken = 0
-        while at < len(words):
-            kind, key, text = words[at]
-            more = _text_bytes(key) + _text_bytes(text) + _WORD_BYTES
+        while at < len(texts):
+            kind, key, text = texts[at]
+            more = _text_bytes(key) + _text_bytes(text) + _TEXT_BYTES
             if len(some[kind]) >= limits[kind] or (taken and size + more > MAX_BYTES):
                 break
             some[kind][key] = text
@@ -66,8 +66,8 @@ def cut(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str,
         done = end
 
 
-def body(run: str, call: Call) -> bytes:
-    """Return a call as JSON. Protobuf's JSON has names for numbers that are not finite; MLflow reads those."""
+def body(run_id: str, call: Call) -> bytes:
+    """Return a call as JSON. Non-finite numbers have the names of protobuf's JSON, which MLflow reads."""
     rows = [
         {
             "key": key,
@@ -79,7 +79,7 @@ def body(run: str, call: Call) -> bytes:
     ]
     return orjson.dumps(
         {
-            "run_id": run,
+            "run_id": run_id,
             "metrics": rows,
             "params": [{"key": key, "value": text} for key, text in call.params.items()],
             "tags": [{"key": key, "value": text} for key, text in call.tags.items()],
@@ -88,4 +88,5 @@ def body(run: str, call: Call) -> bytes:
 
 
 def _text_bytes(text: str) -> int:
+    # JSON escapes a character with up to six bytes.
     return len(text) if text.isascii() and text.isprintable() else 6 * len(text)

@@ -1,9 +1,9 @@
 """
-What an MLflow server's answer means for the delivery: taken, come again later, or never.
+What a response of an MLflow server means for the delivery: accepted, retry later, or refused for good.
 
-Pure. An answer of MLflow itself is JSON with an `error_code`; whatever else comes (a proxy's page, half an answer) says
-nothing about the run, so it is an outage and the call is made again. `Retry-After` (RFC 9110, 10.2.3) is seconds or a
-date.
+Pure. A response of MLflow itself is JSON with an `error_code`. Any other body (a proxy's page, half a response) says
+nothing about the run, so it counts as an outage and the call is repeated. `Retry-After` (RFC 9110, 10.2.3) is a number
+of seconds or a date.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from schemas.errors import TrackerRefused, TrackerUnavailable
 
 MISSING = "RESOURCE_DOES_NOT_EXIST"
 EXISTS = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
-# Not BAD_REQUEST: a server whose database has no connection left answers with it.
+# Without BAD_REQUEST: a server whose database has no free connection responds with it.
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", MISSING, "NOT_FOUND", "RESOURCE_CONFLICT", *EXISTS}
 _TOO_LARGE = 413
 _SIGN_IN = (
     "put user and password into its address (https://user:password@host), or set MLFLOW_TRACKING_USERNAME and "
     "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, for the delivery, and start it again"
 )
-MAX_TOLD = 300  # characters of an answer in a reason
+MAX_QUOTED = 300  # characters of a response in a reason
 
 
 class MlflowRefused(TrackerRefused):
@@ -37,50 +37,52 @@ class MlflowRefused(TrackerRefused):
 
 
 class TooLarge(TrackerRefused):
-    """Something between us and MLflow takes no body of this size; smaller ones may pass."""
+    """The server or a proxy does not accept a body of this size; smaller ones may pass."""
 
 
 class NothingDone(TrackerUnavailable):
-    """MLflow cannot be reached now, and for certain it did not begin with the call."""
+    """MLflow cannot be reached now, and it certainly did not start to process the call."""
 
 
-def refused(where: str, text: str, code: str) -> TrackerRefused | TrackerUnavailable:
-    """Return the error for an `error_code` of MLflow: whether the run is parked or waits."""
-    told = " ".join(text.split())[:MAX_TOLD]
+def error_of(address: str, text: str, code: str) -> TrackerRefused | TrackerUnavailable:
+    """Return the error for an `error_code` of MLflow: TrackerRefused parks the run, TrackerUnavailable waits."""
+    quoted = " ".join(text.split())[:MAX_QUOTED]
     if code in _REFUSALS:
-        return MlflowRefused(f"MLflow at {where} refuses it ({code}: {told})", code=code)
-    return TrackerUnavailable(f"MLflow at {where} does not take events now ({code or 'no code'}: {told})")
+        return MlflowRefused(f"MLflow at {address} refuses it ({code}: {quoted})", code=code)
+    return TrackerUnavailable(f"MLflow at {address} does not take events now ({code or 'no code'}: {quoted})")
 
 
-def parse(where: str, status: int, body: bytes, retry_after: str, now: datetime) -> dict[str, Any]:
+def parse(address: str, status: int, body: bytes, retry_after: str, now: datetime) -> dict[str, Any]:
     """
-    Return the answer of a call. Raises TrackerUnavailable, TrackerRefused.
+    Return the JSON of a response. Raises TrackerUnavailable, TrackerRefused.
 
-    NothingDone, a TrackerUnavailable, means that the server turned the call away before it did anything.
+    NothingDone, a TrackerUnavailable, means that the server rejected the call before it did anything.
     """
     found = _json(body)
     if status == 200 and found is not None:
         return found
     if status in (401, 403):
-        verb = "asks for user and password, or refuses them" if status == 401 else "does not allow it to this user"
-        raise NothingDone(f"MLflow at {where} {verb} (HTTP {status}): {_SIGN_IN}")
+        verb = "asks for user and password, or refuses them" if status == 401 else "does not allow this user to do it"
+        raise NothingDone(f"MLflow at {address} {verb} (HTTP {status}): {_SIGN_IN}")
     wait = seconds(retry_after, now)
     if status == 429:
         raise NothingDone(
-            f"MLflow at {where} is asked too often (HTTP 429)", retry_after_s=1.0 if wait is None else wait
+            f"MLflow at {address} gets too many requests (HTTP 429)", retry_after_s=1.0 if wait is None else wait
         )
     if status == _TOO_LARGE:
-        raise TooLarge(f"MLflow at {where} takes no request of this size (HTTP {status})")
+        raise TooLarge(f"MLflow at {address} does not accept a request of this size (HTTP {status})")
     if found is not None and 400 <= status < 500:
-        raise refused(where, str(found.get("message", "")), str(found.get("error_code", "")))
-    told = " ".join(body[: 4 * MAX_TOLD].decode("utf-8", "replace").split())[:MAX_TOLD]
+        raise error_of(address, str(found.get("message", "")), str(found.get("error_code", "")))
+    quoted = " ".join(body[: 4 * MAX_QUOTED].decode("utf-8", "replace").split())[:MAX_QUOTED]
     if status == 200:
-        told = f"not the JSON that MLflow answers: is this its address? {told}"
-    raise TrackerUnavailable(f"MLflow at {where} does not take events now (HTTP {status}: {told})", retry_after_s=wait)
+        quoted = f"not the JSON of an MLflow response: is this its address? {quoted}"
+    raise TrackerUnavailable(
+        f"MLflow at {address} does not take events now (HTTP {status}: {quoted})", retry_after_s=wait
+    )
 
 
 def seconds(retry_after: str, now: datetime) -> float | None:
-    """Return how many seconds a `Retry-After` asks for, not below 0; None when it says nothing that can be read."""
+    """Return the seconds that a `Retry-After` asks for, at least 0; None if it cannot be read."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

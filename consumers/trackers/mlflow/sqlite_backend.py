@@ -1,9 +1,10 @@
 """
 MLflow's own SQLite database on this machine, without a server: `sqlite:///path/mlflow.db`.
 
-MLflow's store tries to connect ten times with growing pauses, 101 s in all, and waits 20 s for a locked database; so
-the place is looked at first, and what is missing, locked or not writable is told within PROBE_S. Writes go one at a
-time: SQLite has one writer, and a thread that waits for it in Python wakes when it is free instead of asking again.
+MLflow's store tries to connect ten times with growing pauses, 101 s in total, and waits 20 s for a locked database.
+Therefore each call probes the database first, and a missing, locked or read-only one is reported within PROBE_S. Writes
+run one at a time: SQLite has a single writer, and a thread that waits for a lock in Python wakes as soon as it is free,
+without polling.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from mlflow.entities import Metric as MetricEntity
 from mlflow.entities import Param, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from consumers.trackers.mlflow.backend import Held, New
+from consumers.trackers.mlflow.backend import NewRun, RemoteRun
 from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.requests import Call
-from consumers.trackers.mlflow.responses import EXISTS, MISSING, MlflowRefused, NothingDone, refused
+from consumers.trackers.mlflow.responses import EXISTS, MISSING, MlflowRefused, NothingDone, error_of
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 
 T = TypeVar("T")
@@ -33,33 +34,33 @@ SCHEME = "sqlite:///"
 PROBE_S = 2.0
 PAGE_POINTS = 25_000
 PAGE = 1_000  # runs or experiments
-ARTIFACTS = "mlflow-artifacts"  # folder beside the database, for experiments that are made here
+ARTIFACTS = "mlflow-artifacts"  # folder next to the database, for experiments that are created here
 
 
-class DatabasePlace:
-    """One SQLite database of MLflow, opened at the first call."""
+class SqliteBackend:
+    """One SQLite database of MLflow, opened by the first call."""
 
     def __init__(self, url: str) -> None:
-        self.where = url
+        self.address = url
         path = url.removeprefix(SCHEME).partition("?")[0]
         if not path or path.startswith(":memory:"):
             raise BadSettings("MLflow's database has no file: write sqlite:///mlflow.db or sqlite:////folder/mlflow.db")
         if importlib.util.find_spec("sqlalchemy") is None or importlib.util.find_spec("alembic") is None:
             raise BadSettings(
-                "MLflow's database is opened by the whole of MLflow, and only its client is installed: "
+                "MLflow's database needs the whole of MLflow, and only its client is installed: "
                 'run `pip install "tracking-gateway[mlflow-server]"`, or give the address of a server, http://host:port'
             )
         self._path = Path(path).absolute()
         self._store: Any = None
-        self._lock = threading.RLock()  # for writes, and while the store is opened
+        self._lock = threading.RLock()  # for writes, and for opening the store
 
-    def experiment(self, name: str) -> str:
-        """Return the id of an experiment, made when it is not there."""
+    def ensure_experiment(self, name: str) -> str:
+        """Return the id of an experiment; create it if it does not exist."""
         found = self._read(lambda store: store.get_experiment_by_name(name))
         if found is None:
-            place = (self._path.parent / ARTIFACTS).as_uri()
+            artifact_uri = (self._path.parent / ARTIFACTS).as_uri()
             try:
-                return str(self._write(lambda store: store.create_experiment(name, place, [])))
+                return str(self._write(lambda store: store.create_experiment(name, artifact_uri, [])))
             except MlflowRefused as error:
                 if error.code not in EXISTS:
                     raise
@@ -68,34 +69,35 @@ class DatabasePlace:
             raise TrackerRefused(f"MLflow's experiment {name!r:.200} is deleted: restore it, or delete it for good")
         return str(found.experiment_id)
 
-    def find(self, tag: str, value: str) -> list[Held]:
-        """Return the active runs that have this tag, in the order of their ids."""
+    def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
+        """Return the active runs that have this tag, ordered by id."""
 
-        def ask(store: Any) -> list[Any]:
+        def search(store: Any) -> list[Any]:
             experiments = [item.experiment_id for item in _pages(store.search_experiments)]
-            asked = f"tags.`{tag}` = '{value}'"
-            return list(store.search_runs(experiments, asked, ViewType.ACTIVE_ONLY, max_results=PAGE))
+            query = f"tags.`{tag}` = '{value}'"
+            return list(store.search_runs(experiments, query, ViewType.ACTIVE_ONLY, max_results=PAGE))
 
-        return sorted(map(_held, self._read(ask)), key=lambda held: held.run)
+        return sorted(map(_remote_run, self._read(search)), key=lambda run: run.id)
 
-    def create(self, new: New) -> Held:
-        """Make a run."""
+    def create_run(self, new: NewRun) -> RemoteRun:
+        """Create a run."""
         tags = [RunTag(key, text) for key, text in new.tags.items()]
-        made = self._write(lambda store: store.create_run(new.experiment, "unknown", new.started_ms, tags, new.name))
-        return _held(made)
+        return _remote_run(
+            self._write(lambda store: store.create_run(new.experiment_id, "unknown", new.started_ms, tags, new.name))
+        )
 
-    def held(self, run: str) -> Held:
-        """Return what is known of a run."""
-        return _held(self._read(lambda store: store.get_run(run)))
+    def get_run(self, run: str) -> RemoteRun:
+        """Return what MLflow holds of a run."""
+        return _remote_run(self._read(lambda store: store.get_run(run)))
 
-    def log(self, run: str, call: Call) -> None:
+    def log_batch(self, run: str, call: Call) -> None:
         """Log metrics, params and tags."""
         metrics = [MetricEntity(key, value, ms, step) for key, value, ms, step in call.metrics]
         params = [Param(key, text) for key, text in call.params.items()]
         tags = [RunTag(key, text) for key, text in call.tags.items()]
         self._write(lambda store: store.log_batch(run, metrics, params, tags))
 
-    def history(self, run: str, key: str) -> Iterator[Metric]:
+    def metric_history(self, run: str, key: str) -> Iterator[Metric]:
         """Yield every point of one metric, page by page."""
         token: str | None = None
         while True:
@@ -107,32 +109,33 @@ class DatabasePlace:
                 return
 
     def set_status(self, run: str, status: str, ended_ms: int | None) -> None:
-        """Set a run's status, and its end."""
+        """Set the status of a run and its end."""
         self._write(lambda store: store.update_run_info(run, RunStatus.from_string(status), ended_ms, None))
 
-    def delete(self, run: str) -> None:
+    def delete_run(self, run: str) -> None:
         """Move a run to the trash."""
         self._write(lambda store: store.delete_run(run))
 
     def delete_tag(self, run: str, key: str) -> None:
-        """Delete a tag; one that is not there is no error."""
+        """Delete a tag; does nothing if the run does not have it."""
         try:
             self._write(lambda store: store.delete_tag(run, key))
         except MlflowRefused as error:
             if error.code != MISSING:
                 raise
 
-    def keep(self, artifacts: str, path: str, content: bytes) -> str:
-        """Write an artifact into a folder of this machine; return why not, or nothing when it is kept."""
-        if not artifacts.startswith(("file:", "/")):
-            return f"artifacts of this database are at {artifacts.partition(':')[0]}, not in a folder of this machine"
+    def store_artifact(self, artifact_uri: str, path: str, content: bytes) -> str:
+        """Write an artifact to a folder on this machine; return "" if it is stored, otherwise the reason."""
+        if not artifact_uri.startswith(("file:", "/")):
+            scheme = artifact_uri.partition(":")[0]
+            return f"artifacts of this database are at {scheme}, not in a folder on this machine"
         folder, name = posixpath.split(path)
-        target = _folder(artifacts) / folder
+        target = _folder(artifact_uri) / folder
         try:
             target.mkdir(parents=True, exist_ok=True)
-            beside = target / f".{name}.part"
-            beside.write_bytes(content)
-            beside.replace(target / name)
+            part = target / f".{name}.part"
+            part.write_bytes(content)
+            part.replace(target / name)
         except OSError as error:
             return f"{target}: {error.strerror or error}"
         return ""
@@ -144,17 +147,17 @@ class DatabasePlace:
                 self._store.engine.dispose()
                 self._store = None
 
-    def _read(self, ask: Callable[[Any], T]) -> T:
+    def _read(self, query: Callable[[Any], T]) -> T:
         store = self._opened()
         try:
-            return ask(store)
+            return query(store)
         except MlflowException as error:
-            raise refused(self.where, str(error), str(error.error_code)) from error
+            raise error_of(self.address, str(error), str(error.error_code)) from error
 
-    def _write(self, do: Callable[[Any], T]) -> T:
+    def _write(self, change: Callable[[Any], T]) -> T:
         with self._lock:
             self._probe()
-            return self._read(do)
+            return self._read(change)
 
     def _opened(self) -> Any:
         with self._lock:
@@ -162,32 +165,32 @@ class DatabasePlace:
                 self._probe()
                 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # takes half a second
 
-                place = (self._path.parent / ARTIFACTS).as_uri()
+                artifact_uri = (self._path.parent / ARTIFACTS).as_uri()
                 try:
-                    self._store = SqlAlchemyStore(self.where, place)
-                except MlflowException as error:  # its tables are those of another release, and it says what to run
-                    raise TrackerUnavailable(f"MLflow's database {self.where} cannot be used ({error})") from error
+                    self._store = SqlAlchemyStore(self.address, artifact_uri)
+                except MlflowException as error:  # its tables are those of another release; the text names the remedy
+                    raise TrackerUnavailable(f"MLflow's database {self.address} cannot be used ({error})") from error
             return self._store
 
     def _probe(self) -> None:
-        """Raise NothingDone when the database cannot be written now."""
+        """Raise NothingDone if the database cannot be written now."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            line = sqlite3.connect(self._path, timeout=PROBE_S, isolation_level=None)
+            connection = sqlite3.connect(self._path, timeout=PROBE_S, isolation_level=None)
             try:
-                line.execute("BEGIN IMMEDIATE")
-                line.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
             finally:
-                line.close()
+                connection.close()
         except (OSError, sqlite3.Error) as error:
-            raise NothingDone(f"MLflow's database {self.where} does not take events now ({error})") from error
+            raise NothingDone(f"MLflow's database {self.address} does not take events now ({error})") from error
 
 
-def _pages(ask: Callable[..., Any]) -> Iterator[Any]:
-    page = ask(max_results=PAGE)
+def _pages(search: Callable[..., Any]) -> Iterator[Any]:
+    page = search(max_results=PAGE)
     yield from page
     while page.token:
-        page = ask(max_results=PAGE, page_token=page.token)
+        page = search(max_results=PAGE, page_token=page.token)
         yield from page
 
 
@@ -195,19 +198,19 @@ def _page(store: Any, *, run: str, key: str, token: str | None) -> Any:
     return store.get_metric_history(run, key, PAGE_POINTS, token)
 
 
-def _folder(artifacts: str) -> Path:
-    return Path(unquote(urlsplit(artifacts).path)) if artifacts.startswith("file:") else Path(artifacts)
+def _folder(artifact_uri: str) -> Path:
+    return Path(unquote(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else Path(artifact_uri)
 
 
-def _held(run: Any) -> Held:
-    return Held(
-        run=run.info.run_id,
-        artifacts=run.info.artifact_uri or "",
+def _remote_run(run: Any) -> RemoteRun:
+    return RemoteRun(
+        id=run.info.run_id,
+        artifact_uri=run.info.artifact_uri or "",
         status=run.info.status,
         started_ms=run.info.start_time,
         ended_ms=run.info.end_time,
         is_active=run.info.lifecycle_stage == "active",
-        keys=list(run.data.metrics),
+        metric_keys=list(run.data.metrics),
         params=run.data.params,
         tags=run.data.tags,
     )

@@ -1,65 +1,66 @@
 """
-What events say in MLflow's tags, and which tags they take away.
+Facts of a run as MLflow tags.
 
-Pure. The training code's own tags are noted with their values, so that a rename is decided by the log and not by what
-the server holds: a repeated call finds there what the first one did.
+Pure. The tags of the training code keep their names; ours begin with `gw.`, and MLflow's own with `mlflow.`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from consumers.trackers.mlflow.metrics import MAX_RUN_NAME, MAX_TAG, Notes, dump, key_of
+from consumers.trackers.mlflow.edits import TagChanges, edit_tags, tag_name
+from consumers.trackers.mlflow.mapping_state import MAX_TAG, MappingState, dump, key_of
 from schemas import events as ev
 from schemas.mapping.names import mlflow_key
 from schemas.values import Typed, to_text
 
 NOTE_TAG = "mlflow.note.content"
-RUN_NAME_TAG = "mlflow.runName"
-MAX_KEPT = 500  # characters of a tag that is kept beside the checkpoint, in full
-_DELETED = {"label": "gw.label.", "artifact": "gw.artifact."}
-
-Words = dict[str, str | None]  # by key; None: the tag is to go
+MAX_KEPT = 500  # characters up to which a tag is kept in full with the checkpoint
 
 
-def tags(events: Iterable[ev.AnyEvent], notes: Notes, ask: Callable[[], Mapping[str, str]]) -> tuple[Words, Notes]:
+class TagCollector:
     """
-    Return the tags that some events set (text) or take away (None); the last word on a key wins.
+    Collects the tags that events set (text) or delete (None); the last event for a key wins.
 
-    `ask` gives the tags that the server holds; it is called only for a renamed tag whose value is not at hand.
+    `remote_tags` returns the tags that the server holds; see `edit_tags`.
     """
-    found: Words = {}
-    known = dict(notes.tags)
-    names: dict[str, str] = {}
-    for event in events:
+
+    def __init__(self, before: MappingState, remote_tags: Callable[[], Mapping[str, str]]) -> None:
+        self.changes: TagChanges = {}
+        self._known = dict(before.tags)
+        self._names: dict[str, str] = {}
+        self._remote_tags = remote_tags
+
+    def add(self, event: ev.AnyEvent) -> None:
+        """Add the tags of an event."""
         match event:
             case ev.Tags():
                 for name, text in event.tags.items():
-                    key = key_of(_own(name), names)
-                    found[key] = text[:MAX_TAG]
-                    known[key] = text if len(text) <= MAX_KEPT else None
-            case ev.Deleted(what="tag"):
-                key = mlflow_key(_own(event.name))
-                known.pop(key, None)
-                found[key] = None
-            case ev.Deleted() if event.what in _DELETED:
-                found[mlflow_key(_DELETED[event.what] + event.name)] = None
-            case ev.Renamed(what="tag"):
-                old, new = mlflow_key(_own(event.old)), key_of(_own(event.new), names)
-                if old not in known and old not in found and ask().get(old) is not None and new not in ask():
-                    known[old] = None  # it came when tags were not noted yet
-                if old in known and new not in known:
-                    kept = known.pop(old)
-                    text = kept if kept is not None else (found.get(old) or ask().get(old) or ask().get(new, ""))
-                    found[old], found[new], known[new] = None, text, kept
+                    key = key_of(tag_name(name), self._names)
+                    self.changes[key] = text[:MAX_TAG]
+                    self._known[key] = text if len(text) <= MAX_KEPT else None
+            case ev.Deleted() | ev.Renamed():
+                edit_tags(event, self.changes, self._known, self._names, self._remote_tags)
             case _:
-                found |= {mlflow_key(name): text[:MAX_TAG] for name, text in _facts(event).items()}
-    return found, notes._replace(tags=known, names={**notes.names, **names})
+                self.changes |= {mlflow_key(name): text[:MAX_TAG] for name, text in _facts(event).items()}
+
+    def update(self, state: MappingState) -> MappingState:
+        """Return the mapping state with the tags of the training code."""
+        return state._replace(tags=self._known, names={**state.names, **self._names})
+
+
+def user_tags(state: MappingState, remote: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of the training code by their original names, with the values that MLflow holds."""
+    return {state.name_of(key).removeprefix("gw.tag."): remote[key] for key in state.tags if key in remote}
+
+
+def changed_tags(now: Mapping[str, str], before: Mapping[str, str]) -> TagChanges:
+    """Return the tags that are new or have another text."""
+    return {key: text for key, text in now.items() if before.get(key) != text}
 
 
 def _facts(event: ev.AnyEvent) -> dict[str, str]:
-    """Return what an event that is not about tags says in tags."""
     match event:
         case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
             facts = {
@@ -77,26 +78,15 @@ def _facts(event: ev.AnyEvent) -> dict[str, str]:
         case ev.Environment():
             return _texts("gw.env.", event.values)
         case ev.CodeIdentity():
-            said: Any = event.model_dump(exclude={"kind", "time", "step_name"})
+            identity: Any = event.model_dump(exclude={"kind", "time", "step_name"})
             commit = event.code_identifier if event.code_identifier_type == "git" else ""
-            facts = {f"gw.code.{event.step_name}": dump(said), "mlflow.source.git.commit": commit}
+            facts = {f"gw.code.{event.step_name}": dump(identity), "mlflow.source.git.commit": commit}
             return {name: text for name, text in facts.items() if text}
         case ev.Artifact():
             return {f"gw.artifact.{event.name}": dump(event.model_dump(exclude={"kind", "name"}))}
         case ev.StepFinished():
             return {f"gw.step.{event.step_name}": f"{event.status} {event.message}".strip()}
-        case ev.Renamed(what="run"):
-            return {RUN_NAME_TAG: event.new[:MAX_RUN_NAME]}
     return {}
-
-
-def own_tags(notes: Notes, held: Mapping[str, str]) -> dict[str, str]:
-    """Return the training code's tags, by the names it gave them, with the values that MLflow holds."""
-    return {notes.name_of(key).removeprefix("gw.tag."): held[key] for key in notes.tags if key in held}
-
-
-def _own(name: str) -> str:
-    return f"gw.tag.{name}" if name.startswith("gw.") else name
 
 
 def _texts(prefix: str, typed: Mapping[str, Typed]) -> dict[str, str]:

@@ -1,30 +1,39 @@
 """
-The tracker `mlflow`: runs in MLflow, with the original times.
+The tracker `mlflow`: runs in MLflow, with their original times.
 
-Delivering twice changes nothing there: an equal metric row is no new row, an equal parameter is accepted, a tag is
-overwritten, an artifact too, and the run is found by its tag before it is made. A parameter that gets another value (a
-later attempt) keeps its first one, as MLflow wants, and the new one is the tag `gw.param.<name>@<attempt>`.
+A repeated delivery changes nothing there: an equal metric row is not stored again, an equal parameter is accepted, tags
+and artifacts are overwritten, and a run is looked up by its tag before it is created. A parameter whose value changes
+(a later attempt) keeps its first value, as MLflow requires; the new value is the tag `gw.param.<name>@<attempt>`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from time import monotonic, sleep
 from typing import Any
 
 from consumers.trackers.edits import find_run_deletion
-from consumers.trackers.mlflow import metrics as terms
-from consumers.trackers.mlflow.address import open_place
-from consumers.trackers.mlflow.backend import Held, New, Place
-from consumers.trackers.mlflow.param_conflicts import Asked, altered, changed, divide, note_tags
-from consumers.trackers.mlflow.params import MAX_VALUES, PARAM_TAG, Aside, as_params, params
-from consumers.trackers.mlflow.requests import Call, cut
-from consumers.trackers.mlflow.responses import MISSING, MlflowRefused, NothingDone
-from consumers.trackers.mlflow.tags import Words, own_tags, tags
+from consumers.trackers.mlflow.address import open_backend
+from consumers.trackers.mlflow.backend import Backend, CachedRemoteRun, NewRun, RemoteRun
+from consumers.trackers.mlflow.edits import (
+    RUN_NAME_TAG,
+    TagChanges,
+    delete_duplicates,
+    delete_runs,
+    find_run,
+    is_deleted_by_log,
+)
+from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState
+from consumers.trackers.mlflow.metrics import read_points
+from consumers.trackers.mlflow.param_conflicts import resolve
+from consumers.trackers.mlflow.params import MAX_VALUES, PARAM_TAG, ArtifactSpill, params_of_refused
+from consumers.trackers.mlflow.requests import split_calls
+from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone
+from consumers.trackers.mlflow.tags import changed_tags, user_tags
+from consumers.trackers.mlflow.translate import StatusChange, Translation, read_status, run_key, translate
 from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.run_status import RunStatus, fold_run_status
+from consumers.trackers.run_status import RunStatus
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -35,13 +44,11 @@ from schemas.wire import Envelope
 
 MAX_EXPERIMENT = 500  # characters
 DEFAULT_EXPERIMENT = "Default"
-RUN_TAG, KEY_TAG = "gw.run_id", "gw.run_key"
-GONE_TAG = "gw.deleted"  # of a run that the log deleted; one that a person put into the trash has none
+RUN_TAG, KEY_TAG, PARENT_TAG = "gw.run_id", "gw.run_key", "mlflow.parentRunId"
 TIMEOUT_S = 60.0
-SETTLE_S = 5.0  # so long a run whose making was not answered is looked for before it is made
+SETTLE_S = 5.0  # after a creation without an answer: how long a run is looked for before it is created again
 LOOK_AGAIN_S = 0.25
-NO_ARTIFACTS_S = 60.0  # so long artifacts are not tried again after one was refused
-_READ_STATUS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "created"}
+NO_ARTIFACTS_S = 60.0  # after a refused artifact: how long no other one is tried
 
 
 class MlflowTracker:
@@ -50,236 +57,207 @@ class MlflowTracker:
     name = "mlflow"
     cannot_hold: Sequence[str] = (
         "times below a millisecond",
-        "±Infinity: stored as ±1.797e308, told by the tag gw.nonfinite",
+        "±Infinity: stored as ±1.797e308, reported by the tag gw.nonfinite",
         "equal points (name, step, millisecond, value): one row",
-        "the sign of -0.0, when the server's database is SQLite",
-        f"parameters beyond {terms.MAX_PARAM} characters and tags beyond {terms.MAX_TAG}: cut",
+        "the sign of -0.0, if the server's database is SQLite",
+        f"parameters beyond {MAX_PARAM} characters and tags beyond {MAX_TAG}: cut",
         "observations that are not numbers: text in params `name_step`; histograms, long ones and all after "
-        f"{MAX_VALUES} are artifacts, or cut and counted where the server takes none (tag gw.artifacts_refused)",
+        f"{MAX_VALUES} are artifacts, or cut and counted if the server does not accept them (tag gw.artifacts_refused)",
         "console lines",
         "deletes and renames of series and parameters",
     )
 
     capabilities = Capabilities(
         keeps_artifacts=True, can_delete=True, can_edit_tags=True,
-        cut_params=(terms.MAX_PARAM, terms.MAX_TAG), cut_tags=(terms.MAX_TAG,),
+        cut_params=(MAX_PARAM, MAX_TAG), cut_tags=(MAX_TAG,),
     )  # fmt: skip
 
-    call_bytes = 256 * 1024  # 6,000 points or more: 8 s where 8 runs share a server of 6,000 points/s
+    call_bytes = 256 * 1024  # 6,000 points or more: 8 s if 8 runs share a server of 6,000 points/s
 
     def __init__(self, *, url: str = "", timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._timeout_s = url, timeout_s
-        self._place: Place | None = None
+        self._backend: Backend | None = None
         self._experiments: dict[str, str] = {}
-        self._making = threading.Lock()  # two runs of one new experiment must not both create it
-        self._doubts: dict[str, float] = {}  # by run key: when the making of a run was not answered
+        self._creating = threading.Lock()  # two runs of a new experiment must not both create it
+        self._unanswered: dict[str, float] = {}  # by run key: when a creation got no answer
         self._opened = self._artifacts_at = 0.0
 
     def open(self, settings: Settings) -> None:
-        """Take the address, from the settings unless it was given. Raises BadSettings when there is none."""
-        self._place = open_place(self._url or settings.need("mlflow_url"), self._timeout_s)
+        """Take the address, from the settings unless it was configured. Raises BadSettings if there is none."""
+        self._backend = open_backend(self._url or settings.need("mlflow_url"), self._timeout_s)
         self._opened = monotonic()
 
     def close(self) -> None:
-        """Let go of connections."""
-        if self._place is not None:
-            self._place.close()
+        """Close connections."""
+        if self._backend is not None:
+            self._backend.close()
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
-        """Bring envelopes of a run to MLflow. Raises TrackerUnavailable, TrackerRefused."""
+        """Write events of a run to MLflow. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
-            return state  # what a producer still sends of it is gone with it
-        place = self._opened_place()
+            return state  # events of a deleted run that producers still send are dropped
+        backend = self._opened_backend()
         if find_run_deletion(envelopes) is not None:
-            return self._delete(place, run_id, state)
+            delete_runs(
+                backend,
+                find_run(backend, state["run"]) if state else backend.find_runs(KEY_TAG, run_key(run_id)),
+            )
+            return {"deleted": True}
         try:
-            return self._bring(place, run_id, envelopes, state, in_doubt)
+            return self._write(backend, run_id, envelopes, state, in_doubt)
         except MlflowRefused:
-            if state and _went(place, state["run"]):
-                return {"deleted": True}  # by a call whose checkpoint was lost: what comes again goes with it
+            if state and is_deleted_by_log(backend, state["run"]):
+                return {"deleted": True}  # by a call whose checkpoint was lost; repeated events are dropped too
             raise
 
-    def _bring(self, place: Place, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int) -> State:
-        events = [envelope.event for envelope in envelopes]
-        before = terms.Notes.from_json(state.get("notes", {}))
-        metrics, notes = terms.metrics(events, before)
-        wanted, aside, notes = params(envelopes, notes)
-        kept, is_new = (dict(state), False) if state else self._find_or_create(place, run_id, envelopes, in_doubt)
-        run = kept["run"]
-        server = Asked(place, run, is_new)
-        refused, why = self._keep(place, server, kept, aside)
-        more, notes = as_params((one for part in refused for one in part.observations), notes)
-        words, notes = tags(events, notes, lambda: server.held.tags)
-        taken, moved, notes = divide(wanted + more, server, notes)
-        words |= moved | self._late_facts(place, kept, events) | changed(note_tags(notes), note_tags(before))
-        words |= {"gw.artifacts_refused": why[: terms.MAX_TAG]} if why else {}
-        for call in cut(metrics, taken, {key: text for key, text in words.items() if text is not None}):
-            place.log(run, call)
-        for key in [key for key, text in words.items() if text is None]:
-            place.delete_tag(run, key)
-        end = fold_run_status(RunStatus(*kept["end"]) if kept.get("end") else None, events)
-        self._set_status(place, kept, _run_key(run_id), terms.ended(end, events), is_new)
-        kept |= {} if end is None else {"end": list(end)}
-        return kept | {"notes": notes.to_json()}
+    def _write(
+        self, backend: Backend, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int
+    ) -> State:
+        kept, is_new = (dict(state), False) if state else self._find_or_create(backend, run_id, envelopes, in_doubt)
+        remote = CachedRemoteRun(backend, kept["run"], is_new=is_new)
+        before = MappingState.from_json(kept.get("notes", {}))
+        status = RunStatus(*kept["end"]) if kept.get("end") else None
+        new = translate(envelopes, before, status, lambda: remote.run.tags)
+        refused, reason = self._store_artifacts(backend, remote, kept, new.spills)
+        more, mapping = params_of_refused(refused, new.state)
+        resolved = resolve([*new.params, *more], remote, mapping)
+        mapping = resolved.state
+        tags = new.tags | resolved.tags | self._late_tags(backend, kept, new)
+        tags |= changed_tags(mapping.to_tags(), before.to_tags())
+        tags |= {"gw.artifacts_refused": reason[:MAX_TAG]} if reason else {}
+        texts = {key: text for key, text in tags.items() if text is not None}
+        for call in split_calls(new.metrics, resolved.params, texts):
+            backend.log_batch(kept["run"], call)
+        for key in [key for key in tags if key not in texts]:
+            backend.delete_tag(kept["run"], key)
+        self._set_status(backend, kept, run_key(run_id), new.status_change, is_new=is_new)
+        kept |= {} if new.status is None else {"end": list(new.status)}
+        return kept | {"notes": mapping.to_json()}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read a run from MLflow. Raises TrackerUnavailable, TrackerRefused."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
-        place = self._opened_place()
-        notes = terms.Notes.from_json(state.get("notes", {}))
-        held = place.held(state["run"])
-        found = {notes.name_of(key): held.params[key] for key in notes.params if key in held.params}
-        for key, text in held.tags.items():
-            name = notes.name_of(key)
+        backend = self._opened_backend()
+        mapping = MappingState.from_json(state.get("notes", {}))
+        run = backend.get_run(state["run"])
+        params = {mapping.name_of(key): run.params[key] for key in mapping.params if key in run.params}
+        for key, text in run.tags.items():
+            name = mapping.name_of(key)
             if name.startswith(PARAM_TAG):
-                found[name.removeprefix(PARAM_TAG).rpartition("@")[0]] = text
+                params[name.removeprefix(PARAM_TAG).rpartition("@")[0]] = text
         return ReadBack(
-            _points(place, held, notes),
-            found,
-            _READ_STATUS.get(held.status, "running"),
-            held.started_ms * 1_000,
-            held.ended_ms and held.ended_ms * 1_000,
-            own_tags(notes, held.tags) if state.get("tags") else None,
-            altered=altered(notes),
+            _points(backend, run, mapping),
+            params,
+            read_status(run.status),
+            run.started_ms * 1_000,
+            run.ended_ms and run.ended_ms * 1_000,
+            user_tags(mapping, run.tags) if state.get("tags") else None,
+            altered=mapping.display_differences(),
         )
 
     def start_over(self, run_id: str, state: State) -> State:
-        """Nothing has to go: the run is found by its tag, or made anew, and what it has is not written twice."""
+        """Remove nothing: the run is found by its tag or created again, and existing rows are not stored twice."""
         return {}
 
-    def _opened_place(self) -> Place:
-        if self._place is None:
+    def _opened_backend(self) -> Backend:
+        if self._backend is None:
             raise RuntimeError("open() comes first")
-        return self._place
-
-    def _delete(self, place: Place, run_id: str, state: State) -> State:
-        """Move the run to MLflow's trash, where it may be already: `mlflow gc` empties it."""
-        found = _if_there(place, state["run"]) if state else place.find(KEY_TAG, _run_key(run_id))
-        for held in found:
-            if held.is_active:
-                place.log(held.run, Call(tags={GONE_TAG: "1"}))
-                place.delete(held.run)
-        return {"deleted": True}
+        return self._backend
 
     def _find_or_create(
-        self, place: Place, run_id: str, envelopes: Sequence[Envelope], in_doubt: int
+        self, backend: Backend, run_id: str, envelopes: Sequence[Envelope], in_doubt: int
     ) -> tuple[dict[str, Any], bool]:
-        """Return what is kept of a run that has no checkpoint, and whether it was made just now."""
-        key = _run_key(run_id)
-        opened = next((b.event for b in envelopes if isinstance(b.event, ev.RunStarted | ev.RunCreated)), None)
-        found, doubted = self._look(place, key, in_doubt)
-        found.sort(key=_is_empty)
-        if doubted:
-            _delete_twins(place, found[1:])
+        """Return the state of a run that has no checkpoint, and whether this call created it."""
+        key = run_key(run_id)
+        opened = next((e.event for e in envelopes if isinstance(e.event, ev.RunStarted | ev.RunCreated)), None)
+        found, is_in_doubt = self._find(backend, key, in_doubt)
+        found.sort(key=lambda run: run.is_empty)
+        if is_in_doubt:
+            delete_duplicates(backend, found[1:])
         if not found:
             started = (opened.time if opened else min(envelope.event.time for envelope in envelopes)) // 1_000
-            name = ((opened.name if opened else "") or run_id)[: terms.MAX_RUN_NAME]
-            new = {RUN_TAG: run_id[: terms.MAX_TAG], KEY_TAG: key}
-            experiment = self._experiment(place, opened.tag if opened else "")
+            name = ((opened.name if opened else "") or run_id)[:MAX_RUN_NAME]
+            tags = {RUN_TAG: run_id[:MAX_TAG], KEY_TAG: key}
+            experiment = self._experiment(backend, opened.tag if opened else "")
             try:
-                made = place.create(New(experiment, name, started, new))
+                created = backend.create_run(NewRun(experiment, name, started, tags))
             except NothingDone:
                 raise
             except TrackerUnavailable:
-                self._doubts[key] = monotonic()
+                self._unanswered[key] = monotonic()
                 raise
-        kept: dict[str, Any] = {"run": (found or [made])[0].run, "artifacts": (found or [made])[0].artifacts}
-        self._doubts.pop(key, None)
-        kept["tags"] = True  # all of them are noted
-        return kept | {"named": bool(opened and opened.name)} | ({"doubted": True} if doubted else {}), not found
+        run = found[0] if found else created
+        self._unanswered.pop(key, None)
+        kept: dict[str, Any] = {
+            "run": run.id,
+            "artifacts": run.artifact_uri,
+            "tags": True,  # the mapping state has all of them
+            "named": bool(opened and opened.name),
+        }
+        return kept | ({"doubted": True} if is_in_doubt else {}), not found
 
-    def _look(self, place: Place, key: str, in_doubt: int) -> tuple[list[Held], bool]:
+    def _find(self, backend: Backend, key: str, in_doubt: int) -> tuple[list[RemoteRun], bool]:
         """
-        Return the runs of a key, and whether one may be there that is not shown yet.
+        Return the runs of a key, and whether one may exist that is not visible yet.
 
-        A making whose answer was lost may take effect, or be shown by the search, a while later; it may also be one of
-        the process before this one.
+        A creation whose answer was lost may take effect, or become visible to the search, a while later. It may also
+        be one of the previous process.
         """
-        since = self._doubts.get(key, self._opened if in_doubt else None)
+        since = self._unanswered.get(key, self._opened if in_doubt else None)
         while True:
-            found = place.find(KEY_TAG, key)
+            found = backend.find_runs(KEY_TAG, key)
             if found or since is None or monotonic() - since > SETTLE_S:
                 return found, since is not None
             sleep(LOOK_AGAIN_S)
 
-    def _experiment(self, place: Place, tag: str) -> str:
+    def _experiment(self, backend: Backend, tag: str) -> str:
         name = shorten(tag.strip() or DEFAULT_EXPERIMENT, tag, MAX_EXPERIMENT)
-        with self._making:
+        with self._creating:
             if name not in self._experiments:
-                self._experiments[name] = place.experiment(name)
+                self._experiments[name] = backend.ensure_experiment(name)
             return self._experiments[name]
 
-    def _keep(
-        self, place: Place, server: Asked, kept: dict[str, Any], aside: Sequence[Aside]
-    ) -> tuple[Sequence[Aside], str]:
-        """Write artifacts; return those that are not kept, and why."""
-        if not aside:
+    def _store_artifacts(
+        self, backend: Backend, remote: CachedRemoteRun, kept: dict[str, Any], spills: Sequence[ArtifactSpill]
+    ) -> tuple[Sequence[ArtifactSpill], str]:
+        """Write artifacts; return those that are not stored, and the reason."""
+        if not spills:
             return (), ""
         if monotonic() < self._artifacts_at:
-            return aside, "artifacts were refused a moment ago"
+            return spills, "artifacts were refused a moment ago"
         kept.setdefault("artifacts", "")
-        kept["artifacts"] = kept["artifacts"] or server.held.artifacts
-        for number, part in enumerate(aside):
-            if why := place.keep(kept["artifacts"], part.path, part.content):
+        kept["artifacts"] = kept["artifacts"] or remote.run.artifact_uri
+        for number, spill in enumerate(spills):
+            if reason := backend.store_artifact(kept["artifacts"], spill.path, spill.content):
                 self._artifacts_at = monotonic() + NO_ARTIFACTS_S
-                return aside[number:], why
+                return spills[number:], reason
         return (), ""
 
-    def _late_facts(self, place: Place, kept: dict[str, Any], events: Sequence[Any]) -> Words:
-        """Return tags for what was not known when the run was made: its name, and its parent's run."""
-        found: Words = {}
-        for event in events:
-            if isinstance(event, ev.RunStarted | ev.RunCreated | ev.RunResumed):
-                kept["parent"] = event.parent_run_id or kept.get("parent", "")
-                if event.name and not kept["named"]:
-                    kept["named"] = True
-                    found["mlflow.runName"] = event.name[: terms.MAX_RUN_NAME]
-        if kept.get("parent") and (parents := place.find(KEY_TAG, _run_key(kept["parent"]))):
+    def _late_tags(self, backend: Backend, kept: dict[str, Any], new: Translation) -> TagChanges:
+        """Return tags for facts that were unknown when the run was created: its name, and its parent's run."""
+        tags: TagChanges = {}
+        if new.name and not kept["named"]:
+            kept["named"] = True
+            tags[RUN_NAME_TAG] = new.name[:MAX_RUN_NAME]
+        if new.parent_run_id is not None:
+            kept["parent"] = new.parent_run_id or kept.get("parent", "")
+        if kept.get("parent") and (parents := backend.find_runs(KEY_TAG, run_key(kept["parent"]))):
             kept["parent"] = ""
-            found["mlflow.parentRunId"] = parents[0].run
-        return found
+            tags[PARENT_TAG] = parents[0].id
+        return tags
 
     def _set_status(
-        self, place: Place, kept: dict[str, Any], key: str, ended: terms.Ended | None, is_new: bool
+        self, backend: Backend, kept: dict[str, Any], key: str, change: StatusChange | None, *, is_new: bool
     ) -> None:
-        if ended is None or (is_new and ended.status == "RUNNING"):
-            return  # a run is made running
-        is_over = _READ_STATUS.get(ended.status) in ENDED
+        if change is None or (is_new and change.status == "RUNNING"):
+            return  # a new run is already running
+        is_over = read_status(change.status) in ENDED
         if is_over and kept.pop("doubted", False):
-            _delete_twins(place, [twin for twin in place.find(KEY_TAG, key) if twin.run != kept["run"]])
-        place.set_status(kept["run"], ended.status, ended.time_ms if is_over else None)
+            delete_duplicates(backend, [run for run in backend.find_runs(KEY_TAG, key) if run.id != kept["run"]])
+        backend.set_status(kept["run"], change.status, change.time_ms if is_over else None)
 
 
-def _points(place: Place, held: Held, notes: terms.Notes) -> Iterator[Point]:
-    for key in sorted(held.keys):
-        yield from terms.read_points(place.history(held.run, key), notes)
-
-
-def _delete_twins(place: Place, twins: Sequence[Held]) -> None:
-    """Delete runs made by calls whose answers were lost, and shown late; a copy that a person made holds something."""
-    for twin in filter(_is_empty, twins):
-        place.delete(twin.run)
-
-
-def _is_empty(held: Held) -> bool:
-    return not held.keys and not held.params
-
-
-def _if_there(place: Place, run: str) -> list[Held]:
-    try:
-        return [place.held(run)]
-    except MlflowRefused as error:
-        if error.code != MISSING:
-            raise
-        return []  # `mlflow gc` was there
-
-
-def _went(place: Place, run: str) -> bool:
-    """Tell whether the log deleted this run."""
-    return any(not held.is_active and GONE_TAG in held.tags for held in _if_there(place, run))
-
-
-def _run_key(run_id: str) -> str:
-    """Return what a run is looked up by: MLflow's filter language has no escape for quotes."""
-    return blake2b(run_id.encode(), digest_size=16).hexdigest()
+def _points(backend: Backend, run: RemoteRun, mapping: MappingState) -> Iterator[Point]:
+    for key in sorted(run.metric_keys):
+        yield from read_points(backend.metric_history(run.id, key), mapping)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from mlflow import MlflowClient
 
-from consumers.trackers.mlflow import params as mlflow_observations
+from consumers.trackers.mlflow import params as mlflow_params
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.protocol import State
 from schemas import events as ev
@@ -115,7 +115,7 @@ def test_a_repeated_call_cut_elsewhere_writes_the_same_artifacts(
 def test_what_comes_after_a_thousand_small_values_is_an_artifact(
     tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_observations, "MAX_VALUES", 2)
+    monkeypatch.setattr(mlflow_params, "MAX_VALUES", 2)
     author = Author(run_id)
     words = {f"w{number}": StringValue(value=str(number)) for number in range(4)}
 

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from consumers.trackers.mlflow import tracker as mlflow_tracker
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.mlflow.translate import run_key
 from consumers.trackers.protocol import State
 from schemas import events as ev
 from schemas.errors import TrackerUnavailable
@@ -68,7 +69,7 @@ def brought(tracker: MlflowTracker, run_id: str, envelopes: Sequence[Envelope], 
 def runs_of(url: str, run_id: str) -> list[Any]:
     client = MlflowClient(url)
     everywhere = [item.experiment_id for item in client.search_experiments()]
-    key = mlflow_tracker._run_key(run_id)
+    key = run_key(run_id)
     found: list[Any] = list(client.search_runs(everywhere, f"tags.`gw.run_key` = '{key}'"))
     return found
 

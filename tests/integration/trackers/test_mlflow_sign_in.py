@@ -68,7 +68,7 @@ def test_user_and_password(server: SignedServer, monkeypatch: pytest.MonkeyPatch
 
     held = tracker.read_back(run_id, state)
     assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
-    assert "gw.artifacts_refused" not in tracker._opened_place().held(state["run"]).tags
+    assert "gw.artifacts_refused" not in tracker._opened_backend().get_run(state["run"]).tags
 
 
 def test_a_token(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: str) -> None:

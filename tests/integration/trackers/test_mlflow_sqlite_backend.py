@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from consumers.trackers.mlflow import sqlite_backend as mlflow_database
+from consumers.trackers.mlflow import sqlite_backend
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
@@ -80,7 +80,7 @@ def test_a_locked_database_is_an_outage_and_then_goes_on(
     author = Author(run_id)
     state = tracker.deliver(run_id, [author.start()], {})
     more = [author.metrics("loss", [1.0])]
-    monkeypatch.setattr(mlflow_database, "PROBE_S", 0.1)
+    monkeypatch.setattr(sqlite_backend, "PROBE_S", 0.1)
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.trackers.mlflow.metrics import Metric
-from consumers.trackers.mlflow.requests import MAX_BYTES, Call, body, cut
+from consumers.trackers.mlflow.requests import MAX_BYTES, Call, body, split_calls
 
 NAMES = st.text("aé\x01/", min_size=1, max_size=20)
 POINTS = st.builds(Metric, NAMES, st.floats(), st.integers(0, 2**50), st.integers(-(2**60), 2**60))
@@ -42,13 +42,15 @@ def test_as_few_calls_as_the_limits_allow(
 ) -> None:
     words = {f"w{number}": "x" for number in range(200)}
 
-    calls = list(cut(metrics(points), dict(list(words.items())[:params]), dict(list(words.items())[:tags])))
+    calls = list(split_calls(metrics(points), dict(list(words.items())[:params]), dict(list(words.items())[:tags])))
 
     assert shape(calls) == expected
 
 
 def test_no_call_is_larger_than_its_bound_but_for_one_that_holds_one_thing() -> None:
-    calls = list(cut(metrics(1_000, "é" * 250), {f"p{n}": "\x01" * 6_000 for n in range(60)}, {"long": "x" * 10**6}))
+    calls = list(
+        split_calls(metrics(1_000, "é" * 250), {f"p{n}": "\x01" * 6_000 for n in range(60)}, {"long": "x" * 10**6})
+    )
 
     assert all(len(body("r" * 32, call)) < MAX_BYTES or call.tags for call in calls)
     assert sum(len(call.metrics) for call in calls) == 1_000
