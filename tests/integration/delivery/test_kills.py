@@ -33,7 +33,7 @@ DEADLINE_S = 150.0
 STALL_S = 3.0  # a moment as good as any other to kill
 
 
-@pytest.fixture(params=[6, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.fixture(params=[4, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def rounds(request: pytest.FixtureRequest) -> int:
     """How often the process that delivers is killed."""
     return int(request.param)
