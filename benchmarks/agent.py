@@ -32,7 +32,7 @@ from consumers.materialiser.worker import Worker  # noqa: E402
 from consumers.store.migrations import migrate  # noqa: E402
 from consumers.store.offsets import CONSUMER  # noqa: E402
 from consumers.store.pool import open_database  # noqa: E402
-from consumers.store.read.reader import Reading  # noqa: E402
+from consumers.store.read.reader import StoreReader  # noqa: E402
 
 TIMEOUT_S = 120.0
 BATCH_RECORDS, RUNS = 500, 16
@@ -77,7 +77,7 @@ def _agent(folder: Path, kafka: str, dsn: str, records: int) -> tuple[float, flo
 
 
 async def _until_folded(dsn: str, records: int) -> None:
-    reading = await Reading.open(dsn)
+    reading = await StoreReader.open(dsn)
     try:
         until = perf_counter() + TIMEOUT_S
         while sum((await reading.offsets(CONSUMER, TOPIC)).values()) < records:

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.environments import Missing
 from benchmarks.services import Server, running_kafka
 from benchmarks.system import TOPIC, running_materialiser, running_postgres
-from schemas.wire import Record
+from schemas.wire import EncodedRecord
 
 MATERIALISER = "materialiser"  # the name of its offsets
 AHEAD = 20_000  # records sent and not acknowledged
@@ -51,7 +51,7 @@ def running_log(folder: Path) -> Iterator[Log]:
         yield Log(kafka, stack.enter_context(running_postgres(folder / "postgres")))
 
 
-def fill(log: Log, history: Iterable[Record], tell: Callable[[str], None]) -> int:
+def fill(log: Log, history: Iterable[EncodedRecord], tell: Callable[[str], None]) -> int:
     """Write a history to the log; return how many records it has."""
     return asyncio.run(_write(log, history, tell))
 
@@ -96,7 +96,7 @@ async def _value(dsn: str, query: str, *arguments: Any) -> Any:
         await connection.close()
 
 
-async def _write(log: Log, history: Iterable[Record], tell: Callable[[str], None]) -> int:
+async def _write(log: Log, history: Iterable[EncodedRecord], tell: Callable[[str], None]) -> int:
     # As the client sends: by run, compressed, acknowledged by all replicas.
     producer = AIOKafkaProducer(
         bootstrap_servers=log.kafka.address, enable_idempotence=True, compression_type="zstd", linger_ms=20

@@ -19,7 +19,7 @@ from consumers.materialiser.gc_tuning import tune_gc
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from schemas.events import Metrics, Series
 from schemas.wire import Envelope, ProducerId, RunId, encode
 
@@ -83,7 +83,7 @@ class RecordLog:
 class Store:
     """A worker on a database of its own, and how long it takes."""
 
-    def __init__(self, db: object, worker: Worker, reading: Reading, until: float) -> None:
+    def __init__(self, db: object, worker: Worker, reading: StoreReader, until: float) -> None:
         self._database, self._worker, self._reading, self._until = db, worker, reading, until
         self.log = RecordLog()
 
@@ -129,7 +129,7 @@ async def measure_growth(
     await migrate(db)
     worker = Worker(db, "growth")
     await worker.assign([0])
-    reading = await Reading.open(dsn)
+    reading = await StoreReader.open(dsn)
     store = Store(db, worker, reading, until)
     try:
         found = [await _series(store, quick, tell), await _runs(store, quick, tell)]

@@ -22,7 +22,7 @@ from gateway.client.journal.series import SeriesDefinition
 from gateway.client.shipping.batching import JournalSlice, encode_events
 from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, Typed
-from schemas.wire import Envelope, ProducerId, Record, RunId, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
 
 START = 1_750_000_000_000_000  # µs: 2025-06-15
 STEP_US = 50_000  # twenty steps a second
@@ -57,9 +57,11 @@ def run_ids(shape: Shape) -> list[str]:
     return [_name(number) for number in range(shape.runs)] + [f"odd-{number}" for number in range(shape.odd_runs)]
 
 
-def records(shape: Shape, first: int = 0) -> Iterator[Record]:
+def records(shape: Shape, first: int = 0) -> Iterator[EncodedRecord]:
     """Yield the records of a whole history in log order; training `first` is the first one."""
-    everyone: list[Iterator[Record]] = [Training(shape, first + number).records() for number in range(shape.runs)]
+    everyone: list[Iterator[EncodedRecord]] = [
+        Training(shape, first + number).records() for number in range(shape.runs)
+    ]
     for number in range(shape.odd_runs):
         everyone.insert(number * 200, map(encode, _odd(f"odd-{first + number}")))
     for begin in range(0, len(everyone), AT_ONCE):
@@ -79,7 +81,7 @@ class Training:
         self._seq = 0
         self._time = START + number // AT_ONCE * (shape.points + 20) * STEP_US + number % AT_ONCE * 1_000
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[EncodedRecord]:
         """Yield everything, cut as a client cuts it."""
         yield from self._opening()
         half = self._shape.points // 2 if self._kind == ATTEMPTS else self._shape.points
@@ -90,7 +92,7 @@ class Training:
             yield from self._metrics(again, again + self._shape.points - half, attempt=2)
         yield from self._ending()
 
-    def _opening(self) -> Iterator[Record]:
+    def _opening(self) -> Iterator[EncodedRecord]:
         parent = _name(self._number - 1) if self._kind == NESTED else ""
         named = {"name": f"training {self._number}", "tag": f"experiment-{self._number % 5}", "group": "sweep"}
         yield self._record(ev.RunStarted(time=self._now(), parent_run_id=parent, **named))
@@ -104,7 +106,7 @@ class Training:
             yield self._record(ev.Note(time=self._now(), text="diverged, see the chart 😀"))
             yield self._record(ev.Tags(time=self._now(), tags={"team": "speech", "émojі 😀": "é"}))
 
-    def _ending(self) -> Iterator[Record]:
+    def _ending(self) -> Iterator[EncodedRecord]:
         attempt = 2 if self._kind == ATTEMPTS else 1
         told = {"time": self._now(), "batches": self._seq + 1, "attempt": attempt}
         if self._kind == FAILED:
@@ -116,7 +118,7 @@ class Training:
         count = self._shape.series * self._shape.points
         yield self._record(ev.ProducerClosed(time=self._now(), batches=self._seq + 1, points=count))
 
-    def _metrics(self, first: int, end: int, *, attempt: int) -> Iterator[Record]:
+    def _metrics(self, first: int, end: int, *, attempt: int) -> Iterator[EncodedRecord]:
         written = {number: SeriesDefinition(name, (MAIN, attempt, ())) for number, name in enumerate(self._names())}
         segment: Any = SimpleNamespace(series=written)  # all that the encoder asks of a journal's segment
         for begin in range(first, end, STEPS_A_BATCH):
@@ -159,15 +161,15 @@ class Training:
         self._time += later
         return self._time
 
-    def _record(self, event: ev.AnyEvent) -> Record:
+    def _record(self, event: ev.AnyEvent) -> EncodedRecord:
         made = encode(Envelope(RunId(self.run_id), ProducerId(self._producer), self._seq, event.time, event))
         self._seq += 1
         return made
 
-    def _encoded(self, kind: str, text: bytes) -> Record:
+    def _encoded(self, kind: str, text: bytes) -> EncodedRecord:
         made = encode_text(self.run_id, self._source, self._seq, self._time, kind, text)
         self._seq += 1
-        return Record(made.key, made.value, list(made.headers))
+        return EncodedRecord(made.key, made.value, list(made.headers))
 
 
 def plain_rows(shape: Shape, number: int) -> tuple[str, list[tuple[int, int, dict[str, float]]]]:

@@ -23,8 +23,8 @@ import asyncpg
 from benchmarks.machine import caption, describe, load
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
-from consumers.store.read.reader import Reading
-from consumers.store.search.filter import parse_order, parse_where
+from consumers.store.read.reader import StoreReader
+from consumers.store.search.filter import parse_filter, parse_order
 from gateway.local.ports import free_ports
 from gateway.local.servers import postgres
 from gateway.local.supervision.process import end, spawn, wait_until
@@ -103,21 +103,21 @@ async def measure(dsn: str, runs: int) -> list[str]:
             async with db.acquire() as connection:
                 for statement in LOAD.split(";\n"):
                     await connection.execute(statement.replace("$1", str(int(runs))), timeout=600)
-            return await ask_all(Reading(db))
+            return await ask_all(StoreReader(db))
         finally:
             await db.close()
     finally:
         await execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def ask_all(reading: Reading) -> list[str]:
+async def ask_all(reading: StoreReader) -> list[str]:
     lines = ["| filter | order | what | found | median ms | slowest ms |", "|---|---|---|---:|---:|---:|"]
     for text, order, what in QUESTIONS:
         times, found = [], 0
         for _ in range(ROUNDS):
             start = perf_counter()
-            where, by = parse_where(text), parse_order(order) if order else None
-            found = len(await reading.runs(where=where, order=by, limit=LIMIT))
+            where, by = parse_filter(text), parse_order(order) if order else None
+            found = len(await reading.runs(filter=where, order=by, limit=LIMIT))
             times.append((perf_counter() - start) * 1e3)
         mark = "" if median(times) <= TARGET_MS else " **above the target**"
         lines.append(

@@ -27,7 +27,7 @@ from schemas.values import (
     StringValue,
     Typed,
 )
-from schemas.wire import Envelope, ProducerId, Record, RunId, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
 
 FOLDER = Path(__file__).parent / "golden"
 TIME = 1_700_000_000_123_456  # µs: 2023-11-14T22:13:20.123456Z
@@ -92,7 +92,7 @@ EVENTS: list[ev.AnyEvent] = [
 ]
 
 
-def records() -> dict[str, Record]:
+def records() -> dict[str, EncodedRecord]:
     """Return the record of each example, by kind."""
     return {
         event.kind: encode(Envelope(RunId("run/1 é"), ProducerId("producer-1"), number, TIME, event))
@@ -100,15 +100,15 @@ def records() -> dict[str, Record]:
     }
 
 
-def to_json(record: Record) -> str:
+def to_json(record: EncodedRecord) -> str:
     """Return a record as its golden file holds it."""
     headers = {name: value.decode() for name, value in record.headers}
     document = {"key": record.key.decode(), "headers": headers, "value": json.loads(record.value)}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str) -> Record:
+def from_json(text: str) -> EncodedRecord:
     """Return the record that a golden file holds."""
     document = json.loads(text)
     headers = [(name, value.encode()) for name, value in document["headers"].items()]
-    return Record(document["key"].encode(), json.dumps(document["value"], ensure_ascii=False).encode(), headers)
+    return EncodedRecord(document["key"].encode(), json.dumps(document["value"], ensure_ascii=False).encode(), headers)

@@ -28,7 +28,7 @@ class Point(NamedTuple):
     value: float
 
 
-class Columns(NamedTuple):
+class SeriesColumns(NamedTuple):
     """Points of one series, in columns of one length."""
 
     series: str
@@ -87,7 +87,7 @@ def count_points(series: dict[str, SeriesFacts], points: Iterable[Point]) -> Non
     _count(series, gathered)
 
 
-def count_columns(series: dict[str, SeriesFacts], columns: Iterable[Columns]) -> None:
+def count_columns(series: dict[str, SeriesFacts], columns: Iterable[SeriesColumns]) -> None:
     """Count points that come in columns into the facts of their series."""
     for name, steps, times_ms, values in columns:
         series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)

@@ -49,7 +49,7 @@ class Envelope(NamedTuple):
     event: AnyEvent
 
 
-class Record(NamedTuple):
+class EncodedRecord(NamedTuple):
     """What a Kafka record carries for us."""
 
     key: bytes
@@ -73,13 +73,13 @@ def points_of(envelope: Envelope) -> int:
     return sum(len(one.values) for one in event.series) if isinstance(event, Metrics | SystemMetrics) else 0
 
 
-def encode(envelope: Envelope) -> Record:
+def encode(envelope: Envelope) -> EncodedRecord:
     """Return the record of an envelope. The same envelope always gives the same bytes."""
     value = orjson.dumps(_EVENT.dump_python(envelope.event, mode="json"))
     return encode_json(envelope.run_id, envelope.producer, envelope.seq, envelope.time, envelope.event.kind, value)
 
 
-def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> Record:
+def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> EncodedRecord:
     """Return the record of an event that is JSON already."""
     source = f"/runs/{quote(run_id, safe='')}/producers/{quote(producer, safe='')}"
     cut = datetime.fromtimestamp(time // 1_000_000, UTC).replace(microsecond=time % 1_000_000)
@@ -92,7 +92,7 @@ def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, valu
         ("content-type", b"application/json"),
         ("schema", VERSION.encode()),
     ]
-    return Record(run_id.encode(), value, headers)
+    return EncodedRecord(run_id.encode(), value, headers)
 
 
 def identify(key: bytes | None, headers: Headers) -> Identity:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from consumers.log.record import Record
 from consumers.log.security import security_arguments
-from consumers.log.writer import LogWriter, TooLarge
-from consumers.store.dead_letters import Letter, Outbox
+from consumers.log.writer import LogWriter, RecordTooLarge
+from consumers.store.dead_letters import DeadLetter, Outbox
 from consumers.store.pool import Database
 from schemas.errors import Refused, Unavailable
 
@@ -31,7 +31,7 @@ MAX_KEY = 1_024  # bytes, where the record as a whole is too large
 log = logging.getLogger(__name__)
 
 
-def addressed(letter: Letter, *, whole: bool = True) -> Record:
+def addressed(letter: DeadLetter, *, whole: bool = True) -> Record:
     """Return the record that goes to the topic: the original, and in headers behind its own what became of it."""
     record = letter.record
     said = {
@@ -87,16 +87,16 @@ async def _publish_round(outbox: Outbox, writer: LogWriter, partition: int, offs
     to = partition % width
     try:
         await writer.write(to, [addressed(letter) for letter in letters])
-    except TooLarge:  # one of them, or a batch of several: nothing tells which
+    except RecordTooLarge:  # one of them, or a batch of several: nothing tells which
         for letter in letters:
             await _publish_alone(writer, to, letter)
             await outbox.mark(partition, letter.id.offset + 1)  # or the next attempt would write it again
     await outbox.mark(partition, letters[-1].id.offset + 1)
 
 
-async def _publish_alone(writer: LogWriter, to: int, letter: Letter) -> None:
+async def _publish_alone(writer: LogWriter, to: int, letter: DeadLetter) -> None:
     try:
         await writer.write(to, [addressed(letter)])
-    except TooLarge as error:
+    except RecordTooLarge as error:
         log.warning("dead letter %s is too large (%s): its bytes stay in PostgreSQL", letter.id, error)
         await writer.write(to, [addressed(letter, whole=False)])

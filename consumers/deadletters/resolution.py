@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from consumers.log.record import Record
-from consumers.log.writer import LogWriter, TooLarge
-from consumers.store.dead_letters import DeadLetters, Letter, LetterId, Wanted
+from consumers.log.writer import LogWriter, RecordTooLarge
+from consumers.store.dead_letters import DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetters
 from schemas.errors import BadRecord, BadSettings
 from schemas.wire import decode
 
@@ -24,23 +24,23 @@ ROUND_RECORDS, ROUND_BYTES = 200, 1024 * 1024  # written at once
 class Outcome(NamedTuple):
     """What became of a decision about one dead letter."""
 
-    id: LetterId
+    id: DeadLetterId
     result: Literal["done", "already", "refused"]
     why: str = ""
 
 
-def parse_id(text: str) -> LetterId:
+def parse_id(text: str) -> DeadLetterId:
     """Return the id that `list` prints. Raises BadSettings."""
     topic, _, rest = text.partition(":")
     partition, _, offset = rest.partition(":")
     if not (topic and partition.isdecimal() and offset.isdecimal() and len(partition) < 10 and len(offset) < 19):
         raise BadSettings(f"{text!r:.200} is no id: copy TOPIC:PARTITION:OFFSET from `gateway dead-letters list`")
-    return LetterId(topic, int(partition), int(offset))
+    return DeadLetterId(topic, int(partition), int(offset))
 
 
-async def choose(letters: DeadLetters, wanted: Wanted, limit: int | None) -> list[LetterId]:
+async def choose(letters: DeadLetters, wanted: DeadLetterFilter, limit: int | None) -> list[DeadLetterId]:
     """Return all undecided ones of now, in log order: a replay that is parked again is not among them."""
-    found: list[LetterId] = []
+    found: list[DeadLetterId] = []
     while limit is None or len(found) < limit:
         size = PAGE if limit is None else min(PAGE, limit - len(found))
         page = await letters.undecided(wanted, found[-1] if found else None, size)
@@ -51,8 +51,8 @@ async def choose(letters: DeadLetters, wanted: Wanted, limit: int | None) -> lis
 
 
 async def plan_replay(
-    letters: DeadLetters, ids: Sequence[LetterId], topic: str, *, anyway: bool
-) -> AsyncIterator[tuple[Outcome, Letter | None]]:
+    letters: DeadLetters, ids: Sequence[DeadLetterId], topic: str, *, anyway: bool
+) -> AsyncIterator[tuple[Outcome, DeadLetter | None]]:
     """Give for each id what a replay would do, with its record where it would write it."""
     for one in ids:
         letter = await letters.get(one)
@@ -71,7 +71,7 @@ async def plan_replay(
 async def replay(
     letters: DeadLetters,
     writer: LogWriter,
-    planned: AsyncIterator[tuple[Outcome, Letter | None]],
+    planned: AsyncIterator[tuple[Outcome, DeadLetter | None]],
     said: Callable[[Outcome], object],
 ) -> None:
     """
@@ -80,7 +80,7 @@ async def replay(
     Raises LogUnavailable and StoreUnavailable: what was told is done, and calling again goes on with the rest.
     """
     width = await writer.open()
-    held: list[Letter] = []
+    held: list[DeadLetter] = []
     async for outcome, letter in planned:
         if letter is None:
             said(outcome)
@@ -96,30 +96,30 @@ async def replay(
         await _replay_round(letters, writer, held, said)
 
 
-def _is_full(held: Sequence[Letter]) -> bool:
+def _is_full(held: Sequence[DeadLetter]) -> bool:
     return len(held) >= ROUND_RECORDS or sum(len(one.record.value or b"") for one in held) >= ROUND_BYTES
 
 
 async def _replay_round(
-    letters: DeadLetters, writer: LogWriter, held: Sequence[Letter], said: Callable[[Outcome], object]
+    letters: DeadLetters, writer: LogWriter, held: Sequence[DeadLetter], said: Callable[[Outcome], object]
 ) -> None:
     ids = [letter.id for letter in held]
     try:
         await writer.write(ids[0].partition, [letter.record for letter in held])
-    except TooLarge as error:
+    except RecordTooLarge as error:
         if len(held) == 1:
             said(Outcome(ids[0], "refused", str(error)))
             return
         for letter in held:  # what was written already comes again, and is refused as a duplicate
             await _replay_round(letters, writer, [letter], said)
         return
-    await letters.settle(ids, "replayed")
+    await letters.record_decision(ids, "replayed")
     for one in ids:
         said(Outcome(one, "done"))
 
 
 async def discard(
-    letters: DeadLetters, ids: Sequence[LetterId], because: str, *, dry_run: bool
+    letters: DeadLetters, ids: Sequence[DeadLetterId], because: str, *, dry_run: bool
 ) -> AsyncIterator[Outcome]:
     """Mark dead letters as left for good; gives each outcome. Their bytes stay."""
     for start in range(0, len(ids), PAGE):
@@ -127,12 +127,12 @@ async def discard(
         states = await letters.states(page)
         new = [one for one in page if states.get(one) == "parked"]
         if new and not dry_run:
-            await letters.settle(new, "discarded", because)
+            await letters.record_decision(new, "discarded", because)
         for one in page:
             yield _discarded(one, states.get(one))
 
 
-def _discarded(one: LetterId, state: str | None) -> Outcome:
+def _discarded(one: DeadLetterId, state: str | None) -> Outcome:
     if state is None:
         return Outcome(one, "refused", "nothing is parked there")
     if state == "replayed":

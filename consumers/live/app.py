@@ -14,7 +14,7 @@ from consumers.live.api import errors, routes
 from consumers.live.api.connections import Services
 from consumers.live.api.security_headers import Protection
 from consumers.live.dashboard import pages
-from consumers.telemetry.metrics import LiveMetrics, Metrics
+from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from schemas.runtime.request_metrics import Counting
 from schemas.runtime.settings import Settings
 
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = Services(settings)
-    app.state.metrics = Metrics("live")
+    app.state.metrics = MetricsRegistry("live")
     errors.install(app)
     app.include_router(routes.routes())
     pages.install(app)

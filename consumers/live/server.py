@@ -13,7 +13,7 @@ import uvicorn
 
 from consumers.live.api.connections import Services
 from consumers.live.app import create_app
-from consumers.telemetry.metrics import LiveMetrics, Metrics
+from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from schemas.runtime import listener
 from schemas.runtime.probes import Probes, answering
 from schemas.runtime.settings import Settings
@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.services: Services = app.state.services
-        self.metrics: Metrics = app.state.metrics
+        self.metrics: MetricsRegistry = app.state.metrics
         self.counts: LiveMetrics = app.state.counts
         self.problem = "it is starting"
         super().__init__(

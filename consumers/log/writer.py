@@ -19,7 +19,7 @@ from schemas.errors import LogUnavailable, Refused
 WRITTEN_BATCH_BYTES = 512 * 1024  # one request carries one batch a partition
 
 
-class TooLarge(Refused):
+class RecordTooLarge(Refused):
     """The topic takes no record of this size."""
 
 
@@ -77,7 +77,9 @@ class LogWriter:
                 await asyncio.wait_for(sent, REQUEST_TIMEOUT_S)
         except LogUnavailable as error:
             if isinstance(error.__cause__, MessageSizeTooLargeError):
-                raise TooLarge(f"{self.topic} takes no records of this size: raise its max.message.bytes") from error
+                raise RecordTooLarge(
+                    f"{self.topic} takes no records of this size: raise its max.message.bytes"
+                ) from error
             raise
 
     async def close(self) -> None:

@@ -169,7 +169,7 @@ class Worker:
         for partition, digests in wanted.items():
             digests -= {counted for of, counted in tally.of_run if of == partition}
             found = await dead_letters.load_of_run(self._database, self._topic, partition, digests)
-            nothing = dead_letters.Parked(0, 0)
+            nothing = dead_letters.ParkedCount(0, 0)
             tally.of_run.update({(partition, one): found.get(one, nothing).number for one in digests})
             tally.decided_of_run.update({(partition, one): found.get(one, nothing).decided for one in digests})
         return count_letters(tally, self._limits, records, reasons)

@@ -25,7 +25,7 @@ LEASE_POLL_S = 1.0
 _LEASE = "dead-letters"
 
 
-class LetterId(NamedTuple):
+class DeadLetterId(NamedTuple):
     """Where a dead letter lies in the log; written topic:partition:offset."""
 
     topic: str
@@ -36,10 +36,10 @@ class LetterId(NamedTuple):
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
-class Found(NamedTuple):
+class DeadLetterSummary(NamedTuple):
     """A dead letter without its bytes."""
 
-    id: LetterId
+    id: DeadLetterId
     kind: str
     reason: str
     key: bytes | None
@@ -50,10 +50,10 @@ class Found(NamedTuple):
     decided: datetime | None
 
 
-class Letter(NamedTuple):
+class DeadLetter(NamedTuple):
     """A dead letter with its record, byte for byte."""
 
-    id: LetterId
+    id: DeadLetterId
     kind: str
     reason: str
     record: Record
@@ -62,35 +62,35 @@ class Letter(NamedTuple):
     decided: datetime | None
 
 
-class Wanted(NamedTuple):
+class DeadLetterFilter(NamedTuple):
     """Which dead letters; empty conditions hold for all."""
 
     run: str | None = None  # the record's key
     reason: str | None = None  # part of the reason or its kind, whatever the case
 
 
-class Parked(NamedTuple):
+class ParkedCount(NamedTuple):
     """How many records were parked, and the how-manieth was the newest that somebody decided about, 0 for none."""
 
     number: int
     decided: int
 
 
-async def load_in_row(database: Database, topic: str, offsets: Mapping[int, int]) -> dict[int, Parked]:
+async def load_in_row(database: Database, topic: str, offsets: Mapping[int, int]) -> dict[int, ParkedCount]:
     """Return by partition how many records in a row were parked right before these offsets, where any were."""
     partitions, last = list(offsets), [offset - 1 for offset in offsets.values()]
     async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_in_row"), topic, partitions, last)
-    return {row["partition"]: Parked(row["in_row"], row["decided"]) for row in rows}
+    return {row["partition"]: ParkedCount(row["in_row"], row["decided"]) for row in rows}
 
 
 async def load_of_run(
     database: Database, topic: str, partition: int, digests: Collection[bytes]
-) -> dict[bytes, Parked]:
+) -> dict[bytes, ParkedCount]:
     """Return how many records with keys of these digests were parked in a partition, where any were."""
     async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_of_run"), topic, partition, list(digests))
-    return {row["digest"]: Parked(row["of_run"], row["decided"]) for row in rows}
+    return {row["digest"]: ParkedCount(row["of_run"], row["decided"]) for row in rows}
 
 
 async def newest_dead_letter(database: Database) -> tuple[int, NewestDeadLetter | None]:
@@ -113,35 +113,39 @@ class DeadLetters:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, wanted: Wanted, state: State | None, limit: int) -> tuple[int, list[Found]]:
+    async def find(
+        self, wanted: DeadLetterFilter, state: State | None, limit: int
+    ) -> tuple[int, list[DeadLetterSummary]]:
         """Return how many there are, and the newest of them, newest first."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("find_dead_letters"), _key(wanted), wanted.reason, state, limit)
         return (rows[0]["total"] if rows else 0), [_found(row) for row in rows]
 
-    async def get(self, letter: LetterId) -> Letter | None:
+    async def get(self, letter: DeadLetterId) -> DeadLetter | None:
         """Return one with its record, or None when nothing is parked there."""
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("get_dead_letter"), *letter)
         if row is None:
             return None
-        return Letter(_id(row), row["kind"], row["reason"], _record(row), row["state"], row["because"], row["decided"])
+        return DeadLetter(
+            _id(row), row["kind"], row["reason"], _record(row), row["state"], row["because"], row["decided"]
+        )
 
-    async def undecided(self, wanted: Wanted, after: LetterId | None, limit: int) -> list[LetterId]:
+    async def undecided(self, wanted: DeadLetterFilter, after: DeadLetterId | None, limit: int) -> list[DeadLetterId]:
         """Return the next ones that nobody decided about, in log order."""
-        start = after or LetterId("", -1, -1)
+        start = after or DeadLetterId("", -1, -1)
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("next_dead_letters"), _key(wanted), wanted.reason, *start, limit)
         return [_id(row) for row in rows]
 
-    async def states(self, letters: Sequence[LetterId]) -> dict[LetterId, State]:
+    async def states(self, letters: Sequence[DeadLetterId]) -> dict[DeadLetterId, State]:
         """Return how these stand; where nothing is parked, nothing is said."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("dead_letter_states"), *columns)
         return {_id(row): row["state"] for row in rows}
 
-    async def settle(self, letters: Sequence[LetterId], decision: Decision, because: str = "") -> int:
+    async def record_decision(self, letters: Sequence[DeadLetterId], decision: Decision, because: str = "") -> int:
         """Remember a decision; returns for how many it is new. What was replayed can never be discarded."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
         async with self._database.acquire() as connection:
@@ -178,13 +182,13 @@ class Outbox:
             rows = await self._connection.fetch(sql("unpublished_partitions"), self._consumer, self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
-    async def following(self, partition: int, offset: int, *, max_records: int, max_bytes: int) -> list[Letter]:
+    async def following(self, partition: int, offset: int, *, max_records: int, max_bytes: int) -> list[DeadLetter]:
         """Return the next letters of a partition, in order; the last one may go beyond `max_bytes`."""
         async with translated(self._address):
             rows = await self._connection.fetch(
                 sql("unpublished_dead_letters"), self._topic, partition, offset, max_records, max_bytes
             )
-        return [Letter(_id(row), row["kind"], row["reason"], _record(row), "parked", "", None) for row in rows]
+        return [DeadLetter(_id(row), row["kind"], row["reason"], _record(row), "parked", "", None) for row in rows]
 
     async def mark(self, partition: int, next_offset: int) -> None:
         """Remember that everything below this offset is published."""
@@ -192,16 +196,16 @@ class Outbox:
             await self._connection.execute(sql("mark_published"), self._topic, partition, next_offset)
 
 
-def _id(row: Any) -> LetterId:
-    return LetterId(row["topic"], row["partition"], row["log_offset"])
+def _id(row: Any) -> DeadLetterId:
+    return DeadLetterId(row["topic"], row["partition"], row["log_offset"])
 
 
-def _key(wanted: Wanted) -> bytes | None:
+def _key(wanted: DeadLetterFilter) -> bytes | None:
     return None if wanted.run is None else wanted.run.encode(errors="surrogateescape")
 
 
-def _found(row: Any) -> Found:
-    return Found(
+def _found(row: Any) -> DeadLetterSummary:
+    return DeadLetterSummary(
         _id(row), row["kind"], row["reason"], row["record_key"], row["size"], row["record_time"], row["state"],
         row["because"], row["decided"],
     )  # fmt: skip

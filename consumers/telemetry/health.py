@@ -31,7 +31,7 @@ class Pulse:
         """Note that nothing is left to do."""
         self.moved, self.waiting = now, False
 
-    def behind(self) -> None:
+    def records_wait(self) -> None:
         """Note that records wait: none may have been seen since nothing was left to do."""
         self.waiting = True
 
@@ -56,7 +56,7 @@ class Pulse:
 
 
 @dataclass(slots=True)
-class Lag:
+class TimeLag:
     """How old the oldest record is that a consumer has not applied, by partition. Times are s since 1970."""
 
     applied_at: dict[int, float] = field(default_factory=dict)  # Kafka's time of the last applied record

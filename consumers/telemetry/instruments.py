@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from consumers.log.record import Record
 from consumers.telemetry.health import Pulse
 from consumers.telemetry.lag import LagWatch
-from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, Metrics
+from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, MetricsRegistry
 from schemas.errors import BadRecord
 from schemas.runtime.probes import Probes
 from schemas.wire import Envelope, points_of
@@ -24,7 +24,7 @@ class ConsumerWatch:
     """Health and lag of one consumer."""
 
     def __init__(self, part: str, stall_s: float = NEVER_S) -> None:
-        self.metrics = Metrics(part)
+        self.metrics = MetricsRegistry(part)
         self.pulse = Pulse(stall_s, time.monotonic())
         self.lag = LagWatch(self.pulse, LagMetrics(self.metrics))
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from consumers.log.watermarks import Bounds
-from consumers.telemetry.health import Lag, Pulse
+from consumers.telemetry.health import Pulse, TimeLag
 from consumers.telemetry.metrics import LagMetrics
 from schemas.errors import LogUnavailable
 
@@ -25,7 +25,7 @@ class LagWatch:
     """Keeps lag metrics and the pulse of one consumer up to date."""
 
     def __init__(self, pulse: Pulse, metrics: LagMetrics) -> None:
-        self.lag = Lag()
+        self.lag = TimeLag()
         self._pulse, self._metrics = pulse, metrics
         self._ends: dict[int, int] = {}
 
@@ -48,7 +48,7 @@ class LagWatch:
     def _look(self, positions: Offsets) -> None:
         behind = {part: max(0, self._ends[part] - offset) for part, offset in positions.items() if part in self._ends}
         if any(behind.values()):
-            self._pulse.behind()
+            self._pulse.records_wait()
         else:
             self._pulse.idle(time.monotonic())
         applied_at = {part: at for part, at in self.lag.applied_at.items() if part in positions}

@@ -22,7 +22,7 @@ _POINTS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000
 _SKEW = (-86_400, -3_600, -60, -10, -5, -2, -1, -0.5, -0.25, -0.1, 0, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60, 3_600)
 
 
-class Metrics:
+class MetricsRegistry:
     """The metrics of one process. `part` names it: materialiser, delivery-mlflow, live, ..."""
 
     def __init__(self, part: str) -> None:
@@ -54,7 +54,7 @@ class Metrics:
 class LagMetrics:
     """How far a consumer is behind the log."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: MetricsRegistry) -> None:
         part = ("partition",)
         self._records = metrics.gauge("lag_records", "records of the log that are not applied yet", part)
         self._seconds = metrics.gauge("lag_seconds", "age of the oldest record that is not applied yet, s", part)
@@ -79,7 +79,7 @@ class LagMetrics:
 class FoldMetrics:
     """What the materialiser does."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: MetricsRegistry) -> None:
         self._records = metrics.counter("records_applied", "records folded into PostgreSQL, duplicates included")
         self._points = metrics.counter("points_applied", "metric points folded into PostgreSQL")
         self._duplicates = metrics.counter("duplicates_refused", "records that had been folded before, by their number")
@@ -122,7 +122,7 @@ class FoldMetrics:
 class DeliveryMetrics:
     """What one delivery does."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: MetricsRegistry) -> None:
         self._records = metrics.counter("delivered_records", "records that the tracker has taken")
         self._failures = metrics.counter(
             "delivery_failures", "calls to the tracker that failed: unavailable, refused or raised", ("reason",)
@@ -137,11 +137,11 @@ class DeliveryMetrics:
         self._open = metrics.gauge("delivery_circuit_open", "1 while the tracker does not answer: one call at a time")
         self._held_back = metrics.gauge("delivery_paused", "1 while `gateway trackers pause` holds deliveries back")
 
-    def doubted(self, batches: int) -> None:
+    def redelivered(self, envelopes: int) -> None:
         """Count batches that were given before."""
-        self._again.inc(batches)
+        self._again.inc(envelopes)
 
-    def standing(self, *, is_open: bool, is_paused: bool) -> None:
+    def set_state(self, *, is_open: bool, is_paused: bool) -> None:
         """Say whether the tracker is called as records come."""
         self._open.set(is_open)
         self._held_back.set(is_paused)
@@ -168,7 +168,7 @@ class DeliveryMetrics:
 class LiveMetrics:
     """What the API and its event streams do."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: MetricsRegistry) -> None:
         self._requests = metrics.counter("http_requests", "requests answered", ("method", "route", "status"))
         self._seconds = metrics.histogram(
             "http_request_seconds", "time to answer a request, event streams aside, s", _SECONDS, ("route",)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from consumers.trackers.run_status import RunStatus, fold_run_status
     from schemas import events
     from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
-    from schemas.facts import Columns, Point
+    from schemas.facts import Point, SeriesColumns
     from schemas.runtime.settings import Settings
     from schemas.values import to_text
     from schemas.wire import Envelope
@@ -33,11 +33,11 @@ __all__ = [
     "BadSettings",
     "CanStartOver",
     "Capabilities",
-    "Columns",
     "Envelope",
     "Point",
     "ReadBack",
     "RunStatus",
+    "SeriesColumns",
     "SeriesKey",
     "Settings",
     "State",
@@ -58,11 +58,11 @@ _HOMES = {
     "BadSettings": "schemas.errors",
     "CanStartOver": "consumers.trackers.protocol",
     "Capabilities": "consumers.trackers.protocol",
-    "Columns": "schemas.facts",
     "Envelope": "schemas.wire",
     "Point": "schemas.facts",
     "ReadBack": "consumers.trackers.protocol",
     "RunStatus": "consumers.trackers.run_status",
+    "SeriesColumns": "schemas.facts",
     "SeriesKey": "consumers.trackers.edits",
     "Settings": "schemas.runtime.settings",
     "State": "consumers.trackers.protocol",

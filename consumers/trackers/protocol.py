@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from schemas.errors import BadSettings
-from schemas.facts import Columns, Point
+from schemas.facts import Point, SeriesColumns
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
@@ -31,7 +31,7 @@ class ReadBack(NamedTuple):
     started: int | None  # µs since 1970-01-01 UTC, as exactly as the tracker keeps it
     ended: int | None  # µs
     tags: Mapping[str, str] | None = None  # by the names they were given; None: not given back
-    columns: Iterator[Columns] | None = None  # the same points, for who reads many: takes the place of `points`
+    columns: Iterator[SeriesColumns] | None = None  # the same points, for who reads many: takes the place of `points`
     altered: Mapping[str, int] = {}  # what of this run the tracker shows otherwise, in words, and how often
 
 

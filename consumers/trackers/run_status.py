@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import events as ev
-from schemas.statuses import AFTER, GRAVITY
+from schemas.statuses import GRAVITY, STATUS_AFTER
 
 
 class RunStatus(NamedTuple):
@@ -38,7 +38,7 @@ def fold_run_status(known: RunStatus | None, events: Iterable[ev.AnyEvent]) -> R
         if event.attempt > newest:
             known, newest = RunStatus("running", None, "", event.attempt), event.attempt
         if isinstance(event, _END) and event.attempt == newest:
-            new = RunStatus(AFTER[event.kind], event.time, event.message, event.attempt)
+            new = RunStatus(STATUS_AFTER[event.kind], event.time, event.message, event.attempt)
             if known is None or _rank(new) >= _rank(known):
                 known = new
     return known

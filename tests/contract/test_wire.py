@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas import examples
 from schemas.errors import BadEvent, BadRecord, NotAnEvent, UnknownVersion
 from schemas.events import Metrics, Series
-from schemas.wire import Envelope, ProducerId, Record, RunId, decode, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, decode, encode
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 IDS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -70,7 +70,7 @@ def test_values_that_are_no_numbers_are_refused(value: bytes, error: type[BadRec
         decode(METRICS.key, body, METRICS.headers)
 
 
-def changed(record: Record, name: str, value: bytes | None) -> Record:
+def changed(record: EncodedRecord, name: str, value: bytes | None) -> EncodedRecord:
     headers = [(key, old if key != name else value) for key, old in record.headers]
     return record._replace(headers=[(key, new) for key, new in headers if new is not None])
 

@@ -15,7 +15,7 @@ from threading import Event, Thread
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.wire import Record, encode
+from schemas.wire import EncodedRecord, encode
 from tests.support.log_author import Author
 from tests.support.raw_log import is_named_badly, named_badly, write_raw
 
@@ -36,8 +36,8 @@ class BadAuthor:
         self._dice = random.Random(seed)
         self._authors = [Author(f"raw-{run}", f"p{number}") for run in range(RUNS) for number in range(PRODUCERS)]
         self._steps: Counter[tuple[str, str]] = Counter()
-        self._history: list[Record] = []
-        self._held: list[Record] = []
+        self._history: list[EncodedRecord] = []
+        self._held: list[EncodedRecord] = []
         self._stopping = Event()
         self._closing: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None
@@ -71,7 +71,7 @@ class BadAuthor:
         await self._send([*self._held, *(encode(author.finish()) for author in self._authors)])
         await self._close()
 
-    def _next(self) -> list[Record]:
+    def _next(self) -> list[EncodedRecord]:
         """Return a few records: new ones, some again, some later, some broken."""
         found = []
         for _ in range(self._dice.randrange(1, 8)):
@@ -95,7 +95,7 @@ class BadAuthor:
             self.sent["late"] += 1
         return found
 
-    def _metrics(self) -> Record:
+    def _metrics(self) -> EncodedRecord:
         author = self._dice.choice(self._authors)
         name = self._dice.choice(SERIES)
         count = self._dice.choice((1, 5, 40, 300))
@@ -106,7 +106,7 @@ class BadAuthor:
         self.points[author.run_id] += count
         return encode(envelope)
 
-    def _broken(self, good: Record) -> Record:
+    def _broken(self, good: EncodedRecord) -> EncodedRecord:
         return self._dice.choice(
             [
                 good._replace(value=b'{"kind": "metrics", "trunc'),
@@ -118,7 +118,7 @@ class BadAuthor:
             ]
         )
 
-    async def _send(self, records: list[Record]) -> None:
+    async def _send(self, records: list[EncodedRecord]) -> None:
         while True:
             try:
                 if self._producer is None:
@@ -134,7 +134,7 @@ class BadAuthor:
                 self._give_up()
                 await asyncio.sleep(RETRY_S)
 
-    async def _send_all(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
+    async def _send_all(self, producer: AIOKafkaProducer, records: list[EncodedRecord]) -> None:
         sent = [
             await producer.send(self._topic, key=r.key, value=r.value, headers=list(r.headers))
             for r in records

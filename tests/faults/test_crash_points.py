@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.wire import Record, encode
+from schemas.wire import EncodedRecord, encode
 from tests.faults import crashing_worker
 from tests.faults.conservation_check import prove, read_model
 from tests.faults.crashing_worker import ASSIGNED, DURING_DEAD_LETTERS, REBALANCING, REVOKED, VARIABLE, WRITING
@@ -25,7 +25,7 @@ SEED = 20261121
 DEATH_S = 60.0
 
 
-def records(dice: random.Random) -> list[Record]:
+def records(dice: random.Random) -> list[EncodedRecord]:
     """Several runs, interleaved, with records twice and records that are no events."""
     authors = [Author(f"run-{number}") for number in range(4)]
     found = [encode(author.start()) for author in authors]

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from schemas.wire import Record, encode
+from schemas.wire import EncodedRecord, encode
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write_records
 from tests.support.materialiser_process import Materialiser, environment, folded, materialiser, reading, until_folded
@@ -23,13 +23,13 @@ from tests.support.topic_reader import read_topic
 Bytes = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
 
-def good_records(count: int, run_id: str = "good") -> list[Record]:
+def good_records(count: int, run_id: str = "good") -> list[EncodedRecord]:
     author = Author(run_id)
     envelopes = [author.start(), *(author.metrics("loss", [1.0], first_step=step) for step in range(count - 2))]
     return [encode(envelope) for envelope in [*envelopes, author.finish()]]
 
 
-def mixed(good: Sequence[Record], bad: Iterable[Record], dice: random.Random) -> list[Record]:
+def mixed(good: Sequence[EncodedRecord], bad: Iterable[EncodedRecord], dice: random.Random) -> list[EncodedRecord]:
     """Return both, each in its order, shuffled into one another."""
     poisonous = list(bad)
     kinds = [True] * len(good) + [False] * len(poisonous)
@@ -38,7 +38,7 @@ def mixed(good: Sequence[Record], bad: Iterable[Record], dice: random.Random) ->
     return [next(from_good) if is_good else next(from_bad) for is_good in kinds]
 
 
-def of_record(record: Record) -> Bytes:
+def of_record(record: EncodedRecord) -> Bytes:
     # PostgreSQL and Kafka's own clients hold names as text: bytes that are none are escaped.
     names = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name, _ in record.headers]
     return record.key, record.value, tuple(zip(names, (value for _, value in record.headers), strict=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.log.reader import LogReader
-from consumers.store.delivery.checkpoints import Deliveries, Progress
+from consumers.store.delivery.checkpoints import Checkpoint, Deliveries
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
 from consumers.trackers.protocol import Tracker
@@ -85,7 +85,7 @@ def delivery(place: Place, tracker: str, variables: Mapping[str, str] | None = N
         one.kill()
 
 
-async def progress(place: Place, tracker: str) -> dict[str, Progress]:
+async def progress(place: Place, tracker: str) -> dict[str, Checkpoint]:
     """Return what is kept of each run."""
     db = await open_database(place.database, size=1)
     try:
@@ -119,7 +119,7 @@ class Watch:
 
     async def status(self, run_id: str) -> str:
         """Return the status of one run."""
-        return (await self._deliveries.load([run_id])).get(run_id, Progress()).status
+        return (await self._deliveries.load([run_id])).get(run_id, Checkpoint()).status
 
     async def is_caught_up(self) -> bool:
         """Tell whether the tracker was offered the whole log."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from schemas import events as ev
-from schemas.wire import Envelope, ProducerId, Record, RunId, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
 
 START = 1_700_000_000_000_000  # µs: 2023-11-14, long before any clock of a test
 
@@ -62,7 +62,7 @@ async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
         await made.stop()
 
 
-async def write_records(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
+async def write_records(bootstrap: str, topic: str, records: Iterable[EncodedRecord]) -> None:
     """Write records and return when all are acknowledged."""
     async with producer(bootstrap) as sender:
         sent = [await sender.send(topic, key=r.key, value=r.value, headers=list(r.headers)) for r in records]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from tests.support.python_process import PythonProcess
 
 DEADLINE_S = 150.0  # folding takes minutes where ten processes want the same core; below pytest's own 300
@@ -75,9 +75,9 @@ def materialiser(folder: Path, variables: dict[str, str]) -> Iterator[Materialis
 
 
 @asynccontextmanager
-async def reading(database: str) -> AsyncIterator[Reading]:
+async def reading(database: str) -> AsyncIterator[StoreReader]:
     """Give a reader of the store."""
-    one = await Reading.open(database)
+    one = await StoreReader.open(database)
     try:
         yield one
     finally:
@@ -118,7 +118,7 @@ async def until_folded(database: str, topic: str, records: int, *, deadline_s: f
     await until(all_folded, f"{records} records of {topic} folded", deadline_s=deadline_s)
 
 
-async def until_complete(store: Reading, run_ids: Iterable[str], producers: int = 1) -> None:
+async def until_complete(store: StoreReader, run_ids: Iterable[str], producers: int = 1) -> None:
     """Return once so many producers of each run have said how much they sent, and all of it is stored."""
     for run_id in run_ids:
 

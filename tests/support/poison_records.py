@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from schemas.wire import Record
+from schemas.wire import EncodedRecord
 from tests.support.raw_log import named_badly
 
-Poison = Callable[[Record, int], Record]
+Poison = Callable[[EncodedRecord, int], EncodedRecord]
 
 
-def _without(record: Record, name: str) -> Record:
+def _without(record: EncodedRecord, name: str) -> EncodedRecord:
     return record._replace(headers=[header for header in record.headers if header[0] != name])
 
 
-def _with(record: Record, name: str, value: bytes) -> Record:
+def _with(record: EncodedRecord, name: str, value: bytes) -> EncodedRecord:
     return record._replace(headers=[(n, value if n == name else v) for n, v in record.headers])
 
 
-def _number(record: Record, text: bytes) -> Record:
+def _number(record: EncodedRecord, text: bytes) -> EncodedRecord:
     return record._replace(value=record.value.replace(b'"steps":[', b'"steps":[' + text + b","))
 
 
@@ -61,7 +61,7 @@ KINDS: dict[str, Poison] = {
 }
 
 
-def poison(good: Record, count: int) -> Iterator[Record]:
+def poison(good: EncodedRecord, count: int) -> Iterator[EncodedRecord]:
     """Give so many records that can never be folded, all kinds in turn, no two alike."""
     makers = list(KINDS.values())
     for number in range(count):

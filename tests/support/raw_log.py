@@ -20,7 +20,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c, encode_varint
 from aiokafka.structs import TopicPartition
 
-from schemas.wire import Record
+from schemas.wire import EncodedRecord
 
 CODECS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "none": (0, bytes),
@@ -33,7 +33,7 @@ BATCH_RECORDS, BATCH_BYTES = 500, 400_000
 ALL_REPLICAS, TIMEOUT_MS = -1, 10_000
 
 
-def batch_of(records: Sequence[Record], codec: str = "none") -> bytes:
+def batch_of(records: Sequence[EncodedRecord], codec: str = "none") -> bytes:
     """Return one batch of these records."""
     number, compress = CODECS[codec]
     now = int(time.time() * 1000)
@@ -44,7 +44,7 @@ def batch_of(records: Sequence[Record], codec: str = "none") -> bytes:
     return struct.pack(">qi", 0, len(after_length)) + after_length
 
 
-def _record(record: Record, delta: int) -> bytes:
+def _record(record: EncodedRecord, delta: int) -> bytes:
     body = bytearray(b"\x00")  # attributes: none are defined
     encode_varint(0, body.append)  # milliseconds since the first of the batch
     encode_varint(delta, body.append)
@@ -64,12 +64,12 @@ def _sized(body: bytearray, value: bytes) -> None:
     body += value
 
 
-def named_badly(record: Record, name: str = "ce_type", bad: str = "ce_t\udcff\udcfepe") -> Record:
+def named_badly(record: EncodedRecord, name: str = "ce_type", bad: str = "ce_t\udcff\udcfepe") -> EncodedRecord:
     """Return the record with another name of one header, of bytes that are no UTF-8."""
     return record._replace(headers=[(bad if n == name else n, v) for n, v in record.headers])
 
 
-def is_named_badly(record: Record) -> bool:
+def is_named_badly(record: EncodedRecord) -> bool:
     """Tell whether aiokafka's producer would refuse a header name of the record."""
     return any("\udc80" <= character <= "\udcff" for name, _ in record.headers for character in name)
 
@@ -93,14 +93,14 @@ async def write_batches(bootstrap: str, topic: str, partition: int, batches: Ite
             await _produce(client, topic, partition, batch)
 
 
-async def write_raw(bootstrap: str, topic: str, records: Iterable[Record], codec: str = "none") -> None:
+async def write_raw(bootstrap: str, topic: str, records: Iterable[EncodedRecord], codec: str = "none") -> None:
     """
     Write records in big batches to the partitions that their keys belong to; returns once all are acknowledged.
 
     Raises KafkaError, after which some may be written.
     """
     choose = DefaultPartitioner()
-    by_partition: dict[int, list[Record]] = {}
+    by_partition: dict[int, list[EncodedRecord]] = {}
     async with _client(bootstrap, topic) as client:
         partitions = sorted(client.cluster.partitions_for_topic(topic) or ())
         if not partitions:
@@ -125,8 +125,8 @@ async def _produce(client: AIOKafkaClient, topic: str, partition: int, batch: by
         raise refused(answer)
 
 
-def _portions(records: Sequence[Record]) -> Iterable[list[Record]]:
-    held: list[Record] = []
+def _portions(records: Sequence[EncodedRecord]) -> Iterable[list[EncodedRecord]]:
+    held: list[EncodedRecord] = []
     size = 0
     for record in records:
         if held and (len(held) >= BATCH_RECORDS or size + len(record.value) > BATCH_BYTES):

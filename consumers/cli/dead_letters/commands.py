@@ -22,7 +22,7 @@ from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.deadletters.resolution import Outcome
-    from consumers.store.dead_letters import DeadLetters, LetterId, State, Wanted
+    from consumers.store.dead_letters import DeadLetterFilter, DeadLetterId, DeadLetters, State
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,10 +66,10 @@ def list_letters(
     Examples: `gateway dead-letters list`, `gateway dead-letters list --run r1 --reason "not JSON" --json`
     """
     from consumers.cli.dead_letters.format import found_document
-    from consumers.store.dead_letters import Wanted
+    from consumers.store.dead_letters import DeadLetterFilter
 
     chosen: State | None = None if state == "all" else state
-    total, found = ask(Settings.load(home), lambda letters: letters.find(Wanted(run, reason), chosen, limit))
+    total, found = ask(Settings.load(home), lambda letters: letters.find(DeadLetterFilter(run, reason), chosen, limit))
     if as_json:
         print_json({"total": total, "dead_letters": [found_document(one) for one in found]})
     else:
@@ -131,10 +131,10 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     from consumers.deadletters import resolution
     from consumers.log.security import security_arguments
     from consumers.log.writer import LogWriter
-    from consumers.store.dead_letters import Wanted
+    from consumers.store.dead_letters import DeadLetterFilter
 
     settings = Settings.load(home)
-    chosen = _chosen(settings, ids, Wanted(run, reason), limit, everything)
+    chosen = _chosen(settings, ids, DeadLetterFilter(run, reason), limit, everything)
     outcomes: list[Outcome] = []
 
     async def work(letters: DeadLetters) -> None:
@@ -176,12 +176,12 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
     `gateway dead-letters discard --all --run r1 --yes`
     """
     from consumers.deadletters import resolution
-    from consumers.store.dead_letters import Wanted
+    from consumers.store.dead_letters import DeadLetterFilter
 
     if "\x00" in because:
         raise BadSettings("--because holds U+0000, which PostgreSQL cannot keep: leave it out")
     settings = Settings.load(home)
-    chosen = _chosen(settings, ids, Wanted(run, reason), limit, everything)
+    chosen = _chosen(settings, ids, DeadLetterFilter(run, reason), limit, everything)
     outcomes: list[Outcome] = []
 
     async def work(letters: DeadLetters) -> None:
@@ -195,8 +195,8 @@ def discard(  # noqa: PLR0913, PLR0917  # one an option
 
 
 def _chosen(
-    settings: Settings, ids: list[str] | None, wanted: Wanted, limit: int | None, everything: bool
-) -> list[LetterId]:
+    settings: Settings, ids: list[str] | None, wanted: DeadLetterFilter, limit: int | None, everything: bool
+) -> list[DeadLetterId]:
     from consumers.deadletters.resolution import choose, parse_id
 
     narrowed = wanted.run is not None or wanted.reason is not None

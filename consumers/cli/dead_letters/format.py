@@ -15,7 +15,7 @@ from typing import Any
 
 from consumers.deadletters.resolution import refusal
 from consumers.log.record import Record
-from consumers.store.dead_letters import Found, Letter
+from consumers.store.dead_letters import DeadLetter, DeadLetterSummary
 from schemas.errors import BadRecord
 from schemas.runtime.text import escape_unprintable
 from schemas.wire import identify
@@ -82,7 +82,7 @@ def instant(time_ms: int) -> str:
         return str(time_ms)
 
 
-def found_document(found: Found) -> dict[str, Any]:
+def found_document(found: DeadLetterSummary) -> dict[str, Any]:
     """Return one dead letter as `list --json` prints it."""
     return {
         "id": str(found.id),
@@ -97,7 +97,7 @@ def found_document(found: Found) -> dict[str, Any]:
     }
 
 
-def found_lines(found: Sequence[Found]) -> Iterator[str]:
+def found_lines(found: Sequence[DeadLetterSummary]) -> Iterator[str]:
     """Yield a line for each, the reason last, so that ids stay whole and can be copied in a narrow terminal."""
     rows = [("id", "time (UTC)", "run", "bytes", "state", "reason")]
     for one in found:
@@ -110,7 +110,7 @@ def found_lines(found: Sequence[Found]) -> Iterator[str]:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
 
 
-def letter_document(letter: Letter) -> dict[str, Any]:
+def letter_document(letter: DeadLetter) -> dict[str, Any]:
     """Return one dead letter as `show --json` prints it: every byte in base64, and as text where it is UTF-8."""
     record = letter.record
     return {

@@ -16,7 +16,7 @@ from schemas.runtime.text import escape_unprintable
 
 if TYPE_CHECKING:
     from consumers.deadletters.resolution import Outcome
-    from consumers.store.dead_letters import Found, Letter
+    from consumers.store.dead_letters import DeadLetter, DeadLetterSummary
 
 SHOWN_OUTCOMES = 20
 
@@ -37,7 +37,7 @@ def finish(outcomes: Sequence[Outcome], verb: str, *, dry_run: bool, as_json: bo
     raise typer.Exit(1 if any(one.result == "refused" for one in rest) else 0)
 
 
-def print_found(total: int, found: Sequence[Found], state: str) -> None:
+def print_found(total: int, found: Sequence[DeadLetterSummary], state: str) -> None:
     """Print a list of dead letters for people; `total` of them match."""
     from consumers.cli.dead_letters.format import found_lines
 
@@ -50,7 +50,7 @@ def print_found(total: int, found: Sequence[Found], state: str) -> None:
     print_line(f"{shown}See one with `gateway dead-letters show ID`.")
 
 
-def print_letter(letter: Letter, length: int) -> None:
+def print_letter(letter: DeadLetter, length: int) -> None:
     """Print one dead letter for people, with at most `length` bytes of its value."""
     from consumers.cli.dead_letters.format import escape_bytes, identity, instant, value_lines
     from consumers.deadletters.resolution import refusal

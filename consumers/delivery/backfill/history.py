@@ -32,7 +32,14 @@ from consumers.delivery.backfill.history_events import removal, whole
 from consumers.delivery.flow.backlog import Backlog
 from consumers.log.record import Record
 from consumers.log.retry import RETRY_S
-from consumers.store.delivery.history import HISTORY, Frozen, Histories, Lost, Rows, Told
+from consumers.store.delivery.history import (
+    HISTORY,
+    FrozenHistory,
+    Histories,
+    IncompleteRun,
+    RunEvents,
+    RunSnapshotRows,
+)
 from consumers.store.delivery.orders import CircuitReport, Trackers
 from schemas.errors import StoreUnavailable
 from schemas.wire import encode_json
@@ -112,7 +119,7 @@ class History:
     ) -> None:
         """Serve `backlog`; `is_full` says when to pause, `on_records` is called when there are some."""
         self._backlog, self._supply, self._is_full, self._on_records = backlog, supply, is_full, on_records
-        self._lost: dict[str, tuple[Lost, int]] = {}  # to be frozen, up to the offset that the log begins at
+        self._lost: dict[str, tuple[IncompleteRun, int]] = {}  # to be frozen, up to the offset that the log begins at
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._left: dict[str, tuple[int, int]] = {}  # partition, offset that the log goes on from
         self._left_at = 0.0
@@ -224,7 +231,7 @@ class History:
         while self._backlog.is_queued(run_id):  # noqa: ASYNC110  # the backlog is pure: it tells nobody
             await asyncio.sleep(POLL_S)
 
-    async def _frozen(self, run_id: str) -> Frozen | None:
+    async def _frozen(self, run_id: str) -> FrozenHistory | None:
         supply = self._supply
         lost, below = self._lost.pop(run_id, (None, 0))
         while True:
@@ -240,7 +247,7 @@ class History:
             _say(run_id, supply.tracker, frozen)
             return frozen
 
-    async def _feed(self, run_id: str, frozen: Frozen, place: int) -> int:
+    async def _feed(self, run_id: str, frozen: FrozenHistory, place: int) -> int:
         supply = self._supply
         events = await supply.store(lambda: supply.histories.read(run_id, place, FETCH_ROWS))
         records = [_record(run_id, frozen, place + i, event) for i, event in enumerate(events)]
@@ -251,25 +258,25 @@ class History:
         return place + len(records)
 
 
-def _record(run_id: str, frozen: Frozen, place: int, event: dict[str, Any]) -> Record:
+def _record(run_id: str, frozen: FrozenHistory, place: int, event: dict[str, Any]) -> Record:
     kind, instant = event["kind"], event["time"]
     found = encode_json(run_id, frozen.producer, place, instant, kind, orjson.dumps(event))
     now_ms = int(time.time() * 1_000)  # lag is about the log
     return Record("", frozen.partition, HISTORY + place, found.key, found.value, tuple(found.headers), now_ms)
 
 
-def _hopeless(lost: Lost, tracker: str) -> str:
+def _hopeless(lost: IncompleteRun, tracker: str) -> str:
     told = f"the log no longer holds the records it needs: they were deleted. {tracker} has a part of the run, and "
     if lost.is_dropped:
         return told + "retention dropped its points: what is there stays as it is"
     return told + "cannot remove it to have it whole: a tracker of another name and place gets all of it"
 
 
-def _told(rows: Rows, is_begun: bool) -> Told:
+def _told(rows: RunSnapshotRows, is_begun: bool) -> RunEvents:
     return removal(rows) if is_begun else whole(rows)
 
 
-def _say(run_id: str, tracker: str, frozen: Frozen) -> None:
+def _say(run_id: str, tracker: str, frozen: FrozenHistory) -> None:
     if frozen.is_removal:
         log.warning("run %s is removed from %s: the log lost what it lacks, and it comes anew", run_id, tracker)
     if frozen.dropped_points:

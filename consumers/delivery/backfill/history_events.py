@@ -11,29 +11,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from consumers.store.delivery.history import Rows, Told
+from consumers.store.delivery.history import RunEvents, RunSnapshotRows
 from schemas.events import MAIN_STEP
-from schemas.statuses import AFTER, ENDED
+from schemas.statuses import ENDED, STATUS_AFTER
 
 Row = Any  # of asyncpg: columns by name
 Event = dict[str, Any]  # JSON
 
 _STATUS = {"finished": "success", "failed": "fail", "killed": "fail"}
-_ENDS = {status: kind for kind, status in AFTER.items() if status in ENDED}
+_ENDS = {status: kind for kind, status in STATUS_AFTER.items() if status in ENDED}
 
 
-def whole(rows: Rows) -> Told:
+def whole(rows: RunSnapshotRows) -> RunEvents:
     """Return a run from its beginning to where it is now."""
-    return Told(_beginning(rows), _ending(rows))
+    return RunEvents(_beginning(rows), _ending(rows))
 
 
-def removal(rows: Rows) -> Told:
+def removal(rows: RunSnapshotRows) -> RunEvents:
     """Return what makes a tracker forget a run, also one that was interrupted in its very first call."""
     start = {"kind": "run_started", "time": _start(rows.run)}
-    return Told([start, {"kind": "deleted", "time": rows.run["updated"], "what": "run"}], [])
+    return RunEvents([start, {"kind": "deleted", "time": rows.run["updated"], "what": "run"}], [])
 
 
-def _beginning(rows: Rows) -> list[Event]:
+def _beginning(rows: RunSnapshotRows) -> list[Event]:
     run, start = rows.run, _start(rows.run)
     events = _opened(rows)
     if rows.tags:
@@ -51,7 +51,7 @@ def _beginning(rows: Rows) -> list[Event]:
     return events + _params(rows)
 
 
-def _ending(rows: Rows) -> list[Event]:
+def _ending(rows: RunSnapshotRows) -> list[Event]:
     run = rows.run
     events: list[Event] = [{"kind": "artifact", **_without(row, "run_id")} for row in rows.artifacts]
     for step in rows.steps:
@@ -68,7 +68,7 @@ def _start(run: Row) -> int:
     return int(run["created"] if run["started"] is None else run["started"])
 
 
-def _opened(rows: Rows) -> list[Event]:
+def _opened(rows: RunSnapshotRows) -> list[Event]:
     run = rows.run
     described = {
         "name": run["name"], "tag": run["tag"], "group": run["group_name"], "parent_run_id": run["parent_run_id"],
@@ -86,11 +86,11 @@ def _opened(rows: Rows) -> list[Event]:
     return events
 
 
-def _attempts(step: Row, rows: Rows) -> Iterable[Row]:
+def _attempts(step: Row, rows: RunSnapshotRows) -> Iterable[Row]:
     return (row for row in rows.attempts if row["step_name"] == step["step_name"])
 
 
-def _step_begins(step: Row, rows: Rows) -> list[Event]:
+def _step_begins(step: Row, rows: RunSnapshotRows) -> list[Event]:
     if step["step_name"] == MAIN_STEP:
         return []
     events: list[Event] = []
@@ -102,7 +102,7 @@ def _step_begins(step: Row, rows: Rows) -> list[Event]:
     return events
 
 
-def _step_ends(step: Row, rows: Rows) -> list[Event]:
+def _step_ends(step: Row, rows: RunSnapshotRows) -> list[Event]:
     if step["step_name"] == MAIN_STEP:
         return []
     return [
@@ -115,7 +115,7 @@ def _step_ends(step: Row, rows: Rows) -> list[Event]:
     ]  # fmt: skip
 
 
-def _params(rows: Rows) -> list[Event]:
+def _params(rows: RunSnapshotRows) -> list[Event]:
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for row in rows.params:  # attempts rise: the last value of a name comes last
         found.setdefault((row["step_name"], row["attempt"]), {})[row["name"]] = row["value"]

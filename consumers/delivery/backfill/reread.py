@@ -12,7 +12,7 @@ from consumers.delivery.backfill.history import Counts, History, Supply
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.outages import Patience
 from consumers.log.reader import LogReader
-from consumers.store.delivery.orders import Behind
+from consumers.store.delivery.orders import RereadPosition
 from consumers.telemetry.instruments import DeliveryWatch
 
 log = logging.getLogger("consumers.delivery")
@@ -65,7 +65,7 @@ class ReadAgain:
         """Return how far the histories are that come from PostgreSQL."""
         return self._history.counts() if self._history else Counts()
 
-    async def order(self, behind: Mapping[str, Behind]) -> None:
+    async def order(self, behind: Mapping[str, RereadPosition]) -> None:
         """Give runs to it, those aside that it has, and those whose call is about to find out."""
         for run_id, (partition, offset) in behind.items():
             wanted = self._only is None or run_id in self._only

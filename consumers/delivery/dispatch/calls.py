@@ -26,7 +26,7 @@ from consumers.delivery.flow.rate_limit import Pace
 from consumers.delivery.plugins.threads import Threads, reason, words
 from consumers.delivery.plugins.watchdog import TrackerHangs, since
 from consumers.log.record import Record
-from consumers.store.delivery.checkpoints import Intent, Progress, Result
+from consumers.store.delivery.checkpoints import Checkpoint, Intent, Result
 from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
@@ -54,7 +54,7 @@ class Hung(NamedTuple):
 
     since: float  # monotonic s
     text: str
-    before: Progress
+    before: Checkpoint
 
     @property
     def times(self) -> int:
@@ -107,7 +107,7 @@ class Calls:
             self._backlog.parked(run_id)
             return
         settles = settles or means.again.is_settling(run_id)
-        if before.behind and not settles and not self._backlog.is_behind(run_id):
+        if before.rereading and not settles and not self._backlog.is_behind(run_id):
             means.control.circuit.left()
             means.again.fall_behind(run_id, intent.partition, before.next_offset)
             return
@@ -125,7 +125,7 @@ class Calls:
             await self._took(run_id, records, before, brought)
             means.watch.delivered(records, time.monotonic() - began)
 
-    async def _bounded(self, run_id: str, records: list[Record], before: Progress) -> Brought:
+    async def _bounded(self, run_id: str, records: list[Record], before: Checkpoint) -> Brought:
         """Return what the call brought, however late. Raises what it raises."""
         began, clock = time.monotonic(), time.time()
 
@@ -177,19 +177,19 @@ class Calls:
             call = self.hung[run_id]
             await self._park(run_id, call.before, f"{call.text}, {call.times} times in a row")
 
-    async def _took(self, run_id: str, records: list[Record], before: Progress, brought: Brought) -> None:
+    async def _took(self, run_id: str, records: list[Record], before: Checkpoint, brought: Brought) -> None:
         means = self._means
         means.pace.spent(brought.points, time.monotonic())
-        await self._keep(run_id, before, brought.progress._replace(behind=self._backlog.still_behind(run_id)))
+        await self._keep(run_id, before, brought.progress._replace(rereading=self._backlog.still_behind(run_id)))
         self.records, self.points = self.records + len(records), self.points + brought.points
-        means.watch.delivery.doubted(brought.doubted)
+        means.watch.delivery.redelivered(brought.doubted)
         self._took_at = time.monotonic()
         self._answered(run_id)
         if self._backlog.delivered(run_id):
             await means.again.settle([run_id])
         await self._park_hung()
 
-    async def _failed(self, run_id: str, before: Progress, error: Exception) -> None:
+    async def _failed(self, run_id: str, before: Checkpoint, error: Exception) -> None:
         means = self._means
         if isinstance(error, TrackerUnavailable):
             means.watch.failed("unavailable", reason(error))
@@ -213,7 +213,7 @@ class Calls:
         if self._means.patience.up("tracker", f"{self._means.tracker} takes events again"):
             self._backlog.wake()
 
-    async def _postpone(self, run_id: str, before: Progress, why: str) -> None:
+    async def _postpone(self, run_id: str, before: Checkpoint, why: str) -> None:
         failures = self._backlog.failures(run_id)
         if failures >= STUCK_FAILURES and self._is_in_the_way():
             await self._park(run_id, before, f"it failed {failures + 1} times in a row, the last: {why}")
@@ -227,13 +227,13 @@ class Calls:
         """Tell whether waiting records fill the backlog although the tracker takes those of other runs."""
         return self._is_full() and time.monotonic() - self._took_at < 3 * LAST_RETRY_S
 
-    async def _park(self, run_id: str, before: Progress, why: str) -> None:
+    async def _park(self, run_id: str, before: Checkpoint, why: str) -> None:
         log.warning("run %s is parked for %s: %s", run_id, self._means.tracker, why)
         self._means.watch.delivery.parked()
-        await self._keep(run_id, before, before._replace(status="parked", error=why, behind=False))
+        await self._keep(run_id, before, before._replace(status="parked", error=why, rereading=False))
         self._backlog.parked(run_id)
 
-    async def _keep(self, run_id: str, before: Progress, after: Progress) -> None:
+    async def _keep(self, run_id: str, before: Checkpoint, after: Checkpoint) -> None:
         await self._means.patience.store(lambda: self._means.checkpoints.keep(Result(run_id, before, after)))
 
 

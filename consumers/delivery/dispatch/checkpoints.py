@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from consumers.store.delivery.checkpoints import Deliveries, Intent, Progress, Result
+from consumers.store.delivery.checkpoints import Checkpoint, Deliveries, Intent, Result
 from consumers.store.fencing import Fenced
 
 Given = TypeVar("Given")
@@ -54,10 +54,10 @@ class Checkpoints:
 
     def __init__(self, deliveries: Deliveries, tracker: str) -> None:
         self._tracker = tracker
-        self._begin = Together[Intent, dict[str, Progress]](deliveries.begin)
+        self._begin = Together[Intent, dict[str, Checkpoint]](deliveries.begin)
         self._keep = Together[Result, set[str]](deliveries.keep)
 
-    async def begin(self, intent: Intent) -> Progress | None:
+    async def begin(self, intent: Intent) -> Checkpoint | None:
         """Write down what a run is about to be given; return how far it is, None when it is parked."""
         return (await self._begin.give(intent)).get(intent.run_id)
 

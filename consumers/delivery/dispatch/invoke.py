@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from consumers.log.dedup import EMPTY, admit
 from consumers.log.record import Record
-from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.trackers.protocol import State, Tracker
 from schemas.errors import BadRecord
 from schemas.wire import Envelope, decode, identify, points_of
@@ -27,7 +27,7 @@ _UNKEEPABLE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # NUL, and not a backslash
 class Brought(NamedTuple):
     """What a call to a tracker came to."""
 
-    progress: Progress  # to be kept
+    progress: Checkpoint  # to be kept
     points: int
     doubted: int  # envelopes that were given before
 
@@ -39,7 +39,7 @@ class Bringing:
         self._tracker = tracker
         self._asks = takes_in_doubt(tracker.deliver)
 
-    def __call__(self, run_id: str, records: Sequence[Record], before: Progress) -> Brought:
+    def __call__(self, run_id: str, records: Sequence[Record], before: Checkpoint) -> Brought:
         """Bring what the run does not have. Raises what the tracker raises, and TypeError for a bad answer."""
         again, after = admit_records([one for one in records if one.offset < before.doubt_to], before)
         fresh, after = admit_records([one for one in records if one.offset >= before.doubt_to], after)
@@ -81,7 +81,7 @@ def takes_in_doubt(deliver: Callable[..., Any]) -> bool:
     return "in_doubt" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
 
-def admit_records(records: Sequence[Record], before: Progress) -> tuple[list[Envelope], Progress]:
+def admit_records(records: Sequence[Record], before: Checkpoint) -> tuple[list[Envelope], Checkpoint]:
     """
     Return the envelopes that a run's tracker has not had, and the run's progress once it has them.
 

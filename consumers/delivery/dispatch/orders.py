@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from consumers.delivery.flow.circuit_breaker import Circuit
 from consumers.delivery.plugins.threads import reason
-from consumers.store.delivery.orders import Behind, CircuitReport, Orders, Trackers
+from consumers.store.delivery.orders import CircuitReport, Orders, RereadPosition, Trackers
 from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import StoreUnavailable, TrackerUnavailable
 
@@ -37,11 +37,11 @@ class Control:
         """Whether nothing may be delivered now."""
         return self._obeyed.paused
 
-    async def look(self, read_again: Callable[[Mapping[str, Behind]], Awaitable[None]]) -> None:
+    async def look(self, read_again: Callable[[Mapping[str, RereadPosition]], Awaitable[None]]) -> None:
         """Take in new orders; `read_again` gets all runs that are behind when there may be more. Tell the circuit."""
         orders = await self._trackers.orders(self._tracker)
         if orders.number != self._obeyed.number:
-            await read_again(await self._trackers.behind(self._tracker))
+            await read_again(await self._trackers.rereads(self._tracker))
         self._obeyed = orders
         if self._reported is None:
             self._reported = await self._trackers.reported(self._tracker)
@@ -50,9 +50,9 @@ class Control:
         if report != self._reported:
             await self._trackers.report(self._tracker, report)
             self._reported = report
-        self._watch.delivery.standing(is_open=self.circuit.state != "closed", is_paused=orders.paused)
+        self._watch.delivery.set_state(is_open=self.circuit.state != "closed", is_paused=orders.paused)
 
-    async def run(self, read_again: Callable[[Mapping[str, Behind]], Awaitable[None]]) -> None:
+    async def run(self, read_again: Callable[[Mapping[str, RereadPosition]], Awaitable[None]]) -> None:
         """Look again and again until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)

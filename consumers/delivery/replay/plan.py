@@ -11,8 +11,8 @@ from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.replay.selection import Choice, chosen_runs
 from consumers.delivery.service import Connected
 from consumers.log.record import Record
-from consumers.store.delivery.checkpoints import Progress
-from consumers.store.delivery.history import Planned
+from consumers.store.delivery.checkpoints import Checkpoint
+from consumers.store.delivery.history import PlannedHistory
 from consumers.trackers.protocol import capabilities_of
 from schemas.errors import BadRecord
 from schemas.wire import identify, points_of
@@ -73,7 +73,7 @@ async def plan(services: Connected, choice: Choice) -> Plan:
 
 
 class _Kept(NamedTuple):
-    brought: Sequence[Planned]
+    brought: Sequence[PlannedHistory]
     impossible: Sequence[str]
 
     def summary(self, first: Mapping[int, int]) -> tuple[int, str, dict[str, int], Sequence[str]]:
@@ -85,7 +85,7 @@ class _Kept(NamedTuple):
 
 
 async def _histories(
-    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Progress], first: Mapping[int, int]
+    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Checkpoint], first: Mapping[int, int]
 ) -> _Kept:
     since = await services.deliveries.offsets() if runs is None else {}
     found = await services.histories.planned(None if runs is None else list(runs), since, first)
@@ -95,36 +95,38 @@ async def _histories(
 
 
 async def _starts(
-    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Progress], first: Mapping[int, int]
+    services: Connected, runs: frozenset[str] | None, known: Mapping[str, Checkpoint], first: Mapping[int, int]
 ) -> dict[int, int]:
     if runs is not None and not runs <= known.keys():
         return dict(first)  # some have nothing yet, and may begin anywhere
     offsets = await services.deliveries.offsets() if runs is None else {}
     starts = {part: offsets.get(part, at) for part, at in first.items()}
-    behind = [one.next_offset for one in known.values() if one.status != "parked" and (one.behind or runs is not None)]
+    behind = [
+        one.next_offset for one in known.values() if one.status != "parked" and (one.rereading or runs is not None)
+    ]
     if runs is not None:
         return dict.fromkeys(first, min(behind, default=2**62))
     return {part: min([at, *behind]) for part, at in starts.items()}
 
 
 class _Counts:
-    def __init__(self, known: Mapping[str, Progress], chosen: frozenset[str] | None) -> None:
+    def __init__(self, known: Mapping[str, Checkpoint], chosen: frozenset[str] | None) -> None:
         self._known, self._chosen = dict(known), chosen
         self.runs: set[str] = set()
         self.records = self.points = 0
 
-    def take_histories(self, histories: Sequence[Planned], folded: Mapping[int, int]) -> None:
+    def take_histories(self, histories: Sequence[PlannedHistory], folded: Mapping[int, int]) -> None:
         for one in histories:
             self.runs.add(one.run_id)
             self.points += one.points
-            self._known[one.run_id] = Progress(folded.get(one.partition, 0))
+            self._known[one.run_id] = Checkpoint(folded.get(one.partition, 0))
 
     def take(self, record: Record, *, below: int) -> None:
         try:
             run_id = identify(record.key, record.headers).run_id
         except BadRecord:
             return
-        before = self._known.get(run_id, Progress())
+        before = self._known.get(run_id, Checkpoint())
         if record.offset >= below or before.status == "parked" or (self._chosen and run_id not in self._chosen):
             return
         envelopes, self._known[run_id] = admit_records([record], before)

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from consumers.store.pool import Database
-from consumers.store.read.reader import Reading
-from consumers.store.search.filter import All, Node, WhereError, parse_where
+from consumers.store.read.reader import StoreReader
+from consumers.store.search.filter import All, FilterError, Node, parse_filter
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
@@ -44,10 +44,10 @@ class Choice(NamedTuple):
 async def chosen_runs(settings: Settings, database: Database, choice: Choice) -> list[str]:
     """Return the ids of the chosen runs. Raises StoreUnavailable, and BadSettings when a named one is not known."""
     where = choice.check()
-    reading = Reading(database, lost_after_s=settings.lost_after_s)
+    reading = StoreReader(database, lost_after_s=settings.lost_after_s)
     if not choice.run_ids:
         async with reading.snapshot() as now:
-            return await now.ids_where(where)
+            return await now.ids_matching(where)
     known = {*await reading.run_ids()}
     named = list(dict.fromkeys(choice.run_ids))
     if unknown := [run for run in named if run not in known]:
@@ -57,6 +57,6 @@ async def chosen_runs(settings: Settings, database: Database, choice: Choice) ->
 
 def _parsed(option: str, text: str) -> Node:
     try:
-        return parse_where(text)
-    except WhereError as error:
+        return parse_filter(text)
+    except FilterError as error:
         raise BadSettings(f"{option} cannot be understood: {error}") from error

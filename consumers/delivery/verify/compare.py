@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from consumers.delivery.verify.equality import is_cut, is_same, shown
 from consumers.trackers.fidelity import keeps_all_points
 from consumers.trackers.protocol import Capabilities
-from schemas.facts import Columns, Facts, Point, SeriesFacts, count_columns, count_points
+from schemas.facts import Facts, Point, SeriesColumns, SeriesFacts, count_columns, count_points
 from schemas.values import StringValue, Typed
 
 _SAME_STATUS = {"lost": "running", "created": "running"}  # no event says "lost", and W&B has no state before "running"
@@ -83,7 +83,7 @@ class RunFacts:
         """Count points by series."""
         count_points(self.series, points)
 
-    def add_columns(self, columns: Iterable[Columns]) -> None:
+    def add_columns(self, columns: Iterable[SeriesColumns]) -> None:
         """Count points by series."""
         count_columns(self.series, columns)
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from consumers.delivery.verify.compare import RunFacts
-from consumers.store.delivery.checkpoints import Progress
-from consumers.store.read.reader import Reading
+from consumers.store.delivery.checkpoints import Checkpoint
+from consumers.store.read.reader import StoreReader
 from consumers.store.read.snapshot import Snapshot
 from consumers.trackers.fidelity import Fidelity, keeps_all_points
 from consumers.trackers.protocol import Capabilities, Tracker
 from schemas.api import RunSummary
 from schemas.errors import TrackerRefused, TrackerUnavailable
-from schemas.facts import Columns, Point, SeriesFacts, count_points
+from schemas.facts import Point, SeriesColumns, SeriesFacts, count_points
 from schemas.statuses import ENDED
 
 
@@ -30,7 +30,7 @@ class Expected(NamedTuple):
 
 
 async def read_store(
-    reading: Reading, run_id: str, run: RunSummary | None, can: Mapping[str, Capabilities]
+    reading: StoreReader, run_id: str, run: RunSummary | None, can: Mapping[str, Capabilities]
 ) -> Expected:
     """Return what PostgreSQL holds of a run, in one snapshot. Raises StoreUnavailable."""
     if run is None:
@@ -55,7 +55,7 @@ async def _count(now: Snapshot, facts: RunFacts, can: Mapping[str, Capabilities]
     return kept
 
 
-def read_tracker(tracker: Tracker, run_id: str, progress: Progress | None) -> RunFacts:
+def read_tracker(tracker: Tracker, run_id: str, progress: Checkpoint | None) -> RunFacts:
     """Read a run back from a tracker. Runs in a thread. Raises TrackerUnavailable."""
     if progress is None:
         return RunFacts(run_id, missing="nothing of it was delivered yet")
@@ -78,6 +78,6 @@ def read_tracker(tracker: Tracker, run_id: str, progress: Progress | None) -> Ru
     return facts
 
 
-def _points(columns: Columns) -> Iterator[Point]:
+def _points(columns: SeriesColumns) -> Iterator[Point]:
     name, steps, times_ms, values = columns
     return (Point(name, *one) for one in zip(steps, times_ms, values, strict=True))

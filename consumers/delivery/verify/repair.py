@@ -97,10 +97,10 @@ class _Repair:
         await self._bring(runs)
         if self._stopping.is_set():
             return
-        before = await self._repairs.places(runs)
+        before = await self._repairs.positions(runs)
         await asyncio.sleep(REST_S)
         again = await verify(self._services.settings, Wanted([self._name], runs))
-        after = await self._repairs.places(runs)
+        after = await self._repairs.positions(runs)
         different = sorted(again.places[self._name].differing)
         repaired.read_on[self._name] = sorted({*runs} - {*different})
         still = [run_id for run_id in different if before.get(run_id) == after.get(run_id)]
@@ -174,7 +174,7 @@ class _Repair:
         return {
             run_id: "the log no longer has its first records, nor PostgreSQL its points: what the tracker holds was "
             "left as it is"
-            for run_id, place in (await self._repairs.places(runs)).items()
+            for run_id, place in (await self._repairs.positions(runs)).items()
             if run_id in dropped and first.get(place.partition, 0) > (place.first_offset or 0)
         }
 

@@ -20,11 +20,11 @@ from consumers.delivery.verify.compare import Difference, Loss, RunFacts, findin
 from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
-from consumers.store.delivery.checkpoints import Deliveries, Progress
+from consumers.store.delivery.checkpoints import Checkpoint, Deliveries
 from consumers.store.delivery.repairs import deleted_runs
 from consumers.store.offsets import CONSUMER, consumer_name
 from consumers.store.pool import Database, open_database
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from consumers.trackers.protocol import Capabilities, Tracker, capabilities_of
 from schemas.api import RunSummary
 from schemas.errors import LogUnavailable
@@ -93,7 +93,7 @@ class _Places:
     """Everything that is read: a page of runs at a time, a few of them at once."""
 
     def __init__(self, settings: Settings, database: Database, trackers: Mapping[str, Tracker]) -> None:
-        self.reading, self.trackers = Reading(database), trackers
+        self.reading, self.trackers = StoreReader(database), trackers
         self.can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
         self._calls = {
             name: BoundedCalls(f"read-{name}", RUNS_AT_ONCE, READ_CALLS * call_seconds(name, settings))
@@ -124,13 +124,13 @@ class _Places:
             await _cancel(begun)
 
     async def _read_one(
-        self, run_id: str, run: RunSummary | None, progress: Mapping[str, Progress | None]
+        self, run_id: str, run: RunSummary | None, progress: Mapping[str, Checkpoint | None]
     ) -> tuple[Expected, dict[str, RunFacts]]:
         return await read_store(self.reading, run_id, run, self.can), {
             name: await self.read_tracker(name, run_id, progress[name]) for name in self.trackers
         }
 
-    async def read_tracker(self, name: str, run_id: str, progress: Progress | None) -> RunFacts:
+    async def read_tracker(self, name: str, run_id: str, progress: Checkpoint | None) -> RunFacts:
         """Return what one tracker holds of a run; that it cannot be read when this does not end."""
         work = partial(read_tracker, self.trackers[name], run_id, progress)
         try:
@@ -176,7 +176,7 @@ async def verify(
     return verified
 
 
-async def _chosen(reading: Reading, wanted: Wanted) -> list[str]:
+async def _chosen(reading: StoreReader, wanted: Wanted) -> list[str]:
     """Return the wanted runs without deleted ones, which are looked at apart; unknown ones stay."""
     async with reading.snapshot() as now:
         if not wanted.run_ids:
@@ -205,7 +205,7 @@ async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _caught_up(settings: Settings, reading: Reading, trackers: Sequence[str], wait_s: float) -> bool | None:
+async def _caught_up(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> bool | None:
     try:
         return await _wait(settings, reading, trackers, wait_s)
     except LogUnavailable:
@@ -214,7 +214,7 @@ async def _caught_up(settings: Settings, reading: Reading, trackers: Sequence[st
         return None  # what the places hold can be compared without the log
 
 
-async def _wait(settings: Settings, reading: Reading, trackers: Sequence[str], wait_s: float) -> bool:
+async def _wait(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> bool:
     """Return whether all consumers have read up to the log's present end, after waiting for it."""
     reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     try:

@@ -21,7 +21,7 @@ from consumers.store.dead_letters import newest_dead_letter
 from consumers.store.delivery.orders import Trackers
 from consumers.store.offsets import CONSUMER, consumer_name
 from consumers.store.pool import Database, open_database
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from schemas.api import PartitionLag, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.runtime.settings import Settings
@@ -49,7 +49,7 @@ class Services:
         self._lost_after_s = settings.lost_after_s
         self._trackers = settings.trackers
         self._database: Database | None = None
-        self._reading: Reading | None = None
+        self._reading: StoreReader | None = None
         self._problem = "PostgreSQL is not connected yet"
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -77,7 +77,7 @@ class Services:
         self.subscribers.close()
         self.progress.close()
 
-    def store(self) -> Reading:
+    def store(self) -> StoreReader:
         """Return the store. Raises StoreUnavailable until it was reached once."""
         if self._reading is None:
             raise StoreUnavailable(self._problem)
@@ -115,7 +115,7 @@ class Services:
         while self._database is None:
             try:
                 self._database = await open_database(self._dsn, size=POOL_SIZE)
-                self._reading = Reading(self._database, lost_after_s=self._lost_after_s)
+                self._reading = StoreReader(self._database, lost_after_s=self._lost_after_s)
             except Unavailable as error:
                 self._problem = str(error)
                 await asyncio.sleep(REOPEN_AFTER_S)

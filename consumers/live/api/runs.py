@@ -15,8 +15,8 @@ from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import json_response
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
-from consumers.store.read.reader import narrowed
-from consumers.store.search.filter import WhereError, parse_order, parse_where
+from consumers.store.read.reader import narrow
+from consumers.store.search.filter import FilterError, parse_filter, parse_order
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunsPage
 from schemas.runlog import RunState
@@ -55,14 +55,14 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     """
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not hold U+0000", "correct group")
-    wanted = narrowed(_understood("where", parse_where, where), group, status)
+    wanted = narrow(_understood("where", parse_filter, where), group, status)
     order = None if order_by is None else _understood("order_by", parse_order, order_by)
     found = services(request)
     await until_folded(found, min_offsets, timeout_s)
     async with found.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, found.topic)
         try:
-            page = await now.runs(where=wanted, order=order, limit=limit, page_token=page_token)
+            page = await now.runs(filter=wanted, order=order, limit=limit, page_token=page_token)
         except TokenError as error:
             raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
     found_runs = RunsPage(runs=page.runs, next_page_token=page.next_page_token, as_of=write_positions(folded))
@@ -129,7 +129,7 @@ def unknown_run(run_id: str) -> Failure:
 def _understood(parameter: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
-    except WhereError as error:
+    except FilterError as error:
         raise bad_parameter(parameter, str(error), _EXAMPLES[parameter]) from None
 
 

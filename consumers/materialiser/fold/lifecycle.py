@@ -14,7 +14,7 @@ from typing import Any
 
 from consumers.store.rows import AttemptRow, RunRow, StepRow
 from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
-from schemas.statuses import AFTER, ENDED, GRAVITY
+from schemas.statuses import ENDED, GRAVITY, STATUS_AFTER
 
 Opened = RunCreated | RunStarted | RunResumed
 Ended = RunFinished | RunFailed | RunKilled
@@ -42,7 +42,7 @@ def mark_running(run: RunRow) -> None:
 
 def end_run(run: RunRow, event: Ended) -> str:
     """Fold the end of an attempt of a run and return the state that this event names."""
-    state = AFTER[event.kind]
+    state = STATUS_AFTER[event.kind]
     _advance_attempt(run, event.attempt)
     if event.attempt == run.attempt:  # otherwise this is the late end of a superseded attempt
         _end(run, state, event.message, event.time)

@@ -22,7 +22,7 @@ from consumers.log.security import security_arguments
 from consumers.materialiser.rebuild.refold import NEAR_RECORDS, Console, Refold, refuse_gaps
 from consumers.materialiser.worker import Worker
 from consumers.store.maintenance.compare import Comparison, compare
-from consumers.store.maintenance.rebuild import Begun, Busy, Rebuilding, rebuilding
+from consumers.store.maintenance.rebuild import Busy, Rebuilding, RebuildOrigin, rebuilding
 from consumers.store.offsets import CONSUMER
 from schemas.errors import LogUnavailable, StoreRefused
 
@@ -81,7 +81,7 @@ async def rebuild(settings: Settings, console: Console, *, check: bool, restart:
 
 async def _begin(place: Rebuilding, reader: LogReader, console: Console, *, restart: bool) -> Refold:
     """Make or find the tables beside, once it is certain that the log has everything they need."""
-    found, wanted = await place.begun(), Begun(reader.topic, fold_identity())
+    found, wanted = await place.origin(), RebuildOrigin(reader.topic, fold_identity())
     if found not in (None, wanted) and not restart:
         raise StoreRefused(
             f"the rebuild that was interrupted folded {found.topic if found else ''} with other code: "

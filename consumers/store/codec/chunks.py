@@ -15,7 +15,7 @@ from consumers.store.codec.array_format import deltas_of, floats_of, ints_of
 from schemas.columns import FloatArray, IntArray
 
 
-class Columns(NamedTuple):
+class ChunkColumns(NamedTuple):
     """Consecutive points of a series in log order."""
 
     steps: Sequence[int]
@@ -23,14 +23,14 @@ class Columns(NamedTuple):
     values: Sequence[float]
 
 
-def columns_of(chunk: Any) -> Columns:
+def columns_of(chunk: Any) -> ChunkColumns:
     """Return the points of a row of `get_points`, `get_last_points` or `load_open_chunks`."""
     steps, times = chunk["steps"], chunk["times"]
     if steps is None:
         steps = _even_steps(chunk)
     if times is None:
         times = list(map(chunk["min_time"].__add__, chunk["time_deltas"]))
-    return Columns(steps, times, chunk["point_values"])
+    return ChunkColumns(steps, times, chunk["point_values"])
 
 
 def unpacked(chunks: Iterable[Any]) -> tuple[IntArray, IntArray, FloatArray]:

@@ -24,7 +24,7 @@ State = dict[str, Any]
 LEASE_POLL_S = 0.5
 
 
-class Progress(NamedTuple):
+class Checkpoint(NamedTuple):
     """How far one tracker is with one run."""
 
     next_offset: int = 0  # of the log, in the run's partition
@@ -35,7 +35,7 @@ class Progress(NamedTuple):
     skipped: int = 0  # records that can never be decoded
     attempt: int = 0  # number of the call under way for what comes next; 0: none
     doubt_to: int = 0  # records below this offset were given before, by a call whose result is unknown
-    behind: bool = False  # partition offsets are ahead of this run: it has to be read again from next_offset
+    rereading: bool = False  # partition offsets are ahead of this run: it has to be read again from next_offset
     unanswered: int = 0  # calls in a row, for what comes next, that never came back
 
 
@@ -51,8 +51,8 @@ class Result(NamedTuple):
     """What became of it."""
 
     run_id: str
-    before: Progress  # as `begin` returned it
-    after: Progress
+    before: Checkpoint  # as `begin` returned it
+    after: Checkpoint
 
 
 class Deliveries:
@@ -74,13 +74,13 @@ class Deliveries:
             name = consumer_name(self._tracker)
             await connection.execute(sql("raise_offsets"), name, self._topic, list(offsets), list(offsets.values()))
 
-    async def load(self, run_ids: list[str] | None = None) -> dict[str, Progress]:
+    async def load(self, run_ids: list[str] | None = None) -> dict[str, Checkpoint]:
         """Return what is known of these runs, or of all; runs that were never delivered are absent."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_deliveries"), self._tracker, run_ids)
         return {row["run_id"]: _progress(row) for row in rows}
 
-    async def begin(self, intents: Sequence[Intent]) -> dict[str, Progress]:
+    async def begin(self, intents: Sequence[Intent]) -> dict[str, Checkpoint]:
         """
         Write down what runs are about to be given; return how far they are, without those that are parked.
 
@@ -99,7 +99,7 @@ class Deliveries:
         rows = [
             (
                 run_id, after.next_offset, {name: ledger.to_json() for name, ledger in after.ledgers.items()},
-                dict(after.state), after.status, after.error, after.skipped, after.behind, after.attempt,
+                dict(after.state), after.status, after.error, after.skipped, after.rereading, after.attempt,
                 after.doubt_to, after.unanswered, before.next_offset, before.attempt,
             )
             for run_id, before, after in results
@@ -154,9 +154,9 @@ class Deliveries:
             return bool(await connection.fetchval(sql("try_lease"), consumer_name(self._tracker)))
 
 
-def _progress(row: Any) -> Progress:
+def _progress(row: Any) -> Checkpoint:
     ledgers = {producer: Ledger.from_json(ledger) for producer, ledger in row["ledgers"].items()}
-    return Progress(
+    return Checkpoint(
         row["next_offset"], ledgers, row["state"], row["status"], row["error"], row["skipped"], row["attempt"],
         row["doubt_to"], row["behind"], row["unanswered"],
     )  # fmt: skip

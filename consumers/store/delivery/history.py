@@ -26,7 +26,7 @@ HISTORY = 2**62  # an offset from here on is a place in a history
 FREEZE_TIMEOUT_S = 86_400.0  # copying a hundred million points takes minutes, and must not begin anew
 
 
-class Lost(NamedTuple):
+class IncompleteRun(NamedTuple):
     """A run that the log has not whole, for a tracker."""
 
     run_id: str
@@ -35,7 +35,7 @@ class Lost(NamedTuple):
     is_dropped: bool  # PostgreSQL has its points no more
 
 
-class Frozen(NamedTuple):
+class FrozenHistory(NamedTuple):
     """A history that is under way."""
 
     partition: int
@@ -50,7 +50,7 @@ class Frozen(NamedTuple):
         return f"postgresql-{'removal-' if self.is_removal else ''}{self.next_offset}"
 
 
-class Planned(NamedTuple):
+class PlannedHistory(NamedTuple):
     """What would be brought of a run from here."""
 
     run_id: str
@@ -60,14 +60,14 @@ class Planned(NamedTuple):
     dropped_points: int  # that nobody has any more
 
 
-class Told(NamedTuple):
+class RunEvents(NamedTuple):
     """How a run is told: events before and behind its points."""
 
     beginning: Sequence[Mapping[str, Any]]
     ending: Sequence[Mapping[str, Any]]
 
 
-class Rows(NamedTuple):
+class RunSnapshotRows(NamedTuple):
     """The rows of one run that are few."""
 
     run: Any
@@ -78,6 +78,9 @@ class Rows(NamedTuple):
     labels: Sequence[Any]
     artifacts: Sequence[Any]
     code: Sequence[Any]
+
+
+EventsOf = Callable[[RunSnapshotRows, bool], RunEvents]  # of a run's rows, and whether it must be removed first
 
 
 class Histories:
@@ -100,13 +103,13 @@ class Histories:
             await connection.execute(sql("claim_new_runs"), self._tracker, self._topic, *lost)
             await connection.execute(sql("claim_known_runs"), self._tracker, *lost)
 
-    async def losses(self, wanted: Mapping[str, tuple[int, int]], first: Mapping[int, int]) -> list[Lost]:
+    async def losses(self, wanted: Mapping[str, tuple[int, int]], first: Mapping[int, int]) -> list[IncompleteRun]:
         """Return those runs, wanted from an offset of a partition, that a log beginning at `first` has not whole."""
         asked = [(run, part, offset, first[part]) for run, (part, offset) in wanted.items()]
         columns = [list(column) for column in zip(*asked, strict=True)] or [[], [], [], []]
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("runs_with_losses"), self._tracker, *columns)
-        return [Lost(**row) for row in rows]
+        return [IncompleteRun(**row) for row in rows]
 
     async def without_points(self, run_ids: Sequence[str]) -> set[str]:
         """Return those of these runs whose points PostgreSQL has no more."""
@@ -114,7 +117,7 @@ class Histories:
             rows = await connection.fetch(sql("runs_without_points"), list(run_ids))
         return {row["run_id"] for row in rows}
 
-    async def freeze(self, lost: Lost, below: int, tell: Callable[[Rows, bool], Told]) -> Frozen | None:
+    async def freeze(self, lost: IncompleteRun, below: int, make_events: EventsOf) -> FrozenHistory | None:
         """
         Make the history of a run: of everything folded of it in one snapshot; return it.
 
@@ -129,35 +132,41 @@ class Histories:
             at = {row["partition"]: row["next_offset"] for row in rows}.get(lost.partition, 0)
             if at < below:
                 return None
-            return await self._freeze(connection, lost, at, tell)
+            return await self._freeze(connection, lost, at, make_events)
 
     async def _freeze(
-        self, connection: PooledConnection, lost: Lost, at: int, tell: Callable[[Rows, bool], Told]
-    ) -> Frozen | None:
+        self,
+        connection: PooledConnection,
+        lost: IncompleteRun,
+        at: int,
+        make_events: EventsOf,
+    ) -> FrozenHistory | None:
         mine = self._tracker, lost.run_id
         dropped = 0 if lost.is_begun else await connection.fetchval(sql("points_lost_by_retention"), lost.run_id)
         if await connection.fetchval(sql("enter_history"), *mine, HISTORY, dropped) is None:
             return None
         await connection.execute(sql("clear_history"), *mine, timeout=FREEZE_TIMEOUT_S)
-        told = tell(await _rows(connection, lost.run_id), lost.is_begun)
-        places = await self._add(connection, "freeze_events", lost, 0, list(map(json.dumps, told.beginning)))
+        events = make_events(await _rows(connection, lost.run_id), lost.is_begun)
+        places = await self._add(connection, "freeze_events", lost, 0, list(map(json.dumps, events.beginning)))
         for name in ("freeze_points", "freeze_observations", "freeze_console_lines"):
             places += 0 if lost.is_begun else await self._add(connection, name, lost, places)
-        places += await self._add(connection, "freeze_events", lost, places, list(map(json.dumps, told.ending)))
-        frozen = Frozen(lost.partition, at, places, dropped, lost.is_begun)
+        places += await self._add(connection, "freeze_events", lost, places, list(map(json.dumps, events.ending)))
+        frozen = FrozenHistory(lost.partition, at, places, dropped, lost.is_begun)
         ledgers = await _ledgers(connection, lost.run_id)
         await connection.execute(sql("keep_history"), *mine, ledgers, *frozen)
         return frozen
 
-    async def _add(self, connection: PooledConnection, name: str, lost: Lost, place: int, *more: list[str]) -> int:
+    async def _add(
+        self, connection: PooledConnection, name: str, lost: IncompleteRun, place: int, *more: list[str]
+    ) -> int:
         done = await connection.execute(sql(name), self._tracker, lost.run_id, place, *more, timeout=FREEZE_TIMEOUT_S)
         return int(done.split()[-1])  # INSERT 0 <rows>
 
-    async def load(self, run_id: str) -> Frozen | None:
+    async def load(self, run_id: str) -> FrozenHistory | None:
         """Return the history of a run that is under way."""
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("load_history"), self._tracker, run_id, HISTORY)
-        return Frozen(**row) if row else None
+        return FrozenHistory(**row) if row else None
 
     async def read(self, run_id: str, place: int, limit: int) -> list[dict[str, Any]]:
         """Return the next events of a history from a place on, as JSON holds them."""
@@ -181,7 +190,7 @@ class Histories:
 
     async def planned(
         self, run_ids: Sequence[str] | None, since: Mapping[int, int], first: Mapping[int, int]
-    ) -> list[Planned]:
+    ) -> list[PlannedHistory]:
         """
         Return what would be brought from here of these runs, or of all.
 
@@ -193,7 +202,7 @@ class Histories:
         chosen = None if run_ids is None else list(run_ids)
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("planned_histories"), chosen, *columns, self._tracker)
-        return [Planned(**row) for row in rows]
+        return [PlannedHistory(**row) for row in rows]
 
     async def dropped(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
         """Return, of these runs or all, how many points the tracker does not have because nobody has them any more."""
@@ -203,10 +212,10 @@ class Histories:
         return {row["run_id"]: row["dropped_points"] for row in rows}
 
 
-async def _rows(connection: PooledConnection, run_id: str) -> Rows:
+async def _rows(connection: PooledConnection, run_id: str) -> RunSnapshotRows:
     (run,) = await connection.fetch(sql("load_runs"), [run_id])
     names = ("steps", "attempts", "params", "tags", "run_labels", "artifacts", "code_identities")
-    return Rows(run, *[await connection.fetch(sql(f"get_{name}"), run_id) for name in names])
+    return RunSnapshotRows(run, *[await connection.fetch(sql(f"get_{name}"), run_id) for name in names])
 
 
 async def _ledgers(connection: PooledConnection, run_id: str) -> dict[str, Any]:

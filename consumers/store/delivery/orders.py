@@ -27,7 +27,7 @@ class Orders(NamedTuple):
     number: int = 0  # has grown when runs are to be read again
 
 
-class Behind(NamedTuple):
+class RereadPosition(NamedTuple):
     """Where a run is to be read again from."""
 
     partition: int
@@ -70,11 +70,11 @@ class Trackers:
             row = await connection.fetchrow(sql("tracker_orders"), tracker)
         return Orders(row["paused"], row["orders"]) if row else Orders()
 
-    async def behind(self, tracker: str) -> dict[str, Behind]:
+    async def rereads(self, tracker: str) -> dict[str, RereadPosition]:
         """Return the runs that are to be read again."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_behind"), tracker)
-        return {row["run_id"]: Behind(row["partition"], row["next_offset"]) for row in rows}
+        return {row["run_id"]: RereadPosition(row["partition"], row["next_offset"]) for row in rows}
 
     async def caught_up(self, tracker: str, run_ids: Sequence[str]) -> None:
         """Note that runs have all that partition offsets have passed."""

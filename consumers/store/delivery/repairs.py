@@ -18,7 +18,7 @@ async def deleted_runs(database: Database, tracker: str, run_ids: Sequence[str] 
     return [row["run_id"] for row in rows]
 
 
-class RunPlace(NamedTuple):
+class RunPosition(NamedTuple):
     """Where a run is in the log, and how far it was brought."""
 
     partition: int
@@ -43,11 +43,11 @@ class Repairs:
             row = await connection.fetchrow(sql("set_aside"), self._tracker, run_id, reason, has_lease)
         return None if row is None else dict(row["state"])
 
-    async def places(self, run_ids: Sequence[str]) -> dict[str, RunPlace]:
+    async def positions(self, run_ids: Sequence[str]) -> dict[str, RunPosition]:
         """Return where these runs are in the log."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("run_places"), self._tracker, list(run_ids))
-        return {row["run_id"]: RunPlace(*(row[name] for name in RunPlace._fields)) for row in rows}
+        return {row["run_id"]: RunPosition(*(row[name] for name in RunPosition._fields)) for row in rows}
 
     async def start_over(self, run_id: str, state: Mapping[str, Any]) -> None:
         """Have a run that was set aside read again from its first record, with this state."""

@@ -18,7 +18,7 @@ SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class TableCounts:
     """Rows of one table on both sides."""
 
     live: int
@@ -27,7 +27,7 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class TableDifference:
     """The first place where the live tables are not what the log says."""
 
     table: str
@@ -49,8 +49,8 @@ class Difference:
 class Comparison:
     """What was compared, and the first difference."""
 
-    tables: dict[str, Counts] = field(default_factory=dict)
-    first_difference: Difference | None = None
+    tables: dict[str, TableCounts] = field(default_factory=dict)
+    first_difference: TableDifference | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON holds them."""
@@ -62,29 +62,29 @@ async def compare(
 ) -> Comparison:
     """Compare every table that is folded from the log, in the snapshot of the caller's transaction."""
     plan = await connection.fetch(sql("comparison_plan"), live_schema, list(KEPT))
-    tables: dict[str, Counts] = {}
-    first: Difference | None = None
+    tables: dict[str, TableCounts] = {}
+    first: TableDifference | None = None
     for number, row in enumerate(plan):
         progress(f"comparing {row['table_name']}", number, len(plan))
         counted = await connection.fetchrow(row["counting"])
         assert counted is not None  # an aggregate has one row
-        counts = tables[row["table_name"]] = Counts(**counted)
+        counts = tables[row["table_name"]] = TableCounts(**counted)
         if counts.different and first is None:
             first = await _first(connection, row)
     return Comparison(tables=tables, first_difference=first)
 
 
-async def _first(connection: PooledConnection, plan: Any) -> Difference:
+async def _first(connection: PooledConnection, plan: Any) -> TableDifference:
     row = await connection.fetchrow(plan["finding"])
     assert row is not None  # it was counted in the same snapshot
     key = dict(zip(plan["keys"], row["key"], strict=True))
     if not (row["in_live"] and row["in_rebuilt"]):
         side = "live" if row["in_live"] else "rebuilt"
         values: dict[str, str | None] = {"live": None, "rebuilt": None} | {side: "row"}
-        return Difference(table=plan["table_name"], key=key, column=None, **values)
+        return TableDifference(table=plan["table_name"], key=key, column=None, **values)
     at = row["differs"].index(True)
     live, rebuilt = row["live"][at], row["rebuilt"][at]
-    return Difference(table=plan["table_name"], key=key, column=plan["names"][at], live=live, rebuilt=rebuilt)
+    return TableDifference(table=plan["table_name"], key=key, column=plan["names"][at], live=live, rebuilt=rebuilt)
 
 
 def _excerpts(live: str | None, rebuilt: str | None) -> tuple[str, str]:

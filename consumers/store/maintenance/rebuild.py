@@ -38,7 +38,7 @@ TABLES_LOCK = "SET LOCAL lock_timeout = '500ms'"  # below PostgreSQL's deadlock_
 COMPARING_TIMEOUT_S = 86_400.0
 
 
-class Begun(NamedTuple):
+class RebuildOrigin(NamedTuple):
     """What a rebuild was begun with; one that was interrupted is gone on with only when it is the same."""
 
     topic: str
@@ -56,25 +56,25 @@ class Rebuilding:
         self.live, self.side = live, side
         self._consumer, self._topic = consumer, topic
 
-    async def begun(self) -> Begun | None:
+    async def origin(self) -> RebuildOrigin | None:
         """Return what the tables beside were begun with, None when there are none. StoreRefused: not of ours."""
         async with self.live.acquire() as connection:
             found = await connection.fetchval(sql("begun_rebuild"))
         if found is None:
             return None
         try:
-            return Begun(**json.loads(found))
+            return RebuildOrigin(**json.loads(found))
         except (ValueError, TypeError):
             raise StoreRefused(
                 f"PostgreSQL at {self.live} has a schema {SCHEMA} that `gateway rebuild` did not make: rename it"
             ) from None
 
-    async def begin(self, begun: Begun) -> None:
+    async def begin(self, origin: RebuildOrigin) -> None:
         """Make sure that the tables beside are there."""
         async with _refused(self.live.address):
-            if await self.begun() is None:
+            if await self.origin() is None:
                 async with self.live.acquire() as connection, connection.transaction():
-                    for row in await connection.fetch(sql("begin_rebuild"), json.dumps(begun._asdict())):
+                    for row in await connection.fetch(sql("begin_rebuild"), json.dumps(origin._asdict())):
                         await connection.execute(row[0])
             await migrate(self.side, SCHEMA)
             await self._drop_beside()

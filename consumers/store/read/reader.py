@@ -19,14 +19,14 @@ from schemas.runlog import LOST_AFTER_S, RunLog
 from schemas.values import Typed
 
 
-class Reading:
+class StoreReader:
     """Questions to the store. Safe for several tasks at once."""
 
     def __init__(self, database: Database, *, lost_after_s: float = LOST_AFTER_S) -> None:
         self._database, self._lost_after_s = database, lost_after_s
 
     @classmethod
-    async def open(cls, dsn: str, *, size: int = 4, lost_after_s: float = LOST_AFTER_S) -> Reading:
+    async def open(cls, dsn: str, *, size: int = 4, lost_after_s: float = LOST_AFTER_S) -> StoreReader:
         """Connect. Raises StoreUnavailable and StoreRefused."""
         return cls(await open_database(dsn, size=size), lost_after_s=lost_after_s)
 
@@ -52,12 +52,12 @@ class Reading:
         limit: int = 200,
         group: str | None = None,
         state: str | None = None,
-        where: Node = All(()),  # noqa: B008 -- a value that never changes
+        filter: Node = All(()),  # noqa: B008 -- a value that never changes
         order: Order | None = None,
     ) -> list[RunSummary]:
-        """Return the newest runs, newest first; or those that `where` finds, in this order."""
+        """Return the newest runs, newest first; or those that `filter` matches, in this order."""
         async with self.snapshot() as now:
-            return (await now.runs(where=narrowed(where, group, state), order=order, limit=limit)).runs
+            return (await now.runs(filter=narrow(filter, group, state), order=order, limit=limit)).runs
 
     async def run_ids(self, *, group: str | None = None) -> list[str]:
         """Return the ids of all runs, or of one group, oldest first."""
@@ -101,8 +101,8 @@ class Reading:
             return await now.dead_letters()
 
 
-def narrowed(where: Node, group: str | None, state: str | None) -> Node:
+def narrow(filter: Node, group: str | None, state: str | None) -> Node:
     """Return a filter with a group and a state added, those that are given."""
     given: list[tuple[Key, str | None]] = [(Key("text", "group"), group), (Key("state", "state"), state)]
     more = [Compare(key, "in", (Value(None, text),)) for key, text in given if text is not None]
-    return All((where, *more)) if more else where
+    return All((filter, *more)) if more else filter

@@ -19,12 +19,12 @@ from consumers.store.read import documents
 from consumers.store.read.downsampling import Sample, corners_of, group_points, shrink, shrink_columns, supersede
 from consumers.store.rows import CHUNK_POINTS
 from consumers.store.search.filter import Node, Order
-from consumers.store.search.page_token import Place, read_token, write_token
-from consumers.store.search.sql_builder import Question, Search
+from consumers.store.search.page_token import PagePosition, read_token, write_token
+from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
 from schemas.api import Position, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
-from schemas.facts import Columns, Point
+from schemas.facts import Point, SeriesColumns
 from schemas.names import series_name
 from schemas.runlog import RunLog
 from schemas.values import Typed
@@ -36,7 +36,7 @@ SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of 
 _SERIES_KEY = ("step_name", "name", "labels")
 
 
-class Received(NamedTuple):
+class FoldedNumbers(NamedTuple):
     """What is folded of one producer: all numbers below `below` but the missing ones."""
 
     below: int
@@ -57,12 +57,12 @@ class Snapshot:
         self._connection, self._lost_after_s = connection, lost_after_s
 
     async def runs(
-        self, *, where: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
+        self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
     ) -> RunsFound:
-        """Return the runs that `where` finds, newest first or in this order, one page. Raises TokenError."""
-        after = None if page_token is None else read_token(page_token, where, order)
-        places = await self._find(Search(where, order, lost_after_s=self._lost_after_s), limit + 1, after)
-        following = write_token(places[limit - 1], where, order) if len(places) > limit else None
+        """Return the runs that `filter` matches, newest first or in this order, one page. Raises TokenError."""
+        after = None if page_token is None else read_token(page_token, filter, order)
+        places = await self._find(Search(filter, order, lost_after_s=self._lost_after_s), limit + 1, after)
+        following = write_token(places[limit - 1], filter, order) if len(places) > limit else None
         ids = [place.run_id for place in places[:limit]]
         rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
         last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
@@ -77,15 +77,15 @@ class Snapshot:
         rows = await self._connection.fetch(sql("list_runs"), list(run_ids), self._lost_after_s)
         return {row["run_id"]: _summary(row, {}) for row in rows}
 
-    async def ids_where(self, where: Node) -> list[str]:
-        """Return the ids of all runs that `where` finds, newest first."""
-        places = await self._find(Search(where, None, lost_after_s=self._lost_after_s), 2**31 - 1, None)
+    async def ids_matching(self, filter: Node) -> list[str]:
+        """Return the ids of all runs that `filter` matches, newest first."""
+        places = await self._find(Search(filter, None, lost_after_s=self._lost_after_s), 2**31 - 1, None)
         return [place.run_id for place in places]
 
-    async def _find(self, search: Search, limit: int, after: Place | None) -> list[Place]:
+    async def _find(self, search: Search, limit: int, after: PagePosition | None) -> list[PagePosition]:
         """Return places behind `after`; runs that have no place in the order come behind those that have one."""
         await self._connection.execute(sql("plan_search"))
-        found: list[Place] = []
+        found: list[PagePosition] = []
         if after is None or after.has_key:
             found, after = await self._places(search.runs(limit=limit, after=after), has_key=True), None
         if len(found) < limit and search.may_lack_key:
@@ -93,9 +93,9 @@ class Snapshot:
             found += await self._places(rest, has_key=False)
         return found
 
-    async def _places(self, question: Question, *, has_key: bool) -> list[Place]:
+    async def _places(self, question: Query, *, has_key: bool) -> list[PagePosition]:
         rows = await self._connection.fetch(question.statement, *question.parameters)
-        return [Place(has_key, row["sort_value"], row["run_id"]) for row in rows]
+        return [PagePosition(has_key, row["sort_value"], row["run_id"]) for row in rows]
 
     async def run_ids(self, *, group: str | None = None) -> list[str]:
         """Return the ids of all runs, or of one group, oldest first."""
@@ -145,7 +145,7 @@ class Snapshot:
                 for step, time, value in _samples(chunk):
                     yield Point(written, step, time // 1_000, value)
 
-    async def columns(self, run_id: str) -> AsyncIterator[Columns]:
+    async def columns(self, run_id: str) -> AsyncIterator[SeriesColumns]:
         """Return every point of a run, superseded attempts included, some hundred points of a series at a time."""
         names: dict[int, dict[Any, str]] = {}
         for row in await self._connection.fetch(sql("get_series"), run_id):
@@ -154,7 +154,9 @@ class Snapshot:
             rows = self._connection.cursor(sql("get_run_points"), list(written), month, prefetch=CHUNKS_AHEAD)
             async for chunk in rows:
                 steps, times, values = unpacked((chunk,))
-                yield Columns(written[chunk["series_id"]], steps, array("q", [time // 1_000 for time in times]), values)
+                yield SeriesColumns(
+                    written[chunk["series_id"]], steps, array("q", [time // 1_000 for time in times]), values
+                )
 
     async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
         """Return how many points each written series had when retention dropped them; None while they are there."""
@@ -174,10 +176,12 @@ class Snapshot:
         rows = await self._connection.fetch(sql("load_offsets"), consumer, topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
-    async def received(self, run_id: str, producer: str) -> Received:
+    async def received(self, run_id: str, producer: str) -> FoldedNumbers:
         """Return what is folded of one producer of a run."""
         row = await self._connection.fetchrow(sql("get_received"), run_id, producer)
-        return Received(0, ()) if row is None else Received(row["next_seq"], tuple(map(tuple, row["missing"])))
+        return (
+            FoldedNumbers(0, ()) if row is None else FoldedNumbers(row["next_seq"], tuple(map(tuple, row["missing"])))
+        )
 
     async def dead_letters(self) -> int:
         """Return how many records are parked."""

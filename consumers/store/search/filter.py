@@ -60,7 +60,7 @@ _TOKEN = re.compile(
 _END = "the end"
 
 
-class WhereError(ValueError):
+class FilterError(ValueError):
     """A filter or an order cannot be understood; the message says where and what is expected."""
 
 
@@ -114,9 +114,9 @@ class Order(NamedTuple):
     descending: bool
 
 
-def parse_where(text: str) -> Node:
-    """Return the tree of a filter. WhereError says where it cannot be understood; empty text finds everything."""
-    words = _Words(text)
+def parse_filter(text: str) -> Node:
+    """Return the tree of a filter. FilterError says where it cannot be understood; empty text finds everything."""
+    words = _Tokens(text)
     if words.is_over:
         return All(())
     tree = _either(words, 0)
@@ -126,8 +126,8 @@ def parse_where(text: str) -> Node:
 
 
 def parse_order(text: str) -> Order:
-    """Return the order that `metrics.loss`, `created desc` and the like mean. Raises WhereError."""
-    words = _Words(text)
+    """Return the order that `metrics.loss`, `created desc` and the like mean. Raises FilterError."""
+    words = _Tokens(text)
     key = _key(words)
     descending = words.take("desc")
     if not descending:
@@ -143,14 +143,14 @@ class _Token(NamedTuple):
     at: int
 
 
-class _Words:
+class _Tokens:
     """The tokens of a text, one after the other."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_TEXT:
-            raise WhereError(f"it has {len(text):,} characters: write at most {MAX_TEXT:,}")
+            raise FilterError(f"it has {len(text):,} characters: write at most {MAX_TEXT:,}")
         if "\x00" in text:
-            raise WhereError(f"character {text.index(chr(0)) + 1} is U+0000, which no name or value has")
+            raise FilterError(f"character {text.index(chr(0)) + 1} is U+0000, which no name or value has")
         self.comparisons = 0
         self._tokens = list(_tokens(text))
         self._next = 0
@@ -176,10 +176,10 @@ class _Words:
         self._next += len(wanted)
         return True
 
-    def error(self, expected: str, token: _Token | None = None) -> WhereError:
+    def error(self, expected: str, token: _Token | None = None) -> FilterError:
         found = token or self.token
         near = _END if found.kind == "end" else repr(found.text)[:60]
-        return WhereError(f"character {found.at + 1}, at {near}: expected {expected}")
+        return FilterError(f"character {found.at + 1}, at {near}: expected {expected}")
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -189,28 +189,28 @@ def _tokens(text: str) -> list[_Token]:
         if match is None:
             at += len(text[at:]) - len(text[at:].lstrip())
             what = "a closing quote" if text[at] in "'\"`" else "a name, a number, text in quotes or a comparison"
-            raise WhereError(f"character {at + 1}, at {text[at : at + 20]!r}: expected {what}")
+            raise FilterError(f"character {at + 1}, at {text[at : at + 20]!r}: expected {what}")
         kind = str(match.lastgroup)
         found.append(_Token(kind, match[kind], match.start(kind)))
         at = match.end()
     return [*found, _Token("end", "", end)]
 
 
-def _either(words: _Words, depth: int) -> Node:
+def _either(words: _Tokens, depth: int) -> Node:
     parts = [_all(words, depth)]
     while words.take("or"):
         parts.append(_all(words, depth))
     return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
 
-def _all(words: _Words, depth: int) -> Node:
+def _all(words: _Tokens, depth: int) -> Node:
     parts = [_one(words, depth)]
     while words.take("and"):
         parts.append(_one(words, depth))
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _one(words: _Words, depth: int) -> Node:
+def _one(words: _Tokens, depth: int) -> Node:
     if depth > MAX_DEPTH:
         raise words.error(f"at most {MAX_DEPTH} levels of parentheses and `not`")
     if words.take("not"):
@@ -226,7 +226,7 @@ def _one(words: _Words, depth: int) -> Node:
     return _compare(words)
 
 
-def _key(words: _Words) -> Key:
+def _key(words: _Tokens) -> Key:
     token = words.move()
     example = "metrics.NAME, params.NAME, tags.NAME or a fact such as state"
     if token.kind != "word":
@@ -250,7 +250,7 @@ def _key(words: _Words) -> Key:
     return Key(*found)
 
 
-def _compare(words: _Words) -> Compare:
+def _compare(words: _Tokens) -> Compare:
     key = _key(words)
     if words.take("is"):
         negated = words.take("not")
@@ -285,7 +285,7 @@ def _compare(words: _Words) -> Compare:
 _ORDERED: dict[str, Op] = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
-def _like(words: _Words, key: Key, like: str, *, negated: bool) -> Compare:
+def _like(words: _Tokens, key: Key, like: str, *, negated: bool) -> Compare:
     token = words.move()
     if key.kind not in ("param", "tag", "text"):
         raise words.error(f"one of = != < <= > >= in, because {key.name} is no text", token)
@@ -300,7 +300,7 @@ def _like(words: _Words, key: Key, like: str, *, negated: bool) -> Compare:
     return Compare(key, ops[like, negated], (Value(None, pattern),))
 
 
-def _listed(words: _Words, key: Key) -> tuple[Value, ...]:
+def _listed(words: _Tokens, key: Key) -> tuple[Value, ...]:
     if not words.take("("):
         raise words.error("values in parentheses")
     values = [_value(words, key)]
@@ -311,7 +311,7 @@ def _listed(words: _Words, key: Key) -> tuple[Value, ...]:
     return tuple(values)
 
 
-def _value(words: _Words, key: Key) -> Value:
+def _value(words: _Tokens, key: Key) -> Value:
     token = words.move()
     if token.kind not in ("number", "word", "quoted"):
         raise words.error("a number, or text in quotes", token)

@@ -31,7 +31,7 @@ class TokenError(ValueError):
     """A page token cannot be used; the message says why."""
 
 
-class Place(NamedTuple):
+class PagePosition(NamedTuple):
     """Where a run is in an order: by its value, then by its id."""
 
     has_key: bool  # runs without a value come behind all others, newest first
@@ -39,15 +39,15 @@ class Place(NamedTuple):
     run_id: str
 
 
-def write_token(place: Place, where: Node, order: Order | None) -> str:
+def write_token(place: PagePosition, filter: Node, order: Order | None) -> str:
     """Return the token of the page behind `place`."""
     value = place.value.hex() if isinstance(place.value, float) else place.value
     text = json.dumps([_VERSION, place.has_key, value, place.run_id], ensure_ascii=False, separators=(",", ":"))
-    asked = _question(where, order) + text.encode()
+    asked = _question(filter, order) + text.encode()
     return base64.urlsafe_b64encode(zlib.crc32(asked).to_bytes(4) + asked).decode().rstrip("=")
 
 
-def read_token(token: str, where: Node, order: Order | None) -> Place:
+def read_token(token: str, filter: Node, order: Order | None) -> PagePosition:
     """Return the place a token names. Raises TokenError for a damaged one, and for one of another list."""
     try:
         found = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
@@ -59,7 +59,7 @@ def read_token(token: str, where: Node, order: Order | None) -> Place:
         raise TokenError("it is no token that this API gave, or only a part of one") from None
     if version != _VERSION:
         raise TokenError("it is from another release")
-    if found[4:_MARK] != _question(where, order):
+    if found[4:_MARK] != _question(filter, order):
         raise TokenError("it belongs to a list with another filter or order")
     try:
         return _place(content, order or _NEWEST)
@@ -67,11 +67,11 @@ def read_token(token: str, where: Node, order: Order | None) -> Place:
         raise TokenError("it is no token that this API gave") from None
 
 
-def _question(where: Node, order: Order | None) -> bytes:
-    return blake2s(repr((where, order)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def _question(filter: Node, order: Order | None) -> bytes:
+    return blake2s(repr((filter, order)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def _place(content: list[object], order: Order) -> Place:
+def _place(content: list[object], order: Order) -> PagePosition:
     """Return the place; ValueError for what no answer of ours holds and PostgreSQL would refuse."""
     _, has_key, value, run_id = content
     if not isinstance(has_key, bool) or not isinstance(run_id, str) or len(run_id) > MAX_RUN_ID:
@@ -82,15 +82,15 @@ def _place(content: list[object], order: Order) -> Place:
         number = float.fromhex(str(value))
         if math.isnan(number):
             raise ValueError
-        return Place(has_key, number, run_id)
+        return PagePosition(has_key, number, run_id)
     if kind in ("number", "time"):
         if type(value) is not int or not -(2**63) <= value < 2**63:
             raise ValueError
-        return Place(has_key, value, run_id)
+        return PagePosition(has_key, value, run_id)
     if not isinstance(value, str) or len(value) > SORTED_TEXT:
         raise ValueError
     _check_text(value)
-    return Place(has_key, value, run_id)
+    return PagePosition(has_key, value, run_id)
 
 
 def _check_text(text: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from consumers.store.search.filter import All, Compare, Either, Key, Node, Not, Order, Value
-from consumers.store.search.page_token import SORTED_TEXT, Place
+from consumers.store.search.page_token import SORTED_TEXT, PagePosition
 from consumers.store.statements import sql
 from schemas.events import MAIN_STEP
 
@@ -30,7 +30,7 @@ _MAY_BE_NULL = ("started", "ended")
 HEAD = SORTED_TEXT  # characters of a parameter or tag that an index holds
 
 
-class Question(NamedTuple):
+class Query(NamedTuple):
     """A statement and its parameters."""
 
     statement: str
@@ -40,8 +40,8 @@ class Question(NamedTuple):
 class Search:
     """Everything asked of one search; each method gives one question about it."""
 
-    def __init__(self, where: Node, order: Order | None, *, lost_after_s: float) -> None:
-        self._where, self._order, self._lost_after_s = where, order, lost_after_s
+    def __init__(self, filter: Node, order: Order | None, *, lost_after_s: float) -> None:
+        self._filter, self._order, self._lost_after_s = filter, order, lost_after_s
 
     @property
     def may_lack_key(self) -> bool:
@@ -50,10 +50,10 @@ class Search:
             return False
         return self._order.key.kind in ("metric", "param", "tag") or self._order.key.name in _MAY_BE_NULL
 
-    def runs(self, *, limit: int, after: Place | None = None) -> Question:
+    def runs(self, *, limit: int, after: PagePosition | None = None) -> Query:
         """Ask for ids and sort values in order, behind `after`; of an order by key, only for runs that have it."""
-        writing = _Writing(self._lost_after_s)
-        condition = writing.node(self._where)
+        writing = _StatementBuilder(self._lost_after_s)
+        condition = writing.node(self._filter)
         if self._order is None:
             behind = writing.behind("r.created", after, descending=True, kind="bigint")
             return writing.question("search", condition=condition, behind=behind, limit=limit)
@@ -73,12 +73,12 @@ class Search:
             "search_ordered", condition=condition, keys=keys, behind=behind, direction=direction, limit=limit
         )
 
-    def runs_without_key(self, *, limit: int, after: Place | None = None) -> Question:
+    def runs_without_key(self, *, limit: int, after: PagePosition | None = None) -> Query:
         """Ask for ids and creation times of the runs that have no place in the order, newest first, behind `after`."""
         assert self._order is not None
         key = self._order.key
-        writing = _Writing(self._lost_after_s)
-        condition = writing.node(self._where)
+        writing = _StatementBuilder(self._lost_after_s)
+        condition = writing.node(self._filter)
         if key.kind in ("metric", "param", "tag"):
             lacks = _filled(sql("without_key"), {"keys": writing.keys(key)})
         else:
@@ -87,19 +87,19 @@ class Search:
         return writing.question("search", condition=f"{condition} AND {lacks}", behind=behind, limit=limit)
 
 
-class _Writing:
+class _StatementBuilder:
     """One statement while it is written."""
 
     def __init__(self, lost_after_s: float) -> None:
         self._parameters: list[Any] = []
         self._lost_after_s = lost_after_s
 
-    def question(self, name: str, *, limit: int, **parts: str) -> Question:
+    def question(self, name: str, *, limit: int, **parts: str) -> Query:
         """Return the named statement with its parts."""
         parts["limit"] = self._add(limit, "bigint")
-        return Question(_filled(sql(name), parts), self._parameters)
+        return Query(_filled(sql(name), parts), self._parameters)
 
-    def behind(self, column: str, after: Place | None, *, descending: bool, kind: str) -> str:
+    def behind(self, column: str, after: PagePosition | None, *, descending: bool, kind: str) -> str:
         """Return what holds of runs that come behind `after` in an order by `column`."""
         if after is None:
             return "true"
@@ -231,7 +231,7 @@ class _Writing:
                 "name": self._add(name, "text"),
                 "labels": self._add(labels, "jsonb"),
             }
-            for step, name, labels in places_of(written)
+            for step, name, labels in series_candidates(written)
         ]
 
     def _add(self, value: Any, kind: str) -> str:
@@ -253,7 +253,7 @@ def _sorted_column(key: Key) -> str:
     return column if key.kind in ("number", "time") else f'(left({column}, {SORTED_TEXT}) COLLATE "C")'
 
 
-def places_of(written: str) -> list[tuple[str, str, dict[str, str]]]:
+def series_candidates(written: str) -> list[tuple[str, str, dict[str, str]]]:
     """Return step, name and labels of the series that a written name can mean."""
     forms: list[tuple[str, dict[str, str]]] = [(written, {})]
     if match := re.fullmatch(r"(.+)\{([^{}]+)\}", written):

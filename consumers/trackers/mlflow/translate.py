@@ -18,7 +18,7 @@ from consumers.trackers.mlflow.params import ArtifactSpill, Param, ParamCollecto
 from consumers.trackers.mlflow.tags import TagCollector
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
-from schemas.statuses import AFTER
+from schemas.statuses import STATUS_AFTER
 from schemas.wire import Envelope
 
 _STATUSES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "created"}
@@ -73,7 +73,7 @@ def translate(
             if isinstance(event, ev.RunStarted | ev.RunCreated | ev.RunResumed):
                 name = name or event.name
                 parent_run_id = event.parent_run_id or parent_run_id or ""
-            if event.kind in AFTER:
+            if event.kind in STATUS_AFTER:
                 status, last = fold_run_status(status, [event]), event
     state = tags.update(params.update(metrics.update(before)))
     change = None if last is None else _status_change(status, last)
@@ -94,7 +94,7 @@ def run_key(run_id: str) -> str:
 
 def _status_change(status: RunStatus | None, last: ev.AnyEvent) -> StatusChange:
     if status is None:
-        return StatusChange(_written_status(AFTER[last.kind]), last.time // 1_000)
+        return StatusChange(_written_status(STATUS_AFTER[last.kind]), last.time // 1_000)
     return StatusChange(_written_status(status.status), (last.time if status.time is None else status.time) // 1_000)
 
 

@@ -25,7 +25,7 @@ from consumers.trackers.parquet.writer import Parts
 from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
-from schemas.facts import Columns, Point
+from schemas.facts import Point, SeriesColumns
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
@@ -153,7 +153,7 @@ class ParquetTracker:
             self._columns(run_id, state),
         )  # fmt: skip
 
-    def _columns(self, run_id: str, state: State) -> Iterator[Columns]:
+    def _columns(self, run_id: str, state: State) -> Iterator[SeriesColumns]:
         for envelope in self._read("points", run_id, state):
             table = pa.Table.from_batches([envelope]).select(["series", "step", "time", "value"])
             ordered = table.take(pc.sort_indices(table, [("series", "ascending")])).combine_chunks()
@@ -161,7 +161,7 @@ class ParquetTracker:
             for series, count in zip(*counted(ordered["series"]), strict=True):
                 of_series = ordered.slice(at, count)
                 steps, times, values = (numbers(of_series[name]) for name in ("step", "time", "value"))
-                yield Columns(series, steps, [time // 1_000 for time in times], values)
+                yield SeriesColumns(series, steps, [time // 1_000 for time in times], values)
                 at += count
 
     def _points(self, run_id: str, state: State) -> Iterator[Point]:

@@ -16,7 +16,7 @@ import orjson
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.names import series_name
-from schemas.statuses import AFTER
+from schemas.statuses import STATUS_AFTER
 from schemas.values import Typed, to_plain
 from schemas.wire import Envelope
 
@@ -107,8 +107,8 @@ def fold(head: Head, end: RunStatus | None, events: Iterable[ev.AnyEvent]) -> tu
     """Return the row of a run and how the run ended after some events."""
     for event in events:
         end = fold_run_status(end, [event])
-        if event.kind in AFTER:
-            status, ended, message = AFTER[event.kind], None, head.message
+        if event.kind in STATUS_AFTER:
+            status, ended, message = STATUS_AFTER[event.kind], None, head.message
             if end is not None:
                 status, ended, message, _ = end
             head = head._replace(status=status, ended=ended, message=message)

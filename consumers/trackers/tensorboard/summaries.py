@@ -21,7 +21,7 @@ from consumers.trackers.edits import Scope, SeriesKey
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.mapping.names import tensorboard_tag
-from schemas.statuses import AFTER
+from schemas.statuses import STATUS_AFTER
 from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
 
 SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
@@ -156,12 +156,12 @@ def _add_text(values: Any, tag: str, text: str) -> Any:
 
 
 def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if event.kind in AFTER:
+    if event.kind in STATUS_AFTER:
         if event.kind in ("run_started", "run_created"):
             kept["started"] = min(kept.setdefault("opened", event.time), event.time)
         end = fold_run_status(RunStatus(*kept["end"]) if kept.get("end") else None, [event])
         kept["end"] = end and list(end)
-        told = {"run_id": run_id, "status": AFTER[event.kind], "time": event.time, "started": kept["started"]}
+        told = {"run_id": run_id, "status": STATUS_AFTER[event.kind], "time": event.time, "started": kept["started"]}
         told |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)
         if end is not None:
             told |= end._asdict() if end.is_over else {"status": end.status}

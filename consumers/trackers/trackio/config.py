@@ -14,7 +14,7 @@ from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
 from consumers.trackers.trackio.translate import Cells, dump
 from schemas import events as ev
 from schemas.mapping.names import trackio_config_key, trackio_name
-from schemas.statuses import AFTER
+from schemas.statuses import STATUS_AFTER
 from schemas.values import to_plain
 
 TAG, LABEL, ARTIFACT = "gw.tag.", "gw.label.", "gw.artifact."
@@ -52,7 +52,7 @@ def fold(head: Head | None, events: Sequence[ev.AnyEvent], default_project: str,
 
 def apply(config: Cells, event: ev.AnyEvent) -> None:
     """Change the config of a run as an event says."""
-    if event.kind in AFTER:
+    if event.kind in STATUS_AFTER:
         _judge(config, event)
     match event:
         case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
@@ -87,7 +87,7 @@ def _judge(config: Cells, event: ev.AnyEvent) -> None:
             config.pop("gw.message", ""), config["gw.attempt"],
         )  # fmt: skip
     now = fold_run_status(known, [event])
-    config["gw.status"] = AFTER[event.kind] if now is None else now.status
+    config["gw.status"] = STATUS_AFTER[event.kind] if now is None else now.status
     if now is not None:
         config["gw.attempt"] = now.attempt
         config |= {} if now.time is None else {"gw.ended_at": exact_instant(now.time)}

@@ -25,7 +25,7 @@ from consumers.trackers.trackio.backend import Projects
 from consumers.trackers.trackio.edits import delete_series, rename_series
 from schemas import events as ev
 from schemas.errors import TrackerRefused
-from schemas.facts import Columns, Point
+from schemas.facts import Point, SeriesColumns
 from schemas.mapping.names import trackio_project
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
@@ -109,7 +109,7 @@ class TrackioTracker:
                 backend.forget_run(connection, run_id)
         return {}
 
-    def _columns(self, project: str, run_id: str) -> Iterator[Columns]:
+    def _columns(self, project: str, run_id: str) -> Iterator[SeriesColumns]:
         tables = "timestamp, step, metrics, log_id FROM metrics", "timestamp, 0, metrics, log_id FROM system_metrics"
         with self._projects.reading(project) as connection:
             for table in tables:

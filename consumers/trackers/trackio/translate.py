@@ -14,7 +14,7 @@ import orjson
 from consumers.trackers.trackio import ids
 from schemas import events as ev
 from schemas.columns import NON_FINITE, float_to_json
-from schemas.facts import Columns
+from schemas.facts import SeriesColumns
 from schemas.mapping.names import trackio_key, trackio_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, IntValue, JsonValue, StringValue, Typed, to_plain, to_text
@@ -68,7 +68,7 @@ def plan(envelopes: Iterable[Envelope]) -> Iterator[Rows | Change]:
     yield rows
 
 
-def columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterator[Columns]:
+def columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterator[SeriesColumns]:
     """Yield the metric points of rows (timestamp, step, metrics, log id), be they ours or written by trackio itself."""
     found: dict[str, tuple[list[int], list[int], list[float]]] = {}
     count = 0
@@ -87,9 +87,9 @@ def columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterato
                 values.append(float(number))
                 count += 1
         if count >= READ_POINTS:
-            yield from (Columns(trackio_name(key), *one) for key, one in found.items())
+            yield from (SeriesColumns(trackio_name(key), *one) for key, one in found.items())
             found, count = {}, 0
-    yield from (Columns(trackio_name(key), *one) for key, one in found.items())
+    yield from (SeriesColumns(trackio_name(key), *one) for key, one in found.items())
 
 
 def dump(value: Any) -> str:

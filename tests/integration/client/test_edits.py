@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from consumers.trackers.testing.runs import RunAuthor
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
@@ -37,7 +37,7 @@ class System(NamedTuple):
     """A log, the worker that folds it, and the API that commands ask."""
 
     place: Place
-    store: Reading
+    store: StoreReader
     variables: dict[str, str]
 
     async def runs(self, *arguments: str, **more: str) -> Told:

@@ -16,7 +16,7 @@ from consumers.trackers.protocol import Tracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
-from schemas.wire import Record, encode
+from schemas.wire import EncodedRecord, encode
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, held, progress, until_caught_up
 from tests.support.edge_case_runs import odd_envelopes
 from tests.support.log_author import write, write_records
@@ -144,7 +144,7 @@ async def test_records_that_are_no_events_are_passed_over(place: Place) -> None:
     envelopes = sweep(1)
     records = [encode(envelope) for envelope in envelopes]
     broken = records[4]._replace(value=b"{}")
-    await write_records(place.kafka, place.topic, [*records[:4], broken, Record(b"x", b"y", ()), *records[5:]])
+    await write_records(place.kafka, place.topic, [*records[:4], broken, EncodedRecord(b"x", b"y", ()), *records[5:]])
 
     with delivery(place, "wandb") as running:
         await until_caught_up(place, running, "wandb")

@@ -106,7 +106,7 @@ async def until_level(place: Place, tracker: str, running: Delivery) -> None:
 
         async def is_level() -> bool:
             known = await watch._deliveries.load()
-            return await watch.is_caught_up() and not any(run.behind for run in known.values())
+            return await watch.is_caught_up() and not any(run.rereading for run in known.values())
 
         await watch.until(is_level, running, f"{tracker} has everything")
 

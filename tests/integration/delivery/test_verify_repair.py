@@ -166,7 +166,7 @@ async def test_a_repair_that_is_killed_goes_on_when_it_is_asked_for_again(place:
 
 async def has_begun_anew(place: Place, run_id: str) -> bool:
     kept = (await progress(place, "wandb"))[run_id]
-    return kept.behind and kept.next_offset == 0
+    return kept.rereading and kept.next_offset == 0
 
 
 async def test_a_run_that_a_killed_repair_set_aside_is_repaired(place: Place) -> None:

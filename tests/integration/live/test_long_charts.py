@@ -13,7 +13,7 @@ from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import open_database
 from consumers.store.read.downsampling import Sample, shrink, supersede
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from schemas import events as ev
 from schemas.columns import float_to_json
 from schemas.wire import Envelope, encode
@@ -63,7 +63,7 @@ async def stored(database: str, envelopes: Iterable[Envelope]) -> None:
 
 async def test_a_chart_of_a_long_series_shows_its_ends_and_its_extremes_exactly(database: str) -> None:
     await stored(database, run_of(values()))
-    store = await Reading.open(database)
+    store = await StoreReader.open(database)
     try:
         page = await store.series("long", names=["loss"], buckets=100)
     finally:
@@ -86,7 +86,7 @@ async def test_a_chart_of_a_long_series_shows_its_ends_and_its_extremes_exactly(
 async def test_a_chart_of_a_series_read_whole_is_that_of_its_points(database: str, order: Callable[[int], int]) -> None:
     numbers = values()[:7_300]
     await stored(database, run_of(numbers, order))
-    store = await Reading.open(database)
+    store = await StoreReader.open(database)
     try:
         page = await store.series("long", names=["loss"], buckets=100)
     finally:

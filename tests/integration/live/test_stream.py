@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from schemas.wire import Envelope, Record, encode
+from schemas.wire import EncodedRecord, Envelope, encode
 from tests.support.live_server import DEADLINE_S, Frames, Live, serving, settings_for, stream, until
 from tests.support.log_author import Author, producer, write_records
 
@@ -150,10 +150,10 @@ async def test_only_the_wanted_run_is_heard(live: Live) -> None:
 async def test_records_that_are_no_events_are_passed_over(live: Live) -> None:
     good, late = encode(Author("run").start()), encode(Author("run", "p2").start())
     broken = [
-        Record(b"run", b"not json", ()),
-        Record(b"\xff", good.value, good.headers),
-        Record(good.key, b"", good.headers),
-        Record(
+        EncodedRecord(b"run", b"not json", ()),
+        EncodedRecord(b"\xff", good.value, good.headers),
+        EncodedRecord(good.key, b"", good.headers),
+        EncodedRecord(
             good.key,
             good.value,
             [("schema", b"99") if name == "schema" else (name, text) for name, text in good.headers],

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas import events as ev
-from schemas.wire import Record, encode
+from schemas.wire import EncodedRecord, encode
 from tests.support.gateway_command import COMMAND, gateway_with
 from tests.support.log_author import Author, write, write_records
 from tests.support.materialiser_process import (
@@ -55,7 +55,7 @@ class Place:
         argv = [*COMMAND, "dead-letters", "show", letter, "--raw"]
         return subprocess.run(argv, env=self.variables, capture_output=True, check=True).stdout
 
-    async def write(self, records: list[Record]) -> None:
+    async def write(self, records: list[EncodedRecord]) -> None:
         await write_records(self.kafka, self.topic, records)
 
     async def execute(self, statement: str) -> str:
@@ -83,7 +83,7 @@ def worker(place: Place, tmp_path: Path) -> Iterator[Materialiser]:
         yield one
 
 
-def bad_records(run_id: str = "r1", count: int = 3) -> list[Record]:
+def bad_records(run_id: str = "r1", count: int = 3) -> list[EncodedRecord]:
     good = encode(Author(run_id).start())
     return [good._replace(value=b"no event %d" % number) for number in range(count)]
 
@@ -97,7 +97,7 @@ async def letter_ids(place: Place) -> list[str]:
     return [f"{row['topic']}:{row['partition']}:{row['log_offset']}" for row in rows]
 
 
-async def parked(place: Place, records: list[Record]) -> list[str]:
+async def parked(place: Place, records: list[EncodedRecord]) -> list[str]:
     """Write records that are parked, and return their ids, oldest first."""
     before = set(await letter_ids(place))
     await place.write(records)

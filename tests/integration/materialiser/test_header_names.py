@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from consumers.log.reader import LogReader
-from schemas.wire import Record, encode
+from schemas.wire import EncodedRecord, encode
 from tests.support.delivery_process import Place, delivery, until_caught_up
 from tests.support.gateway_command import gateway_with
 from tests.support.live_server import serving, settings_for, stream
@@ -24,7 +24,7 @@ from tests.support.raw_log import CODECS, batch_of, named_badly, write_batches
 Read = list[tuple[int, bytes | None, list[str]]]  # offset, value and header names of each record
 
 
-def good_records(count: int, run_id: str = "run") -> list[Record]:
+def good_records(count: int, run_id: str = "run") -> list[EncodedRecord]:
     """A whole run of so many records."""
     author = Author(run_id)
     batches = [author.start(), *(author.metrics("loss", [1.0], first_step=step) for step in range(count - 2))]
@@ -41,7 +41,7 @@ def facts(variables: dict[str, str], *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def with_one_bad(good: list[Record]) -> list[list[Record]]:
+def with_one_bad(good: list[EncodedRecord]) -> list[list[EncodedRecord]]:
     """Three batches; the bad record is in the middle of the second one."""
     return [good[:2], [good[2], named_badly(good[2]), good[3]], good[4:]]
 
@@ -65,7 +65,7 @@ async def read(reader: LogReader, start: int, end: int, max_records: int) -> Rea
     return found
 
 
-def expected(records: list[Record], start: int = 0) -> Read:
+def expected(records: list[EncodedRecord], start: int = 0) -> Read:
     return [
         (offset, one.value, [name for name, _ in one.headers]) for offset, one in enumerate(records) if offset >= start
     ]

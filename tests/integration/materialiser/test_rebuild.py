@@ -12,7 +12,7 @@ import pytest
 
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
-from schemas.wire import Envelope, Record, encode
+from schemas.wire import EncodedRecord, Envelope, encode
 from tests.support.log_author import Author, write, write_records
 from tests.support.materialiser_process import environment, materialiser, until_folded
 from tests.support.rebuild_process import (
@@ -48,10 +48,10 @@ def training(run_id: str, *, points: int = 1_500) -> list[Envelope]:
     return envelopes
 
 
-def as_written(run_ids: list[str]) -> list[Record]:
+def as_written(run_ids: list[str]) -> list[EncodedRecord]:
     """Records of these runs interleaved, some of them twice, with one between that nobody can read."""
     runs = [[encode(envelope) for envelope in training(run_id)] for run_id in run_ids]
-    records: list[Record] = []
+    records: list[EncodedRecord] = []
     for envelopes in zip(*runs, strict=True):
         records += envelopes
     records[9:9] = records[3:7]

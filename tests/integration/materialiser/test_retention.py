@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from consumers.store.read.reader import Reading
+from consumers.store.read.reader import StoreReader
 from schemas import events as ev
 from schemas.wire import Envelope
 from tests.support.gateway_command import gateway_with
@@ -245,7 +245,7 @@ async def test_a_drop_while_workers_write_and_readers_read_shows_nobody_half_of_
             written += len(envelopes)
         return written
 
-    async def read(store: Reading) -> None:
+    async def read(store: StoreReader) -> None:
         while not stopping.is_set():
             for author in authors:
                 page = await store.series(author.run_id, buckets=100_000)

@@ -18,7 +18,7 @@ from consumers.cli.dead_letters.format import (
 )
 from consumers.deadletters.resolution import parse_id
 from consumers.log.record import Record
-from consumers.store.dead_letters import Letter, LetterId
+from consumers.store.dead_letters import DeadLetter, DeadLetterId
 from schemas.errors import BadSettings
 from schemas.runtime.text import escape_unprintable
 
@@ -61,8 +61,8 @@ def test_text_and_bytes_are_told_apart(value: bytes, text: bool) -> None:
 @given(st.binary(max_size=50), st.binary(max_size=50))
 def test_the_document_holds_every_byte_and_is_ascii_json(key: bytes, value: bytes) -> None:
     record = Record("log", 1, 7, key, value, (("a", key), ("a", value)), 5)
-    letter = Letter(
-        LetterId("log", 1, 7), "NotAnEvent", "why", record, "discarded", "", datetime(2026, 1, 1, tzinfo=UTC)
+    letter = DeadLetter(
+        DeadLetterId("log", 1, 7), "NotAnEvent", "why", record, "discarded", "", datetime(2026, 1, 1, tzinfo=UTC)
     )
 
     found = json.loads(json.dumps(letter_document(letter)))
@@ -80,8 +80,8 @@ def test_any_time_of_a_broker_can_be_shown(time_ms: int) -> None:
 
 
 def test_an_id_is_read_as_it_is_written() -> None:
-    assert parse_id("tracking.events:3:1234") == LetterId("tracking.events", 3, 1234)
-    assert str(LetterId("a", 0, 1)) == "a:0:1"
+    assert parse_id("tracking.events:3:1234") == DeadLetterId("tracking.events", 3, 1234)
+    assert str(DeadLetterId("a", 0, 1)) == "a:0:1"
 
 
 @pytest.mark.parametrize("text", ["", "a", "a:1", "a:b:c", ":1:2", "a:1:-2", "a:1:2:3", "a:1:99999999999999999999"])

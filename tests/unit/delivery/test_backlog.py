@@ -8,7 +8,7 @@ from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.quarantine import Suspects
 from consumers.log.record import Record
-from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.store.delivery.history import HISTORY
 from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
@@ -92,7 +92,7 @@ def test_a_record_that_cannot_be_decoded_is_counted_and_its_number_stays_missing
     records = [as_record(author.metrics("loss", [float(i)]), i) for i in range(3)]
     records[1] = records[1]._replace(value=b'{"kind": "metrics", "series": 1}')
 
-    envelopes, after = admit_records(records, Progress())
+    envelopes, after = admit_records(records, Checkpoint())
 
     assert [envelope.seq for envelope in envelopes] == [0, 2]
     assert (after.skipped, after.next_offset, after.ledgers["p1"].missing) == (1, 3, ((1, 2),))
@@ -103,7 +103,7 @@ def test_duplicates_are_refused_and_counted() -> None:
     one, two = (author.metrics("loss", [float(i)]) for i in range(2))
     records = [as_record(envelope, offset) for offset, envelope in enumerate([one, two, one, two])]
 
-    envelopes, after = admit_records(records, Progress())
+    envelopes, after = admit_records(records, Checkpoint())
 
     assert [envelope.seq for envelope in envelopes] == [0, 1]
     assert after.ledgers["p1"].refused == 2
@@ -112,9 +112,9 @@ def test_duplicates_are_refused_and_counted() -> None:
 def test_what_the_run_has_is_skipped_by_its_offset() -> None:
     records = [as_record(Author("a").metrics("loss", [1.0]), 4)]
 
-    envelopes, after = admit_records(records, Progress(next_offset=9))
+    envelopes, after = admit_records(records, Checkpoint(next_offset=9))
 
-    assert (envelopes, after) == ([], Progress(next_offset=9))
+    assert (envelopes, after) == ([], Checkpoint(next_offset=9))
 
 
 def test_a_run_that_is_behind_gets_its_records_from_the_second_reading_until_both_meet() -> None:

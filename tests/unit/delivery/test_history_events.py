@@ -10,7 +10,7 @@ import orjson
 from consumers.delivery.backfill.history_events import removal, whole
 from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.fold.state import FoldState
-from consumers.store.delivery.history import Rows
+from consumers.store.delivery.history import RunSnapshotRows
 from consumers.store.rows import Changes
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
@@ -26,18 +26,18 @@ def folded(envelopes: list[Envelope]) -> tuple[FoldState, Changes]:
     return state, changes
 
 
-def rows_of(state: FoldState, changes: Changes) -> Rows:
+def rows_of(state: FoldState, changes: Changes) -> RunSnapshotRows:
     (run,) = state.runs.values()
     steps = sorted(state.steps.values(), key=lambda row: row.position)
     attempts = sorted(state.attempts.values(), key=lambda row: (row.step_name, row.attempt))
     params = sorted(changes.params.values(), key=lambda row: int(row["attempt"]))
-    return Rows(
+    return RunSnapshotRows(
         asdict(run), list(map(asdict, steps)), list(map(asdict, attempts)), params, list(changes.tags.values()),
         list(changes.run_labels.values()), list(changes.artifacts.values()), list(changes.code_identities.values()),
     )  # fmt: skip
 
 
-def told(rows: Rows) -> list[Envelope]:
+def told(rows: RunSnapshotRows) -> list[Envelope]:
     """The envelopes of the events, as a tracker is given them."""
     events: list[dict[str, Any]] = [dict(event) for part in whole(rows) for event in part]
     found = [
@@ -47,7 +47,7 @@ def told(rows: Rows) -> list[Envelope]:
     return [decode(record.key, record.value, record.headers) for record in found]
 
 
-def facts(rows: Rows) -> dict[str, Any]:
+def facts(rows: RunSnapshotRows) -> dict[str, Any]:
     """Everything but what points, numbers and the log alone say."""
     left_out = ("points", "next_offset", "first_offset", "updated", "created", "month", "partition")
     run = {name: value for name, value in rows.run.items() if name not in left_out}

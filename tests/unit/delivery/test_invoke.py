@@ -8,7 +8,7 @@ import pytest
 from consumers.delivery.dispatch.checkpoints import Together
 from consumers.delivery.dispatch.invoke import Bringing
 from consumers.log.record import Record
-from consumers.store.delivery.checkpoints import Progress
+from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.trackers.protocol import NothingTracker, State
 from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
@@ -35,7 +35,7 @@ class Asking(NothingTracker):
 def test_a_first_call_is_in_no_doubt() -> None:
     tracker = Asking()
 
-    brought = Bringing(tracker)("a", records(3), Progress(attempt=1))
+    brought = Bringing(tracker)("a", records(3), Checkpoint(attempt=1))
 
     assert tracker.calls == [([0, 1, 2], 0)]
     assert (brought.points, brought.doubted) == (6, 0)
@@ -45,7 +45,7 @@ def test_a_first_call_is_in_no_doubt() -> None:
 def test_a_tracker_is_told_which_batches_a_call_without_result_had() -> None:
     tracker = Asking()
 
-    Bringing(tracker)("a", records(5), Progress(attempt=2, doubt_to=2))
+    Bringing(tracker)("a", records(5), Checkpoint(attempt=2, doubt_to=2))
 
     assert tracker.calls == [([0, 1, 2, 3, 4], 2)]
 
@@ -54,7 +54,7 @@ def test_a_range_in_doubt_that_is_cut_elsewhere_stays_in_doubt_behind_the_cut() 
     tracker = Asking()
     bring = Bringing(tracker)
 
-    first = bring("a", records(5)[:2], Progress(attempt=2, doubt_to=4))
+    first = bring("a", records(5)[:2], Checkpoint(attempt=2, doubt_to=4))
     second = bring("a", records(5)[2:], first.progress)
 
     assert tracker.calls == [([0, 1], 2), ([2, 3, 4], 2)]
@@ -62,7 +62,7 @@ def test_a_range_in_doubt_that_is_cut_elsewhere_stays_in_doubt_behind_the_cut() 
 
 
 def test_a_tracker_that_never_asks_is_called_without_the_word() -> None:
-    assert Bringing(NothingTracker())("a", records(1), Progress(attempt=2, doubt_to=1)).progress.next_offset == 1
+    assert Bringing(NothingTracker())("a", records(1), Checkpoint(attempt=2, doubt_to=1)).progress.next_offset == 1
 
 
 async def test_what_comes_while_a_write_is_under_way_goes_out_together() -> None:

@@ -9,7 +9,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.facts import Columns, Point, SeriesFacts, count_columns, count_points
+from schemas.facts import Point, SeriesColumns, SeriesFacts, count_columns, count_points
 from schemas.point_sums import _A, _B, _C, _START, MODULUS, sum_of_points
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -81,7 +81,7 @@ def test_points_one_by_one_and_in_columns_are_the_same_facts(points: list[Point]
     together: dict[str, SeriesFacts] = {}
 
     count_points(single, points)
-    count_columns(together, (Columns(name, (step,), (time,), (value,)) for name, step, time, value in points))
+    count_columns(together, (SeriesColumns(name, (step,), (time,), (value,)) for name, step, time, value in points))
 
     assert single == together
     assert {name: (one.first, one.last) for name, one in single.items()} == {

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.search.filter import All, Compare, Either, Key, Not, WhereError, parse_order, parse_where
-from consumers.store.search.sql_builder import Search, places_of
+from consumers.store.search.filter import All, Compare, Either, FilterError, Key, Not, parse_filter, parse_order
+from consumers.store.search.sql_builder import Search, series_candidates
 
 WORDS = [
     *["metrics.loss", "params.`a b`", "tags.x", "state", "<", ">=", "=", "!=", "0.3", "'x'", "and", "or", "not", "("],
@@ -32,7 +32,7 @@ def shape(text: str) -> str:
                 return f"either({'; '.join(map(read, parts))})"
         raise AssertionError(node)
 
-    return read(parse_where(text))
+    return read(parse_filter(text))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_filter_is_read_as_people_mean_it(text: str, tree: str) -> None:
     ],
 )
 def test_what_is_not_understood_is_said_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(WhereError) as caught:
-        parse_where(text)
+    with pytest.raises(FilterError) as caught:
+        parse_filter(text)
 
     assert str(caught.value).startswith(said)
 
@@ -93,8 +93,8 @@ def test_what_is_not_understood_is_said_with_its_place(text: str, said: str) -> 
 @given(st.lists(st.sampled_from(WORDS), max_size=14), st.text(string.printable, max_size=8))
 def test_anything_typed_is_understood_or_refused_and_never_part_of_the_statement(words: list[str], more: str) -> None:
     try:
-        where = parse_where(" ".join([*words, more]))
-    except WhereError:
+        where = parse_filter(" ".join([*words, more]))
+    except FilterError:
         return
     question = Search(where, None, lost_after_s=90).runs(limit=1)
 
@@ -105,10 +105,13 @@ def test_anything_typed_is_understood_or_refused_and_never_part_of_the_statement
 def test_an_order_is_a_key_and_a_direction() -> None:
     assert parse_order("metrics.`val/loss` DESC") == (Key("metric", "val/loss"), True)
     assert parse_order("created") == (Key("time", "created"), False)
-    with pytest.raises(WhereError, match="character 14, at 'down': expected asc, desc or the end"):
+    with pytest.raises(FilterError, match="character 14, at 'down': expected asc, desc or the end"):
         parse_order("metrics.loss down")
 
 
 def test_a_written_name_can_mean_several_series() -> None:
-    assert places_of("loss") == [("main", "loss", {})]
-    assert places_of("val/loss{rank=3}")[-2:] == [("main", "val/loss", {"rank": "3"}), ("val", "loss", {"rank": "3"})]
+    assert series_candidates("loss") == [("main", "loss", {})]
+    assert series_candidates("val/loss{rank=3}")[-2:] == [
+        ("main", "val/loss", {"rank": "3"}),
+        ("val", "loss", {"rank": "3"}),
+    ]

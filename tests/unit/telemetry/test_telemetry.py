@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from consumers.telemetry.health import Lag, Pulse
+from consumers.telemetry.health import Pulse, TimeLag
 from consumers.telemetry.instruments import DeliveryWatch, FoldWatch
-from consumers.telemetry.metrics import LiveMetrics, Metrics
+from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from gateway.local.supervision.metrics import Metrics as SupervisorMetrics
 from gateway.server.metrics import Metrics as IngestMetrics
 
@@ -39,7 +39,7 @@ def test_a_process_to_which_nothing_came_is_not_unhealthy_however_long_the_log_w
     pulse = Pulse(stall_s=1, moved=0, consuming=True)
     pulse.idle(10)
     idle = pulse.unhealthy(12)
-    pulse.behind()
+    pulse.records_wait()
 
     assert (idle, pulse.unhealthy(12)) == ("", "records wait and nothing moved for 2 s")
 
@@ -64,7 +64,7 @@ def test_a_process_that_does_not_read_is_not_ready() -> None:
 
 
 def test_lag_in_seconds_starts_where_nothing_waited() -> None:
-    lag = Lag()
+    lag = TimeLag()
     lag.applied_at[0] = 100.0
 
     assert lag.seconds({0: 0, 1: 0}, 500.0) == {0: 0.0, 1: 0.0}
@@ -72,7 +72,7 @@ def test_lag_in_seconds_starts_where_nothing_waited() -> None:
 
 
 def test_lag_of_a_backlog_is_counted_from_the_last_applied_record() -> None:
-    lag = Lag()
+    lag = TimeLag()
     unknown = lag.seconds({0: 9}, 500.0)
     lag.applied_at[0] = 100.0
 
@@ -87,7 +87,7 @@ def names(text: bytes) -> set[str]:
 
 
 def all_metrics() -> set[str]:
-    live = Metrics("live")
+    live = MetricsRegistry("live")
     LiveMetrics(live)
     ours = [FoldWatch().metrics, DeliveryWatch("mlflow").metrics, live]
     texts = [*(part.render() for part in ours), IngestMetrics().render(), SupervisorMetrics(["kafka"]).render([])]
