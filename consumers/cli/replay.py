@@ -24,8 +24,8 @@ from consumers.cli.output import WarningLines, console, print_json, print_line, 
 from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
-    from consumers.delivery.replay.plan import Plan
-    from consumers.delivery.replay.replay import Told, Wish
+    from consumers.delivery.replay.plan import ReplayPlan
+    from consumers.delivery.replay.replay import ReplayProgress, ReplayRequest
     from schemas.runtime.settings import Settings
 
 DRAIN_S = 4.5  # for the call under way, after a signal
@@ -64,11 +64,11 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     Examples: `gateway replay --to mlflow --all`, `gateway replay --to mlflow --run r1 --run r2 --dry-run`,
     `gateway replay --to wandb --where "tags.team = 'x'" --since 2026-11-01 --throttle 50000`
     """
-    from consumers.delivery.replay.replay import Wish
-    from consumers.delivery.replay.selection import Choice
+    from consumers.delivery.replay.replay import ReplayRequest
+    from consumers.delivery.replay.selection import RunSelection
     from schemas.runtime.settings import Settings
 
-    choice = Choice(tuple(run or ()), where, since, until, everything)
+    choice = RunSelection(tuple(run or ()), where, since, until, everything)
     choice.check()
     settings = Settings.load(home)
     if dry_run:
@@ -76,10 +76,10 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
             found = asyncio.run(_plan(settings, to, choice))
         _print_plan(found, as_json=as_json)
         return
-    raise typer.Exit(_replay(settings, to, Wish(choice, follow, throttle or float("inf")), as_json=as_json))
+    raise typer.Exit(_replay(settings, to, ReplayRequest(choice, follow, throttle or float("inf")), as_json=as_json))
 
 
-def _replay(settings: Settings, name: str, request: Wish, *, as_json: bool) -> int:
+def _replay(settings: Settings, name: str, request: ReplayRequest, *, as_json: bool) -> int:
     """Replay until it is complete or stopped, print what was delivered, and return the exit status."""
     started = time.monotonic()
     with _Display() as display, redirect_stdout(sys.stderr):  # a plug-in may print: stdout carries facts only
@@ -91,7 +91,7 @@ def _replay(settings: Settings, name: str, request: Wish, *, as_json: bool) -> i
     return EXIT_PARKED if progress.parked else 0
 
 
-async def _plan(settings: Settings, name: str, choice: Any) -> Plan:
+async def _plan(settings: Settings, name: str, choice: Any) -> ReplayPlan:
     from consumers.delivery.replay.plan import plan
     from consumers.delivery.service import connected
 
@@ -99,11 +99,11 @@ async def _plan(settings: Settings, name: str, choice: Any) -> Plan:
         return await plan(services, choice)
 
 
-async def _until_done(settings: Settings, name: str, request: Wish, display: _Display) -> Told:
-    from consumers.delivery.replay.replay import Replay, Told
+async def _until_done(settings: Settings, name: str, request: ReplayRequest, display: _Display) -> ReplayProgress:
+    from consumers.delivery.replay.replay import Replay, ReplayProgress
     from consumers.delivery.service import connected
 
-    progress, stopping = Told(), asyncio.Event()
+    progress, stopping = ReplayProgress(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
@@ -160,7 +160,7 @@ class _Display:
         if line:
             self._bars.console.print(f"gateway: {line}")
 
-    async def watch(self, progress: Told) -> None:
+    async def watch(self, progress: ReplayProgress) -> None:
         """Show how far the replay is until cancelled."""
         next_line = time.monotonic() + LINE_EVERY_S
         rate = Rate()
@@ -182,7 +182,7 @@ class Rate:
         self._at, self._records, self._points = 0.0, 0, 0
         self._speeds = (0.0, 0.0)
 
-    def describe(self, progress: Told, now: float) -> str:
+    def describe(self, progress: ReplayProgress, now: float) -> str:
         """Return the speed at `now` (monotonic, s) as text; "" while another process does the work."""
         if progress.is_watching:
             return ""
@@ -194,7 +194,7 @@ class Rate:
         return f"{self._speeds[0]:,.0f} records/s, {self._speeds[1]:,.0f} points/s"
 
 
-def _print_plan(found: Plan, *, as_json: bool) -> None:
+def _print_plan(found: ReplayPlan, *, as_json: bool) -> None:
     if as_json:
         print_json(found.to_json())
         return
@@ -213,7 +213,7 @@ def _print_plan(found: Plan, *, as_json: bool) -> None:
         print_line(f"  not held: {loss}")
 
 
-def _print_outcome(progress: Told, name: str, seconds: float, *, as_json: bool) -> None:
+def _print_outcome(progress: ReplayProgress, name: str, seconds: float, *, as_json: bool) -> None:
     if as_json:
         facts = {
             "tracker": name, "complete": progress.is_complete, "runs": progress.runs, "parked": progress.parked,

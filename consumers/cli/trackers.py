@@ -25,7 +25,7 @@ from schemas.runtime.settings import Settings
 from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
-    from consumers.delivery.status import Standing
+    from consumers.delivery.status import TrackerStatus
     from consumers.store.delivery.orders import RunDelivery, Trackers
     from consumers.store.pool import Database
 
@@ -74,10 +74,10 @@ def list_trackers(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Examples: `gateway trackers list`, `gateway trackers list --json | jq '.trackers[] | select(.parked > 0)'`
     """
-    from consumers.delivery.status import standings
+    from consumers.delivery.status import tracker_statuses
 
     settings = Settings.load(home)
-    found = _query(settings, lambda _, database: standings(settings, database))
+    found = _query(settings, lambda _, database: tracker_statuses(settings, database))
     if as_json:
         print_json({"trackers": [one.to_json() for one in found]})
     else:
@@ -99,13 +99,13 @@ def show(
 
     Examples: `gateway trackers show mlflow`, `gateway trackers show mlflow r1 --json`
     """
-    from consumers.delivery.status import standings
+    from consumers.delivery.status import tracker_statuses
 
     settings = Settings.load(home)
     _check_name(settings, name)
 
-    async def ask(trackers: Trackers, database: Database) -> tuple[Standing, int, list[RunDelivery]]:
-        (standing,) = await standings(settings, database, name)
+    async def ask(trackers: Trackers, database: Database) -> tuple[TrackerStatus, int, list[RunDelivery]]:
+        (standing,) = await tracker_statuses(settings, database, name)
         return standing, *await trackers.runs(name, run, limit)
 
     standing, total, runs = _query(settings, ask)
@@ -256,10 +256,10 @@ def _document(run: RunDelivery) -> dict[str, Any]:
     return run._asdict() | {"updated": round(run.updated.timestamp() * 1e6)}
 
 
-def _print_table(found: list[Standing]) -> None:
+def _print_table(found: list[TrackerStatus]) -> None:
     from rich.table import Table
 
-    from consumers.delivery.status import lag_words, state_words
+    from consumers.delivery.status import lag_text, state_text
 
     if not found:
         print_line("There are no trackers: name some in GATEWAY_TRACKERS.")
@@ -270,18 +270,18 @@ def _print_table(found: list[Standing]) -> None:
     for status, lag in found:
         error = _safe(status.last_error)
         table.add_row(
-            status.tracker, state_words(status), f"{status.runs:,}", f"{status.parked:,}", *lag_words(lag), error
+            status.tracker, state_text(status), f"{status.runs:,}", f"{status.parked:,}", *lag_text(lag), error
         )
     console().print(table, soft_wrap=False)  # folds long errors within their column
 
 
-def _print_tracker(standing: Standing, losses: list[str] | None, total: int, runs: list[RunDelivery]) -> None:
-    from consumers.delivery.status import lag_words, state_words
+def _print_tracker(standing: TrackerStatus, losses: list[str] | None, total: int, runs: list[RunDelivery]) -> None:
+    from consumers.delivery.status import lag_text, state_text
 
     status = standing.status
-    records, seconds = lag_words(standing.lag)
+    records, seconds = lag_text(standing.lag)
     print_line(f"tracker   {status.tracker}")
-    print_line(f"state     {state_words(status)}")
+    print_line(f"state     {state_text(status)}")
     print_line(f"behind    {records} records{f', the oldest {seconds} old' if seconds else ''}")
     print_line(
         f"runs      {status.runs:,}: {status.parked:,} parked, {status.waiting:,} waiting, "

@@ -23,7 +23,7 @@ from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
     from consumers.delivery.verify.repair import Repaired
-    from consumers.delivery.verify.verify import Verified, Wanted
+    from consumers.delivery.verify.verify import Verified, VerifyScope
     from schemas.runtime.settings import Settings
 
 EXIT_DIFFERENT, EXIT_STOPPED = 1, 130
@@ -65,9 +65,9 @@ def verify(
     `gateway verify --to parquet --repair`
     """
     from consumers.delivery.verify.report import document, print_report
-    from consumers.delivery.verify.verify import Wanted
+    from consumers.delivery.verify.verify import VerifyScope
 
-    verified, repaired = _verify(home, Wanted(to or (), run or (), group), wait_s=wait, repair=repair)
+    verified, repaired = _verify(home, VerifyScope(to or (), run or (), group), wait_s=wait, repair=repair)
     if verified.caught_up is False:
         print_notice("not all of the log is delivered yet: see `gateway status`, or use --wait")
     if as_json:
@@ -77,7 +77,7 @@ def verify(
     raise typer.Exit(EXIT_DIFFERENT if verified.differences else 0)
 
 
-def _verify(home: Path | None, wanted: Wanted, *, wait_s: float, repair: bool) -> tuple[Verified, Repaired | None]:
+def _verify(home: Path | None, wanted: VerifyScope, *, wait_s: float, repair: bool) -> tuple[Verified, Repaired | None]:
     from rich.progress import Progress
 
     from schemas.runtime.settings import Settings
@@ -93,7 +93,7 @@ def _verify(home: Path | None, wanted: Wanted, *, wait_s: float, repair: bool) -
 class _Verification:
     """Compare, repair what differs if asked to, and compare again; a bar shows how far it is."""
 
-    def __init__(self, settings: Settings, wanted: Wanted, bars: Any) -> None:
+    def __init__(self, settings: Settings, wanted: VerifyScope, bars: Any) -> None:
         self._settings, self._wanted, self._bars = settings, wanted, bars
         self._bar = bars.add_task("starting", total=None)
         self._stopping = asyncio.Event()

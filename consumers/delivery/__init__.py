@@ -1,3 +1,3 @@
 """
-One loop that brings the log to any tracker.
+Deliver the log to trackers: one loop for all of them.
 """

@@ -1,9 +1,9 @@
 """
-`python -m consumers.delivery NAME`: bring the log to one tracker until told to stop.
+`python -m consumers.delivery NAME`: deliver the log to one tracker until a signal ends it.
 
-Exit status: 0 after SIGTERM or SIGINT, 75 when a call to the tracker hangs, which takes a new start, 78 when restarting
-cannot help (a setting, a refused password, a gap in the log), 70 for anything unexpected. Deliveries in flight are
-finished first, within DRAIN_S; one that is not is done again by the next start.
+Exit status: 0 after SIGTERM or SIGINT, 75 when a call to the tracker hangs and the process has to be restarted, 78 when
+restarting cannot help (a setting, a refused password, a gap in the log), 70 for anything unexpected. Calls under way
+are finished first, within DRAIN_S; a call that is not finished is repeated after the next start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if not name:
-            raise BadSettings("one tracker is needed: python -m consumers.delivery NAME")
+            raise BadSettings("name one tracker: python -m consumers.delivery NAME")
         settings = Settings.load()
         configure(f"delivery {name}", settings.log_format)
         asyncio.run(_until_stopped(settings, name))
@@ -53,13 +53,13 @@ async def _until_stopped(settings: Settings, name: str) -> None:
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not work.done() and not consuming.is_set():
-        work.cancel()  # it waits for a service, and holds nothing
+        work.cancel()  # it waits for a service, and no call is under way
     done, _ = await asyncio.wait({work}, timeout=DRAIN_S)
     if done and not work.cancelled():
         work.result()
     if not done:
-        log.warning("a delivery was not finished within %s s; the next start does it again", DRAIN_S)
-        os._exit(0)  # Python would wait for the thread that still talks to the tracker
+        log.warning("a call was not finished within %s s; it is repeated after the next start", DRAIN_S)
+        os._exit(0)  # a normal exit would wait for the thread that still calls the tracker
 
 
 async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event) -> None:

@@ -1,19 +1,34 @@
 """
-Serve one tracker: connect, hold the lease, and run the loop, whatever goes away meanwhile.
+Serve one tracker: connect, hold the lease, build the delivery, and run it through all outages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from consumers.delivery.loop import Delivery, Work
+from consumers.delivery.backfill.catch_up import CatchUp
+from consumers.delivery.backfill.history import History, HistorySource, claim_incomplete
+from consumers.delivery.backfill.reread import Rereads
+from consumers.delivery.background import background
+from consumers.delivery.dispatch.calls import CallContext, Calls
+from consumers.delivery.dispatch.checkpoints import Checkpoints
+from consumers.delivery.dispatch.dispatcher import CALL_BYTES, Dispatcher
+from consumers.delivery.dispatch.invoke import TrackerInvoker
+from consumers.delivery.dispatch.orders import Control
+from consumers.delivery.flow.backlog import Backlog
+from consumers.delivery.flow.outages import OutageNotices
+from consumers.delivery.flow.quarantine import Quarantine
+from consumers.delivery.loop import Delivery, Parts, Work
 from consumers.delivery.plugins.config import call_seconds
 from consumers.delivery.plugins.loader import close_tracker, open_tracker
-from consumers.delivery.plugins.watchdog import AGAIN, alive, end_process
+from consumers.delivery.plugins.threads import Threads
+from consumers.delivery.plugins.watchdog import EXIT_RESTART, TrackerHangs, end_process, watch_event_loop
 from consumers.log.reader import LogReader
 from consumers.log.retry import RETRY_S, until_available
 from consumers.log.security import security_arguments
@@ -26,13 +41,14 @@ from consumers.store.migrations import migrate
 from consumers.store.offsets import CONSUMER
 from consumers.store.pool import Database, open_database
 from consumers.telemetry.instruments import DeliveryWatch
-from consumers.trackers.protocol import Tracker
+from consumers.trackers.protocol import Tracker, capabilities_of
 from schemas.errors import LogGap
 from schemas.runtime.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
 
 POOL_SIZE = 12
+PARALLEL_RUNS = 8
 
 
 @dataclass(frozen=True)
@@ -46,16 +62,16 @@ class Connected:
     trackers: Trackers
     histories: Histories
     bounds: LogBounds
-    call_s: float  # longest call to the tracker
+    call_s: float  # timeout of a call to the tracker, s
 
     def reader(self) -> LogReader:
-        """Return a new reader of the log, to be opened."""
+        """Return a new reader of the log, not opened yet."""
         return LogReader(self.settings.need("kafka"), self.settings.topic, security_arguments(self.settings))
 
 
 @asynccontextmanager
 async def connected(settings: Settings, name: str, away: Callable[[str], object]) -> AsyncIterator[Connected]:
-    """Give a tracker, opened, and its services; wait for those that are away, telling `away` once."""
+    """Yield a tracker, opened, and its services; wait for those that are away, reporting each outage once to `away`."""
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     call_s = call_seconds(name, settings)
     tracker = open_tracker(name, settings, call_s, f"delivery {name}")
@@ -78,28 +94,23 @@ async def serve(
     watch: DeliveryWatch,
 ) -> None:  # fmt: skip
     """
-    Deliver everything until told to stop, beginning again after each outage that ends the loop.
+    Deliver everything until `stopping` is set, starting again after each outage that ends the loop.
 
     `ready` is called whenever reading begins, `silent` whenever it ends, with the reason.
     """
 
+    def give_up(why: TrackerHangs) -> None:
+        end_process(f"delivery {services.tracker.name}", why, 0 if stopping.is_set() else EXIT_RESTART)
+
     async def once() -> None:
         try:
-            async with services.deliveries.lease(silent) as lease:
-                delivery = Delivery(
-                    services.tracker, services.reader, services.deliveries, services.trackers, services.histories,
-                    watch, Work(), call_s=services.call_s,
-                )  # fmt: skip
-                delivery.give_up = lambda why: end_process(
-                    f"delivery {services.tracker.name}", why, 0 if stopping.is_set() else AGAIN
-                )
-                watching = asyncio.create_task(watch.lag.run(services.bounds.ask, delivery.offsets))
-                living = asyncio.create_task(alive(services.call_s))
-                try:
-                    await delivery.run(stopping, ready, lease.is_closed)
-                finally:
-                    watching.cancel()
-                    living.cancel()
+            async with (
+                services.deliveries.lease(silent) as lease,
+                background(watch_event_loop(services.call_s)),
+                open_delivery(services, Work(), watch, give_up) as delivery,
+                background(watch.lag.run(services.bounds.ask, delivery.offsets)),
+            ):
+                await delivery.run(stopping, ready, lease.is_closed)
         finally:
             silent("")
 
@@ -109,12 +120,83 @@ async def serve(
         except LogGap as gap:
             if not await _is_overtaken(services):
                 raise
-            silent(f"{gap}: beginning again, with what is gone from PostgreSQL")
+            silent(f"{gap}: starting again, with the deleted records from PostgreSQL")
             await asyncio.sleep(RETRY_S)
 
 
+@asynccontextmanager
+async def open_delivery(
+    services: Connected, work: Work, watch: DeliveryWatch, give_up: Callable[[TrackerHangs], object]
+) -> AsyncIterator[Delivery]:
+    """
+    Yield the delivery of one tracker with all its parts, ready to run; only the holder of the lease may call this.
+
+    `give_up` is called when calls hang and the process has to end, because nothing else ends their threads. Raises
+    LogGap, LogUnavailable and StoreUnavailable.
+    """
+    reader = services.reader() if work.only is None else None
+    threads = Threads(PARALLEL_RUNS, f"deliver-{services.tracker.name}")
+    try:
+        saved, starts = ({}, {}) if reader is None else await _assign(services, reader)
+        unanswered = await services.deliveries.unanswered()
+        quarantine = Quarantine(unanswered, time.monotonic(), call_s=services.call_s, threads=PARALLEL_RUNS)
+        context = _context(services, work, watch, Backlog(starts), quarantine)
+        calls = Calls(context, TrackerInvoker(services.tracker), threads, services.call_s)
+        call_bytes = int(getattr(services.tracker, "call_bytes", CALL_BYTES))
+        dispatcher = Dispatcher(calls, context, workers=PARALLEL_RUNS, call_bytes=call_bytes, give_up=give_up)
+        history, catch_up = _backfill(services, work, context, dispatcher.start_ready)
+        yield Delivery(
+            Parts(work, services.deliveries, context, dispatcher, catch_up, history, reader=reader, saved=saved)
+        )
+    finally:
+        threads.close()
+        if reader is not None:
+            await reader.close()
+
+
+async def _assign(services: Connected, reader: LogReader) -> tuple[dict[int, int], dict[int, int]]:
+    """Let the reader start where the tracker is; return the saved offsets, and the offsets it starts at."""
+    await reader.open()
+    known = await services.deliveries.offsets()
+    first = await reader.beginning_offsets()
+    await claim_incomplete(services.histories, services.trackers, services.tracker.name, known, first)
+    saved = {partition: known.get(partition, 0) for partition in first}
+    starts = {partition: max(at, first[partition]) for partition, at in saved.items()}
+    await reader.assign(starts)
+    return saved, starts
+
+
+def _context(
+    services: Connected, work: Work, watch: DeliveryWatch, backlog: Backlog, quarantine: Quarantine
+) -> CallContext:
+    name, outages = services.tracker.name, OutageNotices(watch)
+    rereads = Rereads(name, services.trackers, backlog, outages, watch, work.only)
+    return CallContext(
+        tracker=name,
+        backlog=backlog,
+        quarantine=quarantine,
+        checkpoints=Checkpoints(services.deliveries, name),
+        control=Control(services.trackers, name, watch, rereads),
+        rereads=rereads,
+        outages=outages,
+        rate_limit=work.rate_limit,
+        watch=watch,
+    )
+
+
+def _backfill(
+    services: Connected, work: Work, context: CallContext, on_records: Callable[[], object]
+) -> tuple[History, CatchUp]:
+    can_delete = capabilities_of(services.tracker).can_delete
+    source = HistorySource(context.tracker, services.histories, services.trackers, context.outages, can_delete)
+    history = History(context.backlog, source, context.rereads, on_records)
+    target = partial(work.reread_target, context.backlog)
+    catch_up = CatchUp(services.reader, context.backlog, context.rereads, history, target=target, on_records=on_records)
+    return history, catch_up
+
+
 async def _is_overtaken(services: Connected) -> bool:
-    """Tell whether the log begins above what this tracker needs; else it was created anew, and nothing helps."""
+    """Tell whether the log begins above what this tracker needs; otherwise it was created again, and nothing helps."""
     known = await services.deliveries.offsets()
     bounds = await services.bounds.ask()
     return all(known.get(part, 0) <= end for part, end in bounds.end.items()) and any(

@@ -1,5 +1,5 @@
 """
-How each tracker stands: what PostgreSQL knows, and how far the log is ahead of it.
+The status of each tracker: what PostgreSQL has recorded, and how far the log is ahead of it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from schemas.api import DeliveryStatus
 from schemas.errors import BadSettings, LogGap, LogUnavailable
 from schemas.runtime.settings import Settings
 
-ASK_MS, ASKS = 300, 10  # how long the log is asked for the oldest record that waits
+FETCH_MS, FETCHES = 300, 10  # limits of the search for the oldest record that waits
 
 
-class Lag(NamedTuple):
+class TrackerLag(NamedTuple):
     """How far a tracker is behind the log."""
 
     records: int
-    seconds: float | None  # age of the oldest record that waits; None when the log did not say
+    seconds: float | None  # age of the oldest record that waits; None when it was not found in time
 
 
-class Standing(NamedTuple):
-    """One tracker."""
+class TrackerStatus(NamedTuple):
+    """Status of one tracker."""
 
     status: DeliveryStatus
-    lag: Lag | None  # None while Kafka is away
+    lag: TrackerLag | None  # None while Kafka is away
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as `--json` prints it."""
+        """Return the status as `--json` prints it."""
         facts = self.status.model_dump(mode="json")
         return facts | {
             "lag_records": self.lag.records if self.lag else None,
@@ -47,7 +47,7 @@ class Standing(NamedTuple):
 
 
 def known_names(settings: Settings) -> list[str]:
-    """Return every name that can be given to a tracker here: of the settings, the trackers file and entry points."""
+    """Return every tracker name that can be used here: from the settings, the trackers file and the entry points."""
     defined: list[str] = []
     if settings.trackers_file:
         with suppress(BadSettings):
@@ -55,39 +55,39 @@ def known_names(settings: Settings) -> list[str]:
     return sorted({*settings.trackers, *defined, *(entry.name for entry in entry_points(group=GROUP))})
 
 
-async def standings(settings: Settings, database: Database, only: str | None = None) -> list[Standing]:
-    """Return how each tracker stands, or one of them. Raises StoreUnavailable."""
+async def tracker_statuses(settings: Settings, database: Database, only: str | None = None) -> list[TrackerStatus]:
+    """Return the status of each tracker, or of one. Raises StoreUnavailable."""
     names = [only] if only else settings.trackers
     found = [one for one in await Trackers(database).overview(names) if only in (None, one.tracker)]
     offsets = {one.tracker: await Deliveries(database, one.tracker, settings.topic).offsets() for one in found}
-    lags: Mapping[str, Lag | None] = {}
+    lags: Mapping[str, TrackerLag | None] = {}
     with suppress(LogUnavailable, BadSettings):
         lags = await _lags(settings, offsets)
-    return [Standing(one, lags.get(one.tracker)) for one in found]
+    return [TrackerStatus(one, lags.get(one.tracker)) for one in found]
 
 
-async def _lags(settings: Settings, offsets: Mapping[str, Mapping[int, int]]) -> dict[str, Lag | None]:
+async def _lags(settings: Settings, offsets: Mapping[str, Mapping[int, int]]) -> dict[str, TrackerLag | None]:
     reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     try:
         await reader.open()
         first, end = await reader.beginning_offsets(), await reader.end_offsets()
-        lags: dict[str, Lag | None] = {}
+        lags: dict[str, TrackerLag | None] = {}
         for name, known in offsets.items():
             waits = {part: at for part in end if (at := known.get(part, first[part])) < end[part]}
             records = sum(end[part] - at for part, at in waits.items())
-            lags[name] = Lag(records, await _age(reader, waits) if waits else 0.0)
+            lags[name] = TrackerLag(records, await _age(reader, waits) if waits else 0.0)
         return lags
     finally:
         await reader.close()
 
 
 async def _age(reader: LogReader, waits: Mapping[int, int]) -> float | None:
-    """Return how old the oldest of the records at these offsets is, s."""
+    """Return the age of the oldest record at these offsets, in seconds; None when it was not found in time."""
     times: dict[int, int] = {}
     try:
         await reader.assign(waits)
-        for _ in range(ASKS):
-            for record in await reader.fetch(timeout_ms=ASK_MS, max_records=len(waits) * 100):
+        for _ in range(FETCHES):
+            for record in await reader.fetch(timeout_ms=FETCH_MS, max_records=len(waits) * 100):
                 times.setdefault(record.partition, record.time_ms)
             if len(times) == len(waits):
                 break
@@ -96,12 +96,12 @@ async def _age(reader: LogReader, waits: Mapping[int, int]) -> float | None:
     return max(0.0, time.time() - min(times.values()) / 1_000) if times else None
 
 
-def state_words(status: DeliveryStatus) -> str:
-    """Return the state for people: also that a stopped tracker will be paused when it starts."""
+def state_text(status: DeliveryStatus) -> str:
+    """Return the state as people read it, including that a stopped tracker will be paused when it starts."""
     return "stopped, paused" if status.state == "stopped" and status.paused else status.state
 
 
-def lag_words(lag: Lag | None) -> Sequence[str]:
+def lag_text(lag: TrackerLag | None) -> Sequence[str]:
     """Return records and seconds behind, for a table."""
     if lag is None:
         return "?", "?"

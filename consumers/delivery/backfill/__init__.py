@@ -1,3 +1,3 @@
 """
-Runs that the log no longer has whole: their history from PostgreSQL, and records read again.
+Runs whose records partition offsets have passed: re-read them from the log, or backfill them from PostgreSQL.
 """

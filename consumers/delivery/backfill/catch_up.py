@@ -1,18 +1,20 @@
 """
 Read the log a second time, for runs that are behind the partition offsets.
 
-A run that was parked and is tried again, or that a replay chooses for a tracker that is further on, goes on exactly
-where it stopped, while the first reading goes on for all others. When the second reading is where the first one is,
-between two awaits, it hands the runs over: no record is missing and none comes twice.
+A run continues exactly where it stopped when it was parked and is retried, or when a replay chooses it for a tracker
+that is further ahead. The first reader continues for all other runs. When the second reader has reached the offset of
+the first one, it hands its runs over, without an await in between: no record is missing and none is delivered twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from consumers.delivery.backfill.history import History
+from consumers.delivery.backfill.reread import Rereads
+from consumers.delivery.background import cancel_all
 from consumers.delivery.flow.backlog import Backlog
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
@@ -21,43 +23,31 @@ from schemas.errors import LogGap, LogUnavailable
 
 log = logging.getLogger("consumers.delivery")
 
-POLL_MS = 100
+POLL_MS = 100  # idle wait of a reader; a record that arrives ends it immediately
 FETCH_RECORDS = 2_000
 
 
-class CatchingUp:
-    """The second reading: runs until cancelled, and reads only while a run is behind."""
+class CatchUp:
+    """The second reader: runs until cancelled, and reads only while a run needs it."""
 
     def __init__(
         self,
         open_reader: Callable[[], LogReader],
         backlog: Backlog,
+        rereads: Rereads,
+        history: History,
         *,
         target: Callable[[int], int | None],
-        is_full: Callable[[], bool],
-        caught_up: Callable[[Sequence[str]], Awaitable[None]],
-        gone: Callable[[Mapping[str, str]], Awaitable[None]],
-        history: History,
+        on_records: Callable[[], object],
     ) -> None:
         """
-        Serve `backlog`; `target` says up to where a partition is to be read (None: for ever), `is_full` when to pause.
+        Serve `backlog`; `target` returns the offset up to which a partition is read (None: no end).
 
-        `caught_up` is told which runs are behind no more, `gone` which can be had neither from the log nor from
-        `history`, where runs are brought from that the log has not whole.
+        `history` serves runs whose records Kafka has deleted. `on_records` is called when records were queued.
         """
-        self._history = history
-        history.on_left = self.call
-        self._open_reader, self._backlog = open_reader, backlog
-        self._target, self._is_full = target, is_full
-        self._caught_up, self._gone = caught_up, gone
-        self._called = asyncio.Event()
-        self.positions: dict[int, int] = {}  # where it reads, by partition
-        self.on_records: Callable[[], object] = lambda: None
-
-    def call(self) -> None:
-        """There are more runs that are behind: begin again at the one that is furthest behind."""
-        self._called.set()
-        self._history.call()
+        self._open_reader, self._backlog, self._rereads, self._history = open_reader, backlog, rereads, history
+        self._target, self._on_records = target, on_records
+        self.positions: dict[int, int] = {}  # next offset by partition
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -66,54 +56,54 @@ class CatchingUp:
             for task in (await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED))[0]:
                 task.result()
         finally:
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
+            await cancel_all(both)
 
     async def _serve(self) -> None:
+        requested = self._rereads.catch_up_requested
         while True:
-            await self._called.wait()
-            self._called.clear()
-            if not self._backlog.behind():
+            await requested.wait()
+            requested.clear()
+            if not self._backlog.has_rereads:
                 continue
             reader = self._open_reader()
             try:
                 await reader.open()
                 await self._read(reader)
-            except (LogUnavailable, LogGap) as error:  # of a gap the next turn knows whose records it swallowed
+            except (LogUnavailable, LogGap) as error:  # after a gap, the next turn finds the runs it affects
                 log.warning("%s: waiting for it", error)
-                self._called.set()
+                requested.set()
                 await asyncio.sleep(RETRY_S)
             finally:
                 await reader.close()
 
     async def _read(self, reader: LogReader) -> None:
+        requested = self._rereads.catch_up_requested
         first = await reader.beginning_offsets()
-        if gone := await self._history.sort(first):
-            await self._gone(gone)
-        self.positions = {part: max(offset, first[part]) for part, offset in self._backlog.reading_starts().items()}
+        if hopeless := await self._history.take_incomplete(first):
+            await self._rereads.park(hopeless)
+        self.positions = {part: max(offset, first[part]) for part, offset in self._backlog.reread_starts().items()}
         if not self.positions:
             return
         await reader.assign(self.positions)
-        while not self._called.is_set():
+        while not requested.is_set():
             await self._hand_over()
-            if not self._backlog.reading_starts():
+            if not self._backlog.reread_starts():
                 return
-            if self._is_full():
+            if self._backlog.is_full:
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
             records = await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
-            if not self._called.is_set():  # else a run may want what lies before these
-                self._take_in(records)
+            if not requested.is_set():  # otherwise a run may need records before these
+                self._add(records)
 
-    def _take_in(self, records: Sequence[Record]) -> None:
-        # Nothing is taken from beyond the first reading: it comes from there once more.
+    def _add(self, records: Sequence[Record]) -> None:
+        # Records beyond the first reader are skipped: that one supplies them.
         wanted = [one for one in records if one.offset < self._bound(one.partition)]
         for one in records:
             self.positions[one.partition] = one.offset + 1
-        self._backlog.take_in_again(wanted)
+        self._backlog.add_reread(wanted)
         if wanted:
-            self.on_records()
+            self._on_records()
 
     def _bound(self, partition: int) -> float:
         target = self._target(partition)
@@ -125,4 +115,4 @@ class CatchingUp:
             if position >= self._bound(partition):
                 done += self._backlog.hand_over(partition)
         if done:
-            await self._caught_up(done)
+            await self._rereads.mark_caught_up(done)

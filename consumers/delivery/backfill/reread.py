@@ -1,97 +1,87 @@
 """
-The runs of one delivery that are read a second time: who orders it, and what is written down when they are level again.
+The runs of one delivery that are read from the log a second time: requests for it, and their record in PostgreSQL.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from consumers.delivery.backfill.catch_up import CatchingUp
-from consumers.delivery.backfill.history import Counts, History, Supply
 from consumers.delivery.flow.backlog import Backlog
-from consumers.delivery.flow.outages import Patience
-from consumers.log.reader import LogReader
-from consumers.store.delivery.orders import RereadPosition
+from consumers.delivery.flow.outages import OutageNotices
+from consumers.store.delivery.orders import RereadPosition, Trackers
 from consumers.telemetry.instruments import DeliveryWatch
 
 log = logging.getLogger("consumers.delivery")
 
 
-class ReadAgain:
-    """The second reading of one delivery, and what PostgreSQL is told about it."""
+class Rereads:
+    """
+    Requests to re-read runs, and what PostgreSQL knows about them.
 
-    def __init__(self, supply: Supply, patience: Patience, watch: DeliveryWatch, only: frozenset[str] | None) -> None:
-        self._tracker, self._trackers, self._patience, self._watch = supply.tracker, supply.trackers, patience, watch
-        self._supply, self._only = supply, only
-        self._history: History | None = None
-        self._settling: set[str] = set()  # behind no more, and PostgreSQL is about to know
-        self._backlog = Backlog({})
-        self._reading: CatchingUp | None = None
+    `catch_up_requested` and `history_requested` wake the two that serve requests (catch_up.py, history.py). They are
+    events here, because each of the two has to wake the other.
+    """
 
-    def prepare(
+    def __init__(
         self,
-        open_reader: Callable[[], LogReader],
+        tracker: str,
+        trackers: Trackers,
         backlog: Backlog,
-        *,
-        target: Callable[[int], int | None],
-        is_full: Callable[[], bool],
-        on_records: Callable[[], object],
-    ) -> CatchingUp:
-        """Return the second reading of this backlog, to be run; see CatchingUp."""
-        self._backlog = backlog
-        self._history = History(backlog, self._supply, is_full, on_records)
-        self._reading = CatchingUp(
-            open_reader, backlog, target=target, is_full=is_full, caught_up=self.settle, gone=self.park,
-            history=self._history,
-        )  # fmt: skip
-        self._reading.on_records = on_records
-        return self._reading
+        outages: OutageNotices,
+        watch: DeliveryWatch,
+        only: frozenset[str] | None,
+    ) -> None:
+        """Serve the runs in `only`; None: all runs."""
+        self._tracker, self._trackers, self._backlog = tracker, trackers, backlog
+        self._outages, self._watch, self._only = outages, watch, only
+        self._marking: set[str] = set()  # caught up, and PostgreSQL is about to know
+        self.catch_up_requested = asyncio.Event()
+        self.history_requested = asyncio.Event()
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nobody is behind, in PostgreSQL's eyes too."""
-        return not self._settling and not self._backlog.behind()
+    def is_done(self) -> bool:
+        """Whether no run is to be re-read any more, and PostgreSQL knows that."""
+        return not self._marking and not self._backlog.has_rereads
 
-    def is_settling(self, run_id: str) -> bool:
-        """Tell whether PostgreSQL may still think that a run is behind."""
-        return run_id in self._settling
+    def is_marking(self, run_id: str) -> bool:
+        """Tell whether PostgreSQL may still list a run to re-read although it has caught up."""
+        return run_id in self._marking
 
-    def positions(self) -> dict[int, int]:
-        """Return by partition where it reads."""
-        return dict(self._reading.positions) if self._reading else {}
-
-    def histories(self) -> Counts:
-        """Return how far the histories are that come from PostgreSQL."""
-        return self._history.counts() if self._history else Counts()
-
-    async def order(self, behind: Mapping[str, RereadPosition]) -> None:
-        """Give runs to it, those aside that it has, and those whose call is about to find out."""
+    async def queue(self, behind: Mapping[str, RereadPosition]) -> None:
+        """Queue these runs for a re-read, except those already queued or currently in a call."""
         for run_id, (partition, offset) in behind.items():
-            wanted = self._only is None or run_id in self._only
-            if wanted and not self._backlog.is_behind(run_id) and not self._backlog.is_out(run_id):
-                self._backlog.fall_behind(run_id, partition, offset)
-        self._call()
+            is_ours = self._only is None or run_id in self._only
+            if is_ours and not self._backlog.is_rereading(run_id) and not self._backlog.is_in_call(run_id):
+                self._backlog.start_reread(run_id, partition, offset)
+        self.request()
 
-    def fall_behind(self, run_id: str, partition: int, offset: int) -> None:
-        """Give it a run that PostgreSQL says is behind."""
-        self._backlog.fall_behind(run_id, partition, offset)
-        self._call()
+    def start(self, run_id: str, partition: int, offset: int) -> None:
+        """Queue one run for a re-read, from this offset on."""
+        self._backlog.start_reread(run_id, partition, offset)
+        self.request()
 
-    async def settle(self, run_ids: Sequence[str]) -> None:
-        """Write down that runs are behind no more; a call that begins meanwhile may still read the opposite."""
-        self._settling.update(run_ids)
-        await self._patience.store(lambda: self._trackers.caught_up(self._tracker, run_ids))
-        self._settling.difference_update(run_ids)
+    def request(self) -> None:
+        """Wake both: more runs have to be re-read, so reading begins again at the one that is furthest behind."""
+        self.catch_up_requested.set()
+        self.history_requested.set()
+
+    async def mark_caught_up(self, run_ids: Sequence[str]) -> None:
+        """Record that runs have caught up; a call that begins in the meantime may still read the opposite."""
+        self._marking.update(run_ids)
+        await self._outages.retry_store(lambda: self._trackers.caught_up(self._tracker, run_ids))
+        self._marking.difference_update(run_ids)
 
     async def park(self, reasons: Mapping[str, str]) -> None:
-        """Give up runs that cannot be delivered."""
-        await self._patience.store(lambda: self._trackers.park(self._tracker, reasons))
+        """Park runs that cannot be delivered, each with the reason."""
+        await self._outages.retry_store(lambda: self._trackers.park(self._tracker, reasons))
         for run_id, reason in reasons.items():
-            log.warning("run %s is parked for %s: %s", run_id, self._tracker, reason)
-            self._watch.delivery.parked()
-            self._backlog.parked(run_id)
+            report_parked(self._tracker, run_id, reason, self._watch)
+            self._backlog.park(run_id)
 
-    def _call(self) -> None:
-        assert self._reading is not None
-        self._reading.call()
+
+def report_parked(tracker: str, run_id: str, reason: str, watch: DeliveryWatch) -> None:
+    """Log and count a run that is parked."""
+    log.warning("run %s is parked for %s: %s", run_id, tracker, reason)
+    watch.delivery.parked()

@@ -1,3 +1,3 @@
 """
-What is called, when, and what is written down about it.
+Call a tracker, and record the intent and the result of each call.
 """

@@ -1,7 +1,7 @@
 """
-One call to a tracker: the intent before it, the result after it, and what becomes of the run.
+One call to a tracker: the intent before it, the result after it, and what happens to the run.
 
-A call that does not end within its bound is noted, and holds its thread; see hanging.py.
+A call that exceeds its timeout is recorded, and occupies its thread; see plugins/watchdog.py.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Callable
 from typing import NamedTuple
 
-from consumers.delivery.backfill.reread import ReadAgain
+from consumers.delivery.backfill.reread import Rereads, report_parked
 from consumers.delivery.dispatch.checkpoints import Checkpoints
-from consumers.delivery.dispatch.invoke import Bringing, Brought
+from consumers.delivery.dispatch.invoke import CallResult, TrackerInvoker
 from consumers.delivery.dispatch.orders import Control
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.circuit_breaker import LAST_RETRY_S, retry_delay
-from consumers.delivery.flow.outages import Patience
-from consumers.delivery.flow.quarantine import ALONE, Suspects
-from consumers.delivery.flow.rate_limit import Pace
-from consumers.delivery.plugins.threads import Threads, reason, words
-from consumers.delivery.plugins.watchdog import TrackerHangs, since
+from consumers.delivery.flow.outages import OutageNotices
+from consumers.delivery.flow.quarantine import ALONE, Quarantine
+from consumers.delivery.flow.rate_limit import RateLimit
+from consumers.delivery.plugins.threads import Threads, describe_error, error_text
+from consumers.delivery.plugins.watchdog import TrackerHangs, hang_text
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint, Intent, Result
 from consumers.telemetry.instruments import DeliveryWatch
@@ -32,25 +31,27 @@ from schemas.errors import TrackerRefused, TrackerUnavailable
 
 log = logging.getLogger("consumers.delivery")
 
-STUCK_FAILURES = 10  # about half a minute: so often a run alone may fail before it must make room
-FRESH_S = 5.0  # an intent older than this when the call begins is written anew: this process was stopped meanwhile
-GIVE_UP = 5.0  # bounds after which the process ends that holds a call which hangs
+STUCK_FAILURES = 10  # consecutive failures (about 30 s) after which a run that blocks the backlog is parked
+FRESH_S = 5.0  # an intent older than this when the call begins is written again: this process was stopped in between
+GIVE_UP = 5.0  # timeouts after which the process ends because of a call that hangs
 
 
-class Means(NamedTuple):
+class CallContext(NamedTuple):
     """What the calls of one delivery share with its loop."""
 
     tracker: str
+    backlog: Backlog
+    quarantine: Quarantine
     checkpoints: Checkpoints
     control: Control
-    patience: Patience
+    rereads: Rereads
+    outages: OutageNotices
+    rate_limit: RateLimit
     watch: DeliveryWatch
-    again: ReadAgain
-    pace: Pace
 
 
-class Hung(NamedTuple):
-    """A call that went beyond its bound."""
+class HungCall(NamedTuple):
+    """A call that exceeded its timeout."""
 
     since: float  # monotonic s
     text: str
@@ -58,33 +59,25 @@ class Hung(NamedTuple):
 
     @property
     def times(self) -> int:
-        """How many calls of this run in a row never came back."""
+        """Number of consecutive calls of this run that never returned."""
         return self.before.unanswered + 1
 
 
 class Calls:
-    """Calls to one tracker, each for a run of its own."""
+    """Calls to one tracker, each for a different run."""
 
-    def __init__(
-        self, means: Means, bring: Bringing, threads: Threads, call_s: float, is_full: Callable[[], bool]
-    ) -> None:
-        self._means, self._bring, self._threads, self._call_s = means, bring, threads, call_s
-        self._is_full = is_full
-        self._backlog = Backlog({})
-        self._suspects = Suspects({}, 0.0, call_s=call_s, threads=1)
-        self._took_at = float("-inf")  # when the tracker last took something
-        self.under_way: set[str] = set()  # runs that a thread brings to the tracker now
-        self.hung: dict[str, Hung] = {}  # those of them for longer than they may
-        self._accused: set[str] = set()  # of those, runs that are parked as soon as the tracker takes another's records
-        self._parked: set[str] = set()  # of those, runs that are parked
+    def __init__(self, context: CallContext, invoker: TrackerInvoker, threads: Threads, call_s: float) -> None:
+        """Call `invoker` in `threads`; a call of more than `call_s` seconds counts as one that hangs."""
+        self._context, self._invoker, self._threads, self._call_s = context, invoker, threads, call_s
+        self._accepted_at = float("-inf")  # when the tracker last accepted something
+        self.under_way: set[str] = set()  # runs that a thread delivers now
+        self.hung: dict[str, HungCall] = {}  # those of them that exceeded their timeout
+        self._accused: set[str] = set()  # of `hung`: to be parked as soon as the tracker accepts another run's records
+        self._parked: set[str] = set()  # of `hung`: parked already
         self.records = self.points = 0  # delivered since the start
 
-    def prepare(self, backlog: Backlog, suspects: Suspects) -> None:
-        """Serve this backlog from now on."""
-        self._backlog, self._suspects = backlog, suspects
-
     def stuck(self, threads: int, now: float) -> TrackerHangs | None:
-        """Return why this process has to be started again, if it has: all threads hang, or a call for too long."""
+        """Return why this process has to be restarted, if it has: all threads hang, or one call for too long."""
         if not self.hung:
             return None
         oldest = min(self.hung.values(), key=lambda one: one.since)
@@ -92,56 +85,57 @@ class Calls:
             return TrackerHangs(f"{oldest.text}, and so do the other {threads - 1} threads")
         if now - oldest.since > GIVE_UP * self._call_s:
             return TrackerHangs(oldest.text)
-        if self._is_full():
+        backlog = self._context.backlog
+        if backlog.is_full:
             return TrackerHangs(f"{oldest.text}, and records that wait for it fill the memory for them")
-        wanted = [one for run, one in self.hung.items() if not self._backlog.is_out(run) and self._backlog.has(run)]
-        return TrackerHangs(f"{wanted[0].text}, and its run is to be tried again") if wanted else None
+        retried = [one for run, one in self.hung.items() if not backlog.is_in_call(run) and backlog.has_records(run)]
+        return TrackerHangs(f"{retried[0].text}, and its run is to be tried again") if retried else None
 
-    async def __call__(self, run_id: str, records: list[Record]) -> None:
-        """Bring records of one run. Raises Fenced when another process has this tracker or run."""
-        intent = Intent(run_id, records[0].partition, records[-1].offset + 1)
-        means, settles = self._means, self._means.again.is_settling(run_id)
-        before = await means.patience.store(lambda: means.checkpoints.begin(intent))
+    async def deliver(self, run_id: str, records: list[Record]) -> None:
+        """Deliver records of one run. Raises Fenced when another process has this tracker or run."""
+        context, intent = self._context, Intent(run_id, records[0].partition, records[-1].offset + 1)
+        was_marking = context.rereads.is_marking(run_id)
+        before = await context.outages.retry_store(lambda: context.checkpoints.begin(intent))
         if before is None:
-            means.control.circuit.left()
-            self._backlog.parked(run_id)
+            context.control.circuit.cancel_call()
+            context.backlog.park(run_id)
             return
-        settles = settles or means.again.is_settling(run_id)
-        if before.rereading and not settles and not self._backlog.is_behind(run_id):
-            means.control.circuit.left()
-            means.again.fall_behind(run_id, intent.partition, before.next_offset)
+        is_marking = was_marking or context.rereads.is_marking(run_id)
+        if before.rereading and not is_marking and not context.backlog.is_rereading(run_id):
+            context.control.circuit.cancel_call()
+            context.rereads.start(run_id, intent.partition, before.next_offset)
             return
         began = time.monotonic()
         try:
-            brought = await self._bounded(run_id, records, before)
+            result = await self._with_timeout(run_id, records, before)
         except _NotBegun:
-            means.control.circuit.left()
-            self._backlog.put_back(run_id)
+            context.control.circuit.cancel_call()
+            context.backlog.put_back(run_id)
         except _TooLate as late:
-            log.info("%s, and came back after its run was parked: it is tried again when that is ordered", late)
+            log.info("%s, and returned after its run was parked: order a retry to try it again", late)
         except Exception as error:  # noqa: BLE001  # a plug-in's own: its run waits or is parked, the log keeps it
             await self._failed(run_id, before, error)
         else:
-            await self._took(run_id, records, before, brought)
-            means.watch.delivered(records, time.monotonic() - began)
+            await self._accepted(run_id, records, before, result)
+            context.watch.delivered(records, time.monotonic() - began)
 
-    async def _bounded(self, run_id: str, records: list[Record], before: Checkpoint) -> Brought:
-        """Return what the call brought, however late. Raises what it raises."""
+    async def _with_timeout(self, run_id: str, records: list[Record], before: Checkpoint) -> CallResult:
+        """Return the result of the call, however late. Raises what the call raises."""
         began, clock = time.monotonic(), time.time()
 
-        def bring() -> Brought:
+        def invoke() -> CallResult:
             if time.monotonic() - began > FRESH_S:
                 raise _NotBegun
-            return self._bring(run_id, records, before)
+            return self._invoker.deliver(run_id, records, before)
 
-        call = self._threads.call(bring)
+        call = self._threads.call(invoke)
         self.under_way.add(run_id)
         call.add_done_callback(lambda _: self.under_way.discard(run_id))
         done, _ = await asyncio.wait({call}, timeout=self._call_s)
         if done:
             return call.result()
-        text = f"deliver of run {run_id} {since(clock, self._call_s)}"
-        self.hung[run_id] = Hung(began, text, before)
+        text = f"deliver of run {run_id} {hang_text(clock, self._call_s)}"
+        self.hung[run_id] = HungCall(began, text, before)
         try:
             await self._hangs(run_id, self.hung[run_id])
             await asyncio.wait({call})
@@ -154,12 +148,13 @@ class Calls:
             raise _TooLate(text)
         return call.result()
 
-    async def _hangs(self, run_id: str, call: Hung) -> None:
-        """Note a call that goes on beyond its bound."""
-        self._means.watch.failed("hung", call.text)
-        self._means.control.failed(run_id, TrackerUnavailable(call.text))
-        log.warning("%s: other runs go on", call.text)
-        # It may be the tracker that takes nothing at all: so no run is counted up to where it would be parked unheard.
+    async def _hangs(self, run_id: str, call: HungCall) -> None:
+        """Record a call that exceeded its timeout."""
+        self._context.watch.failed("hung", call.text)
+        self._context.control.record_failure(run_id, TrackerUnavailable(call.text))
+        log.warning("%s: other runs continue", call.text)
+        # The tracker may accept nothing at all: so no run is counted up to the number at which it would be parked
+        # although no other run was answered.
         count = max(call.before.unanswered, min(call.times, ALONE))
         after = call.before._replace(status="waiting", error=call.text, unanswered=count)
         await self._keep(run_id, call.before, after)
@@ -168,78 +163,82 @@ class Calls:
             await self._park_hung()
 
     async def _park_hung(self) -> None:
-        """Park runs that hang again and again while the tracker takes those of others."""
-        for run_id in [run for run in self._accused if self._took_at > self.hung[run].since]:
+        """Park runs that hang repeatedly while the tracker accepts those of others."""
+        for run_id in [run for run in self._accused if self._accepted_at > self.hung[run].since]:
             if run_id not in self._accused:
-                continue  # it came back meanwhile
+                continue  # it returned in the meantime
             self._accused.remove(run_id)
             self._parked.add(run_id)
             call = self.hung[run_id]
             await self._park(run_id, call.before, f"{call.text}, {call.times} times in a row")
 
-    async def _took(self, run_id: str, records: list[Record], before: Checkpoint, brought: Brought) -> None:
-        means = self._means
-        means.pace.spent(brought.points, time.monotonic())
-        await self._keep(run_id, before, brought.progress._replace(rereading=self._backlog.still_behind(run_id)))
-        self.records, self.points = self.records + len(records), self.points + brought.points
-        means.watch.delivery.redelivered(brought.doubted)
-        self._took_at = time.monotonic()
+    async def _accepted(self, run_id: str, records: list[Record], before: Checkpoint, result: CallResult) -> None:
+        context = self._context
+        context.rate_limit.record(result.points, time.monotonic())
+        after = result.progress._replace(rereading=context.backlog.still_rereading(run_id))
+        await self._keep(run_id, before, after)
+        self.records, self.points = self.records + len(records), self.points + result.points
+        context.watch.delivery.redelivered(result.redelivered)
+        self._accepted_at = time.monotonic()
         self._answered(run_id)
-        if self._backlog.delivered(run_id):
-            await means.again.settle([run_id])
+        if context.backlog.remove_delivered(run_id):
+            await context.rereads.mark_caught_up([run_id])
         await self._park_hung()
 
     async def _failed(self, run_id: str, before: Checkpoint, error: Exception) -> None:
-        means = self._means
+        context = self._context
         if isinstance(error, TrackerUnavailable):
-            means.watch.failed("unavailable", reason(error))
-            means.control.failed(run_id, error)
-            self._suspects.answered(run_id)
-            await self._postpone(run_id, before, reason(error))
+            context.watch.failed("unavailable", error_text(error))
+            context.control.record_failure(run_id, error)
+            context.quarantine.release(run_id)
+            await self._postpone(run_id, before, error_text(error))
         elif isinstance(error, TrackerRefused):
-            means.watch.failed("refused")
+            context.watch.failed("refused")
             self._answered(run_id)
-            await self._park(run_id, before, reason(error))
+            await self._park(run_id, before, error_text(error))
         else:
-            means.watch.failed("raised")
-            where = "".join(traceback.format_tb(error.__traceback__))  # its text may be of any size and in no encoding
-            log.error("tracker %s raised for run %s:\n%s%s", means.tracker, run_id, where, words(error))
+            context.watch.failed("raised")
+            # Not logged with exc_info: the text of the error may be of any size and in no encoding.
+            stack = "".join(traceback.format_tb(error.__traceback__))
+            log.error("tracker %s raised for run %s:\n%s%s", context.tracker, run_id, stack, describe_error(error))
             self._answered(run_id)
-            await self._park(run_id, before, f"the tracker raised {words(error)}")
+            await self._park(run_id, before, f"the tracker raised {describe_error(error)}")
 
     def _answered(self, run_id: str) -> None:
-        self._suspects.answered(run_id)
-        self._means.control.circuit.answered(time.monotonic())
-        if self._means.patience.up("tracker", f"{self._means.tracker} takes events again"):
-            self._backlog.wake()
+        context = self._context
+        context.quarantine.release(run_id)
+        context.control.circuit.record_answer(time.monotonic())
+        if context.outages.report_back("tracker", f"{context.tracker} takes events again"):
+            context.backlog.end_waits()
 
     async def _postpone(self, run_id: str, before: Checkpoint, why: str) -> None:
-        failures = self._backlog.failures(run_id)
-        if failures >= STUCK_FAILURES and self._is_in_the_way():
+        context = self._context
+        failures = context.backlog.failures(run_id)
+        if failures >= STUCK_FAILURES and self._blocks_others():
             await self._park(run_id, before, f"it failed {failures + 1} times in a row, the last: {why}")
             return
-        self._means.patience.down("tracker", f"{why}: waiting for it")
+        context.outages.report_down("tracker", f"{why}: waiting for it")
         after = before._replace(status="waiting", error=why, unanswered=0)
         await self._keep(run_id, before, after)
-        self._backlog.postponed(run_id, time.monotonic() + retry_delay(failures, random.random()))
+        context.backlog.postpone(run_id, time.monotonic() + retry_delay(failures, random.random()))
 
-    def _is_in_the_way(self) -> bool:
-        """Tell whether waiting records fill the backlog although the tracker takes those of other runs."""
-        return self._is_full() and time.monotonic() - self._took_at < 3 * LAST_RETRY_S
+    def _blocks_others(self) -> bool:
+        """Tell whether waiting records fill the backlog although the tracker accepts those of other runs."""
+        return self._context.backlog.is_full and time.monotonic() - self._accepted_at < 3 * LAST_RETRY_S
 
     async def _park(self, run_id: str, before: Checkpoint, why: str) -> None:
-        log.warning("run %s is parked for %s: %s", run_id, self._means.tracker, why)
-        self._means.watch.delivery.parked()
+        report_parked(self._context.tracker, run_id, why, self._context.watch)
         await self._keep(run_id, before, before._replace(status="parked", error=why, rereading=False))
-        self._backlog.parked(run_id)
+        self._context.backlog.park(run_id)
 
     async def _keep(self, run_id: str, before: Checkpoint, after: Checkpoint) -> None:
-        await self._means.patience.store(lambda: self._means.checkpoints.keep(Result(run_id, before, after)))
+        result = Result(run_id, before, after)
+        await self._context.outages.retry_store(lambda: self._context.checkpoints.keep(result))
 
 
 class _NotBegun(Exception):
-    """A call waited too long for its thread: the intent may be somebody else's by now."""
+    """A call waited too long for its thread: the intent may belong to another process by now."""
 
 
 class _TooLate(Exception):
-    """A call that hung came back after its run was parked."""
+    """A call that hung returned after its run was parked."""

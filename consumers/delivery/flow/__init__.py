@@ -1,3 +1,3 @@
 """
-Pure deciders: what may go next, how fast, and after which failures.
+Decide which run is delivered next, at what rate, and when to stop calling a tracker.
 """

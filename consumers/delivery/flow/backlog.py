@@ -1,13 +1,15 @@
 """
-What is read from the log and not yet delivered, and who may go next.
+Records that are read from the log and not yet delivered, queued by run.
 
-Pure: no clock, no I/O; times are handed in. Each run is a queue of its own, so that one run that waits or is parked
-holds up no other. A partition may be restarted from its oldest undelivered record, which is what `offsets` says.
+Pure: no clock, no I/O; times are passed in. Each run has a queue of its own, so a run that waits or is parked does not
+block any other. `offsets` returns where reading has to start after a restart: the oldest undelivered record of each
+partition.
 
-A run may be behind: partition offsets have passed records that its tracker does not have, because it was parked, or
-never chosen. It gets its records from a second reading of the log, and what the first one brings of it is passed over,
-until both are at the same place (`hand_over`). It counts as behind until its queue was empty once after that: so long
-`offsets` does not wait for it, and whoever starts anew reads it again from its own offset.
+A run may need a re-read: partition offsets have passed records that its tracker does not have, because the run was
+parked, or because no replay had chosen it before. A second reader supplies its records, and those that the first reader
+finds of it are skipped, until both readers have reached the same offset (`hand_over`). The run counts as rereading
+until its queue has been empty once after that. Until then `offsets` does not wait for it: a restarted process re-reads
+it from its own offset.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from schemas.wire import identify
 if TYPE_CHECKING:
     from consumers.log.record import Record
 
-RECORD_OVERHEAD = 1_000  # bytes that a record in memory costs beside its value, about
+MAX_BYTES = 64 * 1024 * 1024  # read and undelivered; reading pauses above it
+RECORD_OVERHEAD = 1_000  # bytes that a record takes in memory in addition to its value, approximately
 
 
 @dataclass
@@ -34,77 +37,83 @@ class _Queue:
     records: deque[Record] = field(default_factory=deque)
     in_flight: int = 0  # records handed out, from the left
     not_before: float = 0.0  # seconds, on the caller's clock
-    failures: int = 0  # in a row
-    behind: bool = False  # it holds records that partition offsets have passed
+    failures: int = 0  # consecutive
+    rereading: bool = False  # it contains records that partition offsets have passed
 
 
 class Backlog:
-    """Undelivered records by run."""
+    """Undelivered records by run. `bytes` is the memory that they take, approximately."""
 
-    def __init__(self, offsets: Mapping[int, int]) -> None:
+    def __init__(self, offsets: Mapping[int, int], *, max_bytes: int = MAX_BYTES) -> None:
+        """Start at these offsets of the log, by partition; the backlog is full at `max_bytes`."""
         self._positions = dict(offsets)
+        self._max_bytes = max_bytes
         self._queues: dict[str, _Queue] = {}
         self._parked: set[str] = set()
-        self._behind: dict[str, tuple[int, int]] = {}  # partition, next offset wanted of the second reading
+        self._rereads: dict[str, tuple[int, int]] = {}  # by run: partition, next offset of the second reader
         self.bytes = 0
 
     def __len__(self) -> int:
+        """Return how many runs have undelivered records."""
         return len(self._queues)
 
-    def take_in(self, records: Iterable[Record]) -> int:
-        """Queue records by run; return how many were passed over because no run can be told or theirs is parked."""
-        passed = 0
+    @property
+    def is_full(self) -> bool:
+        """Whether reading has to pause."""
+        return self.bytes >= self._max_bytes
+
+    def add(self, records: Iterable[Record]) -> int:
+        """Queue records of the first reader; return how many were skipped: unknown run, or a run that is parked."""
+        skipped = 0
         for record in records:
             self._positions[record.partition] = record.offset + 1
             try:
                 run_id = identify(record.key, record.headers).run_id
             except BadRecord:
-                passed += 1  # the materialiser parks it
+                skipped += 1  # the materialiser parks it
                 continue
             if run_id in self._parked:
-                passed += 1
+                skipped += 1
                 continue
-            if run_id not in self._behind:
-                self._append(run_id, record, behind=False)
-        return passed
+            if run_id not in self._rereads:
+                self._append(run_id, record, rereading=False)
+        return skipped
 
-    def take_in_again(self, records: Iterable[Record]) -> None:
-        """Queue records of the second reading, those of runs that are behind."""
+    def add_reread(self, records: Iterable[Record]) -> None:
+        """Queue records of the second reader: those of runs that are rereading."""
         for record in records:
             try:
                 run_id = identify(record.key, record.headers).run_id
             except BadRecord:
                 continue
-            if run_id in self._behind and record.offset >= self._behind[run_id][1]:
-                self._behind[run_id] = (record.partition, record.offset + 1)
-                self._append(run_id, record, behind=True)
+            if run_id in self._rereads and record.offset >= self._rereads[run_id][1]:
+                self._rereads[run_id] = (record.partition, record.offset + 1)
+                self._append(run_id, record, rereading=True)
 
-    def fall_behind(self, run_id: str, partition: int, next_offset: int) -> None:
-        """From now on the run gets its records from the second reading, from this offset on; none of it is queued."""
+    def start_reread(self, run_id: str, partition: int, next_offset: int) -> None:
+        """Take the records of this run from the second reader, from this offset on; drop those that are queued."""
         self._parked.discard(run_id)
         self._drop(run_id)
-        self._behind[run_id] = (partition, next_offset)
+        self._rereads[run_id] = (partition, next_offset)
 
-    def behind(self) -> dict[int, int]:
-        """Return where the second reading has to begin, by partition; empty when no run is behind."""
-        found: dict[int, int] = {}
-        for partition, offset in self._behind.values():
-            found[partition] = min(offset, found.get(partition, offset))
-        return found
+    @property
+    def has_rereads(self) -> bool:
+        """Whether any run still needs the second reader, or its history from PostgreSQL."""
+        return bool(self._rereads)
 
-    def reading_starts(self) -> dict[int, int]:
-        """Return the same of runs that get their records from the log, and not from their history."""
+    def reread_positions(self) -> dict[str, tuple[int, int]]:
+        """Return partition and next offset of each run that needs the second reader, or its history."""
+        return dict(self._rereads)
+
+    def reread_starts(self) -> dict[int, int]:
+        """Return by partition where the second reader has to start; runs that get their history do not count."""
         found: dict[int, int] = {}
-        for partition, offset in self._behind.values():
+        for partition, offset in self._rereads.values():
             if offset < HISTORY:
                 found[partition] = min(offset, found.get(partition, offset))
         return found
 
-    def wanted(self) -> dict[str, tuple[int, int]]:
-        """Return of each run that is behind its partition and the next offset that it wants."""
-        return dict(self._behind)
-
-    def queued(self, run_id: str) -> int:
+    def queued_records(self, run_id: str) -> int:
         """Return how many records of a run are read and not delivered."""
         return len(self._queues[run_id].records) if run_id in self._queues else 0
 
@@ -114,40 +123,40 @@ class Backlog:
 
     def hand_over(self, partition: int) -> list[str]:
         """
-        Both readings are at the same place: the first one serves all runs of a partition from here on.
+        Let the first reader serve all runs of a partition, because both readers have reached the same offset.
 
-        Returns those that have everything up to here, and so are behind no more.
+        Returns the runs that have everything up to this offset, and so have caught up.
         """
-        runs = [run for run, (its, offset) in self._behind.items() if its == partition and offset < HISTORY]
+        runs = [run for run, (its, offset) in self._rereads.items() if its == partition and offset < HISTORY]
         for run in runs:
-            del self._behind[run]
+            del self._rereads[run]
         return [run for run in runs if run not in self._queues]
 
-    def is_behind(self, run_id: str) -> bool:
-        """Tell whether this is known to be behind."""
-        return run_id in self._behind or (run_id in self._queues and self._queues[run_id].behind)
+    def is_rereading(self, run_id: str) -> bool:
+        """Tell whether partition offsets have passed undelivered records of this run."""
+        return run_id in self._rereads or (run_id in self._queues and self._queues[run_id].rereading)
 
-    def is_level(self) -> bool:
-        """Tell whether `offsets` speaks for every run."""
-        return not self._behind and not any(queue.behind for queue in self._queues.values())
+    def is_caught_up(self) -> bool:
+        """Tell whether no run is rereading, so that `offsets` holds for every run."""
+        return not self._rereads and not any(queue.rereading for queue in self._queues.values())
 
-    def still_behind(self, run_id: str) -> bool:
-        """Tell whether a run is behind once it has what was handed out; if not, `offsets` waits for it again."""
+    def still_rereading(self, run_id: str) -> bool:
+        """Tell whether a run is rereading once its current call is done; if not, `offsets` waits for it again."""
         queue = self._queues[run_id]
-        if queue.behind and run_id not in self._behind and len(queue.records) == queue.in_flight:
-            queue.behind = False
-        return self.is_behind(run_id)
+        if queue.rereading and run_id not in self._rereads and len(queue.records) == queue.in_flight:
+            queue.rereading = False
+        return self.is_rereading(run_id)
 
-    def has(self, run_id: str) -> bool:
-        """Tell whether records of a run are queued or to be read again."""
-        return run_id in self._queues or run_id in self._behind
+    def has_records(self, run_id: str) -> bool:
+        """Tell whether records of a run are queued or will be re-read."""
+        return run_id in self._queues or run_id in self._rereads
 
-    def is_out(self, run_id: str) -> bool:
+    def is_in_call(self, run_id: str) -> bool:
         """Tell whether records of a run are handed out."""
         return run_id in self._queues and self._queues[run_id].in_flight > 0
 
     def position(self, partition: int) -> int:
-        """Return the next offset of the first reading."""
+        """Return the next offset of the first reader."""
         return self._positions[partition]
 
     def ready(self, now: float, limit: int) -> list[str]:
@@ -155,17 +164,17 @@ class Backlog:
         free = (run for run, queue in self._queues.items() if not queue.in_flight and queue.not_before <= now)
         return list(islice(free, limit))
 
-    def steadiest(self, admitted: Callable[[str], bool], unanswered: Callable[[str], int]) -> str | None:
+    def probe_candidate(self, admitted: Callable[[str], bool], unanswered: Callable[[str], int]) -> str | None:
         """
-        Return the admitted run with which a tracker is tried, whether it waits or not.
+        Return the admitted run to probe a tracker with, even if its retry is not due.
 
-        It is one with the fewest calls in a row that never came back, and of those the one that failed least.
+        Among the runs with the fewest consecutive unanswered calls it is the one with the fewest failures.
         """
         free = (run for run, queue in self._queues.items() if not queue.in_flight and admitted(run))
         return min(free, key=lambda run: (unanswered(run), self.failures(run)), default=None)
 
-    def start(self, run_id: str, *, max_records: int, max_bytes: int) -> list[Record]:
-        """Hand out the oldest records of a run, at least one."""
+    def hand_out(self, run_id: str, *, max_records: int, max_bytes: int) -> list[Record]:
+        """Return the oldest records of a run, at least one, and note that they are in a call."""
         queue = self._queues[run_id]
         taken: list[Record] = []
         size = 0
@@ -177,55 +186,55 @@ class Backlog:
         queue.in_flight = len(taken)
         return taken
 
-    def delivered(self, run_id: str) -> bool:
-        """What was handed out is done and kept; return whether the run is behind no more and nobody said so."""
+    def remove_delivered(self, run_id: str) -> bool:
+        """Remove delivered records. Returns True if this run has just caught up and that has not been recorded yet."""
         queue = self._queues.pop(run_id)
         for _ in range(queue.in_flight):
             self.bytes -= _size(queue.records.popleft())
         queue.in_flight = queue.failures = 0
         if queue.records:
-            self._queues[run_id] = queue  # at the end: others waited longer
+            self._queues[run_id] = queue  # at the end: others have waited longer
             return False
-        return queue.behind and run_id not in self._behind
+        return queue.rereading and run_id not in self._rereads
 
-    def postponed(self, run_id: str, until: float) -> None:
-        """What was handed out goes back; the run may start again at `until`."""
+    def postpone(self, run_id: str, until: float) -> None:
+        """Put back the records of a call that failed; the run may be called again at `until`."""
         queue = self._queues[run_id]
         queue.in_flight = 0
         queue.failures += 1
         queue.not_before = until
 
     def put_back(self, run_id: str) -> None:
-        """What was handed out goes back: it was not brought anywhere."""
+        """Put back the records of a call that never reached the tracker."""
         self._queues[run_id].in_flight = 0
 
-    def parked(self, run_id: str) -> None:
-        """The run is out: its records are dropped here (the log keeps them), later ones are passed over."""
+    def park(self, run_id: str) -> None:
+        """Drop the records of a run (the log keeps them) and skip later ones."""
         self._parked.add(run_id)
-        self._behind.pop(run_id, None)
+        self._rereads.pop(run_id, None)
         self._drop(run_id)
 
-    def wake(self) -> None:
-        """Nobody has to wait any longer: the tracker took something again."""
+    def end_waits(self) -> None:
+        """Make all postponed runs ready: the tracker has accepted a call again."""
         for queue in self._queues.values():
             queue.not_before = 0.0
 
     def failures(self, run_id: str) -> int:
-        """Return how often in a row a run was postponed."""
+        """Return how many times in a row a run was postponed."""
         return self._queues[run_id].failures
 
     def offsets(self) -> dict[int, int]:
-        """Return for each partition where reading would have to start again."""
+        """Return for each partition where reading has to start after a restart."""
         found = dict(self._positions)
         for queue in self._queues.values():
-            if not queue.behind and queue.partition in found:
+            if not queue.rereading and queue.partition in found:
                 found[queue.partition] = min(found[queue.partition], queue.records[0].offset)
         return found
 
-    def _append(self, run_id: str, record: Record, *, behind: bool) -> None:
+    def _append(self, run_id: str, record: Record, *, rereading: bool) -> None:
         queue = self._queues.setdefault(run_id, _Queue(record.partition))
         queue.records.append(record)
-        queue.behind |= behind
+        queue.rereading |= rereading
         self.bytes += _size(record)
 
     def _drop(self, run_id: str) -> None:

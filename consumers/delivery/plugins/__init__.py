@@ -1,3 +1,3 @@
 """
-How plug-ins are found, loaded, checked and run.
+Find, load, check and run tracker plug-ins.
 """

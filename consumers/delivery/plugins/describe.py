@@ -1,7 +1,7 @@
 """
 Ask a tracker's code what it cannot hold, in a process of its own: `python -m consumers.delivery.plugins.describe NAME`.
 
-Commands that say how a tracker stands must answer also when its plug-in hangs, prints, or ends the process that
+Commands that show the status of a tracker must answer even if its plug-in hangs, prints, or ends the process that
 imports it.
 """
 
@@ -19,18 +19,18 @@ WAIT_S = 10.0
 
 
 def losses(settings: Settings, name: str) -> list[str]:
-    """Return what a tracker cannot hold. Raises BadSettings when its code cannot say."""
+    """Return what a tracker cannot hold, one line each. Raises BadSettings when its code does not answer."""
     command = [sys.executable, "-P", "-m", "consumers.delivery.plugins.describe", name]
     given = os.environ | {f"{PREFIX}HOME": str(settings.home)}
     try:
-        told = subprocess.run(command, env=given, capture_output=True, timeout=WAIT_S, check=False)
+        done = subprocess.run(command, env=given, capture_output=True, timeout=WAIT_S, check=False)
     except subprocess.TimeoutExpired:
-        raise BadSettings(f"tracker {name!r}: its import hangs, longer than {WAIT_S:g} s: mend or remove it") from None
+        raise BadSettings(f"tracker {name!r}: its import hangs, longer than {WAIT_S:g} s: fix or remove it") from None
     try:
-        found: dict[str, object] = json.loads(told.stdout.splitlines()[-1])
+        found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         raise BadSettings(
-            f"tracker {name!r}: its import ends the process (code {told.returncode}): mend or remove it"
+            f"tracker {name!r}: its import ends the process (code {done.returncode}): fix or remove it"
         ) from None
     if "error" in found:
         raise BadSettings(str(found["error"]))
@@ -40,7 +40,7 @@ def losses(settings: Settings, name: str) -> list[str]:
 
 
 def main() -> None:
-    """Print what the tracker says as one line of JSON, the last of stdout."""
+    """Print the answer of the tracker as one line of JSON, the last of stdout."""
     from consumers.delivery.plugins.loader import load_tracker
 
     try:

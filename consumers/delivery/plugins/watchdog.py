@@ -1,8 +1,9 @@
 """
-Calls to a tracker that do not end: noticed after a bound, named, and ended with the process they are in.
+Watchdog for tracker calls: report a call that exceeds its timeout and exit the process it runs in.
 
-Python cannot end a thread. As long as its process lives, a call that hangs may wake up and write. So whoever gives it
-up ends the process at once, still holding the lease: nothing else delivers that run before the call is gone.
+Python cannot end a thread, and a call that hangs may wake up and write as long as its process lives. So the process
+exits at once when the call is given up, and holds its lease until then: no other process delivers that run before the
+call is gone.
 """
 
 from __future__ import annotations
@@ -26,49 +27,49 @@ from schemas.runtime.logs import last_words
 T = TypeVar("T")
 
 BEAT_S = 1.0
-AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a new start is all that it takes; the supervisor of `gateway up` does it
+EXIT_RESTART = 75  # EX_TEMPFAIL of sysexits.h: a restart is enough; the supervisor of `gateway up` does it
 
 
 class TrackerHangs(TrackingError):
-    """A call to a tracker does not end: its process has to be started again."""
+    """A call to a tracker does not end: its process has to be restarted."""
 
 
 class BoundedCalls:
-    """Calls to one tracker, at most `count` at once, each with a bound in seconds."""
+    """Calls to one tracker, at most `count` at the same time, each with a timeout in seconds."""
 
     def __init__(self, name: str, count: int, seconds: float) -> None:
         self._threads, self._seconds = Threads(count, name), seconds
 
     async def call(self, work: Callable[[], T], what: str) -> T:
-        """Return what a call returns. Raises what it raises, and TrackerHangs after the bound; it goes on."""
+        """Return what a call returns. Raises what it raises, and TrackerHangs after the timeout; the call continues."""
         began = time.time()
         call = self._threads.call(work)
         done, _ = await asyncio.wait({call}, timeout=self._seconds)
         if not done:
             call.cancel()
-            raise TrackerHangs(f"{what} {since(began, self._seconds)}")
+            raise TrackerHangs(f"{what} {hang_text(began, self._seconds)}")
         return call.result()
 
-    def end(self) -> None:
-        """Let threads go that do nothing."""
-        self._threads.end()
+    def close(self) -> None:
+        """End the threads that are idle, and the others when their call returns."""
+        self._threads.close()
 
 
-async def bounded(work: Callable[[], T], seconds: float, what: str) -> T:
-    """Return what one call returns. Raises what it raises, and TrackerHangs after so long; it goes on."""
+async def call_with_timeout(work: Callable[[], T], seconds: float, what: str) -> T:
+    """Return what one call returns. Raises what it raises, and TrackerHangs after the timeout; the call continues."""
     calls = BoundedCalls(what, 1, seconds)
     try:
         return await calls.call(work, what)
     finally:
-        calls.end()
+        calls.close()
 
 
-async def alive(call_s: float) -> None:
+async def watch_event_loop(call_s: float) -> None:
     """
-    End this process when its event loop stands still for longer than a call may take, twice over; until cancelled.
+    End this process when its event loop stands still for more than twice the timeout of a call; runs until cancelled.
 
-    A plug-in in native code, or a regular expression, may keep the interpreter to itself: then no thread of Python can
-    notice. This clock needs none. It writes where each thread stands, and ends the process with status 1.
+    Native code of a plug-in, or a regular expression, may hold the interpreter lock: then no Python thread can notice.
+    This clock needs none. It writes a traceback of each thread, and ends the process with status 1.
     """
     try:
         while True:
@@ -79,17 +80,17 @@ async def alive(call_s: float) -> None:
 
 
 @contextmanager
-def watched(process: str, what: str, seconds: float) -> Iterator[None]:
+def main_thread_timeout(process: str, what: str, seconds: float) -> Iterator[None]:
     """
-    Run a plug-in's code in the main thread, as imports want it, and end the process when it does not end.
+    Run a plug-in's code in the main thread, as imports require, and end the process when it exceeds the timeout.
 
-    Meanwhile SIGTERM and Ctrl-C end the process at once: nothing is under way, and no event loop can hear them.
+    In the meantime SIGTERM and Ctrl-C end the process at once: no call is under way, and no event loop handles them.
     """
     began, over = time.time(), threading.Event()
 
     def watch() -> None:
         if not over.wait(seconds):
-            end_process(process, TrackerHangs(f"{what} {since(began, seconds)}"))
+            end_process(process, TrackerHangs(f"{what} {hang_text(began, seconds)}"))
 
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -104,14 +105,14 @@ def watched(process: str, what: str, seconds: float) -> Iterator[None]:
             signal.siginterrupt(number, False)
 
 
-def end_process(process: str, error: TrackerHangs, status: int = AGAIN) -> NoReturn:
-    """End this process now, with what hangs in it, saying why and what to do in one line."""
+def end_process(process: str, error: TrackerHangs, status: int = EXIT_RESTART) -> NoReturn:
+    """End this process now, with the call that hangs, logging in one line why and what to do."""
     last_words(process, TrackerHangs(f"{error}: start it again (`gateway up` does so by itself)"))
     sys.stdout.flush()
     os._exit(status)
 
 
-def since(began: float, bound_s: float) -> str:
-    """Return since when a call hangs; `began` in s since 1970."""
+def hang_text(began: float, timeout_s: float) -> str:
+    """Return since when a call hangs, in words; `began` in s since 1970."""
     at = datetime.fromtimestamp(began, UTC)
-    return f"hangs since {at:%Y-%m-%d %H:%M:%S} UTC, longer than {bound_s:g} s"
+    return f"hangs since {at:%Y-%m-%d %H:%M:%S} UTC, longer than {timeout_s:g} s"

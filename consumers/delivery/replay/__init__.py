@@ -1,3 +1,3 @@
 """
-`gateway replay`: which runs, from where, how far.
+`gateway replay`: deliver the history of runs to a tracker.
 """

@@ -1,5 +1,5 @@
 """
-Say what a replay would send, without sending it: the log is read, and compared with what the tracker has.
+Report what a replay would send, without sending it: read the log, and compare it with what the tracker has.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumers.delivery.dispatch.invoke import admit_records
-from consumers.delivery.replay.selection import Choice, chosen_runs
+from consumers.delivery.replay.selection import RunSelection, chosen_runs
 from consumers.delivery.service import Connected
+from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.store.delivery.history import PlannedHistory
@@ -20,30 +21,30 @@ from schemas.wire import identify, points_of
 FETCH_RECORDS, POLL_MS = 2_000, 500
 
 
-class Plan(NamedTuple):
+class ReplayPlan(NamedTuple):
     """What would be sent to one tracker."""
 
     tracker: str
     runs: int
     records: int
     points: int
-    parked: int  # runs of those chosen that stay parked
+    parked: int  # chosen runs that stay parked
     cannot_hold: Sequence[str]
-    from_postgresql: int  # runs of them that the log has not whole
+    from_postgresql: int  # runs of which the log no longer has all records
     why: str  # '' when there is none
-    without_points: Mapping[str, int]  # by run: points of them that nobody has any more
-    impossible: Sequence[str]  # runs that would be parked: the tracker has a part, and the log lost what it lacks
+    without_points: Mapping[str, int]  # by run: points that are stored nowhere any more
+    impossible: Sequence[str]  # runs that would be parked: the tracker has a part, and the log lost what is missing
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as `--json` prints it."""
         return {"dry_run": True, **self._asdict(), "cannot_hold": list(self.cannot_hold)}
 
 
-async def plan(services: Connected, choice: Choice) -> Plan:
+async def plan(services: Connected, choice: RunSelection) -> ReplayPlan:
     """
-    Read what would be sent up to the log's present end. Raises LogUnavailable, StoreUnavailable and LogGap.
+    Return what would be sent up to the log's present end. Raises LogUnavailable, StoreUnavailable and LogGap.
 
-    Of runs that come from PostgreSQL, records of the log that are folded already are not counted, but their points are.
+    For runs that come from PostgreSQL, records of the log that are folded already are not counted; their points are.
     """
     runs = None
     if choice.is_narrow:
@@ -54,51 +55,46 @@ async def plan(services: Connected, choice: Choice) -> Plan:
     try:
         await reader.open()
         first, end = await reader.beginning_offsets(), await reader.end_offsets()
-        kept = await _histories(services, runs, known, first)
-        counts.take_histories(kept.brought, await services.histories.folded())
-        places = await _starts(services, runs, known, first)
-        places = {part: max(at, first[part]) for part, at in places.items() if at < end[part]}
-        await reader.assign(places)
-        while any(at < end[part] for part, at in places.items()):
-            for record in await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS):
-                places[record.partition] = record.offset + 1
-                counts.take(record, below=end[record.partition])
+        histories = await _histories(services, runs, known, first)
+        counts.add_histories(histories.possible, await services.histories.folded())
+        starts = await _starts(services, runs, known, first)
+        await _count(reader, {part: max(at, first[part]) for part, at in starts.items()}, end, counts)
     finally:
         await reader.close()
     parked = sum(one.status == "parked" for one in known.values())
-    return Plan(
+    return ReplayPlan(
         services.tracker.name, len(counts.runs), counts.records, counts.points, parked,
-        tuple(services.tracker.cannot_hold), *kept.summary(first),
+        tuple(services.tracker.cannot_hold), *histories.summary(first),
     )  # fmt: skip
 
 
-class _Kept(NamedTuple):
-    brought: Sequence[PlannedHistory]
+class _Histories(NamedTuple):
+    possible: Sequence[PlannedHistory]
     impossible: Sequence[str]
 
     def summary(self, first: Mapping[int, int]) -> tuple[int, str, dict[str, int], Sequence[str]]:
-        partitions = sorted({one.partition for one in self.brought})
+        partitions = sorted({one.partition for one in self.possible})
         begins = " and ".join(f"at offset {first[part]} of partition {part}" for part in partitions)
         why = f"the log begins {begins}, behind records of them" if partitions else ""
-        dropped = {one.run_id: one.dropped_points for one in self.brought if one.dropped_points}
-        return len(self.brought), why, dropped, self.impossible
+        dropped = {one.run_id: one.dropped_points for one in self.possible if one.dropped_points}
+        return len(self.possible), why, dropped, self.impossible
 
 
 async def _histories(
     services: Connected, runs: frozenset[str] | None, known: Mapping[str, Checkpoint], first: Mapping[int, int]
-) -> _Kept:
+) -> _Histories:
     since = await services.deliveries.offsets() if runs is None else {}
     found = await services.histories.planned(None if runs is None else list(runs), since, first)
-    can = capabilities_of(services.tracker).can_delete
-    impossible = [one.run_id for one in found if one.is_begun and (one.dropped_points or not can)]
-    return _Kept([one for one in found if one.run_id not in impossible], impossible)
+    can_delete = capabilities_of(services.tracker).can_delete
+    impossible = [one.run_id for one in found if one.is_begun and (one.dropped_points or not can_delete)]
+    return _Histories([one for one in found if one.run_id not in impossible], impossible)
 
 
 async def _starts(
     services: Connected, runs: frozenset[str] | None, known: Mapping[str, Checkpoint], first: Mapping[int, int]
 ) -> dict[int, int]:
     if runs is not None and not runs <= known.keys():
-        return dict(first)  # some have nothing yet, and may begin anywhere
+        return dict(first)  # some have no checkpoint yet, and may begin anywhere
     offsets = await services.deliveries.offsets() if runs is None else {}
     starts = {part: offsets.get(part, at) for part, at in first.items()}
     behind = [
@@ -109,19 +105,28 @@ async def _starts(
     return {part: min([at, *behind]) for part, at in starts.items()}
 
 
+async def _count(reader: LogReader, starts: Mapping[int, int], end: Mapping[int, int], counts: _Counts) -> None:
+    positions = {part: at for part, at in starts.items() if at < end[part]}
+    await reader.assign(positions)
+    while any(at < end[part] for part, at in positions.items()):
+        for record in await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS):
+            positions[record.partition] = record.offset + 1
+            counts.add(record, below=end[record.partition])
+
+
 class _Counts:
     def __init__(self, known: Mapping[str, Checkpoint], chosen: frozenset[str] | None) -> None:
         self._known, self._chosen = dict(known), chosen
         self.runs: set[str] = set()
         self.records = self.points = 0
 
-    def take_histories(self, histories: Sequence[PlannedHistory], folded: Mapping[int, int]) -> None:
+    def add_histories(self, histories: Sequence[PlannedHistory], folded: Mapping[int, int]) -> None:
         for one in histories:
             self.runs.add(one.run_id)
             self.points += one.points
             self._known[one.run_id] = Checkpoint(folded.get(one.partition, 0))
 
-    def take(self, record: Record, *, below: int) -> None:
+    def add(self, record: Record, *, below: int) -> None:
         try:
             run_id = identify(record.key, record.headers).run_id
         except BadRecord:

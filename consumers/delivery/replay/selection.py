@@ -1,5 +1,5 @@
 """
-Which runs a replay is about: named, found by a filter or by when they began, or all there are.
+Choose the runs of a replay: by id, by a filter, by start time, or all runs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
 
-class Choice(NamedTuple):
-    """What was asked for. Everything when nothing is given and `everything` is."""
+class RunSelection(NamedTuple):
+    """The runs to replay, as options of the command; `everything` excludes all other fields."""
 
     run_ids: tuple[str, ...] = ()
     where: str = ""
@@ -24,13 +24,13 @@ class Choice(NamedTuple):
 
     @property
     def is_narrow(self) -> bool:
-        """Whether some runs are meant, and not the log as a whole."""
+        """Whether runs are chosen, and not the log as a whole."""
         return not self.everything
 
     def check(self) -> Node:
-        """Return the filter. Raises BadSettings for what cannot be meant."""
-        narrowed = bool(self.run_ids or self.where or self.since or self.until)
-        if narrowed == self.everything:
+        """Return the filter. Raises BadSettings for fields that contradict each other, or cannot be parsed."""
+        has_choice = bool(self.run_ids or self.where or self.since or self.until)
+        if has_choice == self.everything:
             raise BadSettings("choose runs with --run, --where, --since and --until, or everything with --all")
         if self.run_ids and (self.where or self.since or self.until):
             raise BadSettings("--run names runs: leave out --where, --since and --until, or --run")
@@ -41,13 +41,13 @@ class Choice(NamedTuple):
         return All(tuple(parts))
 
 
-async def chosen_runs(settings: Settings, database: Database, choice: Choice) -> list[str]:
-    """Return the ids of the chosen runs. Raises StoreUnavailable, and BadSettings when a named one is not known."""
-    where = choice.check()
+async def chosen_runs(settings: Settings, database: Database, choice: RunSelection) -> list[str]:
+    """Return the ids of the chosen runs. Raises StoreUnavailable, and BadSettings for an id that does not exist."""
+    chosen = choice.check()
     reading = StoreReader(database, lost_after_s=settings.lost_after_s)
     if not choice.run_ids:
         async with reading.snapshot() as now:
-            return await now.ids_matching(where)
+            return await now.ids_matching(chosen)
     known = {*await reading.run_ids()}
     named = list(dict.fromkeys(choice.run_ids))
     if unknown := [run for run in named if run not in known]:

@@ -1,3 +1,3 @@
 """
-`gateway verify`: what a tracker holds against what PostgreSQL holds.
+`gateway verify`: compare what a tracker holds with what PostgreSQL holds.
 """

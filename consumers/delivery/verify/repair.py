@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, NamedTuple
 
-from consumers.delivery.replay.replay import Replay, Told, Wish
-from consumers.delivery.replay.selection import Choice
+from consumers.delivery.background import background
+from consumers.delivery.replay.replay import Replay, ReplayProgress, ReplayRequest
+from consumers.delivery.replay.selection import RunSelection
 from consumers.delivery.service import Connected, connected
-from consumers.delivery.verify.verify import Verified, Wanted, verify
+from consumers.delivery.verify.verify import Verified, VerifyScope, verify
 from consumers.store.delivery.repairs import Repairs
 from consumers.trackers.protocol import State, can_start_over
 from schemas.errors import TrackerRefused
@@ -99,7 +100,7 @@ class _Repair:
             return
         before = await self._repairs.positions(runs)
         await asyncio.sleep(REST_S)
-        again = await verify(self._services.settings, Wanted([self._name], runs))
+        again = await verify(self._services.settings, VerifyScope([self._name], runs))
         after = await self._repairs.positions(runs)
         different = sorted(again.places[self._name].differing)
         repaired.read_on[self._name] = sorted({*runs} - {*different})
@@ -112,19 +113,16 @@ class _Repair:
             await self._bring(anew)
 
     async def _bring(self, runs: Sequence[str]) -> None:
-        told = Told()
+        request, progress = ReplayRequest(RunSelection(tuple(runs))), ReplayProgress()
 
-        async def watch() -> None:
+        async def show() -> None:
             while True:
-                what = "repairing" if told.state in ("starting", "replaying") else told.state[:60]
-                self._show(f"{self._name}: {what}", told.done, told.total or None)
+                what = "repairing" if progress.state in ("starting", "replaying") else progress.state[:60]
+                self._show(f"{self._name}: {what}", progress.done, progress.total or None)
                 await asyncio.sleep(POLL_S)
 
-        showing = asyncio.create_task(watch())
-        try:
-            await Replay(self._services, Wish(Choice(tuple(runs))), self._stopping, told, self._say).run()
-        finally:
-            showing.cancel()
+        async with background(show()):
+            await Replay(self._services, request, self._stopping, progress, self._say).run()
 
     async def _begin_anew(self, runs: Sequence[str], repaired: Repaired) -> list[str]:
         """Make runs begin at their first record; return which."""

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from consumers.delivery.background import cancel_all
 from consumers.delivery.plugins.config import call_seconds
 from consumers.delivery.plugins.loader import close_tracker, open_tracker
 from consumers.delivery.plugins.watchdog import BoundedCalls, TrackerHangs
@@ -81,7 +82,7 @@ class Verified:
             place.tags += len(facts.tags or {})
 
 
-class Wanted(NamedTuple):
+class VerifyScope(NamedTuple):
     """Which runs and trackers to look at; all when empty."""
 
     trackers: Sequence[str] = ()
@@ -121,7 +122,7 @@ class _Places:
                 yield await begun[0]
                 begun.popleft()
         finally:
-            await _cancel(begun)
+            await cancel_all(begun)
 
     async def _read_one(
         self, run_id: str, run: RunSummary | None, progress: Mapping[str, Checkpoint | None]
@@ -140,7 +141,7 @@ class _Places:
 
 
 async def verify(
-    settings: Settings, wanted: Wanted, *, wait_s: float = 0.0, progress: Callable[[int, int], None] | None = None
+    settings: Settings, wanted: VerifyScope, *, wait_s: float = 0.0, progress: Callable[[int, int], None] | None = None
 ) -> Verified:
     """
     Compare the wanted runs; `progress` is told how many of how many are done.
@@ -176,7 +177,7 @@ async def verify(
     return verified
 
 
-async def _chosen(reading: StoreReader, wanted: Wanted) -> list[str]:
+async def _chosen(reading: StoreReader, wanted: VerifyScope) -> list[str]:
     """Return the wanted runs without deleted ones, which are looked at apart; unknown ones stay."""
     async with reading.snapshot() as now:
         if not wanted.run_ids:
@@ -197,12 +198,6 @@ async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified:
             verified.places[name].differing.add(run_id)
         else:
             verified.losses.append(Loss(name, run_id, "run", "", 1, "deleted since, and still shown"))
-
-
-async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _caught_up(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> bool | None:

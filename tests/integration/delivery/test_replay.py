@@ -192,7 +192,7 @@ async def test_beside_a_live_delivery_a_replay_orders_and_watches(
 
     assert whole["done_by_another_process"]
     assert chosen["done_by_another_process"]
-    assert (throttled.returncode, "--throttle cannot hold it back" in throttled.stderr) == (2, True)
+    assert (throttled.returncode, "--throttle does not limit it" in throttled.stderr) == (2, True)
     assert lines.held() == wanted(envelopes)
 
 

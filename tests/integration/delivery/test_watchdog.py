@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from consumers.delivery.flow.quarantine import ALONE, HOPELESS
-from consumers.delivery.loop import PARALLEL_RUNS
-from consumers.delivery.plugins.watchdog import AGAIN
+from consumers.delivery.plugins.watchdog import EXIT_RESTART
+from consumers.delivery.service import PARALLEL_RUNS
 from consumers.store.delivery.checkpoints import Deliveries, Intent
 from consumers.store.delivery.orders import CircuitReport, Trackers
 from consumers.store.fencing import Fenced
@@ -96,7 +96,7 @@ async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, 
     with delivery(place, "lines", short(lines)) as running:
         await until_caught_up(place, running, "lines")
 
-    assert status == AGAIN
+    assert status == EXIT_RESTART
     assert last.startswith("gateway: delivery lines: deliver of run bad-")
     assert last.endswith(": start it again (`gateway up` does so by itself)")
     assert lines.held() == wanted([*bad, good])
@@ -151,7 +151,7 @@ async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordere
     with delivery(place, "lines", short(lines)) as running:
         running.until(lambda: lines.held() == wanted([*hangs, *others]), "all of both runs")
 
-    assert (parked["parked"], calls, status) == (1, ALONE, AGAIN)
+    assert (parked["parked"], calls, status) == (1, ALONE, EXIT_RESTART)
     assert f"{ALONE} times in a row" in parked["last_error"]
 
 
@@ -181,7 +181,7 @@ async def test_a_replay_whose_calls_hang_ends_and_says_so(place: Place, lines: L
     lines.behave()
     done = await asyncio.to_thread(gateway_with, variables, "replay", "--to", "lines", "--all", "--json")
 
-    assert (hung.returncode, hung.stdout) == (AGAIN, "")
+    assert (hung.returncode, hung.stdout) == (EXIT_RESTART, "")
     assert "hangs since" in hung.stderr.splitlines()[-1]
     assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True)
     assert lines.held() == wanted(envelopes)

@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.flow.backlog import Backlog
-from consumers.delivery.flow.quarantine import Suspects
+from consumers.delivery.flow.quarantine import Quarantine
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.store.delivery.history import HISTORY
@@ -25,12 +25,12 @@ def runs_of(*names: str) -> list[Record]:
 
 
 def hand_out(backlog: Backlog, run_id: str, count: int = 100) -> list[int]:
-    return [record.offset for record in backlog.start(run_id, max_records=count, max_bytes=10**9)]
+    return [record.offset for record in backlog.hand_out(run_id, max_records=count, max_bytes=10**9)]
 
 
 def test_each_run_is_a_queue_of_its_own() -> None:
     backlog = Backlog({0: 0})
-    backlog.take_in(runs_of("a", "b", "a", "c"))
+    backlog.add(runs_of("a", "b", "a", "c"))
 
     assert backlog.ready(0.0, 10) == ["a", "b", "c"]
     assert hand_out(backlog, "a") == [0, 2]
@@ -39,9 +39,9 @@ def test_each_run_is_a_queue_of_its_own() -> None:
 
 def test_a_postponed_run_waits_and_the_others_go_on() -> None:
     backlog = Backlog({0: 0})
-    backlog.take_in(runs_of("a", "b"))
+    backlog.add(runs_of("a", "b"))
     hand_out(backlog, "a")
-    backlog.postponed("a", until=5.0)
+    backlog.postpone("a", until=5.0)
 
     assert backlog.ready(4.9, 10) == ["b"]
     assert backlog.ready(5.0, 10) == ["a", "b"]
@@ -49,33 +49,33 @@ def test_a_postponed_run_waits_and_the_others_go_on() -> None:
 
 def test_waking_ends_all_waiting() -> None:
     backlog = Backlog({0: 0})
-    backlog.take_in(runs_of("a"))
+    backlog.add(runs_of("a"))
     hand_out(backlog, "a")
-    backlog.postponed("a", until=5.0)
-    backlog.wake()
+    backlog.postpone("a", until=5.0)
+    backlog.end_waits()
 
     assert backlog.ready(0.0, 10) == ["a"]
 
 
 def test_reading_starts_again_at_the_oldest_undelivered_record() -> None:
     backlog = Backlog({0: 0, 1: 7})
-    backlog.take_in(runs_of("a", "b", "b"))
+    backlog.add(runs_of("a", "b", "b"))
     hand_out(backlog, "b")
-    backlog.delivered("b")
+    backlog.remove_delivered("b")
 
     assert backlog.offsets() == {0: 0, 1: 7}
     hand_out(backlog, "a")
-    backlog.delivered("a")
+    backlog.remove_delivered("a")
     assert backlog.offsets() == {0: 3, 1: 7}
 
 
 def test_a_parked_run_is_dropped_and_later_records_of_it_are_passed_over() -> None:
     backlog = Backlog({0: 0})
-    backlog.take_in(runs_of("a", "b", "a"))
+    backlog.add(runs_of("a", "b", "a"))
     hand_out(backlog, "a")
-    backlog.parked("a")
+    backlog.park("a")
 
-    assert backlog.take_in([runs_of("a")[0]._replace(offset=3)]) == 1
+    assert backlog.add([runs_of("a")[0]._replace(offset=3)]) == 1
     assert backlog.ready(0.0, 10) == ["b"]
     assert backlog.offsets() == {0: 1}
 
@@ -83,7 +83,7 @@ def test_a_parked_run_is_dropped_and_later_records_of_it_are_passed_over() -> No
 def test_what_is_no_event_is_passed_over() -> None:
     backlog = Backlog({0: 0})
 
-    assert backlog.take_in([Record("topic", 0, 0, b"a", b"{}", (), 0)]) == 1
+    assert backlog.add([Record("topic", 0, 0, b"a", b"{}", (), 0)]) == 1
     assert (backlog.offsets(), backlog.bytes) == ({0: 1}, 0)
 
 
@@ -119,94 +119,94 @@ def test_what_the_run_has_is_skipped_by_its_offset() -> None:
 
 def test_a_run_that_is_behind_gets_its_records_from_the_second_reading_until_both_meet() -> None:
     backlog = Backlog({0: 3})
-    backlog.fall_behind("a", 0, 1)
+    backlog.start_reread("a", 0, 1)
     records = runs_of("a", "a", "b", "b", "a", "a")
-    backlog.take_in(records[3:5])
-    assert backlog.behind() == {0: 1}
-    backlog.take_in_again(records[:5])
+    backlog.add(records[3:5])
+    assert backlog.reread_starts() == {0: 1}
+    backlog.add_reread(records[:5])
 
     assert hand_out(backlog, "a") == [1, 4]
     assert hand_out(backlog, "b") == [3]
-    assert (backlog.hand_over(0), backlog.behind()) == ([], {})
-    backlog.take_in(records[5:])
-    assert backlog.still_behind("a")
-    backlog.delivered("a")
+    assert (backlog.hand_over(0), backlog.reread_starts()) == ([], {})
+    backlog.add(records[5:])
+    assert backlog.still_rereading("a")
+    backlog.remove_delivered("a")
     assert hand_out(backlog, "a") == [5]
     assert backlog.offsets() == {0: 3}  # b waits; a is read again by whoever starts anew
-    assert not backlog.still_behind("a")
-    backlog.delivered("b")
+    assert not backlog.still_rereading("a")
+    backlog.remove_delivered("b")
     assert backlog.offsets() == {0: 5}
 
 
 def test_a_run_that_has_everything_when_both_readings_meet_is_named() -> None:
     backlog = Backlog({0: 1})
-    backlog.fall_behind("a", 0, 0)
-    backlog.take_in_again(runs_of("a"))
+    backlog.start_reread("a", 0, 0)
+    backlog.add_reread(runs_of("a"))
     hand_out(backlog, "a")
 
-    assert (backlog.still_behind("a"), backlog.delivered("a")) == (True, False)
+    assert (backlog.still_rereading("a"), backlog.remove_delivered("a")) == (True, False)
     assert backlog.hand_over(0) == ["a"]
-    assert backlog.is_level()
+    assert backlog.is_caught_up()
 
 
 def test_a_run_whose_last_records_are_out_when_both_readings_meet_is_named_when_they_are_done() -> None:
     backlog = Backlog({0: 1})
-    backlog.fall_behind("a", 0, 0)
-    backlog.take_in_again(runs_of("a"))
+    backlog.start_reread("a", 0, 0)
+    backlog.add_reread(runs_of("a"))
     hand_out(backlog, "a")
-    assert backlog.still_behind("a")
+    assert backlog.still_rereading("a")
 
     assert backlog.hand_over(0) == []
-    assert not backlog.is_level()
-    assert backlog.delivered("a")
+    assert not backlog.is_caught_up()
+    assert backlog.remove_delivered("a")
 
 
 def test_a_second_reading_that_begins_again_brings_nothing_twice() -> None:
     backlog = Backlog({0: 9})
     records = runs_of("a", "b", "a")
-    backlog.fall_behind("a", 0, 0)
-    backlog.take_in_again(records)
-    backlog.fall_behind("b", 0, 1)
-    backlog.take_in_again(records)
+    backlog.start_reread("a", 0, 0)
+    backlog.add_reread(records)
+    backlog.start_reread("b", 0, 1)
+    backlog.add_reread(records)
 
     assert (hand_out(backlog, "a"), hand_out(backlog, "b")) == ([0, 2], [1])
 
 
 def test_a_run_that_gets_its_history_is_neither_read_from_the_log_nor_handed_over() -> None:
     backlog = Backlog({0: 9})
-    backlog.fall_behind("told", 0, HISTORY)
-    backlog.fall_behind("read", 0, 3)
+    backlog.start_reread("told", 0, HISTORY)
+    backlog.start_reread("read", 0, 3)
 
-    assert backlog.reading_starts() == {0: 3}
+    assert backlog.reread_starts() == {0: 3}
     assert backlog.hand_over(0) == ["read"]
-    assert (backlog.wanted(), backlog.is_level()) == ({"told": (0, HISTORY)}, False)
+    assert (backlog.reread_positions(), backlog.is_caught_up()) == ({"told": (0, HISTORY)}, False)
 
 
 def test_a_tracker_is_tried_with_the_run_that_failed_least() -> None:
     backlog = Backlog({0: 0})
-    backlog.take_in(runs_of("a", "b", "c"))
+    backlog.add(runs_of("a", "b", "c"))
     hand_out(backlog, "a")
-    backlog.postponed("a", until=99.0)
+    backlog.postpone("a", until=99.0)
     hand_out(backlog, "b")
 
-    assert backlog.steadiest(lambda run: True, suspects().unanswered) == "c"
-    assert backlog.steadiest(lambda run: run != "c", suspects().unanswered) == "a"
-    assert backlog.steadiest(lambda run: run == "b", suspects().unanswered) is None
+    assert backlog.probe_candidate(lambda run: True, quarantine().unanswered) == "c"
+    assert backlog.probe_candidate(lambda run: run != "c", quarantine().unanswered) == "a"
+    assert backlog.probe_candidate(lambda run: run == "b", quarantine().unanswered) is None
 
 
 def test_a_tracker_is_not_tried_with_a_run_whose_calls_never_came_back_while_there_are_others() -> None:
     backlog = Backlog({0: 0})
-    backlog.take_in(runs_of("dies", "hangs", "fails"))
+    backlog.add(runs_of("dies", "hangs", "fails"))
     hand_out(backlog, "fails")
-    backlog.postponed("fails", until=99.0)
-    doubts = suspects(dies=2, hangs=1).unanswered
+    backlog.postpone("fails", until=99.0)
+    doubts = quarantine(dies=2, hangs=1).unanswered
 
-    assert backlog.steadiest(lambda run: True, doubts) == "fails"
-    assert backlog.steadiest(lambda run: run != "fails", doubts) == "hangs"
+    assert backlog.probe_candidate(lambda run: True, doubts) == "fails"
+    assert backlog.probe_candidate(lambda run: run != "fails", doubts) == "hangs"
 
 
-def suspects(**unanswered: int) -> Suspects:
-    return Suspects(unanswered, 0.0, call_s=1.0, threads=8)
+def quarantine(**unanswered: int) -> Quarantine:
+    return Quarantine(unanswered, 0.0, call_s=1.0, threads=8)
 
 
 class BacklogMachine(RuleBasedStateMachine):
@@ -222,7 +222,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @rule(run=st.sampled_from("abc"))
     def arrive(self, run: str) -> None:
-        self.backlog.take_in([as_record(Author(run).metrics("loss", [1.0]), self.end)])
+        self.backlog.add([as_record(Author(run).metrics("loss", [1.0]), self.end)])
         if run not in self.parked:
             self.waiting.setdefault(run, []).append(self.end)
         self.end += 1
@@ -240,12 +240,12 @@ class BacklogMachine(RuleBasedStateMachine):
         run = data.draw(st.sampled_from(sorted(self.out)))
         count = self.out.pop(run)
         if how == "delivered":
-            self.backlog.delivered(run)
+            self.backlog.remove_delivered(run)
             del self.waiting[run][:count]
         elif how == "postponed":
-            self.backlog.postponed(run, until=0.0)
+            self.backlog.postpone(run, until=0.0)
         else:
-            self.backlog.parked(run)
+            self.backlog.park(run)
             self.parked.add(run)
             del self.waiting[run]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.delivery.plugins.config import Definition, read_definitions
+from consumers.delivery.plugins.config import TrackerDefinition, read_definitions
 from consumers.delivery.plugins.loader import load_tracker
 from consumers.trackers.protocol import Capabilities, capabilities_of
 from consumers.trackers.wandb.tracker import WandbTracker
@@ -39,9 +39,9 @@ type = "nothing"
 BAD = {
     "- a\n- b": "must map names of trackers to {type, config}, not be a list",
     "a: 5": "tracker 'a' must be {type, config}, not a int",
-    "a: {type: mlflow, url: x}": "tracker 'a': unknown url: what is for the tracker itself goes below config",
+    "a: {type: mlflow, url: x}": "tracker 'a': unknown url: options of the tracker itself go below config",
     "a: {config: {}}": "tracker 'a' has no type: write one",
-    "a: {type: mlflow, config: [1]}": "config must map words to values",
+    "a: {type: mlflow, config: [1]}": "config must map names to values",
     "a/b: {type: mlflow}": "a name is 1 to 100 of",
     "a: {type: mlflow, config: {url: '${NOT_THERE_AT_ALL}'}}": "set NOT_THERE_AT_ALL",
     "a: {": "cannot be read as YAML",
@@ -59,9 +59,9 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TEAM", "vision")
 
     assert read_definitions(written(tmp_path, text, name)) == {
-        "laptop": Definition("wandb", {"folder": "/data/one", "project": "vision"}),
-        "archive": Definition("wandb", {"folder": "/data/two"}),
-        "quiet": Definition("nothing", {}),
+        "laptop": TrackerDefinition("wandb", {"folder": "/data/one", "project": "vision"}),
+        "archive": TrackerDefinition("wandb", {"folder": "/data/two"}),
+        "quiet": TrackerDefinition("nothing", {}),
     }
 
 
@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_one_line_that_names_the_file(tmp_path: Path, text:
 
 
 def test_a_file_that_is_not_there_or_of_another_kind_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="which is not there: correct the path"):
+    with pytest.raises(BadSettings, match="which does not exist: correct the path"):
         read_definitions(tmp_path / "absent.yaml")
     with pytest.raises(BadSettings, match=r"name it \.yaml, \.yml or \.toml"):
         read_definitions(written(tmp_path, "", "trackers.json"))

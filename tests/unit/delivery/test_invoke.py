@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from consumers.delivery.dispatch.checkpoints import Together
-from consumers.delivery.dispatch.invoke import Bringing
+from consumers.delivery.dispatch.checkpoints import GroupCommit
+from consumers.delivery.dispatch.invoke import TrackerInvoker
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.trackers.protocol import NothingTracker, State
@@ -35,34 +35,36 @@ class Asking(NothingTracker):
 def test_a_first_call_is_in_no_doubt() -> None:
     tracker = Asking()
 
-    brought = Bringing(tracker)("a", records(3), Checkpoint(attempt=1))
+    result = TrackerInvoker(tracker).deliver("a", records(3), Checkpoint(attempt=1))
 
     assert tracker.calls == [([0, 1, 2], 0)]
-    assert (brought.points, brought.doubted) == (6, 0)
-    assert (brought.progress.next_offset, brought.progress.attempt, brought.progress.state) == (3, 0, {"seen": 3})
+    assert (result.points, result.redelivered) == (6, 0)
+    assert (result.progress.next_offset, result.progress.attempt, result.progress.state) == (3, 0, {"seen": 3})
 
 
 def test_a_tracker_is_told_which_batches_a_call_without_result_had() -> None:
     tracker = Asking()
 
-    Bringing(tracker)("a", records(5), Checkpoint(attempt=2, doubt_to=2))
+    TrackerInvoker(tracker).deliver("a", records(5), Checkpoint(attempt=2, doubt_to=2))
 
     assert tracker.calls == [([0, 1, 2, 3, 4], 2)]
 
 
 def test_a_range_in_doubt_that_is_cut_elsewhere_stays_in_doubt_behind_the_cut() -> None:
     tracker = Asking()
-    bring = Bringing(tracker)
+    invoker = TrackerInvoker(tracker)
 
-    first = bring("a", records(5)[:2], Checkpoint(attempt=2, doubt_to=4))
-    second = bring("a", records(5)[2:], first.progress)
+    first = invoker.deliver("a", records(5)[:2], Checkpoint(attempt=2, doubt_to=4))
+    second = invoker.deliver("a", records(5)[2:], first.progress)
 
     assert tracker.calls == [([0, 1], 2), ([2, 3, 4], 2)]
     assert (first.progress.doubt_to, second.progress.doubt_to) == (4, 0)
 
 
 def test_a_tracker_that_never_asks_is_called_without_the_word() -> None:
-    assert Bringing(NothingTracker())("a", records(1), Checkpoint(attempt=2, doubt_to=1)).progress.next_offset == 1
+    result = TrackerInvoker(NothingTracker()).deliver("a", records(1), Checkpoint(attempt=2, doubt_to=1))
+
+    assert result.progress.next_offset == 1
 
 
 async def test_what_comes_while_a_write_is_under_way_goes_out_together() -> None:
@@ -74,10 +76,10 @@ async def test_what_comes_while_a_write_is_under_way_goes_out_together() -> None
         await gate.wait()
         return sum(group)
 
-    together = Together[int, int](write)
-    first = asyncio.create_task(together.give(1))
+    commit = GroupCommit[int, int](write)
+    first = asyncio.create_task(commit.submit(1))
     await begun.wait()
-    rest = [asyncio.create_task(together.give(number)) for number in (2, 3)]
+    rest = [asyncio.create_task(commit.submit(number)) for number in (2, 3)]
     await asyncio.sleep(0)
     gate.set()
 
@@ -91,8 +93,8 @@ async def test_each_of_a_group_learns_that_it_failed_and_may_ask_again() -> None
     async def write(group: Sequence[int]) -> int:
         return 1 // next(answers)
 
-    together = Together[int, int](write)
+    commit = GroupCommit[int, int](write)
     with pytest.raises(ZeroDivisionError):
-        await together.give(1)
+        await commit.submit(1)
 
-    assert await together.give(1) == 1
+    assert await commit.submit(1) == 1

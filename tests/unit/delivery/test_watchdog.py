@@ -29,5 +29,5 @@ async def test_a_call_that_fails_after_its_caller_was_cancelled_is_not_told_to_a
     del waiting  # a future tells that nobody asked how it ended when nobody can any more
     gc.collect()
 
-    calls.end()
+    calls.close()
     assert told == []
