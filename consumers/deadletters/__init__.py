@@ -1,3 +1,3 @@
 """
-What becomes of records that can never be folded: bounds on how many, their topic, and what people decide about them.
+Dead letters: records that can never be folded. Limits on their number, their topic, and the decisions about them.
 """

@@ -1,9 +1,9 @@
 """
-Carry out what people decide about dead letters: write them to the log again, or leave them for good.
+Carry out decisions about dead letters: replay them into the log, or discard them for good.
 
-A replay puts the record at the end of its partition, byte for byte, so that folding the log again gives the same rows.
-It never was applied, so its producer's number is still missing and the copy is admitted, once: a copy more, from a
-replay that was cut off before it was remembered, is refused as a duplicate.
+A replay appends the record to its partition, byte for byte, so that folding the log again gives the same rows. The
+record was never applied, so its sequence number is still missing from its producer and the copy is admitted, once. A
+second copy, from a replay that was interrupted before it was recorded, is refused as a duplicate.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from consumers.store.dead_letters import DeadLetter, DeadLetterFilter, DeadLette
 from schemas.errors import BadRecord, BadSettings
 from schemas.wire import decode
 
-PAGE = 1_000  # ids asked for at once
+PAGE = 1_000  # ids read at once
 ROUND_RECORDS, ROUND_BYTES = 200, 1024 * 1024  # written at once
 
 
 class Outcome(NamedTuple):
-    """What became of a decision about one dead letter."""
+    """Result of a decision about one dead letter."""
 
     id: DeadLetterId
     result: Literal["done", "already", "refused"]
@@ -30,16 +30,20 @@ class Outcome(NamedTuple):
 
 
 def parse_id(text: str) -> DeadLetterId:
-    """Return the id that `list` prints. Raises BadSettings."""
+    """Parse an id as `gateway dead-letters list` prints it. Raises BadSettings."""
     topic, _, rest = text.partition(":")
     partition, _, offset = rest.partition(":")
     if not (topic and partition.isdecimal() and offset.isdecimal() and len(partition) < 10 and len(offset) < 19):
-        raise BadSettings(f"{text!r:.200} is no id: copy TOPIC:PARTITION:OFFSET from `gateway dead-letters list`")
+        raise BadSettings(f"{text!r:.200} is not an id: copy TOPIC:PARTITION:OFFSET from `gateway dead-letters list`")
     return DeadLetterId(topic, int(partition), int(offset))
 
 
 async def choose(letters: DeadLetters, wanted: DeadLetterFilter, limit: int | None) -> list[DeadLetterId]:
-    """Return all undecided ones of now, in log order: a replay that is parked again is not among them."""
+    """
+    Return the ids of the dead letters that are undecided now, in log order, at most `limit`.
+
+    A replayed record that is parked again later is not among them.
+    """
     found: list[DeadLetterId] = []
     while limit is None or len(found) < limit:
         size = PAGE if limit is None else min(PAGE, limit - len(found))
@@ -53,7 +57,7 @@ async def choose(letters: DeadLetters, wanted: DeadLetterFilter, limit: int | No
 async def plan_replay(
     letters: DeadLetters, ids: Sequence[DeadLetterId], topic: str, *, anyway: bool
 ) -> AsyncIterator[tuple[Outcome, DeadLetter | None]]:
-    """Give for each id what a replay would do, with its record where it would write it."""
+    """Yield for each id what a replay would do, and the letter if it would be written."""
     for one in ids:
         letter = await letters.get(one)
         if letter is None:
@@ -61,9 +65,12 @@ async def plan_replay(
         elif letter.state == "replayed":
             yield Outcome(one, "already", "it was replayed before"), None
         elif one.topic != topic:
-            yield Outcome(one, "refused", f"the log is {topic} now (GATEWAY_TOPIC), and it came from another"), None
+            yield (
+                Outcome(one, "refused", f"it came from another log, and the log is now {topic} (GATEWAY_TOPIC)"),
+                None,
+            )
         elif not anyway and (why := refusal(letter.record)):
-            yield Outcome(one, "refused", f"it would be parked again ({why}); --anyway replays it all the same"), None
+            yield Outcome(one, "refused", f"it would be parked again ({why}); --anyway replays it even so"), None
         else:
             yield Outcome(one, "done"), letter
 
@@ -72,28 +79,28 @@ async def replay(
     letters: DeadLetters,
     writer: LogWriter,
     planned: AsyncIterator[tuple[Outcome, DeadLetter | None]],
-    said: Callable[[Outcome], object],
+    report: Callable[[Outcome], object],
 ) -> None:
     """
-    Write records to the log again and remember it; tells each outcome as soon as it is certain.
+    Write records to the log again and record the decision; calls `report` with each outcome once it is certain.
 
-    Raises LogUnavailable and StoreUnavailable: what was told is done, and calling again goes on with the rest.
+    Raises LogUnavailable and StoreUnavailable: reported outcomes are done, and another call continues with the rest.
     """
-    width = await writer.open()
-    held: list[DeadLetter] = []
+    width = await writer.open()  # partitions
+    held: list[DeadLetter] = []  # of one partition
     async for outcome, letter in planned:
         if letter is None:
-            said(outcome)
+            report(outcome)
             continue
         if letter.id.partition >= width:
-            said(Outcome(letter.id, "refused", f"{writer.topic} has only {width} partitions now"))
+            report(Outcome(letter.id, "refused", f"{writer.topic} has only {width} partitions now"))
             continue
         if held and (letter.id.partition != held[0].id.partition or _is_full(held)):
-            await _replay_round(letters, writer, held, said)
+            await _replay_round(letters, writer, held, report)
             held = []
         held.append(letter)
     if held:
-        await _replay_round(letters, writer, held, said)
+        await _replay_round(letters, writer, held, report)
 
 
 def _is_full(held: Sequence[DeadLetter]) -> bool:
@@ -101,27 +108,27 @@ def _is_full(held: Sequence[DeadLetter]) -> bool:
 
 
 async def _replay_round(
-    letters: DeadLetters, writer: LogWriter, held: Sequence[DeadLetter], said: Callable[[Outcome], object]
+    letters: DeadLetters, writer: LogWriter, held: Sequence[DeadLetter], report: Callable[[Outcome], object]
 ) -> None:
     ids = [letter.id for letter in held]
     try:
         await writer.write(ids[0].partition, [letter.record for letter in held])
     except RecordTooLarge as error:
         if len(held) == 1:
-            said(Outcome(ids[0], "refused", str(error)))
+            report(Outcome(ids[0], "refused", str(error)))
             return
-        for letter in held:  # what was written already comes again, and is refused as a duplicate
-            await _replay_round(letters, writer, [letter], said)
+        for letter in held:  # records that were already written are written again, and refused as duplicates
+            await _replay_round(letters, writer, [letter], report)
         return
     await letters.record_decision(ids, "replayed")
     for one in ids:
-        said(Outcome(one, "done"))
+        report(Outcome(one, "done"))
 
 
 async def discard(
     letters: DeadLetters, ids: Sequence[DeadLetterId], because: str, *, dry_run: bool
 ) -> AsyncIterator[Outcome]:
-    """Mark dead letters as left for good; gives each outcome. Their bytes stay."""
+    """Mark dead letters as discarded and yield each outcome. Their bytes stay."""
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
         states = await letters.states(page)

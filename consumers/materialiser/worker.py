@@ -1,10 +1,11 @@
 """
 Apply records to the store, each exactly once.
 
-The truth is the offset row in PostgreSQL, moved in the same transaction as the rows it stands for. Before each batch
-the worker knows the next offset of each partition; what is below was applied before and is skipped, and a commit
-whose outcome is unknown is settled by reading the row again. Infrastructure errors wait, for ever; a record that can
-never be applied is parked alone; anything else is raised, and the process must end.
+The source of truth is the offset row in PostgreSQL, which moves in the same transaction as the rows that it covers.
+Before each batch the worker knows the next offset of each partition. It skips records below that offset, because they
+were applied before; if the outcome of a commit is unknown, it reads the row again. Infrastructure errors are waited
+out, without a limit; a record that can never be applied is parked alone; any other error is raised, and the process
+must end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from consumers.deadletters.limits import NO_LIMITS, Counted, Limits, Tally, count_letters, digest, shown
+from consumers.deadletters.limits import (
+    NO_LIMITS,
+    Counted,
+    Limits,
+    Ordinal,
+    Tally,
+    count_letters,
+    key_digest,
+    printable,
+)
 from consumers.log.record import Record
 from consumers.materialiser.fold.chunks import finalise_chunks
 from consumers.materialiser.fold.facts import is_edit
@@ -31,7 +41,7 @@ from consumers.telemetry.instruments import FoldWatch
 from schemas.errors import BadEvent, BadRecord, StoreUnavailable
 from schemas.wire import Envelope, decode
 
-MAX_CACHED_SERIES = 20_000  # held in memory with at most 24 kB of open points each; beyond it all are loaded again
+MAX_CACHED_SERIES = 20_000  # in memory, each with at most 24 kB of open points; beyond this number all are loaded again
 MAX_CACHED_RUNS = 20_000
 BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
 
@@ -39,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Folds records of the partitions it was given. One batch at a time; not for several tasks at once."""
+    """Folds the records of its assigned partitions, one batch at a time."""
 
     def __init__(
         self,
@@ -55,12 +65,12 @@ class Worker:
         self._state = FoldState()
         self._tally = Tally()
         self._next: dict[int, int] = {}
-        self._seen: set[int] = set()  # partitions whose first record since the start of this process came
+        self._seen: set[int] = set()  # partitions of which this process has applied a record
         self._check_gap = gap_policy
         self._lock = asyncio.Lock()
 
     async def assign(self, partitions: Collection[int]) -> dict[int, int]:
-        """Take over exactly these partitions and return where each must be read on. Waits for a batch in progress."""
+        """Take over exactly these partitions and return the next offset of each. Waits for a batch in progress."""
         async with self._lock:
             self._state = FoldState()
             self._next = await self._load_offsets(partitions)
@@ -70,8 +80,8 @@ class Worker:
         """
         Fold and store records; returns once they are committed.
 
-        Raises what the judge of jumps raises, Fenced, TooManyDeadLetters and StoreRefused: the caller must not go on
-        with records it holds.
+        Raises the errors of the gap policy, Fenced, TooManyDeadLetters and StoreRefused. After one of them the caller
+        must not pass on records that it already holds.
         """
         async with self._lock:
             wait_s = BACKOFF_S[0]
@@ -81,10 +91,7 @@ class Worker:
                     self._watch.progressed()
                     return
                 except StoreUnavailable as error:
-                    self._watch.waiting(str(error))
-                    log.warning("%s: waiting for it", error)
-                    await asyncio.sleep(wait_s)
-                    wait_s = min(BACKOFF_S[1], wait_s * 2)
+                    wait_s = await self._wait(error, wait_s)
                     self._state = FoldState()
                     self._next = await self._load_offsets(self._next)
 
@@ -109,51 +116,55 @@ class Worker:
                 )
                 return found
             except StoreUnavailable as error:
-                self._watch.waiting(str(error))
-                log.warning("%s: waiting for it", error)
-                await asyncio.sleep(wait_s)
-                wait_s = min(BACKOFF_S[1], wait_s * 2)
+                wait_s = await self._wait(error, wait_s)
+
+    async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
+        """Wait for PostgreSQL and return how long to wait the next time."""
+        self._watch.waiting(str(error))
+        log.warning("%s: waiting for it", error)
+        await asyncio.sleep(wait_s)
+        return min(BACKOFF_S[1], wait_s * 2)
 
     async def _apply(self, records: Sequence[Record]) -> None:
-        fresh, jumps = self._new_records(records)
+        new, gaps = self._new_records(records)
         start = 0
-        for index, jump in jumps:  # what came before a jump is kept, whatever the jump means
-            await self._apply_all(fresh[start:index])
-            await self._check_gap(jump)
+        for index, gap in gaps:  # records before a gap are stored, whatever the gap means
+            await self._apply_all(new[start:index])
+            await self._check_gap(gap)
             start = index
-        await self._apply_all(fresh[start:])
+        await self._apply_all(new[start:])
 
-    async def _apply_all(self, fresh: Sequence[Record]) -> None:
-        decoded = [_decode(record) for record in fresh]
+    async def _apply_all(self, records: Sequence[Record]) -> None:
+        decoded = [_decode(record) for record in records]
         start = 0
         for end, envelope in enumerate(decoded, 1):
-            # An edit by name acts on stored rows, so it neither shares a transaction with what comes before nor after.
+            # An edit by name acts on stored rows, so it shares its transaction neither with earlier nor later events.
             if end == len(decoded) or _is_edit(envelope) or _is_edit(decoded[end]):
-                await self._commit(fresh[start:end], decoded[start:end])
+                await self._commit(records[start:end], decoded[start:end])
                 start = end
-        self._seen |= {record.partition for record in fresh}
+        self._seen |= {record.partition for record in records}
 
     def _new_records(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[int, OffsetGap]]]:
-        """Return the records to apply, and at which of them its partition jumps."""
-        following, met = dict(self._next), set(self._seen)
-        fresh: list[Record] = []
-        jumps: list[tuple[int, OffsetGap]] = []
+        """Return the records to apply, and the gaps in them, each with the index of the record that follows it."""
+        following, seen = dict(self._next), set(self._seen)
+        new: list[Record] = []
+        gaps: list[tuple[int, OffsetGap]] = []
         for record in records:
             expected = following.get(record.partition)
             if expected is None or record.offset < expected:
-                continue  # not ours any more, or applied before
+                continue  # the partition is no longer ours, or the record was applied before
             if record.offset > expected:
-                is_first = record.partition not in met
-                jumps.append((len(fresh), OffsetGap(self._topic, record.partition, expected, record.offset, is_first)))
-            met.add(record.partition)
+                is_first = record.partition not in seen
+                gaps.append((len(new), OffsetGap(self._topic, record.partition, expected, record.offset, is_first)))
+            seen.add(record.partition)
             following[record.partition] = record.offset + 1
-            fresh.append(record)
-        return fresh, jumps
+            new.append(record)
+        return new, gaps
 
     async def _commit(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> None:
-        """Store records, up to the first that would be a dead letter too many: then TooManyDeadLetters is raised."""
+        """Store records up to the first dead letter beyond the limits; raises TooManyDeadLetters there."""
         counted = await self._count(records, decoded)
-        fit = len(counted.counts)
+        fit = len(counted.ordinals)
         if fit:
             await self._store(records[:fit], decoded[:fit], counted)
         if counted.excess is not None:
@@ -165,9 +176,9 @@ class Worker:
         wanted: dict[int, set[bytes]] = {}
         for record, reason in zip(records, reasons, strict=True):
             if reason is not None and record.key is not None:
-                wanted.setdefault(record.partition, set()).add(digest(record.key))
+                wanted.setdefault(record.partition, set()).add(key_digest(record.key))
         for partition, digests in wanted.items():
-            digests -= {counted for of, counted in tally.of_run if of == partition}
+            digests -= {run for of, run in tally.of_run if of == partition}  # already in memory
             found = await dead_letters.load_of_run(self._database, self._topic, partition, digests)
             nothing = dead_letters.ParkedCount(0, 0)
             tally.of_run.update({(partition, one): found.get(one, nothing).number for one in digests})
@@ -178,20 +189,12 @@ class Worker:
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
     ) -> None:
         await self._load(decoded)
-        changes, duplicates = Changes(), list[Envelope]()
-        for record, envelope, count in zip(records, decoded, counted.counts, strict=True):
-            expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
-            changes.offsets[record.partition] = (expected, record.offset + 1)
-            if isinstance(envelope, BadRecord):
-                park(changes, envelope, _letter(record, count or (0, 0)))
-            elif not fold(self._state, changes, envelope, record.partition, record.offset):
-                duplicates.append(envelope)
-        finalise_chunks(changes)
+        changes, duplicates = self._fold(records, decoded, counted)
         started = time.monotonic()
         try:
             await write(self._database, CONSUMER, self._topic, changes, self._state.tables)
         except TablesExchanged:
-            self._state = FoldState()  # rows of the old tables
+            self._state = FoldState()  # its rows are those of the old tables
             await self._commit(records, decoded)
             return
         except RowsRefused as error:
@@ -199,36 +202,48 @@ class Worker:
             await self._commit_one_by_one(records, decoded, error)
             return
         if changes.dead_letters:
-            first = changes.dead_letters[0]
-            more = f" and {len(changes.dead_letters) - 1} more" if len(changes.dead_letters) > 1 else ""
-            place = f"{first.topic}:{first.partition}:{first.log_offset}"
-            log.warning("parked %s (%s)%s", place, shown(first.reason), more)
+            _log_parked(changes.dead_letters)
         if changes.edits:
-            self._state = FoldState()  # rows changed by name: what is held of them is old
+            self._state = FoldState()  # rows were changed by name: the ones in memory are out of date
         self._tally = counted.tally
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
         self._watch.committed(records, decoded, duplicates=duplicates, seconds=time.monotonic() - started)
 
+    def _fold(
+        self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
+    ) -> tuple[Changes, list[Envelope]]:
+        """Return what the records change, and which of them were folded before."""
+        changes, duplicates = Changes(), list[Envelope]()
+        for record, envelope, ordinal in zip(records, decoded, counted.ordinals, strict=True):
+            expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
+            changes.offsets[record.partition] = (expected, record.offset + 1)
+            if isinstance(envelope, BadRecord):
+                park(changes, envelope, _letter(record, ordinal or Ordinal(0, 0)))
+            elif not fold(self._state, changes, envelope, record.partition, record.offset):
+                duplicates.append(envelope)
+        finalise_chunks(changes)
+        return changes, duplicates
+
     async def _commit_one_by_one(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], error: RowsRefused
     ) -> None:
-        """Store a batch that PostgreSQL refused record by record, and park the one it refuses."""
+        """Store a refused batch record by record, and park each record whose rows PostgreSQL refuses."""
         if len(records) == 1:
             if isinstance(decoded[0], BadRecord):
-                raise error  # not even the parked bytes fit: a bug of ours, not bad data
+                raise error  # not even the parked bytes can be stored: a bug of ours, not bad data
             await self._commit(records, [BadEvent(f"PostgreSQL refuses its rows: {error}")])
             return
         for record, envelope in zip(records, decoded, strict=True):
             await self._commit([record], [envelope])
 
     async def _load(self, decoded: Sequence[Envelope | BadRecord]) -> None:
-        """Make sure that everything stored of the runs and series at hand is known."""
+        """Load the stored rows of the runs and series of these events that are not in memory."""
         state = self._state
         envelopes = [envelope for envelope in decoded if isinstance(envelope, Envelope)]
         if len(state.loaded) > MAX_CACHED_RUNS or len(state.series) > MAX_CACHED_SERIES:
             state = self._state = FoldState()
-        if not state.tables:  # before the rows, so that rows of old tables never pass for those of new ones
+        if not state.tables:  # read before the rows, so that rows of old tables are never taken for rows of new ones
             state.tables = await loader.identify_tables(self._database)
         runs: set[str] = {envelope.run_id for envelope in envelopes}
         runs -= state.loaded
@@ -257,11 +272,18 @@ def _is_edit(envelope: Envelope | BadRecord) -> bool:
 
 
 def _storable(name: str) -> str:
-    """Return a header name as PostgreSQL holds text: no U+0000, and bytes that are no UTF-8 escaped."""
+    """Return a header name as text that PostgreSQL accepts: no U+0000, and bytes that are not UTF-8 escaped."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace").replace("\x00", "\ufffd")
 
 
-def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
+def _log_parked(letters: Sequence[DeadLetterRow]) -> None:
+    first = letters[0]
+    more = f" and {len(letters) - 1} more" if len(letters) > 1 else ""
+    source = f"{first.topic}:{first.partition}:{first.log_offset}"
+    log.warning("parked %s (%s)%s", source, printable(first.reason), more)
+
+
+def _letter(record: Record, ordinal: Ordinal) -> DeadLetterRow:
     return DeadLetterRow(
         topic=record.topic,
         partition=record.partition,
@@ -273,6 +295,6 @@ def _letter(record: Record, count: tuple[int, int]) -> DeadLetterRow:
         header_names=[_storable(name) for name, _ in record.headers],
         header_values=[value for _, value in record.headers],
         record_time=record.time_ms,
-        in_row=count[0],
-        of_run=count[1],
+        in_row=ordinal.in_row,
+        of_run=ordinal.of_run,
     )

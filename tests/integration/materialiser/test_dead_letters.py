@@ -277,7 +277,7 @@ async def test_the_api_counts_what_nobody_decided_about_and_names_the_newest(
     [
         (("replay",), "no choice is given: give ids from `gateway dead-letters list`"),
         (("discard", "--all", "a:1:2"), "ids cannot be combined with"),
-        (("show", "nonsense"), "is no id: copy TOPIC:PARTITION:OFFSET"),
+        (("show", "nonsense"), "is not an id: copy TOPIC:PARTITION:OFFSET"),
         (("show", "a:1:2"), "nothing is parked at a:1:2"),
     ],
 )
