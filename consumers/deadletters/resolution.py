@@ -65,10 +65,7 @@ async def plan_replay(
         elif letter.state == "replayed":
             yield Outcome(one, "already", "it was replayed before"), None
         elif one.topic != topic:
-            yield (
-                Outcome(one, "refused", f"it came from another log, and the log is now {topic} (GATEWAY_TOPIC)"),
-                None,
-            )
+            yield Outcome(one, "refused", f"it came from another log than {topic} (GATEWAY_TOPIC)"), None
         elif not anyway and (why := refusal(letter.record)):
             yield Outcome(one, "refused", f"it would be parked again ({why}); --anyway replays it even so"), None
         else:

@@ -24,9 +24,7 @@ def count(sent: Sent, limits: Limits, tally: Tally | None = None, first: int = 0
 
 
 @given(RECORDS, st.integers(0, 60), st.integers(1, 5), st.integers(1, 5))
-def test_it_stops_at_the_same_record_however_records_are_grouped(
-    sent: Sent, cut: int, in_row: int, per_run: int
-) -> None:
+def test_it_stops_at_the_same_record_however_the_log_is_cut(sent: Sent, cut: int, in_row: int, per_run: int) -> None:
     limits = Limits(in_row, per_run)
     whole = count(sent, limits)
 
