@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.client.journal import contents
 from gateway.client.journal import segment as segments
 from gateway.client.journal.cursor import ShippingCursor
 from gateway.client.journal.entries import JournalEvent
@@ -45,7 +46,7 @@ def make_steps(deadly: Deadly) -> None:
         setattr(os, name, deadly(getattr(os, name)))
     builtins.open = deadly(open)
     mmap.mmap = deadly(mmap.mmap)  # type: ignore[misc]
-    vars(recovery)["write_record"] = deadly(vars(recovery)["write_record"])
+    vars(contents)["write_record"] = deadly(vars(contents)["write_record"])
     ShippingCursor.append, ShippingCursor.save = deadly(ShippingCursor.append), deadly(ShippingCursor.save)  # type: ignore[method-assign]
 
 

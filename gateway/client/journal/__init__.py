@@ -1,3 +1,3 @@
 """
-A producer's own files: what `emit` writes to, and what is read from them again.
+The files of one producer: `emit` writes to them, and the shipper reads from them.
 """

@@ -1,8 +1,8 @@
 """
-Where the segments of one journal come from: within its bound, the next one made ahead.
+Allocate the segments of one journal within its bound, and the next one ahead of time.
 
-To make a segment takes milliseconds. So the shipper has the next one made (`ahead`, `keep`) once the current one is
-half full, and whoever emits only gives it its name (`ordinary`).
+Making a segment takes milliseconds. So once the current segment is half full, the shipper's thread makes the next one
+(`preallocate`, `store_preallocated`), and the emitting thread only renames it (`allocate`).
 """
 
 from __future__ import annotations
@@ -10,56 +10,56 @@ from __future__ import annotations
 from time import monotonic
 
 from gateway.client.journal import segment as segments
-from gateway.client.journal.entries import warn_full
 from gateway.client.journal.folder import max_bytes
+from gateway.client.notices import warn_once
 from gateway.client.process.forks import importing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.client.journal.segment import Segment
 
-MEMORY_BYTES = 134_217_728  # of a journal in memory
-RETRY_S = 1.0  # between two tries to get a segment
+MEMORY_BYTES = 134_217_728  # bound of a journal in memory
+RETRY_S = 1.0  # between two attempts to make a segment
 
 
 class SegmentAllocator:
-    """The room a journal has. All but `ahead` with the journal's lock held."""
+    """The segments and bytes a journal may use. All methods but `preallocate` need the journal's lock."""
 
     __slots__ = ("_failed_at", "_max_bytes", "_next", "_not_before", "_run_id", "folder", "header", "size")
 
     def __init__(self, run_id: str, limit: int | None) -> None:
         self.folder = ""  # "": in memory
         self.header = b""  # what each segment says of the journal
-        self.size = 0  # bytes of all segments, the next one too
+        self.size = 0  # bytes of all segments, the preallocated one included
         self._run_id = run_id
         self._max_bytes = limit
         self._failed_at = -RETRY_S
-        self._next: Segment | None = None  # made ahead
-        self._not_before = 0.0  # when the next may be tried, monotonic
+        self._next: Segment | None = None  # preallocated
+        self._not_before = 0.0  # no preallocation before this time, monotonic
 
-    def ordinary(self, number: int, need: int) -> Segment | None:
-        """Return a new segment for everything, or None: there is no room, or there was none a moment ago."""
-        ready = self._take_next(number, need)
+    def allocate(self, number: int, need: int) -> Segment | None:
+        """Return a new segment for records of any kind; None when there is no room, or was none a moment ago."""
+        ready = self._take_preallocated(number, need)
         if ready is not None:
             return ready
         now = monotonic()
         if now - self._failed_at < RETRY_S:
             return None
         try:
-            return self.make(number, need)
+            return self.create(number, need)
         except OSError as error:
             self._failed_at = now
-            warn_full(self._run_id, self.folder, error)
+            _warn_full(self._run_id, self.folder, error)
             return None
 
-    def make(self, number: int, need: int, *, is_ahead: bool = False) -> Segment:
-        """Return a new segment for everything. Raises OSError when there is no room for it."""
+    def create(self, number: int, need: int, *, is_preallocated: bool = False) -> Segment:
+        """Return a new segment for records of any kind. Raises OSError when there is no room for it."""
         size = segments.size_of(number, need + segments.reserve_of(number), len(self.header))
         if self.size + size > self._bound():
             raise OSError(f"its bound of {self._bound() / 1_048_576:,.0f} MB is reached")
-        return segments.create(self.folder, number, size, self.header, is_ahead=is_ahead)
+        return segments.create(self.folder, number, size, self.header, is_preallocated=is_preallocated)
 
-    def reserve(self, number: int, need: int) -> Segment:
+    def allocate_reserve(self, number: int, need: int) -> Segment:
         """Return a small segment for events alone, beyond the bound; in memory when the disk is full."""
         size = segments.size_of(1, need, len(self.header))
         try:
@@ -67,30 +67,30 @@ class SegmentAllocator:
         except OSError:
             return segments.create("", number, size, self.header)
 
-    def wants_next(self, current: Segment, end: int) -> bool:
-        """Whether the segment after this one, written up to `end`, is to be made."""
+    def needs_next(self, current: Segment, end: int) -> bool:
+        """Return whether to preallocate the segment after `current`, which is written up to `end`."""
         return self._next is None and bool(current.path) and end * 2 >= current.size and monotonic() >= self._not_before
 
-    def ahead(self, number: int) -> Segment | None:
-        """Return a segment to be kept; None when there is no room: whoever needs it tries again, and says why."""
+    def preallocate(self, number: int) -> Segment | None:
+        """Return a segment for `store_preallocated`; None without room: `allocate` then tries again and warns."""
         try:
-            with importing():  # a child of a fork must not keep the file open
-                return self.make(number, 0, is_ahead=True)
+            with importing():  # a forked child must not keep the file open
+                return self.create(number, 0, is_preallocated=True)
         except OSError:
             self._not_before = monotonic() + RETRY_S
             return None
 
-    def keep(self, made: Segment) -> None:
-        """Have this segment ready."""
+    def store_preallocated(self, made: Segment) -> None:
+        """Keep a preallocated segment until it is needed."""
         self._next = made
         self.size += made.size
 
-    def drop_next(self) -> None:
-        """Delete what was made ahead: nothing more will be written."""
-        self._take_next(0, 0)
+    def discard_preallocated(self) -> None:
+        """Delete the preallocated segment: nothing more will be written."""
+        self._take_preallocated(0, 0)
 
-    def _take_next(self, number: int, need: int) -> Segment | None:
-        """Return the segment that was made ahead when it is the one that is needed; else delete it."""
+    def _take_preallocated(self, number: int, need: int) -> Segment | None:
+        """Return the preallocated segment when it has this number and enough room; otherwise delete it."""
         made, self._next = self._next, None
         if made is None:
             return None
@@ -109,3 +109,11 @@ class SegmentAllocator:
         if self._max_bytes is None:
             self._max_bytes = max_bytes()
         return self._max_bytes if self.folder else min(self._max_bytes, MEMORY_BYTES)
+
+
+def _warn_full(run_id: str, folder: str, error: OSError) -> None:
+    warn_once(
+        "full",
+        f"run {run_id}: the journal {folder or 'in memory'} cannot grow ({error}): new metric points are dropped and "
+        "counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
+    )

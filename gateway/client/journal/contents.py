@@ -1,5 +1,5 @@
 """
-What the folder of a journal holds: its intact records, read again after the process that wrote them died.
+The intact records in the folder of a journal, read again after the process that wrote them has ended.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class JournalContents:
-    """The intact records of a journal's folder."""
+    """The intact records in a journal's folder. Raises OSError when the folder cannot be read."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -43,9 +43,9 @@ class JournalContents:
         self.meta: dict[str, Any] = {}
         self.damage = Damage()
         self.records = 0  # points and values
-        self.last_time = 0  # µs, of the latest record
-        self.is_ended = False  # the run's end is told
-        self.closed_at: JournalPosition | None = None  # where the producer's end is told
+        self.last_time = 0  # of the latest record, µs
+        self.is_ended = False  # the run's end is in the journal
+        self.closed_at: JournalPosition | None = None  # position of the producer's end
         for number in segments.numbers_in(folder):
             self._load(number)
         self.meta = read_meta(folder) or self.meta
@@ -58,8 +58,8 @@ class JournalContents:
         last = max(self.segments)
         return last, self.segments[last].end
 
-    def add(self, bodies: list[dict[str, object]]) -> None:
-        """Append events in a segment of their own: nothing is written behind a torn end. Raises OSError."""
+    def append_events(self, bodies: list[dict[str, object]]) -> None:
+        """Append events in a new segment, because nothing is written after a torn end. Raises OSError."""
         payloads = [dumps(body).encode() for body in bodies]
         header = dumps(self.meta).encode()
         number = self.tail[0] + 1
@@ -75,44 +75,45 @@ class JournalContents:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < segments.PAGE // 64:
-                segments.remove(path)  # killed before it had its blocks: nothing is in it, and its number is needed
+                # The process was killed before the file had its blocks: it is empty, and its number is needed.
+                segments.remove(path)
                 return
-            place = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-        one = Segment(number, place, path)
-        one.end = find_end(memoryview(place))
-        for found in scan(memoryview(place), 0, one.end, self.damage):
+            memory = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        one = Segment(number, memory, path)
+        one.end = find_end(memoryview(memory))
+        for found in scan(memoryview(memory), 0, one.end, self.damage):
             if found.kind == POINT:
                 flags, _, time, _ = found.row
                 self.last_time = max(self.last_time, time if flags & IS_MICROS else time // 1_000)
                 self.records += 1
             elif found.kind == SERIES:
-                self._define(one, found.series, found.payload)
+                self._add_series(one, found.series, found.payload)
             elif found.kind == HEADER:
                 one.first = found.end
                 self.meta = self.meta or _parse_object(found.payload)
             else:
-                self._note(found.kind, found.payload, (number, found.start))
+                self._add_entry(found.kind, found.payload, (number, found.start))
         self.segments[number] = one
 
-    def _define(self, one: Segment, number: int, payload: bytes) -> None:
+    def _add_series(self, one: Segment, number: int, payload: bytes) -> None:
         try:
             one.series.setdefault(number, SeriesDefinition.read(payload))
         except (ValueError, KeyError, TypeError):
             self.damage.records += 1
 
-    def _note(self, kind: int, payload: bytes, place: JournalPosition) -> None:
+    def _add_entry(self, kind: int, payload: bytes, position: JournalPosition) -> None:
         self.last_time = max(self.last_time, time_of(payload))
         if kind == EVENT:
             name = kind_of(payload)
             self.is_ended = self.is_ended or name in ENDINGS
             if name == "producer_closed":
-                self.closed_at = place
+                self.closed_at = position
         else:
             self.records += 1
 
 
 def read_meta(folder: str) -> dict[str, Any]:
-    """Return what meta.json says of the journal in a folder; empty when the file is missing or damaged."""
+    """Return the content of a journal's meta.json; empty when the file is missing or damaged."""
     try:
         with open(os.path.join(folder, META), "rb") as file:
             found = _parse_object(file.read(65_536))

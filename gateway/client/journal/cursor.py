@@ -1,9 +1,9 @@
 """
-Where a producer cut its journal, what the log acknowledged, and what was dropped: the file `cuts.NNNN`.
+The shipping cursor of a producer, file `cuts.NNNN`: where it cut its journal, what is acknowledged, what was dropped.
 
-The file never grows: a state that is kept twice, and a ring of the cuts that are not acknowledged. A cut is written
-here before its records are sent, with the CRC of their bytes. So whoever sends them again after a crash sends the same
-bytes, or learns that it cannot.
+The file never grows. It holds a state, in two copies, and a ring of the cuts that are not acknowledged. A cut is
+written here before its records are sent, with the CRC of their bytes. A process that sends them again after a crash
+therefore sends the same bytes, or learns that it cannot.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 CURSOR_PREFIX = "cuts."
-RING = 1_024  # cuts not acknowledged
+RING = 1_024  # cuts not acknowledged, at most
 RING_AT = 8_192
-STATE_AT = (0, 4_096)  # two blocks of a disk
-ENDED, CLOSED = 1, 2  # flags of the state: the run's end, and the producer's, are in the journal
+STATE_AT = (0, 4_096)  # in two blocks of a disk
+ENDED, CLOSED = 1, 2  # flags of the state: the journal holds the run's end, and the producer's
 
-_STATE = struct.Struct("<IIQQQQQII16s")  # magic, flags, cut, acknowledged, seq, points, dropped, end, producer
-_CUT = struct.Struct(
-    "<IIIIIIQQQQII"
-)  # CRC, segment, start, end, events, CRC of bytes, seq, time, points, dropped, number, 0
+# Magic, flags, cuts, acknowledged cuts, seq, points, dropped, segment and offset of the end, producer.
+_STATE = struct.Struct("<IIQQQQQII16s")
+# CRC, segment, start, end, events, CRC of the records' bytes, seq, time, points, dropped, number of the cut, 0.
+_CUT = struct.Struct("<IIIIIIQQQQII")
 CUT_BYTES = 64
 FILE_BYTES = RING_AT + RING * CUT_BYTES
 MAGIC = 0x4C4A5447  # GTJL
 
 
 class BatchBoundary:
-    """A piece of one segment, and the records it became."""
+    """One cut: a range of one segment, and the records it became."""
 
     __slots__ = ("crc", "dropped", "end", "events", "points", "segment", "seq", "start", "time")
 
@@ -55,29 +55,29 @@ class BatchBoundary:
         self.segment = segment
         self.start = start
         self.end = end
-        self.events = events  # records it became
-        self.seq = seq  # of the first of them
-        self.time = time  # when it was cut, µs
+        self.events = events  # number of records
+        self.seq = seq  # of the first record
+        self.time = time  # of the cut, µs
         self.points = points  # metric points of this producer before it
         self.dropped = dropped  # points and values dropped until then
-        self.crc = crc  # of the records' bytes, one after the other
+        self.crc = crc  # of the bytes of all records, concatenated
 
 
 class ShippingCursor:
-    """The file of one producer. In memory when there is no folder for it."""
+    """The cursor file of one producer; in memory when the journal has no folder."""
 
-    def __init__(self, place: mmap.mmap, path: str, producer: str) -> None:
-        self._map = place
+    def __init__(self, memory: mmap.mmap, path: str, producer: str) -> None:
+        self._map = memory
         self._path = path
         self.producer = producer
-        self.cut = 0  # number of cuts
-        self.acknowledged = 0  # cuts acknowledged
+        self.cuts = 0  # number of cuts
+        self.acknowledged = 0  # number of acknowledged cuts
         self.seq = 0  # number of the first record that is not acknowledged
         self.end = (0, 0)  # segment and offset up to which everything is cut
         self.points = 0  # metric points cut
         self.dropped = 0
         self.flags = 0
-        self.is_damaged = False  # nothing may be cut here any more
+        self.is_damaged = False  # no further cut may be added
 
     @classmethod
     def create(cls, folder: str, number: int, producer: str) -> ShippingCursor:
@@ -94,14 +94,14 @@ class ShippingCursor:
         return made
 
     def publish(self) -> None:
-        """Save the state, and let the file be found."""
+        """Save the state, then give the file its final name. Raises OSError."""
         self.save()
         if self._path:
             os.rename(f"{self._path}.new", self._path)
 
     @classmethod
     def open(cls, path: str) -> ShippingCursor:
-        """Return the file as it was left. Raises OSError."""
+        """Return an existing file. Raises OSError."""
         handle = os.open(path, os.O_RDWR)
         try:
             if os.fstat(handle).st_size < FILE_BYTES:
@@ -113,11 +113,11 @@ class ShippingCursor:
         return found
 
     def save(self) -> None:
-        """Write the state, one copy after the other: a process killed in between leaves one whole."""
+        """Write the state, one copy after the other: one copy stays intact when the process is killed in between."""
         raw = _STATE.pack(
             MAGIC,
             self.flags,
-            self.cut,
+            self.cuts,
             self.acknowledged,
             self.seq,
             self.points,
@@ -130,18 +130,18 @@ class ShippingCursor:
             self._map[at : at + len(whole)] = whole
 
     def _load(self) -> None:
-        states = [state for state in map(self._state, STATE_AT) if state is not None]
+        states = [state for state in map(self._read_state, STATE_AT) if state is not None]
         if not states:
             self._load_from_ring()
             return
-        # Each value only grows, and the copies differ by one writing at most.
+        # No value ever decreases, and the copies differ by one write at most.
         newest = max(states, key=lambda one: one[2:5])
-        _, flags, self.cut, self.acknowledged, self.seq, self.points, dropped, *end, _ = newest
+        _, flags, self.cuts, self.acknowledged, self.seq, self.points, dropped, *end, _ = newest
         self.end = (end[0], end[1])
         self.flags = flags | states[0][1]
         self.dropped = max(dropped, states[0][6])
 
-    def _state(self, at: int) -> tuple[Any, ...] | None:
+    def _read_state(self, at: int) -> tuple[Any, ...] | None:
         raw = self._map[at : at + _STATE.size]
         if crc32(raw) != int.from_bytes(self._map[at + _STATE.size : at + _STATE.size + 4], "little"):
             return None
@@ -149,7 +149,7 @@ class ShippingCursor:
         return found if found[0] == MAGIC else None
 
     def _load_from_ring(self) -> None:
-        """Take the newest cuts that follow each other for not acknowledged: to send them again changes nothing."""
+        """Treat the newest consecutive cuts as not acknowledged: sending them again changes nothing."""
         self.is_damaged = True
         slots = range(RING_AT, RING_AT + RING * CUT_BYTES, CUT_BYTES)
         numbers = {self._map[at + 56] | self._map[at + 57] << 8 | self._map[at + 58] << 16 for at in slots}
@@ -161,39 +161,45 @@ class ShippingCursor:
             first -= 1
         oldest, newest = self.read(first), self.read(last)
         if oldest is not None and newest is not None:
-            self.cut, self.acknowledged, self.seq = last + 1, first, oldest.seq
+            self.cuts, self.acknowledged, self.seq = last + 1, first, oldest.seq
             self.end = (newest.segment, newest.end)
 
     @property
     def is_full(self) -> bool:
-        """Whether the ring has no room before something is acknowledged."""
-        return self.cut - self.acknowledged >= RING
+        """Whether the ring has no room until a cut is acknowledged."""
+        return self.cuts - self.acknowledged >= RING
 
-    def append(self, cut: BatchBoundary, points: int) -> None:
-        """Write down a cut and how many metric points there are with it. Nothing of it may be sent before."""
+    def append(self, boundary: BatchBoundary, points: int) -> None:
+        """Write down a cut and the number of metric points up to its end. Send its records only afterwards."""
         self.points = points
         raw = _CUT.pack(
             0,
-            cut.segment,
-            cut.start,
-            cut.end,
-            cut.events,
-            cut.crc,
-            cut.seq,
-            cut.time,
-            cut.points,
-            cut.dropped,
-            self.cut & 0xFFFF_FFFF,
+            boundary.segment,
+            boundary.start,
+            boundary.end,
+            boundary.events,
+            boundary.crc,
+            boundary.seq,
+            boundary.time,
+            boundary.points,
+            boundary.dropped,
+            self.cuts & 0xFFFF_FFFF,
             0,
         )[4:]
-        at = RING_AT + self.cut % RING * CUT_BYTES
+        at = RING_AT + self.cuts % RING * CUT_BYTES
         self._map[at : at + CUT_BYTES] = crc32(raw).to_bytes(4, "little") + raw
-        self.cut += 1
-        self.end = (cut.segment, cut.end)
+        self.cuts += 1
+        self.end = (boundary.segment, boundary.end)
+        self.save()
+
+    def acknowledge(self, seq: int, cuts: int) -> None:
+        """Write down that the log has `cuts` more cuts, all records below `seq`."""
+        self.seq = seq
+        self.acknowledged += cuts
         self.save()
 
     def read(self, number: int) -> BatchBoundary | None:
-        """Return a cut that is not acknowledged, or None when it is damaged."""
+        """Return a cut that is not acknowledged, or None when its entry is damaged."""
         at = RING_AT + number % RING * CUT_BYTES
         whole = self._map[at : at + CUT_BYTES]
         crc, segment, start, end, events, content, seq, time, points, dropped, index, _ = _CUT.unpack(whole)

@@ -1,9 +1,9 @@
 """
-The folder of one journal: where it is, whose it is, and the lock that says that its owner lives.
+The folder of one journal: its path, its owner, and the lock that shows that the owner is alive.
 
     <journal home>/<run id>/<producer>/   meta.json, lock, NNNNNNNN.seg, cuts.NNNN.<producer>
 
-The lock is flock(2): the kernel lets go of it when the process dies, however it dies.
+The lock is flock(2): the kernel releases it when the process dies, whatever the cause.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from errno import EDQUOT, EFBIG, ENOSPC
 from hashlib import blake2b
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from gateway.client.encoding.values import now
 from gateway.client.journal.cursor import CURSOR_PREFIX
 from gateway.client.journal.format import VERSION
 from gateway.client.journal.segment import SUFFIX, remove
+from gateway.client.notices import warn_once
 from gateway.client.stack_file import default_home
 
 try:
@@ -34,10 +36,10 @@ HOME_VARIABLE = "GATEWAY_JOURNAL_DIR"
 MAX_VARIABLE = "GATEWAY_JOURNAL_MAX_MB"
 MAX_MB = 4_096.0
 LOCK, META = "lock", "meta.json"
-NEW = ".new-"  # before the name of a folder that is not complete
+NEW = ".new-"  # prefix of the name of an incomplete folder
 MAX_FOLDER_NAME = 120  # bytes
 
-_locks: set[int] = set()  # handles of the locks this process holds
+_locks: set[int] = set()  # file descriptors of the locks this process holds
 
 
 def journal_home() -> str:
@@ -47,26 +49,24 @@ def journal_home() -> str:
 
 
 def max_bytes() -> int:
-    """Return the bound on one journal in bytes: GATEWAY_JOURNAL_MAX_MB, or 4,096 MB."""
+    """Return the bound of one journal in bytes: GATEWAY_JOURNAL_MAX_MB, or 4,096 MB."""
     try:
         return int(max(1.0, float(os.environ.get(MAX_VARIABLE) or MAX_MB)) * 1_048_576)
     except (ValueError, OverflowError):
-        from gateway.client.notices import warn_once
-
         warn_once("journal-max", f"{MAX_VARIABLE}={os.environ[MAX_VARIABLE]!r:.40} is no number: {MAX_MB:,.0f} is used")
         return int(MAX_MB * 1_048_576)
 
 
 class JournalLock:
-    """The lock of a journal's folder, held."""
+    """The lock of a journal's folder, held by this process."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
         _locks.add(handle)
 
     @classmethod
-    def take(cls, folder: str) -> JournalLock | None:
-        """Return the lock, or None while somebody holds it or the folder is gone. Raises OSError."""
+    def try_acquire(cls, folder: str) -> JournalLock | None:
+        """Return the lock, or None when another process holds it or the folder is gone. Raises OSError."""
         path = os.path.join(folder, LOCK)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -77,7 +77,7 @@ class JournalLock:
             is_same = os.path.samestat(os.fstat(handle), os.stat(path))  # not one that its last holder deleted
         except (BlockingIOError, FileNotFoundError):
             is_same = False
-        except BaseException:  # the handle must not outlive a failed lock; the error goes on
+        except BaseException:  # the handle must not outlive a failed lock; the error is passed on
             os.close(handle)
             raise
         if not is_same:
@@ -86,17 +86,17 @@ class JournalLock:
         return cls(handle)
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock. Does nothing in a forked child, where the lock is the parent's."""
         handle, self._handle = self._handle, -1
-        if handle in _locks:  # not when it is the parent's, in a forked child
+        if handle in _locks:
             _locks.discard(handle)
             os.close(handle)
 
 
 def is_held(folder: str) -> bool:
-    """Return whether the owner of a journal, or somebody who ships it, lives."""
+    """Return whether a live process holds the lock of a journal: its owner, or one that ships it."""
     try:
-        lock = JournalLock.take(folder) if os.path.isdir(folder) else None
+        lock = JournalLock.try_acquire(folder) if os.path.isdir(folder) else None
     except OSError:
         return False
     if lock is not None:
@@ -105,17 +105,17 @@ def is_held(folder: str) -> bool:
 
 
 def forget_locks() -> None:
-    """Close the locks of the parent: they are the parent's alone. In a forked child."""
+    """Close the inherited descriptors of the parent's locks, which only the parent holds. In a forked child."""
     for handle in list(_locks):
         try:
             os.close(handle)
         except OSError:
-            continue  # closed by the parent in the moment of the fork
+            continue  # the parent closed it at the moment of the fork
     _locks.clear()
 
 
 def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
-    """Make the folder of a new journal and hold its lock. Raises OSError, and leaves nothing behind."""
+    """Create the folder of a new journal and return it with its lock. Raises OSError and then leaves nothing behind."""
     if fcntl is None:
         raise OSError("this system has no flock")
     parent = os.path.join(home, folder_name(str(meta["run_id"])))
@@ -124,12 +124,12 @@ def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
         try:
             os.makedirs(made, 0o700)
             break
-        except FileNotFoundError:  # the folder of the run went away with its last journal in this moment
+        except FileNotFoundError:  # the run's folder was deleted with its last journal at this moment
             if attempt == 4:
                 raise
     lock = None
     try:
-        lock = JournalLock.take(made)
+        lock = JournalLock.try_acquire(made)
         if lock is None:
             raise OSError(f"{made} cannot be locked")
         with open(os.path.join(made, META), "w", encoding="utf-8") as file:
@@ -145,7 +145,7 @@ def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
 
 
 def build_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, address: str, topic: str) -> dict[str, Any]:
-    """Return what meta.json and each segment say of a journal."""
+    """Return the facts about a journal that meta.json and each segment repeat."""
     return {
         "format": VERSION,
         "run_id": run_id,
@@ -161,7 +161,7 @@ def build_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, addr
 
 
 def folder_name(run_id: str) -> str:
-    """Return the run id as a file name: quoted, and when that is long, its start and a digest."""
+    """Return the run id as a file name: percent-quoted; when that is too long, its start and a digest."""
     quoted = quote(run_id, safe="").replace(".", "%2E")
     if len(quoted) <= MAX_FOLDER_NAME:
         return quoted
@@ -169,9 +169,9 @@ def folder_name(run_id: str) -> str:
 
 
 def delete_folder(folder: str) -> None:
-    """Delete a journal. Killed in between, what is left holds nothing that would be sent again: segments go first."""
+    """Delete a journal, segments first: when killed in between, nothing is left that would be sent again."""
     try:
-        names = sorted(os.listdir(folder), key=_when_deleted)
+        names = sorted(os.listdir(folder), key=_deletion_order)
     except OSError:
         return
     for name in names:
@@ -180,19 +180,19 @@ def delete_folder(folder: str) -> None:
         try:
             os.rmdir(path)
         except OSError:
-            return  # not empty: another journal of the run, or somebody's own file
+            return  # not empty: another journal of the run, or a file that is not ours
 
 
-def _when_deleted(name: str) -> tuple[int, str]:
+def _deletion_order(name: str) -> tuple[int, str]:
     order = 0 if name.endswith(SUFFIX) else 3 if name == LOCK else 1 if name.startswith(CURSOR_PREFIX) else 2
     return order, name
 
 
 def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
     """
-    Yield the folder of each journal below `home`, at whatever depth up to three: home, run or journal is given.
+    Yield the folder of each journal below `home`, which may be the journal home, a run's folder or one journal.
 
-    Folders that cannot be looked into are left out, and added to `unreadable` with the reason.
+    Folders that cannot be read are skipped, and added to `unreadable` with the reason.
     """
     waiting = [(home, 0)]
     while waiting:
@@ -205,8 +205,20 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
             if unreadable is not None:
                 unreadable.append(f"{folder}: {error.strerror}")
             continue
-        is_left = LOCK in names and not os.path.basename(folder).startswith(NEW)  # whoever deleted it was killed
+        # A lock alone is left when the process that deleted the journal was killed.
+        is_left = LOCK in names and not os.path.basename(folder).startswith(NEW)
         if is_left or any(name == META or name.endswith(SUFFIX) or name.startswith(CURSOR_PREFIX) for name in names):
             yield folder
         elif depth < 3:
             waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names)]
+
+
+def warn_unusable(home: str, error: OSError) -> None:
+    """Warn once that the journal is in memory because its folder cannot be used."""
+    is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
+    step = "free disk there" if is_full else "make the folder writable"
+    warn_once(
+        "journal",
+        f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
+        f"killed: {step}, or set GATEWAY_JOURNAL_DIR to {'a disk with room' if is_full else 'one that is'}",
+    )

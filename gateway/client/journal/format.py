@@ -1,11 +1,11 @@
 """
-The bytes of a journal, as docs/journal.md says. Pure: buffers in, values out.
+The bytes of a journal, as described in docs/journal.md. Pure: buffers in, values out.
 
 A segment is a row of slots of 40 bytes. A point is one slot; any other record is one or more. Each record starts with
-a CRC32 of the rest of it, so a record that was being written when the process died, or that the disk changed, is told
-from an intact one; and because every record starts at a multiple of 40, reading goes on at the next slot. An empty
-slot is zero. The first byte after the CRC says the kind: a number below 32, which JSON text never contains, so nothing
-inside a text can be taken for a record.
+a CRC32 of the rest of it. This distinguishes an intact record from one that the process was writing when it died, or
+that the disk changed. Because every record starts at a multiple of 40, reading continues at the next slot. An empty
+slot is zero. The first byte after the CRC is the kind: a number below 32, which JSON text never contains, so nothing
+inside a text can be mistaken for a record.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IS_INTEGER, IS_MICROS = 1, 2  # flags of a point: its value was an int; its time
 _POINT = struct.Struct("<BBHIIqQd")  # kind, flags, 0, series, 0, step, time, value
 _HEAD = struct.Struct("<BBHII")  # kind, flags, 0, bytes of payload, series
 _CRC = struct.Struct("<I")
-ROW = struct.Struct("<IBBHIIqQd")  # a slot as a point has it: CRC, then as above
+ROW = struct.Struct("<IBBHIIqQd")  # the slot of a point: CRC, then the fields of _POINT
 HEAD_BYTES = _CRC.size + _HEAD.size
 
 pack_point = _POINT.pack
@@ -45,9 +45,9 @@ class ScannedRecord:
     def __init__(self, kind: int, start: int, end: int, series: int, payload: bytes, row: tuple[int, int, int, float]):
         self.kind = kind
         self.start = start
-        self.end = end  # where the next record starts
+        self.end = end  # start of the next record
         self.series = series
-        self.payload = payload  # of any kind but a point
+        self.payload = payload  # empty for a point
         self.row = row  # flags, step, time and value of a point
 
 
@@ -55,24 +55,24 @@ NO_ROW = (0, 0, 0, 0.0)
 
 
 def record_size(payload: int) -> int:
-    """Return the bytes that a record with a payload of so many bytes takes."""
+    """Return the bytes, in whole slots, of a record with a payload of `payload` bytes."""
     return -(-(HEAD_BYTES + payload) // SLOT) * SLOT
 
 
 def pack_record(kind: int, series: int, payload: bytes) -> bytes:
-    """Return a record that is no point, without its padding."""
+    """Return a record that is not a point, without its padding."""
     head = _HEAD.pack(kind, 0, 0, len(payload), series)
     return _CRC.pack(crc32(payload, crc32(head))) + head + payload
 
 
-def write_record(place: mmap, position: int, kind: int, series: int, payload: bytes) -> None:
-    """Write a record that is no point."""
+def write_record(memory: mmap, position: int, kind: int, series: int, payload: bytes) -> None:
+    """Write a record that is not a point."""
     whole = pack_record(kind, series, payload)
-    place[position : position + len(whole)] = whole
+    memory[position : position + len(whole)] = whole
 
 
 def read_record(data: Buffer, position: int, end: int) -> ScannedRecord | None:
-    """Return the intact record that starts here, or None."""
+    """Return the intact record that starts at `position`, or None."""
     if position + SLOT > end:
         return None
     crc, kind, flags, _, first, second, step, time, value = ROW.unpack_from(data, position)
@@ -89,7 +89,7 @@ def read_record(data: Buffer, position: int, end: int) -> ScannedRecord | None:
 
 
 class Damage:
-    """Counts what was not intact between intact records."""
+    """Number of damaged records between intact ones."""
 
     __slots__ = ("records",)
 
@@ -101,11 +101,11 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
     """
     Yield the intact records in order.
 
-    What is damaged is skipped; `damage` counts it, at least one for each place. Empty slots are none, and neither is
+    Damaged records are skipped; `damage` counts at least one for each place. Empty slots do not count, and neither does
     what follows the last intact record: a record cut short there was never finished.
     """
     position, broken = start, 0
-    end = min(end, len(data))  # a file may have been cut short
+    end = min(end, len(data))  # the file may have been truncated
     while position + SLOT <= end:
         found = read_record(data, position, end)
         if found is None:
@@ -123,14 +123,14 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
 def read_columns(
     data: mmap, start: int, end: int
 ) -> tuple[bytes, list[int], tuple[bytes, list[int], list[int], list[float]]]:
-    """Return of each slot from `start` to `end`, as if all were points: kind, series; flags, step, time, value."""
+    """Return kinds, series, and (flags, steps, times, values) of the slots from `start` to `end`, read as points."""
     with memoryview(data) as whole, whole[start:end] as part:
         kinds, flags = part[4::SLOT].tobytes(), part[5::SLOT].tobytes()
         if byteorder == "big":
             rows = list(ROW.iter_unpack(part))
             numbers, steps, times = ([row[at] for row in rows] for at in (4, 6, 7))
             return kinds, numbers, (flags, steps, times, [row[8] for row in rows])
-        # Column by column: a tuple a slot takes four times as long.
+        # Column by column: one tuple per slot takes four times as long.
         with part.cast("q") as words, part.cast("Q") as ages, part.cast("d") as floats:
             numbers, steps, times = words[1::5].tolist(), words[2::5].tolist(), ages[3::5].tolist()
             values: Any = floats[4::5].tolist()  # typeshed: integers, whatever the format
@@ -138,7 +138,7 @@ def read_columns(
 
 
 def find_end(data: Buffer) -> int:
-    """Return the end of the last slot that is not empty."""
+    """Return the offset after the last slot that is not empty."""
     size = len(data) // SLOT * SLOT
     step = 65_536
     whole = memoryview(data)

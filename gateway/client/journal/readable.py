@@ -15,29 +15,39 @@ if TYPE_CHECKING:
     JournalPosition = tuple[int, int]  # segment and offset
 
     class ReadableJournal(Protocol):
-        """What a producer needs of a journal: one that is written here, or one that somebody left."""
+        """What a producer needs of a journal, whether this process writes it or a dead process left it."""
 
         run_id: str
         is_trusted: bool
-        dropped: int
         segments: dict[int, Segment]
         markers: list[Marker]
-        cuts: ShippingCursor | None
+
+        @property
+        def dropped(self) -> int:
+            """Points and values dropped so far."""
+
+        @property
+        def cursor(self) -> ShippingCursor | None:
+            """What is cut and what is acknowledged; None before the first record."""
 
         def tail(self) -> JournalPosition:
-            """Return segment and offset of the end: everything before is written."""
+            """Return segment and offset of the end. Everything before is written."""
 
         def prepare(self) -> None:
-            """Make what will be written next ready, when it is time."""
+            """Prepare the next segment when it will soon be needed."""
 
-        def record(self, cut: BatchBoundary, points: int) -> None:
-            """Write down a cut, and how many metric points there are with it."""
+        def record_cut(self, boundary: BatchBoundary, points: int) -> None:
+            """Write down a cut, and the number of metric points up to its end."""
 
-        def acknowledge(self, seq: int, cuts: int, place: JournalPosition | None) -> None:
-            """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
+        def acknowledge(self, seq: int, cuts: int, position: JournalPosition | None) -> None:
+            """
+            Write down that the log has `cuts` more cuts, all records below `seq`.
 
-        def lose(self, count: int) -> None:
+            Segments before `position` are deleted.
+            """
+
+        def count_dropped(self, count: int) -> None:
             """Count points or values that will never be sent."""
 
         def remove(self) -> None:
-            """Delete the journal: all of it is acknowledged."""
+            """Delete the journal. All of it is acknowledged."""

@@ -1,9 +1,9 @@
 """
-Segments: the files a journal consists of, and their stand-ins in memory.
+Segments: the files a journal consists of, or their equivalent in memory.
 
-A file has its blocks before anything is written to it: a full disk is an error when the segment is made, never a
-SIGBUS in training. Each begins with a record that repeats what meta.json says, so that one intact segment is enough
-to know whose it is, and names its own series, so that those before it can be deleted.
+All blocks of a file are allocated before anything is written to it: a full disk is an error when the segment is made,
+never a SIGBUS in training. Each segment begins with a record that repeats meta.json, so one intact segment is enough
+to tell whose it is. Each also defines its own series, so the segments before it can be deleted.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
     from gateway.client.journal.series import SeriesDefinition
 
 SUFFIX = ".seg"
-AHEAD = ".new"  # after the name of a segment that is made before it is needed
+PREALLOCATED = ".new"  # appended to the name of a segment that is made before it is needed
 POPULATE_WRITE = 23  # madvise(2), Linux 5.14
-POPULATE_BYTES = 262_144  # at once: Python holds its lock meanwhile
-SIZES = (262_144, 1_048_576, 4_194_304, 16_777_216)  # bytes of the first, second, … and of all later ones
+POPULATE_BYTES = 262_144  # in one call, during which Python holds the GIL
+SIZES = (262_144, 1_048_576, 4_194_304, 16_777_216)  # bytes of the first, second, … and of all later segments
 PAGE = 4_096
 
 
 class Segment:
-    """One segment. The journal writes; the producer reads what lies before the journal's end."""
+    """One segment. The journal writes it; the producer reads what lies before the journal's end."""
 
     __slots__ = ("end", "first", "map", "number", "path", "series", "size")
 
-    def __init__(self, number: int, place: mmap.mmap, path: str) -> None:
+    def __init__(self, number: int, memory: mmap.mmap, path: str) -> None:
         self.number = number
-        self.map = place
+        self.map = memory
         self.path = path  # "": in memory
-        self.size = len(place) // SLOT * SLOT
-        self.first = 0  # where the first record after the header starts
-        self.end = 0  # where the last record ends, once nothing more is written here
+        self.size = len(memory) // SLOT * SLOT
+        self.first = 0  # offset of the first record after the header
+        self.end = 0  # offset after the last record, once nothing more is written here
         self.series: dict[int, SeriesDefinition] = {}
 
     def publish(self) -> None:
-        """Give a segment that was made ahead its name. Raises OSError."""
-        path = self.path.removesuffix(AHEAD)
+        """Give a preallocated segment its final name. Raises OSError."""
+        path = self.path.removesuffix(PREALLOCATED)
         os.rename(self.path, path)
         self.path = path
 
     def delete(self) -> None:
-        """Remove the file; what is mapped stays readable."""
+        """Remove the file. The mapped memory stays readable."""
         if self.path:
             remove(self.path)
 
 
 def size_of(number: int, need: int, header: int) -> int:
-    """Return the bytes of segment `number` when `need` bytes must fit after the header."""
+    """Return the size of segment `number` in bytes, with room for `need` bytes after a header of `header` bytes."""
     wanted = SIZES[min(max(number, 1), len(SIZES)) - 1]
     least = record_size(header) + need
     return max(wanted, -(-least // PAGE) * PAGE)
@@ -65,22 +65,22 @@ def reserve_of(number: int) -> int:
     return SIZES[min(number, len(SIZES)) - 1] // 16
 
 
-def create(folder: str, number: int, size: int, header: bytes, *, is_ahead: bool = False) -> Segment:
+def create(folder: str, number: int, size: int, header: bytes, *, is_preallocated: bool = False) -> Segment:
     """
-    Return a new segment; one in memory when `folder` is empty. Raises OSError, and then leaves nothing behind.
+    Return a new segment, in memory when `folder` is empty. Raises OSError, and then leaves no file behind.
 
-    One that is made ahead is no part of the journal until it is published; its pages are in memory by then.
+    A preallocated segment does not belong to the journal until it is published. Its pages are already in memory.
     """
     if not folder:
         segment = Segment(number, mmap.mmap(-1, size), "")
     else:
-        path = os.path.join(folder, f"{number:08d}{SUFFIX}{AHEAD if is_ahead else ''}")
-        # One that is there is in use or about to be: were it taken away, emits would go to a file without a name.
+        path = os.path.join(folder, f"{number:08d}{SUFFIX}{PREALLOCATED if is_preallocated else ''}")
+        # An existing file is in use or about to be: replacing it would send emits to a file without a name.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             reserve(handle, size)
             segment = Segment(number, mmap.mmap(handle, size), path)
-        except OSError:  # the file must not outlive a failed reservation; the error goes on
+        except OSError:  # the file must not outlive a failed reservation; the error is passed on
             remove(path)
             raise
         except ValueError as error:
@@ -88,27 +88,27 @@ def create(folder: str, number: int, size: int, header: bytes, *, is_ahead: bool
             raise OSError(str(error)) from error
         finally:
             os.close(handle)
-        if is_ahead:
+        if is_preallocated:
             _populate(segment.map)
     write_record(segment.map, 0, HEADER, number, header)
     segment.first = segment.end = record_size(len(header))
     return segment
 
 
-def _populate(place: mmap.mmap) -> None:
-    """Have the pages of a file in memory, where the system can do so: else each is waited for when it is written."""
+def _populate(memory: mmap.mmap) -> None:
+    """Load the pages of a file where the system can; otherwise the first write to each page waits for it."""
     if sys.platform != "linux":
         return
-    for begin in range(0, len(place), POPULATE_BYTES):
+    for begin in range(0, len(memory), POPULATE_BYTES):
         try:
-            place.madvise(POPULATE_WRITE, begin, min(POPULATE_BYTES, len(place) - begin))
+            memory.madvise(POPULATE_WRITE, begin, min(POPULATE_BYTES, len(memory) - begin))
         except OSError:  # an older kernel, or no memory to spare
             return
-        sleep(0)  # let training go on in between
+        sleep(0)  # let training run in between
 
 
 def reserve(handle: int, size: int) -> None:
-    """Give a file its blocks. Raises OSError when the disk has too few."""
+    """Allocate all blocks of a file. Raises OSError when the disk has too few."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size)
         return
@@ -124,8 +124,8 @@ def numbers_in(folder: str) -> list[int]:
 
 
 def remove(path: str) -> None:
-    """Delete a file, if it is there and can be deleted."""
+    """Delete a file if it exists and can be deleted."""
     try:
         os.unlink(path)
     except OSError:
-        return  # gone, or not ours to delete: nothing depends on it
+        return  # already deleted, or not permitted: nothing depends on it

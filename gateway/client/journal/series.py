@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
     # Named step, attempt, labels sorted by name.
     StepContext = tuple[str, int, tuple[tuple[str, str], ...]]
-    # Flags, steps, times, values of points, the same number of each.
+    # Flags, steps, times and values of points, the same number of each.
     PointColumns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float]]
-MAIN = "main"  # the named step of training code that opened none
-NO_STEP = -INT64 - 2  # before the first step of a series
-SERIES_BYTES = 96  # of a series around its columns
+
+MAIN = "main"  # the named step of training code that has opened none
+NO_STEP = -INT64 - 2  # largest step of a series without points
+SERIES_BYTES = 96  # JSON of a series, without its columns, name and labels
 ENDINGS = frozenset({"run_finished", "run_failed", "run_killed"})
 
 
 class SeriesDefinition:
-    """What a number in a segment stands for."""
+    """The series that a number in a segment stands for."""
 
     __slots__ = ("attempt", "bytes", "head", "step_name")
 
-    def __init__(self, name: str, where: StepContext) -> None:
-        self.step_name, self.attempt, labels = where
+    def __init__(self, name: str, context: StepContext) -> None:
+        self.step_name, self.attempt, labels = context
         self.head = (f'{{"name":{dumps(name)},' + (f'"labels":{dumps(dict(labels))},' if labels else "")).encode()
-        self.bytes = SERIES_BYTES + len(self.head)  # about what it costs around its columns
+        self.bytes = SERIES_BYTES + len(self.head)  # estimated JSON without the columns
 
     @classmethod
     def read(cls, payload: bytes) -> SeriesDefinition:
@@ -41,37 +42,37 @@ class SeriesDefinition:
         return cls(str(name), (str(step_name), int(attempt), tuple((str(k), str(v)) for k, v in labels)))
 
 
-def encode_definition(name: str, where: StepContext) -> bytes:
+def encode_definition(name: str, context: StepContext) -> bytes:
     """Return the payload of the record that defines a series."""
-    return dumps({"name": name, "step_name": where[0], "attempt": where[1], "labels": where[2]}).encode()
+    return dumps({"name": name, "step_name": context[0], "attempt": context[1], "labels": context[2]}).encode()
 
 
 class StepCounter:
     """The largest step of a series so far, over all attempts of its named step."""
 
-    __slots__ = ("top",)
+    __slots__ = ("largest",)
 
     def __init__(self) -> None:
-        self.top = NO_STEP
+        self.largest = NO_STEP
 
     def next(self) -> int:
-        """Count one step on and return it; 0 first."""
-        self.top = 0 if self.top == NO_STEP else min(self.top + 1, INT64)
-        return self.top
+        """Advance by one step and return it. The first is 0."""
+        self.largest = 0 if self.largest == NO_STEP else min(self.largest + 1, INT64)
+        return self.largest
 
-    def take(self, step: int | None) -> int:
-        """Return the step, or the next one when there is none, or none that 64 bits hold."""
+    def accept(self, step: int | None) -> int:
+        """Return the step; the next one when `step` is None or does not fit into 64 bits."""
         if step is None:
             return self.next()
         if not -INT64 <= step <= INT64:
             warn_invalid_step(step)
             return self.next()
-        self.top = max(self.top, step)
+        self.largest = max(self.largest, step)
         return step
 
 
 class ActiveSeries:
-    """A series in the segment that is written now."""
+    """A series of the segment that is being written."""
 
     __slots__ = ("counter", "number")
 
@@ -81,5 +82,5 @@ class ActiveSeries:
 
 
 def warn_invalid_step(step: object) -> None:
-    """Say that a step is not used."""
+    """Warn once that a step is replaced by the next one of its series."""
     warn_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")

@@ -48,7 +48,7 @@ def warn_unsent(recorder: Recorder, report: Report) -> None:
     else:
         kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
         warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
-    unkept = recorder.journal.unkept  # events that are in memory, not in the folder
+    unkept = recorder.journal.events_in_memory  # events that are in memory, not in the folder
     if is_kept and unkept:
         warn(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
 

@@ -90,7 +90,7 @@ class Recorder:
 
     def count_dropped(self, count: int) -> None:
         """Count points or values that could not be recorded."""
-        self.journal.lose(count)
+        self.journal.count_dropped(count)
 
     def background(self) -> BackgroundWorker:
         """Return the thread that works for this run next to training; a new one once the last was stopped."""

@@ -43,11 +43,11 @@ def barrier(recorder: Recorder, timeout_s: float) -> None:
     for journal, producer in recorder.journals():
         while producer is not None and producer.is_closed and not producer.is_done and monotonic() < end:
             sleep(0.01)  # it was closed before, and its last records are on their way
-        if producer is None or not producer.batches:
+        if producer is None or not producer.records:
             continue  # it has said nothing
         if producer.is_closed and not producer.is_done:
-            raise _unsent(run_id, shipper, f"{producer.batches - producer.acknowledged_batches:,} records")
-        _wait_for(api, run_id, journal.producer, producer.acknowledged_batches, end)
+            raise _unsent(run_id, shipper, f"{producer.records - producer.acknowledged_records:,} records")
+        _wait_for(api, run_id, journal.producer, producer.acknowledged_records, end)
 
 
 def _unsent(run_id: str, shipper: Shipper, what: str) -> BarrierTimeout:

@@ -1,3 +1,3 @@
 """
-From the journal to the log: batches, producers, the shipper, and journals that dead processes left.
+From the journal to the log: batching, producers, the shipper, and recovery of journals that dead processes left.
 """

@@ -1,9 +1,10 @@
 """
-Cut what a journal holds into events of the contract. Pure: no clock, no I/O.
+Cut the records of a journal into events of the contract. Pure: no clock, no I/O.
 
-`take` finds where the next cut ends: at 1,000 points and values, at 256 KiB, or before an event of any other kind, so
-that what was emitted before it is in the log before it. `events_of` writes what lies between as JSON: one `metrics`
-event for each named step and attempt, then one `values` event for each. The same bytes always give the same events.
+`take_slice` finds the end of the next cut: after 1,000 points and values, after 256 KiB, or before an event of any
+other kind, so that whatever was emitted before that event is in the log before it. `encode_events` writes the records
+in between as JSON: one `metrics` event for each named step and attempt, then one `values` event for each. The same
+bytes always give the same events.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from gateway.client.journal.segment import Segment
     from gateway.client.journal.series import PointColumns
 
-MAX_POINTS = 1_000  # and values, in one cut
-MAX_BYTES = 262_144  # estimated, in one cut
+MAX_POINTS = 1_000  # points and values in one cut
+MAX_BYTES = 262_144  # estimated JSON of one cut
 POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, commas
 
 
@@ -48,10 +49,10 @@ def take_slice(
     segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Damage | None = None
 ) -> JournalSlice:
     """
-    Return the records of the next cut that starts at `start` and ends at `end` or before.
+    Return the records of the next cut, which starts at `start` and ends at `end` or before.
 
-    `is_trusted`: this process wrote them, so their CRCs need no look. Points of a series that is defined nowhere in
-    the segment are skipped and counted.
+    With `is_trusted` this process wrote the records, so their CRCs are not checked. Points whose series is not defined
+    in the segment are skipped and counted in `damage`.
     """
     piece = JournalSlice(start)
     if is_trusted and _take_points(segment, piece, end):
@@ -64,7 +65,7 @@ def take_slice(
             else:
                 piece.end = found.start
             return piece
-        more = _size(segment, found, known, damage)
+        more = _json_size(segment, found, known, damage)
         full = size + more > MAX_BYTES or len(piece.numbers) + len(piece.values) >= MAX_POINTS
         if more and full and (piece.numbers or piece.values):
             piece.end = found.start
@@ -78,10 +79,10 @@ def take_slice(
 
 
 def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
-    """Take a full cut of points that nothing else comes between, quickly; False when it is not so simple."""
+    """Take a full cut the fast way, if it consists of points only and fits; otherwise return False."""
     stop = min(piece.start + MAX_POINTS * SLOT, end)
     kinds, numbers, points = read_columns(segment.map, piece.start, stop)
-    if kinds.count(POINT) != len(kinds):  # text in other records has no byte below 32 where a kind is
+    if kinds.count(POINT) != len(kinds):  # text in other records has no byte below 32 at the position of a kind
         return False
     size = sum(segment.series[number].bytes for number in set(numbers)) + len(kinds) * POINT_BYTES
     if size > MAX_BYTES:
@@ -91,7 +92,7 @@ def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
     return True
 
 
-def _size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage | None) -> int:
+def _json_size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage | None) -> int:
     """Return about how many bytes of JSON a record adds; 0 when it adds nothing."""
     if found.kind not in (POINT, VALUE):
         return 0
@@ -122,29 +123,29 @@ class EncodedEvent:
     def __init__(self, kind: str, text: bytes, points: int = 0, values: int = 0) -> None:
         self.kind = kind
         self.text = text
-        self.points = points  # metric points in it
-        self.values = values  # other values in it
+        self.points = points  # number of metric points in it
+        self.values = values  # number of other values in it
 
 
 def encode_events(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
-    """Return the events of a piece, in order."""
+    """Return the events of one cut, in order."""
     if piece.event is not None:
         return [EncodedEvent(kind_of(piece.event), piece.event)]
-    return [*_metrics(segment, piece), *_values(segment, piece)]
+    return [*_encode_metrics(segment, piece), *_encode_values(segment, piece)]
 
 
-def _metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
+def _encode_metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     if not piece.numbers:
         return []
     scopes: dict[tuple[str, int], list[tuple[SeriesDefinition, PointColumns]]] = {}
-    for number, columns in _by_series(piece.numbers, piece.points):
+    for number, columns in _group_by_series(piece.numbers, piece.points):
         series = segment.series[number]
         scopes.setdefault((series.step_name, series.attempt), []).append((series, columns))
-    out, together = [], _SharedColumns()
+    out, shared = [], _SharedColumns()
     for scope, several in scopes.items():
         written, last = [], 0
         for series, columns in several:
-            text, time = _series(series, columns, together)
+            text, time = _encode_series(series, columns, shared)
             written.append(text)
             last = max(last, time)
         whole = b'%b,"series":[%b]}' % (_opening("metrics", last, scope), b",".join(written))
@@ -152,18 +153,18 @@ def _metrics(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     return out
 
 
-def _by_series(numbers: list[int], points: PointColumns) -> list[tuple[int, PointColumns]]:
-    """Return the points of each series, in the order the series first appear."""
-    # Training emits the same names again and again, in the same order: then every n-th point is of one series.
+def _group_by_series(numbers: list[int], points: PointColumns) -> list[tuple[int, PointColumns]]:
+    """Return the points of each series, in the order in which the series first appear."""
+    # Training emits the same names again and again in the same order, so every n-th point belongs to one series.
     count = len(numbers)
     turn = numbers.index(numbers[0], 1) if numbers.count(numbers[0]) > 1 else count
     names = numbers[:turn]
     if len(set(names)) == turn and (names * (count // turn + 1))[:count] == numbers:
         return [(name, _every(points, slice(at, None, turn))) for at, name in enumerate(names)]
-    places: dict[int, list[int]] = {}
+    indexes: dict[int, list[int]] = {}
     for at, number in enumerate(numbers):
-        places.setdefault(number, []).append(at)
-    return [(number, _at(points, several)) for number, several in places.items()]
+        indexes.setdefault(number, []).append(at)
+    return [(number, _at(points, several)) for number, several in indexes.items()]
 
 
 def _every(points: PointColumns, part: slice) -> PointColumns:
@@ -171,23 +172,23 @@ def _every(points: PointColumns, part: slice) -> PointColumns:
     return flags[part], steps[part], times[part], values[part]
 
 
-def _at(points: PointColumns, places: list[int]) -> PointColumns:
+def _at(points: PointColumns, indexes: list[int]) -> PointColumns:
     flags, steps, times, values = points
     return (
-        [flags[at] for at in places],
-        [steps[at] for at in places],
-        [times[at] for at in places],
-        [values[at] for at in places],
+        [flags[at] for at in indexes],
+        [steps[at] for at in indexes],
+        [times[at] for at in indexes],
+        [values[at] for at in indexes],
     )
 
 
 class _SharedColumns:
-    """What series have in common that were emitted in the same calls: their steps and times, written once."""
+    """The steps and times of series that were emitted in the same calls, encoded once."""
 
     __slots__ = ("_flags", "_nanos", "_shown_steps", "_shown_times", "_steps", "floats", "integers", "last")
 
     def __init__(self) -> None:
-        # Here, because orjson is imported there: not while training starts, but when the first cut is made.
+        # Imported here because it imports orjson: with the first cut, not while training starts.
         from gateway.client.encoding.columns import floats, integers
 
         self.floats, self.integers = floats, integers
@@ -204,7 +205,7 @@ class _SharedColumns:
         return self._shown_steps
 
     def times(self, flags: Sequence[int], nanos: Sequence[int]) -> bytes:
-        """Return times as JSON."""
+        """Return times as JSON, in µs."""
         if nanos != self._nanos or flags != self._flags:
             self._flags, self._nanos = flags, nanos
             if any(flags):
@@ -215,26 +216,26 @@ class _SharedColumns:
         return self._shown_times
 
 
-def _series(series: SeriesDefinition, columns: PointColumns, together: _SharedColumns) -> tuple[bytes, int]:
-    """Return a series as JSON, and the time of its last point."""
+def _encode_series(series: SeriesDefinition, columns: PointColumns, shared: _SharedColumns) -> tuple[bytes, int]:
+    """Return a series as JSON, and the time of its last point in µs."""
     flags, steps, nanos, values = columns
     integer = b""
     kinds = set(flags) if any(flags) else ()
     if kinds and all(flag & IS_INTEGER for flag in kinds):
-        integer, shown = b'"integer":true,', together.integers([int(value) for value in values])
+        integer, shown = b'"integer":true,', shared.integers([int(value) for value in values])
     elif (kinds and any(flag & IS_INTEGER for flag in kinds)) or not math.isfinite(sum(values)):
         shown = dumps([_number(flag, value) for flag, value in zip(flags, values, strict=True)]).encode()
     else:
-        shown = together.floats(values)
-    written = (series.head, integer, together.steps(steps), together.times(flags, nanos), shown)
-    return b'%b%b"steps":%b,"times":%b,"values":%b}' % written, together.last
+        shown = shared.floats(values)
+    written = (series.head, integer, shared.steps(steps), shared.times(flags, nanos), shown)
+    return b'%b%b"steps":%b,"times":%b,"values":%b}' % written, shared.last
 
 
 def _number(flag: int, value: float) -> float | int | str:
     return int(value) if flag & IS_INTEGER else float_to_json(value)
 
 
-def _values(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
+def _encode_values(segment: Segment, piece: JournalSlice) -> list[EncodedEvent]:
     scopes: dict[tuple[str, int], list[tuple[int, bytes]]] = {}
     for number, payload in piece.values:
         series = segment.series[number]
@@ -253,7 +254,7 @@ def _opening(kind: str, time: int, scope: tuple[str, int]) -> bytes:
 
 
 def split(values: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    """Return the entries of one large object in several small ones, in order, each below 256 KiB of JSON."""
+    """Return the entries of a large object in several smaller objects, in order, each below 256 KiB of JSON."""
     parts: list[dict[str, Any]] = [{}]
     room = MAX_BYTES
     for name, value in values.items():

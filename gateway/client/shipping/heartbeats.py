@@ -1,8 +1,9 @@
 """
-Signs of life: a producer that has nothing to say says so every 30 s.
+Heartbeats: a producer that has cut nothing for 30 s appends one.
 
-Without them nobody could tell a process that waits from one that died silently. They go through the journal like every
-event, in their place and numbered, but only while the log is reached: an outage does not fill the disk with them.
+Without them, a waiting process could not be distinguished from one that died silently. Heartbeats go through the
+journal like every event, in order and numbered, but only while the log is reachable: they do not fill the disk during
+an outage.
 """
 
 from __future__ import annotations
@@ -18,28 +19,29 @@ if TYPE_CHECKING:
 
     from gateway.client.shipping.producer import Producer
 
-EVERY_S = 30.0  # readers call a run lost after 90 s of silence
+EVERY_S = 30.0  # readers declare a run lost after 90 s of silence
 
 
 class Heartbeats:
-    """When each producer was last heard. For the shipper's thread."""
+    """The time of each producer's last activity. For the shipper's thread."""
 
     def __init__(self) -> None:
-        self._heard: dict[Producer, tuple[int, float]] = {}  # batches cut by then, and when (monotonic s)
+        self._active: dict[Producer, tuple[int, float]] = {}  # records cut by then, and when (monotonic s)
 
     def beat(self, producers: Iterable[Producer], now: float) -> None:
-        """Let those speak that cut nothing for EVERY_S. Only what this process writes itself, and before its end."""
-        heard: dict[Producer, tuple[int, float]] = {}
+        """Append a heartbeat for each producer without a cut for EVERY_S, if this process writes its open journal."""
+        active: dict[Producer, tuple[int, float]] = {}
         for producer in producers:
             journal = producer.journal
-            # One that never said anything is nobody yet, and what somebody left has no life.
-            if not isinstance(journal, Journal) or not producer.batches or producer.is_closed:
+            # Skip producers that have sent nothing, and recovered journals, which have no live process.
+            if not isinstance(journal, Journal) or not producer.records or producer.is_closed:
                 continue
-            batches, at = self._heard.get(producer, (-1, now))
-            if batches != producer.batches or (
-                now - at >= EVERY_S
-                and journal.try_append(JournalEvent({"kind": "heartbeat", "time": time_ns() // 1_000}))
-            ):
+            records, at = self._active.get(producer, (-1, now))
+            if records != producer.records or (now - at >= EVERY_S and _append_heartbeat(journal)):
                 at = now
-            heard[producer] = (producer.batches, at)
-        self._heard = heard
+            active[producer] = (producer.records, at)
+        self._active = active
+
+
+def _append_heartbeat(journal: Journal) -> bool:
+    return journal.try_append(JournalEvent({"kind": "heartbeat", "time": time_ns() // 1_000}))

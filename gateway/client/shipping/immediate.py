@@ -1,11 +1,11 @@
 """
-A few events about runs straight into the log, for what a person does at a prompt: no journal, no thread.
+Send a few events about runs straight to the log, for commands a person runs: without a journal and without a thread.
 
-Whoever asks waits, and is told the truth: the log has all of it, has nothing of it, or nobody knows. What waited in a
-journal instead could come hours later, and a delete takes with it all that the log has before it.
+The caller blocks and gets one of three answers: acknowledged, not written, or in doubt. Events that waited in a journal
+instead could arrive hours later, and a delete removes everything that the log has before it.
 
-The events of a run and the end of their producer are one group of records of one key, sent together; what is sent again
-within a call has the same identity and bytes, so the log's readers take it once.
+The events of a run and the end of their producer are one group of records with one key, sent together. A record that
+is sent again within a call has the same identity and bytes, so readers of the log take it once.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from gateway.client.encoding.wire import Record
     from gateway.client.transports.transport import Transport
 
-AGAIN_S = 0.5  # between two tries
+RETRY_S = 0.5  # between two attempts
 CLOSE_TIMEOUT_S = 5.0
 
 
 def send_now(address: Address, events: Mapping[str, Sequence[dict[str, Any]]], *, timeout_s: float) -> str:
     """
-    Return the id of the producer of these events, by run, when the log has acknowledged all of them.
+    Send these events, given by run, and return the id of their producer once the log has acknowledged all of them.
 
-    An event is the JSON of the contract without its time, which is now. Raises Unsent when the log has none of them,
-    InDoubt when it may have some, and ClientError when it will never take one.
+    An event is the JSON of the contract without its time, which is the current time. Raises Unsent when the log has
+    none of the events, InDoubt when it may have some, and ClientError when it will never take one of them.
     """
     producer = uuid7()
     records = [record for run_id, bodies in events.items() for record in _records(run_id, producer, bodies)]
@@ -46,7 +46,7 @@ def send_now(address: Address, events: Mapping[str, Sequence[dict[str, Any]]], *
 
 
 def _records(run_id: str, producer: str, bodies: Sequence[dict[str, Any]]) -> list[Record]:
-    """Return the records of one run; the last says that there are no more."""
+    """Return the records of one run. The last one closes the producer."""
     time, source = now(), source_of(run_id, producer)
     end = {"kind": "producer_closed", "batches": len(bodies) + 1, "points": 0, "dropped": 0}
     stamped = [{"kind": body["kind"], "time": time, **body} for body in (*bodies, end)]
@@ -73,7 +73,7 @@ async def _send(address: Address, records: Sequence[Record], end: float) -> None
             return
         finally:
             await _close(transport)
-        await asyncio.sleep(min(AGAIN_S, max(0.0, end - monotonic())))
+        await asyncio.sleep(min(RETRY_S, max(0.0, end - monotonic())))
     kind = InDoubt if is_in_doubt else Unsent
     raise kind(failure.why, what=failure.what, step=failure.step)
 
@@ -82,5 +82,5 @@ async def _close(transport: Transport) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await transport.close()
-    except Exception:  # noqa: BLE001 -- a stranger's library; what it was asked for is acknowledged or said to fail
+    except Exception:  # noqa: BLE001 -- the transport's library failed; its records are acknowledged or reported as failed
         return

@@ -1,12 +1,13 @@
 """
-Journals that somebody left: killed, offline, or carried here from elsewhere.
+Recover orphaned journals: of processes that were killed or offline, or copied here from another machine.
 
-A journal whose lock is free is read again. Cuts that were written down are sent as they were; the rest is cut at places
-and with times that depend on the records alone, so that whoever adopts it, here or from a copy, once or twice, gives
-the same records. The end of a run whose process never told it is added. What is damaged is skipped and counted.
+A journal whose lock is free is read again. Cuts that were written down are sent unchanged. The rest is cut at positions
+and times that depend on the records alone, so that any process that adopts the journal or a copy of it, however often,
+produces the same records. The end of a run whose process did not write it is appended. Damaged records are skipped and
+counted.
 
 When a cut that is not acknowledged cannot be repeated byte for byte, because its records or its entry are damaged, the
-rest of the journal goes on under a new producer: no identity ever has two contents, and no intact record is lost.
+rest of the journal continues under a new producer: no identity ever has two contents, and no intact record is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gateway.client.ids import uuid7
 from gateway.client.journal.contents import JournalContents, read_meta
 from gateway.client.journal.cursor import CLOSED, CURSOR_PREFIX, ENDED, ShippingCursor
 from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
-from gateway.client.journal.segment import AHEAD
+from gateway.client.journal.segment import PREALLOCATED
 from gateway.client.shipping.producer import Producer, crc_of
 
 TYPE_CHECKING = False
@@ -26,64 +27,63 @@ if TYPE_CHECKING:
     from gateway.client.journal.entries import Marker
     from gateway.client.journal.readable import JournalPosition
 
-MAX_LEFT_BYTES = 33_554_432  # of a journal that is adopted beside training
+MAX_ORPHAN_BYTES = 33_554_432  # of a journal that is adopted while training runs
 KILLED = "the process ended without finish(); its journal was sent afterwards"
 
 
 class OrphanedPart:
-    """What one producer has of a left journal, as a producer reads it."""
+    """The part of an orphaned journal that belongs to one producer, as that producer reads it."""
 
-    def __init__(self, contents: JournalContents, cuts: ShippingCursor, run_id: str, *, is_last: bool) -> None:
+    def __init__(self, contents: JournalContents, cursor: ShippingCursor, run_id: str, *, is_last: bool) -> None:
         self.run_id = run_id
         self.is_trusted = False
-        self.dropped = cuts.dropped + contents.damage.records
+        self.dropped = cursor.dropped + contents.damage.records
         self.segments = contents.segments
         self.markers: list[Marker] = []
-        self.cuts: ShippingCursor | None = cuts
-        self._file = cuts
-        self._end = contents.tail if is_last else cuts.end
+        self.cursor = cursor
+        self._end = contents.tail if is_last else cursor.end
         self._folder = contents.folder if is_last else ""
-        self.is_removed = False
 
     def tail(self) -> JournalPosition:
         """Return segment and offset of the end."""
         return self._end
 
     def prepare(self) -> None:
-        """Do nothing: nobody writes here."""
+        """Do nothing: no process writes here."""
 
-    def record(self, cut: BatchBoundary, points: int) -> None:
-        """Write down a cut, and how many metric points there are with it."""
-        self._file.append(cut, points)
+    def record_cut(self, boundary: BatchBoundary, points: int) -> None:
+        """Write down a cut, and the number of metric points up to its end."""
+        self.cursor.append(boundary, points)
 
-    def acknowledge(self, seq: int, cuts: int, place: JournalPosition | None) -> None:
-        """Write down that the log has `cuts` more cuts, all records below `seq`; delete what is before `place`."""
-        self._file.seq = seq
-        self._file.acknowledged += cuts
-        self._file.save()
-        if self._folder and place is not None:
-            for number in [one for one in self.segments if one < place[0]]:
+    def acknowledge(self, seq: int, cuts: int, position: JournalPosition | None) -> None:
+        """
+        Write down that the log has `cuts` more cuts, all records below `seq`.
+
+        Segments before `position` are deleted.
+        """
+        self.cursor.acknowledge(seq, cuts)
+        if self._folder and position is not None:
+            for number in [one for one in self.segments if one < position[0]]:
                 self.segments.pop(number).delete()
 
-    def lose(self, count: int) -> None:
+    def count_dropped(self, count: int) -> None:
         """Count points or values that will never be sent."""
         self.dropped += count
 
     def remove(self) -> None:
-        """Delete the journal: all of it is acknowledged."""
+        """Delete the journal, if this is its last part. All of it is acknowledged."""
         if self._folder:
             delete_folder(self._folder)
-        self.is_removed = True
 
 
 class OrphanedJournal:
-    """A journal that is adopted: its lock is held here."""
+    """An adopted journal. This process holds its lock."""
 
     def __init__(self, folder: str, lock: JournalLock, contents: JournalContents, producers: list[Producer]) -> None:
         self.folder = folder
         self.run_id = str(contents.meta["run_id"])
         self.address = (str(contents.meta.get("address", "")), str(contents.meta.get("topic", "")))
-        self.records = contents.records
+        self.total = contents.records  # points and values
         self.damaged = contents.damage.records
         self.producers = producers  # in this order
         self._lock = lock
@@ -95,30 +95,30 @@ class OrphanedJournal:
 
     @property
     def sent(self) -> int:
-        """How many points and values are acknowledged."""
+        """Number of acknowledged points and values."""
         return sum(one.acknowledged_points + one.acknowledged_values for one in self.producers)
 
     @property
     def acknowledged(self) -> int:
-        """How many records are acknowledged, for seeing whether it goes on."""
-        return sum(one.acknowledged_batches for one in self.producers)
+        """Number of acknowledged records, which shows whether there is progress."""
+        return sum(one.acknowledged_records for one in self.producers)
 
     def delete(self) -> None:
-        """Remove what is left of the folder, when all is acknowledged."""
+        """Remove the rest of the folder, once all is acknowledged."""
         delete_folder(self.folder)
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self._lock.release()
 
 
 def adopt(folder: str) -> OrphanedJournal | None:
     """
-    Return the journal of a folder, ready to be shipped; None when its owner lives, or nothing is in it.
+    Return the journal of a folder, ready to be shipped; None when its owner is alive or it is empty.
 
-    An empty one is deleted. Raises OSError when the folder cannot be read or written.
+    An empty journal is deleted. Raises OSError when the folder cannot be read or written.
     """
-    lock = JournalLock.take(folder)
+    lock = JournalLock.try_acquire(folder)
     if lock is None:
         return None
     try:
@@ -128,113 +128,113 @@ def adopt(folder: str) -> OrphanedJournal | None:
             lock.release()
             return None
         contents.meta.setdefault("run_id", _run_id_of(folder))
-        producers = _producers(contents)
-    except BaseException:  # whoever comes next must be able to adopt it; the error goes on
+        producers = _make_producers(contents)
+    except BaseException:  # the next process must be able to adopt it; the error is passed on
         lock.release()
         raise
     return OrphanedJournal(folder, lock, contents, producers)
 
 
-def find_orphan(address: tuple[str, str], not_again: set[str]) -> OrphanedJournal | None:
+def find_orphan(address: tuple[str, str], skipped: set[str]) -> OrphanedJournal | None:
     """
-    Return a journal that a dead process of this host left for the same address, adopted; None when there is none.
+    Adopt and return a journal that a dead process of this host left for the same address; None when there is none.
 
-    Large ones are left to `gateway sync`: reading one would take time from training. `not_again` remembers folders
-    that are not to be looked at twice.
+    Large journals are left to `gateway sync`: reading one would take time from training. Folders that need not be
+    examined again are added to `skipped`.
     """
     for folder in find_journals(journal_home()):
-        if folder in not_again:
+        if folder in skipped:
             continue
         meta = read_meta(folder)
-        if (meta.get("address"), meta.get("topic")) != address or _size(folder) > MAX_LEFT_BYTES:
-            not_again.add(folder)
+        if (meta.get("address"), meta.get("topic")) != address or _size(folder) > MAX_ORPHAN_BYTES:
+            skipped.add(folder)
             continue
         try:
-            left = adopt(folder)
+            orphan = adopt(folder)
         except OSError:
-            left = None
-            not_again.add(folder)
-        if left is not None:
-            return left
+            orphan = None
+            skipped.add(folder)
+        if orphan is not None:
+            return orphan
     return None
 
 
 def _size(folder: str) -> int:
     try:
         with os.scandir(folder) as entries:
-            return sum(entry.stat().st_size for entry in entries if not entry.name.endswith(AHEAD))
+            return sum(entry.stat().st_size for entry in entries if not entry.name.endswith(PREALLOCATED))
     except OSError:
         return 0
 
 
-def _producers(contents: JournalContents) -> list[Producer]:
-    """Return the producers of a left journal, the one that goes on last."""
+def _make_producers(contents: JournalContents) -> list[Producer]:
+    """Return the producers of an orphaned journal in order. The last one cuts what is not cut yet."""
     run_id = str(contents.meta["run_id"])
-    files = _cuts_in(contents.folder)
-    numbers = sorted(files)
+    cursors = _open_cursors(contents.folder)
+    numbers = sorted(cursors)
     made: list[Producer] = []
     for number in numbers:
-        cuts = files[number]
-        break_at = _first_that_differs(contents, cuts, run_id)
+        cursor = cursors[number]
+        break_at = _find_unrepeatable(contents, cursor, run_id)
         is_last = number == numbers[-1]
-        if is_last and break_at is None and not cuts.is_damaged:
-            return [*made, _last(contents, cuts, run_id)]
+        if is_last and break_at is None and not cursor.is_damaged:
+            return [*made, _make_last(contents, cursor, run_id)]
         if break_at is not None:
-            cuts.cut = break_at
+            cursor.cuts = break_at
         if is_last:
             numbers.append(number + 1)
-            files[number + 1] = _go_on(contents, number + 1, cuts)
-        old = Producer(OrphanedPart(contents, cuts, run_id, is_last=False))
+            cursors[number + 1] = _create_successor(contents, number + 1, cursor)
+        old = Producer(OrphanedPart(contents, cursor, run_id, is_last=False))
         old.is_closed = True
         made.append(old)
         if is_last:
-            return [*made, _last(contents, files[number + 1], run_id)]
+            return [*made, _make_last(contents, cursors[number + 1], run_id)]
     fresh = ShippingCursor.create(contents.folder, 0, uuid7())
     fresh.publish()
-    return [_last(contents, fresh, run_id)]
+    return [_make_last(contents, fresh, run_id)]
 
 
-def _last(contents: JournalContents, cuts: ShippingCursor, run_id: str) -> Producer:
-    """Return the producer of everything that is not cut, with the ends added that nobody told."""
+def _make_last(contents: JournalContents, cursor: ShippingCursor, run_id: str) -> Producer:
+    """Return the producer of all uncut records, appending the run-ended and producer-closed events that are missing."""
     meta, time = contents.meta, contents.last_time or int(contents.meta.get("time", 0))
-    closed_at, everything = contents.closed_at, cuts.end >= contents.tail
-    is_told = cuts.flags & CLOSED and everything if closed_at is None else closed_at < cuts.end
-    if is_told and not cuts.cut and not everything:
-        is_told = False  # by the producer before this one
-    if not is_told and (closed_at is None or closed_at < cuts.end):
+    closed_at, is_all_cut = contents.closed_at, cursor.end >= contents.tail
+    is_closed = cursor.flags & CLOSED and is_all_cut if closed_at is None else closed_at < cursor.end
+    if is_closed and not cursor.cuts and not is_all_cut:
+        is_closed = False  # the producer before this one closed
+    if not is_closed and (closed_at is None or closed_at < cursor.end):
         ends: list[dict[str, object]] = []
-        if meta.get("is_owner") and not contents.is_ended and not cuts.flags & ENDED:
+        if meta.get("is_owner") and not contents.is_ended and not cursor.flags & ENDED:
             ends.append({"kind": "run_killed", "time": time, "attempt": meta.get("attempt", 1), "message": KILLED})
-        contents.add([*ends, {"kind": "producer_closed", "time": time}])
-    producer = Producer(OrphanedPart(contents, cuts, run_id, is_last=True))
-    producer.is_closed = bool(is_told)
+        contents.append_events([*ends, {"kind": "producer_closed", "time": time}])
+    producer = Producer(OrphanedPart(contents, cursor, run_id, is_last=True))
+    producer.is_closed = bool(is_closed)
     return producer
 
 
-def _go_on(contents: JournalContents, number: int, old: ShippingCursor) -> ShippingCursor:
-    """Return the cuts of a new producer, from where the old one's can be repeated to."""
+def _create_successor(contents: JournalContents, number: int, old: ShippingCursor) -> ShippingCursor:
+    """Return the cursor of a new producer, which begins after the last cut of the old one that can be repeated."""
     made = ShippingCursor.create(contents.folder, number, uuid7())
-    last = old.read(old.cut - 1) if old.cut else None
+    last = old.read(old.cuts - 1) if old.cuts else None
     made.end = (last.segment, last.end) if last is not None else (0, 0)
     made.flags, made.dropped = old.flags & ENDED, old.dropped
     made.publish()
     return made
 
 
-def _first_that_differs(contents: JournalContents, cuts: ShippingCursor, run_id: str) -> int | None:
-    """Return the first cut, not acknowledged, that cannot be repeated; None when all can."""
-    for number in range(cuts.acknowledged, cuts.cut):
-        cut = cuts.read(number)
-        if cut is None or cut.segment not in contents.segments:
+def _find_unrepeatable(contents: JournalContents, cursor: ShippingCursor, run_id: str) -> int | None:
+    """Return the number of the first unacknowledged cut that cannot be repeated; None when all can."""
+    for number in range(cursor.acknowledged, cursor.cuts):
+        boundary = cursor.read(number)
+        if boundary is None or boundary.segment not in contents.segments:
             return number
-        part = OrphanedPart(contents, cuts, run_id, is_last=False)
-        if crc_of(Producer(part).encode_whole(cut)) != cut.crc:
+        part = OrphanedPart(contents, cursor, run_id, is_last=False)
+        if crc_of(Producer(part).encode_cut(boundary)) != boundary.crc:
             return number
     return None
 
 
-def _cuts_in(folder: str) -> dict[int, ShippingCursor]:
-    """Return the files of cuts by their number."""
+def _open_cursors(folder: str) -> dict[int, ShippingCursor]:
+    """Return the cursors of a journal by the number in the file's name."""
     found = {}
     for name in sorted(os.listdir(folder)):
         parts = name.split(".")
@@ -243,7 +243,7 @@ def _cuts_in(folder: str) -> dict[int, ShippingCursor]:
                 bytes.fromhex(parts[2].replace("-", ""))
                 found[int(parts[1])] = ShippingCursor.open(os.path.join(folder, name))
             except ValueError:
-                continue  # somebody else's file
+                continue  # not a file of ours
     return found
 
 

@@ -1,10 +1,11 @@
 """
-The thread that brings journals to the log.
+The thread that ships journals to the log.
 
-One daemon thread for each address, with an event loop of its own: one task cuts batches from the journals of all runs,
-the other sends them in the order they were cut. While one group is on its way the next is cut and encoded. A batch
-stays here, and in its journal, until it is acknowledged. When a send fails the transport is closed, a new one is
-opened, with growing pauses, and sending goes on from the first batch that is not acknowledged, with the same bytes.
+There is one daemon thread for each address, with its own event loop. One task cuts records from the journals of all
+runs; the other sends them in the order in which they were cut. While one group is being sent, the next is cut and
+encoded. A record stays here, and in its journal, until it is acknowledged. When a send fails, the transport is closed
+and a new one is opened, after pauses that grow; sending then continues with the first record that is not acknowledged,
+with the same bytes.
 
 Nothing here raises into training, and nothing waits for training.
 """
@@ -36,26 +37,26 @@ if TYPE_CHECKING:
     from gateway.client.shipping.recovery import OrphanedJournal
     from gateway.client.transports.transport import Refusal, Transport
 
-CUT_EVERY_S = 0.2  # the longest a point waits in its journal while there is room for it
-CUT_POINTS = 1_000  # ... and about so many points are waited for when they come faster
-CUT_AT_LEAST_S = 0.005
-TURN_ITEMS = 4_000  # cut from one journal before the others and the network have their turn
+CUT_EVERY_S = 0.2  # the longest a point waits in its journal while there is room in the backlog
+CUT_POINTS = 1_000  # ... shorter when points come faster: the pause in which about this many arrive
+CUT_AT_LEAST_S = 0.005  # the shortest pause
+TURN_ITEMS = 4_000  # points, values and events cut from one journal before the next journal and the network
 GROUP_BYTES = 960_000  # sent at once; one Kafka batch
 BACKLOG_BYTES = 16_777_216  # cut and not acknowledged; the rest waits in the journals
-SAY_AFTER_S = 10.0  # without an acknowledgement
-SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and built anew
+WARN_AFTER_S = 10.0  # without an acknowledgement
+SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and a new one is opened
 BACK_OFF_S = (0.1, 5.0)  # first and longest pause after a failure
 STOP_TIMEOUT_S = 5.0
-ADOPT_EVERY_S = 30.0  # between two looks for journals of dead processes
+ADOPT_EVERY_S = 30.0  # between two searches for journals of dead processes
 
 
 class Shipper:
-    """Sends the journals given to it to one address until stopped."""
+    """Sends the journals given to it to one address until it is stopped."""
 
     def __init__(self, address: Address, make: Callable[[Address], Transport] = make_transport) -> None:
         self.address = address
         self.is_offline = not address.keeps  # nothing is sent: journals stay for `gateway sync`
-        self._make = make
+        self._make_transport = make
         self.is_connected = False
         self.last_error = ""
         self._producers: list[Producer] = []
@@ -63,14 +64,14 @@ class Shipper:
         self._backlog_bytes = 0
         self._lock = threading.Lock()  # of _producers
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._has_items: asyncio.Event | None = None  # somebody asks not to wait for the next turn
-        self._has_batches: asyncio.Event | None = None
+        self._has_items: asyncio.Event | None = None  # set to cut now instead of at the next turn
+        self._has_records: asyncio.Event | None = None
         self._is_stopping = False
-        self._said_down: set[str] = set()  # what was said of the other end since it last acknowledged
-        self._left: OrphanedJournal | None = None  # a dead process's journal on its way
+        self._warned_down: set[str] = set()  # warnings about the address since its last acknowledgement
+        self._orphan: OrphanedJournal | None = None  # a dead process's journal that is being shipped
         self._heartbeats = Heartbeats()
-        self._adopt_at = 0.0  # when to look for the next, monotonic
-        self._not_ours: set[str] = set()  # folders not to look at again
+        self._adopt_at = 0.0  # time of the next search for an orphan, monotonic
+        self._skipped: set[str] = set()  # folders not to examine again
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gateway-shipper", daemon=True)
         if not self.is_offline:
@@ -79,8 +80,8 @@ class Shipper:
     # Called from any thread.
 
     def add(self, journal: Journal) -> Producer:
-        """Ship this journal from now on."""
-        journal.send_to(self.address.url, self.address.topic)
+        """Start shipping this journal."""
+        journal.set_destination(self.address.url, self.address.topic)
         producer = Producer(journal)
         if self.is_offline:
             return producer
@@ -89,24 +90,24 @@ class Shipper:
         self.wake()
         return producer
 
-    def adopt(self, left: OrphanedJournal) -> None:
-        """Ship a journal that somebody left."""
+    def adopt(self, orphan: OrphanedJournal) -> None:
+        """Ship an orphaned journal."""
         with self._lock:
-            self._producers += left.producers
+            self._producers += orphan.producers
         self.wake()
 
     def wake(self) -> None:
         """Cut now instead of at the next turn."""
         loop, event = self._loop, self._has_items
         if loop is None or event is None:
-            return  # the first turn is about to come
+            return  # the first turn has not started yet
         try:
             loop.call_soon_threadsafe(event.set)
         except RuntimeError:
             return  # the loop is closed: stop() came first
 
     def stop(self) -> None:
-        """End the thread, within 5 s. What is not acknowledged is not sent."""
+        """End the thread, within 5 s. Records that are not acknowledged stay in their journals."""
         self._is_stopping = True
         if self.is_offline:
             return
@@ -121,19 +122,19 @@ class Shipper:
             try:
                 with asyncio.Runner(loop_factory=_Loop) as runner:
                     runner.run(self._ship())
-            except Exception as error:  # noqa: BLE001 -- the edge of the thread: batches are kept, a new loop goes on
+            except Exception as error:  # noqa: BLE001 -- the edge of the thread: records are kept, a new loop continues
                 self.last_error = repr(error)
                 threading.Event().wait(BACK_OFF_S[1])
 
     async def _ship(self) -> None:
         with importing():
-            import gateway.client.encoding.columns  # noqa: F401 -- what cuts need; a fork must not see half of it
+            import gateway.client.encoding.columns  # noqa: F401 -- cuts need it; a fork must not copy it half imported
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(self._note)
-        self._has_items, self._has_batches = asyncio.Event(), asyncio.Event()
+        self._loop.set_exception_handler(self._record_error)
+        self._has_items, self._has_records = asyncio.Event(), asyncio.Event()
         self._started.set()
-        sending = asyncio.ensure_future(self._send_for_ever(self._has_batches))
-        cutting = asyncio.ensure_future(self._cut_until_stopped(self._has_items, self._has_batches))
+        sending = asyncio.ensure_future(self._send_forever(self._has_records))
+        cutting = asyncio.ensure_future(self._cut_until_stopped(self._has_items, self._has_records))
         try:
             done, _ = await asyncio.wait({sending, cutting}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -143,17 +144,17 @@ class Shipper:
                 task.cancel()
             await asyncio.wait({sending, cutting})
 
-    def _note(self, loop: object, context: dict[str, Any]) -> None:
+    def _record_error(self, loop: object, context: dict[str, Any]) -> None:
         self.last_error = str(context.get("exception") or context.get("message"))
 
-    async def _cut_until_stopped(self, has_items: asyncio.Event, has_batches: asyncio.Event) -> None:
+    async def _cut_until_stopped(self, has_items: asyncio.Event, has_records: asyncio.Event) -> None:
         pause = CUT_EVERY_S
         while not self._is_stopping:
-            self._adopt_left()
+            self._adopt_orphan()
             if self.is_connected and not self._backlog:
                 self._heartbeats.beat(self._producers, monotonic())
             has_items.clear()
-            points, is_more = await self._cut_all(has_batches)
+            points, is_more = await self._cut_all(has_records)
             if is_more:
                 continue
             pause = min(CUT_EVERY_S, max(CUT_AT_LEAST_S, pause * CUT_POINTS / max(points, 1)))
@@ -163,28 +164,28 @@ class Shipper:
             if timer is not None:
                 timer.cancel()
 
-    def _adopt_left(self) -> None:
+    def _adopt_orphan(self) -> None:
         """When there is nothing else to do, ship a journal that a dead process left for the same address."""
-        if self._left is not None and self._left.is_done:
-            self._left.delete()
-            self._left.close()
-            self._left, self._adopt_at = None, 0.0
+        if self._orphan is not None and self._orphan.is_done:
+            self._orphan.delete()
+            self._orphan.close()
+            self._orphan, self._adopt_at = None, 0.0
         now = monotonic()
-        if self._left is not None or self._backlog or not self.is_connected or now < self._adopt_at:
+        if self._orphan is not None or self._backlog or not self.is_connected or now < self._adopt_at:
             return
         self._adopt_at = now + ADOPT_EVERY_S
         with importing():
             from gateway.client.shipping.recovery import find_orphan
         try:
-            self._left = find_orphan((self.address.url, self.address.topic), self._not_ours)
-        except Exception as error:  # noqa: BLE001 -- a folder in a state nobody foresaw: it stays for `gateway sync`
+            self._orphan = find_orphan((self.address.url, self.address.topic), self._skipped)
+        except Exception as error:  # noqa: BLE001 -- a folder in an unforeseen state: it stays for `gateway sync`
             self.last_error = repr(error)
             return
-        if self._left is not None:
-            self.adopt(self._left)
+        if self._orphan is not None:
+            self.adopt(self._orphan)
 
-    async def _cut_all(self, has_batches: asyncio.Event) -> tuple[int, bool]:
-        """Give each journal one turn; return how many points were cut, and whether more wait and can be taken."""
+    async def _cut_all(self, has_records: asyncio.Event) -> tuple[int, bool]:
+        """Give each journal one turn. Return the number of points cut, and whether more can be cut right away."""
         points, is_more = 0, False
         with self._lock:
             producers = self._producers = [one for one in self._producers if not one.is_done]
@@ -193,37 +194,37 @@ class Shipper:
         for producer in producers:
             if self._backlog_bytes >= BACKLOG_BYTES:
                 return points, False
-            for batch in producer.cut(TURN_ITEMS):
-                self._backlog.append(batch)
-                self._backlog_bytes += len(batch.record)
-                points += batch.points
-            is_more = is_more or producer.has_much
+            for record in producer.cut(TURN_ITEMS):
+                self._backlog.append(record)
+                self._backlog_bytes += len(record.record)
+                points += record.points
+            is_more = is_more or producer.has_full_cut
             if self._backlog:
-                has_batches.set()
+                has_records.set()
             if is_more or producer is not producers[-1]:
                 await asyncio.sleep(0)
         return points, is_more
 
-    async def _send_for_ever(self, has_batches: asyncio.Event) -> None:
+    async def _send_forever(self, has_records: asyncio.Event) -> None:
         transport: Transport | None = None
         pause = BACK_OFF_S[0]
         try:
             while True:
-                has_batches.clear()
+                has_records.clear()
                 if transport is not None and not self._backlog:
-                    await has_batches.wait()
+                    await has_records.wait()
                 try:
                     if transport is None:
-                        transport = self._make(self.address)
+                        transport = self._make_transport(self.address)
                         await transport.open()
                         self.is_connected = True
                     group = self._next_group()
                     if group:
-                        self._lose(group, await self._send(transport, group))
+                        self._count_refused(group, await self._send(transport, group))
                         self._acknowledge(group)
                         pause = BACK_OFF_S[0]
-                except Exception as error:  # noqa: BLE001 -- a stranger's library failed: the batches stay, and go again
-                    self._say_down(error)
+                except Exception as error:  # noqa: BLE001 -- the transport's library failed: the records are sent again
+                    self._warn_down(error)
                     await _close(transport)
                     transport = None
                     await asyncio.sleep(pause * (0.75 + os.urandom(1)[0] / 512))
@@ -234,70 +235,71 @@ class Shipper:
     def _next_group(self) -> list[OutgoingRecord]:
         group: list[OutgoingRecord] = []
         size = 0
-        for batch in self._backlog:
-            size += len(batch.record)
+        for record in self._backlog:
+            size += len(record.record)
             if group and size > GROUP_BYTES:
                 break
-            group.append(batch)
+            group.append(record)
         return group
 
     async def _send(self, transport: Transport, group: list[OutgoingRecord]) -> Sequence[Refusal]:
-        late = asyncio.get_running_loop().call_later(SAY_AFTER_S, self._say_late)
+        late = asyncio.get_running_loop().call_later(WARN_AFTER_S, self._warn_late)
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S) as limit:
-                refusals = await transport.send([batch.record for batch in group]) or ()
+                refusals = await transport.send([record.record for record in group]) or ()
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise Unsent(f"no acknowledgement for {SEND_TIMEOUT_S:.0f} s") from error
         finally:
             late.cancel()
-        self._say_up()
+        self._report_up()
         return refusals
 
-    def _say_late(self) -> None:
-        self._say_down(Unsent(f"no acknowledgement for {SAY_AFTER_S:.0f} s"))
-
-    def _lose(self, group: list[OutgoingRecord], refusals: Sequence[Refusal]) -> None:
-        """Count as lost what the other end will never take; its number is used all the same."""
+    def _count_refused(self, group: list[OutgoingRecord], refusals: Sequence[Refusal]) -> None:
+        """Count as lost what the other end will never take. The number of a refused record is used anyway."""
         for refusal in refusals:
-            batch = group[refusal.number]
+            record = group[refusal.number]
             self.last_error = refusal.reason
             warn_once(
                 "refused",
-                f"{self.address.label} will never take a record of {len(batch.record):,} bytes "
+                f"{self.address.label} will never take a record of {len(record.record):,} bytes "
                 f"({refusal.reason:.300}): it is counted as lost, and the others are sent",
             )
-            batch.producer.lose(batch.points + batch.values)
-            batch.points = batch.values = 0  # not sent
+            record.producer.count_lost(record.points + record.values)
+            record.points = record.values = 0  # not sent
 
     def _acknowledge(self, group: list[OutgoingRecord]) -> None:
         was_full = self._backlog_bytes >= BACKLOG_BYTES
-        # From the backlog first: a batch counted as acknowledged must not be sent again.
-        for batch in group:
+        # From the backlog first: a record that is counted as acknowledged must not be sent again.
+        for record in group:
             self._backlog.popleft()
-            self._backlog_bytes -= len(batch.record)
-        for batch in group:
-            batch.producer.acknowledge([batch])
+            self._backlog_bytes -= len(record.record)
+        for record in group:
+            record.producer.acknowledge([record])
         if was_full and self._has_items is not None:
             self._has_items.set()
 
-    def _say_down(self, error: Exception) -> None:
-        """Say once what is wrong, and once more when it is something else."""
+    def _warn_late(self) -> None:
+        self._warn_down(Unsent(f"no acknowledgement for {WARN_AFTER_S:.0f} s"))
+
+    def _warn_down(self, error: Exception) -> None:
+        """Warn once for each kind of failure."""
         self.is_connected = False
         self.last_error = str(error) or repr(error)
         known = error if isinstance(error, Unsent) else Unsent(self.last_error)
-        if known.what not in self._said_down:
-            self._said_down.add(known.what)
+        if known.what not in self._warned_down:
+            self._warned_down.add(known.what)
             line = (
-                f"{self.address.label} {known.what} ({known.why:.300}): training goes on and events wait in the journal"
+                f"{self.address.label} {known.what} ({known.why:.300}): training continues and events wait in the "
+                "journal"
             )
             warn(f"{line}: {known.step}" if known.step else line)
 
-    def _say_up(self) -> None:
+    def _report_up(self) -> None:
         self.is_connected = True
-        if self._said_down:
-            self._said_down.clear()
+        if self._warned_down:
+            self._warned_down.clear()
             warn(f"{self.address.label} is reached again: waiting events are being sent")
 
 
@@ -305,8 +307,8 @@ class _Loop(asyncio.SelectorEventLoop):
     """
     An event loop without helper threads.
 
-    Names are looked up in the loop's own thread: a thread pool refuses work as soon as the interpreter begins to
-    exit, which is exactly when a short script's events are to be sent.
+    It resolves host names in its own thread: a thread pool refuses work as soon as the interpreter begins to exit,
+    which is exactly when a short script's events are sent.
     """
 
     async def getaddrinfo(self, host: Any, port: Any, **hints: int) -> Any:
@@ -317,5 +319,5 @@ async def _close(transport: Transport | None) -> None:
     if transport is not None:
         try:
             await transport.close()
-        except Exception:  # noqa: BLE001 -- a stranger's library; its batches are still in the backlog
+        except Exception:  # noqa: BLE001 -- the transport's library failed; its records are still in the backlog
             return

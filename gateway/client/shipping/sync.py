@@ -1,8 +1,8 @@
 """
-Ship the journals of a folder that nobody else ships: `gateway sync`.
+Ship the journals of a folder that no live process ships: `gateway sync`.
 
-Journals whose owner lives are left alone and counted. One after the other is adopted, sent, and deleted once the log
-has all of it; killed at any moment, the next sync goes on.
+Journals whose owner is alive are left alone and counted. The others are adopted one after the other, sent, and deleted
+once the log has all of their events. If this process is killed at any moment, the next sync continues.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ POLL_S = 0.02
 
 
 class SyncResult:
-    """What became of the journals of a folder."""
+    """How many journals of a folder were shipped, and which were not."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.journals = 0  # shipped whole and deleted
-        self.points = 0  # points and values the log has now
+        self.journals = 0  # completely shipped and deleted
+        self.points = 0  # points and values that the log has now
         self.damaged = 0  # records that were not intact
-        self.held: list[str] = []  # journals whose owner lives
-        self.unsent: list[str] = []  # journals that are still there, with the reason
+        self.held: list[str] = []  # journals whose owner is alive
+        self.unsent: list[str] = []  # journals that still exist, with the reason
         self.runs: set[str] = set()
 
     def to_json(self) -> dict[str, object]:
-        """Return the facts as JSON holds them."""
+        """Return the result as a JSON object."""
         return {
             "folder": self.folder,
             "journals": self.journals,
@@ -50,54 +50,54 @@ def sync(
     folder: str, shipper: Shipper, *, timeout_s: float, progress: Callable[[str, int, int], None] | None = None
 ) -> SyncResult:
     """
-    Ship every journal in a folder that nobody holds; give up `timeout_s` seconds after the last acknowledgement.
+    Ship every journal in a folder that no process holds; give up `timeout_s` seconds after the last acknowledgement.
 
-    `progress` is told the run, how many of its points and values are sent, and how many there are.
+    `progress` is called with the run, the number of its points and values that are sent, and their total.
     """
     done = SyncResult(folder)
     for one in list(find_journals(folder, done.unsent)):
         unsent = len(done.unsent)
         try:
-            left = adopt(one)
+            orphan = adopt(one)
         except OSError as error:
             done.unsent.append(f"{one}: {error}")
             continue
-        if left is None:
+        if orphan is None:
             if is_held(one):
                 done.held.append(one)
             continue
         try:
-            _ship(left, shipper, done, timeout_s, progress)
+            _ship(orphan, shipper, done, timeout_s, progress)
         finally:
-            left.close()
+            orphan.close()
         if len(done.unsent) > unsent:
-            break  # the log is away: the others would wait as long
+            break  # the log is away: the other journals would wait just as long
     return done
 
 
 def _ship(
-    left: OrphanedJournal,
+    orphan: OrphanedJournal,
     shipper: Shipper,
     done: SyncResult,
     timeout_s: float,
     progress: Callable[[str, int, int], None] | None,
 ) -> None:
-    shipper.adopt(left)
+    shipper.adopt(orphan)
     seen, since = -1, monotonic()
-    while not left.is_done:
+    while not orphan.is_done:
         if progress is not None:
-            progress(left.run_id, left.sent, left.records)
-        if (now_sent := left.acknowledged) != seen:
+            progress(orphan.run_id, orphan.sent, orphan.total)
+        if (now_sent := orphan.acknowledged) != seen:
             seen, since = now_sent, monotonic()
         elif monotonic() > since + timeout_s:
-            done.unsent.append(f"{left.folder}: {shipper.last_error or 'no acknowledgement'}")
+            done.unsent.append(f"{orphan.folder}: {shipper.last_error or 'no acknowledgement'}")
             break
         sleep(POLL_S)
     else:
-        left.delete()
+        orphan.delete()
         done.journals += 1
     if progress is not None:
-        progress(left.run_id, left.sent, left.records)
-    done.points += left.sent
-    done.damaged += left.damaged
-    done.runs.add(left.run_id)
+        progress(orphan.run_id, orphan.sent, orphan.total)
+    done.points += orphan.sent
+    done.damaged += orphan.damaged
+    done.runs.add(orphan.run_id)

@@ -43,7 +43,7 @@ def test_a_killed_broker_loses_nothing_and_repeats_only_identical_records(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], send_timeout_s: float
 ) -> None:
     monkeypatch.setattr(shipping_module, "SEND_TIMEOUT_S", send_timeout_s)
-    monkeypatch.setattr(shipping_module, "SAY_AFTER_S", 1.0)
+    monkeypatch.setattr(shipping_module, "WARN_AFTER_S", 1.0)
     shipper = Shipper(Address(f"kafka://{broker.address}", TOPIC))
     run = new_run(shipper)
     with training(run) as steps:

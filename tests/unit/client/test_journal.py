@@ -189,11 +189,11 @@ class Journals(RuleBasedStateMachine):
         for _ in range(3):
             self.adopt()
             while any(not producer.is_done for producer in self.producers):
-                before = len(self.log.bytes), sum(one.acknowledged_batches for one in self.producers)
+                before = len(self.log.bytes), sum(one.acknowledged_records for one in self.producers)
                 self.cut(1_000)
                 while self.on_the_way:
                     self.send(10, is_acknowledged=True)
-                after = len(self.log.bytes), sum(one.acknowledged_batches for one in self.producers)
+                after = len(self.log.bytes), sum(one.acknowledged_records for one in self.producers)
                 assert before != after, "adoption does not come to an end"
             if self.left is not None:
                 self.left.delete()
@@ -224,7 +224,7 @@ TestJournals = Journals.TestCase
 
 def test_meta_of_a_journal_says_whose_it_is(journal_home: Path) -> None:
     journal = Journal("run/1", attempt=3)
-    journal.send_to("kafka://k:1", "t")
+    journal.set_destination("kafka://k:1", "t")
     journal.put("loss", 0.5, 0, MAIN)
     meta = json.loads(Path(journal.folder, "meta.json").read_text(encoding="utf-8"))
     journal.close()
@@ -319,7 +319,7 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
     journal_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = half_full(monkeypatch)
-    publish, ahead = segments.Segment.publish, SegmentAllocator.ahead
+    publish, ahead = segments.Segment.publish, SegmentAllocator.preallocate
     shipper, has_tried = threading.Thread(target=journal.prepare), threading.Event()
 
     def ahead_and_say(space: SegmentAllocator, number: int) -> segments.Segment | None:
@@ -332,7 +332,7 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
         assert has_tried.wait(10)
         publish(made)
 
-    monkeypatch.setattr(SegmentAllocator, "ahead", ahead_and_say)
+    monkeypatch.setattr(SegmentAllocator, "preallocate", ahead_and_say)
     monkeypatch.setattr(segments.Segment, "publish", publish_late)
     for step in range(60, 120):
         journal.put("loss", 2.0, step, MAIN)

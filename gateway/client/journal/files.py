@@ -1,0 +1,94 @@
+"""
+What a journal that this process writes has on disk besides its segments: the folder, its lock and the shipping cursor.
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+
+from gateway.client.encoding.values import dumps
+from gateway.client.ids import uuid7
+from gateway.client.journal.cursor import CLOSED, ENDED, ShippingCursor
+from gateway.client.journal.folder import JournalLock, build_meta, create_folder, delete_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gateway.client.journal.cursor import BatchBoundary
+
+
+class JournalFiles:
+    """The folder, lock and cursor of a journal. They are created by `create_files`, or in memory by `create_cursor`."""
+
+    __slots__ = ("_cursor_lock", "_folder_lock", "_given", "_meta", "cursor", "dropped", "folder", "producer", "run_id")
+
+    def __init__(self, run_id: str, *, is_owner: bool, attempt: int) -> None:
+        self.run_id = run_id
+        self.producer = uuid7()
+        self.folder = ""  # "": in memory, or nothing written yet
+        self.cursor: ShippingCursor | None = None
+        self.dropped = 0  # points and values refused
+        self._folder_lock: JournalLock | None = None
+        self._cursor_lock = RLock()  # of the cursor's state
+        self._given: dict[str, Any] = {"is_owner": is_owner, "attempt": attempt, "address": "", "topic": ""}
+        self._meta: dict[str, Any] = {}
+
+    def set_destination(self, address: str, topic: str) -> None:
+        """Remember where the events are to go, for a process that ships the journal when this one is gone."""
+        self._given.update(address=address, topic=topic)
+
+    def build_header(self) -> bytes:
+        """Return the header of each segment, which repeats meta.json."""
+        self._meta = build_meta(self.run_id, self.producer, **self._given)
+        return dumps(self._meta).encode()
+
+    def create_files(self, home: str) -> None:
+        """Create the folder, its lock and the cursor. Raises OSError; call `remove` then."""
+        self.folder, self._folder_lock = create_folder(home, self._meta)
+        self.create_cursor()
+
+    def create_cursor(self) -> None:
+        """Create the cursor. Raises OSError, but not in memory."""
+        self.cursor = ShippingCursor.create(self.folder, 0, self.producer)
+        self.cursor.dropped = self.dropped
+        self.cursor.publish()
+
+    def count_dropped(self, count: int) -> None:
+        """Count points or values that will never be sent."""
+        with self._cursor_lock:
+            self.dropped += count
+            if self.cursor is not None:
+                self.cursor.dropped = self.dropped
+                self.cursor.save()
+
+    def record_cut(self, boundary: BatchBoundary, points: int) -> None:
+        """Write down a cut, and the number of metric points up to its end."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            self.cursor.append(boundary, points)
+
+    def record_acknowledged(self, seq: int, cuts: int) -> None:
+        """Write down that the log has `cuts` more cuts, all records below `seq`."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            self.cursor.acknowledge(seq, cuts)
+
+    def record_end(self, *, is_closed: bool) -> None:
+        """Write down that the journal holds the end of the run, or of the producer if `is_closed`."""
+        assert self.cursor is not None
+        with self._cursor_lock:
+            self.cursor.flags |= CLOSED if is_closed else ENDED
+            self.cursor.save()
+
+    def remove(self) -> None:
+        """Delete the journal and release its lock. All of it is acknowledged, or it could not be started."""
+        folder, self.folder = self.folder, ""
+        if folder:
+            delete_folder(folder)
+        self.close()
+
+    def close(self) -> None:
+        """Release the lock of the folder: other processes may ship what is left."""
+        if self._folder_lock is not None:
+            self._folder_lock.release()
