@@ -1,5 +1,7 @@
 """
-What the commands share: their common options, facts as JSON on stdout, everything else on stderr.
+What the commands of this side share: common options, and one way to print.
+
+Facts go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -24,19 +26,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one
 
 
 def print_json(facts: Any) -> None:
-    """Print facts for programs, on stdout."""
+    """Print facts for programs, as one JSON document on stdout. Raises ValueError for NaN and infinity."""
     print(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console for people."""
+    """Return a console that prints text as it is: no markup, no guessed colours, no wrapping."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 class ShownProgress:
-    """A progress on stderr: bars at a terminal, plain lines elsewhere."""
+    """Shows progress on stderr: bars at a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
@@ -53,7 +55,7 @@ class ShownProgress:
             self._bars.stop()
 
     def download(self, what: str, done_bytes: int, total_bytes: int) -> None:
-        """Move the bar of `what`; without a terminal, say when it starts and ends."""
+        """Move the bar of `what`; without a terminal, print a line at its start and at its end."""
         if self._console.is_terminal:
             bars = self._bars = self._bars or self._new_bars()
             if what not in self._tasks:
@@ -61,17 +63,17 @@ class ShownProgress:
             bars.update(self._tasks[what], completed=done_bytes)
         elif done_bytes in (0, total_bytes):
             verb = "downloading" if done_bytes == 0 else "downloaded"
-            self.say(f"{verb} {what} ({total_bytes / 1e6:.0f} MB)")
+            self.report(f"{verb} {what} ({total_bytes / 1e6:.0f} MB)")
 
-    def say(self, line: str) -> None:
+    def report(self, line: str) -> None:
         """Print one line."""
-        self._console.print(line, markup=False)
+        self._console.print(line)
 
     def _new_bars(self) -> Progress:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
         bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -81,6 +83,6 @@ class ShownProgress:
         return bars
 
 
-def say(line: str) -> None:
+def print_notice(line: str) -> None:
     """Print one line for people, on stderr."""
     print(line, file=sys.stderr, flush=True)

@@ -1,3 +1,3 @@
 """
-The `gateway` command.
+The `gateway` command: its own subcommands, and those that installed distributions add.
 """

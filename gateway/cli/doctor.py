@@ -1,5 +1,5 @@
 """
-`gateway doctor`: look at everything a stack needs, and say for each thing that is wrong what to do.
+`gateway doctor`: check everything that a stack needs, and name the next step for each problem.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXIT_PROBLEMS = 1
 
 
 class Check(NamedTuple):
-    """One thing looked at: whether it is well, and what was found or what to do."""
+    """The outcome of one check: what was found, or the problem and its next step."""
 
     name: str
     ok: bool
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Check settings, Java, Kafka's jars, PostgreSQL's programs, ports and every address. Exit code 1: a problem.
+    Check settings, Java, Kafka's jars, PostgreSQL's programs, ports and every address. Exit code 1: there is a problem.
 
     Examples: `gateway doctor`, `gateway doctor --json`
     """
@@ -44,11 +44,11 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     try:
         settings = Settings.load(home)
     except BadSettings as error:
-        shown, checks = _names(), [Check("settings", False, str(error)), *_parts()]
+        shown, checks = _descriptions(), [Check("settings", False, str(error)), *_software()]
     else:
         shown, checks = (
             masked(settings),
-            [Check("settings", True, "all names are known"), *_parts(), *_places(settings)],
+            [Check("settings", True, "all names are known"), *_software(), *_addresses(settings)],
         )
     ok = all(check.ok for check in checks)
     if as_json:
@@ -59,7 +59,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 def masked(settings: Settings) -> dict[str, Any]:
-    """Return every setting by name, passwords replaced."""
+    """Return every setting by name, with passwords replaced."""
     from gateway.local.addresses import mask
 
     shown = settings.model_dump(mode="json")
@@ -67,14 +67,14 @@ def masked(settings: Settings) -> dict[str, Any]:
     return {name: mask(value) if isinstance(value, str) and "://" in value else value for name, value in shown.items()}
 
 
-def _names() -> dict[str, Any]:
-    """Name the settings there are, with their meaning, when those given cannot be read."""
+def _descriptions() -> dict[str, Any]:
+    """Return the meaning of every setting by name, for when the values cannot be read."""
     from schemas.runtime.settings import Settings
 
     return {name: field.description for name, field in Settings.model_fields.items()}
 
 
-def _parts() -> list[Check]:
+def _software() -> list[Check]:
     from gateway.local.servers.java import find_java
     from gateway.local.servers.postgres import binaries
 
@@ -90,44 +90,46 @@ def _jars() -> str:
 
     folder = cache_folder()
     if not folder.exists():
-        return f"not downloaded yet to {folder}: `gateway up` does it"
+        return f"not downloaded yet to {folder}: run `gateway up`"
     if bad := damaged_jars(folder, full=True):
         raise BadSettings(
-            f"{', '.join(jar.file for jar in bad)} in {folder} damaged or missing: `gateway up` fetches again"
+            f"{', '.join(jar.file for jar in bad)} in {folder} are damaged or missing: `gateway up` fetches them again"
         )
-    return f"{len(pinned_jars())} whole jars in {folder}"
+    return f"{len(pinned_jars())} intact jars in {folder}"
 
 
-def _places(settings: Settings) -> list[Check]:
+def _addresses(settings: Settings) -> list[Check]:
     from gateway.local.connectivity import check_kafka, check_mlflow, check_postgres
     from gateway.local.stack import Stack
 
     running = Stack(settings.home).status()["running"]
-    asked: list[tuple[str, str, Callable[[], None]]] = [
+    probes: list[tuple[str, str, Callable[[], None]]] = [
         ("kafka", settings.kafka, lambda: check_kafka(settings)),
         ("postgres", masked(settings)["postgres"], lambda: check_postgres(settings.postgres.get_secret_value())),
         ("mlflow", settings.mlflow_url, lambda: check_mlflow(settings.mlflow_url)),
     ]
     if running:
-        asked.append(("api", settings.api, lambda: _ask_api(settings)))
-    return [_ports(settings, running), *(_reach(*one, own=_own(settings), running=running) for one in asked)]
+        probes.append(("api", settings.api, lambda: _ask_api(settings)))
+    return [_ports(settings, running), *(_reach(*one, own=_own(settings), running=running) for one in probes)]
 
 
 def _own(settings: Settings) -> dict[str, str]:
-    """Return the addresses that the stack of this home serves itself."""
+    """Return the addresses that the stack of this home serves."""
     from gateway.local.home import Home
 
     return {name: str(value) for name, value in Home(settings.home).read()["settings"].items()}
 
 
-def _reach(name: str, address: str, ask: Callable[[], None], *, own: dict[str, str], running: bool) -> Check:
+def _reach(name: str, address: str, probe: Callable[[], None], *, own: dict[str, str], running: bool) -> Check:
     if not address:
         return Check(name, True, "no address: `gateway up` starts one")
     if not running and address in {own.get("kafka"), own.get("mlflow_url"), _mask(own.get("postgres", ""))}:
-        return Check(name, True, f"{address} belongs to the stack of this home, which does not run: `gateway up`")
+        return Check(
+            name, True, f"{address} belongs to the stack of this home, which is not running: `gateway up` starts it"
+        )
 
     def look() -> str:
-        ask()
+        probe()
         return f"{address} answers"
 
     return _check(name, look)
@@ -169,7 +171,7 @@ def _print(shown: dict[str, Any], checks: list[Check]) -> None:
     out = console()
     out.print("settings (environment GATEWAY_<NAME>, then gateway.toml, then the stack of this home)", style="bold")
     for name, value in shown.items():
-        out.print(f"  {name} = {'' if value is None else value}", markup=False)
+        out.print(f"  {name} = {'' if value is None else value}")
     out.print("\nchecks", style="bold")
     for check in checks:
-        out.print(f"  {'ok     ' if check.ok else 'PROBLEM'} {check.name}: {check.detail}", markup=False)
+        out.print(f"  {'ok     ' if check.ok else 'PROBLEM'} {check.name}: {check.detail}")

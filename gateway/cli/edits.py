@@ -1,8 +1,8 @@
 """
 `gateway runs delete | rename | tag`: change runs, by events in the log like any other.
 
-What is named is looked up through the API, as `gateway runs show` does; the event goes where training code sends, and
-the command returns when it is acknowledged. PostgreSQL, the dashboard and trackers follow the log.
+Runs and names are looked up through the API, as `gateway runs show` does. The event goes where training code sends,
+and the command returns once it is acknowledged. PostgreSQL, the dashboard and trackers follow the log.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import typer
 
 from gateway.cli.runs import RunArgument, api_of, complete_run
 from gateway.cli.sync import address_of
-from gateway.console import HomeOption, JsonOption, print_json, say
+from gateway.console import HomeOption, JsonOption, print_json, print_notice
 from schemas.errors import BadSettings, LogUnavailable, Refused
 
 FOLLOW = "the log has it; PostgreSQL, the dashboard and trackers follow"
-SHOWN_RUNS = 10  # in a question
+SHOWN_RUNS = 10  # in the question before a deletion
 
 Body = dict[str, Any]
 
 
 def _complete_name(what: str) -> Callable[..., list[str]]:
-    """Return what offers the series, parameters or tags of the run that was named before."""
+    """Return the completion of a series, parameter or tag (`what`) of the run that is named earlier in the line."""
 
     def complete(ctx: Any, incomplete: str) -> list[str]:
-        from gateway.cli.lookup import places_of
+        from gateway.cli.lookup import names_of
         from gateway.client.errors import ClientError
         from schemas.errors import TrackingError
 
-        # An option that still waits for its value keeps Click from handing words before it to their arguments.
+        # While an option has no value yet, Click does not assign the words before it to their arguments.
         words = [*(ctx.params.get("runs") or ()), ctx.params.get("run"), *ctx.args]
         run_id = next((word for word in words if word), "")
         try:
-            found = places_of(api_of(ctx.params.get("home")), run_id, what) if run_id else {}
+            found = names_of(api_of(ctx.params.get("home")), run_id, what) if run_id else {}
         except (TrackingError, ClientError):
-            return []  # a shell that waits for a completion is no place for an error
+            return []  # completion must not print errors into the command line
         return [name for name in found if name.startswith(incomplete)]
 
     return complete
@@ -74,27 +74,28 @@ def delete(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Delete runs, or parts of them, for good: for every reader, and in every tracker that can.
+    Delete runs, or parts of them, for good: for every reader, and in every tracker that can delete.
 
-    A series goes in all its steps, attempts and labels. It concerns what the log has by then: what training writes
-    later under the name is new. A run is gone with all that is still written to it. The log itself keeps the events.
+    A series is deleted with all its steps, attempts and labels. A deletion covers what the log holds by then: what
+    training writes later under the same name is new. A deleted run stays deleted, with everything that is still
+    written to it. The log itself keeps the events.
 
     Examples: `gateway runs delete RUN`, `gateway runs delete RUN1 RUN2 --yes`,
     `gateway runs delete RUN --series loss --series accuracy`, `gateway runs delete RUN --tag team --json --yes`
     """
-    from gateway.cli.lookup import WORDS, check_named, find_run, places_of
+    from gateway.cli.lookup import WORDS, check_name, find_run, names_of
 
     if not yes and not sys.stdin.isatty():
         raise BadSettings("confirmation is needed, and stdin is not a terminal: add --yes")
     base, address = api_of(home), address_of("", home)
     found = [find_run(base, _text(run_id, "a run id")) for run_id in dict.fromkeys(runs)]
     parts = [
-        (what, name) for what, names in (("series", series), ("param", param), ("tag", tag)) for name in names or ()
+        (what, name) for what, given in (("series", series), ("param", param), ("tag", tag)) for name in given or ()
     ]
     for run in found:
-        places = {what: places_of(base, run["run_id"], what) for what in dict(parts)}
+        names = {what: names_of(base, run["run_id"], what) for what in dict(parts)}
         for what, name in parts:
-            check_named(run["run_id"], what, _text(name, f"a {WORDS[what]}"), places[what])
+            check_name(run["run_id"], what, _text(name, f"a {WORDS[what]}"), names[what])
     if not yes:
         _ask(found, [f"{WORDS[what]} {name}" for what, name in parts])
     bodies: list[Body] = [{"kind": "deleted", "what": what, "name": name} for what, name in parts]
@@ -113,10 +114,10 @@ def rename(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Give a run, or a part of it, a new name; the id of a run stays.
+    Rename a run, or a part of it; the id of a run stays.
 
-    It concerns what the log has by then: what training writes later under the old name is a part of its own, and
-    points under the new name continue the renamed series. A name that is taken stays with who has it.
+    A rename covers what the log holds by then: what training writes later under the old name is a new part, and points
+    under the new name continue the renamed series. A parameter or tag cannot take a name that another one has.
 
     Examples: `gateway runs rename RUN baseline`, `gateway runs rename RUN --series loss train/loss`
     """
@@ -124,7 +125,7 @@ def rename(
 
     parts = [(what, old) for what, old in (("series", series), ("param", param), ("tag", tag)) if old is not None]
     if len(parts) > 1:
-        raise BadSettings("one part is renamed at a time: give --series, --param or --tag")
+        raise BadSettings("only one part can be renamed at a time: give --series, --param or --tag")
     new, base, address = _text(new, "a name"), api_of(home), address_of("", home)
     run_id = find_run(base, _text(run, "a run id"))["run_id"]
     for what, old in parts:
@@ -143,7 +144,7 @@ def set_tags(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Set tags of a run; a tag it has gets the new value. `gateway runs delete RUN --tag KEY` removes one.
+    Set tags of a run; an existing tag gets the new value. `gateway runs delete RUN --tag KEY` removes one.
 
     Examples: `gateway runs tag RUN team=vision`, `gateway runs tag RUN state=good "note=two words"`
     """
@@ -165,13 +166,13 @@ def _read_tags(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         key, is_given, value = word.partition("=")
         if not (is_given and key):
-            raise BadSettings(f"{word!r:.100} is no tag: write KEY=VALUE")
+            raise BadSettings(f"{word!r:.100} is not a tag: write KEY=VALUE")
         found[_text(key, "a tag")] = _text(value, f"the value of tag {key:.100}", limit=8 * MAX_NAME) if value else ""
     return found
 
 
 def _text(text: str, what: str, limit: int = 1_024) -> str:
-    """Return text that an event can hold as it is. Raises BadSettings."""
+    """Return text that an event can hold unchanged. Raises BadSettings."""
     if not 0 < len(text) <= limit:
         raise BadSettings(f"{what} has 1 to {limit:,} characters, not {len(text):,}: give another one")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -180,33 +181,35 @@ def _text(text: str, what: str, limit: int = 1_024) -> str:
 
 
 def _check_free(base: str, run_id: str, what: str, old: str, new: str) -> None:
-    """Raise Refused where a rename would change nothing; say where it may change less than is meant."""
-    from gateway.cli.lookup import WORDS, check_named, places_of
+    """Raise Refused where a rename would change nothing; print a notice where it may merge two series in part."""
+    from gateway.cli.lookup import WORDS, check_name, names_of
 
-    places = places_of(base, run_id, what)
-    check_named(run_id, what, _text(old, f"a {WORDS[what]}"), places)
+    names = names_of(base, run_id, what)
+    check_name(run_id, what, _text(old, f"a {WORDS[what]}"), names)
     if new == old:
-        raise Refused(f"{WORDS[what]} {old} of run {run_id} is called that already: give another name")
-    if new not in places:
+        raise Refused(f"{WORDS[what]} {old} of run {run_id} already has this name: give another one")
+    if new not in names:
         return
     if what != "series":
-        raise Refused(f"run {run_id} has a {WORDS[what]} {new} already: delete it first, or give another name")
-    say(f"run {run_id} has a series {new} already: where step, attempt and labels are the same, both stay as they are")
+        raise Refused(f"run {run_id} already has a {WORDS[what]} {new}: delete it first, or give another name")
+    print_notice(
+        f"run {run_id} already has a series {new}: where step, attempt and labels are the same, both stay unchanged"
+    )
 
 
 def _ask(runs: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> None:
-    """Return when a person agrees; leave the command when not."""
+    """Return once the user agrees. Raises typer.Abort when the user declines."""
     for run in runs[:SHOWN_RUNS]:
-        say(f"{run['run_id']}  {run['name']}  {run['state']}  {run['points']:,} points")
+        print_notice(f"{run['run_id']}  {run['name']}  {run['state']}  {run['points']:,} points")
     if len(runs) > SHOWN_RUNS:
-        say(f"… and {len(runs) - SHOWN_RUNS:,} more")
-    these = "this run" if len(runs) == 1 else f"these {len(runs):,} runs"
-    what = f"{', '.join(parts)} of {these}" if parts else these
+        print_notice(f"… and {len(runs) - SHOWN_RUNS:,} more")
+    selection = "this run" if len(runs) == 1 else f"these {len(runs):,} runs"
+    what = f"{', '.join(parts)} of {selection}" if parts else selection
     typer.confirm(f"Delete {what} for good?", err=True, abort=True)
 
 
 def _write(address: Any, edits: Mapping[str, Sequence[Body]], timeout_s: float, *, as_json: bool) -> None:
-    """Have the log acknowledge the events of each run, and say so. Raises LogUnavailable or Refused."""
+    """Write the events of each run to the log, and print what was acknowledged. Raises LogUnavailable or Refused."""
     from gateway.client.errors import ClientError, InDoubt, Unsent
     from gateway.client.shipping.immediate import send_now
 
@@ -214,7 +217,7 @@ def _write(address: Any, edits: Mapping[str, Sequence[Body]], timeout_s: float, 
         producer = send_now(address, edits, timeout_s=timeout_s)
     except InDoubt as error:
         raise LogUnavailable(
-            f"{_cause(address, error)}: whether the log has this is not known: {_next(error)}; twice changes no more"
+            f"{_cause(address, error)}: the log may or may not have it: {_next(error)}; running it again is safe"
         ) from error
     except Unsent as error:
         raise LogUnavailable(f"{_cause(address, error)}: nothing was changed: {_next(error)}") from error
@@ -229,7 +232,7 @@ def _write(address: Any, edits: Mapping[str, Sequence[Body]], timeout_s: float, 
         print_json({"address": address.url, "topic": address.topic, "events": events})
         return
     for event in events:
-        typer.echo(f"run {event['run_id']}: {_told(event)}")
+        typer.echo(f"run {event['run_id']}: {_describe(event)}")
     typer.echo(FOLLOW)
 
 
@@ -241,7 +244,7 @@ def _next(error: Any) -> str:
     return f"{error.step}, and run this again" if error.step else "run this again"
 
 
-def _told(event: Mapping[str, Any]) -> str:
+def _describe(event: Mapping[str, Any]) -> str:
     from gateway.cli.lookup import WORDS
 
     if event["kind"] == "tags":

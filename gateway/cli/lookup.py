@@ -1,5 +1,5 @@
 """
-What a person names must be there: runs and their series, parameters and tags, as the API has them; near names if not.
+Look up what the user names, through the API: runs and their series, parameters and tags. Suggest near names if absent.
 """
 
 from __future__ import annotations
@@ -17,22 +17,26 @@ SHOWN_NAMES = 3
 
 
 def find_run(base: str, run_id: str) -> dict[str, Any]:
-    """Return the summary of a run (schemas/api.py). Raises Refused, with near ids, for one that is not there."""
+    """Return the summary of a run (schemas/api.py). Raises Refused, with near ids, for an unknown one."""
     quoted = run_id.replace("'", "''")
     found = get(base, "/v1/runs", where=f"run_id = '{quoted}'", limit=1)["runs"]
     if found:
         return dict(found[0])
     newest = get(base, "/v1/runs", limit=SEARCHED_RUNS)["runs"]
-    meant = [one["run_id"] for one in newest if one["run_id"].startswith(run_id) or one["name"] == run_id]
-    near = _near(run_id, meant, [one["run_id"] for one in newest])
+    matching = [one["run_id"] for one in newest if one["run_id"].startswith(run_id) or one["name"] == run_id]
+    near = _near(run_id, matching, [one["run_id"] for one in newest])
     raise Refused(
-        f"no run {run_id!r:.300} (a new one shows as soon as it is folded): "
+        f"no run {run_id!r:.300} (a new one appears as soon as it is folded): "
         f"{near or 'list the runs with `gateway runs list`'}"
     )
 
 
-def places_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
-    """Return the names of one kind in a run, each with where it is: a series' written names (schemas/names.py)."""
+def names_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
+    """
+    Return the names of one kind that a run has, each with the names it is written as.
+
+    `what` is series, param or tag. A series is written with its step and labels (schemas/names.py), once for each.
+    """
     log = get(base, run_path(run_id, "log"), max_points=1)
     if what != "series":
         names: Mapping[str, Any] = log["parameters" if what == "param" else "tags"]
@@ -44,26 +48,26 @@ def places_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
     known = {one["series"] for one in series}
     for step_name, step in log["steps"].items():
         prefix = "" if step_name == "main" else f"{step_name}/"
-        for written in step["user_defined_metrics"]:  # values that are no numbers are no series of the API
+        for written in step["user_defined_metrics"]:  # series whose values are not numbers are not in the API's list
             if prefix + written not in known:
                 name = written.rpartition("{")[0] if written.endswith("}") else ""
                 found.setdefault(name or written, set()).add(prefix + written)
     return found
 
 
-def check_named(run_id: str, what: str, name: str, places: Mapping[str, set[str]]) -> None:
-    """Raise Refused, with near names, when a run has nothing of this name."""
-    if name in places:
+def check_name(run_id: str, what: str, name: str, names: Mapping[str, set[str]]) -> None:
+    """Raise Refused, with near names, when a run has no series, parameter or tag of this name."""
+    if name in names:
         return
-    meant = [one for one, written in places.items() if name in written]  # `test/loss{rank=1}` is of series `loss`
-    near = _near(name, meant, places)
+    matching = [one for one, written in names.items() if name in written]  # `test/loss{rank=1}` is of series `loss`
+    near = _near(name, matching, names)
     raise Refused(
         f"run {run_id} has no {WORDS[what]} {name!r:.300}: "
         f"{near or f'see what it has with `gateway runs show {run_id}`'}"
     )
 
 
-def _near(name: str, meant: Iterable[str], names: Iterable[str]) -> str:
-    """Ask whether one of the names is meant that fit, or else are nearly the same; "" when there is none."""
-    found = list(meant)[:SHOWN_NAMES] or get_close_matches(name, list(names), SHOWN_NAMES, 0.7)
+def _near(name: str, matching: Iterable[str], names: Iterable[str]) -> str:
+    """Return the question whether one of `matching`, else of the most similar names, was meant; "" without any."""
+    found = list(matching)[:SHOWN_NAMES] or get_close_matches(name, list(names), SHOWN_NAMES, 0.7)
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""

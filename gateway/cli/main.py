@@ -1,8 +1,8 @@
 """
-The `gateway` command: start the stack, look at runs, and whatever installed distributions add.
+The `gateway` command: start the stack, read and change runs, and run the commands that other distributions add.
 
-Commands of other distributions (and of our own consumers, which this side must not import) come through the
-entry-point group `gateway.commands`. They are named in the help, and loaded only when called.
+Commands of other distributions (and of our own consumers, which this side must not import) are found by the
+entry-point group `gateway.commands`. The help names them; they are loaded only when called.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from gateway.cli import doctor, edits, runs, stack, sync
 from gateway.cli.plugin_help import summary_of
 from gateway.client.errors import ClientError
-from gateway.console import say
+from gateway.console import print_notice
 from schemas.errors import BadSettings, TrackingError
 
 GROUP = "gateway.commands"
@@ -26,34 +26,34 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 
 class Commands(TyperGroup):
     """
-    Our commands and those of entry points; known errors become one line.
+    Our commands and those of entry points. Known errors are printed as one line.
 
-    A context is `Any` here: some releases of Typer use Click's, others bring their own.
+    A context is `Any` here: some releases of Typer use Click's class, others have their own.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Name every command; ours first, in the order of the help."""
+        """Return the name of every command, ours first, in the order of the help."""
         ours = list(self.commands)
-        return [*ours, *sorted({point.name for point in _points()} - set(ours))]
+        return [*ours, *sorted({point.name for point in _entry_points()} - set(ours))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; one of an entry point as a stand-in that loads it when it is called."""
+        """Return a command; for an entry point a stand-in that loads the command when it is called."""
         if found := super().get_command(ctx, cmd_name):
             return found
-        for point in _points():
+        for point in _entry_points():
             if point.name == cmd_name:
-                return _completed(point) if ctx.resilient_parsing else _stand_in(point)
+                return _load_or_none(point) if ctx.resilient_parsing else _stand_in(point)
         return None
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command and say known errors in one line."""
+        """Run a command and print known errors as one line."""
         try:
             return super().invoke(ctx)
         except (TrackingError, ClientError) as error:
-            say(f"gateway: {error}")
+            print_notice(f"gateway: {error}")
             raise typer.Exit(EXIT_ERROR) from error
         except (KeyboardInterrupt, typer.Abort) as error:
-            say("gateway: interrupted")
+            print_notice("gateway: interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -77,16 +77,16 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        say("gateway: interrupted")
+        print_notice("gateway: interrupted")
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 
-def _points() -> list[EntryPoint]:
+def _entry_points() -> list[EntryPoint]:
     return list(entry_points(group=GROUP))
 
 
-def _completed(point: EntryPoint) -> Any:
-    """Return the real command to a shell that completes words; None where it cannot be loaded."""
+def _load_or_none(point: EntryPoint) -> Any:
+    """Return the command itself, for the completion of its arguments; None where it cannot be loaded."""
     try:
         return _load(point)
     except BadSettings:
@@ -94,30 +94,30 @@ def _completed(point: EntryPoint) -> Any:
 
 
 def _stand_in(point: EntryPoint) -> Any:
-    """Make a command with the name of an entry point that hands all its arguments to what the entry point loads."""
+    """Return a command that hands all its arguments to the command of an entry point, which it loads when called."""
 
     def call(ctx: typer.Context) -> None:
-        # Not `main`: usage errors, exits and interrupts are handled once, by ours.
+        # Not `main`: our own `invoke` handles usage errors, exits and interrupts, once.
         loaded = _load(point)
         with loaded.make_context(point.name, list(ctx.args), parent=ctx.parent) as own:
             loaded.invoke(own)
 
     stand_in = typer.Typer(add_completion=False)
-    everything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    pass_all = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     summary = summary_of(point.module, point.attr)
     if not summary:
         summary = f"From {point.dist.name}." if point.dist else "From an unknown distribution."
-    stand_in.command(point.name, help=summary, context_settings=everything)(call)
+    stand_in.command(point.name, help=summary, context_settings=pass_all)(call)
     return typer.main.get_command(stand_in)
 
 
 def _load(point: EntryPoint) -> Any:
-    """Return the command of an entry point. BadSettings names the entry point, its distribution and the cause."""
+    """Return the command of an entry point. Raises BadSettings naming entry point, distribution and cause."""
     name = point.dist.name if point.dist else "an unknown distribution"
     version = f" {point.dist.version}" if point.dist else ""
     try:
         loaded = point.load()
-    except Exception as error:  # a stranger's import may raise anything; no event is involved
+    except Exception as error:  # third-party code may raise anything at import; no event is involved
         raise BadSettings(
             f"command {point.name} ({point.value}) of {name}{version} cannot be loaded "
             f"({type(error).__name__}: {error}): update or uninstall {name}"

@@ -1,5 +1,5 @@
 """
-What a command says of itself, read from its source: the list of commands must not import what they import.
+The one-paragraph help of a command, read from its source, so that the list of commands imports none of them.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from importlib.util import find_spec
 
 def summary_of(module: str, attribute: str) -> str:
     """
-    Return the first paragraph of the help of a command: a function, or an app made with `help=`.
+    Return the first paragraph of the help of a command: of a function, or of an app made with `help=`.
 
-    Nothing of the module is run, but the packages around it are imported. Empty where there is no such source or help.
+    The module is not run, but its parent packages are imported. Returns "" where there is no such source or help.
     """
     try:
         found = find_spec(module)
         loader = found.loader if found is not None else None
         source = loader.get_source(module) if isinstance(loader, InspectLoader) else None
         tree = ast.parse(source or "")
-    except Exception:  # noqa: BLE001 -- a stranger's package; whoever calls the command is told what is wrong
+    except Exception:  # noqa: BLE001 -- a third-party package; calling the command reports what is wrong
         return ""
-    return (_said(tree, attribute) or "").strip().partition("\n\n")[0]
+    return (_help_of(tree, attribute) or "").strip().partition("\n\n")[0]
 
 
-def _said(tree: ast.Module, name: str) -> str | None:
+def _help_of(tree: ast.Module, name: str) -> str | None:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return ast.get_docstring(node)

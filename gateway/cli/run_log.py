@@ -1,5 +1,5 @@
 """
-A run log, readable: what it is, how it went, its parameters, its steps with their attempts and metrics.
+Print a run log for people: the run, its outcome, parameters, steps with their attempts and metrics, and completeness.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ def print_run_log(document: dict[str, Any]) -> None:
     """Print a run-log document (schemas/runlog.py) for people."""
     out = console()
     for name, value in _head(document):
-        out.print(f"{name:<10} {value}", markup=False)
+        out.print(f"{name:<10} {value}")
     if document["parameters"]:
         out.print("\nparameters", style="bold")
         for name, value in document["parameters"].items():
-            out.print(f"  {name} = {_text(value)}", markup=False)
+            out.print(f"  {name} = {_text(value)}")
     for step in document["steps"].values():
-        out.print(f"\nstep {step['name']}  {step['status']}  {step['message']}".rstrip(), style="bold", markup=False)
+        out.print(f"\nstep {step['name']}  {step['status']}  {step['message']}".rstrip(), style="bold")
         for attempt in step["attempts"]:
-            out.print(_attempt(attempt), markup=False)
+            out.print(_attempt(attempt))
         _print_metrics(step["user_defined_metrics"])
-    _print_certificate(document.get("completeness", []))
+    _print_completeness(document.get("completeness", []))
 
 
 def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def _attempt(attempt: dict[str, Any]) -> str:
 def _print_metrics(metrics: dict[str, Any]) -> None:
     out = console()
     for name, value in list(metrics.items())[:SHOWN_METRICS]:
-        out.print(f"  {name}: {_metric(value)}", markup=False)
+        out.print(f"  {name}: {_metric(value)}")
     if len(metrics) > SHOWN_METRICS:
         out.print(f"  … and {len(metrics) - SHOWN_METRICS} more: see them with --json")
 
@@ -79,20 +79,20 @@ def _metric(value: Any) -> str:
     return f"{_text(value[last])} at {last} ({len(value)} values)"
 
 
-def _print_certificate(producers: list[dict[str, Any]]) -> None:
-    """Say what arrived of what was sent: in one line for the run, and in one for each producer."""
+def _print_completeness(producers: list[dict[str, Any]]) -> None:
+    """Print how many of the sent records arrived: one line for the run, and one for each producer."""
     if not producers:
         return
     out = console()
-    out.print(f"\n{certificate(producers)}", style="bold", markup=False)
+    out.print(f"\n{summarise_completeness(producers)}", style="bold")
     for producer in producers[:SHOWN_PRODUCERS]:
-        out.print(f"  producer {producer['producer']}: {_received(producer)}", markup=False)
+        out.print(f"  producer {producer['producer']}: {_received(producer)}")
     if len(producers) > SHOWN_PRODUCERS:
         out.print(f"  … and {len(producers) - SHOWN_PRODUCERS} more: see them with --json")
 
 
-def certificate(producers: list[dict[str, Any]]) -> str:
-    """Return in one line whether everything that was sent is here."""
+def summarise_completeness(producers: list[dict[str, Any]]) -> str:
+    """Return in one line whether every record that was sent has arrived."""
     received = sum(one["received"] for one in producers)
     expected = sum(_expected(one) for one in producers)
     dropped = sum(one["dropped_points"] for one in producers)
@@ -106,12 +106,12 @@ def certificate(producers: list[dict[str, Any]]) -> str:
         f"{sum(one['refused_duplicates'] for one in producers):,} duplicates refused",
         f"{dropped:,} points dropped before they were sent",
     ]
-    parts += [f"{still_open:,} of {len(producers):,} producers have not said how many they sent"] if still_open else []
+    parts += [f"{still_open:,} of {len(producers):,} producers have not closed yet"] if still_open else []
     return f"{word}: {', '.join(parts)}"
 
 
 def _expected(producer: dict[str, Any]) -> int:
-    """How many records there must be: what the producer said, or what the highest number shows."""
+    """Return how many records there must be: as the producer declared, or as the highest number implies."""
     seen = producer["received"] + sum(end - first for first, end in producer["missing"])
     return max(int(seen), int(producer["expected"] or 0))
 

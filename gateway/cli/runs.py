@@ -1,5 +1,5 @@
 """
-`gateway runs list | show | tail`: look at runs through the API. What changes them is in cli_edits.py.
+`gateway runs list | show | tail`: read runs through the API. The commands that change runs are in edits.py.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gateway.console import HomeOption, JsonOption, console, print_json, say
+from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
 from schemas.statuses import ENDED
 
-app = typer.Typer(no_args_is_help=True, help="Look at runs, delete, rename and tag them.")
+app = typer.Typer(no_args_is_help=True, help="List, show, follow, delete, rename and tag runs.")
 
 END_KINDS = ("run_finished", "run_failed", "run_killed")
-WITH_GROUP, WIDE = 110, 160  # columns of a terminal that has room for the group, and for last values
-FEW = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last values": 20}  # columns each keeps
-RECONNECT_S = 60.0  # how long `tail` waits for an API that went away
+WITH_GROUP, WIDE = 110, 160  # width of a terminal, in characters, from which the group and last values fit
+MIN_WIDTHS = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last values": 20}  # in characters
+RECONNECT_S = 60.0  # how long `tail` tries to reach an API that no longer answers
 
 
 def complete_run(ctx: Any, incomplete: str) -> list[str]:
-    """Offer the ids of the newest runs."""
+    """Complete the id of a run, from the newest ones."""
     from gateway.client.errors import ClientError
     from gateway.client.query import get
     from schemas.errors import TrackingError
@@ -32,7 +32,7 @@ def complete_run(ctx: Any, incomplete: str) -> list[str]:
     try:
         found = get(api_of(ctx.params.get("home")), "/v1/runs", limit=200)
     except (TrackingError, ClientError):
-        return []  # a shell that waits for a completion is no place for an error
+        return []  # completion must not print errors into the command line
     return [run["run_id"] for run in found["runs"] if run["run_id"].startswith(incomplete)]
 
 
@@ -45,11 +45,11 @@ RunArgument = Annotated[
 def list_runs(
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Runs to show.")] = 50,
     page_token: Annotated[
-        str | None, typer.Option("--page-token", help="Go on behind a page: what it gave as next_page_token.")
+        str | None, typer.Option("--page-token", help="Continue after a page: its next_page_token.")
     ] = None,
-    where: Annotated[str, typer.Option("--where", "-w", help="Only runs of which this holds; see below.")] = "",
+    where: Annotated[str, typer.Option("--where", "-w", help="Only runs that match this filter; see below.")] = "",
     order_by: Annotated[
-        str | None, typer.Option("--order-by", "-o", help="A metric, parameter, tag or fact; then asc or desc.")
+        str | None, typer.Option("--order-by", "-o", help="A metric, parameter, tag or fact, then asc or desc.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="Only runs of this group.")] = None,
     state: Annotated[
@@ -59,14 +59,15 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> None:
     """
-    List runs, newest first, or those that a filter finds.
+    List runs, newest first, or those that match a filter.
 
     A filter compares metrics.NAME (the last value), params.NAME, tags.NAME and facts: state, name, group, tag, run_id,
-    parent_run_id, message, note, points, attempt, created, started, ended, updated. It knows = != < <= > >=, like,
-    ilike, in (...), is null, and, or, not and parentheses; names with other characters than words stand in backticks.
+    parent_run_id, message, note, points, attempt, created, started, ended, updated. Its operators are = != < <= > >=,
+    like, ilike, in (...), is null, and, or, not and parentheses. Put a name in backticks when it holds characters other
+    than letters, digits and underscores.
 
-    Text is sorted by its first 200 characters, runs without a sort key come last. A page token goes with the same
-    filter and order; runs that are added meanwhile neither repeat others nor push them out.
+    Text is sorted by its first 200 characters; runs without a sort key come last. Use a page token with the same filter
+    and order; runs that are added meanwhile neither repeat nor hide others.
 
     Examples: `gateway runs list --state lost --json`,
     `gateway runs list --where "metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x'" --order-by metrics.loss`
@@ -82,21 +83,21 @@ def list_runs(
         return
     if not found["runs"]:
         is_narrowed = where or group or state or page_token
-        say(
-            "no such runs: see all with `gateway runs list`"
+        print_notice(
+            "no runs match: see all with `gateway runs list`"
             if is_narrowed
             else "no runs yet: `gateway demo` makes some"
         )
         return
     _print_runs(found["runs"])
     if following := found.get("next_page_token"):
-        say(f"there are more: add --page-token {following}")
+        print_notice(f"more runs follow: add --page-token {following}")
 
 
 @app.command()
 def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Show one run; with --json its run log, exactly as the API gives it.
+    Show one run; with --json its run log, exactly as the API returns it.
 
     Examples: `gateway runs show RUN`, `gateway runs show RUN --json > run.json`
     """
@@ -114,7 +115,7 @@ def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 @app.command()
 def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Follow one run until it ends: each event from now on, one a line.
+    Follow one run until it ends: print each new event on one line.
 
     Examples: `gateway runs tail RUN`, `gateway runs tail RUN --json | jq .kind`
     """
@@ -123,7 +124,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
     base = api_of(home)
     as_of = get(base, run_path(run, "series"), buckets=1)["as_of"]
     state = get(base, run_path(run, "log")).get("state", "")
-    say(f"{run} is {state}")
+    print_notice(f"{run} is {state}")
     if state in ENDED:
         return
     for event in _follow(base, run, f"{as_of['partition']}:{as_of['offset']}"):
@@ -133,7 +134,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 
 
 def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
-    """Yield each event once, going on from the last position when the connection breaks."""
+    """Yield each event once; after a broken connection, continue from the last position."""
     from gateway.client.query import ApiUnavailable, stream
 
     lost_at: float | None = None
@@ -144,7 +145,7 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
                 yield event
         except ApiUnavailable as error:
             if lost_at is None:
-                say(f"gateway: {error}; trying again")
+                print_notice(f"gateway: {error}; retrying")
             elif monotonic() - lost_at > RECONNECT_S:
                 raise
         lost_at = lost_at or monotonic()
@@ -152,7 +153,7 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
 
 
 def api_of(home: Any) -> str:
-    """Return the address of the API."""
+    """Return the address of the API. Raises BadSettings."""
     from schemas.runtime.settings import Settings
 
     return Settings.load(home).api
@@ -164,16 +165,16 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
 
     out = console()
     width = out.width = out.width if out.is_terminal else WIDE
-    # Ids must stay whole, they are what people copy; what does not fit beside them is left out, not folded.
+    # Ids must stay whole, because people copy them; what does not fit next to them is left out, not folded.
     titles = ["run", "name", "state", "started", "points"]
     titles += ["group"] * (width >= WITH_GROUP) + ["last values"] * (width >= WIDE)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
-        least = max(len(run["run_id"]) for run in runs) if title == "run" else FEW[title]
+        min_width = max(len(run["run_id"]) for run in runs) if title == "run" else MIN_WIDTHS[title]
         justify: Literal["left", "right"] = "right" if title == "points" else "left"
-        # Rich narrows what it may wrap, and only then everything, ids too; the cells see to it that nothing wraps.
+        # Rich narrows columns that may wrap first, then all, ids too. `no_wrap` in the cells keeps any from wrapping.
         may_narrow = title in ("name", "group", "last values")
-        table.add_column(title, overflow="ellipsis", no_wrap=not may_narrow, justify=justify, min_width=least)
+        table.add_column(title, overflow="ellipsis", no_wrap=not may_narrow, justify=justify, min_width=min_width)
     for run in runs:
         cells = {
             "run": run["run_id"],
@@ -187,7 +188,7 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
             ),
         }
         table.add_row(*[Text(cells[title], no_wrap=True) for title in titles])
-    out.print(table, markup=False)
+    out.print(table)
 
 
 def _event_line(event: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, say
+from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, print_notice
 from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.text import mask_unprintable
 
@@ -23,17 +23,19 @@ PortOption = Annotated[
 
 
 def _complete_log(ctx: Any, incomplete: str) -> list[str]:
-    """Offer the names of the logs there are."""
+    """Complete the name of a log."""
     try:
         logs = _stack(ctx.params.get("home")).home.logs
     except TrackingError:
-        return []  # a shell that waits for a completion is no place for an error
+        return []  # completion must not print errors into the command line
     return sorted(path.stem for path in logs.glob(f"{incomplete}*.log"))
 
 
 LogArgument = Annotated[
     str | None,
-    typer.Argument(help="A process of `gateway status`, or supervisor. Default: all.", autocompletion=_complete_log),
+    typer.Argument(
+        help="Name of a process in `gateway status`, or supervisor. Default: all.", autocompletion=_complete_log
+    ),
 ]
 
 
@@ -47,7 +49,7 @@ def up(
     home: HomeOption = None,
     port: PortOption = None,
     new_ports: Annotated[
-        bool, typer.Option("--new-ports", help="Forget the remembered ports; choose free ones.")
+        bool, typer.Option("--new-ports", help="Choose free ports again instead of the remembered ones.")
     ] = False,
     timeout_s: Annotated[float, typer.Option(help="Seconds to wait until everything serves.")] = 300.0,
     as_json: JsonOption = False,
@@ -55,9 +57,9 @@ def up(
     """
     Start the stack: Kafka, PostgreSQL, MLflow, the consumers, the dashboard and HTTP ingest.
 
-    The first start downloads Kafka (45 MB). Data, ports and logs stay in the home, so a second stack beside this
-    one only needs another --home. An address in GATEWAY_KAFKA, GATEWAY_POSTGRES or GATEWAY_MLFLOW_URL (or
-    gateway.toml) is used instead of starting that part. In a stack that runs, it tries again what was given up.
+    The first start downloads Kafka (45 MB). Data, ports and logs stay in the home, so a second stack only needs another
+    --home. With an address in GATEWAY_KAFKA, GATEWAY_POSTGRES or GATEWAY_MLFLOW_URL (or gateway.toml), that server is
+    used and none is started. In a stack that runs already, services that were given up are retried.
 
     Examples: `gateway up`, `gateway up --home ./stack-2`, `gateway up --port live=8700`
     """
@@ -73,14 +75,14 @@ def up(
     out = console()
     out.print(f"ready after {monotonic() - started:.1f} s")
     _print_addresses(found.shown)
-    out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.", markup=False)
+    out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.")
     here = f" --home {home}" if home else ""
-    out.print(f"Training code finds this stack {_how_found(home)}. `gateway down{here}` ends it.", markup=False)
+    out.print(f"Training code finds this stack {_how_found(home)}. `gateway down{here}` stops it.")
 
 
 def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    End every process of the stack. The data stays.
+    Stop every process of the stack. The data stays.
 
     Example: `gateway down`
     """
@@ -90,13 +92,13 @@ def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
         print_json({"home": str(stack.home.folder), "ended": ended})
     else:
         console().print(
-            "ended; the data stays in" if ended else "nothing runs in", str(stack.home.folder), markup=False
+            "stopped; the data stays in" if ended else "nothing is running in", str(stack.home.folder), markup=False
         )
 
 
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Show each process, the lag of each consumer, parked records and the trackers.
+    Show each process, the lag of each consumer, parked records, and the trackers.
 
     Examples: `gateway status`, `gateway status --json`
     """
@@ -110,29 +112,29 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 def full_status(stack: Stack) -> dict[str, Any]:
-    """Return the state of the processes, and of what is behind the API; those are None while it does not answer."""
+    """Return the state of the processes, and what the API knows of the consumers: None while it does not answer."""
     from gateway.client.errors import ClientError
     from gateway.client.query import get
 
     facts = stack.status()
-    behind: dict[str, Any] = {"lag": None, "dead_letters": None, "newest_dead_letter": None, "deliveries": None}
+    consumers: dict[str, Any] = {"lag": None, "dead_letters": None, "newest_dead_letter": None, "deliveries": None}
     if facts["running"]:
         try:
             found = get(facts["addresses"]["dashboard"], "/v1/status")
-            behind = {name: found.get(name) for name in behind}
+            consumers = {name: found.get(name) for name in consumers}
         except ClientError as error:
-            say(f"gateway: {error}")
-    return facts | behind
+            print_notice(f"gateway: {error}")
+    return facts | consumers
 
 
 def logs(
     name: LogArgument = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Lines of each log to start with.")] = 50,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Keep printing new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Lines of each log to print first.")] = 50,
     home: HomeOption = None,
 ) -> None:
     """
-    Print what the processes of the stack wrote.
+    Print the logs of the processes of the stack.
 
     Examples: `gateway logs kafka`, `gateway logs -f`, `gateway logs materialiser -n 200`
     """
@@ -142,7 +144,8 @@ def logs(
     found = {path.stem: path for path in sorted(folder.glob("*.log"))}
     if name is not None:
         if name not in found:
-            raise BadSettings(f"no log {name} in {folder}: there is {', '.join(found) or 'none; run `gateway up`'}")
+            step = f"choose from {', '.join(found)}" if found else "run `gateway up` first"
+            raise BadSettings(f"no log {name} in {folder}: {step}")
         found = {name: found[name]}
     prefix = len(found) > 1
     for text in last_lines(found, lines, prefix=prefix):
@@ -154,11 +157,11 @@ def logs(
 
 def demo(
     home: HomeOption = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the stack running at the end.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show the whole story on real parts: stack up, a real training, and every number read back from each place.
+    Demonstrate everything end to end: start a stack, train real models, and read every number back from each place.
 
     Examples: `gateway demo`, `gateway demo --keep`, `gateway demo --json > facts.json`
     """
@@ -184,7 +187,7 @@ def _named_ports(texts: list[str] | None) -> dict[str, int]:
 
 
 def _how_found(home: Path | None) -> str:
-    return f"with GATEWAY_HOME={home.absolute()}" if home else "by itself"
+    return f"with GATEWAY_HOME={home.absolute()}" if home else "without any setting"
 
 
 def _print_addresses(addresses: dict[str, Any]) -> None:
@@ -199,15 +202,14 @@ def _print_addresses(addresses: dict[str, Any]) -> None:
         "ingest": "HTTP ingest",
     }
     for key, name in names.items():
-        console().print(f"{name:<11} {addresses[key]}", markup=False)
+        console().print(f"{name:<11} {addresses[key]}")
 
 
 def _print_services(facts: dict[str, Any]) -> None:
     from rich.table import Table
 
-    where = facts["home"]
     console().print(
-        f"{where}: {'running' if facts['running'] else 'not running; start it with `gateway up`'}", markup=False
+        f"{facts['home']}: {'running' if facts['running'] else 'not running; start it with `gateway up`'}", markup=False
     )
     if not facts["services"]:
         return
@@ -226,19 +228,19 @@ def _print_consumers(facts: dict[str, Any]) -> None:
     for part in facts["lag"] or []:
         lags[part["consumer"]] = lags.get(part["consumer"], 0) + (part["lag"] or 0)
     for consumer, lag in lags.items():
-        console().print(f"{consumer}: {lag} records behind", markup=False)
+        console().print(f"{consumer}: {lag} records behind")
     if facts["dead_letters"] is not None:
-        console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}", markup=False)
+        console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}")
     for delivery in facts["deliveries"] or []:
         see = f": see `gateway trackers show {delivery['tracker']}`"
         error = f", last error: {delivery['last_error']}{see}" if delivery.get("last_error") else ""
         state = delivery.get("state", "running")
-        told = f"{delivery['tracker']}: {state}, {delivery['runs']} runs, {delivery['parked']} parked{error}"
-        console().print(f"tracker {told}", markup=False)
+        line = f"{delivery['tracker']}: {state}, {delivery['runs']} runs, {delivery['parked']} parked{error}"
+        console().print(f"tracker {line}")
 
 
 def _newest(letter: dict[str, Any] | None) -> str:
-    """Say why the newest parked record is parked. A reason may quote anything: only printable characters pass."""
+    """Describe the newest parked record. Its reason may quote any bytes: unprintable characters are masked."""
     if letter is None:
         return ""
     reason = mask_unprintable(letter["reason"][:200])

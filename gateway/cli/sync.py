@@ -1,5 +1,5 @@
 """
-`gateway sync [DIR]`: send the journals that dead or offline processes left.
+`gateway sync [DIR]`: send the journals of processes that ended, or were offline.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.console import HomeOption, JsonOption, console, print_json, say
+from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
 from schemas.errors import BadSettings, LogUnavailable
 
 Folder = Annotated[
     Path | None,
     typer.Argument(
-        readable=False,  # looked at here, so that the answer is one line
+        readable=False,  # checked by `_check`, whose errors are one line
         help="Folder of journals, or a copy of one. Default: GATEWAY_JOURNAL_DIR, or `journal` in the home.",
     ),
 ]
@@ -29,16 +29,16 @@ def register(app: typer.Typer) -> None:
 
 def sync(
     folder: Folder = None,
-    url: Annotated[str, typer.Option(help="Where to send. Default: as training code finds it.")] = "",
+    url: Annotated[str, typer.Option(help="Address to send to. Default: where training code sends.")] = "",
     timeout_s: Annotated[float, typer.Option(help="Seconds without an acknowledgement before giving up.")] = 60.0,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Send the journals that killed or offline processes left, with their original times.
+    Send the journals of killed or offline processes, with their original times.
 
-    Journals of processes that live are skipped: those send them. What the log has is deleted here, so running this
-    twice, or killing it, changes nothing.
+    Journals of living processes are skipped, because those processes send them. What the log has acknowledged is
+    deleted here; running this twice, or killing it, does no harm.
 
     Examples: `gateway sync`, `gateway sync /media/stick/journal`
     """
@@ -46,40 +46,40 @@ def sync(
     from gateway.client.shipping.shipper import Shipper
     from gateway.client.shipping.sync import sync as ship
 
-    place = folder or Path(journal_home())
-    _check(place, is_named=folder is not None)
+    journals = folder or Path(journal_home())
+    _check(journals, is_named=folder is not None)
     shipper = Shipper(address_of(url, home))
     try:
         with _Bar(is_shown=not as_json) as bar:
-            done = ship(str(place), shipper, timeout_s=timeout_s, progress=bar.move)
+            done = ship(str(journals), shipper, timeout_s=timeout_s, progress=bar.move)
     finally:
         shipper.stop()
     if as_json:
         print_json(done.to_json())
     else:
-        _tell(done.to_json())
+        _print(done.to_json())
     if done.unsent:
         raise LogUnavailable(f"not all journals could be sent ({done.unsent[0]}): they stay; run `gateway sync` again")
 
 
-def _check(place: Path, *, is_named: bool) -> None:
-    """Raise BadSettings when there can be no journals in a place. One of ours that is not there yet has none."""
+def _check(folder: Path, *, is_named: bool) -> None:
+    """Raise BadSettings for a folder that cannot hold journals. The default one may not exist yet: it has none."""
     try:
-        with os.scandir(place):
+        with os.scandir(folder):
             return
     except FileNotFoundError as error:
         if is_named:
-            raise BadSettings(f"{place} is not there: name the folder of journals, or a copy of it") from error
+            raise BadSettings(f"{folder} does not exist: name the folder of journals, or a copy of it") from error
     except NotADirectoryError as error:
-        raise BadSettings(f"{place} is no folder: name the folder of journals, or a copy of it") from error
+        raise BadSettings(f"{folder} is not a folder: name the folder of journals, or a copy of it") from error
     except OSError as error:
         raise BadSettings(
-            f"{place} cannot be read ({error.strerror}): run this as the user who trained, or make it readable"
+            f"{folder} cannot be read ({error.strerror}): run this as the user who trained, or make it readable"
         ) from error
 
 
 def address_of(url: str, home: Path | None) -> Any:
-    """Return where training code would send, or the address given. Raises BadSettings when that keeps nothing."""
+    """Return `url`, or the address that training code finds. Raises BadSettings when neither keeps events."""
     from gateway.client.address import find_address
     from gateway.client.errors import ClientError
 
@@ -93,18 +93,18 @@ def address_of(url: str, home: Path | None) -> Any:
     return address
 
 
-def _tell(facts: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any]) -> None:
     out = console()
     runs = len(facts["runs"])
     out.print(
         f"{facts['journals']:,} journals of {runs:,} runs sent: {facts['points']:,} points and values", markup=False
     )
     if facts["damaged_records"]:
-        out.print(f"{facts['damaged_records']:,} damaged records were skipped", markup=False)
+        out.print(f"{facts['damaged_records']:,} damaged records were skipped")
     if facts["held"]:
-        out.print(f"{len(facts['held']):,} journals skipped: their processes live and send them", markup=False)
+        out.print(f"{len(facts['held']):,} journals skipped: their processes are alive and send them")
     for line in facts["unsent"]:
-        say(f"not sent: {line}")
+        print_notice(f"not sent: {line}")
 
 
 class _Bar:
@@ -121,7 +121,7 @@ class _Bar:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bars = Progress(
-                TextColumn("{task.description}", markup=False),
+                TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

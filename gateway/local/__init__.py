@@ -1,1 +1,3 @@
-"""The embedded stack: real Kafka, PostgreSQL and MLflow for one home, started, watched and stopped."""
+"""
+The embedded stack: real Kafka, PostgreSQL and MLflow for one home, started, supervised and stopped.
+"""

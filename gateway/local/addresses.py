@@ -1,8 +1,8 @@
 """
-Which addresses a stack serves, and which it only uses.
+Which addresses a stack serves itself, and which it only uses.
 
-An address the user gave (environment or gateway.toml) means: use that server, start none. The rest is filled in
-with the stack's own, on ports that are chosen once and remembered.
+An address that the user gave (environment or gateway.toml) means: use that server, start none. The rest is filled in
+with the stack's own servers, on ports that are chosen once and remembered.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from schemas.runtime.settings import Settings
 
 SECRETS = ("postgres", "kafka_sasl_password", "token")
 PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
-METRICS = "-metrics"  # ends the name of the port at which a process of ours answers /metrics, /healthz and /readyz
+METRICS = "-metrics"  # suffix of the name of the port on which our processes answer /metrics, /healthz and /readyz
 
 
 class Addresses(NamedTuple):
-    """Where the parts of a stack are reached. `postgres` and `mlflow` may hold a password: print what `shown` gives."""
+    """The addresses of a stack. `postgres` and `mlflow` may hold a password: print `shown` instead."""
 
     dashboard: str
     mlflow: str
@@ -35,21 +35,21 @@ class Addresses(NamedTuple):
 
     @property
     def shown(self) -> dict[str, str]:
-        """All of them by name, without passwords."""
+        """All addresses by name, without passwords."""
         return {name: mask(address) if "://" in address else address for name, address in self._asdict().items()}
 
 
 class Plan(NamedTuple):
-    """What is to run: settings for every process, ports of what we start, and what the user runs elsewhere."""
+    """What will run: settings for every process, ports of our servers, and the servers that run elsewhere."""
 
     home: Home
     settings: Settings
     ports: dict[str, int]
-    external: frozenset[str]
+    external: frozenset[str]  # of kafka, postgres and mlflow
 
 
 def addresses_of(settings: Settings) -> Addresses:
-    """Return where everything is reached."""
+    """Return the addresses in these settings."""
     return Addresses(
         settings.api,
         settings.mlflow_url,
@@ -61,13 +61,13 @@ def addresses_of(settings: Settings) -> Addresses:
 
 
 def running_settings(written: dict[str, Any]) -> Settings:
-    """Return the settings in stack.json, whatever the environment says now."""
+    """Return the settings in stack.json, regardless of the environment."""
     known = {name: value for name, value in written.items() if name in Settings.model_fields}
     return Settings.model_construct(**_with_secret({**known, "postgres": known.get("postgres", "")}))
 
 
 def given_settings(home: Path) -> Settings:
-    """Return the settings that the user gave, without what an earlier stack of this home wrote."""
+    """Return the settings that the user gave, without those of an earlier stack of this home. Raises BadSettings."""
     settings = Settings.load(home / "no-stack")  # a folder without stack.json adds nothing
     return settings.model_copy(update={"home": home})
 
@@ -78,24 +78,24 @@ def port_names(trackers: Iterable[str]) -> tuple[str, ...]:
     return (*PORTS, *(name + METRICS for name in ours))
 
 
-def choose_ports(home: Home, asked: dict[str, int], trackers: Iterable[str], *, new: bool) -> dict[str, int]:
-    """Return a port for each server: asked for, remembered (unless `new`), or free now."""
+def choose_ports(home: Home, requested: dict[str, int], trackers: Iterable[str], *, new: bool) -> dict[str, int]:
+    """Return a port for each server: requested, else remembered (unless `new`), else free. Raises BadSettings."""
     names = port_names(trackers)
-    if unknown := sorted(set(asked) - set(names)):
+    if unknown := sorted(set(requested) - set(names)):
         raise BadSettings(f"unknown port name {', '.join(unknown)}: use {', '.join(names)}")
     written = home.read()["ports"]
     remembered = {} if new else {name: written.get(name) for name in names}
     fresh = iter(free_ports(len(names)))
-    return {name: asked.get(name) or remembered.get(name) or next(fresh) for name in names}
+    return {name: requested.get(name) or remembered.get(name) or next(fresh) for name in names}
 
 
 def metrics_url(port: int | None) -> str | None:
-    """Return where a process of a stack says what it counts; None for a vendor's, which has no such port."""
+    """Return the metrics URL of one of our processes; None for a vendor's server, which has no such port."""
     return f"http://{HOST}:{port}/metrics" if port else None
 
 
 def refuse_taken(plan: Plan, services: Iterable[str]) -> None:
-    """Raise StackError when somebody else listens on a port that one of these services needs."""
+    """Raise StackError when another process listens on a port that one of these services needs."""
     for service in services:
         for name in {"kafka": ("kafka", "kafka-controller")}.get(service, (service, service + METRICS)):
             port = plan.ports.get(name)
@@ -107,7 +107,7 @@ def refuse_taken(plan: Plan, services: Iterable[str]) -> None:
 
 
 def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
-    """Fill in what the user did not give. PostgreSQL's password must exist already unless it is external."""
+    """Return the plan, with what the user did not give filled in. Raises BadSettings and StackError."""
     external = {name for name in ("kafka", "postgres", "mlflow_url") if _given(given, name)}
     if given.kafka_security != "PLAINTEXT" and "kafka" not in external:
         raise BadSettings(
@@ -153,7 +153,7 @@ def _services(external: set[str]) -> set[str]:
 
 
 def stack_settings(settings: Settings) -> dict[str, Any]:
-    """Return what stack.json tells clients and commands: every setting, as JSON, the secrets included."""
+    """Return every setting as stack.json stores it for clients and commands: as JSON, secrets included."""
     values = settings.model_dump(mode="json", exclude={"home", "ready_file"})
     return {**values, **{name: getattr(settings, name).get_secret_value() for name in SECRETS}}
 

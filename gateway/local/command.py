@@ -1,5 +1,5 @@
 """
-TODO.
+What to run as a process of a stack.
 """
 
 from __future__ import annotations
@@ -9,7 +9,12 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A process to start: arguments, additions to the environment, system user and working folder when not ours."""
+    """
+    A process to start.
+
+    `env` is added to the environment it gets. `user` (a system user) and `folder` (working folder) are None where the
+    supervisor's own are right.
+    """
 
     argv: list[str]
     env: dict[str, str]

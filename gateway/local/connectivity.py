@@ -1,5 +1,5 @@
 """
-Ask the servers a user runs elsewhere whether they can be used, and say in one line why not.
+Check servers that the user runs elsewhere, and explain in one line why one cannot be used.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def check_external(plan: Plan) -> None:
 
 def check_kafka(settings: Settings, timeout_s: float = 2.0) -> None:
     """
-    Ask a broker. Raises LogUnavailable, and BadSettings naming a file.
+    Check that a broker answers. Raises LogUnavailable, and BadSettings naming a file.
 
-    Behind TLS or SASL it is only asked whether it lets us connect and shows a certificate we trust: who we are is
-    proved by the processes themselves, which say when they are refused.
+    With TLS or SASL, only the connection and the broker's certificate are checked: the processes themselves
+    authenticate, and report a refusal.
     """
     if settings.kafka_security == "PLAINTEXT":
         kafka.probe(settings.kafka, timeout_s)
@@ -45,7 +45,7 @@ def check_kafka(settings: Settings, timeout_s: float = 2.0) -> None:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as plain:
                 if settings.kafka_security.endswith("SSL"):
-                    _trust(settings).wrap_socket(plain, server_hostname=host.strip("[]")).close()
+                    _tls_context(settings).wrap_socket(plain, server_hostname=host.strip("[]")).close()
                 return
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reasons.append(f"{address.strip()}: {error or type(error).__name__}")
@@ -55,52 +55,50 @@ def check_kafka(settings: Settings, timeout_s: float = 2.0) -> None:
     )
 
 
-def _trust(settings: Settings) -> ssl.SSLContext:
+def _tls_context(settings: Settings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.kafka_ca)
         if settings.kafka_cert is not None:
             context.load_cert_chain(settings.kafka_cert, settings.kafka_key)
     except OSError as error:
-        raise BadSettings(
-            f"a file of kafka_ca, kafka_cert and kafka_key cannot be used ({error}): name PEM files"
-        ) from error
+        raise BadSettings(f"kafka_ca, kafka_cert or kafka_key cannot be used ({error}): name PEM files") from error
     return context
 
 
 def check_postgres(dsn: str) -> None:
-    """Log in once. Raises StoreRefused (password, database, ...) or StoreUnavailable."""
+    """Check that a login works. Raises StoreRefused (password, database, ...) or StoreUnavailable."""
     asyncio.run(_log_in(dsn))
 
 
 async def _log_in(dsn: str) -> None:
     import asyncpg
 
-    where = mask(dsn)
+    shown = mask(dsn)
     try:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise StoreRefused(f"PostgreSQL refuses the login ({error}) for {where}: correct GATEWAY_POSTGRES") from error
+        raise StoreRefused(f"PostgreSQL refuses the login ({error}) for {shown}: correct GATEWAY_POSTGRES") from error
     except asyncpg.CannotConnectNowError as error:
-        raise StoreUnavailable(f"PostgreSQL at {where} is not ready ({error}): wait until it is") from error
+        raise StoreUnavailable(f"PostgreSQL at {shown} is not ready ({error}): wait until it is") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise StoreRefused(f"PostgreSQL at {where} cannot be used ({error}): correct GATEWAY_POSTGRES") from error
+        raise StoreRefused(f"PostgreSQL at {shown} cannot be used ({error}): correct GATEWAY_POSTGRES") from error
     except (OSError, TimeoutError) as error:
         raise StoreUnavailable(
-            f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__}): "
+            f"PostgreSQL at {shown} cannot be reached ({error or type(error).__name__}): "
             "start the server there, or correct GATEWAY_POSTGRES"
         ) from error
     await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
 def check_mlflow(url: str) -> None:
-    """Ask GET /health. Raises TrackerUnavailable. Addresses that are not HTTP (files, databases) are not asked."""
-    where = urlsplit(url)
-    if where.scheme not in ("http", "https"):
+    """Check GET /health. Raises TrackerUnavailable. An address that is not HTTP (file, database) is not checked."""
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https"):
         return
-    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     try:
-        connection = kind(where.hostname or "", where.port, timeout=CONNECT_TIMEOUT_S)
-        connection.request("GET", where.path.rstrip("/") + "/health")
+        connection = kind(address.hostname or "", address.port, timeout=CONNECT_TIMEOUT_S)
+        connection.request("GET", address.path.rstrip("/") + "/health")
         status = connection.getresponse().status
         connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -1,8 +1,8 @@
 """
-What a stack writes down about itself in its home: `stack.json`, logs, the lock.
+The home of a stack: `stack.json`, logs, ready files and the lock.
 
-Only the supervisor writes `stack.json`, and replaces it as a whole, so that a reader never sees half of it. It
-holds PostgreSQL's password and is readable by its owner only.
+Only the supervisor writes `stack.json`, and replaces it atomically, so that a reader never sees half of it. It holds
+PostgreSQL's password and is readable by its owner only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 class ProcessRecord(TypedDict):
-    """One process of a stack. `create_time` (Unix seconds) tells it from a later process with the same pid."""
+    """One process of a stack. `create_time` (Unix, s) distinguishes it from a later process with the same pid."""
 
     pid: int
     create_time: float
@@ -52,7 +52,7 @@ class Home(NamedTuple):
 
     @property
     def logs(self) -> Path:
-        """Folder of what each process printed."""
+        """Folder of the logs: what each process printed."""
         return self.folder / "logs"
 
     def log(self, name: str) -> Path:
@@ -60,12 +60,12 @@ class Home(NamedTuple):
         return self.logs / f"{name}.log"
 
     def ready_file(self, name: str) -> Path:
-        """Return the file that a process of ours writes once it serves."""
+        """Return the file that one of our processes writes once it serves."""
         return self.folder / "run" / f"{name}.ready"
 
     def create(self) -> None:
-        """Make the folders, closed to other users' eyes."""
-        if "," in str(self.folder):  # Kafka takes it for the end of one folder and the start of another
+        """Create the folders, readable by their owner only. Raises StackError."""
+        if "," in str(self.folder):  # Kafka reads a comma as the separator of two folders
             raise StackError(f"{self.folder} cannot be used as a home (it holds a comma): name another with --home")
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,10 +75,10 @@ class Home(NamedTuple):
             raise StackError(f"{self.folder} cannot be used as a home ({error}): name another with --home") from error
 
     def read(self) -> StackRecord:
-        """Return what the last supervisor wrote; empty fields when there was none."""
+        """Return what the last supervisor wrote; empty fields when there was none. Raises StackError."""
         found: dict[str, Any] = read_stack(str(self.folder))
         if found.get("version", VERSION) != VERSION:
-            raise StackError(f"{self.folder} was written by another release: use that one, or name another --home")
+            raise StackError(f"{self.folder} was written by another release: use that release, or name another --home")
         return {
             "version": VERSION,
             "running": bool(found.get("running")),
@@ -96,7 +96,7 @@ class Home(NamedTuple):
         fresh.replace(self.folder / STACK_FILE)
 
     def open_log(self, name: str) -> IO[bytes]:
-        """Open a log for appending; one that has grown too large is set aside first, replacing the last such."""
+        """Open a log for appending. Above LOG_LIMIT_BYTES it is renamed to .log.1 first, replacing an earlier one."""
         path = self.log(name)
         if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
             path.replace(path.with_suffix(".log.1"))
@@ -108,15 +108,17 @@ class Home(NamedTuple):
         return message_of(lines[0]).strip()[:500] if lines else ""
 
     def last_words(self, name: str, since: int) -> str:
-        """Return the line, after `since` bytes of a log, that most likely says why its process died."""
+        """Return the line, after `since` bytes of a log, that most likely explains why its process died."""
         lines = [
             message_of(line).strip() for line in tail(self.log(name), 60, since) if not line.lstrip().startswith("at ")
         ]  # Java's
-        fatal = [line for line in lines if " FATAL" in line or " PANIC" in line]  # PostgreSQL says more after it
+        fatal = [
+            line for line in lines if " FATAL" in line or " PANIC" in line
+        ]  # PostgreSQL prints more lines after it
         return (fatal or lines or [""])[-1][:500]
 
     def lock(self) -> IO[bytes] | None:
-        """Take this home for one supervisor, until the file is closed; None when another has it."""
+        """Return a lock of this home that is held until the file is closed; None when another supervisor holds it."""
         file = (self.folder / "run" / "lock").open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,7 +129,7 @@ class Home(NamedTuple):
 
 
 def tail(path: Path, count: int, since: int = 0) -> list[str]:
-    """Return the last `count` lines, after `since` bytes, of a file that are not empty."""
+    """Return the last `count` non-empty lines of a file, after its first `since` bytes; [] when it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -139,12 +141,12 @@ def tail(path: Path, count: int, since: int = 0) -> list[str]:
 
 
 def find_process(record: ProcessRecord) -> psutil.Process | None:
-    """Return the living process that a record means, never a later one with its pid."""
+    """Return the living process of a record, never a later one with its pid; None when it has ended."""
     try:
         process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["create_time"]) < 0.01
-        # Of a process that was killed and is not a zombie yet the memory goes first, and its arguments with it.
-        lives = process.status() != psutil.STATUS_ZOMBIE and process.cmdline()
-        return process if same and lives else None
+        is_same = abs(process.create_time() - record["create_time"]) < 0.01
+        # A killed process that is not a zombie yet has lost its memory already, and its arguments with it.
+        is_alive = process.status() != psutil.STATUS_ZOMBIE and process.cmdline()
+        return process if is_same and is_alive else None
     except (psutil.Error, ValueError):
         return None

@@ -1,5 +1,5 @@
 """
-Read the logs of a stack: their ends, and what is added to them; lines that are JSON are shown as text.
+Read the logs of a stack: their last lines, and lines added later. JSON lines are shown as text.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def last_lines(logs: dict[str, Path], count: int, *, prefix: bool) -> Iterator[s
 
 
 def follow_logs(logs: dict[str, Path], *, prefix: bool) -> Iterator[str]:
-    """Yield each line that is added, for ever. A log that is replaced or emptied is read from its start."""
-    places = {name: _end(path) for name, path in logs.items()}
+    """Yield each added line, forever. A log that is replaced or truncated is read from its start."""
+    positions = {name: _end(path) for name, path in logs.items()}
     while True:
         for name, path in logs.items():
-            lines, places[name] = _added(path, places[name])
+            lines, positions[name] = _added(path, positions[name])
             for line in lines:
                 yield _line(name, line, prefix)
         sleep(FOLLOW_POLL_S)
@@ -39,7 +39,7 @@ def _line(name: str, line: str, prefix: bool) -> str:
 
 
 def _end(path: Path) -> tuple[int, int]:
-    """Return (inode, bytes to skip)."""
+    """Return the position of the end of a file: (inode, offset in bytes)."""
     try:
         stat = path.stat()
     except OSError:
@@ -47,16 +47,16 @@ def _end(path: Path) -> tuple[int, int]:
     return stat.st_ino, stat.st_size
 
 
-def _added(path: Path, place: tuple[int, int]) -> tuple[list[str], tuple[int, int]]:
+def _added(path: Path, position: tuple[int, int]) -> tuple[list[str], tuple[int, int]]:
     try:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
-            inode, offset = place
+            inode, offset = position
             if stat.st_ino != inode or stat.st_size < offset:
                 offset = 0
             file.seek(offset)
             whole, newline, _rest = file.read().rpartition(b"\n")
     except OSError:
-        return [], place
+        return [], position
     text = (whole + newline).decode("utf-8", errors="replace")
     return text.split("\n")[:-1], (stat.st_ino, offset + len(whole) + len(newline))

@@ -1,5 +1,5 @@
 """
-Ports of a stack: free ones at the first start, the same ones ever after.
+Ports of a stack: free ones at the first start, the same ones at every later start.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import psutil
 from schemas.errors import StackError
 
 HOST = "127.0.0.1"
-# Below what Linux (32768) and macOS (49152) hand to outgoing connections: a remembered port must not be taken by
-# one of those at the next start.
+# Below the range that Linux (32768) and macOS (49152) use for outgoing connections, which could take a remembered port
+# before the next start.
 RANGE = range(20_000, 30_000)
-_given: dict[int, int] = {}  # port: how many were given before it, the last time
+_given: dict[int, int] = {}  # by port: when this process was last given it, as a count
 _count = itertools.count()
 
 
 def free_ports(count: int) -> list[int]:
     """
-    Return `count` different ports on which nobody listens now.
+    Return `count` different ports on which no process listens now. Raises StackError.
 
-    Those that this process was given before come last: whoever asked for them may not listen yet.
+    Ports that this process was given earlier come last: their server may not listen yet.
     """
     candidates = sorted(random.sample(RANGE, len(RANGE)), key=lambda port: _given.get(port, -1))
     found = list(itertools.islice((port for port in candidates if is_free(port)), count))
     if len(found) < count:
-        raise StackError(f"no free port between {RANGE.start} and {RANGE.stop - 1}: end some of the servers there")
+        raise StackError(
+            f"no free port between {RANGE.start} and {RANGE.stop - 1}: end some of the servers that use them"
+        )
     _given.update(zip(found, _count, strict=False))
     return found
 
@@ -47,10 +49,10 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Name who listens on this port, as `name (pid 123)`; best effort."""
+    """Name the process that listens on this port, as `name (pid 123)`; best effort."""
     try:
         connections = psutil.net_connections(kind="tcp")
-    except (psutil.AccessDenied, OSError):  # macOS shows other users' sockets to root only
+    except (psutil.AccessDenied, OSError):  # macOS shows other users' sockets only to root
         return "another process"
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:

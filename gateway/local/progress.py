@@ -1,7 +1,7 @@
 """
-How long work tells its caller where it is: a line per service, bytes of a download.
+How the start of a stack reports its progress: one line per service, and the bytes of a download.
 
-The command line draws bars with it; the supervisor and tests stay quiet.
+The command line draws bars from it; the supervisor and tests discard it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a caller may want to hear while a stack starts. Methods may be called from other threads."""
+    """Receives the progress of a start. Methods may be called from other threads."""
 
     def download(self, what: str, done_bytes: int, total_bytes: int) -> None:
         """`done_bytes` of `total_bytes` of `what` have arrived."""
 
-    def say(self, line: str) -> None:
-        """One thing has happened, in the reader's words."""
+    def report(self, line: str) -> None:
+        """Something has happened that a person may want to read."""
 
 
 class Quiet:
-    """A progress that nobody watches."""
+    """A progress that discards everything."""
 
     def download(self, what: str, done_bytes: int, total_bytes: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
-    def say(self, line: str) -> None:
-        """Say nothing."""
+    def report(self, line: str) -> None:
+        """Do nothing."""

@@ -6,7 +6,7 @@ Start, stop and look at the stack of one home, from Python.
     ...
     stack.down()
 
-With `up(owner=True)` the stack ends when this process ends, however it ends, unless `keep()` was called.
+With `up(owner=True)` the stack ends when this process ends, even by SIGKILL, unless `keep()` was called.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ from typing import Any
 
 import psutil
 
-from gateway.local import addresses as where
-from gateway.local.addresses import Addresses
+from gateway.local.addresses import (
+    METRICS,
+    Addresses,
+    addresses_of,
+    choose_ports,
+    given_settings,
+    make_plan,
+    metrics_url,
+    running_settings,
+)
 from gateway.local.connectivity import check_external
 from gateway.local.home import SUPERVISOR, Home, ProcessRecord, StackRecord, find_process
 from gateway.local.progress import Progress, Quiet
@@ -31,15 +39,15 @@ from gateway.local.servers.java import find_java
 from gateway.local.servers.kafka_jars import ensure_jars
 from gateway.local.servers.postgres import binaries
 from gateway.local.supervision.child import REFUSED
-from gateway.local.supervision.orphans import end_leftovers, find_leftovers
+from gateway.local.supervision.orphans import end_orphans, find_orphans
 from gateway.local.supervision.supervisor import ALREADY_RUNNING, KEEP, RETRY
 from schemas.errors import StackError
 from schemas.runtime.settings import Settings
 
 POLL_S = 0.05
-START_TIMEOUT_S = 300.0  # includes Kafka's and PostgreSQL's recovery; the supervisor goes on after it
+START_TIMEOUT_S = 300.0  # includes the recovery of Kafka and PostgreSQL; the supervisor continues after it
 STOP_TIMEOUT_S = 90.0
-RETRY_TIMEOUT_S = 30.0  # until the supervisor has heard a request; it may be starting something
+RETRY_TIMEOUT_S = 30.0  # until the supervisor acts on a request; it may be starting something
 
 
 class Stack:
@@ -60,11 +68,11 @@ class Stack:
         timeout_s: float = START_TIMEOUT_S,
     ) -> Addresses:
         """
-        Start everything and return its addresses once it serves; a stack that runs already is waited for, and what
-        was given up in it is tried again.
+        Start everything and return its addresses once it serves.
 
-        `services` names the only ones to start (default: all). Raises StackError when a service was given up or
-        is not ready in time; the others are left running.
+        In a stack that runs already, services that were given up are retried, and the call waits for all to be ready.
+        `services` names the only ones to start (default: all). Raises StackError when a service was given up or is not
+        ready within `timeout_s`; the others are left running.
         """
         progress = progress or Quiet()
         self.home.create()
@@ -84,9 +92,9 @@ class Stack:
                 self._abandon(process)
             raise
         except StackError:
-            self._leave(process, owner)
+            self._detach(process, owner)
             raise
-        self._leave(process, owner)
+        self._detach(process, owner)
         return self.addresses()
 
     def keep(self) -> None:
@@ -107,32 +115,32 @@ class Stack:
                 try:
                     supervisor.wait(timeout_s)
                 except psutil.TimeoutExpired:
-                    supervisor.kill()  # stopped or stuck; what it leaves is ended below
-        found = find_leftovers(self.home)
-        end_leftovers(self.home)
+                    supervisor.kill()  # stopped or stuck; its orphans are ended below
+        found = find_orphans(self.home)
+        end_orphans(self.home)
         self._close_pipe()
-        if found:  # its supervisor was killed, so nobody wrote that the stack ended
+        if found:  # the supervisor was killed, and did not record the end of the stack
             self._write_ended()
         return supervisor is not None or bool(found)
 
     def addresses(self) -> Addresses:
-        """Return where the parts are, or were when the stack ran last. Raises StackError when it never did."""
+        """Return the addresses of the stack, or of its last run. Raises StackError when it never ran."""
         found: dict[str, Any] = self.home.read()["settings"]
         if not found:
             raise StackError(f"no stack was ever started in {self.home.folder}: run `gateway up`")
-        return where.addresses_of(where.running_settings(found))
+        return addresses_of(running_settings(found))
 
     def status(self) -> dict[str, Any]:
         """
         Return {"running", "home", "addresses", "supervisor": facts, "services": {name: facts}}.
 
-        The facts of a process: state, pid, restarts, uptime_s, error, and where it says its metrics.
+        The facts of a process: state, pid, restarts, uptime_s, error, and metrics (the URL).
         """
         record = self.home.read()
         running = self._supervisor() is not None
         ports = record["ports"]
         processes = {
-            name: {**_describe(process, running), "metrics": where.metrics_url(ports.get(name + where.METRICS))}
+            name: {**_describe(process, running), "metrics": metrics_url(ports.get(name + METRICS))}
             for name, process in record["processes"].items()
         }
         supervisor = processes.pop(SUPERVISOR, None)
@@ -148,9 +156,9 @@ class Stack:
     def _check(
         self, ports: dict[str, int], new_ports: bool, services: Sequence[str] | None, progress: Progress
     ) -> None:
-        """Find out here, where the user is watching, what would stop the supervisor a second later."""
-        given = where.given_settings(self.home.folder)
-        plan = where.make_plan(self.home, given, where.choose_ports(self.home, ports, given.trackers, new=new_ports))
+        """Raise here, where the user is watching, what would stop the supervisor a second later."""
+        given = given_settings(self.home.folder)
+        plan = make_plan(self.home, given, choose_ports(self.home, ports, given.trackers, new=new_ports))
         check_external(plan)
         wanted = {"kafka", "postgres", "mlflow"} if services is None else set(services)
         if "kafka" in wanted - plan.external:
@@ -164,7 +172,7 @@ class Stack:
         argv += [part for name, port in ports.items() for part in ("--port", f"{name}={port}")]
         argv += ["--new-ports"] if new_ports else []
         argv += ["--services", ",".join(services)] if services is not None else []
-        # Until `keep`, the stack ends with us: a start that is killed leaves nothing behind.
+        # Until `keep`, the stack ends with this process: a start that is killed leaves nothing running.
         reader, self._owner_pipe = os.pipe()
         argv += ["--owner-fd", str(reader)]
         with self.home.open_log(SUPERVISOR) as log:
@@ -180,7 +188,7 @@ class Stack:
         return process
 
     def _retry(self, supervisor: psutil.Process) -> None:
-        """Have services that were given up tried again; returns once the supervisor has heard it."""
+        """Retry services that were given up; return once the supervisor has restarted them. Raises StackError."""
         given_up = {name: one["restarts"] for name, one in self._children(None).items() if one["state"] == "failed"}
         if not given_up:
             return
@@ -189,25 +197,25 @@ class Stack:
             supervisor.send_signal(RETRY)
         while any(one["restarts"] == given_up.get(name) for name, one in self._children(None).items()):
             if monotonic() > deadline:
-                raise StackError(f"{', '.join(given_up)} cannot be tried again: run `gateway down`, then `gateway up`")
+                raise StackError(f"{', '.join(given_up)} cannot be retried: run `gateway down`, then `gateway up`")
             sleep(POLL_S)
 
-    def _leave(self, process: subprocess.Popen[bytes] | None, owner: bool) -> None:
-        """Let a supervisor that we started go on without us."""
+    def _detach(self, process: subprocess.Popen[bytes] | None, owner: bool) -> None:
+        """Detach from a supervisor that this process started; it keeps running unless this process owns it."""
         if not owner:
             self.keep()
         if process and process.poll() is None:
-            process.returncode = 0  # it outlives us on purpose; Popen would warn that it was forgotten
+            process.returncode = 0  # it outlives us on purpose; Popen would warn that it still runs
 
     def _abandon(self, process: subprocess.Popen[bytes]) -> None:
-        """End what is half started: who interrupts a start does not want half of it."""
+        """End a stack whose start was interrupted, so that no half of it stays."""
         self._close_pipe()
         try:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            end_leftovers(self.home)
+            end_orphans(self.home)
 
     def _close_pipe(self) -> None:
         if self._owner_pipe is not None:
@@ -215,9 +223,9 @@ class Stack:
             self._owner_pipe = None
 
     def _wait_ready(self, process: subprocess.Popen[bytes] | None, progress: Progress, timeout_s: float) -> None:
-        """Tell of each service as it gets ready. Raises StackError for those that do not."""
+        """Report each service as it becomes ready, until all are. Raises StackError for those that do not."""
         started = monotonic()
-        told: dict[str, str] = {}
+        reported: dict[str, str] = {}
         while True:
             if process and (code := process.poll()) not in (None, ALREADY_RUNNING):
                 last = self.home.last_line(SUPERVISOR).removeprefix("gateway: ")
@@ -225,9 +233,9 @@ class Stack:
             children = self._children(process)
             for name, child in children.items():
                 line = f"{name} is ready" if child["state"] == "ready" else child["error"]
-                if line and told.get(name) != line:
-                    told[name] = line
-                    progress.say(line)
+                if line and reported.get(name) != line:
+                    reported[name] = line
+                    progress.report(line)
             pending = _pending(children)
             if children and not pending:
                 break
@@ -240,10 +248,12 @@ class Stack:
                 )
             sleep(POLL_S)
         if failed := [child["error"] for child in children.values() if child["state"] == "failed"]:
-            raise StackError("; ".join(failed) + " (the rest runs; once mended, run `gateway down` and `gateway up`)")
+            raise StackError(
+                "; ".join(failed) + " (the rest runs; once this is fixed, run `gateway down` and `gateway up`)"
+            )
 
     def _children(self, process: subprocess.Popen[bytes] | None) -> dict[str, ProcessRecord]:
-        """Return what the supervisor that we wait for wrote; nothing while stack.json is still an older one's."""
+        """Return the records of the services; {} while stack.json is still that of an earlier supervisor."""
         processes = self.home.read()["processes"]
         supervisor = processes.pop(SUPERVISOR, None)
         if supervisor is None or find_process(supervisor) is None:
@@ -266,13 +276,13 @@ class Stack:
 
 
 def _pending(children: dict[str, ProcessRecord]) -> list[str]:
-    """Name who may still get ready. Who waits for a service that was given up will not."""
-    lost = any(child["state"] == "failed" for child in children.values())
-    hopeless = ("ready", "failed", "waiting") if lost and not _moving(children) else ("ready", "failed")
+    """Name the services that may still become ready. One that waits for a service that was given up will not."""
+    is_given_up = any(child["state"] == "failed" for child in children.values())
+    hopeless = ("ready", "failed", "waiting") if is_given_up and not _is_moving(children) else ("ready", "failed")
     return sorted(name for name, child in children.items() if child["state"] not in hopeless)
 
 
-def _moving(children: dict[str, ProcessRecord]) -> bool:
+def _is_moving(children: dict[str, ProcessRecord]) -> bool:
     return any(child["state"] in ("starting", "restarting") for child in children.values())
 
 

@@ -1,3 +1,3 @@
 """
-`gateway demo`: the whole story on real parts.
+`gateway demo`: train real models against a real stack, and compare every place with what was emitted.
 """

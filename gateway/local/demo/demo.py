@@ -1,9 +1,9 @@
 """
-`gateway demo`: the whole story on real parts, told while it happens.
+`gateway demo`: run everything end to end on real services, and report each step as it happens.
 
 Start Kafka, PostgreSQL, MLflow and the consumers; train four real models in four processes at once, one of which
 fails; then read every number back from PostgreSQL, MLflow and the W&B files and compare it with what the training
-processes counted. Nothing is remembered: what is shown of a place was asked of that place.
+processes counted. Nothing shown is remembered: every number of a place was read from that place.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import Any
 
 from gateway.client.query import get
 from gateway.client.stack_file import default_home
-from gateway.console import ShownProgress, print_json, say
+from gateway.console import ShownProgress, print_json, print_notice
 from gateway.local.demo import report
 from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.errors import TrackingError
 
-VERIFY_TIMEOUT_S = 120  # deliveries are given this long to catch up
+VERIFY_TIMEOUT_S = 120  # for the deliveries to catch up
 INTERRUPTED = 130
 
 
 class Interrupted(Exception):
-    """SIGTERM, handled like Ctrl-C."""
+    """SIGTERM arrived; handled like Ctrl-C."""
 
 
 def demo_home() -> Path:
-    """Return the home that the demo uses unless it is given one: beside the user's own, never the same."""
+    """Return the default home of the demo: next to the user's own home, never the same."""
     return Path(default_home() + "-demo")
 
 
@@ -41,17 +41,17 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
     """
     Run the demo and return its exit status: 0 when every place holds the same numbers.
 
-    `keep` leaves the stack running. With `as_json` stdout gets one JSON object and nothing else.
+    `keep` leaves the stack running. With `as_json`, one JSON object is all that is written to stdout.
     """
     stack = Stack(home or demo_home())
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        facts = _story(stack, keep=keep, as_json=as_json)
+        facts = _run(stack, keep=keep, as_json=as_json)
     except (KeyboardInterrupt, Interrupted):
-        say("gateway: demo interrupted; ending what it started")
+        print_notice("gateway: demo interrupted; ending what it started")
         stack.down()
         return INTERRUPTED
-    except BaseException:  # whatever went wrong, nothing that the demo started may stay
+    except BaseException:  # whatever went wrong, nothing that the demo started may keep running
         stack.down()
         raise
     finally:
@@ -59,7 +59,7 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
     if keep:
         stack.keep()
     else:
-        say("ending the stack; its data stays")
+        print_notice("ending the stack; its data stays")
         stack.down()
     if as_json:
         print_json(facts)
@@ -68,25 +68,29 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
     return 0 if facts["agree"] else 1
 
 
-def _story(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
+def _run(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
     group = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = stack.home.folder / "demo" / group
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    say(f"1. Starting real Kafka, PostgreSQL, MLflow and the consumers in {stack.home.folder}")
+    print_notice(f"1. Starting real Kafka, PostgreSQL, MLflow and the consumers in {stack.home.folder}")
     with ShownProgress() as progress:
         addresses = stack.up(progress=progress, owner=True)
     up_s = time.monotonic() - started
-    say(f"   ready after {up_s:.1f} s; watch it live: {addresses.dashboard}   MLflow: {addresses.shown['mlflow']}")
+    print_notice(
+        f"   ready after {up_s:.1f} s; watch it live: {addresses.dashboard}   MLflow: {addresses.shown['mlflow']}"
+    )
 
     specs = plan_sweep(group, folder)
-    say(f"2. Training {len(specs)} models on scikit-learn's digits, {len(specs)} processes at once, one meant to fail")
+    print_notice(
+        f"2. Training {len(specs)} models on scikit-learn's digits, {len(specs)} processes at once, one meant to fail"
+    )
     training = time.monotonic()
-    with report.SweepProgress(specs) as shown, Sweep(specs, stack.home.folder, shown.tell) as sweep:
+    with report.SweepProgress(specs) as display, Sweep(specs, stack.home.folder, display.show) as sweep:
         emitted = sweep.wait()
     train_s = time.monotonic() - training
 
-    say("3. Reading every number back: PostgreSQL, MLflow, the W&B files")
+    print_notice("3. Reading every number back: PostgreSQL, MLflow, the W&B files")
     verified = _verify(stack.home.folder, group)
     places = {"emitted": emitted.to_json(), **verified["places"]}
     agree = all(facts == places["emitted"] for facts in places.values())
@@ -105,12 +109,12 @@ def _story(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
         "seconds": {"up": round(up_s, 1), "training": round(train_s, 1)},
     }
     if not as_json:
-        report.print_story(facts)
+        report.print_results(facts)
     return facts
 
 
 def _verify(home: Path, group: str) -> dict[str, Any]:
-    """Ask `gateway verify`, which reads back from each place, as a user would."""
+    """Run `gateway verify`, as a user would, and return its facts: what it read back from each place."""
     arguments = ["verify", "--group", group, "--wait", str(VERIFY_TIMEOUT_S), "--home", str(home), "--json"]
     done = _gateway(arguments, accepted=(0, 1))
     found: dict[str, Any] = json.loads(done)
@@ -127,7 +131,7 @@ def _gateway(arguments: list[str], accepted: tuple[int, ...] = (0,)) -> str:
         [sys.executable, "-m", "gateway.cli", *arguments], stdout=subprocess.PIPE, check=False, text=True
     )
     if done.returncode not in accepted:
-        raise TrackingError(f"`gateway {' '.join(arguments)}` ended with {done.returncode}: see what it said above")
+        raise TrackingError(f"`gateway {' '.join(arguments)}` ended with {done.returncode}: see its output above")
     return done.stdout
 
 

@@ -1,5 +1,5 @@
 """
-What the demo shows: bars while models learn, then a run log, a table of places, and where to go from there.
+What the demo shows: progress bars during the training, then a run log, a table of places, and the next steps.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class SweepProgress:
     ) -> None:
         self._bars.stop()
 
-    def tell(self, facts: dict[str, Any]) -> None:
-        """Show one line of a worker."""
+    def show(self, facts: dict[str, Any]) -> None:
+        """Show one progress report of a worker."""
         run_id = facts.get("run_id", "")
         if run_id not in self._names:
-            self._console.print(f"   {facts.get('said', facts)}", markup=False)
+            self._console.print(f"   {facts.get('output', facts)}")
         elif "step" in facts:
             note = f"loss {facts['loss']}"
             self._bars.update(self._tasks[run_id], completed=facts["step"], total=facts["steps"], note=note)
@@ -55,14 +55,14 @@ class SweepProgress:
             note = f"failed, as it should: {facts['failed']}" if "failed" in facts else "done"
             self._bars.update(self._tasks[run_id], note=note[:60])
             if not self._console.is_terminal:
-                self._console.print(f"   {self._names[run_id]}: {note}", markup=False)
+                self._console.print(f"   {self._names[run_id]}: {note}")
 
 
-def print_story(facts: dict[str, Any]) -> None:
-    """Print the run log of one run and the table of places."""
+def print_results(facts: dict[str, Any]) -> None:
+    """Print the run log of one run, and the tables of runs and places."""
     out = console()
     if facts["run_log"] is not None:
-        out.print(f"\nThe run log of {facts['run_log']['run_id']} (long series shortened here):\n", markup=False)
+        out.print(f"\nThe run log of {facts['run_log']['run_id']} (long series shortened here):\n")
         out.print_json(json.dumps(_shortened(facts["run_log"])), indent=2)
     out.print()
     out.print(_runs_table(facts["runs"]))
@@ -73,22 +73,22 @@ def print_story(facts: dict[str, Any]) -> None:
     else:
         out.print("The places differ:", style="red")
         for difference in facts["differences"][:20]:
-            out.print(f"  {difference}", markup=False)
+            out.print(f"  {difference}")
 
 
 def print_next_steps(home: Path, *, keep: bool, explicit: bool) -> None:
-    """Print how to go on."""
+    """Print what the user can do next."""
     option = f" --home {home}"
     again = f"gateway demo --keep{option if explicit else ''}"
     lines = (
-        [f"The stack goes on running. gateway status{option}   gateway runs list{option}   gateway down{option}"]
+        [f"The stack keeps running. gateway status{option}   gateway runs list{option}   gateway down{option}"]
         if keep
-        else [f"To look around, leave it running next time: {again}"]
+        else [f"To look around, keep it running next time: {again}"]
     )
     lines.append(
         "Your own training: `gateway up`, then in your script `import gateway; gateway.emit('loss', 0.1, step=0)`"
     )
-    console().print("\n".join(["", *lines]), markup=False)
+    console().print("\n".join(["", *lines]))
 
 
 def _runs_table(runs: list[dict[str, Any]]) -> Any:
@@ -119,7 +119,7 @@ def _places_table(places: dict[str, dict[str, Any]]) -> Any:
 
 
 def _shortened(value: Any) -> Any:
-    """Show the first and last steps of long series; what is left out is counted."""
+    """Keep the first and last steps of long series, with the number of steps left out."""
     if isinstance(value, dict):
         if len(value) > SHOWN_STEPS and all(key.lstrip("-").isdigit() for key in value):
             items = list(value.items())

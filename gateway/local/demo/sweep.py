@@ -1,5 +1,5 @@
 """
-The demo's sweep: several training processes at once, watched by one.
+The demo's sweep: start several training processes, read their progress, and collect what they emitted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FINISH_TIMEOUT_S = "120"  # a worker waits this long for its last events to be a
 
 
 def plan_sweep(group: str, folder: Path, *, pace_ms: float = 0.0, clock: int | None = None) -> list[Spec]:
-    """Return the runs of one sweep: three that learn, one whose learning rate makes it fail."""
+    """Return the runs of one sweep: three that learn, and one whose learning rate makes it fail."""
     chosen = [("slow", 0.01, 16, 10), ("steady", 0.05, 32, 10), ("eager", 0.2, 64, 10), ("reckless", 1e9, 32, 10)]
     return [
         Spec(f"{group}-{name}", f"digits-{name}", group, str(folder / f"{name}.json"), rate, hidden, epochs, number,
@@ -34,10 +34,10 @@ def plan_sweep(group: str, folder: Path, *, pace_ms: float = 0.0, clock: int | N
 
 
 class Sweep:
-    """Running training processes. Ends them all when left, however it is left."""
+    """Training processes. Leaving the context ends all of them."""
 
-    def __init__(self, specs: list[Spec], home: Path, tell: Progress) -> None:
-        self._specs, self._home, self._tell = specs, home, tell
+    def __init__(self, specs: list[Spec], home: Path, progress: Progress) -> None:
+        self._specs, self._home, self._progress = specs, home, progress
         self._workers: list[subprocess.Popen[bytes]] = []
         self._readers: list[threading.Thread] = []
 
@@ -68,7 +68,7 @@ class Sweep:
         return {worker.pid for worker in self._workers if worker.poll() is None}
 
     def wait(self) -> Facts:
-        """Return once every worker ended, with what they emitted."""
+        """Wait until every worker has ended, and return what they emitted."""
         for worker, reader in zip(self._workers, self._readers, strict=True):
             worker.wait()
             reader.join()
@@ -82,6 +82,6 @@ class Sweep:
         assert worker.stdout is not None
         for line in worker.stdout:
             try:
-                self._tell(json.loads(line))
+                self._progress(json.loads(line))
             except ValueError:
-                self._tell({"said": line.decode(errors="replace").rstrip()})
+                self._progress({"output": line.decode(errors="replace").rstrip()})

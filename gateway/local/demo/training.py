@@ -2,8 +2,8 @@
 `python -m gateway.local.demo.training SPEC`: one worker of the demo's sweep.
 
 A multi-layer perceptron learns scikit-learn's 8x8 digits, batch by batch, and logs as any training script would.
-Beside that it keeps a ledger of what it emitted, so that the demo can compare every place with it, and tells its
-progress as JSON lines on stdout. SPEC is one JSON object, the fields of `Spec`.
+It also keeps a ledger of what it emitted, so that the demo can compare every place with it, and prints its progress as
+JSON lines on stdout. SPEC is one JSON object with the fields of `Spec`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import gateway
 from schemas.facts import Facts, Point
 
 BATCH = 64  # digits in one step of the optimizer
-TOLD_EVERY = 10  # batches between two lines of progress
+REPORT_EVERY = 10  # batches between two lines of progress
 
 
 class Spec(NamedTuple):
@@ -29,17 +29,17 @@ class Spec(NamedTuple):
     run_id: str
     name: str
     group: str
-    ledger: str  # file that the facts of what was emitted are written to
+    ledger: str  # path of the file for the facts of what was emitted
     learning_rate: float = 0.05
     hidden: int = 32
     epochs: int = 10
     seed: int = 0
     pace_ms: float = 0.0  # pause after each batch
-    clock: int | None = None  # µs of the first event; each next one is 1 ms later. None: the real time
+    clock: int | None = None  # time of the first event, µs; each next one is 1 ms later. None: the real time
 
 
 class Ledger:
-    """Emits, and counts what it emitted."""
+    """Emits points, and counts them."""
 
     def __init__(self, spec: Spec) -> None:
         self.facts = Facts()
@@ -58,7 +58,7 @@ class Ledger:
 
 
 def train(spec: Spec) -> Facts:
-    """Train one model under one run and return what was emitted. Raises what the training raised."""
+    """Train one model as one run, and return what was emitted. Raises what the training raises."""
     ledger = Ledger(spec)
     params = {
         "learning_rate": spec.learning_rate, "hidden": spec.hidden, "epochs": spec.epochs, "batch": BATCH,
@@ -70,7 +70,7 @@ def train(spec: Spec) -> Facts:
             spec.run_id, name=spec.name, group=spec.group, tag="digits", params=params, tags={"data": "digits"}
         ) as run:
             _fit(spec, ledger)
-        _tell(spec, done=True, unsent=run.health().get("unsent", 0))
+        _report(spec, done=True, unsent=run.health().get("unsent", 0))
     finally:
         Path(spec.ledger).write_text(json.dumps(ledger.facts.to_json()), encoding="utf-8")
     return ledger.facts
@@ -89,12 +89,12 @@ def _fit(spec: Spec, ledger: Ledger) -> None:
             try:
                 model.partial_fit(train_x[rows], train_y[rows], classes=range(10))
             except ValueError:
-                ledger.emit("train/loss", math.nan, step)  # the weights are not finite any more
+                ledger.emit("train/loss", math.nan, step)  # the weights are no longer finite
                 raise
             ledger.emit("train/loss", float(model.loss_), step)
             step += 1
-            if step % TOLD_EVERY == 0:
-                _tell(spec, step=step, steps=spec.epochs * batches, loss=round(float(model.loss_), 4))
+            if step % REPORT_EVERY == 0:
+                _report(spec, step=step, steps=spec.epochs * batches, loss=round(float(model.loss_), 4))
             if spec.pace_ms:
                 time.sleep(spec.pace_ms / 1_000)
         ledger.emit("train/accuracy", model.score(train_x, train_y), epoch)
@@ -110,19 +110,19 @@ def _digits(seed: int) -> tuple[Any, Any, Any, Any]:
     return train_x, train_y, test_x, test_y
 
 
-def _tell(spec: Spec, **facts: Any) -> None:
+def _report(spec: Spec, **facts: Any) -> None:
     sys.stdout.write(json.dumps({"run_id": spec.run_id, **facts}) + "\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Train as the first argument says; 1 when the training failed."""
+    """Train as the first argument says. Returns 1 when the training failed."""
     warnings.filterwarnings("ignore", module="sklearn")  # overflow in the run that is meant to diverge
     spec = Spec(**json.loads(sys.argv[1]))
     try:
         train(spec)
     except ValueError as error:
-        _tell(spec, done=True, failed=str(error))
+        _report(spec, done=True, failed=str(error))
         return 1
     return 0
 

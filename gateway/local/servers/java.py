@@ -62,7 +62,7 @@ def _bundled_java() -> Path | None:
 
 
 def _major_version(java: Path) -> int:
-    """Return 17 for Java 17.0.15; 0 when it cannot be told."""
+    """Return 17 for Java 17.0.15; 0 when the version is unknown."""
     release = java.resolve().parent.parent / "release"
     try:
         text = release.read_text(encoding="utf-8", errors="replace")

@@ -1,8 +1,8 @@
 """
-One Apache Kafka broker for one home: formatted, configured, started as a child, asked whether it serves.
+One Apache Kafka broker for one home: format its storage, configure it, and probe whether it serves.
 
-KRaft, one node, loopback only. Data written before a SIGKILL is in the kernel's page cache, so the broker finds
-it at its next start; only a power cut can lose what was acknowledged, as with any single replica.
+KRaft, one node, loopback only. Data written before a SIGKILL is in the kernel's page cache, so the broker finds it at
+its next start; only a power cut can lose acknowledged records, as with any single replica.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from schemas.errors import LogUnavailable, StackError
 MAX_RECORD_BYTES = 16 * 1024 * 1024  # a client batch is 256 KiB before headers; params and text may be larger
 FORMAT_TIMEOUT_S = 60
 _JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
-
-
 _LOCALE = {"LC_ALL": "C.UTF-8"}  # under the C locale Java cannot open a path that is not ASCII
 
 
@@ -44,7 +42,7 @@ def prepare(folder: Path, *, port: int, controller_port: int, progress: Progress
     log_config = folder / "log4j2.properties"
     log_config.write_text(_LOG4J, encoding="utf-8")
     jvm = [java, *_JVM_FLAGS, f"-Dlog4j2.configurationFile={log_config}", "-cp", class_path]
-    if not (folder / "data" / "meta.properties").exists():  # written last, so a killed format is done again
+    if not (folder / "data" / "meta.properties").exists():  # written last, so an interrupted format is repeated
         _format(jvm, properties)
     return Command([*jvm, "kafka.Kafka", str(properties)], _LOCALE)
 
@@ -63,7 +61,7 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "message.max.bytes": MAX_RECORD_BYTES,
         "replica.fetch.max.bytes": MAX_RECORD_BYTES,
         "log.retention.ms": -1,
-        "offsets.retention.minutes": 5_256_000,  # ten years: a tracker switched off for a month keeps its place
+        "offsets.retention.minutes": 5_256_000,  # ten years: a tracker switched off for a month keeps its offsets
         "offsets.topic.num.partitions": 4,
         "offsets.topic.replication.factor": 1,
         "transaction.state.log.num.partitions": 1,
@@ -85,7 +83,7 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
 
 
 def _escape(text: str) -> str:
-    """Write text as Java reads it from a properties file: Latin-1, with UTF-16 escapes for everything else."""
+    """Return text as Java reads it from a properties file: Latin-1, with UTF-16 escapes for everything else."""
     units = text.encode("utf-16-be")
     codes = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
     return "".join(chr(code) if 0x20 <= code < 0x7F and code != 0x5C else f"\\u{code:04x}" for code in codes)
@@ -128,10 +126,10 @@ def _format(jvm: list[str], properties: Path) -> None:
 
 def probe(bootstrap: str, timeout_s: float = 2.0) -> None:
     """
-    Ask the first broker that answers for its cluster; return when it serves.
+    Return once a broker of the list answers a metadata request and knows an active broker.
 
-    Spoken by hand (metadata request, version 0 of the header) so that asking does not need a client library and
-    its event loop. Raises LogUnavailable, naming address and reason.
+    The request is written by hand (version 0 of the header), so that a probe needs no client library and no event
+    loop. Raises LogUnavailable, naming each address and its reason.
     """
     reasons = []
     for address in bootstrap.split(","):
@@ -150,7 +148,7 @@ def probe(bootstrap: str, timeout_s: float = 2.0) -> None:
 
 
 def _count_brokers(host: str, port: int, timeout_s: float) -> int:
-    # Metadata v4, no topics: the oldest versions are what every broker since 1.0 answers, 4.x included.
+    # Metadata v4, no topics: every broker since 1.0 answers the oldest versions, 4.x included.
     header = struct.pack(">hhi", 3, 4, 1) + _text("gateway")
     body = struct.pack(">ib", 0, 0)
     with socket.create_connection((host, port), timeout=timeout_s) as connection:
@@ -158,11 +156,11 @@ def _count_brokers(host: str, port: int, timeout_s: float) -> int:
         connection.sendall(struct.pack(">i", len(header + body)) + header + body)
         size = struct.unpack(">i", _read(connection, 4))[0]
         if not 12 <= size <= 1_000_000:
-            raise ValueError("whoever listens there is not a Kafka broker")
+            raise ValueError("what listens there is not a Kafka broker")
         answer = _read(connection, size)
     correlation, _throttle, brokers = struct.unpack_from(">iii", answer)
     if correlation != 1:
-        raise ValueError("whoever listens there is not a Kafka broker")
+        raise ValueError("what listens there is not a Kafka broker")
     return int(brokers)
 
 

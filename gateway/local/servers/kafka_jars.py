@@ -2,11 +2,11 @@
 The jars of Apache Kafka, fetched once for all stacks of this user.
 
 `kafka_jars.lock.json` names every jar of exactly one Kafka version with its sha256. The list is pinned instead
-of resolved at each installation: resolving `kafka_2.13` beside a logging binding gave kafka-clients 3.9.1 under
-a 4.3.1 broker, which starts without complaint. jgo fetches what the list names.
+of resolved at each installation: resolving `kafka_2.13` together with a logging binding gave kafka-clients 3.9.1
+under a 4.3.1 broker, which starts without complaint. jgo fetches what the list names.
 
-A manifest in the cache records size and mtime of each jar when it was hashed. A start compares those; a jar
-that differs is hashed again, and one that is missing or damaged is named and fetched anew.
+A manifest in the cache records size and mtime of each jar when it was hashed. A start compares those; a jar that
+differs is hashed again, and one that is missing or damaged is reported and fetched again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def ensure_jars(progress: Progress | None = None) -> list[Path]:
         if bad := damaged_jars(folder):
             for jar in bad:
                 if (folder / jar.file).exists():
-                    progress.say(f"{folder / jar.file} is damaged: fetching it again")
+                    progress.report(f"{folder / jar.file} is damaged: fetching it again")
             _fetch_all(bad, folder, progress)
         _write_manifest(folder)
     return [folder / jar.file for jar in pinned_jars()]
@@ -138,7 +138,7 @@ def _write_manifest(folder: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two stacks starting for the first time share the download instead of racing."""
+    """Hold the cache's lock, so that two first starts share the download instead of racing."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -169,7 +169,7 @@ def _fetch_all(jars: list[Jar], folder: Path, progress: Progress) -> None:
 
 
 def _fetch(jar: Jar, folder: Path, scratch: Path, advance: Callable[[int], None]) -> None:
-    """Put one whole jar in its place: from the user's Maven repository when it is there, else from the net."""
+    """Put one jar into the cache: from the user's Maven repository where that has it, else from the network."""
     found = _local_copy(jar)
     if found:
         advance(jar.size)

@@ -1,9 +1,9 @@
 """
 One MLflow tracking server for one home: its own database and artifact folder, no telemetry.
 
-`mlflow server` imports MLflow, sets variables, and starts uvicorn, which imports MLflow again. Starting uvicorn
-with the same application and variables serves after 2.4 s instead of 5.1 s, in one process of 260 MB instead of
-two. The variables are those of the pinned release; `tests/integration/stack/test_stack.py` sees that they took effect.
+`mlflow server` imports MLflow, sets variables, and starts uvicorn, which imports MLflow again. Started directly,
+uvicorn with the same application and variables serves after 2.4 s instead of 5.1 s, in one process of 260 MB instead
+of two. The variables are those of the pinned release; `tests/integration/stack/test_stack.py` checks their effect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.errors import StackError
 
 APPLICATION = "mlflow.server.fastapi_app:app"
 _DATABASE = "mlflow.db"
-_ROWS_LOOKED_AT = 1_000  # the first of each index: a few ms, whatever the table
+_ROWS_ANALYZED = 1_000  # the first of each index: a few ms, whatever the size of the table
 _BY_NAME = "sqlite_autoindex_metrics_1"  # the primary key of MLflow's table: name, time, step, run, value, is_nan
 _LOCKED_S = 1.0
 
@@ -34,7 +34,7 @@ def prepare(folder: Path, *, port: int) -> Command:
             "GATEWAY_MLFLOW_URL to a server that runs elsewhere, or leave mlflow out of GATEWAY_TRACKERS"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    # Relative to `folder`: in an address, MLflow would take ?, # and % in the name of a home for something else.
+    # Relative to `folder`: MLflow would misread ?, # and % in the path of a home as parts of a URL.
     database = f"sqlite:///{_DATABASE}"
     _analyze(folder / _DATABASE)
     variables = {
@@ -54,17 +54,17 @@ def prepare(folder: Path, *, port: int) -> Command:
 
 def _analyze(database: Path) -> None:
     """
-    Have SQLite look at the metrics of a database, if it is there and free, for the server that starts next.
+    Give SQLite statistics of the metrics table, if the database exists and is free, for the server that starts next.
 
-    Without that, SQLite looks for a run's points of one metric among those of all runs that have a metric of this
-    name (https://www.sqlite.org/lang_analyze.html); MLflow 3.17 never asks for it. The names that come first in the
-    index, maybe those of one odd run, say nothing of the others, so what a look at them found is replaced: as if all
-    rows had one name (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans").
+    Without statistics, SQLite searches a run's points of one metric among those of all runs that have a metric of this
+    name (https://www.sqlite.org/lang_analyze.html); MLflow 3.17 never runs ANALYZE. The names that come first in the
+    index may be those of one unusual run and not represent the others, so the statistics that ANALYZE finds are
+    replaced: as if all rows had one name (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans").
     """
     if not database.is_file():
         return
     with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=_LOCKED_S)) as connection:
-        connection.execute(f"PRAGMA analysis_limit = {_ROWS_LOOKED_AT}")
+        connection.execute(f"PRAGMA analysis_limit = {_ROWS_ANALYZED}")
         connection.execute("ANALYZE metrics")
         (rows,) = connection.execute("SELECT max(rowid) FROM metrics").fetchone()
         connection.execute("UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?", (f"{rows} {rows} 10 10 1 1 1", _BY_NAME))
@@ -75,7 +75,7 @@ def serves(host: str, port: int, timeout_s: float = 5.0) -> bool:
     """
     Tell whether the server answers a query.
 
-    /health alone would answer before the database is made: two deliveries would then race to make it.
+    /health is not enough: it answers before the database is created, and two deliveries would race to create it.
     """
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:

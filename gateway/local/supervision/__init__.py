@@ -1,3 +1,3 @@
 """
-How the processes of the embedded stack are started, watched and ended.
+Start, supervise and end the processes of the embedded stack.
 """

@@ -1,9 +1,9 @@
 """
-One service under watch: started when it may, counted ready when it is, started again when it dies.
+One supervised service: started once its dependencies are ready, polled for readiness, restarted when it dies.
 
-A decision machine stepped by the supervisor's loop; it never waits. A death is answered with a growing pause.
-Five deaths within a minute are a crash loop: the service is given up, with a message, and everything else goes
-on. Exit code 78 says that starting again cannot help. `gateway up` has those that were given up tried again.
+A state machine stepped by the supervisor's loop; it never waits. Each death makes the pause before the restart longer.
+Five deaths within a minute are a crash loop: the service is given up, with a message, and everything else keeps
+running. Exit code 78 means that a restart cannot help. `gateway up` retries services that were given up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Child:
         self.service = service
         self.state: State = "waiting"
         self.restarts = 0
-        self.deaths = 0  # that nobody asked for
+        self.deaths = 0  # unexpected ones
         self.error = ""
         self._home = home
         self._settings = settings
@@ -47,7 +47,7 @@ class Child:
         self._create_time = 0.0
         self._log_start = 0  # size of the log, in bytes, when the process started
         self._deaths: deque[float] = deque(maxlen=DEATHS_ALLOWED)
-        self._due = 0.0  # monotonic time of the next start, or of giving up on readiness or a stop
+        self._due = 0.0  # monotonic time of the next start, or the deadline of a start or stop
 
     @property
     def name(self) -> str:
@@ -61,11 +61,11 @@ class Child:
 
     @property
     def is_settled(self) -> bool:
-        """True when nothing changes without an event: ready, failed or stopped."""
+        """True in a state that only an event changes: ready, failed or stopped."""
         return self.state in ("ready", "failed", "stopped")
 
     def step(self, ready: Collection[str]) -> None:
-        """Look once, act at most once. `ready` names the services that are ready now."""
+        """Poll once and act at most once. `ready` names the services that are ready now."""
         if self._process is not None and self._process.poll() is not None:
             self._on_death(self._process)
         elif self.state == "waiting" and all(name in ready for name in self.service.needs):
@@ -79,14 +79,14 @@ class Child:
             kill_group(self._process.pid)  # its death is seen at the next step
 
     def retry(self) -> None:
-        """Start it again when it was given up: whoever asks has done something about the reason."""
+        """Start a service again that was given up; its deaths so far no longer count."""
         if self.state == "failed":
             self._deaths.clear()
             self.restarts += 1
             self.state, self.error = "waiting", ""
 
     def stop(self) -> None:
-        """Ask the process to end; kill it when its time is over."""
+        """Ask the process to end; `step` kills it after the service's stop timeout."""
         if self._process is None:
             self.state = "failed" if self.state == "failed" else "stopped"
         elif self.state != "stopping":
@@ -95,7 +95,7 @@ class Child:
             self._process.send_signal(self.service.stop_signal)
 
     def record(self) -> ProcessRecord:
-        """Return what stack.json says about it."""
+        """Return its entry for stack.json."""
         return {
             "pid": self._process.pid if self._process else 0,
             "create_time": self._create_time,
@@ -126,7 +126,7 @@ class Child:
         self._due = monotonic() + service.ready_timeout_s if service.ready_timeout_s else 0.0
 
     def _on_death(self, process: subprocess.Popen[bytes]) -> None:
-        kill_group(process.pid)  # whatever it had started
+        kill_group(process.pid)  # its own children
         was, self._process = self.state, None
         how = _describe(process.returncode)
         if was == "stopping":
@@ -141,12 +141,12 @@ class Child:
             self._give_up(last or f"{self.name} {how}: see `gateway logs {self.name}`")
         elif len(self._deaths) == DEATHS_ALLOWED and self._deaths[-1] - self._deaths[0] < DEATHS_WINDOW_S:
             self._give_up(
-                f"{self.name} {how} {DEATHS_ALLOWED} times within {DEATHS_WINDOW_S:.0f} s, last words: {last!r}: "
+                f"{self.name} {how} {DEATHS_ALLOWED} times within {DEATHS_WINDOW_S:.0f} s, last output: {last!r}: "
                 f"see `gateway logs {self.name}`"
             )
         else:
             recent = sum(1 for death in self._deaths if self._deaths[-1] - death < DEATHS_WINDOW_S)
-            self.state, self.error = "restarting", f"{self.name} {how}, starting it again; last words: {last!r}"
+            self.state, self.error = "restarting", f"{self.name} {how}, restarting; last output: {last!r}"
             self._due = monotonic() + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (recent - 1))
 
     def _give_up(self, why: str) -> None:

@@ -1,13 +1,13 @@
 """
-Become the program that a stack wants to run, tied to the life of its parent.
+Become the program that a stack runs, so that it ends with its parent.
 
 Run as a file by `gateway.local.supervision.process`, with nothing but the standard library:
 
     python -I -S launch.py PARENT_PID SIGNAL USER PROGRAM [ARGUMENT ...]
 
-On Linux the kernel sends SIGNAL to this process when its parent dies, even by SIGKILL. A program between fork
-and exec does this safely where `preexec_fn` can deadlock a parent with threads. The order matters: changing the
-user clears the request, so the user comes first.
+On Linux the kernel sends SIGNAL to this process when its parent dies, even by SIGKILL (prctl(2), PR_SET_PDEATHSIG). A
+program between fork and exec requests this safely where `preexec_fn` can deadlock a parent with threads. The order
+matters: changing the user clears the request, so the user is changed first.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def main() -> None:
-    """Change user, tie to the parent, execute."""
+    """Change the user, request the signal, execute the program."""
     parent, signal, user = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    prctl = _load_prctl() if sys.platform == "linux" else None  # before the user loses sight of our libraries
+    prctl = (
+        _load_prctl() if sys.platform == "linux" else None
+    )  # before the change to a user who may not read our libraries
     if user:
         _become(user)
     if prctl:

@@ -1,5 +1,5 @@
 """
-What the supervisor counts of the processes it owns; it knows prometheus_client, as gateway/server/metrics.py does.
+What the supervisor counts of the processes it owns. Imports prometheus_client, like gateway/server/metrics.py.
 
 Labels are the names of services; docs/operations.md is compared with this list by a test.
 """
@@ -28,23 +28,21 @@ class Metrics:
         info.labels(SUPERVISOR, version("tracking-gateway")).set(1)
         part = ["service"]
         self._ready = Gauge("gateway_service_ready", "1 while the service serves", part, registry=one)
-        self._deaths = Counter(
-            "gateway_service_deaths", "ends of its process that nobody asked for", part, registry=one
-        )
+        self._deaths = Counter("gateway_service_deaths", "unexpected ends of its process", part, registry=one)
         self._restarts = Counter("gateway_service_restarts", "starts of the service after a death", part, registry=one)
         self._given_up = Gauge(
             "gateway_service_given_up",
-            "1 once it is not started again: five deaths within a minute, or it said that a start cannot help",
+            "1 once it is no longer restarted: five deaths within a minute, or a refusal (exit code 78)",
             part,
             registry=one,
         )
-        self._seen = dict.fromkeys(services, (0, 0))  # deaths and restarts, as they are counted already
+        self._seen = dict.fromkeys(services, (0, 0))  # deaths and restarts counted so far
         for name in services:
             for metric in (self._ready, self._deaths, self._restarts, self._given_up):
                 metric.labels(name)
 
     def render(self, children: Collection[Child]) -> bytes:
-        """Return all of them, as these services stand, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format, updated to the state of these services."""
         for child in children:
             deaths, restarts = self._seen[child.name]
             self._deaths.labels(child.name).inc(child.deaths - deaths)

@@ -1,9 +1,9 @@
 """
-Find and end what a stack left behind when its supervisor was killed.
+Find and end processes that survived a killed supervisor.
 
-On Linux the kernel ends the children of a dead supervisor; elsewhere, and for grandchildren, this does. A
-process belongs to the stack when stack.json names it (pid and start time), or when it is in the process group of
-one that stack.json names and its environment names this home. A stranger that got an old pid is neither.
+On Linux the kernel ends the children of a dead supervisor; elsewhere, and for grandchildren, this module does. A
+process belongs to the stack when stack.json names it (pid and start time), or when it is in the process group of one
+that stack.json names and its environment names this home. An unrelated process that got an old pid is neither.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ TERM_WAIT_S = 5
 KILL_WAIT_S = 10
 
 
-def find_leftovers(home: Home) -> list[psutil.Process]:
-    """Return the living processes of this home, the caller aside."""
+def find_orphans(home: Home) -> list[psutil.Process]:
+    """Return the living processes of this home, without the caller."""
     records = home.read()["processes"].values()
     found = {process for record in records if (process := find_process(record))}
     for process in group_members(record["pid"] for record in records if record["pid"]):
@@ -32,9 +32,9 @@ def find_leftovers(home: Home) -> list[psutil.Process]:
     return sorted(found, key=lambda process: process.pid)
 
 
-def end_leftovers(home: Home) -> None:
-    """End them: politely, then by force. StackError names one that does not go."""
-    found = find_leftovers(home)
+def end_orphans(home: Home) -> None:
+    """End them by SIGTERM, then by SIGKILL. Raises StackError naming one that does not end."""
+    found = find_orphans(home)
     for process in found:
         with contextlib.suppress(psutil.Error):
             process.terminate()

@@ -1,7 +1,7 @@
 """
-Start one child of a stack, and end it for sure.
+Start one child of a stack, and end it reliably.
 
-Each child leads a process group of its own: Ctrl-C in a terminal reaches only the one who decides the order of
+Each child leads a process group of its own: Ctrl-C in a terminal reaches only the process that decides the order of
 ending, and whatever the child has started ends with it.
 """
 
@@ -35,7 +35,7 @@ def spawn(
     """
     Start a child in `folder` whose output goes to `log`. `environment` replaces ours; the command's own is added.
 
-    On Linux the child gets `death_signal` when the calling thread's process dies; call from the main thread.
+    On Linux the child gets `death_signal` when the calling thread ends; call from the main thread.
     """
     argv = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(death_signal)), command.user or ""]
     return subprocess.Popen(
@@ -50,7 +50,7 @@ def spawn(
 
 
 def wait_until(ready: Callable[[], bool], child: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Poll `ready` until it holds; False when the child died or time ran out."""
+    """Poll `ready` until it is true. Returns False when the child died or time ran out."""
     deadline = monotonic() + timeout_s
     while child.poll() is None and monotonic() < deadline:
         if ready():
@@ -60,7 +60,7 @@ def wait_until(ready: Callable[[], bool], child: subprocess.Popen[bytes], timeou
 
 
 def end(child: subprocess.Popen[bytes], *, timeout_s: float, stop_signal: int = signal.SIGTERM) -> None:
-    """Ask the child to stop; after the deadline kill its whole group. Returns when it is gone."""
+    """Ask the child to stop; after `timeout_s` kill its whole group. Returns when it is gone."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(stop_signal)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -70,13 +70,13 @@ def end(child: subprocess.Popen[bytes], *, timeout_s: float, stop_signal: int = 
 
 
 def kill_group(leader: int) -> None:
-    """SIGKILL what is left of the process group that `leader` led."""
+    """Send SIGKILL to what is left of the process group that `leader` led."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def group_members(leaders: Iterable[int]) -> list[psutil.Process]:
-    """Return the living processes, zombies aside, of the process groups led by `leaders`."""
+    """Return the living processes, without zombies, of the process groups led by `leaders`."""
     wanted = set(leaders)
     found = []
     for process in psutil.process_iter(["status"]):

@@ -1,7 +1,7 @@
 """
-The processes of a stack: how each is started, what it waits for, when it counts as ready, how it ends.
+The services of a stack: how each is started, what it waits for, when it is ready, how it ends.
 
-The list is built from the plan: a server the user runs elsewhere is not in it, and each tracker of the settings
+The list is built from the plan: a server that the user runs elsewhere is not in it, and each tracker of the settings
 adds one delivery.
 """
 
@@ -27,27 +27,27 @@ VENDORS = ("mlflow", "postgres", "kafka")
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One process of a stack."""
+    """One service of a stack: a process that the supervisor keeps running."""
 
     name: str
     prepare: Callable[[], Command]
     is_ready: Callable[[], bool]
     needs: tuple[str, ...] = ()  # names of services that must be ready before it starts
-    stage: int = 0  # of the shutdown; the lowest ends first
+    stage: int = 0  # of the shutdown; the lowest stage ends first
     stop_signal: int = signal.SIGTERM
     stop_timeout_s: float = 10.0
     death_signal: int = signal.SIGKILL  # sent by the kernel when the supervisor dies
-    ready_timeout_s: float | None = None  # None: it waits for others, however long that takes
-    drop_variables: tuple[str, ...] = ()  # prefixes of the user's variables that must not reach it
+    ready_timeout_s: float | None = None  # None: no limit, because it waits for others
+    drop_variables: tuple[str, ...] = ()  # prefixes of the user's environment variables that must not reach it
 
 
 def declare(plan: Plan) -> list[Service]:
     """Return the services of a plan, in the order in which they start."""
-    own = [make(plan) for name, make in _VENDORS.items() if _wanted(name, plan)]
+    own = [make(plan) for name, make in _VENDORS.items() if _is_embedded(name, plan)]
     return [*own, *_processes(plan)]
 
 
-def _wanted(name: str, plan: Plan) -> bool:
+def _is_embedded(name: str, plan: Plan) -> bool:
     return name not in plan.external and (name != "mlflow" or "mlflow" in plan.settings.trackers)
 
 
@@ -70,7 +70,7 @@ def _postgres(plan: Plan) -> Service:
         prepare=lambda: postgres.prepare(plan.home.folder / "postgres", port=port),
         is_ready=lambda: postgres.accepts(port),
         stage=3,
-        stop_signal=signal.SIGINT,  # "fast": ends connections; SIGTERM would wait for them
+        stop_signal=signal.SIGINT,  # "fast" shutdown: closes connections; SIGTERM would wait for clients
         stop_timeout_s=30,
         death_signal=signal.SIGQUIT,
         ready_timeout_s=600,  # replaying the write-ahead log after a SIGKILL
@@ -103,7 +103,7 @@ _VENDORS: dict[str, Callable[[Plan], Service]] = {"mlflow": _mlflow, "postgres":
 
 def _processes(plan: Plan) -> list[Service]:
     stores = tuple(name for name in ("postgres", "kafka") if name not in plan.external)
-    mlflow = ("mlflow",) if _wanted("mlflow", plan) else ()
+    mlflow = ("mlflow",) if _is_embedded("mlflow", plan) else ()
     deliveries = [
         _process(
             f"delivery-{tracker}",
@@ -116,7 +116,7 @@ def _processes(plan: Plan) -> list[Service]:
     return [
         _process("materialiser", ["consumers.materialiser"], plan, needs=stores, stage=1),
         _process("live", ["consumers.live"], plan, needs=("materialiser",), stop_timeout_s=5),
-        # It answers the requests under way before it ends, and Kafka ends after it.
+        # Ingest answers the requests under way before it ends, and Kafka ends after it.
         _process("ingest", ["gateway.server"], plan, needs=("materialiser",), stop_timeout_s=20),
         *deliveries,
     ]
@@ -127,7 +127,7 @@ def _process(name: str, module: list[str], plan: Plan, **options: Any) -> Servic
 
     def prepare() -> Command:
         ready_file.unlink(missing_ok=True)
-        # -P: the folder a user stands in may hold a `schemas/` of their own.
+        # -P: the user's working directory may contain another `schemas/`.
         argv = [sys.executable, "-P", "-m", *module]
         port = plan.ports.get(name + METRICS, 0)
         return Command(argv, {PREFIX + "READY_FILE": str(ready_file), PREFIX + "METRICS_PORT": str(port)})
@@ -137,13 +137,13 @@ def _process(name: str, module: list[str], plan: Plan, **options: Any) -> Servic
 
 def child_environment(settings: Settings, drop: tuple[str, ...] = ()) -> dict[str, str]:
     """
-    Return the environment that gives a child exactly these settings, without the user's variables named in `drop`.
+    Return the environment that gives a child exactly these settings, without variables whose name starts as in `drop`.
 
-    Every setting is spelt out, so that no gateway.toml or stack.json can change one behind the supervisor's back.
+    Every setting is passed explicitly, so that no gateway.toml or stack.json can change one for a child alone.
     """
     variables = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, *drop))}
     variables[PREFIX + "HOME"] = str(settings.home)
-    variables["PYTHONUNBUFFERED"] = "1"  # the last words of a process that dies are in its log
+    variables["PYTHONUNBUFFERED"] = "1"  # the last output of a process that dies must be in its log
     for name, value in stack_settings(settings).items():
         if value is not None:
             variables[PREFIX + name.upper()] = value if isinstance(value, str) else json.dumps(value)

@@ -1,9 +1,9 @@
 """
-Own the processes of one home: start them in order, start again what dies, end them in order.
+Own the processes of one home: start them in order, restart what dies, end them in order.
 
 Run as `python -m gateway.local.supervision.supervisor --home DIR`, detached, by `gateway up`. One thread, one loop:
-between two looks at its children it answers /metrics, /healthz and /readyz. It ends on SIGTERM or SIGINT, and when its
-owner (see --owner-fd) is gone. Whatever a supervisor that was killed has left behind is ended before anything starts.
+between two polls of its children it answers /metrics, /healthz and /readyz. It ends on SIGTERM or SIGINT, and when its
+owner (see --owner-fd) is gone. Orphans of a killed supervisor are ended before anything starts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.local.addresses import Plan
 from gateway.local.home import SUPERVISOR, Home, StackRecord
 from gateway.local.supervision.child import REFUSED, Child
 from gateway.local.supervision.metrics import Metrics
-from gateway.local.supervision.orphans import end_leftovers
+from gateway.local.supervision.orphans import end_orphans
 from gateway.local.supervision.services import declare
 from schemas.errors import TrackingError
 from schemas.runtime.probes import Probes, answering
@@ -33,10 +33,9 @@ from schemas.runtime.probes import Probes, answering
 BUSY_POLL_S = 0.05  # while something is starting or ending
 IDLE_POLL_S = 1.0  # a death wakes the loop by SIGCHLD, so this only bounds what signals can miss
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has this home
-KEEP = b"k"  # from the owner: go on without me
-RETRY = (
-    signal.SIGHUP
-)  # try again what was given up; an older supervisor ignores it, and a terminal that closes is harmless
+KEEP = b"k"  # from the owner: stay when the owner ends
+# Retries services that were given up. An older supervisor ignores it, and a terminal that closes does no harm.
+RETRY = signal.SIGHUP
 
 
 class Supervisor:
@@ -56,12 +55,12 @@ class Supervisor:
         self._myself = psutil.Process()
 
     async def run(self) -> None:
-        """Return when everything has been started, was asked to end, and has ended. Raises StackError: a taken port."""
+        """Run the stack until it was asked to end and has ended. Raises StackError for a port that is taken."""
         loop = asyncio.get_running_loop()
         signals = _wake_on_signals(self._request_stop, self._request_retry)
-        loop.add_reader(signals, self._hear_signals, signals)
+        loop.add_reader(signals, self._on_signals, signals)
         if self._owner is not None:
-            loop.add_reader(self._owner, self._hear_owner, self._owner)
+            loop.add_reader(self._owner, self._on_owner, self._owner)
         port = self._plan.ports[SUPERVISOR + addresses.METRICS]
         async with answering(self._plan.settings.model_copy(update={"metrics_port": port}), self._probes()):
             while not (self._stopping and all(child.state in ("stopped", "failed") for child in self._children)):
@@ -80,7 +79,7 @@ class Supervisor:
         return Probes(lambda: metrics.render(self._children), unready=self._unready)
 
     def _unready(self) -> str:
-        """Return what does not serve, and why."""
+        """Return which services are not ready, and why; "" when all are."""
         waiting = [child for child in self._children if child.state != "ready"]
         return "; ".join(child.error or f"{child.name} is {child.state}" for child in waiting)
 
@@ -100,7 +99,7 @@ class Supervisor:
         alive = [child for child in self._children if child.state not in ("stopped", "failed")]
         stage = min((child.service.stage for child in alive), default=0)
         for child in alive:
-            if child.service.stage == stage or not child.has_process:  # what waits must not start now
+            if child.service.stage == stage or not child.has_process:  # a service that still waits must not start now
                 child.stop()
 
     async def _wait(self) -> None:
@@ -110,16 +109,16 @@ class Supervisor:
                 await self._woken.wait()
         self._woken.clear()
 
-    def _hear_signals(self, signals: int) -> None:
+    def _on_signals(self, signals: int) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(signals, 4096)
         self._woken.set()
 
-    def _hear_owner(self, owner: int) -> None:
-        said = os.read(owner, 1)
-        if said == b"":
+    def _on_owner(self, owner: int) -> None:
+        message = os.read(owner, 1)
+        if message == b"":  # the owner has ended
             self._request_stop()
-        if said in (b"", KEEP):
+        if message in (b"", KEEP):
             asyncio.get_running_loop().remove_reader(owner)
             os.close(owner)
             self._owner = None
@@ -146,7 +145,7 @@ class Supervisor:
             try:
                 self._plan.home.write(record)
                 self._written = record
-            except OSError as error:  # a full disk: the processes go on, and so do we; tried again at the next turn
+            except OSError as error:  # a full disk: everything keeps running, and the next turn tries again
                 print(f"gateway: stack.json cannot be written ({error}): free some space", file=sys.stderr)  # noqa: T201
 
 
@@ -164,7 +163,7 @@ def _wake_on_signals(stop: Callable[[], None], retry: Callable[[], None]) -> int
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Supervise until asked to end. Returns the exit code."""
+    """Supervise until asked to end, and return the exit code."""
     options = _parse(arguments)
     home = Home(options.home.absolute())
     home.create()
@@ -173,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         return ALREADY_RUNNING
     with lock:
         try:
-            end_leftovers(home)
+            end_orphans(home)
             given = addresses.given_settings(home.folder)
             ports = addresses.choose_ports(home, dict(options.port), given.trackers, new=options.new_ports)
             plan = addresses.make_plan(home, given, ports)
@@ -193,7 +192,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=_named_port, action="append", default=[], metavar="NAME=N")
     parser.add_argument("--new-ports", action="store_true")
     parser.add_argument("--services", default="", help="comma-separated; all when empty")
-    parser.add_argument("--owner-fd", type=int, help="a pipe; its end is this stack's end")
+    parser.add_argument("--owner-fd", type=int, help="read end of a pipe; the stack ends when its write end closes")
     return parser.parse_args(arguments)
 
 

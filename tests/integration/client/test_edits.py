@@ -186,7 +186,7 @@ async def test_what_is_not_there_or_taken_is_one_line_and_nothing_is_written(sys
         ("rename", "run-2026", "--param", "learning", "x"): "has no parameter 'learning'",
         ("rename", "run-2026", "--param", "lr", "seed"): "has a parameter seed already",
         ("rename", "run-2026", "--tag", "team", "draft"): "has a tag draft already",
-        ("rename", odd, "--series", "loss", "loss"): "is called that already",
+        ("rename", odd, "--series", "loss", "loss"): "already has this name",
         ("delete", odd): "confirmation is needed, and stdin is not a terminal: add --yes",
     }  # fmt: skip
     told = {words: await system.runs(*words) for words in wrong}

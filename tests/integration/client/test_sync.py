@@ -173,8 +173,8 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("missing", "is not there: name the folder of journals"),
-        ("file", "is no folder: name the folder of journals"),
+        ("missing", "does not exist: name the folder of journals"),
+        ("file", "is not a folder: name the folder of journals"),
         ("closed", "cannot be read (Permission denied): run this as the user who trained"),
         ("closed inside", "Permission denied"),
     ],

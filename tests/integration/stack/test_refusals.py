@@ -30,7 +30,7 @@ class Heard:
 
     def download(self, what: str, done_bytes: int, total_bytes: int) -> None: ...
 
-    def say(self, line: str) -> None:
+    def report(self, line: str) -> None:
         self.lines.append(line)
 
 

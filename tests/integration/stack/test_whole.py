@@ -17,7 +17,7 @@ import pytest
 
 from gateway.local.home import Home
 from gateway.local.stack import Stack
-from gateway.local.supervision.orphans import find_leftovers
+from gateway.local.supervision.orphans import find_orphans
 from tests.support import probe_client
 from tests.support.process_tree import until
 
@@ -157,7 +157,7 @@ def test_doctor_finds_a_running_stack_well(stack_home: Path) -> None:
 def test_a_sigkill_of_everything_while_training_loses_nothing(stack_home: Path) -> None:
     train(stack_home, "undisturbed")
     with training(stack_home, "disturbed") as process:
-        for victim in find_leftovers(Home(stack_home)):
+        for victim in find_orphans(Home(stack_home)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
         gateway(stack_home, "up")

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import main
-from gateway.cli.lookup import check_named
+from gateway.cli.lookup import check_name
 from schemas.errors import Refused
 
 run = CliRunner().invoke
@@ -35,8 +35,8 @@ def test_help_has_examples(command: str) -> None:
     ("arguments", "answer"),
     [
         (["delete", "r"], "confirmation is needed, and stdin is not a terminal: add --yes"),
-        (["tag", "r", "team"], "'team' is no tag: write KEY=VALUE"),
-        (["tag", "r", "=vision"], "'=vision' is no tag: write KEY=VALUE"),
+        (["tag", "r", "team"], "'team' is not a tag: write KEY=VALUE"),
+        (["tag", "r", "=vision"], "'=vision' is not a tag: write KEY=VALUE"),
         (["tag", "r", f"{'k' * 1_025}=v"], "a tag has 1 to 1,024 characters, not 1,025"),
         (["tag", "r", f"k={'v' * 8_193}"], "the value of tag k has 1 to 8,192 characters, not 8,193"),
         (["rename", "r", ""], "a name has 1 to 1,024 characters, not 0"),
@@ -74,6 +74,6 @@ def test_without_an_address_to_send_to_nothing_is_asked(monkeypatch: pytest.Monk
 )
 def test_a_name_that_is_not_there_is_answered_with_near_ones(name: str, answer: str) -> None:
     with pytest.raises(Refused) as caught:
-        check_named("r", "series", name, {"loss": {"loss", "test/loss{rank=1}"}, "accuracy": {"accuracy"}})
+        check_name("r", "series", name, {"loss": {"loss", "test/loss{rank=1}"}, "accuracy": {"accuracy"}})
 
     assert answer in str(caught.value)

@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> None:
-    monkeypatch.setattr(main, "_points", lambda: list(points))
+    monkeypatch.setattr(main, "_entry_points", lambda: list(points))
 
 
 def hello(name: str, loud: bool = False) -> None:

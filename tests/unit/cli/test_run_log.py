@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.run_log import _head, _received, certificate
+from gateway.cli.run_log import _head, _received, summarise_completeness
 
 
 def producer(received: int, expected: int | None, *missing: tuple[int, int], twice: int = 0, dropped: int = 0) -> Any:
@@ -45,11 +45,11 @@ def test_a_producer_names_every_missing_range(one: Any, said: str) -> None:
     ],
 )
 def test_the_run_has_one_word(producers: list[Any], word: str) -> None:
-    assert certificate(producers).partition(":")[0] == word
+    assert summarise_completeness(producers).partition(":")[0] == word
 
 
 def test_the_line_counts_everything() -> None:
-    line = certificate([producer(5, 5), producer(6, 8, (3, 4), twice=2, dropped=9)])
+    line = summarise_completeness([producer(5, 5), producer(6, 8, (3, 4), twice=2, dropped=9)])
 
     assert line == (
         "incomplete: 11 of 13 records received, 2 missing, 2 duplicates refused, 9 points dropped before they were sent"
