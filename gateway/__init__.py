@@ -68,14 +68,14 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours
+if not TYPE_CHECKING:  # a type checker that saw it would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module 'gateway' has no attribute {name!r}")
         home = _HOMES.get(name, "gateway.client.run.current")
         found = getattr(__import__(home, fromlist=[name]), name)
-        globals()[name] = found  # the next use finds it without coming here
+        globals()[name] = found  # the next use does not come here
         return found
 
 

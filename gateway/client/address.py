@@ -1,13 +1,13 @@
 """
-Where to send: the first of argument, GATEWAY_URL, gateway.toml, the default stack's stack.json, and `none:`.
+Find the address to send to: the first of argument, GATEWAY_URL, gateway.toml, the default stack's stack.json, `none:`.
 
-    kafka://host:port[,host:port]   a Kafka cluster's bootstrap servers
+    kafka://host:port[,host:port]   bootstrap servers of a Kafka cluster
     http://host:port, https://...   a gateway server (gateway/server), for workers that cannot reach Kafka
     none:                           nowhere; events stay in the journal, for `gateway sync`
 
-gateway.toml is looked for in the working directory, or where GATEWAY_CONFIG says. `kafka = "host:port"` there, or
-GATEWAY_KAFKA, stands for `url = "kafka://host:port"` where no url is given: both sides then share one setting. What
-proves who we are, and whom we trust, (OPTIONS) is looked for in the environment and in gateway.toml.
+gateway.toml is read from the working directory, or from the path in GATEWAY_CONFIG. `kafka = "host:port"` there, or
+GATEWAY_KAFKA, means `url = "kafka://host:port"` where no url is given, so that both sides can share one setting.
+Credentials and trusted certificates (OPTIONS) come from the environment and from gateway.toml.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOPIC = "tracking.events"
 NOWHERE = "none:"
-OPTIONS = (  # the settings of schemas/runtime/settings.py that say how to speak to the address
+OPTIONS = (  # the settings of schemas/runtime/settings.py for security and authentication
     "kafka_security",
     "kafka_ca",
     "kafka_cert",
@@ -39,19 +39,21 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class Address:
-    """A url, the topic behind it, and how to speak to it."""
+    """A URL, the topic behind it, and the options for security and authentication."""
 
-    __slots__ = ("found", "options", "topic", "url")
+    __slots__ = ("is_configured", "options", "topic", "url")
 
-    def __init__(self, url: str, topic: str, *, found: bool = True, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, topic: str, *, is_configured: bool = True, options: Mapping[str, str] | None = None
+    ) -> None:
         self.url = url
         self.topic = topic
-        self.found = found  # False: nobody named an address, so it is `none:`
-        self.options = dict(options or {})  # of OPTIONS, those that are given; holds secrets
+        self.is_configured = is_configured  # False: no address is configured, so it is `none:`
+        self.options = dict(options or {})  # those of OPTIONS that are set; contains secrets
 
     @property
     def servers(self) -> list[str]:
-        """Kafka's bootstrap servers, `host:port` each; [] for `none:`."""
+        """Kafka's bootstrap servers, each as `host:port`; [] if the address is not Kafka's."""
         return self.url[len("kafka://") :].split(",") if self.url.startswith("kafka://") else []
 
     @property
@@ -61,19 +63,19 @@ class Address:
 
     @property
     def keeps(self) -> bool:
-        """Whether what is sent there is kept; False for `none:`."""
+        """Whether events sent there are kept; False for `none:`."""
         return bool(self.servers) or self.is_http
 
     @property
     def label(self) -> str:
-        """What to call the other end in a message to a person."""
+        """Name of the other end for messages to a person."""
         if self.is_http:
             return f"the gateway server at {self.url}"
         return f"Kafka at {','.join(self.servers)}" if self.servers else self.url
 
 
 def find_address(url: str | None = None, environ: Mapping[str, str] | None = None) -> Address:
-    """Return the address to send to. Raises ClientError for an address or a gateway.toml that cannot be used."""
+    """Return the address to send to. Raises ClientError if the address, an option or gateway.toml cannot be used."""
     env = dict(os.environ if environ is None else environ)
     toml = read_toml(env.get("GATEWAY_CONFIG") or "")
     home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
@@ -83,10 +85,10 @@ def find_address(url: str | None = None, environ: Mapping[str, str] | None = Non
     for source in ({"url": url}, variables, toml, stack):
         named = source.get("url") or (f"kafka://{source['kafka']}" if source.get("kafka") else "")
         if named:
-            # A stack's own secrets are for the stack alone, not for an address that somebody else named.
-            places = (variables, toml, stack) if source is stack else (variables, toml)
-            return Address(_checked(str(named)), topic, options=_find_options(places))
-    return Address(NOWHERE, topic, found=False)
+            # The secrets of a stack are for that stack only, not for an address from another source.
+            sources = (variables, toml, stack) if source is stack else (variables, toml)
+            return Address(_checked(str(named)), topic, options=_find_options(sources))
+    return Address(NOWHERE, topic, is_configured=False)
 
 
 def _find_options(sources: Sequence[Mapping[str, object]]) -> dict[str, str]:
@@ -103,7 +105,7 @@ def _find_options(sources: Sequence[Mapping[str, object]]) -> dict[str, str]:
             f"GATEWAY_KAFKA_SASL_MECHANISM {mechanism!r} is not known: write one of {', '.join(MECHANISMS)}"
         )
     token = options.get("token", "")
-    if not (token.isascii() and token.isprintable() and " " not in token):  # never shown
+    if not (token.isascii() and token.isprintable() and " " not in token):  # the message never shows it
         raise ClientError("GATEWAY_TOKEN does not fit into a header: use printable ASCII without spaces")
     if security.startswith("SASL") and not (options.get("kafka_sasl_user") and options.get("kafka_sasl_password")):
         raise ClientError(
@@ -122,7 +124,7 @@ def _checked(url: str) -> str:
     servers = [server.strip() for server in rest.rstrip("/").split(",")]
     if scheme != "kafka" or not all(map(_is_server, servers)):
         raise ClientError(
-            f"url {_shown(url)!r} is not an address: "
+            f"url {_without_credentials(url)!r} is not an address: "
             "write kafka://host:port[,host:port], http://host:port, https://host:port or none:"
         )
     return f"kafka://{','.join(servers)}"
@@ -132,18 +134,18 @@ def _checked_http(url: str, scheme: str, rest: str) -> str:
     server, slash, path = rest.rstrip("/").partition("/")
     if "@" in server:
         raise ClientError(
-            f"url {_shown(url)!r}: a password does not belong in an address: write {scheme}://host:port, and the token "
-            "into GATEWAY_TOKEN"
+            f"url {_without_credentials(url)!r}: a password does not belong in an address: write {scheme}://host:port, "
+            "and put the token into GATEWAY_TOKEN"
         )
     if not _is_server(server) and not _is_server(f"{server}:{443 if scheme == 'https' else 80}"):
         raise ClientError(f"url {url!r} is not an address: write {scheme}://host:port")
     if set(path) & set("?# ") or path == "v1/events":
-        raise ClientError(f"url {url!r}: name the server alone, /v1/events is added to it: write {scheme}://host:port")
+        raise ClientError(f"url {url!r}: name only the server, /v1/events is added to it: write {scheme}://host:port")
     return f"{scheme}://{server}{slash}{path}"
 
 
-def _shown(url: str) -> str:
-    """Return the url without a user and password somebody may have put there."""
+def _without_credentials(url: str) -> str:
+    """Return the URL with a user and password, if there are any, replaced by ***."""
     before, at, after = url.rpartition("@")
     return f"{before.partition('://')[0]}://***@{after}" if at and "://" in before else url
 
@@ -151,12 +153,12 @@ def _shown(url: str) -> str:
 def _is_server(text: str) -> bool:
     host, _, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    closed = set("/@ []") if bare is not host else set("/@ []:")  # colons belong into brackets
-    return bool(bare) and not set(bare) & closed and port.isascii() and port.isdecimal() and int(port) < 65_536
+    forbidden = set("/@ []") if bare is not host else set("/@ []:")  # colons must be in brackets
+    return bool(bare) and not set(bare) & forbidden and port.isascii() and port.isdecimal() and int(port) < 65_536
 
 
 def read_toml(named: str) -> dict[str, object]:
-    """Return what gateway.toml says, or the file that is named; {} when there is none. Raises ClientError."""
+    """Return the contents of the named file, else of gateway.toml; {} if that does not exist. Raises ClientError."""
     path = named or "gateway.toml"
     try:
         with open(path, "rb") as file:

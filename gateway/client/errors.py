@@ -1,11 +1,11 @@
 """
 What can go wrong between training code and the log.
 
-    ClientError       start_run() was asked for something that cannot be; the message says the next step
-    Unsent            a transport could not get records acknowledged; the shipper sends them again
-    +- InDoubt        ... and nobody knows whether the log has them; only where nothing sends them again
+    ClientError       start_run() got an argument that cannot be used; the message states the next step
+    Unsent            a transport did not get records acknowledged; the shipper sends them again
+    +- InDoubt        ... and the log may or may not have them; only where nothing sends them again
 
-`emit` and everything else that runs inside a training loop raises neither: it counts, and says so once.
+`emit` and everything else that runs inside a training loop raises neither: it counts the loss and reports it once.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ START = "start it with `gateway up`, or correct GATEWAY_URL"
 
 
 class ClientError(Exception):
-    """A run cannot start as asked; the message names the thing and the next step."""
+    """A run cannot start as requested; the message names the argument or setting and the next step."""
 
 
 class Unsent(Exception):
     """
-    Records were not acknowledged; sending the same records again is safe and needed.
+    Records were not acknowledged; sending the same records again is safe and required.
 
-    `what` the other end does, in words that follow its name; `step` is what a person should do, "" when `why` says it.
-    `took_nothing`: it said that it has none of them; without that it may have some.
+    `what` is a phrase that follows the name of the other end in a message ("cannot be reached"). `step` tells a person
+    what to do next; it is "" if `why` already says so. `took_nothing` is True if the other end reported that it has
+    none of the records; otherwise it may have some.
     """
 
     def __init__(
@@ -36,4 +37,4 @@ class Unsent(Exception):
 
 
 class InDoubt(Unsent):
-    """Records were sent and not acknowledged: the log may have them or not."""
+    """Records were sent but not acknowledged: the log may or may not have them."""

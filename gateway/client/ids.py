@@ -1,5 +1,5 @@
 """
-Ids and default names, from the kernel's random numbers: a training script's seeded `random` is left alone.
+Generate ids and default names from the kernel's random numbers; the seeded `random` of a training script is not used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOUNS = (
 
 
 def uuid7() -> str:
-    """Return a new UUID of version 7 (RFC 9562, section 5.7): sorts by time, in ms."""
+    """Return a new UUID of version 7 (RFC 9562, section 5.7), which sorts by its creation time in ms."""
     stamp = (time_ns() // 1_000_000 % 2**48).to_bytes(6, "big")
     noise = bytearray(os.urandom(10))
     noise[0] = noise[0] & 0x0F | 0x70  # version 7
@@ -33,7 +33,7 @@ def uuid7() -> str:
 
 
 def run_name() -> str:
-    """Return a name that a person can say: adjective-noun-NNNN."""
+    """Return a random name that is easy to pronounce: adjective-noun-NNNN."""
     noise = os.urandom(8)
     adjective = ADJECTIVES[int.from_bytes(noise[:3], "big") % len(ADJECTIVES)]
     noun = NOUNS[int.from_bytes(noise[3:6], "big") % len(NOUNS)]

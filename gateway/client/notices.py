@@ -1,16 +1,16 @@
 """
-Say it once, on stderr, in one line, and never raise.
+Warn once per kind, in one line on stderr, and never raise.
 
-Not `warnings.warn`: under `-W error` that raises into training. Not `logging`: a training script's own logging
-set-up would decide whether anybody learns that points are missing.
+Not `warnings.warn`: under `-W error` that raises into training. Not `logging`: the logging configuration of a training
+script would decide whether a person learns that points are missing.
 """
 
 from __future__ import annotations
 
 import sys
 
-_said: set[str] = set()
-counts: dict[str, int] = {}  # how often each kind of notice had reason to be said, in this process
+_warned: set[str] = set()
+counts: dict[str, int] = {}  # how many notices of each kind there were in this process, printed or not
 
 
 def warn(text: str) -> None:
@@ -22,18 +22,18 @@ def warn(text: str) -> None:
         stream.write(f"gateway: {text}\n")
         stream.flush()
     except (OSError, ValueError):
-        return  # nobody is left to read it
+        return  # stderr is closed
 
 
 def warn_once(kind: str, text: str) -> None:
-    """Count one case of `kind`; write the line for the first of them in this process."""
+    """Count one notice of `kind`; write the line if it is the first of that kind in this process."""
     counts[kind] = counts.get(kind, 0) + 1
-    if kind not in _said:
-        _said.add(kind)
+    if kind not in _warned:
+        _warned.add(kind)
         warn(text)
 
 
-def forget() -> None:
-    """Start counting again. For a forked child, and for tests."""
-    _said.clear()
+def reset() -> None:
+    """Forget all notices and counts. For a forked child, and for tests."""
+    _warned.clear()
     counts.clear()

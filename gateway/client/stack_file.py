@@ -1,8 +1,8 @@
 """
-Where a stack keeps its data, and how a training process finds it.
+Locate the data folder of a local stack, and read the addresses it serves.
 
-Standard library only: the client must not pull in a settings library, and both sides must agree on the folder.
-`stack.json` in that folder is written by the embedded stack; the client reads Kafka's address from it.
+The embedded stack writes `stack.json` into that folder; the client reads Kafka's address from it. Standard library
+only: the client must not load a settings library, and both sides must agree on the folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STACK_FILE = "stack.json"
 
 
 def default_home(environ: dict[str, str] | None = None) -> str:
-    """Return the folder of the default stack: GATEWAY_HOME, or the user's data directory (XDG on Linux)."""
+    """Return the data folder of the default stack: GATEWAY_HOME, or the user's data directory (XDG on Linux)."""
     env = os.environ if environ is None else environ
     if home := env.get("GATEWAY_HOME"):
         return os.path.expanduser(home)
@@ -29,7 +29,7 @@ def default_home(environ: dict[str, str] | None = None) -> str:
 
 
 def read_stack(home: str) -> dict[str, object]:
-    """Return what the stack of `home` wrote of itself, or {} when there is none or it cannot be read."""
+    """Return the contents of `stack.json` in `home`, or {} if there is no such file or it cannot be read."""
     try:
         with open(os.path.join(home, STACK_FILE), encoding="utf-8") as file:
             stack = json.load(file)
@@ -39,6 +39,6 @@ def read_stack(home: str) -> dict[str, object]:
 
 
 def stack_settings(home: str) -> dict[str, object]:
-    """Return the addresses that the stack of `home` serves, as settings by name; {} when there is none."""
+    """Return the addresses that the stack in `home` serves, as settings by name; {} if there is no stack."""
     settings = read_stack(home).get("settings")
     return settings if isinstance(settings, dict) else {}

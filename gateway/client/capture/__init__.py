@@ -1,3 +1,3 @@
 """
-What is recorded beside what training says: host, code, console and system metrics.
+Recorded in addition to what training code logs: host, code, console and system metrics.
 """

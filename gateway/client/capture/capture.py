@@ -1,5 +1,5 @@
 """
-What is noticed about a run beside training, each with a switch: where and how it runs, its code, its output.
+Capture facts about a run in addition to what training code logs, each with a switch.
 
     command   command line, working directory, with secrets masked      environment event   on
     host      host, platform, Python, processors, process id            environment event   on
@@ -8,9 +8,9 @@ What is noticed about a run beside training, each with a switch: where and how i
     console   lines written to sys.stdout and sys.stderr                text events         off
     system    processor, memory, disk, network, GPUs                    system_metrics      off
 
-Never environment variables: they hold secrets. Everything is gathered in the run's sideline, and what fails is said
-once and left out. GATEWAY_CAPTURE names the switches that are on where the program does not say: `all`, `none` or a
-list like `command,code`.
+Environment variables are never captured: they hold secrets. The background thread of the run gathers everything; a
+capture that fails is reported once and left out. GATEWAY_CAPTURE names the switches that are on where the program does
+not say: `all`, `none` or a list like `command,code`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ DEFAULTS = frozenset({"command", "host", "packages", "code"})
 SWITCHES = DEFAULTS | {"console", "system"}
 
 
-def switches(given: bool | Mapping[str, bool] | None) -> frozenset[str]:
-    """Return what is on. Raises ClientError for a switch that is none."""
+def read_switches(given: bool | Mapping[str, bool] | None) -> frozenset[str]:
+    """Return the names of the switches that are on. Raises ClientError for an unknown switch."""
     if given is True:
         return SWITCHES
     if given is False:
@@ -66,20 +66,20 @@ def _from_environment() -> frozenset[str]:
     return SWITCHES & names
 
 
-def begin(recorder: Recorder, on: frozenset[str]) -> None:
-    """Start to capture what is on. Never raises."""
+def start_capture(recorder: Recorder, on: frozenset[str]) -> None:
+    """Start to capture what the switches in `on` stand for. Never raises."""
     try:
-        _begin(recorder, on)
-    except Exception as error:  # noqa: BLE001 -- a host where this cannot start: training goes on, and this is said
-        warn_lost("capture", "what happens beside training cannot be captured", error)
+        _start(recorder, on)
+    except Exception as error:  # noqa: BLE001 -- capture cannot start on this host: this is reported, training continues
+        warn_lost("capture", "host, code, output and system metrics cannot be captured", error)
 
 
-def _begin(recorder: Recorder, on: frozenset[str]) -> None:
+def _start(recorder: Recorder, on: frozenset[str]) -> None:
     background, folder = recorder.background(), os.getcwd()
     if "command" in on:
-        from gateway.client.capture.host import command
+        from gateway.client.capture.host import describe_command
 
-        values = command(folder)  # here and now: the program may change both
+        values = describe_command(folder)  # in this thread and now: the program may change both
         background.submit(lambda: _environment(recorder, values))
     if "host" in on:
         background.submit(lambda: _host(recorder))
@@ -104,20 +104,20 @@ def _environment(recorder: Recorder, values: dict[str, object]) -> None:
 
 
 def _host(recorder: Recorder) -> None:
-    from gateway.client.capture.host import host
+    from gateway.client.capture.host import describe_host
 
-    _environment(recorder, host())
+    _environment(recorder, describe_host())
 
 
 def _packages(recorder: Recorder) -> None:
-    from gateway.client.capture.host import packages
+    from gateway.client.capture.host import installed_packages
 
-    _environment(recorder, {"packages": packages()})
+    _environment(recorder, {"packages": installed_packages()})
 
 
 def _code(recorder: Recorder, folder: str) -> None:
-    from gateway.client.capture.git import identity
+    from gateway.client.capture.git import describe_code
 
-    found = identity(folder)
+    found = describe_code(folder)
     if found is not None:
         recorder.record_at("code", now(), step_name=MAIN, attempt=recorder.attempt, **found)

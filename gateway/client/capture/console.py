@@ -1,9 +1,9 @@
 """
-The lines a program writes to sys.stdout and sys.stderr, as text events. `print` works as before, whatever happens here.
+Record the lines a program writes to sys.stdout and sys.stderr as text events. A failure here does not affect `print`.
 
-A proxy stands where the stream was: it hands everything through first, then keeps complete lines until the next
-round. A progress bar that draws itself again with carriage returns is kept as it looked last. What C code writes
-to the file descriptors is not seen; neither is what forked children print.
+A proxy replaces the stream: it passes everything through first, then keeps complete lines until the next flush. Of a
+progress bar that redraws itself with carriage returns, the last state is kept. Output that C code writes to the file
+descriptors is not seen, nor is output of forked children.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
     from gateway.client.recording.recorder import Recorder
 
-EVERY_S = 1.0
+EVERY_S = 1.0  # between two flushes
 MAX_LINE = 8_192  # characters; the rest of a longer line is left out
-MAX_WAITING = 20_000  # lines until the next round; more are left out and counted
+MAX_WAITING = 20_000  # lines until the next flush; more are left out and counted
 MAX_LINES = 500  # in one event
 MAX_EVENT = 131_072  # characters in one event
 STREAMS = ("stdout", "stderr")
 
 
 class Tee:
-    """A stream that keeps what is written to it. Everything but writing is the stream's own."""
+    """A proxy for a stream that keeps the lines written to it. All other access goes to the stream itself."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._waiting: deque[tuple[int, str]] = deque()
-        self._open = ""  # a line that has not ended
+        self._open = ""  # the last line, while it has not ended
         self._process = os.getpid()
         self.is_on = True
         self.left_out = 0
 
     def write(self, text: str) -> int:
-        """Write to the stream, and keep the lines; what the stream raises is raised."""
+        """Write to the stream, and keep the lines. Raises what the stream raises."""
         written = self._stream.write(text)
         if self.is_on and type(text) is str and os.getpid() == self._process:
             self._keep(text)
@@ -62,17 +62,17 @@ class Tee:
         return iter(self._stream)
 
     def _keep(self, text: str) -> None:
-        # Two threads may be here at once: a line may then be cut in two, and nothing worse.
+        # Two threads may be here at once: a line may then be split in two, and nothing worse.
         *lines, rest = (self._open + text).split("\n")
-        self._open = _last_drawing(rest)[-MAX_LINE:]
+        self._open = _as_displayed(rest)[-MAX_LINE:]
         for line in lines:
             if len(self._waiting) < MAX_WAITING:
-                self._waiting.append((max(0, time_ns() // 1_000), _last_drawing(line)[:MAX_LINE]))
+                self._waiting.append((max(0, time_ns() // 1_000), _as_displayed(line)[:MAX_LINE]))
             else:
                 self.left_out += 1
 
     def take(self, *, is_last: bool) -> list[tuple[int, str]]:
-        """Return the complete lines since the last time, and at the end what has not ended."""
+        """Return the complete lines since the last call, and if `is_last` the unfinished one too, with times in µs."""
         if is_last and self._open:
             self._waiting.append((max(0, time_ns() // 1_000), self._open[:MAX_LINE]))
             self._open = ""
@@ -80,7 +80,7 @@ class Tee:
 
 
 class Console:
-    """Both streams of the process, kept for one run."""
+    """Captures both streams of the process for one run."""
 
     every_s = EVERY_S
 
@@ -89,16 +89,16 @@ class Console:
         self._tees: dict[str, Tee] = {}
         for name in STREAMS:
             stream = getattr(sys, name, None)
-            if stream is not None:  # a program without a console, for example pythonw
+            if stream is not None:  # None in a program without a console, for example pythonw
                 self._tees[name] = Tee(stream)
                 setattr(sys, name, self._tees[name])
 
     def flush(self) -> None:
-        """Record the lines since the last time."""
+        """Record the lines since the last flush."""
         self._record(is_last=False)
 
     def stop(self) -> None:
-        """Put the streams back where nobody has put others since, and record the last lines."""
+        """Restore the streams, unless the program has replaced them since, and record the last lines."""
         for name, tee in self._tees.items():
             if getattr(sys, name, None) is tee:
                 setattr(sys, name, tee._stream)
@@ -122,8 +122,8 @@ class Console:
                 warn_once("console", f"{name}: {tee.left_out:,} lines came faster than they can be kept: left out")
 
 
-def _last_drawing(line: str) -> str:
-    """Return a line as a terminal shows it after carriage returns."""
+def _as_displayed(line: str) -> str:
+    """Return a line as a terminal displays it after carriage returns."""
     return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
 
 

@@ -1,8 +1,8 @@
 """
-Which code runs: the git commit of a folder, whether anything differs from it, and a digest of the difference.
+Describe which code runs: the git commit of a folder, whether files differ from it, and a digest of the difference.
 
-Asks `git` itself, with a deadline; without git, or outside a repository, there is no answer. Nothing of the
-difference leaves the machine but its SHA-256. Files that git does not know are not part of it.
+Runs `git` itself, with a deadline; without git, or outside of a repository, there is no description. Of the difference,
+only its SHA-256 leaves the machine. Untracked files are not part of it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TIMEOUT_S = 10.0  # of one question; a large work tree on a slow disk takes seconds
+TIMEOUT_S = 10.0  # of one git command; a large work tree on a slow disk takes seconds
 READ_BYTES = 1_048_576
-# No pager, no colours, no program that a repository's settings name.
+# No pager, no colours, and none of the programs that a repository's settings can name.
 GIT = ("git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "color.ui=false")
 DIFF = (*GIT, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD")
 
 
-def identity(folder: str) -> dict[str, Any] | None:
-    """Return the fields of a code event, or None where there is no commit."""
-    commit = _ask(folder, "rev-parse", "--verify", "HEAD")
+def describe_code(folder: str) -> dict[str, Any] | None:
+    """Return the fields of a code event, or None if the folder has no commit."""
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if not commit:
         return None
     digest = _digest_of_difference(folder)
@@ -31,7 +31,7 @@ def identity(folder: str) -> dict[str, Any] | None:
         "code_identifier": commit,
         "code_identifier_type": "git",
         "code_identifier_dependable": digest == "",
-        "code_identifier_url": without_credentials(_ask(folder, "config", "--get", "remote.origin.url")),
+        "code_identifier_url": without_credentials(_git(folder, "config", "--get", "remote.origin.url")),
         "code_identifier_message": _message(digest),
         "diff_sha256": digest or "",
     }
@@ -41,7 +41,7 @@ def without_credentials(url: str) -> str:
     """Return the address of a repository without user, password, token or query."""
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return url  # git@host:path names a user that is no secret; a path names none
+        return url  # the user of git@host:path is no secret; a path has none
     rest = re.sub(r"[?#].*", "", rest)
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
@@ -49,7 +49,7 @@ def without_credentials(url: str) -> str:
 
 def _message(digest: str | None) -> str:
     if digest is None:
-        return "what differs from the commit is not known: git did not answer in time"
+        return "whether files differ from the commit is unknown: git did not answer in time"
     return "files differ from the commit: diff_sha256 is the digest of `git diff --binary HEAD`" if digest else ""
 
 
@@ -57,12 +57,13 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
-def _ask(folder: str, *question: str) -> str:
+def _git(folder: str, *arguments: str) -> str:
+    """Return what a git command prints; "" if it fails."""
     import subprocess
 
     try:
         done = subprocess.run(
-            [*GIT, *question],
+            [*GIT, *arguments],
             cwd=folder,
             env=_environ(),
             stdin=subprocess.DEVNULL,
@@ -71,12 +72,12 @@ def _ask(folder: str, *question: str) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""  # no git here, no such folder any more, or a disk that does not answer
+        return ""  # git is not installed, the folder is gone, or the disk does not answer
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
 
 
 def _digest_of_difference(folder: str) -> str | None:
-    """Return the SHA-256 of the difference, an empty text when there is none, None when git cannot say."""
+    """Return the SHA-256 of the difference; "" if there is none, None if git fails or takes too long."""
     import subprocess
     from hashlib import sha256
     from threading import Timer

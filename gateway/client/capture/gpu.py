@@ -1,5 +1,5 @@
 """
-What the NVIDIA GPUs of this machine do, through nvidia-ml-py where it and a driver are there.
+Read the NVIDIA GPUs of this machine through nvidia-ml-py, where that and a driver are installed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def find_reader() -> Callable[[], dict[str, float]] | None:
-    """Return what reads the GPUs, or None when there are none that can be read."""
+    """Return a function that reads the GPUs, or None if there is no GPU that can be read."""
     try:
         import pynvml
     except ImportError:
@@ -35,7 +35,7 @@ def find_reader() -> Callable[[], dict[str, float]] | None:
                 try:
                     found[f"gpu/{number}/{name}"] = float(ask(card))
                 except pynvml.NVMLError:
-                    continue  # this card cannot tell, for example the power of a part of one
+                    continue  # not supported, for example the power of one partition of a card
         return found
 
     return read if cards else None

@@ -1,8 +1,8 @@
 """
-Where a run runs: its command line, its host, its Python and the packages it can import.
+Describe where a run runs: its command line, its host, its Python and the installed packages.
 
-Values that follow a flag called like a secret, and credentials inside URLs, are replaced by ***. Environment
-variables are never looked at.
+Values that follow a flag with the name of a secret, and credentials inside URLs, are replaced by ***. Environment
+variables are never read.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ SECRETS = {
 KEYS = {"api", "access", "secret", "private", "account", "auth", "signing", "encryption"}  # … key
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
-_packages: dict[str, str] = {}  # of this process, once asked for
+_packages: dict[str, str] = {}  # of this process, after the first call
 
 
-def command(folder: str) -> dict[str, object]:
-    """Return command line and working directory."""
+def describe_command(folder: str) -> dict[str, object]:
+    """Return command line, script and working directory."""
     given = list(getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or [])
     return {
-        "command": masked(given[:MAX_ARGUMENTS]),
+        "command": mask_secrets(given[:MAX_ARGUMENTS]),
         "script": os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else "",
         "folder": folder,
     }
 
 
-def masked(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with secrets replaced: --token X, --api-key=X, db.password=X, https://user:X@host."""
+def mask_secrets(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with each secret X masked: --token X, --api-key=X, db.password=X, https://user:X@host."""
     out: list[str] = []
     hides_next = False
     for argument in arguments:
@@ -58,13 +58,13 @@ def masked(arguments: Sequence[str]) -> list[str]:
 
 
 def is_secret(name: str) -> bool:
-    """Return whether a flag or setting of this name holds a secret."""
+    """Return whether the name of a flag or setting is that of a secret."""
     words = [word.lower() for word in _WORD.findall(name)]
     pairs = list(pairwise(words))
     return bool(SECRETS & set(words)) or any(first in KEYS and then in ("key", "keys") for first, then in pairs)
 
 
-def host() -> dict[str, object]:
+def describe_host() -> dict[str, object]:
     """Return host, platform, Python and process."""
     import platform
 
@@ -80,8 +80,8 @@ def host() -> dict[str, object]:
     }
 
 
-def packages() -> dict[str, str]:
-    """Return installed distributions and their versions, by name."""
+def installed_packages() -> dict[str, str]:
+    """Return the versions of the installed distributions, by name."""
     if not _packages:
         from importlib.metadata import distributions
 

@@ -1,7 +1,7 @@
 """
-What the machine and this process use: processor, memory, disk, network. Through psutil, or /proc where it is missing.
+Read what the machine and this process use of processor, memory, disk and network: by psutil, or by /proc without it.
 
-Counters that only rise are returned as they are; whoever samples them makes rates of two readings.
+Rising counters are returned as they are; the caller makes a rate of two readings.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Rising counters, in the unit that a rate of them has for a second.
+# Rising counters; a rate of one has its unit per second.
 COUNTERS = (
     "cpu_seconds", "process_cpu_seconds", "disk_read_bytes", "disk_written_bytes", "network_sent_bytes",
     "network_received_bytes",
 )  # fmt: skip
-NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")  # time of guests is part of user time already
+NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")  # user time already includes the time of guests
 
 
 def find_reader() -> Callable[[], dict[str, float]]:
-    """Return what reads this machine: psutil when it is installed, else /proc."""
+    """Return a function that reads this machine: with psutil if it is installed, else from /proc."""
     try:
         import psutil
     except ImportError:

@@ -1,7 +1,7 @@
 """
-Samples of the machine as series called `system/…`, every GATEWAY_SYSTEM_METRICS_S seconds (10).
+Sample the machine into series named `system/…`, every GATEWAY_SYSTEM_METRICS_S seconds (10).
 
-The step of a sample is its number. Rates are over the time since the sample before, so the first one has none.
+The step of a sample is its number. Rates cover the time since the previous sample, so the first sample has none.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMES = {"cpu_seconds": "cpu_percent", "process_cpu_seconds": "process_cpu_perce
 
 
 class System:
-    """The samples of one run in this process."""
+    """Takes the samples of one run in this process."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.every_s = _interval()
@@ -41,7 +41,7 @@ class System:
         self._before: tuple[float, dict[str, float]] | None = None
 
     def sample(self) -> None:
-        """Read everything once and record it."""
+        """Take one sample and record it."""
         found: dict[str, float] = {}
         for read in self._readers:
             found |= read()
@@ -56,7 +56,7 @@ class System:
         self._count += 1
 
     def stop(self) -> None:
-        """Sample a run that was too short for any; right after another sample the rates would say nothing."""
+        """Sample a run that was too short for any sample; rates right after another sample would mean nothing."""
         if not self._count:
             self.sample()
 

@@ -1,3 +1,3 @@
 """
-What forks, signals and child processes do to a client.
+Effects of forks, signals and child processes on the client.
 """

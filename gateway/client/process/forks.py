@@ -1,7 +1,7 @@
 """
-Keep a fork away from an import that the shipper's thread is in the middle of.
+Delay a fork while the shipper's thread imports modules.
 
-The child would inherit modules that are half there, and no thread to complete them. Imports take about 0.3 s, once.
+Otherwise the child inherits partly imported modules and no thread that completes them. Imports take about 0.3 s, once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # the longest a fork waits
 
 _importing = Lock()
 _held_by_fork: Lock | None = None
@@ -19,20 +19,20 @@ _held_by_fork: Lock | None = None
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Let no fork happen inside the block."""
+    """Allow no fork inside the block."""
     with _importing:
         yield
 
 
 def before() -> None:
-    """Wait for imports to end. In the parent, before a fork."""
+    """Wait until imports end. In the parent, before a fork."""
     global _held_by_fork
     if _importing.acquire(timeout=TIMEOUT_S):
         _held_by_fork = _importing
 
 
 def after_in_parent() -> None:
-    """Let imports go on."""
+    """Allow imports again."""
     global _held_by_fork
     held, _held_by_fork = _held_by_fork, None
     if held is not None:
@@ -40,7 +40,7 @@ def after_in_parent() -> None:
 
 
 def after_in_child() -> None:
-    """Start with a lock that no thread of the parent holds, and without the parent's journals."""
+    """Start with a lock that no thread of the parent holds, and release the locks of the parent's journals."""
     global _importing, _held_by_fork
     _importing, _held_by_fork = Lock(), None
     folders = sys.modules.get("gateway.client.journal.folder")

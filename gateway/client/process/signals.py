@@ -1,9 +1,9 @@
 """
-SIGTERM: end the open runs as killed, within a bound, then let the signal do what it does.
+SIGTERM: end the open runs as killed, within a time limit, then let the signal take its default effect.
 
-Only where the program has no handler of its own. One that it installs later replaces this one, and one it had
-before is left alone: such a program ends as it decides, and `atexit` finishes its runs. SIGINT needs nothing here:
-Python raises KeyboardInterrupt, which ends a run as killed.
+Only where the program does not have a handler of its own. A handler that it installs later replaces this one, and one
+that it installed before is left alone: such a program ends as it decides, and `atexit` finishes its runs. SIGINT needs
+no handler here: Python raises KeyboardInterrupt, which ends a run as killed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 BOUND_S = 10.0  # schedulers give 30 s between SIGTERM and SIGKILL, and the program may need some of them
 
-is_installed = False  # or found to be impossible here
+is_installed = False  # True also where it turned out to be impossible
 _finish: Callable[[float], None] | None = None
 
 
 def install(finish: Callable[[float], None]) -> None:
-    """Call `finish(seconds)` when SIGTERM comes. Does nothing outside the main thread, where Python forbids it."""
+    """Call `finish(seconds)` at SIGTERM. Does nothing outside of the main thread, where Python forbids it."""
     global _finish, is_installed
     is_installed = True
     try:
@@ -35,7 +35,7 @@ def install(finish: Callable[[float], None]) -> None:
 
 
 def after_fork() -> None:
-    """Let SIGTERM end a child at once, until it records something itself. In the child only."""
+    """Let SIGTERM end a child at once, until the child records something itself. In the child only."""
     global is_installed
     is_installed = False
     try:
@@ -46,8 +46,8 @@ def after_fork() -> None:
 
 
 def _on_term(number: int, frame: object) -> None:
-    # The interrupted code may hold any lock of ours, and goes on only after this handler: so the work is done in a
-    # thread, which may wait for such a lock in vain, and this waits for it no longer than the bound.
+    # The interrupted code may hold any lock of ours, and continues only after this handler returns. So a thread does
+    # the work: it may wait for such a lock in vain, and this handler waits for the thread no longer than the bound.
     done = _thread.allocate_lock()
     done.acquire()
 
@@ -62,6 +62,6 @@ def _on_term(number: int, frame: object) -> None:
         _thread.start_new_thread(work, ())
         done.acquire(timeout=BOUND_S + 1.0)
     except RuntimeError:
-        pass  # no thread can start: what is emitted waits in the journal
+        pass  # no thread can start: recorded events stay in the journal
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

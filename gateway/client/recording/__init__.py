@@ -1,3 +1,3 @@
 """
-Where events enter the journal, and what is reported of them.
+Append events and points to the journal, and report what became of them.
 """

@@ -1,8 +1,8 @@
 """
-What is done for a run beside training: a thread of its own for whatever may take long.
+A thread for the work of a run that may take long and must not delay training.
 
-Errands are done once, in the order they came; rounds again and again until the run finishes. An task that fails is
-counted and said once; the others go on. The thread ends when nothing is left to do, and `stop` waits for it.
+Tasks run once, in the order they were submitted; periodic work runs until the run finishes. A failed task is counted
+and reported once, and the others run. The thread ends when there is nothing left to do, and `stop` waits for it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_TASKS = 10_000  # waiting; more are refused, and said once
-IDLE_S = 1.0  # a thread with nothing to do waits so long for more
+MAX_TASKS = 10_000  # waiting; more are refused, which is reported once
+IDLE_S = 1.0  # how long a thread without work waits for more
 
 
 class _Periodic:
-    """What is done every `every_s` seconds, and once more at the end."""
+    """Work that runs every `every_s` seconds, and `last`, which runs once at the end."""
 
     __slots__ = ("due", "every_s", "last", "work")
 
@@ -35,19 +35,17 @@ class _Periodic:
 
 
 class BackgroundWorker:
-    """The tasks and rounds of one run."""
+    """The tasks and the periodic work of one run, and the thread that does them."""
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self) -> None:
         self._tasks: deque[Callable[[], None]] = deque()
         self._periodic: list[_Periodic] = []
         self._changed = threading.Condition(threading.Lock())
-        self._is_stopping = False
         self._thread: threading.Thread | None = None
-        self.is_stopped = False  # stop() was called: what comes later needs a new one
+        self.is_stopped = False  # stop() was called: later tasks need a new worker
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Do this once, soon."""
+        """Run `task` once, soon. Raises RuntimeError when 10,000 tasks wait, or no thread can be started."""
         with self._changed:
             is_full = len(self._tasks) >= MAX_TASKS
             if not is_full:
@@ -57,15 +55,15 @@ class BackgroundWorker:
             raise RuntimeError(f"{MAX_TASKS:,} tasks wait already")
 
     def every(self, seconds: float, work: Callable[[], None], *, last: Callable[[], None] | None = None) -> None:
-        """Do this every so many seconds, and a last time, or `last` in its place, when the run finishes."""
+        """Run `work` every so many seconds, and once more, or `last` in its place, when the run finishes."""
         with self._changed:
             self._periodic.append(_Periodic(seconds, work, last or work))
             self._start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Wait until all tasks are done and every round has had its last turn; False when time did not suffice."""
+        """Wait until all tasks are done and all periodic work has run a last time; False if the time was too short."""
         with self._changed:
-            self.is_stopped = self._is_stopping = True
+            self.is_stopped = True
             self._changed.notify_all()
             thread = self._thread
         if thread is None or thread is threading.current_thread():
@@ -76,10 +74,10 @@ class BackgroundWorker:
     def _start(self) -> None:
         self._changed.notify_all()
         if self._thread is None:
-            if sys.is_finalizing():  # it would never run, and be waited for
+            if sys.is_finalizing():  # the thread would never run, and `stop` would wait for it
                 raise RuntimeError("the interpreter is going away")
             thread = threading.Thread(target=self._work, name="gateway-background", daemon=True)
-            thread.start()  # RuntimeError when the interpreter is going away: said by the caller
+            thread.start()  # RuntimeError when the interpreter is exiting: the caller reports it
             self._thread = thread
 
     def _work(self) -> None:
@@ -92,25 +90,25 @@ class BackgroundWorker:
             _try(task)
 
     def _next(self) -> Callable[[], None] | None:
-        """Wait for what is due next; None when there is nothing more to do. The lock is held."""
+        """Wait for the next work and return it; None when there is nothing left to do. The lock is held."""
         idle_until = monotonic() + IDLE_S
         while True:
             if self._tasks:
                 return self._tasks.popleft()
-            if self._is_stopping:
+            if self.is_stopped:
                 return self._periodic.pop().last if self._periodic else None
             now = monotonic()
-            due = min(self._periodic, key=lambda one: one.due, default=None)
-            if due is not None and due.due <= now:
-                due.due = now + due.every_s
-                return due.work
-            if due is None and now >= idle_until:
+            first = min(self._periodic, key=lambda one: one.due, default=None)
+            if first is not None and first.due <= now:
+                first.due = now + first.every_s
+                return first.work
+            if first is None and now >= idle_until:
                 return None
-            self._changed.wait((idle_until if due is None else due.due) - now)
+            self._changed.wait((idle_until if first is None else first.due) - now)
 
 
 def _try(task: Callable[[], None]) -> None:
     try:
         task()
-    except Exception as error:  # noqa: BLE001 -- the edge of the thread: this task's event is missing, others go on
+    except Exception as error:  # noqa: BLE001 -- the edge of the thread: the event of this task is missing, others run
         warn_lost("capture", "something could not be captured", error)

@@ -1,5 +1,5 @@
 """
-What the client knows of itself, and the warning about what is unsent when `finish` stops waiting.
+Report the client's own state: `Run.health`, and the warning about unsent events when `finish` stops waiting.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOST = "in memory only and lost when this process ends: give the journal a disk 
 
 
 def health(recorder: Recorder) -> dict[str, Any]:
-    """Return what `Run.health` returns: counts, the address, whether it is reached, the last error."""
+    """Return the dict of `Run.health`: counts, the address, whether it is connected, the last error."""
     report, shipper = recorder.count(), recorder.shipper
     return {
         "emitted": report.emitted,
@@ -35,7 +35,7 @@ def health(recorder: Recorder) -> dict[str, Any]:
 
 
 def warn_unsent(recorder: Recorder, report: Report) -> None:
-    """Warn on stderr about what is not acknowledged, and where it is kept."""
+    """Warn on stderr about points and events that are not acknowledged, and name where they are kept."""
     run_id, shipper, producer = recorder.run_id, recorder.shipper, recorder.producer
     if producer is not None and producer.is_done:
         return
@@ -48,7 +48,7 @@ def warn_unsent(recorder: Recorder, report: Report) -> None:
     else:
         kept = f"stay in {report.journal}: `gateway sync` or the next process here sends them"
         warn(f"run {run_id}: {missing} {label} ({_why(shipper)}) and {kept}")
-    unkept = recorder.journal.events_in_memory  # events that are in memory, not in the folder
+    unkept = recorder.journal.events_in_memory  # because the disk had no room
     if is_kept and unkept:
         warn(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
 

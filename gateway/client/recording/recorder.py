@@ -1,10 +1,10 @@
 """
-Record what one process says about one run: append it to a journal, have a shipper send it, count what became of it.
+Record the events of one run in one process: append them to a journal, have a shipper send them, and count them.
 
-A recorder has one open journal at a time. A forked child starts a journal of its own, and so does anything recorded
-after the end of the run: each journal is one producer in the log, and a closed producer takes nothing more.
+A recorder has one open journal at a time. Each journal is one producer in the log, and a closed producer takes nothing
+more; so a forked child starts a new journal, and so does anything recorded after the end of the run.
 
-`Run` and everything that records next to training (steps, artifacts, edits, capture) write through this class.
+`Run` and everything else that records (steps, artifacts, edits, capture) write through this class.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Labels = tuple[tuple[str, str], ...]
 
-WAKE_S = 0.2  # between two looks at a producer that may have closed while `flush` waits for it
+POLL_S = 0.2  # how often `flush` checks whether the producer has closed meanwhile
 
 
 class Recorder:
@@ -51,14 +51,14 @@ class Recorder:
         self.attempt = attempt
         self.is_owner = is_owner  # False: this process joined the run, or is a forked child; it does not end the run
         self.labels = labels  # of every series of this process
-        # Named step, attempt and labels of a point recorded now: the same for all threads while the open steps are
-        # nested in each other; None while several are open side by side. Set by `Steps`.
+        # Named step, attempt and labels of a point recorded now. The same for all threads while the open steps are
+        # nested in each other; None while several are open side by side. `Steps` sets it.
         self.context: StepContext | None = None
         self.is_finished = False
         self.journal = Journal(run_id, is_owner=is_owner, attempt=attempt)
         self.shipper: Shipper | None = None
         self.producer: Producer | None = None
-        # Append one point (name, value, step, context). `Journal.put` itself once the journal is being shipped.
+        # Appends one point (name, value, step, context): `Journal.put` itself, once a shipper has the journal.
         self.put: Callable[..., None] = self._put_first
         self._closed: list[tuple[Journal, Producer | None]] = []  # oldest first
         self._is_open = True  # False: producer_closed is written; a late record opens a new producer
@@ -71,18 +71,18 @@ class Recorder:
     # Recording.
 
     def record(self, kind: str, **body: Any) -> None:
-        """Append one event with the time of now, and wake the shipper. An event is never refused."""
+        """Append one event with the current time, and wake the shipper. An event is never refused."""
         self.record_at(kind, now(), **body)
 
     def record_at(self, kind: str, time: int, /, **body: Any) -> None:
-        """Append one event of this time (µs), and wake the shipper."""
+        """Append one event with this time (µs), and wake the shipper."""
         self.prepare()
         self.journal.append(JournalEvent({"kind": kind, "time": time, **body}))
         if self.shipper is not None:
             self.shipper.wake()
 
     def prepare(self) -> None:
-        """Have an open journal that is being shipped; needed before anything is appended other than by `put`."""
+        """Ensure that the journal is open and has a shipper. Required before every append other than by `put`."""
         if self.is_finished:
             self._open_late()
         elif self.shipper is None:
@@ -93,25 +93,25 @@ class Recorder:
         self.journal.count_dropped(count)
 
     def background(self) -> BackgroundWorker:
-        """Return the thread that works for this run next to training; a new one once the last was stopped."""
+        """Return the background worker of this run; a new one if the last was stopped."""
         with self._lock:
             if self._background is None or self._background.is_stopped:
                 from gateway.client.recording.background import BackgroundWorker
 
-                self._background = BackgroundWorker(self.run_id)
+                self._background = BackgroundWorker()
             return self._background
 
     # Waiting and counting.
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until the log has acknowledged everything recorded before; False when `timeout_s` was not enough."""
+        """Wait until everything recorded before is acknowledged; False if `timeout_s` seconds were not enough."""
         marker, shipper, producer, end = Marker(), self.shipper, self.producer, monotonic() + timeout_s
         if shipper is None or shipper.is_offline or (producer is not None and producer.is_done):
-            return True  # nothing is recorded, or it is kept for `gateway sync`, or acknowledged
+            return True  # nothing is recorded, or it stays in the journal for `gateway sync`, or it is acknowledged
         self.journal.append(marker)
         shipper.wake()
-        while not marker.reached.wait(min(WAKE_S, max(0.0, end - monotonic()))):
-            if producer is None or producer.is_done:  # the journal of a closed producer is read no more
+        while not marker.reached.wait(min(POLL_S, max(0.0, end - monotonic()))):
+            if producer is None or producer.is_done:  # no one reads the journal of a closed producer
                 return True
             if monotonic() >= end:
                 return False
@@ -124,23 +124,23 @@ class Recorder:
             dropped += journal.dropped
             emitted += journal.dropped + journal.points + journal.values
             if producer is not None:
-                emitted -= producer.lost  # it is in both
+                emitted -= producer.lost  # these are in `dropped` and in `points` or `values`
                 sent += producer.acknowledged_points + producer.acknowledged_values
         return Report(emitted=emitted, sent=sent, dropped=dropped, journal=self.journal.folder)
 
     def journals(self) -> list[tuple[Journal, Producer | None]]:
-        """Return the journals of this process, oldest first, with the producers that ship them."""
+        """Return the journals of this process, oldest first, each with its producer, None if it has no shipper yet."""
         return [*self._closed, (self.journal, self.producer)]
 
     # The end.
 
     def stop_background(self, timeout_s: float) -> None:
-        """Wait until the tasks of the background thread are done, up to `timeout_s` seconds."""
+        """Wait, up to `timeout_s` seconds, until the tasks of the background worker are done."""
         if self._background is not None:
             self._background.stop(timeout_s)
 
     def finish(self) -> tuple[bool, bool]:
-        """Finish the run; return whether this is the first call, and whether `close` has a producer to close."""
+        """Finish the run; return whether this is the first call, and whether `close` must be called."""
         with self._lock:
             is_first, self.is_finished = not self.is_finished, True
             is_open, self._is_open = self._is_open, False
@@ -148,7 +148,7 @@ class Recorder:
         return is_first, is_open and self.shipper is not None
 
     def close(self, status: Status, message: str, *, is_end: bool) -> None:
-        """Append the end of the producer, and before it, for the owner of the run, the end of the run."""
+        """Append the end of the producer; before it, at the owner's first `finish`, append the end of the run."""
         if self.is_owner and is_end:
             ended = {"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)}
             self.journal.append(JournalEvent(ended))
@@ -156,7 +156,7 @@ class Recorder:
 
     def after_fork(self) -> object:
         """
-        Become a new producer of the same run; what the parent has not sent is the parent's. In the child only.
+        Start a new producer of the same run; unsent records of the parent stay the parent's. In the child only.
 
         Returns the parent's journal and producer, which the child must keep.
         """
@@ -180,7 +180,7 @@ class Recorder:
         self.journal.put(*point)
 
     def _open_late(self) -> None:
-        """Open a new producer for what comes after the end; `finish`, or the end of the process, closes it."""
+        """Open a new producer for records after the end; `finish`, or the end of the process, closes it."""
         warn_once(
             "finished", f"run {self.run_id} is finished: what is recorded after that is kept, and counted as late"
         )

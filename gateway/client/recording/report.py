@@ -1,4 +1,6 @@
-"""How a run ended, and what became of what was emitted."""
+"""
+How a run ended, and what became of the points and values emitted to it.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +17,23 @@ MAX_ERROR_TEXT = 4_000  # characters
 
 
 class Report:
-    """What became of the points and values this process emitted to a run."""
+    """What became of the points and values that this process emitted to a run."""
 
     __slots__ = ("dropped", "emitted", "journal", "sent", "unsent")
 
     def __init__(self, *, emitted: int, sent: int, dropped: int, journal: str = "") -> None:
         self.emitted = emitted
         self.sent = sent  # acknowledged by the log
-        self.dropped = dropped  # refused at a bound
+        self.dropped = dropped  # refused because a bound was reached
         self.unsent = max(0, emitted - sent - dropped)  # still in the journal
-        self.journal = journal  # folder of the journal; "" when it is in memory
+        self.journal = journal  # folder of the journal; "" if it is in memory
 
     def __repr__(self) -> str:
         return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
 
 
 def status_of(error: BaseException | None) -> tuple[Status, str]:
-    """Return how a run ended that `error` ended, and what to say of it. Leaving with exit code 0 is a good end."""
+    """Return status and message of a run that `error` ended. Leaving with exit code 0 counts as finished."""
     if error is None or (isinstance(error, SystemExit) and not error.code):
         return "finished", ""
     kind, text = type(error).__name__, text_of(error)

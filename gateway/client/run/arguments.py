@@ -1,5 +1,5 @@
 """
-What callers pass, as the client wants it. Whatever is odd is said once and mended; nothing here raises on purpose.
+Convert the arguments of callers. An argument that does not fit is reported once and replaced; nothing raises by design.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from gateway.client.recording.report import Status
 
 FINISH_TIMEOUT_S = 30.0
-MAX_TIMEOUT_S = 31_536_000.0  # a year: waiting for ever overflows in Thread.join
-MAX_NESTING = 16  # of dicts in emit({...}); what is deeper stays one JSON value
+MAX_TIMEOUT_S = 31_536_000.0  # a year: an infinite timeout overflows in Thread.join
+MAX_NESTING = 16  # levels of dicts in emit({...}); a dict below that stays one JSON value
 
 
 def flatten(entries: list[tuple[Any, Any]], prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
-    """Return the entries of `emit({...})`; those of dicts inside are called `outer/inner`."""
+    """Return the entries of `emit({...})`; those of nested dicts are named `outer/inner`."""
     found: list[tuple[Any, Any]] = []
     for name, value in entries:
         path = f"{prefix}{text_of(name)}" if prefix else name
@@ -37,7 +37,7 @@ def flatten(entries: list[tuple[Any, Any]], prefix: str = "", depth: int = 0) ->
 
 
 def read_step(step: Any) -> int | None:
-    """Return a step as int; None, which means the next one, for what is no integer."""
+    """Return a step as an int; None, which means the next step, if it is no integer."""
     if step is None:
         return None
     number = scalar(step)
@@ -51,7 +51,7 @@ def read_step(step: Any) -> int | None:
 
 
 def read_attempt(attempt: Any) -> int | None:
-    """Return the number of an attempt; None, which means the next one, for what is no integer."""
+    """Return the number of an attempt as an int; None, which means the next attempt, if it is no integer."""
     if attempt is None:
         return None
     try:
@@ -62,7 +62,7 @@ def read_attempt(attempt: Any) -> int | None:
 
 
 def read_time(time: Any, now: int) -> int:
-    """Return a time in µs; `now` when none is given, or none that can be used."""
+    """Return a time in µs; `now` if no time is given, or none that can be used."""
     if time is None:
         return now
     given = micros(time)
@@ -73,7 +73,7 @@ def read_time(time: Any, now: int) -> int:
 
 
 def read_mapping(method: str, given: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
-    """Return the dict and keyword arguments of `method` as one dict."""
+    """Return the dict and the keyword arguments passed to `method` as one dict."""
     if given is None:
         return more
     try:
@@ -84,7 +84,7 @@ def read_mapping(method: str, given: Mapping[str, Any] | None, more: dict[str, A
 
 
 def read_status(status: str, message: str) -> tuple[Status, str]:
-    """Return status and message of an end; a status that is none becomes the message of a failure."""
+    """Return the status and message of an end; an unknown status becomes the message of a failure."""
     for known in STATUSES:
         if status == known:
             return known, text_of(message)  # type: ignore[return-value]  # mypy does not narrow a loop over a tuple
@@ -93,7 +93,7 @@ def read_status(status: str, message: str) -> tuple[Status, str]:
 
 
 def read_timeout(given: Any) -> float:
-    """Return how many seconds to wait: those given, or when they are none, those of finish_timeout()."""
+    """Return how many seconds to wait: `given`, or finish_timeout() if that is None or not a number."""
     try:
         return finish_timeout() if given is None else min(max(0.0, float(given)), MAX_TIMEOUT_S)
     except (TypeError, ValueError, OverflowError):
@@ -102,7 +102,7 @@ def read_timeout(given: Any) -> float:
 
 
 def finish_timeout() -> float:
-    """Return how long finish() waits when nobody says, in seconds: GATEWAY_FINISH_TIMEOUT_S, or 30."""
+    """Return how many seconds finish() waits by default: GATEWAY_FINISH_TIMEOUT_S, or 30."""
     given = os.environ.get("GATEWAY_FINISH_TIMEOUT_S")
     if given is None:
         return FINISH_TIMEOUT_S

@@ -1,5 +1,5 @@
 """
-Files and other bytes that a run refers to. The bytes stay where they are; the log gets uri, size and SHA-256.
+Record references to files and other bytes. The bytes stay where they are; the log gets URI, size and SHA-256.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from gateway.client.journal.series import StepContext
     from gateway.client.recording.recorder import Recorder
 
-READ_BYTES = 1_048_576  # at once, so that a digest of a large file leaves room for other threads
-MAX_FILES = 100_000  # of a folder whose size is added up
+READ_BYTES = 1_048_576  # per read, so that hashing a large file leaves time for other threads
+MAX_FILES = 100_000  # in a folder; the size of a larger folder is not added up
 
 
-def reference(name: object, uri: object, size: object, sha256: object, media_type: object) -> dict[str, Any]:
-    """Return the fields of an artifact event; what does not fit is left out, and said once."""
+def artifact_body(name: object, uri: object, size: object, sha256: object, media_type: object) -> dict[str, Any]:
+    """Return the fields of an artifact event. A size or digest that does not fit is left out; the digest is reported."""
     digest = text_of(sha256).lower()
     if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
         warn_once("sha256", f"sha256 {digest!r:.80} is not 64 hex digits: it is left out")
@@ -33,57 +33,57 @@ def reference(name: object, uri: object, size: object, sha256: object, media_typ
     return {**body, "media_type": clean(text_of(media_type), MAX_NAME)}
 
 
-def refer(recorder: Recorder, path: object, name: str | None, media_type: str, context: StepContext) -> None:
-    """Record a file or folder as an artifact of `run`, where it is now; its digest is found beside training."""
-    given = os.fspath(path)  # type: ignore[call-overload]  # TypeError is said by the caller
-    place = os.path.abspath(os.fsdecode(given))
-    label = os.path.basename(place) if name is None else name
-    moment = now()
+def record_file(recorder: Recorder, path: object, name: str | None, media_type: str, context: StepContext) -> None:
+    """Record a file or folder as an artifact with the time of now; a background thread reads its size and digest."""
+    given = os.fspath(path)  # type: ignore[call-overload]  # the caller reports the TypeError
+    absolute = os.path.abspath(os.fsdecode(given))
+    label = os.path.basename(absolute) if name is None else name
+    time = now()
 
     def record() -> None:
-        size, digest = measure(place)
-        body = reference(label, uri_of(place), size, digest, media_type or media_type_of(place))
-        recorder.record_at("artifact", moment, step_name=context[0], attempt=context[1], **body)
+        size, digest = measure(absolute)
+        body = artifact_body(label, file_uri(absolute), size, digest, media_type or guess_media_type(absolute))
+        recorder.record_at("artifact", time, step_name=context[0], attempt=context[1], **body)
 
     recorder.background().submit(record)
 
 
-def uri_of(place: str) -> str:
+def file_uri(path: str) -> str:
     """Return the file: URI of an absolute path (RFC 8089)."""
     from urllib.parse import quote
 
-    path = place.replace(os.sep, "/")
+    path = path.replace(os.sep, "/")
     return "file://" + quote(os.fsencode(path if path.startswith("/") else "/" + path))
 
 
-def media_type_of(place: str) -> str:
-    """Return the media type that the name of a file suggests, or an empty text."""
+def guess_media_type(path: str) -> str:
+    """Return the media type that the name of a file suggests, or ""."""
     from mimetypes import guess_type
 
-    return guess_type(place)[0] or ""
+    return guess_type(path)[0] or ""
 
 
-def measure(place: str) -> tuple[int | None, str]:
-    """Return size in bytes and SHA-256 of a file; a folder has no digest, and what cannot be read has neither."""
+def measure(path: str) -> tuple[int | None, str]:
+    """Return size in bytes and SHA-256 of a file. A folder has no digest; a path that cannot be read has neither."""
     try:
-        if os.path.isdir(place):
-            return _size_of_folder(place), ""
+        if os.path.isdir(path):
+            return _size_of_folder(path), ""
         from hashlib import sha256
 
         digest, size = sha256(), 0
-        with open(place, "rb") as file:
+        with open(path, "rb") as file:
             while chunk := file.read(READ_BYTES):
                 digest.update(chunk)
                 size += len(chunk)
         return size, digest.hexdigest()
     except OSError as error:
-        warn_once("artifact", f"{place} cannot be read ({error}): it is referred to without size and sha256")
+        warn_once("artifact", f"{path} cannot be read ({error}): it is referred to without size and sha256")
         return None, ""
 
 
-def _size_of_folder(place: str) -> int | None:
+def _size_of_folder(path: str) -> int | None:
     total = count = 0
-    for folder, _, files in os.walk(place):
+    for folder, _, files in os.walk(path):
         for name in files:
             count += 1
             if count > MAX_FILES:

@@ -1,8 +1,8 @@
 """
-Wait until readers see what this process emitted: in the log, and folded into PostgreSQL.
+Wait until readers see everything this process emitted: the log has it, and it is folded into PostgreSQL.
 
-The shipper knows the number of each record that the log acknowledged; the API answers when everything that a producer
-numbered below it is folded (`GET /v1/runs/{run}/received`). Whatever is read after that holds it.
+The shipper knows the number of each record that the log acknowledged; the API answers once all records of a producer
+below that number are folded (`GET /v1/runs/{run}/received`). Every read after that sees them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
     from gateway.client.recording.recorder import Recorder
     from gateway.client.shipping.shipper import Shipper
 
-ROUND_S = 10.0  # the longest one request waits
-AGAIN_S = 0.2  # between two requests to an API that is away
+REQUEST_WAIT_S = 10.0  # the longest that one request waits in the API
+RETRY_S = 0.2  # between two requests to an API that cannot be reached
+CLOSING_POLL_S = 0.01
 
 
 class BarrierTimeout(TimeoutError):
-    """Not everything that was emitted can be read yet; the message says what is missing. Nothing is lost by it."""
+    """Some of what was emitted cannot be read yet; the message states what is missing. Nothing is lost."""
 
 
 def barrier(recorder: Recorder, timeout_s: float) -> None:
     """Do what `Run.barrier` describes. Raises BarrierTimeout and ClientError."""
     run_id, shipper, end = recorder.run_id, recorder.shipper, monotonic() + timeout_s
     if shipper is None:
-        return  # nothing was said here since this process was forked
+        return  # nothing was recorded since this process was forked
     if shipper.is_offline:
         raise ClientError(
-            f"run {run_id} is kept in a journal and sent nowhere, so nobody can read it yet: start the stack with "
+            f"run {run_id} is kept in a journal and sent nowhere, so it cannot be read yet: start the stack with "
             "`gateway up`, or set GATEWAY_URL"
         )
     if not recorder.flush(read_timeout(timeout_s)):
@@ -42,9 +43,9 @@ def barrier(recorder: Recorder, timeout_s: float) -> None:
     api = find_api()
     for journal, producer in recorder.journals():
         while producer is not None and producer.is_closed and not producer.is_done and monotonic() < end:
-            sleep(0.01)  # it was closed before, and its last records are on their way
+            sleep(CLOSING_POLL_S)  # it was closed before, and its last records are on their way
         if producer is None or not producer.records:
-            continue  # it has said nothing
+            continue  # it has recorded nothing
         if producer.is_closed and not producer.is_done:
             raise _unsent(run_id, shipper, f"{producer.records - producer.acknowledged_records:,} records")
         _wait_for(api, run_id, journal.producer, producer.acknowledged_records, end)
@@ -53,31 +54,31 @@ def barrier(recorder: Recorder, timeout_s: float) -> None:
 def _unsent(run_id: str, shipper: Shipper, what: str) -> BarrierTimeout:
     why = shipper.last_error or "there was not enough time"
     return BarrierTimeout(
-        f"run {run_id}: {what} are not acknowledged by {shipper.address.label} ({why:.200}): they are kept and go on "
-        "being sent; wait longer, or see whether it runs with `gateway status`"
+        f"run {run_id}: {what} are not acknowledged by {shipper.address.label} ({why:.200}): they are kept and still "
+        "being sent; wait longer, or check with `gateway status` whether it runs"
     )
 
 
 def _wait_for(api: str, run_id: str, producer: str, below: int, end: float) -> None:
-    """Ask until the API says that all is folded; each request waits there and not here."""
-    said = "there was no time to ask"
+    """Ask the API until everything is folded; the waiting is done in the API, not here."""
+    problem = "there was no time to ask the API"
     while True:
         left = max(end - monotonic(), 0.0)
-        parameters = {"producer": producer, "below": below, "timeout_s": f"{min(left, ROUND_S):.3f}"}
+        parameters = {"producer": producer, "below": below, "timeout_s": f"{min(left, REQUEST_WAIT_S):.3f}"}
         try:
             status, answer = ask(api, run_path(run_id, "received"), left + 5.0, **parameters)
         except ApiUnavailable as error:
-            status, said = 0, error.problem
+            status, problem = 0, error.problem
         else:
-            said = str(answer.get("error") or f"{api} answers {status}")
+            problem = str(answer.get("error") or f"{api} answers {status}")
         if status == 200:
             return
         if 400 <= status < 500:
-            raise ClientError(f"the API at {api} does not understand a barrier ({said}): correct GATEWAY_LIVE_URL")
+            raise ClientError(f"the API at {api} does not understand a barrier ({problem}): correct GATEWAY_LIVE_URL")
         if monotonic() >= end:
             raise BarrierTimeout(
-                f"run {run_id}: all is in the log, but {said}: wait longer, or see with `gateway status` whether the "
-                "materialiser and the API run"
+                f"run {run_id}: the log has everything, but {problem}: wait longer, or check with `gateway status` "
+                "whether the materialiser and the API run"
             )
         if status != 504:
-            sleep(min(AGAIN_S, max(0.0, end - monotonic())))
+            sleep(min(RETRY_S, max(0.0, end - monotonic())))

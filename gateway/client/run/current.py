@@ -1,8 +1,8 @@
 """
-The runs of this process: the current one, and what happens to them at fork and at exit.
+The functions of `gateway`: they act on the current run, and start one if there is none.
 
-Functions here act on the current run: the innermost one open in this thread or asyncio task. A thread that started
-none records into the newest one open in the main thread, else the newest. Without any they join the run that
+The current run is the innermost one open in this thread or asyncio task. A thread that started none records into the
+newest run open in the main thread, else into the newest. If no run is open, the functions join the run that
 GATEWAY_RUN_ID names, or start one named after the script, which ends with the process.
 """
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from gateway.client.run.steps import Step
     from gateway.client.shipping.shipper import Shipper
 
-_current: Run | None = None  # the open run; None when there is none, or several
+_current: Run | None = None  # the only open run; None if there is none, or several
 
 
-def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know them as arguments
+def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know them as arguments
     run_id: str | None = None,
     *,
     name: str | None = None,
@@ -56,20 +56,21 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     """
     Start a run and make it the current one: `with gateway.start_run(params={"lr": 0.1}) as run:`.
 
-    Left well, the block finishes the run; an exception fails it, Ctrl-C kills it. `name` defaults to a random one,
-    `run_id` to a new UUID of version 7. `tag` names the experiment, `group` the sweep or job. Inside an open run this
-    starts a child of it, in its group; `parent=""` makes it nobody's child.
+    The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` defaults to a random
+    name, `run_id` to a new UUID of version 7. `tag` names the experiment, `group` the sweep or job. Inside an open run
+    this starts a child of that run, in its group; `parent=""` starts one without a parent.
 
-    Processes started meanwhile inherit GATEWAY_RUN_ID, and their first start_run(), by no `run_id` or the same one,
-    joins: it records into the run, and neither starts nor ends it. Series of a process that joined carry its `rank`:
-    RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or LOCAL_RANK, or the number given, or none with False.
+    Processes started while the run is open inherit GATEWAY_RUN_ID. Their first start_run() with no `run_id`, or the
+    same one, joins: it records into the run, and neither starts nor ends it. Series of a process that joined carry its
+    `rank`: RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or LOCAL_RANK, or the number given, or none with False.
 
-    `resume` goes on with an earlier run as its attempt number `attempt`, which the launcher's restarts decide when it
-    is not given, and is 2 without a launcher. `url` is kafka://host:port or none:; without it GATEWAY_URL,
-    gateway.toml and the local stack are looked at. `capture` says what is noticed beside training: False nothing,
-    True everything, or {"console": True, …} what differs from GATEWAY_CAPTURE and the defaults in docs/client.md.
+    `resume` continues an earlier run as its attempt number `attempt`; if that is not given, the restarts that the
+    launcher reports decide, and without a launcher it is 2. `url` is kafka://host:port, http://host:port,
+    https://host:port or none:; without it GATEWAY_URL, gateway.toml and the local stack are tried in this order.
+    `capture` selects what is captured in addition: False nothing, True everything, or {"console": True, …} the
+    differences from GATEWAY_CAPTURE and the defaults in docs/client.md.
 
-    Raises ClientError for an argument that cannot be used. Kafka being away is no error: events wait.
+    Raises ClientError for an argument that cannot be used. It is no error if Kafka is away: events wait in the journal.
     """
     outer, inherited = registry.find_run(), inheritance.inherited_run()
     joins = not resume and parent is None and inherited is not None and run_id in (None, inherited)
@@ -80,38 +81,30 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and people know t
     run_id = _checked_id(named if named is not None else uuid7())
     switches = _switches(capture, joins=joins)
     address = find_address(url)
-    above, above_group = _parent(parent, outer, inherited, run_id)
-    run = _open(
+    parent_id, parent_group = _parent(parent, outer, inherited, run_id)
+    run = _new_run(
         run_id,
         "" if joins or (resume and not name) else _short(name) if name else run_name(),
         address,
         attempt=number,
         is_owner=not joins,
         labels=_rank_label(rank, joins=joins),
-        group=_short(group) or above_group,
+        group=_short(group) or parent_group,
         outer=outer,
     )
-    if not joins:
-        inheritance.give(run_id, number, url)
-    registry.add(run, _set_current)
-    hooks.install()
-    if not joins:
-        kind = "run_resumed" if resume else "run_started"
-        names = {"name": run.name, "tag": _short(tag), "group": run.group, "parent_run_id": above}
-        run.recorder.record(kind, attempt=run.attempt, **names)
-    if params is not None:
-        run.log_params(params)
-    if tags is not None:
-        run.set_tags(tags)
-    if switches:
-        from gateway.client.capture.capture import begin
-
-        begin(run.recorder, switches)
+    if joins:
+        _add(run)
+    else:
+        inheritance.export(run_id, number, url)
+        _add(run)
+        names = {"name": run.name, "tag": _short(tag), "group": run.group, "parent_run_id": parent_id}
+        run.recorder.record("run_resumed" if resume else "run_started", attempt=number, **names)
+    _record_given(run, params, tags, switches)
     return run
 
 
 def current_run() -> Run | None:
-    """Return the run that module functions record into here and now; None when none is open."""
+    """Return the run that module functions record into in this thread or task; None if no run is open."""
     return _current or registry.find_run()
 
 
@@ -126,13 +119,13 @@ def emit(
     """
     Record a value, or a dict of them, in the current run: `emit("loss", 0.1, step=3)`. See Run.emit.
 
-    Never raises and never waits. Without a current run it joins the one GATEWAY_RUN_ID names, or starts one.
+    Never raises and never waits. Without a current run it joins the one that GATEWAY_RUN_ID names, or starts one.
     """
     (_current or _implicit()).emit(name, value, step, time=time, labels=labels)
 
 
 def log_params(params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-    """Record inputs of the current run. See Run.log_params."""
+    """Record parameters of the current run. See Run.log_params."""
     (_current or _implicit()).log_params(params, **more)
 
 
@@ -142,22 +135,22 @@ def set_tags(tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
 
 
 def set_labels(labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-    """Attach JSON to the current run. See Run.set_labels."""
+    """Attach JSON values to the current run. See Run.set_labels."""
     (_current or _implicit()).set_labels(labels, **more)
 
 
 def note(text: str) -> None:
-    """Write a note on the current run. See Run.note."""
+    """Set the note of the current run. See Run.note."""
     (_current or _implicit()).note(text)
 
 
 def artifact(name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
-    """Refer to bytes kept elsewhere, from the current run. See Run.artifact."""
+    """Record a reference to bytes kept elsewhere in the current run. See Run.artifact."""
     (_current or _implicit()).artifact(name, uri, size, sha256, media_type=media_type)
 
 
 def log_artifact(path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
-    """Refer to a file or folder, from the current run. See Run.log_artifact."""
+    """Record a reference to a file or folder in the current run. See Run.log_artifact."""
     (_current or _implicit()).log_artifact(path, name, media_type=media_type)
 
 
@@ -172,13 +165,13 @@ def step(name: str, *, attempt: int | None = None, step_type: str = "task") -> S
 
 
 def flush(timeout_s: float = FINISH_TIMEOUT_S) -> bool:
-    """Wait until the log has what was emitted to the current run. See Run.flush."""
+    """Wait until the log has everything emitted to the current run. See Run.flush."""
     run = current_run()
     return run.flush(timeout_s) if run is not None else True
 
 
 def finish(status: Status = "finished", *, message: str = "", timeout_s: float | None = None) -> Report | None:
-    """End the current run and return what became of its points; None when there is none. See Run.finish."""
+    """End the current run and return what became of its points; None if no run is open. See Run.finish."""
     run = current_run()
     return run.finish(status, message=message, timeout_s=timeout_s) if run is not None else None
 
@@ -195,15 +188,57 @@ def _implicit() -> Run:
         if runs := registry.open_runs():
             return runs[-1]
         if registry.is_over and registry.last_finished is not None:
-            return registry.last_finished  # a destructor or exit handler: no run may start that nobody would end
+            return registry.last_finished  # in a destructor or exit handler; a new run would never be finished
         try:
             return start_run(name=_script())
         except ClientError as error:
             warn_once("address", f"{error}; until then events are kept in the journal")
-        run = _open(uuid7(), run_name(), Address(NOWHERE, ""))
-        registry.add(run, _set_current)
-        hooks.install()
+        run = _new_run(uuid7(), run_name(), Address(NOWHERE, ""))
+        _add(run)
         return run
+
+
+def _new_run(  # noqa: PLR0913 -- a run consists of these
+    run_id: str,
+    name: str,
+    address: Address,
+    *,
+    attempt: int = 1,
+    is_owner: bool = True,
+    labels: Labels = (),
+    group: str = "",
+    outer: Run | None = None,
+) -> Run:
+    """Return a run whose events are sent to `address`; it is not current yet."""
+    return Run(
+        run_id,
+        name,
+        attempt=attempt,
+        is_owner=is_owner,
+        find_shipper=lambda: _shipper_for(address),
+        on_finish=_remove,
+        on_late=registry.add_late,
+        labels=labels,
+        group=group,
+        outer=outer,
+    )
+
+
+def _shipper_for(address: Address) -> Shipper:
+    shipper = registry.shipper_for(address)
+    hooks.install()  # again in a forked child, when it first records something
+    return shipper
+
+
+def _add(run: Run) -> None:
+    registry.add(run, _set_current)
+    hooks.install()
+
+
+def _remove(run: Run) -> None:
+    registry.remove(run, _set_current)
+    if run.is_owner:
+        inheritance.withdraw(run.id)
 
 
 def _set_current(run: Run | None) -> None:
@@ -211,36 +246,49 @@ def _set_current(run: Run | None) -> None:
     _current = run
 
 
+def _record_given(
+    run: Run, params: Mapping[str, Any] | None, tags: Mapping[str, Any] | None, switches: frozenset[str]
+) -> None:
+    if params is not None:
+        run.log_params(params)
+    if tags is not None:
+        run.set_tags(tags)
+    if switches:
+        from gateway.client.capture.capture import start_capture
+
+        start_capture(run.recorder, switches)
+
+
 def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, run_id: str) -> tuple[str, str]:
-    """Return id and group of the run above a new one: the one given, the one open here, or the one handed over."""
+    """Return id and group of the parent of a new run: the given one, the run open here, or the inherited one."""
     if parent is None:
         parent = outer if outer is not None else inherited or ""
-    above, group = (parent.id, parent.group) if isinstance(parent, Run) else (_short(parent), "")
-    return ("", "") if above == run_id else (above, group)
+    parent_id, group = (parent.id, parent.group) if isinstance(parent, Run) else (_short(parent), "")
+    return ("", "") if parent_id == run_id else (parent_id, group)
 
 
 def _attempt(given: int | None, run_id: str | None, *, resume: bool) -> int:
     number = read_attempt(given)
     if number is not None:
         return min(max(number, 1), MAX_ATTEMPT)
-    # A run with a new id has no earlier attempts, however often its launcher began again.
-    return inheritance.attempt(run_id, is_resumed=resume) if run_id else 2 if resume else 1
+    # A run with a new id has no earlier attempts, no matter how many times its launcher restarted.
+    return inheritance.find_attempt(run_id, is_resumed=resume) if run_id else 2 if resume else 1
 
 
-def _rank_label(rank: int | bool | None, *, joins: bool) -> tuple[tuple[str, str], ...]:
+def _rank_label(rank: int | bool | None, *, joins: bool) -> Labels:
     if rank is False or (rank is None and not joins):
         return ()
-    text = inheritance.rank() if rank is None or rank is True else _short(rank)
+    text = inheritance.find_rank() if rank is None or rank is True else _short(rank)
     return (("rank", text),) if text else ()
 
 
 def _switches(capture: bool | Mapping[str, bool] | None, *, joins: bool) -> frozenset[str]:
-    """Return the names of what to capture; a process that joined captures only what it asks for."""
+    """Return the switches that are on; a process that joined captures only what its own `capture` asks for."""
     if capture is False or (capture is None and joins):
         return frozenset()
-    from gateway.client.capture.capture import switches
+    from gateway.client.capture.capture import read_switches
 
-    return switches(capture)
+    return read_switches(capture)
 
 
 def _script() -> str | None:
@@ -258,41 +306,3 @@ def _checked_id(run_id: str) -> str:
             f"run id {safe_repr(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, without U+0000"
         )
     return run_id
-
-
-def _open(
-    run_id: str,
-    name: str,
-    address: Address,
-    *,
-    attempt: int = 1,
-    is_owner: bool = True,
-    labels: Labels = (),
-    group: str = "",
-    outer: Run | None = None,
-) -> Run:
-    """Return a run that is sent to `address`; it is not current yet."""
-    return Run(
-        run_id,
-        name,
-        attempt=attempt,
-        is_owner=is_owner,
-        find_shipper=lambda: _shipper_for(address),
-        on_finish=_forget,
-        on_late=registry.add_late,
-        labels=labels,
-        group=group,
-        outer=outer,
-    )
-
-
-def _shipper_for(address: Address) -> Shipper:
-    shipper = registry.shipper_for(address)
-    hooks.install()  # a forked child that first records now
-    return shipper
-
-
-def _forget(run: Run) -> None:
-    registry.remove(run, _set_current)
-    if run.is_owner:
-        inheritance.take_back(run.id)

@@ -1,8 +1,8 @@
 """
-What a run takes back or calls by another name.
+Record deletions and renames of a run and of its parts.
 
-Both concern what the log has before them. What this process recorded earlier is before; other processes of the run are
-not in step with it, so what they record meanwhile may come before or after. Trackers and dashboards follow the log.
+Both apply to everything the log has before them. What this process recorded earlier is before; other processes of the
+run are not synchronised with it, so their records may end up before or after. Trackers and dashboards follow the log.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def delete(recorder: Recorder, names: Mapping[str, str | Iterable[str]], logged:
     """Record that parts of the run are deleted, by kind and name. Raises TypeError when none is named."""
     parts = [(what, name) for what, given in names.items() for name in ([given] if isinstance(given, str) else given)]
     if not parts:
-        raise TypeError("nothing is named: say for example run.delete(series='loss')")
+        raise TypeError("nothing is named: call for example run.delete(series='loss')")
     for what, name in parts:
         recorder.record("deleted", what=what, name=clean_name(name))
         if what in logged:

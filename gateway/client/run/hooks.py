@@ -1,5 +1,5 @@
 """
-Install what must happen to the runs of a process at fork, at SIGTERM and at exit.
+Install the hooks that handle the runs of a process at fork, at SIGTERM and at exit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def install() -> None:
             os.register_at_fork(
                 before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_after_fork_in_child
             )
-    # A child of multiprocessing may leave by os._exit, which skips atexit, but it runs its own finalizers.
+    # A child of multiprocessing may end by os._exit, which skips atexit, but it runs its own finalizers.
     process = sys.modules.get("multiprocessing.process")
     if not _is_child_hooked and process is not None and process.parent_process() is not None:
         _is_child_hooked = True
@@ -46,11 +46,11 @@ def install() -> None:
 
 
 def _at_exit() -> None:
-    # The interpreter keeps the exception that ended it; at a prompt it keeps the last one of any line.
+    # The interpreter keeps the exception that ended it; at a prompt it keeps the last exception of any line.
     error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     status, message = status_of(error)
     _finish_all(status, message, finish_timeout())
-    registry.end()
+    registry.shut_down()
 
 
 def _at_sigterm(timeout_s: float) -> None:
@@ -69,5 +69,5 @@ def _after_fork_in_child() -> None:
     forks.after_in_child()
     inheritance.after_fork()
     signals.after_fork()
-    notices.forget()
+    notices.reset()
     registry.after_fork()

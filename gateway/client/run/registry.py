@@ -1,8 +1,8 @@
 """
-Which runs this process has open, and the shippers that send them.
+The runs that this process has open, and the shippers that send them.
 
-State of the process, behind one lock. A forked child starts with `after_fork`, because a thread of the parent may have
-held the lock when the process forked.
+One lock guards this state. A forked child begins with `after_fork`, because a thread of the parent may have held the
+lock during the fork.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
     Publish = Callable[[Run | None], None]
 
-implicit_lock = Lock()  # held while a run is started for a call outside of any
+implicit_lock = Lock()  # held while a run is started for a call outside of any run
 is_over = False  # the process ends and its runs are finished: nothing can be sent any more
 last_finished: Run | None = None
 _runs: list[Run] = []  # started here and not finished, oldest first
-_of_main: list[Run] = []  # those of them that the main thread started
-_late: list[Run] = []  # finished, and recorded into after that
+_of_main: list[Run] = []  # the runs in _runs that the main thread started
+_late: list[Run] = []  # finished, but something was recorded into them since
 _innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
 _shippers: dict[tuple[str, str], Shipper] = {}  # by URL and topic
-# What a forked child has from its parent. Kept, because collecting it could close the parent's sockets.
+# Objects of the parent in a forked child. Kept, because collecting them could close the parent's sockets.
 _inherited: list[object] = []
 _lock = Lock()
 
 
 def add(run: Run, publish: Publish) -> None:
-    """Add an open run. `publish` receives, with the lock held, the run that is the only open one, or None."""
+    """Add a run. `publish` is called with the lock held and gets the only open run, or None if there are several."""
     with _lock:
         _runs.append(run)
         if current_thread() is main_thread():
@@ -45,7 +45,7 @@ def add(run: Run, publish: Publish) -> None:
 
 
 def remove(run: Run, publish: Publish) -> None:
-    """Remove a finished run; the one around it is the innermost again. `publish` as in `add`."""
+    """Remove a finished run; the run around it becomes the innermost. `publish` gets the only open run, or None."""
     global last_finished
     last_finished = run
     with _lock:
@@ -58,17 +58,17 @@ def remove(run: Run, publish: Publish) -> None:
 
 
 def add_late(run: Run) -> None:
-    """Remember a finished run into which something was recorded, so that the end of the process finishes it again."""
+    """Add a finished run into which something was recorded, so that the end of the process finishes it again."""
     _late.append(run)
 
 
 def open_runs() -> list[Run]:
-    """Return the runs that are started here and not finished, oldest first."""
+    """Return the runs that were started in this process and are not finished, oldest first."""
     return list(_runs)
 
 
 def unfinished_runs() -> list[Run]:
-    """Return the open runs, newest first, then the finished ones into which something was recorded since."""
+    """Return the open runs, newest first, then the runs into which something was recorded after their end."""
     return [*reversed(_runs), *_late]
 
 
@@ -84,10 +84,10 @@ def find_run() -> Run | None:
 
 
 def shipper_for(address: Address) -> Shipper:
-    """Return the shipper of an address, started when first needed. Raises RuntimeError when the process ends."""
+    """Return the shipper of an address; the first call starts it. Raises RuntimeError while the process ends."""
     from gateway.client.shipping.shipper import Shipper
 
-    if is_over or sys.is_finalizing():  # a thread started now would never run, and be waited for
+    if is_over or sys.is_finalizing():  # a thread started now would never run, and `finish` would wait for it
         raise RuntimeError("the interpreter is going away")
     key = (address.url, address.topic)
     with _lock:
@@ -105,15 +105,15 @@ def stop_shippers() -> None:
         shipper.stop()
 
 
-def end() -> None:
-    """Start no shipper any more: the process ends."""
+def shut_down() -> None:
+    """Stop all shippers and start none any more: the process ends."""
     global is_over
     is_over = True
     stop_shippers()
 
 
 def after_fork() -> None:
-    """Make the open runs joined ones, with locks that no thread of the parent holds. In the child only."""
+    """Join the open runs of the parent, with locks that no thread of the parent holds. In the child only."""
     global _lock, implicit_lock, is_over
     is_over = False
     _lock, implicit_lock = Lock(), Lock()

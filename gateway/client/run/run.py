@@ -1,8 +1,9 @@
 """
-A run: what training code talks to.
+A run, the object that training code uses.
 
-Every method but `start_run` itself is safe in a training loop: it never raises, never waits for the network, and may
-be called from any thread and in forked children. Only `flush`, `finish` and `barrier` wait, up to their deadline.
+Every method is safe in a training loop: it never raises, never waits for the network, and may be called from any thread
+and in forked children. The exceptions are `flush`, `finish` and `barrier`, which wait up to their deadline, and
+`barrier`, which raises.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 class Run:
     """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
 
-    def __init__(  # noqa: PLR0913 -- made in two places only
+    def __init__(  # noqa: PLR0913 -- called in one place only, and in tests
         self,
         run_id: str,
         name: str,
@@ -75,8 +76,8 @@ class Run:
         self.name = name
         self.attempt = attempt
         self.group = group
-        self.outer = outer  # the run that was open around it where it was started, in this process
-        self.is_forked = False  # a forked child has it from its parent
+        self.outer = outer  # the run that was open around it when this process started it
+        self.is_forked = False  # True in a forked child, which has the run from its parent
         self.report: Report | None = None  # set by finish()
         self.recorder = Recorder(
             run_id,
@@ -106,11 +107,11 @@ class Run:
         Record a value of a series, or several: `emit("loss", 0.1, step=3)`, `emit({"loss": 0.1}, step=3)`.
 
         Numbers become points of a chart; text, booleans, None, lists, dicts, datetimes and pydantic models keep their
-        type; anything else is kept as its repr(). Dicts inside `emit({...})` become `a/b`. `step` None is the next
+        type; anything else is kept as its repr(). Dicts inside `emit({...})` become `a/b`. `step` None means the next
         integer after the largest step this process emitted for the series, 0 first. `time` is epoch seconds or a
-        datetime, by default now. `labels` tell series of one name apart, for example `{"rank": 3}`.
+        datetime, by default now. `labels` distinguish series with the same name, for example `{"rank": 3}`.
 
-        Never raises and never waits: what cannot be kept is counted and said once on stderr.
+        Never raises and never waits: a value that cannot be kept is counted, and reported once on stderr.
         """
         try:
             kind = type(value)
@@ -122,65 +123,65 @@ class Run:
                 and labels is None
             ):
                 recorder = self.recorder
-                put = recorder.put  # in two steps: CPython 3.11 calls an attribute that is no method 12 ns slower
+                put = recorder.put  # not `recorder.put(...)`: CPython 3.11 takes 10 ns more, as it is no method
                 put(name, value, step, recorder.context or self._steps.here())
             else:
                 self._emit(name, value, step, time, labels)
-        except Exception as error:  # noqa: BLE001 -- a stranger's object failed while read: the value is lost, and counted
+        except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: the value is counted as lost
             try:
                 self.recorder.count_dropped(1)
                 warn_lost("emit", f"emit({safe_repr(name)}) cannot be kept and is counted as dropped", error)
             except RecursionError:
-                return  # the stack is used up to its last frame
+                return  # no stack frame is left
 
     def _emit(self, name: Any, value: Any, step: Any, time: Any, labels: Any) -> None:
-        """Do what `emit` does for whatever is not a plain number by name and step. May raise."""
+        """Do the work of `emit` for everything but a plain number with name and step. May raise."""
         recorder = self.recorder
         recorder.prepare()
-        where = recorder.context or self._steps.here()
+        context = recorder.context or self._steps.here()
         if hasattr(name, "items"):
             step = value if step is None else step  # emit({...}, 3)
             entries = list(name.items())
             if time is None and labels is None:
-                entries = recorder.journal.put_all(entries, step, where)
+                entries = recorder.journal.put_all(entries, step, context)
             for path, item in flatten(entries):
                 self.emit(path, item, step, time=time, labels=labels)
             return
         if labels:
-            where = (where[0], where[1], clean_labels({**dict(recorder.labels), **labels}))
+            context = (context[0], context[1], clean_labels({**dict(recorder.labels), **labels}))
         moment = read_time(time, now())
         step, value, name = read_step(step), scalar(value), clean_name(name)
         if is_point(value):
-            recorder.journal.put_at(name, value, step, moment, where)
+            recorder.journal.put_at(name, value, step, moment, context)
             return
         kept = typed(value)
-        recorder.journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, moment, where))
+        recorder.journal.observe(Observation(name, kept, len(dumps(kept).encode()), step, moment, context))
 
     # Facts about the run.
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters this process logged."""
+        """The parameters that this process logged."""
         return dict(self._params)
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags this process set."""
+        """The tags that this process set."""
         return dict(self._tags)
 
     @never_raises("log_params")
     def log_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Record inputs of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`; types are kept."""
+        """Record parameters of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`. Keeps types."""
         given = read_mapping("log_params", params, more)
         kept = {clean_name(name): typed(value) for name, value in given.items()}
         self._params.update(given)
-        where = self._context()
+        context = self._context()
         for part in split(kept) if kept else ():
-            self.recorder.record("params", step_name=where[0], attempt=where[1], params=part)
+            self.recorder.record("params", step_name=context[0], attempt=context[1], params=part)
 
     @never_raises("set_tags")
     def set_tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Set words to find the run by; the last value of a name wins. Values become text."""
+        """Set tags, by which the run can be found; the last value of a name wins. Values become text."""
         given = read_mapping("set_tags", tags, more)
         kept = {clean_name(name): clean(text_of(value), MAX_NAME * 8) for name, value in given.items()}
         self._tags.update(kept)
@@ -189,7 +190,7 @@ class Run:
 
     @never_raises("set_labels")
     def set_labels(self, labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Attach JSON to the run that nobody filters by; the last value of a name wins."""
+        """Attach JSON values that are not used for filtering; the last value of a name wins."""
         given = read_mapping("set_labels", labels, more)
         kept = {clean_name(name): typed(value) for name, value in given.items()}
         for part in split(kept) if kept else ():
@@ -197,33 +198,33 @@ class Run:
 
     @never_raises("note")
     def note(self, text: str) -> None:
-        """Write what a person should know about the run; the last note wins."""
+        """Set the note of the run, a text for people; the last note wins."""
         self.recorder.record("note", text=clean(text_of(text)))
 
     @never_raises("artifact")
     def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
-        """Refer to bytes kept elsewhere. `size` in bytes, `sha256` as 64 hex digits of lower case."""
-        from gateway.client.run.artifacts import reference
+        """Record a reference to bytes kept elsewhere. `size` is in bytes, `sha256` is 64 hex digits."""
+        from gateway.client.run.artifacts import artifact_body
 
-        where = self._context()
-        body = reference(name, uri, size, sha256, media_type)
-        self.recorder.record("artifact", step_name=where[0], attempt=where[1], **body)
+        context = self._context()
+        body = artifact_body(name, uri, size, sha256, media_type)
+        self.recorder.record("artifact", step_name=context[0], attempt=context[1], **body)
 
     def text(self, name: str, text: str, step: int | None = None) -> None:
-        """Record text, as it was at a step: a sample of what a model writes. Cut to 131,072 characters."""
+        """Record text at a step, for example a sample of a model's output. It is cut to 131,072 characters."""
         self.emit(name, text_of(text), step)
 
     @never_raises("log_artifact")
     def log_artifact(self, path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
         """
-        Refer to a file or folder by its file: URI, under its own name or `name`; the bytes stay where they are.
+        Record a reference to a file or folder by its file: URI, under its own name or `name`. The bytes stay in place.
 
-        Size and SHA-256 are found in the background, at the time of the call or soon after it; `finish` waits for
-        that. A folder has the size of its files and no SHA-256.
+        A background thread reads size and SHA-256, at the time of the call or soon after it; `finish` waits for that.
+        The size of a folder is that of its files; a folder has no SHA-256.
         """
-        from gateway.client.run.artifacts import refer
+        from gateway.client.run.artifacts import record_file
 
-        refer(self.recorder, path, name, media_type, self._context())
+        record_file(self.recorder, path, name, media_type, self._context())
 
     @never_raises("delete")
     def delete(
@@ -238,8 +239,9 @@ class Run:
         """
         Delete parts of the run by name: `run.delete(series="loss", tag=["draft", "team"])`.
 
-        A series goes in all its steps, attempts and labels, with its values that are no numbers. What is recorded under
-        a name later is new. The bytes of an artifact stay where they are. `gateway runs delete` deletes whole runs.
+        A series is deleted in all its named steps, attempts and labels, with its values that are no numbers. Anything
+        recorded under the name later is new. The bytes of an artifact stay where they are. `gateway runs delete`
+        deletes whole runs.
         """
         from gateway.client.run.edits import delete
 
@@ -249,10 +251,10 @@ class Run:
     @never_raises("rename")
     def rename(self, new: str, *, series: str | None = None, param: str | None = None, tag: str | None = None) -> None:
         """
-        Name the run, or a part of it: `run.rename("baseline")`, `run.rename("train/loss", series="loss")`.
+        Rename the run, or a part of it: `run.rename("baseline")`, `run.rename("train/loss", series="loss")`.
 
-        Where the new name is taken, by a series of the same step, attempt and labels, a parameter or a tag, both stay
-        as they are. What is recorded under the old name later is a part of its own.
+        If the new name is taken, by a series of the same named step, attempt and labels, by a parameter or by a tag,
+        both stay as they are. Anything recorded under the old name later is a separate part.
         """
         from gateway.client.run.edits import rename
 
@@ -263,23 +265,23 @@ class Run:
         """
         Return a named step, for `with run.step("train"):` or as a decorator.
 
-        What is emitted inside belongs to it. Entering a step again is its next attempt, unless `attempt` says which.
-        An exception is recorded as the step's failure and goes on.
+        Everything emitted inside belongs to the step. Entering a step again is its next attempt, unless `attempt` gives
+        the number. An exception is recorded as the step's failure and is raised further.
         """
         return Step(self._steps, clean_name(name), read_attempt(attempt), clean(text_of(step_type), MAX_NAME))
 
     # The end.
 
     def flush(self, timeout_s: float = FINISH_TIMEOUT_S) -> bool:
-        """Wait until all that was emitted before is acknowledged; False when `timeout_s` seconds were not enough."""
+        """Wait until everything emitted before is acknowledged; False if `timeout_s` seconds were not enough."""
         return self.recorder.flush(read_timeout(timeout_s))
 
     def barrier(self, timeout_s: float = FINISH_TIMEOUT_S) -> None:
         """
-        Wait until readers see all that this process emitted to the run: in the log, and folded into PostgreSQL.
+        Wait until readers see everything this process emitted to the run: in the log, and folded into PostgreSQL.
 
-        Asks the API (GATEWAY_LIVE_URL, or the local stack's). Raises BarrierTimeout, which says what is missing, after
-        `timeout_s` seconds, and ClientError when nothing is sent anywhere.
+        Asks the API (GATEWAY_LIVE_URL, or the local stack's). Raises BarrierTimeout, which states what is missing,
+        after `timeout_s` seconds, and ClientError if the run is not sent anywhere.
         """
         from gateway.client.run.barrier import barrier
 
@@ -289,8 +291,8 @@ class Run:
         """
         End the run and wait, up to `timeout_s` seconds, until the log has everything; return what became of it.
 
-        `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then 30. What is still unsent then is said in one line on
-        stderr; it goes on being sent while the process lives. A second call returns the first one's report, renewed.
+        `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then to 30. If anything is unsent by then, one line on stderr
+        says so; sending continues while the process lives. A second call returns an updated report.
         """
         end = monotonic() + read_timeout(timeout_s)
         recorder = self.recorder
@@ -306,7 +308,7 @@ class Run:
         return self.report
 
     def health(self) -> dict[str, Any]:
-        """Return what the client knows of itself: counts, the address, whether it is reached, the last error."""
+        """Return the state of the client: counts, the address, whether it is connected, the last error, notices."""
         return health(self.recorder)
 
     def __enter__(self) -> Run:
@@ -320,12 +322,12 @@ class Run:
 
     @property
     def is_owner(self) -> bool:
-        """Whether this process started the run and ends it; False where it joined the run, and in a forked child."""
+        """Whether this process started the run and ends it; False if it joined the run, and in a forked child."""
         return self.recorder.is_owner
 
     @property
     def is_finished(self) -> bool:
-        """Whether `finish` was called in this process; what is recorded after that is kept, and counted as late."""
+        """Whether `finish` was called in this process; later records are kept and counted as late."""
         return self.recorder.is_finished
 
     def __repr__(self) -> str:
@@ -334,11 +336,11 @@ class Run:
     # Inside.
 
     def after_fork(self) -> object:
-        """Become a joined process of the same run; return what the child must keep of its parent. In the child only."""
+        """Join the run as a forked child; return the parent's objects, which the child must keep. In the child only."""
         self.is_forked = True
         self._steps.after_fork()
         return self.recorder.after_fork()
 
     def _context(self) -> StepContext:
-        """Return the named step, attempt and labels of here and now."""
+        """Return named step, attempt and labels of a record made now in this thread or task."""
         return self.recorder.context or self._steps.here()

@@ -1,8 +1,8 @@
 """
-Named steps of a run: which one is open where, and which attempt it is.
+Named steps of a run: which steps are open in which thread or task, and which attempt each is.
 
-A point belongs to the innermost step open in its own thread or asyncio task. A thread that opened none belongs to the
-step its run has open, so that worker threads started inside a step count as part of it.
+A point belongs to the innermost step open in its own thread or asyncio task. A thread that opened no step belongs to
+the step its run has open, so that worker threads started inside a step count as part of it.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself takes 10 ms to impor
 
 
 class _Open:
-    """One entered step."""
+    """A step that was entered and not left yet."""
 
     __slots__ = ("context", "outer")
 
     def __init__(self, context: StepContext, outer: _Open | None) -> None:
         self.context = context
-        self.outer = outer  # the step open around it in the same context, of any run
+        self.outer = outer  # the step around it in the same thread or task, of any run
 
 
 _innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
 
 
 class Steps:
-    """The open steps of one run in this process."""
+    """The open steps of one run in this process. Keeps `recorder.context` up to date."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -55,17 +55,17 @@ class Steps:
         recorder.context = self._main
 
     def here(self) -> StepContext:
-        """Return the step a point of this thread or task belongs to."""
-        one = _innermost.get()
+        """Return the context of a point recorded now in this thread or task, while steps are open side by side."""
+        step = _innermost.get()
         still_open = list(self._open)
-        while one is not None:
-            if one in still_open:
-                return one.context
-            one = one.outer
+        while step is not None:
+            if step in still_open:
+                return step.context
+            step = step.outer
         return still_open[0].context if still_open else self._main
 
     def enter(self, name: str, attempt: int | None) -> _Open:
-        """Open a step and return it; `attempt` None is the one after the last, or the run's own at first."""
+        """Open a step and return it. `attempt` None is the one after the last, and at first that of the run."""
         with self._lock:
             if attempt is None:
                 last = self._attempts.get(name)
@@ -93,11 +93,11 @@ class Steps:
 
 
 def _is_inside(inner: _Open, outer: _Open) -> bool:
-    one = inner.outer
-    while one is not None:
-        if one is outer:
+    step = inner.outer
+    while step is not None:
+        if step is outer:
             return True
-        one = one.outer
+        step = step.outer
     return False
 
 
@@ -106,7 +106,7 @@ class Step:
 
     def __init__(self, steps: Steps, name: str, attempt: int | None, step_type: str) -> None:
         self.name = name
-        self.attempt = attempt  # which one is known once it is entered
+        self.attempt = attempt  # None until the step is entered, unless it was given
         self._given = attempt
         self._steps = steps
         self._type = step_type
@@ -132,28 +132,28 @@ class Step:
         self._steps.leave(opened)
         try:
             _innermost.reset(token)
-        except ValueError:  # left in another context than entered, for example by a generator
+        except ValueError:  # entered in another thread or task, for example by a generator
             _innermost.set(opened.outer)
 
     def __call__(self, function: Function) -> Function:
         """Return the function with this step around each call."""
-        code = getattr(function, "__code__", None)  # built-in functions and objects with __call__ have none
+        code = getattr(function, "__code__", None)  # None for built-in functions and objects with __call__
         if code is not None and code.co_flags & CO_COROUTINE:
 
             @wraps(function)
             async def stepped(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
+                with self._copy():
                     return await function(*args, **kwargs)
         else:
 
             @wraps(function)
             def stepped(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
+                with self._copy():
                     return function(*args, **kwargs)
 
         return stepped  # type: ignore[return-value]  # same signature, which TypeVar cannot say without typing
 
-    def _again(self) -> Step:
+    def _copy(self) -> Step:
         return Step(self._steps, self.name, self._given, self._type)
 
     @never_raises("step")

@@ -76,7 +76,7 @@ def test_a_stopped_materialiser_is_a_clear_timeout_and_nothing_is_lost(api: str,
         run.emit("loss", 0.5)
 
         with pytest.raises(
-            gateway.BarrierTimeout, match=r"all is in the log, but .*1 of 2 records of producer .*number 1"
+            gateway.BarrierTimeout, match=r"the log has everything, but .*1 of 2 records of producer .*number 1"
         ):
             run.barrier(SHORT_S)
         assert points(api, run) == 0
@@ -112,7 +112,7 @@ def test_a_barrier_without_an_api_says_so(variables: dict[str, str]) -> None:
     with gateway.start_run(capture=False) as run:
         assert run.flush(60)
 
-        with pytest.raises(gateway.BarrierTimeout, match=r"all is in the log, but the API at .* cannot be reached"):
+        with pytest.raises(gateway.BarrierTimeout, match=r"the log has everything, but the API at .* cannot be reached"):
             run.barrier(SHORT_S)
 
 
@@ -121,7 +121,7 @@ def test_a_barrier_without_kafka_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     run = gateway.start_run(url=f"kafka://{HOST}:{port}", capture=False)
     run.emit("loss", 0.5)
 
-    with pytest.raises(gateway.BarrierTimeout, match=r"not acknowledged by Kafka at .*kept and go on being sent"):
+    with pytest.raises(gateway.BarrierTimeout, match=r"not acknowledged by Kafka at .*kept and still being sent"):
         run.barrier(SHORT_S)
     run.finish(timeout_s=0)
 

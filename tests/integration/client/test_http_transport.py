@@ -33,9 +33,9 @@ RUN = "run-1"
 
 @pytest.fixture(autouse=True)
 def fresh_notices() -> Iterator[None]:
-    notices.forget()
+    notices.reset()
     yield
-    notices.forget()
+    notices.reset()
 
 
 @contextmanager

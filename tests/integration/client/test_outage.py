@@ -32,9 +32,9 @@ def broker(session_folder: Path, request: pytest.FixtureRequest) -> Iterator[Bro
 
 @pytest.fixture(autouse=True)
 def fresh_notices() -> Iterator[None]:
-    notices.forget()
+    notices.reset()
     yield
-    notices.forget()
+    notices.reset()
 
 
 @pytest.mark.stack

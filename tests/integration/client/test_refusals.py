@@ -27,9 +27,9 @@ LIMIT = 20_000  # bytes that a batch may have when it is compressed; the client'
 
 @pytest.fixture(autouse=True)
 def fresh_notices() -> Iterator[None]:
-    notices.forget()
+    notices.reset()
     yield
-    notices.forget()
+    notices.reset()
 
 
 @pytest.fixture

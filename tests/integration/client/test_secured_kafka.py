@@ -154,7 +154,7 @@ def test_it_says_why_also_where_the_training_keeps_what_aiokafka_logs(
 
 def try_to_train(named: dict[str, str], log_topic: str) -> int:
     """Emit, wait until the client cannot send, and return how many envelopes it sent."""
-    notices.forget()
+    notices.reset()
     options = {name: named[name] for name in OPTIONS if named.get(name)}
     shipper = Shipper(Address(f"kafka://{named['kafka']}", log_topic, options=options))
     run = new_run(shipper)

@@ -48,7 +48,7 @@ def test_the_first_place_that_names_an_address_wins(folder: Path) -> None:
 def test_without_any_address_events_go_nowhere(folder: Path) -> None:
     address = find_address(None, environment(folder))
 
-    assert (address.url, address.topic, address.found) == ("none:", "tracking.events", False)
+    assert (address.url, address.topic, address.is_configured) == ("none:", "tracking.events", False)
 
 
 def test_the_platforms_kafka_setting_is_an_address_too(folder: Path) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 import gateway
 from gateway.client import notices
-from gateway.client.capture import git as capture_code
-from gateway.client.capture.capture import begin, switches
+from gateway.client.capture.git import describe_code, without_credentials
+from gateway.client.capture.capture import read_switches, start_capture
 from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
-from gateway.client.capture.host import masked, packages
+from gateway.client.capture.host import installed_packages, mask_secrets
 from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
 from gateway.client.run.run import Run
 from schemas import events as ev
@@ -31,7 +31,7 @@ DEFAULTS = {"command", "host", "packages", "code"}
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     monkeypatch.delenv("GATEWAY_CAPTURE", raising=False)
-    notices.forget()
+    notices.reset()
     return Memory()
 
 
@@ -66,17 +66,17 @@ def test_the_program_decides_and_then_the_environment(
 ) -> None:
     monkeypatch.setenv("GATEWAY_CAPTURE", variable)
 
-    assert switches(given) == expected
+    assert read_switches(given) == expected
 
 
 @pytest.mark.parametrize("given", [{"consol": True}, 7, "all"])
 def test_a_switch_that_is_none_is_refused_by_name(given: Any) -> None:
     with pytest.raises(gateway.ClientError, match="capture"):
-        switches(given)
+        read_switches(given)
 
 
 def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
-    begin(run.recorder, switches(None))
+    start_capture(run.recorder, read_switches(None))
     run.finish()
 
     found = environment(memory)
@@ -88,7 +88,7 @@ def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
 
 def test_no_environment_variable_is_ever_told(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_PASSWORD", "hunter2-in-the-environment")
-    begin(run.recorder, switches(True))
+    start_capture(run.recorder, read_switches(True))
     run.finish()
 
     assert not any(b"hunter2-in-the-environment" in record.value for record in memory.sent)
@@ -110,12 +110,12 @@ def test_no_environment_variable_is_ever_told(run: Run, memory: Memory, monkeypa
     ],
 )
 def test_secrets_on_the_command_line_are_masked(given: str, expected: str) -> None:
-    assert masked(given.split()) == expected.split()
+    assert mask_secrets(given.split()) == expected.split()
 
 
 def test_packages_are_found_once_a_process() -> None:
-    assert packages() == packages()
-    assert packages()["pytest"] == pytest.__version__
+    assert installed_packages() == installed_packages()
+    assert installed_packages()["pytest"] == pytest.__version__
 
 
 def git(folder: Path, *command: str) -> None:
@@ -134,7 +134,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_clean_code_is_its_commit(repository: Path) -> None:
-    found = capture_code.identity(repository.as_posix())
+    found = describe_code(repository.as_posix())
 
     assert found is not None
     assert len(found["code_identifier"]) == 40
@@ -144,7 +144,7 @@ def test_clean_code_is_its_commit(repository: Path) -> None:
 
 def test_changed_code_is_told_from_its_commit_by_a_digest(repository: Path) -> None:
     (repository / "train.py").write_text("lr = 2\n")
-    found = capture_code.identity(repository.as_posix())
+    found = describe_code(repository.as_posix())
 
     difference = subprocess.run(["git", "diff", "--binary", "HEAD"], cwd=repository, check=True, capture_output=True)
     assert found is not None
@@ -155,12 +155,12 @@ def test_changed_code_is_told_from_its_commit_by_a_digest(repository: Path) -> N
 def test_code_without_git_or_commit_is_left_out(
     tmp_path: Path, run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside = capture_code.identity("/")
+    outside = describe_code("/")
     git(tmp_path, "init", "-q")
-    empty = capture_code.identity(tmp_path.as_posix())
+    empty = describe_code(tmp_path.as_posix())
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.chdir(tmp_path)
-    begin(run.recorder, frozenset({"code"}))
+    start_capture(run.recorder, frozenset({"code"}))
     run.finish()
 
     assert (outside, empty) == (None, None)
@@ -179,7 +179,7 @@ def test_code_without_git_or_commit_is_left_out(
     ],
 )
 def test_an_address_is_told_without_credentials(given: str, expected: str) -> None:
-    assert capture_code.without_credentials(given) == expected
+    assert without_credentials(given) == expected
 
 
 def console_lines(memory: Memory) -> dict[str, list[str]]:
@@ -192,7 +192,7 @@ def console_lines(memory: Memory) -> dict[str, list[str]]:
 
 def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
     before = (sys.stdout, sys.stderr)
-    begin(run.recorder, frozenset({"console"}))
+    start_capture(run.recorder, frozenset({"console"}))
     print("one")  # noqa: T201 -- what is kept is what is printed
     print("10 %\r20 %\r30 %\ntwo", file=sys.stderr)  # noqa: T201
     sys.stdout.write("no end")
@@ -205,7 +205,7 @@ def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys:
 
 
 def test_a_stream_put_there_later_stays(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin(run.recorder, frozenset({"console"}))
+    start_capture(run.recorder, frozenset({"console"}))
     own = io.StringIO()
     monkeypatch.setattr(sys, "stdout", own)
     run.finish()
@@ -240,7 +240,7 @@ def test_what_a_tee_keeps_is_bounded() -> None:
 
 def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", "0.1")
-    begin(run.recorder, frozenset({"system"}))
+    start_capture(run.recorder, frozenset({"system"}))
     while memory.kinds().count("system_metrics") < 2:
         run.flush(1.0)
     run.finish()
@@ -254,7 +254,7 @@ def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.Mo
 
 
 def test_a_short_run_is_sampled_once(run: Run, memory: Memory) -> None:
-    begin(run.recorder, frozenset({"system"}))
+    start_capture(run.recorder, frozenset({"system"}))
     run.finish()
 
     assert memory.kinds().count("system_metrics") == 1
@@ -272,7 +272,7 @@ def test_proc_and_psutil_tell_the_same_story() -> None:
 @pytest.mark.parametrize("given", ["soon", "0", "-1", "nan"])
 def test_an_interval_that_is_none_is_said(run: Run, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", given)
-    begin(run.recorder, frozenset({"system"}))
+    start_capture(run.recorder, frozenset({"system"}))
 
     assert notices.counts["system-setting"] == 1
 

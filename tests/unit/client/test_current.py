@@ -41,12 +41,12 @@ def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("GATEWAY_URL", "none:")
     monkeypatch.setenv("GATEWAY_CAPTURE", "none")
     monkeypatch.chdir(tmp_path)
-    notices.forget()
+    notices.reset()
     yield
     while gateway.current_run() is not None:
         gateway.finish()
     registry.stop_shippers()
-    notices.forget()
+    notices.reset()
 
 
 class Hostile:

@@ -17,7 +17,7 @@ from tests.support.client_harness import Memory, new_run, shipping
 
 @pytest.fixture
 def memory() -> Memory:
-    notices.forget()
+    notices.reset()
     return Memory()
 
 

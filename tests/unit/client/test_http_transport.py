@@ -27,9 +27,9 @@ HOST = "127.0.0.1"
 
 @pytest.fixture(autouse=True)
 def fresh_notices() -> Iterator[None]:
-    notices.forget()
+    notices.reset()
     yield
-    notices.forget()
+    notices.reset()
 
 
 @asynccontextmanager

@@ -17,12 +17,12 @@ def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("GATEWAY_HOME", str(tmp_path))
     monkeypatch.setenv("GATEWAY_URL", "none:")
     monkeypatch.chdir(tmp_path)
-    notices.forget()
+    notices.reset()
     yield
     while gateway.current_run() is not None:
         gateway.finish()
     registry.stop_shippers()
-    notices.forget()
+    notices.reset()
 
 
 def test_the_run_started_last_is_current_until_it_is_finished() -> None:

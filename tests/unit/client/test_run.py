@@ -28,7 +28,7 @@ ANYTHING: Any = st.recursive(
 
 @pytest.fixture
 def memory() -> Memory:
-    notices.forget()
+    notices.reset()
     return Memory()
 
 

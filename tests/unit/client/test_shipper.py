@@ -18,9 +18,9 @@ from tests.support.client_harness import Memory, new_run, points, shipping, wait
 
 @pytest.fixture(autouse=True)
 def fresh_notices() -> Iterator[None]:
-    notices.forget()
+    notices.reset()
     yield
-    notices.forget()
+    notices.reset()
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_the_end_of_an_outage_is_said_once(
 
 
 def test_nowhere_keeps_the_journal_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    shipper = Shipper(Address("none:", "t", found=False))
+    shipper = Shipper(Address("none:", "t", is_configured=False))
     run: Run = new_run(shipper)
     for step in range(10):
         run.emit("loss", 0.5, step)
