@@ -21,7 +21,7 @@ MAX_FILES = 100_000  # in a folder; the size of a larger folder is not added up
 
 
 def artifact_body(name: object, uri: object, size: object, sha256: object, media_type: object) -> dict[str, Any]:
-    """Return the fields of an artifact event. A size or digest that does not fit is left out; the digest is reported."""
+    """Return the fields of an artifact event. A bad size or digest is left out; the digest is reported."""
     digest = text_of(sha256).lower()
     if digest and (len(digest) != 64 or not set(digest) <= set("0123456789abcdef")):
         warn_once("sha256", f"sha256 {digest!r:.80} is not 64 hex digits: it is left out")

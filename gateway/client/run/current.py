@@ -198,7 +198,7 @@ def _implicit() -> Run:
         return run
 
 
-def _new_run(  # noqa: PLR0913 -- a run consists of these
+def _new_run(
     run_id: str,
     name: str,
     address: Address,

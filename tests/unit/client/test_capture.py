@@ -15,9 +15,9 @@ import pytest
 
 import gateway
 from gateway.client import notices
-from gateway.client.capture.git import describe_code, without_credentials
 from gateway.client.capture.capture import read_switches, start_capture
 from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
+from gateway.client.capture.git import describe_code, without_credentials
 from gateway.client.capture.host import installed_packages, mask_secrets
 from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
 from gateway.client.run.run import Run
