@@ -46,7 +46,7 @@ def read(place: Any) -> list[int]:
                 for item in record.history.item:
                     if "loss" in (item.key, *item.nested_key):
                         steps.append(_step(record, json))
-        except frame.Damaged:  # a torn end; what was read before it counts
+        except frame.DamagedRunFile:  # a torn end; what was read before it counts
             continue
     return steps
 

@@ -1,1 +1,1 @@
-"""Weights & Biases: offline run files for `wandb sync`, and a server, live."""
+"""Weights & Biases: the tracker `wandb`, offline run files for `wandb sync`; live/ has the tracker `wandb-live`."""

@@ -1,9 +1,9 @@
 """
 Deletes and renames in the records of a run's W&B file.
 
-Pure: records in, records out, one in memory at a time. A first pass over the file (`Present`) tells what is there, and
-with it the edits say what changes; a second one drops cells and config items and gives them other keys. A row without
-cells goes, and the rows after it count from its place. Summaries are made anew from the rows that stay.
+Pure: records in, records out, one in memory at a time. `find_edits` reads the file and decides what changes;
+`apply_edits` reads it again, drops cells and config items and renames others. A row that loses all its cells is
+dropped, and the rows after it move up. Summaries are built again from the remaining rows.
 """
 
 from __future__ import annotations
@@ -14,23 +14,22 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.edits import Edit, Scope, SeriesKey, edited_names, edited_series
-from consumers.trackers.wandb import translate
+from consumers.trackers.wandb.translate import SCOPE_KEY, STEP_KEY, cell_key
 from schemas.mapping.names import wandb_key, wandb_name
 
-STEP, SCOPE = "gw/step", "_gw"
-_OF_ROW = ("_step", "_timestamp", "_runtime", STEP)
-_PREFIX = {"tag": "gw.tag.", "label": "gw.label.", "artifact": "gw.artifact."}
+_ROW_KEYS = ("_step", "_timestamp", "_runtime", STEP_KEY)
+_PREFIXES = {"tag": "gw.tag.", "label": "gw.label.", "artifact": "gw.artifact."}
 
 
-class Edits(NamedTuple):
-    """What changes: series, and keys of the config; None: it goes."""
+class FileEdits(NamedTuple):
+    """What changes in a file: series, and keys of the config; None: it is deleted."""
 
     series: Mapping[SeriesKey, SeriesKey | None]
     config: Mapping[str, str | None]
-    tags: Sequence[str]  # names of those that go, or go by another name
+    tags: Sequence[str]  # names of the tags that are deleted or renamed
 
 
-def find_edits(records: Iterable[Any], events: Sequence[Edit]) -> Edits:
+def find_edits(records: Iterable[Any], edits: Sequence[Edit]) -> FileEdits:
     """Return what edits change in these records of a file."""
     series: set[SeriesKey] = set()
     keys: set[str] = set()
@@ -42,19 +41,19 @@ def find_edits(records: Iterable[Any], events: Sequence[Edit]) -> Edits:
             keys.update(item.key for item in record.config.update)
     config: dict[str, str | None] = {}
     params = {wandb_name(key): key for key in keys if not key.startswith("gw.")}
-    for old, new in edited_names(params, events, "param").items():
+    for old, new in edited_names(params, edits, "param").items():
         config[params[old]] = None if new is None else wandb_key(new)
     tags: list[str] = []
-    for what, prefix in _PREFIX.items():
+    for what, prefix in _PREFIXES.items():
         names = {key.removeprefix(prefix) for key in keys if key.startswith(prefix)}
-        changed = edited_names(names, events, what)
+        changed = edited_names(names, edits, what)
         config |= {prefix + old: None if new is None else prefix + new for old, new in changed.items()}
         tags += changed if what == "tag" else ()
-    return Edits(edited_series(series, events), config, tags)
+    return FileEdits(edited_series(series, edits), config, tags)
 
 
-def edited(records: Iterable[Any], edits: Edits) -> Iterator[Any]:
-    """Yield the records of a file as the edits leave them; without summaries, and with the numbers they had."""
+def apply_edits(records: Iterable[Any], edits: FileEdits) -> Iterator[Any]:
+    """Yield the records of a file after the edits, without summaries and with their old numbers."""
     for record in records:
         match record.WhichOneof("record_type"):
             case "history":
@@ -65,19 +64,19 @@ def edited(records: Iterable[Any], edits: Edits) -> Iterator[Any]:
                 if _edit_config(record.config, edits.config):
                     yield record
             case "run":
-                _forget_tags(record.run, edits.tags)
+                _remove_tags(record.run, edits.tags)
                 yield record
             case _:
                 yield record
 
 
 def cells_of(record: Any) -> dict[str, str]:
-    """Return the cells of a history row, as JSON text by key, without those that belong to every row."""
-    return {item.key: item.value_json for item in record.history.item if item.key not in (*_OF_ROW, SCOPE)}
+    """Return the cells of a history row, as JSON text by key, without the keys that every row has."""
+    return {item.key: item.value_json for item in record.history.item if item.key not in (*_ROW_KEYS, SCOPE_KEY)}
 
 
 def _cells(record: Any) -> dict[SeriesKey, str]:
-    found = [item.value_json for item in record.history.item if item.key == SCOPE]
+    found = [item.value_json for item in record.history.item if item.key == SCOPE_KEY]
     scope = Scope(*orjson.loads(orjson.loads(found[0]))) if found else Scope()
     return {scope.key(wandb_name(key)): text for key, text in cells_of(record).items()}
 
@@ -87,10 +86,10 @@ def _edited_rows(record: Any, changes: Mapping[SeriesKey, SeriesKey | None]) -> 
     if changes.keys().isdisjoint(cells):
         yield record
         return
-    made: dict[tuple[str, int], dict[str, str]] = {}  # two series may come to have one written name: a row each
+    made: dict[tuple[str, int], dict[str, str]] = {}  # two series with the same new written name: one row each
     for series, text in cells.items():
         if (now := changes.get(series, series)) is not None:
-            key, scope = translate.cell_of(now)
+            key, scope = cell_key(now)
             number = 0
             while key in made.get((scope, number), ()):
                 number += 1
@@ -100,14 +99,14 @@ def _edited_rows(record: Any, changes: Mapping[SeriesKey, SeriesKey | None]) -> 
         one = type(record)()
         one.CopyFrom(record)
         del one.history.item[:]
-        of_row = {key: items[key] for key in _OF_ROW} | ({SCOPE: scope} if scope else {})
+        of_row = {key: items[key] for key in _ROW_KEYS} | ({SCOPE_KEY: scope} if scope else {})
         for key, text in {**of_row, **row}.items():
             one.history.item.add(key=key, value_json=text)
         yield one
 
 
 def _edit_config(config: Any, changes: Mapping[str, str | None]) -> bool:
-    """Edit a config record; return whether anything is left of it."""
+    """Edit a config record; return False if nothing is left of it."""
     items = [(item.key, item.value_json) for item in config.update]
     del config.update[:]
     for key, text in items:
@@ -116,9 +115,9 @@ def _edit_config(config: Any, changes: Mapping[str, str | None]) -> bool:
     return bool(config.update)
 
 
-def _forget_tags(run: Any, names: Sequence[str]) -> None:
-    """Take tags from a head of the run; the newest head, which follows, has all that are left."""
-    left = [word for word in run.tags if not word.startswith(tuple(f"{name}:"[:64] for name in names))]
-    left = [word for word in left if word not in {name[:64] for name in names}]
+def _remove_tags(run: Any, names: Sequence[str]) -> None:
+    """Remove tags from a run record; the newest run record, written after these, has all tags that are left."""
+    left = [text for text in run.tags if not text.startswith(tuple(f"{name}:"[:64] for name in names))]
+    left = [text for text in left if text not in {name[:64] for name in names}]
     del run.tags[:]
     run.tags.extend(left)

@@ -1,12 +1,12 @@
 """
-The frame of a `.wandb` file: records of bytes in W&B's transaction log, written and read without W&B.
+The framing of a `.wandb` file: byte records in W&B's transaction log, written and read without W&B.
 
     file    ":W&B", uint16 0xBEE1, version 0 (7 bytes), then blocks of 32 KiB counted from the file's first byte
     chunk   uint32 CRC-32 of type and payload, uint16 length, uint8 type (1 whole, 2 first, 3 middle, 4 last),
-            payload; all little-endian; a block's last 6 bytes or fewer are zero when no chunk header fits
+            payload; all little-endian; a block's last 6 bytes or fewer are zero if no chunk header fits
 
-It is LevelDB's log with another checksum. The bytes of an append depend on the position in the file alone, so a file
-that is cut back and appended to again is the same file.
+It is LevelDB's log with another checksum. The bytes of an append depend on the position in the file alone, so
+truncating a file and appending the same records again gives the same file.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _KIND = {
     (True, True): _FIRST,
     (False, True): _MIDDLE,
     (False, False): _LAST,
-}  # (starts, goes on)
+}  # (is the first chunk of its record, more chunks follow)
 _CRC_OF_TYPE = [crc32(bytes([kind])) for kind in range(5)]
 
 
-class Damaged(Exception):
-    """A `.wandb` file is not what was written; the text names the byte and the reason."""
+class DamagedRunFile(Exception):
+    """A `.wandb` file differs from what was written; the text names the byte and the reason."""
 
 
 def frame(records: Iterable[bytes], position: int) -> bytes:
-    """Return the bytes that append `records` to a file of `position` bytes; its header is written when it is empty."""
+    """Return the bytes that append `records` to a file of `position` bytes, with the header if it is empty."""
     out = bytearray(b"" if position else HEADER)
     for record in records:
         _append(out, position, memoryview(record))
@@ -59,20 +59,24 @@ def _append(out: bytearray, position: int, rest: memoryview) -> None:
 
 
 def read(path: Path, end: int | None = None) -> Iterator[bytes]:
-    """Yield the records of a file (of its first `end` bytes), a block in memory at a time. Raises Damaged, OSError."""
+    """
+    Yield the records of a file (of its first `end` bytes), with one block in memory at a time.
+
+    Raises DamagedRunFile, OSError.
+    """
     with path.open("rb") as file:
         if file.read(len(HEADER)) != HEADER:
-            raise Damaged(f"{path} does not begin with the header of a .wandb file")
+            raise DamagedRunFile(f"{path} does not begin with the header of a .wandb file")
         parts: list[bytes] = []
         for kind, part, at in _chunks(file, path, path.stat().st_size if end is None else end):
             if (kind in (_WHOLE, _FIRST)) == bool(parts):
-                raise Damaged(f"{path}, byte {at}: a chunk of type {kind} is out of place")
+                raise DamagedRunFile(f"{path}, byte {at}: a chunk of type {kind} is out of place")
             parts.append(part)
             if kind in (_WHOLE, _LAST):
                 yield b"".join(parts)
                 parts = []
         if parts:
-            raise Damaged(f"{path} ends inside a record")
+            raise DamagedRunFile(f"{path} ends inside a record")
 
 
 def _chunks(file: BinaryIO, path: Path, end: int) -> Iterator[tuple[int, bytes, int]]:
@@ -83,13 +87,13 @@ def _chunks(file: BinaryIO, path: Path, end: int) -> Iterator[tuple[int, bytes, 
             checksum, length, kind = _CHUNK.unpack_from(block, at)
             part = block[at + _CHUNK.size : at + _CHUNK.size + length]
             if not _WHOLE <= kind <= _LAST or len(part) != length:
-                raise Damaged(f"{path}, byte {start + at}: no whole chunk is there")
+                raise DamagedRunFile(f"{path}, byte {start + at}: no complete chunk")
             if crc32(part, _CRC_OF_TYPE[kind]) != checksum:
-                raise Damaged(f"{path}, byte {start + at}: the checksum does not fit")
+                raise DamagedRunFile(f"{path}, byte {start + at}: the checksum does not match")
             yield kind, part, start + at
             at += _CHUNK.size + length
         if any(block[at:]) or (at < len(block) and (start + len(block)) % BLOCK):
-            raise Damaged(f"{path}, byte {start + at}: a chunk header is cut off")
+            raise DamagedRunFile(f"{path}, byte {start + at}: a chunk header is cut off")
         start += len(block)
     if start != end:
-        raise Damaged(f"{path} has {start} bytes, not {end}")
+        raise DamagedRunFile(f"{path} has {start} bytes, not {end}")

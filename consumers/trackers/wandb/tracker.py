@@ -1,13 +1,14 @@
 """
-The tracker `wandb`: one offline run file for each run, which `wandb sync` uploads whenever somebody wants to.
+The tracker `wandb`: one offline run file for each run, which `wandb sync` can upload at any time.
 
-No W&B process and no network: this file writes W&B's own records (protobuf of the pinned release) into W&B's own
-transaction log. The kept state says how long the file was after the last checkpoint; whatever a dead process wrote
-beyond is cut off before anything is appended, so no row is missing and none is there twice. Summary and exit record
-close the file of a run that ended; when points come late they are cut off, and written again behind those.
+It needs no W&B process and no network: writer.py writes W&B's own records (protobuf of the pinned release) to W&B's own
+transaction log. The stored state holds the length of the file at the last checkpoint. Bytes that a dead process wrote
+after it are cut off before the next append, so no row is missing or duplicated. A summary and an exit record close the
+file of a run that ended; if points arrive late, both are cut off and written again after those points.
 
-W&B wants one rising step a run. Ours may repeat, fall and belong to several processes, so `_step` counts rows and
-`gw/step` is the step of the training code, declared as x axis of every chart.
+W&B requires one increasing step for each run. The steps of the training code may repeat, decrease and belong to
+several processes, so `_step` counts rows, and `gw/step` is the step of the training code, declared as the x axis of
+every chart.
 """
 
 from __future__ import annotations
@@ -18,17 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
-from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
+from consumers.trackers.files.append import append_at, remove_file, write_new
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.wandb import translate
-from consumers.trackers.wandb.edits import STEP, edited, find_edits
-from consumers.trackers.wandb.file import Damaged, read
-from consumers.trackers.wandb.live.translate import microseconds
-from consumers.trackers.wandb.writer import Writer
+from consumers.trackers.wandb.edits import apply_edits, find_edits
+from consumers.trackers.wandb.translate import STEP_KEY, RunHeader, fold_header, from_instant
+from consumers.trackers.wandb.writer import RunFileWriter, read_records
 from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -37,7 +35,7 @@ from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OUR_CONFIG, _OUR_TAG = "gw.", "gw.tag."
+_CONFIG_PREFIX, _TAG_PREFIX = "gw.", "gw.tag."
 
 
 class WandbTracker:
@@ -48,7 +46,7 @@ class WandbTracker:
         "console lines: W&B stamps them with the time of the upload",
         "start and end of named steps",
         "observations that are not numbers keep their value, but not their type",
-        "a name of the run before it was renamed stays in the file, behind the new one",
+        "the previous name of a renamed run stays in the file, hidden by the new one",
     )
 
     capabilities = Capabilities(
@@ -56,95 +54,97 @@ class WandbTracker:
     )
 
     def __init__(self, *, folder: str = "", project: str = "") -> None:
-        self._given = folder
+        self._configured = folder
         self._folder = Path()
         self._project = project
 
     def open(self, settings: Settings) -> None:
-        """Take the folder, from the settings unless it was given. Raises BadSettings when there is none."""
-        self._folder = Path(self._given or settings.need("wandb_dir")).absolute() / "wandb"
+        """Take the folder, from the settings unless it was configured. Raises BadSettings if there is none."""
+        self._folder = Path(self._configured or settings.need("wandb_dir")).absolute() / "wandb"
         self._project = self._project or settings.wandb_project
 
     def close(self) -> None:
-        """Nothing is held open between deliveries."""
+        """Do nothing: no file is open between deliveries."""
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
-        """Bring these envelopes to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        """Append events to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (the file is gone)."""
         plan = EditPlan(self._folder, run_id)
         state, envelopes = plan.resume(state, envelopes)
         if state.get("deleted") or not envelopes:
-            return state  # what a producer still sends of a deleted run is gone with it
+            return state  # events of a deleted run that producers still send are dropped
         kept = dict(state) or _first_state(run_id, envelopes)
         path = self._folder / kept["file"]
-        gone = find_run_deletion(envelopes)
-        if gone is not None:
-            return plan.commit(deleted(kept, [path.parent]), gone)
-        for are_edits, piece in split_at_edits(envelopes):
+        deletion = find_run_deletion(envelopes)
+        if deletion is not None:
+            return plan.commit(deleted(kept, [path.parent]), deletion)
+        for are_edits, part in split_at_edits(envelopes):
             if are_edits and kept["length"]:
-                kept = self._edit(run_id, kept, piece, plan)
+                kept = self._edit(run_id, kept, part, plan)
             else:
-                kept = self._append(run_id, kept, piece)
+                kept = self._append(run_id, kept, part)
         try:
-            Path(f"{path}.synced").unlink(missing_ok=True)  # the next `wandb sync` takes what is new, and overwrites
+            Path(f"{path}.synced").unlink(missing_ok=True)  # so that the next `wandb sync` uploads it again
         except OSError as error:
             raise TrackerUnavailable(f"{path}.synced cannot be removed ({error}): check its permissions") from error
         return kept
 
     def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
         length = kept["length"]
-        writer = Writer(run_id, dict(kept), self._project)
+        writer = RunFileWriter(run_id, dict(kept), self._project)
         writer.write_events([envelope.event for envelope in envelopes])
         append_at(self._folder / kept["file"], length, writer.body + writer.tail)
         return writer.state
 
     def _edit(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
-        """Write the file anew as some edits leave it."""
+        """Rewrite the file with some edits applied."""
         path = self._folder / kept["file"]
-        events = edits_of(envelopes)
-        edits = find_edits(_records(path, kept["length"]), events)
-        head = translate.fold_head(translate.Head(**kept["head"]), events)
-        if not any(edits) and head._asdict() == kept["head"]:
+        edits = edits_of(envelopes)
+        found = find_edits(read_records(path, kept["length"]), edits)
+        header = fold_header(RunHeader(**kept["head"]), edits)
+        if not any(found) and header._asdict() == kept["head"]:
             return kept
         number = kept.get("edits", 0) + 1
-        beside = path.with_name(f"_edit-{number}.new")
-        fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": head._asdict(), "edits": number}
-        writer = Writer(run_id, fresh, self._project)
-        write_new(beside, writer.rewrite(edited(_records(path, kept["length"]), edits)))
-        plan.commit(Edited(writer.state, {beside: path}), envelopes[-1])
+        new_path = path.with_name(f"_edit-{number}.new")
+        fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": header._asdict(), "edits": number}
+        writer = RunFileWriter(run_id, fresh, self._project)
+        write_new(new_path, writer.rewrite(apply_edits(read_records(path, kept["length"]), found)))
+        plan.commit(Edited(writer.state, {new_path: path}), envelopes[-1])
         return writer.state
 
     def start_over(self, run_id: str, state: State) -> State:
-        """Remove the run's file: what began in another order may have another name. Raises TrackerUnavailable."""
+        """Remove the run's file: events in another order may give it another name. Raises TrackerUnavailable."""
         if "file" in state:
             remove_file(self._folder / state["file"])
         return {}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
+        """Read the run's file. Raises TrackerRefused if it is missing or damaged."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
         path = self._folder / state["file"]
         params: dict[str, str] = {}
         facts: dict[str, Any] = {}
         status = "running"
-        for record in _records(path, state["size"]):
+        for record in read_records(path, state["size"]):
             if record.WhichOneof("record_type") == "config":
                 for item in record.config.update:
-                    kept = facts if item.key.startswith(_OUR_CONFIG) else params
+                    kept = facts if item.key.startswith(_CONFIG_PREFIX) else params
                     kept[wandb_name(item.key)] = item.value_json
             elif record.WhichOneof("record_type") == "exit":
                 status = orjson.loads(facts["gw.status"])
         started, ended = (
-            microseconds(orjson.loads(facts.get(f"gw.{name}_at", "null"))) for name in ("started", "ended")
+            from_instant(orjson.loads(facts.get(f"gw.{name}_at", "null"))) for name in ("started", "ended")
         )
         tags = {
-            key.removeprefix(_OUR_TAG): orjson.loads(text) for key, text in facts.items() if key.startswith(_OUR_TAG)
+            key.removeprefix(_TAG_PREFIX): orjson.loads(text)
+            for key, text in facts.items()
+            if key.startswith(_TAG_PREFIX)
         }
         return ReadBack(_points(path, state["size"]), params, status, started, ended, tags)
 
 
 def _first_state(run_id: str, envelopes: Sequence[Envelope]) -> dict[str, Any]:
-    opened = (b.event.time for b in envelopes if b.event.kind in ("run_started", "run_created"))
+    opened = (e.event.time for e in envelopes if e.event.kind in ("run_started", "run_created"))
     started = next(opened, min(envelope.event.time for envelope in envelopes))
     name = wandb_id(run_id)
     try:
@@ -153,28 +153,18 @@ def _first_state(run_id: str, envelopes: Sequence[Envelope]) -> dict[str, Any]:
         day = "99991231_235959"
     return {
         "id": name, "file": f"offline-run-{day}-{name}/run-{name}.wandb", "started": started, "length": 0, "size": 0,
-        "rows": 0, "records": 0, "head": translate.Head()._asdict(), "end": None,
+        "rows": 0, "records": 0, "head": RunHeader()._asdict(), "end": None,
     }  # fmt: skip
 
 
-def _records(path: Path, size: int) -> Iterator[Any]:
-    try:
-        for raw in read(path, size):
-            yield pb.Record.FromString(raw)
-    except FileNotFoundError:
-        raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
-    except (OSError, Damaged) as error:
-        raise TrackerRefused(f"{error}: {AGAIN}") from error
-
-
 def _points(path: Path, size: int) -> Iterator[Point]:
-    for record in _records(path, size):
+    for record in read_records(path, size):
         if record.WhichOneof("record_type") != "history":
             continue
         cells = {item.key: item.value_json for item in record.history.item}
-        step, time = int(cells[STEP]), int(cells["_timestamp"].replace(".", ""))
+        step, time = int(cells[STEP_KEY]), int(cells["_timestamp"].replace(".", ""))
         for key, text in cells.items():
-            if key not in ("_step", "_timestamp", "_runtime", STEP) and (value := _number(text)) is not None:
+            if key not in ("_step", "_timestamp", "_runtime", STEP_KEY) and (value := _number(text)) is not None:
                 yield Point(wandb_name(key), step, time // 1_000, value)
 
 

@@ -1,56 +1,71 @@
 """
-The bytes of an offline run file: W&B's records, numbered, framed, and closed when the run is over.
+Write and read an offline run file: W&B's records, numbered, framed, and closed once the run is over.
 
-One writer serves one delivery: it begins where the kept state says that the file ends, and its own state says where
-it ends then.
+One `RunFileWriter` serves one delivery: it starts where the stored state says that the file ends, and its own state
+says where the file ends afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from wandb.proto import wandb_internal_pb2 as pb
 
-from consumers.trackers.wandb import translate
-from consumers.trackers.wandb.edits import SCOPE, STEP, cells_of
-from consumers.trackers.wandb.file import frame
-from consumers.trackers.wandb.live.translate import instant
+from consumers.trackers.files.append import AGAIN
+from consumers.trackers.wandb.edits import cells_of
+from consumers.trackers.wandb.file import DamagedRunFile, frame, read
+from consumers.trackers.wandb.translate import (
+    SCOPE_KEY,
+    STEP_KEY,
+    HistoryRow,
+    RunEnd,
+    RunHeader,
+    config_items,
+    dump,
+    fold_end,
+    fold_header,
+    history_rows,
+    to_instant,
+    to_seconds,
+)
+from schemas.errors import TrackerRefused
 
-RECORDS_AT_ONCE = 1_000  # of a file that is written anew
+RECORDS_AT_ONCE = 1_000  # of a file that is rewritten
 
 
-class Writer:
+class RunFileWriter:
     """The bytes that one delivery appends, and the state after it."""
 
     def __init__(self, run_id: str, state: dict[str, Any], project: str) -> None:
         self.state = state
+        self.body = b""
         self.tail = b""
         self._run_id = run_id
         self._project = project
         self._records: list[bytes] = []
         self._position = state["length"]
-        self.body = b""
 
     def write_events(self, events: Sequence[Any]) -> None:
         """Write what the events add to the file's body, then its tail if the run is over."""
-        before = translate.Head(**self.state["head"])
-        head = translate.fold_head(before, events)
+        before = RunHeader(**self.state["head"])
+        header = fold_header(before, events)
         if not self._position:
-            head = head._replace(project=head.project or self._project)
-            self._write_first(head)
-        elif head != before:
-            self._write_run(head)
-        self._write_config(translate.config(events))
-        self._write_history(translate.history(events))
+            header = header._replace(project=header.project or self._project)
+            self._write_first(header)
+        elif header != before:
+            self._write_run(header)
+        self._write_config(config_items(events))
+        self._write_history(history_rows(events))
         self.body = self._flush()
-        end = translate.fold_end(translate.End(*self.state["end"]) if self.state["end"] else None, events)
-        self.state |= {"head": head._asdict(), "end": end and list(end)}
+        end = fold_end(RunEnd(*self.state["end"]) if self.state["end"] else None, events)
+        self.state |= {"head": header._asdict(), "end": end and list(end)}
         self._close()
 
     def rewrite(self, records: Iterable[Any]) -> Iterator[bytes]:
-        """Yield the file anew, from the edited records of its body."""
+        """Yield the whole file, given the edited records of its body."""
         last: dict[str, str] = {}
         for record in records:
             self.state["records"] += 1
@@ -59,76 +74,74 @@ class Writer:
                 last.update(cells_of(record))
                 _number_row(record, self.state["rows"])
                 self.state["rows"] += 1
-            self._keep(record)
+            self._add(record)
             if len(self._records) >= RECORDS_AT_ONCE:
                 yield self._flush()
-        self._write_run(translate.Head(**self.state["head"]))
+        self._write_run(RunHeader(**self.state["head"]))
         self._write_summary(last)
         yield self._flush()
         self._close()
         yield self.tail
 
     def _close(self) -> None:
-        """Write the tail if the run is over, and put down how long the file is."""
+        """Write the tail if the run is over, and record the length of the file."""
         self.state["length"] = self._position
-        end = translate.End(*self.state["end"]) if self.state["end"] else None
+        end = RunEnd(*self.state["end"]) if self.state["end"] else None
         if end is not None and end.time is not None:
             counted = self.state["records"]
             self._write_end(end, end.time)
             self.tail = self._flush()
-            self.state["records"] = counted  # the tail is cut off again when more comes
+            self.state["records"] = counted  # the next append cuts the tail off
         self.state["size"] = self.state["length"] + len(self.tail)
 
-    def _write_first(self, head: translate.Head) -> None:
-        header = self._record()
-        header.header.version_info.producer = version("wandb")
-        self._keep(header)
-        self._write_run(head)
-        self._write_config({
-            "gw.run_id": translate.dump(self._run_id), "gw.started_at": translate.dump(instant(self.state["started"]))
-        })  # fmt: skip
+    def _write_first(self, header: RunHeader) -> None:
+        first = self._record()
+        first.header.version_info.producer = version("wandb")
+        self._add(first)
+        self._write_run(header)
+        self._write_config({"gw.run_id": dump(self._run_id), "gw.started_at": dump(to_instant(self.state["started"]))})
         axis = self._record()
-        axis.metric.name = STEP
-        self._keep(axis)
+        axis.metric.name = STEP_KEY
+        self._add(axis)
         every = self._record()
-        every.metric.glob_name, every.metric.step_metric = "*", STEP
+        every.metric.glob_name, every.metric.step_metric = "*", STEP_KEY
         every.metric.options.step_sync = True
-        self._keep(every)
+        self._add(every)
 
-    def _write_run(self, head: translate.Head) -> None:
+    def _write_run(self, header: RunHeader) -> None:
         record = self._record()
         run = record.run
-        run.run_id, run.project, run.display_name = self.state["id"], head.project, head.name or self._run_id
-        run.run_group, run.notes = head.group, head.notes
-        run.tags.extend(head.shown_tags())
+        run.run_id, run.project, run.display_name = self.state["id"], header.project, header.name or self._run_id
+        run.run_group, run.notes = header.group, header.notes
+        run.tags.extend(header.shown_tags())
         run.start_time.FromMicroseconds(self.state["started"])
-        self._keep(record)
+        self._add(record)
 
     def _write_config(self, items: Mapping[str, str]) -> None:
         if items:
             record = self._record()
             for key, text in items.items():
                 record.config.update.add(key=key, value_json=text)
-            self._keep(record)
+            self._add(record)
 
-    def _write_history(self, found: Iterable[translate.Row]) -> None:
+    def _write_history(self, rows: Iterable[HistoryRow]) -> None:
         last: dict[str, str] = {}
         started = self.state["started"]
-        for row in found:
+        for row in rows:
             record = self._record()
             number = self.state["rows"]
             self.state["rows"] = number + 1
             record.history.step.num = number
             add = record.history.item.add
             add(key="_step", value_json=str(number))
-            add(key="_timestamp", value_json=_seconds(row.time))
-            add(key="_runtime", value_json=_seconds(max(0, row.time - started)))
-            add(key=STEP, value_json=str(row.step))
+            add(key="_timestamp", value_json=to_seconds(row.time))
+            add(key="_runtime", value_json=to_seconds(max(0, row.time - started)))
+            add(key=STEP_KEY, value_json=str(row.step))
             if row.scope:
-                add(key=SCOPE, value_json=row.scope)
+                add(key=SCOPE_KEY, value_json=row.scope)
             for key, text in row.cells.items():
                 add(key=key, value_json=text)
-            self._keep(record)
+            self._add(record)
             last.update(row.cells)
         self._write_summary(last)
 
@@ -137,24 +150,22 @@ class Writer:
             record = self._record()
             for key, text in items.items():
                 record.summary.update.add(key=key, value_json=text)
-            self._keep(record)
+            self._add(record)
 
-    def _write_end(self, end: translate.End, time: int) -> None:
-        facts = {"status": end.status, "ended_at": instant(time), "message": end.message}
-        self._write_config({f"gw.{name}": translate.dump(value) for name, value in facts.items() if value})
-        self._write_summary(
-            {f"gw/{name}": translate.dump(facts[name]) for name in ("status", "message") if facts[name]}
-        )
+    def _write_end(self, end: RunEnd, time: int) -> None:
+        facts = {"status": end.status, "ended_at": to_instant(time), "message": end.message}
+        self._write_config({f"gw.{name}": dump(value) for name, value in facts.items() if value})
+        self._write_summary({f"gw/{name}": dump(facts[name]) for name in ("status", "message") if facts[name]})
         record = self._record()
-        record.exit.exit_code = end.code
+        record.exit.exit_code = end.exit_code
         record.exit.runtime = min(2**31 - 1, max(0, time - self.state["started"]) // 1_000_000)
-        self._keep(record)
+        self._add(record)
 
     def _record(self) -> Any:
         self.state["records"] += 1
         return pb.Record(num=self.state["records"])
 
-    def _keep(self, record: Any) -> None:
+    def _add(self, record: Any) -> None:
         self._records.append(record.SerializeToString(deterministic=True))
 
     def _flush(self) -> bytes:
@@ -164,12 +175,19 @@ class Writer:
         return framed
 
 
+def read_records(path: Path, size: int) -> Iterator[Any]:
+    """Yield the records in the first `size` bytes of a run file. Raises TrackerRefused if it is gone or damaged."""
+    try:
+        for record in read(path, size):
+            yield pb.Record.FromString(record)
+    except FileNotFoundError:
+        raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
+    except (OSError, DamagedRunFile) as error:
+        raise TrackerRefused(f"{error}: {AGAIN}") from error
+
+
 def _number_row(record: Any, number: int) -> None:
     record.history.step.num = number
     for item in record.history.item:
         if item.key == "_step":
             item.value_json = str(number)
-
-
-def _seconds(microseconds: int) -> str:
-    return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"

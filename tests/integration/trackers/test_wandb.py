@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.trackers.protocol import State
-from consumers.trackers.wandb.live.translate import STEP
 from consumers.trackers.wandb.tracker import WandbTracker
+from consumers.trackers.wandb.translate import STEP_KEY
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Facts
@@ -153,7 +153,7 @@ def test_damage_is_found_by_reading_back(tracker: WandbTracker, tmp_path: Path) 
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
 
-    with pytest.raises(TrackerRefused, match="checksum does not fit"):
+    with pytest.raises(TrackerRefused, match="checksum does not match"):
         list(tracker.read_back("run-1", state).points)
 
 
@@ -185,7 +185,7 @@ def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, s
     assert config["gw.run_id"] == {"value": HOSTILE_RUN_ID}
     assert server.exit_codes[name] == 1
     assert server.summaries[name]["falling"] == 2.0
-    assert math.isnan(next(row["loss"] for row in server.history(name) if row[STEP] == 1 and "loss" in row))
+    assert math.isnan(next(row["loss"] for row in server.history(name) if row[STEP_KEY] == 1 and "loss" in row))
 
 
 def test_wandb_sync_takes_late_points_at_the_next_upload(

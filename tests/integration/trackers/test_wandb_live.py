@@ -17,9 +17,8 @@ from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
 from consumers.trackers.wandb.live import sdk as wandb_sdk
 from consumers.trackers.wandb.live import tracker as wandb_live
 from consumers.trackers.wandb.live.tracker import WandbLiveTracker
-from consumers.trackers.wandb.live.translate import STEP
 from consumers.trackers.wandb.tracker import WandbTracker
-from consumers.trackers.wandb.translate import Head
+from consumers.trackers.wandb.translate import STEP_KEY, RunHeader
 from schemas import events as ev
 from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
 from schemas.runtime.settings import Settings
@@ -106,7 +105,7 @@ def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbSe
         "failed",
         "ValueError: odd",
     )
-    assert [metric.get("1") or metric.get("2") for metric in config["_wandb"]["m"]] == [STEP, "*"]
+    assert [metric.get("1") or metric.get("2") for metric in config["_wandb"]["m"]] == [STEP_KEY, "*"]
     assert_once(server, envelopes)
 
 
@@ -237,7 +236,7 @@ def test_a_run_that_somebody_else_deleted_is_parked(
 def test_values_that_the_sdk_does_not_take_park_the_run(
     tracker: WandbLiveTracker, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Head, "shown_tags", lambda head: ["x" * 65])
+    monkeypatch.setattr(RunHeader, "shown_tags", lambda header: ["x" * 65])
 
     with pytest.raises(TrackerRefused, match="64 characters"):
         tracker.deliver("r", training(RunAuthor("r")), {})

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from consumers.trackers.protocol import State
-from consumers.trackers.wandb.live.translate import STEP
 from consumers.trackers.wandb.tracker import WandbTracker
+from consumers.trackers.wandb.translate import STEP_KEY
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue
@@ -102,9 +102,9 @@ def test_late_points_have_their_own_x(tracker: WandbTracker, tmp_path: Path, ser
 
     run = server.stored["late"]
     declared: list[dict[str, Any]] = run.config["_wandb"]["value"]["m"]
-    assert [(row[STEP], row["loss"]) for row in run.rows()] == [(10, 3.0), (11, 2.0), (4, 9.0)]
+    assert [(row[STEP_KEY], row["loss"]) for row in run.rows()] == [(10, 3.0), (11, 2.0), (4, 9.0)]
     assert [row["_step"] for row in run.rows()] == [0, 1, 2]
-    assert {"1": STEP}.items() <= declared[0].items()
+    assert {"1": STEP_KEY}.items() <= declared[0].items()
     assert any(metric.get("2") == "*" and metric.get("5") == 1 for metric in declared)  # "*" over the first metric
     assert (run.changed_lines, run.gaps) == (0, 0)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.trackers.wandb.file import BLOCK, HEADER, Damaged, frame, read
+from consumers.trackers.wandb.file import BLOCK, HEADER, DamagedRunFile, frame, read
 
 # Lengths around the edges of a block: a header that just fits, does not fit, and records over several blocks.
 LENGTHS = st.one_of(
@@ -42,7 +42,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path, records: list[bytes], data: st.D
     file = tmp_path / "run.wandb"
     file.write_bytes(whole)
 
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRunFile):
         list(read(file))
 
 
@@ -50,7 +50,7 @@ def test_a_torn_tail_is_found(tmp_path: Path) -> None:
     file = tmp_path / "run.wandb"
     file.write_bytes(frame([b"whole", b"torn off"], 0)[:-3])
 
-    with pytest.raises(Damaged, match=f"byte {len(HEADER) + 12}"):
+    with pytest.raises(DamagedRunFile, match=f"byte {len(HEADER) + 12}"):
         list(read(file))
 
 
@@ -58,5 +58,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.wandb"
     file.write_bytes(b"PK\x03\x04 something else")
 
-    with pytest.raises(Damaged, match="does not begin with the header"):
+    with pytest.raises(DamagedRunFile, match="does not begin with the header"):
         list(read(file))

@@ -9,19 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run
-from consumers.trackers.wandb.live.tracker import is_gone
-from consumers.trackers.wandb.live.translate import instant, logged, microseconds, upload
-from consumers.trackers.wandb.translate import Row
+from consumers.trackers.wandb.live.tracker import is_deleted_id
+from consumers.trackers.wandb.live.translate import sdk_row, translate
+from consumers.trackers.wandb.translate import HistoryRow, from_instant, to_instant
 from schemas.wire import Envelope
 
 
-def brought(envelopes: list[Envelope], cuts: list[int]) -> tuple[dict[int, Row], dict[str, object], dict[str, object]]:
-    rows: dict[int, Row] = {}
-    config: dict[str, object] = {}
-    state: dict[str, object] = {}
-    places = sorted({0, len(envelopes), *(cut % len(envelopes) for cut in cuts)})
-    for first, last in pairwise(places):
-        one = upload("r", envelopes[first:last], state, "project")
+Fields = dict[str, object]
+
+
+def translated(envelopes: list[Envelope], cuts: list[int]) -> tuple[dict[int, HistoryRow], Fields, Fields]:
+    """Return the rows, config and state of a run that is cut into calls at these positions."""
+    rows: dict[int, HistoryRow] = {}
+    config: Fields = {}
+    state: Fields = {}
+    ends = sorted({0, len(envelopes), *(cut % len(envelopes) for cut in cuts)})
+    for first, last in pairwise(ends):
+        one = translate("r", envelopes[first:last], state, "project")
         rows |= dict(enumerate(one.rows, one.first_row))
         config |= one.config
         state = json.loads(json.dumps(one.state))
@@ -32,7 +36,7 @@ def brought(envelopes: list[Envelope], cuts: list[int]) -> tuple[dict[int, Row],
 def test_rows_have_the_same_numbers_however_batches_are_cut_into_calls(cuts: list[int]) -> None:
     envelopes = edge_case_run("r")
 
-    assert brought(envelopes, cuts) == brought(envelopes, [])
+    assert translated(envelopes, cuts) == translated(envelopes, [])
 
 
 @given(st.integers(0, 1_000))
@@ -40,15 +44,15 @@ def test_a_late_start_gives_the_same_project_and_start_however_it_is_cut(cut: in
     author = RunAuthor("r")
     envelopes = [author.metrics("loss", [1.0]), author.start(tag="late"), author.metrics("loss", [2.0])]
 
-    _, config, state = brought(envelopes, [cut])
+    _, config, state = translated(envelopes, [cut])
 
-    assert (state["project"], config["gw.started_at"]) == ("project", instant(envelopes[1].event.time))
+    assert (state["project"], config["gw.started_at"]) == ("project", to_instant(envelopes[1].event.time))
 
 
 def test_text_that_reads_like_a_number_is_no_number() -> None:
     cells = {"a": '"NaN"', "b": "NaN", "c": '"Infinity"', "d": '"nan"'}
 
-    row = logged(Row(3, 1_500_000_000_000_123, cells))
+    row = sdk_row(HistoryRow(3, 1_500_000_000_000_123, cells))
 
     assert (row["a"], row["c"], row["d"]) == ("'NaN'", "'Infinity'", "nan")
     assert math.isnan(row["b"])
@@ -57,11 +61,11 @@ def test_text_that_reads_like_a_number_is_no_number() -> None:
 
 @pytest.mark.parametrize("time", [0, 1_500_000_000_000_123, 253_402_300_799_999_999, 2**60])
 def test_an_instant_comes_back(time: int) -> None:
-    assert microseconds(instant(time)) == time
+    assert from_instant(to_instant(time)) == time
 
 
 def test_a_project_has_no_characters_that_wandb_refuses() -> None:
-    one = upload("r", [RunAuthor("r").start(tag="a/b#c%d" + "x" * 200)], {}, "project")
+    one = translate("r", [RunAuthor("r").start(tag="a/b#c%d" + "x" * 200)], {}, "project")
 
     assert one.state["project"] == "a-b-c-d" + "x" * 121
 
@@ -77,4 +81,4 @@ def test_a_project_has_no_characters_that_wandb_refuses() -> None:
     ],
 )
 def test_a_number_in_an_address_is_no_refusal_of_an_id(text: str, expected: bool) -> None:
-    assert is_gone(text) is expected
+    assert is_deleted_id(text) is expected

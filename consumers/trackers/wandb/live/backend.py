@@ -1,9 +1,9 @@
 """
-Ask a W&B server what it holds of a run, and have a run deleted: its GraphQL, over the standard library.
+Query a W&B server about a run, and delete runs there: its GraphQL API, over the standard library.
 
-The questions are those that W&B's own clients ask (`RunResumeStatus` and `HistoryPage` of wandb-core 0.31, `DeleteRun`
-of `wandb.Api`). They are asked here because the SDK retries for minutes and tells neither which status nor which
-`Retry-After` it met; one question here is one request, and its failure says when to come back.
+The queries are those that W&B's own clients send (`RunResumeStatus` and `HistoryPage` of wandb-core 0.31, `DeleteRun`
+of `wandb.Api`). They are sent from here because the SDK retries for minutes and reports neither the status nor the
+`Retry-After` that it got. Here one query is one request, and its failure says when to come back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
-TIMEOUT_S = 10.0  # of one question
+TIMEOUT_S = 10.0  # of one query
 PAGE_ROWS = 500
 _RUN = """query GatewayRun($project: String, $entity: String, $name: String!) {
   model(name: $project, entityName: $entity) {
@@ -36,60 +36,64 @@ _HISTORY = """query HistoryPage(
 _DELETE = "mutation DeleteRun($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
 
 
-class Where(NamedTuple):
-    """Which run is meant."""
+class RunPath(NamedTuple):
+    """The path of a run at the server."""
 
-    entity: str  # "" for the one that the key belongs to
+    entity: str  # "": the default entity of the key
     project: str
     name: str
 
 
-class Held(NamedTuple):
+class ServerRun(NamedTuple):
     """What the server holds of a run."""
 
-    id: str  # as mutations take it
+    id: str  # as mutations expect it
     entity: str
     state: str  # "running", "finished", "failed", "crashed", "killed", ...
     lines: int  # of history
     config: Mapping[str, Any]
 
 
-class WandbGraphql:
+class WandbServer:
     """One server and one key."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self.url = url.rstrip("/")
         self._authorization = f"Basic {base64.b64encode(f'api:{api_key}'.encode()).decode()}"
 
-    def run(self, where: Where) -> Held | None:
-        """Return what the server holds of a run, None if it has no such run. Raises TrackerUnavailable."""
-        given = {"project": where.project, "entity": where.entity or None, "name": where.name}
-        model = self._ask(_RUN, given).get("model") or {}
+    def get_run(self, path: RunPath) -> ServerRun | None:
+        """Return what the server holds of a run, or None if it has no such run. Raises TrackerUnavailable."""
+        variables = {"project": path.project, "entity": path.entity or None, "name": path.name}
+        model = self._query(_RUN, variables).get("model") or {}
         bucket = model.get("bucket")
         if not bucket:
             return None
         config = {key: part.get("value") for key, part in json.loads(bucket.get("config") or "{}").items()}
-        entity = (model.get("entity") or {}).get("name") or where.entity
-        return Held(bucket["id"], entity, bucket.get("state") or "", bucket.get("historyLineCount") or 0, config)
+        entity = (model.get("entity") or {}).get("name") or path.entity
+        return ServerRun(bucket["id"], entity, bucket.get("state") or "", bucket.get("historyLineCount") or 0, config)
 
-    def history(self, where: Where, lines: int) -> Iterator[dict[str, Any]]:
-        """Yield the first `lines` rows of a run, a page in memory. Raises TrackerUnavailable, TrackerRefused."""
+    def history(self, path: RunPath, lines: int) -> Iterator[dict[str, Any]]:
+        """
+        Yield the first `lines` rows of a run, with one page in memory.
+
+        Raises TrackerUnavailable, TrackerRefused.
+        """
         for first in range(0, lines, PAGE_ROWS):
             last = min(lines, first + PAGE_ROWS)
-            given = {"project": where.project, "entity": where.entity, "run": where.name}
-            asked = given | {"minStep": first, "maxStep": last, "pageSize": last - first}
-            run = (self._ask(_HISTORY, asked).get("project") or {}).get("run")
+            variables = {"project": path.project, "entity": path.entity, "run": path.name}
+            page = variables | {"minStep": first, "maxStep": last, "pageSize": last - first}
+            run = (self._query(_HISTORY, page).get("project") or {}).get("run")
             if run is None:
-                raise TrackerRefused(f"W&B at {self.url} has no run {where.name!r} any more")
+                raise TrackerRefused(f"W&B at {self.url} has no run {path.name!r} any more")
             for line in run["history"]:
                 yield json.loads(line) if isinstance(line, str) else line
 
-    def delete(self, held: Held) -> None:
-        """Have a run deleted. Raises TrackerUnavailable."""
-        self._ask(_DELETE, {"id": held.id})
+    def delete_run(self, run: ServerRun) -> None:
+        """Delete a run. Raises TrackerUnavailable."""
+        self._query(_DELETE, {"id": run.id})
 
-    def _ask(self, query: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        body = json.dumps({"query": query, "variables": given}).encode()
+    def _query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json", "Authorization": self._authorization}
         request = urllib.request.Request(f"{self.url}/graphql", body, headers)
         try:
@@ -103,8 +107,8 @@ class WandbGraphql:
             raise TrackerUnavailable(f"W&B at {self.url} cannot be reached ({cause}): check its address") from error
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict):
-            told = json.dumps(answer)[:300]
-            raise TrackerUnavailable(f"W&B at {self.url} does not answer ({told}): check its address")
+            quoted = json.dumps(answer)[:300]
+            raise TrackerUnavailable(f"W&B at {self.url} does not answer ({quoted}): check its address")
         return data
 
     def _unavailable(self, error: urllib.error.HTTPError) -> TrackerUnavailable:

@@ -1,12 +1,13 @@
 """
-Bring rows to a W&B server through its SDK, and be sure that nothing of it goes on by itself.
+Send rows to a W&B server through its SDK, and make sure that nothing continues to run on its own.
 
-A session is one `wandb.init` to `finish`, and lives for one delivery: what stays open would send rows once a second
-at best (whole seconds are what wandb-core 0.31 takes), change the config five seconds later, and go on alone for a
-week when the server is away. `finish` sends all at once. It takes 0.1 s, so a thousand live runs leave nothing open.
+A session is one `wandb.init` to `finish`, and lives for one delivery. An open session would send rows once a second at
+best (wandb-core 0.31 accepts whole seconds only), send the config five seconds later, and keep retrying alone for a
+week if the server is away. `finish` sends everything at once. It takes 0.1 s, so a thousand live runs leave nothing
+open.
 
-wandb-core is told to die with the thread that starts it (PR_SET_PDEATHSIG). That thread is one of ours that never
-ends, so wandb-core lives as long as the process, and a SIGKILL of the process leaves none behind.
+wandb-core is set to die with the thread that starts it (PR_SET_PDEATHSIG). That thread is one of ours that never ends,
+so wandb-core lives as long as the process, and a SIGKILL of the process leaves no wandb-core behind.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import Any, NamedTuple
 
 import wandb
 
-from consumers.trackers.wandb.live.backend import Where
+from consumers.trackers.wandb.live.backend import RunPath
 from schemas.errors import TrackerRefused, TrackerUnavailable, TrackingError
 
 INIT_TIMEOUT_S = 10  # the SDK's own is 90
-FINISH_TIMEOUT_S = 20  # ... and this one has no end
+FINISH_TIMEOUT_S = 20  # the SDK has no limit of its own
 RETRIES = 3  # of one request; the SDK's own are 10,085
 RETRY_WAIT_S = (0.2, 1.0)
 REQUEST_TIMEOUT_S = 20
@@ -35,7 +36,7 @@ MAX_SESSIONS = 200  # of one wandb-core
 TEARDOWN_S = 3.0  # before it is killed
 END_WAIT_S = 60.0  # for other runs' sessions, before wandb-core is started again
 _SERVICE = "WANDB_SERVICE"
-# What the environment says of a run, and of its wandb-core, when this process was started inside one.
+# Variables of a run, and of its wandb-core, that the environment has if this process was started inside one.
 _OF_ANOTHER_RUN = (
     _SERVICE, "WANDB_JOB_TYPE", "WANDB_NAME", "WANDB_NOTES", "WANDB_RESUME", "WANDB_RUN_GROUP", "WANDB_RUN_ID",
     "WANDB_SWEEP_ID", "WANDB_TAGS",
@@ -43,7 +44,7 @@ _OF_ANOTHER_RUN = (
 
 
 class Account(NamedTuple):
-    """Whose runs they are; the key stays out of every text."""
+    """The server and key that runs are written with; no text shows the key."""
 
     url: str
     api_key: str
@@ -52,8 +53,8 @@ class Account(NamedTuple):
         return f"Account({self.url!r}, ***)"
 
 
-class Shown(NamedTuple):
-    """What W&B shows above a run."""
+class DisplayFields(NamedTuple):
+    """What W&B shows at the top of a run."""
 
     name: str
     group: str
@@ -61,24 +62,23 @@ class Shown(NamedTuple):
     tags: Sequence[str]
 
 
-class Refusal(Exception):
+class SessionRefused(Exception):
     """The SDK could not open a run; the text is the server's."""
 
 
 class Session:
-    """One opened run; rows are taken from `next_row` on."""
+    """One opened run; the server expects row `next_row` next."""
 
     def __init__(self, run: Any) -> None:
         self._run = run
         self.next_row: int = run.starting_step
-        self.entity: str = run.entity or ""
 
     def log(self, number: int, cells: Mapping[str, Any]) -> None:
-        """Hand a row over."""
+        """Add a row with its number."""
         self._run.log(dict(cells), step=number, commit=True)
 
-    def summarise(self, facts: Mapping[str, Any]) -> None:
-        """Set what the run's summary has beside the last values."""
+    def update_summary(self, facts: Mapping[str, Any]) -> None:
+        """Set fields of the run's summary, in addition to the last values."""
         self._run.summary.update(dict(facts))
 
 
@@ -88,25 +88,25 @@ class WandbSdk:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._folder = ""
-        self._making = threading.Lock()
+        self._creating = threading.Lock()
 
     def close(self) -> None:
-        """Remove the folder that the SDK wrote its own log into."""
+        """Remove the folder with the SDK's own log."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = ""
 
     @contextmanager
     def session(
-        self, where: Where, shown: Shown, config: Mapping[str, Any], exit_code: int | None = None
+        self, path: RunPath, display: DisplayFields, config: Mapping[str, Any], exit_code: int | None = None
     ) -> Iterator[Session]:
         """
-        Open a run, or open it again; everything is with the server, or given up, at the end of the block.
+        Open a new or existing run. At the end of the block everything is at the server, or given up.
 
-        Without an exit code the run goes on. Raises Refusal, TrackerRefused for values that the SDK does not take,
-        TrackerUnavailable when wandb-core is gone.
+        Without an exit code the run continues. Raises SessionRefused, TrackerRefused for values that the SDK does not
+        accept, TrackerUnavailable if wandb-core is gone.
         """
-        with _core.used(where.name), _told(where.name):
-            run = self._open(where, shown, config, is_end=exit_code is not None)
+        with _core.used(path.name), _translated(path.name):
+            run = self._open(path, display, config, is_end=exit_code is not None)
             try:
                 run.define_metric("gw/step")
                 run.define_metric("*", step_metric="gw/step", step_sync=True)
@@ -115,16 +115,16 @@ class WandbSdk:
                 run.finish(exit_code=exit_code or 0)
                 shutil.rmtree(run.settings.sync_dir, ignore_errors=True)
 
-    def _open(self, where: Where, shown: Shown, config: Mapping[str, Any], *, is_end: bool) -> Any:
+    def _open(self, path: RunPath, display: DisplayFields, config: Mapping[str, Any], *, is_end: bool) -> Any:
         try:
             return wandb.init(
-                entity=where.entity or None, project=where.project, id=where.name, resume="allow", reinit="create_new",
-                name=shown.name, group=shown.group or None, notes=shown.notes or None, tags=list(shown.tags) or None,
-                config=dict(config), settings=self._settings(is_end),
+                entity=path.entity or None, project=path.project, id=path.name, resume="allow", reinit="create_new",
+                name=display.name, group=display.group or None, notes=display.notes or None,
+                tags=list(display.tags) or None, config=dict(config), settings=self._settings(is_end),
             )  # fmt: skip
         except (wandb.errors.Error, TimeoutError) as error:
-            _core.stuck(where.name)
-            raise Refusal(" ".join(str(error).split())[:400]) from error
+            _core.mark_stuck(path.name)
+            raise SessionRefused(" ".join(str(error).split())[:400]) from error
 
     def _settings(self, is_end: bool) -> wandb.Settings:
         least, most = RETRY_WAIT_S
@@ -142,7 +142,7 @@ class WandbSdk:
         )  # fmt: skip
 
     def _make_folder(self) -> str:
-        with self._making:
+        with self._creating:
             if not self._folder:
                 self._folder = tempfile.mkdtemp(prefix="gateway-wandb-live-")
             return self._folder
@@ -152,8 +152,8 @@ class _Core:
     """
     wandb-core: one process for all trackers of this process, started when first used.
 
-    It is started again when it is gone, and when it holds the id of a run that could not be opened: the SDK has no
-    way to make it let go. That waits for the sessions of other runs to end. It is also started again after some hundred
+    It is restarted if it is gone, and if it holds the id of a run that could not be opened: the SDK has no other way to
+    release the id. A restart waits for the sessions of other runs to end. It is also restarted after some hundred
     sessions, as soon as none is open: each leaves two connections, and 80 kB, for a minute and a half.
     """
 
@@ -165,7 +165,7 @@ class _Core:
 
     @contextmanager
     def used(self, name: str) -> Iterator[None]:
-        """Keep it running for a session. Raises TrackerUnavailable when it does not start."""
+        """Keep it running during a session. Raises TrackerUnavailable if it does not start."""
         with self._turn:
             self._turn.wait_for(lambda: not self._is_ending, timeout=END_WAIT_S)
             if self._is_gone or name in self._stuck:
@@ -183,13 +183,13 @@ class _Core:
                 self._users -= 1
                 self._turn.notify_all()
 
-    def stuck(self, name: str) -> None:
-        """Remember that it holds the id of a run that is not open."""
+    def mark_stuck(self, name: str) -> None:
+        """Record that it holds the id of a run that is not open."""
         with self._turn:
             self._stuck.add(name)
 
-    def gone(self) -> None:
-        """Remember that it does not answer."""
+    def mark_gone(self) -> None:
+        """Record that it does not answer."""
         with self._turn:
             self._is_gone = True
 
@@ -205,7 +205,7 @@ class _Core:
             process = wandb.setup().ensure_service()._proc._process
             killer = threading.Timer(TEARDOWN_S, process.kill)  # no session is open: it has nothing to send
             killer.start()
-            with contextlib.suppress(Exception, SystemExit):  # what a process that is gone says of it is no news
+            with contextlib.suppress(Exception, SystemExit):  # errors about a process that is gone are expected
                 wandb.teardown()
             killer.cancel()
             process.kill()
@@ -225,8 +225,8 @@ class _Core:
         self._is_running = True
 
     def _hold(self, started: threading.Event, raised: list[BaseException]) -> None:
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # nothing is told to others than the server given
-        logging.getLogger("wandb").propagate = False  # some 20 lines a session, with the whole config
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # no reports to servers other than the configured one
+        logging.getLogger("wandb").propagate = False  # some 20 lines for each session, with the whole config
         for name in _OF_ANOTHER_RUN:
             os.environ.pop(name, None)
         try:
@@ -241,15 +241,15 @@ class _Core:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _translated(name: str) -> Iterator[None]:
     try:
         yield
-    except (TrackingError, Refusal):
+    except (TrackingError, SessionRefused):
         raise
-    except (ValueError, TypeError) as error:  # values that W&B does not take; its process has not seen them
+    except (ValueError, TypeError) as error:  # values that W&B does not accept; its process has not received them
         raise TrackerRefused(f"W&B's SDK refuses run {name!r} ({' '.join(str(error).split())[:400]})") from error
-    except Exception as error:  # the SDK's socket to wandb-core raises what it likes
-        _core.gone()
+    except Exception as error:  # the SDK's socket to wandb-core raises errors of any type; the events come again
+        _core.mark_gone()
         text = f"W&B's own process did not take run {name!r} ({type(error).__name__} {error}): it is started again"
         raise TrackerUnavailable(text) from error
 
