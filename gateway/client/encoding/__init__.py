@@ -1,3 +1,3 @@
 """
-Values and columns of events as the contract writes them.
+Encode values, columns and records of events as the contract defines them.
 """

@@ -1,8 +1,8 @@
 """
-What training code hands over, as the contract can hold it (schemas/values.py reads what this writes).
+Convert the values that training code emits to the value types of the contract (schemas/values.py reads the result).
 
-Works in the caller's thread, so that a list or tensor that changes later is kept as it was. Nothing here imports
-numpy, torch or pydantic: a scalar is what has `.item()`, a model is what has `.model_dump()`.
+This runs in the caller's thread, so that a list or tensor that changes later is kept as it was. Nothing here imports
+numpy, torch or pydantic: an object with `.item()` is a scalar, an object with `.model_dump()` is a model.
 
     float, int within ±2**53          a metric point
     other int, bool, str, datetime    a typed value
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_NAME = 1_024  # characters
-MAX_TEXT = 131_072  # characters; every one escaped to six bytes still fits into a Kafka record of 1 MiB
-MAX_JSON = 262_144  # bytes of one JSON value; more is kept as the start of its text
+MAX_TEXT = 131_072  # characters; with each escaped to six bytes, they still fit into a Kafka record of 1 MiB
+MAX_JSON = 262_144  # bytes of one JSON value; of a larger one the start of its text is kept
 MAX_DEPTH = 32  # of nested containers
-MAX_ELEMENTS = 10_000  # of an array that is kept as a list
+MAX_ELEMENTS = 10_000  # of an array to keep as a list
 EXACT = 2**53  # integers up to here are exact in a float64
 INT64 = 2**63 - 1
 MIN_TIME, MAX_TIME = 0, 2**62  # µs
@@ -39,7 +39,7 @@ dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=Fa
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """Return text that UTF-8 and PostgreSQL can hold, cut to `limit`: U+FFFD for NUL and lone surrogates."""
+    """Return text that UTF-8 and PostgreSQL can hold, cut to `limit`; U+FFFD replaces NUL and lone surrogates."""
     if len(text) > limit:
         warn_once("long-text", f"text of {len(text):,} characters is cut to the first {limit:,}")
         text = cut(text, limit)
@@ -53,13 +53,13 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return the start of a text that is too long, with a mark that says how long it was; `limit` characters."""
+    """Return the start of a text that is too long, and a mark with its length, in `limit` characters."""
     mark = f"… (cut from {len(text):,} characters)"
     return text[: limit - len(mark)] + mark
 
 
 def clean_name(name: object) -> str:
-    """Return a name of 1 to 1,024 characters; says once what it had to change."""
+    """Return a name of 1 to 1,024 characters. Warns once for each kind of change."""
     if not isinstance(name, str):
         warn_once("name-type", f"a name is text, not {type(name).__name__}: its text is used")
         name = text_of(name)
@@ -73,20 +73,20 @@ def clean_name(name: object) -> str:
 
 
 def clean_labels(labels: Mapping[Any, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the labels of a series in the order of their names."""
+    """Return the labels of a series, sorted by name."""
     return tuple(sorted((clean_name(name), clean(text_of(text), MAX_NAME)) for name, text in labels.items()))
 
 
 def text_of(value: object) -> str:
-    """Return `str(value)`, or something in its place when that fails."""
+    """Return `str(value)`, or the name of its type when that fails."""
     try:
         return value if isinstance(value, str) else str(value)
-    except Exception:  # noqa: BLE001 -- a stranger's __str__; the event is kept with the type's name in its place
+    except Exception:  # noqa: BLE001 -- the caller's __str__ failed: the event is kept with the type's name instead
         return f"<{type(value).__name__}>"
 
 
 def scalar(value: object) -> object:
-    """Return the Python number in a numpy or torch scalar; anything else as it is."""
+    """Return the Python number in a numpy or torch scalar; any other object unchanged."""
     if isinstance(value, float):
         return float(value)  # numpy.float64 is a float
     if isinstance(value, bool):
@@ -100,7 +100,7 @@ def scalar(value: object) -> object:
         if item is None:
             return value
         found = item()
-    except Exception:  # noqa: BLE001 -- an array of many values, or a stranger's method: the object itself is kept
+    except Exception:  # noqa: BLE001 -- an array of many values, or the caller's method failed: the object itself is kept
         return value
     return found if isinstance(found, float | int | str) else value
 
@@ -111,7 +111,7 @@ def is_point(value: object) -> bool:
 
 
 def typed(value: object) -> dict[str, object]:
-    """Return the typed value of the contract for any object."""
+    """Return any object as a typed value of the contract."""
     value = scalar(value)
     if isinstance(value, bool):
         return {"type": "bool", "value": value}
@@ -129,7 +129,7 @@ def typed(value: object) -> dict[str, object]:
             return found
     try:
         plain = _plain(value, 0)
-    except Exception:  # noqa: BLE001 -- no JSON value, or a stranger's model_dump(): its repr() is kept
+    except Exception:  # noqa: BLE001 -- no JSON value, or the caller's model_dump() failed: its repr() is kept
         return {"type": "string", "value": _repr(value)}
     text = dumps(plain)
     if len(text) > MAX_JSON or (not text.isascii() and len(text.encode()) > MAX_JSON):
@@ -139,7 +139,7 @@ def typed(value: object) -> dict[str, object]:
 
 
 def float_to_json(value: float) -> float | str:
-    """Return the value as JSON can hold it: NaN and infinities by their names."""
+    """Return the value as JSON can hold it: NaN and infinities as strings."""
     if math.isfinite(value):
         return value
     if math.isnan(value):
@@ -148,12 +148,12 @@ def float_to_json(value: float) -> float | str:
 
 
 def now() -> int:
-    """Return the time in µs since 1970; a clock that stands before 1970 gives 0."""
+    """Return the current time in µs since 1970; 0 when the clock is before 1970."""
     return fit_clock(time_ns()) // 1_000
 
 
 def fit_clock(nanos: int) -> int:
-    """Return what the clock says as the journal can hold it: from 1970 to 2554."""
+    """Return a time of the clock (ns) limited to what the journal can hold: 1970 to 2554."""
     if 0 <= nanos <= MAX_NANOS:
         return nanos
     warn_once("clock", "the clock is not between 1970 and 2554: the nearer of them is recorded")
@@ -161,18 +161,18 @@ def fit_clock(nanos: int) -> int:
 
 
 def micros(time: object) -> int | None:
-    """Return µs since 1970 of epoch seconds or a datetime (naive: local time); None when it is neither."""
+    """Return epoch seconds or a datetime (naive: local time) as µs since 1970; None when it is neither."""
     if _is_datetime(time):
-        time = time.timestamp()  # type: ignore[attr-defined]  # datetime is not imported just to test for it
+        time = time.timestamp()  # type: ignore[attr-defined]  # datetime is not imported only for this test
     seconds = scalar(time)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return None
-    found = round(seconds * 1_000_000)  # a float64 of this size is good to 0.25 µs
+    found = round(seconds * 1_000_000)  # a float64 of this size is exact to 0.25 µs
     return found if MIN_TIME <= found <= MAX_TIME else None
 
 
 class _NotJson(Exception):
-    """The object is no JSON value; its repr() is used."""
+    """The object is not a JSON value; its repr() is used."""
 
 
 def _plain(value: object, depth: int) -> Any:
@@ -206,7 +206,7 @@ def _plain(value: object, depth: int) -> Any:
 def _inside(value: object, depth: int) -> Any:
     try:
         return _plain(value, depth)
-    except Exception:  # noqa: BLE001 -- one stranger's object in a container: its repr() stands there, the rest is kept
+    except Exception:  # noqa: BLE001 -- one object in a container failed: its repr() takes its place, the rest is kept
         return _repr(value)
 
 
@@ -217,12 +217,14 @@ def _elements(value: Any) -> int:
 
 def _repr(value: object) -> str:
     warn_once("repr", f"a value of type {type(value).__name__} is kept as its repr()")
-    if isinstance(value, bytes | bytearray) and len(value) > MAX_TEXT // 4:  # repr() of a byte takes up to four
+    if (
+        isinstance(value, bytes | bytearray) and len(value) > MAX_TEXT // 4
+    ):  # repr() of a byte has up to four characters
         warn_once("long-bytes", f"{len(value):,} bytes are cut to the first {MAX_TEXT // 8:,}")
         return f"{bytes(value[: MAX_TEXT // 8])!r}… (cut from {len(value):,} bytes)"
     try:
         return clean(repr(value))
-    except Exception:  # noqa: BLE001 -- a stranger's __repr__; the event is kept with the type's name in its place
+    except Exception:  # noqa: BLE001 -- the caller's __repr__ failed: the event is kept with the type's name instead
         return f"<{type(value).__name__}>"
 
 
@@ -247,11 +249,11 @@ def _big(value: int) -> dict[str, object]:
 
 
 def _is_datetime(value: Any) -> bool:
-    # By name, because most processes never import datetime; by base, for pandas.Timestamp.
+    # By name, because most processes never import datetime; by base class, for pandas.Timestamp.
     return any(base.__module__ == "datetime" and base.__name__ == "datetime" for base in type(value).__mro__)
 
 
 def _aware(value: Any) -> Any:
-    if hasattr(value, "to_pydatetime"):  # pandas writes nanoseconds, which the contract does not read
+    if hasattr(value, "to_pydatetime"):  # pandas writes nanoseconds, which the contract does not accept
         value = value.to_pydatetime(warn=False)
     return value.astimezone() if value.tzinfo is None else value

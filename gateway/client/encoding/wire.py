@@ -1,7 +1,7 @@
 """
-An event as a Kafka record: what schemas/wire.py reads, written with the standard library alone.
+Encode an event as a Kafka record that schemas/wire.py reads, with the standard library alone.
 
-A test decodes every kind with the contract and compares. The same cut always gives the same bytes.
+A test decodes every kind of event with the contract and compares. The same cut always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     Headers = tuple[tuple[str, bytes], ...]
 
 SCHEMA = b"1"
-LAST = 253_402_300_799_999_999  # µs: the last of the year 9999, which RFC 3339 cannot write beyond
-MAX_RECORD = 1_000_000  # bytes of a value; the broker takes 1,048,588 for a batch of records with all its headers
+LAST = 253_402_300_799_999_999  # µs: the end of the year 9999, the last that RFC 3339 can write
+MAX_RECORD = 1_000_000  # bytes of a value; by default a broker takes 1,048,588 for a batch of records with all headers
 
 
 class Record:
-    """One Kafka record. `key`, `value` and `headers` never change once it is made."""
+    """One Kafka record. `key`, `value` and `headers` never change."""
 
     __slots__ = ("headers", "key", "time", "value")
 
@@ -31,7 +31,7 @@ class Record:
         self.key = key
         self.value = value
         self.headers = headers
-        self.time = time  # when it was cut, µs
+        self.time = time  # of the cut, µs
 
     def __len__(self) -> int:
         return len(self.value) + len(self.key) + 256  # headers are about 230 bytes
@@ -64,10 +64,10 @@ def encode_text(run_id: str, source: bytes, seq: int, time: int, kind: str, text
 
 
 def encode_body(body: dict[str, Any]) -> bytes:
-    """Return the JSON of an event. NaN and infinities among metric values become strings."""
+    """Return the JSON of an event. NaN and infinite metric values become strings."""
     try:
         text = dumps(body)
-    except ValueError:  # JSON has no NaN; looking for one in each value first would cost more than this second try
+    except ValueError:  # JSON has no NaN; checking every value first would cost more than this second attempt
         series = [{**one, "values": list(map(float_to_json, one["values"]))} for one in body["series"]]
         text = dumps({**body, "series": series})
     return text.encode()

@@ -1,3 +1,3 @@
 """
-Ways to the log: Kafka, or HTTP to the ingest server.
+Transports: how the shipper reaches the log, directly through Kafka or through a gateway server.
 """

@@ -1,5 +1,5 @@
 """
-Transports chosen by the scheme of the address; each vendor is imported when its transport is first needed.
+Make the transport that fits an address. Its vendor library is imported only then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def make_transport(address: Address) -> Transport:
-    """Return a new transport to an address that keeps events, not yet open."""
+    """Return a new transport, not yet open, to an address that keeps events."""
     if address.is_http:
         with importing():
             from gateway.client.transports.http_transport import HttpTransport

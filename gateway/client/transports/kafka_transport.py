@@ -1,18 +1,19 @@
 """
-Records to Kafka: the only file of the client that knows aiokafka.
+Send records to Kafka: the only file of the client that imports aiokafka.
 
-aiokafka has one request in flight for each broker and one batch of records for each partition in a request. So this
-builds each partition's batch itself and hands it over only when the one before it is acknowledged: same speed as
-`send()` record by record (ten times less work in fact), and a batch can never overtake one that failed. The partition
-is Kafka's own default for the key: murmur2, as every other producer has it.
+aiokafka has one request in flight for each broker, and one batch of records for each partition in a request. So this
+transport builds each partition's batch itself and hands it over only when the batch before it is acknowledged. This
+takes a tenth of the work of `send()` record by record at the same speed, and a batch can never overtake one that
+failed. The partition is Kafka's own default for the key: murmur2, as in every other producer.
 
-A batch that the brokers find too large goes again in halves; a record that is too large by itself is refused for good.
+A batch that the brokers find too large is sent again in halves; a record that is too large by itself is refused for
+good.
 """
 
 from __future__ import annotations
 
 import asyncio
-import encodings.idna  # noqa: F401 -- else imported when a name is first looked up, perhaps while training forks
+import encodings.idna  # noqa: F401 -- otherwise imported by the first name lookup, perhaps while training forks
 import logging
 import ssl
 
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
 MAX_BATCH = 1_040_000  # bytes before compression; below the broker's default message.max.bytes of 1,048,588
 REQUEST_TIMEOUT_MS = 20_000
 CLOSE_TIMEOUT_S = 2.0
-NO_TIME = -1  # Kafka's timestamp of a record that has none
+NO_TIME = -1  # timestamp of a Kafka record without one
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class KafkaTransport:
-    """An idempotent producer: what is acknowledged is on every in-sync replica, once, in order."""
+    """An idempotent producer: an acknowledged record is on every in-sync replica, once, in order."""
 
     def __init__(self, servers: list[str], topic: str, options: Mapping[str, str] | None = None) -> None:
         self._servers = servers
@@ -57,13 +58,13 @@ class KafkaTransport:
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition = DefaultPartitioner()
-        self._room = MAX_BATCH  # bytes of records that the brokers take in one batch, as far as we know
-        self._is_timed = True  # the brokers take our timestamps
+        self._room = MAX_BATCH  # bytes of records that the brokers accept in one batch, as far as is known
+        self._is_timed = True  # the brokers accept our timestamps
 
     async def open(self) -> None:
-        """Connect and learn the topic's partitions. Raises Unsent when either cannot be."""
-        _quiet()
-        _last_words.text = ""
+        """Connect and fetch the topic's partitions. Raises Unsent when either fails."""
+        _silence_logs()
+        _last_error.text = ""
         self._producer = AIOKafkaProducer(
             **security_arguments(self._options),
             bootstrap_servers=self._servers,
@@ -77,19 +78,19 @@ class KafkaTransport:
             metadata_max_age_ms=60_000,
         )
         try:
-            await _whole(self._producer.start())
+            await _finish_start(self._producer.start())
             self._partitions = sorted(await self._producer.partitions_for(self._topic))
         except (KafkaError, OSError) as error:
-            # aiokafka raises one error for all that can go wrong with TLS or SASL
-            raise self._unsent(error, _last_words.text if self._options else "") from error
+            # aiokafka raises the same error for every failure of TLS or SASL
+            raise self._unsent(error, _last_error.text if self._options else "") from error
 
     async def send(self, records: Sequence[Record]) -> list[Refusal]:
         """
-        Send the records, those of one key in order.
+        Send the records, keeping the order of records with the same key.
 
-        Returns, when all others are acknowledged, those too large for the topic; raises Unsent.
+        Returns those too large for the topic, once all others are acknowledged. Raises Unsent.
         """
-        # aiokafka hashes a key in 20 µs, in Python; most records of one call are of one run.
+        # aiokafka takes 20 µs to hash a key in Python; most records of one call belong to one run.
         keys = {record.key for record in records}
         part_of = {key: self._partition(key, self._partitions, self._partitions) for key in keys}
         parts: dict[int, list[int]] = {}
@@ -136,7 +137,7 @@ class KafkaTransport:
         return refusals
 
     def _fill(self, records: Sequence[Record], numbers: Sequence[int], begin: int, room: int) -> tuple[Any, int, int]:
-        """Return a batch of the records from `begin`, one at least, where it ends, and its bytes."""
+        """Return a batch of the records from `begin`, at least one, with the index of its end and its size in bytes."""
         batch = self._producer.create_batch()
         end, size = begin, 0
         while end < len(numbers):
@@ -149,21 +150,21 @@ class KafkaTransport:
         return batch, end, size
 
     async def _send_batch(self, batch: Any, partition: int, *, is_alone: bool) -> None:
-        batch.close()  # complete: aiokafka need not linger for more
+        batch.close()  # complete: aiokafka need not wait for more
         try:
             if not is_alone or not await self._send_at_once(batch, TopicPartition(self._topic, partition)):
                 await (await self._producer.send_batch(batch, self._topic, partition=partition))
         except (*TOO_LARGE, InvalidTimestampError):
-            # None of it was taken, so its sequence numbers come again: else the broker refuses all that follow.
+            # Nothing was accepted: use the sequence numbers again, or the broker refuses all later batches.
             numbers = self._producer._txn_manager
             numbers.increment_sequence_number(TopicPartition(self._topic, partition), -batch.record_count())
             raise
 
     async def _send_at_once(self, batch: Any, part: TopicPartition) -> bool:
         """
-        Send a batch as aiokafka's own task would, in this one; False when it is not as simple as nearly always.
+        Send a batch as aiokafka's own task would, but in this task; False outside the simple, usual case.
 
-        Waking that task twice a batch is much of what a small one costs. What has to go again is left to it.
+        Waking that task twice for each batch is much of the cost of a small batch. Retries are left to that task.
         """
         sender, waiting = self._producer._sender, self._producer._message_accumulator
         node = self._producer.client.cluster.leader_for_partition(part)
@@ -180,7 +181,7 @@ class KafkaTransport:
         return True
 
     def _unsent(self, error: Exception, more: str = "") -> Unsent:
-        """Return what an error of aiokafka means, in words for a person."""
+        """Return the error for an error of aiokafka, in words for a person."""
         why = ": ".join(part for part in (str(error) or repr(error), more) if part)
         if isinstance(error, UnknownTopicOrPartitionError):
             step = "start the materialiser, which creates it, or correct GATEWAY_TOPIC"
@@ -199,21 +200,21 @@ class KafkaTransport:
         return f"{len(record):,} bytes are too large for topic {self._topic}: raise max.message.bytes there"
 
     async def close(self) -> None:
-        """Let go of the connections within two seconds, whatever state they are in."""
+        """Close the connections within two seconds, whatever their state."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
         try:
-            # The sender first: stop() would wait for what is in flight, and with idempotence that never expires.
+            # The sender first: stop() would wait for requests in flight, which never expire with idempotence.
             if producer._sender.sender_task is not None:
                 producer._sender.sender_task.cancel()
             await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError):
-            await _hang_up(producer)
+            await _close_sockets(producer)
 
 
-async def _whole(start: Coroutine[Any, Any, None]) -> None:
-    """Await it, and when cancelled let it end first: aiokafka leaves a connection open when its start is cut off."""
+async def _finish_start(start: Coroutine[Any, Any, None]) -> None:
+    """Await `start`; when cancelled, let it end first: aiokafka leaves a connection open if its start is cancelled."""
     starting = asyncio.ensure_future(start)
     try:
         await asyncio.shield(starting)
@@ -224,11 +225,11 @@ async def _whole(start: Coroutine[Any, Any, None]) -> None:
 
 
 def security_arguments(options: Mapping[str, str]) -> dict[str, Any]:
-    """Return how aiokafka is to speak, from address.OPTIONS. Raises Unsent naming a file it cannot use."""
+    """Return the security arguments of aiokafka from address.OPTIONS. Raises Unsent naming a file it cannot use."""
     security = options.get("kafka_security", "PLAINTEXT")
     found: dict[str, Any] = {"security_protocol": security}
     if security.endswith("SSL"):
-        found["ssl_context"] = _trust(options)
+        found["ssl_context"] = _ssl_context(options)
     if security.startswith("SASL"):
         found["sasl_mechanism"] = options.get("kafka_sasl_mechanism", "SCRAM-SHA-512")
         found["sasl_plain_username"] = options.get("kafka_sasl_user", "")
@@ -236,7 +237,7 @@ def security_arguments(options: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _trust(options: Mapping[str, str]) -> ssl.SSLContext:
+def _ssl_context(options: Mapping[str, str]) -> ssl.SSLContext:
     ca, cert, key = (options.get(name) or None for name in ("kafka_ca", "kafka_cert", "kafka_key"))
     try:
         context = ssl.create_default_context(cafile=ca)
@@ -260,30 +261,30 @@ def _append(batch: Any, record: Record, *, is_timed: bool) -> bool:
     return batch.append(timestamp=time, key=record.key, value=record.value, headers=headers) is not None
 
 
-async def _hang_up(producer: Any) -> None:
+async def _close_sockets(producer: Any) -> None:
     try:
         await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
     except (KafkaError, OSError, TimeoutError):
-        return  # the sockets go with the loop
+        return  # the sockets are closed with the loop
 
 
-class _LastWords(logging.Handler):
-    """Keeps the last error that aiokafka logged: why a broker does not let us in is said nowhere else."""
+class _LastError(logging.Handler):
+    """Keeps the last error that aiokafka logged: only the log says why a broker refuses a client."""
 
     text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
+        """Keep the message of one record."""
         self.text = record.getMessage()
 
 
-_last_words = _LastWords(logging.ERROR)
+_last_error = _LastError(logging.ERROR)
 
 
-def _quiet() -> None:
-    """Keep aiokafka's lines out of training's stderr: the shipper says in one line what they say in thousands."""
+def _silence_logs() -> None:
+    """Keep aiokafka's thousands of lines out of training's stderr: the shipper reports the same in one line."""
     logger = logging.getLogger("aiokafka")
     if not logger.handlers and logger.level == logging.NOTSET:
         logger.setLevel(logging.ERROR)
         logger.propagate = False
-    logger.addHandler(_last_words)  # once, however often it is added
+    logger.addHandler(_last_error)  # added once, however often this is called

@@ -1,7 +1,7 @@
 """
-The interface of a transport: a way out of a training process.
+The interface of a transport, which takes records from a training process to the log.
 
-A transport is used by the shipper alone, in the shipper's own event loop.
+Only the shipper uses a transport, in its own event loop.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
     class Transport(Protocol):
         """
-        A way to the log.
+        A connection to the log.
 
-        `send` returns when every record is acknowledged, and keeps the order of records with the same key. It raises
-        errors.Unsent when some may not have arrived; the shipper then closes it, opens a new one and sends the same
-        records again, so a record may arrive twice, always with the same identity and bytes.
+        `send` returns once every record is acknowledged, and keeps the order of records with the same key. It raises
+        errors.Unsent when some may not have arrived. The shipper then closes the transport, opens a new one and sends
+        the same records again, so a record may arrive twice, always with the same identity and bytes.
 
-        A record that will never be taken must not hold up the others for ever: `send` leaves it out and returns it as
-        a Refusal, in the order of the records. Nothing (None or nothing in it) means that all are acknowledged.
+        A record that will never be accepted must not block the others for ever: `send` leaves it out and returns it as
+        a Refusal, in the order of the records. None, or no refusals, means that all records are acknowledged.
         """
 
         async def open(self) -> None:
-            """Connect. Raises Unsent when that cannot be done now."""
+            """Connect. Raises Unsent when that is not possible now."""
 
         async def send(self, records: Sequence[Record]) -> Sequence[Refusal] | None:
             """Return when the records are acknowledged or refused for good. Raises Unsent."""
 
         async def close(self) -> None:
-            """Let go of connections, soon, whatever state they are in."""
+            """Close all connections soon, whatever their state."""
 
 
 class Refusal(namedtuple("Refusal", "number reason")):
-    """A record of one `send`, by its place from 0, that the other end will never take, and why."""
+    """A record of one `send`, by its index from 0, that the other end will never take, and the reason."""
 
     __slots__ = ()
