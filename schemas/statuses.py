@@ -1,12 +1,27 @@
-"""How a run may stand, and what its events make of it: the words of `runs.state` and of every tracker's read-back."""
+"""
+Run statuses and the transitions events cause: the words of `runs.state` and of every tracker's read-back.
+
+The producers of one run are not synchronised, so their events may arrive in any order. A higher attempt always wins
+over a lower one. Within an attempt `end_rank` decides, so the result does not depend on the order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 ENDED = ("finished", "failed", "killed")
-GRAVITY = {"created": 0, "running": 1, "finished": 2, "failed": 3, "killed": 4}  # of two ends of an attempt the higher
+_SEVERITY = {"created": 0, "running": 1, "finished": 2, "failed": 3, "killed": 4}
 STATUS_AFTER: Mapping[str, str] = {  # by kind of event
     "run_created": "created", "run_started": "running", "run_resumed": "running",
     "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
 }  # fmt: skip
+STEP_STATUS: Mapping[str, str] = {"success": "finished", "fail": "failed"}  # by the result that an event reports
+
+
+def end_rank(status: str, time: int | None, message: str) -> tuple[int, int, str]:
+    """
+    Return the rank of a status within one attempt: the highest one counts; `time` is that of the end, in µs.
+
+    The most severe end wins (finished < failed < killed), of two equal ends the later one. No start undoes an end.
+    """
+    return _SEVERITY[status], time or 0, message

@@ -2,8 +2,7 @@
 The status of a run, whatever the order in which its processes report.
 
 Pure, and equal to what materialiser/fold/lifecycle.py decides for PostgreSQL: a higher attempt supersedes a lower one,
-and the late end of a superseded attempt changes nothing. Within an attempt the gravest end wins (finished < failed <
-killed); of two equal ends the later one wins; a start does not undo an end.
+and the late end of a superseded attempt changes nothing. Within an attempt schemas/statuses.py ranks the ends.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import events as ev
-from schemas.statuses import GRAVITY, STATUS_AFTER
+from schemas.statuses import STATUS_AFTER, end_rank
 
 
 class RunStatus(NamedTuple):
@@ -39,14 +38,10 @@ def fold_run_status(known: RunStatus | None, events: Iterable[ev.AnyEvent]) -> R
             known, newest = RunStatus("running", None, "", event.attempt), event.attempt
         if isinstance(event, _END) and event.attempt == newest:
             new = RunStatus(STATUS_AFTER[event.kind], event.time, event.message, event.attempt)
-            if known is None or _rank(new) >= _rank(known):
+            if known is None or end_rank(*new[:3]) >= end_rank(*known[:3]):
                 known = new
     return known
 
 
 _END = ev.RunFinished | ev.RunFailed | ev.RunKilled
 _LIFECYCLE = ev.RunCreated | ev.RunStarted | ev.RunResumed | _END
-
-
-def _rank(end: RunStatus) -> tuple[int, int, str]:
-    return GRAVITY[end.status], end.time or 0, end.message

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumers.delivery.backfill.history_events import removal, whole
+from consumers.delivery.backfill.history_events import removal_events, run_events
 from consumers.delivery.backfill.reread import Rereads
 from consumers.delivery.background import cancel_all
 from consumers.delivery.flow.backlog import Backlog
@@ -112,9 +112,7 @@ class History:
     ) -> None:
         """Serve `backlog`; `on_records` is called when events of a history were queued."""
         self._backlog, self._source, self._rereads, self._on_records = backlog, source, rereads, on_records
-        self._incomplete: dict[
-            str, tuple[IncompleteRun, int]
-        ] = {}  # to be frozen, with the offset at which the log begins
+        self._incomplete: dict[str, tuple[IncompleteRun, int]] = {}  # to freeze, and the start of the log
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by run
         self._finished: dict[str, tuple[int, int]] = {}  # by run: partition and offset to continue from in the log
         self._resumed_at = 0.0
@@ -234,7 +232,7 @@ class History:
                 return frozen
             if run is None:
                 raise StoreUnavailable(f"the history of run {run_id} is gone from PostgreSQL")
-            frozen = await source.outages.retry_store(lambda: source.histories.freeze(run, below, _run_events))
+            frozen = await source.outages.retry_store(lambda: source.histories.freeze(run, below, _events))
             if frozen is None:
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -266,8 +264,8 @@ def _hopeless(run: IncompleteRun, tracker: str) -> str:
     return reason + "cannot remove it to receive it again: a tracker with another name and target gets all of it"
 
 
-def _run_events(rows: RunSnapshotRows, is_begun: bool) -> RunEvents:
-    return removal(rows) if is_begun else whole(rows)
+def _events(rows: RunSnapshotRows, is_begun: bool) -> RunEvents:
+    return removal_events(rows) if is_begun else run_events(rows)
 
 
 def _log_frozen(run_id: str, tracker: str, frozen: FrozenHistory) -> None:

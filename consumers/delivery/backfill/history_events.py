@@ -1,9 +1,9 @@
 """
-Tell a run again from its rows, as events in an order that a training process might have used.
+Turn the rows of a run back into events, in an order that a training process might have used.
 
-Pure. Points, observations and console lines are not here: they may be many, and are frozen inside PostgreSQL
-(history.sql); they belong between the beginning and the end. Times that no row keeps, of tags for example, are those of
-the start.
+Pure. Points, observations and console lines are not here: there may be many, so they are frozen inside PostgreSQL
+(history.sql), between the events of the beginning and of the end. An event whose time no row keeps, for example of
+tags, gets the start time of the run.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Any
 
 from consumers.store.delivery.history import RunEvents, RunSnapshotRows
 from schemas.events import MAIN_STEP
-from schemas.statuses import ENDED, STATUS_AFTER
+from schemas.statuses import ENDED, STATUS_AFTER, STEP_STATUS
 
 Row = Any  # of asyncpg: columns by name
 Event = dict[str, Any]  # JSON
 
-_STATUS = {"finished": "success", "failed": "fail", "killed": "fail"}
-_ENDS = {status: kind for kind, status in STATUS_AFTER.items() if status in ENDED}
+_STEP_RESULTS = {status: result for result, status in STEP_STATUS.items()} | {"killed": "fail"}
+_END_KINDS = {status: kind for kind, status in STATUS_AFTER.items() if status in ENDED}
 
 
-def whole(rows: RunSnapshotRows) -> RunEvents:
-    """Return a run from its beginning to where it is now."""
+def run_events(rows: RunSnapshotRows) -> RunEvents:
+    """Return the events of a run from its beginning to its current state."""
     return RunEvents(_beginning(rows), _ending(rows))
 
 
-def removal(rows: RunSnapshotRows) -> RunEvents:
-    """Return what makes a tracker forget a run, also one that was interrupted in its very first call."""
+def removal_events(rows: RunSnapshotRows) -> RunEvents:
+    """Return the events that make a tracker remove a run, even if its first call was interrupted."""
     start = {"kind": "run_started", "time": _start(rows.run)}
     return RunEvents([start, {"kind": "deleted", "time": rows.run["updated"], "what": "run"}], [])
 
@@ -56,9 +56,9 @@ def _ending(rows: RunSnapshotRows) -> list[Event]:
     events: list[Event] = [{"kind": "artifact", **_without(row, "run_id")} for row in rows.artifacts]
     for step in rows.steps:
         events += _step_ends(step, rows)
-    if run["state"] in _ENDS:
+    if run["state"] in _END_KINDS:
         end = {"attempt": run["attempt"], "message": run["message"]}
-        events.append({"kind": _ENDS[run["state"]], "time": run["ended"], **end})
+        events.append({"kind": _END_KINDS[run["state"]], "time": run["ended"], **end})
     if run["deleted"]:
         events.append({"kind": "deleted", "time": run["updated"], "what": "run"})
     return events
@@ -75,13 +75,13 @@ def _opened(rows: RunSnapshotRows) -> list[Event]:
         "original_run_id": run["original_run_id"], "dag_hash": run["dag_hash"], "use_cached": run["use_cached"],
         "run_config": run["run_config"],
     }  # fmt: skip
-    if run["started"] is None:  # known, and perhaps at work; nobody said that it started
+    if run["started"] is None:  # known, and perhaps running; no event reported its start
         return [{"kind": "run_created", "time": run["created"], "attempt": run["attempt"], **described}]
-    mine = {row["attempt"]: row for row in rows.attempts if row["step_name"] == MAIN_STEP}
-    begun = sorted(number for number in mine if number <= run["attempt"]) or [run["attempt"]]
+    main = {row["attempt"]: row for row in rows.attempts if row["step_name"] == MAIN_STEP}
+    begun = sorted(number for number in main if number <= run["attempt"]) or [run["attempt"]]
     events: list[Event] = [{"kind": "run_started", "time": run["started"], "attempt": begun[0], **described}]
     for number in begun[1:]:
-        time = run["started"] if mine[number]["started"] is None else mine[number]["started"]
+        time = run["started"] if main[number]["started"] is None else main[number]["started"]
         events.append({"kind": "run_resumed", "time": max(time, run["started"]), "attempt": number})
     return events
 
@@ -96,9 +96,9 @@ def _step_begins(step: Row, rows: RunSnapshotRows) -> list[Event]:
     events: list[Event] = []
     for row in _attempts(step, rows):
         time = _start(rows.run) if row["started"] is None else row["started"]
-        place = {"time": time, "step_name": step["step_name"], "attempt": row["attempt"]}
-        told = {"name": step["name"], "step_type": step["step_type"], "mock": step["mock"]}
-        events.append({"kind": "step_started", **place, **told})
+        context = {"time": time, "step_name": step["step_name"], "attempt": row["attempt"]}
+        described = {"name": step["name"], "step_type": step["step_type"], "mock": step["mock"]}
+        events.append({"kind": "step_started", **context, **described})
     return events
 
 
@@ -108,16 +108,16 @@ def _step_ends(step: Row, rows: RunSnapshotRows) -> list[Event]:
     return [
         {
             "kind": "step_finished", "time": row["ended"], "step_name": row["step_name"], "attempt": row["attempt"],
-            "status": _STATUS[row["state"]], "message": row["message"],
+            "status": _STEP_RESULTS[row["state"]], "message": row["message"],
         }
         for row in _attempts(step, rows)
-        if row["state"] in _STATUS and row["ended"] is not None
+        if row["state"] in _STEP_RESULTS and row["ended"] is not None
     ]  # fmt: skip
 
 
 def _params(rows: RunSnapshotRows) -> list[Event]:
     found: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in rows.params:  # attempts rise: the last value of a name comes last
+    for row in rows.params:  # in order of attempts: the last value of a name comes last
         found.setdefault((row["step_name"], row["attempt"]), {})[row["name"]] = row["value"]
     begun = {(row["step_name"], row["attempt"]): row["started"] for row in rows.attempts}
     return [

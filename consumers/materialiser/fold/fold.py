@@ -22,6 +22,7 @@ from consumers.store.write.months import month_of
 from consumers.store.write.series_id import series_id
 from schemas import events as ev
 from schemas.errors import BadRecord
+from schemas.statuses import STEP_STATUS
 from schemas.wire import Envelope
 
 # Until one of these, or its start, arrives a run stays `created`: the process that is going to start it may write its
@@ -124,7 +125,7 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
             step = context.step(event.step_name)
             step.name, step.step_type, step.mock = event.name or event.step_name, event.step_type, event.mock
         case ev.StepFinished() | ev.AttemptFinished():
-            state = lifecycle.STEP_STATE[event.status]
+            state = STEP_STATUS[event.status]
             context.end(event.step_name, event.attempt, state, event.message, event.time)
         case ev.ProducerClosed():
             producer = context.producer

@@ -14,12 +14,10 @@ from typing import Any
 
 from consumers.store.rows import AttemptRow, RunRow, StepRow
 from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
-from schemas.statuses import ENDED, GRAVITY, STATUS_AFTER
+from schemas.statuses import STATUS_AFTER, end_rank
 
 Opened = RunCreated | RunStarted | RunResumed
 Ended = RunFinished | RunFailed | RunKilled
-
-STEP_STATE = {"success": "finished", "fail": "failed"}
 
 
 def open_run(run: RunRow, event: Opened) -> None:
@@ -71,8 +69,7 @@ def _advance_attempt(run: RunRow, attempt: int) -> None:
 
 
 def _end(row: RunRow | AttemptRow, state: str, message: str, time: int) -> None:
-    stored = (GRAVITY[row.state], row.ended or 0, row.message) if row.state in ENDED else (0, 0, "")
-    if (GRAVITY[state], time, message) >= stored:
+    if end_rank(state, time, message) >= end_rank(row.state, row.ended, row.message):
         row.state, row.ended, row.message = state, time, message
 
 

@@ -36,7 +36,7 @@ def reader_of(place: Place, name: str) -> Tracker:
 
 
 @pytest.mark.parametrize(
-    ("tracker", "runs", "batches"), [("wandb", 16, 40), pytest.param("mlflow", 8, 12, marks=pytest.mark.slow)]
+    ("tracker", "runs", "envelopes"), [("wandb", 16, 40), pytest.param("mlflow", 8, 12, marks=pytest.mark.slow)]
 )
 async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
     place: Place, tracker: str, runs: int, envelopes: int

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from consumers.delivery.backfill.history_events import removal, whole
+from consumers.delivery.backfill.history_events import removal_events, run_events
 from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.fold.state import FoldState
 from consumers.store.delivery.history import RunSnapshotRows
@@ -39,7 +39,7 @@ def rows_of(state: FoldState, changes: Changes) -> RunSnapshotRows:
 
 def told(rows: RunSnapshotRows) -> list[Envelope]:
     """The envelopes of the events, as a tracker is given them."""
-    events: list[dict[str, Any]] = [dict(event) for part in whole(rows) for event in part]
+    events: list[dict[str, Any]] = [dict(event) for part in run_events(rows) for event in part]
     found = [
         encode_json(rows.run["run_id"], "again", number, event["time"], event["kind"], orjson.dumps(event))
         for number, event in enumerate(events)
@@ -97,4 +97,4 @@ def test_a_run_that_nobody_started_is_not_started_when_told_again() -> None:
 def test_a_removal_ends_with_the_deletion() -> None:
     rows = rows_of(*folded(work()))
 
-    assert [event["kind"] for event in removal(rows).beginning] == ["run_started", "deleted"]
+    assert [event["kind"] for event in removal_events(rows).beginning] == ["run_started", "deleted"]
