@@ -6,6 +6,13 @@ Trackers: the destinations that runs are delivered to, and everything a plug-in 
 A plug-in imports from here alone; modules below this package may move between releases. `consumers.trackers.testing`
 is the contract suite for its tests, and docs/trackers.md describes each name. Importing this package loads none of
 the trackers: a name is loaded when it is first used.
+
+- `protocol`: the plug-in contract, with what a tracker can keep (`Capabilities`). Trackers are found through the
+  entry-point group `gateway.trackers`; each has a folder with `tracker`, `translate`, `writer` or `backend`, and `edits`.
+- `run_status`: how a run ended when its processes disagree. `edits`: pure; what deletes and renames change, as in
+  PostgreSQL.
+- `fidelity`: which points a tracker will return, given what it declares. `files/`: what trackers that write files
+  share.
 """
 
 from __future__ import annotations

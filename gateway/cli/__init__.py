@@ -1,3 +1,10 @@
 """
-The `gateway` command: its own subcommands, and those that installed distributions add.
+The `gateway` command.
+
+- `main`: the command and its groups; commands of other distributions and of consumers/ come through the entry-point
+  group `gateway.commands`, and `plugin_help` reads their summaries without importing them.
+- `stack`: up, down, status, logs, demo. `doctor`: settings and what cannot be reached. `sync`: journals of dead
+  processes.
+- `runs`: list, show, tail. `run_log`: one run for people. `edits`: delete, rename, tag; `lookup` finds what they
+  name.
 """

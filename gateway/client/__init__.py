@@ -2,7 +2,11 @@
 What runs inside training: standard library only at import, and never a module of schemas/ or consumers/.
 
     emit() ─> run/ ─> recording/ ─> journal/ ─> shipping/ (a thread) ─> transports/ ─> the log
-                                                cuts batches, which encoding/ writes as JSON
+              capture/ records around it         encoding/ writes values and columns
 
-Imports go one way: run, capture, recording, shipping, then journal and transports, then encoding.
+- `address`: where to send: an argument, `GATEWAY_URL`, `gateway.toml`, or the local stack's `stack.json`
+  (`stack_file`).
+- `guards`: nothing that callers pass can raise. `errors`: what may be raised. `notices`: warnings, each once. `ids`:
+  new ids.
+- `query`: reads of the query API. `process/`: forks, signals and child processes.
 """

@@ -1,5 +1,9 @@
 """
 Every kind of event, version 1, in one place: `from schemas import events as ev`, then `ev.Metrics`.
+
+- `base`: names, times and what all events share. `lifecycle`: runs, steps, attempts, heartbeats. `data`: points,
+  observations, console lines. `facts`: params, tags, notes, artifacts, code, environment. `edits`: deletes and
+  renames. `union`: all of them as one type.
 """
 
 from schemas.events.base import MAIN_STEP, MAX_NAME, VERSION, Attempt, Count, Event, Labels, Name, Scoped, Text, Time

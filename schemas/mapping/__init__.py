@@ -1,3 +1,5 @@
 """
-How other trackers write things: the names, values and files that doors, deliveries and importers share.
+How other trackers write things, shared by deliveries and whatever else speaks with trackers.
+
+- `names`: names as trackers accept them, reversibly.
 """

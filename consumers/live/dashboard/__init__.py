@@ -1,3 +1,5 @@
 """
-The pages for people, and the files that they load.
+The pages for people.
+
+- `pages`: serves them, and the files that they load.
 """

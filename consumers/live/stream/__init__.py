@@ -1,3 +1,8 @@
 """
-What happens to runs now: the tail of the log, handed to whoever watches.
+Live events: the tail of the log, delivered to every subscriber.
+
+- `tail`: the one reader of the log for all browsers. `subscribers`: a bounded queue for each. `messages`: records as
+  messages.
+- `positions`: where a stream continues, as text. `catch_up`: everything since a position, then a handover to the tail
+  without gap or overlap.
 """

@@ -1,3 +1,6 @@
 """
-PostgreSQL's binary forms: COPY rows, arrays, and the columns of chunks.
+PostgreSQL's binary forms.
+
+- `copy_format`: rows for binary COPY. `array_format`: arrays as PostgreSQL sends them, into columns. `chunks`: the
+  columns of a chunk.
 """

@@ -1,3 +1,6 @@
 """
-What people and trackers read of runs: snapshots, documents, series.
+Answers for people and trackers, each from one snapshot.
+
+- `reader`: opens snapshots. `snapshot`: the queries inside one. `documents`: run logs.
+- `downsampling`: charts reduced to the first, lowest, highest and last point of each bucket.
 """

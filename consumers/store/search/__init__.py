@@ -1,3 +1,8 @@
 """
-From a filter that people write to SQL, in pages.
+From a filter to a page of runs.
+
+- `filter`: reads text such as `metrics.loss < 0.3 and params.lr = 0.1`. `sql_builder`: writes SQL in which everything
+  people typed is a parameter.
+- `page_token`: names the last run of a page by its position in the order, so runs added meanwhile move nothing, and
+  the thousandth page costs what the first does.
 """

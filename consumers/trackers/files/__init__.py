@@ -1,3 +1,6 @@
 """
 What trackers that write files share.
+
+- `append`: a file that grows, cut back to its last checkpoint after a crash. `atomic_edit`: exchanges the files of a
+  run so that the process may die at any moment.
 """

@@ -3,7 +3,8 @@ The contract suite that every tracker passes, for the tests of a plug-in.
 
     from consumers.trackers.testing import Settings, Tracker, TrackerContract
 
-`TrackerContract` is the suite. `RunAuthor`, `deliver` and `assert_read_back` help to write further tests.
+`TrackerContract` (in `suite`) is the suite; `runs` has its edge-case runs. `RunAuthor`,
+`deliver` and `assert_read_back` help to write further tests.
 Needs pytest.
 """
 

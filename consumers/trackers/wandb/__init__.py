@@ -1,1 +1,6 @@
-"""Weights & Biases: the tracker `wandb`, offline run files for `wandb sync`; live/ has the tracker `wandb-live`."""
+"""
+The tracker `wandb`: offline run files for `wandb sync`, one a run. `live/` is `wandb-live`.
+
+- `tracker`: the class. `translate`: envelopes into history rows. `writer`: records of the file. `file`: its framing.
+  `edits`: deletes and renames.
+"""

@@ -1,3 +1,7 @@
 """
-Append events and points to the journal, and report what became of them.
+Between runs and journals.
+
+- `recorder`: appends to the journal, starts the shipper and counts. `background`: the thread for work around
+  training.
+- `report`: what `finish` returns. `health`: what a run knows of its delivery.
 """

@@ -1,3 +1,6 @@
 """
-`gateway demo`: train real models against a real stack, and compare every place with what was emitted.
+`gateway demo`: the whole story on real parts.
+
+- `demo`: the order of it. `sweep`: four trainings at once. `training`: one of them. `report`: every number read back
+  and compared.
 """
