@@ -8,7 +8,8 @@ is the contract suite for its tests, and docs/trackers.md describes each name. I
 the trackers: a name is loaded when it is first used.
 
 - `protocol`: the plug-in contract, with what a tracker can keep (`Capabilities`). Trackers are found through the
-  entry-point group `gateway.trackers`; each has a folder with `tracker`, `translate`, `writer` or `backend`, and `edits`.
+  entry-point group `gateway.trackers`; each has a folder with `tracker`, `translate`, `writer` or `backend`,
+  and `edits`.
 - `run_status`: how a run ended when its processes disagree. `edits`: pure; what deletes and renames change, as in
   PostgreSQL.
 - `fidelity`: which points a tracker will return, given what it declares. `files/`: what trackers that write files

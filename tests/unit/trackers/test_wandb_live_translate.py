@@ -14,7 +14,6 @@ from consumers.trackers.wandb.live.translate import sdk_row, translate
 from consumers.trackers.wandb.translate import HistoryRow, from_instant, to_instant
 from schemas.wire import Envelope
 
-
 Fields = dict[str, object]
 
 
