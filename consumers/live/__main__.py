@@ -1,7 +1,7 @@
 """
 `python -m consumers.live`: serve the API and the dashboard until SIGTERM or SIGINT.
 
-Exit codes: 0 stopped; 78 refused (a setting, a port, a password): starting again will not help.
+Exit codes: 0 after a signal; 78 when restarting cannot help (a setting, a port, a password).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The web application: API, event stream and dashboard page on one port.
+The web application: API, event stream and dashboard pages on one port.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from consumers.live.api import errors, routes
-from consumers.live.api.connections import Services
-from consumers.live.api.security_headers import Protection
+from consumers.live.api.connections import Connections
+from consumers.live.api.security_headers import SecurityHeaders
 from consumers.live.dashboard import pages
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from schemas.runtime.request_metrics import Counting
 from schemas.runtime.settings import Settings
 
 GZIP_FROM_BYTES = 1_000
-GZIP_LEVEL = 5  # the default 9 costs three times the processor time for a few per cent
+GZIP_LEVEL = 5  # the default 9 takes three times the CPU time to save a few per cent more
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application. It connects when it is started, and answers 503 for what it cannot reach yet."""
+    """Return the application. It connects when it starts, and answers 503 while it cannot reach a service."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await app.state.services.start()
+        await app.state.connections.start()
         yield
-        await app.state.services.stop()
+        await app.state.connections.stop()
 
     app = FastAPI(
         title="tracking-gateway",
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # these pages load scripts from elsewhere
+        docs_url=None,  # these pages load scripts from other hosts
         redoc_url=None,
     )
-    app.state.services = Services(settings)
+    app.state.connections = Connections(settings)
     app.state.metrics = MetricsRegistry("live")
     errors.install(app)
     app.include_router(routes.routes())
     pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    app.add_middleware(Protection)
+    app.add_middleware(SecurityHeaders)
     app.state.counts = LiveMetrics(app.state.metrics)
     app.add_middleware(Counting, answered=app.state.counts.answered)
     return app

@@ -1,7 +1,7 @@
 """
-What the API is connected to: PostgreSQL for what is folded, Kafka for what happens now.
+Connections of the API: PostgreSQL for folded data, Kafka for current events.
 
-Both may be away at the start or later; the process waits and says so. A refusal (wrong password, no such database)
+Both may be away at the start or later; the process waits and reports it. A refusal (wrong password, no such database)
 is different: waiting does not help, so the process is asked to end.
 """
 
@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from fastapi import Request
 
-from consumers.live.api.fold_progress import Progress
+from consumers.live.api.fold_progress import FoldProgress
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
 from consumers.log.security import security_arguments
@@ -32,8 +32,8 @@ CLOSE_TIMEOUT_S = 1.0
 POOL_SIZE = 4  # connections; a request waits for one of them
 
 
-class Services:
-    """Connections of one process. Made outside of an event loop, used inside of one."""
+class Connections:
+    """Connections of one process. Created outside of an event loop, used inside of one."""
 
     def __init__(self, settings: Settings) -> None:
         self.subscribers = Subscribers()
@@ -42,19 +42,19 @@ class Services:
         self.bounds = LogBounds(settings.need("kafka"), settings.topic, security)
         self.closing = False
         self.failed = asyncio.Event()
-        self.failure: BaseException | None = None  # why this process cannot go on
+        self.failure: BaseException | None = None  # why this process cannot continue
         self._dsn = settings.need("postgres")
         self.topic = settings.topic
-        self.progress = Progress(self.folded)
+        self.progress = FoldProgress(self.folded)
         self._lost_after_s = settings.lost_after_s
         self._trackers = settings.trackers
         self._database: Database | None = None
-        self._reading: StoreReader | None = None
+        self._reader: StoreReader | None = None
         self._problem = "PostgreSQL is not connected yet"
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to connect; returns at once."""
+        """Start to connect; returns at once."""
         self._tasks = [asyncio.create_task(self._open_store()), asyncio.create_task(self.tail.run())]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -72,32 +72,32 @@ class Services:
                     await self._database.close()
 
     def close_streams(self) -> None:
-        """End every stream, so that a server which waits for its connections can stop."""
+        """End every stream, so that a server that waits for its connections can stop."""
         self.closing = True
         self.subscribers.close()
         self.progress.close()
 
     def store(self) -> StoreReader:
-        """Return the store. Raises StoreUnavailable until it was reached once."""
-        if self._reading is None:
+        """Return the store. Raises StoreUnavailable until PostgreSQL has been reached once."""
+        if self._reader is None:
             raise StoreUnavailable(self._problem)
-        return self._reading
+        return self._reader
 
     async def missing(self) -> dict[str, str]:
-        """Return what cannot be used now, with the reason, by name of the service."""
+        """Return the services that cannot be used now, by name, with the reason."""
         probes = await asyncio.gather(self._probe_store(), self._probe_log())
         return {name: why for name, why in zip(("postgres", "kafka"), probes, strict=True) if why}
 
     async def folded(self) -> dict[int, int]:
-        """Return how far the log is folded: what is read from the store after this holds everything below."""
+        """Return the offsets up to which the log is folded: a later read of the store includes everything below."""
         return await self.store().offsets(CONSUMER, self.topic)
 
     async def status(self) -> Status:
-        """Return how everything behind the log stands. Raises StoreUnavailable."""
+        """Return the state of every consumer of the log and of the dead letters. Raises StoreUnavailable."""
         store, database = self.store(), self._database
         assert database is not None
         known = await Trackers(database).overview()
-        # Of trackers that are not this stack's and have nothing, there is nothing to say.
+        # Leave out trackers that are not configured in this stack and have received no run.
         deliveries = [one for one in known if one.runs or one.tracker in self._trackers]
         trackers = sorted({*self._trackers, *(one.tracker for one in deliveries)})
         try:
@@ -115,7 +115,7 @@ class Services:
         while self._database is None:
             try:
                 self._database = await open_database(self._dsn, size=POOL_SIZE)
-                self._reading = StoreReader(self._database, lost_after_s=self._lost_after_s)
+                self._reader = StoreReader(self._database, lost_after_s=self._lost_after_s)
             except Unavailable as error:
                 self._problem = str(error)
                 await asyncio.sleep(REOPEN_AFTER_S)
@@ -148,8 +148,8 @@ def _lag(consumer: str, partition: int, offset: int, end: int | None) -> Partiti
     return PartitionLag(consumer=consumer, partition=partition, offset=offset, end=end, lag=lag)
 
 
-def services(request: Request) -> Services:
-    """Return what the process that answers `request` is connected to."""
-    found = request.app.state.services
-    assert isinstance(found, Services)
+def connections_of(request: Request) -> Connections:
+    """Return the connections of the process that answers `request`."""
+    found = request.app.state.connections
+    assert isinstance(found, Connections)
     return found

@@ -1,9 +1,9 @@
 """
-Reads that are at least as new as something that was written: `min_offsets`, and the barrier of one producer.
+Read-your-writes: reads that are at least as new as a given write, by `min_offsets` or by the barrier of one producer.
 
-A position here is what every answer calls `as_of`: the next offset of the log that is not in it. A read with
-`min_offsets` waits until everything below those offsets is folded and then reads one snapshot; when `timeout_s` is over
-it is answered 504 and says what is missing. Nothing older is ever given instead.
+A position here is what every answer calls `as_of`: the next offset of the log that the answer does not include. A read
+with `min_offsets` waits until everything below those offsets is folded and then reads one snapshot. After `timeout_s`
+it is answered with 504 and says what is missing; older data is never returned instead.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
-from consumers.live.api.connections import Services, services
+from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.fold_progress import MAX_WAIT_S, behind
+from consumers.live.api.fold_progress import MAX_WAIT_S, missing_records
+from consumers.live.api.responses import json_response
 from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
 from consumers.store.offsets import CONSUMER
 from schemas.wire import MAX_RUN_ID
@@ -34,8 +35,8 @@ class Received(BaseModel):
     as_of: str
 
 
-async def until_folded(found: Services, min_offsets: str | None, timeout_s: float) -> None:
-    """Return once everything below `min_offsets` is folded. Raises Failure 504 when that takes too long."""
+async def until_folded(connections: Connections, min_offsets: str | None, timeout_s: float) -> None:
+    """Return once everything below `min_offsets` is folded. Raises Failure 504 when that takes over `timeout_s`."""
     if min_offsets is None:
         return
     try:
@@ -44,12 +45,12 @@ async def until_folded(found: Services, min_offsets: str | None, timeout_s: floa
         raise bad_parameter("min_offsets", str(error), "pass as_of of an earlier answer") from None
     folded: dict[int, int] = {}
 
-    async def is_there() -> bool:
-        folded.update(await found.folded())
-        return not behind(wanted, folded)
+    async def is_folded() -> bool:
+        folded.update(await connections.folded())
+        return not missing_records(wanted, folded)
 
-    if not await found.progress.until(is_there, timeout_s):
-        rest = behind(wanted, folded)
+    if not await connections.progress.wait_until(is_folded, timeout_s):
+        rest = missing_records(wanted, folded)
         parts = ", ".join(
             f"{count:,} of partition {partition}" for partition, count in list(rest.items())[:SHOWN_RANGES]
         )
@@ -71,28 +72,27 @@ async def received(
     """
     Wait until all records that a producer numbered below `below` are folded; 504 names those that are missing.
 
-    What is read after this answer holds them.
+    Reads after this answer include them.
     """
     if len(run_id) > MAX_RUN_ID or "\x00" in run_id or "\x00" in producer:
         raise bad_parameter("producer", "no event can carry this run or producer", "pass those of the run")
-    found = services(request)
+    connections = connections_of(request)
     missing: list[tuple[int, int]] = []
     as_of = ""
 
-    async def is_there() -> bool:
+    async def is_folded() -> bool:
         nonlocal as_of
-        async with found.store().snapshot() as now:
+        async with connections.store().snapshot() as now:
             ledger = await now.received(run_id, producer)
-            as_of = write_positions(await now.offsets(CONSUMER, found.topic))
+            as_of = write_positions(await now.offsets(CONSUMER, connections.topic))
         missing[:] = [(first, min(end, below)) for first, end in ledger.missing if first < below]
         if ledger.below < below:
             missing.append((ledger.below, below))
         return not missing
 
-    if not await found.progress.until(is_there, timeout_s):
+    if not await connections.progress.wait_until(is_folded, timeout_s):
         raise _not_received(run_id, producer, below, missing, timeout_s)
-    body = Received(run_id=run_id, producer=producer, below=below, as_of=as_of)
-    return Response(body.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response(Received(run_id=run_id, producer=producer, below=below, as_of=as_of))
 
 
 def _not_received(run_id: str, producer: str, below: int, missing: list[tuple[int, int]], timeout_s: float) -> Failure:

@@ -1,5 +1,5 @@
 """
-What the API says when it cannot answer: `{"error": what, "next": what to do}` with a fitting status.
+Error answers of the API: `{"error": what, "next": what to do}` with a fitting HTTP status.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEXT_STEPS: dict[type[TrackingError], str] = {
 
 
 class Failure(Exception):
-    """A request that cannot be answered, in the words its sender reads."""
+    """A request that cannot be answered, with the text that its sender reads."""
 
     def __init__(self, status: int, error: str, next_step: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(error)
@@ -31,7 +31,7 @@ class Failure(Exception):
         self.retry_after_s = retry_after_s
 
     def response(self) -> JSONResponse:
-        """Return the answer."""
+        """Return the HTTP answer."""
         headers = {"Cache-Control": "no-store"}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
@@ -39,12 +39,12 @@ class Failure(Exception):
 
 
 def bad_parameter(name: str, why: str, next_step: str) -> Failure:
-    """Return the failure of a request with a parameter that does not fit."""
+    """Return the failure of a request with an invalid parameter."""
     return Failure(422, f"parameter {name}: {why}", next_step)
 
 
-def of_tracking(error: TrackingError) -> Failure:
-    """Return what to answer when a part behind the API is away or refuses."""
+def from_tracking_error(error: TrackingError) -> Failure:
+    """Return the failure to answer with when a service behind the API is away or refuses."""
     next_step = next((text for kind, text in _NEXT_STEPS.items() if isinstance(error, kind)), "report this message")
     if isinstance(error, LogGap):
         return Failure(410, str(error), next_step)
@@ -61,11 +61,11 @@ def install(app: FastAPI) -> None:
         return error.response()
 
     @app.exception_handler(TrackingError)
-    async def behind(request: Request, error: TrackingError) -> JSONResponse:
-        return of_tracking(error).response()
+    async def unavailable(request: Request, error: TrackingError) -> JSONResponse:
+        return from_tracking_error(error).response()
 
     @app.exception_handler(RequestValidationError)
-    async def unfit(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         name = str(first["loc"][-1])
         return bad_parameter(name, first["msg"], f"correct {name}; every parameter is in {_DESCRIPTION}").response()
@@ -80,9 +80,9 @@ def install(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        # Starlette raises it again after this answer, so that the log of the process has the trace.
-        return Failure(500, f"unforeseen {type(error).__name__}", "see the log with `gateway logs live`").response()
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        # Starlette raises it again after this answer, so the log of the process contains the trace.
+        return Failure(500, f"unexpected {type(error).__name__}", "see the log with `gateway logs live`").response()
 
 
 _DESCRIPTION = "GET /v1/openapi.json"

@@ -28,8 +28,8 @@ class _RunConvertor(Convertor[str]):
 
 
 def routes() -> APIRouter:
-    """Return the addresses of the API."""
-    if "run" not in CONVERTOR_TYPES:  # Starlette's own "path" stops at a line break
+    """Return the routes of the API."""
+    if "run" not in CONVERTOR_TYPES:  # Starlette's own convertor "path" stops at a line break
         register_url_convertor("run", _RunConvertor())
     router = APIRouter()
     router.add_api_route("/healthz", healthz)

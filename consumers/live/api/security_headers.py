@@ -1,5 +1,5 @@
 """
-Headers that keep the page to itself: nothing from elsewhere runs in it, nothing elsewhere frames it.
+Security headers of the pages: no script from another host runs in them, and no other page can frame them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HEADERS = {
 }
 
 
-class Protection:
+class SecurityHeaders:
     """ASGI middleware that adds HEADERS to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,9 +1,9 @@
 """
 `GET /v1/stream`: events as they happen, as server-sent events.
 
-Each frame's `data` is one event (consumers/live/stream/messages.py) and its `id` is the position to go on from. A
-stream that starts at `since`, or at the Last-Event-ID that a browser sends when it reconnects, has every event from
-there on exactly once. Without either it starts at the end of the log. Order holds within a run.
+The `data` of each frame is one event (consumers/live/stream/messages.py), its `id` is the position to resume from. A
+stream that starts at `since`, or at the Last-Event-ID that a browser sends when it reconnects, delivers every event
+from there on exactly once. Without either it starts at the end of the log. Order is kept within a run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from consumers.live.api.connections import Services, services
+from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.stream.catch_up import catch_up
 from consumers.live.stream.messages import HEARTBEAT, Detail, frame, frames, mark
@@ -37,24 +37,24 @@ async def stream(
     """
     Follow the log: all runs, or one (`run`), from `since` (partition:offset[,partition:offset...]) or from now.
 
-    `since` also says which partitions to read. `points=last` keeps of each envelope of a series its last point only.
+    `since` also selects the partitions to read. `points=last` keeps only the last point of each series in an event.
     """
-    found = services(request)
-    if len(found.subscribers) >= MAX_SUBSCRIBERS:
+    connections = connections_of(request)
+    if len(connections.subscribers) >= MAX_SUBSCRIBERS:
         raise Failure(503, f"{MAX_SUBSCRIBERS} streams are open already", "close some", retry_after_s=10)
-    positions = await _start(found, last_event_id or since, "Last-Event-ID" if last_event_id else "since")
+    positions = await _start(connections, last_event_id or since, "Last-Event-ID" if last_event_id else "since")
     return StreamingResponse(
-        _frames(found, run, positions, points),
+        _frames(connections, run, positions, points),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _start(found: Services, text: str | None, parameter: str) -> dict[int, int]:
-    """Return where to start, refusing what the log cannot serve while there is still a status code to say so."""
-    now = found.tail.positions
+async def _start(connections: Connections, text: str | None, parameter: str) -> dict[int, int]:
+    """Return the positions to start from; refuses what the log cannot serve while a status code can still say so."""
+    now = connections.tail.positions
     if not now:
-        raise LogUnavailable(found.tail.problem)
+        raise LogUnavailable(connections.tail.problem)
     if text is None:
         return dict(now)
     try:
@@ -65,7 +65,7 @@ async def _start(found: Services, text: str | None, parameter: str) -> dict[int,
         if partition not in now:
             raise bad_parameter(parameter, f"the log has no partition {partition}", f"it has 0 to {len(now) - 1}")
     if positions != {partition: now[partition] for partition in positions}:
-        first, end = await found.bounds.ask()
+        first, end = await connections.bounds.ask()
         _refuse_outside(positions, first, end, parameter)
     return positions
 
@@ -84,15 +84,17 @@ def _refuse_outside(
             )
 
 
-async def _frames(found: Services, run: str | None, positions: dict[int, int], detail: Detail) -> AsyncIterator[bytes]:
+async def _frames(
+    connections: Connections, run: str | None, positions: dict[int, int], detail: Detail
+) -> AsyncIterator[bytes]:
     subscriber = Subscriber(run, frozenset(positions))
     try:
         yield mark(write_positions(positions), retry_ms=RETRY_MS)
-        async with aclosing(catch_up(found.tail, found.subscribers, subscriber, positions)) as missed:
+        async with aclosing(catch_up(connections.tail, connections.subscribers, subscriber, positions)) as missed:
             async for message in missed:
                 at = write_positions(positions)
                 yield mark(at) if message is None else frame(message.text(detail), at)
-                if found.closing:
+                if connections.closing:
                     return
         while True:
             messages = await subscriber.take(HEARTBEAT_S)
@@ -102,11 +104,11 @@ async def _frames(found: Services, run: str | None, positions: dict[int, int], d
                 for chunk in frames(messages, positions, detail):
                     yield chunk
             else:
-                # Nothing was queued up to where the tail is now: no await lies between the two.
-                now = found.tail.positions
+                # The queue is empty up to the current position of the tail: there is no await between the two.
+                now = connections.tail.positions
                 positions.update({part: max(offset, now.get(part, 0)) for part, offset in positions.items()})
                 yield HEARTBEAT + mark(write_positions(positions))
     except (LogUnavailable, LogGap, LogDamaged):
-        return  # the status is sent; the browser reconnects from its last position and is told then
+        return  # the status is sent already; the browser reconnects from its last position and gets the error then
     finally:
-        found.subscribers.remove(subscriber)
+        connections.subscribers.remove(subscriber)

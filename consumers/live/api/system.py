@@ -9,15 +9,15 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from consumers.live.api.connections import services
+from consumers.live.api.connections import connections_of
 from consumers.live.api.errors import RETRY_AFTER_S
 from consumers.live.api.responses import json_response
 from schemas.runlog import RunLog
 
 
 async def healthz(request: Request) -> JSONResponse:
-    """Say whether PostgreSQL and Kafka answer; 503 names what is missing."""
-    missing = await services(request).missing()
+    """Report whether PostgreSQL and Kafka can be reached; 503 names what is missing."""
+    missing = await connections_of(request).missing()
     headers = {"Cache-Control": "no-store"}
     if not missing:
         return JSONResponse({"status": "ok"}, headers=headers)
@@ -32,10 +32,10 @@ async def healthz(request: Request) -> JSONResponse:
 
 
 async def status(request: Request) -> Response:
-    """Say how far each consumer is, how many records are parked and how the trackers stand."""
-    return json_response(await services(request).status())
+    """Report how far each consumer is, how many records are parked, and the state of each tracker."""
+    return json_response(await connections_of(request).status())
 
 
 async def run_log_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a run log."""
+    """Return the JSON Schema of a run log."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | RunLog.model_json_schema()

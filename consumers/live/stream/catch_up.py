@@ -1,9 +1,9 @@
 """
-What a stream missed, read from the log until the tail takes over.
+Catch-up of a stream: events that it missed, read from the log until the tail takes over.
 
-The subscriber is added to the tail only when little is left, so a long history does not fill its queue. Reading goes
-on at least to where the tail was at that moment: no gap. What was read beyond it lies below the stream's positions, and
-the stream passes over it when the tail brings it again: no overlap.
+The subscriber is added to the tail only when few records are left, so a long history does not fill its queue. Reading
+continues at least to the tail's position at that moment, so there is no gap. Records read beyond it lie below the
+stream's positions, and the stream skips them when the tail publishes them again, so there is no overlap.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ async def catch_up(
     tail: Tail, subscribers: Subscribers, subscriber: Subscriber, positions: dict[int, int]
 ) -> AsyncGenerator[Message | None, None]:
     """
-    Yield what `subscriber` wants from `positions` on, moving them; add it to the tail on the way.
+    Yield the messages for `subscriber` from `positions` on and advance them; adds the subscriber to the tail.
 
-    None says that some of the log was read without finding anything. Raises LogUnavailable, LogGap and LogDamaged.
+    Yields None after each part of the log that was read. Raises LogUnavailable, LogGap and LogDamaged.
     """
     if not _left(tail.positions, positions):
         subscribers.add(subscriber)
@@ -55,9 +55,9 @@ async def catch_up(
 
 
 def _left(target: Mapping[int, int], positions: Mapping[int, int]) -> dict[int, int]:
-    """Return how many records each partition has between a position and its target, if any."""
+    """Return how many records lie between the position and the target of each partition, where there are any."""
     if not target.keys() >= positions.keys():
-        raise LogUnavailable("the log is being opened anew")
+        raise LogUnavailable("the log is being opened again")
     return {part: target[part] - offset for part, offset in positions.items() if target[part] > offset}
 
 

@@ -1,8 +1,8 @@
 """
-A record of the log as a message of the event stream.
+Messages of the event stream: a record of the log as JSON in a server-sent event.
 
-Pure: no clock, no I/O. A message is made once for each record and shared by every subscriber; its text is made
-when the first subscriber asks for it. Numbers that JSON cannot hold are strings, as in schemas/columns.py.
+Pure: no clock, no I/O. A message is created once per record and shared by all subscribers; its text is rendered when
+the first subscriber needs it. Numbers that JSON cannot represent are strings, as in schemas/columns.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from schemas.wire import Envelope
 Detail = Literal["all", "last"]
 
 HEARTBEAT = b": alive\n"
-MAX_WRITE_BYTES = 256 * 1024  # handed to the socket at once
-# What a list of runs shows. Of every other kind it needs to know only that something happened.
+MAX_WRITE_BYTES = 256 * 1024  # in one write to the socket
+# Kinds that a list of runs displays. Of every other kind it needs to know only that something happened.
 _BRIEF_KINDS = frozenset(
     {
         "run_created",
@@ -39,7 +39,7 @@ _BRIEF_KINDS = frozenset(
 
 
 class Message:
-    """One event with its place in the log."""
+    """One event with its position in the log."""
 
     __slots__ = ("_texts", "envelope", "offset", "partition", "run_id", "size")
 
@@ -48,11 +48,11 @@ class Message:
         self.run_id: str = envelope.run_id
         self.partition = partition
         self.offset = offset
-        self.size = size  # bytes of the record's value: what a queue counts
+        self.size = size  # bytes of the record's value; a queue counts these
         self._texts: dict[Detail, bytes] = {}
 
     def text(self, detail: Detail) -> bytes:
-        """Return the event as JSON on one line. "last" keeps of each series its newest point only."""
+        """Return the event as JSON on one line. "last" keeps only the newest point of each series."""
         found = self._texts.get(detail)
         if found is None:
             found = self._texts[detail] = orjson.dumps(self.document(detail))
@@ -79,21 +79,21 @@ class Message:
 
 
 def frame(text: bytes, position: str) -> bytes:
-    """Return one server-sent event: what a browser hands to `onmessage`, with the position to go on from."""
+    """Return one server-sent event, which a browser passes to `onmessage`, with the position to resume from."""
     return b"id: %b\ndata: %b\n\n" % (position.encode(), text)
 
 
 def mark(position: str, *, retry_ms: int | None = None) -> bytes:
-    """Return a frame that no page sees, but from which a browser that reconnects goes on."""
+    """Return a frame that no page sees, but from whose position a browser resumes when it reconnects."""
     retry = b"" if retry_ms is None else b"retry: %d\n" % retry_ms
     return b"%bid: %b\n\n" % (retry, position.encode())
 
 
 def frames(messages: Sequence[Message], positions: dict[int, int], detail: Detail) -> list[bytes]:
     """
-    Return the frames of messages from `positions` on, moving them, joined to what is good to write at once.
+    Return the frames of the messages from `positions` on and advance them; frames are joined for few, large writes.
 
-    Messages below the positions were sent before and are passed over.
+    Messages below the positions were sent before and are skipped.
     """
     chunks: list[bytes] = []
     waiting: list[bytes] = []

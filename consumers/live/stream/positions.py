@@ -1,9 +1,8 @@
 """
-Where a stream is in the log, as text: `3:120`, or `0:17,3:120` for several partitions.
+Positions of a stream in the log, as text: `3:120`, or `0:17,3:120` for several partitions.
 
-Every number is the next offset to read, as everywhere in this project. So what the API calls `as_of`, what a
-stream sends as `id:` and what a reader passes as `since` are one thing: reading on from there misses nothing and
-repeats nothing.
+Every number is the next offset to read, as everywhere in this project. So `as_of` of the API, `id:` of a stream and
+`since` of a reader are the same thing: a reader that continues from there misses nothing and repeats nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-MAX_TEXT = 100_000  # characters; 10,000 partitions, the most that the settings allow, fit twice
+MAX_TEXT = 100_000  # characters; twice what 10,000 partitions, the maximum of the settings, need
 _FORM = re.compile(r"\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*", re.ASCII)
 
 
 def parse_positions(text: str) -> dict[int, int]:
-    """Return next offsets by partition. ValueError says what is wrong with the text."""
+    """Return next offsets by partition. Raises ValueError saying what is wrong with the text."""
     if len(text) > MAX_TEXT or not _FORM.fullmatch(text):
         raise ValueError(f"{text!r:.60} is not partition:offset[,partition:offset]")
     positions: dict[int, int] = {}

@@ -1,8 +1,8 @@
 """
-Who listens to the tail of the log, and what happens to a listener that is too slow.
+Subscribers to the tail of the log, and the end of those that are too slow.
 
-Publishing never waits and never grows: a subscriber whose queue is full is overrun, its queue is emptied and its stream
-ends. The browser reconnects from its last position and reads from the log what it missed; the log is the
+Publishing never waits, and memory never grows: a subscriber whose queue is full is overrun, which empties its queue and
+ends its stream. The browser reconnects from its last position and reads what it missed from the log. The log is the
 buffer, not this process.
 """
 
@@ -43,7 +43,7 @@ class Subscriber:
         self._changed = asyncio.Event()
 
     def wants(self, run_id: str, partition: int) -> bool:
-        """Return whether an event belongs into this stream."""
+        """Return True if an event belongs to this stream."""
         return partition in self.partitions and (self.run_id is None or self.run_id == run_id)
 
     def offer(self, message: Message) -> None:
@@ -58,7 +58,7 @@ class Subscriber:
         self._changed.set()
 
     async def take(self, timeout_s: float) -> list[Message]:
-        """Return what is queued, waiting at most `timeout_s` for the first; [] then, and when the stream is over."""
+        """Return the queued messages, waiting at most `timeout_s` for the first; [] on timeout and after the end."""
         if not self._queue and self.state == "open":
             self._changed.clear()
             with suppress(TimeoutError):
@@ -78,7 +78,7 @@ class Subscriber:
 
 
 class Subscribers:
-    """Everyone who listens now."""
+    """The subscribers of all open streams."""
 
     def __init__(self) -> None:
         self._all: set[Subscriber] = set()
@@ -88,15 +88,15 @@ class Subscribers:
         return len(self._all)
 
     def add(self, subscriber: Subscriber) -> None:
-        """Let a subscriber hear everything that is published from now on."""
+        """Offer a subscriber everything that is published from now on."""
         self._all.add(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber."""
+        """Remove a subscriber; does nothing if it is not there."""
         self._all.discard(subscriber)
 
     def publish(self, run_id: str, partition: int, make: Callable[[], Message | None]) -> None:
-        """Offer one event to everyone who wants it; `make` is called only if somebody does, and once."""
+        """Offer one event to every subscriber that wants it; calls `make` once, and only if there is any."""
         wanting = [subscriber for subscriber in self._all if subscriber.wants(run_id, partition)]
         if not wanting:
             return

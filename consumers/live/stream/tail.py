@@ -1,9 +1,9 @@
 """
-The newest events, read once for everybody who watches.
+The tail of the log: the newest events, read once for all open streams.
 
-One reader a process follows the log from its end. Events nobody waits for are not even decoded. Records that are no
-events are passed over: the materialiser parks them. Positions move in the same step of the event loop in which the
-events are published, so whoever reads both without awaiting in between sees no gap between them.
+One reader per process follows the log from its end. Events that no subscriber wants are not even decoded. Records that
+are not events are skipped: the materialiser parks them. Positions move in the same step of the event loop in which the
+events are published, so code that reads both without an await in between sees no gap between them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from consumers.log.watermarks import close_quietly
 from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable
 from schemas.wire import decode
 
-FETCH_RECORDS = 100  # decoded in one go, about 10 ms of 1,000-point records; other requests are served in between
+FETCH_RECORDS = 100  # decoded at once, about 10 ms for 1,000-point records; other requests are served in between
 FETCH_WAIT_MS = 1_000
 REOPEN_AFTER_S = 0.5
 
 
 class Tail:
-    """Follows the log from its end and publishes to subscribers, for ever."""
+    """Follows the log from its end and publishes to subscribers, without end."""
 
     def __init__(
         self, bootstrap: str, topic: str, subscribers: Subscribers, security: Mapping[str, Any] | None = None
@@ -39,7 +39,7 @@ class Tail:
         self._subscribers = subscribers
 
     async def run(self) -> None:
-        """Read until cancelled; outages are waited out, and reading goes on where it stopped."""
+        """Read until cancelled; outages are waited out, and reading resumes where it stopped."""
         while True:
             reader = LogReader(self.bootstrap, self.topic, self.security)
             try:
@@ -50,7 +50,7 @@ class Tail:
             except LogUnavailable as error:
                 self.problem = str(error)
             except (LogGap, LogDamaged) as error:
-                # Created anew, deleted under us, or not to be read: every page starts afresh, from the log's end.
+                # The log was created again, deleted while we read, or is damaged: every page restarts at its end.
                 self.problem = str(error)
                 self.positions = {}
                 self._subscribers.close()

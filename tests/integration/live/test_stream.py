@@ -135,7 +135,7 @@ async def test_the_first_frame_already_says_from_where_to_go_on(live: Live) -> N
 
 
 async def tail_passed(live: Live, records: int) -> bool:
-    return sum(live.server.services.tail.positions.values()) == records
+    return sum(live.server.connections.tail.positions.values()) == records
 
 
 async def test_only_the_wanted_run_is_heard(live: Live) -> None:
@@ -196,14 +196,14 @@ async def test_a_browser_that_does_not_read_is_dropped_and_slows_nobody(live: Li
             writing = asyncio.create_task(live.publish_unfolded(envelopes))
             events = await until_stored(frames, 399_999)
             await writing
-            states = {one.state for one in live.server.services.subscribers._all if one.run_id is None}
+            states = {one.state for one in live.server.connections.subscribers._all if one.run_id is None}
 
     assert steps(events) == list(range(400_000))
     assert states <= {"overrun"}  # or forgotten already
 
 
 async def subscribers(live: Live, count: int) -> bool:
-    return len(live.server.services.subscribers) == count
+    return len(live.server.connections.subscribers) == count
 
 
 async def test_a_browser_that_leaves_is_forgotten(live: Live) -> None:
@@ -252,7 +252,7 @@ async def delete_records(live: Live, before: int) -> None:
     from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
     async with asyncio.timeout(DEADLINE_S):
-        (partition,) = [part for part, end in (await live.server.services.bounds.ask()).end.items() if end >= before]
+        (partition,) = [part for part, end in (await live.server.connections.bounds.ask()).end.items() if end >= before]
         admin = AIOKafkaAdminClient(bootstrap_servers=live.settings.kafka)
         await admin.start()
         await admin.delete_records(
