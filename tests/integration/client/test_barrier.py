@@ -112,7 +112,9 @@ def test_a_barrier_without_an_api_says_so(variables: dict[str, str]) -> None:
     with gateway.start_run(capture=False) as run:
         assert run.flush(60)
 
-        with pytest.raises(gateway.BarrierTimeout, match=r"has everything, but the API at .* cannot be reached"):
+        with pytest.raises(
+            gateway.BarrierTimeout, match=r"the log has everything, but the API at .* cannot be reached"
+        ):
             run.barrier(SHORT_S)
 
 
