@@ -94,7 +94,7 @@ async def test_killed_in_the_middle_of_a_rebalance_it_stores_each_record_once(
     assert point in REBALANCING
     dice = random.Random(SEED)
     sent = records(dice)
-    variables = environment(kafka, topic, database, batch_records="5", session_timeout_ms="6000")
+    variables = environment(kafka, topic, database, batch_records="5", session_timeout_ms="3000")
     await write_records(kafka, topic, sent[:100])
     # Its first assignment is passed; the second is the rebalance that the other worker's coming causes.
     victim = Materialiser(tmp_path, {**variables, VARIABLE: f"{point}:2"}, ENTRY)

@@ -39,7 +39,7 @@ async def test_a_worker_woken_after_its_session_writes_nothing_then_rejoins_and_
     kafka: str, topic: str, database: str, tmp_path: Path, point: str
 ) -> None:
     first, second = (records(random.Random(SEED + number)) for number in (0, 1))
-    variables = environment(kafka, topic, database, batch_records="5", session_timeout_ms="6000")
+    variables = environment(kafka, topic, database, batch_records="5", session_timeout_ms="3000")
     await write_records(kafka, topic, first)
     held = {**variables, VARIABLE: f"{point}:3:pause"}
     zombie = Materialiser(tmp_path, held, (crashing_worker.__file__,))

@@ -201,8 +201,8 @@ async def finish(place: Place, given: dict[str, str]) -> None:
 
 
 def behind(given: dict[str, str], name: str) -> int:
-    shown = gateway_with(given, "trackers", "show", name, "--json")
-    found: int = json.loads(shown.stdout)["behind"]
+    listed = gateway_with(given, "trackers", "list", "--json")
+    (found,) = [int(one["behind"]) for one in json.loads(listed.stdout)["trackers"] if one["tracker"] == name]
     return found
 
 

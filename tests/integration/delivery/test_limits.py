@@ -72,7 +72,8 @@ async def test_a_tracker_says_how_much_it_is_handed_at_once(
 
 def standing(place: Place, lines: Lines) -> Any:
     given = place.variables() | lines.variables()
-    found = json.loads(gateway_with(given, "trackers", "show", "lines", "--json").stdout)
+    listed = json.loads(gateway_with(given, "trackers", "list", "--json").stdout)["trackers"]
+    (found,) = [one for one in listed if one["tracker"] == "lines"]
     return found
 
 

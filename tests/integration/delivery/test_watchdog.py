@@ -107,7 +107,7 @@ async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(plac
     await until_given_up(place, lines, bad)
     calls = lines.calls()
     await write(place.kafka, place.topic, [good])
-    await open_circuit(place, "lines", 10.0)  # until then the log is read
+    await open_circuit(place, "lines", 6.0)  # until then the log is read
     with delivery(place, "lines", short(lines)) as running:
         until(lambda: lines.calls() > calls, "the tracker is tried")
         running.until(lambda: lines.held() == wanted([good]), "the run that did not hang")
@@ -133,7 +133,7 @@ async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordere
     lines.behave(before="hang", runs=["bad"])
     await write(place.kafka, place.topic, hangs)
     for turn in range(1, ALONE + 1):
-        with delivery(place, "lines", short(lines, 4.0)) as running:
+        with delivery(place, "lines", short(lines, 2.0)) as running:
             await until_so(partial(called, lines, "bad", turn), f"call {turn} of the run that hangs")
             others.append(good.metrics("loss", [1.0]))
             await write(place.kafka, place.topic, others[-1:])
@@ -310,12 +310,12 @@ async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines:
 
 async def test_a_place_too_slow_for_whole_calls_is_handed_less_and_gets_everything(place: Place, lines: Lines) -> None:
     envelopes = [envelope for number in range(PARALLEL_RUNS) for envelope in long_run(f"run-{number}", 32)]
-    lines.behave(slow_s=0.1)
+    lines.behave(slow_s=0.05)
     await write(place.kafka, place.topic, envelopes)
     starts = 0
     while lines.held() != wanted(envelopes):
         starts += 1
-        one = Delivery(place, "lines", short(lines, 2.0))
+        one = Delivery(place, "lines", short(lines, 1.0))
         until(partial(is_over, one, lines, envelopes), "it ends or is done")
         one.kill()
         assert starts < 12

@@ -207,7 +207,7 @@ async def test_a_worker_whose_offset_was_moved_by_another_writes_nothing(
 ) -> None:
     """What fences a zombie: paused, then overtaken by another worker on the same partitions."""
     envelopes = training("r1", points=700)
-    variables = environment(kafka, topic, database)
+    variables = environment(kafka, topic, database, session_timeout_ms="3000")
     with materialiser(tmp_path, variables) as zombie:
         await write(kafka, topic, envelopes[:9])
         await until_folded(database, topic, 9)
