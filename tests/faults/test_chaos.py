@@ -25,7 +25,7 @@ from tests.support import services
 from tests.support.gateway_command import gateway_with
 from tests.support.materialiser_process import dump, environment, materialiser, until_folded
 
-SHORT_S, SHORT_SEED = 30.0, 20261121
+SHORT_S, SHORT_SEED = 20.0, 20261127  # the first seed from 20261121 with which a fault of each kind fits
 STEP_S = 0.02
 LONG_S, LONG_SEED = float(os.environ.get("CHAOS_S", "600")), int(os.environ.get("CHAOS_SEED", "1"))
 
@@ -153,7 +153,7 @@ def chaos(seed: int, duration_s: float, folder: Path, scratch: Path, journals: P
 
 
 @pytest.mark.stack
-def test_everything_goes_wrong_for_half_a_minute_and_the_books_balance(
+def test_everything_goes_wrong_for_twenty_seconds_and_the_books_balance(
     session_folder: Path, tmp_path: Path, journal_home: Path
 ) -> None:
     chaos(SHORT_SEED, SHORT_S, session_folder / "chaos-short", tmp_path, journal_home)

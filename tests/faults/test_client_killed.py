@@ -77,7 +77,7 @@ def checksum(points: list[tuple[int, float]]) -> str:
 
 
 @pytest.mark.parametrize(
-    "rounds", [12, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])], ids=["12", "200"]
+    "rounds", [6, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])], ids=["6", "200"]
 )
 async def test_every_emit_that_returned_is_stored_once(
     kafka: str, topic: str, database: str, tmp_path: Path, journal_home: Path, rounds: int

@@ -73,7 +73,7 @@ async def stored(database: str) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize(
-    ("processes", "seconds"), [(16, 5), pytest.param(64, 60, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+    ("processes", "seconds"), [(16, 3), pytest.param(64, 60, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 )
 async def test_many_processes_in_one_run(
     kafka: str, topic: str, database: str, tmp_path: Path, processes: int, seconds: float

@@ -80,12 +80,15 @@ def end(process: PythonProcess, how: str) -> None:
     assert status == {"killed": -signal.SIGKILL, "stopped": 0, "ended": 0}[how]
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["killed", "stopped", "ended"])
-async def test_history_and_live_hand_over_without_gap_or_overlap(place: Place, witness: Witness, how: str) -> None:
+async def test_history_and_live_hand_over_without_gap_or_overlap(
+    place: Place, witness: Witness, how: str, rounds: int
+) -> None:
     given, dice = place.variables() | witness.variables(), random.Random(how)
     with trainings(place) as counters:
         until(lambda: all(path.exists() and emitted(path) > 100 for path in counters), "there is history")
-        for _ in range(2):
+        for _ in range(rounds):
             replay = Replay(place, given, *(() if how == "ended" else ("--follow",)))
             await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), replay.process)
             live = Delivery(place, "witness", given)  # it waits for the lease, or has it if the replay ended

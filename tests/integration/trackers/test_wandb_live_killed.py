@@ -35,7 +35,8 @@ def server() -> Iterator[WandbServer]:
 
 
 def settings(server: WandbServer) -> dict[str, str]:
-    return {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": KEY}
+    # A bound of 30 s: a run in which a process was killed three times waits 5 s, not 20.
+    return {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": KEY, "GATEWAY_TRACKER_CALL_S": "30"}
 
 
 def counted(server: WandbServer, envelopes: Sequence[Envelope]) -> Facts:
