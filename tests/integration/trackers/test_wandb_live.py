@@ -47,6 +47,7 @@ def tracker(server: WandbServer) -> Iterator[WandbLiveTracker]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_sdk, "RETRIES", 1)
+    monkeypatch.setattr(wandb_sdk, "RETRY_WAIT_S", (0.05, 0.1))
     monkeypatch.setattr(wandb_sdk, "INIT_TIMEOUT_S", 3)
     monkeypatch.setattr(wandb_sdk, "FINISH_TIMEOUT_S", 3)
     monkeypatch.setattr(wandb_live, "CONFIRM_S", 0.2)

@@ -9,6 +9,7 @@ import pytest
 
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.testing.suite import TrackerContract
+from consumers.trackers.wandb.live import sdk
 from consumers.trackers.wandb.live.tracker import WandbLiveTracker
 from schemas.runtime.settings import Settings
 from tests.support.wandb_server import WandbServer, wandb_server
@@ -24,8 +25,9 @@ def server() -> Iterator[WandbServer]:
 
 class TestWandbLive(TrackerContract):
     @pytest.fixture(autouse=True)
-    def _serve(self, server: WandbServer) -> None:
+    def _serve(self, server: WandbServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = server.url
+        monkeypatch.setattr(sdk, "RETRY_WAIT_S", (0.05, 0.1))  # a deleted run is asked for again and again
 
     def make_tracker(self, folder: Path) -> Tracker:
         return self.opened(self.url)
