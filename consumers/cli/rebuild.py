@@ -20,7 +20,7 @@ from consumers.cli.output import WarningLines, console, print_json, print_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.materialiser.rebuild.rebuild import Rebuilt
+    from consumers.materialiser.rebuild.rebuild import RebuildResult
 
 EXIT_DIFFERENT = 1
 NO_NEWS = ("parked ", "Applying ")  # log messages: a rebuild parks the same records again and creates its tables
@@ -57,7 +57,7 @@ def rebuild(
         raise typer.Exit(EXIT_DIFFERENT)
 
 
-def _run(*, check: bool, restart: bool, home: Any) -> Rebuilt:
+def _run(*, check: bool, restart: bool, home: Any) -> RebuildResult:
     """Rebuild while a bar shows how far it is. Raises typer.Exit when the log has lost its beginning."""
     from consumers.materialiser.gc_tuning import tune_gc
     from consumers.materialiser.rebuild.rebuild import rebuild as run
@@ -70,14 +70,14 @@ def _run(*, check: bool, restart: bool, home: Any) -> Rebuilt:
             tune_gc()
             return asyncio.run(run(settings, display, check=check, restart=restart))
         except LogGap as gap:
-            display.say(str(gap))
+            display.notice(str(gap))
             raise typer.Exit(EXIT_DIFFERENT) from gap
         except KeyboardInterrupt:
-            display.say("stopped: the next `gateway rebuild` resumes where this one stopped")
+            display.notice("stopped: the next `gateway rebuild` resumes where this one stopped")
             raise
 
 
-def _lines(done: Rebuilt) -> Iterator[str]:
+def _lines(done: RebuildResult) -> Iterator[str]:
     folded = f"{done.records:,} records, {done.points:,} points folded ({done.points_per_s:,.0f} points/s)"
     if done.comparison is None:
         yield f"Switched to the rebuilt tables: {folded}."
@@ -102,7 +102,7 @@ def _display() -> Any:
         def __enter__(self) -> Display:
             super().__enter__()
             self.bar = self.add_task("starting", total=None, rate="")
-            logging.getLogger("consumers").addHandler(WarningLines(self.say, ignore=NO_NEWS))
+            logging.getLogger("consumers").addHandler(WarningLines(self.notice, ignore=NO_NEWS))
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats every attempt while Kafka is away
             return self
 
@@ -114,7 +114,7 @@ def _display() -> Any:
                 self.reset(self.bar)
             self.update(self.bar, description=what, completed=done, total=total, rate=rate)
 
-        def say(self, line: str) -> None:
+        def notice(self, line: str) -> None:
             self.console.print(f"gateway: {line}")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))

@@ -1,5 +1,5 @@
 """
-The log on its way into tables beside the live ones: up to the live workers' offsets, never further, over no gap.
+Fold the log into new tables: up to the live workers' offsets, never further, and never across a gap.
 """
 
 from __future__ import annotations
@@ -19,71 +19,71 @@ if TYPE_CHECKING:
     from consumers.materialiser.worker import Worker
     from consumers.store.maintenance.rebuild import Rebuilding
 
-BATCH_RECORDS = 2_000  # in one transaction; the reader itself holds 4 MiB a partition
+BATCH_RECORDS = 2_000  # in one transaction; the reader itself holds 4 MiB per partition
 FETCH_MS = 1_000
-NEAR_RECORDS = 2_000  # so few are folded while the live workers wait: well below a second
+NEAR_RECORDS = 2_000  # folded at most while the live workers wait: takes well below a second
 
 
 class Console(Protocol):
-    """Who watches a rebuild."""
+    """Display of a rebuild's progress."""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Take how far it is, in records or tables."""
+        """Show how much of `what` is done, in records or tables."""
 
-    def say(self, line: str) -> None:
-        """Take one line for people."""
+    def notice(self, line: str) -> None:
+        """Show one line of text."""
 
 
 class Refold:
-    """The log on its way into the tables beside."""
+    """A worker that folds the log into the new tables, and how far it is."""
 
     def __init__(
-        self, place: Rebuilding, reader: LogReader, worker: Worker, console: Console, *, offsets: dict[int, int]
+        self, tables: Rebuilding, reader: LogReader, worker: Worker, console: Console, *, offsets: dict[int, int]
     ) -> None:
         self.offsets = offsets
         self.seconds = 0.0
-        self._place, self._reader, self._worker, self._console = place, reader, worker, console
-        self._begun = sum(offsets.values())
+        self._tables, self._reader, self._worker, self._console = tables, reader, worker, console
+        self._start = sum(offsets.values())
         self._points = -1
 
     @property
     def records(self) -> int:
-        """How many records were folded by this process."""
-        return sum(self.offsets.values()) - self._begun
+        """Number of records that this process has folded."""
+        return sum(self.offsets.values()) - self._start
 
     async def points(self) -> int:
-        """Return how many points were folded by this process."""
-        return await self._place.side_points() - self._points
+        """Return how many points this process has folded."""
+        return await self._tables.side_points() - self._points
 
     def left(self, live: Mapping[int, int]) -> int:
-        """Return how many records are between this and the live workers."""
+        """Return how many records the live workers are ahead."""
         return sum(max(0, offset - self.offsets.get(partition, 0)) for partition, offset in live.items())
 
     async def catch_up(self) -> None:
-        """Fold until the live workers are near."""
+        """Fold until the live workers are at most NEAR_RECORDS ahead."""
         if self._points < 0:
-            self._points = await self._place.side_points()
+            self._points = await self._tables.side_points()
         while True:
-            live = await self._place.offsets()
+            live = await self._tables.offsets()
             if not self.left(live):
                 return
             started = time.monotonic()
-            await until_available(partial(self._fold_on, live), self._console.say)
+            await until_available(partial(self._fold_or_refuse, live), self._console.notice)
             self.seconds += time.monotonic() - started
-            if self.left(await self._place.offsets()) <= NEAR_RECORDS:
+            if self.left(await self._tables.offsets()) <= NEAR_RECORDS:
                 return
 
-    async def _fold_on(self, target: Mapping[int, int]) -> None:
+    async def _fold_or_refuse(self, target: Mapping[int, int]) -> None:
         try:
             await self.fold_to(target)
-        except StoreUnavailable as error:  # the worker waits for PostgreSQL itself: this is the end of a connection
-            raise StoreRefused(f"{error}; run `gateway rebuild` again: it goes on where it was") from error
+        except StoreUnavailable as error:  # the worker itself waits for PostgreSQL: here a connection was lost
+            raise StoreRefused(f"{error}; run `gateway rebuild` again: it resumes where it stopped") from error
 
     async def fold_to(self, target: Mapping[int, int], *, within_s: float | None = None) -> None:
         """
         Fold every record below these offsets, and none above.
 
-        Waits for Kafka for ever, or raises Busy when it did not come to the end `within_s`.
+        Waits for Kafka without a limit, or raises Busy when it is not done within `within_s` seconds.
         """
         deadline = None if within_s is None else time.monotonic() + within_s
         assigned: set[int] = set()
@@ -91,7 +91,7 @@ class Refold:
         while wanted := {p: self.offsets[p] for p, offset in target.items() if self.offsets[p] < offset}:
             if deadline is not None and time.monotonic() > deadline:
                 raise Busy("the log is slow")
-            if wanted.keys() != assigned:  # without those that are done: nothing is read in vain
+            if wanted.keys() != assigned:  # leave out partitions that are done, so that nothing is read in vain
                 await self._reader.assign(wanted)
                 assigned = set(wanted)
             records = await self._reader.fetch(timeout_ms=FETCH_MS, max_records=BATCH_RECORDS)
@@ -102,8 +102,8 @@ class Refold:
             self._console.progress("folding", sum(self.offsets.values()), max(total, 1))
 
 
-async def refuse_gaps(reader: LogReader, wanted: Mapping[int, int], live: Mapping[int, int]) -> None:
-    """Raise LogGap, naming every offset that is gone, unless the log holds all from `wanted` to `live`."""
+async def check_log(reader: LogReader, wanted: Mapping[int, int], live: Mapping[int, int]) -> None:
+    """Raise LogGap naming the offsets that are gone, unless the log has everything from `wanted` to `live`."""
     first, end = await reader.beginning_offsets(), await reader.end_offsets()
     if gone := lost_offsets({partition: wanted.get(partition, 0) for partition in first}, first):
         raise LogGap(
@@ -115,5 +115,5 @@ async def refuse_gaps(reader: LogReader, wanted: Mapping[int, int], live: Mappin
         partition, offset = min(short.items())
         raise LogGap(
             f"{reader.topic}, partition {partition}: PostgreSQL is folded up to offset {offset} and the log ends at "
-            f"{end.get(partition, 0)}: it was created anew; bring back the old one. Nothing was changed"
+            f"{end.get(partition, 0)}, so the topic was created again: restore the old one. Nothing was changed"
         )
