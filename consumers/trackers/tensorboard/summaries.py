@@ -1,13 +1,14 @@
 """
-What events are in TensorBoard's terms: records of scalars, histograms, text and hyperparameters.
+TensorBoard's protobufs: build and read the values of a record.
 
-Pure; scalars.py collects points into records. The same events always give the same bytes.
+Pure. A value is a scalar, a histogram, a text or a set of hyperparameters. The same arguments always give the same
+bytes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -18,62 +19,57 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from consumers.trackers.edits import Scope, SeriesKey
-from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
 from schemas.mapping.names import tensorboard_tag
-from schemas.statuses import STATUS_AFTER
-from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_plain, to_text
+from schemas.values import BoolValue, FloatValue, HistogramValue, IntValue, Typed, to_text
 
-SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plugins
-PARAMS, STATUS, TAGS = "gw/params", "gw/status", "gw/tags"
-VERSION = "brain.Event:2"  # with it, falling steps do not make TensorBoard drop what came before
+SCALARS, TEXT, HISTOGRAMS, HPARAMS = "scalars", "text", "histograms", "hparams"  # names of plug-ins
+PARAMS, STATUS, TAGS, LABELS = "gw/params", "gw/status", "gw/tags", "gw/labels"
+ARTIFACT, OBSERVED_TEXT, OBSERVED_HISTOGRAM = "gw/artifact/", "gw/text/", "gw/histogram/"  # a name follows
+VERSION = "brain.Event:2"  # with it, decreasing steps do not make TensorBoard drop earlier points
 FLOAT32_MAX = 3.4028234663852886e38
 _SESSION_START, _SESSION_END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 _SUCCESS, _FAILURE = 1, 2  # tensorboard.hparams.Status
 
 
 def first_record(time: int) -> bytes:
-    """Return the record that an event file begins with."""
-    return bytes_of(Event(wall_time=seconds(time), file_version=VERSION))
+    """Return the first record of an event file."""
+    return to_bytes(Event(wall_time=to_seconds(time), file_version=VERSION))
 
 
-def text_records(run_id: str, events: Iterable[ev.AnyEvent], kept: dict[str, Any]) -> Iterator[bytes]:
-    """Yield what some events say in words, counting in `kept` so that a reader sees their order."""
-    for event in events:
-        for tag, text in _words(run_id, event, kept):
-            made = Event(wall_time=seconds(event.time), step=kept["facts"])
-            kept["facts"] += 1
-            _add_text(made.summary.value, tag, text)
-            yield bytes_of(made)
-        if isinstance(event, ev.Params) and not kept["hparams"]:
-            kept["hparams"] = True  # the dashboard takes the first record of a run only
-            yield _hparams(event.time, _SESSION_START, _session_start(event))
-        elif isinstance(event, ev.RunFinished | ev.RunFailed | ev.RunKilled):
-            status = _SUCCESS if isinstance(event, ev.RunFinished) else _FAILURE
-            ended = HParamsPluginData(version=0)
-            ended.session_end_info.status = status
-            ended.session_end_info.end_time_secs = seconds(event.time)
-            yield _hparams(event.time, _SESSION_END, ended)
+def text_record(time: int, number: int, tag: str, text: str) -> bytes:
+    """Return a record with a text; `number` is its step, so that a reader sees the order."""
+    event = Event(wall_time=to_seconds(time), step=number)
+    _add_text(event.summary.value, tag, text)
+    return to_bytes(event)
 
 
-def parse(record: bytes) -> Any:
-    """Return the event of a record."""
-    return Event.FromString(record)
+def session_start_record(event: ev.Params) -> bytes:
+    """Return the record from which the HParams dashboard takes the parameters of a run."""
+    content = HParamsPluginData(version=0)
+    start = content.session_start_info
+    start.start_time_secs = to_seconds(event.time)
+    for name, value in event.params.items():
+        match value:
+            case BoolValue():
+                start.hparams[name].bool_value = value.value
+            case FloatValue() | IntValue() if abs(value.value) <= 2**53:
+                start.hparams[name].number_value = value.value
+            case _:
+                start.hparams[name].string_value = to_text(value)
+    return _hparams(event.time, _SESSION_START, content)
 
 
-def text_of(value: Any) -> bytes:
-    """Return the text of a value."""
-    text: bytes = value.tensor.string_val[0]
-    return text
-
-
-def put_scope(value: Any, series: SeriesKey) -> None:
-    """Have a value say what its tag does not say of its series; TensorBoard shows it as the description of a chart."""
-    value.metadata.summary_description = _described(series)
+def session_end_record(event: ev.RunFinished | ev.RunFailed | ev.RunKilled) -> bytes:
+    """Return the record from which the HParams dashboard takes the status of a run."""
+    content = HParamsPluginData(version=0)
+    content.session_end_info.status = _SUCCESS if isinstance(event, ev.RunFinished) else _FAILURE
+    content.session_end_info.end_time_secs = to_seconds(event.time)
+    return _hparams(event.time, _SESSION_END, content)
 
 
 def edit_hparams(value: Any, changes: Mapping[str, str | None]) -> None:
-    """Take parameters from what the HParams dashboard shows, or give them other names."""
+    """Delete or rename parameters in the record that the HParams dashboard shows."""
     if value.tag != _SESSION_START:
         return
     content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
@@ -87,54 +83,27 @@ def edit_hparams(value: Any, changes: Mapping[str, str | None]) -> None:
     value.metadata.plugin_data.content = content.SerializeToString(deterministic=True)
 
 
-def seconds(time: int) -> float:
-    """Return µs as the seconds that TensorBoard counts in."""
-    return time / 1_000_000
-
-
-def microseconds(wall_time: float) -> int:
-    """Return the µs of `seconds`; exact until the year 2255."""
-    return round(wall_time * 1_000_000)
-
-
-def float32(value: float) -> float:
-    """Return a value that a 32-bit float can hold: what is beyond becomes an infinity."""
-    return math.copysign(math.inf, value) if math.isfinite(value) and abs(value) > FLOAT32_MAX else value
-
-
-def exact(value: Any) -> float:
-    """Return the value of a scalar that this file wrote."""
-    held: float = value.tensor.double_val[0]
-    return held
-
-
-@lru_cache(maxsize=10_000)
-def _described(series: SeriesKey) -> str:
-    scope = Scope.of([series])
-    return _json(scope._asdict()) if scope.to_json() else ""
-
-
 def add_scalar(values: Any, series: SeriesKey, value: float) -> None:
     """Add a point to the values of a record."""
     one = values.add(tag=tensorboard_tag(series.written))
-    if scope := _described(series):
+    if scope := _description(series):
         one.metadata.summary_description = scope
     one.metadata.plugin_data.plugin_name = SCALARS
     one.metadata.data_class = DATA_CLASS_SCALAR  # TensorBoard's fast loader shows nothing without it
-    one.tensor.dtype = DT_FLOAT  # all that the fast loader takes; TensorBoard passes over the exact value behind it
-    one.tensor.float_val.append(float32(value))
+    one.tensor.dtype = DT_FLOAT  # the only type the fast loader reads; TensorBoard ignores the exact value after it
+    one.tensor.float_val.append(to_float32(value))
     one.tensor.double_val.append(value)
 
 
 def observation(series: SeriesKey, value: Typed) -> Any:
-    """Return a summary of one value that is no number."""
-    made = Summary()
-    # Below `gw/`, because TensorBoard takes one kind of value for each tag, and ours may come as several.
+    """Return a summary of one value that is not a number."""
+    summary = Summary()
+    # Below `gw/`: TensorBoard accepts one kind of value for each tag, and our observations may have several.
     if not isinstance(value, HistogramValue):
-        put_scope(_add_text(made.value, f"gw/text/{series.written}", to_text(value)), series)
-        return made
-    one = made.value.add(tag=f"gw/histogram/{series.written}")
-    put_scope(one, series)
+        set_scope(_add_text(summary.value, f"{OBSERVED_TEXT}{series.written}", to_text(value)), series)
+        return summary
+    one = summary.value.add(tag=f"{OBSERVED_HISTOGRAM}{series.written}")
+    set_scope(one, series)
     one.metadata.plugin_data.plugin_name = HISTOGRAMS
     one.metadata.data_class = DATA_CLASS_TENSOR
     one.tensor.dtype = DT_DOUBLE
@@ -143,7 +112,62 @@ def observation(series: SeriesKey, value: Typed) -> Any:
         one.tensor.tensor_shape.dim.add(size=size)
     for index, count in enumerate(counts):
         one.tensor.double_val.extend((edges[index], edges[index + 1], count))
-    return made
+    return summary
+
+
+def set_scope(value: Any, series: SeriesKey) -> None:
+    """Store in a value what its tag does not express; TensorBoard shows it as the description of a chart."""
+    value.metadata.summary_description = _description(series)
+
+
+def scope_of(value: Any) -> Scope:
+    """Return the scope that `set_scope` stored in a value."""
+    description = value.metadata.summary_description
+    return Scope(**orjson.loads(description)) if description else Scope()
+
+
+def parse(record: bytes) -> Any:
+    """Return the protobuf of a record."""
+    return Event.FromString(record)
+
+
+def to_bytes(event: Any) -> bytes:
+    """Return the record of a protobuf."""
+    raw: bytes = event.SerializeToString(deterministic=True)
+    return raw
+
+
+def text_of(value: Any) -> bytes:
+    """Return the text of a value."""
+    text: bytes = value.tensor.string_val[0]
+    return text
+
+
+def exact_value(value: Any) -> float:
+    """Return the float64 of a scalar that `add_scalar` wrote."""
+    held: float = value.tensor.double_val[0]
+    return held
+
+
+def to_float32(value: float) -> float:
+    """Return a value in the range of a 32-bit float: finite values beyond it become infinities."""
+    return math.copysign(math.inf, value) if math.isfinite(value) and abs(value) > FLOAT32_MAX else value
+
+
+def to_seconds(time: int) -> float:
+    """Return µs in TensorBoard's unit, seconds."""
+    return time / 1_000_000
+
+
+def from_seconds(wall_time: float) -> int:
+    """Return the µs of `to_seconds`; exact until the year 2255."""
+    return round(wall_time * 1_000_000)
+
+
+@lru_cache(maxsize=10_000)
+def _description(series: SeriesKey) -> str:
+    scope = Scope.of([series])
+    return orjson.dumps(scope._asdict()).decode() if scope.to_json() else ""
 
 
 def _add_text(values: Any, tag: str, text: str) -> Any:
@@ -155,68 +179,11 @@ def _add_text(values: Any, tag: str, text: str) -> Any:
     return one
 
 
-def _words(run_id: str, event: ev.AnyEvent, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if event.kind in STATUS_AFTER:
-        if event.kind in ("run_started", "run_created"):
-            kept["started"] = min(kept.setdefault("opened", event.time), event.time)
-        end = fold_run_status(RunStatus(*kept["end"]) if kept.get("end") else None, [event])
-        kept["end"] = end and list(end)
-        told = {"run_id": run_id, "status": STATUS_AFTER[event.kind], "time": event.time, "started": kept["started"]}
-        told |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)
-        if end is not None:
-            told |= end._asdict() if end.is_over else {"status": end.status}
-        yield STATUS, _json(told)
-    match event:
-        case ev.Params():
-            yield PARAMS, _json({name: to_text(value) for name, value in event.params.items()})
-        case ev.Tags():
-            yield TAGS, _json(event.tags)
-        case ev.Note():
-            yield "gw/note", event.text
-        case ev.Renamed(what="run"):
-            yield "gw/name", event.new
-        case ev.RunLabels():
-            yield "gw/labels", _json({name: to_plain(value) for name, value in event.labels.items()})
-        case ev.Environment():
-            yield "gw/environment", _json({name: to_plain(value) for name, value in event.values.items()})
-        case ev.Artifact():
-            yield f"gw/artifact/{event.name}", _json(event.model_dump(exclude={"kind", "name", "time"}))
-        case ev.CodeIdentity():
-            yield "gw/code", _json(event.model_dump(exclude={"kind", "time"}))
-        case _:
-            return
-
-
-def _session_start(event: ev.Params) -> Any:
-    made = HParamsPluginData(version=0)
-    start = made.session_start_info
-    start.start_time_secs = seconds(event.time)
-    for name, value in event.params.items():
-        match value:
-            case BoolValue():
-                start.hparams[name].bool_value = value.value
-            case FloatValue() | IntValue() if abs(value.value) <= 2**53:
-                start.hparams[name].number_value = value.value
-            case _:
-                start.hparams[name].string_value = to_text(value)
-    return made
-
-
 def _hparams(time: int, tag: str, content: Any) -> bytes:
-    made = Event(wall_time=seconds(time), summary=Summary())
-    one = made.summary.value.add(tag=tag)
+    event = Event(wall_time=to_seconds(time), summary=Summary())
+    one = event.summary.value.add(tag=tag)
     one.metadata.plugin_data.plugin_name = HPARAMS
     one.metadata.plugin_data.content = content.SerializeToString(deterministic=True)
-    one.tensor.dtype = DT_FLOAT  # of no element: the plugin wants a tensor, and reads the metadata alone
+    one.tensor.dtype = DT_FLOAT  # without elements: the plug-in requires a tensor, and reads the metadata alone
     one.tensor.tensor_shape.dim.add(size=0)
-    return bytes_of(made)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def bytes_of(event: Any) -> bytes:
-    """Return the record of an event."""
-    raw: bytes = event.SerializeToString(deterministic=True)
-    return raw
+    return to_bytes(event)

@@ -1,9 +1,10 @@
 """
-The tracker `tensorboard`: one event file a run, in a folder of its own, with original times and steps.
+The tracker `tensorboard`: one event file for each run, in a folder of its own, with the original times and steps.
 
-Point `tensorboard --logdir` at the folder. Charts show 32-bit floats, which is all that TensorBoard loads; the exact
-value stands beside each in the file. Parameters and the status show in the HParams dashboard, and stand with tags and
-notes as text below `gw/`. The kept state says how long the file was after the last checkpoint: see run_file.py.
+Point `tensorboard --logdir` at the folder. Charts show 32-bit floats, the only ones that TensorBoard loads; the file
+also holds the exact value of each point. Parameters and the status appear in the HParams dashboard; they are also
+texts below `gw/`, as tags and notes are. The stored state holds the length of the file at the last checkpoint: see
+files/append.py.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Any
 import orjson
 
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
-from consumers.trackers.files.append import AGAIN, append_at, remove_file, write_new
+from consumers.trackers.files.append import remove_file
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.tensorboard import summaries
-from consumers.trackers.tensorboard.edits import edited, find_edits
-from consumers.trackers.tensorboard.translate import scalar_records
-from consumers.trackers.tensorboard.writer import Damaged, frame, read
+from consumers.trackers.tensorboard.edits import apply_edits, find_edits
+from consumers.trackers.tensorboard.translate import translate
+from consumers.trackers.tensorboard.writer import append_records, read_records, write_records
 from schemas.errors import TrackerRefused
 from schemas.facts import Point
 from schemas.mapping.names import folder_name, tensorboard_name
@@ -38,7 +39,7 @@ class TensorboardTracker:
         "console lines, and start and end of named steps",
         "the type of observations that are neither numbers nor histograms: text below gw/text/",
         "parameters of a later attempt in the HParams dashboard: it shows the first ones; all are in gw/params",
-        "deletes and renames in a TensorBoard that is running: it shows them when it is started again",
+        "deletes and renames in a TensorBoard that is running: it shows them after a restart",
         "float64 in charts: TensorBoard draws 32-bit floats; the file holds both",
         "charts are sampled by TensorBoard itself unless it is started with --samples_per_plugin",
     )
@@ -47,60 +48,54 @@ class TensorboardTracker:
     )
 
     def __init__(self, *, folder: str = "") -> None:
-        self._given = folder
+        self._configured = folder
         self._folder = Path()
 
     def open(self, settings: Settings) -> None:
-        """Take the folder, from the settings unless it was given. Raises BadSettings when there is none."""
-        self._folder = Path(self._given or settings.need("tensorboard_dir")).absolute()
+        """Take the folder, from the settings unless it was configured. Raises BadSettings if there is none."""
+        self._folder = Path(self._configured or settings.need("tensorboard_dir")).absolute()
 
     def close(self) -> None:
-        """Nothing is held open between deliveries."""
+        """Do nothing: no file is open between deliveries."""
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
-        """Bring these envelopes to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (file is gone)."""
+        """Append events to the run's file. Raises TrackerUnavailable (disk), TrackerRefused (the file is gone)."""
         plan = EditPlan(self._folder, run_id)
         state, envelopes = plan.resume(state, envelopes)
         if state.get("deleted") or not envelopes:
-            return state  # what a producer still sends of a deleted run is gone with it
+            return state  # events of a deleted run that producers still send are dropped
         kept = dict(state) or _first_state(run_id, [envelope.event for envelope in envelopes])
-        gone = find_run_deletion(envelopes)
-        if gone is not None:
-            return plan.commit(deleted(kept, [(self._folder / kept["file"]).parent]), gone)
-        for are_edits, piece in split_at_edits(envelopes):
-            kept = self._edit(kept, piece, plan) if are_edits and kept["size"] else self._append(run_id, kept, piece)
+        deletion = find_run_deletion(envelopes)
+        if deletion is not None:
+            return plan.commit(deleted(kept, [(self._folder / kept["file"]).parent]), deletion)
+        for are_edits, part in split_at_edits(envelopes):
+            kept = self._edit(kept, part, plan) if are_edits and kept["size"] else self._append(run_id, kept, part)
         return kept
 
     def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
-        kept = dict(kept)
-        events = [envelope.event for envelope in envelopes]
-        records = [] if kept["size"] else [summaries.first_record(kept["started"])]
-        records += summaries.text_records(run_id, events, kept)
-        records += scalar_records(events)
-        data = frame(records)
-        append_at(self._folder / kept["file"], kept["size"], data)
-        return kept | {"size": kept["size"] + len(data)}
+        records, after = translate(run_id, [envelope.event for envelope in envelopes], kept)
+        return after | {"size": append_records(self._folder / kept["file"], kept["size"], records)}
 
     def _edit(self, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
-        """Write the file anew as some edits leave it."""
+        """Rewrite the file with some edits applied."""
         edits = find_edits(self._records(kept), edits_of(envelopes))
         if not edits:
             return kept
         path, number = self._folder / kept["file"], kept.get("edits", 0) + 1
-        beside = path.with_name(f"_edit-{number}.new")
-        size = write_new(beside, (frame([record]) for record in edited(self._records(kept), edits)))
+        new_path = path.with_name(f"_edit-{number}.new")
+        size = write_records(new_path, apply_edits(self._records(kept), edits))
         now = kept | {"size": size, "edits": number}
-        plan.commit(Edited(now, {beside: path}), envelopes[-1])
+        plan.commit(Edited(now, {new_path: path}), envelopes[-1])
         return now
 
     def start_over(self, run_id: str, state: State) -> State:
-        """Remove the run's file: what began in another order may have another name. Raises TrackerUnavailable."""
+        """Remove the run's file: events in another order may give it another name. Raises TrackerUnavailable."""
         if "file" in state:
             remove_file(self._folder / state["file"])
         return {}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        """Read the run's file. Raises TrackerRefused when it is missing or damaged."""
+        """Read the run's file. Raises TrackerRefused if it is missing or damaged."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
         params: dict[str, str] = {}
@@ -110,14 +105,14 @@ class TensorboardTracker:
         for event in self._events(state):
             for value in event.summary.value:
                 if value.tag in (summaries.PARAMS, summaries.STATUS, summaries.TAGS):
-                    told = orjson.loads(value.tensor.string_val[0])
+                    content = orjson.loads(summaries.text_of(value))
                     if value.tag == summaries.PARAMS:
-                        params |= {name: str(text) for name, text in told.items()}
+                        params |= {name: str(text) for name, text in content.items()}
                     elif value.tag == summaries.TAGS:
-                        tags |= told
+                        tags |= content
                     else:
-                        facts = told
-                        started = told.get("started") or started
+                        facts = content
+                        started = content.get("started") or started
         ended = facts["time"] if facts["status"] in ENDED else None
         return ReadBack(self._points(state), params, facts["status"], started, ended, tags)
 
@@ -125,20 +120,14 @@ class TensorboardTracker:
         for event in self._events(state):
             for value in event.summary.value:
                 if value.metadata.plugin_data.plugin_name == summaries.SCALARS:
-                    time_ms = summaries.microseconds(event.wall_time) // 1_000
-                    yield Point(tensorboard_name(value.tag), event.step, time_ms, summaries.exact(value))
+                    time_ms = summaries.from_seconds(event.wall_time) // 1_000
+                    yield Point(tensorboard_name(value.tag), event.step, time_ms, summaries.exact_value(value))
 
     def _events(self, state: State) -> Iterable[Any]:
         return map(summaries.parse, self._records(state))
 
     def _records(self, state: State) -> Iterator[bytes]:
-        path = self._folder / state["file"]
-        try:
-            yield from read(path, state["size"])
-        except FileNotFoundError:
-            raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
-        except (OSError, Damaged) as error:
-            raise TrackerRefused(f"{error}: {AGAIN}") from error
+        return read_records(self._folder / state["file"], state["size"])
 
 
 def _first_state(run_id: str, events: Sequence[Any]) -> dict[str, Any]:

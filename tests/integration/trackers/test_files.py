@@ -18,7 +18,7 @@ from consumers.trackers.parquet import tracker as parquet_tracker
 from consumers.trackers.parquet import writer as parquet_parts
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
-from consumers.trackers.tensorboard.summaries import float32
+from consumers.trackers.tensorboard.summaries import to_float32
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
 from consumers.trackers.testing.suite import deliver
@@ -40,7 +40,7 @@ def opened(tracker: Tracker) -> Tracker:
 
 def drawn(value: float) -> float:
     """Return what a chart shows: a 32-bit float."""
-    return array("f", [float32(value)])[0]
+    return array("f", [to_float32(value)])[0]
 
 
 def tensorboard(folder: Path) -> Any:

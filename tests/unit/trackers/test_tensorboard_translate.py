@@ -30,9 +30,9 @@ def by_protobuf(events: list[ev.Metrics]) -> list[bytes]:
     for event in events:
         for series in event.series:
             for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                made = found.setdefault((time, step), Event(wall_time=summaries.seconds(time), step=step))
+                made = found.setdefault((time, step), Event(wall_time=summaries.to_seconds(time), step=step))
                 summaries.add_scalar(made.summary.value, series_key(event, series), value)
-    return [summaries.bytes_of(made) for made in found.values()]
+    return [summaries.to_bytes(made) for made in found.values()]
 
 
 @given(EVENTS)
