@@ -1,11 +1,11 @@
 """
-Decide whether a record was seen before.
+Decide whether a record is a duplicate.
 
-Pure: values in, values out; the materialiser and the deliveries keep the ledger beside their data, in the same
-transaction. A producer numbers its records of a run from 0 without gaps, so almost always one number, the next
-expected one, says everything. A record that comes late (its predecessor was parked and is replayed, or a journal
-is shipped after a newer one) fills its missing range. Each number is admitted exactly once, in whatever order and
-however often it comes.
+Pure: values in, values out. The materialiser and the deliveries keep the ledger next to their data, in the same
+transaction. A producer numbers its records of a run from 0 without gaps, so one number, the next expected one, is
+almost always the whole ledger. A late record (a parked record that is replayed, or a journal that is shipped after a
+newer one) fills its missing range. Each number is admitted exactly once, in any order and after any number of
+repetitions.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 class Ledger(NamedTuple):
-    """Which numbers of one producer and run were admitted: all below `next` but the missing ones."""
+    """The admitted numbers of one producer and run: all below `next` except the missing ones."""
 
     next: int = 0
     missing: Ranges = ()  # (first, end) with end exclusive; sorted, disjoint, never touching, all below `next`
-    refused: int = 0  # how often a number came again
+    refused: int = 0  # duplicates so far
 
     @property
     def received(self) -> int:
-        """How many different numbers were admitted."""
+        """Count of admitted numbers."""
         return self.next - self.lost
 
     @property
     def lost(self) -> int:
-        """How many numbers below the highest one have not come."""
+        """Count of numbers below `next` that have not come."""
         return sum(end - first for first, end in self.missing)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the ledger as JSON holds it."""
+        """Return the ledger as a JSON object."""
         return {"next": self.next, "missing": [list(pair) for pair in self.missing], "refused": self.refused}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Ledger:
-        """Return the ledger that `to_json` wrote."""
+        """Return the ledger that `to_json` made."""
         return cls(value["next"], tuple((first, end) for first, end in value["missing"]), value["refused"])
 
 
@@ -48,7 +48,7 @@ EMPTY = Ledger()
 
 
 def admit(ledger: Ledger, seq: int) -> tuple[Ledger, bool]:
-    """Return the ledger after number `seq` came, and whether it is new."""
+    """Return the ledger with `seq` added, and whether it is new."""
     if seq == ledger.next:
         return ledger._replace(next=seq + 1), True
     if seq > ledger.next:

@@ -1,13 +1,13 @@
 """
 Read the log from explicit offsets.
 
-A reader is told where to start, partition by partition, because a consumer's truth is the offset it keeps in
-PostgreSQL beside its data. There is no consumer group and no commit to Kafka: each delivery is one process that reads
-every partition, and the materialiser has Faust. Nothing skips silently: an offset that the log no longer holds is a
-LogGap, never a jump to the earliest or latest record.
+The caller says where to start in each partition, because the offset that counts is the one a consumer keeps in
+PostgreSQL next to its data. There is no consumer group and no commit to Kafka: each delivery is one process that reads
+every partition, and the materialiser uses Faust. Nothing is skipped silently: an offset that the log no longer holds
+raises LogGap; the reader never jumps to the earliest or latest record.
 
-Outages: `fetch` returns nothing while Kafka is away and goes on when it is back; everything that asks Kafka a
-question raises LogUnavailable.
+Outages: `fetch` returns nothing while Kafka is away and continues when it is back. All other methods that ask Kafka
+raise LogUnavailable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from schemas.errors import LogGap, LogUnavailable
 
 
 def lost_offsets(wanted: Mapping[int, int], first: Mapping[int, int]) -> str:
-    """Name the offsets from `wanted` on that a log beginning at `first` holds no more, by partition; '' if none."""
+    """Describe the offsets, by partition, that are wanted and lie before the log's `first`; "" if there are none."""
     return " and ".join(
         f"offsets {offset} to {first[partition] - 1} of partition {partition}"
         for partition, offset in sorted(wanted.items())
@@ -38,11 +38,11 @@ class LogReader:
     """
     Records of one topic from explicit offsets.
 
-    One task at a time calls `fetch`; the questions (`partitions`, `end_offsets`, ...) may be asked beside it.
+    One task at a time calls `fetch`; others may call `partitions`, `end_offsets` and `beginning_offsets` meanwhile.
     """
 
     def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
-        """Read `topic`; `security` is what security_arguments() returned, nothing for a plain connection."""
+        """Read `topic`; `security` is the result of security_arguments(), None for a plain connection."""
         security = security or {}
         read_any_header_name()
         self.topic = topic
@@ -54,26 +54,26 @@ class LogReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_max_wait_ms=500,  # the broker answers at once when there is a byte; this only bounds idle requests
+            fetch_max_wait_ms=500,  # a broker answers as soon as it has a byte; this only bounds idle requests
             max_partition_fetch_bytes=4 * 1024 * 1024,
             request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
         )
-        # The consumer's own `topics()` and `partitions_for_topic()` only know topics it is assigned to.
+        # The consumer's own `topics()` and `partitions_for_topic()` know only the topics it is assigned to.
         self._admin = admin_client(bootstrap, security)
 
     async def open(self) -> None:
-        """Connect. Raises LogUnavailable; `close` is due all the same."""
+        """Connect. Raises LogUnavailable. Call `close` even if this raises."""
         async with translated(self._bootstrap):
             await finish_start(self._consumer.start())
             await finish_start(self._admin.start())
 
     async def close(self) -> None:
-        """Disconnect; nothing is committed anywhere."""
+        """Disconnect. Commits nothing."""
         await self._consumer.stop()
         await self._admin.close()
 
     async def partitions(self) -> list[int]:
-        """Return the partitions of the topic. Raises LogUnavailable, also while the topic is missing."""
+        """Return the numbers of the topic's partitions. Raises LogUnavailable, also while the topic does not exist."""
         async with translated(self._bootstrap):
             (found,) = await asyncio.wait_for(self._admin.describe_topics([self.topic]), REQUEST_TIMEOUT_S)
         if not found["partitions"]:
@@ -82,18 +82,18 @@ class LogReader:
 
     async def assign(self, offsets: Mapping[int, int]) -> None:
         """
-        Read on from these offsets, by partition; replaces what was assigned.
+        Read these partitions from these offsets. Replaces the previous assignment.
 
-        Raises LogGap when the log does not reach back, or not forward, to one of them.
+        Raises LogGap if an offset lies before the log's beginning or after its end.
         """
         first, end = await self._bounds(list(offsets))
         if gone := lost_offsets(offsets, first):
-            raise LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
+            raise LogGap(f"{self.topic}: {gone} are no longer in the log: restore them from a backup of it")
         for partition, offset in offsets.items():
             if offset > end[partition]:
                 raise LogGap(
                     f"{self.topic}, partition {partition}: offset {offset} is wanted and the log ends at "
-                    f"{end[partition]}: it was created anew; bring back the old one, or start with an empty database"
+                    f"{end[partition]}: it was created again; restore the old one, or start with an empty database"
                 )
         self._assigned = list(offsets)
         self._consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
@@ -102,9 +102,9 @@ class LogReader:
 
     async def fetch(self, *, timeout_ms: int, max_records: int) -> list[Record]:
         """
-        Return the next records, in order within each partition, or [] when there are none for `timeout_ms`.
+        Return the next records, in order within each partition; [] if none arrive within `timeout_ms`.
 
-        Raises LogGap when retention overtook this reader, and LogDamaged. While Kafka is away the answer is [].
+        Raises LogGap if retention has overtaken this reader, and LogDamaged. Returns [] while Kafka is away.
         """
         try:
             found: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
@@ -119,12 +119,12 @@ class LogReader:
         ]
 
     async def end_offsets(self) -> dict[int, int]:
-        """Return by partition the offset that the next record will get. Raises LogUnavailable."""
+        """Return the offset that the next record will get, by partition. Raises LogUnavailable."""
         _, end = await self._bounds(await self.partitions())
         return end
 
     async def beginning_offsets(self) -> dict[int, int]:
-        """Return by partition the first offset that the log still holds. Raises LogUnavailable."""
+        """Return the first offset that the log still holds, by partition. Raises LogUnavailable."""
         first, _ = await self._bounds(await self.partitions())
         return first
 
@@ -144,5 +144,5 @@ class LogReader:
         except LogUnavailable:
             return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error})")
         if gone := lost_offsets(wanted, first):
-            return LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
+            return LogGap(f"{self.topic}: {gone} are no longer in the log: restore them from a backup of it")
         return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error}); it holds {first} to {end}")

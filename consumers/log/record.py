@@ -1,5 +1,5 @@
 """
-One record of the log, as the consumers read it.
+One record of the log, as consumers read it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """One record as it lies in the log."""
+    """One Kafka record with its position in the log."""
 
     topic: str
     partition: int

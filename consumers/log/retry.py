@@ -1,7 +1,7 @@
 """
-Wait for a service that is away, saying so once.
+Wait for a service that is away, and report it once.
 
-An outage never ends a process of ours: lag grows, and work goes on where it stopped when the service is back.
+An outage never ends one of our processes: lag grows, and work continues where it stopped when the service is back.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ T = TypeVar("T")
 RETRY_S = 0.2
 
 
-async def until_available(attempt: Callable[[], Awaitable[T]], say: Callable[[str], object]) -> T:
-    """Return what `attempt` returns once it does not raise Unavailable any more. Anything else it raises goes on."""
-    told = False
+async def until_available(attempt: Callable[[], Awaitable[T]], report: Callable[[str], object]) -> T:
+    """Repeat `attempt` while it raises Unavailable, and return its result. Any other exception is passed on."""
+    reported = False
     while True:
         try:
             return await attempt()
         except Unavailable as error:
-            if not told:
-                say(f"{error}: waiting for it")
-                told = True
+            if not reported:
+                report(f"{error}: waiting for it")
+                reported = True
             await asyncio.sleep(RETRY_S)

@@ -1,5 +1,5 @@
 """
-Credentials and certificates for Kafka: the settings of this process as arguments of aiokafka.
+Credentials and certificates for Kafka: this process's settings as arguments of aiokafka.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def security_arguments(settings: Settings) -> dict[str, Any]:
-    """Return how aiokafka is to speak to the brokers. Raises BadSettings naming a file that cannot be used."""
+    """Return the security arguments of aiokafka's clients. Raises BadSettings, naming a file that cannot be used."""
     found: dict[str, Any] = {"security_protocol": settings.kafka_security}
     if settings.kafka_security.endswith("SSL"):
         found["ssl_context"] = _trust(settings)

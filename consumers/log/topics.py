@@ -1,5 +1,5 @@
 """
-Create the topics where they are missing, and translate the errors of Kafka: what reader.py and writer.py share.
+Create missing topics, and translate Kafka's errors into ours. reader.py and writer.py use it too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.runtime.settings import Settings
 
 REQUEST_TIMEOUT_S = 10.0
-MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # twice schemas.wire.MAX_VALUE: key, headers and framing fit for certain
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # twice schemas.wire.MAX_VALUE: key, headers and framing always fit
 CLOSE_TIMEOUT_S = 2.0
 _TOPIC_EXISTS = 36  # Kafka's error code TOPIC_ALREADY_EXISTS
 _HEALS = (5, 7, 13, 14, 41)  # no leader, timed out, network, coordinator loading, not the controller
@@ -27,7 +27,7 @@ _HEALS = (5, 7, 13, 14, 41)  # no leader, timed out, network, coordinator loadin
 
 @asynccontextmanager
 async def translated(bootstrap: str) -> AsyncIterator[None]:
-    """Raise the errors of Kafka and of the network in the block as LogUnavailable."""
+    """Raise errors of Kafka and of the network as LogUnavailable."""
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
@@ -38,12 +38,12 @@ async def translated(bootstrap: str) -> AsyncIterator[None]:
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Tell whether an error that came through another library says that Kafka is away."""
+    """Return whether an error that another library passed on means that Kafka is away."""
     return isinstance(error, KafkaError | LogUnavailable | ConnectionError | TimeoutError)
 
 
 async def finish_start(start: Coroutine[Any, Any, None]) -> None:
-    """Await it, and when cancelled let it end first: aiokafka leaves a connection open when its start is cut off."""
+    """Await `start`; if cancelled, let it finish first: aiokafka leaves a connection open if its start is cut off."""
     starting = asyncio.ensure_future(start)
     try:
         await asyncio.shield(starting)
@@ -54,7 +54,7 @@ async def finish_start(start: Coroutine[Any, Any, None]) -> None:
 
 
 def admin_client(bootstrap: str, security: Mapping[str, Any]) -> Any:
-    """Return an admin client that is not started yet."""
+    """Return an admin client that is not started."""
     return AIOKafkaAdminClient(
         **security, bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
     )
@@ -62,12 +62,13 @@ def admin_client(bootstrap: str, security: Mapping[str, Any]) -> Any:
 
 async def ensure_topics(settings: Settings) -> None:
     """
-    Create the log and the topic of dead letters where they are missing; topics that exist stay as they are.
+    Create the log and the dead-letter topic if they are missing. Existing topics are left unchanged.
 
-    Raises LogUnavailable, and Refused when the brokers will not create them.
+    Raises LogUnavailable, and Refused if the brokers will not create them.
     """
     config = {"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    # The brokers' clock in the log, the producers' in the events: how late a reader is, and whose clock is wrong.
+    # Records carry the brokers' clock and events the producers': together they show how late a reader is and whose
+    # clock is wrong.
     arrival = {**config, "message.timestamp.type": "LogAppendTime"}
     topics = [
         NewTopic(settings.topic, settings.partitions, settings.replication, topic_configs=arrival),

@@ -1,8 +1,8 @@
 """
-Where the log begins and ends, asked on a connection of its own.
+The first and the next offset of each partition, asked on a separate connection.
 
-A broker answers the requests of one connection in turn, and the tail's always waits for news: a question behind it
-would take half a second.
+A broker answers the requests of one connection in turn. The tail always has a request waiting for new records, so a
+question on its connection would take half a second.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class Bounds(NamedTuple):
-    """First offset that the log holds and offset of the next record, each by partition."""
+    """First offset that the log holds, and offset of the next record, each by partition."""
 
     first: dict[int, int]
     end: dict[int, int]
 
 
 class LogBounds:
-    """Asks Kafka for bounds; connects when first asked, and again after an outage."""
+    """Asks Kafka for its bounds. Connects at the first question, and again after an outage."""
 
     def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
         self._bootstrap = bootstrap
@@ -37,7 +37,7 @@ class LogBounds:
         self._one_at_a_time = asyncio.Lock()
 
     async def ask(self) -> Bounds:
-        """Return the bounds now. Raises LogUnavailable, at the latest after ANSWER_TIMEOUT_S."""
+        """Return the present bounds. Raises LogUnavailable, after ANSWER_TIMEOUT_S at the latest."""
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S), self._one_at_a_time:
                 return await self._ask()
@@ -71,14 +71,14 @@ async def _opened(bootstrap: str, topic: str, security: Mapping[str, Any] | None
     reader = LogReader(bootstrap, topic, security)
     try:
         await reader.open()
-    except BaseException:  # cancelled or failed: what was half opened is closed, and the error goes on
+    except BaseException:  # cancelled or failed: close what is half open, and pass the error on
         await close_quietly(reader)
         raise
     return reader
 
 
 async def close_quietly(reader: LogReader) -> None:
-    """Disconnect a reader, waiting a bounded time for a broker that may be gone."""
+    """Disconnect a reader; wait at most CLOSE_TIMEOUT_S for a broker that may be gone."""
     with suppress(TimeoutError, LogUnavailable):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await reader.close()

@@ -16,7 +16,7 @@ from consumers.log.record import Record
 from consumers.log.topics import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_S, translated
 from schemas.errors import LogUnavailable, Refused
 
-WRITTEN_BATCH_BYTES = 512 * 1024  # one request carries one batch a partition
+WRITTEN_BATCH_BYTES = 512 * 1024  # a request carries one batch for each partition
 
 
 class RecordTooLarge(Refused):
@@ -27,18 +27,18 @@ class LogWriter:
     """
     Writes records to chosen partitions of one topic, in order, each acknowledged by all replicas.
 
-    A write that failed may have arrived all the same: who writes again writes at least once. One task at a time.
+    A failed write may have arrived, so a caller that writes again writes at least once. One task at a time.
     """
 
     def __init__(self, bootstrap: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
-        """Write to `topic`; `security` is what security_arguments() returned, nothing for a plain connection."""
+        """Write to `topic`; `security` is the result of security_arguments(), None for a plain connection."""
         self.topic = topic
         self._bootstrap = bootstrap
         self._security = dict(security or {})
         self._producer: Any = None
 
     async def open(self) -> int:
-        """Connect and return how many partitions the topic has. Raises LogUnavailable; `close` is due all the same."""
+        """Connect and return the number of partitions. Raises LogUnavailable. Call `close` even if this raises."""
         self._producer = AIOKafkaProducer(
             **self._security,
             bootstrap_servers=self._bootstrap,
@@ -55,8 +55,8 @@ class LogWriter:
         """
         Write keys, values and headers of records; returns once all are acknowledged.
 
-        Raises LogUnavailable, after which this writer must be closed, and TooLarge for a record, or for a few that
-        travel together: then those before are written, and none behind.
+        Raises LogUnavailable, after which this writer must be closed, and RecordTooLarge for one record or a few of
+        the same batch: the records before them are written, those after them are not.
         """
         batch = self._producer.create_batch()
         for record in records:
@@ -83,11 +83,11 @@ class LogWriter:
             raise
 
     async def close(self) -> None:
-        """Disconnect at once, whatever is in flight."""
+        """Disconnect at once, without waiting for records in flight."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        # The sender first: stop() would wait for what is in flight, and with idempotence that never expires.
+        # The sender first: stop() would wait for records in flight, which never expire with idempotence.
         if producer._sender.sender_task is not None:
             producer._sender.sender_task.cancel()
         with suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
