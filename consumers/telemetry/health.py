@@ -1,9 +1,9 @@
 """
-Decide whether a consumer lives, is ready, and how far behind it is in time.
+Decide whether a consumer is healthy, whether it is ready, and how far behind it is in time.
 
-Pure: the clock comes in as a value. An outage that ends every attempt within its time leaves a process alive and not
-ready, because a new start would not help; an attempt that never ends (a lock, a tracker that hangs, a reader that
-went silent) makes it unhealthy after `stall_s`, because a new start may.
+Pure: the clock comes in as a value. During an outage in which every attempt ends in time, a process stays healthy but
+is not ready, because a restart would not help. An attempt that never ends (a lock, a tracker that hangs, a reader that
+stopped) makes it unhealthy after `stall_s`, because a restart may help.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Pulse:
-    """When a consumer last came forward. Times are monotonic seconds."""
+    """When a consumer last made progress. Times are monotonic seconds."""
 
     stall_s: float
-    moved: float  # when an attempt last ended, well or not, or nothing was left to do
-    consuming: bool = False  # it reads the log
-    waiting: bool = True  # records wait, as far as is known
-    problem: str = ""  # the service it waits for, and why
-    log_away: str = ""  # why the log cannot be asked now: nothing can come from it either
+    moved: float  # when an attempt last ended, successful or not, or nothing was left to do
+    consuming: bool = False  # whether it reads the log
+    waiting: bool = True  # whether records wait, as far as is known
+    problem: str = ""  # which service it waits for, and why
+    log_away: str = ""  # why the log cannot be reached now; while it cannot, no records come from it either
 
     def beat(self, now: float, problem: str = "") -> None:
-        """Note that an attempt ended; `problem` says why it failed."""
+        """Record that an attempt ended; `problem` is why it failed, "" if it succeeded."""
         self.moved, self.problem = now, problem
 
     def idle(self, now: float) -> None:
-        """Note that nothing is left to do."""
+        """Record that nothing is left to do."""
         self.moved, self.waiting = now, False
 
     def records_wait(self) -> None:
-        """Note that records wait: none may have been seen since nothing was left to do."""
+        """Record that records wait, also if none has been read since the consumer was idle."""
         self.waiting = True
 
     def log_asked(self, now: float, problem: str = "") -> None:
-        """Note whether the log answered; while it does not, a new start would not help."""
+        """Record whether the log answered. While it does not, a restart would not help."""
         self.log_away = problem
         if problem:
             self.moved = now
 
     def unhealthy(self, now: float) -> str:
-        """Return why a new start may help, "" while the process lives."""
+        """Return why a restart may help, "" while the process is healthy."""
         stalled = now - self.moved
         if not (self.consuming and self.waiting) or stalled <= self.stall_s:
             return ""
         return f"records wait and nothing moved for {stalled:.0f} s"
 
     def unready(self) -> str:
-        """Return what the process waits for, "" while it does its work."""
+        """Return what the process waits for, "" while it is ready."""
         if not self.consuming:
             return self.problem or "it does not read the log yet"
         return self.problem or self.log_away
@@ -57,18 +57,18 @@ class Pulse:
 
 @dataclass(slots=True)
 class TimeLag:
-    """How old the oldest record is that a consumer has not applied, by partition. Times are s since 1970."""
+    """Age of the oldest record that a consumer has not applied, by partition. Times are s since 1970."""
 
     applied_at: dict[int, float] = field(default_factory=dict)  # Kafka's time of the last applied record
     caught_up_at: dict[int, float] = field(default_factory=dict)  # when nothing was left to apply
 
     def seconds(self, behind: Mapping[int, int], now: float) -> dict[int, float]:
         """
-        Return the age for each partition, from how many records are not applied.
+        Return the age for each partition in seconds; `behind` is how many of its records are not applied.
 
-        What waits came after the last applied record and after the moment at which nothing waited: the later of the
-        two bounds its age from above, to within the time between two calls. A partition of which neither is known
-        yet has no age.
+        Waiting records arrived after the last applied record and after the last moment at which none waited. The later
+        of the two is an upper bound of their age, accurate to the time between two calls. A partition for which
+        neither is known yet is absent.
         """
         for partition, records in behind.items():
             if records == 0:
@@ -81,6 +81,6 @@ class TimeLag:
         return found
 
     def forget(self) -> None:
-        """Start anew: the partitions may be others."""
+        """Forget everything: the partitions may change."""
         self.applied_at.clear()
         self.caught_up_at.clear()

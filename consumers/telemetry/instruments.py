@@ -1,7 +1,7 @@
 """
-What a consumer tells about its work as it goes: one object each, handed to the loop that does the work.
+Instruments of the consumers: one object for each, passed to the loop that does the work.
 
-The loops say what happened; here it becomes metrics, health and lag. Nothing here decides anything for them.
+The loops report events; these objects turn them into metrics, health and lag. They decide nothing for the loops.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ class ConsumerWatch:
         self.lag = LagWatch(self.pulse, LagMetrics(self.metrics))
 
     def probes(self) -> Probes:
-        """Return what this process answers whoever operates it."""
+        """Return the answers of /metrics, /healthz and /readyz."""
         return Probes(self.metrics.render, lambda: self.pulse.unhealthy(time.monotonic()), self.pulse.unready)
 
     def reading(self) -> None:
-        """Note that reading has begun, maybe of other partitions than before."""
+        """Record that reading has begun, possibly of other partitions than before."""
         self.lag.lag.forget()
         self.pulse.consuming = True
         self.pulse.beat(time.monotonic())
 
     def silent(self, problem: str = "") -> None:
-        """Note that the log is not read now."""
+        """Record that the log is not being read; `problem` says why."""
         self.pulse.consuming = False
         self.pulse.beat(time.monotonic(), problem)
 
     def waiting(self, problem: str) -> None:
-        """Note that an attempt ended because a service is away."""
+        """Record that an attempt ended because a service is away."""
         self.pulse.beat(time.monotonic(), problem)
 
     def progressed(self) -> None:
-        """Note that an attempt ended well."""
+        """Record that an attempt succeeded."""
         self.pulse.beat(time.monotonic())
 
 
 class FoldWatch(ConsumerWatch):
-    """What the materialiser tells."""
+    """Instruments of the materialiser."""
 
     def __init__(self, stall_s: float = NEVER_S) -> None:
         super().__init__("materialiser", stall_s)
@@ -67,7 +67,7 @@ class FoldWatch(ConsumerWatch):
         duplicates: Sequence[Envelope],
         seconds: float,
     ) -> None:
-        """Note one transaction: its records, what they were decoded to, and what of it had been folded before."""
+        """Record one transaction: its records, what they decoded to, and which envelopes had been folded before."""
         points = -sum(map(points_of, duplicates))
         for record, envelope in zip(records, decoded, strict=True):
             self.lag.applied(record.partition, record.time_ms)
@@ -80,7 +80,7 @@ class FoldWatch(ConsumerWatch):
         self.progressed()
 
     def read_ahead(self, held: Callable[[], tuple[int, bool]]) -> Probes:
-        """Return the probes, with what `held` says at each question: bytes read ahead, and whether reading pauses."""
+        """Return the probes; `held` gives, at each request, the bytes read ahead and whether reading is paused."""
 
         def render() -> bytes:
             held_bytes, paused = held()
@@ -91,19 +91,19 @@ class FoldWatch(ConsumerWatch):
 
 
 class DeliveryWatch(ConsumerWatch):
-    """What a delivery tells."""
+    """Instruments of one delivery."""
 
     def __init__(self, tracker: str, stall_s: float = NEVER_S) -> None:
         super().__init__(f"delivery-{tracker}", stall_s)
         self.delivery = DeliveryMetrics(self.metrics)
 
     def delivered(self, records: list[Record], seconds: float) -> None:
-        """Note one call that the tracker answered."""
+        """Record one successful call of `seconds`."""
         self.lag.applied(records[-1].partition, records[-1].time_ms)
         self.delivery.delivered(len(records), seconds)
         self.progressed()
 
     def failed(self, reason: str, problem: str = "") -> None:
-        """Note one call that failed: `reason` is unavailable, refused or raised."""
+        """Record one failed call; `reason` is unavailable, refused, raised or hung."""
         self.delivery.failed(reason)
         self.pulse.beat(time.monotonic(), problem)

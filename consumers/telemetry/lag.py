@@ -1,8 +1,8 @@
 """
-Ask the log, again and again, how far a consumer is behind.
+Poll the log for how far a consumer is behind.
 
-On a connection of its own: a consumer that went silent, its own connection with it, still shows its lag here, and a
-lag that grows while nothing moves is what makes it unhealthy.
+It uses a separate connection: if a consumer and its own connection stop working, its lag is still shown, and a lag
+that grows while nothing moves is what makes the consumer unhealthy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Offsets = Mapping[int, int]
 
 
 class LagWatch:
-    """Keeps lag metrics and the pulse of one consumer up to date."""
+    """Updates the lag metrics and the pulse of one consumer."""
 
     def __init__(self, pulse: Pulse, metrics: LagMetrics) -> None:
         self.lag = TimeLag()
@@ -30,15 +30,15 @@ class LagWatch:
         self._ends: dict[int, int] = {}
 
     def applied(self, partition: int, time_ms: int) -> None:
-        """Note Kafka's time of the last applied record of a partition."""
+        """Record Kafka's timestamp of the last applied record of a partition, ms since 1970."""
         self.lag.applied_at[partition] = time_ms / 1_000
 
     async def run(self, ask: Callable[[], Awaitable[Bounds]], positions: Callable[[], Offsets]) -> None:
-        """Watch until cancelled: `ask` asks the log for its bounds, `positions` returns where the consumer is."""
+        """Poll until cancelled: `ask` asks the log for its bounds, `positions` returns the consumer's next offsets."""
         while True:
             try:
                 self._ends = (await ask()).end
-            except LogUnavailable as error:  # nothing more waits then than did before
+            except LogUnavailable as error:  # no new records can arrive then
                 self._pulse.log_asked(time.monotonic(), str(error))
             else:
                 self._pulse.log_asked(time.monotonic())

@@ -1,9 +1,9 @@
 """
-Every metric of the consumers, and the only file of this side that knows prometheus_client.
+All metrics of the consumers. Only this file of the consumers imports prometheus_client.
 
-One list: each line says what is counted and in which unit. Labels have few values, known beforehand (a partition, a
-tracker, a reason, a route): never a run, a producer or anything that a user names. docs/operations.md is compared
-with this list by a test.
+One list: each line states what is counted and in which unit. Labels have few values, all known in advance (a partition,
+a tracker, a reason, a route), never a run, a producer or anything that a user names. A test compares
+docs/operations.md with this list.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-UNTIMED = frozenset({"/v1/stream"})  # a request that lasts as long as somebody watches
+UNTIMED = frozenset({"/v1/stream"})  # a request that lasts as long as its client stays connected
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 _POINTS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000)
@@ -30,16 +30,16 @@ class MetricsRegistry:
         ProcessCollector(registry=self._registry)  # memory, processor time, open files, start time
         PlatformCollector(registry=self._registry)
         info = Gauge(
-            "gateway_process_info", "1; which process this is", ["process", "version"], registry=self._registry
+            "gateway_process_info", "1; its labels name the process", ["process", "version"], registry=self._registry
         )
         info.labels(part, version("tracking-gateway")).set(1)
 
     def render(self) -> bytes:
-        """Return all of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        """Declare a value that goes up and down."""
+        """Declare a value that rises and falls."""
         return Gauge(f"gateway_{name}", text, labels, registry=self._registry)
 
     def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
@@ -56,18 +56,18 @@ class LagMetrics:
 
     def __init__(self, metrics: MetricsRegistry) -> None:
         part = ("partition",)
-        self._records = metrics.gauge("lag_records", "records of the log that are not applied yet", part)
-        self._seconds = metrics.gauge("lag_seconds", "age of the oldest record that is not applied yet, s", part)
-        self._next = metrics.gauge("next_offset", "offset of the log that comes next", part)
+        self._records = metrics.gauge("lag_records", "records of the log that are not yet applied", part)
+        self._seconds = metrics.gauge("lag_seconds", "age of the oldest record that is not yet applied, s", part)
+        self._next = metrics.gauge("next_offset", "next offset of the log", part)
         self._applied_at = metrics.gauge(
-            "last_applied_timestamp_seconds", "Kafka's time of the last applied record, s since 1970", part
+            "last_applied_timestamp_seconds", "Kafka's timestamp of the last applied record, s since 1970", part
         )
 
     def show(
         self, records: Mapping[int, int], seconds: Mapping[int, float], offsets: Mapping[int, int],
         applied_at: Mapping[int, float],
     ) -> None:  # fmt: skip
-        """Replace all values, by partition: those of partitions that went to another worker disappear."""
+        """Replace all values, by partition. Partitions that moved to another worker disappear."""
         for gauge, values in (
             (self._records, records), (self._seconds, seconds), (self._next, offsets), (self._applied_at, applied_at),
         ):  # fmt: skip
@@ -77,23 +77,25 @@ class LagMetrics:
 
 
 class FoldMetrics:
-    """What the materialiser does."""
+    """What the materialiser counts."""
 
     def __init__(self, metrics: MetricsRegistry) -> None:
         self._records = metrics.counter("records_applied", "records folded into PostgreSQL, duplicates included")
         self._points = metrics.counter("points_applied", "metric points folded into PostgreSQL")
-        self._duplicates = metrics.counter("duplicates_refused", "records that had been folded before, by their number")
+        self._duplicates = metrics.counter(
+            "duplicates_refused", "records refused because their number had been folded before"
+        )
         self._parked = metrics.counter("records_parked", "records that can never be folded: dead letters", ("reason",))
         self._batch_records = metrics.histogram("batch_records", "records of one transaction", _RECORDS)
         self._batch_points = metrics.histogram("batch_points", "metric points of one transaction", _POINTS)
         self._commit = metrics.histogram("commit_seconds", "time to write and commit one transaction, s", _SECONDS)
         self._skew = metrics.histogram(
             "producer_skew_seconds",
-            "producer's time of an event minus Kafka's time of its record, s; above 0 its clock is ahead, below 0 it "
-            "is behind or the event waited",
+            "producer's time of an event minus Kafka's time of its record, s; above 0 the producer's clock is ahead, "
+            "below 0 it is slow or the event waited",
             _SKEW,
         )
-        self._held = metrics.gauge("held_bytes", "bytes of records read from the log and not applied yet")
+        self._held = metrics.gauge("held_bytes", "bytes of records read from the log and not yet applied")
         self._paused = metrics.gauge("paused", "1 while reading pauses because PostgreSQL is away or slow")
 
     def committed(self, *, records: int, points: int, duplicates: int, seconds: float) -> None:
@@ -110,39 +112,39 @@ class FoldMetrics:
         self._parked.labels(reason).inc()
 
     def skewed(self, seconds: float) -> None:
-        """Add the skew of one record."""
+        """Record the clock skew of one record."""
         self._skew.observe(seconds)
 
     def holding(self, held_bytes: int, *, paused: bool) -> None:
-        """Say how much is read ahead."""
+        """Set how much is read ahead, and whether reading is paused."""
         self._held.set(held_bytes)
         self._paused.set(paused)
 
 
 class DeliveryMetrics:
-    """What one delivery does."""
+    """What one delivery counts."""
 
     def __init__(self, metrics: MetricsRegistry) -> None:
         self._records = metrics.counter("delivered_records", "records that the tracker has taken")
         self._failures = metrics.counter(
             "delivery_failures", "calls to the tracker that failed: unavailable, refused or raised", ("reason",)
         )
-        self._parked = metrics.counter("delivery_runs_parked", "runs given up for this tracker, with their reason")
+        self._parked = metrics.counter("delivery_runs_parked", "runs parked for this tracker")
         self._call = metrics.histogram("delivery_call_seconds", "time of one call to the tracker, s", _SECONDS)
-        self._backlog = metrics.gauge("delivery_backlog_bytes", "bytes read from the log and not delivered yet")
-        self._busy = metrics.gauge("delivery_calls", "calls to the tracker under way")
+        self._backlog = metrics.gauge("delivery_backlog_bytes", "bytes read from the log and not yet delivered")
+        self._busy = metrics.gauge("delivery_calls", "calls to the tracker in progress")
         self._again = metrics.counter(
-            "delivery_doubted_batches", "batches given again because a call that had them had no result"
+            "delivery_doubted_batches", "envelopes delivered again because the result of an earlier call is unknown"
         )
         self._open = metrics.gauge("delivery_circuit_open", "1 while the tracker does not answer: one call at a time")
         self._held_back = metrics.gauge("delivery_paused", "1 while `gateway trackers pause` holds deliveries back")
 
     def redelivered(self, envelopes: int) -> None:
-        """Count batches that were given before."""
+        """Count envelopes that an earlier call may have delivered."""
         self._again.inc(envelopes)
 
     def set_state(self, *, is_open: bool, is_paused: bool) -> None:
-        """Say whether the tracker is called as records come."""
+        """Set whether the circuit is open, and whether deliveries are paused."""
         self._open.set(is_open)
         self._held_back.set(is_paused)
 
@@ -152,29 +154,29 @@ class DeliveryMetrics:
         self._call.observe(seconds)
 
     def failed(self, reason: str) -> None:
-        """Count one call that did not."""
+        """Count one call that failed."""
         self._failures.labels(reason).inc()
 
     def parked(self) -> None:
-        """Count one run that is given up."""
+        """Count one run that is parked."""
         self._parked.inc()
 
     def holding(self, backlog_bytes: int, calls: int) -> None:
-        """Say how much is read ahead, and how many calls are under way."""
+        """Set how much is read ahead, and how many calls are in progress."""
         self._backlog.set(backlog_bytes)
         self._busy.set(calls)
 
 
 class LiveMetrics:
-    """What the API and its event streams do."""
+    """What the API and its event streams count."""
 
     def __init__(self, metrics: MetricsRegistry) -> None:
         self._requests = metrics.counter("http_requests", "requests answered", ("method", "route", "status"))
         self._seconds = metrics.histogram(
-            "http_request_seconds", "time to answer a request, event streams aside, s", _SECONDS, ("route",)
+            "http_request_seconds", "time to answer a request, except event streams, s", _SECONDS, ("route",)
         )
-        self._subscribers = metrics.gauge("stream_subscribers", "event streams open now")
-        self._overrun = metrics.counter("streams_overrun", "event streams ended because their reader was too slow")
+        self._subscribers = metrics.gauge("stream_subscribers", "open event streams")
+        self._overrun = metrics.counter("streams_overrun", "event streams closed because their client was too slow")
         self._overruns = 0
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -184,7 +186,7 @@ class LiveMetrics:
             self._seconds.labels(route).observe(seconds)
 
     def watching(self, subscribers: int, overruns: int) -> None:
-        """Say how many event streams are open, and how many were overrun since the start of the process."""
+        """Set how many event streams are open, and how many were closed as too slow since the process started."""
         self._subscribers.set(subscribers)
         self._overrun.inc(overruns - self._overruns)
         self._overruns = overruns
