@@ -1,5 +1,5 @@
 """
-The contract: what an event is, how it looks on the wire, and the documents people read.
+The contract: events, their wire format, and the documents that people read.
 
 gateway/ writes it, consumers/ reads it, and they share nothing else.
 

@@ -1,8 +1,8 @@
 """
-`python -m schemas export FOLDER`: write JSON Schemas of events and run log, and the golden examples.
+`python -m schemas export FOLDER`: write the JSON Schemas of events and run log, and the golden examples.
 
-The checkout keeps the result in schemas/jsonschema and schemas/golden; a test holds them equal to the models.
-Existing examples are never overwritten: they are what the log may hold.
+The repository keeps the result in schemas/jsonschema and schemas/golden; a test compares it with the models. Existing
+examples are never overwritten: logs may hold such records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 def export(folder: Path) -> list[Path]:
-    """Write schemas and missing examples below `folder` and return the files written."""
+    """Write schemas and missing examples to `folder`, and return the written files."""
     written = []
     for name, document in documents().items():
         path = folder / "jsonschema" / name

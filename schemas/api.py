@@ -1,5 +1,5 @@
 """
-What the query API answers, as models: the dashboard, `gateway runs` and scripts read these.
+Answers of the query API as models. The dashboard, `gateway runs` and scripts read them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from schemas.columns import float_to_json
 from schemas.runlog import RunState
 
-POINTS_DROPPED = "µs, when `gateway retention` dropped the points of the run; null while they are there"
+POINTS_DROPPED = "µs, when `gateway retention` dropped the points of the run; null while they are kept"
 
 
 class RunSummary(BaseModel):
-    """One line of the list of runs."""
+    """One entry of the list of runs."""
 
     run_id: str
     name: str
@@ -36,22 +36,22 @@ class RunSummary(BaseModel):
 
 
 class RunsPage(BaseModel):
-    """Some of the runs, where the next ones are, and how far the log is folded in them."""
+    """One page of runs, the token of the next page, and the log offsets up to which they are folded."""
 
     runs: list[RunSummary]
-    next_page_token: str | None = Field(default=None, description="give it as page_token; null: these were the last")
+    next_page_token: str | None = Field(default=None, description="pass it as page_token; null: this is the last page")
     as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
 
 
 class Position(BaseModel):
-    """A place in the log: the next offset to read of one partition."""
+    """A position in the log: the next offset to read in one partition."""
 
     partition: int
     offset: int
 
 
 class SeriesData(BaseModel):
-    """One series, whole or as exact first/min/max/last of each bucket."""
+    """One series: all points, or exact first/min/max/last of each bucket."""
 
     series: str = Field(description="written name, see schemas/names.py")
     name: str
@@ -76,53 +76,53 @@ class SeriesPage(BaseModel):
 
 
 class PartitionLag(BaseModel):
-    """How far one consumer is in one partition."""
+    """How far one consumer has read one partition."""
 
     consumer: str
     partition: int
     offset: int = Field(description="next offset to read")
-    end: int | None = Field(default=None, description="end of the log, null when Kafka cannot be asked")
+    end: int | None = Field(default=None, description="end of the log, null when Kafka cannot be reached")
     lag: int | None = None
 
 
 class DeliveryStatus(BaseModel):
-    """How one tracker stands."""
+    """Status of one tracker."""
 
     tracker: str
     runs: int
-    parked: int = Field(description="runs that this tracker refuses; the others go on")
+    parked: int = Field(description="runs that this tracker refuses; other runs continue")
     last_error: str = ""
     state: Literal["running", "paused", "circuit open", "stopped"] = Field(
         default="running",
-        description="circuit open: it does not answer, one call at a time is tried; stopped: no process",
+        description="circuit open: the tracker does not answer, one call at a time is tried; stopped: no process",
     )
-    paused: bool = Field(default=False, description="`gateway trackers pause` holds its deliveries back")
-    waiting: int = Field(default=0, description="runs whose last call failed and is tried again")
-    behind: int = Field(default=0, description="runs that are read again from their own offset")
-    in_doubt: int = Field(default=0, description="runs of which a call had no result, and that are tried again")
+    paused: bool = Field(default=False, description="`gateway trackers pause` has paused its deliveries")
+    waiting: int = Field(default=0, description="runs whose last call failed and will be tried again")
+    behind: int = Field(default=0, description="runs that are reread from their own offset")
+    in_doubt: int = Field(default=0, description="runs with a call whose result is unknown; it will be tried again")
     circuit_since: int | None = Field(default=None, description="µs; when the tracker stopped answering")
-    retry_at: int | None = Field(default=None, description="µs; when the next call is tried")
+    retry_at: int | None = Field(default=None, description="µs; when the next call will be tried")
 
 
 class NewestDeadLetter(BaseModel):
-    """A record that can never be folded, and about which nobody decided yet."""
+    """A record that can never be folded and has no decision yet."""
 
-    id: str = Field(description="topic:partition:offset, as `gateway dead-letters` takes it")
-    run: str | None = Field(description="the record's key; null when it has none")
+    id: str = Field(description="topic:partition:offset, as `gateway dead-letters` expects it")
+    run: str | None = Field(description="the record's key; null if it has none")
     kind: str = Field(description="class of schemas/errors.py")
     reason: str
-    time: int = Field(description="ms since 1970-01-01 UTC, as the broker keeps it")
+    time: int = Field(description="ms since 1970-01-01 UTC, the timestamp that the broker stores")
 
 
 class Status(BaseModel):
-    """The health of everything behind the log."""
+    """Health of everything that reads the log."""
 
     lag: list[PartitionLag]
-    dead_letters: int = Field(description="parked records that were neither replayed nor discarded")
+    dead_letters: int = Field(description="parked records that are neither replayed nor discarded")
     newest_dead_letter: NewestDeadLetter | None = None
     deliveries: list[DeliveryStatus]
 
 
 def number(value: float | None) -> float | str | None:
-    """Return a float as these documents hold it."""
+    """Return a float in the form of these documents."""
     return None if value is None else float_to_json(value)

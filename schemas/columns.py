@@ -1,9 +1,9 @@
 """
-Columns of numbers that survive JSON: int64 and float64 arrays, NaN and infinities included.
+Columns of int64 and float64 that JSON keeps exactly, NaN and infinities included.
 
-JSON has no NaN (RFC 8259, section 6), so a non-finite value travels as one of the strings "NaN",
-"Infinity" and "-Infinity", the names ECMAScript gives them. In memory a column is an `array.array`: eight
-bytes a value, and a list is checked by one C call instead of one Python call for each value.
+JSON has no NaN (RFC 8259, section 6), so a non-finite value is written as one of the strings "NaN", "Infinity" and
+"-Infinity", as ECMAScript names them. In memory a column is an `array.array`: eight bytes per value, and one C call
+checks a list instead of one Python call per value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def float_to_json(value: float) -> float | str:
-    """Return `value` as JSON can hold it: itself when finite, else the name of the non-finite value."""
+    """Return `value` in a form that JSON can hold: itself if finite, else the name of the non-finite value."""
     if math.isfinite(value):
         return value
     if math.isnan(value):
@@ -34,7 +34,7 @@ def float_to_json(value: float) -> float | str:
 
 
 def float_from_json(value: object) -> float:
-    """Return the float64 that `float_to_json` wrote. ValueError for anything else, numeric strings included."""
+    """Return the float64 that `float_to_json` wrote. Raises ValueError for anything else, numeric strings included."""
     if isinstance(value, str):
         if value not in NON_FINITE:
             raise ValueError(f"{value!r:.80} is not a number, nor one of NaN, Infinity, -Infinity")
@@ -45,7 +45,7 @@ def float_from_json(value: object) -> float:
 
 
 def float_column(values: Any) -> FloatArray:
-    """Return a float64 column of a JSON list, or of an array as it is."""
+    """Return a float64 column: of a JSON list, or an array unchanged."""
     if isinstance(values, array):
         return values if values.typecode == "d" else array("d", values)
     if not isinstance(values, list | tuple):
@@ -57,7 +57,7 @@ def float_column(values: Any) -> FloatArray:
 
 
 def int_column(values: Any) -> IntArray:
-    """Return an int64 column of a JSON list, or of an array as it is."""
+    """Return an int64 column: of a JSON list, or an array unchanged."""
     if isinstance(values, array):
         return values if values.typecode == "q" else array("q", values)
     if not isinstance(values, list | tuple):

@@ -1,33 +1,33 @@
 """
-What can go wrong between an event and the places it goes to.
+The errors between an event and its destinations.
 
     TrackingError              everything this project raises on purpose
-    +- BadSettings             a setting is unknown, missing or does not fit
+    +- BadSettings             a setting is unknown, missing or invalid
     +- BadRecord               a Kafka record can never be folded: it is parked, not retried
-    |  +- NotAnEvent           headers or value are not what schemas/wire.py writes
-    |  +- UnknownVersion       written by a newer release than this reader
-    |  +- BadEvent             the event does not fit its model
+    |  +- NotAnEvent           headers or value are not in the form of schemas/wire.py
+    |  +- UnknownVersion       written by a newer release than this one
+    |  +- BadEvent             the event does not match its model
     +- Unavailable             a service cannot be reached now; retrying helps
     |  +- LogUnavailable       Kafka
     |  +- StoreUnavailable     PostgreSQL
     |  +- TrackerUnavailable   a tracker
-    +- Refused                 a service said no; retrying does not help
+    +- Refused                 a service refused; retrying does not help
        +- StoreRefused         PostgreSQL: wrong password, missing database, ...
-       +- LogGap               the log no longer holds offsets this reader still needs
-       +- LogDamaged           what the log holds at an offset can be read by nobody
-       +- TooManyDeadLetters   so many records cannot be folded that somebody must look first
-       +- TrackerRefused       a tracker will never take this run or value
+       +- LogGap               the log no longer holds offsets that this reader needs
+       +- LogDamaged           the log cannot be read at an offset
+       +- TooManyDeadLetters   too many records cannot be folded: a person must look first
+       +- TrackerRefused       a tracker will never accept this run or value
        +- StackError           the embedded stack cannot start: port, Java, download, ...
 
-`retry` is a property of the class, never guessed from text. Each message names the thing and, after the
-last colon, the next step.
+`retry` is a property of the class and is never guessed from a message. Each message names its object and, after the
+last colon, the next step. The docstring of a class is its default message.
 """
 
 from __future__ import annotations
 
 
 class TrackingError(Exception):
-    """Something this project can name went wrong."""
+    """An error of this project."""
 
     retry = False
 
@@ -36,7 +36,7 @@ class TrackingError(Exception):
 
 
 class BadSettings(TrackingError):
-    """A setting is unknown, missing or does not fit."""
+    """A setting is unknown, missing or invalid."""
 
 
 class BadRecord(TrackingError):
@@ -44,15 +44,15 @@ class BadRecord(TrackingError):
 
 
 class NotAnEvent(BadRecord):
-    """The record's headers or value are not what a producer of ours writes."""
+    """The headers or the value of the record are not in the form that our producers write."""
 
 
 class UnknownVersion(BadRecord):
-    """The record was written by a newer release than this reader."""
+    """The record was written by a newer release than this one."""
 
 
 class BadEvent(BadRecord):
-    """The event does not fit its model."""
+    """The event does not match its model."""
 
 
 class Unavailable(TrackingError):
@@ -71,18 +71,18 @@ class StoreUnavailable(Unavailable):
 
 class TrackerUnavailable(Unavailable):
     """
-    A tracker cannot be reached now; its checkpoint stays where it is.
+    A tracker cannot be reached now; its checkpoint does not move.
 
-    `retry_after_s`: how many seconds it asked to be left alone (429, Retry-After); None when it did not say.
+    `retry_after_s`: the seconds for which it asked not to be called (429, Retry-After); None if it did not say.
     """
 
     def __init__(self, detail: str = "", *, retry_after_s: float | None = None) -> None:
-        super().__init__(detail or "A tracker cannot be reached now; its checkpoint stays where it is.")
+        super().__init__(detail or "A tracker cannot be reached now; its checkpoint does not move.")
         self.retry_after_s = retry_after_s
 
 
 class Refused(TrackingError):
-    """A service said no; retrying does not help."""
+    """A service refused; retrying does not help."""
 
 
 class StoreRefused(Refused):
@@ -90,19 +90,19 @@ class StoreRefused(Refused):
 
 
 class LogGap(Refused):
-    """The log no longer holds offsets that this reader still needs."""
+    """The log no longer holds offsets that this reader needs."""
 
 
 class LogDamaged(Refused):
-    """What the log holds at an offset cannot be read: its checksum is wrong, or a record is cut."""
+    """The log cannot be read at an offset: a checksum is wrong, or a record is truncated."""
 
 
 class TooManyDeadLetters(Refused):
-    """So many records can never be folded that somebody must look before more are parked."""
+    """Too many records can never be folded: a person must look before more are parked."""
 
 
 class TrackerRefused(Refused):
-    """A tracker will never take this run or value."""
+    """A tracker will never accept this run or value."""
 
 
 class StackError(Refused):

@@ -1,8 +1,8 @@
 """
-One golden example of every kind of event, written once and decoded for ever.
+One golden example of every kind of event, written once and decoded by every later release.
 
-`golden/v1/<kind>.json` holds key, headers and value of a record as version 1 wrote it. Tests decode every file
-there is; a file is never changed after a release, because logs keep such records for ever.
+`golden/v1/<kind>.json` holds key, headers and value of a record as version 1 wrote it. Tests decode every one of these
+files. A file is never changed after a release, because logs keep such records forever.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ def records() -> dict[str, EncodedRecord]:
 
 
 def to_json(record: EncodedRecord) -> str:
-    """Return a record as its golden file holds it."""
+    """Return the text of a record's golden file."""
     headers = {name: value.decode() for name, value in record.headers}
     document = {"key": record.key.decode(), "headers": headers, "value": json.loads(record.value)}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str) -> EncodedRecord:
-    """Return the record that a golden file holds."""
+    """Return the record of a golden file."""
     document = json.loads(text)
     headers = [(name, value.encode()) for name, value in document["headers"].items()]
     return EncodedRecord(document["key"].encode(), json.dumps(document["value"], ensure_ascii=False).encode(), headers)

@@ -1,10 +1,10 @@
 """
-What a place holds, in numbers that can be compared: runs, points, parameters and one checksum.
+Comparable totals of a store or tracker: runs, points, parameters and one checksum.
 
-Of a series: how many points, the first and the last one, and a checksum (point_sums.py). The checksum of a place is
-the sum modulo 2**128 of those of its series, each multiplied by a number that follows from run and name. Sums do not
-depend on order, and what several processes counted can be added. Time counts in milliseconds because that is what
-MLflow keeps.
+A series has a number of points, the first and the last of them, and a checksum (point_sums.py). The total checksum is
+the sum modulo 2**128 of the checksums of all series, each multiplied by a number derived from run and name. Sums do not
+depend on order, and counts of several processes can be added. Times are in milliseconds, because MLflow stores no finer
+times.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from schemas.point_sums import MODULUS, sum_of_points, weight
 
-_BUFFERED = 65_536  # points gathered before they are counted
+_BUFFERED = 65_536  # points collected before they are counted
 _ONE_SERIES = 1_024
 
 
 class Point(NamedTuple):
-    """One metric point, as every place can hold it."""
+    """One metric point, in a form that every tracker can hold."""
 
     series: str  # written name, see schemas/names.py
     step: int
@@ -29,7 +29,7 @@ class Point(NamedTuple):
 
 
 class SeriesColumns(NamedTuple):
-    """Points of one series, in columns of one length."""
+    """Points of one series, in columns of the same length."""
 
     series: str
     steps: Sequence[int]
@@ -39,7 +39,7 @@ class SeriesColumns(NamedTuple):
 
 @dataclass
 class SeriesFacts:
-    """What a place holds of one series of one run. Equal when number and checksum of the points are."""
+    """Totals of one series of one run. Equal if number and checksum of the points are equal."""
 
     points: int = 0
     checksum: int = 0  # below 2**128
@@ -48,11 +48,11 @@ class SeriesFacts:
 
     @property
     def hexadecimal(self) -> str:
-        """32 hex digits of the checksum."""
+        """The checksum as 32 hex digits."""
         return f"{self.checksum:032x}"
 
     def add(self, steps: Sequence[int], times_ms: Sequence[int], values: Sequence[float]) -> None:
-        """Count points, given in columns of one length."""
+        """Count points, given in columns of the same length."""
         if not len(steps):
             return
         self.merge(
@@ -63,7 +63,7 @@ class SeriesFacts:
         )  # fmt: skip
 
     def merge(self, other: SeriesFacts) -> None:
-        """Count what was counted elsewhere."""
+        """Add totals that were counted elsewhere."""
         self.points += other.points
         self.checksum = (self.checksum + other.checksum) % MODULUS
         self.first = min((one for one in (self.first, other.first) if one is not None), default=None)
@@ -71,31 +71,31 @@ class SeriesFacts:
 
 
 def count_points(series: dict[str, SeriesFacts], points: Iterable[Point]) -> None:
-    """Count points that come one by one into the facts of their series."""
-    gathered: dict[str, list[Point]] = {}
+    """Count single points into the totals of their series."""
+    collected: dict[str, list[Point]] = {}
     waiting = 0
     for point in points:
-        of_series = gathered.setdefault(point.series, [])
+        of_series = collected.setdefault(point.series, [])
         of_series.append(point)
         waiting += 1
         if len(of_series) >= _ONE_SERIES:
             waiting -= len(of_series)
             _count(series, {point.series: of_series})
         elif waiting >= _BUFFERED:
-            _count(series, gathered)
+            _count(series, collected)
             waiting = 0
-    _count(series, gathered)
+    _count(series, collected)
 
 
 def count_columns(series: dict[str, SeriesFacts], columns: Iterable[SeriesColumns]) -> None:
-    """Count points that come in columns into the facts of their series."""
+    """Count columns of points into the totals of their series."""
     for name, steps, times_ms, values in columns:
         series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)
 
 
 @dataclass
 class Facts:
-    """Running totals of one place. Add runs, compare with `==`."""
+    """Running totals of a store or tracker. Add runs, compare with `==`."""
 
     runs: int = 0
     points: int = 0
@@ -104,7 +104,7 @@ class Facts:
 
     @property
     def checksum(self) -> str:
-        """32 hex digits over every point added."""
+        """Checksum of all points added: 32 hex digits."""
         return f"{self._sum:032x}"
 
     def add_run(self, run_id: str, points: Iterable[Point], params: int) -> None:
@@ -117,17 +117,17 @@ class Facts:
             self.add_series(run_id, name, facts)
 
     def add_point(self, run_id: str, point: Point) -> None:
-        """Count one point of a run that is counted already."""
+        """Count one point of a run that is already counted."""
         one = SeriesFacts(1, sum_of_points((point.step,), (point.time_ms,), (point.value,)))
         self.add_series(run_id, point.series, one)
 
     def add_series(self, run_id: str, name: str, facts: SeriesFacts) -> None:
-        """Count points of one series of a run that is counted already."""
+        """Count points of one series of a run that is already counted."""
         self.points += facts.points
         self._sum = (self._sum + weight(run_id, name) * facts.checksum) % MODULUS
 
     def add(self, other: Facts) -> None:
-        """Count what another place, or another process, counted."""
+        """Add totals of another store, tracker or process."""
         self.runs += other.runs
         self.points += other.points
         self.params += other.params
@@ -135,16 +135,16 @@ class Facts:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Facts:
-        """Return the facts that `to_json` wrote."""
+        """Return the totals that `to_json` made."""
         return cls(facts["runs"], facts["points"], facts["params"], int(facts["checksum"], 16))
 
     def to_json(self) -> dict[str, int | str]:
-        """Return the facts as `--json` prints them."""
+        """Return the totals as `--json` prints them."""
         return {"runs": self.runs, "points": self.points, "params": self.params, "checksum": self.checksum}
 
 
-def _count(series: dict[str, SeriesFacts], gathered: Mapping[str, list[Point]]) -> None:
-    for name, points in gathered.items():
+def _count(series: dict[str, SeriesFacts], collected: Mapping[str, list[Point]]) -> None:
+    for name, points in collected.items():
         if points:
             _, steps, times_ms, values = zip(*points, strict=True)
             series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)
@@ -152,7 +152,7 @@ def _count(series: dict[str, SeriesFacts], gathered: Mapping[str, list[Point]]) 
 
 
 def _edge(best: Any, steps: Sequence[int], times_ms: Sequence[int]) -> tuple[int, int]:
-    """Return the lowest or highest (step, ms): without a pair for each point, as long as few points share the step."""
+    """Return the lowest or highest (step, ms), without a pair per point while few points share the step."""
     step = best(steps)
     if steps.count(step) == 1:
         return step, times_ms[steps.index(step)]

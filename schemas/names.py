@@ -1,8 +1,8 @@
 """
-One written name for each series, the same in the run log, in every tracker and in checksums.
+The written name of a series, the same in the run log, in every tracker and in checksums.
 
-`loss`, `loss{rank=3}`, `validate/loss{rank=3,subset=a}`: the named step comes first unless it is "main", then the
-name, then its labels sorted by key. Attempts do not show: a restart goes on in the same series.
+`loss`, `loss{rank=3}`, `validate/loss{rank=3,subset=a}`: first the named step unless it is "main", then the name, then
+its labels sorted by key. Attempts are not part of the name: a restart continues the same series.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """
-A checksum of the points of a series that does not depend on their order: 128 bits, added up modulo 2**128.
+Order-independent checksum of the points of a series: hashes of 128 bits, added modulo 2**128.
 
-Each point (step, time in ms, value) is hashed, and the hashes are added. A sum needs no memory, may be made in pieces
-and by several processes, and unlike XOR it sees a point that is there twice. It guards against loss and mistakes, not
-against somebody who looks for a collision.
+Each point (step, time in ms, value) is hashed, and the hashes are added. A sum needs no memory, can be computed in
+parts and by several processes, and, unlike XOR, detects a point that occurs twice. It protects against loss and
+mistakes, not against a deliberate collision.
 
-Many points are hashed at once without numpy, which a training process or a delivery need not have: a block of points is
-one large integer with a lane of 256 bits for each. Multiplying it by a 128-bit number multiplies every lane, for no
-product leaves its lane. That takes 0.3 µs a point, where hashlib takes 1.3. Sorting the points and hashing all of them
-at once takes as long, but needs them in memory and cannot be made in pieces. Python's own `hash` takes 0.1 and was
-rejected: it takes -1 for -2, and may change with a release.
+Many points are hashed at once without numpy, which a training process or a delivery may not have: a block of points is
+one large integer with a lane of 256 bits per point. Multiplying it by a 128-bit number multiplies every lane, because
+no product leaves its lane. That takes 0.3 µs per point; hashlib takes 1.3. Sorting the points and hashing all of them
+at once takes as long, but needs them in memory and cannot be done in parts. Python's own `hash` takes 0.1 and was
+rejected: it gives -1 and -2 the same hash, and may change with a release.
 
     x = (value << 64 | step) ^ START            the two 64-bit words of a lane
     x = fold(x * A), x ^= time, x = fold(x * B), x = fold(x * C)
@@ -43,10 +43,10 @@ _START = int.from_bytes((_constant("START").to_bytes(32, "little")) * _BLOCK, "l
 
 def sum_of_points(steps: Sequence[int], times_ms: Sequence[int], values: Sequence[float]) -> int:
     """
-    Return the checksum of some points of one series; steps and times fit in 64 bits.
+    Return the checksum of points of one series; steps and times must fit in 64 bits.
 
-    Values enter by their 64 bits, but every NaN is one NaN and both zeros are one zero: SQLite, which many MLflow
-    servers keep their rows in, has no negative zero.
+    Values count by their 64 bits, but all NaNs are equal and so are both zeros: SQLite, in which many MLflow servers
+    keep their rows, has no negative zero.
     """
     if len(steps) <= _BLOCK:
         return _sum_of_block(_integers(steps), _integers(times_ms), _bits(values)) % MODULUS
@@ -61,7 +61,7 @@ def sum_of_points(steps: Sequence[int], times_ms: Sequence[int], values: Sequenc
 
 @lru_cache(4_096)
 def weight(run_id: str, series: str) -> int:
-    """Return the odd number that the checksum of this series is multiplied by in the checksum of a place."""
+    """Return the odd number by which the checksum of this series is multiplied in a total checksum."""
     return _constant(f"{len(run_id)}:{run_id}{series}") | 1
 
 
@@ -70,9 +70,9 @@ def _integers(column: Sequence[int]) -> array[int]:
 
 
 def _bits(values: Sequence[float]) -> array[int]:
-    """Return the bits of values, those of one NaN for every NaN and of one zero for both."""
+    """Return the bits of values, with one NaN for every NaN and one zero for both."""
     column = values if isinstance(values, array) and values.typecode == "d" else array("d", values)
-    if 0.0 in column or not math.isfinite(sum(column)):  # which says so of NaN, and of little else
+    if 0.0 in column or not math.isfinite(sum(column)):  # true of NaN, and of little else
         column = array("d", [one + 0.0 if one == one else NAN for one in column])  # noqa: PLR0124  # NaN
     return array("q", column.tobytes())
 
@@ -87,7 +87,7 @@ def _sum_of_block(steps: array[int], times_ms: array[int], values: array[int]) -
     x = (x ^ x >> 64) & low
     x = x * _C & low
     x = (x ^ x >> 64) & low
-    while count > 1:  # the upper half of the lanes onto the lower one
+    while count > 1:  # add the upper half of the lanes to the lower half
         count = (count + 1) // 2
         upper = x >> _LANE * count
         x = (x ^ upper << _LANE * count) + upper

@@ -1,10 +1,10 @@
 """
-The run log: one JSON document a run, with the field names of Magnus (seeds 000 and 001).
+The run log: one JSON document per run, with the field names of Magnus (seeds 000 and 001).
 
-Fields that a producer never sent are present with null or empty values. Statuses are Magnus' words. Times are UTC,
+Fields that a producer never sent are present with null or empty values. Statuses are those of Magnus. Times are UTC,
 `YYYY-MM-DD HH:MM:SS.ffffff`; Magnus writes them naive and local, which cannot be compared between machines.
 `user_defined_metrics`: one value is a scalar ("eggs": 50.0), several steps are an object by step
-("spam": {"0": "hello", "1": "hey"}); where attempts or producers wrote the same step, the last written is shown.
+("spam": {"0": "hello", "1": "hey"}). If attempts or producers wrote the same step, the last value is shown.
 JSON has no NaN: non-finite numbers are the strings "NaN", "Infinity" and "-Infinity".
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 RunState = Literal["created", "running", "finished", "failed", "killed", "lost"]
-LOST_AFTER_S = 90.0  # of silence; producers give a sign of life every 30 s
+LOST_AFTER_S = 90.0  # without an event; producers send a heartbeat every 30 s
 LogStatus = Literal["CREATED", "PROCESSING", "SUCCESS", "FAIL"]
 
 STATUS: dict[str, LogStatus] = {
@@ -56,7 +56,7 @@ class AttemptLog(_Document):
 
 
 class DataCatalogLog(_Document):
-    """A file that a step put or got."""
+    """A file that a step stored or loaded."""
 
     name: str
     data_hash: str = ""
@@ -82,18 +82,18 @@ class StepLog(_Document):
 
 
 class Completeness(_Document):
-    """What one producer sent and what arrived of it, in records."""
+    """Records that one producer sent, and how many of them arrived."""
 
     producer: str
     received: int
-    expected: int | None = None  # null until the producer closed
+    expected: int | None = None  # null until the producer has closed
     missing: list[tuple[int, int]] = Field(default_factory=list)  # [first, after last) sequence numbers
     refused_duplicates: int = 0
-    dropped_points: int = 0  # counted by the producer at its own bound, never sent
+    dropped_points: int = 0  # dropped and counted by the producer at its own limit, never sent
 
 
 class RunLog(_Document):
-    """Everything that is known of one run."""
+    """Everything known about one run."""
 
     run_id: str
     dag_hash: str = ""
@@ -104,7 +104,7 @@ class RunLog(_Document):
     steps: dict[str, StepLog] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
     run_config: dict[str, Any] = Field(default_factory=dict)
-    # Beyond the seeds: what they had no word for.
+    # Fields that the seeds do not have.
     name: str = ""
     group: str = ""
     parent_run_id: str = ""
@@ -118,24 +118,24 @@ class RunLog(_Document):
     environment: dict[str, Any] = Field(default_factory=dict)
     completeness: list[Completeness] = Field(default_factory=list)
     shortened: dict[str, int] = Field(
-        default_factory=dict, description="series of which only the last steps are shown, with their number of points"
+        default_factory=dict, description="series with only the last steps shown, and the number of points of each"
     )
     points_dropped: str | None = Field(
         default=None,
-        description="when `gateway retention` dropped the points of this run from PostgreSQL: of each series only the "
-        "last value is shown; null while they are there",
+        description="when `gateway retention` dropped the points of this run from PostgreSQL: only the last value of "
+        "each series is shown; null while they are kept",
     )
 
 
 def time_text(time: int | None) -> str | None:
-    """Return a time in µs as the run log writes it, UTC; None stays None."""
+    """Return a time in µs as text of the run log, UTC; None stays None."""
     if time is None:
         return None
     return _datetime(time).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def duration_text(start: int | None, end: int | None) -> str | None:
-    """Return the time between two µs as `H:MM:SS.ffffff`; None when one of them is missing."""
+    """Return the time between two times in µs as `H:MM:SS.ffffff`; None if one of them is missing."""
     if start is None or end is None:
         return None
     text = str(timedelta(microseconds=max(0, end - start)))
@@ -146,4 +146,4 @@ def _datetime(time: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=min(time, _MAX_TIME))
 
 
-_MAX_TIME = 253_402_300_799_000_000  # 9999-12-31, the last day datetime can write
+_MAX_TIME = 253_402_300_799_000_000  # 9999-12-31, the last day that datetime supports

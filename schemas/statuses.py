@@ -1,5 +1,5 @@
 """
-Run statuses and the transitions events cause: the words of `runs.state` and of every tracker's read-back.
+Run statuses and the transitions that events cause; used by `runs.state` and by every tracker's read-back.
 
 The producers of one run are not synchronised, so their events may arrive in any order. A higher attempt always wins
 over a lower one. Within an attempt `end_rank` decides, so the result does not depend on the order.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 ENDED = ("finished", "failed", "killed")
 _SEVERITY = {"created": 0, "running": 1, "finished": 2, "failed": 3, "killed": 4}
-STATUS_AFTER: Mapping[str, str] = {  # by kind of event
+STATUS_AFTER: Mapping[str, str] = {  # status after an event, by its kind
     "run_created": "created", "run_started": "running", "run_resumed": "running",
     "run_finished": "finished", "run_failed": "failed", "run_killed": "killed",
 }  # fmt: skip

@@ -1,5 +1,5 @@
 """
-Typed values: parameters and observations keep the type their author gave them.
+Typed values: parameters and observations keep the type that their author gave them.
 
 A typed value is `{"type": …, "value": …}`. Types: float (NaN and infinities as in schemas/columns.py), int (of any
 size; beyond 64 bits as a decimal string), bool, string, datetime (RFC 3339), json (any JSON; a non-finite number inside
@@ -77,7 +77,7 @@ class DatetimeValue(_Value):
 
 
 class JsonValue(_Value):
-    """Any JSON value; a pydantic model arrives here dumped by alias."""
+    """Any JSON value; of a pydantic model, its dump by alias."""
 
     type: Literal["json"] = "json"
     value: Any
@@ -110,7 +110,7 @@ Typed = Annotated[
 
 
 def to_plain(typed: Typed) -> Any:
-    """Return what a person expects in a JSON document: 0.1, "adam", true, {...}; what JSON cannot hold as text."""
+    """Return a value as documents show it: 0.1, "adam", true, {...}; values that JSON cannot hold become text."""
     match typed:
         case FloatValue():
             return float_to_json(typed.value)
@@ -127,7 +127,7 @@ def to_plain(typed: Typed) -> Any:
 
 
 def to_text(typed: Typed) -> str:
-    """Return the value as trackers that only hold text show it: `str()` for scalars, JSON for the rest."""
+    """Return a value as text, for trackers that hold only text: `str()` of scalars, JSON of the rest."""
     import orjson
 
     match typed:

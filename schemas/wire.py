@@ -1,19 +1,20 @@
 """
-An event as a Kafka record, and back.
+Encode an event as a Kafka record, and decode it.
 
-CloudEvents 1.0, Kafka binding, binary content mode: attributes are headers, the value is the event alone. What a reader
-needs to route, refuse a duplicate or refuse a version is in the headers, so it need not parse the value.
+CloudEvents 1.0, Kafka binding, binary content mode: attributes are headers, the value is the event alone. The headers
+hold everything that a reader needs to route a record, refuse a duplicate or refuse a version, without parsing the
+value.
 
     key             run id, UTF-8: events of one run share a partition and keep their order
     ce_specversion  1.0
     ce_type         tracking.<kind>
     ce_source       /runs/<run>/producers/<producer>, both percent-encoded
-    ce_id           sequence number of the record, from 0 without gaps for each producer and run
+    ce_id           sequence number of the record, from 0, without gaps for each producer and run
     ce_time         when the event was cut from the journal, RFC 3339, µs
     content-type    application/json
     schema          version of the contract, "1"
 
-(run, producer, seq) is the identity: the same identity always has the same bytes.
+(run, producer, seq) is the identity of a record: the same identity always has the same bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ ProducerId = NewType("ProducerId", str)
 Headers = Sequence[tuple[str, bytes]]
 
 MAX_RUN_ID = 256  # characters
-MAX_VALUE = 1_048_576  # bytes; the broker's own default bound for a batch of records
+MAX_VALUE = 1_048_576  # bytes; the broker's default bound for a batch of records
 _TYPE_PREFIX = "tracking."
 _EVENT: TypeAdapter[Any] = TypeAdapter(AnyEvent)
 
@@ -45,12 +46,12 @@ class Envelope(NamedTuple):
     run_id: RunId
     producer: ProducerId
     seq: int  # from 0, no gaps, for each (run, producer)
-    time: int  # when it was cut, µs since 1970-01-01 UTC
+    time: int  # when it was cut from the journal, µs since 1970-01-01 UTC
     event: AnyEvent
 
 
 class EncodedRecord(NamedTuple):
-    """What a Kafka record carries for us."""
+    """Key, value and headers of a Kafka record that holds an event."""
 
     key: bytes
     value: bytes
@@ -58,7 +59,7 @@ class EncodedRecord(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What the headers alone say of a record."""
+    """Identity, kind and time of a record, from its headers alone."""
 
     run_id: RunId
     producer: ProducerId
@@ -80,7 +81,7 @@ def encode(envelope: Envelope) -> EncodedRecord:
 
 
 def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> EncodedRecord:
-    """Return the record of an event that is JSON already."""
+    """Return the record of an event that is already JSON; `time` is in µs."""
     source = f"/runs/{quote(run_id, safe='')}/producers/{quote(producer, safe='')}"
     cut = datetime.fromtimestamp(time // 1_000_000, UTC).replace(microsecond=time % 1_000_000)
     headers = [
@@ -97,7 +98,7 @@ def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, valu
 
 def identify(key: bytes | None, headers: Headers) -> Identity:
     """
-    Return what the headers say. Raises NotAnEvent, or UnknownVersion for a version this reader does not know.
+    Return what the headers state. Raises NotAnEvent, or UnknownVersion for a version that this release cannot read.
     """
     found = dict(headers)
     try:
@@ -123,7 +124,7 @@ def identify(key: bytes | None, headers: Headers) -> Identity:
 
 
 def _odd_names(names: Iterable[str]) -> str:
-    """Return what to add about names that are no UTF-8: readers of the log hand such bytes on as surrogate escapes."""
+    """Return a remark on header names that are not UTF-8, which readers of the log pass on as surrogate escapes."""
     odd = [name.encode(errors="surrogateescape") for name in names if not _is_text(name)]
     return f", and the name of one is no UTF-8: {str(odd[0])[1:]:.80}" if odd else ""
 
@@ -153,8 +154,8 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope
         event = _EVENT.validate_python(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadEvent(f"{identity.kind}: {where}: {first['msg']}") from None
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadEvent(f"{identity.kind}: {field}: {first['msg']}") from None
     return Envelope(identity.run_id, identity.producer, identity.seq, identity.time, event)
 
 
@@ -175,7 +176,7 @@ def _parse_source(source: str) -> tuple[RunId, ProducerId]:
 
 def _parse_time(text: str) -> int:
     try:
-        # What `encode` writes; strptime takes 20 times as long, a quarter of decoding a record of few points.
+        # The form that `encode` writes. strptime takes 20 times as long: a quarter of decoding a record of few points.
         if len(text) == 27 and (text[4], text[7], text[10], text[13], text[16], text[19], text[26]) == _WRITTEN:
             return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
         cut = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

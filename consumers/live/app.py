@@ -15,7 +15,7 @@ from consumers.live.api.connections import Connections
 from consumers.live.api.security_headers import SecurityHeaders
 from consumers.live.dashboard import pages
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
-from schemas.runtime.request_metrics import Counting
+from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 GZIP_FROM_BYTES = 1_000
@@ -46,5 +46,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(SecurityHeaders)
     app.state.counts = LiveMetrics(app.state.metrics)
-    app.add_middleware(Counting, answered=app.state.counts.answered)
+    app.add_middleware(RequestCounter, answered=app.state.counts.answered)
     return app

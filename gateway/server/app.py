@@ -17,7 +17,7 @@ from gateway.server.ingest import routes
 from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
-from schemas.runtime.request_metrics import Counting
+from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.writer = writer
     app.state.budget = budget
     app.state.metrics = metrics
-    app.add_middleware(Counting, answered=metrics.answered)
+    app.add_middleware(RequestCounter, answered=metrics.answered)
     errors.install(app)
     routes.install(app, writer, budget, metrics, token=settings.token.get_secret_value())
 

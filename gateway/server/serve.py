@@ -168,4 +168,4 @@ def _server(settings: Settings) -> Server:
 async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
     while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
         await asyncio.sleep(READY_POLL_S)
-    listener.tell_ready(settings, settings.ingest, log)
+    listener.report_ready(settings, settings.ingest, log)

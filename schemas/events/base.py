@@ -1,5 +1,5 @@
 """
-What all events share: the types of their fields and the two base classes.
+Field types and base classes of all events.
 
 Times are microseconds since 1970-01-01 UTC, taken by the producer. `step_name` is the named step of the run that was
 open ("main" when the training code opened none), `attempt` counts from 1; neither is related to the numeric `step` of
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 VERSION = "1"
 MAIN_STEP = "main"
-MAX_NAME = 1_024  # characters; the longest any tracker of section 5 of the survey accepts (Neptune Scale)
+MAX_NAME = 1_024  # characters; the longest name that a tracker of section 5 of the survey accepts (Neptune Scale)
 
 
 def _no_nul(text: str) -> str:

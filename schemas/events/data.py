@@ -1,5 +1,5 @@
 """
-Events that carry what training code logs: metric points, other values, console lines.
+Events with the data that training code logs: metric points, other values, console lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Series(BaseModel):
 
     name: Name
     labels: Labels = Field(default_factory=dict)
-    integer: bool = False  # every value was an int: documents show 42, not 42.0
+    integer: bool = False  # all values were ints: documents show 42, not 42.0
     steps: IntColumn
     times: IntColumn
     values: FloatColumn
@@ -43,14 +43,14 @@ class Metrics(Scoped):
 
 
 class SystemMetrics(Scoped):
-    """Numeric points about the machine: CPU, memory, GPU; names start with `system/`."""
+    """Numeric points about the machine: CPU, memory, GPU. Names start with `system/`."""
 
     kind: Literal["system_metrics"] = "system_metrics"
     series: Annotated[list[Series], Field(min_length=1)]
 
 
 class Observation(BaseModel):
-    """One value that is not a number, or an integer that float64 cannot hold."""
+    """One value that is not a number, or is an integer that float64 cannot hold."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

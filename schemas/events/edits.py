@@ -11,10 +11,10 @@ from schemas.events.base import Event, Name, Text
 
 class Deleted(Event):
     """
-    A run, or a named part of it, is gone for every reader; the log keeps the fact.
+    A run, or a named part of it, is deleted for every reader; the log keeps the fact.
 
-    Of a part, what the log has before it: what comes later under the name is new. A series goes in all its steps,
-    attempts and labels, with its observations. A run is gone for good.
+    For a part, this event deletes what the log holds before it; what comes later under the name is new. A series is
+    deleted in all its steps, attempts and labels, with its observations. A run is deleted permanently.
     """
 
     kind: Literal["deleted"] = "deleted"
@@ -26,9 +26,9 @@ class Renamed(Event):
     """
     A run, or a named part of it, has a new name.
 
-    It concerns what the log has before it. Where the new name is taken, by a series of the same step, attempt and
-    labels, a parameter of the run, or a tag, both stay as they are. What comes later under the old name is a part of
-    its own; points that come later under the new name continue the renamed series. Observations go with their series.
+    It applies to what the log holds before it. If the new name is taken, by a series of the same step, attempt and
+    labels, by a parameter of the run, or by a tag, both stay unchanged. What comes later under the old name is a new
+    part; points that come later under the new name continue the renamed series. Observations follow their series.
     """
 
     kind: Literal["renamed"] = "renamed"

@@ -13,35 +13,35 @@ from schemas.values import Typed
 
 
 class Params(Scoped):
-    """Inputs of an attempt, by name. A later value of the same name wins within the attempt."""
+    """Inputs of an attempt, by name. Within an attempt, the last value of a name counts."""
 
     kind: Literal["params"] = "params"
     params: Annotated[dict[Name, Typed], Field(min_length=1)]
 
 
 class Tags(Event):
-    """Words to find a run by. Last value of a key wins."""
+    """Words to find a run by. The last value of a key counts."""
 
     kind: Literal["tags"] = "tags"
     tags: Annotated[dict[Name, Text], Field(min_length=1)]
 
 
 class RunLabels(Event):
-    """JSON about a run that nobody filters by (seed 003, `set_labels`). Last value of a key wins."""
+    """JSON about a run that is not used for filtering (seed 003, `set_labels`). The last value of a key counts."""
 
     kind: Literal["labels"] = "labels"
     labels: Annotated[dict[Name, Typed], Field(min_length=1)]
 
 
 class Note(Event):
-    """What a person wrote about the run; the last one wins."""
+    """A person's note about the run. The last one counts."""
 
     kind: Literal["note"] = "note"
     text: Text
 
 
 class Artifact(Scoped):
-    """A reference to bytes kept in an artifact store."""
+    """A reference to bytes in an artifact store."""
 
     kind: Literal["artifact"] = "artifact"
     name: Name
@@ -53,7 +53,7 @@ class Artifact(Scoped):
 
 
 class CodeIdentity(Scoped):
-    """Which code ran."""
+    """The code that ran."""
 
     kind: Literal["code"] = "code"
     code_identifier: Text
@@ -65,7 +65,7 @@ class CodeIdentity(Scoped):
 
 
 class Environment(Event):
-    """Where the run runs: command line, host, Python, packages."""
+    """The environment of the run: command line, host, Python, packages."""
 
     kind: Literal["environment"] = "environment"
     values: Annotated[dict[Name, Typed], Field(min_length=1)]

@@ -1,5 +1,5 @@
 """
-Events about the life of a run, its named steps, their attempts, and the producers that write about it.
+Events of the life cycle: runs, named steps, attempts and producers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _RunOpened(Event):
 
 
 class RunCreated(_RunOpened):
-    """A run is known and has not started."""
+    """A run is known and has not started yet."""
 
     kind: Literal["run_created"] = "run_created"
 
@@ -36,7 +36,7 @@ class RunStarted(_RunOpened):
 
 
 class RunResumed(_RunOpened):
-    """A run goes on in a new attempt, for example from a checkpoint."""
+    """A run continues in a new attempt, for example from a checkpoint."""
 
     kind: Literal["run_resumed"] = "run_resumed"
 
@@ -48,13 +48,13 @@ class _RunEnded(Event):
 
 
 class RunFinished(_RunEnded):
-    """The training code ended well."""
+    """The training code ended without an error."""
 
     kind: Literal["run_finished"] = "run_finished"
 
 
 class RunFailed(_RunEnded):
-    """The training code raised; `message` says what."""
+    """The training code raised an exception; `message` describes it."""
 
     kind: Literal["run_failed"] = "run_failed"
 
@@ -75,7 +75,7 @@ class StepStarted(Scoped):
 
 
 class StepFinished(Scoped):
-    """A named step is over."""
+    """A named step ends."""
 
     kind: Literal["step_finished"] = "step_finished"
     status: Literal["success", "fail"] = "success"
@@ -89,7 +89,7 @@ class AttemptStarted(Scoped):
 
 
 class AttemptFinished(Scoped):
-    """One try of a step is over."""
+    """One try of a step ends."""
 
     kind: Literal["attempt_finished"] = "attempt_finished"
     status: Literal["success", "fail"] = "success"
@@ -103,9 +103,9 @@ class Heartbeat(Event):
 
 
 class ProducerClosed(Event):
-    """A producer says how much it sent, so that a run log can say how much is missing."""
+    """A producer reports how much it sent, so that a run log can show how much is missing."""
 
     kind: Literal["producer_closed"] = "producer_closed"
     batches: Count  # records of this producer for this run, this one included
     points: Count  # metric points in them
-    dropped: Count = 0  # metric points refused at a bound, never sent
+    dropped: Count = 0  # metric points dropped at a limit, never sent

@@ -1,5 +1,5 @@
 """
-Every kind of event, version 1, as one type that `kind` tells apart.
+AnyEvent, the union of all kinds of events, version 1, discriminated by `kind`.
 
 One Kafka record holds one event of one producer for one run. Metrics, values and text are columns or lists, so one
 record holds many points. Within a version, changes are additive: readers ignore fields they do not know.

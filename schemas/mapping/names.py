@@ -1,9 +1,9 @@
 """
-Names as a tracker takes them, and back.
+Translate names into the form that a tracker accepts, and back.
 
-Pure. A character that a tracker refuses becomes `_x<hex>_`; an underscore that could begin such an escape is escaped
-itself, so two names never become one and every name comes back. A name that is too long even so is cut and ends in a
-hash of the whole; only for those must the original be recorded.
+Pure. A character that a tracker refuses becomes `_x<hex>_`; an underscore that could begin such an escape is itself
+escaped, so the translation is reversible and two names never become one. A name that is still too long is cut and ends
+in a hash of the whole name; only for those the original must be recorded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UPPER = re.compile(r"[A-Z]")
 WANDB_MAX_ID = 120  # characters; the id is part of a folder's and a file's name
 TRACKIO_RESERVED = frozenset({"project", "run", "timestamp", "step", "time", "metrics"})  # trackio.utils.RESERVED_KEYS
 TRACKIO_MAX_PROJECT = 60  # characters of up to four bytes: the project is the name of files
-_TRACKIO_REFUSED = re.compile(r"[^\w-]")  # what trackio.utils.canonical_project_name leaves out
+_TRACKIO_REFUSED = re.compile(r"[^\w-]")  # characters that trackio.utils.canonical_project_name drops
 _TRACKIO_TAKEN = re.compile(
     r"registry-.*|.+_(system|configs|traces|artifacts|artifact_versions|artifact_aliases|(external_)?run_artifact_links)"
 )  # refused by SQLiteStorage.validate_project_name
@@ -38,12 +38,12 @@ WANDB_RESERVED = frozenset({
 
 
 def escape(text: str, refused: re.Pattern[str]) -> str:
-    """Return `text` with what `refused` matches, one character at a time, written as `_x<hex>_`."""
+    """Return `text` with each character that `refused` matches written as `_x<hex>_`."""
     return refused.sub(_hex, _AMBIGUOUS.sub(_hex, text))
 
 
 def unescape(text: str) -> str:
-    """Return what `escape` was given."""
+    """Return the text from which `escape` made this one."""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
@@ -57,7 +57,7 @@ def shorten(text: str, name: str, limit: int) -> str:
 
 def mlflow_key(name: str) -> str:
     """
-    Return `name` as a key that MLflow takes for metrics, params and tags.
+    Return `name` as a key that MLflow accepts for metrics, params and tags.
 
     The labels of a written series name stay readable: `loss{rank=3,subset=a}` becomes `loss::rank:3::subset:a`.
     """
@@ -68,7 +68,7 @@ def mlflow_key(name: str) -> str:
 
 
 def mlflow_name(key: str) -> str:
-    """Return the name of a key that `mlflow_key` made and did not have to cut."""
+    """Return the name of a key that `mlflow_key` made without cutting it."""
     base, *labels = key.split("::")
     if not labels:
         return unescape(base)
@@ -76,22 +76,22 @@ def mlflow_name(key: str) -> str:
 
 
 def wandb_id(run_id: str) -> str:
-    """Return `run_id` as W&B and a file system take it."""
+    """Return `run_id` as an id that W&B and file systems accept."""
     return shorten(escape(run_id, _WANDB_ID_REFUSED), run_id, WANDB_MAX_ID)
 
 
 def folder_name(run_id: str) -> str:
     """
-    Return `run_id` as the name of a folder, also where upper and lower case are one: `~` stands before upper case.
+    Return `run_id` as a folder name, also for file systems that ignore case: `~` precedes each upper-case letter.
 
-    What is longer than a folder's name may be is cut and ends in a hash; the files inside say the whole id.
+    A name that is too long is cut and ends in a hash; the files in the folder hold the whole id.
     """
     text = escape(run_id, _FOLDER_REFUSED)
     return shorten(_UPPER.sub(lambda found: f"~{found[0]}", text), run_id, WANDB_MAX_ID)
 
 
 def wandb_key(name: str) -> str:
-    """Return `name` as a key of a W&B history row or config: only names that W&B or we use are escaped."""
+    """Return `name` as a key of a W&B history row or config. Only names that W&B or we reserve are escaped."""
     if unescape(name) != name or name in WANDB_RESERVED or name.startswith("gw."):
         return f"_x{ord(name[0]):x}_{_AMBIGUOUS.sub(_hex, name[1:])}"
     return name
@@ -103,7 +103,7 @@ def wandb_name(key: str) -> str:
 
 
 def tensorboard_tag(name: str) -> str:
-    """Return `name` as a tag of TensorBoard: only what would begin like one of ours or of a plugin is escaped."""
+    """Return `name` as a TensorBoard tag. Only names that begin like ours or like those of a plugin are escaped."""
     if unescape(name) != name or name.startswith(("gw/", "_hparams_/")):
         return f"_x{ord(name[0]):x}_{_AMBIGUOUS.sub(_hex, name[1:])}"
     return name
@@ -115,12 +115,12 @@ def tensorboard_name(tag: str) -> str:
 
 
 def trackio_key(name: str) -> str:
-    """Return `name` as a key of a trackio metric: `~` stands before what trackio keeps for itself, and before `~`."""
+    """Return `name` as a key of a trackio metric: `~` precedes names that trackio reserves, and `~` itself."""
     return f"~{name}" if name in TRACKIO_RESERVED or name.startswith(("__", "~")) else name
 
 
 def trackio_config_key(name: str) -> str:
-    """Return `name` as a key of a trackio config: `~` stands before what trackio or we keep, and before `~`."""
+    """Return `name` as a key of a trackio config: `~` precedes names that trackio or we reserve, and `~` itself."""
     return f"~{name}" if name.startswith(("_", "gw.", "~")) else name
 
 
@@ -130,10 +130,10 @@ def trackio_name(key: str) -> str:
 
 
 def trackio_project(name: str) -> str:
-    """Return `name` as a trackio project, which is the name of its file; a long one is cut and ends in a hash."""
+    """Return `name` as a trackio project, which names a file. A long name is cut and ends in a hash."""
     text = escape(name, _TRACKIO_REFUSED)
     if _TRACKIO_TAKEN.fullmatch(text):
-        text = f"_x{ord(text[0]):x}_{text[1:-1]}_x{ord(text[-1]):x}_"  # of letters: no other name is written so
+        text = f"_x{ord(text[0]):x}_{text[1:-1]}_x{ord(text[-1]):x}_"  # escaped letters: no other name has this form
     return shorten(text, name, TRACKIO_MAX_PROJECT)
 
 

@@ -1,8 +1,8 @@
 """
-How a process of ours that answers HTTP starts, ends and refuses: one way for the API and the ingest server.
+Start and end a process that serves HTTP, the same way for the API and the ingest server.
 
-Knows no web server: what serves is handed in. Exit status: 0 stopped by SIGTERM or SIGINT; 78 refused (a setting, a
-port, a password), so that starting again will not help.
+This module imports no web server: the caller passes the function that serves. Exit status: 0 stopped by SIGTERM or
+SIGINT; 78 refused (a setting, a port, a password), so that a restart will not help.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
 def run(
     process: str, serve: Callable[[Settings], Coroutine[Any, Any, None]], *, quiet: dict[str, int] | None = None
 ) -> int:
-    """Serve until a signal comes and return the exit status; `quiet` as in schemas/runtime/logs.py."""
+    """Serve until a signal arrives and return the exit status; `quiet` as in schemas/runtime/logs.py."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -40,13 +40,13 @@ def run(
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    # uvicorn handles signals while it serves and raises them again after its orderly stop: that one, and one that
-    # comes before it serves, arrive here.
+    # uvicorn handles signals while it serves, and raises them again after its orderly stop. Such a signal, and one that
+    # arrives before uvicorn serves, is handled here.
     raise SystemExit(0)
 
 
 def listen(host: str, port: int, *, setting: str, backlog: int) -> socket.socket:
-    """Return a listening socket. Raises StackError naming `setting`_HOST and `setting`_PORT, who said where."""
+    """Return a listening socket. Raises StackError, naming the settings `setting`_HOST and `setting`_PORT."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -71,8 +71,8 @@ def listen(host: str, port: int, *, setting: str, backlog: int) -> socket.socket
     return found
 
 
-def tell_ready(settings: Settings, address: str, log: logging.Logger) -> None:
-    """Say that the process serves at `address`: in its log, and by the file that whoever started it waits for."""
+def report_ready(settings: Settings, address: str, log: logging.Logger) -> None:
+    """Report that the process serves at `address`: in its log, and by the file for which its starter may wait."""
     log.info("ready on %s", address)
     if settings.ready_file is not None:
         settings.ready_file.write_text("ready\n", encoding="utf-8")

@@ -1,14 +1,14 @@
 """
-What a process of ours writes about itself: one line an entry, as text for people or as JSON for programs.
+Logs of our processes: one line per entry, as text for people or as JSON for programs.
 
-Every logger goes through here, those of faust, aiokafka and uvicorn too. Whatever an entry holds, a run's name or a
-broker's answer, it can neither end its line nor speak to a terminal: control characters are written as escapes. A
-traceback is one line in JSON, and lines that begin with two blanks in text.
+All loggers write through this module, those of faust, aiokafka and uvicorn too. An entry may hold a run's name or a
+broker's answer, but it can neither end its line nor control a terminal: control characters are written as escapes. A
+traceback is one line in JSON, and in text further lines that begin with two blanks.
 
     configure("materialiser", settings.log_format)
     log.info("reading %s", topic, extra={"partitions": 8})
 
-Fields of an entry are what `extra` adds. `readable` turns a line of either form into one for people: `gateway logs`.
+`extra` adds fields to an entry. `readable` turns a line of either form into text for people, for `gateway logs`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any, Literal
 
 LogFormat = Literal["text", "json"]
 
-QUIET = {  # vendors that repeat every attempt for as long as a service is away; ours say an outage once
+QUIET = {  # libraries that log every attempt during an outage; ours report an outage once
     "faust": logging.WARNING,
     "mode": logging.WARNING,
     "aiokafka": logging.CRITICAL,
     "uvicorn": logging.WARNING,
 }
-# C0, DEL, C1, the separators that some readers take for a line's end, the marks that turn text round, and surrogates
+# C0, DEL, C1, separators that some readers treat as a line end, marks that change the direction of text, surrogates
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _EXTRA = ("message", "asctime", "taskName", "color_message")
 _STANDARD = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), *_EXTRA}
@@ -37,7 +37,7 @@ _OURS = ("time", "level", "process", "message")
 
 
 def configure(process: str, form: LogFormat, *, quiet: dict[str, int] | None = None) -> None:
-    """Send everything that this process logs to stderr in one form. `quiet` changes levels of QUIET."""
+    """Send all logs of this process to stderr in one form. `quiet` overrides levels of QUIET."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(process) if form == "json" else TextLines(process))
     root = logging.getLogger()
@@ -52,21 +52,21 @@ def configure(process: str, form: LogFormat, *, quiet: dict[str, int] | None = N
 
 
 def last_words(process: str, error: BaseException) -> None:
-    """Write why this process ends: the supervisor shows the last line of its log. In JSON once `configure` said so."""
+    """Log why this process ends; the supervisor shows the last line of the log. JSON if `configure` has chosen it."""
     handlers = logging.getLogger().handlers
     if handlers and isinstance(handlers[0].formatter, JsonLines):
         logging.getLogger(process).critical("%s", error)
     else:
-        print(f"gateway: {process}: {one_line(str(error))}", file=sys.stderr, flush=True)  # noqa: T201 - ours, as told
+        print(f"gateway: {process}: {one_line(str(error))}", file=sys.stderr, flush=True)  # noqa: T201 - no logger is configured yet
 
 
 def one_line(text: str) -> str:
-    """Return text in which every character that could end a line or steer a terminal is written as an escape."""
+    """Return text with every character that could end a line or control a terminal written as an escape."""
     return _HARMFUL.sub(lambda found: _escape(found.group()), text)
 
 
 def readable(line: str) -> str:
-    """Return a line as people read it: one of JsonLines as text, any other harmless and otherwise as it is."""
+    """Return a line for people: a line of JsonLines as text, any other with control characters escaped."""
     entry = _entry(line)
     if entry is None:
         return one_line(line)
@@ -78,13 +78,13 @@ def readable(line: str) -> str:
 
 
 def message_of(line: str) -> str:
-    """Return what a line says, without the time and place that JsonLines adds; other lines as they are."""
+    """Return the message of a line of JsonLines; any other line unchanged."""
     entry = _entry(line)
     return line if entry is None else one_line(str(entry["message"]))
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (UTC), level, process, logger, message, the entry's fields, exception."""
+    """One JSON object per line: time (UTC), level, process, logger, message, the entry's fields, exception."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class TextLines(logging.Formatter):
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry's line, and those of its traceback."""
+        """Return the line of the entry, and those of its traceback."""
         fields = "".join(f" {name}={_short(value)}" for name, value in _fields(record).items())
         line = one_line(f"{_time(record)} {record.levelname} {record.getMessage()}{fields}")
         trace = _indented(self.formatException(record.exc_info)) if record.exc_info else []

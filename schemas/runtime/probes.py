@@ -1,12 +1,13 @@
 """
-The addresses at which every process of ours answers whoever operates it.
+The probes of every process, for its operators.
 
-    GET /metrics   what it counts, in Prometheus' text format
-    GET /healthz   200 while it lives; 503 with the reason when only a new start would help
+    GET /metrics   its metrics, in Prometheus' text format
+    GET /healthz   200 while it is healthy; 503 with the reason if only a restart would help
     GET /readyz    200 while it does its work; 503 with the reason while it waits for something
 
-The answers come from the process's own event loop: a loop that hangs answers nothing, and that is the truth. One small
-answer a connection, over plain HTTP, on loopback unless told otherwise; nothing a request holds is used but its path.
+The answers come from the process's own event loop, so a loop that hangs does not answer, as it should be. Each
+connection gets one small answer, over plain HTTP, on loopback unless configured otherwise. Only the path of a request
+is used.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from schemas.runtime.settings import Settings
 
 REQUEST_TIMEOUT_S = 5.0
-MAX_HEAD = 8_192  # bytes of a request's line and headers
+MAX_HEAD = 8_192  # bytes of the request line and headers
 MAX_CONNECTIONS = 32
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 class Probes(NamedTuple):
-    """What a process says about itself. The reasons are "" when all is well."""
+    """What a process reports about itself. A reason is "" if all is well."""
 
     metrics: Callable[[], bytes]
     unhealthy: Callable[[], str] = lambda: ""
@@ -39,19 +40,19 @@ class Probes(NamedTuple):
 
 @asynccontextmanager
 async def answering(settings: Settings, probes: Probes) -> AsyncIterator[None]:
-    """Answer at the settings' metrics_host and metrics_port during the block. Raises StackError naming a taken port."""
+    """Serve the probes at metrics_host and metrics_port during the block. Raises StackError if the port is taken."""
     if settings.metrics_port == 0:
         yield
         return
-    desk = _Desk(probes)
+    responder = _ProbeServer(probes)
     try:
         server = await asyncio.start_server(
-            desk.answer, settings.metrics_host, settings.metrics_port, limit=MAX_HEAD, reuse_address=True
+            responder.answer, settings.metrics_host, settings.metrics_port, limit=MAX_HEAD, reuse_address=True
         )
     except OSError as error:
         raise StackError(
-            f"cannot listen on {settings.metrics_host}:{settings.metrics_port} ({error}): end who listens there, or "
-            "correct GATEWAY_METRICS_HOST or GATEWAY_METRICS_PORT"
+            f"cannot listen on {settings.metrics_host}:{settings.metrics_port} ({error}): end the program "
+            "that listens there, or correct GATEWAY_METRICS_HOST or GATEWAY_METRICS_PORT"
         ) from error
     try:
         yield
@@ -59,15 +60,15 @@ async def answering(settings: Settings, probes: Probes) -> AsyncIterator[None]:
         server.close()
 
 
-class _Desk:
-    """Answers one request a connection."""
+class _ProbeServer:
+    """Answers one request per connection."""
 
     def __init__(self, probes: Probes) -> None:
         self._probes = probes
         self._open = 0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read one request and answer it; who is too slow, too long or one too many is hung up on."""
+        """Read one request and answer it. Close connections that are too slow, too long or too many."""
         self._open += 1
         try:
             if self._open <= MAX_CONNECTIONS:

@@ -1,5 +1,5 @@
 """
-Count what a web server of ours answers: by method, route and status, never by what a URL holds.
+Count the answers of our web servers by method, route and status, never by the content of a URL.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Counting:
+class RequestCounter:
     """
-    ASGI middleware that counts each request once its answer has begun.
+    ASGI middleware that counts each request when its answer begins.
 
-    `answered` is called with the method ("other" when it is none of METHODS), the route, the status, and the time
-    from the request to the beginning of its answer, s.
+    `answered` is called with the method ("other" if it is not one of METHODS), the route, the status, and the seconds
+    from the request to the beginning of its answer.
     """
 
     def __init__(self, app: ASGIApp, answered: Callable[[str, str, int, float], None]) -> None:

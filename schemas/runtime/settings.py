@@ -1,10 +1,10 @@
 """
-Every address, name and secret, in one place.
+All settings of the system: addresses, names, secrets and limits.
 
-Order, first wins: arguments, environment `GATEWAY_<FIELD>`, `gateway.toml` (in the working directory, or named
-by GATEWAY_CONFIG), then what the embedded stack of `home` wrote into its `stack.json`. A name that is not a
-setting is an error, never ignored: a typing mistake must not run against the wrong database.
-Read once in `main` and handed down as a value.
+The first source that has a value counts: arguments, environment `GATEWAY_<FIELD>`, `gateway.toml` (in the working
+directory, or named by GATEWAY_CONFIG), then the `stack.json` that the embedded stack of `home` wrote. A name that is
+not a setting is an error and is never ignored: a typing mistake must not run against the wrong database. Settings are
+read once, in `main`, and passed on as a value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from schemas.runtime.logs import LogFormat
 
 PREFIX = "GATEWAY_"
 
-# Read by the training client (gateway/client), which knows no pydantic, and by the entry of each process.
+# Read by the training client (gateway/client), which does not import pydantic, and by the entry of each process.
 CLIENT_VARIABLES = frozenset(
     {
         "GATEWAY_ATTEMPT",
@@ -51,20 +51,20 @@ class Settings(BaseSettings):
     )
     kafka: str = Field(default="", description="Kafka bootstrap servers, host:port[,host:port]")
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="how to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+        default="PLAINTEXT", description="protocol to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )
     kafka_ca: Path | None = Field(default=None, description="PEM file of the authority that signed the brokers' names")
     kafka_cert: Path | None = Field(default=None, description="PEM file of this client's certificate, for mutual TLS")
     kafka_key: Path | None = Field(default=None, description="PEM file of its private key")
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="how the password is shown: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+        default="SCRAM-SHA-512", description="how the password is sent: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
     )
     kafka_sasl_user: str = Field(default="", description="user at Kafka, for SASL_PLAINTEXT and SASL_SSL")
     kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="... and the user's password")
     topic: str = Field(default="tracking.events", description="the log")
     dead_letter_topic: str = Field(default="tracking.dead-letters", description="parked records")
     dead_letters_in_row: int = Field(
-        default=10_000, ge=1, description="parked records one after the other in a partition; the next one stops it"
+        default=10_000, ge=1, description="consecutive parked records in a partition; the next one stops it"
     )
     dead_letters_per_run: int = Field(
         default=100_000, ge=1, description="parked records of one run in a partition; the next one stops it"
@@ -79,45 +79,45 @@ class Settings(BaseSettings):
     ingest_port: int = Field(default=8701, ge=1, le=65_535, description="port of POST /v1/events")
     ingest_cert: Path | None = Field(default=None, description="PEM file of its certificate chain: then it is https")
     ingest_key: Path | None = Field(default=None, description="PEM file of its private key")
-    token: SecretStr = Field(default=SecretStr(""), description="what POST /v1/events asks of clients, and they send")
+    token: SecretStr = Field(default=SecretStr(""), description="token that POST /v1/events requires and clients send")
     tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
-    wandb_project: str = Field(default="tracking-gateway", description="W&B project where a run names none")
+    wandb_project: str = Field(default="tracking-gateway", description="W&B project of runs that name none")
     wandb_url: str = Field(default="https://api.wandb.ai", description="W&B server, for the tracker wandb-live")
-    wandb_entity: str = Field(default="", description="W&B team or user of its runs; that of the key if empty")
+    wandb_entity: str = Field(default="", description="W&B team or user that owns the runs; that of the key if empty")
     wandb_api_key: SecretStr = Field(default=SecretStr(""), description="... and the key, for the tracker wandb-live")
     trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
     trackers_file: Path | None = Field(
-        default=None, description="YAML or TOML file that says what names of trackers mean: {type, config}"
+        default=None, description="YAML or TOML file that defines names of trackers: {type, config}"
     )
     tracker_call_s: float = Field(
-        default=120.0, gt=0, le=86_400, description="a call to a tracker that takes longer counts as one that hangs"
+        default=120.0, gt=0, le=86_400, description="a call to a tracker that takes longer counts as hanging"
     )
     tensorboard_dir: Path | None = Field(default=None, description="folder of event files, for the tracker tensorboard")
     parquet_dir: Path | None = Field(default=None, description="folder of Parquet files, for the tracker parquet")
     trackio_dir: Path | None = Field(default=None, description="folder of projects, for the tracker trackio")
-    trackio_project: str = Field(default="tracking-gateway", description="trackio project where a run has no tag")
+    trackio_project: str = Field(default="tracking-gateway", description="trackio project of runs without a tag")
     batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
     batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
     session_timeout_ms: int = Field(
-        default=10_000, ge=1_000, le=90_000, description="a materialiser silent for so long loses its partitions"
+        default=10_000, ge=1_000, le=90_000, description="a materialiser that is silent for longer loses its partitions"
     )
     lost_after_s: float = Field(
-        default=LOST_AFTER_S, gt=0, le=1e9, description="a running run that said nothing for so long shows as lost"
+        default=LOST_AFTER_S, gt=0, le=1e9, description="a running run without an event for longer shows as lost"
     )
     worker: int = Field(default=0, ge=0, description="number of this materialiser among those that share the log")
     ready_file: Path | None = Field(default=None, description="written by a process once it serves")
-    log_format: LogFormat = Field(default="text", description="of what processes log: text or json, one line an entry")
+    log_format: LogFormat = Field(default="text", description="format of logs: text or json, one line per entry")
     metrics_host: str = Field(default="127.0.0.1", description="address of /metrics, /healthz and /readyz")
     metrics_port: int = Field(
         default=0,
         ge=0,
         le=65_535,
-        description="their port, one for each process; 0: off; the stack finds free ones",
+        description="port of these, one for each process; 0: off; the stack finds free ones",
     )
     stall_s: float = Field(
-        default=120.0, gt=0, description="without progress for so long while records wait, a process is unhealthy"
+        default=120.0, gt=0, description="a process without progress for longer, while records wait, is unhealthy"
     )
 
     @field_validator("home")
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         return f"{'https' if self.ingest_cert else 'http'}://{host}:{self.ingest_port}"
 
     def need(self, name: str) -> str:
-        """Return an address that this process cannot do without; BadSettings names it when it is empty."""
+        """Return a setting that this process requires. Raises BadSettings, naming it, if it is empty."""
         value = getattr(self, name)
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
         if not text:
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, home: Path | str | None = None) -> Settings:
         """
-        Read all sources once. `home` overrides GATEWAY_HOME.
+        Read all sources. `home` overrides GATEWAY_HOME.
 
         Raises BadSettings, naming the setting and the next step, for unknown names and values that do not fit.
         """
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put gateway.toml and the stack's own addresses behind the environment."""
+        """Let the environment override gateway.toml, and gateway.toml the stack's own addresses."""
         return init_settings, env_settings, _TomlSource(settings_cls), _StackSource(settings_cls)
 
 
@@ -212,7 +212,7 @@ class _TomlSource(PydanticBaseSettingsSource):
 
 
 class _StackSource(PydanticBaseSettingsSource):
-    """Addresses that the embedded stack of this home serves."""
+    """Addresses at which the embedded stack of this home serves."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
@@ -222,7 +222,7 @@ class _StackSource(PydanticBaseSettingsSource):
         try:
             stack = json.loads((home / "stack.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}  # no stack here, or its supervisor is about to write the file anew
+            return {}  # no stack here, or its supervisor is rewriting the file
         found = stack.get("settings") if isinstance(stack, dict) else None
         return {name: value for name, value in found.items() if name in Settings.model_fields} if found else {}
 
@@ -236,7 +236,7 @@ def _find_home(home: Path | str | None) -> Path:
 
 
 def _default_home() -> Path:
-    # The client has the same rule in gateway/client/stack_file.py; tests/contract holds the two together.
+    # The client has the same rule in gateway/client/stack_file.py; a test in tests/contract compares the two.
     import sys
 
     if sys.platform == "darwin":
