@@ -1,4 +1,4 @@
-"""SIGKILL before every step of the journal's files: every emit that had returned is sent, once, by whoever comes."""
+"""SIGKILL before every step on the journal's files: the next process sends every emit that had returned, once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from tests.support.client_harness import ROOT
 
 
-@pytest.mark.parametrize("who", ["owner", "adopter"])
-def test_killed_before_any_step_nothing_is_lost(who: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["owner", "adopter"])
+def test_killed_before_any_step_nothing_is_lost(role: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.journal_crashes", who, str(tmp_path)],
+        [sys.executable, "-m", "tests.faults.journal_crashes", role, str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -25,5 +25,5 @@ def test_killed_before_any_step_nothing_is_lost(who: str, tmp_path: Path) -> Non
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["deaths"] > 25  # files of segments, cuts, locks and folders
+    assert found["deaths"] > 25  # segments, cursors, locks and folders
     assert found["wrong"] == {}

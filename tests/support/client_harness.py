@@ -32,12 +32,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class Memory:
-    """A transport that keeps what it is sent, and can be told to fail."""
+    """A transport that keeps the records it is sent, and can be made to fail."""
 
     def __init__(self) -> None:
-        self.sent: list[Record] = []  # acknowledged or not, as a log has it
-        self.failures = 0  # so many sends fail from now on
-        self.keeps_failed = True  # a failing send has reached the log all the same
+        self.sent: list[Record] = []  # acknowledged or not, as in a log
+        self.failures = 0  # number of sends that fail from now on
+        self.keeps_failed = True  # the records of a failing send reach the log anyway
         self.opened = 0
         self.is_held = False  # sends wait
 
@@ -51,7 +51,7 @@ class Memory:
             self.failures -= 1
             if self.keeps_failed:
                 self.sent += records
-            raise Unsent("told to fail")
+            raise Unsent("made to fail")
         self.sent += records
         return None
 

@@ -1,3 +1,5 @@
+"""A journal is cut into events of the contract: sizes, order, columns and steps."""
+
 from __future__ import annotations
 
 import json
@@ -22,16 +24,16 @@ US = 1_700_000_000_000_000
 
 
 class Made:
-    """A journal in memory, and the events it is cut into."""
+    """A journal in memory, and the events into which it is cut."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GATEWAY_JOURNAL_DIR", "/dev/null/no-folder")
         self.journal = Journal("r")
 
-    def point(self, name: str = "loss", value: float = 0.5, step: int | None = 0, where: StepContext = MAIN) -> None:
-        self.journal.put_at(name, value, step, US, where)
+    def point(self, name: str = "loss", value: float = 0.5, step: int | None = 0, context: StepContext = MAIN) -> None:
+        self.journal.put_at(name, value, step, US, context)
 
-    def seen(self, name: str, text: str, step: int | None = None) -> None:
+    def observe(self, name: str, text: str, step: int | None = None) -> None:
         kept: dict[str, object] = {"type": "string", "value": text}
         self.journal.observe(Observation(name, kept, len(dumps(kept)), step, US, MAIN))
 
@@ -43,11 +45,11 @@ def bodies_of(journal: Journal, *, is_trusted: bool, size: int = 2**40) -> Itera
     last, end = journal.tail()
     for number, segment in sorted(journal.segments.items()):
         stop = end if number == last else segment.end
-        place = segment.first
-        while place < stop:
-            piece = take_slice(segment, place, min(stop, place + size), is_trusted=is_trusted)
+        offset = segment.first
+        while offset < stop:
+            piece = take_slice(segment, offset, min(stop, offset + size), is_trusted=is_trusted)
             yield from (json.loads(event.text) for event in encode_events(segment, piece))
-            place = piece.end
+            offset = piece.end
 
 
 @pytest.fixture
@@ -118,14 +120,14 @@ def test_a_series_is_of_integers_only_when_all_its_values_are(made: Made) -> Non
 
 def test_labels_tell_series_of_one_name_apart(made: Made) -> None:
     made.point()
-    made.point(where=("main", 1, (("rank", "3"),)))
+    made.point(context=("main", 1, (("rank", "3"),)))
 
     assert [one.get("labels") for one in made.bodies()[0]["series"]] == [None, {"rank": "3"}]
 
 
 def test_named_steps_and_attempts_have_events_of_their_own(made: Made) -> None:
-    for where, step in ((MAIN, 0), (("train", 1, ()), 0), (("train", 2, ()), 0), (MAIN, 1)):
-        made.point(where=where, step=step)
+    for context, step in ((MAIN, 0), (("train", 1, ()), 0), (("train", 2, ()), 0), (MAIN, 1)):
+        made.point(context=context, step=step)
 
     found = made.bodies()
     assert [(body["step_name"], body["attempt"]) for body in found] == [("main", 1), ("train", 1), ("train", 2)]
@@ -134,7 +136,7 @@ def test_named_steps_and_attempts_have_events_of_their_own(made: Made) -> None:
 
 def test_points_before_a_lifecycle_event_come_before_it(made: Made) -> None:
     made.point(step=0)
-    made.seen("note", "x")
+    made.observe("note", "x")
     made.journal.append(JournalEvent({"kind": "run_finished"}))
     made.point(step=1)
 
@@ -150,7 +152,7 @@ def test_a_point_without_a_step_gets_the_next_one(made: Made) -> None:
 
 def test_points_and_text_of_one_name_are_numbered_together(made: Made) -> None:
     made.point(step=None)
-    made.seen("loss", "a")
+    made.observe("loss", "a")
     made.point(step=None)
 
     found = made.bodies()
@@ -162,7 +164,7 @@ def test_each_series_counts_for_itself(made: Made) -> None:
     rank: StepContext = ("main", 1, (("rank", "1"),))
     made.point(step=5)
     made.point("acc", step=None)
-    made.point(step=None, where=rank)
+    made.point(step=None, context=rank)
     made.point(step=None)
 
     assert [one["steps"] for one in made.bodies()[0]["series"]] == [[5, 6], [0], [0]]
@@ -179,7 +181,7 @@ def test_a_step_beyond_64_bits_becomes_the_next_step(made: Made, odd: int) -> No
 
 def test_texts_are_gathered_up_to_256_kib(made: Made) -> None:
     for number in range(5):
-        made.seen(f"t{number}", "x" * 100_000)
+        made.observe(f"t{number}", "x" * 100_000)
 
     assert [len(body["values"]) for body in made.bodies()] == [2, 2, 1]
 
@@ -198,13 +200,13 @@ def test_names_that_become_equal_share_one_series(made: Made) -> None:
     ),
     st.integers(1, 10),
 )
-def test_where_the_records_are_cut_and_who_reads_them_changes_nothing(
+def test_events_depend_neither_on_the_cuts_nor_on_the_reader(
     given_points: list[tuple[str, int | None, str]], size: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         made = Made(patch)
-        for name, step, where in given_points:
-            made.point(name, 1.0, step, (where, 1, ()))
+        for name, step, step_name in given_points:
+            made.point(name, 1.0, step, (step_name, 1, ()))
 
     whole = _by_series(made.bodies())
     assert whole == _by_series(list(bodies_of(made.journal, is_trusted=False, size=size * 40)))

@@ -19,7 +19,7 @@ def test_floats_are_written_as_repr_writes_them(numbers: list[float]) -> None:
     assert columns.floats(numbers) == repr(numbers).replace(" ", "").encode()
 
 
-def test_so_are_powers_of_two_and_their_neighbours() -> None:
+def test_powers_of_two_and_their_neighbours_are_too() -> None:
     powers = [math.ldexp(sign, exponent) for exponent in range(-1_074, 1_024) for sign in (1.0, -1.0)]
     numbers = [math.nextafter(power, to) for power in powers for to in (0.0, power, math.inf)]
 
@@ -30,7 +30,7 @@ def test_so_are_powers_of_two_and_their_neighbours() -> None:
     "number",
     [0.0, -0.0, 10.00001, 100.00005, 1e-4, 1e-5, -2e-5, 9.99e-5, 1.5e-9, 1e-10, 1e15, 1e16, 1.5e16, 1e17, 1e22],
 )
-def test_so_are_numbers_where_the_form_changes(number: float) -> None:
+def test_numbers_where_the_form_changes_are_too(number: float) -> None:
     numbers = [number, 0.5, number]
 
     assert columns.floats(numbers) == repr(numbers).replace(" ", "").encode()

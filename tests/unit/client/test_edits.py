@@ -132,7 +132,7 @@ def test_events_sent_at_once_are_whole_producers_and_sent_again_are_the_same(
 def test_what_was_sent_without_an_answer_is_in_doubt(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.failures = 1_000
 
-    with pytest.raises(InDoubt, match="told to fail"):
+    with pytest.raises(InDoubt, match="made to fail"):
         send(memory, monkeypatch, 0.2)
 
 

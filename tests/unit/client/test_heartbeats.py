@@ -1,4 +1,4 @@
-"""A producer that has nothing to say gives a sign of life, and only then."""
+"""A producer appends heartbeats while it cuts nothing, and only then."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shipper(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shipper
         yield running
 
 
-def test_a_silent_producer_says_that_it_lives_until_it_is_closed(memory: Memory, shipper: Shipper) -> None:
+def test_a_silent_producer_sends_heartbeats_until_it_is_closed(memory: Memory, shipper: Shipper) -> None:
     run = new_run(shipper)
     run.emit("loss", 0.5)
     wait_for(lambda: memory.kinds().count("heartbeat") >= 3)
@@ -36,20 +36,18 @@ def test_a_silent_producer_says_that_it_lives_until_it_is_closed(memory: Memory,
     assert memory.events()[-1].batches == len(memory.envelopes())
 
 
-def test_one_that_never_spoke_stays_silent_and_an_outage_collects_no_heartbeats(
-    memory: Memory, shipper: Shipper
-) -> None:
-    nobody, somebody = new_run(shipper, "nobody"), new_run(shipper, "somebody")
-    somebody.emit("loss", 0.5)
+def test_an_unused_producer_sends_no_heartbeat_and_an_outage_collects_none(memory: Memory, shipper: Shipper) -> None:
+    unused, used = new_run(shipper, "unused"), new_run(shipper, "used")
+    used.emit("loss", 0.5)
     wait_for(lambda: "heartbeat" in memory.kinds())
-    assert {envelope.run_id for envelope in memory.envelopes()} == {"somebody"}
+    assert {envelope.run_id for envelope in memory.envelopes()} == {"used"}
 
     memory.is_held = True
-    somebody.emit("loss", 0.25)
+    used.emit("loss", 0.25)
     wait_for(lambda: len(shipper._backlog) > 0)
     waiting = len(shipper._backlog)
     memory.is_held = False
-    for run in (nobody, somebody):
+    for run in (unused, used):
         run.finish()
 
     assert waiting <= 2

@@ -1,4 +1,4 @@
-"""The client's HTTP transport alone: what it makes of answers, of no answer, and of a line that ends."""
+"""The client's HTTP transport alone: responses, missing responses, and connections that end."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def fresh_notices() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def line_that_answers(*answers: bytes) -> AsyncIterator[tuple[str, list[int]]]:
-    """Give the address of a listener that sends these bytes, one a connection and request, then closes; count both."""
+async def scripted_server(*answers: bytes) -> AsyncIterator[tuple[str, list[int]]]:
+    """Yield the address of a server that sends one response for each connection, and the lengths of the requests."""
     rest = list(answers)
     seen: list[int] = []
 
@@ -56,8 +56,8 @@ async def line_that_answers(*answers: bytes) -> AsyncIterator[tuple[str, list[in
         yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}", seen
 
 
-async def sent_to(url: str, count: int = 2) -> str:
-    """Send records; return "" or why they did not arrive."""
+async def send_to(url: str, count: int = 2) -> str:
+    """Send records; return "" or the reason why they did not arrive."""
     transport = HttpTransport(url)
     try:
         await transport.open()
@@ -92,42 +92,42 @@ def answer_of(status: str, body: bytes = b"{}", *headers: bytes) -> bytes:
         (answer_of("503 X", b'{"error":"away"}', b"Retry-After: soon"), "HTTP 503: away"),
     ],
 )
-async def test_whatever_is_not_a_yes_leaves_the_events_waiting(answer: bytes, why: str) -> None:
-    async with line_that_answers(answer) as (url, _):
-        assert why in await sent_to(url)
+async def test_events_wait_after_any_response_but_success(answer: bytes, why: str) -> None:
+    async with scripted_server(answer) as (url, _):
+        assert why in await send_to(url)
 
 
-async def test_a_yes_is_a_yes() -> None:
-    async with line_that_answers(answer_of("200 OK", b'{"taken":2}')) as (url, seen):
-        assert await sent_to(url) == ""
+async def test_success_ends_the_request() -> None:
+    async with scripted_server(answer_of("200 OK", b'{"taken":2}')) as (url, seen):
+        assert await send_to(url) == ""
         assert len(seen) == 1
 
 
-async def test_nobody_there_is_said_in_words() -> None:
-    async with line_that_answers() as (url, _):
+async def test_a_refused_connection_is_reported_in_words() -> None:
+    async with scripted_server() as (url, _):
         pass
 
-    assert "refused" in await sent_to(url)
+    assert "refused" in await send_to(url)
 
 
-async def test_the_pause_that_is_asked_for_is_made_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_requested_pause_is_followed_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "MAX_PAUSE_S", 0.2)
     loop = asyncio.get_running_loop()
-    async with line_that_answers(answer_of("503 X", b"{}", b"Retry-After: 3600")) as (url, _):
+    async with scripted_server(answer_of("503 X", b"{}", b"Retry-After: 3600")) as (url, _):
         began = loop.time()
-        why = await sent_to(url)
+        why = await send_to(url)
 
     assert why == "HTTP 503"
     assert 0.2 <= loop.time() - began < 5
 
 
-async def test_an_answer_that_does_not_come_is_waited_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_response_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "ANSWER_TIMEOUT_S", 0.2)
     with socket.create_server((HOST, 0)) as silent:
-        assert await sent_to(f"http://{HOST}:{silent.getsockname()[1]}") == "timed out"
+        assert await send_to(f"http://{HOST}:{silent.getsockname()[1]}") == "timed out"
 
 
-async def test_closing_ends_a_request_that_waits_for_its_answer() -> None:
+async def test_closing_ends_a_request_that_waits_for_its_response() -> None:
     with socket.create_server((HOST, 0)) as silent:
         transport = HttpTransport(f"http://{HOST}:{silent.getsockname()[1]}")
         await transport.open()
@@ -148,7 +148,7 @@ def test_an_authority_that_cannot_be_read_is_named() -> None:
 
 
 class Refusing(Memory):
-    """A transport whose other end will never take a record that holds a certain word."""
+    """A transport whose other end will never take a record that contains a certain word."""
 
     async def send(self, records: Sequence[Record]) -> list[Refusal]:
         taken = [record for record in records if b"poison" not in record.value]
@@ -156,7 +156,7 @@ class Refusing(Memory):
         return [Refusal(number, "it is poison") for number, one in enumerate(records) if b"poison" in one.value]
 
 
-def test_what_is_refused_for_good_is_counted_as_lost_and_the_rest_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_record_is_counted_as_lost_and_the_others_are_sent(capsys: pytest.CaptureFixture[str]) -> None:
     memory = Refusing()
     with shipping(memory) as shipper:
         run = new_run(shipper)

@@ -1,4 +1,4 @@
-"""The journal under every order of writing, cutting, sending, dying and damage."""
+"""The journal in every order of writing, cutting, sending, process death and disk damage."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ MAIN = ("main", 1, ())
 
 
 class Log:
-    """What was sent, as a broker has it: everything, in order, twice if need be."""
+    """The records sent, as a broker keeps them: all of them, in order, repetitions included."""
 
     def __init__(self) -> None:
         self.bytes: dict[tuple[str, int], set[bytes]] = {}
         self.events: dict[tuple[str, int], Any] = {}
 
-    def take(self, batches: list[OutgoingRecord]) -> None:
-        for batch in batches:
-            record = batch.record
+    def append(self, outgoing: list[OutgoingRecord]) -> None:
+        for one in outgoing:
+            record = one.record
             found = decode(record.key, record.value, record.headers)
-            who = (found.producer, found.seq)
-            self.bytes.setdefault(who, set()).add(record.value + repr((record.headers, record.time)).encode())
-            self.events.setdefault(who, found.event)
+            identity = (found.producer, found.seq)
+            self.bytes.setdefault(identity, set()).add(record.value + repr((record.headers, record.time)).encode())
+            self.events.setdefault(identity, found.event)
 
     def values(self) -> list[float]:
-        """Return the values of all points, each as often as it is in the log."""
+        """Return the values of all points, repetitions included."""
         metrics = [event for event in self.events.values() if isinstance(event, ev.Metrics)]
         return [value for event in metrics for one in event.series for value in one.values]
 
@@ -57,7 +57,7 @@ class Log:
 
 
 class Journals(RuleBasedStateMachine):
-    """One journal from its first record until the log has all of it; its owner, then adopters, die at any moment."""
+    """One journal until the log has all of it. The owner, and later the adopters, die at any moment."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,10 +70,10 @@ class Journals(RuleBasedStateMachine):
         self.noted: list[str] = []
         self.journal: Journal | None = Journal("run/1")
         self.producers: list[Producer] = [Producer(self.journal)]
-        self.left: OrphanedJournal | None = None
-        self.on_the_way: list[OutgoingRecord] = []
+        self.orphan: OrphanedJournal | None = None
+        self.unacknowledged: list[OutgoingRecord] = []
         self.is_damaged = False
-        self.lost_allowed = 0  # records that damage may have cost
+        self.lost_allowed = 0  # records that the damage may have destroyed
         self.is_done = False
 
     def teardown(self) -> None:
@@ -89,8 +89,8 @@ class Journals(RuleBasedStateMachine):
         assert self.journal is not None
         for _ in range(count):
             value = float(len(self.written))
-            where = ("train", 2, (("rank", "3"),)) if is_named else MAIN
-            self.journal.put(name, value, None, where)
+            context = ("train", 2, (("rank", "3"),)) if is_named else MAIN
+            self.journal.put(name, value, None, context)
             self.written.append(value)
 
     @precondition(lambda self: self.journal is not None)
@@ -117,42 +117,42 @@ class Journals(RuleBasedStateMachine):
         assert self.journal is not None
         self.journal.prepare()
 
-    # Whoever ships.
+    # The process that ships.
 
     @precondition(lambda self: self.producers)
     @rule(limit=st.integers(1, 200))
     def cut(self, limit: int) -> None:
         for producer in self.producers:
-            self.on_the_way += producer.cut(limit)
+            self.unacknowledged += producer.cut(limit)
 
-    @precondition(lambda self: self.on_the_way)
+    @precondition(lambda self: self.unacknowledged)
     @rule(count=st.integers(1, 10), is_acknowledged=st.booleans())
     def send(self, count: int, is_acknowledged: bool) -> None:
-        self.log.take(self.on_the_way[:count])
+        self.log.append(self.unacknowledged[:count])
         if is_acknowledged:
-            for batch in self.on_the_way[:count]:
-                batch.producer.acknowledge([batch])
-            del self.on_the_way[:count]
+            for record in self.unacknowledged[:count]:
+                record.producer.acknowledge([record])
+            del self.unacknowledged[:count]
 
     @rule()
     def die(self) -> None:
-        """SIGKILL: what is mapped stays, all else is gone."""
-        for one in (self.journal, self.left):
+        """SIGKILL: mapped memory stays, everything else is lost."""
+        for one in (self.journal, self.orphan):
             if one is not None:
                 one.close()
-        self.journal = self.left = None
-        self.producers, self.on_the_way = [], []
+        self.journal = self.orphan = None
+        self.producers, self.unacknowledged = [], []
 
-    @precondition(lambda self: self.journal is None and self.left is None)
+    @precondition(lambda self: self.journal is None and self.orphan is None)
     @rule()
     def adopt(self) -> None:
         for folder in find_journals(str(self.home)):
-            self.left = adopt(folder)
-            self.producers = list(self.left.producers) if self.left is not None else []
+            self.orphan = adopt(folder)
+            self.producers = list(self.orphan.producers) if self.orphan is not None else []
 
-    # The disk. Only of journals whose owner is dead.
+    # The disk. Only journals whose owner is dead are damaged.
 
-    @precondition(lambda self: self.journal is None and self.left is None)
+    @precondition(lambda self: self.journal is None and self.orphan is None)
     @rule(data=st.data(), how=st.sampled_from(["flip", "truncate", "garble", "delete"]))
     def damage(self, data: st.DataObject, how: str) -> None:
         files = sorted(
@@ -184,19 +184,19 @@ class Journals(RuleBasedStateMachine):
         assert all(len(several) == 1 for several in self.log.bytes.values())
 
     def end(self) -> None:
-        """Ship what is left, and count."""
+        """Ship the rest, and count."""
         self.die()
         for _ in range(3):
             self.adopt()
             while any(not producer.is_done for producer in self.producers):
                 before = len(self.log.bytes), sum(one.acknowledged_records for one in self.producers)
                 self.cut(1_000)
-                while self.on_the_way:
+                while self.unacknowledged:
                     self.send(10, is_acknowledged=True)
                 after = len(self.log.bytes), sum(one.acknowledged_records for one in self.producers)
-                assert before != after, "adoption does not come to an end"
-            if self.left is not None:
-                self.left.delete()
+                assert before != after, "adoption makes no progress"
+            if self.orphan is not None:
+                self.orphan.delete()
             self.die()
         self.one_identity_has_one_content()
         assert list(find_journals(str(self.home))) == []
@@ -222,7 +222,7 @@ Journals.TestCase.settings = settings(max_examples=60, stateful_step_count=25, d
 TestJournals = Journals.TestCase
 
 
-def test_meta_of_a_journal_says_whose_it_is(journal_home: Path) -> None:
+def test_meta_of_a_journal_names_its_run_and_destination(journal_home: Path) -> None:
     journal = Journal("run/1", attempt=3)
     journal.set_destination("kafka://k:1", "t")
     journal.put("loss", 0.5, 0, MAIN)
@@ -236,22 +236,22 @@ def test_meta_of_a_journal_says_whose_it_is(journal_home: Path) -> None:
 
 
 def shipped(home: Path) -> Log:
-    """Adopt the one journal there is, and return what it sends."""
+    """Adopt the only journal, and return the records it sends."""
     log = Log()
     (folder,) = find_journals(str(home))
-    left = adopt(folder)
-    assert left is not None
-    for producer in left.producers:
-        while batches := producer.cut(10_000):
-            log.take(batches)
-            for batch in batches:
-                producer.acknowledge([batch])
-    assert left.is_done
-    left.close()
+    orphan = adopt(folder)
+    assert orphan is not None
+    for producer in orphan.producers:
+        while records := producer.cut(10_000):
+            log.append(records)
+            for record in records:
+                producer.acknowledge([record])
+    assert orphan.is_done
+    orphan.close()
     return log
 
 
-def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_handler_may_emit_at_any_moment(journal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "SIZES", (4_096, 8_192))
     journal = Journal("r")
     interrupted = []
@@ -280,7 +280,7 @@ def test_a_signal_handler_may_emit_whenever_it_likes(journal_home: Path, monkeyp
 
 
 def half_full(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Journal:
-    """Return a journal whose first segment is half full, and whose next is prepared if it can be."""
+    """Return a journal whose first segment is half full and whose next is preallocated if possible."""
     monkeypatch.setattr(segments, "SIZES", (4_096, 8_192))
     journal = Journal("r", limit=limit)
     for step in range(60):
@@ -319,20 +319,20 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
     journal_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = half_full(monkeypatch)
-    publish, ahead = segments.Segment.publish, SegmentAllocator.preallocate
+    publish, preallocate = segments.Segment.publish, SegmentAllocator.preallocate
     shipper, has_tried = threading.Thread(target=journal.prepare), threading.Event()
 
-    def ahead_and_say(space: SegmentAllocator, number: int) -> segments.Segment | None:
-        made = ahead(space, number)
+    def preallocate_and_signal(allocator: SegmentAllocator, number: int) -> segments.Segment | None:
+        made = preallocate(allocator, number)
         has_tried.set()
         return made
 
     def publish_late(made: segments.Segment) -> None:
-        shipper.start()  # it has its turn just before the name is given
+        shipper.start()  # it runs just before the segment gets its name
         assert has_tried.wait(10)
         publish(made)
 
-    monkeypatch.setattr(SegmentAllocator, "preallocate", ahead_and_say)
+    monkeypatch.setattr(SegmentAllocator, "preallocate", preallocate_and_signal)
     monkeypatch.setattr(segments.Segment, "publish", publish_late)
     for step in range(60, 120):
         journal.put("loss", 2.0, step, MAIN)
@@ -369,15 +369,15 @@ def test_nothing_is_prepared_beyond_the_bound(journal_home: Path, monkeypatch: p
     assert journal.dropped == 0
 
 
-def test_an_owner_that_lives_is_not_adopted(journal_home: Path) -> None:
+def test_a_journal_whose_owner_is_alive_is_not_adopted(journal_home: Path) -> None:
     journal = Journal("r")
     journal.put("loss", 0.5, 0, MAIN)
     (folder,) = find_journals(str(journal_home))
-    while_it_lives = adopt(folder)
+    while_alive = adopt(folder)
     journal.close()
     afterwards = adopt(folder)
 
-    assert while_it_lives is None
+    assert while_alive is None
     assert afterwards is not None
     afterwards.close()
 
@@ -401,8 +401,8 @@ def test_a_run_id_too_long_for_a_folder_comes_back_whole(journal_home: Path) -> 
     journal.close()
     (folder,) = find_journals(str(journal_home))
     Path(folder, "meta.json").write_text("damaged", encoding="utf-8")
-    left = adopt(folder)
+    orphan = adopt(folder)
 
-    assert left is not None
-    assert left.run_id == run_id
-    left.close()
+    assert orphan is not None
+    assert orphan.run_id == run_id
+    orphan.close()

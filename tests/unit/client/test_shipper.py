@@ -1,3 +1,5 @@
+"""The shipper: order, repetition after failures, bounds, and what it reports."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -38,7 +40,7 @@ def identities(memory: Memory) -> list[tuple[str, int]]:
     return [(one.producer, one.seq) for one in (identify(r.key, r.headers) for r in memory.sent)]
 
 
-def test_batches_are_numbered_from_zero_without_gaps(shipper: Shipper, memory: Memory) -> None:
+def test_records_are_numbered_from_zero_without_gaps(shipper: Shipper, memory: Memory) -> None:
     run = new_run(shipper)
     for step in range(5_000):
         run.emit("loss", 0.5, step)
@@ -48,7 +50,7 @@ def test_batches_are_numbered_from_zero_without_gaps(shipper: Shipper, memory: M
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-def test_what_is_not_acknowledged_goes_again_in_order_with_the_same_bytes(
+def test_unacknowledged_records_are_sent_again_in_order_with_the_same_bytes(
     shipper: Shipper, memory: Memory, arrived: bool
 ) -> None:
     memory.keeps_failed, memory.failures = arrived, 3
@@ -58,8 +60,8 @@ def test_what_is_not_acknowledged_goes_again_in_order_with_the_same_bytes(
     run.finish()
 
     bytes_of: dict[tuple[str, int], set[bytes]] = {}
-    for who, record in zip(identities(memory), memory.sent, strict=True):
-        bytes_of.setdefault(who, set()).add(record.value + repr(record.headers).encode())
+    for identity, record in zip(identities(memory), memory.sent, strict=True):
+        bytes_of.setdefault(identity, set()).add(record.value + repr(record.headers).encode())
     first_seen = list(dict.fromkeys(seq for _, seq in identities(memory)))
     assert first_seen == list(range(len(first_seen)))
     assert {len(several) for several in bytes_of.values()} == {1}
@@ -71,15 +73,15 @@ def test_what_is_not_acknowledged_goes_again_in_order_with_the_same_bytes(
 def test_an_error_while_cutting_delays_points_and_loses_none(
     shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    events_of, calls = vars(producer_module)["encode_events"], count(1)
+    encode_events, calls = vars(producer_module)["encode_events"], count(1)
 
-    def events_or_error(*given: Any) -> Any:
+    def encode_or_raise(*given: Any) -> Any:
         if next(calls) == at:
             raise MemoryError
-        return events_of(*given)
+        return encode_events(*given)
 
     monkeypatch.setattr(shipping_module, "BACK_OFF_S", (0.01, 0.01))
-    monkeypatch.setattr(producer_module, "encode_events", events_or_error)
+    monkeypatch.setattr(producer_module, "encode_events", encode_or_raise)
     run = new_run(shipper)
     for step in range(5_000):
         run.emit("loss", 0.5, step)
@@ -103,7 +105,7 @@ def test_a_single_point_is_sent_without_being_asked_for(shipper: Shipper, memory
     wait_for(lambda: memory.kinds() == ["metrics"], timeout_s=2.0)
 
 
-def test_finish_gives_up_at_its_deadline_and_says_what_is_left(
+def test_finish_gives_up_at_its_deadline_and_reports_what_is_unsent(
     shipper: Shipper, memory: Memory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     memory.is_held = True
@@ -179,7 +181,7 @@ def test_many_runs_share_one_thread(shipper: Shipper, memory: Memory) -> None:
     assert not shipper._backlog
 
 
-def test_the_end_of_an_outage_is_said_once(
+def test_the_end_of_an_outage_is_reported_once(
     shipper: Shipper, memory: Memory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     memory.failures = 4
@@ -187,12 +189,12 @@ def test_the_end_of_an_outage_is_said_once(
     run.emit("loss", 0.5)
     run.finish()
 
-    said = capsys.readouterr().err
-    assert said.count("cannot be reached (told to fail)") == 1
-    assert said.count("is reached again") == 1
+    lines = capsys.readouterr().err
+    assert lines.count("cannot be reached (made to fail)") == 1
+    assert lines.count("is reached again") == 1
 
 
-def test_nowhere_keeps_the_journal_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_offline_keeps_the_journal_and_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     shipper = Shipper(Address("none:", "t", is_configured=False))
     run: Run = new_run(shipper)
     for step in range(10):

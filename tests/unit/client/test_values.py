@@ -1,3 +1,5 @@
+"""Values, numbers, times and names of training code as the contract reads them."""
+
 from __future__ import annotations
 
 import enum
@@ -15,7 +17,7 @@ READER: TypeAdapter[Any] = TypeAdapter(Typed)
 
 
 class Scalar:
-    """What numpy and torch scalars look like from outside."""
+    """The interface of numpy and torch scalars."""
 
     def __init__(self, value: object) -> None:
         self._value = value
@@ -33,14 +35,14 @@ class Color(enum.IntEnum):
 
 
 class Broken:
-    """Nothing can be learned from it."""
+    """An object whose repr() fails."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no")
 
 
 def read(value: object) -> object:
-    """Return what the contract's reader makes of a value."""
+    """Return a value as a reader of the contract sees it."""
     return to_plain(READER.validate_python(typed(value)))
 
 

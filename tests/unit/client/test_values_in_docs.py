@@ -1,4 +1,4 @@
-"""What docs/client.md says `emit` makes of a value is what readers of the log see."""
+"""Readers of the log see each value as docs/client.md describes it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Broken:
 
 
 def seen_by_readers(call: str) -> str:
-    """Return what a call leaves in the log, in the words of the table."""
+    """Return the content of the log after a call, in the words of the table."""
     endless: list[Any] = []
     endless.append(endless)
     memory = Memory()
@@ -52,12 +52,12 @@ def seen_by_readers(call: str) -> str:
     if len(series) > 10:
         return f"{sum(len(one.values) for one in series):,} points of {len({one.name for one in series}):,} series"
     found = [
-        f"{place(one, step)} = {int(value) if one.integer else value!r}"
+        f"{label(one, step)} = {int(value) if one.integer else value!r}"
         for one in series
         for step, value in zip(one.steps, one.values, strict=True)
     ]
     found += [
-        f"{place(one, one.step)}: {shown(one.value)}"
+        f"{label(one, one.step)}: {shown(one.value)}"
         for event in events
         if isinstance(event, ev.Values)
         for one in event.values
@@ -66,7 +66,7 @@ def seen_by_readers(call: str) -> str:
     return "; ".join(found + dropped) or "nothing"
 
 
-def place(one: ev.Series | ev.Observation, step: int) -> str:
+def label(one: ev.Series | ev.Observation, step: int) -> str:
     name = one.name if len(one.name) < 100 else f"(name of {len(one.name):,} characters)"
     labels = "{" + ",".join(f"{name}={text}" for name, text in one.labels.items()) + "}" if one.labels else ""
     return f"{name}{labels}[{step}]"
@@ -85,10 +85,10 @@ def shown(typed: Any) -> str:
     return f"{typed.type} of {len(text):,} characters{ending}"
 
 
-def test_the_table_has_the_rows_that_people_ask_about() -> None:
+def test_the_table_has_all_its_rows() -> None:
     assert len(ROWS) >= 45
 
 
 @pytest.mark.parametrize(("call", "expected"), ROWS, ids=[call for call, _ in ROWS])
-def test_what_the_page_says_of_a_value_is_what_readers_see(call: str, expected: str) -> None:
+def test_readers_see_each_value_as_the_page_describes_it(call: str, expected: str) -> None:
     assert seen_by_readers(call) == expected
