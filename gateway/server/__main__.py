@@ -1,7 +1,7 @@
 """
-`python -m gateway.server`: take events over HTTP until SIGTERM or SIGINT.
+`python -m gateway.server`: accept events over HTTP until SIGTERM or SIGINT.
 
-Exit codes: 0 stopped; 78 refused (a setting, a port, no token): starting again will not help.
+Exit codes: 0 stopped; 78 refused (a setting, a port, no token): a restart will not help.
 """
 
 from __future__ import annotations
@@ -13,4 +13,4 @@ from gateway.server.serve import serve
 from schemas.runtime.listener import run
 
 if __name__ == "__main__":
-    sys.exit(run("ingest", serve, quiet={"aiokafka": logging.NOTSET}))  # the client's kafka.py quiets it
+    sys.exit(run("ingest", serve, quiet={"aiokafka": logging.NOTSET}))  # the client's kafka_transport.py sets its level

@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.writer = writer
     app.state.budget = budget
     app.state.metrics = metrics
-    app.add_middleware(RequestCounter, answered=metrics.answered)
+    app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
     routes.install(app, writer, budget, metrics, token=settings.token.get_secret_value())
 

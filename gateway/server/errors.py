@@ -1,5 +1,5 @@
 """
-What the server says when it takes nothing: `{"error": what, "next": what to do}`, and the number of a bad record.
+The server's error answers: `{"error": what, "next": what to do}`, and the number of a record at fault.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ RETRY_AFTER_S = 1
 
 
 class Failure(Exception):
-    """A request of which nothing is taken, in the words its sender reads."""
+    """A refused request, of which nothing is written; the texts are those that its sender reads."""
 
     def __init__(self, status: int, error: str, next_step: str, *, record: int | None = None) -> None:
         super().__init__(error)
@@ -24,7 +24,7 @@ class Failure(Exception):
         self.record = record  # number of the record at fault, from 0
 
     def response(self) -> JSONResponse:
-        """Return the answer."""
+        """Return the answer, with the headers that its status requires."""
         body: dict[str, Any] = {"error": self.error, "next": self.next_step}
         if self.record is not None:
             body["record"] = self.record
@@ -39,7 +39,7 @@ class Failure(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` in this form."""
+    """Make `app` answer every error in this form."""
 
     @app.exception_handler(Failure)
     async def failed(request: Request, error: Failure) -> JSONResponse:
@@ -53,6 +53,6 @@ def install(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        # Starlette raises it again after this answer, so that the log of the process has the trace.
-        return Failure(500, f"unforeseen {type(error).__name__}", "see the log of the server").response()
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        # Starlette raises the error again after this answer, so that the log of the process has the traceback.
+        return Failure(500, f"unexpected {type(error).__name__}", "see the log of the server").response()

@@ -1,12 +1,12 @@
 """
-Requests into the log: one idempotent producer for all, made anew whenever it fails.
+Write requests to the log through one idempotent Kafka producer, which is replaced whenever it fails.
 
-Requests that come while others are on their way go together in the next round, so many small ones cost Kafka little.
-Senders have one request under way at a time, which keeps the order.
+Requests that arrive while others are being sent are grouped into the next send, so many small ones cost Kafka little.
+Each sender has one request under way at a time, which keeps its order.
 
-While Kafka is away requests are refused at once, so that events wait where they are safe: in their producers' journals.
-A request whose acknowledgement does not come in time is refused too, although its records may arrive: its sender
-sends them again, the same, and readers drop the second.
+While Kafka is away, requests are refused at once, so that events wait where they are safe: in the journals of their
+producers. A request that is not acknowledged in time is refused too, although its records may arrive: its sender sends
+the same records again, and readers drop the duplicates.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from schemas.runtime.settings import Settings
 
 ACKNOWLEDGE_TIMEOUT_S = 10.0
 OPEN_TIMEOUT_S = 15.0
-ROUNDS = 2  # at once: while one is on its way the next is put together
-ROUND_BYTES = 4 * 1024 * 1024
+MAX_SENDS = 2  # at once: while one is under way, the next is grouped
+GROUP_BYTES = 4 * 1024 * 1024
 BACK_OFF_S = (0.1, 2.0)  # first and longest pause after a failure
-SAY_AFTER_S = 3.0  # away; most starts of a stack take less
+REPORT_AFTER_S = 3.0  # of an outage; most starts of a stack take less
 
 log = logging.getLogger("gateway.server")
 
-Request = tuple[Sequence[Record], asyncio.Future[None]]  # records, and how their sender learns what became of them
+Request = tuple[Sequence[Record], asyncio.Future[None]]  # records, and the future that their sender waits for
 
 
 class RecordRefused(Exception):
-    """Kafka will never take a record of a request."""
+    """Kafka will never accept a record of a request."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(reason)
@@ -45,14 +45,14 @@ class RecordRefused(Exception):
 
 
 def options_of(settings: Settings) -> dict[str, str]:
-    """Return how to speak to Kafka, as the producer's side has it."""
+    """Return the Kafka options of the settings, in the form that the client's transport takes."""
     found = {name: getattr(settings, name) for name in OPTIONS if name.startswith("kafka_")}
     found["kafka_sasl_password"] = settings.kafka_sasl_password.get_secret_value()
     return {name: str(value) for name, value in found.items() if value}
 
 
 class LogWriter:
-    """Writes to the log. `run` keeps the producer alive; `write` may be called by any number of requests at once."""
+    """Writes to the log. `run` keeps a producer connected; any number of requests may call `write` at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._servers = settings.need("kafka").split(",")
@@ -60,30 +60,30 @@ class LogWriter:
         self._options = options_of(settings)
         self._kafka: KafkaTransport | None = None
         self._waiting: deque[Request] = deque()
-        self._rounds: set[asyncio.Task[None] | None] = set()
-        self._broken = asyncio.Event()  # of the present producer
+        self._sends: set[asyncio.Task[None] | None] = set()
+        self._broken = asyncio.Event()  # set when the current producer has failed
         self.problem = "it is not connected yet"  # "" while it serves
 
     async def run(self) -> None:
         """Connect, and connect again after each failure, until cancelled."""
-        pause, since, is_told = BACK_OFF_S[0], asyncio.get_running_loop().time(), False
+        pause, since, is_reported = BACK_OFF_S[0], asyncio.get_running_loop().time(), False
         while True:
             kafka = KafkaTransport(self._servers, self._topic, self._options)
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT_S):
                     await kafka.open()
-                if is_told:
-                    log.info("%s is reached again", self._where)
-                pause, is_told = BACK_OFF_S[0], False
+                if is_reported:
+                    log.info("%s is reached again", self._label)
+                pause, is_reported = BACK_OFF_S[0], False
                 await self._serve(kafka)
                 since = asyncio.get_running_loop().time()
             except (Unsent, TimeoutError) as error:
                 self.problem = str(error) or f"no answer within {OPEN_TIMEOUT_S:.0f} s"
-                if not is_told and asyncio.get_running_loop().time() - since > SAY_AFTER_S:
-                    is_told = True
+                if not is_reported and asyncio.get_running_loop().time() - since > REPORT_AFTER_S:
+                    is_reported = True
                     log.warning(
                         "%s cannot be reached (%s): waiting for it; clients keep their events",
-                        self._where,
+                        self._label,
                         self.problem,
                     )
             finally:
@@ -101,25 +101,25 @@ class LogWriter:
         """
         Return when every record is acknowledged, those of one key in order.
 
-        Raises LogUnavailable, and RecordRefused when Kafka took all but some that it will never take.
+        Raises LogUnavailable, and RecordRefused when Kafka accepted all records but some that it will never accept.
         """
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((records, acknowledged))
-        self._start_rounds()
+        self._start_sends()
         await acknowledged
 
-    def _start_rounds(self) -> None:
-        while self._waiting and len(self._rounds) < ROUNDS:
+    def _start_sends(self) -> None:
+        while self._waiting and len(self._sends) < MAX_SENDS:
             group: list[Request] = []
             size = 0
-            while self._waiting and (not group or size < ROUND_BYTES):
+            while self._waiting and (not group or size < GROUP_BYTES):
                 group.append(self._waiting.popleft())
                 size += sum(map(len, group[-1][0]))
-            task = asyncio.create_task(self._round(group))
-            self._rounds.add(task)
-            task.add_done_callback(self._rounds.discard)
+            task = asyncio.create_task(self._send_group(group))
+            self._sends.add(task)
+            task.add_done_callback(self._sends.discard)
 
-    async def _round(self, group: list[Request]) -> None:
+    async def _send_group(self, group: list[Request]) -> None:
         failure: Exception | None = None
         refusals: Sequence[Refusal] = ()
         try:
@@ -129,23 +129,23 @@ class LogWriter:
         begin = 0
         for records, acknowledged in group:
             end = begin + len(records)
-            mine = next((one for one in refusals if begin <= one.number < end), None)
-            refused = RecordRefused(mine.number - begin, mine.reason) if mine is not None else None
+            refusal = next((one for one in refusals if begin <= one.number < end), None)
+            refused = RecordRefused(refusal.number - begin, refusal.reason) if refusal is not None else None
             begin = end
-            if acknowledged.done():  # its sender has gone
+            if acknowledged.done():  # its sender has disconnected
                 continue
             problem = failure or refused
             if problem is None:
                 acknowledged.set_result(None)
             else:
                 acknowledged.set_exception(problem)
-        self._rounds.discard(asyncio.current_task())
-        self._start_rounds()
+        self._sends.discard(asyncio.current_task())
+        self._start_sends()
 
     async def _send(self, records: Sequence[Record]) -> Sequence[Refusal]:
         kafka, broken = self._kafka, self._broken
         if kafka is None:
-            raise LogUnavailable(f"{self._where} cannot be reached ({self.problem})")
+            raise LogUnavailable(f"{self._label} cannot be reached ({self.problem})")
         sending = asyncio.ensure_future(kafka.send(records))
         breaking = asyncio.ensure_future(broken.wait())
         try:
@@ -159,15 +159,15 @@ class LogWriter:
             for task in (sending, breaking):
                 task.cancel()
             await asyncio.wait({sending, breaking})
-        raise LogUnavailable(f"{self._where} did not acknowledge ({self.problem})")
+        raise LogUnavailable(f"{self._label} did not acknowledge ({self.problem})")
 
     def _break(self, broken: asyncio.Event, why: str) -> None:
-        """Have the producer made anew; what it still holds is let go, and its senders send it again."""
+        """Make `run` replace the producer. What it still holds is dropped, and its senders send it again."""
         if broken is self._broken and not broken.is_set():
             self.problem = why
             self._kafka = None
             broken.set()
 
     @property
-    def _where(self) -> str:
+    def _label(self) -> str:
         return f"Kafka at {','.join(self._servers)}"

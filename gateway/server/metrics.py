@@ -1,7 +1,7 @@
 """
-What the ingest server counts, and the only file of this side that knows prometheus_client.
+What the ingest server counts. Imports prometheus_client, like gateway/local/supervision/metrics.py.
 
-Labels have few values, known beforehand; docs/operations.md is compared with this list by a test.
+Labels have few values, all known in advance. A test compares docs/operations.md with this list.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ class Metrics:
             "gateway_http_request_seconds", "time to answer a request, s", ["route"], buckets=_SECONDS, registry=one
         )
         self._records = Counter("gateway_ingest_records", "records that Kafka has acknowledged", registry=one)
-        self._bytes = Counter("gateway_ingest_bytes", "bytes of their requests, as they came", registry=one)
+        self._bytes = Counter("gateway_ingest_bytes", "bytes of their requests, as received", registry=one)
         self._held = Gauge("gateway_ingest_held_bytes", "bytes held by requests under way", registry=one)
         self._connected = Gauge("gateway_ingest_kafka_connected", "1 while Kafka is reached", registry=one)
 
     def render(self) -> bytes:
-        """Return all of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def took(self, records: int, size: int) -> None:
-        """Count one request that Kafka has acknowledged; `size` in bytes."""
+    def count_records(self, records: int, size: int) -> None:
+        """Count the records of one request that Kafka has acknowledged; `size` is that of its body, bytes."""
         self._records.inc(records)
         self._bytes.inc(size)
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def holding(self, size: int, *, is_connected: bool) -> None:
-        """Say how many bytes requests hold, and whether Kafka is reached."""
+    def set_state(self, size: int, *, is_connected: bool) -> None:
+        """Set how many bytes requests hold, and whether Kafka is reached."""
         self._held.set(size)
         self._connected.set(is_connected)

@@ -1,5 +1,5 @@
 """
-The web server around the application: its socket, its bounds, its start and its end.
+The web server around the application: its socket, its limits, its start and its end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from schemas.runtime.settings import Settings
 
 STOP_TIMEOUT_S = 15  # for requests under way; longer than the wait for an acknowledgement
 HEAD_TIMEOUT_S = 10.0  # from the first byte of a request, or from the connection, to the end of its headers
-KEEP_ALIVE_S = 75  # between two requests of a client
+KEEP_ALIVE_S = 75  # longest pause between two requests of a client
 MAX_HEAD = 32_768  # bytes of a request's line and headers
 MAX_CONNECTIONS = 16_384
 SPARE_FILES = 64  # of the process's limit, for everything but connections
@@ -35,33 +35,33 @@ log = logging.getLogger("gateway.server")
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 that ends a connection whose headers do not come; uvicorn itself waits for them for ever."""
+    """HTTP/1.1 with a deadline for the headers of a request; uvicorn itself waits for them forever."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Begin to wait for the first request."""
+        """Start the deadline for the first request."""
         super().connection_made(transport)
-        self._watch()
+        self._update_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in."""
+        """Process bytes; cancel or start the deadline."""
         super().data_received(data)
-        self._watch()
+        self._update_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        self._forget()
+        """Cancel the deadline."""
+        self._cancel_deadline()
         super().connection_lost(exc)
 
-    def _watch(self) -> None:
+    def _update_deadline(self) -> None:
         is_waiting = self.cycle is None or self.cycle.response_complete
         if not is_waiting:
-            self._forget()
+            self._cancel_deadline()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
 
-    def _forget(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -80,15 +80,15 @@ class Server(uvicorn.Server):
                 app,
                 http=Protocol,
                 ws="none",
-                log_config=None,  # the process has said how to log
-                log_level="error",  # a line for each request that is not HTTP would let strangers fill the disk
+                log_config=None,  # the process has configured logging
+                log_level="error",  # a line for each request that is not HTTP would let anyone fill the disk
                 access_log=False,
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
-                limit_concurrency=_connections(),
+                limit_concurrency=_raise_connection_limit(),
                 h11_max_incomplete_event_size=MAX_HEAD,
                 ssl_certfile=settings.ingest_cert,
                 ssl_keyfile=settings.ingest_key,
@@ -96,17 +96,17 @@ class Server(uvicorn.Server):
         )
 
     def probes(self) -> Probes:
-        """Return what this process answers whoever operates it."""
+        """Return what this process answers on /metrics, /healthz and /readyz."""
 
         def render() -> bytes:
-            self.metrics.holding(self.budget.held, is_connected=not self.writer.problem)
+            self.metrics.set_state(self.budget.held, is_connected=not self.writer.problem)
             return self.metrics.render()
 
         return Probes(render, unready=lambda: self.writer.problem and f"Kafka: {self.writer.problem}")
 
 
-def _connections() -> int:
-    """Return how many connections this process can hold, having asked for as many as the machine allows."""
+def _raise_connection_limit() -> int:
+    """Raise the limit of open files as far as the machine allows; return how many connections that leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < MAX_CONNECTIONS + SPARE_FILES:
         soft = (
@@ -118,12 +118,12 @@ def _connections() -> int:
     return max(min(soft - SPARE_FILES, MAX_CONNECTIONS), 1)
 
 
-def refuse_open_door(settings: Settings) -> None:
-    """Raise BadSettings when anybody on the network could write: another address than loopback, and no token."""
+def require_token(settings: Settings) -> None:
+    """Raise BadSettings when anyone on the network could write: an address other than loopback, and no token."""
     if settings.token.get_secret_value() or _is_loopback(settings.ingest_host):
         return
     raise BadSettings(
-        f"ingest_host {settings.ingest_host} can be reached from other machines and there is no token: "
+        f"ingest_host {settings.ingest_host} can be reached from other machines, and no token is set: "
         "set GATEWAY_TOKEN, or listen on 127.0.0.1"
     )
 
@@ -141,16 +141,16 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until stopped by a signal; requests under way are answered first. Raises BadSettings and StackError."""
-    refuse_open_door(settings)
+    """Serve until a signal, then answer the requests under way. Raises BadSettings and StackError."""
+    require_token(settings)
     with listen(settings) as listening:
         server = _server(settings)
         async with answering(settings, server.probes()):
-            telling = asyncio.create_task(_tell_ready(server.writer, settings))
+            announcing = asyncio.create_task(_announce_ready(server.writer, settings))
             try:
                 await server.serve(sockets=[listening])
             finally:
-                telling.cancel()
+                announcing.cancel()
 
 
 def _server(settings: Settings) -> Server:
@@ -165,7 +165,7 @@ def _server(settings: Settings) -> Server:
     return server
 
 
-async def _tell_ready(writer: LogWriter, settings: Settings) -> None:
-    while writer.problem:  # noqa: ASYNC110 - asked for twenty times a second, at the start only
+async def _announce_ready(writer: LogWriter, settings: Settings) -> None:
+    while writer.problem:  # noqa: ASYNC110 - twenty polls a second, only at the start
         await asyncio.sleep(READY_POLL_S)
     listener.report_ready(settings, settings.ingest, log)

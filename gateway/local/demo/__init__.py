@@ -1,6 +1,5 @@
 """
-`gateway demo`: the whole story on real parts.
+`gateway demo`: train real models against a real stack, and compare every place with what was emitted.
 
-- `demo`: the order of it. `sweep`: four trainings at once. `training`: one of them. `report`: every number read back
-  and compared.
+- `demo`: the sequence of steps. `sweep`: four trainings at once. `training`: one of them. `report`: what is printed.
 """

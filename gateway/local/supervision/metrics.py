@@ -1,7 +1,7 @@
 """
 What the supervisor counts of the processes it owns. Imports prometheus_client, like gateway/server/metrics.py.
 
-Labels are the names of services; docs/operations.md is compared with this list by a test.
+Labels are the names of services. A test compares docs/operations.md with this list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """
-POST /v1/events (docs/ingest.md): `routes` takes requests; `bodies` reads, unpacks and checks a body against its
-limits before anything of it is sent.
+POST /v1/events (docs/ingest.md): `routes` checks the token and answers; `bodies` reads, unpacks and checks a
+body against its limits before any record of it is written.
 """

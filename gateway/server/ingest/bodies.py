@@ -1,9 +1,9 @@
 """
-The body of a request: read with an end, unpacked with a bound, checked before anything of it is sent.
+Request bodies: read within a time limit, unpacked within a size limit, and checked before any record is written.
 
-Nobody is believed. The length that a sender announces is compared with the bound and then counted all the same; what
-it unpacks to is bounded while it is unpacked, so a bomb costs its bound once; every byte that waits here is taken from
-one budget of the process, and a request that finds none is told to come again.
+Senders are not trusted. The bytes that arrive are counted against the limit, whatever length the sender announces. The
+unpacked size is bounded while unpacking, so a decompression bomb costs no more than the bound. Every byte that is held
+here is taken from one budget of the process; when the budget is used up, the sender is asked to retry later.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MAX_RECORDS = 10_000
 MAX_RECORD = 1_040_000  # bytes of key, headers and value; below the broker's default message.max.bytes of 1,048,588
 MAX_HEADERS = 32  # of one record
 MAX_HEADER_BYTES = 16_384  # names and values of one record
-BODY_TIMEOUT_S = 30.0  # for the whole of it
-IN_THREAD_FROM = 262_144  # bytes; smaller ones are unpacked and checked quicker than a thread is asked
+BODY_TIMEOUT_S = 30.0  # for the whole body
+IN_THREAD_FROM = 262_144  # bytes; handing a smaller body to a thread takes longer than its unpacking and check
 ENCODINGS = ("identity", "gzip", "zstd")
 
 
 class Budget:
-    """Bytes that all requests together may hold."""
+    """The memory that all requests together may hold, in bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -43,30 +43,32 @@ class Budget:
         self.held = 0
 
     def take(self, count: int) -> None:
-        """Take so many bytes. Raises Failure 503 when they are not there."""
+        """Reserve `count` bytes. Raises Failure 503 when fewer are left."""
         with self._lock:
             if self.held + count <= self._limit:
                 self.held += count
                 return
         raise Failure(
-            503, "as many events are in flight as this server holds", "send the same request again in a moment"
+            503,
+            "the events in flight use all the memory this server may use for them",
+            "send the same request again in a moment",
         )
 
-    def give_back(self, count: int) -> None:
-        """Return bytes taken."""
+    def release(self, count: int) -> None:
+        """Give back `count` reserved bytes."""
         with self._lock:
             self.held -= count
 
 
 class Share:
-    """What one request holds of the budget; all of it is given back at the end of the block."""
+    """The part of the budget that one request holds, until the end of the block."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._held = 0
 
     def take(self, count: int) -> None:
-        """Take so many bytes more. Raises Failure 503 when they are not there."""
+        """Reserve `count` more bytes. Raises Failure 503 when fewer are left."""
         self._budget.take(count)
         self._held += count
 
@@ -74,12 +76,12 @@ class Share:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._budget.give_back(self._held)
+        self._budget.release(self._held)
         self._held = 0
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """Yield what is left of a body. Unlike the request's own stream this can be gone on with after an error."""
+    """Yield the rest of a body. Unlike the request's own stream, it can be continued after an error."""
     while not getattr(request.state, "body_ended", False):
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -89,7 +91,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 async def read(request: Request, share: Share) -> bytes:
-    """Return the body as it was sent. Raises Failure 413 or 408, or 503 when there is no room for it."""
+    """Return the body as it was sent. Raises Failure: 400, 408, 413, or 503 when the budget is used up."""
     announced = request.headers.get("content-length", "")
     too_large = Failure(413, f"the body is longer than {MAX_BODY:,} bytes", "send fewer records in a request")
     chunks: list[bytes] = []
@@ -109,15 +111,15 @@ async def read(request: Request, share: Share) -> bytes:
     except ClientDisconnect:
         raise Failure(400, "the connection ended before the body did", "send the request again") from None
     if announced.isdecimal() and int(announced) != size:
-        raise Failure(400, f"Content-Length says {announced} and the body has {size} bytes", "correct the header")
+        raise Failure(400, f"Content-Length is {announced}, but the body has {size} bytes", "correct the header")
     return b"".join(chunks)
 
 
 async def drain(request: Request) -> None:
     """
-    Read a body that is not wanted and keep none of it, so that its sender, still writing, can read the answer.
+    Read and discard the body of a refused request, so that its sender, still writing, can read the answer.
 
-    Bounded in bytes and time like one that is wanted.
+    Bounded in bytes and time like an accepted body.
     """
     size = 0
     try:
@@ -130,11 +132,11 @@ async def drain(request: Request) -> None:
         return
 
 
-async def records_of(body: bytes, encoding: str, share: Share) -> list[Record]:
-    """Return the records of a body, each checked. Raises Failure naming what does not fit, and where."""
+async def decode(body: bytes, encoding: str, share: Share) -> list[Record]:
+    """Return the records of a body, each checked. Raises Failure naming what does not fit, and in which record."""
     if encoding not in ENCODINGS:
-        raise Failure(415, f"Content-Encoding {encoding!r:.40} is not known", f"use one of {', '.join(ENCODINGS)}")
-    # Before unpacking: the bytes, their copy in the parsed text, and the records made of it.
+        raise Failure(415, f"Content-Encoding {encoding!r:.40} is not supported", f"use one of {', '.join(ENCODINGS)}")
+    # Reserved before unpacking: the bytes, their copy in the parsed text, and the records made from it.
     share.take(3 * (len(body) if encoding == "identity" else MAX_UNPACKED if encoding == "zstd" else 0))
     if len(body) < IN_THREAD_FROM:
         return parse(unpack(body, encoding, share))
@@ -166,23 +168,23 @@ def _gunzip(body: bytes, share: Share) -> bytes:
             size += len(chunk)
             chunks.append(chunk)
     except zlib.error as error:
-        raise Failure(400, f"the body is not gzip ({error})", "send the request again, whole") from None
+        raise Failure(400, f"the body is not gzip ({error})", "send the whole request again") from None
     if size <= MAX_UNPACKED and (not machine.eof or machine.unused_data):
-        what = "goes on after its end" if machine.eof else "ends too soon"
-        raise Failure(400, f"the gzip body {what}", "send the request again, whole")
+        problem = "has bytes after its end" if machine.eof else "is cut short"
+        raise Failure(400, f"the gzip body {problem}", "send the whole request again")
     return b"".join(chunks)
 
 
 def _unzstd(body: bytes) -> bytes:
-    # Into a buffer of the largest size allowed: the one call of this library that a bomb cannot make allocate more.
-    room = bytearray(MAX_UNPACKED)
+    # Into a buffer of the largest size allowed: the only call of this library whose memory a bomb cannot increase.
+    buffer = bytearray(MAX_UNPACKED)
     try:
-        size = cramjam.zstd.decompress_into(body, room)
+        size = cramjam.zstd.decompress_into(body, buffer)
     except cramjam.DecompressionError as error:
         if "whole buffer" in str(error):
             return bytes(MAX_UNPACKED + 1)
-        raise Failure(400, f"the body is not zstd ({error})", "send the request again, whole") from None
-    return bytes(memoryview(room)[:size])
+        raise Failure(400, f"the body is not zstd ({error})", "send the whole request again") from None
+    return bytes(memoryview(buffer)[:size])
 
 
 def parse(text: bytes) -> list[Record]:

@@ -36,10 +36,10 @@ def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *
                     await bodies.drain(request)
                 raise
             encoding = request.headers.get("content-encoding", "identity").strip().lower()
-            records = await bodies.records_of(body, encoding, share)
+            records = await bodies.decode(body, encoding, share)
             if records:
                 await _write(writer, records)
-                metrics.took(len(records), len(body))
+                metrics.count_records(len(records), len(body))
         return JSONResponse({"taken": len(records)})
 
 

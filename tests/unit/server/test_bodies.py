@@ -159,14 +159,14 @@ async def test_unpacking_is_paid_for_before_it_is_done() -> None:
     packed = gzip.compress(bytes(1_000_000))
     budget = Budget(2_000_000)
     with Share(budget) as found, pytest.raises(Failure) as raised:
-        await bodies.records_of(packed, "gzip", found)
+        await bodies.decode(packed, "gzip", found)
 
     assert (raised.value.status, budget.held) == (503, 0)
 
 
 async def test_an_unknown_encoding_is_named() -> None:
-    with share() as found, pytest.raises(Failure, match=r"'br' is not known") as raised:
-        await bodies.records_of(b"", "br", found)
+    with share() as found, pytest.raises(Failure, match=r"'br' is not supported") as raised:
+        await bodies.decode(b"", "br", found)
 
     assert raised.value.status == 415
 

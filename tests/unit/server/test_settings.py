@@ -14,7 +14,7 @@ from gateway.client.errors import Unsent
 from gateway.client.transports import kafka_transport as client_kafka
 from gateway.local import addresses
 from gateway.server.log_writer import options_of
-from gateway.server.serve import refuse_open_door
+from gateway.server.serve import require_token
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
@@ -30,14 +30,14 @@ def ca(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_without_a_token_it_listens_on_loopback(host: str) -> None:
-    refuse_open_door(Settings(ingest_host=host))
+    require_token(Settings(ingest_host=host))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.example.com", ""])
 def test_without_a_token_it_listens_nowhere_else(host: str) -> None:
     with pytest.raises(BadSettings, match="GATEWAY_TOKEN"):
-        refuse_open_door(Settings(ingest_host=host))
-    refuse_open_door(Settings(ingest_host=host, token=SecretStr("t")))
+        require_token(Settings(ingest_host=host))
+    require_token(Settings(ingest_host=host, token=SecretStr("t")))
 
 
 @pytest.mark.parametrize(
