@@ -22,8 +22,8 @@ from consumers.cli.output import console, print_json, print_notice
 from consumers.cli.trackers import complete_tracker
 
 if TYPE_CHECKING:
-    from consumers.delivery.verify.repair import Repaired
-    from consumers.delivery.verify.verify import Verified, VerifyScope
+    from consumers.delivery.verify.repair import RepairResult
+    from consumers.delivery.verify.verify import VerifyResult, VerifyScope
     from schemas.runtime.settings import Settings
 
 EXIT_DIFFERENT, EXIT_STOPPED = 1, 130
@@ -77,7 +77,9 @@ def verify(
     raise typer.Exit(EXIT_DIFFERENT if verified.differences else 0)
 
 
-def _verify(home: Path | None, wanted: VerifyScope, *, wait_s: float, repair: bool) -> tuple[Verified, Repaired | None]:
+def _verify(
+    home: Path | None, wanted: VerifyScope, *, wait_s: float, repair: bool
+) -> tuple[VerifyResult, RepairResult | None]:
     from rich.progress import Progress
 
     from schemas.runtime.settings import Settings
@@ -99,7 +101,7 @@ class _Verification:
         self._stopping = asyncio.Event()
         self._can_stop = False  # whether a signal ends the repair in order; otherwise it ends the process
 
-    async def run(self, wait_s: float, *, repair: bool) -> tuple[Verified, Repaired | None]:
+    async def run(self, wait_s: float, *, repair: bool) -> tuple[VerifyResult, RepairResult | None]:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         verified = await self._compare(wait_s)
@@ -117,10 +119,10 @@ class _Verification:
             self._leave()
         self._can_stop = False
         verified = await self._compare(0.0)
-        repaired.look_again(verified)
+        repaired.add_unchanged(verified)
         return verified, repaired
 
-    async def _compare(self, wait_s: float) -> Verified:
+    async def _compare(self, wait_s: float) -> VerifyResult:
         from consumers.delivery.verify.verify import verify as compare_places
 
         def show(done: int, total: int) -> None:

@@ -1,8 +1,8 @@
 """
-Whether a tracker's text is the value that it was given.
+Decide whether the text that a tracker holds represents the value that it received.
 
-Pure. Trackers keep text: `1e-05` and `1E-5`, `True` and `true`, `adam` and `"adam"`, JSON with or without blanks.
-Two texts of one value are no difference; a text of another value, or a piece of one, is.
+Pure. Trackers store text: `1e-05` and `1E-5`, `True` and `true`, `adam` and `"adam"`, JSON with or without spaces. Two
+texts of one value are equal; a text of another value, or a part of one, is a difference.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from schemas.values import BoolValue, DatetimeValue, FloatValue, IntValue, Strin
 
 
 def is_same(value: Typed, text: str) -> bool:
-    """Tell whether a text is a rendering of the value, and of no other value of its type."""
+    """Tell whether a text represents the value, and no other value of its type."""
     if text == to_text(value):
         return True
     plain, is_json = _parsed(text)
@@ -38,7 +38,7 @@ def is_same(value: Typed, text: str) -> bool:
 
 
 def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
-    """Tell whether a text is the beginning of the value's, cut at exactly one of these lengths, in characters."""
+    """Tell whether a text is the value's text, cut at exactly one of these lengths, in characters."""
     whole = (to_text(value), json.dumps(to_plain(value), ensure_ascii=False), _canonical(to_plain(value)))
     return any(
         len(text) == length and len(one) > length and one[:length] == text for one in whole for length in lengths
@@ -46,7 +46,7 @@ def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
 
 
 def shown(value: Typed | str, most: int = 100) -> str:
-    """Return a value as a report shows it, shortened, without what would command a terminal."""
+    """Return a value as a report shows it: at most `most` characters, none of which can control a terminal."""
     text = value if isinstance(value, str) else to_text(value)
     return f"{mask_unprintable(text[:most])}…" if len(text) > most else mask_unprintable(text)
 
@@ -59,7 +59,7 @@ def _parsed(text: str) -> tuple[Any, bool]:
 
 
 def _is_number(expected: float, text: str, plain: Any) -> bool:
-    given = plain if isinstance(plain, str) else text  # JSON has no NaN: it comes as a string
+    given = plain if isinstance(plain, str) else text  # JSON has no NaN: it is stored as a string
     try:
         found = float(given)
     except ValueError:

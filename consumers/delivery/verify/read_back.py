@@ -1,8 +1,8 @@
 """
-Read one run from PostgreSQL and from trackers, as facts that can be compared.
+Read one run from PostgreSQL and from a tracker, as facts that can be compared.
 
-One piece of one run at a time is in memory. Nothing is remembered from the delivery but where to look: the tracker's
-kept state.
+Only one piece of a run is in memory at a time. From the delivery only the tracker's recorded state is used, because it
+says where the tracker keeps the run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from schemas.statuses import ENDED
 
 
 class Expected(NamedTuple):
-    """What PostgreSQL holds of a run, and its points as trackers keep them that do not keep all as they are."""
+    """What PostgreSQL holds of a run, and its points as those trackers keep them that change or drop points."""
 
     facts: RunFacts
     kept: Mapping[str, Mapping[str, SeriesFacts]]  # by tracker
@@ -34,7 +34,7 @@ async def read_store(
 ) -> Expected:
     """Return what PostgreSQL holds of a run, in one snapshot. Raises StoreUnavailable."""
     if run is None:
-        return Expected(RunFacts(run_id, missing="PostgreSQL knows no run of this id"), {})
+        return Expected(RunFacts(run_id, missing="PostgreSQL has no run with this id"), {})
     async with reading.snapshot() as now:
         facts = RunFacts(run_id, run.state, await now.params(run_id), tags=run.tags)
         facts.started, facts.ended = run.started, run.ended if run.state in ENDED else None
@@ -55,14 +55,14 @@ async def _count(now: Snapshot, facts: RunFacts, can: Mapping[str, Capabilities]
     return kept
 
 
-def read_tracker(tracker: Tracker, run_id: str, progress: Checkpoint | None) -> RunFacts:
-    """Read a run back from a tracker. Runs in a thread. Raises TrackerUnavailable."""
-    if progress is None:
+def read_tracker(tracker: Tracker, run_id: str, checkpoint: Checkpoint | None) -> RunFacts:
+    """Return what a tracker holds of a run. Runs in a thread. Raises TrackerUnavailable."""
+    if checkpoint is None:
         return RunFacts(run_id, missing="nothing of it was delivered yet")
-    if not progress.state:
-        return RunFacts(run_id, missing=progress.error or "nothing of it was delivered yet")
+    if not checkpoint.state:
+        return RunFacts(run_id, missing=checkpoint.error or "nothing of it was delivered yet")
     try:
-        held = tracker.read_back(run_id, progress.state)
+        held = tracker.read_back(run_id, checkpoint.state)
         facts = RunFacts(run_id, held.status, held.params, tags=held.tags, altered=held.altered)
         facts.started, facts.ended = held.started, held.ended if held.status in ENDED else None
         if held.columns is not None:
@@ -73,7 +73,7 @@ def read_tracker(tracker: Tracker, run_id: str, progress: Checkpoint | None) -> 
         return RunFacts(run_id, missing=str(error))
     except TrackerUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001  # a plug-in's own code: this run cannot be read, the others can
+    except Exception as error:  # noqa: BLE001  # a plug-in's own code: only this run cannot be read
         return RunFacts(run_id, missing=f"it cannot be read: {type(error).__name__}: {error}"[:500])
     return facts
 

@@ -1,5 +1,5 @@
 """
-What `gateway verify` says: a table and grouped lists for people, one JSON document for programs.
+The report of `gateway verify`: a table and grouped lists for people, one JSON document for programs.
 
 docs/trackers.md describes the document; fields are only ever added.
 """
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from consumers.delivery.verify.compare import Difference
-    from consumers.delivery.verify.repair import Repaired
-    from consumers.delivery.verify.verify import PlaceFacts, Verified
+    from consumers.delivery.verify.repair import RepairResult
+    from consumers.delivery.verify.verify import PlaceFacts, VerifyResult
 
 SHOWN_RUNS, SHOWN_OF_RUN, SHOWN_LOSSES = 20, 5, 5
 STORE = "postgresql"
 
 
-def document(verified: Verified, repaired: Repaired | None) -> dict[str, Any]:
-    """Return the facts as `--json` prints them."""
+def document(verified: VerifyResult, repaired: RepairResult | None) -> dict[str, Any]:
+    """Return the result as `--json` prints it."""
     return {
         "equal": not verified.differences,
         "places": {name: place.facts.to_json() for name, place in verified.places.items()},
@@ -37,8 +37,8 @@ def document(verified: Verified, repaired: Repaired | None) -> dict[str, Any]:
     }
 
 
-def print_report(verified: Verified, repaired: Repaired | None, *, everything: bool) -> None:
-    """Print what was found to stdout."""
+def print_report(verified: VerifyResult, repaired: RepairResult | None, *, everything: bool) -> None:
+    """Print the result to stdout; all differences with `everything`, otherwise the first ones of each run."""
     from rich.console import Console
 
     out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -49,7 +49,7 @@ def print_report(verified: Verified, repaired: Repaired | None, *, everything: b
     if verified.counts_only:
         out.print(
             f"{len(verified.counts_only)} runs are compared by number of points and not by value, and the checksums "
-            "of the places differ by them: their points were dropped from PostgreSQL (`gateway retention show`)."
+            "of the places differ because of them: retention dropped their points (`gateway retention show`)."
         )
     _print_losses(out, verified, everything=everything)
     if not verified.differences:
@@ -58,16 +58,16 @@ def print_report(verified: Verified, repaired: Repaired | None, *, everything: b
     _print_differences(out, verified.differences, everything=everything)
 
 
-def _tracker(verified: Verified, name: str, place: PlaceFacts) -> dict[str, Any]:
+def _tracker(verified: VerifyResult, name: str, place: PlaceFacts) -> dict[str, Any]:
     numbers = place.facts.to_json() | {"series": place.series, "tags": place.tags}
     return numbers | {"different": len(place.differing), "cannot_hold": list(place.cannot_hold)}
 
 
-def _trackers(verified: Verified) -> list[tuple[str, PlaceFacts]]:
+def _trackers(verified: VerifyResult) -> list[tuple[str, PlaceFacts]]:
     return [(name, place) for name, place in verified.places.items() if name != STORE]
 
 
-def _print_table(out: Console, verified: Verified) -> None:
+def _print_table(out: Console, verified: VerifyResult) -> None:
     from rich.table import Table
 
     table = Table()
@@ -82,21 +82,21 @@ def _print_table(out: Console, verified: Verified) -> None:
     out.print(table)
 
 
-def _print_losses(out: Console, verified: Verified, *, everything: bool) -> None:
+def _print_losses(out: Console, verified: VerifyResult, *, everything: bool) -> None:
     for name, place in _trackers(verified):
         of_place = [loss for loss in verified.losses if loss.place == name]
         if not place.cannot_hold and not of_place:
             continue
-        out.print(f"{name} cannot hold, which is no difference:", style="bold")
-        for words in place.cannot_hold:
-            out.print(f"  {mask_unprintable(words)}")
+        out.print(f"{name} cannot hold (not counted as a difference):", style="bold")
+        for line in place.cannot_hold:
+            out.print(f"  {mask_unprintable(line)}")
         kinds = sorted({(loss.what, loss.reason) for loss in of_place})
         for what, reason in kinds:
-            ours = [loss for loss in of_place if (loss.what, loss.reason) == (what, reason)]
-            runs = list(dict.fromkeys(loss.run_id for loss in ours))
+            of_kind = [loss for loss in of_place if (loss.what, loss.reason) == (what, reason)]
+            runs = list(dict.fromkeys(loss.run_id for loss in of_kind))
             named = runs if everything else runs[:SHOWN_LOSSES]
             more = f", and {len(runs) - len(named):,} more" if len(runs) > len(named) else ""
-            count = sum(loss.amount for loss in ours)
+            count = sum(loss.amount for loss in of_kind)
             out.print(f"  {what}: {count:,} {mask_unprintable(reason)}; in {mask_unprintable(', '.join(named))}{more}")
 
 
@@ -105,11 +105,11 @@ def _print_differences(out: Console, differences: Sequence[Difference], *, every
     out.print(f"{len(differences):,} differences in {runs:,} runs:", style="red")
     for shown, ((place, run_id), group) in enumerate(groupby(differences, key=lambda one: (one.place, one.run_id))):
         if shown >= SHOWN_RUNS and not everything:
-            out.print(f"  ... and {runs - shown:,} runs more: all of them with --all-differences, or --json")
+            out.print(f"  ... and {runs - shown:,} more runs: see all with --all-differences or --json")
             return
         of_run = list(group)
         out.print(f"  {place}, run {mask_unprintable(run_id)}")
         for one in of_run if everything else of_run[:SHOWN_OF_RUN]:
-            out.print(f"    {mask_unprintable(one.words())}")
+            out.print(f"    {mask_unprintable(one.describe())}")
         if len(of_run) > SHOWN_OF_RUN and not everything:
             out.print(f"    ... and {len(of_run) - SHOWN_OF_RUN:,} more of this run")

@@ -1,5 +1,5 @@
 """
-Compare every place run by run: a few runs at once, each read back in pieces.
+Compare all places run by run: a few runs at a time, each read back in pieces.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 
 STORE = "postgresql"
-RUNS_AT_ONCE = 4
-READ_CALLS = 5.0  # bounds of a call: so long one run may take to be read back
-PAGE = 100  # runs whose heads and checkpoints are in memory at once
+PARALLEL_RUNS = 4
+READ_CALLS = 5.0  # timeouts of a call: limit for reading back one run
+PAGE = 100  # runs whose summaries and checkpoints are in memory at the same time
 POLL_S = 0.1
 
 
@@ -47,21 +47,21 @@ class PlaceFacts:
     series: int = 0
     tags: int = 0
     differing: set[str] = field(default_factory=set)  # runs
-    cannot_hold: Sequence[str] = ()  # what gets lost in this tracker, in general
+    cannot_hold: Sequence[str] = ()  # what this tracker loses in general
 
 
 @dataclass
-class Verified:
+class VerifyResult:
     """What every place holds, and how they differ."""
 
     places: dict[str, PlaceFacts]
     differences: list[Difference] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
-    caught_up: bool | None = None  # every consumer had read the log up to its end; None: Kafka could not be asked
+    caught_up: bool | None = None  # every consumer has read the log up to its end; None: Kafka did not answer
     counts_only: list[str] = field(default_factory=list)  # runs whose points retention dropped from PostgreSQL
 
     def add(self, expected: Expected, found: Mapping[str, RunFacts], can: Mapping[str, Capabilities]) -> None:
-        """Count one run."""
+        """Add one run."""
         facts = expected.facts
         self.counts_only += [facts.run_id] if facts.counts_only else []
         self._count(STORE, facts)
@@ -83,7 +83,7 @@ class Verified:
 
 
 class VerifyScope(NamedTuple):
-    """Which runs and trackers to look at; all when empty."""
+    """Which runs and trackers to compare; all of them when empty."""
 
     trackers: Sequence[str] = ()
     run_ids: Sequence[str] = ()
@@ -91,19 +91,19 @@ class VerifyScope(NamedTuple):
 
 
 class _Places:
-    """Everything that is read: a page of runs at a time, a few of them at once."""
+    """Reads runs from all places: a page of runs at a time, a few of them in parallel."""
 
     def __init__(self, settings: Settings, database: Database, trackers: Mapping[str, Tracker]) -> None:
         self.reading, self.trackers = StoreReader(database), trackers
         self.can = {name: capabilities_of(tracker) for name, tracker in trackers.items()}
         self._calls = {
-            name: BoundedCalls(f"read-{name}", RUNS_AT_ONCE, READ_CALLS * call_seconds(name, settings))
+            name: BoundedCalls(f"read-{name}", PARALLEL_RUNS, READ_CALLS * call_seconds(name, settings))
             for name in trackers
         }
         self.deliveries = {name: Deliveries(database, name, settings.topic) for name in trackers}
 
     async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
-        """Return what all places hold of each run."""
+        """Yield what all places hold of each run."""
         for at in range(0, len(run_ids), PAGE):
             async for one in self._read_page(list(run_ids[at : at + PAGE])):
                 yield one
@@ -115,25 +115,25 @@ class _Places:
         waiting, begun = deque(run_ids), deque[asyncio.Task[tuple[Expected, dict[str, RunFacts]]]]()
         try:
             while waiting or begun:
-                while waiting and len(begun) < RUNS_AT_ONCE:
+                while waiting and len(begun) < PARALLEL_RUNS:
                     run_id = waiting.popleft()
-                    progress = {name: rows.get(run_id) for name, rows in known.items()}
-                    begun.append(asyncio.create_task(self._read_one(run_id, runs.get(run_id), progress)))
+                    checkpoints = {name: rows.get(run_id) for name, rows in known.items()}
+                    begun.append(asyncio.create_task(self._read_one(run_id, runs.get(run_id), checkpoints)))
                 yield await begun[0]
                 begun.popleft()
         finally:
             await cancel_all(begun)
 
     async def _read_one(
-        self, run_id: str, run: RunSummary | None, progress: Mapping[str, Checkpoint | None]
+        self, run_id: str, run: RunSummary | None, checkpoints: Mapping[str, Checkpoint | None]
     ) -> tuple[Expected, dict[str, RunFacts]]:
         return await read_store(self.reading, run_id, run, self.can), {
-            name: await self.read_tracker(name, run_id, progress[name]) for name in self.trackers
+            name: await self.read_tracker(name, run_id, checkpoints[name]) for name in self.trackers
         }
 
-    async def read_tracker(self, name: str, run_id: str, progress: Checkpoint | None) -> RunFacts:
-        """Return what one tracker holds of a run; that it cannot be read when this does not end."""
-        work = partial(read_tracker, self.trackers[name], run_id, progress)
+    async def read_tracker(self, name: str, run_id: str, checkpoint: Checkpoint | None) -> RunFacts:
+        """Return what one tracker holds of a run; if it does not answer in time, facts with that as the reason."""
+        work = partial(read_tracker, self.trackers[name], run_id, checkpoint)
         try:
             return await self._calls[name].call(work, f"read_back of run {run_id}")
         except TrackerHangs as error:
@@ -141,28 +141,28 @@ class _Places:
 
 
 async def verify(
-    settings: Settings, wanted: VerifyScope, *, wait_s: float = 0.0, progress: Callable[[int, int], None] | None = None
-) -> Verified:
+    settings: Settings, scope: VerifyScope, *, wait_s: float = 0.0, progress: Callable[[int, int], None] | None = None
+) -> VerifyResult:
     """
-    Compare the wanted runs; `progress` is told how many of how many are done.
+    Compare the runs of `scope`; `progress` gets the number of runs that are done, and of all.
 
-    Waits up to `wait_s` seconds for all consumers to reach the log's present end. Raises StoreUnavailable,
+    Waits up to `wait_s` seconds until all consumers have reached the log's present end. Raises StoreUnavailable,
     TrackerUnavailable and, when it has to wait, LogUnavailable.
     """
     dsn = settings.need("postgres")
-    names = list(dict.fromkeys(wanted.trackers or settings.trackers))
+    names = list(dict.fromkeys(scope.trackers or settings.trackers))
     trackers = {name: open_tracker(name, settings, call_seconds(name, settings), "verify") for name in names}
     async with AsyncExitStack() as stack:
-        database = await open_database(dsn, size=RUNS_AT_ONCE)
+        database = await open_database(dsn, size=PARALLEL_RUNS)
         stack.push_async_callback(database.close)
         for tracker in trackers.values():
             stack.push_async_callback(close_tracker, tracker)
-        verified = Verified({name: PlaceFacts() for name in (STORE, *names)})
+        verified = VerifyResult({name: PlaceFacts() for name in (STORE, *names)})
         for name, tracker in trackers.items():
             verified.places[name].cannot_hold = list(tracker.cannot_hold)
         places = _Places(settings, database, trackers)
         verified.caught_up = await _caught_up(settings, places.reading, names, wait_s)
-        run_ids = await _chosen(places.reading, wanted)
+        run_ids = await _chosen(places.reading, scope)
         reading = places.read(run_ids)
         stack.push_async_callback(reading.aclose)
         done = 0
@@ -171,23 +171,23 @@ async def verify(
             done += 1
             if progress is not None:
                 progress(done, len(run_ids))
-        if wanted.group is None:
+        if scope.group is None:
             for name in names:
-                await _deleted(places, name, await deleted_runs(database, name, wanted.run_ids), verified)
+                await _deleted(places, name, await deleted_runs(database, name, scope.run_ids), verified)
     return verified
 
 
-async def _chosen(reading: StoreReader, wanted: VerifyScope) -> list[str]:
-    """Return the wanted runs without deleted ones, which are looked at apart; unknown ones stay."""
+async def _chosen(reading: StoreReader, scope: VerifyScope) -> list[str]:
+    """Return the runs of `scope` without deleted ones, which are compared separately; unknown ids stay."""
     async with reading.snapshot() as now:
-        if not wanted.run_ids:
-            return await now.run_ids(group=wanted.group)
-        deleted = (await now.summaries(wanted.run_ids)).keys() - {*await now.run_ids()}
-        return [run_id for run_id in dict.fromkeys(wanted.run_ids) if run_id not in deleted]
+        if not scope.run_ids:
+            return await now.run_ids(group=scope.group)
+        deleted = (await now.summaries(scope.run_ids)).keys() - {*await now.run_ids()}
+        return [run_id for run_id in dict.fromkeys(scope.run_ids) if run_id not in deleted]
 
 
-async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified: Verified) -> None:
-    """Look whether runs that were deleted are gone from a tracker too."""
+async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified: VerifyResult) -> None:
+    """Add the deleted runs that a tracker still has."""
     known = await places.deliveries[name].load(list(run_ids))
     for run_id in run_ids:
         found = await places.read_tracker(name, run_id, known[run_id])
@@ -206,11 +206,11 @@ async def _caught_up(settings: Settings, reading: StoreReader, trackers: Sequenc
     except LogUnavailable:
         if wait_s:
             raise
-        return None  # what the places hold can be compared without the log
+        return None  # the places can be compared without the log
 
 
 async def _wait(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> bool:
-    """Return whether all consumers have read up to the log's present end, after waiting for it."""
+    """Return whether all consumers have read up to the log's present end, at the latest after `wait_s`."""
     reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     try:
         await reader.open()

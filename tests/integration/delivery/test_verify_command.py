@@ -53,7 +53,7 @@ async def test_what_mlflow_cannot_hold_is_listed_by_run_and_fails_nothing(place:
         facts["places"]["postgresql"]["checksum"],
     )
     assert (people.status, "Every place holds the same." in people.out) == (0, True)
-    assert "mlflow cannot hold, which is no difference:" in people.out
+    assert "mlflow cannot hold (not counted as a difference):" in people.out
 
 
 async def test_differences_are_grouped_by_run_with_a_bound_and_all_on_demand(place: Place) -> None:
@@ -73,7 +73,7 @@ async def test_differences_are_grouped_by_run_with_a_bound_and_all_on_demand(pla
 
     assert (short.status, whole.status) == (1, 1)
     assert "25 differences in 25 runs:" in short.out
-    assert "... and 5 runs more: all of them with --all-differences, or --json" in short.out
+    assert "... and 5 more runs: see all with --all-differences or --json" in short.out
     assert "run run-24" in whole.out
 
 

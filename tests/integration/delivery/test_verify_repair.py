@@ -269,4 +269,4 @@ async def test_a_tracker_that_cannot_write_a_run_anew_says_so(place: Place) -> N
     assert told.status == 1, told.err
     assert told.out, told.err
     assert {one["run_id"] for one in told.facts["repaired"]["left"]} == {*RUNS}
-    assert "cannot write a run anew" in told.facts["repaired"]["left"][0]["reason"]
+    assert "cannot rewrite a run" in told.facts["repaired"]["left"][0]["reason"]
