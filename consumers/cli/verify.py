@@ -78,7 +78,7 @@ def verify(
 
 
 def _verify(
-    home: Path | None, wanted: VerifyScope, *, wait_s: float, repair: bool
+    home: Path | None, scope: VerifyScope, *, wait_s: float, repair: bool
 ) -> tuple[VerifyResult, RepairResult | None]:
     from rich.progress import Progress
 
@@ -87,7 +87,7 @@ def _verify(
     stderr = console(stderr=True)
     settings = Settings.load(home)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
-        verification = _Verification(settings, wanted, bars)
+        verification = _Verification(settings, scope, bars)
         with redirect_stdout(sys.stderr):  # a plug-in may print: stdout carries facts only
             return asyncio.run(verification.run(wait_s, repair=repair))
 
@@ -95,8 +95,8 @@ def _verify(
 class _Verification:
     """Compare, repair what differs if asked to, and compare again; a bar shows how far it is."""
 
-    def __init__(self, settings: Settings, wanted: VerifyScope, bars: Any) -> None:
-        self._settings, self._wanted, self._bars = settings, wanted, bars
+    def __init__(self, settings: Settings, scope: VerifyScope, bars: Any) -> None:
+        self._settings, self._scope, self._bars = settings, scope, bars
         self._bar = bars.add_task("starting", total=None)
         self._stopping = asyncio.Event()
         self._can_stop = False  # whether a signal ends the repair in order; otherwise it ends the process
@@ -129,7 +129,7 @@ class _Verification:
             self._show_progress("reading back", done, total)
 
         self._show_progress("waiting for deliveries" if wait_s else "reading back", 0, None)
-        return await compare_places(self._settings, self._wanted, wait_s=wait_s, progress=show)
+        return await compare_places(self._settings, self._scope, wait_s=wait_s, progress=show)
 
     def _show_progress(self, what: str, done: int, total: int | None) -> None:
         self._bars.update(self._bar, description=what, completed=done, total=total)

@@ -78,9 +78,7 @@ class RunFacts:
     tags: Mapping[str, str] | None = None  # None: the place does not report it
     counts_only: bool = False  # its points were dropped here: the number per series is known, the values are not
     missing: str = ""  # why the place does not have the run, or cannot be read for it
-    altered: Mapping[str, int] = field(
-        default_factory=dict
-    )  # what a tracker shows differently, in its words, and how often
+    altered: Mapping[str, int] = field(default_factory=dict)  # what a tracker shows differently, and how often
 
     def add_points(self, points: Iterable[Point]) -> None:
         """Count points by series."""

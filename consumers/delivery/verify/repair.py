@@ -1,10 +1,10 @@
 """
 Repair runs that differ: first deliver what was never delivered, then rewrite the runs that still differ.
 
-A run to rewrite is set aside, so that no delivery touches it. Its tracker prepares for it (`start_over`), its row begins
-at the run's first record again, and the same loop as for any replay delivers it. While a live delivery runs, that one
-does the work. Each step may be killed and repeated: a run that is set aside stays so until the next repair, and a run
-that begins again continues like any other. Runs that do not differ are not touched.
+A run to rewrite is set aside, so that no delivery touches it. Its tracker prepares for it (`start_over`), its row
+begins at the run's first record again, and the same loop as for any replay delivers it. While a live delivery runs,
+that one does the work. Each step may be killed and repeated: a run that is set aside stays so until the next repair,
+and a run that begins again continues like any other. Runs that do not differ are not touched.
 """
 
 from __future__ import annotations
