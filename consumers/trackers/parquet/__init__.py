@@ -1,7 +1,6 @@
 """
 The tracker `parquet`: Arrow tables, one folder a run.
 
-- `tracker`: the class. `translate`: envelopes into rows. `writer`: the last part of each table grows and is renamed
-  into place.
-- `arrow`: schemas and tables. `edits`: deletes and renames.
+- `tracker`: the class. `translate`: envelopes into Arrow tables. `writer`: the last part of each table grows and is
+  renamed into place. `edits`: deletes and renames.
 """

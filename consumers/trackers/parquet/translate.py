@@ -1,8 +1,8 @@
 """
-What events are as rows of tables, for people who ask with SQL or data frames.
+Translate events into Arrow tables, for people who query with SQL or data frames.
 
-Pure: events in, columns out. Nothing is renamed, cut or converted: names are as written, times are microseconds,
-floats keep their bits, and a value that is no float64 is JSON text beside the name of its type.
+Pure. Nothing is renamed, cut or converted: names are as written, times are microseconds, floats keep their bits, and a
+value that is not a float64 is JSON text next to the name of its type.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
@@ -38,12 +40,17 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "parent_run_id": "s", "message": "s",
     },
 }  # fmt: skip
-GROWING = ("points", "observations", "params", "tags", "lines")  # `runs` is one row a run, written anew
-Columns = dict[str, Any]  # of each column a list, an array of numbers, or Repeated
+GROWING = ("points", "observations", "params", "tags", "lines")  # `runs` has one row for each run, and is rewritten
+_TYPES = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "t": pa.timestamp("us", tz="UTC")}
+SCHEMAS = {
+    table: pa.schema([pa.field(name, _TYPES[kind]) for name, kind in columns.items()])
+    for table, columns in TABLES.items()
+}
+ColumnLists = dict[str, Any]  # each column is a list, an array of numbers, or a RepeatedColumn
 
 
-class Repeated:
-    """A column in which values stand many times in a row: the values, and before which row each ends."""
+class RepeatedColumn:
+    """A column whose values repeat many times in a row: the values, and the row before which each one ends."""
 
     __slots__ = ("ends", "values")
 
@@ -52,7 +59,7 @@ class Repeated:
         self.ends: list[int] = []
 
     def add(self, value: Any, count: int) -> None:
-        """Add a value so many times."""
+        """Add a value `count` times."""
         end = count + (self.ends[-1] if self.ends else 0)
         if self.values and self.values[-1] == value:
             self.ends[-1] = end
@@ -61,8 +68,8 @@ class Repeated:
             self.ends.append(end)
 
 
-class Head(NamedTuple):
-    """The row of a run."""
+class RunRow(NamedTuple):
+    """The row of a run in `runs`. The field names are the keys of the stored state: do not rename them."""
 
     status: str = "running"
     started: int | None = None
@@ -74,10 +81,10 @@ class Head(NamedTuple):
     message: str = ""
 
 
-def rows(envelopes: Iterable[Envelope]) -> dict[str, Columns]:
-    """Return what some envelopes of a run add to each growing table, in log order."""
-    tables: dict[str, Columns] = {name: {column: [] for column in TABLES[name]} for name in GROWING}
-    tables["points"] = {name: _POINTS.get(name, Repeated)() for name in TABLES["points"]}
+def translate(envelopes: Iterable[Envelope]) -> dict[str, pa.Table]:
+    """Return the rows that some events add to each growing table, in log order."""
+    tables: dict[str, ColumnLists] = {name: {column: [] for column in TABLES[name]} for name in GROWING}
+    tables["points"] = {name: _NUMBER_COLUMNS.get(name, RepeatedColumn)() for name in TABLES["points"]}
     row: Sequence[Any]
     for envelope in envelopes:
         event = envelope.event
@@ -98,43 +105,67 @@ def rows(envelopes: Iterable[Envelope]) -> dict[str, Columns]:
                     row = (envelope.run_id, event.stream, time, line, event.step_name, event.attempt)
                     _append(tables["lines"], row)
             case _:
-                for kind, name, text in _words(event):
+                for kind, name, text in _facts(event):
                     _append(tables["tags"], (envelope.run_id, kind, name, text, event.time))
-    return tables
+    return {name: to_table(columns, SCHEMAS[name]) for name, columns in tables.items()}
 
 
-def fold(head: Head, end: RunStatus | None, events: Iterable[ev.AnyEvent]) -> tuple[Head, RunStatus | None]:
-    """Return the row of a run and how the run ended after some events."""
+def fold_run_row(
+    row: RunRow, status: RunStatus | None, events: Iterable[ev.AnyEvent]
+) -> tuple[RunRow, RunStatus | None]:
+    """Return the row of a run, and the status of its newest attempt, after some events."""
     for event in events:
-        end = fold_run_status(end, [event])
+        status = fold_run_status(status, [event])
         if event.kind in STATUS_AFTER:
-            status, ended, message = STATUS_AFTER[event.kind], None, head.message
-            if end is not None:
-                status, ended, message, _ = end
-            head = head._replace(status=status, ended=ended, message=message)
+            text, ended, message = STATUS_AFTER[event.kind], None, row.message
+            if status is not None:
+                text, ended, message, _ = status
+            row = row._replace(status=text, ended=ended, message=message)
         match event:
             case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
-                head = head._replace(
-                    started=event.time if head.started is None else head.started,
-                    name=event.name or head.name, tag=event.tag or head.tag, group=event.group or head.group,
-                    parent_run_id=event.parent_run_id or head.parent_run_id,
+                row = row._replace(
+                    started=event.time if row.started is None else row.started,
+                    name=event.name or row.name, tag=event.tag or row.tag, group=event.group or row.group,
+                    parent_run_id=event.parent_run_id or row.parent_run_id,
                 )  # fmt: skip
             case ev.Renamed(what="run"):
-                head = head._replace(name=event.new)
-    return head, end
+                row = row._replace(name=event.new)
+    return row, status
 
 
-def head_row(run_id: str, head: Head) -> Columns:
-    """Return the table of one run's row."""
-    return {name: [value] for name, value in ({"run_id": run_id} | head._asdict()).items()}
+def run_table(run_id: str, row: RunRow) -> pa.Table:
+    """Return the table `runs` with the row of one run."""
+    return pa.table({name: [value] for name, value in ({"run_id": run_id} | row._asdict()).items()}, SCHEMAS["runs"])
 
 
-_POINTS: Mapping[str, Callable[[], Any]] = {  # columns of which each row has its own value
+def to_table(columns: ColumnLists, schema: Any) -> pa.Table:
+    """Return columns as an Arrow table; numbers are not copied, and Arrow expands repeated values."""
+    return pa.table([_column(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def integer_times(table: str) -> Any:
+    """Return the schema of a table with its times as integers, µs since 1970-01-01 UTC."""
+    plain = [pa.field(one.name, pa.int64() if pa.types.is_timestamp(one.type) else one.type) for one in SCHEMAS[table]]
+    return pa.schema(plain)
+
+
+_NUMBER_COLUMNS: Mapping[str, Callable[[], Any]] = {  # of points: each row has a value of its own
     "step": lambda: array("q"), "time": lambda: array("q"), "value": lambda: array("d"),
 }  # fmt: skip
 
 
-def _extend_points(table: Columns, envelope: Envelope, event: ev.Metrics | ev.SystemMetrics) -> None:
+def _column(column: Any, kind: Any) -> Any:
+    if isinstance(column, array):
+        return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
+    if isinstance(column, RepeatedColumn):
+        if not column.values:
+            return pa.array([], kind)
+        ends = pa.array(column.ends, pa.int64())
+        return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, pa.array(column.values, kind)))
+    return pa.array(column, kind)
+
+
+def _extend_points(table: ColumnLists, envelope: Envelope, event: ev.Metrics | ev.SystemMetrics) -> None:
     total = 0
     for series in event.series:
         count = len(series.values)
@@ -151,7 +182,7 @@ def _extend_points(table: Columns, envelope: Envelope, event: ev.Metrics | ev.Sy
         table[column].add(value, total)
 
 
-def _append(table: Columns, row: Sequence[Any]) -> None:
+def _append(table: ColumnLists, row: Sequence[Any]) -> None:
     for column, value in zip(table.values(), row, strict=True):
         column.append(value)
 
@@ -160,7 +191,7 @@ def _typed(value: Typed) -> tuple[str, str]:
     return value.type, _json(to_plain(value))
 
 
-def _words(event: ev.AnyEvent) -> list[tuple[str, str, str]]:
+def _facts(event: ev.AnyEvent) -> list[tuple[str, str, str]]:
     match event:
         case ev.Tags():
             return [("tag", name, text) for name, text in event.tags.items()]

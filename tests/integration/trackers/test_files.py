@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from consumers.trackers.parquet import tracker as parquet_tracker
-from consumers.trackers.parquet import writer as parquet_parts
+from consumers.trackers.parquet import writer as parquet_writer
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.summaries import to_float32
@@ -122,7 +122,7 @@ def test_pandas_reads_all_runs_in_one_line(tmp_path: Path) -> None:
 
 
 def test_parts_are_filled_before_another_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_parts, "PART_ROWS", 100)
+    monkeypatch.setattr(parquet_writer, "PART_ROWS", 100)
     tracker, author = opened(ParquetTracker(folder=str(tmp_path))), RunAuthor("run-1")
     envelopes = [author.start(), *(author.metrics("loss", [float(i)] * 30) for i in range(10))]
 
