@@ -1,4 +1,4 @@
-"""How users call the client. Never run: mypy and pyright check that it is allowed and what comes back."""
+"""How users call the client. Never run: mypy and pyright check the arguments and the types of the results."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def more(run: gateway.Run) -> None:
     with gateway.start_run(capture={"console": True}, rank=False, parent="") as child:
         assert_type(child.group, str)
     gateway.start_run(capture=False, rank=3)
-    gateway.text("sample", "what the model wrote", step=3)
-    run.text("sample", "what the model wrote")
+    gateway.text("sample", "output of the model", step=3)
+    run.text("sample", "output of the model")
     gateway.log_artifact("model.pt")
     run.log_artifact(Path("model.pt"), "model", media_type="application/x")
     assert_type(gateway.histogram([1, 2, 3], bins=8), gateway.Histogram)

@@ -1,4 +1,4 @@
-"""After a barrier readers see what was emitted; a barrier that cannot be met says what is missing."""
+"""Readers see emitted points after a barrier; a barrier that times out states what is missing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support.live_process import live_process
 from tests.support.materialiser_process import Materialiser, environment
 from tests.support.materialiser_process import materialiser as running_materialiser
 
-SHORT_S = 0.3  # a barrier that must fail
+SHORT_S = 0.3  # timeout of a barrier that must fail
 
 
 @pytest.fixture
 def variables(kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Settings of every process of a test, set for this one too."""
+    """Settings for every process of a test, also set in this one."""
     (port,) = free_ports(1)
     client = {
         "GATEWAY_URL": f"kafka://{kafka}",

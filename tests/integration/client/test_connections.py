@@ -1,4 +1,4 @@
-"""The client and the readers of the log leave no connection open, whenever they are told to stop."""
+"""The client and the readers of the log leave no connection open, whenever they are stopped."""
 
 from __future__ import annotations
 

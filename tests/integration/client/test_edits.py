@@ -30,11 +30,11 @@ from tests.support.materialiser_process import dump, materialiser, reading, unti
 from tests.support.server_process import serving
 from tests.support.verify_command import Told, gateway, verify
 
-FACTS = ("series", "chunks", "observations", "params", "tags", "steps", "attempts")  # tables of what runs hold
+FACTS = ("series", "chunks", "observations", "params", "tags", "steps", "attempts")  # tables with the contents of runs
 
 
 class System(NamedTuple):
-    """A log, the worker that folds it, and the API that commands ask."""
+    """A log, the worker that folds it, and the API that the commands query."""
 
     place: Place
     store: StoreReader
@@ -46,16 +46,18 @@ class System(NamedTuple):
 
     async def done(self, *arguments: str) -> list[dict[str, Any]]:
         """Run `gateway runs ... --json`, which must succeed, and return its events."""
-        told = await self.runs(*arguments, "--json")
-        assert told.status == 0, told.err
-        return [{name: value for name, value in event.items() if name != "producer"} for event in told.facts["events"]]
+        answer = await self.runs(*arguments, "--json")
+        assert answer.status == 0, answer.err
+        return [
+            {name: value for name, value in event.items() if name != "producer"} for event in answer.facts["events"]
+        ]
 
     async def log(self, run_id: str) -> RunLog | None:
         """Return a run log."""
         return await self.store.run_log(run_id)
 
     async def until(self, run_id: str, holds: Callable[[RunLog | None], object], what: str) -> None:
-        """Return once it holds of a run log."""
+        """Return once the condition holds for a run log."""
 
         async def is_true() -> bool:
             return bool(holds(await self.log(run_id)))
@@ -63,7 +65,7 @@ class System(NamedTuple):
         await until(is_true, what)
 
     async def until_folded(self) -> int:
-        """Return the number of records of the log when all of them are folded."""
+        """Wait until all records of the log are folded; return their number."""
         records = len(await asyncio.to_thread(read_log, self.place.kafka, self.place.topic))
         await until_folded(self.place.database, self.place.topic, records)
         return records
@@ -85,13 +87,13 @@ async def system(kafka: str, topic: str, database: str, tmp_path: Path) -> Async
 
 
 def whole(author: RunAuthor, envelopes: Sequence[Envelope]) -> list[Envelope]:
-    """Return the envelopes with an end, so that the run can be seen to be complete."""
+    """Return the envelopes with an end appended, so that readers see the run as complete."""
     end = ev.ProducerClosed(time=author.now(), batches=len(envelopes) + 1, points=0)
     return [*envelopes, author.envelope(end)]
 
 
 def plain_run(run_id: str, name: str = "plain") -> list[Envelope]:
-    """Return a run with a little of all that can be deleted, renamed and tagged."""
+    """Return a run with a few of all parts that can be deleted, renamed and tagged."""
     author = RunAuthor(run_id)
     remark = ev.Observation(name="remark", labels={"x": "1"}, time=author.now(), value=StringValue(value="seen"))
     return whole(
@@ -110,7 +112,7 @@ def plain_run(run_id: str, name: str = "plain") -> list[Envelope]:
 
 
 def metrics(log: RunLog | None) -> set[str]:
-    """Return the names of what was measured, in all steps."""
+    """Return the names of the series of all steps."""
     assert log is not None
     return {f"{step.name}: {name}" for step in log.steps.values() for name in step.user_defined_metrics}
 
@@ -123,7 +125,7 @@ async def test_edits_reach_postgresql_and_a_tracker_and_change_nothing_when_they
     await system.until_folded()
 
     with delivery(system.place, "archive", variables):
-        said = [
+        events = [
             *await system.done("delete", "kept", "--series", "loss", "--param", "seed", "--tag", "draft", "--yes"),
             *await system.done("rename", "kept", "--series", "acc", "train/acc"),
             *await system.done("rename", "kept", "--param", "lr", "rate"),
@@ -143,7 +145,7 @@ async def test_edits_reach_postgresql_and_a_tracker_and_change_nothing_when_they
         again, after = await system.log("kept"), await dump(system.place.database)
         compared = await verify(system.place, "--wait", "100", "--to", "archive", variables=variables)
 
-    assert [(one["run_id"], one["seq"], one["kind"], one.get("what")) for one in said] == [
+    assert [(one["run_id"], one["seq"], one["kind"], one.get("what")) for one in events] == [
         ("kept", 0, "deleted", "series"),
         ("kept", 1, "deleted", "param"),
         ("kept", 2, "deleted", "tag"),
@@ -173,7 +175,7 @@ async def test_what_is_not_there_or_taken_is_one_line_and_nothing_is_written(sys
     odd, place = "od'd/run é", system.place
     await write(place.kafka, place.topic, [*plain_run("run-2026", "brave-fox-1"), *plain_run(odd)])
     records = await system.until_folded()
-    nobody = f"{HOST}:{free_ports(1)[0]}"
+    closed_port = f"{HOST}:{free_ports(1)[0]}"
 
     wrong = {
         ("delete", "run-2025", "--yes"): "did you mean 'run-2026'?",
@@ -189,17 +191,17 @@ async def test_what_is_not_there_or_taken_is_one_line_and_nothing_is_written(sys
         ("rename", odd, "--series", "loss", "loss"): "already has this name",
         ("delete", odd): "confirmation is needed, and stdin is not a terminal: add --yes",
     }  # fmt: skip
-    told = {words: await system.runs(*words) for words in wrong}
-    away = await system.runs("delete", odd, "--yes", "--timeout-s", "1", GATEWAY_URL=f"kafka://{nobody}")
-    unread = await system.runs("delete", odd, "--yes", GATEWAY_LIVE_URL=f"http://{nobody}")
+    answers = {words: await system.runs(*words) for words in wrong}
+    away = await system.runs("delete", odd, "--yes", "--timeout-s", "1", GATEWAY_URL=f"kafka://{closed_port}")
+    unread = await system.runs("delete", odd, "--yes", GATEWAY_LIVE_URL=f"http://{closed_port}")
 
-    assert {words: (one.status, one.out) for words, one in told.items()} == dict.fromkeys(wrong, (2, ""))
-    assert [(words, told[words].err) for words, text in wrong.items() if text not in told[words].err] == []
-    assert [one.err for one in (*told.values(), away, unread) if len(one.err.splitlines()) != 1] == []
+    assert {words: (one.status, one.out) for words, one in answers.items()} == dict.fromkeys(wrong, (2, ""))
+    assert [(words, answers[words].err) for words, text in wrong.items() if text not in answers[words].err] == []
+    assert [one.err for one in (*answers.values(), away, unread) if len(one.err.splitlines()) != 1] == []
     assert (away.status, unread.status) == (2, 2)
-    assert f"Kafka at {nobody} cannot be reached" in away.err
+    assert f"Kafka at {closed_port} cannot be reached" in away.err
     assert "nothing was changed: start it with `gateway up`, or correct GATEWAY_URL, and run this again" in away.err
-    assert f"the API at http://{nobody} cannot be reached" in unread.err
+    assert f"the API at http://{closed_port} cannot be reached" in unread.err
     assert len(read_log(place.kafka, place.topic)) == records
 
 
@@ -233,7 +235,7 @@ async def test_a_person_is_asked_and_names_are_completed(system: System) -> None
 
 
 def completed(system: System, words: str) -> list[str]:
-    """Return what a shell is offered for the last word."""
+    """Return the completions that a shell offers for the last word."""
     count = len(words.split()) - (not words.endswith(" "))
     asked = {"_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(count)}
     program = [sys.executable, "-c", "from gateway.cli.main import app; app(prog_name='gateway')"]
@@ -243,7 +245,7 @@ def completed(system: System, words: str) -> list[str]:
 
 
 def answer(system: System, letter: str, *arguments: str) -> Told:
-    """Run `gateway runs ...` at a terminal where somebody types a letter."""
+    """Run `gateway runs ...` at a terminal where a person types one letter."""
     controller, terminal = pty.openpty()
     try:
         process = subprocess.Popen(
@@ -301,7 +303,7 @@ async def test_an_edit_goes_through_a_gateway_server_where_training_does(system:
             "tag", "run-1", "a=b", "--timeout-s", "1", GATEWAY_URL=server.url, GATEWAY_TOKEN="shut"
         )
         untouched = len(read_log(place.kafka, place.topic))
-        told = await system.runs(
+        answer = await system.runs(
             "delete", "run-1", "--tag", "team", "--yes", GATEWAY_URL=server.url, GATEWAY_TOKEN="open"
         )
     await system.until("run-1", lambda log: log is not None and set(log.tags) == {"draft"}, "the tag is gone")
@@ -309,4 +311,4 @@ async def test_an_edit_goes_through_a_gateway_server_where_training_does(system:
     assert (refused.status, len(refused.err.splitlines()), untouched) == (2, 1, records)
     assert "refused the token" in refused.err
     assert "nothing was changed: set GATEWAY_TOKEN to the server's, and run this again" in refused.err
-    assert (told.status, told.out.splitlines()[0]) == (0, "run run-1: deleted tag team"), told.err
+    assert (answer.status, answer.out.splitlines()[0]) == (0, "run run-1: deleted tag team"), answer.err

@@ -1,4 +1,4 @@
-"""A disk with no room at all: events are in memory, and what is said of them is true."""
+"""A disk without any room: events stay in memory, and the warnings about them are true."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOWHERE = f"kafka://{HOST}:1"
 TRAINING = """
     import resource, signal, gateway
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    def fill():  # from now on the file of cuts has room, and a segment of 256 KiB has none
+    def fill():  # from now on there is room for the file of cuts, but not for a segment of 256 KiB
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
     if {is_full_from_the_start}:
         fill()
@@ -44,15 +44,16 @@ def test_without_room_for_a_segment_nothing_is_dropped_and_everything_arrives_fr
     assert done.returncode == 0
     assert [seen.step for seen in points(found)] == list(range(1_000))
     assert sum(isinstance(event, ev.Params) for event in found) == 3
-    (said,) = done.stderr.splitlines()
-    assert "cannot be used" in said
+    (warning,) = done.stderr.splitlines()
+    assert "cannot be used" in warning
     assert (
-        "are lost when this process is killed: free disk there, or set GATEWAY_JOURNAL_DIR to a disk with room" in said
+        "are lost when this process is killed: free disk there, or set GATEWAY_JOURNAL_DIR to a disk with room"
+        in warning
     )
 
 
 @pytest.mark.parametrize("url", [NOWHERE, "none:"])
-def test_with_the_log_away_too_the_end_says_that_they_are_lost_and_how_many(journal_home: Path, url: str) -> None:
+def test_with_the_log_away_too_the_end_reports_how_many_are_lost(journal_home: Path, url: str) -> None:
     done = train(training(), {"GATEWAY_URL": url, "GATEWAY_FINISH_TIMEOUT_S": "0.2"})
 
     (end,) = [line for line in done.stderr.splitlines() if line.startswith("gateway: run full: ")]
@@ -65,7 +66,7 @@ def test_with_the_log_away_too_the_end_says_that_they_are_lost_and_how_many(jour
 
 
 @pytest.mark.parametrize("url", [NOWHERE, "none:"])
-def test_a_disk_that_fills_up_tells_what_stays_and_what_is_in_memory_only(journal_home: Path, url: str) -> None:
+def test_a_disk_that_fills_up_is_reported_with_kept_and_lost_events(journal_home: Path, url: str) -> None:
     done = train(
         training(points=20_000, params=100, is_full_from_the_start=False),
         {"GATEWAY_URL": url, "GATEWAY_FINISH_TIMEOUT_S": "0.2"},
@@ -80,5 +81,5 @@ def test_a_disk_that_fills_up_tells_what_stays_and_what_is_in_memory_only(journa
         line for line in lines if "events about it (params, its end, …) are in memory only and lost when" in line
     ]
     count = int(memory.partition("gateway: run full: ")[2].split()[0])
-    assert 70 < count <= 102  # 16 KiB of the segment were left to them: 14 params or so
+    assert 70 < count <= 102  # 16 KiB of the segment were reserved for them: about 14 params
     assert "GATEWAY_JOURNAL_DIR" in memory

@@ -75,7 +75,7 @@ def test_a_server_killed_in_the_middle_of_answers_loses_nothing_and_repeats_only
             for _ in range(6):
                 before = run.health()["sent"]
                 wait_for(lambda before=before: run.health()["sent"] > before)  # type: ignore[misc]
-                threading.Event().wait(chance.random() * 0.2)  # any instant of a request will do
+                threading.Event().wait(chance.random() * 0.2)  # at any moment of a request
                 server.end()
                 server.start()
                 server.until()
@@ -131,15 +131,15 @@ def test_with_a_wrong_token_events_wait_and_one_line_says_why(
         run = new_run(shipper)
         run.emit("loss", 0.5, 0)
         wait_for(lambda: "401" in shipper.last_error)
-        said = capsys.readouterr().err
+        warnings = capsys.readouterr().err
         assert run.finish(timeout_s=0.5).sent == 0
 
-    assert f"the gateway server at {server.url} refused the token (HTTP 401" in said
-    assert "set GATEWAY_TOKEN to the server's" in said
-    assert "cannot be reached" not in said
-    assert "gateway up" not in said
-    assert len([line for line in said.splitlines() if "401" in line]) == 1
-    assert "not-this-one" not in said
+    assert f"the gateway server at {server.url} refused the token (HTTP 401" in warnings
+    assert "set GATEWAY_TOKEN to the server's" in warnings
+    assert "cannot be reached" not in warnings
+    assert "gateway up" not in warnings
+    assert len([line for line in warnings.splitlines() if "401" in line]) == 1
+    assert "not-this-one" not in warnings
     assert raw_log(kafka, topic) == []
 
 
@@ -192,14 +192,14 @@ def test_a_killed_kafka_is_waited_for_and_what_was_emitted_meanwhile_arrives(
                 ending.callback(kill, again)
                 wait_for(lambda: shipper.is_connected, timeout_s=60)
             report = run.finish(timeout_s=60)
-            said = capsys.readouterr().err
+            warnings = capsys.readouterr().err
         records = {(r.key, r.headers): r for r in reversed(raw_log(address, "events"))}
 
     events = [decode(r.key, r.value, r.headers) for r in records.values()]
     found = points([envelope.event for envelope in sorted(events, key=lambda envelope: envelope.seq)])
     assert [(seen.step, seen.value) for seen in found] == [(step, 1 / (step + 1)) for step in steps]
     assert (report.sent, report.unsent, report.dropped) == (len(steps), 0, 0)
-    assert (said.count("does not take events now"), said.count("is reached again")) == (1, 1)
+    assert (warnings.count("does not take events now"), warnings.count("is reached again")) == (1, 1)
 
 
 def test_a_record_refused_for_good_does_not_hold_up_the_others(kafka: str, topic: str, tmp_path: Path) -> None:

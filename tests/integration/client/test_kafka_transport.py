@@ -1,4 +1,4 @@
-"""The client writes to a real broker, from every kind of process."""
+"""The client writes to a real broker from every kind of process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.client_harness import points, read_log, train
 
 @pytest.fixture
 def address(kafka: str, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """Settings of a training process, set for this one too."""
+    """Settings for a training process, also set in this one."""
     settings = {
         "GATEWAY_URL": f"kafka://{kafka}",
         "GATEWAY_TOPIC": topic,
@@ -38,7 +38,7 @@ def log(kafka: str, topic: str, address: dict[str, str]) -> Log:
 
 
 class Log:
-    """What the topic of a test holds now."""
+    """The current contents of the topic of a test."""
 
     def __init__(self, kafka: str, topic: str) -> None:
         self._where = (kafka, topic)
@@ -138,7 +138,7 @@ def test_a_script_that_only_emits_is_a_run_named_after_it(log: Log, address: dic
         ("raise ValueError('bad luck')", "run_failed", "ValueError: bad luck"),
         ("raise KeyboardInterrupt", "run_killed", "KeyboardInterrupt"),
         ("raise SystemExit(0)", "run_finished", ""),
-        ("raise SystemExit(3)", "run_finished", ""),  # Python tells nobody: docs/client.md
+        ("raise SystemExit(3)", "run_finished", ""),  # Python notifies no code: docs/client.md
     ],
 )
 def test_how_the_interpreter_ends_decides_how_an_open_run_ends(
@@ -236,7 +236,7 @@ def test_a_forked_child_is_a_producer_of_its_own_in_the_same_run(log: Log, addre
     assert len(points([envelope.event for envelope in envelopes])) == 5 * 500
 
 
-def test_a_forked_child_that_says_nothing_sends_nothing(log: Log, address: dict[str, str]) -> None:
+def test_a_forked_child_that_records_nothing_sends_nothing(log: Log, address: dict[str, str]) -> None:
     train(
         """
         import os, sys, gateway

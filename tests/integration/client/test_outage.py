@@ -1,4 +1,4 @@
-"""Kafka dies under a training process, or is not there at all."""
+"""Kafka dies while a process trains, or cannot be reached from the start."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_a_killed_broker_loses_nothing_and_repeats_only_identical_records(
     events = [decode(r.key, r.value, r.headers).event for _, r in sorted(first.items())]
     assert [(seen.step, seen.value) for seen in points(events)] == [(step, 1 / (step + 1)) for step in steps]
     assert (report.sent, report.unsent, report.dropped) == (len(steps), 0, 0)
-    said = capsys.readouterr().err
-    assert said.count("cannot be reached") == 1
-    assert said.count("is reached again") == 1
+    warnings = capsys.readouterr().err
+    assert warnings.count("cannot be reached") == 1
+    assert warnings.count("is reached again") == 1
 
 
 @pytest.mark.stack
@@ -94,7 +94,7 @@ def test_kafka_that_comes_late_gets_everything(session_folder: Path) -> None:
     assert [seen.step for seen in points(found)] == list(range(5_000))
 
 
-def test_without_kafka_training_runs_to_its_end_and_one_line_says_what_waits_where() -> None:
+def test_without_kafka_training_runs_to_its_end_and_one_line_reports_what_waits_where() -> None:
     (port,) = free_ports(1)
     done = train(
         """
@@ -132,9 +132,9 @@ def test_a_topic_that_is_not_there_is_named(
     wait_for(lambda: "there is no topic no-such-topic" in shipper.last_error)
     report = run.finish(timeout_s=0.1)
     shipper.stop()
-    said = capsys.readouterr().err
+    warnings = capsys.readouterr().err
 
     assert report.unsent == 1
-    assert f"Kafka at {kafka} does not take events (there is no topic no-such-topic)" in said
-    assert "GATEWAY_TOPIC" in said
-    assert "cannot be reached" not in said
+    assert f"Kafka at {kafka} does not take events (there is no topic no-such-topic)" in warnings
+    assert "GATEWAY_TOPIC" in warnings
+    assert "cannot be reached" not in warnings

@@ -1,4 +1,4 @@
-"""Processes that end in unusual ways, and processes that find each other: what is in the log afterwards."""
+"""What the log contains after processes end in unusual ways, and after processes join a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.gateway_command import gateway_with
 
 @pytest.fixture
 def address(kafka: str, topic: str, tmp_path: Path) -> dict[str, str]:
-    """Settings of a training process."""
+    """Settings for a training process."""
     return {
         "GATEWAY_URL": f"kafka://{kafka}",
         "GATEWAY_TOPIC": topic,
@@ -31,7 +31,7 @@ def address(kafka: str, topic: str, tmp_path: Path) -> dict[str, str]:
 
 
 class Log:
-    """What the topic of a test holds now."""
+    """The current contents of the topic of a test."""
 
     def __init__(self, kafka: str, topic: str) -> None:
         self._where = (kafka, topic)
@@ -56,7 +56,7 @@ def log(kafka: str, topic: str) -> Log:
 
 @pytest.fixture
 def started(address: dict[str, str]) -> Iterator[Any]:
-    """Start training scripts that go on; they are ended with the test."""
+    """Start training scripts that keep running; they are ended with the test."""
     children: list[subprocess.Popen[str]] = []
 
     def start(code: str) -> subprocess.Popen[str]:
@@ -110,7 +110,7 @@ def test_sigterm_in_the_middle_of_emit_is_not_stuck(started: Any, log: Log, addr
     child.send_signal(signal.SIGTERM)
 
     assert child.wait(30) == -signal.SIGTERM
-    # A loop without a pause is ahead of the shipper, further than SIGTERM's bound on a slow machine: the rest waits.
+    # A loop without a pause gets ahead of the shipper, on a slow machine further than SIGTERM's bound: the rest waits.
     assert gateway_with(address, "sync", "--json").returncode == 0
     assert "run_killed" in log.kinds("r")
 
@@ -119,7 +119,7 @@ def test_a_handler_of_the_program_decides_what_sigterm_does(started: Any, log: L
     child = started("""
         import gateway, signal, sys, time
         def leave(number, frame):
-            raise RuntimeError("told to leave")
+            raise RuntimeError("asked to leave")
         signal.signal(signal.SIGTERM, leave)
         gateway.start_run("r")
         assert signal.getsignal(signal.SIGTERM) is leave
@@ -131,7 +131,7 @@ def test_a_handler_of_the_program_decides_what_sigterm_does(started: Any, log: L
 
     assert child.wait(30) == 1
     ended = log.events("r")[-2]
-    assert (ended.kind, ended.message) == ("run_failed", "RuntimeError: told to leave")
+    assert (ended.kind, ended.message) == ("run_failed", "RuntimeError: asked to leave")
 
 
 def test_ctrl_c_ends_a_run_as_killed(started: Any, log: Log) -> None:
@@ -170,7 +170,7 @@ def test_hooks_of_the_program_are_left_alone(address: dict[str, str], log: Log) 
     assert log.kinds("r")[-2:] == ["run_finished", "producer_closed"]
 
 
-def test_a_daemon_that_forked_twice_goes_on_recording(address: dict[str, str], log: Log) -> None:
+def test_a_daemon_that_forked_twice_continues_to_record(address: dict[str, str], log: Log) -> None:
     train(
         """
         import gateway, os
@@ -210,7 +210,7 @@ WORKERS = """
                 worker.start()
             for _ in workers:
                 done.get()
-            workers[0].terminate()  # as a loader ends its workers
+            workers[0].terminate()  # as a data loader ends its workers
             for worker in workers:
                 worker.join()
         print(workers[0].exitcode)

@@ -1,4 +1,4 @@
-"""What the brokers will not take: it holds up nothing, and nobody tries for ever."""
+"""Records that a broker refuses delay no others and are not retried for ever."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.client_harness import new_run, points, raw_log, read_log, tra
 from tests.support.gateway_command import gateway_with
 from tests.support.server_process import serving
 
-LIMIT = 20_000  # bytes that a batch may have when it is compressed; the client's own bound is 1,040,000
+LIMIT = 20_000  # bytes of a compressed batch; the client's own bound is 1,040,000
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def shipping_to(url: str, topic: str = "not-used") -> Iterator[Shipper]:
 
 
 def noise(size: int, seed: int = 0) -> str:
-    """Return text that compression makes little smaller."""
+    """Return text that hardly compresses."""
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=size))
 
 
@@ -60,7 +60,7 @@ def test_records_that_fit_one_by_one_all_arrive_in_order_though_many_together_ar
     with shipping_to(f"kafka://{kafka}", narrow) as shipper:
         run = new_run(shipper)
         for number in range(60):
-            run.note(noise(8_000, number))  # an event of its own each
+            run.note(noise(8_000, number))  # one event each
         report = run.finish(timeout_s=30)
 
     envelopes = read_log(kafka, narrow)
@@ -88,17 +88,17 @@ def test_a_record_that_can_never_fit_is_counted_with_its_reason_and_the_others_a
     found = [envelope.event for envelope in envelopes]
     notes = [event.text for event in found if isinstance(event, ev.Note)]
     (closed,) = [event for event in found if isinstance(event, ev.ProducerClosed)]
-    said = capsys.readouterr().err
+    warnings = capsys.readouterr().err
     assert [(seen.step, seen.value) for seen in points(found)] == [(step, step / 7) for step in range(50)]
     assert len(notes) == 52
     assert values(found) == []
     assert (report.emitted, report.sent, report.unsent, report.dropped) == (52, 50, 0, 2)
-    assert closed.batches == len(envelopes) + 2  # the run log says that two are missing
+    assert closed.batches == len(envelopes) + 2  # the run log shows that two are missing
     assert run.health()["notices"] == {"refused": 2}
     assert "max.message.bytes" in run.health()["last_error"]
-    assert said.count("counted as lost") == 1
-    assert "raise max.message.bytes" in said
-    assert "cannot be reached" not in said
+    assert warnings.count("counted as lost") == 1
+    assert "raise max.message.bytes" in warnings
+    assert "cannot be reached" not in warnings
 
 
 def test_a_left_journal_with_such_a_record_is_sent_to_its_end(kafka: str, narrow: str, journal_home: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_ingest_server_passes_a_refusal_on(kafka: str, narrow: str, tmp_path
 
     found = {
         envelope.seq: envelope.event for envelope in read_log(kafka, narrow)
-    }  # those sent with a refused one come twice
+    }  # records sent together with a refused one arrive twice
     assert [(seen.step, seen.value) for seen in points([found[seq] for seq in sorted(found)])] == [
         (step, step / 7) for step in range(50)
     ]
@@ -150,7 +150,7 @@ def test_the_ingest_server_passes_a_refusal_on(kafka: str, narrow: str, tmp_path
 def test_a_clock_far_ahead_of_the_brokers_holds_up_nothing(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kafka 4 refuses timestamps more than an hour ahead: they are left out, and the events keep their times."""
+    """Kafka 4 refuses timestamps more than an hour ahead: the client omits them, and the events keep their times."""
     ahead = time.time_ns() + 86_400 * 1_000_000_000
     monkeypatch.setattr("gateway.client.shipping.producer.now", lambda: ahead // 1_000)
     with shipping_to(f"kafka://{kafka}", topic) as shipper:

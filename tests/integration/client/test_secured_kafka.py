@@ -1,4 +1,4 @@
-"""A broker behind TLS and SASL: training, the ingest server, every reader of the log, and what is said when refused."""
+"""A broker behind TLS and SASL: training, the ingest server, every reader of the log, and the messages of a refusal."""
 
 from __future__ import annotations
 
@@ -122,27 +122,27 @@ def test_the_ingest_server_writes_through_it(broker: Secured, log_topic: str, tm
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
-    ("spoilt", "said"),
+    ("spoilt", "expected"),
     [
         ({"kafka_sasl_password": "wrong"}, "refused the user and password .*: correct GATEWAY_KAFKA_SASL_USER and"),
         ({"kafka_ca": ""}, "certificate.*: correct GATEWAY_KAFKA_CA"),
         ({"kafka_ca": "/none.pem"}, r"GATEWAY_KAFKA_CA /none\.pem .*: name a PEM file"),
     ],
 )
-def test_a_client_that_is_not_let_in_says_why_once_and_keeps_its_events(
-    broker: Secured, log_topic: str, spoilt: dict[str, str], said: str, capfd: pytest.CaptureFixture[str]
+def test_a_client_that_is_refused_reports_why_once_and_keeps_its_events(
+    broker: Secured, log_topic: str, spoilt: dict[str, str], expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sent = try_to_train({**broker.settings("SASL_SSL"), **spoilt}, log_topic)
 
-    told = [line for line in capfd.readouterr().err.splitlines() if "events wait in the journal" in line]
-    assert (sent, len(told)) == (0, 1)
-    assert re.search(said, told[0]), told[0]
-    assert "not-a-real-secret" not in told[0]
-    assert "gateway up" not in told[0]
+    lines = [line for line in capfd.readouterr().err.splitlines() if "events wait in the journal" in line]
+    assert (sent, len(lines)) == (0, 1)
+    assert re.search(expected, lines[0]), lines[0]
+    assert "not-a-real-secret" not in lines[0]
+    assert "gateway up" not in lines[0]
 
 
 @pytest.mark.stack
-def test_it_says_why_also_where_the_training_keeps_what_aiokafka_logs(
+def test_it_reports_why_also_if_the_training_captures_the_log_of_aiokafka(
     broker: Secured, log_topic: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("aiokafka"), "handlers", [logging.NullHandler()])
@@ -153,7 +153,7 @@ def test_it_says_why_also_where_the_training_keeps_what_aiokafka_logs(
 
 
 def try_to_train(named: dict[str, str], log_topic: str) -> int:
-    """Emit, wait until the client cannot send, and return how many envelopes it sent."""
+    """Emit, wait until the client fails to send, and return how many envelopes it sent."""
     notices.reset()
     options = {name: named[name] for name in OPTIONS if named.get(name)}
     shipper = Shipper(Address(f"kafka://{named['kafka']}", log_topic, options=options))
@@ -166,7 +166,7 @@ def try_to_train(named: dict[str, str], log_topic: str) -> int:
 
 
 @pytest.mark.stack
-def test_doctor_says_what_is_wrong(broker: Secured, log_topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_the_cause(broker: Secured, log_topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(broker.settings("SASL_SSL"), log_topic, monkeypatch)
 
     with pytest.raises(LogUnavailable, match="GATEWAY_KAFKA_CA"):

@@ -1,4 +1,4 @@
-"""Journals that wait: no broker, no network, another machine, no disk. `gateway sync` brings them to a real broker."""
+"""Journals that wait: no broker, no network, another machine, no disk. `gateway sync` sends them to a real broker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAINING = """
 
 @pytest.fixture
 def settings(kafka: str, topic: str, tmp_path: Path, journal_home: Path) -> dict[str, str]:
-    """Settings of a process that reaches the broker."""
+    """Settings for a process that can reach the broker."""
     return {
         "GATEWAY_URL": f"kafka://{kafka}",
         "GATEWAY_TOPIC": topic,
@@ -50,7 +50,7 @@ def sync(settings: dict[str, str], *arguments: str) -> dict[str, Any]:
 
 
 def events(kafka: str, topic: str) -> list[Any]:
-    """Return the events of the log, and fail when one came twice."""
+    """Return the events of the log; fail if one of them is in it twice."""
     envelopes = read_log(kafka, topic)
     assert len({envelope[:3] for envelope in envelopes}) == len(envelopes)
     return [envelope.event for envelope in envelopes]
@@ -112,7 +112,7 @@ def test_a_copy_of_a_journal_gives_the_same_records(
 
 @pytest.fixture
 def living(settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process that trains offline and lives."""
+    """A process that trains offline and keeps running."""
     code = (
         "import gateway, sys; gateway.start_run('alive', url='none:'); gateway.emit('loss', 1.0); "
         "print('on', flush=True); sys.stdin.read()"
@@ -171,7 +171,7 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "expected"),
     [
         ("missing", "does not exist: name the folder of journals"),
         ("file", "is not a folder: name the folder of journals"),
@@ -179,7 +179,7 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
         ("closed inside", "Permission denied"),
     ],
 )
-def test_a_folder_that_cannot_be_synced_is_said_in_one_line(tmp_path: Path, kind: str, said: str) -> None:
+def test_a_folder_that_cannot_be_synced_is_reported_in_one_line(tmp_path: Path, kind: str, expected: str) -> None:
     folder = tmp_path / "journals"
     if kind == "file":
         folder.write_text("x")
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_synced_is_said_in_one_line(tmp_path: Path, kind
         (folder / "run").mkdir(parents=True)
         (folder if kind == "closed" else folder / "run").chmod(0)
     command = [sys.executable, "-m", "gateway.cli", "sync", str(folder)]
-    if os.geteuid() == 0:  # whom no mode stops, but for these rights
+    if os.geteuid() == 0:  # file modes do not stop root, unless it gives up these capabilities
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
 
     done = subprocess.run(
@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_synced_is_said_in_one_line(tmp_path: Path, kind
         if closed.is_dir():
             closed.chmod(0o700)
     assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
+    assert expected in done.stderr.splitlines()[-1]
     assert str(folder) in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 

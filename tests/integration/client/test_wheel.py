@@ -1,4 +1,4 @@
-"""The client alone, as `pip install` puts it beside a user's own files."""
+"""The client alone, as `pip install` puts it next to a user's own files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_client_and_nothing_of_the_other_side(wheel: Path) -
     assert folders == {"gateway/__init__.py", "gateway/py.typed", "gateway/client", "gateway/dialects"}
 
 
-def test_it_trains_beside_a_schemas_folder_of_the_users_own(
+def test_it_trains_next_to_a_schemas_folder_of_the_users_own(
     wheel: Path, kafka: str, topic: str, tmp_path: Path
 ) -> None:
     environment, project = tmp_path / "env", tmp_path / "project"

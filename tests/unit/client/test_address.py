@@ -7,8 +7,6 @@ import pytest
 
 from gateway.client.address import find_address
 from gateway.client.errors import ClientError
-from gateway.client.ids import run_name, uuid7
-from gateway.client.stack_file import default_home
 
 
 @pytest.fixture
@@ -125,24 +123,3 @@ def test_a_config_that_cannot_be_read_is_named(folder: Path) -> None:
 def test_a_config_that_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(ClientError, match=r"GATEWAY_CONFIG names .*nowhere"):
         find_address(None, environment(folder, GATEWAY_CONFIG=str(folder / "nowhere.toml")))
-
-
-def test_the_home_of_the_default_stack_follows_the_data_directory() -> None:
-    assert default_home({"XDG_DATA_HOME": "/data"}).endswith("tracking-gateway")
-
-
-def test_run_ids_are_version_7_and_sort_by_time() -> None:
-    found = [uuid7() for _ in range(1_000)]
-
-    assert {(one[14], one[19] in "89ab", len(one)) for one in found} == {("7", True, 36)}
-    assert [one[:13] for one in found] == sorted(one[:13] for one in found)
-    assert len(set(found)) == 1_000
-
-
-def test_run_names_can_be_said() -> None:
-    adjective, noun, number = run_name().split("-")
-
-    assert adjective.isalpha()
-    assert noun.isalpha()
-    assert len(number) == 4
-    assert number.isdecimal()

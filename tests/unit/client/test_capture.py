@@ -1,4 +1,4 @@
-"""What is captured beside training: each switch, its bounds, and that secrets stay out."""
+"""What is captured automatically: each switch, its bounds, and that secrets stay out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(memory: Memory) -> Iterator[Run]:
 
 
 def environment(memory: Memory) -> dict[str, Any]:
-    """Return what all environment events say together."""
+    """Return the values of all environment events, merged."""
     found = [event.values for event in memory.events() if isinstance(event, ev.Environment)]
     return {name: to_plain(value) for values in found for name, value in values.items()}
 
@@ -70,12 +70,12 @@ def test_the_program_decides_and_then_the_environment(
 
 
 @pytest.mark.parametrize("given", [{"consol": True}, 7, "all"])
-def test_a_switch_that_is_none_is_refused_by_name(given: Any) -> None:
+def test_an_unknown_switch_is_refused_by_name(given: Any) -> None:
     with pytest.raises(gateway.ClientError, match="capture"):
         read_switches(given)
 
 
-def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
+def test_where_and_how_a_run_runs_is_recorded(run: Run, memory: Memory) -> None:
     start_capture(run.recorder, read_switches(None))
     run.finish()
 
@@ -86,7 +86,7 @@ def test_where_and_how_a_run_runs_is_told(run: Run, memory: Memory) -> None:
     assert set(found) >= {"command", "script", "host", "platform", "processors"}
 
 
-def test_no_environment_variable_is_ever_told(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_environment_variable_is_ever_recorded(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_PASSWORD", "hunter2-in-the-environment")
     start_capture(run.recorder, read_switches(True))
     run.finish()
@@ -142,7 +142,7 @@ def test_clean_code_is_its_commit(repository: Path) -> None:
     assert found["code_identifier_url"] == "https://example.org/team/code.git"
 
 
-def test_changed_code_is_told_from_its_commit_by_a_digest(repository: Path) -> None:
+def test_changed_code_differs_from_its_commit_by_a_digest(repository: Path) -> None:
     (repository / "train.py").write_text("lr = 2\n")
     found = describe_code(repository.as_posix())
 
@@ -178,7 +178,7 @@ def test_code_without_git_or_commit_is_left_out(
         ("", ""),
     ],
 )
-def test_an_address_is_told_without_credentials(given: str, expected: str) -> None:
+def test_an_address_is_recorded_without_credentials(given: str, expected: str) -> None:
     assert without_credentials(given) == expected
 
 
@@ -193,7 +193,7 @@ def console_lines(memory: Memory) -> dict[str, list[str]]:
 def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
     before = (sys.stdout, sys.stderr)
     start_capture(run.recorder, frozenset({"console"}))
-    print("one")  # noqa: T201 -- what is kept is what is printed
+    print("one")  # noqa: T201 -- the console keeps printed text
     print("10 %\r20 %\r30 %\ntwo", file=sys.stderr)  # noqa: T201
     sys.stdout.write("no end")
     run.finish()
@@ -204,7 +204,7 @@ def test_the_console_is_kept_and_still_printed(run: Run, memory: Memory, capsys:
     assert capsys.readouterr().out.startswith("one\nno end")
 
 
-def test_a_stream_put_there_later_stays(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_the_program_installs_later_stays(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     start_capture(run.recorder, frozenset({"console"}))
     own = io.StringIO()
     monkeypatch.setattr(sys, "stdout", own)
@@ -247,7 +247,7 @@ def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.Mo
 
     last = [event for event in memory.events() if isinstance(event, ev.SystemMetrics)][-1]
     values = {one.name: one.values[0] for one in last.series}
-    assert 0 <= values["system/cpu_percent"] <= 200  # the kernel counts in ticks of 10 ms
+    assert 0 <= values["system/cpu_percent"] <= 200  # the kernel counts processor time in ticks of 10 ms
     assert values["system/process_memory_bytes"] > 1_000_000
     assert 0 < values["system/memory_percent"] < 100
     assert "system/network_sent_bytes_per_s" in values
@@ -260,7 +260,7 @@ def test_a_short_run_is_sampled_once(run: Run, memory: Memory) -> None:
     assert memory.kinds().count("system_metrics") == 1
 
 
-def test_proc_and_psutil_tell_the_same_story() -> None:
+def test_proc_and_psutil_give_the_same_values() -> None:
     by_psutil, by_proc = find_reader()(), _read_proc()
 
     assert set(by_proc) <= set(by_psutil)
@@ -270,60 +270,8 @@ def test_proc_and_psutil_tell_the_same_story() -> None:
 
 
 @pytest.mark.parametrize("given", ["soon", "0", "-1", "nan"])
-def test_an_interval_that_is_none_is_said(run: Run, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_a_bad_interval_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("GATEWAY_SYSTEM_METRICS_S", given)
     start_capture(run.recorder, frozenset({"system"}))
 
     assert notices.counts["system-setting"] == 1
-
-
-def test_a_file_is_referred_to_with_size_and_digest(run: Run, memory: Memory, tmp_path: Path) -> None:
-    (tmp_path / "a b.png").write_bytes(b"x" * 3_000_000)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/part").write_bytes(b"12")
-    with run.step("save"):
-        run.log_artifact(tmp_path / "a b.png")
-    run.log_artifact(str(tmp_path / "folder"), "checkpoint")
-    run.log_artifact(tmp_path / "missing")
-    run.finish()
-
-    found = [event for event in memory.events() if isinstance(event, ev.Artifact)]
-    assert [(one.name, one.size, one.step_name) for one in found] == [
-        ("a b.png", 3_000_000, "save"),
-        ("checkpoint", 2, "main"),
-        ("missing", None, "main"),
-    ]
-    assert found[0].sha256 == hashlib.sha256(b"x" * 3_000_000).hexdigest()
-    assert (found[0].uri, found[0].media_type) == (f"file://{tmp_path}/a%20b.png", "image/png")
-
-
-def test_an_artifact_that_is_no_path_is_said(run: Run) -> None:
-    run.log_artifact(7)  # type: ignore[arg-type]  # what people write all the same
-    run.finish()
-
-    assert notices.counts["log_artifact"] == 1
-
-
-@pytest.mark.parametrize("values", [[1, 2, 3, 4], [[1, 2], [3, 4]], (1.0, 2.0, 3.0, 4.0)])
-def test_a_histogram_counts_every_value(values: Any) -> None:
-    found = gateway.histogram(values, bins=2)
-
-    assert (found.counts, found.edges) == ([2, 2], [1.0, 2.5, 4.0])
-
-
-@pytest.mark.parametrize("values", [[], "text", None, [float("nan")], [3.0] * 5, [1e308, -1e308], 10])
-def test_a_histogram_of_anything_is_a_histogram(values: Any) -> None:
-    found = gateway.histogram(values, bins=4)
-
-    assert len(found.edges) == len(found.counts) + 1
-    assert found.edges == sorted(found.edges)
-
-
-def test_numpy_and_lists_give_the_same_histogram() -> None:
-    import numpy
-
-    values = numpy.random.default_rng(7).normal(size=(20, 50))
-    fast, slow = gateway.histogram(values), gateway.histogram(values.tolist())
-
-    assert fast.counts == slow.counts
-    assert fast.edges == pytest.approx(slow.edges)

@@ -1,4 +1,4 @@
-"""Nothing raises into training, and runs find their parents, children, ranks and attempts."""
+"""Nothing raises into training, and every call finds the run it belongs to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gateway
-from gateway.client import notices
 from gateway.client.encoding import values
-from gateway.client.process import inheritance
-from gateway.client.run import registry
 from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.support.client_harness import Memory, new_run, points, shipping, train
 
-LAUNCHERS = (
-    *inheritance.RANKS,
-    "TORCHELASTIC_RESTART_COUNT",
-    "SLURM_RESTART_COUNT",
-    "GATEWAY_ATTEMPT",
-    "GATEWAY_RUN_ID",
-)
-
-
-@pytest.fixture(autouse=True)
-def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in LAUNCHERS:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GATEWAY_HOME", str(tmp_path))
-    monkeypatch.setenv("GATEWAY_URL", "none:")
-    monkeypatch.setenv("GATEWAY_CAPTURE", "none")
-    monkeypatch.chdir(tmp_path)
-    notices.reset()
-    yield
-    while gateway.current_run() is not None:
-        gateway.finish()
-    registry.stop_shippers()
-    notices.reset()
+pytestmark = pytest.mark.usefixtures("own_process")
 
 
 class Hostile:
-    """Every way to look at it raises."""
+    """Every operation on it raises."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)
@@ -78,7 +52,7 @@ class Hostile:
 
 
 class Unreadable(dict[str, Any]):
-    """A dict that fails while it is read."""
+    """A dict whose every read fails."""
 
     def items(self) -> Any:
         raise RuntimeError("items")
@@ -91,7 +65,7 @@ class Unreadable(dict[str, Any]):
 
 
 class Endless:
-    """Its repr() never ends."""
+    """Its repr() recurses without end."""
 
     def __repr__(self) -> str:
         return repr(self)
@@ -109,12 +83,12 @@ ODD: Any = st.recursive(
 )
 
 
-def meant(value: Any) -> Any:
-    """Put the odd objects where a generated value names them; hypothesis itself could not hold them."""
+def with_odd_objects(value: Any) -> Any:
+    """Replace names of odd objects in a generated value by the objects; hypothesis itself cannot handle them."""
     if isinstance(value, list):
-        return [meant(item) for item in value]
+        return [with_odd_objects(item) for item in value]
     if isinstance(value, dict):
-        return {name: meant(item) for name, item in value.items()}
+        return {name: with_odd_objects(item) for name, item in value.items()}
     if not isinstance(value, str):
         return value
     odd: dict[str, Any] = {"hostile": Hostile(), "unreadable": Unreadable(a=1), "endless": Endless(), "class": Hostile}
@@ -133,7 +107,7 @@ def test_no_method_raises_whatever_it_is_given(calls: list[tuple[str, list[Any]]
     with shipping(memory) as shipper:
         run = new_run(shipper)
         for name, given_values in calls:
-            getattr(run, name)(*map(meant, given_values[: METHODS[name]]))
+            getattr(run, name)(*map(with_odd_objects, given_values[: METHODS[name]]))
         with run.step("s"):
             run.emit("last", 1.0)
         report = run.finish()
@@ -163,7 +137,7 @@ def test_emit_at_the_end_of_the_stack_does_not_raise() -> None:
         try:
             return dive(depth + 1)
         except RecursionError:
-            for room in range(1, 40):  # with ever more room, so that each line of emit is where it ends once
+            for room in range(1, 40):  # with ever more room, so that the stack ends once in each line of emit
                 climb(room)
             return depth
 
@@ -172,7 +146,7 @@ def test_emit_at_the_end_of_the_stack_does_not_raise() -> None:
         try:
             run.emit("x", [object()])
         except RecursionError:
-            assert room < 4  # not even the call itself had room
+            assert room < 4  # there was no room even for the call itself
 
     limit = sys.getrecursionlimit()
     try:
@@ -215,7 +189,7 @@ def test_a_clock_before_1970_is_recorded_as_1970(monkeypatch: pytest.MonkeyPatch
         (2**80, (2**64 - 1) // 1_000),
     ],
 )
-def test_whatever_the_clock_says_every_point_is_in_the_log_as_the_contract_has_it(clock_ns: int, seen_us: int) -> None:
+def test_every_point_reaches_the_log_with_a_valid_time_for_any_clock(clock_ns: int, seen_us: int) -> None:
     found = train(
         f"""
         import time
@@ -244,16 +218,16 @@ def test_whatever_the_clock_says_every_point_is_in_the_log_as_the_contract_has_i
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines() == ["6001", f"6000 {seen_us} {seen_us}", "run_started producer_closed 1 0"]
     assert "Traceback" not in found.stderr
-    assert len(found.stderr.splitlines()) <= 1  # that the clock is odd, once
+    assert len(found.stderr.splitlines()) <= 1  # one warning about the clock
 
 
 @pytest.mark.parametrize("seconds", [math.inf, math.nan, -1, "soon", 10**400, None])
-def test_whatever_the_end_is_given_to_wait_it_does_not_raise(tmp_path: Path, seconds: Any) -> None:
+def test_finish_does_not_raise_for_any_timeout(tmp_path: Path, seconds: Any) -> None:
     memory = Memory()
     with shipping(memory) as shipper:
         run = new_run(shipper)
         run.emit("loss", 0.5)
-        run.log_artifact(tmp_path)  # looked at beside training, which the end waits for
+        run.log_artifact(tmp_path)  # measured in the background, which `finish` waits for
         run.flush(seconds)
         run.finish(timeout_s=seconds)
         assert run.finish(timeout_s=20).unsent == 0
@@ -327,122 +301,58 @@ async def test_tasks_side_by_side_keep_their_runs() -> None:
         assert gateway.current_run() is sweep
 
 
-# Hand-over.
+# Which run is current.
 
 
-def test_a_run_is_handed_over_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_URL", "kafka://before:1")
-    names = ("GATEWAY_RUN_ID", "GATEWAY_ATTEMPT", "GATEWAY_URL")
-    seen = []
-    with gateway.start_run("outer", url="none:", attempt=3):
-        seen.append([os.environ.get(name) for name in names])
-        with gateway.start_run("inner", url="none:"):
-            seen.append([os.environ.get(name) for name in names])
-        seen.append([os.environ.get(name) for name in names])
-    seen.append([os.environ.get(name) for name in names])
+def test_the_run_started_last_is_current_until_it_is_finished() -> None:
+    outer, inner = gateway.start_run("outer"), gateway.start_run("inner")
+    found = [gateway.current_run()]
+    inner.finish()
+    found.append(gateway.current_run())
+    outer.finish()
+    found.append(gateway.current_run())
 
-    assert seen == [
-        ["outer", "3", "none:"],
-        ["inner", "1", "none:"],
-        ["outer", "3", "none:"],
-        [None, None, "kafka://before:1"],
-    ]
+    assert found == [inner, outer, None]
 
 
-def test_what_the_program_put_there_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_RUN_ID", "before")
-    with gateway.start_run("r"):
-        os.environ["GATEWAY_RUN_ID"] = "other"
-
-    assert os.environ["GATEWAY_RUN_ID"] == "other"
+@pytest.mark.parametrize("run_id", ["", "x" * 257, "a\x00b", "\ud800", 7])
+def test_a_run_id_that_cannot_be_used_is_named(run_id: Any) -> None:
+    with pytest.raises(gateway.ClientError, match="cannot be used: give 1 to 256 characters"):
+        gateway.start_run(run_id)
 
 
-@pytest.mark.parametrize(
-    ("environ", "given_values", "expected"),
-    [
-        ({}, {}, 1),
-        ({}, {"resume": True, "run_id": "r"}, 2),
-        ({}, {"attempt": 7}, 7),
-        ({}, {"attempt": "odd"}, 1),
-        ({"GATEWAY_ATTEMPT": "5", "GATEWAY_RUN_ID": "r"}, {}, 5),
-        ({"GATEWAY_ATTEMPT": "5", "GATEWAY_RUN_ID": "r", "TORCHELASTIC_RESTART_COUNT": "2"}, {}, 7),
-        ({"TORCHELASTIC_RESTART_COUNT": "2", "GATEWAY_RUN_ID": "r"}, {}, 3),
-        ({"TORCHELASTIC_RESTART_COUNT": "2"}, {"run_id": "r"}, 3),
-        ({"SLURM_RESTART_COUNT": "3"}, {"run_id": "r"}, 4),
-        ({"SLURM_RESTART_COUNT": "3"}, {"resume": True, "run_id": "r"}, 4),
-        ({"SLURM_RESTART_COUNT": "3"}, {}, 1),
-        ({"SLURM_RESTART_COUNT": "odd"}, {"run_id": "r"}, 1),
-    ],
-)
-def test_the_attempt_follows_the_launcher(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], given_values: dict[str, Any], expected: int
+def test_an_address_that_cannot_be_used_stops_start_run() -> None:
+    with pytest.raises(gateway.ClientError, match="is not an address"):
+        gateway.start_run(url="ftp://host:1")
+
+
+def test_an_address_that_cannot_be_used_does_not_stop_emit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GATEWAY_URL", "ftp://host:1")
+    gateway.emit("loss", 0.5)
+    report = gateway.finish()
 
-    assert gateway.start_run(**given_values).attempt == expected
-
-
-@pytest.mark.parametrize(
-    ("environ", "rank", "expected"),
-    [
-        ({"RANK": "3", "LOCAL_RANK": "1"}, None, (("rank", "3"),)),
-        ({"SLURM_PROCID": "2", "LOCAL_RANK": "1"}, None, (("rank", "2"),)),
-        ({"LOCAL_RANK": "1"}, None, (("rank", "1"),)),
-        ({"RANK": "3"}, False, ()),
-        ({"RANK": "3"}, 9, (("rank", "9"),)),
-        ({"RANK": "odd"}, None, ()),
-        ({}, None, ()),
-    ],
-)
-def test_series_of_a_process_that_joined_carry_its_rank(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], rank: Any, expected: Any
-) -> None:
-    monkeypatch.setenv("GATEWAY_RUN_ID", "r")
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    run = gateway.start_run(rank=rank)
-
-    assert run.recorder.labels == expected
+    assert report is not None
+    assert (report.emitted, report.unsent, report.dropped) == (1, 1, 0)
+    assert capsys.readouterr().err.count("is not an address") == 1
 
 
-def test_a_run_that_is_started_here_has_no_rank_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANK", "3")
+def test_every_module_function_works_without_a_run() -> None:
+    gateway.log_params(lr=0.1)
+    gateway.set_tags(a=1)
+    gateway.set_labels(b=[1])
+    gateway.note("x")
+    gateway.artifact("m", "s3://x")
+    with gateway.step("train"):
+        gateway.emit({"loss": 0.5})
+    assert gateway.flush(5.0)
+    report = gateway.finish()
 
-    assert [gateway.start_run(rank=rank).recorder.labels for rank in (None, True)] == [(), (("rank", "3"),)]
-
-
-def test_labels_of_a_call_are_added_to_the_rank() -> None:
-    memory = Memory()
-    with shipping(memory) as shipper:
-        run = Run(
-            "r",
-            "n",
-            attempt=1,
-            is_owner=False,
-            find_shipper=lambda: shipper,
-            on_finish=lambda _: None,
-            labels=(("rank", "3"),),
-        )
-        run.emit("a", 1.0)
-        run.emit("b", 1.0, labels={"subset": "x"})
-        run.emit("c", 1.0, labels={"rank": 4})
-        with run.step("s"):
-            run.emit("d", 1.0)
-        run.finish()
-
-    series = [one for event in memory.events() if isinstance(event, ev.Metrics) for one in event.series]
-    assert {one.name: one.labels for one in series} == {
-        "a": {"rank": "3"},
-        "b": {"rank": "3", "subset": "x"},
-        "c": {"rank": "4"},
-        "d": {"rank": "3"},
-    }
+    assert report is not None
+    assert report.emitted == 1
 
 
-def test_a_process_that_joined_starts_a_run_of_its_own_when_it_names_a_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_RUN_ID", "above")
-    joined, own = gateway.start_run(), gateway.start_run(parent="above")
-
-    assert (joined.id, joined.is_owner, own.is_owner) == ("above", False, True)
-    assert own.id != "above"
+def test_without_a_run_there_is_nothing_to_finish() -> None:
+    assert gateway.finish() is None
+    assert gateway.flush() is True

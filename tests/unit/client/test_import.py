@@ -1,4 +1,4 @@
-"""What `import gateway` costs a training script: nothing but itself."""
+"""`import gateway` loads nothing but the package itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.client_harness import train
 
 
 def modules(code: str) -> set[str]:
-    """Return what a fresh interpreter imports for a line of code, as `-X importtime` tells."""
+    """Return the modules that a fresh interpreter imports for a line of code, according to `-X importtime`."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
@@ -55,4 +55,4 @@ def test_exported_names_are_sorted_and_all_there() -> None:
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'emmit'"):
-        gateway.emmit  # type: ignore[attr-defined]  # noqa: B018 -- the access is the test
+        gateway.emmit  # type: ignore[attr-defined]  # noqa: B018 -- the test is the access

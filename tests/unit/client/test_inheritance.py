@@ -1,62 +1,18 @@
+"""How processes find their run: what a run exports to child processes, attempts, ranks, and who starts and ends it."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
 from typing import Any
 
 import pytest
 
 import gateway
-from gateway.client import notices
-from gateway.client.run import registry
-from gateway.client.run.arguments import finish_timeout
+from gateway.client.run.run import Run
+from schemas import events as ev
+from tests.support.client_harness import Memory, shipping
 
-
-@pytest.fixture(autouse=True)
-def own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GATEWAY_HOME", str(tmp_path))
-    monkeypatch.setenv("GATEWAY_URL", "none:")
-    monkeypatch.chdir(tmp_path)
-    notices.reset()
-    yield
-    while gateway.current_run() is not None:
-        gateway.finish()
-    registry.stop_shippers()
-    notices.reset()
-
-
-def test_the_run_started_last_is_current_until_it_is_finished() -> None:
-    outer, inner = gateway.start_run("outer"), gateway.start_run("inner")
-    found = [gateway.current_run()]
-    inner.finish()
-    found.append(gateway.current_run())
-    outer.finish()
-    found.append(gateway.current_run())
-
-    assert found == [inner, outer, None]
-
-
-@pytest.mark.parametrize("run_id", ["", "x" * 257, "a\x00b", "\ud800", 7])
-def test_a_run_id_that_cannot_be_used_is_named(run_id: Any) -> None:
-    with pytest.raises(gateway.ClientError, match="cannot be used: give 1 to 256 characters"):
-        gateway.start_run(run_id)
-
-
-def test_an_address_that_cannot_be_used_stops_start_run() -> None:
-    with pytest.raises(gateway.ClientError, match="is not an address"):
-        gateway.start_run(url="ftp://host:1")
-
-
-def test_an_address_that_cannot_be_used_does_not_stop_emit(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("GATEWAY_URL", "ftp://host:1")
-    gateway.emit("loss", 0.5)
-    report = gateway.finish()
-
-    assert report is not None
-    assert (report.emitted, report.unsent, report.dropped) == (1, 1, 0)
-    assert capsys.readouterr().err.count("is not an address") == 1
+pytestmark = pytest.mark.usefixtures("own_process")
 
 
 @pytest.mark.parametrize(
@@ -72,28 +28,119 @@ def test_who_starts_and_ends_a_run_named_in_the_environment(
     assert (run.id, run.is_owner) == (given.get("run_id", "env"), is_owner)
 
 
-def test_everything_a_run_takes_may_be_said_without_one() -> None:
-    gateway.log_params(lr=0.1)
-    gateway.set_tags(a=1)
-    gateway.set_labels(b=[1])
-    gateway.note("x")
-    gateway.artifact("m", "s3://x")
-    with gateway.step("train"):
-        gateway.emit({"loss": 0.5})
-    assert gateway.flush(5.0)
-    report = gateway.finish()
+def test_a_run_is_exported_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_URL", "kafka://before:1")
+    names = ("GATEWAY_RUN_ID", "GATEWAY_ATTEMPT", "GATEWAY_URL")
+    seen = []
+    with gateway.start_run("outer", url="none:", attempt=3):
+        seen.append([os.environ.get(name) for name in names])
+        with gateway.start_run("inner", url="none:"):
+            seen.append([os.environ.get(name) for name in names])
+        seen.append([os.environ.get(name) for name in names])
+    seen.append([os.environ.get(name) for name in names])
 
-    assert report is not None
-    assert report.emitted == 1
+    assert seen == [
+        ["outer", "3", "none:"],
+        ["inner", "1", "none:"],
+        ["outer", "3", "none:"],
+        [None, None, "kafka://before:1"],
+    ]
 
 
-def test_without_a_run_there_is_nothing_to_finish() -> None:
-    assert gateway.finish() is None
-    assert gateway.flush() is True
+def test_variables_that_the_program_changes_meanwhile_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_RUN_ID", "before")
+    with gateway.start_run("r"):
+        os.environ["GATEWAY_RUN_ID"] = "other"
+
+    assert os.environ["GATEWAY_RUN_ID"] == "other"
 
 
-@pytest.mark.parametrize(("given", "expected"), [("2.5", 2.5), ("-1", 0.0), ("soon", 30.0)])
-def test_how_long_finish_waits_can_be_set(monkeypatch: pytest.MonkeyPatch, given: str, expected: float) -> None:
-    monkeypatch.setenv("GATEWAY_FINISH_TIMEOUT_S", given)
+@pytest.mark.parametrize(
+    ("environ", "given_values", "expected"),
+    [
+        ({}, {}, 1),
+        ({}, {"resume": True, "run_id": "r"}, 2),
+        ({}, {"attempt": 7}, 7),
+        ({}, {"attempt": "odd"}, 1),
+        ({"GATEWAY_ATTEMPT": "5", "GATEWAY_RUN_ID": "r"}, {}, 5),
+        ({"GATEWAY_ATTEMPT": "5", "GATEWAY_RUN_ID": "r", "TORCHELASTIC_RESTART_COUNT": "2"}, {}, 7),
+        ({"TORCHELASTIC_RESTART_COUNT": "2", "GATEWAY_RUN_ID": "r"}, {}, 3),
+        ({"TORCHELASTIC_RESTART_COUNT": "2"}, {"run_id": "r"}, 3),
+        ({"SLURM_RESTART_COUNT": "3"}, {"run_id": "r"}, 4),
+        ({"SLURM_RESTART_COUNT": "3"}, {"resume": True, "run_id": "r"}, 4),
+        ({"SLURM_RESTART_COUNT": "3"}, {}, 1),
+        ({"SLURM_RESTART_COUNT": "odd"}, {"run_id": "r"}, 1),
+    ],
+)
+def test_the_attempt_follows_the_launcher(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], given_values: dict[str, Any], expected: int
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
 
-    assert finish_timeout() == expected
+    assert gateway.start_run(**given_values).attempt == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "rank", "expected"),
+    [
+        ({"RANK": "3", "LOCAL_RANK": "1"}, None, (("rank", "3"),)),
+        ({"SLURM_PROCID": "2", "LOCAL_RANK": "1"}, None, (("rank", "2"),)),
+        ({"LOCAL_RANK": "1"}, None, (("rank", "1"),)),
+        ({"RANK": "3"}, False, ()),
+        ({"RANK": "3"}, 9, (("rank", "9"),)),
+        ({"RANK": "odd"}, None, ()),
+        ({}, None, ()),
+    ],
+)
+def test_series_of_a_process_that_joined_carry_its_rank(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], rank: Any, expected: Any
+) -> None:
+    monkeypatch.setenv("GATEWAY_RUN_ID", "r")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    run = gateway.start_run(rank=rank)
+
+    assert run.recorder.labels == expected
+
+
+def test_a_run_that_is_started_here_has_no_rank_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "3")
+
+    assert [gateway.start_run(rank=rank).recorder.labels for rank in (None, True)] == [(), (("rank", "3"),)]
+
+
+def test_labels_of_a_call_are_added_to_the_rank() -> None:
+    memory = Memory()
+    with shipping(memory) as shipper:
+        run = Run(
+            "r",
+            "n",
+            attempt=1,
+            is_owner=False,
+            find_shipper=lambda: shipper,
+            on_finish=lambda _: None,
+            labels=(("rank", "3"),),
+        )
+        run.emit("a", 1.0)
+        run.emit("b", 1.0, labels={"subset": "x"})
+        run.emit("c", 1.0, labels={"rank": 4})
+        with run.step("s"):
+            run.emit("d", 1.0)
+        run.finish()
+
+    series = [one for event in memory.events() if isinstance(event, ev.Metrics) for one in event.series]
+    assert {one.name: one.labels for one in series} == {
+        "a": {"rank": "3"},
+        "b": {"rank": "3", "subset": "x"},
+        "c": {"rank": "4"},
+        "d": {"rank": "3"},
+    }
+
+
+def test_a_process_that_joined_starts_a_run_of_its_own_when_it_names_a_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_RUN_ID", "above")
+    joined, own = gateway.start_run(), gateway.start_run(parent="above")
+
+    assert (joined.id, joined.is_owner, own.is_owner) == ("above", False, True)
+    assert own.id != "above"

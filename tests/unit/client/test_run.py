@@ -201,7 +201,7 @@ def test_methods_that_take_a_dict_survive_what_is_none(run: Run, bad: Any) -> No
     assert run.finish().unsent == 0
 
 
-def test_the_end_says_how_much_there_was(run: Run, memory: Memory) -> None:
+def test_the_end_has_the_totals(run: Run, memory: Memory) -> None:
     for step in range(1_500):
         run.emit("loss", 0.5, step)
     report = run.finish("failed", message="ValueError: no")
@@ -241,7 +241,7 @@ def test_an_exception_decides_how_the_run_ended(
 
 
 def test_an_unknown_status_is_a_failure(run: Run, memory: Memory) -> None:
-    run.finish("great")  # type: ignore[arg-type]  # what people write all the same
+    run.finish("great")  # type: ignore[arg-type]  # a mistake that people make
 
     ended = memory.events()[-2]
     assert (ended.kind, ended.message) == ("run_failed", "great")
@@ -261,7 +261,7 @@ def test_what_is_recorded_after_the_end_arrives_from_a_producer_of_its_own(run: 
     assert run.health()["notices"]["finished"] == 3
 
 
-def test_a_run_is_finished_once_however_often_it_is_said(run: Run, memory: Memory) -> None:
+def test_a_run_is_finished_once_for_any_number_of_calls(run: Run, memory: Memory) -> None:
     reports = [run.finish() for _ in range(3)]
 
     assert memory.kinds() == ["run_finished", "producer_closed"]
@@ -284,7 +284,7 @@ def test_threads_lose_nothing_and_keep_their_own_order(run: Run, memory: Memory)
     assert all([s.step for s in found if s.name == f"t{number}"] == list(range(2_000)) for number in range(8))
 
 
-def test_health_tells_counts_and_the_address(run: Run) -> None:
+def test_health_has_counts_and_the_address(run: Run) -> None:
     run.emit("loss", 0.5)
     run.flush()
     health = run.health()

@@ -22,8 +22,8 @@ def run(memory: Memory) -> Iterator[Run]:
         yield new_run(shipper)
 
 
-def told(memory: Memory) -> list[tuple[str, str, int]]:
-    """Return kind, named step and attempt of everything that has them."""
+def recorded(memory: Memory) -> list[tuple[str, str, int]]:
+    """Return kind, named step and attempt of all events that have them."""
     found = [one.model_dump() for one in memory.events() if isinstance(one, ev.Scoped)]
     return [(one["kind"], one["step_name"], one["attempt"]) for one in found]
 
@@ -37,7 +37,7 @@ def test_a_step_starts_and_ends_around_what_is_emitted_inside(run: Run, memory: 
     run.finish()
 
     assert step.attempt == 1
-    assert told(memory) == [
+    assert recorded(memory) == [
         ("metrics", "main", 1),
         ("step_started", "train", 1),
         ("metrics", "train", 1),
@@ -53,7 +53,7 @@ def test_entering_a_step_again_is_its_next_attempt(run: Run, memory: Memory) -> 
             pass
     run.finish()
 
-    assert [attempt for kind, _, attempt in told(memory) if kind == "step_started"] == [1, 2, 7, 8]
+    assert [attempt for kind, _, attempt in recorded(memory) if kind == "step_started"] == [1, 2, 7, 8]
 
 
 def test_the_first_attempt_of_a_step_is_that_of_the_run(memory: Memory) -> None:
@@ -64,10 +64,10 @@ def test_the_first_attempt_of_a_step_is_that_of_the_run(memory: Memory) -> None:
             pass
         run.finish()
 
-    assert told(memory)[:2] == [("metrics", "main", 3), ("step_started", "train", 3)]
+    assert recorded(memory)[:2] == [("metrics", "main", 3), ("step_started", "train", 3)]
 
 
-def test_an_exception_is_the_steps_failure_and_goes_on(run: Run, memory: Memory) -> None:
+def test_an_exception_is_the_steps_failure_and_is_raised_further(run: Run, memory: Memory) -> None:
     with pytest.raises(ValueError, match="bad"), run.step("train"):
         raise ValueError("bad")
     run.finish()
@@ -83,7 +83,7 @@ def test_steps_nest(run: Run, memory: Memory) -> None:
         run.emit("b", 1.0)
     run.finish()
 
-    assert [name for kind, name, _ in told(memory) if kind == "metrics"] == ["inner", "outer"]
+    assert [name for kind, name, _ in recorded(memory) if kind == "metrics"] == ["inner", "outer"]
 
 
 def test_a_decorated_function_is_a_step_each_time(run: Run, memory: Memory) -> None:
@@ -94,7 +94,7 @@ def test_a_decorated_function_is_a_step_each_time(run: Run, memory: Memory) -> N
 
     assert [train(1.0), train(2.0)] == [2.0, 4.0]
     run.finish()
-    assert [(name, attempt) for kind, name, attempt in told(memory) if kind == "metrics"] == [
+    assert [(name, attempt) for kind, name, attempt in recorded(memory) if kind == "metrics"] == [
         ("train", 1),
         ("train", 2),
     ]
@@ -146,7 +146,7 @@ def test_a_worker_thread_belongs_to_the_step_its_run_has_open(run: Run, memory: 
         thread.join()
     run.finish()
 
-    assert ("metrics", "train", 1) in told(memory)
+    assert ("metrics", "train", 1) in recorded(memory)
 
 
 def test_steps_of_two_runs_do_not_mix(run: Run, memory: Memory) -> None:
@@ -159,5 +159,5 @@ def test_steps_of_two_runs_do_not_mix(run: Run, memory: Memory) -> None:
         run.finish()
         other.finish()
 
-    assert ("metrics", "a", 1) in told(memory)
-    assert ("metrics", "b", 1) in told(elsewhere)
+    assert ("metrics", "a", 1) in recorded(memory)
+    assert ("metrics", "b", 1) in recorded(elsewhere)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import gateway
+from gateway.client import notices
+from gateway.client.process import inheritance
+from gateway.client.run import registry
+
+LAUNCHERS = (
+    *inheritance.RANKS,
+    "TORCHELASTIC_RESTART_COUNT",
+    "SLURM_RESTART_COUNT",
+    "GATEWAY_ATTEMPT",
+    "GATEWAY_RUN_ID",
+)
+
+
+@pytest.fixture
+def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The state of a fresh process that no launcher started; its runs are sent nowhere and capture nothing."""
+    for name in LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GATEWAY_HOME", str(tmp_path))
+    monkeypatch.setenv("GATEWAY_URL", "none:")
+    monkeypatch.setenv("GATEWAY_CAPTURE", "none")
+    monkeypatch.chdir(tmp_path)
+    notices.reset()
+    yield
+    while gateway.current_run() is not None:
+        gateway.finish()
+    registry.stop_shippers()
+    notices.reset()
