@@ -42,7 +42,7 @@ class Budget:
         self._lock = Lock()  # large bodies are unpacked in threads
         self.held = 0
 
-    def take(self, count: int) -> None:
+    def reserve(self, count: int) -> None:
         """Reserve `count` bytes. Raises Failure 503 when fewer are left."""
         with self._lock:
             if self.held + count <= self._limit:
@@ -67,9 +67,9 @@ class Share:
         self._budget = budget
         self._held = 0
 
-    def take(self, count: int) -> None:
+    def reserve(self, count: int) -> None:
         """Reserve `count` more bytes. Raises Failure 503 when fewer are left."""
-        self._budget.take(count)
+        self._budget.reserve(count)
         self._held += count
 
     def __enter__(self) -> Share:
@@ -102,7 +102,7 @@ async def read(request: Request, share: Share) -> bytes:
                 size += len(chunk)
                 if size > MAX_BODY:
                     raise too_large
-                share.take(len(chunk))
+                share.reserve(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise Failure(
@@ -137,7 +137,7 @@ async def decode(body: bytes, encoding: str, share: Share) -> list[Record]:
     if encoding not in ENCODINGS:
         raise Failure(415, f"Content-Encoding {encoding!r:.40} is not supported", f"use one of {', '.join(ENCODINGS)}")
     # Reserved before unpacking: the bytes, their copy in the parsed text, and the records made from it.
-    share.take(3 * (len(body) if encoding == "identity" else MAX_UNPACKED if encoding == "zstd" else 0))
+    share.reserve(3 * (len(body) if encoding == "identity" else MAX_UNPACKED if encoding == "zstd" else 0))
     if len(body) < IN_THREAD_FROM:
         return parse(unpack(body, encoding, share))
     return await asyncio.to_thread(lambda: parse(unpack(body, encoding, share)))
@@ -164,7 +164,7 @@ def _gunzip(body: bytes, share: Share) -> bytes:
             rest = machine.unconsumed_tail
             if not chunk and not rest:
                 break
-            share.take(3 * len(chunk))
+            share.reserve(3 * len(chunk))
             size += len(chunk)
             chunks.append(chunk)
     except zlib.error as error:

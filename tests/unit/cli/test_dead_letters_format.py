@@ -1,3 +1,5 @@
+"""Arbitrary records become printable text for people, and lossless JSON for programs."""
+
 from __future__ import annotations
 
 import base64
@@ -31,7 +33,7 @@ def test_whatever_the_bytes_only_printable_characters_are_shown(value: bytes, li
 
 
 @given(st.text())
-def test_text_is_shown_on_one_line_without_characters_that_drive_a_terminal(text: str) -> None:
+def test_text_is_shown_on_one_line_without_characters_that_steer_a_terminal(text: str) -> None:
     assert escape_unprintable(text).isprintable()
 
 
@@ -54,7 +56,7 @@ def test_a_hexdump_holds_every_byte(value: bytes) -> None:
         ("\u202egnp.exe".encode(), False),
     ],
 )
-def test_text_and_bytes_are_told_apart(value: bytes, text: bool) -> None:
+def test_text_and_bytes_are_distinguished(value: bytes, text: bool) -> None:
     assert is_text(value) is text
 
 
@@ -85,6 +87,6 @@ def test_an_id_is_read_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "a:1", "a:b:c", ":1:2", "a:1:-2", "a:1:2:3", "a:1:99999999999999999999"])
-def test_what_is_no_id_is_refused_with_the_next_step(text: str) -> None:
+def test_what_is_not_an_id_is_refused_with_the_next_step(text: str) -> None:
     with pytest.raises(BadSettings, match="gateway dead-letters list"):
         parse_id(text)

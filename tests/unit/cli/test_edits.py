@@ -1,4 +1,4 @@
-"""`gateway runs delete | rename | tag`: what is wrong is one line before anything is asked or sent."""
+"""`gateway runs delete | rename | tag`: what is wrong is one line before any request or event is sent."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gateway.cli.lookup import check_name
 from schemas.errors import Refused
 
 run = CliRunner().invoke
-NOBODY = "127.0.0.1:1"
+UNREACHABLE = "127.0.0.1:1"
 
 
 @pytest.fixture(autouse=True)
-def nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_HOME", str(tmp_path))
-    monkeypatch.setenv("GATEWAY_URL", f"kafka://{NOBODY}")
-    monkeypatch.setenv("GATEWAY_LIVE_URL", f"http://{NOBODY}")
+    monkeypatch.setenv("GATEWAY_URL", f"kafka://{UNREACHABLE}")
+    monkeypatch.setenv("GATEWAY_LIVE_URL", f"http://{UNREACHABLE}")
 
 
 @pytest.mark.parametrize("command", ["delete", "rename", "tag"])
@@ -43,9 +43,9 @@ def test_help_has_examples(command: str) -> None:
         (["rename", "r", "\udcff"], "a name is not UTF-8"),
         (["rename", "\udcff", "x"], "a run id is not UTF-8"),
         (["rename", "r", "x", "--series", "a", "--tag", "b"], "give --series, --param or --tag"),
-        (["delete", "r", "--yes"], f"the API at http://{NOBODY} cannot be reached"),
+        (["delete", "r", "--yes"], f"the API at http://{UNREACHABLE} cannot be reached"),
         (["rename", "r", "x"], "start it with `gateway up`, or correct GATEWAY_LIVE_URL"),
-        (["tag", "r", "a=b"], f"the API at http://{NOBODY} cannot be reached"),
+        (["tag", "r", "a=b"], f"the API at http://{UNREACHABLE} cannot be reached"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], answer: str) -> None:
@@ -56,7 +56,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], answer: str) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_without_an_address_to_send_to_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_address_to_send_to_no_request_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_URL", "none:")
     result = run(main.app, ["runs", "tag", "r", "a=b"])
 
@@ -72,7 +72,7 @@ def test_without_an_address_to_send_to_nothing_is_asked(monkeypatch: pytest.Monk
         ("zebra", "see what it has with `gateway runs show r`"),
     ],
 )
-def test_a_name_that_is_not_there_is_answered_with_near_ones(name: str, answer: str) -> None:
+def test_an_unknown_name_is_answered_with_near_ones(name: str, answer: str) -> None:
     with pytest.raises(Refused) as caught:
         check_name("r", "series", name, {"loss": {"loss", "test/loss{rank=1}"}, "accuracy": {"accuracy"}})
 

@@ -1,4 +1,4 @@
-"""What `gateway runs show` says of completeness."""
+"""How `gateway runs show` summarises completeness."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def producer(received: int, expected: int | None, *missing: tuple[int, int], twi
 
 
 @pytest.mark.parametrize(
-    ("one", "said"),
+    ("one", "expected"),
     [
         (producer(5, 5), "5 of 5"),
         (producer(5, None), "5 of 5, still open"),
@@ -30,8 +30,8 @@ def producer(received: int, expected: int | None, *missing: tuple[int, int], twi
         (producer(1_000, 1_000, twice=3, dropped=12), "1,000 of 1,000, 3 duplicates refused, 12 points dropped by it"),
     ],
 )
-def test_a_producer_names_every_missing_range(one: Any, said: str) -> None:
-    assert _received(one) == said
+def test_a_producer_names_every_missing_range(one: Any, expected: str) -> None:
+    assert _received(one) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_the_line_counts_everything() -> None:
 def test_a_run_whose_points_were_dropped_says_so_at_its_head() -> None:
     document = {"run_id": "r1", "tag": "", "status": "SUCCESS", "points_dropped": "2026-11-21 15:00:00.000000"}
 
-    said = dict(_head(document))["points"]
+    expected = dict(_head(document))["points"]
 
-    assert said.startswith("dropped from PostgreSQL by retention at 2026-11-21 15:00:00.000000 UTC")
+    assert expected.startswith("dropped from PostgreSQL by retention at 2026-11-21 15:00:00.000000 UTC")

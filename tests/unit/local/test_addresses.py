@@ -1,10 +1,11 @@
-"""Which addresses a stack serves, and which it only uses."""
+"""Which addresses a stack serves itself, and which it only uses."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from gateway.local import addresses
 from gateway.local.home import Home
@@ -55,7 +56,7 @@ def test_a_given_address_is_used_and_not_started(home: Home, monkeypatch: pytest
     assert plan(home).settings.postgres.get_secret_value() == "postgresql://u:p@db/x"
 
 
-def test_what_an_earlier_start_wrote_is_not_taken_for_given(home: Home) -> None:
+def test_what_an_earlier_start_wrote_does_not_count_as_given(home: Home) -> None:
     written = addresses.stack_settings(plan(home).settings)
     home.write({"version": 1, "running": False, "settings": written, "ports": PORTS, "processes": {}})
 
@@ -68,7 +69,7 @@ def test_without_the_tracker_mlflow_no_server_is_started(home: Home, monkeypatch
     assert names(home) == ["postgres", "kafka", "materialiser", "live", "ingest", "delivery-wandb"]
 
 
-def test_ports_are_remembered_asked_for_or_new(home: Home) -> None:
+def test_ports_are_remembered_requested_or_new(home: Home) -> None:
     first = addresses.choose_ports(home, {}, ["mlflow"], new=False)
     home.write({"version": 1, "running": False, "settings": {}, "ports": first, "processes": {}})
     again = addresses.choose_ports(home, {"live": 8765}, ["mlflow"], new=False)
@@ -104,3 +105,13 @@ def test_addresses_are_shown_without_passwords() -> None:
     assert "s3cret" not in str(found.shown)
     assert found.shown["mlflow"] == "https://user:***@127.0.0.1:1"
     assert found.shown["wandb_dir"] == "/a[b"
+
+
+def test_secrets_reach_the_processes_of_a_stack_and_are_never_printed() -> None:
+    settings = Settings(token=SecretStr("t1"), kafka_sasl_password=SecretStr("p1"))
+    written = addresses.stack_settings(settings)
+
+    assert (written["token"], written["kafka_sasl_password"]) == ("t1", "p1")
+    assert addresses.running_settings(written).token == settings.token
+    assert "t1" not in repr(settings)
+    assert "p1" not in repr(settings)

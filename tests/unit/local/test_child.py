@@ -1,4 +1,4 @@
-"""One service under watch, with real small processes."""
+"""One supervised service, with real small processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Child]]:
-    """Make a child that runs a Python program, ready once its file `ready` is there."""
+    """Make a child that runs a Python program, ready once its file `ready` exists."""
     home = Home(tmp_path)
     home.create()
     made: list[Child] = []
@@ -77,7 +77,7 @@ def test_it_is_ready_when_it_says_so(make: Callable[..., Child]) -> None:
     assert child.record()["pid"] > 0
 
 
-def test_it_waits_for_what_it_needs(make: Callable[..., Child]) -> None:
+def test_it_waits_for_its_dependencies(make: Callable[..., Child]) -> None:
     child = make(SERVE, needs=("other",))
     child.step(())
     before = child.state
@@ -96,7 +96,7 @@ def test_a_killed_process_is_started_again(make: Callable[..., Child]) -> None:
     assert child.record()["pid"] != first
 
 
-def test_a_crash_loop_ends_with_name_code_and_last_words(make: Callable[..., Child]) -> None:
+def test_a_crash_loop_ends_with_name_code_and_last_output(make: Callable[..., Child]) -> None:
     child = make("print('out of cheese'); raise SystemExit(3)")
     until(child, lambda: child.state == "failed")
 
@@ -106,7 +106,7 @@ def test_a_crash_loop_ends_with_name_code_and_last_words(make: Callable[..., Chi
     assert "gateway logs thing" in child.error
 
 
-def test_a_crash_loop_is_counted_and_asking_twice_counts_nothing_twice(make: Callable[..., Child]) -> None:
+def test_a_crash_loop_is_counted_and_rendering_twice_counts_nothing_twice(make: Callable[..., Child]) -> None:
     child = make("raise SystemExit(3)")
     metrics = Metrics(["thing"])
     before = metrics.render([child])
@@ -121,7 +121,7 @@ def test_a_crash_loop_is_counted_and_asking_twice_counts_nothing_twice(make: Cal
     assert b'gateway_service_ready{service="thing"} 0.0' in after
 
 
-def test_a_refusal_is_not_tried_again(make: Callable[..., Child]) -> None:
+def test_a_refusal_is_not_retried(make: Callable[..., Child]) -> None:
     child = make("print('gateway: wrong password: correct GATEWAY_POSTGRES'); raise SystemExit(78)")
     until(child, lambda: child.state == "failed")
 
@@ -129,10 +129,10 @@ def test_a_refusal_is_not_tried_again(make: Callable[..., Child]) -> None:
     assert child.error == "wrong password: correct GATEWAY_POSTGRES"
 
 
-def test_what_was_given_up_is_tried_again_on_demand(make: Callable[..., Child], tmp_path: Path) -> None:
-    child = make("import os; os.path.exists('mended') or exit(78);" + SERVE)
+def test_a_service_that_was_given_up_is_retried_on_demand(make: Callable[..., Child], tmp_path: Path) -> None:
+    child = make("import os; os.path.exists('fixed') or exit(78);" + SERVE)
     until(child, lambda: child.state == "failed")
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
     child.retry()
     until(child, lambda: child.state == "ready")
     child.retry()
@@ -140,14 +140,14 @@ def test_what_was_given_up_is_tried_again_on_demand(make: Callable[..., Child], 
     assert (child.state, child.restarts, child.error) == ("ready", 1, "")
 
 
-def test_who_is_not_ready_in_time_counts_as_dead(make: Callable[..., Child]) -> None:
+def test_a_process_that_is_not_ready_in_time_counts_as_dead(make: Callable[..., Child]) -> None:
     child = make("import time; time.sleep(600)", ready_timeout_s=0.3)
     until(child, lambda: child.state == "restarting")
 
     assert "was not ready after" in child.error
 
 
-def test_who_does_not_stop_is_killed_with_its_children(make: Callable[..., Child]) -> None:
+def test_a_process_that_does_not_stop_is_killed_with_its_children(make: Callable[..., Child]) -> None:
     program = (
         "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);" + SERVE

@@ -1,4 +1,4 @@
-"""What the server makes of a body, whatever it is: records, or one Failure that names what does not fit."""
+"""Any body becomes records, or one Failure that names what does not fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.server.ingest import bodies
 from gateway.server.ingest.bodies import Budget, Share
 from tests.support.server_process import note, plain
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # surrogates alone are no UTF-8
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are not UTF-8
 
 
 def share(limit: int = 256 * 1024 * 1024) -> Share:
@@ -32,7 +32,7 @@ def failure(body: bytes, encoding: str = "identity") -> Failure:
 
 
 def with_record(**changes: Any) -> bytes:
-    """Return a body whose second record differs from a good one; a change to None takes the field away."""
+    """Return a body whose second record differs from a good one; a change to None removes the field."""
     records = plain([note("r", 0), note("r", 1)])
     records[1] = {name: value for name, value in {**records[1], **changes}.items() if value is not None}
     return json.dumps({"records": records}).encode()
@@ -86,7 +86,7 @@ def test_a_bomb_is_refused_at_its_bound(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 @pytest.mark.parametrize("spoil", [lambda body: body[:-3], lambda body: body + b"more"], ids=["cut", "longer"])
-def test_packed_bodies_that_are_cut_or_go_on_are_refused(encoding: str, spoil: Any) -> None:
+def test_packed_bodies_that_are_cut_or_too_long_are_refused(encoding: str, spoil: Any) -> None:
     body = encode_body([note("r", 0)])
     packed = gzip.compress(body) if encoding == "gzip" else bytes(cramjam.zstd.compress(body))
 
@@ -101,7 +101,7 @@ def test_bodies_that_are_not_the_form(body: bytes) -> None:
     assert failure(body).record is None
 
 
-def test_nesting_without_end_is_refused() -> None:
+def test_endless_nesting_is_refused() -> None:
     assert failure(b"[" * 1_000_000).status == 400
 
 
@@ -109,7 +109,7 @@ HEADERS = plain([note("r", 1)])[0]["headers"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "status", "said"),
+    ("changes", "status", "message"),
     [
         ({"key": None}, 422, "key, headers and value"),
         ({"more": 1}, 422, "nothing else"),
@@ -128,34 +128,34 @@ HEADERS = plain([note("r", 1)])[0]["headers"]
         ({"value": "x" * 1_040_001}, 413, "1,040,000 bytes"),
     ],
 )
-def test_a_record_that_does_not_fit_is_named(changes: dict[str, Any], status: int, said: str) -> None:
+def test_a_record_that_does_not_fit_is_named(changes: dict[str, Any], status: int, message: str) -> None:
     found = failure(with_record(**changes))
 
     assert (found.status, found.record) == (status, 1)
     assert found.error.startswith("record 1: ")
-    assert said in found.error
+    assert message in found.error
 
 
-def test_too_many_records_are_refused_before_they_are_looked_at() -> None:
+def test_too_many_records_are_refused_before_they_are_checked() -> None:
     found = failure(json.dumps({"records": [0] * 10_001}).encode())
 
     assert (found.status, found.record, "10,000 records" in found.error) == (413, None, True)
 
 
-def test_bytes_that_are_not_there_are_refused_and_given_back_at_the_end() -> None:
+def test_bytes_beyond_the_budget_are_refused_and_released_at_the_end() -> None:
     budget = Budget(100)
     with Share(budget) as first:
-        first.take(80)
+        first.reserve(80)
         with Share(budget) as second:
-            second.take(10)
+            second.reserve(10)
             with pytest.raises(Failure) as raised:
-                second.take(11)
+                second.reserve(11)
 
         assert (raised.value.status, budget.held) == (503, 80)
     assert budget.held == 0
 
 
-async def test_unpacking_is_paid_for_before_it_is_done() -> None:
+async def test_memory_is_reserved_before_unpacking() -> None:
     packed = gzip.compress(bytes(1_000_000))
     budget = Budget(2_000_000)
     with Share(budget) as found, pytest.raises(Failure) as raised:

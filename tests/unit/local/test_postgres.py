@@ -1,0 +1,25 @@
+"""PostgreSQL as the system user, for root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.local.servers import postgres
+
+
+def test_a_list_of_users_that_another_start_has_locked_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "useradd"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {tmp_path}/locked ] || {{ touch {tmp_path}/locked; exit 1; }}\necho "$@" >{tmp_path}/added\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(postgres, "SYSTEM_USER", "nobody-yet")
+    postgres._add_user()
+
+    assert (tmp_path / "added").read_text().split()[-1] == "nobody-yet"
