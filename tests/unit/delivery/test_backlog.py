@@ -1,14 +1,14 @@
+"""The backlog of undelivered records: queues by run, and the hand-over between two readers."""
+
 from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from consumers.delivery.dispatch.invoke import admit_records
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.quarantine import Quarantine
 from consumers.log.record import Record
-from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.store.delivery.history import HISTORY
 from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
@@ -37,7 +37,7 @@ def test_each_run_is_a_queue_of_its_own() -> None:
     assert backlog.ready(0.0, 10) == ["b", "c"]
 
 
-def test_a_postponed_run_waits_and_the_others_go_on() -> None:
+def test_a_postponed_run_waits_and_the_others_continue() -> None:
     backlog = Backlog({0: 0})
     backlog.add(runs_of("a", "b"))
     hand_out(backlog, "a")
@@ -47,7 +47,7 @@ def test_a_postponed_run_waits_and_the_others_go_on() -> None:
     assert backlog.ready(5.0, 10) == ["a", "b"]
 
 
-def test_waking_ends_all_waiting() -> None:
+def test_all_waits_can_be_ended() -> None:
     backlog = Backlog({0: 0})
     backlog.add(runs_of("a"))
     hand_out(backlog, "a")
@@ -57,7 +57,7 @@ def test_waking_ends_all_waiting() -> None:
     assert backlog.ready(0.0, 10) == ["a"]
 
 
-def test_reading_starts_again_at_the_oldest_undelivered_record() -> None:
+def test_a_restart_reads_from_the_oldest_undelivered_record() -> None:
     backlog = Backlog({0: 0, 1: 7})
     backlog.add(runs_of("a", "b", "b"))
     hand_out(backlog, "b")
@@ -69,7 +69,7 @@ def test_reading_starts_again_at_the_oldest_undelivered_record() -> None:
     assert backlog.offsets() == {0: 3, 1: 7}
 
 
-def test_a_parked_run_is_dropped_and_later_records_of_it_are_passed_over() -> None:
+def test_a_parked_run_is_dropped_and_later_records_of_it_are_skipped() -> None:
     backlog = Backlog({0: 0})
     backlog.add(runs_of("a", "b", "a"))
     hand_out(backlog, "a")
@@ -80,44 +80,14 @@ def test_a_parked_run_is_dropped_and_later_records_of_it_are_passed_over() -> No
     assert backlog.offsets() == {0: 1}
 
 
-def test_what_is_no_event_is_passed_over() -> None:
+def test_what_is_no_event_is_skipped() -> None:
     backlog = Backlog({0: 0})
 
     assert backlog.add([Record("topic", 0, 0, b"a", b"{}", (), 0)]) == 1
     assert (backlog.offsets(), backlog.bytes) == ({0: 1}, 0)
 
 
-def test_a_record_that_cannot_be_decoded_is_counted_and_its_number_stays_missing() -> None:
-    author = Author("a")
-    records = [as_record(author.metrics("loss", [float(i)]), i) for i in range(3)]
-    records[1] = records[1]._replace(value=b'{"kind": "metrics", "series": 1}')
-
-    envelopes, after = admit_records(records, Checkpoint())
-
-    assert [envelope.seq for envelope in envelopes] == [0, 2]
-    assert (after.skipped, after.next_offset, after.ledgers["p1"].missing) == (1, 3, ((1, 2),))
-
-
-def test_duplicates_are_refused_and_counted() -> None:
-    author = Author("a")
-    one, two = (author.metrics("loss", [float(i)]) for i in range(2))
-    records = [as_record(envelope, offset) for offset, envelope in enumerate([one, two, one, two])]
-
-    envelopes, after = admit_records(records, Checkpoint())
-
-    assert [envelope.seq for envelope in envelopes] == [0, 1]
-    assert after.ledgers["p1"].refused == 2
-
-
-def test_what_the_run_has_is_skipped_by_its_offset() -> None:
-    records = [as_record(Author("a").metrics("loss", [1.0]), 4)]
-
-    envelopes, after = admit_records(records, Checkpoint(next_offset=9))
-
-    assert (envelopes, after) == ([], Checkpoint(next_offset=9))
-
-
-def test_a_run_that_is_behind_gets_its_records_from_the_second_reading_until_both_meet() -> None:
+def test_a_run_to_reread_gets_its_records_from_the_second_reader_until_both_meet() -> None:
     backlog = Backlog({0: 3})
     backlog.start_reread("a", 0, 1)
     records = runs_of("a", "a", "b", "b", "a", "a")
@@ -132,13 +102,13 @@ def test_a_run_that_is_behind_gets_its_records_from_the_second_reading_until_bot
     assert backlog.still_rereading("a")
     backlog.remove_delivered("a")
     assert hand_out(backlog, "a") == [5]
-    assert backlog.offsets() == {0: 3}  # b waits; a is read again by whoever starts anew
+    assert backlog.offsets() == {0: 3}  # b waits; a restarted process re-reads a
     assert not backlog.still_rereading("a")
     backlog.remove_delivered("b")
     assert backlog.offsets() == {0: 5}
 
 
-def test_a_run_that_has_everything_when_both_readings_meet_is_named() -> None:
+def test_a_run_that_has_everything_when_both_readers_meet_is_named() -> None:
     backlog = Backlog({0: 1})
     backlog.start_reread("a", 0, 0)
     backlog.add_reread(runs_of("a"))
@@ -149,7 +119,7 @@ def test_a_run_that_has_everything_when_both_readings_meet_is_named() -> None:
     assert backlog.is_caught_up()
 
 
-def test_a_run_whose_last_records_are_out_when_both_readings_meet_is_named_when_they_are_done() -> None:
+def test_a_run_whose_last_records_are_out_when_both_readers_meet_is_named_when_they_are_done() -> None:
     backlog = Backlog({0: 1})
     backlog.start_reread("a", 0, 0)
     backlog.add_reread(runs_of("a"))
@@ -161,7 +131,7 @@ def test_a_run_whose_last_records_are_out_when_both_readings_meet_is_named_when_
     assert backlog.remove_delivered("a")
 
 
-def test_a_second_reading_that_begins_again_brings_nothing_twice() -> None:
+def test_a_second_reader_that_starts_again_adds_nothing_twice() -> None:
     backlog = Backlog({0: 9})
     records = runs_of("a", "b", "a")
     backlog.start_reread("a", 0, 0)
@@ -174,12 +144,12 @@ def test_a_second_reading_that_begins_again_brings_nothing_twice() -> None:
 
 def test_a_run_that_gets_its_history_is_neither_read_from_the_log_nor_handed_over() -> None:
     backlog = Backlog({0: 9})
-    backlog.start_reread("told", 0, HISTORY)
-    backlog.start_reread("read", 0, 3)
+    backlog.start_reread("backfilled", 0, HISTORY)
+    backlog.start_reread("reread", 0, 3)
 
     assert backlog.reread_starts() == {0: 3}
-    assert backlog.hand_over(0) == ["read"]
-    assert (backlog.reread_positions(), backlog.is_caught_up()) == ({"told": (0, HISTORY)}, False)
+    assert backlog.hand_over(0) == ["reread"]
+    assert (backlog.reread_positions(), backlog.is_caught_up()) == ({"backfilled": (0, HISTORY)}, False)
 
 
 def test_a_tracker_is_tried_with_the_run_that_failed_least() -> None:
@@ -210,7 +180,7 @@ def quarantine(**unanswered: int) -> Quarantine:
 
 
 class BacklogMachine(RuleBasedStateMachine):
-    """Whatever happens, records of a run go out in order, and none before the checkpoint is undelivered."""
+    """In any sequence of events, the records of a run go out in order, and none below the checkpoint is undelivered."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.flow.circuit_breaker import FAILURES, LAST_RETRY_S, LONGEST_WAIT_S, CircuitBreaker, retry_delay
-from consumers.delivery.flow.rate_limit import RateLimit
 
 
 def opened(at: float = 0.0) -> CircuitBreaker:
@@ -25,7 +24,7 @@ def test_few_failures_leave_it_closed() -> None:
     assert (circuit.state, circuit.admits("run-9", 0.0)) == ("closed", True)
 
 
-def test_an_answer_in_between_starts_the_count_anew() -> None:
+def test_an_answer_in_between_starts_the_count_again() -> None:
     circuit = CircuitBreaker()
     for number in range(3 * FAILURES):
         circuit.record_failure(f"run-{number}", "away", 0.0, jitter=1.0)
@@ -73,7 +72,7 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     assert not circuit.record_answer(0.0)
 
 
-def test_one_run_that_always_fails_keeps_no_other_out() -> None:
+def test_one_run_that_always_fails_blocks_no_other() -> None:
     circuit = CircuitBreaker()
     for _ in range(FAILURES):
         circuit.record_failure("bad", "timed out", 0.0, jitter=1.0)
@@ -82,7 +81,7 @@ def test_one_run_that_always_fails_keeps_no_other_out() -> None:
     assert circuit.admits("good", 0.0)
 
 
-def test_two_runs_that_fail_keep_all_out() -> None:
+def test_two_runs_that_fail_block_all() -> None:
     circuit = CircuitBreaker()
     for _ in range(FAILURES):
         circuit.record_failure("bad", "timed out", 0.0, jitter=1.0)
@@ -92,7 +91,7 @@ def test_two_runs_that_fail_keep_all_out() -> None:
     assert not circuit.admits("another", 0.0)
 
 
-def test_a_tracker_that_asks_to_be_left_alone_is_left_alone_at_once() -> None:
+def test_a_tracker_that_asks_for_a_pause_gets_it_at_once() -> None:
     circuit = CircuitBreaker()
     circuit.record_failure("run-1", "429", 100.0, jitter=0.0, retry_after_s=30.0)
 
@@ -101,7 +100,7 @@ def test_a_tracker_that_asks_to_be_left_alone_is_left_alone_at_once() -> None:
     assert circuit.admits("run-2", 130.0)
 
 
-def test_a_failure_of_a_call_that_was_under_way_does_not_shorten_what_was_asked_for() -> None:
+def test_a_failure_of_a_call_that_was_under_way_does_not_shorten_a_requested_pause() -> None:
     circuit = CircuitBreaker()
     circuit.record_failure("run-1", "429", 0.0, jitter=0.0, retry_after_s=30.0)
     circuit.record_failure("run-2", "reset", 1.0, jitter=0.0)
@@ -109,7 +108,7 @@ def test_a_failure_of_a_call_that_was_under_way_does_not_shorten_what_was_asked_
     assert circuit.retry_at == 30.0
 
 
-def test_an_answer_to_a_call_that_was_under_way_does_not_end_what_was_asked_for() -> None:
+def test_an_answer_to_a_call_that_was_under_way_does_not_end_a_requested_pause() -> None:
     circuit = CircuitBreaker()
     circuit.record_failure("run-1", "429", 0.0, jitter=0.0, retry_after_s=30.0)
     closed = circuit.record_answer(1.0)
@@ -120,7 +119,7 @@ def test_an_answer_to_a_call_that_was_under_way_does_not_end_what_was_asked_for(
 
 
 @pytest.mark.parametrize(("asked", "waits"), [(1e12, LONGEST_WAIT_S), (-5.0, 0.0)])
-def test_what_a_tracker_asks_for_has_bounds(asked: float, waits: float) -> None:
+def test_a_requested_pause_has_bounds(asked: float, waits: float) -> None:
     circuit = CircuitBreaker()
     circuit.record_failure("run-1", "429", 0.0, jitter=0.0, retry_after_s=asked)
 
@@ -146,26 +145,3 @@ def test_whatever_happens_some_run_is_admitted_in_the_end(calls: list[tuple[str,
             circuit.record_answer(0.0)
 
     assert circuit.admits("d", now + LAST_RETRY_S)
-
-
-def test_without_a_bound_nothing_waits() -> None:
-    limit = RateLimit()
-    limit.record(10**9, 0.0)
-
-    assert limit.delay(0.0) == 0.0
-
-
-def test_points_are_paid_off_at_the_pace() -> None:
-    limit = RateLimit(1_000)
-    limit.record(500, 10.0)
-    limit.record(1_500, 10.0)
-
-    assert (limit.delay(10.0), limit.delay(11.5), limit.delay(12.0)) == (2.0, 0.5, 0.0)
-
-
-def test_an_idle_time_is_not_saved_up() -> None:
-    limit = RateLimit(1_000)
-    limit.record(1_000, 0.0)
-    limit.record(1_000, 100.0)
-
-    assert limit.delay(100.0) == 1.0

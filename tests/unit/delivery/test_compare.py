@@ -1,3 +1,5 @@
+"""Differences and losses: what a tracker holds of a run, compared with what PostgreSQL holds."""
+
 from __future__ import annotations
 
 import math
@@ -64,12 +66,12 @@ def test_a_missing_parameter_is_named() -> None:
     assert str(difference) == "wandb, run run-1: params 0, and 1 in PostgreSQL ('lr' is missing)"
 
 
-def test_another_status_is_a_difference_but_lost_is_as_good_as_running() -> None:
+def test_another_status_is_a_difference_but_lost_counts_as_running() -> None:
     assert list(compare("mlflow", held([], status="lost"), held([], status="running"))) == []
     assert [d.what for d in compare("mlflow", held([], status="failed"), held([], status="running"))] == ["status"]
 
 
-def test_a_run_that_is_not_there_counts_nothing_and_says_why() -> None:
+def test_a_run_that_is_missing_counts_nothing_and_has_the_reason() -> None:
     absent = RunFacts("run-1", missing="MLflow refuses it")
 
     (difference,) = compare("mlflow", held([Point("a", 0, 0, 1.0)]), absent)
@@ -88,7 +90,7 @@ def test_another_start_or_end_is_a_difference_to_the_millisecond() -> None:
     assert (difference.what, difference.expected, difference.found) == ("ended", 5_000_000, 6_000_000)
 
 
-def test_a_place_that_does_not_say_when_is_not_asked() -> None:
+def test_a_place_that_reports_no_times_is_not_compared_by_them() -> None:
     expected = held([])
     expected.started = 1_000_000
 
@@ -116,8 +118,8 @@ def run(series: dict[str, list[float]] | None = None, **facts: Any) -> RunFacts:
     return held
 
 
-def told(expected: RunFacts, found: RunFacts, can: Capabilities = EDITS) -> tuple[list[Difference], list[Loss]]:
-    """Return differences and losses; the points are ODD where a tracker with these capabilities keeps not all."""
+def compared(expected: RunFacts, found: RunFacts, can: Capabilities = EDITS) -> tuple[list[Difference], list[Loss]]:
+    """Return differences and losses; the points are ODD where a tracker with these capabilities does not keep all."""
     found.params = {name: value if isinstance(value, str) else to_text(value) for name, value in found.params.items()}
     kept: dict[str, SeriesFacts] | None = None
     if not keeps_all_points(can):
@@ -129,15 +131,15 @@ def told(expected: RunFacts, found: RunFacts, can: Capabilities = EDITS) -> tupl
 
 @pytest.mark.parametrize("can", [EDITS, *LESS])
 @pytest.mark.parametrize("lost", range(len(ODD)))
-def test_no_point_hides_behind_what_a_tracker_says_it_cannot_hold(can: Capabilities, lost: int) -> None:
-    expected, found, lacking = run(), run(), run()
+def test_declared_capabilities_hide_no_lost_point(can: Capabilities, lost: int) -> None:
+    expected, found, incomplete = run(), run(), run()
     expected.add_points(ODD)
     held = list(expected_points(ODD, can))
     found.add_points(held)
-    lacking.add_points(held[: lost % len(held)] + held[lost % len(held) + 1 :])
+    incomplete.add_points(held[: lost % len(held)] + held[lost % len(held) + 1 :])
 
-    assert told(expected, found, can)[0] == []
-    (difference,) = told(expected, lacking, can)[0]
+    assert compared(expected, found, can)[0] == []
+    (difference,) = compared(expected, incomplete, can)[0]
     assert (difference.what, difference.name) == ("points", held[lost % len(held)].series)
 
 
@@ -147,7 +149,7 @@ def test_what_a_tracker_cannot_hold_is_listed_by_series(can: Capabilities) -> No
     expected.add_points(ODD)
     found.add_points(expected_points(ODD, can))
 
-    differences, losses = told(expected, found, can)
+    differences, losses = compared(expected, found, can)
 
     assert differences == []
     assert {loss.what for loss in losses} == {"points"}
@@ -155,38 +157,38 @@ def test_what_a_tracker_cannot_hold_is_listed_by_series(can: Capabilities) -> No
 
 
 def test_first_and_last_point_are_named_where_they_differ() -> None:
-    (difference,), _ = told(run({"loss": [1.0, 2.0, 3.0]}), run({"loss": [1.0, 2.0]}))
+    (difference,), _ = compared(run({"loss": [1.0, 2.0, 3.0]}), run({"loss": [1.0, 2.0]}))
 
     assert (difference.expected, difference.found) == (3, 2)
     assert difference.reason == "its last is step 1 at 1000 ms, not step 2 at 1000 ms"
 
 
-def test_another_value_of_a_parameter_or_a_tag_is_a_difference_and_another_writing_is_none() -> None:
+def test_another_value_of_a_parameter_or_a_tag_is_a_difference_and_another_notation_is_none() -> None:
     expected = run()
 
-    assert told(expected, run(params={"lr": "1e-1"})) == ([], [])
-    (wrong,), _ = told(expected, run(params={"lr": "0.2"}))
+    assert compared(expected, run(params={"lr": "1e-1"})) == ([], [])
+    (wrong,), _ = compared(expected, run(params={"lr": "0.2"}))
     assert str(wrong) == "there, run run-1: params 1, and 1 in PostgreSQL ('lr' is '0.2', not '0.1')"
-    (tag,), _ = told(expected, run(tags={"team": "visions"}))
+    (tag,), _ = compared(expected, run(tags={"team": "visions"}))
     assert (tag.what, tag.reason) == ("tags", "'team' is 'visions', not 'vision'")
 
 
-def test_tags_that_are_not_given_back_are_told_and_no_difference() -> None:
-    differences, (loss,) = told(run(), run(tags=None))
+def test_tags_that_are_not_returned_are_a_loss_and_no_difference() -> None:
+    differences, (loss,) = compared(run(), run(tags=None))
 
     assert differences == []
     assert (loss.what, loss.amount) == ("tags", 1)
-    assert [one.what for one in told(run(), run(tags={}))[0]] == ["tags"]
+    assert [one.what for one in compared(run(), run(tags={}))[0]] == ["tags"]
 
 
-def test_a_cut_parameter_is_told_only_at_the_length_that_is_documented() -> None:
+def test_a_cut_parameter_is_a_loss_only_at_the_documented_length() -> None:
     expected, can = run(params={"text": StringValue(value="x" * 50)}), EDITS._replace(cut_params=(40,))
 
-    differences, (loss,) = told(expected, run(params={"text": "x" * 40}), can)
+    differences, (loss,) = compared(expected, run(params={"text": "x" * 40}), can)
 
     assert (differences, loss.name, loss.reason) == ([], "text", "cut at 40 characters")
-    assert told(expected, run(params={"text": "x" * 39}), can)[0] != []
-    assert told(expected, run(params={"text": "x" * 40}), EDITS)[0] != []
+    assert compared(expected, run(params={"text": "x" * 39}), can)[0] != []
+    assert compared(expected, run(params={"text": "x" * 40}), EDITS)[0] != []
 
 
 def test_what_a_tracker_still_shows_after_an_edit_is_a_difference_only_where_it_can_edit() -> None:
@@ -194,42 +196,42 @@ def test_what_a_tracker_still_shows_after_an_edit_is_a_difference_only_where_it_
     found = run({"loss": [1.0], "gone": [2.0, 3.0]})
     cannot = Capabilities()
 
-    differences, losses = told(expected, found, cannot)
+    differences, losses = compared(expected, found, cannot)
 
     assert differences == []
     assert {(one.what, one.name, one.amount) for one in losses} == {
         ("series", "gone", 2), ("params", "lr", 1), ("tags", "team", 1),
     }  # fmt: skip
-    assert {one.what for one in told(expected, found, EDITS)[0]} == {"params", "tags", "points"}
+    assert {one.what for one in compared(expected, found, EDITS)[0]} == {"params", "tags", "points"}
 
 
-def test_a_renamed_series_is_known_by_its_points_and_a_lost_one_is_not_taken_for_renamed() -> None:
+def test_a_renamed_series_is_recognised_by_its_points_and_a_lost_one_is_not_taken_for_renamed() -> None:
     expected, cannot = run({"new": [1.0, 2.0, 3.0]}), Capabilities()
 
-    renamed = told(expected, run({"old": [1.0, 2.0, 3.0]}), cannot)
+    renamed = compared(expected, run({"old": [1.0, 2.0, 3.0]}), cannot)
     partly = RunFacts("run-1", "finished", {"lr": "0.1"}, tags={"team": "vision"})
     partly.add_points([Point("old", 0, 1_000, 1.0), Point("new", 1, 1_000, 2.0), Point("new", 2, 1_000, 3.0)])
-    lost = told(expected, run({"old": [1.0, 2.0]}), cannot)
+    lost = compared(expected, run({"old": [1.0, 2.0]}), cannot)
 
     assert (renamed[0], renamed[1][0].reason) == ([], "renamed since, and still shown as 'old'")
-    assert told(expected, partly, cannot)[0] == []
+    assert compared(expected, partly, cannot)[0] == []
     assert [(one.what, one.name, one.found) for one in lost[0]] == [("points", "new", 0)]
-    assert [one.name for one in told(expected, run({"old": [1.0, 2.0, 3.0]}), EDITS)[0]] == ["new", "old"]
+    assert [one.name for one in compared(expected, run({"old": [1.0, 2.0, 3.0]}), EDITS)[0]] == ["new", "old"]
 
 
-def test_a_tracker_without_status_or_parameters_is_not_asked_for_them() -> None:
+def test_a_tracker_without_status_or_parameters_is_not_compared_by_them() -> None:
     can = EDITS._replace(keeps_status=False, keeps_params=False)
 
-    differences, losses = told(run(), run(status="running", params={}, started=5), can)
+    differences, losses = compared(run(), run(status="running", params={}, started=5), can)
 
     assert differences == []
     assert {loss.what for loss in losses} == {"status", "params"}
 
 
-def test_what_a_tracker_shows_otherwise_is_told_in_its_words_and_excuses_nothing() -> None:
+def test_what_a_tracker_shows_differently_is_reported_and_excuses_nothing() -> None:
     expected = run({"loss": [1.0, 2.0]})
 
-    differences, (loss,) = told(expected, run({"loss": [1.0, 2.0]}, altered={"±Infinity, shown as 1e308": 3}))
+    differences, (loss,) = compared(expected, run({"loss": [1.0, 2.0]}, altered={"±Infinity, shown as 1e308": 3}))
 
     assert (differences, loss.amount, loss.reason) == ([], 3, "±Infinity, shown as 1e308")
-    assert told(expected, run({"loss": [1.0]}, altered={"equal points": 9}))[0] != []
+    assert compared(expected, run({"loss": [1.0]}, altered={"equal points": 9}))[0] != []

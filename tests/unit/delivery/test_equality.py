@@ -1,4 +1,4 @@
-"""What is only another way of writing a value, what is cut, and what is another value."""
+"""Texts that represent a value in another notation, texts that were cut, and texts of another value."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ TYPED = st.one_of(
 
 
 @pytest.mark.parametrize(("value", "text"), SAME)
-def test_a_rendering_of_the_value_is_no_difference(value: Typed, text: str) -> None:
+def test_another_notation_of_the_value_is_no_difference(value: Typed, text: str) -> None:
     assert is_same(value, text)
 
 
@@ -85,13 +85,13 @@ def test_another_value_is_a_difference(value: Typed, text: str) -> None:
 
 
 @given(TYPED)
-def test_text_and_json_are_renderings_of_every_value(value: Typed) -> None:
+def test_text_and_json_represent_every_value(value: Typed) -> None:
     assert is_same(value, to_text(value))
     assert is_same(value, json.dumps(to_plain(value)))
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_two_strings_are_the_same_only_when_they_are(one: str, other: str) -> None:
+def test_two_strings_are_the_same_only_if_they_are_equal_or_quoted(one: str, other: str) -> None:
     assert is_same(StringValue(value=one), other) == (other in (one, json.dumps(one)) or _quoted(other) == one)
 
 
@@ -112,5 +112,5 @@ def test_only_the_documented_length_is_a_cut() -> None:
     assert not is_cut(value, "x" * 20, ())
 
 
-def test_what_is_shown_is_short_and_harmless() -> None:
+def test_a_shown_value_is_short_and_printable() -> None:
     assert shown("\x1b[2J" + "x" * 200) == "?[2J" + "x" * 96 + "…"

@@ -1,4 +1,4 @@
-"""A run told again from its rows folds to the same rows."""
+"""Events made from the rows of a run fold to the same rows."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def rows_of(state: FoldState, changes: Changes) -> RunSnapshotRows:
     )  # fmt: skip
 
 
-def told(rows: RunSnapshotRows) -> list[Envelope]:
-    """The envelopes of the events, as a tracker is given them."""
+def envelopes_of(rows: RunSnapshotRows) -> list[Envelope]:
+    """Return the envelopes of the events, as a tracker receives them."""
     events: list[dict[str, Any]] = [dict(event) for part in run_events(rows) for event in part]
     found = [
         encode_json(rows.run["run_id"], "again", number, event["time"], event["kind"], orjson.dumps(event))
@@ -48,13 +48,13 @@ def told(rows: RunSnapshotRows) -> list[Envelope]:
 
 
 def facts(rows: RunSnapshotRows) -> dict[str, Any]:
-    """Everything but what points, numbers and the log alone say."""
-    left_out = ("points", "next_offset", "first_offset", "updated", "created", "month", "partition")
-    run = {name: value for name, value in rows.run.items() if name not in left_out}
+    """Return everything except what only points, sequence numbers and the log determine."""
+    excluded = ("points", "next_offset", "first_offset", "updated", "created", "month", "partition")
+    run = {name: value for name, value in rows.run.items() if name not in excluded}
     return {**rows._asdict(), "run": run}
 
 
-def work() -> list[Envelope]:
+def run_with_steps() -> list[Envelope]:
     author = Author("r1")
     return [
         author.start(name="one", tag="t", group="g", run_config={"a": [1, None]}, dag_hash="d"),
@@ -73,28 +73,28 @@ def work() -> list[Envelope]:
 
 
 def test_a_run_with_steps_and_attempts_folds_to_the_same_rows() -> None:
-    rows = rows_of(*folded(work()))
+    rows = rows_of(*folded(run_with_steps()))
 
-    assert facts(rows_of(*folded(told(rows)))) == facts(rows)
+    assert facts(rows_of(*folded(envelopes_of(rows)))) == facts(rows)
 
 
-def test_an_odd_run_keeps_everything_but_its_points() -> None:
+def test_an_edge_case_run_keeps_everything_but_its_points() -> None:
     rows = rows_of(*folded(odd_envelopes("odd")))
-    again = rows_of(*folded(told(rows)))
+    again = rows_of(*folded(envelopes_of(rows)))
 
     assert {name: value for name, value in facts(again).items() if name not in ("steps", "attempts")} == {
         name: value for name, value in facts(rows).items() if name not in ("steps", "attempts")
     }
 
 
-def test_a_run_that_nobody_started_is_not_started_when_told_again() -> None:
+def test_a_run_without_a_start_event_gets_none() -> None:
     author = Author("r1")
     rows = rows_of(*folded([author.envelope(ev.Tags(time=author.now(), tags={"a": "b"}))]))
 
-    assert [envelope.event.kind for envelope in told(rows)] == ["run_created", "tags"]
+    assert [envelope.event.kind for envelope in envelopes_of(rows)] == ["run_created", "tags"]
 
 
 def test_a_removal_ends_with_the_deletion() -> None:
-    rows = rows_of(*folded(work()))
+    rows = rows_of(*folded(run_with_steps()))
 
     assert [event["kind"] for event in removal_events(rows).beginning] == ["run_started", "deleted"]

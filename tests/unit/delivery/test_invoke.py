@@ -1,12 +1,10 @@
+"""What a tracker is called with, and which records of a run are new to it."""
+
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pytest
-
-from consumers.delivery.dispatch.checkpoints import GroupCommit
-from consumers.delivery.dispatch.invoke import TrackerInvoker
+from consumers.delivery.dispatch.invoke import TrackerInvoker, admit_records
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.trackers.protocol import NothingTracker, State
@@ -16,13 +14,16 @@ from tests.support.log_author import Author
 
 def records(count: int, first: int = 0) -> list[Record]:
     author = Author("a")
-    envelopes = [author.metrics("loss", [1.0, 2.0]) for _ in range(count)]
-    made = [encode(envelope) for envelope in envelopes]
-    return [Record("t", 0, first + i, one.key, one.value, tuple(one.headers), 0) for i, one in enumerate(made)]
+    return [as_record(author.metrics("loss", [1.0, 2.0]), first + number) for number in range(count)]
 
 
-class Asking(NothingTracker):
-    """Keeps what it was asked."""
+def as_record(envelope: Envelope, offset: int) -> Record:
+    made = encode(envelope)
+    return Record("topic", 0, offset, made.key, made.value, tuple(made.headers), 0)
+
+
+class RecordingTracker(NothingTracker):
+    """Keeps the arguments of its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[list[int], int]] = []
@@ -32,8 +33,8 @@ class Asking(NothingTracker):
         return {"seen": len(envelopes)}
 
 
-def test_a_first_call_is_in_no_doubt() -> None:
-    tracker = Asking()
+def test_a_first_call_has_nothing_in_doubt() -> None:
+    tracker = RecordingTracker()
 
     result = TrackerInvoker(tracker).deliver("a", records(3), Checkpoint(attempt=1))
 
@@ -42,16 +43,16 @@ def test_a_first_call_is_in_no_doubt() -> None:
     assert (result.progress.next_offset, result.progress.attempt, result.progress.state) == (3, 0, {"seen": 3})
 
 
-def test_a_tracker_is_told_which_batches_a_call_without_result_had() -> None:
-    tracker = Asking()
+def test_a_tracker_learns_how_many_envelopes_a_call_without_a_result_had() -> None:
+    tracker = RecordingTracker()
 
     TrackerInvoker(tracker).deliver("a", records(5), Checkpoint(attempt=2, doubt_to=2))
 
     assert tracker.calls == [([0, 1, 2, 3, 4], 2)]
 
 
-def test_a_range_in_doubt_that_is_cut_elsewhere_stays_in_doubt_behind_the_cut() -> None:
-    tracker = Asking()
+def test_a_range_in_doubt_that_is_split_differently_stays_in_doubt_after_the_split() -> None:
+    tracker = RecordingTracker()
     invoker = TrackerInvoker(tracker)
 
     first = invoker.deliver("a", records(5)[:2], Checkpoint(attempt=2, doubt_to=4))
@@ -61,40 +62,37 @@ def test_a_range_in_doubt_that_is_cut_elsewhere_stays_in_doubt_behind_the_cut() 
     assert (first.progress.doubt_to, second.progress.doubt_to) == (4, 0)
 
 
-def test_a_tracker_that_never_asks_is_called_without_the_word() -> None:
+def test_a_tracker_without_the_parameter_is_called_without_it() -> None:
     result = TrackerInvoker(NothingTracker()).deliver("a", records(1), Checkpoint(attempt=2, doubt_to=1))
 
     assert result.progress.next_offset == 1
 
 
-async def test_what_comes_while_a_write_is_under_way_goes_out_together() -> None:
-    begun, gate, groups = asyncio.Event(), asyncio.Event(), list[list[int]]()
+def test_a_record_that_cannot_be_decoded_is_counted_and_its_number_stays_missing() -> None:
+    author = Author("a")
+    records = [as_record(author.metrics("loss", [float(i)]), i) for i in range(3)]
+    records[1] = records[1]._replace(value=b'{"kind": "metrics", "series": 1}')
 
-    async def write(group: Sequence[int]) -> int:
-        groups.append(list(group))
-        begun.set()
-        await gate.wait()
-        return sum(group)
+    envelopes, after = admit_records(records, Checkpoint())
 
-    commit = GroupCommit[int, int](write)
-    first = asyncio.create_task(commit.submit(1))
-    await begun.wait()
-    rest = [asyncio.create_task(commit.submit(number)) for number in (2, 3)]
-    await asyncio.sleep(0)
-    gate.set()
-
-    assert (await first, await asyncio.gather(*rest)) == (1, [5, 5])
-    assert groups == [[1], [2, 3]]
+    assert [envelope.seq for envelope in envelopes] == [0, 2]
+    assert (after.skipped, after.next_offset, after.ledgers["p1"].missing) == (1, 3, ((1, 2),))
 
 
-async def test_each_of_a_group_learns_that_it_failed_and_may_ask_again() -> None:
-    answers: Iterator[int] = iter([0, 1])
+def test_duplicates_are_refused_and_counted() -> None:
+    author = Author("a")
+    one, two = (author.metrics("loss", [float(i)]) for i in range(2))
+    records = [as_record(envelope, offset) for offset, envelope in enumerate([one, two, one, two])]
 
-    async def write(group: Sequence[int]) -> int:
-        return 1 // next(answers)
+    envelopes, after = admit_records(records, Checkpoint())
 
-    commit = GroupCommit[int, int](write)
-    with pytest.raises(ZeroDivisionError):
-        await commit.submit(1)
+    assert [envelope.seq for envelope in envelopes] == [0, 1]
+    assert after.ledgers["p1"].refused == 2
 
-    assert await commit.submit(1) == 1
+
+def test_records_below_the_offset_of_the_run_are_skipped() -> None:
+    records = [as_record(Author("a").metrics("loss", [1.0]), 4)]
+
+    envelopes, after = admit_records(records, Checkpoint(next_offset=9))
+
+    assert (envelopes, after) == ([], Checkpoint(next_offset=9))
