@@ -84,7 +84,7 @@ async def repair_differences(
     for name, place in verified.places.items():
         if not place.differing:
             continue
-        reason = "PostgreSQL has no such run: remove it with the tracker's own tools"
+        reason = "PostgreSQL has no such run: remove it from the tracker with its own tools"
         result.not_repaired += [NotRepaired(name, run_id, reason) for run_id in sorted(place.differing & gone)]
         if runs := sorted(place.differing - gone):
             async with connected(settings, name, say) as services:
