@@ -1,4 +1,4 @@
-"""The real server before a real log: what it takes arrives as it was sent, what does not fit leaves it standing."""
+"""The real server with a real log: accepted records arrive as they were sent, and bad requests do not stop it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKEN = "a-token-of-tests"
 
 @pytest.fixture(scope="module")
 def server(kafka: str, session_folder: Path) -> Iterator[Server]:
-    """One server for all tests that only send; each has a run of its own."""
+    """One server for all tests that only send, each to a run of its own."""
     from tests.support import services
 
     services.run(services.create_topic(kafka, "ingest", partitions=2))
@@ -67,7 +67,7 @@ def test_spaces_that_a_sender_left_in_its_json_are_kept(server: Server, kafka: s
     assert [value for value, _, _ in arrived(kafka, "spaced")] == [record.value]
 
 
-def test_nothing_of_a_request_is_taken_when_one_record_does_not_fit(server: Server, kafka: str) -> None:
+def test_a_request_with_one_bad_record_is_refused_as_a_whole(server: Server, kafka: str) -> None:
     records = [note("whole", seq) for seq in range(3)]
     records[2].key = b"another"
     status, _, answer = post(server, encode_body(records))
@@ -98,7 +98,9 @@ BAD: dict[str, tuple[bytes, dict[str, str], int]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_request_that_does_not_fit_says_so_and_the_next_is_taken(server: Server, kafka: str, name: str) -> None:
+def test_a_bad_request_is_answered_with_its_error_and_the_next_is_accepted(
+    server: Server, kafka: str, name: str
+) -> None:
     body, headers, expected = BAD[name]
     status, _, answer = post(server, body, **headers)
 
@@ -108,7 +110,7 @@ def test_a_request_that_does_not_fit_says_so_and_the_next_is_taken(server: Serve
 
 
 @pytest.mark.parametrize("shown", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ÿ"])
-def test_without_the_token_nothing_is_taken(server: Server, kafka: str, shown: str) -> None:
+def test_without_the_token_nothing_is_accepted(server: Server, kafka: str, shown: str) -> None:
     status, headers, answer = post(server, GOOD, Authorization=shown)
 
     assert (status, headers["www-authenticate"]) == (401, "Bearer")
@@ -121,7 +123,7 @@ def test_a_refused_sender_of_a_huge_body_can_read_why(server: Server) -> None:
 
 
 def raw(server: Server, text: bytes) -> bytes:
-    """Send bytes as they are and return all that comes back until the server closes."""
+    """Send raw bytes and return everything that the server answers until it closes."""
     with socket.create_connection((HOST, server.port), timeout=30) as line:
         found = b""
         try:
@@ -130,9 +132,9 @@ def raw(server: Server, text: bytes) -> bytes:
             while more := line.recv(65_536):
                 found += more
         except ConnectionError:
-            return found  # closed with bytes of ours unread, or unsent
+            return found  # closed with some of our bytes unread or unsent
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # closed before our own end was
+            if error.errno != errno.ENOTCONN:  # closed before we closed our side
                 raise
         return found
 
@@ -156,7 +158,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_requests_get_an_error_or_nothing_and_the_next_is_taken(server: Server, name: str) -> None:
+def test_hostile_requests_get_an_error_or_nothing_and_the_next_is_accepted(server: Server, name: str) -> None:
     answer = raw(server, HOSTILE[name])
 
     assert b" 200 " not in answer
@@ -180,7 +182,7 @@ def test_sigterm_answers_the_request_under_way_first(kafka: str, topic: str, tmp
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"GATEWAY_KAFKA": "h:1", "GATEWAY_INGEST_HOST": "0.0.0.0"}, "GATEWAY_TOKEN"),
         ({"GATEWAY_KAFKA": "h:1", "GATEWAY_INGEST_CERT": "/none", "GATEWAY_INGEST_KEY": "/none"}, "ingest_cert"),
@@ -188,14 +190,14 @@ def test_sigterm_answers_the_request_under_way_first(kafka: str, topic: str, tmp
         ({}, "setting kafka has no value"),
     ],
 )
-def test_what_cannot_start_says_why_in_one_line_and_is_not_started_again(
-    tmp_path: Path, settings: dict[str, str], said: str
+def test_a_server_that_cannot_start_says_why_in_one_line_and_is_not_restarted(
+    tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     one = Server(tmp_path, settings).start()
     assert one.process is not None
 
     assert one.process.wait(30) == 78
-    assert said in one.text()
+    assert message in one.text()
     assert len(one.text().splitlines()) == 1
 
 

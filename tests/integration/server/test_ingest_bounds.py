@@ -1,4 +1,4 @@
-"""What the server does when Kafka is away, when it holds as much as it may, and when senders are slow on purpose."""
+"""The server when Kafka is away, when its memory budget is used up, and when senders are slow on purpose."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAD = b"POST /v1/events HTTP/1.1\r\nHost: h\r\n"
 
 @asynccontextmanager
 async def running(kafka: str, topic: str) -> AsyncIterator[tuple[serve.Server, httpx.AsyncClient]]:
-    """Give a server in this event loop, so that a test can shorten its waits, and a client to it."""
+    """Give a server in this event loop, so that a test can shorten its timeouts, and a client of it."""
     (port,) = free_ports(1)
     settings = Settings(kafka=kafka, topic=topic, ingest_port=port)
     with serve.listen(settings) as listening:
@@ -41,7 +41,7 @@ async def running(kafka: str, topic: str) -> AsyncIterator[tuple[serve.Server, h
 
 async def until_ready(http: httpx.AsyncClient, status: int = 200) -> httpx.Response:
     async with asyncio.timeout(DEADLINE_S):
-        while (answer := await http.get("/readyz")).status_code != status:  # noqa: ASYNC110 - asked again
+        while (answer := await http.get("/readyz")).status_code != status:  # noqa: ASYNC110 - polled
             await asyncio.sleep(0.02)
     return answer
 
@@ -53,26 +53,26 @@ def port_of(http: httpx.AsyncClient) -> int:
 
 
 async def test_without_kafka_requests_are_refused_at_once_and_nothing_is_held() -> None:
-    (nobody,) = free_ports(1)
-    async with running(f"{HOST}:{nobody}", "t") as (server, http):
+    (unused,) = free_ports(1)
+    async with running(f"{HOST}:{unused}", "t") as (server, http):
         began = time.monotonic()
         answers = [await http.post("/v1/events", content=encode_body([note("r", 0)])) for _ in range(20)]
 
         assert {(one.status_code, one.headers["retry-after"]) for one in answers} == {(503, "1")}
-        assert f"{HOST}:{nobody}" in answers[0].json()["error"]
+        assert f"{HOST}:{unused}" in answers[0].json()["error"]
         assert time.monotonic() - began < 5
         assert server.budget.held == 0
         assert (await http.get("/healthz")).status_code == 200
         assert (await until_ready(http, 503)).json()["next"] == "start Kafka, or correct GATEWAY_KAFKA"
 
 
-async def test_a_log_that_is_not_there_is_named(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_log_is_named(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from gateway.client.transports import kafka_transport as client_kafka
 
     monkeypatch.setattr(client_kafka, "REQUEST_TIMEOUT_MS", 500)
     async with running(kafka, "no-such-topic") as (server, _):
         async with asyncio.timeout(DEADLINE_S):
-            while "no topic" not in server.writer.problem:  # noqa: ASYNC110 - the server tells nobody
+            while "no topic" not in server.writer.problem:  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.02)
 
         assert server.writer.problem.startswith("there is no topic no-such-topic: start the materialiser")
@@ -96,7 +96,7 @@ async def test_a_broker_that_stops_answering_is_an_error_in_time_and_the_next_pr
     assert {(r.key, r.value, r.headers) for r in found} == {(r.key, r.value, r.headers) for r in [note("r", 0)]}
 
 
-async def test_more_than_may_be_held_is_refused_and_taken_later(
+async def test_requests_beyond_the_budget_are_refused_and_accepted_later(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app_module, "IN_FLIGHT", 100_000)
@@ -118,7 +118,7 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD, HEAD + b"X-Slow: "], ids=["nothing", "byte", "line", "header"])
-async def test_a_request_whose_headers_do_not_come_is_ended(
+async def test_a_request_whose_headers_do_not_arrive_is_ended(
     kafka: str, topic: str, sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "HEAD_TIMEOUT_S", 0.3)
@@ -136,7 +136,9 @@ async def test_a_request_whose_headers_do_not_come_is_ended(
         ]
 
 
-async def test_headers_byte_by_byte_do_not_buy_time(kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers_sent_byte_by_byte_do_not_extend_the_deadline(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serve, "HEAD_TIMEOUT_S", 0.4)
     async with running(kafka, topic) as (_, http):
         reader, line = await asyncio.open_connection(HOST, port_of(http))
@@ -162,12 +164,12 @@ async def test_a_connection_waits_between_requests_without_being_ended(
             line.write(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
             async with asyncio.timeout(DEADLINE_S):
                 assert b"200 OK" in await reader.readuntil(b'{"ok":true}')
-            with pytest.raises(TimeoutError):  # nothing comes, not even an end
+            with pytest.raises(TimeoutError):  # nothing arrives, not even the end of the connection
                 await asyncio.wait_for(reader.read(1), 0.5)
         line.close()
 
 
-async def test_a_body_that_does_not_come_is_ended_and_the_room_it_had_is_free(
+async def test_a_body_that_does_not_arrive_is_ended_and_its_memory_is_released(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.3)
@@ -183,7 +185,7 @@ async def test_a_body_that_does_not_come_is_ended_and_the_room_it_had_is_free(
         assert server.budget.held == 0
 
 
-async def test_more_connections_than_it_may_have_are_told_to_come_again(
+async def test_connections_beyond_the_limit_are_asked_to_retry(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "MAX_CONNECTIONS", 3)
@@ -194,5 +196,5 @@ async def test_more_connections_than_it_may_have_are_told_to_come_again(
         for _, line in lines:
             line.close()
         async with asyncio.timeout(DEADLINE_S):
-            while (await http.get("/healthz")).status_code != 200:  # noqa: ASYNC110 - the server tells nobody
+            while (await http.get("/healthz")).status_code != 200:  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""`gateway demo` as a new user runs it: its numbers, its JSON, and what is left when it is interrupted."""
+"""`gateway demo` as a new user runs it: its numbers, its JSON, and the end of every process after an interrupt."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_the_run_log_fits_its_published_schema_and_has_the_names_of_the_seeds(
 
 
 def test_it_says_what_it_does_and_leaves_no_process(demo: tuple[dict[str, Any], str, Path]) -> None:
-    _, said, home = demo
+    _, output, home = demo
 
-    assert [line[:2] for line in said.splitlines() if line[:2] in ("1.", "2.", "3.")] == ["1.", "2.", "3."]
+    assert [line[:2] for line in output.splitlines() if line[:2] in ("1.", "2.", "3.")] == ["1.", "2.", "3."]
     assert processes_of(home) == []
 
 
@@ -79,12 +79,16 @@ def test_it_says_what_it_does_and_leaves_no_process(demo: tuple[dict[str, Any], 
 def test_an_interrupted_demo_leaves_no_process(
     demo: tuple[dict[str, Any], str, Path], number: signal.Signals, tmp_path: Path
 ) -> None:
-    home = demo[2]  # its second start is quick
-    with (tmp_path / "said").open("wb") as said:
+    home = demo[2]  # whose second start is quick
+    with (tmp_path / "output").open("wb") as output:
         started = subprocess.Popen(
-            [*COMMAND, "demo", "--home", str(home)], stdout=said, stderr=said, env=environment(), start_new_session=True
+            [*COMMAND, "demo", "--home", str(home)],
+            stdout=output,
+            stderr=output,
+            env=environment(),
+            start_new_session=True,
         )
-        until(lambda: b"2. Training" in (tmp_path / "said").read_bytes(), "the demo trains")
+        until(lambda: b"2. Training" in (tmp_path / "output").read_bytes(), "the demo trains")
         assert len(processes_of(home)) > 8
         started.send_signal(number)
         status = started.wait(60)

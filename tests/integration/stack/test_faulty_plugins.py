@@ -1,4 +1,4 @@
-"""Plug-ins that do everything wrong: each is named with its cause and the next step, and nobody else waits for it."""
+"""Plug-ins that do everything wrong: each is reported with its cause and next step, and delays no other tracker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from consumers.telemetry.instruments import DeliveryWatch
 from gateway.local.stack import Stack
 from schemas.errors import BadSettings, StackError
 from schemas.runtime.settings import Settings
-from tests.support import faulty_plugins as strangers
+from tests.support import faulty_plugins
 from tests.support.delivery_process import Place, progress
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
@@ -29,62 +29,62 @@ IN_STACK = ("good", "prints", "raises", "no-import", "dies-in-import", "hangs-in
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     folder = tmp_path / "site"
-    strangers.install(folder, strangers.sources())
+    faulty_plugins.install(folder, faulty_plugins.sources())
     return folder
 
 
 @pytest.fixture
 def place(kafka: str, topic: str, database: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Where strangers are installed."""
+    """A place where faulty plug-ins are installed."""
     monkeypatch.syspath_prepend(site)
     (tmp_path / "written").mkdir()
-    monkeypatch.setenv(strangers.FOLDER, str(tmp_path / "written"))
+    monkeypatch.setenv(faulty_plugins.FOLDER, str(tmp_path / "written"))
     return Place(kafka, topic, database, tmp_path)
 
 
 async def deliver(place: Place, name: str, runs: int) -> None:
-    """Run the delivery of one tracker in this process, until so many runs are told of."""
+    """Run the delivery of one tracker in this process until `runs` runs have an error."""
     settings = Settings(kafka=place.kafka, topic=place.topic, postgres=place.database)
     stopping = asyncio.Event()
     async with connected(settings, name, print) as services:
         serving = asyncio.create_task(serve(services, stopping, lambda: None, lambda _: None, DeliveryWatch(name)))
         async with asyncio.timeout(90):
             while not serving.done():
-                told = [one for one in (await services.deliveries.load()).values() if one.error]
-                if len(told) == runs:
+                failed = [one for one in (await services.deliveries.load()).values() if one.error]
+                if len(failed) == runs:
                     break
                 await asyncio.sleep(0.02)
         stopping.set()
         await serving
 
 
-@pytest.mark.parametrize("name", strangers.DELIVER)
+@pytest.mark.parametrize("name", faulty_plugins.DELIVER)
 async def test_what_a_call_does_wrong_is_the_reason_of_its_run(place: Place, name: str) -> None:
-    said = strangers.DELIVER[name][1]
+    errors = faulty_plugins.DELIVER[name][1]
     await write(place.kafka, place.topic, [Author(run).metrics("loss", [1.0]) for run in RUNS])
     await deliver(place, name, len(RUNS))
 
     kept = await progress(place, name)
-    status = "waiting" if said == "away" else "parked"
-    assert {run: (one.status, one.error.startswith(said)) for run, one in kept.items()} == dict.fromkeys(
+    status = "waiting" if errors == "away" else "parked"
+    assert {run: (one.status, one.error.startswith(errors)) for run, one in kept.items()} == dict.fromkeys(
         RUNS, (status, True)
     ), kept
 
 
-@pytest.mark.parametrize("name", strangers.LOAD)
-async def test_what_is_no_tracker_is_refused_in_one_line(place: Place, name: str) -> None:
+@pytest.mark.parametrize("name", faulty_plugins.LOAD)
+async def test_a_plug_in_that_is_not_a_tracker_is_refused_in_one_line(place: Place, name: str) -> None:
     with pytest.raises(BadSettings) as refused:
         await deliver(place, name, 1)
 
     assert f"tracker {name!r}" in str(refused.value)
-    assert strangers.LOAD[name][1] in str(refused.value)
+    assert faulty_plugins.LOAD[name][1] in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["prints", "dies-in-import", "hangs-in-import", "exits-in-import"])
 async def test_facts_about_a_tracker_do_not_depend_on_its_code(
     place: Place, site: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = place.variables() | strangers.variables(site, place.folder / "written")
+    given = place.variables() | faulty_plugins.variables(site, place.folder / "written")
     shown = await asyncio.to_thread(gateway_with, given, "trackers", "show", name, "--json")
     found = json.loads(shown.stdout)
 
@@ -93,16 +93,16 @@ async def test_facts_about_a_tracker_do_not_depend_on_its_code(
 
 @pytest.fixture
 def stack(session_folder: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """A stack that delivers to strangers, all at once, with MLflow and everything else of it."""
+    """A whole stack, with MLflow, that delivers to all faulty plug-ins at once."""
     trackers = tmp_path / "trackers.yaml"
     trackers.write_text("hangs: {type: hangs, call_s: 2}\nhangs-in-import: {type: hangs-in-import, call_s: 2}\n")
     (tmp_path / "written").mkdir()
     given = {"GATEWAY_TRACKERS": json.dumps(IN_STACK), "GATEWAY_TRACKERS_FILE": str(trackers)}
-    for variable, value in (given | strangers.variables(site, tmp_path / "written")).items():
+    for variable, value in (given | faulty_plugins.variables(site, tmp_path / "written")).items():
         monkeypatch.setenv(variable, value)
-    one = Stack(session_folder / "strangers")
+    one = Stack(session_folder / "faulty_plugins")
     try:
-        with suppress(StackError):  # it names the first that was given up; the others go on
+        with suppress(StackError):  # it names the first that was given up; the others keep running
             one.up(timeout_s=10)
         yield one
     finally:
@@ -118,40 +118,40 @@ def test_each_is_named_in_the_status_while_another_tracker_receives_everything(s
     home = stack.home.folder
 
     def status(*arguments: str) -> str:
-        told = gateway_with({}, "status", "--home", str(home), *arguments)
-        assert told.returncode == 0, told.stderr
-        return told.stdout
+        done = gateway_with({}, "status", "--home", str(home), *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def facts() -> dict[str, str]:
-        """Return what is said of each tracker: of its process, and of its deliveries."""
+        """Return what is reported of each tracker: of its process, and of its deliveries."""
         found: Any = json.loads(status("--json"))
-        said = {name: found["services"][f"delivery-{name}"]["error"] for name in IN_STACK}
+        errors = {name: found["services"][f"delivery-{name}"]["error"] for name in IN_STACK}
         for one in found["deliveries"] or []:
-            if one["tracker"] in said:
-                said[one["tracker"]] += " " + one["last_error"]
-        return said
+            if one["tracker"] in errors:
+                errors[one["tracker"]] += " " + one["last_error"]
+        return errors
 
-    where, topic = stack.addresses().kafka, "tracking.events"
+    bootstrap, topic = stack.addresses().kafka, "tracking.events"
     until(lambda: json.loads(status("--json"))["services"]["delivery-good"]["state"] == "ready", "the good one serves")
-    asyncio.run(write(where, topic, [a.metrics("x", [1.0]) for a in map(Author, RUNS) for _ in range(BATCHES)]))
+    asyncio.run(write(bootstrap, topic, [a.metrics("x", [1.0]) for a in map(Author, RUNS) for _ in range(BATCHES)]))
     written = tmp_path / "written"
     until(lambda: lines_of(written, "good") == len(RUNS) * BATCHES, "the good one has everything")
     until(lambda: lines_of(written, "prints") == len(RUNS) * BATCHES, "the loud one too")
     wanted = {
-        "raises": strangers.DELIVER["raises"][1],
-        "no-import": strangers.LOAD["no-import"][1],
-        **{name: said for name, (_, said) in strangers.END.items() if name in IN_STACK},
+        "raises": faulty_plugins.DELIVER["raises"][1],
+        "no-import": faulty_plugins.LOAD["no-import"][1],
+        **{name: errors for name, (_, errors) in faulty_plugins.END.items() if name in IN_STACK},
     }
     missing = dict(wanted)
 
-    def is_said() -> bool:
+    def is_reported() -> bool:
         for name, text in facts().items():
             if name in missing and missing[name] in text:
                 del missing[name]
         return not missing
 
-    until(is_said, f"each is named: {missing}")
+    until(is_reported, f"each is named: {missing}")
     for name in wanted:
         assert name in status()
-    said = facts()
-    assert (said["good"], said["prints"].strip()) == (" ", "")
+    errors = facts()
+    assert (errors["good"], errors["prints"].strip()) == (" ", "")

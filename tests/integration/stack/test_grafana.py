@@ -1,4 +1,4 @@
-"""Every question of the Grafana dashboard is answered by a real database with real runs."""
+"""Every query of the Grafana dashboard returns rows from a real database with real runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.support.live_server import fold, settings_for, training
 from tests.support.log_author import Author, write
 
 DASHBOARD = json.loads((Path(__file__).parents[3] / "docs/grafana-dashboard.json").read_text(encoding="utf-8"))
-VARIABLES = {"$group": "'sweep'", "$run": "'one','lost'", "$metric": "'loss'"}  # as Grafana quotes what is chosen
+VARIABLES = {"$group": "'sweep'", "$run": "'one','lost'", "$metric": "'loss'"}  # as Grafana quotes chosen values
 
 
-def questions() -> Iterator[tuple[str, str]]:
+def queries() -> Iterator[tuple[str, str]]:
     """Yield the name and SQL of each panel and of each variable."""
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
@@ -30,7 +30,7 @@ def questions() -> Iterator[tuple[str, str]]:
 
 
 def filled(sql: str) -> str:
-    """Do what Grafana does: write in what is chosen, and the time range."""
+    """Replace variables and the time range, as Grafana does."""
     sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2023-01-01T00:00:00Z' AND '2100-01-01T00:00:00Z'", sql)
     return re.sub(r"\$\w+", lambda found: VARIABLES[found[0]], sql)
 
@@ -44,12 +44,12 @@ async def answers(kafka: str, topic: str, database: str, tmp_path: Path) -> dict
     await fold(settings_for(kafka, topic, database, tmp_path))
     connection = await asyncpg.connect(database)
     try:
-        return {name: [dict(row) for row in await connection.fetch(filled(sql))] for name, sql in questions()}
+        return {name: [dict(row) for row in await connection.fetch(filled(sql))] for name, sql in queries()}
     finally:
         await connection.close()
 
 
-async def test_every_question_is_answered_with_what_is_there(answers: dict[str, list[Any]]) -> None:
+async def test_every_query_returns_what_the_database_holds(answers: dict[str, list[Any]]) -> None:
     assert answers["Runs by state"] == [{"state": "finished", "runs": 1}, {"state": "lost", "runs": 1}]
     assert answers["Lost runs"] == [{"lost": 1}]
     assert answers["Parked records"] == [{"parked": 0}]
@@ -69,6 +69,6 @@ def test_the_dashboard_can_be_imported() -> None:
     sources = {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]}
 
     assert len(set(ids)) == len(ids)
-    assert sources == {"${datasource}"}  # whoever imports it chooses the database
+    assert sources == {"${datasource}"}  # the user who imports it chooses the database
     assert DASHBOARD["title"]
     assert DASHBOARD["schemaVersion"] >= 36

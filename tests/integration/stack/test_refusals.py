@@ -1,4 +1,4 @@
-"""What a stack cannot start with: one clear message that names the thing and the next step, and nothing left behind."""
+"""A stack that cannot start: one clear message names the cause and the next step, and no process is left."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from schemas.errors import LogUnavailable, StackError, StoreRefused, StoreUnavai
 RUN_TIMEOUT_S = 60
 
 
-class Heard:
-    """A progress that remembers."""
+class RecordedProgress:
+    """A progress that keeps the lines reported to it."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -47,7 +47,7 @@ def home(session_folder: Path, request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 def gateway_up(home: Path, environment: dict[str, str], prelude: str = "pass") -> subprocess.CompletedProcess[str]:
-    """Run `gateway up` in a process with this environment and nothing of ours."""
+    """Run `gateway up` in a process with only this environment."""
     program = f"import sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; import gateway.cli.__main__"
     return subprocess.run(
         [sys.executable, "-c", program],
@@ -89,7 +89,7 @@ def test_a_corrupted_jar_is_named_and_fetched_again(tmp_path: Path, monkeypatch:
     shutil.copytree(whole, kafka_jars.cache_folder())
     jar = kafka_jars.cache_folder() / "slf4j-api-1.7.36.jar"
     jar.write_bytes(jar.read_bytes()[::-1])
-    heard = Heard()
+    heard = RecordedProgress()
     kafka_jars.ensure_jars(heard)
 
     assert [line for line in heard.lines if jar.name in line and "damaged" in line]
@@ -97,13 +97,15 @@ def test_a_corrupted_jar_is_named_and_fetched_again(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_the_pinned_jars_are_those_that_kafka_asks_for() -> None:
+def test_the_pinned_jars_are_those_that_kafka_requires() -> None:
     import jgo
 
     asked = jgo.resolve(f"org.apache.kafka:kafka_2.13:{kafka_jars.VERSION}")
     pinned = {jar.coordinate for jar in kafka_jars.pinned_jars()}
 
-    logging = {"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"}  # ours: Kafka leaves the binding to its tarball
+    logging = {
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
+    }  # our choice: Kafka ships a binding only in its tarball
     assert {f"{jar.groupId}:{jar.artifactId}:{jar.version}" for jar in asked} == pinned - logging
 
 
@@ -117,7 +119,7 @@ def test_a_port_in_use_names_port_holder_and_next_step(home: Path, stack_folder_
     assert "--new-ports" in str(caught.value)
 
 
-def test_new_ports_go_around_a_port_in_use(home: Path, stack_folder_with_ports: dict[str, int]) -> None:
+def test_new_ports_avoid_a_port_in_use(home: Path, stack_folder_with_ports: dict[str, int]) -> None:
     port = stack_folder_with_ports["postgres"]
     with socket.create_server((HOST, port)):
         found = Stack(home).up(services=["postgres"], new_ports=True)
@@ -135,7 +137,7 @@ def stack_folder_with_ports(home: Path) -> dict[str, int]:
     return ports
 
 
-def test_a_crash_loop_ends_clearly_and_the_rest_goes_on(home: Path) -> None:
+def test_a_crash_loop_ends_with_a_clear_error_and_the_rest_keeps_running(home: Path) -> None:
     stack = Stack(home)
     stack.up(services=["postgres", "mlflow"])
     stack.down()
@@ -150,7 +152,7 @@ def test_a_crash_loop_ends_clearly_and_the_rest_goes_on(home: Path) -> None:
     assert states == {"postgres": "failed", "mlflow": "ready", "materialiser": "waiting"}
 
 
-def test_what_was_given_up_is_tried_again_by_a_second_up_and_the_rest_goes_on(home: Path) -> None:
+def test_a_second_up_retries_what_was_given_up_and_the_rest_keeps_running(home: Path) -> None:
     stack = Stack(home)
     stack.up(services=["postgres", "mlflow"])
     stack.down()
@@ -199,7 +201,7 @@ def test_a_missing_database_of_a_given_postgresql_is_named(
         ("GATEWAY_MLFLOW_URL", "http://127.0.0.1:1", TrackerUnavailable),
     ],
 )
-def test_a_given_server_that_is_not_there_is_named(
+def test_a_given_server_that_cannot_be_reached_is_named(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, error: type[Exception]
 ) -> None:
     monkeypatch.setenv(name, value)

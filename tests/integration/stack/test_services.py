@@ -1,4 +1,4 @@
-"""The fixtures give real, fresh, empty places."""
+"""The fixtures give real, fresh and empty topics and databases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 
-async def test_a_topic_takes_and_gives_a_record_of_more_than_one_mebibyte(kafka: str, topic: str) -> None:
+async def test_a_topic_stores_a_record_of_more_than_one_mebibyte(kafka: str, topic: str) -> None:
     value = b"x" * (3 << 20)
     producer = AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=8 << 20, acks="all")
     async with producer:

@@ -1,4 +1,4 @@
-"""The embedded stack serves, survives, and ends: each promise is tried by breaking something."""
+"""The embedded stack serves, survives and ends: each promise is tested by breaking something."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STORES = ("postgres", "kafka")
 
 
 async def write(stack: Stack, topic: str, value: bytes) -> None:
-    """Put one record and one row where the stack keeps them."""
+    """Write one record to Kafka and one row to PostgreSQL."""
     where = stack.addresses()
     await services.create_topic(where.kafka, topic, partitions=1)
     async with AIOKafkaProducer(bootstrap_servers=where.kafka, acks="all") as producer:
@@ -57,7 +57,7 @@ async def read(stack: Stack, topic: str) -> tuple[bytes, bytes]:
 
 @pytest.fixture(scope="module")
 def stack_home(session_folder: Path) -> Iterator[Path]:
-    """The home of the stack that the tests of this file break and mend."""
+    """The home of the stack that the tests of this file break and repair."""
     home = session_folder / "stack"
     yield home
     Stack(home).down()
@@ -66,7 +66,7 @@ def stack_home(session_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def stack(stack_home: Path) -> Stack:
-    """A stack that runs."""
+    """A running stack."""
     found = Stack(stack_home)
     found.up(services=SERVICES)
     return found
@@ -101,7 +101,7 @@ async def _database_name(dsn: str) -> Any:
         await connection.close()
 
 
-def test_postgresql_wants_the_password(stack: Stack) -> None:
+def test_postgresql_requires_the_password(stack: Stack) -> None:
     wrong = stack.addresses().postgres.replace("@", "x@")
 
     with pytest.raises(asyncpg.InvalidPasswordError):
@@ -123,7 +123,7 @@ def test_a_second_up_finds_it_running(stack: Stack, stack_home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_killed_part_is_started_again(stack: Stack, name: str) -> None:
+def test_a_killed_service_is_restarted(stack: Stack, name: str) -> None:
     before = stack.status()["services"][name]
     os.kill(before["pid"], signal.SIGKILL)
     until(lambda: stack.status()["services"][name]["restarts"] > before["restarts"], "a restart is counted")
@@ -132,11 +132,11 @@ def test_a_killed_part_is_started_again(stack: Stack, name: str) -> None:
     assert stack.status()["services"][name]["pid"] != before["pid"]
 
 
-def test_the_supervisor_counts_deaths_and_says_what_does_not_serve(stack: Stack) -> None:
+def test_the_supervisor_counts_deaths_and_names_what_is_not_ready(stack: Stack) -> None:
     port = urlsplit(stack.status()["supervisor"]["metrics"]).port or 0
     until(lambda: probe_client.status(port, "/readyz") == 200, "everything serves")
     before = probe_client.metrics(port)
-    part = stack.status()["services"]["mlflow"]  # it needs seconds to serve again
+    part = stack.status()["services"]["mlflow"]  # it takes seconds to be ready again
     os.kill(part["pid"], signal.SIGKILL)
     until(lambda: probe_client.metrics(port)['gateway_service_ready{service="mlflow"}'] == 0, "the death is noticed")
     reason, alive = probe_client.why(port, "/readyz"), probe_client.status(port, "/healthz")
@@ -158,14 +158,14 @@ def test_the_supervisor_counts_deaths_and_says_what_does_not_serve(stack: Stack)
 
 def test_when_the_supervisor_is_killed_its_children_end(stack: Stack, stack_home: Path) -> None:
     os.kill(stack.home.read()["processes"][SUPERVISOR]["pid"], signal.SIGKILL)
-    if sys.platform != "linux":  # elsewhere no kernel tells a child; the next command ends what is left
+    if sys.platform != "linux":  # no other kernel signals the children; the next command ends them
         stack.down()
 
     until(lambda: processes_of(stack_home) == [], "every process ends")
     assert not stack.status()["running"]
 
 
-def test_a_stuck_supervisor_does_not_hold_up_down(stack: Stack, stack_home: Path) -> None:
+def test_a_stuck_supervisor_does_not_block_down(stack: Stack, stack_home: Path) -> None:
     os.kill(stack.home.read()["processes"][SUPERVISOR]["pid"], signal.SIGSTOP)
     ended = stack.down(timeout_s=0.5)
 
@@ -243,11 +243,11 @@ def test_the_stack_ends_when_its_owner_is_killed(other_home: Path) -> None:
     )
     assert owner.stdout
     assert owner.stdin
-    said = owner.stdout.readline()
+    output = owner.stdout.readline()
     owner.kill()
     owner.communicate()
 
-    assert said == "up\n"
+    assert output == "up\n"
     until(lambda: processes_of(other_home) == [], "the stack follows its owner")
 
 
@@ -256,7 +256,7 @@ def test_an_owner_may_leave_the_stack_running(other_home: Path) -> None:
     owner.up(services=["postgres"], owner=True)
     owner.keep()
 
-    # The pipe is closed by now; a supervisor that took that for the owner's end would be stopping.
+    # The pipe is closed by now; a supervisor that mistook that for the owner's end would be stopping.
     os.kill(owner.status()["services"]["postgres"]["pid"], signal.SIGKILL)
     until(lambda: owner.status()["services"]["postgres"]["restarts"] == 1, "it still watches")
     assert owner.status()["running"]
@@ -267,9 +267,9 @@ def test_an_interrupted_up_leaves_nothing(other_home: Path) -> None:
     starting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: len(processes_of(other_home)) > 2, "something was started")
     starting.send_signal(signal.SIGINT)
-    _, said = starting.communicate(timeout=DEADLINE_S)
+    _, output = starting.communicate(timeout=DEADLINE_S)
 
     assert starting.returncode == 130
-    assert said.splitlines()[-1] == "gateway: interrupted"
-    assert "Traceback" not in said
+    assert output.splitlines()[-1] == "gateway: interrupted"
+    assert "Traceback" not in output
     assert processes_of(other_home) == []

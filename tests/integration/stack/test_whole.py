@@ -1,4 +1,4 @@
-"""The whole stack, seen through the command line: runs are listed, shown, followed, and survive."""
+"""The whole stack through the command line: runs are listed, shown and followed, and survive kills."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ with gateway.start_run(sys.argv[1], params={"lr": 0.1}, tags={"kind": "test"}):
 
 @pytest.fixture(scope="module")
 def stack_home(session_folder: Path) -> Iterator[Path]:
-    """The home of a stack with every process."""
+    """The home of a stack with every service."""
     home = session_folder / "whole"
     Stack(home).up()
     yield home
@@ -59,7 +59,7 @@ def facts(home: Path, *arguments: str) -> Any:
 
 @contextlib.contextmanager
 def training(home: Path, run: str) -> Iterator[subprocess.Popen[str]]:
-    """Give a training process that has emitted half of its events; it goes on when a line is written to it."""
+    """Give a training process that has emitted half of its events; it continues when a line is written to it."""
     process = subprocess.Popen(
         [sys.executable, "-c", TRAIN, run],
         env={"GATEWAY_HOME": str(home)},
@@ -77,7 +77,7 @@ def training(home: Path, run: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def train(home: Path, run: str) -> None:
-    """Train to the end, and wait until the run log says so."""
+    """Train to the end, and wait until the run log shows it."""
     with training(home, run) as process:
         process.communicate("\n", timeout=DEADLINE_S)
         assert process.returncode == 0
@@ -93,7 +93,7 @@ def is_ready(port: int) -> bool:
     return probe_client.status(port, "/readyz") == 200
 
 
-def test_status_tells_of_every_process_and_what_is_behind_the_log(stack_home: Path) -> None:
+def test_status_shows_every_process_and_every_consumer(stack_home: Path) -> None:
     status = facts(stack_home, "status")
 
     assert status["running"]
@@ -103,7 +103,7 @@ def test_status_tells_of_every_process_and_what_is_behind_the_log(stack_home: Pa
     assert "***" in status["addresses"]["postgres"]
 
 
-def test_status_names_an_address_of_every_process_of_ours_that_tells_whether_it_is_ready(stack_home: Path) -> None:
+def test_status_names_an_address_of_each_of_our_processes_that_answers_whether_it_is_ready(stack_home: Path) -> None:
     services = facts(stack_home, "status")["services"]
     ports = {name: urlsplit(one["metrics"]).port or 0 for name, one in services.items() if one["metrics"]}
 
@@ -129,12 +129,12 @@ def test_a_run_is_followed_to_its_end(stack_home: Path) -> None:
         command = [sys.executable, "-m", "gateway.cli", "runs", "tail", "followed", "--json", "--home", str(stack_home)]
         tail = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert tail.stderr
-        said = tail.stderr.readline()
+        notice = tail.stderr.readline()
         process.communicate("\n", timeout=DEADLINE_S)
         shown, _ = tail.communicate(timeout=DEADLINE_S)
     events = [json.loads(line) for line in shown.splitlines()]
 
-    assert said == "followed is running\n"
+    assert notice == "followed is running\n"
     assert tail.returncode == 0
     assert events[-1]["kind"] == "run_finished"
     assert any(one["name"] == "accuracy" for event in events for one in event.get("series", []))
@@ -148,7 +148,7 @@ def test_an_unknown_run_is_named(stack_home: Path) -> None:
     assert done.stdout == ""
 
 
-def test_doctor_finds_a_running_stack_well(stack_home: Path) -> None:
+def test_doctor_finds_no_problem_in_a_running_stack(stack_home: Path) -> None:
     done = facts(stack_home, "doctor")
 
     assert done["ok"], done

@@ -19,7 +19,7 @@ def test_a_list_of_users_that_another_start_has_locked_is_waited_for(
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(postgres, "SYSTEM_USER", "nobody-yet")
+    monkeypatch.setattr(postgres, "SYSTEM_USER", "no-such-user")
     postgres._add_user()
 
-    assert (tmp_path / "added").read_text().split()[-1] == "nobody-yet"
+    assert (tmp_path / "added").read_text().split()[-1] == "no-such-user"
