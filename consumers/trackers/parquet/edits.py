@@ -25,13 +25,13 @@ NAME_COLUMNS = {
 }  # the columns that hold names, by table
 _KINDS = ("tag", "label", "artifact")
 Names = tuple[Any, ...]  # the values of those columns
-Change = Mapping[str, str]  # new values by column
+NewValues = Mapping[str, str]  # by column
 
 
 class TableEdits(NamedTuple):
     """What changes in each table: rows by their names, with the new values; None: they are deleted."""
 
-    tables: Mapping[str, Mapping[Names, Change | None]]
+    tables: Mapping[str, Mapping[Names, NewValues | None]]
 
     def __bool__(self) -> bool:
         return any(self.tables.values())
@@ -54,7 +54,7 @@ class NamesInUse:
         of_series = {names: _renamed(series[key]) for names, key in keys.items() if key in series}
         params = edited_names({name for (name,) in self._names["params"]}, edits, "param")
         of_params = {(old,): _named(new) for old, new in params.items()}
-        of_tags: dict[Names, Change | None] = {}
+        of_tags: dict[Names, NewValues | None] = {}
         for kind in _KINDS:
             found = {name for one, name in self._names["tags"] if one == kind}
             of_tags |= {(kind, old): _named(new) for old, new in edited_names(found, edits, kind).items()}
@@ -92,9 +92,9 @@ def _key(names: Names) -> SeriesKey:
     return Scope(step_name, attempt, {series: name} if name else {}).key(series)
 
 
-def _renamed(key: SeriesKey | None) -> Change | None:
+def _renamed(key: SeriesKey | None) -> NewValues | None:
     return None if key is None else {"series": key.written, "name": key.name}
 
 
-def _named(name: str | None) -> Change | None:
+def _named(name: str | None) -> NewValues | None:
     return None if name is None else {"name": name}

@@ -1,9 +1,10 @@
 """
 The files of trackio projects: `<folder>/<project>.db`, SQLite with a write-ahead log, written as trackio writes them.
 
-This file alone speaks SQL to them. It needs no trackio: trackio reads its folder from the environment when it is
-imported, and its `bulk_log` makes the whole schema anew with each call. One writer a project: SQLite takes one anyway,
-and threads that wait for a lock here cost less than those that poll its file.
+It does not need trackio: trackio reads its folder from the
+environment when it is imported, and its `bulk_log` creates the whole schema again with each call. There is one writer
+for each project: SQLite allows only one anyway, and threads that wait for a lock here cost less than threads that poll
+its file.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Any
 from consumers.trackers.files.append import AGAIN
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
-BUSY_S = 5.0  # a writer of another process, such as trackio's own, may hold the file so long
-MAX_OPEN = 64  # projects; each open one holds three files and up to 2 MB of pages
-WAL_PAGES = 8_000  # 32 MB written ahead before they go into the file: SQLite's 1,000 costs a quarter of the speed
-ROWS_AT_ONCE = (256, 16, 1)  # a statement each: one call of SQLite, and of the interpreter's lock, for so many rows
+BUSY_S = 5.0  # how long a writer of another process, such as trackio's own, may hold the file
+MAX_OPEN = 64  # projects; each holds three open files and up to 2 MB of pages
+WAL_PAGES = 8_000  # 32 MB in the write-ahead log before a checkpoint; SQLite's 1,000 costs a quarter of the speed
+ROWS_AT_ONCE = (256, 16, 1)  # of one statement: many rows share one call of SQLite and of the interpreter's lock
 _INSERT = {
     "metrics": "INSERT OR IGNORE INTO metrics (run_id, run_name, timestamp, step, metrics, log_id) "
     "SELECT ?, ?, column1, column2, column3, column4 FROM (VALUES {})",
@@ -47,25 +48,25 @@ class _Project:
     inode: tuple[int, int] = (0, 0)
 
     def connect(self, *, create: bool) -> sqlite3.Connection:
-        """Return a connection to the file that is there now. The caller holds the lock."""
-        there = _inode(self.path)
-        if self.connection is not None and there == self.inode:
+        """Return a connection to the present file. The caller holds the lock."""
+        inode = _inode(self.path)
+        if self.connection is not None and inode == self.inode:
             return self.connection
         self.close()
-        if there is None and not create:
+        if inode is None and not create:
             raise TrackerRefused(f"{self.path} is gone: put it back, or {AGAIN}")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        made = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        opened = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(made, self.path)
-        except BaseException:  # whatever it is: it goes on to the caller, and the file must not stay open
-            made.close()
+            _prepare(opened, self.path)
+        except BaseException:  # of any type: the caller gets it, and the file must not stay open
+            opened.close()
             raise
-        self.connection, self.inode = made, _inode(self.path) or (0, 0)
-        return made
+        self.connection, self.inode = opened, _inode(self.path) or (0, 0)
+        return opened
 
     def close(self) -> None:
-        """Let go of the file; the last one to do so writes the log into it."""
+        """Close the file; the last connection that closes moves the write-ahead log into it."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -77,63 +78,63 @@ class Projects:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._projects: dict[str, _Project] = {}  # the one used last is the last
+        self._projects: dict[str, _Project] = {}  # the most recently used one is last
 
     @contextmanager
-    def writing(self, project: str, *, create: bool) -> Iterator[sqlite3.Connection]:
+    def transaction(self, project: str, *, create: bool) -> Iterator[sqlite3.Connection]:
         """Yield a connection in a transaction of its own. Raises TrackerUnavailable, TrackerRefused."""
-        place = self._place(project)
-        with place.lock, translating(place.path):
-            connection = place.connect(create=create)
+        opened = self._project(project)
+        with opened.lock, translated_errors(opened.path):
+            connection = opened.connect(create=create)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:  # whatever it is: it goes on to the caller, and nothing may stay half written
+            except BaseException:  # of any type: the caller gets it, and nothing may stay half written
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
-    def reading(self, project: str) -> Iterator[sqlite3.Connection]:
-        """Yield a connection of its own that reads. Raises TrackerUnavailable, TrackerRefused."""
+    def reader(self, project: str) -> Iterator[sqlite3.Connection]:
+        """Yield a separate read-only connection. Raises TrackerUnavailable, TrackerRefused."""
         path = self._path(project)
-        with translating(path):
+        with translated_errors(path):
             if _inode(path) is None:
                 raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}")
-            made = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S, check_same_thread=False)
-            with closing(made) as connection:
+            opened = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S, check_same_thread=False)
+            with closing(opened) as connection:
                 yield connection
 
     def has(self, project: str) -> bool:
-        """Tell whether the file of a project is there. Raises TrackerUnavailable."""
-        with translating(self._path(project)):
+        """Return True if the file of a project exists. Raises TrackerUnavailable."""
+        with translated_errors(self._path(project)):
             return _inode(self._path(project)) is not None
 
     def close(self) -> None:
         """Close every file."""
         with self._lock:
-            for place in self._projects.values():
-                with place.lock:
-                    place.close()
+            for project in self._projects.values():
+                with project.lock:
+                    project.close()
             self._projects.clear()
 
     def _path(self, project: str) -> Path:
         return self._folder / f"{project}.db"
 
-    def _place(self, project: str) -> _Project:
+    def _project(self, project: str) -> _Project:
         with self._lock:
-            place = self._projects.pop(project, None) or _Project(self._path(project))
-            self._projects[project] = place
+            found = self._projects.pop(project, None) or _Project(self._path(project))
+            self._projects[project] = found
             for old in list(self._projects.values())[:-MAX_OPEN]:
-                if old.lock.acquire(blocking=False):  # one that is being written stays for now
+                if old.lock.acquire(blocking=False):  # a project that is being written stays open for now
                     old.close()
                     old.lock.release()
-            return place
+            return found
 
 
 def insert(connection: sqlite3.Connection, table: str, run_id: str, run_name: str, columns: Sequence[Any]) -> None:
-    """Insert rows of `timestamp, step, metrics, log_id`, one after the other; one whose id is there stays as it is."""
+    """Insert rows of `timestamp, step, metrics, log_id`; a row whose id exists stays as it is."""
     first = 0
     for size in ROWS_AT_ONCE:
         while len(columns) - first >= size * _WIDTH:
@@ -142,20 +143,20 @@ def insert(connection: sqlite3.Connection, table: str, run_id: str, run_name: st
             first += size * _WIDTH
 
 
-def is_first(connection: sqlite3.Connection, log_id: str, run_id: str) -> bool:
-    """Tell whether a batch was never applied, and write down that it is now."""
+def mark_applied(connection: sqlite3.Connection, log_id: str, run_id: str) -> bool:
+    """Record that an event has been applied; return False if it was recorded before."""
     done = connection.execute("INSERT OR IGNORE INTO gateway_batches VALUES (?, ?)", (log_id, run_id))
     return done.rowcount == 1
 
 
 def rename_run(connection: sqlite3.Connection, run_id: str, name: str) -> None:
-    """Show all rows of a run under another name: trackio would list the two names as two runs."""
+    """Give all rows of a run another name: trackio would list two names as two runs."""
     for table in ("metrics", "system_metrics", "configs", "alerts", "traces"):
         connection.execute(f"UPDATE {table} SET run_name = ?1 WHERE run_id = ?2 AND run_name <> ?1", (name, run_id))
 
 
-def forget_run(connection: sqlite3.Connection, run_id: str) -> None:
-    """Remove what was delivered of a run; what somebody else wrote into it stays."""
+def remove_run(connection: sqlite3.Connection, run_id: str) -> None:
+    """Remove the delivered rows of a run; rows of other writers stay."""
     for table, column in (("metrics", "log_id"), ("system_metrics", "log_id"), ("alerts", "alert_id")):
         connection.execute(f"DELETE FROM {table} WHERE run_id = ? AND {column} GLOB 'gw-*'", (run_id,))
     for table in ("configs", "gateway_batches"):
@@ -163,20 +164,20 @@ def forget_run(connection: sqlite3.Connection, run_id: str) -> None:
 
 
 def delete_run(connection: sqlite3.Connection, run_id: str, start_id: str) -> None:
-    """Remove all of a run, and keep that it was deleted."""
+    """Remove all rows of a run, and record that it was deleted."""
     for table in ("metrics", "system_metrics", "alerts", "traces", "configs", "gateway_batches"):
         connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
-    is_first(connection, start_id, run_id)
+    mark_applied(connection, start_id, run_id)
 
 
 def is_deleted(connection: sqlite3.Connection, start_id: str) -> bool:
-    """Tell whether `delete_run` removed a run, and it was not delivered from the start since."""
+    """Return True if `delete_run` removed a run and it has not been delivered from the start since."""
     return connection.execute("SELECT 1 FROM gateway_batches WHERE log_id = ?", (start_id,)).fetchone() is not None
 
 
 @contextmanager
-def translating(path: Path) -> Iterator[None]:
-    """Raise what SQLite and the disk say as TrackerUnavailable, or TrackerRefused where waiting does not help."""
+def translated_errors(path: Path) -> Iterator[None]:
+    """Raise errors of SQLite and the disk as TrackerUnavailable, or TrackerRefused if waiting does not help."""
     try:
         yield
     except sqlite3.Error as error:
@@ -184,30 +185,34 @@ def translating(path: Path) -> Iterator[None]:
         if code in _PASSING:
             raise TrackerUnavailable(f"{path} cannot be used now ({error}): check the disk and who holds it") from error
         if code in _DAMAGED:
-            raise TrackerRefused(f"{path} is damaged, or no database ({error}): move it away, and {AGAIN}") from error
-        raise TrackerRefused(f"{path} is no project of a trackio that is known here ({error}): move it away") from error
+            raise TrackerRefused(
+                f"{path} is damaged, or not a database ({error}): move it away, and {AGAIN}"
+            ) from error
+        raise TrackerRefused(
+            f"{path} is not a project of a known release of trackio ({error}): move it away"
+        ) from error
     except OSError as error:
         raise TrackerUnavailable(f"{path} cannot be used now ({error}): check the disk and its permissions") from error
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "temp_store = MEMORY", "cache_size = -2000"):
-        connection.execute(f"PRAGMA {pragma}")  # as trackio sets them, but for its cache of 20 MB: no faster here
+        connection.execute(f"PRAGMA {pragma}")  # trackio's values, except its cache of 20 MB, which is no faster here
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     columns = {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
     if tables and not {"run_id", "log_id"} <= columns:
-        if _is_being_made(path):
-            raise TrackerUnavailable(f"{path} is being made by trackio")
+        if _is_being_created(path):
+            raise TrackerUnavailable(f"{path} is being created by trackio")
         raise TrackerRefused(
-            f"{path} is no project of trackio 0.24 or newer: open it with a newer trackio once, or move it away"
+            f"{path} is not a project of trackio 0.24 or newer: open it with a newer trackio once, or move it away"
         )
     if "gateway_batches" not in tables:
         connection.executescript(f"BEGIN IMMEDIATE;\n{_schema(is_new=not tables)}\nCOMMIT;")
 
 
-def _is_being_made(path: Path) -> bool:
-    """Tell whether a trackio holds its lock of a project: it makes tables one by one."""
+def _is_being_created(path: Path) -> bool:
+    """Return True if trackio holds its lock of a project: it creates tables one by one."""
     try:
         with path.with_suffix(".lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

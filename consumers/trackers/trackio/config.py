@@ -1,7 +1,7 @@
 """
-What a run is in trackio's terms besides its rows: a project, a name, a config, and alerts.
+A run in trackio apart from its rows: a project, a name, a config, and alerts.
 
-Pure. Keys of the config that are ours begin with `gw.`; trackio's own with `_`.
+Pure. Our keys of the config begin with `gw.`, trackio's own with `_`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumers.trackers.run_status import RunStatus, fold_run_status
-from consumers.trackers.trackio.ids import exact_instant, instant, microseconds
+from consumers.trackers.trackio.ids import from_instant, to_exact_instant, to_instant
 from consumers.trackers.trackio.translate import Cells, dump
 from schemas import events as ev
 from schemas.mapping.names import trackio_config_key, trackio_name
@@ -21,25 +21,25 @@ TAG, LABEL, ARTIFACT = "gw.tag.", "gw.label.", "gw.artifact."
 _OPENED = ev.RunCreated | ev.RunStarted | ev.RunResumed
 
 
-class Head(NamedTuple):
-    """What is kept of a run between deliveries."""
+class RunHead(NamedTuple):
+    """The state of a run that is kept between deliveries. The field names are its keys: do not rename them."""
 
     project: str
     name: str
     started: int  # µs
-    opened: bool  # False: the start is only guessed
+    opened: bool  # False: `started` is the time of the first event, because the start event has not arrived
 
 
-def fold(head: Head | None, events: Sequence[ev.AnyEvent], default_project: str, run_id: str) -> Head:
+def fold_head(head: RunHead | None, events: Sequence[ev.AnyEvent], default_project: str, run_id: str) -> RunHead:
     """
-    Return what is known of a run after some events.
+    Return the state of a run after some events.
 
-    Its project is the tag that its first event says: later ones come in this call or in another, as it happens, and a
-    run must not be in two projects.
+    The tag of its first event decides the project: whether later events arrive in this call or in another is chance,
+    and a run must not be in two projects.
     """
     if head is None:
         tag = events[0].tag if isinstance(events[0], _OPENED) else ""
-        head = Head(tag or default_project, run_id, min(event.time for event in events), False)
+        head = RunHead(tag or default_project, run_id, min(event.time for event in events), False)
     for event in events:
         if isinstance(event, ev.RunStarted | ev.RunCreated):
             head = head._replace(started=min(head.started, event.time) if head.opened else event.time, opened=True)
@@ -51,9 +51,9 @@ def fold(head: Head | None, events: Sequence[ev.AnyEvent], default_project: str,
 
 
 def apply(config: Cells, event: ev.AnyEvent) -> None:
-    """Change the config of a run as an event says."""
+    """Apply an event to the config of a run."""
     if event.kind in STATUS_AFTER:
-        _judge(config, event)
+        _apply_status(config, event)
     match event:
         case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
             facts = event.model_dump(include={"tag", "parent_run_id", "original_run_id", "dag_hash", "run_config"})
@@ -74,35 +74,18 @@ def apply(config: Cells, event: ev.AnyEvent) -> None:
         case ev.Artifact():
             config[f"{ARTIFACT}{event.name}"] = event.model_dump(exclude={"kind", "name"})
         case ev.Deleted() | ev.Renamed() if event.what in ("param", "tag", "label", "artifact"):
-            _edit(config, event)
+            _apply_edit(config, event)
 
 
-def _judge(config: Cells, event: ev.AnyEvent) -> None:
-    """Say how the run stands after an event of its life."""
-    known = None
-    if "gw.attempt" in config:
-        over = config.pop("gw.ended_at", None)
-        known = RunStatus(
-            config["gw.status"] if over else "running", microseconds(over) if over else None,
-            config.pop("gw.message", ""), config["gw.attempt"],
-        )  # fmt: skip
-    now = fold_run_status(known, [event])
-    config["gw.status"] = STATUS_AFTER[event.kind] if now is None else now.status
-    if now is not None:
-        config["gw.attempt"] = now.attempt
-        config |= {} if now.time is None else {"gw.ended_at": exact_instant(now.time)}
-        config |= {"gw.message": now.message} if now.message else {}
-
-
-def finish(config: Cells, run_id: str, head: Head) -> None:
-    """Put into a config what is known of the run as a whole."""
-    config["_Created"] = instant(head.started)
-    config["gw.started_at"] = exact_instant(head.started)
+def finish(config: Cells, run_id: str, head: RunHead) -> None:
+    """Put the facts of the run as a whole into its config."""
+    config["_Created"] = to_instant(head.started)
+    config["gw.started_at"] = to_exact_instant(head.started)
     config["gw.run_id"] = run_id
 
 
 def alert(event: ev.AnyEvent) -> tuple[str, str, str] | None:
-    """Return title, text and level of the alert that an event is, if it is one."""
+    """Return title, text and level of an event's alert, or None if it has none."""
     match event:
         case ev.RunFailed():
             return "Run failed", event.message, "error"
@@ -113,7 +96,7 @@ def alert(event: ev.AnyEvent) -> tuple[str, str, str] | None:
 
 
 def params_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters of a config as JSON, by the names the training code gave them."""
+    """Return the parameters of a config as JSON text by their original names."""
     return {trackio_name(key): dump(value) for key, value in config.items() if not key.startswith(("_", "gw."))}
 
 
@@ -122,7 +105,23 @@ def tags_of(config: Mapping[str, Any]) -> dict[str, str]:
     return {key.removeprefix(TAG): str(value) for key, value in config.items() if key.startswith(TAG)}
 
 
-def _edit(config: Cells, event: ev.Deleted | ev.Renamed) -> None:
+def _apply_status(config: Cells, event: ev.AnyEvent) -> None:
+    known = None
+    if "gw.attempt" in config:
+        ended = config.pop("gw.ended_at", None)
+        known = RunStatus(
+            config["gw.status"] if ended else "running", from_instant(ended) if ended else None,
+            config.pop("gw.message", ""), config["gw.attempt"],
+        )  # fmt: skip
+    now = fold_run_status(known, [event])
+    config["gw.status"] = STATUS_AFTER[event.kind] if now is None else now.status
+    if now is not None:
+        config["gw.attempt"] = now.attempt
+        config |= {} if now.time is None else {"gw.ended_at": to_exact_instant(now.time)}
+        config |= {"gw.message": now.message} if now.message else {}
+
+
+def _apply_edit(config: Cells, event: ev.Deleted | ev.Renamed) -> None:
     prefix = {"tag": TAG, "label": LABEL, "artifact": ARTIFACT}.get(event.what)
 
     def key(name: str) -> str:

@@ -1,10 +1,10 @@
 """
-The tracker `trackio`: one project a tag, in trackio's own SQLite files, with original times, steps and ids.
+The tracker `trackio`: one project for each tag, in trackio's own SQLite files, with original times, steps and ids.
 
-Point `TRACKIO_DIR` at the folder to look at it with `trackio show`, `trackio.Api` and its other commands. Each call is
-one transaction. A row of points has an id that says which envelope it came from, so an envelope that comes twice
-changes nothing; of what is no points, such as parameters and deletes, the project keeps which envelopes were applied.
-A run that is delivered from the start is made anew.
+Set `TRACKIO_DIR` to the folder to look at it with `trackio show`, `trackio.Api` and its other commands. Each call is
+one transaction. The id of a row of points names the event that it came from, so a repeated event changes nothing; of
+other events, such as parameters and deletes, the project records which were applied. A run that is delivered from its
+start is written again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import orjson
 from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.files.append import AGAIN
 from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.trackio import backend, ids, translate
+from consumers.trackers.trackio import backend, ids
 from consumers.trackers.trackio import config as configs
 from consumers.trackers.trackio.backend import Projects
 from consumers.trackers.trackio.edits import delete_series, rename_series
+from consumers.trackers.trackio.translate import Change, SqlRows, dump, read_columns, translate
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Point, SeriesColumns
@@ -48,13 +49,13 @@ class TrackioTracker:
     )
 
     def __init__(self, *, folder: str = "", project: str = "") -> None:
-        self._given = folder
+        self._configured = folder
         self._project = project
         self._projects = Projects(Path())
 
     def open(self, settings: Settings) -> None:
-        """Take the folder, from the settings unless it was given. Raises BadSettings when there is none."""
-        self._projects = Projects(Path(self._given or settings.need("trackio_dir")).absolute())
+        """Take the folder, from the settings unless it was configured. Raises BadSettings if there is none."""
+        self._projects = Projects(Path(self._configured or settings.need("trackio_dir")).absolute())
         self._project = self._project or settings.trackio_project
 
     def close(self) -> None:
@@ -62,14 +63,14 @@ class TrackioTracker:
         self._projects.close()
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
-        """Write these envelopes in one transaction. Raises TrackerUnavailable (disk, lock), TrackerRefused (file)."""
+        """Write events in one transaction. Raises TrackerUnavailable (disk, lock), TrackerRefused (file)."""
         if state.get("deleted"):
-            return state  # what a producer still sends of it is gone with it
+            return state  # events of a deleted run that producers still send are dropped
         events = [envelope.event for envelope in envelopes]
-        before = configs.Head(**state) if state else None
-        head = configs.fold(before, events, self._project, run_id)
-        parts = list(translate.plan(envelopes))  # before the project is locked: other runs wait for it
-        with self._projects.writing(trackio_project(head.project), create=before is None) as connection:
+        before = configs.RunHead(**state) if state else None
+        head = configs.fold_head(before, events, self._project, run_id)
+        parts = list(translate(envelopes))  # before the project is locked, because other runs wait for the lock
+        with self._projects.transaction(trackio_project(head.project), create=before is None) as connection:
             if find_run_deletion(envelopes) is not None:
                 backend.delete_run(connection, run_id, ids.start_id(run_id))
                 return {"deleted": True}
@@ -83,16 +84,16 @@ class TrackioTracker:
         return head._asdict()
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        """Read the run's rows and its config. Raises TrackerRefused when the project or the run is gone."""
+        """Read the run's rows and its config. Raises TrackerRefused if the project or the run is gone."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
         project = trackio_project(state["project"])
-        with self._projects.reading(project) as connection:
-            _refuse_gone(connection, run_id, state["project"])
+        with self._projects.reader(project) as connection:
+            _check_run(connection, run_id, state["project"])
             config = _config(connection, run_id)
         status = config.get("gw.status", "running")
         started, ended = (
-            ids.microseconds(config[key]) if key in config else None for key in ("gw.started_at", "gw.ended_at")
+            ids.from_instant(config[key]) if key in config else None for key in ("gw.started_at", "gw.ended_at")
         )
         points = (
             Point(one.series, *point) for one in self._columns(project, run_id) for point in zip(*one[1:], strict=True)
@@ -102,49 +103,49 @@ class TrackioTracker:
         return ReadBack(points, params, status, started, ended, tags, self._columns(project, run_id))
 
     def start_over(self, run_id: str, state: State) -> State:
-        """Remove what was delivered of a run; it may be gone already. Raises TrackerUnavailable, TrackerRefused."""
+        """Remove the delivered rows of a run, if there are any. Raises TrackerUnavailable, TrackerRefused."""
         project = trackio_project(state["project"]) if "project" in state else ""
         if project and self._projects.has(project):
-            with self._projects.writing(project, create=False) as connection:
-                backend.forget_run(connection, run_id)
+            with self._projects.transaction(project, create=False) as connection:
+                backend.remove_run(connection, run_id)
         return {}
 
     def _columns(self, project: str, run_id: str) -> Iterator[SeriesColumns]:
         tables = "timestamp, step, metrics, log_id FROM metrics", "timestamp, 0, metrics, log_id FROM system_metrics"
-        with self._projects.reading(project) as connection:
+        with self._projects.reader(project) as connection:
             for table in tables:
-                yield from translate.columns(connection.execute(f"SELECT {table} WHERE run_id = ?", (run_id,)))
+                yield from read_columns(connection.execute(f"SELECT {table} WHERE run_id = ?", (run_id,)))
 
 
 class _Writer:
     """One delivery of a run, inside its transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, run_id: str, head: configs.Head) -> None:
+    def __init__(self, connection: sqlite3.Connection, run_id: str, head: configs.RunHead) -> None:
         self._connection, self._run_id, self._head = connection, run_id, head
-        self._config: dict[str, Any] | None = None  # read when something changes it
+        self._config: dict[str, Any] | None = None  # read if an event changes it
 
-    def begin(self, before: configs.Head | None) -> None:
-        """Make the run, or find it and give it its name and start. Raises TrackerRefused when it is gone."""
+    def begin(self, before: configs.RunHead | None) -> None:
+        """Create the run, or update its name and start. Raises TrackerRefused if it is gone."""
         head, start = self._head, ids.start_id(self._run_id)
         if before is None:
-            backend.forget_run(self._connection, self._run_id)
-            self._insert("metrics", (ids.instant(head.started), 0, "{}", start))
+            backend.remove_run(self._connection, self._run_id)
+            self._insert("metrics", (ids.to_instant(head.started), 0, "{}", start))
         else:
-            _refuse_gone(self._connection, self._run_id, head.project)
+            _check_run(self._connection, self._run_id, head.project)
         if before is not None and head.name != before.name:
             backend.rename_run(self._connection, self._run_id, head.name)
         if before is not None and head.started != before.started:
-            moved = "UPDATE metrics SET timestamp = ? WHERE log_id = ?"
-            self._connection.execute(moved, (ids.instant(head.started), start))
+            update = "UPDATE metrics SET timestamp = ? WHERE log_id = ?"
+            self._connection.execute(update, (ids.to_instant(head.started), start))
         if before is None or head.started != before.started or head.name != before.name:
             self._config = _config(self._connection, self._run_id)
 
-    def write(self, part: translate.Rows | translate.Change) -> None:
-        """Write rows, or apply a change unless that was done."""
-        if isinstance(part, translate.Rows):
+    def write(self, part: SqlRows | Change) -> None:
+        """Write rows, or apply a change that has not been applied yet."""
+        if isinstance(part, SqlRows):
             self._insert("metrics", part.metrics)
             self._insert("system_metrics", part.system)
-        elif backend.is_first(self._connection, part.log_id, self._run_id):
+        elif backend.mark_applied(self._connection, part.log_id, self._run_id):
             self._apply(part)
 
     def end(self) -> None:
@@ -152,12 +153,12 @@ class _Writer:
         if self._config is None:
             return
         configs.finish(self._config, self._run_id, self._head)
-        row = self._run_id, self._head.name, translate.dump(self._config), self._config["_Created"]
+        row = self._run_id, self._head.name, dump(self._config), self._config["_Created"]
         self._connection.execute(
             "INSERT OR REPLACE INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, ?)", row
         )
 
-    def _apply(self, change: translate.Change) -> None:
+    def _apply(self, change: Change) -> None:
         event = change.event
         if isinstance(event, ev.Deleted) and event.what == "series":
             return delete_series(self._connection, self._run_id, event.name)
@@ -166,11 +167,11 @@ class _Writer:
         if self._config is None:
             self._config = _config(self._connection, self._run_id)
         configs.apply(self._config, event)
-        if (told := configs.alert(event)) is not None:
+        if (alert := configs.alert(event)) is not None:
             self._connection.execute(
                 "INSERT OR IGNORE INTO alerts (run_id, timestamp, run_name, title, text, level, alert_id) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (self._run_id, ids.instant(event.time), self._head.name, *told, change.log_id),
+                (self._run_id, ids.to_instant(event.time), self._head.name, *alert, change.log_id),
             )
 
     def _insert(self, table: str, columns: Sequence[Any]) -> None:
@@ -183,7 +184,7 @@ def _config(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
     return config
 
 
-def _refuse_gone(connection: sqlite3.Connection, run_id: str, project: str) -> None:
-    held = connection.execute("SELECT 1 FROM metrics WHERE log_id = ?", (ids.start_id(run_id),)).fetchone()
-    if held is None:
+def _check_run(connection: sqlite3.Connection, run_id: str, project: str) -> None:
+    found = connection.execute("SELECT 1 FROM metrics WHERE log_id = ?", (ids.start_id(run_id),)).fetchone()
+    if found is None:
         raise TrackerRefused(f"project {project!r} of trackio does not have the run any more: {AGAIN}")

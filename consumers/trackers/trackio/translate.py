@@ -1,7 +1,8 @@
 """
-What points and observations are as rows of a trackio project, and back.
+Translate points and observations into rows of a trackio project, and back.
 
-Pure. All points of an envelope with one step and one instant share a row, as trackio's own `log` does it.
+Pure; config.py translates everything else. All points of an event with one step and one instant share a row, as in
+trackio's own `log`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from schemas.values import HistogramValue, IntValue, JsonValue, StringValue, Typ
 from schemas.wire import Envelope
 
 INT64_MAX = 2**63 - 1
-READ_POINTS = 65_536  # read back at once
+READ_POINTS = 65_536  # points of a read-back that are in memory at once
 Cells = dict[str, Any]
 _POINTS = ev.Metrics | ev.SystemMetrics | ev.Values
 _NOT_HELD = (
@@ -30,8 +31,8 @@ _NOT_HELD = (
 )  # fmt: skip
 
 
-class Row(NamedTuple):
-    """Metrics at one step and one instant, whose names are split in one way (see RowId)."""
+class MetricRow(NamedTuple):
+    """Metrics at one step and one instant, whose names are split in the same way (see RowId)."""
 
     step: int
     time: int  # µs
@@ -39,37 +40,37 @@ class Row(NamedTuple):
     cells: Cells
 
 
-class Rows(NamedTuple):
-    """Rows of some envelopes, as flat columns of SQL: timestamp, step, metrics and log id, one row after the other."""
+class SqlRows(NamedTuple):
+    """Rows in the form of SQL arguments: timestamp, step, metrics and log id of one row after the other."""
 
     metrics: list[Any]
     system: list[Any]
 
 
 class Change(NamedTuple):
-    """An event that is applied once, in its place between the rows."""
+    """An event that is not a point, and is applied once, at its place between the rows."""
 
     log_id: str
     event: ev.AnyEvent
 
 
-def plan(envelopes: Iterable[Envelope]) -> Iterator[Rows | Change]:
-    """Yield what some envelopes add, in log order."""
-    rows = Rows([], [])
+def translate(envelopes: Iterable[Envelope]) -> Iterator[SqlRows | Change]:
+    """Yield what some events add, in log order."""
+    rows = SqlRows([], [])
     for envelope in envelopes:
         event = envelope.event
         if isinstance(event, _POINTS):
-            _add_rows(rows, ids.envelope_id(envelope), event)
+            _add_rows(rows, ids.event_id(envelope), event)
         elif not isinstance(event, _NOT_HELD):
             if isinstance(event, ev.Deleted | ev.Renamed) and (rows.metrics or rows.system):
-                yield rows  # an edit concerns what the log has before it
-                rows = Rows([], [])
-            yield Change(ids.envelope_id(envelope), event)
+                yield rows  # an edit applies to what precedes it in the log
+                rows = SqlRows([], [])
+            yield Change(ids.event_id(envelope), event)
     yield rows
 
 
-def columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterator[SeriesColumns]:
-    """Yield the metric points of rows (timestamp, step, metrics, log id), be they ours or written by trackio itself."""
+def read_columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterator[SeriesColumns]:
+    """Yield the metric points of rows (timestamp, step, metrics, log id), written by us or by trackio itself."""
     found: dict[str, tuple[list[int], list[int], list[float]]] = {}
     count = 0
     for timestamp, column, metrics, log_id in rows:
@@ -77,7 +78,7 @@ def columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterato
         if row is not None and row.kind == ids.OBSERVED:
             continue
         step = column if row is None or row.step is None else row.step
-        time = ids.microseconds(timestamp) if row is None or row.time is None else row.time
+        time = ids.from_instant(timestamp) if row is None or row.time is None else row.time
         for key, value in orjson.loads(metrics).items():
             number = NON_FINITE.get(value) if isinstance(value, str) else value
             if isinstance(number, int | float) and not isinstance(number, bool):
@@ -93,11 +94,11 @@ def columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterato
 
 
 def dump(value: Any) -> str:
-    """Return JSON text."""
+    """Return a value as JSON text."""
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _add_rows(rows: Rows, envelope: str, event: ev.Metrics | ev.SystemMetrics | ev.Values) -> None:
+def _add_rows(rows: SqlRows, event_id: str, event: ev.Metrics | ev.SystemMetrics | ev.Values) -> None:
     kind = {"metrics": ids.METRIC, "system_metrics": ids.SYSTEM, "values": ids.OBSERVED}[event.kind]
     prefix = 0 if event.step_name == ev.MAIN_STEP else len(event.step_name) + 1
     is_system = kind == ids.SYSTEM
@@ -106,28 +107,28 @@ def _add_rows(rows: Rows, envelope: str, event: ev.Metrics | ev.SystemMetrics | 
     is_plain = event.attempt == 1 and not prefix and not is_system
     for number, row in enumerate(found):
         text = orjson.dumps(row.cells)
-        if b"null" in text:  # how orjson writes what is not finite
+        if b"null" in text:  # orjson writes non-finite values so
             text = orjson.dumps({key: _finite(value) for key, value in row.cells.items()})
         if is_plain and not row.length and row.time <= ids.LATEST:
-            log_id = f"{envelope}{kind}{number}"  # what str(RowId) gives, for a tenth of the time
+            log_id = f"{event_id}{kind}{number}"  # equals str(RowId), in a tenth of the time
         else:
             step = row.step if is_system else None
             time = row.time if row.time > ids.LATEST else None
-            log_id = str(ids.RowId(envelope, kind, number, event.attempt, prefix, row.length, step, time))
-        table += (ids.instant(row.time), row.step, text.decode(), log_id)
+            log_id = str(ids.RowId(event_id, kind, number, event.attempt, prefix, row.length, step, time))
+        table += (ids.to_instant(row.time), row.step, text.decode(), log_id)
 
 
-def _metric_rows(event: ev.Metrics | ev.SystemMetrics) -> list[Row]:
-    # Series with the same steps and times, as one call of emit gives them, become rows together: one dict a row.
+def _metric_rows(event: ev.Metrics | ev.SystemMetrics) -> list[MetricRow]:
+    # Series with the same steps and times, as one call of `emit` records them, share their rows: one dict for each row.
     groups: dict[tuple[bytes, bytes, str], tuple[ev.Series, dict[str, Sequence[float]]]] = {}
     for number, series in enumerate(event.series):
         key = trackio_key(series_name(series.name, series.labels, event.step_name))
         apart = series.name if "{" in series.name else ""
-        place = series.steps.tobytes(), series.times.tobytes(), apart
-        if place in groups and key in groups[place][1]:
-            place = *place[:2], f"{{{number}"  # the same series once more
-        groups.setdefault(place, (series, {}))[1][key] = series.values
-    rows: list[Row] = []
+        group = series.steps.tobytes(), series.times.tobytes(), apart
+        if group in groups and key in groups[group][1]:
+            group = *group[:2], f"{{{number}"  # the same series again
+        groups.setdefault(group, (series, {}))[1][key] = series.values
+    rows: list[MetricRow] = []
     at: dict[tuple[int, int, int], Cells] = {}
     for series, columns in groups.values():
         names, length = tuple(columns), _length(series)
@@ -135,20 +136,20 @@ def _metric_rows(event: ev.Metrics | ev.SystemMetrics) -> list[Row]:
             cells = at.get((time, step, length))
             if cells is None or not cells.keys().isdisjoint(names):
                 cells = at[time, step, length] = {}
-                rows.append(Row(step, time, length, cells))
+                rows.append(MetricRow(step, time, length, cells))
             cells.update(zip(names, values, strict=True))
     return rows
 
 
-def _observation_rows(event: ev.Values) -> list[Row]:
-    rows: list[Row] = []
+def _observation_rows(event: ev.Values) -> list[MetricRow]:
+    rows: list[MetricRow] = []
     at: dict[tuple[int, int, int], Cells] = {}
     for seen in event.values:
         key, length = trackio_key(series_name(seen.name, seen.labels, event.step_name)), _length(seen)
         cells = at.get((seen.time, seen.step, length))
         if cells is None or key in cells:
             cells = at[seen.time, seen.step, length] = {}
-            rows.append(Row(seen.step, seen.time, length, cells))
+            rows.append(MetricRow(seen.step, seen.time, length, cells))
         cells[key] = _cell(seen.value)
     return rows
 
@@ -163,11 +164,11 @@ def _cell(value: Typed) -> Any:
             counts, edges = (list(map(float_to_json, one)) for one in (value.value.counts, value.value.edges))
             return {"_type": "trackio.histogram", "bins": edges, "values": counts}
         case StringValue() if value.value in NON_FINITE:
-            return dump(value.value)  # in quotes: trackio takes the bare word for a number
+            return dump(value.value)  # in quotes: trackio reads the bare word as a number
         case IntValue() if not -INT64_MAX <= value.value <= INT64_MAX:
             return to_text(value)
         case JsonValue() if isinstance(value.value, dict) and "_type" in value.value:
-            return to_text(value)  # what trackio would take for an object of its own
+            return to_text(value)  # trackio would read it as an object of its own
         case _:
             return to_plain(value)
 

@@ -22,7 +22,7 @@ import pytest
 from consumers.trackers.protocol import State, Tracker
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
 from consumers.trackers.testing.suite import assert_read_back, deliver
-from consumers.trackers.trackio import backend as trackio_database
+from consumers.trackers.trackio import backend as trackio_backend
 from consumers.trackers.trackio.tracker import TrackioTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
@@ -319,7 +319,7 @@ def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tra
 
 
 def test_a_locked_database_is_an_outage(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trackio_database, "BUSY_S", 0.05)
+    monkeypatch.setattr(trackio_backend, "BUSY_S", 0.05)
     envelopes = long_run("run-1")
     state = deliver(tracker, "run-1", envelopes[:5], {})
 
@@ -343,7 +343,7 @@ def test_a_file_that_is_no_database(tmp_path: Path, tracker: Tracker, content: b
     (tmp_path / "a folder.db").mkdir()
 
     if content:
-        with pytest.raises(TrackerRefused, match="is damaged, or no database"):
+        with pytest.raises(TrackerRefused, match="is damaged, or not a database"):
             deliver(tracker, "run-1", long_run("run-1"), {})
     else:
         assert_read_back(tracker, "run-1", deliver(tracker, "run-1", long_run("run-1"), {}), long_run("run-1"))
@@ -354,7 +354,7 @@ def test_a_database_of_somebody_else(tmp_path: Path, tracker: Tracker, made: str
     with closing(sqlite3.connect(tmp_path / "many.db")) as other:
         other.execute(made)
 
-    with pytest.raises(TrackerRefused, match=r"is no project of trackio 0\.24 or newer"):
+    with pytest.raises(TrackerRefused, match=r"is not a project of trackio 0\.24 or newer"):
         deliver(tracker, "run-1", long_run("run-1"), {})
 
 
@@ -364,7 +364,7 @@ def test_a_project_that_trackio_is_making_is_an_outage(tmp_path: Path, tracker: 
 
     with (tmp_path / "many.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(TrackerUnavailable, match="is being made by trackio"):
+        with pytest.raises(TrackerUnavailable, match="is being created by trackio"):
             deliver(tracker, "run-1", long_run("run-1"), {})
 
 
@@ -410,7 +410,7 @@ def test_starting_over_takes_the_run_out_of_the_project_it_was_in(tmp_path: Path
 
 
 def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trackio_database, "MAX_OPEN", 2)
+    monkeypatch.setattr(trackio_backend, "MAX_OPEN", 2)
     runs = {f"run-{number}": edge_case_run(f"run-{number}") for number in range(6)}
     for number, envelopes in enumerate(runs.values()):
         envelopes[0] = envelopes[0]._replace(event=envelopes[0].event.model_copy(update={"tag": f"tag {number}"}))
@@ -456,7 +456,7 @@ def test_a_process_that_is_killed_leaves_nothing_twice(tmp_path: Path, tracker: 
 def count(path: Path) -> int:
     try:
         return int(table(path, "SELECT count(*) FROM metrics")[0][0])
-    except sqlite3.Error:  # its schema is being made
+    except sqlite3.Error:  # its schema is being created
         return 0
 
 
