@@ -1,9 +1,9 @@
 """
-Dead letters in PostgreSQL: what is counted, what is published, what people find and decide.
+Dead letters in PostgreSQL: their counts, their publication, and the decisions about them.
 
-The letters themselves are written with the batch they came in (writing.py) and never changed. Where they were
-published and what was decided is in tables of their own, which are no part of what folding the log gives.
-Everything here raises StoreUnavailable while PostgreSQL is away.
+write/writer.py writes the letters with the batch they came in, and they never change. How far they are published and
+what was decided are in separate tables, which are not folded from the log. Everything here raises StoreUnavailable
+while PostgreSQL is away.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEASE = "dead-letters"
 
 
 class DeadLetterId(NamedTuple):
-    """Where a dead letter lies in the log; written topic:partition:offset."""
+    """Position of a dead letter in the log; written topic:partition:offset."""
 
     topic: str
     partition: int
@@ -44,9 +44,9 @@ class DeadLetterSummary(NamedTuple):
     reason: str
     key: bytes | None
     size: int  # bytes of the value
-    time_ms: int  # as the broker keeps it
+    time_ms: int  # timestamp of the broker
     state: State
-    because: str  # why it was discarded
+    because: str  # reason of a discard
     decided: datetime | None
 
 
@@ -63,21 +63,21 @@ class DeadLetter(NamedTuple):
 
 
 class DeadLetterFilter(NamedTuple):
-    """Which dead letters; empty conditions hold for all."""
+    """Which dead letters to find; a condition that is None matches all."""
 
     run: str | None = None  # the record's key
-    reason: str | None = None  # part of the reason or its kind, whatever the case
+    reason: str | None = None  # part of the reason or of its kind, in any case
 
 
 class ParkedCount(NamedTuple):
-    """How many records were parked, and the how-manieth was the newest that somebody decided about, 0 for none."""
+    """Number of parked records, and the ordinal of the newest one with a decision (0: none)."""
 
     number: int
     decided: int
 
 
 async def load_in_row(database: Database, topic: str, offsets: Mapping[int, int]) -> dict[int, ParkedCount]:
-    """Return by partition how many records in a row were parked right before these offsets, where any were."""
+    """Return, by partition, the consecutive parked records right before these offsets; absent if there are none."""
     partitions, last = list(offsets), [offset - 1 for offset in offsets.values()]
     async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_in_row"), topic, partitions, last)
@@ -87,14 +87,14 @@ async def load_in_row(database: Database, topic: str, offsets: Mapping[int, int]
 async def load_of_run(
     database: Database, topic: str, partition: int, digests: Collection[bytes]
 ) -> dict[bytes, ParkedCount]:
-    """Return how many records with keys of these digests were parked in a partition, where any were."""
+    """Return, by digest of their key, the parked records of a partition; absent if there are none."""
     async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_of_run"), topic, partition, list(digests))
     return {row["digest"]: ParkedCount(row["of_run"], row["decided"]) for row in rows}
 
 
 async def newest_dead_letter(database: Database) -> tuple[int, NewestDeadLetter | None]:
-    """Return how many dead letters nobody decided about, and the newest of them."""
+    """Return the number of dead letters without a decision, and the newest of them."""
     async with database.acquire() as connection:
         count = await connection.fetchval(sql("count_undecided_dead_letters"))
         row = await connection.fetchrow(sql("newest_dead_letter"))
@@ -108,7 +108,7 @@ async def newest_dead_letter(database: Database) -> tuple[int, NewestDeadLetter 
 
 
 class DeadLetters:
-    """What people find and decide."""
+    """Search for dead letters, and decisions about them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -116,13 +116,13 @@ class DeadLetters:
     async def find(
         self, wanted: DeadLetterFilter, state: State | None, limit: int
     ) -> tuple[int, list[DeadLetterSummary]]:
-        """Return how many there are, and the newest of them, newest first."""
+        """Return the number of matches, and at most `limit` of them, newest first."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("find_dead_letters"), _key(wanted), wanted.reason, state, limit)
         return (rows[0]["total"] if rows else 0), [_found(row) for row in rows]
 
     async def get(self, letter: DeadLetterId) -> DeadLetter | None:
-        """Return one with its record, or None when nothing is parked there."""
+        """Return a dead letter with its record, None if nothing is parked there."""
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("get_dead_letter"), *letter)
         if row is None:
@@ -132,21 +132,21 @@ class DeadLetters:
         )
 
     async def undecided(self, wanted: DeadLetterFilter, after: DeadLetterId | None, limit: int) -> list[DeadLetterId]:
-        """Return the next ones that nobody decided about, in log order."""
+        """Return the next dead letters without a decision, in log order."""
         start = after or DeadLetterId("", -1, -1)
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("next_dead_letters"), _key(wanted), wanted.reason, *start, limit)
         return [_id(row) for row in rows]
 
     async def states(self, letters: Sequence[DeadLetterId]) -> dict[DeadLetterId, State]:
-        """Return how these stand; where nothing is parked, nothing is said."""
+        """Return the state of these dead letters; absent where nothing is parked."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("dead_letter_states"), *columns)
         return {_id(row): row["state"] for row in rows}
 
     async def record_decision(self, letters: Sequence[DeadLetterId], decision: Decision, because: str = "") -> int:
-        """Remember a decision; returns for how many it is new. What was replayed can never be discarded."""
+        """Record a decision and return for how many letters it is new. A replayed letter can never be discarded."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
         async with self._database.acquire() as connection:
             done = await connection.execute(sql("settle_dead_letters"), *columns, decision, because)
@@ -154,7 +154,7 @@ class DeadLetters:
 
 
 class Outbox:
-    """Dead letters on their way to their topic, on one connection that holds the right to send them."""
+    """Dead letters to be published, on one connection that holds the lease to publish them."""
 
     def __init__(self, connection: PooledConnection, address: str, consumer: str, topic: str) -> None:
         self._connection, self._address = connection, address
@@ -163,13 +163,13 @@ class Outbox:
     @classmethod
     @asynccontextmanager
     async def lease(cls, database: Database, consumer: str, topic: str) -> AsyncIterator[Outbox]:
-        """Be the only process that publishes what `consumer` parked of `topic`; wait while another one is."""
+        """Be the only process that publishes what `consumer` parked of `topic`. Waits while another process is."""
         async with translated(database.address):
             connection = await database.pool.acquire()
         try:
             async with translated(database.address):
                 while not await connection.fetchval(sql("try_lease"), f"{_LEASE}/{topic}"):  # noqa: ASYNC110
-                    await asyncio.sleep(LEASE_POLL_S)  # PostgreSQL has no event for this
+                    await asyncio.sleep(LEASE_POLL_S)  # PostgreSQL has no notification for this
             yield cls(connection, database.address, consumer, topic)
         finally:
             with suppress(Exception):  # the session ends either way, and the lease with it
@@ -177,13 +177,13 @@ class Outbox:
                 await database.pool.release(connection)
 
     async def partitions(self) -> dict[int, int]:
-        """Return the partitions that have unpublished letters, and from which offset on."""
+        """Return the partitions with unpublished letters, and the first offset to publish."""
         async with translated(self._address):
             rows = await self._connection.fetch(sql("unpublished_partitions"), self._consumer, self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def following(self, partition: int, offset: int, *, max_records: int, max_bytes: int) -> list[DeadLetter]:
-        """Return the next letters of a partition, in order; the last one may go beyond `max_bytes`."""
+        """Return the next letters of a partition, in order. The last one may exceed `max_bytes`."""
         async with translated(self._address):
             rows = await self._connection.fetch(
                 sql("unpublished_dead_letters"), self._topic, partition, offset, max_records, max_bytes
@@ -191,7 +191,7 @@ class Outbox:
         return [DeadLetter(_id(row), row["kind"], row["reason"], _record(row), "parked", "", None) for row in rows]
 
     async def mark(self, partition: int, next_offset: int) -> None:
-        """Remember that everything below this offset is published."""
+        """Record that everything below this offset is published."""
         async with translated(self._address):
             await self._connection.execute(sql("mark_published"), self._topic, partition, next_offset)
 

@@ -1,8 +1,8 @@
 """
-Bring a database to the schema this release reads and writes.
+Migrate a database to the schema of this release.
 
-Forward-only SQL files in sql/migrations, applied by pogo-core, which speaks asyncpg. Every process that writes calls
-this at start; an advisory lock lets one do the work while the others wait.
+Forward-only SQL files in sql/migrations, applied by pogo-core, which uses asyncpg. Every process that writes calls
+`migrate` at its start; an advisory lock lets one of them do the work while the others wait.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from consumers.store.pool import Database, PooledConnection
 
 FOLDER = Path(__file__).parent / "sql" / "migrations"
 LIVE = "public"
-_LOCK = 7_203_114_550_114_002  # any number that nobody else in the database locks
+_LOCK = 7_203_114_550_114_002  # any number that nothing else in the database locks
 _LONG_S = 86_400.0
 _QUIET = logging.getLogger("consumers.store.migrations")
 
@@ -29,10 +29,10 @@ def released() -> frozenset[str]:
 
 async def migrate(database: Database, schema: str = LIVE) -> None:
     """
-    Apply what is missing, in order. Does nothing to a database that is up to date.
+    Apply missing migrations in order. Does nothing if the database is up to date.
 
     Connections of `database` must create objects in `schema` by default: their search_path begins with it.
-    Raises StoreUnavailable when the connection breaks: doing it again goes on.
+    Raises StoreUnavailable if the connection breaks; calling it again continues.
     """
     async with database.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
@@ -43,7 +43,7 @@ async def migrate(database: Database, schema: str = LIVE) -> None:
 
 
 class _Patient:
-    """A connection on which a statement may take hours: one that moves all points does, and must not begin anew."""
+    """A connection whose statements may take hours: one that moves all points does, and must not start over."""
 
     def __init__(self, connection: PooledConnection) -> None:
         self._connection = connection

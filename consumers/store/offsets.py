@@ -11,16 +11,16 @@ from collections.abc import Collection
 from consumers.store.pool import Database
 from consumers.store.statements import sql
 
-CONSUMER = "materialiser"  # the name under which the materialiser keeps its offsets
+CONSUMER = "materialiser"  # consumer name of the materialiser
 
 
 def consumer_name(tracker: str) -> str:
-    """Return the name under which a tracker's offsets are kept."""
+    """Return the consumer name of the offsets of a tracker."""
     return f"delivery/{tracker}"
 
 
 async def load_offsets(database: Database, consumer: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
-    """Return the next offset of each partition; a partition never read before starts at 0."""
+    """Return the next offset of each partition; 0 for a partition that was never read."""
     async with database.acquire() as connection:
         for partition in sorted(partitions):
             await connection.execute(sql("claim_offset"), consumer, topic, partition)

@@ -1,8 +1,8 @@
 """
-Connections to PostgreSQL, with its errors in our words.
+Connections to PostgreSQL, with its errors translated into ours.
 
-Every other file of this folder takes connections from here. `translate` is the one place that knows which of
-asyncpg's errors heal by waiting: a refused password never does, a server that is starting does.
+All other modules of this folder take their connections from here. Only `translate` knows which of asyncpg's errors are
+outages, after which retrying helps: a server that is starting is one, a refused password is not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEALS = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection cut while its first statement was prepared
+    asyncpg.InternalClientError,  # a connection that broke while its first statement was prepared
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -46,7 +46,7 @@ _REFUSALS = {
 
 
 def translate(error: Exception, address: str) -> TrackingError | None:
-    """Return our error for one of PostgreSQL's, or None when it is neither an outage nor a refused connection."""
+    """Return our error for one of PostgreSQL's, None if it is neither an outage nor a refused connection."""
     for kind, next_step in _REFUSALS.items():
         if isinstance(error, kind):
             return StoreRefused(f"PostgreSQL at {address} refused the connection ({error}): {next_step}")
@@ -59,7 +59,7 @@ def translate(error: Exception, address: str) -> TrackingError | None:
 
 @asynccontextmanager
 async def translated(address: str) -> AsyncIterator[None]:
-    """Raise PostgreSQL's outages and refusals as StoreUnavailable and StoreRefused; let other errors through."""
+    """Raise PostgreSQL's outages and refusals as StoreUnavailable and StoreRefused; pass other errors on."""
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
@@ -81,27 +81,29 @@ class Database:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[PooledConnection]:
-        """Lend a connection. Outages and refusals in the block are raised as StoreUnavailable and StoreRefused."""
+        """Lend a connection. Raises outages and refusals in the block as StoreUnavailable and StoreRefused."""
         async with translated(self.address), self.pool.acquire() as connection:
             yield connection
 
     async def close(self) -> None:
-        """Wait until every connection is given back, then close the pool."""
+        """Wait until all connections are returned, then close them."""
         await self.pool.close()
 
     def terminate(self) -> None:
-        """Cut every connection at once."""
+        """Close all connections at once, also those in use."""
         self.pool.terminate()
 
 
 async def open_database(dsn: str, *, size: int = 4, command_timeout_s: float = 120, **server_settings: str) -> Database:
     """
-    Return a database with at most `size` connections, the first of them open; each has these settings of the server.
+    Open a database with at most `size` connections, each with these settings of the server. One is open on return.
 
-    Raises StoreUnavailable when the server cannot be reached, StoreRefused when it refuses.
+    Raises StoreUnavailable if the server cannot be reached, StoreRefused if it refuses.
     """
     if not dsn.startswith(("postgresql://", "postgres://")):
-        raise StoreRefused("GATEWAY_POSTGRES is no PostgreSQL address: write postgresql://user:password@host:port/db")
+        raise StoreRefused(
+            "GATEWAY_POSTGRES is not a PostgreSQL address: write postgresql://user:password@host:port/db"
+        )
     address = _printable(dsn)
     async with translated(address):
         pool = await asyncpg.create_pool(

@@ -1,8 +1,8 @@
 """
-The rows that the fold computes and the store keeps, field for column.
+The rows that the fold computes and the store writes: one field per column.
 
-Plain values without I/O. `RunRow`, `SeriesRow` and the like change while a batch is folded; the store writes each
-touched row once, at the end of the batch.
+Plain values without I/O. `RunRow`, `SeriesRow` and others change while a batch is folded; the store writes each changed
+row once, at the end of the batch.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from uuid import UUID
 
 from schemas.columns import FloatArray, IntArray
 
-CHUNK_POINTS = 1_000  # 1,000 points a chunk measured 0.7 M points/s by COPY and 9-17 bytes a point
-FIRST_SPREAD = 500  # the first chunk of a series has as many points less, at most; which follows from its id
-SMALL_POINTS = 16  # rows of open points with fewer are made one as soon as they have as many together
+CHUNK_POINTS = 1_000  # measured with 1,000 points per chunk: COPY of 0.7 M points/s, 9-17 bytes per point
+FIRST_SPREAD = 500  # the first chunk of a series has up to this many points fewer; its id decides how many
+SMALL_POINTS = 16  # rows of open points with fewer are merged once they have this many together
 
 
 @dataclass(slots=True)
 class RunRow:
-    """Head of a run."""
+    """The run itself."""
 
     run_id: str
     partition: int
@@ -46,13 +46,15 @@ class RunRow:
     environment: dict[str, Any] = field(default_factory=dict)
     deleted: bool = False
     next_offset: int = 0
-    month: int = 0  # YYYYMM of its first event that was folded, see months.py
-    first_offset: int | None = None  # of the first record that was folded; None: an older release did not write it
+    month: int = 0  # YYYYMM of its first folded event, see months.py
+    first_offset: int | None = (
+        None  # of its first folded record; None: folded by an older release, which did not store it
+    )
 
 
 @dataclass(slots=True)
 class ProducerRow:
-    """Ledger of one producer of a run."""
+    """The ledger of one producer of a run."""
 
     run_id: str
     producer: str
@@ -93,7 +95,7 @@ class AttemptRow:
 
 @dataclass(slots=True)
 class SeriesRow:
-    """Summary of a series, and its open points: those not yet in a full chunk."""
+    """Summary of a series, and its open points, which are not yet in a full chunk."""
 
     series_id: UUID
     run_id: str
@@ -112,16 +114,16 @@ class SeriesRow:
     min_value: float | None = None
     max_value: float | None = None
     open_index: int = 0
-    month: int = 0  # of its run
-    is_dropped: bool = False  # its points are not kept any more: there are no open ones to go on from
-    tail: list[int] = field(default_factory=list, repr=False)  # first indexes of the rows of its open points
-    loose: int = 0  # the rows from this index on are the last ones that have less than SMALL_POINTS
+    month: int = 0  # month of its run
+    is_dropped: bool = False  # retention dropped its points: there are no open points to continue from
+    tail: list[int] = field(default_factory=list, repr=False)  # first index of each row of its open points
+    loose: int = 0  # index of the first of the trailing rows with fewer than SMALL_POINTS points
     steps: IntArray = field(default_factory=lambda: array("q"), repr=False)
     times: IntArray = field(default_factory=lambda: array("q"), repr=False)
     values: FloatArray = field(default_factory=lambda: array("d"), repr=False)
 
     def take_up(self, first_index: int, steps: Iterable[int], times: Iterable[int], values: Iterable[float]) -> None:
-        """Go on from one stored row of open points; they come in order, the first at `open_index`."""
+        """Add one stored row of open points. Rows must come in order, the first at `open_index`."""
         self.tail.append(first_index)
         self.steps.extend(steps)
         self.times.extend(times)
@@ -133,11 +135,11 @@ class SeriesRow:
 
 @dataclass(slots=True)
 class ChunkRow:
-    """Consecutive points of a series, with what a chart needs to know of them."""
+    """Consecutive points of a series, with the summary that a chart needs."""
 
     series_id: UUID
     first_index: int
-    month: int  # of the run
+    month: int  # month of the run
     points: int
     min_step: int
     max_step: int
@@ -148,14 +150,14 @@ class ChunkRow:
     min_value: float | None
     max_value: float | None
     non_finite: int
-    steps: IntArray = field(repr=False)  # never changed once the row is made
+    steps: IntArray = field(repr=False)  # never changed once the row exists
     times: IntArray = field(repr=False)
     point_values: FloatArray = field(repr=False)
 
 
 @dataclass(slots=True)
 class DeadLetterRow:
-    """A record that can never be folded, with its bytes."""
+    """A record that can never be folded, byte for byte."""
 
     topic: str
     partition: int
@@ -167,13 +169,13 @@ class DeadLetterRow:
     header_names: list[str]
     header_values: list[bytes | None]
     record_time: int  # ms, broker
-    in_row: int = 0  # parked in this partition with no good record between, itself included
-    of_run: int = 0  # parked in this partition with this key, itself included; 0 without a key
+    in_row: int = 0  # consecutive parked records in this partition, this one included
+    of_run: int = 0  # parked records with this key in this partition, this one included; 0 without a key
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A named part of a run is deleted, or renamed when `new` is given. Always alone in its transaction."""
+    """A deletion of a named part of a run, or its renaming if `new` is given. Always alone in its transaction."""
 
     run_id: str
     what: str
@@ -186,7 +188,7 @@ Key = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Changes:
-    """Everything one transaction writes. Dicts keep one row a key: the last one folded wins."""
+    """Everything that one transaction writes. Dicts hold one row per key: the last one folded."""
 
     runs: dict[str, RunRow] = field(default_factory=dict)
     producers: dict[Key, ProducerRow] = field(default_factory=dict)
@@ -202,8 +204,8 @@ class Changes:
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
     chunks: dict[tuple[UUID, int], ChunkRow] = field(default_factory=dict)
     new_points: dict[int, int] = field(default_factory=dict)  # by month
-    unwritten: dict[UUID, int] = field(default_factory=dict)  # open points from this index on are in no row yet
-    reopened: dict[UUID, int] = field(default_factory=dict)  # stored rows from this index on are made anew
+    unwritten: dict[UUID, int] = field(default_factory=dict)  # index of the first open point that is in no row yet
+    reopened: dict[UUID, int] = field(default_factory=dict)  # index of the first stored row that is written again
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)  # partition: (expected, next)

@@ -1,7 +1,7 @@
 """
-Named statements of the files in sql/.
+The named statements of the files in sql/.
 
-Nothing is ever formatted into SQL: a statement is looked up by name and takes its values as parameters.
+Nothing is formatted into SQL: a statement is looked up by its name and receives its values as parameters.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ def _statements() -> dict[str, str]:
 
 
 def sql(name: str) -> str:
-    """Return the statement called `name`. KeyError when there is none."""
+    """Return the statement called `name`. Raises KeyError if there is none."""
     return _statements()[name]

@@ -1,10 +1,10 @@
 """
-Columns of numbers from PostgreSQL's binary form of an array.
+Columns of numbers from PostgreSQL's binary format of arrays.
 
-Pure. A driver decodes an array value by value: 100,000 points are 300,000 objects, of which a chart keeps 4,000. Here a
-column is eight bytes a value, made in two strided copies. The form, as array_send() writes it: a header of dimensions,
-has nulls, type, values and first index, then of each value its length and its eight bytes, big-endian. Arrays of chunks
-hold no NULL.
+Pure. A driver decodes an array value by value: 100,000 points become 300,000 objects, and a chart keeps 4,000 of them.
+Here a column has eight bytes per value, and two strided copies make it. The format, as array_send() writes it: a header
+(dimensions, has nulls, type, number of values, first index), then each value as its length and its eight bytes,
+big-endian. Arrays of chunks hold no NULL.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import TypeVar
 
 from schemas.columns import FloatArray, IntArray
 
-_HEADER_WORDS = 5  # of four bytes; then three a value
+_HEADER_WORDS = 5  # words of four bytes; each value has three more
 _HEADER_BYTES, _VALUE_BYTES = 20, 12
 
 N = TypeVar("N", int, float)
 
 
 def ints_of(arrays: Iterable[bytes]) -> IntArray:
-    """Return the values of several bigint[], one behind the other."""
+    """Return the values of several bigint[], concatenated."""
     return _column(array("q"), arrays)
 
 
 def floats_of(arrays: Iterable[bytes]) -> FloatArray:
-    """Return the values of several double precision[], one behind the other."""
+    """Return the values of several double precision[], concatenated."""
     return _column(array("d"), arrays)
 
 
@@ -43,7 +43,7 @@ def deltas_of(sent: bytes) -> array[int]:
 
 def _column(column: array[N], arrays: Iterable[bytes]) -> array[N]:
     for sent in arrays:
-        bare = bytearray(8 * max(0, (len(sent) - _HEADER_BYTES) // _VALUE_BYTES))  # an empty array's header is shorter
+        bare = bytearray(8 * max(0, (len(sent) - _HEADER_BYTES) // _VALUE_BYTES))  # an empty array has a shorter header
         with memoryview(bare) as into, into.cast("i") as halves, memoryview(sent) as of, of.cast("i") as words:
             halves[0::2] = words[_HEADER_WORDS + 1 :: 3]
             halves[1::2] = words[_HEADER_WORDS + 2 :: 3]

@@ -1,8 +1,8 @@
 """
-The points of a stored chunk, as columns again.
+Restore the points of a stored chunk as columns.
 
-Pure: the reverse of what `copy_format.py` leaves out. Steps that are NULL rise evenly from min_step to max_step; times
-that are NULL are min_time and a delta each.
+Pure: this restores what `copy_format.py` omits. Steps that are NULL rise evenly from min_step to max_step; times that
+are NULL are min_time plus one delta each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ChunkColumns(NamedTuple):
 
 
 def columns_of(chunk: Any) -> ChunkColumns:
-    """Return the points of a row of `get_points`, `get_last_points` or `load_open_chunks`."""
+    """Return the points of one row of `get_points`, `get_last_points` or `load_open_chunks`."""
     steps, times = chunk["steps"], chunk["times"]
     if steps is None:
         steps = _even_steps(chunk)
@@ -33,8 +33,8 @@ def columns_of(chunk: Any) -> ChunkColumns:
     return ChunkColumns(steps, times, chunk["point_values"])
 
 
-def unpacked(chunks: Iterable[Any]) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the steps, times and values of rows of `get_packed_points`, one behind the other."""
+def unpack(chunks: Iterable[Any]) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return the steps, times and values of rows of `get_packed_points`, concatenated."""
     steps, times, values = array("q"), array("q"), array("d")
     for chunk in chunks:
         steps.extend(_even_steps(chunk) if chunk["steps"] is None else ints_of([chunk["steps"]]))

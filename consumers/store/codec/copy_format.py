@@ -1,13 +1,13 @@
 """
 Chunk rows in PostgreSQL's binary COPY format.
 
-Pure. A driver encodes an array value by value, which took half of the materialiser's time; here a column of numbers
-becomes an array in two strided copies. The format: COPY, "Binary Format", in PostgreSQL's reference; an array is its
-header and then a length and the bytes of a value each, as array_recv() reads it.
+Pure. A driver encodes an array value by value, which took half of the materialiser's time; here two strided copies turn
+a column of numbers into an array. The format: COPY, "Binary Format", in PostgreSQL's reference. An array is a header,
+then a length and the bytes of each value, as array_recv() reads it.
 
-Steps that rise evenly are not stored: the first, the last and their number say them. Times that lie within 35 minutes
-are stored as int4 from the first. Both are found by arithmetic on all values of a column at once, as lanes of one large
-number: a loop over them would take longer than everything else here. `chunk_columns.py` reads them back.
+Evenly rising steps are not stored: the first, the last and their number determine them. Times within 35 minutes are
+stored as int4 differences from the earliest. Both are detected by arithmetic on all values of a column at once, as
+lanes of one large number: a loop would take longer than everything else here. `chunks.py` restores them.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from schemas.columns import FloatArray, IntArray
 
 HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # no flags, no extension
 END = b"\xff\xff"
-PIECE_BYTES = 512 * 1024  # handed to the connection at once
-FEW = 32  # values of an array that are packed faster one by one
+PIECE_BYTES = 512 * 1024  # bytes passed to the connection at once
+FEW = 32  # arrays of up to this many values are packed faster value by value
 
 COLUMNS = [*(column.name for column in fields(ChunkRow)), "time_deltas"]
-MAX_SPAN = 2**53  # of steps that are not stored
+MAX_SPAN = 2**53  # upper bound of steps that are not stored
 MAX_DELTA = 2**31  # µs
 _INT4, _INT8, _FLOAT8 = 23, 20, 701  # oids of pg_type
 _NULL = struct.pack(">i", -1)
-# Number of fields, then each with its length in front: series_id to last_value of a ChunkRow.
+# Number of fields, then each field after its length: series_id to last_value of a ChunkRow.
 _FRONT = struct.Struct(">h i16s iq ii ii iq iq iq iq id id")
 _BOUNDS = struct.Struct(">id id")  # min_value, max_value
-_NO_BOUNDS = struct.pack(">ii", -1, -1)  # both NULL: no value is finite
+_NO_BOUNDS = struct.pack(">ii", -1, -1)  # both NULL, if no value is finite
 _COUNT = struct.Struct(">ii")  # non_finite
 _ARRAY = struct.Struct(">i iiiii")  # length; dimensions, has nulls, oid, values, first index
 _FOUR, _EIGHT = (int.from_bytes(bytes((0, 0, 0, size)), sys.byteorder) for size in (4, 8))
 
 
 def copy_stream(rows: Iterable[ChunkRow]) -> Iterator[bytes]:
-    """Give what COPY chunks FROM STDIN (FORMAT binary) reads, in pieces; columns in the order of ChunkRow."""
+    """Yield the input of COPY chunks FROM STDIN (FORMAT binary) in pieces; columns in the order of ChunkRow."""
     piece = bytearray(HEAD)
     for row in rows:
         piece += encode_row(row)
@@ -53,7 +53,7 @@ def copy_stream(rows: Iterable[ChunkRow]) -> Iterator[bytes]:
 
 
 def encode_row(row: ChunkRow) -> bytes:
-    """Return one row."""
+    """Return the bytes of one row."""
     front = _FRONT.pack(
         len(COLUMNS), 16, row.series_id.bytes, 8, row.first_index, 4, row.month, 4, row.points, 8, row.min_step,
         8, row.max_step, 8, row.min_time, 8, row.max_time, 8, row.first_value, 8, row.last_value,
@@ -71,7 +71,7 @@ def encode_row(row: ChunkRow) -> bytes:
 
 @lru_cache(maxsize=2_000)
 def _lanes(count: int) -> tuple[int, int]:
-    """Return 1, 1, 1, ... and 0, 1, 2, ... as lanes of 64 bits. No lane of a sum may overflow."""
+    """Return 1, 1, 1, ... and 0, 1, 2, ... as lanes of 64 bits. A lane of a sum must not overflow."""
     return _number(array("q", [1]) * count), _number(array("q", range(count)))
 
 
@@ -80,7 +80,7 @@ def _number(column: IntArray) -> int:
 
 
 def _is_even(row: ChunkRow) -> bool:
-    """Whether each step is as far from the one before as the next, upwards; so is a single step."""
+    """Return whether steps rise evenly; a single step does."""
     span, gaps = row.max_step - row.min_step, max(row.points - 1, 1)
     if row.min_step < 0 or row.max_step >= MAX_SPAN or span % gaps:
         return False
@@ -91,7 +91,7 @@ def _is_even(row: ChunkRow) -> bool:
 
 
 def _time_deltas(row: ChunkRow) -> bytes:
-    """Return µs since the earliest time as int4[], NULL when they do not fit."""
+    """Return the µs since the earliest time as int4[], NULL if they do not fit."""
     if row.min_time < 0 or row.max_time - row.min_time >= MAX_DELTA:
         return _NULL
     count = row.points
@@ -128,5 +128,5 @@ def _encode_array(column: IntArray | FloatArray, oid: int) -> bytes:
 
 @cache
 def _few(kind: str, count: int) -> struct.Struct:
-    """Return the form of an array of so few values."""
+    """Return the binary layout of an array of `count` values, at most FEW."""
     return struct.Struct(_ARRAY.format + f"i{kind}" * count)

@@ -1,10 +1,10 @@
 """
-How far each tracker is: the checkpoints of deliveries, and the lease that keeps one process a tracker.
+Checkpoints of deliveries, and the lease that allows one process per tracker.
 
-A checkpoint belongs to (tracker, run). Before the tracker is given records, the row says which (the intent); after it
-took them, the result replaces that, with the tracker's own state in the same statement. An intent that has no result is
-in doubt: its records may have arrived. Partition offsets follow behind; they only say where reading starts, and what a
-run already has is skipped by its own offset.
+A checkpoint belongs to (tracker, run). Before a call, its row records which records the tracker will receive (the
+intent); after the call, the result replaces the intent, with the tracker's own state, in one statement. An intent
+without a result is in doubt: its records may have arrived. Partition offsets follow later. They only state where
+reading starts; a run skips the records below its own offset.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ LEASE_POLL_S = 0.5
 class Checkpoint(NamedTuple):
     """How far one tracker is with one run."""
 
-    next_offset: int = 0  # of the log, in the run's partition
+    next_offset: int = 0  # next offset of the log, in the run's partition
     ledgers: Mapping[str, Ledger] = {}  # by producer
-    state: Mapping[str, Any] = {}  # the tracker's own, JSON
+    state: Mapping[str, Any] = {}  # the tracker's own state, JSON
     status: Literal["delivering", "waiting", "parked"] = "delivering"
     error: str = ""
-    skipped: int = 0  # records that can never be decoded
-    attempt: int = 0  # number of the call under way for what comes next; 0: none
-    doubt_to: int = 0  # records below this offset were given before, by a call whose result is unknown
-    rereading: bool = False  # partition offsets are ahead of this run: it has to be read again from next_offset
-    unanswered: int = 0  # calls in a row, for what comes next, that never came back
+    skipped: int = 0  # number of records that can never be decoded
+    attempt: int = 0  # number of the call in progress for the next records; 0: none
+    doubt_to: int = 0  # an earlier call with an unknown result had the records below this offset
+    rereading: bool = False  # partition offsets are ahead of this run: it must be reread from next_offset
+    unanswered: int = 0  # consecutive calls for the next records that never returned
 
 
 class Intent(NamedTuple):
-    """What a run is about to be given."""
+    """The records that a run is about to receive."""
 
     run_id: str
     partition: int
@@ -48,7 +48,7 @@ class Intent(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of it."""
+    """The outcome of a call."""
 
     run_id: str
     before: Checkpoint  # as `begin` returned it
@@ -60,31 +60,31 @@ class Deliveries:
 
     def __init__(self, database: Database, tracker: str, topic: str) -> None:
         self._database, self._tracker, self._topic = database, tracker, topic
-        self._term: int | None = None  # of the lease; None: nobody asked for one
+        self._term: int | None = None  # term of the lease; None: no lease was taken
 
     async def offsets(self) -> dict[int, int]:
-        """Return where reading starts, by partition; partitions never read are absent."""
+        """Return the offsets at which reading starts, by partition; partitions that were never read are absent."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_offsets"), consumer_name(self._tracker), self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def save_offsets(self, offsets: Mapping[int, int]) -> None:
-        """Write where reading starts after a restart. An offset never falls."""
+        """Store the offsets at which reading starts after a restart. A stored offset never decreases."""
         async with self._database.acquire() as connection:
             name = consumer_name(self._tracker)
             await connection.execute(sql("raise_offsets"), name, self._topic, list(offsets), list(offsets.values()))
 
     async def load(self, run_ids: list[str] | None = None) -> dict[str, Checkpoint]:
-        """Return what is known of these runs, or of all; runs that were never delivered are absent."""
+        """Return the checkpoints of these runs, or of all; runs that were never delivered are absent."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_deliveries"), self._tracker, run_ids)
-        return {row["run_id"]: _progress(row) for row in rows}
+        return {row["run_id"]: _checkpoint(row) for row in rows}
 
     async def begin(self, intents: Sequence[Intent]) -> dict[str, Checkpoint]:
         """
-        Write down what runs are about to be given; return how far they are, without those that are parked.
+        Store what these runs are about to receive; return their checkpoints, without parked runs.
 
-        Raises Fenced when another process has taken the lease since: nothing is written then.
+        Raises Fenced, and stores nothing, if another process has taken the lease since.
         """
         columns = [list(column) for column in zip(*intents, strict=True)]
         async with self._database.acquire() as connection:
@@ -92,10 +92,10 @@ class Deliveries:
             lost = len(rows) < len(intents) and self._term not in (None, await self._present_term(connection))
         if lost:
             raise Fenced(f"another process delivers to {self._tracker} now: this one lost its lease and stops")
-        return {row["run_id"]: _progress(row) for row in rows}
+        return {row["run_id"]: _checkpoint(row) for row in rows}
 
     async def keep(self, results: Sequence[Result]) -> set[str]:
-        """Move runs from `before` to `after`; return those moved: another process has the others."""
+        """Move runs from `before` to `after`, and return the moved ones. Another process has moved the others."""
         rows = [
             (
                 run_id, after.next_offset, {name: ledger.to_json() for name, ledger in after.ledgers.items()},
@@ -115,9 +115,9 @@ class Deliveries:
 
     async def unanswered(self) -> dict[str, int]:
         """
-        Return for each run how many calls in a row never came back; a call under way when its process ended is one.
+        Return the consecutive calls of each run that never returned, counting one in progress when its process ended.
 
-        Only for whoever has just taken the lease.
+        Only a process that has just taken the lease may call this.
         """
         async with self._database.acquire() as connection, connection.transaction():
             await connection.execute(sql("count_unanswered"), self._tracker)
@@ -125,20 +125,20 @@ class Deliveries:
         return {row["run_id"]: row["unanswered"] for row in rows}
 
     @asynccontextmanager
-    async def lease(self, say: Callable[[str], object]) -> AsyncIterator[PooledConnection]:
+    async def lease(self, report: Callable[[str], object]) -> AsyncIterator[PooledConnection]:
         """
-        Be the only process that delivers to this tracker; wait, saying so once, while another one is.
+        Be the only process that delivers to this tracker. While another one does, wait, and report that once.
 
-        The lease lasts as long as the connection given: ask it with `is_closed()`.
+        The lease lasts as long as the connection that it yields; `is_closed()` of it tells when the lease is lost.
         """
         async with translated(self._database.address):
             connection = await self._database.pool.acquire()
         try:
-            told = False
+            reported = False
             while not await self._try_lease(connection):
-                if not told:
-                    say(f"another process delivers to {self._tracker}: waiting for its end")
-                    told = True
+                if not reported:
+                    report(f"another process delivers to {self._tracker}: waiting for its end")
+                    reported = True
                 await asyncio.sleep(LEASE_POLL_S)
             async with translated(self._database.address):
                 await connection.execute(sql("notice_lost_lease"))
@@ -154,7 +154,7 @@ class Deliveries:
             return bool(await connection.fetchval(sql("try_lease"), consumer_name(self._tracker)))
 
 
-def _progress(row: Any) -> Checkpoint:
+def _checkpoint(row: Any) -> Checkpoint:
     ledgers = {producer: Ledger.from_json(ledger) for producer, ledger in row["ledgers"].items()}
     return Checkpoint(
         row["next_offset"], ledgers, row["state"], row["status"], row["error"], row["skipped"], row["attempt"],

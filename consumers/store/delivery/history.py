@@ -1,12 +1,12 @@
 """
-The history of a run for a tracker, out of PostgreSQL: frozen once, read from any place, left for the log.
+The history of a run for a tracker, from PostgreSQL: frozen once, read from any position, then replaced by the log.
 
-`freeze` reads in one snapshot what is folded of a run and up to which offset of the log that goes, and copies it, in
-the order of delivery, into rows that nothing changes any more. What is delivered after a crash is so the same as before
-it, whatever came late, was renamed, deleted or dropped by retention meanwhile: the log has all that behind that offset.
-Places in a history are offsets from HISTORY on, above every offset of a log, so that checkpoints, intents and doubts of
-the delivery mean what they always mean. `leave` puts the run's checkpoint at the log's offset, with the numbers folded
-of each producer, and removes the rows, in one transaction.
+`freeze` reads, in one snapshot, everything folded of a run and the log offset up to which it is folded, and copies it
+in the order of delivery into rows that never change. A delivery after a crash is therefore the same as before it, even
+if records arrived late or the run was renamed, deleted or dropped by retention meanwhile: the log holds all of that
+after the offset. Positions in a history are offsets from HISTORY on, above all offsets of a log, so checkpoints,
+intents and doubts of the delivery keep their meaning. `leave` sets the run's checkpoint to the log's offset, with the
+folded numbers of each producer, and deletes the rows, in one transaction.
 """
 
 from __future__ import annotations
@@ -22,53 +22,53 @@ from consumers.store.pool import Database, PooledConnection
 from consumers.store.statements import sql
 from schemas.columns import dump_floats, float_column
 
-HISTORY = 2**62  # an offset from here on is a place in a history
-FREEZE_TIMEOUT_S = 86_400.0  # copying a hundred million points takes minutes, and must not begin anew
+HISTORY = 2**62  # offsets from here on are positions in a history
+FREEZE_TIMEOUT_S = 86_400.0  # copying a hundred million points takes minutes, and must not start over
 
 
 class IncompleteRun(NamedTuple):
-    """A run that the log has not whole, for a tracker."""
+    """A run whose records the log no longer holds completely, for one tracker."""
 
     run_id: str
     partition: int
-    is_begun: bool  # something of it is, or may be, in the tracker: it must be removed before the run is told again
-    is_dropped: bool  # PostgreSQL has its points no more
+    is_begun: bool  # the tracker has, or may have, a part of it, which must be removed before the run is sent again
+    is_dropped: bool  # PostgreSQL no longer has its points
 
 
 class FrozenHistory(NamedTuple):
-    """A history that is under way."""
+    """A history that is being delivered."""
 
     partition: int
-    next_offset: int  # of the log, where it goes on behind the history
+    next_offset: int  # of the log, from which delivery continues after the history
     places: int
-    dropped_points: int  # that nobody has any more
+    dropped_points: int  # that no longer exist anywhere
     is_removal: bool
 
     @property
     def producer(self) -> str:
-        """The name under which its events are numbered."""
+        """Producer id under which its events are numbered."""
         return f"postgresql-{'removal-' if self.is_removal else ''}{self.next_offset}"
 
 
 class PlannedHistory(NamedTuple):
-    """What would be brought of a run from here."""
+    """What a backfill would deliver of a run."""
 
     run_id: str
     partition: int
     is_begun: bool
     points: int
-    dropped_points: int  # that nobody has any more
+    dropped_points: int  # that no longer exist anywhere
 
 
 class RunEvents(NamedTuple):
-    """How a run is told: events before and behind its points."""
+    """Events of a run before and after its points."""
 
     beginning: Sequence[Mapping[str, Any]]
     ending: Sequence[Mapping[str, Any]]
 
 
 class RunSnapshotRows(NamedTuple):
-    """The rows of one run that are few."""
+    """All rows of one run except its points and other large tables."""
 
     run: Any
     steps: Sequence[Any]
@@ -80,31 +80,33 @@ class RunSnapshotRows(NamedTuple):
     code: Sequence[Any]
 
 
-EventsOf = Callable[[RunSnapshotRows, bool], RunEvents]  # of a run's rows, and whether it must be removed first
+EventsOf = Callable[
+    [RunSnapshotRows, bool], RunEvents
+]  # arguments: the rows of a run, and whether it must be removed first
 
 
 class Histories:
     """Histories for one tracker. Every method raises StoreUnavailable while PostgreSQL is away."""
 
     def __init__(self, database: Database, tracker: str, topic: str, folder: str) -> None:
-        """Serve `tracker`; `folder` is the consumer whose offsets say how far PostgreSQL is."""
+        """Serve `tracker`; `folder` is the consumer whose offsets state how far PostgreSQL has folded the log."""
         self._database, self._tracker, self._topic, self._folder = database, tracker, topic, folder
 
     async def folded(self) -> dict[int, int]:
-        """Return up to where PostgreSQL has the log, by partition."""
+        """Return the offsets up to which PostgreSQL has folded the log, by partition."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("load_offsets"), self._folder, self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def claim(self, since: Mapping[int, int], below: Mapping[int, int]) -> None:
-        """Note the runs with records in these ranges of lost offsets as behind, those that the tracker lacks."""
+        """Mark runs with records in these ranges of lost offsets for rereading, if the tracker lacks those records."""
         lost = [list(column) for column in zip(*((part, since[part], below[part]) for part in below), strict=True)]
         async with self._database.acquire() as connection, connection.transaction():
             await connection.execute(sql("claim_new_runs"), self._tracker, self._topic, *lost)
             await connection.execute(sql("claim_known_runs"), self._tracker, *lost)
 
     async def losses(self, wanted: Mapping[str, tuple[int, int]], first: Mapping[int, int]) -> list[IncompleteRun]:
-        """Return those runs, wanted from an offset of a partition, that a log beginning at `first` has not whole."""
+        """Return those wanted runs (partition, next offset) whose next records lie before the log's `first` offset."""
         asked = [(run, part, offset, first[part]) for run, (part, offset) in wanted.items()]
         columns = [list(column) for column in zip(*asked, strict=True)] or [[], [], [], []]
         async with self._database.acquire() as connection:
@@ -112,16 +114,16 @@ class Histories:
         return [IncompleteRun(**row) for row in rows]
 
     async def without_points(self, run_ids: Sequence[str]) -> set[str]:
-        """Return those of these runs whose points PostgreSQL has no more."""
+        """Return those of these runs whose points PostgreSQL no longer has."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("runs_without_points"), list(run_ids))
         return {row["run_id"] for row in rows}
 
     async def freeze(self, lost: IncompleteRun, below: int, make_events: EventsOf) -> FrozenHistory | None:
         """
-        Make the history of a run: of everything folded of it in one snapshot; return it.
+        Create the history of a run from everything folded of it, in one snapshot, and return it.
 
-        None when it cannot be entered: the run is parked, or PostgreSQL has not the log up to offset `below` yet.
+        Returns None if that is not possible now: the run is parked, or PostgreSQL has not folded the log up to `below`.
         """
         async with (
             self._database.acquire() as connection,
@@ -163,22 +165,22 @@ class Histories:
         return int(done.split()[-1])  # INSERT 0 <rows>
 
     async def load(self, run_id: str) -> FrozenHistory | None:
-        """Return the history of a run that is under way."""
+        """Return the history of a run that is being delivered, None if there is none."""
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("load_history"), self._tracker, run_id, HISTORY)
         return FrozenHistory(**row) if row else None
 
     async def read(self, run_id: str, place: int, limit: int) -> list[dict[str, Any]]:
-        """Return the next events of a history from a place on, as JSON holds them."""
+        """Return the next events of a history from position `place` on, as JSON objects."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("history_rows"), self._tracker, run_id, place, limit)
         return [_event(row) for row in rows]
 
     async def leave(self, run_id: str) -> int:
-        """The tracker has the whole history: return from which offset the log goes on. Raises Fenced."""
+        """End a history that is delivered completely; return the log offset to continue from. Raises Fenced."""
         async with self._database.acquire() as connection, connection.transaction():
             at = await connection.fetchval(sql("leave_history"), self._tracker, run_id, HISTORY)
-            if at is None:  # asked again: the connection broke in the middle of the commit
+            if at is None:  # the second attempt, after the connection broke during the commit
                 at = await connection.fetchval(sql("left_history"), self._tracker, run_id, HISTORY)
             if at is None:
                 raise Fenced(
@@ -192,9 +194,9 @@ class Histories:
         self, run_ids: Sequence[str] | None, since: Mapping[int, int], first: Mapping[int, int]
     ) -> list[PlannedHistory]:
         """
-        Return what would be brought from here of these runs, or of all.
+        Return what a backfill would deliver of these runs, or of all.
 
-        The tracker was delivered to up to `since`, by partition, and the log begins at `first`.
+        `since` is the offset up to which the tracker was delivered to, by partition; the log begins at `first`.
         """
         columns = [
             list(column) for column in zip(*((part, since.get(part, 0), at) for part, at in first.items()), strict=True)
@@ -205,7 +207,7 @@ class Histories:
         return [PlannedHistory(**row) for row in rows]
 
     async def dropped(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
-        """Return, of these runs or all, how many points the tracker does not have because nobody has them any more."""
+        """Return, by run (of these or all), the points that the tracker lacks because they no longer exist anywhere."""
         chosen = None if run_ids is None else list(run_ids)
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("dropped_of_runs"), self._tracker, chosen)
@@ -236,6 +238,6 @@ def _event(row: Any) -> dict[str, Any]:
 
 
 def _number(digits: str) -> int | float:
-    """Return a number as JSON of 64 bits holds it: PostgreSQL writes a float of 1e40 with all its digits."""
+    """Return a JSON number as int if it fits in 64 bits, else as float: PostgreSQL writes 1e40 with all its digits."""
     number = int(digits)
     return number if -(2**63) <= number < 2**64 else float(number)

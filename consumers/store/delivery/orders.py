@@ -1,9 +1,9 @@
 """
-What people order about trackers, and how each tracker stands.
+Orders of people about trackers, and the status of each tracker.
 
-Commands write orders, deliveries read them a few times a second; deliveries write whether their tracker answers,
-commands and the API read it. A run that is taken out of parking is behind: partition offsets have passed it, so its
-delivery reads the log again for it, from the run's own offset.
+Commands write orders, and deliveries read them a few times a second. Deliveries write whether their tracker answers,
+and commands and the API read that. Partition offsets have passed a run that is unparked, so its delivery rereads the
+log for it, from the run's own offset.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ CircuitState = Literal["closed", "open", "probing"]
 
 
 class Orders(NamedTuple):
-    """What a delivery has to obey."""
+    """Orders for one delivery."""
 
     paused: bool = False
-    number: int = 0  # has grown when runs are to be read again
+    number: int = 0  # grows whenever runs are to be reread
 
 
 class RereadPosition(NamedTuple):
-    """Where a run is to be read again from."""
+    """From where a run is to be reread."""
 
     partition: int
     next_offset: int
 
 
 class CircuitReport(NamedTuple):
-    """Whether a tracker answers."""
+    """State of a tracker's circuit breaker."""
 
     state: CircuitState = "closed"
     since: datetime | None = None
@@ -44,7 +44,7 @@ class CircuitReport(NamedTuple):
 
 
 class RunDelivery(NamedTuple):
-    """How far a tracker is with one run."""
+    """How far one run is delivered to a tracker."""
 
     run_id: str
     status: str
@@ -59,51 +59,51 @@ class RunDelivery(NamedTuple):
 
 
 class Trackers:
-    """Orders and states in PostgreSQL. Every method raises StoreUnavailable while it is away."""
+    """Orders and status in PostgreSQL. Every method raises StoreUnavailable while it is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def orders(self, tracker: str) -> Orders:
-        """Return what people want of a delivery now."""
+        """Return the present orders for a delivery."""
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("tracker_orders"), tracker)
         return Orders(row["paused"], row["orders"]) if row else Orders()
 
     async def rereads(self, tracker: str) -> dict[str, RereadPosition]:
-        """Return the runs that are to be read again."""
+        """Return the runs that are to be reread, by run id."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_behind"), tracker)
         return {row["run_id"]: RereadPosition(row["partition"], row["next_offset"]) for row in rows}
 
     async def caught_up(self, tracker: str, run_ids: Sequence[str]) -> None:
-        """Note that runs have all that partition offsets have passed."""
+        """Record that these runs have caught up with the partition offsets."""
         async with self._database.acquire() as connection:
             await connection.execute(sql("caught_up"), tracker, list(run_ids))
 
     async def park(self, tracker: str, reasons: Mapping[str, str]) -> None:
-        """Give up runs that cannot be read again, each with its reason."""
+        """Park runs that cannot be reread, each with its reason."""
         async with self._database.acquire() as connection:
             await connection.execute(sql("park_behind"), tracker, list(reasons), list(reasons.values()))
 
     async def report(self, tracker: str, circuit: CircuitReport) -> None:
-        """Say whether a tracker answers."""
+        """Record whether a tracker answers."""
         async with self._database.acquire() as connection:
             await connection.execute(sql("report_circuit"), tracker, *circuit)
 
     async def reported(self, tracker: str) -> CircuitReport:
-        """Return what was last said about whether a tracker answers."""
+        """Return the last report on whether a tracker answers."""
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("tracker_circuit"), tracker)
         return CircuitReport(*row) if row else CircuitReport()
 
     async def pause(self, tracker: str, paused: bool) -> None:
-        """Hold a tracker's deliveries back, or let them go on. Survives restarts."""
+        """Pause or resume the deliveries to a tracker. This survives restarts."""
         async with self._database.acquire() as connection:
             await connection.execute(sql("pause_tracker"), tracker, paused)
 
     async def retry(self, tracker: str, run_ids: Sequence[str] | None) -> list[str]:
-        """Take runs out of parking, all of them for None; return which. They go on exactly where they stopped."""
+        """Unpark runs, all of them for None, and return their ids. Each continues exactly where it stopped."""
         chosen = None if run_ids is None else list(run_ids)
         async with self._database.acquire() as connection, connection.transaction():
             rows = await connection.fetch(sql("unpark"), tracker, chosen)
@@ -112,9 +112,9 @@ class Trackers:
 
     async def choose(self, tracker: str, topic: str, run_ids: Sequence[str], *, known: bool) -> None:
         """
-        Let a tracker have the whole history of runs that it never had, whatever the partition offsets say.
+        Order the whole history of runs that a tracker never had, regardless of partition offsets.
 
-        `known` also reads on with those it has in part; only whoever holds the lease may say so.
+        `known` also continues runs that it has in part; only the holder of the lease may set it.
         """
         async with self._database.acquire() as connection, connection.transaction():
             await connection.execute(sql("choose_new_runs"), tracker, topic, list(run_ids))
@@ -123,31 +123,31 @@ class Trackers:
             await connection.execute(sql("order_reading"), tracker)
 
     async def is_delivering(self, tracker: str) -> bool:
-        """Tell whether a process delivers to a tracker now."""
+        """Return whether a process delivers to a tracker now."""
         return any(one.tracker == tracker and one.state != "stopped" for one in await self.overview([tracker]))
 
     async def progress(self, tracker: str, run_ids: Sequence[str] | None = None) -> tuple[int, int]:
-        """Return how many of these runs, or of all, are still to be read again, and how many are parked."""
+        """Return how many of these runs, or of all, are still to be reread, and how many are parked."""
         chosen = None if run_ids is None else list(run_ids)
         async with self._database.acquire() as connection:
             (row,) = await connection.fetch(sql("replay_progress"), tracker, chosen)
         return row["behind"], row["parked"]
 
     async def overview(self, names: Sequence[str] = ()) -> list[DeliveryStatus]:
-        """Return one line for each of these trackers and every other that anything is known of."""
+        """Return the status of each of these trackers, and of every other tracker with rows."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_overview"), list(names))
         return [_status(row) for row in rows]
 
     async def runs(self, tracker: str, run_id: str | None, limit: int) -> tuple[int, list[RunDelivery]]:
-        """Return how many runs a tracker has and the first of them: parked, then waiting, then the newest."""
+        """Return how many runs a tracker has, and the first `limit`: parked, then waiting, then the newest."""
         async with self._database.acquire() as connection:
             rows = await connection.fetch(sql("tracker_runs"), tracker, run_id, limit)
         found = [RunDelivery(*(row[name] for name in RunDelivery._fields)) for row in rows]
         return (rows[0]["total"] if rows else 0), found
 
     async def forget(self, tracker: str) -> int | None:
-        """Forget a tracker and return with how many runs; None, and nothing done, while a process delivers to it."""
+        """Delete all rows of a tracker and return its number of runs; during a delivery do nothing and return None."""
         lease = consumer_name(tracker)
         async with self._database.acquire() as connection:
             if not await connection.fetchval(sql("try_lease"), lease):

@@ -1,7 +1,7 @@
 """
-Compare the live tables with those beside them, byte for byte, inside PostgreSQL.
+Compare the live tables with the rebuilt ones, byte for byte, inside PostgreSQL.
 
-Tables and rows come in a fixed order, so the first difference is the same however often one looks.
+Tables and rows have a fixed order, so the first difference is the same in every run.
 """
 
 from __future__ import annotations
@@ -14,60 +14,60 @@ from consumers.store.maintenance.rebuild import KEPT
 from consumers.store.pool import PooledConnection
 from consumers.store.statements import sql
 
-SHOWN = 60  # characters of a value
+SHOWN = 60  # characters shown of a value
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableCounts:
-    """Rows of one table on both sides."""
+    """Numbers of rows of one table on both sides."""
 
     live: int
     rebuilt: int
-    different: int  # rows that are missing on one side, or differ
+    different: int  # rows that differ or are missing on one side
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableDifference:
-    """The first place where the live tables are not what the log says."""
+    """A row in which the live tables differ from the log."""
 
     table: str
     key: dict[str, str]
     column: str | None  # None: the whole row is missing on one side
-    live: str | None  # None: NULL, or no such row
+    live: str | None  # None: NULL, or the row is missing
     rebuilt: str | None
 
     def __str__(self) -> str:
-        place = ", ".join(f"{name}={value}" for name, value in self.key.items())
+        row = ", ".join(f"{name}={value}" for name, value in self.key.items())
         if self.column is None:
             missing = "the live table has no such row" if self.live is None else "the log has no such row"
-            return f"{self.table}, row {place}: {missing}"
+            return f"{self.table}, row {row}: {missing}"
         live, rebuilt = _excerpts(self.live, self.rebuilt)
-        return f"{self.table}, row {place}, column {self.column}: live {live}, rebuilt {rebuilt}"
+        return f"{self.table}, row {row}, column {self.column}: live {live}, rebuilt {rebuilt}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was compared, and the first difference."""
+    """Result of a comparison: all tables, and the first difference."""
 
     tables: dict[str, TableCounts] = field(default_factory=dict)
     first_difference: TableDifference | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the facts as JSON holds them."""
+        """Return the result as a JSON object."""
         return {"equal": self.first_difference is None, **asdict(self)}
 
 
 async def compare(
     connection: PooledConnection, live_schema: str, progress: Callable[[str, int, int], None]
 ) -> Comparison:
-    """Compare every table that is folded from the log, in the snapshot of the caller's transaction."""
+    """Compare all tables that are folded from the log, in the snapshot of the caller's transaction."""
     plan = await connection.fetch(sql("comparison_plan"), live_schema, list(KEPT))
     tables: dict[str, TableCounts] = {}
     first: TableDifference | None = None
     for number, row in enumerate(plan):
         progress(f"comparing {row['table_name']}", number, len(plan))
         counted = await connection.fetchrow(row["counting"])
-        assert counted is not None  # an aggregate has one row
+        assert counted is not None  # an aggregate returns one row
         counts = tables[row["table_name"]] = TableCounts(**counted)
         if counts.different and first is None:
             first = await _first(connection, row)
@@ -88,7 +88,7 @@ async def _first(connection: PooledConnection, plan: Any) -> TableDifference:
 
 
 def _excerpts(live: str | None, rebuilt: str | None) -> tuple[str, str]:
-    """Return both values, long ones around the first character that differs."""
+    """Return both values, long ones only around the first character that differs."""
     if live is None or rebuilt is None:
         return tuple("NULL" if text is None else _cut(text, 0) for text in (live, rebuilt))  # type: ignore[return-value]  # two in, two out
     same = next((i for i, pair in enumerate(zip(live, rebuilt, strict=False)) if pair[0] != pair[1]), SHOWN)

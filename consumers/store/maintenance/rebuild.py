@@ -1,11 +1,11 @@
 """
-Tables beside the live ones, for a log folded again, and the moment they take their place.
+New tables next to the live ones, into which the log is folded again, and their exchange.
 
-They are in the schema gateway_rebuild, made by the same migrations, and written by the same code through connections
-whose search_path names that schema only: nothing there can reach a live table. Tables that are not folded from the
-log (KEPT) stay in place; points of months that retention dropped are left out beside, too. The exchange is one
-transaction; a worker that waits for it goes on in the new tables, because its offset row is the same and statements
-find tables by name.
+The new tables are in the schema gateway_rebuild. The same migrations create them and the same code writes them, through
+connections whose search_path names only that schema, so nothing there can reach a live table. Tables that are not
+folded from the log (KEPT) stay in place. Points of months that retention dropped are left out of the new tables, too.
+The exchange is one transaction. A worker that waits for it continues in the new tables, because its offset row is the
+same and statements find tables by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from consumers.store.statements import sql
 from schemas.errors import StoreRefused, StoreUnavailable
 
 SCHEMA = "gateway_rebuild"
-# LIKE patterns of tables that hold what people and deliveries decided, and how far consumers are.
+# LIKE patterns of tables with decisions of people and deliveries, and with the offsets of consumers.
 KEPT = (
     "consumer\\_offsets",
     "deliveries%",
@@ -33,31 +33,32 @@ KEPT = (
     "retention\\_dropped",
 )
 LEASE = "rebuild"
-OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a batch of a worker may be in progress
-TABLES_LOCK = "SET LOCAL lock_timeout = '500ms'"  # below PostgreSQL's deadlock_timeout: we give way, not a reader
+OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a worker may be in the middle of a batch
+# Below PostgreSQL's deadlock_timeout, so that this process gives way and not a reader.
+TABLES_LOCK = "SET LOCAL lock_timeout = '500ms'"
 COMPARING_TIMEOUT_S = 86_400.0
 
 
 class RebuildOrigin(NamedTuple):
-    """What a rebuild was begun with; one that was interrupted is gone on with only when it is the same."""
+    """Origin of a rebuild. An interrupted rebuild is continued only if its origin is the same."""
 
     topic: str
-    fold: str  # identity of the code that folds
+    fold: str  # identity of the folding code
 
 
 class Busy(StoreUnavailable):
-    """Somebody uses the tables just now: try again."""
+    """The tables are in use: try again."""
 
 
 class Rebuilding:
-    """The live tables and those beside them. Use `rebuilding` to get one."""
+    """The live and the new tables. `rebuilding` gives an instance."""
 
     def __init__(self, live: Database, side: Database, consumer: str, topic: str) -> None:
         self.live, self.side = live, side
         self._consumer, self._topic = consumer, topic
 
     async def origin(self) -> RebuildOrigin | None:
-        """Return what the tables beside were begun with, None when there are none. StoreRefused: not of ours."""
+        """Return the origin of the new tables, None if there are none. Raises StoreRefused if they are not ours."""
         async with self.live.acquire() as connection:
             found = await connection.fetchval(sql("begun_rebuild"))
         if found is None:
@@ -66,39 +67,39 @@ class Rebuilding:
             return RebuildOrigin(**json.loads(found))
         except (ValueError, TypeError):
             raise StoreRefused(
-                f"PostgreSQL at {self.live} has a schema {SCHEMA} that `gateway rebuild` did not make: rename it"
+                f"PostgreSQL at {self.live} has a schema {SCHEMA} that `gateway rebuild` did not create: rename it"
             ) from None
 
     async def begin(self, origin: RebuildOrigin) -> None:
-        """Make sure that the tables beside are there."""
+        """Create the new tables if they do not exist."""
         async with _refused(self.live.address):
             if await self.origin() is None:
                 async with self.live.acquire() as connection, connection.transaction():
                     for row in await connection.fetch(sql("begin_rebuild"), json.dumps(origin._asdict())):
                         await connection.execute(row[0])
             await migrate(self.side, SCHEMA)
-            await self._drop_beside()
+            await self._drop_months()
 
-    async def _drop_beside(self) -> None:
-        """Leave out, beside too, the months that retention dropped; none can be dropped while a rebuild is at work."""
+    async def _drop_months(self) -> None:
+        """Drop months that retention dropped from the new tables. None can be dropped while a rebuild is running."""
         async with self.live.acquire() as connection, connection.transaction():
             await connection.execute(sql("copy_dropped"))
             for row in await connection.fetch(sql("drop_beside_plan")):
                 await connection.execute(row[0])
 
     async def drop(self) -> None:
-        """Drop the tables beside."""
+        """Drop the new tables."""
         async with _refused(self.live.address), self.live.acquire() as connection, connection.transaction():
             await connection.execute(sql("drop_rebuild"))
             await connection.execute(sql("forget_rebuild"))
 
     async def offsets(self) -> dict[int, int]:
-        """Return how far the live tables are folded, by partition; partitions without a record are absent."""
+        """Return the offsets up to which the live tables are folded; partitions without a record are absent."""
         async with self.live.acquire() as connection:
             return await self._offsets(connection)
 
     async def side_offsets(self) -> dict[int, int]:
-        """Return how far the tables beside are folded; {} when there are none."""
+        """Return the offsets up to which the new tables are folded; {} if there are none."""
         async with self.side.acquire() as connection:
             try:
                 return await self._offsets(connection)
@@ -106,7 +107,7 @@ class Rebuilding:
                 return {}
 
     async def side_points(self) -> int:
-        """Return how many points the tables beside hold."""
+        """Return the number of points in the new tables."""
         async with self.side.acquire() as connection:
             return int(await connection.fetchval(sql("rebuilt_points")))
 
@@ -117,9 +118,9 @@ class Rebuilding:
     @asynccontextmanager
     async def held(self) -> AsyncIterator[tuple[PooledConnection, dict[int, int]]]:
         """
-        Let no worker commit until the end of the block, and give a connection in that transaction and the live offsets.
+        Prevent workers from committing during the block; yield a connection in that transaction, and the live offsets.
 
-        Raises Busy when a worker does not finish its batch in time.
+        Raises Busy if a worker does not finish its batch in time.
         """
         async with self.live.acquire() as connection, connection.transaction():
             await connection.execute(OFFSETS_LOCK)
@@ -130,16 +131,16 @@ class Rebuilding:
             yield connection, await self._offsets(connection)
 
     async def analyse(self) -> None:
-        """Let the planner know the tables beside before anybody reads them."""
+        """Collect the planner's statistics of the new tables before they are read."""
         async with self.live.acquire() as connection:
             for row in await connection.fetch(sql("analyse_plan")):
                 await connection.execute(row[0])
 
     async def exchange(self, connection: PooledConnection) -> None:
         """
-        Put the tables beside in the place of the live ones; the transaction is the caller's, from `held`.
+        Replace the live tables by the new ones, in the caller's transaction from `held`.
 
-        Raises Busy when somebody reads them for long, StoreRefused when something else in the database hangs on them.
+        Raises Busy if they are being read for long, StoreRefused if other objects in the database depend on them.
         """
         live = await self._live_schema(connection)
         if await self._migrations(connection, SCHEMA) != await self._migrations(connection, LIVE):
@@ -154,22 +155,22 @@ class Rebuilding:
                 await connection.execute(row[0])
             await connection.execute(sql("forget_rebuild"))
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            raise Busy(f"PostgreSQL at {self.live}: somebody reads the tables") from error
+            raise Busy(f"PostgreSQL at {self.live}: the tables are being read") from error
         except asyncpg.DependentObjectsStillExistError as error:
             why = "; ".join((error.detail or str(error)).splitlines())
             raise StoreRefused(
                 f"PostgreSQL at {self.live} keeps the old tables ({why}): "
-                "drop what hangs on them, run `gateway rebuild` again, and create it again"
+                "drop the objects that depend on them, run `gateway rebuild` again, and create them again"
             ) from error
 
     async def blockers(self) -> list[str]:
-        """Return who has been using the live tables for longer than a second, the oldest first."""
+        """Return the processes that have used the live tables for longer than a second, the oldest first."""
         async with self.live.acquire() as connection:
             rows = await connection.fetch(sql("exchange_blockers"), await self._live_schema(connection))
         return [f"process {row['pid']} ({row['program']}), since {row['xact_start']:%H:%M:%S}" for row in rows]
 
     async def check_release(self) -> None:
-        """Raise StoreRefused when the live tables are not those of this release, or not of this log alone."""
+        """Raise StoreRefused if the live tables are not those of this release, or not of this log alone."""
         async with self.live.acquire() as connection:
             found, ours = await self._migrations(connection, LIVE), released()
             others = await connection.fetch(sql("other_topics"), self._consumer, self._topic)
@@ -179,12 +180,12 @@ class Rebuilding:
             )
         if missing := ours - found:
             raise StoreRefused(
-                f"PostgreSQL at {self.live} has not the tables of this release ({min(missing)} is missing): "
+                f"PostgreSQL at {self.live} does not have the tables of this release ({min(missing)} is missing): "
                 "start its materialiser, which migrates them, then rebuild"
             )
         if others:
             raise StoreRefused(
-                f"PostgreSQL at {self.live} also holds what was folded from {others[0][0]}: "
+                f"PostgreSQL at {self.live} also holds rows folded from {others[0][0]}: "
                 "a rebuild would lose it; fold one topic into one database"
             )
 
@@ -196,13 +197,13 @@ class Rebuilding:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[tuple[PooledConnection, Callable[[], Awaitable[str]]]]:
-        """Give a connection, and what makes it see for good what is there when called; it returns the live schema."""
+        """Yield a connection, and a function that takes its snapshot when called and returns the live schema."""
         async with self.live.acquire() as connection:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
 
             async def begin() -> str:
                 await transaction.start()
-                return await self._live_schema(connection)  # the first question takes the snapshot
+                return await self._live_schema(connection)  # the first statement takes the snapshot
 
             try:
                 yield connection, begin
@@ -214,25 +215,25 @@ class Rebuilding:
 @asynccontextmanager
 async def rebuilding(dsn: str, consumer: str, topic: str) -> AsyncIterator[Rebuilding]:
     """
-    Be the only rebuild of this database, from now to the end of the block.
+    Be the only rebuild of this database during the block.
 
-    Raises StoreUnavailable without PostgreSQL, StoreRefused when another rebuild is at work.
+    Raises StoreUnavailable without PostgreSQL, StoreRefused if another rebuild is running.
     """
     live = await open_database(dsn, size=4, command_timeout_s=COMPARING_TIMEOUT_S, application_name="gateway rebuild")
     try:
-        # A crash may cost the last moments, and the offsets beside say so; the exchange itself is synchronous.
+        # A crash may lose the last transactions together with their offsets. The exchange itself is synchronous.
         side = await open_database(dsn, size=2, search_path=SCHEMA, synchronous_commit="off")
         try:
             async with live.acquire() as lease:
                 if not await lease.fetchval(sql("try_lease"), LEASE):
                     raise StoreRefused(
-                        f"another `gateway rebuild` is at work on PostgreSQL at {live}: wait for its end, or stop it"
+                        f"another `gateway rebuild` is running on PostgreSQL at {live}: wait for its end, or stop it"
                     )
                 yield Rebuilding(live, side, consumer, topic)
         finally:
             side.terminate()
     finally:
-        live.terminate()  # every step is a transaction of its own: nothing is lost, and an interrupt is quick
+        live.terminate()  # each step is a separate transaction: nothing is lost, and an interrupt takes effect at once
 
 
 @asynccontextmanager
@@ -242,5 +243,5 @@ async def _refused(address: str) -> AsyncIterator[None]:
             yield
     except asyncpg.InsufficientPrivilegeError as error:
         raise StoreRefused(
-            f"PostgreSQL at {address} does not let this user make a schema ({error}): GRANT CREATE ON DATABASE to it"
+            f"PostgreSQL at {address} does not let this user create a schema ({error}): GRANT CREATE ON DATABASE to it"
         ) from error

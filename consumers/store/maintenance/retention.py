@@ -1,9 +1,10 @@
 """
-What PostgreSQL keeps of each month, and dropping the points of old ones.
+List what PostgreSQL keeps of each month, and drop the points of old months.
 
-A drop is one transaction a month: a row that says so for ever, and DROP TABLE of the partition. Rows of runs, series,
-parameters and producers stay, and go on when late events come. While it lasts no worker may move an offset, so nobody
-writes a point beside it; readers wait half a second at most, and are never cut off. The log keeps every event.
+A drop is one transaction per month: a permanent row that records it, and DROP TABLE of the partition. Rows of runs,
+series, parameters and producers stay, and late events still update them. During a drop no worker can move an offset, so
+no process writes points at the same time. Readers wait half a second at most and are never interrupted. The log keeps
+every event.
 """
 
 from __future__ import annotations
@@ -21,40 +22,40 @@ from schemas.runlog import LOST_AFTER_S
 
 
 class Month(NamedTuple):
-    """What there is of the runs of one month; of a dropped one, what was dropped."""
+    """Totals of the runs of one month; of a dropped month, the totals when it was dropped."""
 
     month: int  # YYYYMM, see months.py
-    kept: bool  # it has points that can be dropped
+    kept: bool  # whether it has points that can be dropped
     dropped: datetime | None
-    late_points: int  # that came after the drop: counted in their series, not kept
-    running: int  # runs that said something just now
+    late_points: int  # points that arrived after the drop: counted in their series, not stored
+    running: int  # runs that are running and not lost
     runs: int
     points: int
-    bytes: int  # of points, indexes included
+    bytes: int  # bytes of points, indexes included
 
 
 class Retention:
-    """Questions and the one decision about the months of a database."""
+    """Lists the months of a database and drops their points."""
 
     def __init__(self, database: Database, *, lost_after_s: float = LOST_AFTER_S) -> None:
         self._database, self._lost_after_s = database, lost_after_s
 
     async def months(self) -> list[Month]:
-        """Return every month that has runs, points or a drop, the newest first. Raises StoreUnavailable."""
+        """Return all months with runs, points or a drop, the newest first. Raises StoreUnavailable."""
         async with self._database.acquire() as connection:
             return await self._list(connection, None)
 
     async def drop(self, month: int, *, even_running: bool = False) -> Month | None:
         """
-        Drop the points of a month for good, and return what was dropped.
+        Drop the points of a month permanently, and return its totals.
 
-        None when there is nothing to drop, or when a run of it is running and `even_running` is not said. Raises Busy
-        when somebody uses the points just now, StoreRefused while a rebuild is at work.
+        Returns None if there is nothing to drop, or if one of its runs is running and not `even_running`. Raises Busy
+        if the points are in use, StoreRefused while a rebuild is running.
         """
         async with self._database.acquire() as connection, connection.transaction():
             if not await connection.fetchval(sql("try_lease_until_end"), LEASE):
                 raise StoreRefused(
-                    f"a `gateway rebuild` is at work on PostgreSQL at {self._database}: wait for its end, then drop"
+                    f"a `gateway rebuild` is running on PostgreSQL at {self._database}: wait for its end, then drop"
                 )
             await self._hold(connection)
             found = await self._list(connection, month)
@@ -66,7 +67,7 @@ class Retention:
             return one
 
     async def blockers(self) -> list[str]:
-        """Return who has been using the tables for longer than a second, the oldest first."""
+        """Return the processes that have used the tables for longer than a second, the oldest first."""
         async with self._database.acquire() as connection:
             schema = await connection.fetchval(sql("live_schema"))
             rows = await connection.fetch(sql("exchange_blockers"), schema)
@@ -85,11 +86,12 @@ class Retention:
             for row in await connection.fetch(sql("drop_plan"), month):
                 await connection.execute(row[0])
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            raise Busy(f"PostgreSQL at {self._database}: somebody reads points") from error
+            raise Busy(f"PostgreSQL at {self._database}: points are being read") from error
         except asyncpg.DependentObjectsStillExistError as error:
             why = "; ".join((error.detail or str(error)).splitlines())
             raise StoreRefused(
-                f"PostgreSQL at {self._database} keeps the points ({why}): drop what hangs on them, then try again"
+                f"PostgreSQL at {self._database} keeps the points ({why}): "
+                "drop the objects that depend on them, then try again"
             ) from error
 
     async def _list(self, connection: PooledConnection, month: int | None) -> list[Month]:

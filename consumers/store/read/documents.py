@@ -1,7 +1,7 @@
 """
-Stored rows as the documents people read.
+Turn stored rows into the run log.
 
-Pure: rows in, run log out. The shape is schemas/runlog.py.
+Pure: rows in, run log out. schemas/runlog.py defines its form.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TYPED: TypeAdapter[Typed] = TypeAdapter(Typed)
 
 @dataclass(frozen=True, kw_only=True)
 class RunRows:
-    """All rows of one run but its points."""
+    """All rows of one run except its points."""
 
     run: Row
     steps: Sequence[Row]
@@ -56,12 +56,12 @@ class SeriesPoints:
     step_name: str
     name: str  # with labels
     integer: bool
-    total: int  # points in the store; more than `points` when only the last are shown
+    total: int  # number of points in the store; larger than that of `points` if only the last are shown
     points: Sequence[Sample]
 
 
 def plain(value: Any) -> Any:
-    """Return a stored typed value as documents show it."""
+    """Return a stored typed value in the form of the documents."""
     return to_plain(TYPED.validate_python(value))
 
 
@@ -71,7 +71,7 @@ def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:
     series = list(series)
     steps = {row["step_name"]: _step(row, rows, series) for row in rows.steps}
     if len(steps) > 1 and MAIN_STEP in steps and _is_empty(steps[MAIN_STEP]):
-        del steps[MAIN_STEP]  # every thing of this run happened in steps its author named
+        del steps[MAIN_STEP]  # everything in this run happened in named steps
     return RunLog(
         run_id=run["run_id"],
         dag_hash=run["dag_hash"],
@@ -145,7 +145,7 @@ def _observed(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _by_step(values: Sequence[tuple[int, Any]]) -> Any:
-    """One value at step 0 is a scalar, anything else an object by step; of one step the last value counts."""
+    """Return a scalar for one value at step 0, else an object by step. The last value of a step counts."""
     by_step = dict(values)
     if list(by_step) == [0]:
         return by_step[0]

@@ -1,9 +1,9 @@
 """
-Fewer points for a chart, and never a spike less.
+Reduce the points of a chart without losing a spike.
 
-Pure. Each bucket keeps its first, lowest, highest and last point (M4: what a line looks like in one pixel column), so a
-chart of n buckets shows every extreme exactly; nothing is sampled at random. Where a restart went over steps again,
-the later attempt's points stand for them.
+Pure. Each bucket keeps its first, lowest, highest and last point (M4: the points that a line needs in one pixel
+column), so a chart of n buckets shows every extreme exactly; nothing is sampled at random. If a restart repeats steps,
+the points of the later attempt replace the earlier ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 
 def supersede(attempts: Sequence[Sequence[Sample]]) -> list[Sample]:
-    """Return the points of all attempts (first attempt first), sorted, without those a later attempt went over."""
+    """Return the points of all attempts (first attempt first), sorted, without steps that a later attempt repeated."""
     kept: list[Sample] = []
     for points in attempts:
         if points:
@@ -40,9 +40,9 @@ def supersede(attempts: Sequence[Sequence[Sample]]) -> list[Sample]:
 
 def group_points(points: int, buckets: int) -> int:
     """
-    Return how many points of a long series make one group of its chart: whole chunks, at most `buckets` groups.
+    Return the points per group of a long series' chart: whole chunks, at most `buckets` groups.
 
-    One group more where the first chunk is shorter than the others and the last ones fill theirs.
+    There is one more group if the first chunk is shorter than the others and the last group is full.
     """
     chunks = -(-points // CHUNK_POINTS)
     return -(-chunks // buckets) * CHUNK_POINTS
@@ -52,8 +52,8 @@ def corners_of(groups: Iterable[Any]) -> list[Sample]:
     """
     Return the samples of rows of `get_chart_groups`: first, lowest, highest and last of each.
 
-    The values are exact, those of the points themselves. An extreme stands in the middle of its chunk, which is within
-    500 points of its place: a twentieth of a pixel where 1,000 pixels show 10 million points.
+    Values are exact: those of the points. An extreme is placed in the middle of its chunk, within 500 points of its
+    position: a twentieth of a pixel if 1,000 pixels show 10 million points.
     """
     found = []
     for group in groups:
@@ -68,31 +68,31 @@ def corners_of(groups: Iterable[Any]) -> list[Sample]:
 
 
 def shrink(points: Sequence[Sample], buckets: int) -> list[Sample]:
-    """Return at most 5 x `buckets` of these sorted points: of each bucket those that `_corners` says."""
+    """Return at most 5 x `buckets` of these sorted points: those that `_corners` selects of each bucket."""
     if len(points) <= 4 * buckets:
         return list(points)
     values = [point.value for point in points]
-    return [points[at] for at in _places(values, buckets)]
+    return [points[at] for at in _indexes(values, buckets)]
 
 
 def shrink_columns(
     steps: Sequence[int], times: Sequence[int], values: Sequence[float], buckets: int
 ) -> list[Sample] | None:
     """
-    Return what `shrink` returns of these points; None where steps do not rise from each point to the next.
+    Return the result of `shrink` for points in columns; None if steps do not rise from each point to the next.
 
-    Columns of 100,000 points take a tenth of the time that as many samples take.
+    Columns of 100,000 points take a tenth of the time of as many samples.
     """
     if not _rise(steps):
         return None
     if len(steps) <= 4 * buckets:
         return list(map(Sample, steps, times, values))
-    places = _places(values, buckets)
-    return list(map(Sample, *(map(column.__getitem__, places) for column in (steps, times, values))))
+    indexes = _indexes(values, buckets)
+    return list(map(Sample, *(map(column.__getitem__, indexes) for column in (steps, times, values))))
 
 
 def _rise(steps: Sequence[int]) -> bool:
-    """Say whether each step is larger than the one before; piece by piece, so that few are objects at a time."""
+    """Return whether each step is larger than the one before. In pieces, so that few steps are objects at a time."""
     for first in range(0, len(steps), CHUNK_POINTS):
         piece = list(steps[first : first + CHUNK_POINTS + 1])
         if not all(map(lt, piece, islice(piece, 1, None))):
@@ -100,8 +100,8 @@ def _rise(steps: Sequence[int]) -> bool:
     return True
 
 
-def _places(values: Sequence[float], buckets: int) -> list[int]:
-    """Return where the points are that stand for each bucket, in order."""
+def _indexes(values: Sequence[float], buckets: int) -> list[int]:
+    """Return the indexes of the selected points of all buckets, in order."""
     size = len(values) / buckets
     bounds = [round(number * size) for number in range(buckets + 1)]
     kept: list[int] = []
@@ -111,9 +111,9 @@ def _places(values: Sequence[float], buckets: int) -> list[int]:
 
 
 def _corners(bucket: Sequence[float]) -> set[int]:
-    """Return the places of the first, lowest, highest and last value, and of the first that is not finite."""
+    """Return the indexes of the first, lowest, highest and last value, and of the first that is not finite."""
     corners = {0, len(bucket) - 1}
-    if math.isfinite(sum(bucket)):  # true of no bucket that holds NaN or an infinity
+    if math.isfinite(sum(bucket)):  # false for any bucket with NaN or an infinity
         return corners | {bucket.index(min(bucket)), bucket.index(max(bucket))}
     finite = [at for at, value in enumerate(bucket) if math.isfinite(value)]
     if finite:

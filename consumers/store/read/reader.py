@@ -1,7 +1,7 @@
 """
-What people and deliveries ask of the store.
+Queries of people and deliveries to the store.
 
-Each answer is read in one snapshot. Everything raises StoreUnavailable while PostgreSQL is away.
+Each answer is read in one snapshot. All methods raise StoreUnavailable while PostgreSQL is away.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.values import Typed
 
 
 class StoreReader:
-    """Questions to the store. Safe for several tasks at once."""
+    """Queries to the store. Several tasks may use one instance at once."""
 
     def __init__(self, database: Database, *, lost_after_s: float = LOST_AFTER_S) -> None:
         self._database, self._lost_after_s = database, lost_after_s
@@ -31,12 +31,12 @@ class StoreReader:
         return cls(await open_database(dsn, size=size), lost_after_s=lost_after_s)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         await self._database.close()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        """Give the store as it is now: several questions, one instant."""
+        """Yield a snapshot of the store: several queries see the same instant."""
         async with (
             self._database.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -44,7 +44,7 @@ class StoreReader:
             await connection.execute(sql("hold_points"))
             yield Snapshot(connection, self._lost_after_s)
 
-    # One question, one snapshot.
+    # Single queries, each in its own snapshot.
 
     async def runs(
         self,
@@ -55,7 +55,7 @@ class StoreReader:
         filter: Node = All(()),  # noqa: B008 -- a value that never changes
         order: Order | None = None,
     ) -> list[RunSummary]:
-        """Return the newest runs, newest first; or those that `filter` matches, in this order."""
+        """Return the runs that `filter` matches, in this order; by default all, newest first."""
         async with self.snapshot() as now:
             return (await now.runs(filter=narrow(filter, group, state), order=order, limit=limit)).runs
 
@@ -65,28 +65,28 @@ class StoreReader:
             return await now.run_ids(group=group)
 
     async def run_log(self, run_id: str, *, max_points: int = 10_000) -> RunLog | None:
-        """Return the run log, with at most the last `max_points` of each series, or None for an unknown run."""
+        """Return the run log, with at most the last `max_points` of each series; None for an unknown run."""
         async with self.snapshot() as now:
             return await now.run_log(run_id, max_points=max_points)
 
     async def series(self, run_id: str, *, names: list[str] | None = None, buckets: int = 1_000) -> SeriesPage | None:
-        """Return the series of a run (all, or those with these written names), or None for an unknown run."""
+        """Return the series of a run (all, or those with these written names), None for an unknown run."""
         async with self.snapshot() as now:
             return await now.series(run_id, names=names, buckets=buckets)
 
     async def points(self, run_id: str) -> AsyncIterator[Point]:
-        """Return every point of a run, superseded attempts included, chunk by chunk."""
+        """Yield all points of a run, superseded attempts included, chunk by chunk."""
         async with self.snapshot() as now:
             async for point in now.points(run_id):
                 yield point
 
     async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
-        """Return how many points each written series had when retention dropped them; None while they are there."""
+        """Return how many points each written series had when retention dropped them; None if they are kept."""
         async with self.snapshot() as now:
             return await now.dropped_counts(run_id)
 
     async def params(self, run_id: str) -> dict[str, Typed]:
-        """Return the parameters of a run; of several attempts the last counts."""
+        """Return the parameters of a run; those of the last attempt count."""
         async with self.snapshot() as now:
             return await now.params(run_id)
 
@@ -102,7 +102,7 @@ class StoreReader:
 
 
 def narrow(filter: Node, group: str | None, state: str | None) -> Node:
-    """Return a filter with a group and a state added, those that are given."""
+    """Return `filter` restricted to a group and a state, if given."""
     given: list[tuple[Key, str | None]] = [(Key("text", "group"), group), (Key("state", "state"), state)]
     more = [Compare(key, "in", (Value(None, text),)) for key, text in given if text is not None]
     return All((filter, *more)) if more else filter

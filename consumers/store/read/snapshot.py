@@ -1,8 +1,8 @@
 """
-What one snapshot of the store answers.
+Queries within one snapshot of the store.
 
-Every question to one `Snapshot` sees the store at the same instant: what is read first and what is read last fit
-together, and `offsets` says up to where of the log all of it goes.
+All queries to one `Snapshot` see the store at the same instant, so their answers are consistent, and `offsets` gives
+the log offsets up to which they are complete.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import groupby
 from math import isfinite
 from typing import Any, NamedTuple
 
-from consumers.store.codec.chunks import columns_of, unpacked
+from consumers.store.codec.chunks import columns_of, unpack
 from consumers.store.pool import PooledConnection
 from consumers.store.read import documents
 from consumers.store.read.downsampling import Sample, corners_of, group_points, shrink, shrink_columns, supersede
@@ -29,29 +29,29 @@ from schemas.names import series_name
 from schemas.runlog import RunLog
 from schemas.values import Typed
 
-LAST_VALUES = 12  # series whose last value a list of runs shows
-CHUNKS_AHEAD = 64  # of a run's points, in memory at once
-SUMMARY_POINTS = 200_000  # a series with more is charted from the summaries of its chunks
+LAST_VALUES = 12  # number of series with their last value in a list of runs
+CHUNKS_AHEAD = 64  # chunks of a run's points in memory at once
+SUMMARY_POINTS = 200_000  # a longer series is charted from the summaries of its chunks
 
 _SERIES_KEY = ("step_name", "name", "labels")
 
 
 class FoldedNumbers(NamedTuple):
-    """What is folded of one producer: all numbers below `below` but the missing ones."""
+    """Folded sequence numbers of one producer: all below `below` except the missing ones."""
 
     below: int
-    missing: tuple[tuple[int, ...], ...]  # (first, after last)
+    missing: tuple[tuple[int, ...], ...]  # ranges (first, end), end exclusive
 
 
 class RunsFound(NamedTuple):
     """One page of runs."""
 
     runs: list[RunSummary]
-    next_page_token: str | None  # None: no run comes behind these
+    next_page_token: str | None  # None: this is the last page
 
 
 class Snapshot:
-    """Questions to the store as it was at one instant. One at a time."""
+    """Queries to the store at one instant. One at a time."""
 
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
@@ -59,11 +59,11 @@ class Snapshot:
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
     ) -> RunsFound:
-        """Return the runs that `filter` matches, newest first or in this order, one page. Raises TokenError."""
+        """Return one page of the runs that `filter` matches, newest first or in this order. Raises TokenError."""
         after = None if page_token is None else read_token(page_token, filter, order)
-        places = await self._find(Search(filter, order, lost_after_s=self._lost_after_s), limit + 1, after)
-        following = write_token(places[limit - 1], filter, order) if len(places) > limit else None
-        ids = [place.run_id for place in places[:limit]]
+        positions = await self._find(Search(filter, order, lost_after_s=self._lost_after_s), limit + 1, after)
+        following = write_token(positions[limit - 1], filter, order) if len(positions) > limit else None
+        ids = [position.run_id for position in positions[:limit]]
         rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
         last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
         values: dict[str, dict[str, float | str]] = {}
@@ -73,28 +73,28 @@ class Snapshot:
         return RunsFound([_summary(row, values.get(row["run_id"], {})) for row in rows], following)
 
     async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
-        """Return what a list shows of these runs but their last values, by id; unknown ones are absent."""
+        """Return the summaries of these runs without last values, by id; unknown runs are absent."""
         rows = await self._connection.fetch(sql("list_runs"), list(run_ids), self._lost_after_s)
         return {row["run_id"]: _summary(row, {}) for row in rows}
 
     async def ids_matching(self, filter: Node) -> list[str]:
         """Return the ids of all runs that `filter` matches, newest first."""
-        places = await self._find(Search(filter, None, lost_after_s=self._lost_after_s), 2**31 - 1, None)
-        return [place.run_id for place in places]
+        positions = await self._find(Search(filter, None, lost_after_s=self._lost_after_s), 2**31 - 1, None)
+        return [position.run_id for position in positions]
 
     async def _find(self, search: Search, limit: int, after: PagePosition | None) -> list[PagePosition]:
-        """Return places behind `after`; runs that have no place in the order come behind those that have one."""
+        """Return positions after `after`. Runs without a value of the order's key come last."""
         await self._connection.execute(sql("plan_search"))
         found: list[PagePosition] = []
         if after is None or after.has_key:
-            found, after = await self._places(search.runs(limit=limit, after=after), has_key=True), None
+            found, after = await self._positions(search.runs(limit=limit, after=after), has_key=True), None
         if len(found) < limit and search.may_lack_key:
             rest = search.runs_without_key(limit=limit - len(found), after=after)
-            found += await self._places(rest, has_key=False)
+            found += await self._positions(rest, has_key=False)
         return found
 
-    async def _places(self, question: Query, *, has_key: bool) -> list[PagePosition]:
-        rows = await self._connection.fetch(question.statement, *question.parameters)
+    async def _positions(self, query: Query, *, has_key: bool) -> list[PagePosition]:
+        rows = await self._connection.fetch(query.statement, *query.parameters)
         return [PagePosition(has_key, row["sort_value"], row["run_id"]) for row in rows]
 
     async def run_ids(self, *, group: str | None = None) -> list[str]:
@@ -102,7 +102,7 @@ class Snapshot:
         return [row["run_id"] for row in await self._connection.fetch(sql("list_run_ids"), group)]
 
     async def run_log(self, run_id: str, *, max_points: int = 10_000) -> RunLog | None:
-        """Return the run log, with at most the last `max_points` of each series, or None for an unknown run."""
+        """Return the run log, with at most the last `max_points` of each series; None for an unknown run."""
         connection = self._connection
         run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
         if run is None:
@@ -123,7 +123,7 @@ class Snapshot:
         return documents.run_log(documents.RunRows(run=run, **parts), series)
 
     async def series(self, run_id: str, *, names: list[str] | None = None, buckets: int = 1_000) -> SeriesPage | None:
-        """Return the series of a run (all, or those with these written names), or None for an unknown run."""
+        """Return the series of a run (all, or those with these written names), None for an unknown run."""
         connection = self._connection
         run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
         if run is None:
@@ -138,7 +138,7 @@ class Snapshot:
         return SeriesPage(run_id=run_id, as_of=as_of, series=found, points_dropped=dropped)
 
     async def points(self, run_id: str) -> AsyncIterator[Point]:
-        """Return every point of a run, superseded attempts included, chunk by chunk."""
+        """Yield all points of a run, superseded attempts included, chunk by chunk."""
         for row in await self._connection.fetch(sql("get_series"), run_id):
             written = _written(row)
             async for chunk in self._connection.cursor(sql("get_points"), row["series_id"], row["month"]):
@@ -146,20 +146,20 @@ class Snapshot:
                     yield Point(written, step, time // 1_000, value)
 
     async def columns(self, run_id: str) -> AsyncIterator[SeriesColumns]:
-        """Return every point of a run, superseded attempts included, some hundred points of a series at a time."""
+        """Yield all points of a run, superseded attempts included, as columns of one chunk of one series."""
         names: dict[int, dict[Any, str]] = {}
         for row in await self._connection.fetch(sql("get_series"), run_id):
             names.setdefault(row["month"], {})[row["series_id"]] = _written(row)
         for month, written in names.items():
             rows = self._connection.cursor(sql("get_run_points"), list(written), month, prefetch=CHUNKS_AHEAD)
             async for chunk in rows:
-                steps, times, values = unpacked((chunk,))
+                steps, times, values = unpack((chunk,))
                 yield SeriesColumns(
                     written[chunk["series_id"]], steps, array("q", [time // 1_000 for time in times]), values
                 )
 
     async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
-        """Return how many points each written series had when retention dropped them; None while they are there."""
+        """Return how many points each written series had when retention dropped them; None if they are kept."""
         run = await self._connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
         if run is None or run["points_dropped"] is None:
             return None
@@ -167,7 +167,7 @@ class Snapshot:
         return {_written(rows[0]): sum(row["points"] for row in rows) for rows in grouped}
 
     async def params(self, run_id: str) -> dict[str, Typed]:
-        """Return the parameters of a run; of several attempts the last counts."""
+        """Return the parameters of a run; those of the last attempt count."""
         rows = await self._connection.fetch(sql("get_params"), run_id)
         return {row["name"]: documents.TYPED.validate_python(row["value"]) for row in rows}
 
@@ -177,7 +177,7 @@ class Snapshot:
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def received(self, run_id: str, producer: str) -> FoldedNumbers:
-        """Return what is folded of one producer of a run."""
+        """Return the folded sequence numbers of one producer of a run."""
         row = await self._connection.fetchrow(sql("get_received"), run_id, producer)
         return (
             FoldedNumbers(0, ()) if row is None else FoldedNumbers(row["next_seq"], tuple(map(tuple, row["missing"])))
@@ -189,13 +189,13 @@ class Snapshot:
 
 
 async def _grouped_series(connection: PooledConnection, run_id: str) -> list[list[Any]]:
-    """Return the rows of each written series together, first attempt first."""
+    """Return the rows of each written series as a group, first attempt first."""
     rows = await connection.fetch(sql("get_series"), run_id)
     return [list(group) for _, group in groupby(rows, key=lambda row: tuple(str(row[name]) for name in _SERIES_KEY))]
 
 
 def _last_point(rows: Sequence[Any]) -> documents.SeriesPoints:
-    """Return what is known of a written series whose points were dropped: its last one, and how many there were."""
+    """Return the last point and the number of points of a written series whose points were dropped."""
     newest = rows[-1]
     return documents.SeriesPoints(
         step_name=newest["step_name"],
@@ -228,7 +228,7 @@ async def _last_points(connection: PooledConnection, rows: Sequence[Any], limit:
 
 
 async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int) -> list[Sample]:
-    """Return the samples of a chart of one written series: `rows` are its attempts, first attempt first."""
+    """Return the chart of one written series; `rows` are its attempts, first attempt first."""
     attempts = []
     for row in rows:
         if row["points"] > SUMMARY_POINTS:
@@ -238,7 +238,7 @@ async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int
             )
             attempts.append(corners_of(groups))
         else:
-            steps, times, values = unpacked(
+            steps, times, values = unpack(
                 await connection.fetch(sql("get_packed_points"), row["series_id"], row["month"])
             )
             if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
@@ -251,7 +251,7 @@ def _series_data(written: str, rows: Sequence[Any], samples: Iterable[Sample]) -
     newest = rows[-1]
     low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
     high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
-    return SeriesData.model_construct(  # what comes from the store was checked before it went there
+    return SeriesData.model_construct(  # values in the store were validated before they were written
         series=written,
         name=newest["name"],
         step_name=newest["step_name"],

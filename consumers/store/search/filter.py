@@ -1,18 +1,18 @@
 """
-What people type to find runs: `metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'`.
+Parse filters for runs: `metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'`.
 
-Pure: text in, a tree of comparisons out; nothing here knows SQL. The language is MLflow's filter strings with `or`,
-`not` and parentheses added. Keywords are read in any case.
+Pure: text in, a tree of comparisons out, without SQL. The language is that of MLflow's filter strings, with `or`, `not`
+and parentheses. Keywords may have any case.
 
     metrics.NAME          last value, by written name: metrics.loss, metrics.`validate/loss{rank=3}`
-    params.NAME           a number is compared as a number, text in quotes as text
+    params.NAME           compared as a number, or as text if the value is in quotes
     tags.NAME             text
     state, name, group, tag, run_id, parent_run_id, message, note, points, attempt, created, started, ended, updated
-                          facts about the run, also as attributes.NAME and under MLflow's names (status, start_time, …);
+                          facts about the run; also as attributes.NAME and under MLflow's names (status, start_time, …);
                           a time is a number of ms, as in MLflow, or text such as '2026-11-21' (UTC)
     =  !=  <  <=  >  >=  like  ilike  in (…)  not in (…)  is null  is not null
 
-`!=` and `not in` find runs that have the name with another value; `not (… = …)` also those that lack it.
+`!=` and `not in` find runs that have the name with another value; `not (… = …)` also finds runs without the name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ATTRIBUTES: dict[str, tuple[Kind, str]] = {
     **{name: ("number", name) for name in ("points", "attempt")},
     **{name: ("time", name) for name in ("created", "started", "ended", "updated")},
     "state": ("state", "state"),
-    # MLflow's words.
+    # MLflow's names.
     "status": ("state", "state"),
     "run_name": ("text", "name"),
     "start_time": ("time", "started"),
@@ -61,25 +61,25 @@ _END = "the end"
 
 
 class FilterError(ValueError):
-    """A filter or an order cannot be understood; the message says where and what is expected."""
+    """A filter or an order cannot be parsed; the message states the position and what is expected there."""
 
 
 class Key(NamedTuple):
-    """What is compared."""
+    """The left side of a comparison."""
 
     kind: Kind
     name: str
 
 
 class Value(NamedTuple):
-    """A literal: as a number where it is one, and as it is written."""
+    """A literal as text, and as a number if it is one."""
 
     number: float | None
     text: str
 
 
 class Compare(NamedTuple):
-    """One comparison. `in` and `not in` take several values, `is null` none, the others one."""
+    """One comparison. `in` and `not in` have one or more values, `is null` and `is not null` none, the others one."""
 
     key: Key
     op: Op
@@ -87,19 +87,19 @@ class Compare(NamedTuple):
 
 
 class Not(NamedTuple):
-    """What does not hold."""
+    """Negation."""
 
     part: Node
 
 
 class All(NamedTuple):
-    """All of these hold; with no parts, always."""
+    """Conjunction; without parts it is always true."""
 
     parts: tuple[Node, ...]
 
 
 class Either(NamedTuple):
-    """At least one of these holds."""
+    """Disjunction."""
 
     parts: tuple[Node, ...]
 
@@ -108,32 +108,32 @@ Node = Compare | Not | All | Either
 
 
 class Order(NamedTuple):
-    """How runs are sorted."""
+    """Sort order of runs."""
 
     key: Key
     descending: bool
 
 
 def parse_filter(text: str) -> Node:
-    """Return the tree of a filter. FilterError says where it cannot be understood; empty text finds everything."""
-    words = _Tokens(text)
-    if words.is_over:
+    """Return the tree of a filter; empty text matches all runs. Raises FilterError."""
+    tokens = _Tokens(text)
+    if tokens.is_over:
         return All(())
-    tree = _either(words, 0)
-    if not words.is_over:
-        raise words.error("`and`, `or` or the end")
+    tree = _either(tokens, 0)
+    if not tokens.is_over:
+        raise tokens.error("`and`, `or` or the end")
     return tree
 
 
 def parse_order(text: str) -> Order:
-    """Return the order that `metrics.loss`, `created desc` and the like mean. Raises FilterError."""
-    words = _Tokens(text)
-    key = _key(words)
-    descending = words.take("desc")
+    """Return the order that a text such as `metrics.loss` or `created desc` describes. Raises FilterError."""
+    tokens = _Tokens(text)
+    key = _key(tokens)
+    descending = tokens.take("desc")
     if not descending:
-        words.take("asc")
-    if not words.is_over:
-        raise words.error("asc, desc or the end")
+        tokens.take("asc")
+    if not tokens.is_over:
+        raise tokens.error("asc, desc or the end")
     return Order(key, descending)
 
 
@@ -144,7 +144,7 @@ class _Token(NamedTuple):
 
 
 class _Tokens:
-    """The tokens of a text, one after the other."""
+    """The tokens of a text, consumed one by one."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_TEXT:
@@ -169,7 +169,7 @@ class _Tokens:
         return token
 
     def take(self, *wanted: str) -> bool:
-        """Step over these words or signs when they come next."""
+        """Consume these words or signs if they come next; return whether they did."""
         found = self._tokens[self._next : self._next + len(wanted)]
         if tuple(token.text.lower() for token in found if token.kind in ("word", "sign")) != wanted:
             return False
@@ -196,140 +196,140 @@ def _tokens(text: str) -> list[_Token]:
     return [*found, _Token("end", "", end)]
 
 
-def _either(words: _Tokens, depth: int) -> Node:
-    parts = [_all(words, depth)]
-    while words.take("or"):
-        parts.append(_all(words, depth))
+def _either(tokens: _Tokens, depth: int) -> Node:
+    parts = [_all(tokens, depth)]
+    while tokens.take("or"):
+        parts.append(_all(tokens, depth))
     return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
 
-def _all(words: _Tokens, depth: int) -> Node:
-    parts = [_one(words, depth)]
-    while words.take("and"):
-        parts.append(_one(words, depth))
+def _all(tokens: _Tokens, depth: int) -> Node:
+    parts = [_one(tokens, depth)]
+    while tokens.take("and"):
+        parts.append(_one(tokens, depth))
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _one(words: _Tokens, depth: int) -> Node:
+def _one(tokens: _Tokens, depth: int) -> Node:
     if depth > MAX_DEPTH:
-        raise words.error(f"at most {MAX_DEPTH} levels of parentheses and `not`")
-    if words.take("not"):
-        return Not(_one(words, depth + 1))
-    if words.take("("):
-        inside = _either(words, depth + 1)
-        if not words.take(")"):
-            raise words.error("`and`, `or` or a closing parenthesis")
+        raise tokens.error(f"at most {MAX_DEPTH} levels of parentheses and `not`")
+    if tokens.take("not"):
+        return Not(_one(tokens, depth + 1))
+    if tokens.take("("):
+        inside = _either(tokens, depth + 1)
+        if not tokens.take(")"):
+            raise tokens.error("`and`, `or` or a closing parenthesis")
         return inside
-    words.comparisons += 1
-    if words.comparisons > MAX_COMPARISONS:
-        raise words.error(f"at most {MAX_COMPARISONS} comparisons")
-    return _compare(words)
+    tokens.comparisons += 1
+    if tokens.comparisons > MAX_COMPARISONS:
+        raise tokens.error(f"at most {MAX_COMPARISONS} comparisons")
+    return _compare(tokens)
 
 
-def _key(words: _Tokens) -> Key:
-    token = words.move()
+def _key(tokens: _Tokens) -> Key:
+    token = tokens.move()
     example = "metrics.NAME, params.NAME, tags.NAME or a fact such as state"
     if token.kind != "word":
-        raise words.error(example, token)
+        raise tokens.error(example, token)
     before, dot, name = token.text.partition(".")
     prefix = _PREFIXES.get(before.lower()) if dot else None
     if prefix is None:
         found = _ATTRIBUTES.get(token.text.lower())
         if found is None:
-            raise words.error(f"{example}; facts are {', '.join(sorted(_ATTRIBUTES))}", token)
+            raise tokens.error(f"{example}; facts are {', '.join(sorted(_ATTRIBUTES))}", token)
         return Key(*found)
-    if not name and words.token.kind == "quoted" and words.token.at == token.at + len(token.text):
-        name = _unquoted(words.move().text)
+    if not name and tokens.token.kind == "quoted" and tokens.token.at == token.at + len(token.text):
+        name = _unquoted(tokens.move().text)
     if not name:
-        raise words.error(f"a name right after {token.text}, in backticks when it has other characters than words")
+        raise tokens.error(f"a name right after {token.text}, in backticks when it has other characters than words")
     if prefix != "attribute":
         return Key(prefix, name)
     found = _ATTRIBUTES.get(name.lower())
     if found is None:
-        raise words.error(f"one of {', '.join(sorted(_ATTRIBUTES))}", token)
+        raise tokens.error(f"one of {', '.join(sorted(_ATTRIBUTES))}", token)
     return Key(*found)
 
 
-def _compare(words: _Tokens) -> Compare:
-    key = _key(words)
-    if words.take("is"):
-        negated = words.take("not")
-        if not words.take("null"):
-            raise words.error("null or not null")
+def _compare(tokens: _Tokens) -> Compare:
+    key = _key(tokens)
+    if tokens.take("is"):
+        negated = tokens.take("not")
+        if not tokens.take("null"):
+            raise tokens.error("null or not null")
         return Compare(key, "is not null" if negated else "is null", ())
-    token = words.token
-    negated = words.take("not")
-    if words.take("in"):
-        return Compare(key, "not in" if negated else "in", _listed(words, key))
+    token = tokens.token
+    negated = tokens.take("not")
+    if tokens.take("in"):
+        return Compare(key, "not in" if negated else "in", _listed(tokens, key))
     for like in ("like", "ilike"):
-        if words.take(like):
-            return _like(words, key, like, negated=negated)
+        if tokens.take(like):
+            return _like(tokens, key, like, negated=negated)
     if negated:
-        raise words.error("in, like or ilike")
-    words.move()
+        raise tokens.error("in, like or ilike")
+    tokens.move()
     if token.kind != "sign" or token.text in "(),":
-        raise words.error("one of = != < <= > >= like ilike in is", token)
-    at = words.token
-    value = _value(words, key)
+        raise tokens.error("one of = != < <= > >= like ilike in is", token)
+    at = tokens.token
+    value = _value(tokens, key)
     if token.text in ("=", "=="):
         return Compare(key, "in", (value,))
     if token.text in ("!=", "<>"):
         return Compare(key, "not in", (value,))
     if key.kind in ("text", "tag", "state"):
-        raise words.error(f"one of = != like in, because {key.name} is text", token)
+        raise tokens.error(f"one of = != like in, because {key.name} is text", token)
     if value.number is None:
-        raise words.error("a number without quotes, because text has no order here", at)
+        raise tokens.error("a number without quotes, because text has no order here", at)
     return Compare(key, _ORDERED[token.text], (value,))
 
 
 _ORDERED: dict[str, Op] = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
-def _like(words: _Tokens, key: Key, like: str, *, negated: bool) -> Compare:
-    token = words.move()
+def _like(tokens: _Tokens, key: Key, like: str, *, negated: bool) -> Compare:
+    token = tokens.move()
     if key.kind not in ("param", "tag", "text"):
-        raise words.error(f"one of = != < <= > >= in, because {key.name} is no text", token)
+        raise tokens.error(f"one of = != < <= > >= in, because {key.name} is no text", token)
     if token.kind != "quoted":
-        raise words.error("a pattern in quotes, with % for any characters", token)
+        raise tokens.error("a pattern in quotes, with % for any characters", token)
     pattern = _unquoted(token.text)
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
-        raise words.error("a pattern that does not end with a single \\", token)
+        raise tokens.error("a pattern that does not end with a single \\", token)
     ops: dict[tuple[str, bool], Op] = {
         ("like", False): "like", ("like", True): "not like", ("ilike", False): "ilike", ("ilike", True): "not ilike",
     }  # fmt: skip
     return Compare(key, ops[like, negated], (Value(None, pattern),))
 
 
-def _listed(words: _Tokens, key: Key) -> tuple[Value, ...]:
-    if not words.take("("):
-        raise words.error("values in parentheses")
-    values = [_value(words, key)]
-    while words.take(","):
-        values.append(_value(words, key))
-    if not words.take(")"):
-        raise words.error("a comma or a closing parenthesis")
+def _listed(tokens: _Tokens, key: Key) -> tuple[Value, ...]:
+    if not tokens.take("("):
+        raise tokens.error("values in parentheses")
+    values = [_value(tokens, key)]
+    while tokens.take(","):
+        values.append(_value(tokens, key))
+    if not tokens.take(")"):
+        raise tokens.error("a comma or a closing parenthesis")
     return tuple(values)
 
 
-def _value(words: _Tokens, key: Key) -> Value:
-    token = words.move()
+def _value(tokens: _Tokens, key: Key) -> Value:
+    token = tokens.move()
     if token.kind not in ("number", "word", "quoted"):
-        raise words.error("a number, or text in quotes", token)
+        raise tokens.error("a number, or text in quotes", token)
     text = _unquoted(token.text) if token.kind == "quoted" else token.text
     number = _number(token.text) if token.kind != "quoted" else None
     if key.kind in ("metric", "number"):
         if number is None:
-            raise words.error("a number without quotes", token)
+            raise tokens.error("a number without quotes", token)
     elif key.kind == "state":
         text = _MLFLOW_STATES.get(text.lower(), text.lower())
         if text not in STATES:
-            raise words.error(f"one of {', '.join(STATES)}", token)
+            raise tokens.error(f"one of {', '.join(STATES)}", token)
     elif key.kind == "time":
         number = number * 1_000 if number is not None else _time(text)
         if number is None or not abs(number) < 2**62:
-            raise words.error("a time: ms since 1970, or text such as '2026-11-21 09:30' (UTC)", token)
+            raise tokens.error("a time: ms since 1970, or text such as '2026-11-21 09:30' (UTC)", token)
     elif token.kind == "word" and number is None and text.lower() not in ("true", "false"):
-        raise words.error("a number, true, false, or text in quotes", token)
+        raise tokens.error("a number, true, false, or text in quotes", token)
     elif token.kind == "word":
         text = text.lower()
     return Value(number, text)

@@ -1,8 +1,8 @@
 """
-A filter as SQL: whatever people type reaches PostgreSQL as parameters, never as text.
+Translate a filter into SQL. Everything that people typed reaches PostgreSQL as a parameter, never as text.
 
-Pure: the tree of where.py in, a statement and its parameters out. Statements are put together from the parts in
-sql/search.sql and from the signs and columns named here; nothing else is ever written into one.
+Pure: the tree of filter.py in, a statement and its parameters out. Statements are assembled from the parts in
+sql/search.sql and from the operators and columns named here; nothing else is ever written into one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIGNS = {
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
 _MAY_BE_NULL = ("started", "ended")
-HEAD = SORTED_TEXT  # characters of a parameter or tag that an index holds
+HEAD = SORTED_TEXT  # leading characters of a parameter or tag that an index holds
 
 
 class Query(NamedTuple):
@@ -38,69 +38,69 @@ class Query(NamedTuple):
 
 
 class Search:
-    """Everything asked of one search; each method gives one question about it."""
+    """One search; each method returns one of its queries."""
 
     def __init__(self, filter: Node, order: Order | None, *, lost_after_s: float) -> None:
         self._filter, self._order, self._lost_after_s = filter, order, lost_after_s
 
     @property
     def may_lack_key(self) -> bool:
-        """Whether there may be runs that have no place in the order: `runs_without_key` asks for them."""
+        """Whether runs without a value of the order's key may exist, which `runs_without_key` finds."""
         if self._order is None:
             return False
         return self._order.key.kind in ("metric", "param", "tag") or self._order.key.name in _MAY_BE_NULL
 
     def runs(self, *, limit: int, after: PagePosition | None = None) -> Query:
-        """Ask for ids and sort values in order, behind `after`; of an order by key, only for runs that have it."""
-        writing = _StatementBuilder(self._lost_after_s)
-        condition = writing.node(self._filter)
+        """Return the query for ids and sort values in order, after `after`; only runs that have the order's key."""
+        builder = _StatementBuilder(self._lost_after_s)
+        condition = builder.node(self._filter)
         if self._order is None:
-            behind = writing.behind("r.created", after, descending=True, kind="bigint")
-            return writing.question("search", condition=condition, behind=behind, limit=limit)
+            following = builder.after("r.created", after, descending=True, kind="bigint")
+            return builder.query("search", condition=condition, behind=following, limit=limit)
         key, descending = self._order
         direction = "DESC" if descending else "ASC"
         if key.kind not in ("metric", "param", "tag"):
             column = _sorted_column(key)
             kind = "bigint" if key.kind in ("number", "time") else "text"
-            behind = writing.behind(column, after, descending=descending, kind=kind)
-            return writing.question(
-                "search_by_fact", condition=condition, column=column, behind=behind, direction=direction, limit=limit
+            following = builder.after(column, after, descending=descending, kind=kind)
+            return builder.query(
+                "search_by_fact", condition=condition, column=column, behind=following, direction=direction, limit=limit
             )
-        keys = writing.keys(key)
+        keys = builder.keys(key)
         kind = "text" if key.kind == "tag" else "float8"
-        behind = writing.behind("o.sort_value", after, descending=descending, kind=kind)
-        return writing.question(
-            "search_ordered", condition=condition, keys=keys, behind=behind, direction=direction, limit=limit
+        following = builder.after("o.sort_value", after, descending=descending, kind=kind)
+        return builder.query(
+            "search_ordered", condition=condition, keys=keys, behind=following, direction=direction, limit=limit
         )
 
     def runs_without_key(self, *, limit: int, after: PagePosition | None = None) -> Query:
-        """Ask for ids and creation times of the runs that have no place in the order, newest first, behind `after`."""
+        """Return the query for runs without the order's key: ids and creation times, newest first, after `after`."""
         assert self._order is not None
         key = self._order.key
-        writing = _StatementBuilder(self._lost_after_s)
-        condition = writing.node(self._filter)
+        builder = _StatementBuilder(self._lost_after_s)
+        condition = builder.node(self._filter)
         if key.kind in ("metric", "param", "tag"):
-            lacks = _filled(sql("without_key"), {"keys": writing.keys(key)})
+            lacks = _filled(sql("without_key"), {"keys": builder.keys(key)})
         else:
             lacks = f"{COLUMNS[key.name]} IS NULL"
-        behind = writing.behind("r.created", after, descending=True, kind="bigint")
-        return writing.question("search", condition=f"{condition} AND {lacks}", behind=behind, limit=limit)
+        following = builder.after("r.created", after, descending=True, kind="bigint")
+        return builder.query("search", condition=f"{condition} AND {lacks}", behind=following, limit=limit)
 
 
 class _StatementBuilder:
-    """One statement while it is written."""
+    """Builds one statement and collects its parameters."""
 
     def __init__(self, lost_after_s: float) -> None:
         self._parameters: list[Any] = []
         self._lost_after_s = lost_after_s
 
-    def question(self, name: str, *, limit: int, **parts: str) -> Query:
-        """Return the named statement with its parts."""
+    def query(self, name: str, *, limit: int, **parts: str) -> Query:
+        """Return the named statement with its parts filled in."""
         parts["limit"] = self._add(limit, "bigint")
         return Query(_filled(sql(name), parts), self._parameters)
 
-    def behind(self, column: str, after: PagePosition | None, *, descending: bool, kind: str) -> str:
-        """Return what holds of runs that come behind `after` in an order by `column`."""
+    def after(self, column: str, after: PagePosition | None, *, descending: bool, kind: str) -> str:
+        """Return a condition that holds for runs after `after` in an order by `column`."""
         if after is None:
             return "true"
         sign = "<" if descending else ">"
@@ -109,7 +109,7 @@ class _StatementBuilder:
         return _filled(sql("behind"), parts)
 
     def node(self, node: Node) -> str:
-        """Return a condition on `r`, a row of runs."""
+        """Return `node` as a condition on `r`, a row of runs."""
         match node:
             case All(parts):
                 return f"({' AND '.join(map(self.node, parts))})" if parts else "true"
@@ -121,9 +121,9 @@ class _StatementBuilder:
                 return self._compare(node)
 
     def keys(self, key: Key) -> str:
-        """Return a select of run ids and what they are sorted by, one row a run."""
+        """Return a SELECT of run ids and sort values, one row per run."""
         if key.kind == "metric":
-            branches = [_filled(sql("keys_metric"), place) for place in self._places(key.name)]
+            branches = [_filled(sql("keys_metric"), series) for series in self._series(key.name)]
             if len(branches) == 1:
                 return branches[0]
             return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
@@ -137,7 +137,7 @@ class _StatementBuilder:
         lacks = one.op == "is null"
         if kind == "metric":
             test = "true" if not one.values else self._number_test("s.last_value", one, not_nan=True)
-            branches = [_filled(sql("where_metric"), {**place, "test": test}) for place in self._places(name)]
+            branches = [_filled(sql("where_metric"), {**series, "test": test}) for series in self._series(name)]
             found = " UNION ALL ".join(branches)
         elif kind == "param":
             found = _filled(sql("where_param"), {"name": self._add(name, "text"), "test": self._param_test(one)})
@@ -151,7 +151,7 @@ class _StatementBuilder:
     def _fact(self, one: Compare) -> str:
         column = COLUMNS[one.key.name]
         if not one.values:
-            is_text = one.key.kind in ("text", "state")  # a text that was never given is empty
+            is_text = one.key.kind in ("text", "state")  # a text that was never set is empty
             empty = f"{column} = ''" if is_text else f"{column} IS NULL"
             return f"({empty})" if one.op == "is null" else f"(NOT {empty})"
         if one.key.kind == "state":
@@ -161,7 +161,7 @@ class _StatementBuilder:
         return f"({self._number_test(column, one)})"
 
     def _state(self, one: Compare) -> str:
-        """Lost is what runs and fell silent: no row says so, because no event does."""
+        """Return a condition on the state. A lost run is a running one that is silent: no event and no row records it."""
         states = {value.text for value in one.values}
         parts = [f"r.state = ANY ({self._add(sorted(states - {'running', 'lost'}), 'text[]')})"]
         for state, sign in (("running", ">="), ("lost", "<")):
@@ -176,7 +176,7 @@ class _StatementBuilder:
             test = f"{column} = ANY ({self._add(numbers, 'float8[]')})"
             return test if one.op == "in" else f"NOT {test}"
         test = f"{column} {_SIGNS[one.op]} {self._add(numbers[0], 'float8')}"
-        # PostgreSQL holds NaN to be greater than every number.
+        # In PostgreSQL, NaN is greater than every number.
         return f"{test} AND {column} < 'NaN'" if not_nan and not math.isnan(numbers[0]) else test
 
     def _text_test(self, column: str, one: Compare, *, head: str = "") -> str:
@@ -194,17 +194,19 @@ class _StatementBuilder:
         return test
 
     def _same_text(self, column: str, texts: list[str], head: str) -> str:
-        """Test whether a text is one of these; `head` is its beginning as an index has it."""
+        """Return a test whether a text is one of these; `head` is its beginning as an index holds it."""
         wanted = self._add(texts, "text[]")
         if not head:
             return f"{column} = ANY ({wanted})"
-        if all(len(text) < HEAD for text in texts):  # the beginning is all of it, and one test is well estimated
+        if all(
+            len(text) < HEAD for text in texts
+        ):  # the whole text, and the planner estimates one test well
             return f"{head} = ANY ({wanted})"
         heads = self._add([text[:HEAD] for text in texts], "text[]")
         return f"({head} = ANY ({heads}) AND {column} = ANY ({wanted}))"
 
     def _param_test(self, one: Compare) -> str:
-        """A number without quotes is compared as a number; text in quotes as text, and as a number where it is one."""
+        """Return a test of a parameter. Numbers compare as numbers; text in quotes as text, and as a number if it is one."""
         if not one.values:
             return "true"
         number, text = _param_number("p"), "p.value ->> 'value'"
@@ -220,11 +222,11 @@ class _StatementBuilder:
         if texts:
             tests.append(self._same_text(text, texts, _head(text)))
         either = " OR ".join(tests)
-        # A number is NULL for what is none, and NOT NULL is neither true nor false.
+        # The number of a text is NULL unless it is a number, and NOT NULL is neither true nor false.
         return f"({either})" if one.op == "in" else f"NOT coalesce({either}, false)"
 
-    def _places(self, written: str) -> list[dict[str, str]]:
-        """Return the parameters of every series that has this written name, see schemas/names.py."""
+    def _series(self, written: str) -> list[dict[str, str]]:
+        """Return the parameters of all series that may have this written name, see schemas/names.py."""
         return [
             {
                 "step": self._add(step, "text"),
@@ -240,7 +242,7 @@ class _StatementBuilder:
 
 
 def _head(column: str) -> str:
-    """Return the beginning of a text as the indexes params_by_text and tags_by_text have it."""
+    """Return the beginning of a text as the indexes params_by_text and tags_by_text hold it."""
     return f'(left({column}, {HEAD}) COLLATE "C")'
 
 
@@ -254,22 +256,22 @@ def _sorted_column(key: Key) -> str:
 
 
 def series_candidates(written: str) -> list[tuple[str, str, dict[str, str]]]:
-    """Return step, name and labels of the series that a written name can mean."""
+    """Return step, name and labels of all series that a written name can mean."""
     forms: list[tuple[str, dict[str, str]]] = [(written, {})]
     if match := re.fullmatch(r"(.+)\{([^{}]+)\}", written):
         pairs = [pair.partition("=") for pair in match[2].split(",")]
         if all(sign for _, sign, _ in pairs):
             forms.append((match[1], {key: value for key, _, value in pairs}))
     return [
-        place
+        series
         for name, labels in forms
-        for place in ((MAIN_STEP, name, labels), *((step, rest, labels) for step, rest in _splits(name)))
+        for series in ((MAIN_STEP, name, labels), *((step, rest, labels) for step, rest in _splits(name)))
     ]
 
 
 def _splits(name: str) -> Iterable[tuple[str, str]]:
-    places = [match.start() for match in re.finditer("/", name)]
-    return [(name[:at], name[at + 1 :]) for at in places[:8] if at and name[at + 1 :]]
+    slashes = [match.start() for match in re.finditer("/", name)]
+    return [(name[:at], name[at + 1 :]) for at in slashes[:8] if at and name[at + 1 :]]
 
 
 def _read_number(value: Value) -> float | None:
@@ -282,7 +284,7 @@ def _read_number(value: Value) -> float | None:
 
 
 def _forms(text: str) -> Sequence[str]:
-    """MLflow's clients write a truth value as Python does."""
+    """Return the forms of a text; MLflow's clients write booleans as Python does."""
     return (text, text.lower()) if text in ("True", "False") else (text,)
 
 

@@ -1,5 +1,5 @@
 """
-Load the rows that earlier batches left, for the fold to go on from.
+Load stored rows of earlier batches, from which the fold continues.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from consumers.store.statements import sql
 
 
 async def identify_tables(database: Database) -> int:
-    """Return a number that changes when `gateway rebuild` puts other tables in place of those that are there now."""
+    """Return a number that changes when `gateway rebuild` replaces the tables."""
     async with database.acquire() as connection:
         return int(await connection.fetchval(sql("identify_tables")))
 
@@ -22,7 +22,7 @@ async def identify_tables(database: Database) -> int:
 async def load_runs(
     database: Database, run_ids: Collection[str]
 ) -> tuple[list[RunRow], list[ProducerRow], list[StepRow], list[AttemptRow]]:
-    """Return the heads, producers, steps and attempts of these runs, those that are there."""
+    """Return the stored runs, producers, steps and attempts of these run ids."""
     wanted = list(run_ids)
     async with database.acquire() as connection:
         runs = await connection.fetch(sql("load_runs"), wanted)
@@ -38,12 +38,12 @@ async def load_runs(
 
 
 async def load_series(database: Database, series_ids: Collection[UUID]) -> list[SeriesRow]:
-    """Return these series with their open points, those that are there."""
+    """Return the stored series of these ids, with their open points."""
     wanted = list(series_ids)
     async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_series"), wanted)
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
-    # asyncpg has a UUID class of its own, which orjson does not know.
+    # asyncpg has its own UUID class, which orjson does not support.
     found = {
         row["series_id"]: SeriesRow(**{**row, "series_id": UUID(int=row["series_id"].int), "loose": row["open_index"]})
         for row in rows

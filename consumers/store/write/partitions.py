@@ -1,8 +1,8 @@
 """
-The partition of each month: made when its first point comes, never again once its points were dropped.
+Partitions of months: created when the first point of a month arrives, and never again after its points were dropped.
 
-Both are decided inside the transaction that writes the points, behind the offset row. A drop holds all offset rows
-(consumers/store/maintenance/retention.py), so what is decided here cannot change before the commit.
+Both are decided in the transaction that writes the points, after it has locked the offset row. A drop locks all offset
+rows (consumers/store/maintenance/retention.py), so the decision cannot change before the commit.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from consumers.store.statements import sql
 
 async def open_months(connection: PooledConnection, new_points: Mapping[int, int]) -> frozenset[int]:
     """
-    Make sure that each month of these new points has its partition; return the months whose points were dropped.
+    Create the missing partitions for these new points (by month); return the months whose points were dropped.
 
-    New points of those are counted as late: their chunks must not be written.
+    New points of dropped months are counted as late; their chunks must not be written.
     """
     found = await connection.fetch(sql("look_for_months"), list(new_points))
     dropped = frozenset(row["month"] for row in found if row["dropped"])

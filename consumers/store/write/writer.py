@@ -1,8 +1,8 @@
 """
-Write what one batch changed, in one transaction with the offsets it stands for.
+Write the changes of one batch, in one transaction with the offsets up to which they are folded.
 
-The offsets come first: a worker that lost its partition to another finds them moved, writes nothing and learns it
-by `Fenced`. Constraint errors are bugs, not data: every row was checked when its event was decoded.
+The offsets come first: a worker that has lost its partition to another finds them moved, writes nothing and gets
+`Fenced`. Constraint errors are bugs and not bad data: every row was validated when its event was decoded.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _SERIES_FLOATS = ("last_value", "min_value", "max_value")
 
 
 class TablesExchanged(TrackingError):
-    """The tables were rebuilt since the rows were loaded that these changes go on from: load them again."""
+    """The tables were exchanged by a rebuild since the rows behind these changes were loaded: load them again."""
 
 
 class RowsRefused(TrackingError):
-    """PostgreSQL cannot hold a value of these rows: one of their records must be parked."""
+    """PostgreSQL cannot store a value of these rows: one of their records must be parked."""
 
 
 async def write(database: Database, consumer: str, topic: str, changes: Changes, tables: int) -> None:
     """
     Apply `changes` to the tables with this identity and move the offsets, all or nothing.
 
-    Raises Fenced when an offset is not what the batch started from, TablesExchanged when `gateway rebuild` put other
-    tables in place, RowsRefused when a value does not fit, and StoreUnavailable when the connection broke: the commit
-    may or may not have happened then, and only the offsets in the store tell.
+    Raises Fenced if an offset is not the one from which the batch started, TablesExchanged if `gateway rebuild` has
+    replaced the tables, RowsRefused if PostgreSQL cannot store a value, and StoreUnavailable if the connection broke.
+    Then the commit may or may not have happened; only the offsets in the store tell.
     """
     try:
         async with database.acquire() as connection, connection.transaction():
@@ -70,7 +70,7 @@ async def _move_offsets(connection: PooledConnection, consumer: str, topic: str,
     moved = {row["partition"] for row in rows}
     for partition, expected, _ in wanted:
         if partition not in moved:
-            raise Fenced(f"offset of {topic}/{partition} is not {expected} any more")
+            raise Fenced(f"offset of {topic}/{partition} is no longer {expected}")
     if any(row["tables"] != tables for row in rows):
         raise TablesExchanged
 

@@ -181,7 +181,7 @@ async def test_series_of_named_steps_and_with_labels_are_found_by_their_written_
         ({"where": "metrics.loss <"}, "parameter where: character 15, at the end: expected a number"),
         ({"where": "loss < 3"}, "parameter where: character 1, at 'loss': expected metrics.NAME"),
         ({"order_by": "metrics.loss up"}, "parameter order_by: character 14, at 'up': expected asc, desc or the end"),
-        ({"page_token": "x"}, "parameter page_token: it is no token that this API gave"),
+        ({"page_token": "x"}, "parameter page_token: it is not a token of this API"),
     ],
 )
 async def test_what_cannot_be_understood_is_said_with_its_place(

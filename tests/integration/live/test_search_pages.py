@@ -118,7 +118,7 @@ async def test_a_token_of_another_list_or_a_damaged_one_is_refused(live: Live) -
     assert await refusal(token, **asked | {"order_by": "metrics.loss desc"}) == foreign
     assert await refusal(token, **asked, status="failed") == foreign
     broken = {await refusal(one, **asked) for one in ("", "a", "é", "\x00", token[:-3], token[3:], "a" * 400)}
-    assert broken == {"parameter page_token: it is no token that this API gave, or only a part of one"}
+    assert broken == {"parameter page_token: it is not a token of this API, or only a part of one"}
     assert (await live.get("/v1/runs", page_token=token, **asked)).status_code == 200
     assert (await live.get("/v1/runs", page_token="a" * 10_001)).status_code == 422
 
@@ -144,4 +144,4 @@ async def test_the_command_finds_sorts_and_pages(live: Live) -> None:
     assert (shown[0], f"--page-token {token}" in shown[2]) == (0, True)
     assert [line.split()[0] for line in shown[1].splitlines()] == ["run", "r09", "r02", "r10"]
     assert refused[0] == 2
-    assert "page_token: it is no token that this API gave" in refused[2]
+    assert "page_token: it is not a token of this API" in refused[2]

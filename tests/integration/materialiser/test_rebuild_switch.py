@@ -153,7 +153,7 @@ async def test_a_second_rebuild_at_the_same_time_is_refused(
         done = await asyncio.to_thread(rebuild, variables)
 
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert "another `gateway rebuild` is at work on PostgreSQL" in done.stderr
+    assert "another `gateway rebuild` is running on PostgreSQL" in done.stderr
 
 
 @pytest.mark.parametrize(

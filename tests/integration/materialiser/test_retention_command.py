@@ -48,8 +48,8 @@ async def points(database: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("--before", "2026-13"), 2, "'2026-13' is no month: write year and month, such as 2026-08"),
-        (("--before", "august", "--yes"), 2, "'august' is no month"),
+        (("--before", "2026-13"), 2, "'2026-13' is not a month: write year and month, such as 2026-08"),
+        (("--before", "august", "--yes"), 2, "'august' is not a month"),
         (("--before", "2099-01", "--yes"), 2, "--before 2099-01 is in the future: "),
         (("--before", "2026-08"), 2, "confirmation is needed, and stdin is not a terminal: add --yes, or --dry-run"),
         (("--yes",), 2, "Missing option '--before'"),
@@ -99,5 +99,5 @@ async def test_nothing_is_dropped_while_a_rebuild_is_at_work(june: str) -> None:
         done = await retention(june, "drop", "--before", "2026-07", "--yes")
 
     assert done.returncode == 2
-    assert "a `gateway rebuild` is at work" in done.stderr
+    assert "a `gateway rebuild` is running" in done.stderr
     assert await points(june) == 3

@@ -257,7 +257,7 @@ async def test_it_leaves_nothing_where_it_is_started(kafka: str, topic: str, dat
     ("setting", "value", "said"),
     [
         ("postgres", "postgresql://gateway:wrong@{server}", "password"),
-        ("postgres", "mysql://x", "GATEWAY_POSTGRES is no PostgreSQL address"),
+        ("postgres", "mysql://x", "GATEWAY_POSTGRES is not a PostgreSQL address"),
         ("partitions", "many", "setting partitions does not fit"),
         ("colour", "blue", "unknown setting GATEWAY_COLOUR"),
     ],

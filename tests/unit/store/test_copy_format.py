@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.codec.chunks import columns_of, unpacked
+from consumers.store.codec.chunks import columns_of, unpack
 from consumers.store.codec.copy_format import COLUMNS, END, HEAD, PIECE_BYTES, copy_stream, encode_row
 from consumers.store.rows import ChunkRow
 
@@ -105,7 +105,7 @@ def test_every_point_is_read_back_bit_for_bit(points: list[tuple[int, int, float
     assert list(times) == [point[1] for point in points]
     assert struct.pack(f"{len(points)}d", *read) == struct.pack(f"{len(points)}d", *(point[2] for point in points))
     assert (held["times"] is None) != (held["time_deltas"] is None)
-    packed = unpacked([sent(row(points))] * 2)
+    packed = unpack([sent(row(points))] * 2)
     assert [column.tobytes() for column in packed] == [
         array(kind, 2 * list(column)).tobytes() for kind, column in zip("qqd", (steps, times, read), strict=True)
     ]

@@ -32,5 +32,5 @@ def test_a_clock_that_cannot_be_right_has_no_month(time: int) -> None:
     "text", ["", "2026", "2026-8", "2026-00", "2026-13", "1999-12", "2026-08-01", "20٢٦-08", "x" * 99]
 )
 def test_what_is_no_month_is_named(text: str) -> None:
-    with pytest.raises(BadSettings, match="is no month: write year and month, such as 2026-08"):
+    with pytest.raises(BadSettings, match="is not a month: write year and month, such as 2026-08"):
         parse_month(text)
