@@ -149,7 +149,7 @@ class DeadLetters:
         """Record a decision and return for how many letters it is new. A replayed letter can never be discarded."""
         columns = [list(column) for column in zip(*letters, strict=True)] or [[], [], []]
         async with self._database.acquire() as connection:
-            done = await connection.execute(sql("settle_dead_letters"), *columns, decision, because)
+            done = await connection.execute(sql("record_decision"), *columns, decision, because)
         return int(done.rpartition(" ")[2])
 
 

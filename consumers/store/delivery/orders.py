@@ -73,7 +73,7 @@ class Trackers:
     async def rereads(self, tracker: str) -> dict[str, RereadPosition]:
         """Return the runs that are to be reread, by run id."""
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(sql("tracker_behind"), tracker)
+            rows = await connection.fetch(sql("tracker_rereads"), tracker)
         return {row["run_id"]: RereadPosition(row["partition"], row["next_offset"]) for row in rows}
 
     async def caught_up(self, tracker: str, run_ids: Sequence[str]) -> None:

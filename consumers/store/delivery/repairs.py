@@ -47,7 +47,7 @@ class Repairs:
     async def positions(self, run_ids: Sequence[str]) -> dict[str, RunPosition]:
         """Return the positions of these runs in the log."""
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(sql("run_places"), self._tracker, list(run_ids))
+            rows = await connection.fetch(sql("run_positions"), self._tracker, list(run_ids))
         return {row["run_id"]: RunPosition(*(row[name] for name in RunPosition._fields)) for row in rows}
 
     async def start_over(self, run_id: str, state: Mapping[str, Any]) -> None:

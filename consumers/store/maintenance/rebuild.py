@@ -84,7 +84,7 @@ class Rebuilding:
         """Drop months that retention dropped from the new tables. None can be dropped while a rebuild is running."""
         async with self.live.acquire() as connection, connection.transaction():
             await connection.execute(sql("copy_dropped"))
-            for row in await connection.fetch(sql("drop_beside_plan")):
+            for row in await connection.fetch(sql("drop_months_plan")):
                 await connection.execute(row[0])
 
     async def drop(self) -> None:

@@ -161,7 +161,7 @@ class _StatementBuilder:
         return f"({self._number_test(column, one)})"
 
     def _state(self, one: Compare) -> str:
-        """Return a condition on the state. A lost run is a running one that is silent: no event and no row records it."""
+        """Return a condition on the state. A lost run is a running one that is silent; no row records that."""
         states = {value.text for value in one.values}
         parts = [f"r.state = ANY ({self._add(sorted(states - {'running', 'lost'}), 'text[]')})"]
         for state, sign in (("running", ">="), ("lost", "<")):
@@ -206,7 +206,7 @@ class _StatementBuilder:
         return f"({head} = ANY ({heads}) AND {column} = ANY ({wanted}))"
 
     def _param_test(self, one: Compare) -> str:
-        """Return a test of a parameter. Numbers compare as numbers; text in quotes as text, and as a number if it is one."""
+        """Return a test of a parameter: numbers as numbers; text in quotes as text, and as a number if it is one."""
         if not one.values:
             return "true"
         number, text = _param_number("p"), "p.value ->> 'value'"

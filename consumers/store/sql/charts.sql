@@ -1,8 +1,8 @@
 -- name: get_chart_groups
--- Groups of $2 points of a series of $3 points and month $4, from the summaries of its chunks: the exact first, lowest,
--- highest and last value, with steps and times. An extreme stands in the middle of its chunk; of equal ones the first
--- lowest and the last highest count. Arrays compare by their first value, and float8 holds a step or time below 2^53
--- exactly. The first chunk `lacks` points to the size of the others, $5, and with it the first group to $2.
+-- Groups of $2 points of a series with $3 points and month $4, from the summaries of its chunks: the exact first,
+-- lowest, highest and last value, with steps and times. An extreme is placed in the middle of its chunk; of equal ones
+-- the first lowest and the last highest count. Arrays compare by their first value, and float8 holds a step or time
+-- below 2^53 exactly. The first chunk `lacks` points to the size of the others, $5, and so does the first group to $2.
 SELECT min(min_step) AS min_step, max(max_step) AS max_step, min(min_time) AS min_time, max(max_time) AS max_time,
        min(first_value) FILTER (WHERE first_index = 0 OR (first_index + lacks) % $2::bigint = 0) AS first_value,
        max(last_value) FILTER (WHERE (first_index + chunks.points + lacks) % $2 = 0
@@ -18,8 +18,8 @@ GROUP BY (first_index + lacks) / $2
 ORDER BY (first_index + lacks) / $2;
 
 -- name: get_packed_points
--- Chunks of one series, in log order, with each column in the binary form of an array: a driver that makes objects of
--- all values takes longer than PostgreSQL to send them.
+-- Chunks of one series in log order, each column in the binary format of an array: a driver that creates objects of all
+-- values takes longer than PostgreSQL to send them.
 SELECT points, min_step, max_step, min_time, array_send(steps) AS steps, array_send(times) AS times,
        array_send(time_deltas) AS time_deltas, array_send(point_values) AS point_values
 FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;

@@ -1,8 +1,8 @@
--- Dead letters: records that can never be folded, where they were published, what people decided about them.
+-- Dead letters: records that can never be folded, how far they are published, and decisions about them.
 
 -- name: load_in_row
--- How many records in a row were parked up to the one that was folded last, by partition; absent when that was good.
--- `decided` is the how-manieth of them was the newest that somebody decided about, 0 for none.
+-- Consecutive parked records up to the last folded one, by partition; absent if that one was good. `decided` is the
+-- ordinal of the newest of them with a decision, 0 for none.
 SELECT l.partition, l.in_row, coalesce((
     SELECT d.in_row FROM dead_letters d JOIN dead_letters_settled USING (topic, partition, log_offset)
     WHERE d.topic = l.topic AND d.partition = l.partition AND d.log_offset BETWEEN (
@@ -15,8 +15,8 @@ JOIN unnest($2::int[], $3::bigint[]) AS last (partition, log_offset) USING (part
 WHERE l.topic = $1;
 
 -- name: load_of_run
--- How many records with one of these keys were parked in one partition; a key is given by its hash. `decided` is the
--- how-manieth of them was the newest that somebody decided about, 0 for none.
+-- Parked records with one of these keys in one partition; a key is given by its hash. `decided` is the ordinal of the
+-- newest of them with a decision, 0 for none.
 SELECT DISTINCT ON (digest) digest, l.of_run, coalesce((
     SELECT d.of_run FROM dead_letters d JOIN dead_letters_settled USING (topic, partition, log_offset)
     WHERE sha256(d.record_key) = digest AND d.topic = $1 AND d.partition = $2
@@ -26,7 +26,7 @@ JOIN dead_letters l ON sha256(l.record_key) = digest AND l.topic = $1 AND l.part
 ORDER BY digest, l.log_offset DESC;
 
 -- name: find_dead_letters
--- Newest first, without their bytes; every condition may be null.
+-- Newest first, without their bytes; each condition may be null.
 SELECT l.topic, l.partition, l.log_offset, l.kind, l.reason, l.record_key, l.record_time,
        coalesce(octet_length(l.record_value), 0) AS size, coalesce(s.decision, 'parked') AS state,
        coalesce(s.because, '') AS because, s.decided, count(*) OVER () AS total
@@ -43,7 +43,7 @@ FROM dead_letters l LEFT JOIN dead_letters_settled s USING (topic, partition, lo
 WHERE (l.topic, l.partition, l.log_offset) = ($1, $2, $3);
 
 -- name: next_dead_letters
--- Undecided ones after a place, oldest first; the first conditions are those of find_dead_letters. Ids only.
+-- Ids of undecided dead letters after a position, in log order; the first conditions are those of find_dead_letters.
 SELECT l.topic, l.partition, l.log_offset
 FROM dead_letters l LEFT JOIN dead_letters_settled s USING (topic, partition, log_offset)
 WHERE ($1::bytea IS NULL OR sha256(l.record_key) = sha256($1))
@@ -59,8 +59,8 @@ JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS chosen (topic, partition, lo
   USING (topic, partition, log_offset)
 LEFT JOIN dead_letters_settled s USING (topic, partition, log_offset);
 
--- name: settle_dead_letters
--- Remember a decision. What was replayed stays so: it is in the log again.
+-- name: record_decision
+-- Record a decision. A replayed letter stays replayed: it is in the log again.
 INSERT INTO dead_letters_settled (topic, partition, log_offset, decision, because)
 SELECT topic, partition, log_offset, $4, $5
 FROM dead_letters
@@ -71,7 +71,7 @@ ON CONFLICT (topic, partition, log_offset) DO UPDATE SET
 WHERE dead_letters_settled.decision = 'discarded' AND excluded.decision = 'replayed';
 
 -- name: newest_dead_letter
--- The newest undecided one.
+-- The newest dead letter without a decision.
 SELECT l.topic, l.partition, l.log_offset, l.kind, l.reason, l.record_key, l.record_time
 FROM dead_letters l
 WHERE NOT EXISTS (SELECT FROM dead_letters_settled s WHERE (s.topic, s.partition, s.log_offset)
@@ -84,7 +84,7 @@ SELECT (SELECT count(*) FROM dead_letters)
      - (SELECT count(*) FROM dead_letters_settled JOIN dead_letters USING (topic, partition, log_offset));
 
 -- name: unpublished_partitions
--- Partitions of the log with dead letters that their topic does not have yet, and from which offset on.
+-- Partitions with dead letters that are not in their topic yet, and the first offset to publish.
 SELECT o.partition, coalesce(p.next_offset, 0) AS next_offset
 FROM consumer_offsets o LEFT JOIN dead_letters_published p USING (topic, partition)
 WHERE o.consumer = $1 AND o.topic = $2
@@ -93,7 +93,7 @@ WHERE o.consumer = $1 AND o.topic = $2
 ORDER BY o.partition;
 
 -- name: unpublished_dead_letters
--- The next ones of a partition, in order: at most $4 records, the last of which may go beyond $5 bytes.
+-- The next dead letters of a partition, in order: at most $4 records, the last of which may exceed $5 bytes.
 SELECT * FROM (
     SELECT *, sum(coalesce(octet_length(record_value), 0)) OVER (ORDER BY log_offset ROWS UNBOUNDED PRECEDING)
               - coalesce(octet_length(record_value), 0) AS bytes_before
@@ -106,7 +106,7 @@ WHERE bytes_before < $5
 ORDER BY log_offset;
 
 -- name: mark_published
--- Only ever rises.
+-- The offset never decreases.
 INSERT INTO dead_letters_published (topic, partition, next_offset) VALUES ($1, $2, $3)
 ON CONFLICT (topic, partition) DO UPDATE SET
     next_offset = greatest(dead_letters_published.next_offset, excluded.next_offset);

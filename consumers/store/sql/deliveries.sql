@@ -1,12 +1,12 @@
--- Deliveries to trackers: one row a tracker and run.
+-- Deliveries to trackers: one row per tracker and run.
 
 -- name: load_deliveries
--- Progress of some runs in one tracker; of all when $2 is null.
+-- Checkpoints of these runs in one tracker; of all if $2 is null.
 SELECT * FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
 
 -- name: begin_deliveries
--- Write down what runs are about to be given and return how far they are; parked ones are left out. A range that was
--- begun and never ended is in doubt from now on. $6: nothing is written when another process took the lease since.
+-- Store what runs are about to receive, and return their checkpoints, without parked runs. A range that was begun and
+-- never ended is in doubt from now on. $6: nothing is stored if another process has taken the lease since.
 INSERT INTO deliveries AS kept (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped,
     attempt, intent_to, calling)
 SELECT $1, given.run_id, $2, given.partition, 0, '{}', '{}', 'delivering', '', 0, 1, given.intent_to, true
@@ -19,8 +19,8 @@ WHERE kept.status <> 'parked'
 RETURNING *;
 
 -- name: keep_deliveries
--- Compare and set: leaves out a row that another process moved first, which fences this one. Saying the same twice is
--- no conflict: after a connection broke in the middle of a commit, that is how one asks again.
+-- Compare and set: skips a row that another process has moved first, which fences this one. The same values twice are
+-- no conflict: a process whose connection broke during a commit asks again that way.
 UPDATE deliveries AS kept SET next_offset = after.next_offset, ledgers = after.ledgers, state = after.state,
     status = after.status, error = after.error, skipped = after.skipped, behind = after.behind,
     attempt = after.attempt, doubt_to = after.doubt_to, unanswered = after.unanswered, calling = false,
@@ -35,37 +35,38 @@ WHERE kept.tracker = $1 AND kept.run_id = after.run_id
 RETURNING kept.run_id;
 
 -- name: raise_offsets
--- How far a tracker is in each partition; only ever rises.
+-- Offsets of a tracker, by partition; an offset never decreases.
 INSERT INTO consumer_offsets (consumer, topic, partition, next_offset)
 SELECT $1, $2, given.partition, given.next_offset FROM unnest($3::int[], $4::bigint[]) AS given (partition, next_offset)
 ON CONFLICT (consumer, topic, partition) DO UPDATE SET
     next_offset = greatest(consumer_offsets.next_offset, excluded.next_offset);
 
 -- name: try_lease
--- Held by the session: gone with the process that held it.
+-- Held by the session: it ends with the process that holds it.
 SELECT pg_try_advisory_lock(hashtextextended($1, 0));
 
 -- name: begin_term
--- Whoever takes the lease fences those that had it before. The clock: a tracker that was forgotten begins higher.
+-- A process that takes the lease fences those that had it before. The clock makes a forgotten tracker begin with a
+-- higher term.
 INSERT INTO trackers AS kept (tracker, term) VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint)
 ON CONFLICT (tracker) DO UPDATE SET term = greatest(kept.term + 1, excluded.term)
 RETURNING term;
 
 -- name: tracker_term
--- Whose turn it is.
+-- The present term of the lease.
 SELECT term FROM trackers WHERE tracker = $1;
 
 -- name: notice_lost_lease
--- A machine that is gone without a word loses its lease after half a minute, not after the two hours of a kernel.
+-- A machine that vanishes loses its lease after half a minute, not after the two hours of a kernel.
 SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),
        set_config('tcp_keepalives_count', '3', false);
 
 -- name: count_unanswered
--- Calls that were under way when their process ended never came back.
+-- Calls that were in progress when their process ended never returned.
 UPDATE deliveries SET unanswered = unanswered + 1, calling = false, status = 'waiting',
     error = 'the process ended in the middle of a call for run ' || run_id
 WHERE tracker = $1 AND calling AND status <> 'parked';
 
 -- name: load_unanswered
--- Runs with calls that never came back.
+-- Runs with calls that never returned.
 SELECT run_id, unanswered FROM deliveries WHERE tracker = $1 AND unanswered > 0 AND status <> 'parked';

@@ -1,17 +1,17 @@
--- Writes. Rows come as one JSON array; json, not jsonb, so that -0.0 and NaN reach double precision unchanged.
+-- Writes. Rows come as one JSON array; json and not jsonb, so that -0.0 and NaN reach double precision unchanged.
 
 -- name: claim_offset
--- Start a partition that this consumer never read at offset 0.
+-- Start a partition that this consumer has never read at offset 0.
 INSERT INTO consumer_offsets (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0)
 ON CONFLICT DO NOTHING;
 
 -- name: load_offsets
--- Where a consumer goes on, for each partition.
+-- Next offset of a consumer, by partition.
 SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topic = $2;
 
 -- name: move_offsets
--- Compare and set, of all partitions of a batch: it leaves out the row that another worker moved first, which fences
--- this one. It answers with the identity of the tables, which `gateway rebuild` exchanges.
+-- Compare and set, for all partitions of a batch: skips a row that another worker has moved first, which fences this
+-- one. It returns the identity of the tables, which `gateway rebuild` exchanges.
 UPDATE consumer_offsets AS kept SET next_offset = moved.following
 FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS moved (partition, expected, following)
 WHERE kept.consumer = $1 AND kept.topic = $2 AND kept.partition = moved.partition
@@ -90,13 +90,13 @@ INSERT INTO observations SELECT * FROM json_populate_recordset(NULL::observation
 INSERT INTO console_lines SELECT * FROM json_populate_recordset(NULL::console_lines, $1::text::json);
 
 -- name: reopen_chunks
--- Take away the small rows of open points; the same transaction writes them again, in larger rows.
+-- Delete the small rows of open points; the same transaction writes them again, in larger rows.
 DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[], $3::int[]) AS reopened (series_id, first_index, month)
 WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index
   AND chunks.month = reopened.month;
 
 -- name: delete_series
--- With its points and observations: what comes later under the name is a series of its own.
+-- With its points and observations: what comes later under the name is a new series.
 WITH gone AS (DELETE FROM series WHERE run_id = $1 AND name = $2 RETURNING series_id, month),
      seen AS (DELETE FROM observations WHERE run_id = $1 AND name = $2)
 DELETE FROM chunks USING gone WHERE chunks.series_id = gone.series_id AND chunks.month = gone.month;
@@ -114,7 +114,8 @@ DELETE FROM run_labels WHERE run_id = $1 AND name = $2;
 DELETE FROM artifacts WHERE run_id = $1 AND name = $2;
 
 -- name: series_to_rename
--- All of a name, but for those whose new name is taken: by points or observations of the same step, attempt and labels.
+-- All series of a name except those whose new name is taken, by points or observations of the same step, attempt and
+-- labels.
 SELECT step_name, attempt, labels FROM (
     SELECT step_name, attempt, labels FROM series WHERE run_id = $1 AND name = $2
     UNION SELECT step_name, attempt, labels FROM observations WHERE run_id = $1 AND name = $2
@@ -125,7 +126,7 @@ EXCEPT (
 );
 
 -- name: rename_series
--- The id follows the name, so that points written under the new name later join it.
+-- The id follows the name, so that points that come later under the new name join the series.
 WITH renamed AS (
     UPDATE series AS old SET series_id = wanted.new_id, name = $3
     FROM unnest($1::uuid[], $2::uuid[]) AS wanted (old_id, new_id) WHERE old.series_id = wanted.old_id
@@ -141,8 +142,8 @@ WHERE run_id = $1 AND name = $2 AND observations.step_name = wanted.step_name
   AND observations.attempt = wanted.attempt AND observations.labels = wanted.labels;
 
 -- name: rename_param
--- Where the run has a parameter of the new name, of any step and attempt, both stay as they are: a run shows one value
--- of a name.
+-- If the run has a parameter of the new name, in any step and attempt, both stay unchanged: a run shows one value per
+-- name.
 UPDATE params SET name = $3
 WHERE run_id = $1 AND name = $2
   AND NOT EXISTS (SELECT FROM params AS taken WHERE taken.run_id = $1 AND taken.name = $3);
@@ -152,7 +153,7 @@ UPDATE tags AS old SET name = $3
 WHERE old.run_id = $1 AND old.name = $2
   AND NOT EXISTS (SELECT FROM tags AS taken WHERE taken.run_id = old.run_id AND taken.name = $3);
 
--- Reads of the worker: the rows that earlier batches left.
+-- Reads of the worker: rows of earlier batches.
 
 -- name: load_runs
 SELECT * FROM runs WHERE run_id = ANY ($1::text[]);
@@ -171,14 +172,14 @@ SELECT s.*, EXISTS (SELECT FROM retention_dropped d WHERE d.month = s.month) AS 
 FROM series s WHERE s.series_id = ANY ($1::uuid[]);
 
 -- name: load_open_chunks
--- Points of these series that are not in a full chunk yet, in order.
+-- Points of these series that are not yet in a full chunk, in order.
 SELECT c.series_id, c.first_index, c.points, c.min_step, c.max_step, c.min_time, c.steps, c.times, c.time_deltas,
        c.point_values
 FROM chunks c JOIN series s ON s.series_id = c.series_id AND s.month = c.month
 WHERE s.series_id = ANY ($1::uuid[]) AND c.first_index >= s.open_index
 ORDER BY c.series_id, c.first_index;
 
--- Reads of people.
+-- Reads for people.
 
 -- name: list_runs
 -- These runs, in this order.
@@ -193,8 +194,8 @@ FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r US
 ORDER BY wanted.place;
 
 -- name: plan_search
--- Statements of a search differ in what is rare: a plan made for other values may be a thousand times slower. To
--- compile one, or to start other processes for it, takes longer than to run it.
+-- Statements of a search differ in what is rare: a plan for other values may be a thousand times slower. To compile
+-- one, or to start other processes for it, takes longer than to execute it.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true);
 
@@ -202,7 +203,7 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit
 SELECT run_id FROM runs WHERE NOT deleted AND ($1::text IS NULL OR group_name = $1) ORDER BY created, run_id;
 
 -- name: last_values
--- At most $2 series a run, for lists.
+-- At most $2 series per run, for lists.
 SELECT s.* FROM unnest($1::text[]) AS wanted (run_id)
 CROSS JOIN LATERAL (
     SELECT run_id, step_name, name, labels, attempt, last_step, last_time, last_value FROM series
@@ -211,8 +212,8 @@ CROSS JOIN LATERAL (
 ) AS s;
 
 -- name: get_run
--- `shown` is its state, lost when it is running and said nothing for $2 seconds. No row holds that: the same log gives
--- the same rows, and the next event of the run undoes it. `points_dropped`: when retention dropped its points, µs.
+-- `shown` is its state, or lost if it is running and was silent for $2 seconds. No row holds that: the same log gives
+-- the same rows, and the next event of the run ends it. `points_dropped`: when retention dropped its points, µs.
 SELECT r.*, CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
                  THEN 'lost' ELSE r.state END AS shown,
        (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
@@ -258,7 +259,7 @@ SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_va
 FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
 
 -- name: get_last_points
--- Newest chunks of one series first.
+-- Chunks of one series, the newest first.
 SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
 FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index DESC;
 

@@ -1,5 +1,5 @@
--- Tables folded anew in the schema gateway_rebuild, compared with the live ones or put in their place.
--- Statements that name objects of the catalogue are made by the server, which quotes them.
+-- Tables of the schema gateway_rebuild: folded from scratch, compared with the live ones, and exchanged for them. The
+-- server composes statements that name objects of the catalogue, and quotes the names.
 
 -- name: live_schema
 SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('runs');
@@ -8,11 +8,11 @@ SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace W
 SELECT migration_id FROM public._pogo_migration WHERE schema_name = $1;
 
 -- name: begun_rebuild
--- What was said about the rebuild when it was begun; no row when none was.
+-- The stored origin of the rebuild; no row if there is none.
 SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = 'gateway_rebuild';
 
 -- name: begin_rebuild
--- The schema, and what is said about it.
+-- The schema, with its origin as a comment.
 SELECT unnest(ARRAY[
     'CREATE SCHEMA gateway_rebuild',
     format('COMMENT ON SCHEMA gateway_rebuild IS %L', $1::text),
@@ -26,15 +26,15 @@ DROP SCHEMA IF EXISTS gateway_rebuild CASCADE;
 DELETE FROM public._pogo_migration WHERE schema_name = 'gateway_rebuild';
 
 -- name: other_topics
--- Topics that this consumer folded into the same tables.
+-- Topics that this consumer has folded into the same tables.
 SELECT DISTINCT topic FROM consumer_offsets WHERE consumer = $1 AND topic <> $2 AND next_offset > 0 ORDER BY topic;
 
 -- name: hold_offsets
--- Nobody moves an offset until the end of the transaction; whoever is in the middle of a batch ends it first.
+-- No process moves an offset until the end of the transaction; one that is in the middle of a batch ends it first.
 LOCK TABLE consumer_offsets IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: rebuilt_points
--- The sum over all runs of a schema, to tell points a second.
+-- Sum over all runs of a schema, to show points per second.
 SELECT coalesce(sum(points), 0)::bigint FROM runs;
 
 -- name: analyse_plan
@@ -42,7 +42,7 @@ SELECT format('ANALYZE gateway_rebuild.%I', relname) FROM pg_class
 WHERE relnamespace = 'gateway_rebuild'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition;
 
 -- name: exchange_locks
--- One statement that locks what exchange_plan changes; views first, because readers of a view lock it first.
+-- One statement that locks everything that exchange_plan changes; views first, because readers of a view lock it first.
 WITH old AS (
     SELECT c.oid FROM pg_class c JOIN pg_class s USING (relname)
     WHERE c.relnamespace = $1::text::regnamespace AND s.relnamespace = 'gateway_rebuild'::regnamespace
@@ -58,7 +58,7 @@ SELECT 'LOCK TABLE ' || string_agg(oid::regclass::text, ', ' ORDER BY first, oid
 FROM (SELECT 0 AS first, oid FROM views UNION ALL SELECT 1, oid FROM old) AS locked;
 
 -- name: exchange_blockers
--- Who holds a lock on a live table: process, program, since when it reads.
+-- Holders of locks on live tables: process, program, start of its transaction.
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.usename::text, 'unknown') AS program, a.xact_start
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = $1::text::regnamespace
@@ -68,8 +68,7 @@ ORDER BY a.xact_start;
 
 -- name: exchange_plan
 -- Statements, in order, that put the tables, functions and statistics of gateway_rebuild in place of those in schema
--- $1, with their owners and grants; tables like $2 stay. Views stay too, whoever made them, and read the new
--- tables.
+-- $1, with their owners and grants. Tables like $2 stay. Views stay too, also those of others, and read the new tables.
 WITH new_tables AS (
     SELECT oid, relname, relowner FROM pg_class
     WHERE relnamespace = 'gateway_rebuild'::regnamespace AND relkind IN ('r', 'p')
@@ -140,7 +139,7 @@ steps (step, statement) AS (
     SELECT 9, 'DROP TABLE ' || string_agg(format('gateway_replaced.%I', relname), ', ') FROM old_tables
     HAVING count(*) > 0
     UNION ALL
-    -- They do not move with their table, but go with it.
+    -- They do not move with their table, but are dropped with it.
     SELECT 10, format('ALTER STATISTICS gateway_rebuild.%I SET SCHEMA %I', stxname, $1::text)
     FROM pg_statistic_ext
     WHERE stxnamespace = 'gateway_rebuild'::regnamespace AND stxrelid IN (SELECT oid FROM new_tables)
@@ -153,10 +152,10 @@ steps (step, statement) AS (
 SELECT statement FROM steps ORDER BY step, statement;
 
 -- name: comparison_plan
--- For each table folded from the log: one statement that counts, and one that finds the first row that differs.
--- Where a run begins is compared where it is known: older releases did not write it down.
--- `*<>` compares rows byte for byte, so that -0.0 is not 0.0. Rows are put together after the join, which so carries
--- pointers to long values and not the values.
+-- For each table folded from the log: one statement that counts, and one that finds the first row that differs. The
+-- beginning of a run is compared if it is known: older releases did not store it. `*<>` compares rows byte for byte, so
+-- that -0.0 differs from 0.0. Rows are assembled after the join, which therefore carries pointers to long values and
+-- not the values.
 WITH tables AS (
     SELECT c.oid, c.relname, x.indkey FROM pg_class c JOIN pg_index x ON x.indrelid = c.oid AND x.indisprimary
     WHERE c.relnamespace = 'gateway_rebuild'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition

@@ -1,19 +1,20 @@
--- Partitions of points, one a month: made when points come, dropped by `gateway retention`.
--- Statements that name a partition are made by the server, which quotes it.
+-- Partitions of points, one per month: created when points arrive, dropped by `gateway retention`. The server composes
+-- statements that name a partition, and quotes the name.
 
 -- name: look_for_months
--- For each of these months: whether it has a partition, and whether its points were dropped for good.
+-- For each of these months: whether it has a partition, and whether its points were dropped permanently.
 SELECT m.month, to_regclass('chunks_' || m.month) IS NOT NULL AS there, d.month IS NOT NULL AS dropped
 FROM unnest($1::int[]) AS m (month) LEFT JOIN retention_dropped d ON d.month = m.month;
 
 -- name: lock_partitions
--- One worker at a time makes partitions; readers and writers of the others go on.
+-- One worker at a time creates partitions; readers, and writers of the others, continue.
 LOCK TABLE ONLY chunks IN SHARE UPDATE EXCLUSIVE MODE;
 
 -- name: partition_plan
--- Statements, in order, that make the partitions of these months that nobody made meanwhile. CREATE ... PARTITION OF
--- would wait for every reader; to attach a table that is made apart waits for nobody. No query compares arrays of points,
--- and to sample them (ANALYZE, by autovacuum) took half a core for many seconds while more came in.
+-- Statements, in order, that create the partitions of these months unless another worker has created them meanwhile.
+-- CREATE ... PARTITION OF would wait for every reader; attaching a separately created table waits for none. No query
+-- compares arrays of points, and sampling them (ANALYZE, by autovacuum) took half a core for many seconds while more
+-- arrived.
 SELECT made.statement FROM unnest($1::int[]) AS m (month)
 CROSS JOIN LATERAL unnest(ARRAY[
     format('CREATE TABLE %I (LIKE chunks INCLUDING ALL)', 'chunks_' || m.month),
@@ -29,12 +30,12 @@ UPDATE retention_dropped AS d SET late_points = d.late_points + late.points
 FROM unnest($1::int[], $2::bigint[]) AS late (month, points) WHERE d.month = late.month;
 
 -- name: hold_points
--- Taken before the snapshot: no partition goes while it is read.
+-- Taken before the snapshot, so that no partition is dropped while it is read.
 LOCK TABLE ONLY chunks IN ACCESS SHARE MODE;
 
 -- name: list_months
--- Every month with runs, points or a drop, the newest first; $1 null: all. A run is running that said something within
--- $2 seconds. `bytes` are those of its partition, indexes included, or of what was dropped.
+-- All months with runs, points or a drop, the newest first; only month $1 unless it is null. A run with an event within
+-- $2 seconds counts as running. `bytes` are those of its partition, indexes included, or those that were dropped.
 WITH partitions AS (
     SELECT substring(c.relname FROM '\d+$')::int AS month, pg_total_relation_size(c.oid) AS bytes
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'chunks'::regclass
@@ -53,7 +54,7 @@ WHERE $1::int IS NULL OR month = $1
 ORDER BY month DESC;
 
 -- name: try_lease_until_end
--- The same lease as a rebuild's, until the end of the transaction.
+-- The same lease as that of a rebuild, until the end of the transaction.
 SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0));
 
 -- name: remember_drop
@@ -66,11 +67,11 @@ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'chunks'::regclass AND c.relname = 'chunks_' || $1::int;
 
 -- name: copy_dropped
--- What was dropped for good is left out of the tables beside, too.
+-- Months that were dropped permanently are left out of the new tables, too.
 INSERT INTO gateway_rebuild.retention_dropped SELECT * FROM retention_dropped ON CONFLICT (month) DO NOTHING;
 
--- name: drop_beside_plan
--- Partitions beside of months that were dropped since the rebuild was interrupted.
+-- name: drop_months_plan
+-- Partitions of the new tables for months that were dropped while the rebuild was interrupted.
 SELECT format('DROP TABLE gateway_rebuild.%I', c.relname)
 FROM gateway_rebuild.retention_dropped d JOIN pg_class c ON c.relname = 'chunks_' || d.month
 WHERE c.relnamespace = 'gateway_rebuild'::regnamespace AND c.relkind = 'r';

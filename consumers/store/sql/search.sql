@@ -1,5 +1,5 @@
--- Parts of a search, put together by search.py: `:name` stands for a parameter, never for text. Each condition is one
--- set of runs, so that PostgreSQL may begin with whichever is smallest.
+-- Parts of a search, assembled by sql_builder.py: `:name` stands for a parameter or another part, never for text that
+-- people typed. Each condition is one set of runs, so that PostgreSQL can begin with the smallest.
 
 -- name: search
 SELECT r.run_id, r.created AS sort_value FROM runs r WHERE NOT r.deleted AND :condition AND :behind
@@ -19,7 +19,7 @@ ORDER BY o.sort_value :direction, r.run_id LIMIT :limit;
 NOT EXISTS (SELECT FROM (:keys) AS o (run_id, sort_value) WHERE o.run_id = r.run_id)
 
 -- name: behind
--- The first test is there for the indexes: PostgreSQL begins at the value.
+-- The first test is for the indexes: PostgreSQL begins at the value.
 (:column :at_or_after :value AND (:column :after :value OR r.run_id > :run_id))
 
 -- name: where_metric
@@ -32,7 +32,7 @@ WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.de
                     AND NOT later.deleted)
 
 -- name: keys_metric
--- NaN has no place in an order.
+-- NaN has no position in an order.
 SELECT s.run_id, s.last_value FROM series s
 WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
   AND s.last_value < 'NaN'
@@ -42,7 +42,7 @@ WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.de
                     AND NOT later.deleted)
 
 -- name: where_param
--- A parameter of the newest attempt that has it counts, in any named step.
+-- The parameter of the newest attempt that has it counts, in any named step.
 SELECT p.run_id FROM params p
 WHERE p.name = :name AND :test
   AND NOT EXISTS (SELECT FROM params later
@@ -50,7 +50,7 @@ WHERE p.name = :name AND :test
                     AND later.name = p.name)
 
 -- name: keys_param_number
--- The lowest of several named steps. No GROUP BY: in the order of the index, a page needs only its own rows.
+-- The lowest value of several named steps. No GROUP BY: in the order of the index, a page needs only its own rows.
 SELECT p.run_id, :number FROM params p
 WHERE p.name = :name AND :number IS NOT NULL
   AND NOT EXISTS (SELECT FROM params later
@@ -61,13 +61,13 @@ WHERE p.name = :name AND :number IS NOT NULL
                     AND (:lower_number, lower.step_name) < (:number, p.step_name))
 
 -- name: keys_tag
--- By the beginning, as the index tags_by_text has it.
+-- The beginning of the value, as the index tags_by_text holds it.
 SELECT t.run_id, left(t.value, 200) COLLATE "C" FROM tags t WHERE t.name = :name
 
 -- name: where_tag
 SELECT t.run_id FROM tags t WHERE t.name = :name AND :test
 
 -- name: param_number
--- As the index params_by_number has it.
+-- As the index params_by_number holds it.
 (CASE WHEN jsonb_typeof(:row.value -> 'value') = 'number' AND abs((:row.value ->> 'value')::numeric) < 1e300
       THEN (:row.value ->> 'value')::double precision END)

@@ -1,29 +1,29 @@
--- Trackers: what people ordered about them, and how each stands.
+-- Trackers: orders of people about them, and their status.
 
 -- name: tracker_orders
--- What a delivery has to obey; no row when nobody ever ordered anything.
+-- Orders for a delivery; no row if there never were any.
 SELECT paused, orders FROM trackers WHERE tracker = $1;
 
 -- name: tracker_circuit
--- What its last delivery said about whether it answers.
+-- The last report of its delivery on whether the tracker answers.
 SELECT circuit, circuit_since, retry_at, error FROM trackers WHERE tracker = $1;
 
--- name: tracker_behind
--- Runs that are to be read again from their own offset, because partition offsets are ahead of them.
+-- name: tracker_rereads
+-- Runs that are to be reread from their own offset, because partition offsets are ahead of them.
 SELECT run_id, partition, next_offset FROM deliveries WHERE tracker = $1 AND behind AND status <> 'parked';
 
 -- name: caught_up
--- These runs have everything below the partition offsets again.
+-- These runs have caught up with the partition offsets.
 UPDATE deliveries SET behind = false, updated = now() WHERE tracker = $1 AND run_id = ANY ($2) AND behind;
 
 -- name: park_behind
--- Give up runs that cannot be read again.
+-- Park runs that cannot be reread.
 UPDATE deliveries SET behind = false, status = 'parked', error = given.error, updated = now()
 FROM unnest($2::text[], $3::text[]) AS given (run_id, error)
 WHERE deliveries.tracker = $1 AND deliveries.run_id = given.run_id;
 
 -- name: report_circuit
--- How a delivery says whether its tracker answers.
+-- The report of a delivery on whether its tracker answers.
 INSERT INTO trackers AS kept (tracker, circuit, circuit_since, retry_at, error) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tracker) DO UPDATE SET circuit = excluded.circuit, circuit_since = excluded.circuit_since,
     retry_at = excluded.retry_at, error = excluded.error
@@ -31,37 +31,37 @@ WHERE (kept.circuit, kept.circuit_since, kept.retry_at, kept.error)
     IS DISTINCT FROM (excluded.circuit, excluded.circuit_since, excluded.retry_at, excluded.error);
 
 -- name: pause_tracker
--- Hold back the deliveries of a tracker, or let them go on.
+-- Pause or resume the deliveries to a tracker.
 INSERT INTO trackers (tracker, paused) VALUES ($1, $2) ON CONFLICT (tracker) DO UPDATE SET paused = excluded.paused;
 
 -- name: order_reading
--- Tell the delivery that there are runs to be read again.
+-- Order the delivery to look for runs that are to be reread.
 INSERT INTO trackers (tracker, orders) VALUES ($1, 1) ON CONFLICT (tracker) DO UPDATE SET orders = trackers.orders + 1;
 
 -- name: unpark
--- Take runs out of parking, all of them when $2 is null; they go on exactly where they stopped.
+-- Unpark runs, all of them if $2 is null; they continue exactly where they stopped.
 UPDATE deliveries SET status = 'delivering', error = '', behind = true, unanswered = 0, updated = now()
 WHERE tracker = $1 AND status = 'parked' AND ($2::text[] IS NULL OR run_id = ANY ($2))
 RETURNING run_id;
 
 -- name: choose_new_runs
--- Let a tracker have the whole history of runs that it never had.
+-- Order the whole history of runs that a tracker never had.
 INSERT INTO deliveries (tracker, run_id, topic, partition, next_offset, ledgers, state, status, error, skipped, behind)
 SELECT $1, run_id, $2, partition, 0, '{}', '{}', 'delivering', '', 0, true FROM runs WHERE run_id = ANY ($3)
 ON CONFLICT (tracker, run_id) DO NOTHING;
 
 -- name: choose_known_runs
--- Read on with runs that the tracker has in part. Only for whoever holds the lease.
+-- Continue runs that the tracker has in part. Only for the holder of the lease.
 UPDATE deliveries SET behind = true WHERE tracker = $1 AND run_id = ANY ($2) AND status <> 'parked' AND NOT behind;
 
 -- name: replay_progress
--- How many of some runs, or of all when $2 is null, are still to be read again, and how many are parked.
+-- How many of these runs, or of all if $2 is null, are still to be reread, and how many are parked.
 SELECT count(*) FILTER (WHERE behind AND status <> 'parked') AS behind, count(*) FILTER (WHERE status = 'parked') AS parked
 FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
 
 -- name: tracker_overview
--- One line a tracker of $1, or that has anything here: what it has, what people ordered, whether it answers, and
--- whether a process holds its lease.
+-- One row per tracker of $1 or with any rows here: its runs, orders of people, whether it answers, and whether a
+-- process holds its lease.
 WITH counted AS (
     SELECT tracker, count(*) AS runs, count(*) FILTER (WHERE status = 'parked') AS parked,
            count(*) FILTER (WHERE status = 'waiting') AS waiting,
@@ -84,27 +84,27 @@ FROM named LEFT JOIN counted USING (tracker) LEFT JOIN trackers USING (tracker)
 ORDER BY named.tracker;
 
 -- name: tracker_runs
--- Runs of one tracker, those that need somebody first, then the newest.
+-- Runs of one tracker: first those that need attention, then the newest.
 SELECT run_id, status, error, next_offset, partition, behind, attempt, skipped, state, updated,
        count(*) OVER () AS total
 FROM deliveries WHERE tracker = $1 AND ($2::text IS NULL OR run_id = $2)
 ORDER BY array_position(ARRAY['parked', 'waiting', 'delivering'], status), updated DESC, run_id LIMIT $3;
 
 -- name: forget_deliveries
--- Forget how far a tracker is with each run, histories that were under way included.
+-- Delete the checkpoints of a tracker, including histories that are being delivered.
 WITH gone AS (DELETE FROM deliveries WHERE tracker = $1 RETURNING 1),
      heads AS (DELETE FROM deliveries_history WHERE tracker = $1),
      rows AS (DELETE FROM deliveries_history_rows WHERE tracker = $1)
 SELECT count(*) FROM gone;
 
 -- name: forget_offsets
--- Forget how far it is with the log.
+-- Delete its offsets in the log.
 DELETE FROM consumer_offsets WHERE consumer = $1;
 
 -- name: forget_tracker
--- Forget what people ordered about it.
+-- Delete its orders.
 DELETE FROM trackers WHERE tracker = $1;
 
 -- name: release_lease
--- Let another process deliver to it.
+-- Allow another process to deliver to it.
 SELECT pg_advisory_unlock(hashtextextended($1, 0));
