@@ -156,9 +156,6 @@ def set_tags(
     _write(address, {run_id: [{"kind": "tags", "tags": part} for part in split(given)]}, timeout_s, as_json=as_json)
 
 
-# Inside.
-
-
 def _read_tags(words: Iterable[str]) -> dict[str, str]:
     from gateway.client.encoding.values import MAX_NAME
 

@@ -106,7 +106,9 @@ def summarise_completeness(producers: list[dict[str, Any]]) -> str:
         f"{sum(one['refused_duplicates'] for one in producers):,} duplicates refused",
         f"{dropped:,} points dropped before they were sent",
     ]
-    parts += [f"{still_open:,} of {len(producers):,} producers have not closed yet"] if still_open else []
+    parts += (
+        [f"{still_open:,} of {len(producers):,} producers have not reported how many they sent"] if still_open else []
+    )
     return f"{word}: {', '.join(parts)}"
 
 

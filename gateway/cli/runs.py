@@ -80,18 +80,8 @@ def list_runs(
     )  # fmt: skip
     if as_json:
         print_json(found)
-        return
-    if not found["runs"]:
-        is_narrowed = where or group or state or page_token
-        print_notice(
-            "no runs match: see all with `gateway runs list`"
-            if is_narrowed
-            else "no runs yet: `gateway demo` makes some"
-        )
-        return
-    _print_runs(found["runs"])
-    if following := found.get("next_page_token"):
-        print_notice(f"more runs follow: add --page-token {following}")
+    else:
+        _print_page(found, is_narrowed=bool(where or group or state or page_token))
 
 
 @app.command()
@@ -157,6 +147,16 @@ def api_of(home: Any) -> str:
     from schemas.runtime.settings import Settings
 
     return Settings.load(home).api
+
+
+def _print_page(found: dict[str, Any], *, is_narrowed: bool) -> None:
+    if not found["runs"]:
+        no_match, none_yet = "no runs match: see all with `gateway runs list`", "no runs yet: `gateway demo` makes some"
+        print_notice(no_match if is_narrowed else none_yet)
+        return
+    _print_runs(found["runs"])
+    if following := found.get("next_page_token"):
+        print_notice(f"more runs follow: add --page-token {following}")
 
 
 def _print_runs(runs: list[dict[str, Any]]) -> None:

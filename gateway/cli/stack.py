@@ -91,9 +91,7 @@ def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"home": str(stack.home.folder), "ended": ended})
     else:
-        console().print(
-            "stopped; the data stays in" if ended else "nothing is running in", str(stack.home.folder), markup=False
-        )
+        console().print("stopped; the data stays in" if ended else "nothing is running in", str(stack.home.folder))
 
 
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -208,9 +206,7 @@ def _print_addresses(addresses: dict[str, Any]) -> None:
 def _print_services(facts: dict[str, Any]) -> None:
     from rich.table import Table
 
-    console().print(
-        f"{facts['home']}: {'running' if facts['running'] else 'not running; start it with `gateway up`'}", markup=False
-    )
+    console().print(f"{facts['home']}: {'running' if facts['running'] else 'not running; start it with `gateway up`'}")
     if not facts["services"]:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -233,7 +229,7 @@ def _print_consumers(facts: dict[str, Any]) -> None:
         console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}")
     for delivery in facts["deliveries"] or []:
         see = f": see `gateway trackers show {delivery['tracker']}`"
-        error = f", last error: {delivery['last_error']}{see}" if delivery.get("last_error") else ""
+        error = f", last error: {mask_unprintable(delivery['last_error'])}{see}" if delivery.get("last_error") else ""
         state = delivery.get("state", "running")
         line = f"{delivery['tracker']}: {state}, {delivery['runs']} runs, {delivery['parked']} parked{error}"
         console().print(f"tracker {line}")

@@ -96,9 +96,7 @@ def address_of(url: str, home: Path | None) -> Any:
 def _print(facts: dict[str, Any]) -> None:
     out = console()
     runs = len(facts["runs"])
-    out.print(
-        f"{facts['journals']:,} journals of {runs:,} runs sent: {facts['points']:,} points and values", markup=False
-    )
+    out.print(f"{facts['journals']:,} journals of {runs:,} runs sent: {facts['points']:,} points and values")
     if facts["damaged_records"]:
         out.print(f"{facts['damaged_records']:,} damaged records were skipped")
     if facts["held"]:

@@ -109,12 +109,9 @@ class Home(NamedTuple):
 
     def last_words(self, name: str, since: int) -> str:
         """Return the line, after `since` bytes of a log, that most likely explains why its process died."""
-        lines = [
-            message_of(line).strip() for line in tail(self.log(name), 60, since) if not line.lstrip().startswith("at ")
-        ]  # Java's
-        fatal = [
-            line for line in lines if " FATAL" in line or " PANIC" in line
-        ]  # PostgreSQL prints more lines after it
+        lines = [message_of(line).strip() for line in tail(self.log(name), 60, since) if not _is_java_frame(line)]
+        # PostgreSQL prints more lines after the fatal one.
+        fatal = [line for line in lines if " FATAL" in line or " PANIC" in line]
         return (fatal or lines or [""])[-1][:500]
 
     def lock(self) -> IO[bytes] | None:
@@ -138,6 +135,11 @@ def tail(path: Path, count: int, since: int = 0) -> list[str]:
     except OSError:
         return []
     return [line for line in text.split("\n") if line.strip()][-count:]
+
+
+def _is_java_frame(line: str) -> bool:
+    """Tell whether a line is a frame of a Java stack trace."""
+    return line.lstrip().startswith("at ")
 
 
 def find_process(record: ProcessRecord) -> psutil.Process | None:

@@ -23,6 +23,7 @@ from gateway.local.demo import report
 from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.errors import TrackingError
+from schemas.facts import Facts
 
 VERIFY_TIMEOUT_S = 120  # for the deliveries to catch up
 INTERRUPTED = 130
@@ -46,7 +47,7 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
     stack = Stack(home or demo_home())
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        facts = _run(stack, keep=keep, as_json=as_json)
+        facts = _run(stack, as_json=as_json)
     except (KeyboardInterrupt, Interrupted):
         print_notice("gateway: demo interrupted; ending what it started")
         stack.down()
@@ -68,10 +69,9 @@ def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:
     return 0 if facts["agree"] else 1
 
 
-def _run(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
+def _run(stack: Stack, *, as_json: bool) -> dict[str, Any]:
+    """Start the stack, train, read everything back, and return what was found."""
     group = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = stack.home.folder / "demo" / group
-    folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     print_notice(f"1. Starting real Kafka, PostgreSQL, MLflow and the consumers in {stack.home.folder}")
     with ShownProgress() as progress:
@@ -80,37 +80,47 @@ def _run(stack: Stack, *, keep: bool, as_json: bool) -> dict[str, Any]:
     print_notice(
         f"   ready after {up_s:.1f} s; watch it live: {addresses.dashboard}   MLflow: {addresses.shown['mlflow']}"
     )
-
-    specs = plan_sweep(group, folder)
-    print_notice(
-        f"2. Training {len(specs)} models on scikit-learn's digits, {len(specs)} processes at once, one meant to fail"
-    )
     training = time.monotonic()
-    with report.SweepProgress(specs) as display, Sweep(specs, stack.home.folder, display.show) as sweep:
-        emitted = sweep.wait()
+    emitted = _train(stack.home.folder, group)
     train_s = time.monotonic() - training
-
     print_notice("3. Reading every number back: PostgreSQL, MLflow, the W&B files")
-    verified = _verify(stack.home.folder, group)
-    places = {"emitted": emitted.to_json(), **verified["places"]}
-    agree = all(facts == places["emitted"] for facts in places.values())
-    runs = get(addresses.dashboard, "/v1/runs", group=group)["runs"]
-    shown_run = next((run for run in runs if run["run_id"].endswith("-steady")), runs[0] if runs else None)
-    run_log = _run_log(stack.home.folder, shown_run["run_id"]) if shown_run else None
     facts = {
         "group": group,
         "home": str(stack.home.folder),
-        "agree": agree,
-        "places": places,
-        "differences": verified.get("differences", []),
-        "runs": [{name: run[name] for name in ("run_id", "name", "state", "message", "points")} for run in runs],
-        "run_log": run_log,
+        **_read_back(stack.home.folder, group, emitted, addresses.dashboard),
         "addresses": addresses.shown,
         "seconds": {"up": round(up_s, 1), "training": round(train_s, 1)},
     }
     if not as_json:
         report.print_results(facts)
     return facts
+
+
+def _train(home: Path, group: str) -> Facts:
+    """Train all models at once, and return what they emitted."""
+    folder = home / "demo" / group
+    folder.mkdir(parents=True, exist_ok=True)
+    specs = plan_sweep(group, folder)
+    print_notice(
+        f"2. Training {len(specs)} models on scikit-learn's digits, {len(specs)} processes at once, one meant to fail"
+    )
+    with report.SweepProgress(specs) as display, Sweep(specs, home, display.show) as sweep:
+        return sweep.wait()
+
+
+def _read_back(home: Path, group: str, emitted: Facts, api: str) -> dict[str, Any]:
+    """Return what each place holds, whether all agree, and the run log of one run."""
+    verified = _verify(home, group)
+    places = {"emitted": emitted.to_json(), **verified["places"]}
+    runs = get(api, "/v1/runs", group=group)["runs"]
+    shown_run = next((run for run in runs if run["run_id"].endswith("-steady")), runs[0] if runs else None)
+    return {
+        "agree": all(facts == places["emitted"] for facts in places.values()),
+        "places": places,
+        "differences": verified.get("differences", []),
+        "runs": [{name: run[name] for name in ("run_id", "name", "state", "message", "points")} for run in runs],
+        "run_log": _run_log(home, shown_run["run_id"]) if shown_run else None,
+    }
 
 
 def _verify(home: Path, group: str) -> dict[str, Any]:

@@ -72,3 +72,13 @@ def test_status_names_the_newest_parked_record_and_masks_what_could_steer_the_te
     assert shown == (
         "parked records: 3, newest log:0:7 (NotAnEvent: ce_type '[red]?[2J'): see `gateway dead-letters list`\n"
     )
+
+
+def test_status_masks_what_could_steer_the_terminal_in_the_error_of_a_tracker(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    delivery = {"tracker": "mlflow", "state": "running", "runs": 1, "parked": 1, "last_error": "no\x1b[2J such run"}
+
+    _print_consumers({"lag": [], "dead_letters": None, "newest_dead_letter": None, "deliveries": [delivery]})
+
+    assert "last error: no?[2J such run: see `gateway trackers show mlflow`" in capsys.readouterr().out
