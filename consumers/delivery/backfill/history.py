@@ -98,7 +98,7 @@ def not_folded(folded: Mapping[int, int], below: Mapping[int, int]) -> str:
     """Return which of the deleted offsets PostgreSQL does not have yet, in words; '' when it has all."""
     return " and ".join(
         f"PostgreSQL has partition {part} up to offset {folded.get(part, 0)} and the log begins at {at}: "
-        "the deleted records wait for the materialiser"
+        "the delivery waits for the materialiser"
         for part, at in sorted(below.items())
         if folded.get(part, 0) < at
     )

@@ -1,4 +1,4 @@
-"""Deletes and renames reach every tracker that can carry them out: what it holds is what PostgreSQL holds."""
+"""Every tracker that supports deletes and renames holds what PostgreSQL holds after them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.support.verify_command import verify
 @pytest.mark.parametrize("kind", [WandbTracker, TensorboardTracker, ParquetTracker, TrackioTracker])
 @given(data=st.data(), random=st.randoms(use_true_random=False), size=st.integers(1, 30))
 @settings(max_examples=40)
-def test_any_edits_in_any_cuts_after_any_lost_checkpoint(
+def test_any_edits_in_calls_of_any_size_after_any_lost_checkpoint(
     kind: Any, data: st.DataObject, random: Random, size: int
 ) -> None:
     envelopes = any_run("run-1", random, size)
@@ -64,7 +64,7 @@ def place(kafka: str, topic: str, database: str, tmp_path: Path, mlflow_server: 
 
 
 def defined(place: Place) -> dict[str, str]:
-    """Return the variables of every tracker that comes with the project, and of the example."""
+    """Return the variables of every tracker of the project, and of the example."""
     folders = {"boards": "tensorboard", "archive": "parquet", "late": "parquet", "local": "trackio"}
     trackers = {name: {"type": kind, "config": {"folder": str(place.folder / name)}} for name, kind in folders.items()}
     trackers["notebook"] = {"type": "sqlite", "config": {"file": str(place.folder / "runs.sqlite")}}
@@ -74,7 +74,7 @@ def defined(place: Place) -> dict[str, str]:
 
 
 def installed(place: Place) -> Path:
-    """Return a folder with the example plug-in as `pip install` leaves it: a module, and the entry point."""
+    """Return a folder with the example plug-in as `pip install` creates it: a module, and the entry point."""
     site = place.folder / "site"
     about = site / "gateway_tracker_sqlite-1.0.dist-info"
     about.mkdir(parents=True)
@@ -85,12 +85,12 @@ def installed(place: Place) -> Path:
 
 
 def interleaved(runs: Sequence[Sequence[Envelope]]) -> list[Envelope]:
-    """Return the envelopes of some runs, one of each in turn."""
+    """Return the envelopes of several runs, one of each in turn."""
     return [envelope for turn in zip_longest(*runs) for envelope in turn if envelope is not None]
 
 
 async def test_every_tracker_holds_what_postgresql_holds_after_edits(place: Place) -> None:
-    """Live with a SIGKILL in between, and as history; a run is deleted while points are in flight, and resumed."""
+    """Live with a SIGKILL, and as history; a run is deleted while points are in flight, and resumed."""
     variables, gone = defined(place), RunAuthor("gone")
     kept = [
         edited_run("edited"),
@@ -126,8 +126,8 @@ async def test_every_tracker_holds_what_postgresql_holds_after_edits(place: Plac
 
     assert (files.status, files.facts["differences"]) == (0, []), files.err
     assert (notebook.status, notebook.facts["differences"]) == (0, []), notebook.err
-    told = {one["what"] for one in mlflow.facts["differences"]}
-    assert told <= {"points", "checksum", "params"}, "runs are there, and tags as they are now"
+    kinds = {one["what"] for one in mlflow.facts["differences"]}
+    assert kinds <= {"points", "checksum", "params"}, "runs exist, and tags are current"
     expected = {run[0].run_id: facts_of(points_of(run)) for run in kept}
     assert {name: facts_of(points) for name, points in found.items()} == expected
     assert missing is None

@@ -1,4 +1,4 @@
-"""Deliveries on a real broker, PostgreSQL and MLflow: killed, doubled, refused, cut off, and then counted."""
+"""Deliveries with a real broker, PostgreSQL and MLflow: killed, doubled, refused, disconnected, and then counted."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_duplicated_log_changes_nothing(place: Place) -> None:
     assert sum(refused) == 2 * len(envelopes)
 
 
-async def test_mlflow_away_delays_nobody_else_and_is_made_up_for(place: Place) -> None:
+async def test_an_outage_of_mlflow_delays_no_other_tracker_and_is_caught_up(place: Place) -> None:
     first, second = sweep(4), sweep(4)
     with running_mlflow(place.folder / "own-mlflow") as server:
         place = place._replace(mlflow_url=server.url)
@@ -105,7 +105,7 @@ async def test_mlflow_away_delays_nobody_else_and_is_made_up_for(place: Place) -
         assert [run.status for run in (await progress(place, "mlflow")).values()] == ["delivering"] * 8
 
 
-async def test_a_run_that_mlflow_refuses_is_parked_with_its_reason_and_the_others_go_on(place: Place) -> None:
+async def test_a_run_that_mlflow_refuses_is_parked_with_its_reason_and_the_others_continue(place: Place) -> None:
     envelopes = sweep(3)
     half = len(envelopes) // 2
     refused = envelopes[0].run_id
@@ -140,7 +140,7 @@ async def test_sixty_four_runs_at_once(place: Place) -> None:
     assert await held(place, reader_of(place, "mlflow")) == emitted(envelopes)
 
 
-async def test_records_that_are_no_events_are_passed_over(place: Place) -> None:
+async def test_records_that_are_no_events_are_skipped(place: Place) -> None:
     envelopes = sweep(1)
     records = [encode(envelope) for envelope in envelopes]
     broken = records[4]._replace(value=b"{}")
@@ -154,7 +154,7 @@ async def test_records_that_are_no_events_are_passed_over(place: Place) -> None:
     assert await held(place, reader_of(place, "wandb")) == emitted([*envelopes[:4], *envelopes[5:]])
 
 
-async def test_connections_to_postgresql_cut_in_the_middle_change_nothing(place: Place) -> None:
+async def test_interrupted_connections_to_postgresql_change_nothing(place: Place) -> None:
     envelopes = sweep(8, envelopes=30)
     await write(place.kafka, place.topic, envelopes)
     admin = await asyncpg.connect(place.database)

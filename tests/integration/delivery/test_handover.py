@@ -1,6 +1,7 @@
 """
-Live and history at once: real training processes emit while a new tracker gets everything from the beginning, and one
-process hands over to the next, killed or at its end. The witness has each envelope, and again only what was in doubt.
+History and live events at the same time: real training processes emit while a new tracker receives everything from the
+beginning, and one process hands over to the next, killed or at its end. The witness receives each envelope, and again
+only those in doubt.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def witness(tmp_path: Path) -> Witness:
 
 @contextmanager
 def trainings(place: Place) -> Iterator[list[Path]]:
-    """Let several processes train until the end of the block, which comes when all is sent; give their counters."""
+    """Let several processes train during the block, then wait until they have sent everything; yield their counters."""
     stop, counters = place.folder / "stop", [place.folder / f"emitted-{number}" for number in range(TRAININGS)]
     given = environment(
         GATEWAY_KAFKA=place.kafka, GATEWAY_TOPIC=place.topic, GATEWAY_JOURNAL_DIR=str(place.folder / "j")
@@ -87,7 +88,7 @@ async def test_history_and_live_hand_over_without_gap_or_overlap(
 ) -> None:
     given, dice = place.variables() | witness.variables(), random.Random(how)
     with trainings(place) as counters:
-        until(lambda: all(path.exists() and emitted(path) > 100 for path in counters), "there is history")
+        until(lambda: all(path.exists() and emitted(path) > 100 for path in counters), "every training has emitted")
         for _ in range(rounds):
             replay = Replay(place, given, *(() if how == "ended" else ("--follow",)))
             await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), replay.process)
@@ -96,7 +97,7 @@ async def test_history_and_live_hand_over_without_gap_or_overlap(
             end(replay.process, how)
             live.until_ready()
             await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), live.process)
-            again = Replay(place, given, "--follow")  # beside it: it watches, and takes over
+            again = Replay(place, given, "--follow")  # during the live delivery: it watches, and takes over
             end(live.process, "killed" if how == "killed" else "stopped")
             await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), again.process)
             end(again.process, "stopped")
@@ -117,15 +118,15 @@ def until_waiting(live: Delivery) -> None:
 
 
 def emitted(counter: Path) -> int:
-    """Return how many emits of a training returned."""
+    """Return how many `emit` calls of a training have returned."""
     (count,) = struct.unpack("<q", counter.read_bytes().ljust(8, b"\0"))
     return int(count)
 
 
 def until_given(witness: Witness, more: int, by: PythonProcess) -> None:
-    """Return once the witness was given so many envelopes more than now, or nobody is left to do it."""
+    """Return once the witness has received `more` envelopes than now, or the process `by` has ended."""
     goal = witness.lines() + more
-    until(lambda: witness.lines() >= goal or by.poll() is not None, f"{goal} batches")
+    until(lambda: witness.lines() >= goal or by.poll() is not None, f"{goal} envelopes")
 
 
 async def logged(place: Place) -> list[Envelope]:

@@ -1,6 +1,7 @@
 """
-The process that delivers is killed at random moments, again and again: chosen runs, runs taken out of parking, runs
-that a replay orders beside a live delivery. Then everything is counted, in a witness, in Parquet files and in SQLite.
+The delivering process is killed repeatedly at random times: while it replays chosen runs, retries parked runs, or
+re-reads runs for a replay during a live delivery. Then everything is counted: in a recording tracker, Parquet files and
+SQLite.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from tests.support.recording_tracker import Heard, Witness, identities
 
 TRACKERS = ("witness", "files", "tables")
 DEADLINE_S = 150.0
-STALL_S = 3.0  # a moment as good as any other to kill
+STALL_S = 3.0  # without progress, before the process is killed anyway
 
 
 @pytest.fixture(params=[4, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def rounds(request: pytest.FixtureRequest) -> int:
-    """How often the process that delivers is killed."""
+    """Return how many times the delivering process is killed."""
     return int(request.param)
 
 
@@ -46,7 +47,7 @@ def witness(tmp_path: Path) -> Witness:
 
 @pytest.fixture
 def given(place: Place, witness: Witness, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Settings of every process: three trackers by name."""
+    """Return the settings of every process: three trackers by name."""
     named = place.folder / "trackers.yaml"
     named.write_text(
         f"files: {{type: parquet, config: {{folder: {place.folder}/files}}}}\n"
@@ -54,13 +55,13 @@ def given(place: Place, witness: Witness, monkeypatch: pytest.MonkeyPatch) -> di
     )
     for path in witness.variables()["PYTHONPATH"].split(":"):
         monkeypatch.syspath_prepend(path)
-    # A bound of 12 s: a run in which a process was killed three times waits 2 s, not 20.
+    # A timeout of 12 s: a run in which a process was killed three times waits 2 s instead of 20.
     found = {"GATEWAY_TRACKERS_FILE": str(named), "GATEWAY_TRACKER_CALL_S": "12"}
     return place.variables() | witness.variables() | found
 
 
 class Portions:
-    """Runs that grow: each portion is a few envelopes of each."""
+    """Runs that grow by a few envelopes at a time."""
 
     def __init__(self, *run_ids: str) -> None:
         self._authors = [Author(run_id) for run_id in run_ids]
@@ -75,7 +76,7 @@ class Portions:
             self._step += 2
 
     async def write(self, place: Place) -> None:
-        """Write what was not written yet."""
+        """Write the envelopes that are not in the log yet."""
         await write(place.kafka, place.topic, self.envelopes[self._written :])
         self._written = len(self.envelopes)
 
@@ -88,7 +89,7 @@ def emitted(envelopes: Sequence[Envelope]) -> Facts:
 
 
 async def prove(place: Place, given: dict[str, str], heard: Heard, envelopes: Sequence[Envelope]) -> None:
-    """Nothing is missing or twice anywhere; what the witness was given again was in doubt, and it was told so."""
+    """Nothing is missing or doubled in any tracker; what the witness received again was declared in doubt."""
     assert set(heard.given) == identities(envelopes)
     assert (heard.untold, heard.unordered) == ([], [])
     settings = Settings(parquet_dir=place.folder / "files", trackers_file=Path(given["GATEWAY_TRACKERS_FILE"]))
@@ -106,7 +107,7 @@ def kill(processes: Sequence[PythonProcess]) -> None:
 
 
 def until_lines(witness: Witness, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S) -> None:
-    """Return when the witness was given so many envelopes, or no more come, or a process ended."""
+    """Return when the witness has received `goal` envelopes, or receives no more, or a process has ended."""
     seen, moved = witness.lines(), time.monotonic()
     while seen < goal and all(process.poll() is None for process in processes) and time.monotonic() - moved < stall_s:
         time.sleep(0.002)
@@ -116,7 +117,7 @@ def until_lines(witness: Witness, goal: int, processes: Sequence[PythonProcess],
 
 @pytest.fixture
 def materialiser(place: Place) -> Iterator[Materialiser]:
-    """Folds the log, so that runs can be found."""
+    """Fold the log, so that runs can be found."""
     one = Materialiser(place.folder, place.variables()).until_ready()
     yield one
     one.kill()
@@ -153,7 +154,7 @@ def test_killed_while_chosen_runs_are_replayed(
         assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True), done.stderr
 
     asyncio.run(prove(place, given, witness.heard(), chosen.envelopes))
-    assert witness.lines() > len(chosen.envelopes)  # some came again
+    assert witness.lines() > len(chosen.envelopes)  # some were delivered again
 
 
 def folded(place: Place, given: dict[str, str], runs: int) -> None:
@@ -167,7 +168,7 @@ def folded(place: Place, given: dict[str, str], runs: int) -> None:
 
 
 def two(number: int) -> tuple[str, str]:
-    """Return the trackers of one round: the witness of all of them, and one of the others."""
+    """Return the trackers of one round: always the witness, and one of the others."""
     return TRACKERS[0], TRACKERS[1 + number % 2]
 
 
@@ -179,7 +180,7 @@ def kill_rounds(
     rounds: int,
     order: Callable[[int], object],
 ) -> None:
-    """Start deliveries and kill them at a random moment, again and again, while runs grow."""
+    """Start deliveries and kill them repeatedly at random times, while runs grow."""
     dice = random.Random(5)
     for number in range(rounds):
         for one in growing:
@@ -197,16 +198,16 @@ async def finish(place: Place, given: dict[str, str]) -> None:
     for name in TRACKERS:
         with delivery(place, name, given) as running:
             await until_caught_up(place, running, name)
-            until(lambda name=name: behind(given, name) == 0, f"{name} is behind with no run")  # type: ignore[misc]  # a default
+            until(lambda name=name: rereading(given, name) == 0, f"{name} has caught up with all runs")  # type: ignore[misc]  # a default
 
 
-def behind(given: dict[str, str], name: str) -> int:
+def rereading(given: dict[str, str], name: str) -> int:
     listed = gateway_with(given, "trackers", "list", "--json")
     (found,) = [int(one["behind"]) for one in json.loads(listed.stdout)["trackers"] if one["tracker"] == name]
     return found
 
 
-def test_killed_while_runs_are_taken_out_of_parking(
+def test_killed_while_parked_runs_are_retried(
     place: Place, witness: Witness, given: dict[str, str], rounds: int
 ) -> None:
     names = [f"hard-{number}" for number in range(4)]
@@ -226,7 +227,7 @@ def test_killed_while_runs_are_taken_out_of_parking(
     assert witness.lines() > len(hard.envelopes) + len(easy.envelopes)
 
 
-def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
+def test_killed_while_a_replay_is_ordered_during_a_live_delivery(
     place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
 ) -> None:
     runs = [Portions(f"run-{number}-1", f"run-{number}-2") for number in range(rounds)]
@@ -234,23 +235,23 @@ def test_killed_while_a_replay_is_ordered_beside_a_live_delivery(
         one.grow(10)
         asyncio.run(one.write(place))
     folded(place, given, 2 * rounds)
-    witness.behave(slow_s=0.01)  # the live delivery is far behind when later runs are ordered
+    witness.behave(slow_s=0.01)  # so that the live delivery is far behind when later runs are ordered
 
     def order(number: int) -> None:
         ordered = f"run-{rounds - 1 - number}-1"
         for name in two(number):
             with (place.folder / "orders.log").open("ab") as log:
-                told = PythonProcess(
+                ordering = PythonProcess(
                     replay(given, name, "--run", ordered), env=environment(**given), stdout=log, stderr=log
                 )
-            orders.append(told)
+            orders.append(ordering)
 
     orders: list[PythonProcess] = []
     try:
         kill_rounds(place, witness, given, runs[:2], rounds, order)
     finally:
-        for told in orders:
-            told.send_signal(signal.SIGINT)
+        for ordering in orders:
+            ordering.send_signal(signal.SIGINT)
         kill(orders)
     witness.behave()
     asyncio.run(finish(place, given))

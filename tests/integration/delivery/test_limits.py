@@ -1,4 +1,4 @@
-"""A tracker that asks to be left alone, and trackers of which one is dead, hung or slow: counted, not timed."""
+"""A tracker that asks for a pause, and several trackers of which one is dead, hung or slow: counted, not timed."""
 
 from __future__ import annotations
 
@@ -31,36 +31,34 @@ def runs(*names: str, envelopes: int = 5) -> list[Envelope]:
     return [author.metrics("loss", [1.0], first_step=i) for i in range(envelopes) for author in authors]
 
 
-async def test_one_429_holds_back_the_calls_for_all_runs(place: Place, lines: Lines) -> None:
-    """Also when calls that were under way end well after it."""
+async def test_one_429_stops_the_calls_for_all_runs(place: Place, lines: Lines) -> None:
+    """The pause holds even when calls that were under way succeed after it began."""
     first, second = runs("limited", "slow"), runs(*(f"run-{number}" for number in range(RUNS)))
-    # "slow" is under way when "limited" is told to wait.
+    # The call of "slow" is under way when that of "limited" gets the answer 429.
     lines.behave(before="limited", retry_after_s=PAUSE_S, runs=["limited"], slow_s=0.5)
     with delivery(place, "lines", lines.variables()) as running:
         await write(place.kafka, place.topic, first[1:2])
         running.until(lambda: lines.calls("slow") == 1, "a slow call is under way")
         await write(place.kafka, place.topic, first[:1])
-        running.until(lambda: lines.calls("limited") == 1, "another is told to wait")
+        running.until(lambda: lines.calls("limited") == 1, "the other call gets the 429")
         await write(place.kafka, place.topic, second)
         running.until(lambda: lines.held() == wanted(first[1:2]), "the slow call ends")
-        until(lambda: standing(place, lines)["lag_records"] == len(second) + 1, "all others wait")
+        until(lambda: status_of(place, lines)["lag_records"] == len(second) + 1, "all others wait")
         calls = lines.calls()
-        stands = standing(place, lines)
+        status = status_of(place, lines)
 
     with delivery(place, "lines", lines.variables()) as again:
         await write(place.kafka, place.topic, runs("later"))
-        until(lambda: standing(place, lines)["state"] == "circuit open", "the next process waits too")
+        until(lambda: status_of(place, lines)["state"] == "circuit open", "the next process waits too")
         assert again.process.poll() is None
     assert lines.calls() == calls
-    assert (calls, stands["state"]) == (2, "circuit open")
-    assert stands["retry_at"] - stands["circuit_since"] > 0.9 * PAUSE_S * 1e6
-    assert stands["last_error"] == "lines answers 429: slow down"
+    assert (calls, status["state"]) == (2, "circuit open")
+    assert status["retry_at"] - status["circuit_since"] > 0.9 * PAUSE_S * 1e6
+    assert status["last_error"] == "lines answers 429: slow down"
 
 
 @pytest.mark.parametrize(("call_bytes", "largest"), [("1", 1), ("1000000", 20)])
-async def test_a_tracker_says_how_much_it_is_handed_at_once(
-    place: Place, lines: Lines, call_bytes: str, largest: int
-) -> None:
+async def test_a_tracker_limits_the_bytes_of_a_call(place: Place, lines: Lines, call_bytes: str, largest: int) -> None:
     envelopes = runs("one", envelopes=20)
     await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables() | {"LINES_CALL_BYTES": call_bytes}) as running:
@@ -70,7 +68,7 @@ async def test_a_tracker_says_how_much_it_is_handed_at_once(
     assert (max(sizes) <= largest, sum(sizes)) == (True, 20)
 
 
-def standing(place: Place, lines: Lines) -> Any:
+def status_of(place: Place, lines: Lines) -> Any:
     given = place.variables() | lines.variables()
     listed = json.loads(gateway_with(given, "trackers", "list", "--json").stdout)["trackers"]
     (found,) = [one for one in listed if one["tracker"] == "lines"]
@@ -79,7 +77,7 @@ def standing(place: Place, lines: Lines) -> Any:
 
 @contextmanager
 def drip_server() -> Iterator[str]:
-    """Give the address of an HTTP server that answers each request one byte a second, and never to the end."""
+    """Yield the address of an HTTP server that answers each request byte by byte, and never completely."""
     over = threading.Event()
 
     class Drip(socketserver.BaseRequestHandler):
@@ -134,7 +132,7 @@ async def test_the_others_receive_everything_while_one_is_in_trouble(
 
 
 def dead_address() -> str:
-    """Return an address at which nobody answers."""
+    """Return an address at which no server answers."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{one.getsockname()[1]}"

@@ -1,3 +1,5 @@
+"""The reader of the log and its topics, with a real broker."""
+
 from __future__ import annotations
 
 import uuid
@@ -48,7 +50,7 @@ async def test_what_was_written_is_read_in_order_from_explicit_offsets(
     assert sum(ends.values()) == 3
 
 
-async def test_reading_goes_on_where_it_is_told(reader: LogReader, kafka: str, topic: str) -> None:
+async def test_reading_starts_at_the_requested_offset(reader: LogReader, kafka: str, topic: str) -> None:
     author = Author("run-1")
     await write(kafka, topic, [author.metrics("loss", [float(i)]) for i in range(5)])
     partition = next(p for p, end in (await reader.end_offsets()).items() if end)

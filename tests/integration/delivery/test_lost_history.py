@@ -1,4 +1,4 @@
-"""Runs whose records the log has lost reach trackers whole all the same: from PostgreSQL, then from the log."""
+"""Runs whose records the log has lost reach trackers completely: from PostgreSQL, then from the log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def materialiser(place: Place) -> Iterator[Materialiser]:
 
 @pytest.fixture
 def variables(place: Place) -> dict[str, str]:
-    """The environment of a delivery to each of TRACKERS."""
+    """Return the environment of a delivery to each of TRACKERS."""
     trackers = place.folder / "trackers.yaml"
     trackers.write_text(f"sqlite: {{type: sqlite, config: {{file: {place.folder}/runs.sqlite}}}}\n")
     info = place.folder / "sqlite-site" / "gateway_tracker_sqlite-1.0.dist-info"
@@ -61,7 +61,7 @@ def variables(place: Place) -> dict[str, str]:
 
 
 class History:
-    """Runs wholly before a log begins, runs that cross that offset, and runs behind it."""
+    """Runs entirely before the log's first offset, runs that cross it, and runs after it."""
 
     def __init__(self, each: int = 4, records: int = 12) -> None:
         self.before = {f"before-{i}": self._training(f"before-{i}", records) for i in range(each)}
@@ -81,17 +81,17 @@ class History:
         return [begin, *middle, author.finish()]
 
     async def written(self, place: Place) -> None:
-        """Write all of it, the beginning of the log being deleted in the middle; return when all is folded."""
+        """Write all runs, delete the beginning of the log halfway, and return when everything is folded."""
         halves = {run: len(envelopes) // 2 for run, envelopes in self.crossing.items()}
         old = [*self.before.values(), *(envelopes[: halves[run]] for run, envelopes in self.crossing.items())]
         await self._write(place, old)
         await shorten(place.kafka, place.topic)
-        again = [envelopes[halves[run] - 1 :] for run, envelopes in self.crossing.items()]  # the last one comes twice
+        again = [envelopes[halves[run] - 1 :] for run, envelopes in self.crossing.items()]  # the last twice
         await self._write(place, [*again, *self.after.values()])
 
     async def _write(self, place: Place, runs: Sequence[Sequence[Envelope]]) -> None:
         envelopes = [envelope for run in runs for envelope in run]
-        async with Watch(place, "nobody") as watch:
+        async with Watch(place, "no-tracker") as watch:
             await write(place.kafka, place.topic, envelopes)
             ends = await watch._reader.end_offsets()
         await until_folded(place.database, place.topic, sum(ends.values()))
@@ -100,15 +100,15 @@ class History:
         return self.before | self.crossing | self.after
 
 
-async def until_level(place: Place, tracker: str, running: Delivery) -> None:
-    """Return once the tracker was offered the whole log, and no run is behind it."""
+async def until_all_caught_up(place: Place, tracker: str, running: Delivery) -> None:
+    """Return once the tracker was offered the whole log, and no run is rereading."""
     async with Watch(place, tracker) as watch:
 
-        async def is_level() -> bool:
+        async def all_caught_up() -> bool:
             known = await watch._deliveries.load()
             return await watch.is_caught_up() and not any(run.rereading for run in known.values())
 
-        await watch.until(is_level, running, f"{tracker} has everything")
+        await watch.until(all_caught_up, running, f"{tracker} has everything")
 
 
 async def command(variables: dict[str, str], *arguments: str, status: int = 0) -> Any:
@@ -128,7 +128,7 @@ async def sql(place: Place) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def frozen_rows(place: Place) -> int:
-    """How many rows of histories are left in PostgreSQL."""
+    """Return how many rows of histories are left in PostgreSQL."""
     async with sql(place) as connection:
         return int(
             await connection.fetchval(
@@ -147,13 +147,13 @@ async def test_a_new_tracker_gets_the_beginning_of_a_run_that_the_log_has_lost(
     await write(place.kafka, place.topic, [author.metrics("loss", [3.0], first_step=2), author.finish()])
     await until_folded(place.database, place.topic, 4)
     with delivery(place, "parquet", variables) as running:
-        await until_level(place, "parquet", running)
+        await until_all_caught_up(place, "parquet", running)
 
     assert (await command(variables, "verify", "--to", "parquet"))["equal"]
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
-async def test_runs_before_across_and_behind_the_beginning_of_the_log_are_all_whole(
+async def test_runs_before_across_and_after_the_beginning_of_the_log_are_complete(
     tracker: str, place: Place, materialiser: Materialiser, variables: dict[str, str]
 ) -> None:
     history = History()
@@ -162,7 +162,7 @@ async def test_runs_before_across_and_behind_the_beginning_of_the_log_are_all_wh
     done = await command(variables, "replay", "--to", tracker, "--all")
     again = await command(variables, "replay", "--to", tracker, "--all")
     with delivery(place, tracker, variables) as running:
-        await until_level(place, tracker, running)
+        await until_all_caught_up(place, tracker, running)
         verified = await command(variables, "verify", "--to", tracker)
 
     lost = len(history.before) + len(history.crossing)
@@ -176,12 +176,12 @@ async def test_runs_before_across_and_behind_the_beginning_of_the_log_are_all_wh
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(12, marks=pytest.mark.slow)])
-async def test_killed_at_any_moment_of_it_while_training_goes_on_nothing_is_missing_or_there_twice(
+async def test_killed_at_any_time_during_training_nothing_is_missing_or_doubled(
     place: Place, materialiser: Materialiser, lines: Lines, kills: int
 ) -> None:
     history = History(each=6, records=60)
     await history.written(place)
-    # A bound of 12 s: a run in which a process was killed three times waits 2 s, not 20.
+    # A timeout of 12 s: a run in which a process was killed three times waits 2 s instead of 20.
     variables = lines.variables() | {"GATEWAY_TRACKER_CALL_S": "12"}
     dice = random.Random(5)
     late = [Author(run, "late") for run in (*history.before, *history.crossing) if run != "odd"]
@@ -201,19 +201,19 @@ async def test_killed_at_any_moment_of_it_while_training_goes_on_nothing_is_miss
     lines.behave()
     await write(place.kafka, place.topic, live)
     with delivery(place, "lines", variables) as running:
-        await until_level(place, "lines", running)
+        await until_all_caught_up(place, "lines", running)
     calls = lines.calls()
     with delivery(place, "lines", variables) as running:
-        await until_level(place, "lines", running)
+        await until_all_caught_up(place, "lines", running)
 
     late_points = {author.run_id: 3 for author in late}
     wanted = {run: len(points_of(envelopes)) + late_points.get(run, 0) for run, envelopes in history.runs().items()}
-    assert histories > 0, "kills came in the middle of it"
+    assert histories > 0, "kills hit histories under way"
     assert {run: points_in(counted) for run, counted in lines.held().items()} == wanted
     assert {count for counted in lines.held().values() for count in counted.values()} == {1}
     assert lines.orderly()
     assert lines.doubted() > 0
-    assert lines.calls() == calls, "running again changes nothing"
+    assert lines.calls() == calls, "a second delivery changes nothing"
     assert await frozen_rows(place) == 0
 
 
@@ -237,30 +237,30 @@ async def test_killed_ten_times_each_value_is_there_once_bit_for_bit(
     history = History(each=6, records=250)
     await history.written(place)
     dice = random.Random(7)
-    said = place.folder / "replay.log"
+    output = place.folder / "replay.log"
     async with Watch(place, tracker) as watch:
         killed = [
-            await kill_replay(variables, tracker, watch, await watch.records() + dice.randint(1, 12), said)
+            await kill_replay(variables, tracker, watch, await watch.records() + dice.randint(1, 12), output)
             for _ in range(10)
         ]
     done = await command(variables, "replay", "--to", tracker, "--all")
     verified = await command(variables, "verify", "--to", tracker)
 
-    assert killed == [-signal.SIGKILL] * 10, said.read_text()
+    assert killed == [-signal.SIGKILL] * 10, output.read_text()
     assert done["complete"]
     assert verified["equal"], verified
     assert await frozen_rows(place) == 0
 
 
-async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goal: int, said: Path) -> int:
-    """Kill a slow replay once the tracker had so many records; return its exit status."""
+async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goal: int, output: Path) -> int:
+    """Kill a slow replay once the tracker has `goal` records; return its exit status."""
     deadline = time.monotonic() + DEADLINE_S
-    with said.open("ab") as told:
+    with output.open("ab") as out:
         arguments = [*COMMAND, "replay", "--to", tracker, "--all", "--throttle", "1000"]
-        running = PythonProcess(arguments, env=variables, stdout=told, stderr=told)
+        running = PythonProcess(arguments, env=variables, stdout=out, stderr=out)
     try:
         while await watch.records() < goal and running.poll() is None:
-            assert time.monotonic() < deadline, said.read_text()
+            assert time.monotonic() < deadline, output.read_text()
             await asyncio.sleep(0.005)
     finally:
         running.kill()
@@ -268,10 +268,10 @@ async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goa
     return status
 
 
-async def test_what_becomes_of_a_run_while_its_history_is_under_way_comes_from_the_log(
+async def test_edits_of_a_run_during_its_history_come_from_the_log(
     place: Place, materialiser: Materialiser, lines: Lines, variables: dict[str, str]
 ) -> None:
-    """Killed in the middle, a series is deleted and one renamed: the frozen history goes on as it began."""
+    """A series is deleted and another renamed after a kill: the frozen history continues unchanged."""
     history = History(each=1, records=40)
     await history.written(place)
     lines.behave(slow_s=0.02)
@@ -289,14 +289,14 @@ async def test_what_becomes_of_a_run_while_its_history_is_under_way_comes_from_t
     await until_folded(place.database, place.topic, sum(ends.values()))
     lines.behave()
     with delivery(place, "lines", lines.variables()) as running:
-        await until_level(place, "lines", running)
+        await until_all_caught_up(place, "lines", running)
 
     held = lines.held()["before-0"]
     assert points_in(held) == len(points_of(history.before["before-0"]))
     assert {line for line in held if line.startswith("editor")} == {"editor 0 0", "editor 1 0"}
 
 
-async def test_a_tracker_that_was_away_while_the_log_lost_records_gets_its_runs_anew(
+async def test_a_tracker_that_was_away_while_the_log_lost_records_gets_its_runs_again(
     place: Place, materialiser: Materialiser, lines: Lines, variables: dict[str, str]
 ) -> None:
     paths = os.pathsep.join([lines.variables()["PYTHONPATH"], variables["PYTHONPATH"]])
@@ -306,7 +306,7 @@ async def test_a_tracker_that_was_away_while_the_log_lost_records_gets_its_runs_
     await until_folded(place.database, place.topic, 3)
     for tracker in ("parquet", "lines"):
         with delivery(place, tracker, variables) as running:
-            await until_level(place, tracker, running)
+            await until_all_caught_up(place, tracker, running)
     await write(place.kafka, place.topic, [author.metrics("loss", [2.0, 3.0], first_step=1)])
     await until_folded(place.database, place.topic, 4)
     await shorten(place.kafka, place.topic)
@@ -315,7 +315,7 @@ async def test_a_tracker_that_was_away_while_the_log_lost_records_gets_its_runs_
     planned = await command(variables, "replay", "--to", "lines", "--all", "--dry-run")
     for tracker in ("parquet", "lines"):
         with delivery(place, tracker, variables) as running:
-            await until_level(place, tracker, running)
+            await until_all_caught_up(place, tracker, running)
     held = (await progress(place, "lines"))["r1"]
 
     assert (await command(variables, "verify", "--to", "parquet"))["equal"]
@@ -324,7 +324,7 @@ async def test_a_tracker_that_was_away_while_the_log_lost_records_gets_its_runs_
     assert "cannot remove it" in held.error
 
 
-async def test_points_that_nobody_has_any_more_are_named_and_the_rest_is_delivered(
+async def test_points_that_are_stored_nowhere_are_reported_and_the_rest_is_delivered(
     place: Place, materialiser: Materialiser, variables: dict[str, str]
 ) -> None:
     history = History(each=1)
@@ -341,7 +341,7 @@ async def test_points_that_nobody_has_any_more_are_named_and_the_rest_is_deliver
     assert set(await progress(place, "parquet")) == set(history.runs())
 
 
-async def test_it_waits_until_postgresql_has_what_the_log_has_lost_and_says_so(
+async def test_it_waits_until_postgresql_has_what_the_log_has_lost_and_reports_that(
     place: Place, materialiser: Materialiser, variables: dict[str, str]
 ) -> None:
     history = History(each=1)
@@ -350,16 +350,16 @@ async def test_it_waits_until_postgresql_has_what_the_log_has_lost_and_says_so(
         await connection.execute("UPDATE consumer_offsets SET next_offset = 0 - next_offset")
     running = Delivery(place, "parquet", variables)
     try:
-        running.until(lambda: "waits for the materialiser" in running.text(), "it says what it waits for")
-        told = await command(variables, "trackers", "show", "parquet")
+        running.until(lambda: "waits for the materialiser" in running.text(), "it reports what it waits for")
+        shown = await command(variables, "trackers", "show", "parquet")
         async with sql(place) as connection:
             await connection.execute("UPDATE consumer_offsets SET next_offset = 0 - next_offset")
         running.until_ready()
-        await until_level(place, "parquet", running)
+        await until_all_caught_up(place, "parquet", running)
     finally:
         running.kill()
 
-    assert "waits for the materialiser" in told["last_error"]
+    assert "waits for the materialiser" in shown["last_error"]
     assert (await command(variables, "verify", "--to", "parquet"))["equal"]
 
 
@@ -376,16 +376,16 @@ async def test_runs_of_an_older_release_may_begin_anywhere_and_come_from_postgre
     assert (await command(variables, "verify", "--to", "parquet"))["equal"]
 
 
-async def test_chosen_runs_come_whole_beside_a_live_delivery_that_began_behind_them(
+async def test_chosen_runs_are_complete_also_after_a_delivery_that_began_after_them(
     place: Place, materialiser: Materialiser, variables: dict[str, str]
 ) -> None:
     history = History(each=2)
     await history.written(place)
-    del history.before["gone"]  # a deleted run cannot be chosen
+    del history.before["gone"]  # deleted runs cannot be chosen
     names = [name for run in (*history.before, *history.after) for name in ("--run", run)]
     alone = await command(variables, "replay", "--to", "parquet", *names)
     with delivery(place, "parquet", variables) as running:
-        await until_level(place, "parquet", running)
+        await until_all_caught_up(place, "parquet", running)
     verified = await command(variables, "verify", "--to", "parquet")
 
     assert (alone["complete"], alone["from_postgresql"]) == (True, len(history.before))
@@ -404,10 +404,10 @@ async def test_a_lost_file_of_a_run_that_the_log_has_lost_is_repaired_from_postg
     repaired = await command(variables, "verify", "--to", "parquet", "--repair")
 
     assert repaired["equal"]
-    assert repaired["repaired"]["anew"] == {"parquet": ["before-0"]}
+    assert repaired["repaired"]["anew"] == {"parquet": ["before-0"]}  # words: ok
 
 
-async def test_mlflow_gets_what_the_log_has_lost_and_runs_it_had_in_part_anew(
+async def test_mlflow_gets_what_the_log_has_lost_and_again_the_runs_it_had_in_part(
     place: Place, materialiser: Materialiser, variables: dict[str, str], mlflow_server: MlflowServer
 ) -> None:
     variables = variables | {"GATEWAY_MLFLOW_URL": mlflow_server.url}

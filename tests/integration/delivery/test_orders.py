@@ -1,4 +1,4 @@
-"""Intents, circuit and orders: real deliveries to a tracker that fails on command, and `gateway trackers`."""
+"""Intents, circuit breaker and orders: real deliveries to a tracker that fails on command, and `gateway trackers`."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ async def command(place: Place, lines: Lines, *arguments: str, status: int = 0) 
     return json.loads(out)
 
 
-async def standing(place: Place, lines: Lines) -> dict[str, Any]:
+async def status_of(place: Place, lines: Lines) -> dict[str, Any]:
     found = await command(place, lines, "list")
     (one,) = [one for one in found["trackers"] if one["tracker"] == "lines"]
     assert isinstance(one, dict)
     return one
 
 
-async def stands_at(place: Place, lines: Lines, fact: str) -> object:
-    return (await standing(place, lines))[fact]
+async def status_field(place: Place, lines: Lines, fact: str) -> object:
+    return (await status_of(place, lines))[fact]
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -57,9 +57,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_call_whose_effect_was_there_and_whose_answer_was_not_leaves_nothing_twice(
-    place: Place, lines: Lines
-) -> None:
+async def test_a_call_that_took_effect_but_was_not_answered_leaves_nothing_twice(place: Place, lines: Lines) -> None:
     envelopes = runs("a", "b")
     lines.behave(after="unavailable")
     await write(place.kafka, place.topic, envelopes)
@@ -72,9 +70,7 @@ async def test_a_call_whose_effect_was_there_and_whose_answer_was_not_leaves_not
     assert lines.doubted() > 0
 
 
-async def test_killed_in_the_middle_of_a_call_the_next_process_knows_what_is_in_doubt(
-    place: Place, lines: Lines
-) -> None:
+async def test_after_a_kill_during_a_call_the_next_process_knows_what_is_in_doubt(place: Place, lines: Lines) -> None:
     envelopes = runs("a", envelopes=30)
     lines.behave(slow_s=0.05)
     await write(place.kafka, place.topic, envelopes)
@@ -93,39 +89,39 @@ async def test_killed_in_the_middle_of_a_call_the_next_process_knows_what_is_in_
     assert (await progress(place, "lines"))["a"][6:] == (0, 0, False, 0)
 
 
-async def test_a_tracker_that_does_not_answer_is_tried_with_one_call_at_a_time(place: Place, lines: Lines) -> None:
+async def test_a_tracker_that_does_not_answer_is_probed_with_one_call_at_a_time(place: Place, lines: Lines) -> None:
     envelopes = runs(*(f"run-{number}" for number in range(8)))
     lines.behave(before="unavailable")
     await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
 
         async def is_open() -> bool:
-            return await stands_at(place, lines, "state") == "circuit open"
+            return await status_field(place, lines, "state") == "circuit open"
 
         await until(is_open, "an open circuit")
-        stands = await standing(place, lines)
+        status = await status_of(place, lines)
         lines.behave()
         await until_caught_up(place, running, "lines")
 
         async def is_closed() -> bool:
-            return await stands_at(place, lines, "state") == "running"
+            return await status_field(place, lines, "state") == "running"
 
         await until(is_closed, "a closed circuit")
 
-    assert stands["last_error"] == "lines is away: start it"
-    assert stands["lag_records"] > 0
+    assert status["last_error"] == "lines is away: start it"
+    assert status["lag_records"] > 0
     assert lines.calls() >= FAILURES
     assert lines.held() == wanted(envelopes)
 
 
-async def test_a_tracker_that_asks_to_be_left_alone_is_left_alone(place: Place, lines: Lines) -> None:
+async def test_a_tracker_that_asks_for_a_pause_is_not_called(place: Place, lines: Lines) -> None:
     lines.behave(before="limited", retry_after_s=3_000)
     await write(place.kafka, place.topic, runs("a"))
     with delivery(place, "lines", lines.variables()) as running:
         running.until(lambda: lines.calls() == 1, "the first call")
 
         async def is_open() -> bool:
-            return await stands_at(place, lines, "state") == "circuit open"
+            return await status_field(place, lines, "state") == "circuit open"
 
         await until(is_open, "an open circuit")
         await write(place.kafka, place.topic, runs("b", "c"))
@@ -140,7 +136,7 @@ async def test_a_tracker_that_asks_to_be_left_alone_is_left_alone(place: Place, 
         assert running.kill(signal.SIGTERM) == 0
 
 
-async def test_one_run_that_always_fails_keeps_no_other_out(place: Place, lines: Lines) -> None:
+async def test_one_run_that_always_fails_blocks_no_other(place: Place, lines: Lines) -> None:
     lines.behave(before="unavailable", runs=["bad"])
     await write(place.kafka, place.topic, runs("bad"))
     with delivery(place, "lines", lines.variables()) as running:
@@ -150,7 +146,7 @@ async def test_one_run_that_always_fails_keeps_no_other_out(place: Place, lines:
         running.until(lambda: lines.held() == wanted(good), "the other runs")
 
 
-async def test_a_parked_run_goes_on_exactly_where_it_stopped(place: Place, lines: Lines) -> None:
+async def test_a_parked_run_continues_exactly_where_it_stopped(place: Place, lines: Lines) -> None:
     first, second, third = (list[Envelope](), list[Envelope](), list[Envelope]())
     for name in ("bad", "good"):
         author = Author(name)
@@ -162,16 +158,16 @@ async def test_a_parked_run_goes_on_exactly_where_it_stopped(place: Place, lines
         lines.behave(before="refused", runs=["bad"])
         await write(place.kafka, place.topic, second)
         await until_caught_up(place, running, "lines")
-        parked = await standing(place, lines)
+        parked = await status_of(place, lines)
         lines.behave()
         retried = await command(place, lines, "retry", "lines", "bad", "good", status=1)
         await write(place.kafka, place.topic, third)
         running.until(lambda: lines.held() == wanted([*first, *second, *third]), "all of both runs")
 
-        async def is_level() -> bool:
-            return await stands_at(place, lines, "behind") == 0
+        async def has_caught_up() -> bool:
+            return await status_field(place, lines, "behind") == 0
 
-        await until(is_level, "a run that is behind no more")
+        await until(has_caught_up, "a run that has caught up")
 
     assert (parked["parked"], parked["last_error"]) == (1, "lines does not want this run: ask why")
     assert (retried["retried"], retried["not_parked"]) == (["bad"], ["good"])
@@ -179,7 +175,7 @@ async def test_a_parked_run_goes_on_exactly_where_it_stopped(place: Place, lines
     assert (await progress(place, "lines"))["bad"].status == "delivering"
 
 
-async def test_what_is_ordered_while_nothing_runs_is_done_by_the_next_process(place: Place, lines: Lines) -> None:
+async def test_an_order_without_a_running_delivery_is_followed_by_the_next_one(place: Place, lines: Lines) -> None:
     envelopes = runs("bad", "good", envelopes=20)
     lines.behave(before="refused", runs=["bad"])
     await write(place.kafka, place.topic, envelopes)
@@ -187,13 +183,13 @@ async def test_what_is_ordered_while_nothing_runs_is_done_by_the_next_process(pl
         await until_caught_up(place, running, "lines")
     lines.behave()
 
-    assert (await standing(place, lines))["state"] == "stopped"
+    assert (await status_of(place, lines))["state"] == "stopped"
     assert (await command(place, lines, "retry", "lines", "--all"))["retried"] == ["bad"]
     with delivery(place, "lines", lines.variables()) as running:
         running.until(lambda: lines.held() == wanted(envelopes), "all of both runs")
 
 
-async def test_a_paused_tracker_is_called_no_more_also_by_the_next_process(place: Place, lines: Lines) -> None:
+async def test_a_paused_tracker_is_not_called_not_even_by_the_next_process(place: Place, lines: Lines) -> None:
     first, second = runs("a"), runs("b")
     with delivery(place, "lines", lines.variables()) as running:
         await write(place.kafka, place.topic, first)
@@ -201,24 +197,24 @@ async def test_a_paused_tracker_is_called_no_more_also_by_the_next_process(place
         await command(place, lines, "pause", "lines")
 
         async def is_paused() -> bool:
-            return await stands_at(place, lines, "state") == "paused"
+            return await status_field(place, lines, "state") == "paused"
 
         await until(is_paused, "it is paused")
     with delivery(place, "lines", lines.variables()) as running:
         await write(place.kafka, place.topic, second)
-        stands = await standing(place, lines)
+        status = await status_of(place, lines)
         calls = lines.calls()
         async with Watch(place, "lines") as watch:
             assert not await watch.is_caught_up()
         await command(place, lines, "resume", "lines")
         await until_caught_up(place, running, "lines")
 
-    assert (stands["state"], stands["paused"]) == ("paused", True)
+    assert (status["state"], status["paused"]) == ("paused", True)
     assert calls == 1
     assert lines.held() == wanted([*first, *second])
 
 
-async def test_removing_forgets_and_says_what_stays(place: Place, lines: Lines) -> None:
+async def test_removing_forgets_the_tracker_and_names_what_stays(place: Place, lines: Lines) -> None:
     envelopes = runs("a", "b")
     await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
@@ -234,22 +230,22 @@ async def test_removing_forgets_and_says_what_stays(place: Place, lines: Lines) 
     assert lines.held() == wanted(envelopes)
 
 
-async def test_show_tells_a_run_and_what_cannot_be_held(place: Place, lines: Lines) -> None:
+async def test_show_prints_a_run_and_what_cannot_be_held(place: Place, lines: Lines) -> None:
     await write(place.kafka, place.topic, runs("a"))
     with delivery(place, "lines", lines.variables()) as running:
         await until_caught_up(place, running, "lines")
     shown = await command(place, lines, "show", "lines")
     one = await command(place, lines, "show", "lines", "a")
-    unknown = await asyncio.to_thread(run_command, place, lines, "trackers", "show", "lines", "nobody")
+    unknown = await asyncio.to_thread(run_command, place, lines, "trackers", "show", "lines", "absent")
     nothing = await asyncio.to_thread(run_command, place, lines, "trackers", "pause", "linse")
 
     assert shown["cannot_hold"] == ["anything but the numbers of batches and their points"]
     assert (one["shown"][0]["state"], one["shown"][0]["status"]) == ({"batches": 5}, "delivering")
-    assert unknown[2].startswith("gateway: tracker lines does not know run nobody: ")
+    assert unknown[2].startswith("gateway: tracker lines does not know run absent: ")
     assert nothing[2].startswith("gateway: there is no tracker 'linse': choose one of lines, ")
 
 
-def test_words_are_completed_also_for_commands_of_entry_points(tmp_path: Path, lines: Lines) -> None:
+def test_arguments_of_plug_in_commands_are_completed(tmp_path: Path, lines: Lines) -> None:
     def completed(words: str, index: int) -> Sequence[str]:
         asked = {"_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(index)}
         variables = environment(**lines.variables(), **asked, GATEWAY_HOME=str(tmp_path))

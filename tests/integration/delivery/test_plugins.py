@@ -1,4 +1,4 @@
-"""Trackers of strangers, installed as their own distribution: found, refused, broken, and harmless to others."""
+"""Third-party trackers, installed as a distribution: found, refused, broken, and harmless to others."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ class NoTracker:
     pass
 """
 ENTRY_POINTS = """[gateway.trackers]
-good = stranger:Good
-raising = stranger:Raising
-garbage = stranger:Garbage
-hanging = stranger:Hanging
-missing = stranger_without_vendor:Tracker
-no-tracker = stranger:NoTracker
+good = third_party:Good
+raising = third_party:Raising
+garbage = third_party:Garbage
+hanging = third_party:Hanging
+missing = third_party_without_vendor:Tracker
+no-tracker = third_party:NoTracker
 """
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder as pip would fill it."""
+    """Return a folder as pip would fill it."""
     folder = tmp_path / "site"
-    info = folder / "stranger-1.0.dist-info"
+    info = folder / "third_party-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    (folder / "stranger.py").write_text(MODULE)
-    (folder / "stranger_without_vendor.py").write_text("import a_vendor_that_is_not_installed\n")
+    (folder / "third_party.py").write_text(MODULE)
+    (folder / "third_party_without_vendor.py").write_text("import a_vendor_that_is_not_installed\n")
     return folder
 
 
@@ -74,7 +74,7 @@ def site(tmp_path: Path) -> Path:
 def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(site)
     yield site
-    for name in ("stranger", "stranger_without_vendor"):
+    for name in ("third_party", "third_party_without_vendor"):
         sys.modules.pop(name, None)
 
 
@@ -82,7 +82,7 @@ def with_site(site: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(site), str(Path(__file__).parents[3])])}
 
 
-def test_a_stranger_is_found_by_name(installed: Path) -> None:
+def test_a_third_party_tracker_is_found_by_name(installed: Path) -> None:
     assert load_tracker("good").name == "good"
 
 
@@ -91,13 +91,13 @@ def test_an_unknown_name_lists_the_known_ones(installed: Path) -> None:
         load_tracker("godo")
 
 
-def test_what_cannot_be_imported_names_entry_point_distribution_and_cause(installed: Path) -> None:
-    named = r"missing = stranger_without_vendor:Tracker of stranger: ModuleNotFoundError: .*a_vendor_that_is_not_inst"
-    with pytest.raises(BadSettings, match=named):
+def test_a_failed_import_names_entry_point_distribution_and_cause(installed: Path) -> None:
+    origin = "missing = third_party_without_vendor:Tracker of third-party"
+    with pytest.raises(BadSettings, match=rf"{origin}: ModuleNotFoundError: .*a_vendor_that_is_not_inst"):
         load_tracker("missing")
 
 
-def test_what_is_no_tracker_names_what_it_lacks(installed: Path) -> None:
+def test_a_class_that_is_no_tracker_is_refused_with_what_it_lacks(installed: Path) -> None:
     with pytest.raises(BadSettings, match="has no deliver, read_back, open, close"):
         load_tracker("no-tracker")
 
@@ -106,7 +106,7 @@ def test_nothing_is_the_tracker_that_does_nothing() -> None:
     assert load_tracker("nothing").deliver("run-1", [], {"a": 1}) == {"a": 1}
 
 
-def test_a_process_of_a_tracker_that_cannot_be_loaded_says_so_and_is_not_restarted(site: Path, place: Place) -> None:
+def test_a_delivery_whose_tracker_cannot_be_loaded_ends_with_the_reason_for_good(site: Path, place: Place) -> None:
     running = Delivery(place, "missing", with_site(site))
 
     assert running.process.wait(30) == 78
@@ -114,7 +114,7 @@ def test_a_process_of_a_tracker_that_cannot_be_loaded_says_so_and_is_not_restart
 
 
 @pytest.mark.parametrize("tracker", ["raising", "garbage"])
-async def test_a_run_that_breaks_a_plug_in_is_parked_and_the_others_go_on(
+async def test_a_run_that_breaks_a_plug_in_is_parked_and_the_others_continue(
     site: Path, place: Place, tracker: str
 ) -> None:
     good, bad = Author("good"), Author("bad")
@@ -130,7 +130,7 @@ async def test_a_run_that_breaks_a_plug_in_is_parked_and_the_others_go_on(
     assert kept["bad"].error.startswith("the tracker raised ")
 
 
-async def test_a_run_that_hangs_holds_up_no_other_and_no_stop(site: Path, place: Place) -> None:
+async def test_a_run_that_hangs_delays_no_other_and_no_stop(site: Path, place: Place) -> None:
     good, bad = Author("good"), Author("bad")
     await write(place.kafka, place.topic, [bad.metrics("loss", [1.0])])
     with delivery(place, "hanging", with_site(site)) as running:

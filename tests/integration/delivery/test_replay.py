@@ -1,4 +1,4 @@
-"""`gateway replay`: killed at any moment, started again, beside a live delivery, and handed over to one."""
+"""`gateway replay`: killed at any time, started again, during a live delivery, and handed over to one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.support.mlflow_service import MlflowServer
 from tests.support.python_process import PythonProcess
 
 DEADLINE_S = 150.0
-CALLS = {"GATEWAY_TRACKER_CALL_S": "12"}  # a run in which a process was killed three times waits 2 s, not 20
+CALLS = {"GATEWAY_TRACKER_CALL_S": "12"}  # a run in which a process was killed three times waits 2 s instead of 20
 DAY = 86_400 * 10**6  # µs
 
 
 @pytest.fixture
 def materialiser(place: Place) -> Iterator[Materialiser]:
-    """Folds the log, so that runs can be found."""
+    """Fold the log, so that runs can be found."""
     one = Materialiser(place.folder, place.variables()).until_ready()
     yield one
     one.kill()
@@ -46,11 +46,11 @@ class Replay:
     """A `gateway replay` under way."""
 
     def __init__(self, place: Place, lines: Lines, *arguments: str, to: str = "lines") -> None:
-        self.out, self.told = place.folder / "replay.out", place.folder / "replay.err"
-        with self.out.open("wb") as out, self.told.open("wb") as told:
+        self.out, self.err = place.folder / "replay.out", place.folder / "replay.err"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = PythonProcess(
                 [*COMMAND, "replay", "--to", to, *arguments, "--json"],
-                env=environment(**(place.variables() | lines.variables() | CALLS)), stdout=out, stderr=told,
+                env=environment(**(place.variables() | lines.variables() | CALLS)), stdout=out, stderr=err,
             )  # fmt: skip
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
@@ -59,10 +59,10 @@ class Replay:
         return self.process.wait(60)
 
     async def until(self, condition: Any, what: str) -> None:
-        """Return once the condition holds or the process ended."""
+        """Return once the condition holds or the process has ended."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition() and self.process.poll() is None:
-            assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}: {self.told.read_text()}"
+            assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}: {self.err.read_text()}"
             await asyncio.sleep(0.005)
 
 
@@ -101,7 +101,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
     for _ in range(kills):
         running = Replay(place, lines, "--all")
         goal = envelopes_of(lines) + dice.randint(1, len(everything) // (kills + 2))
-        await running.until(lambda goal=goal: envelopes_of(lines) >= goal, f"{goal} batches")
+        await running.until(lambda goal=goal: envelopes_of(lines) >= goal, f"{goal} envelopes")
         running.kill()
     lines.behave()
     done = await replayed(place, lines, "--all")
@@ -114,7 +114,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
     assert (done["complete"], again["records"], lines.calls()) == (True, 0, calls)
 
 
-async def test_a_live_delivery_goes_on_where_a_replay_ended_while_training_emits(place: Place, lines: Lines) -> None:
+async def test_a_live_delivery_continues_where_a_replay_ended_while_training_emits(place: Place, lines: Lines) -> None:
     history, live = sweep(6), sweep(6, first=6)
     await write(place.kafka, place.topic, history)
     running = Replay(place, lines, "--all", "--follow")
@@ -147,7 +147,7 @@ async def until_folded(place: Place, envelopes: Sequence[Envelope]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_chosen_runs_are_sent_whole_and_a_later_delivery_brings_the_others(
+async def test_chosen_runs_are_sent_completely_and_a_later_delivery_sends_the_others(
     place: Place, lines: Lines, materialiser: Materialiser
 ) -> None:
     old = training("old", tag="keep")
@@ -176,7 +176,7 @@ async def test_chosen_runs_are_sent_whole_and_a_later_delivery_brings_the_others
     assert lines.held() == wanted(everything)
 
 
-async def test_beside_a_live_delivery_a_replay_orders_and_watches(
+async def test_during_a_live_delivery_a_replay_orders_and_watches(
     place: Place, lines: Lines, materialiser: Materialiser
 ) -> None:
     envelopes = [*training("a"), *training("b")]
@@ -196,7 +196,7 @@ async def test_beside_a_live_delivery_a_replay_orders_and_watches(
     assert lines.held() == wanted(envelopes)
 
 
-async def test_a_run_that_is_refused_is_parked_and_the_replay_says_so(place: Place, lines: Lines) -> None:
+async def test_a_run_that_is_refused_is_parked_and_counted(place: Place, lines: Lines) -> None:
     await write(place.kafka, place.topic, [*training("bad"), *training("good")])
     lines.behave(before="refused", runs=["bad"])
     done = await replayed(place, lines, "--all", status=1)
@@ -205,7 +205,7 @@ async def test_a_run_that_is_refused_is_parked_and_the_replay_says_so(place: Pla
     assert lines.held() == wanted(training("good"))
 
 
-async def test_a_throttled_replay_brings_everything(place: Place, lines: Lines) -> None:
+async def test_a_throttled_replay_delivers_everything(place: Place, lines: Lines) -> None:
     envelopes = sweep(3)
     await write(place.kafka, place.topic, envelopes)
     await replayed(place, lines, "--all", "--throttle", "200")
@@ -214,7 +214,7 @@ async def test_a_throttled_replay_brings_everything(place: Place, lines: Lines) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         ((), "choose runs with --run, --where, --since and --until, or everything with --all"),
         (("--all", "--run", "a"), "choose runs with --run, --where, --since and --until, or everything with --all"),
@@ -223,16 +223,14 @@ async def test_a_throttled_replay_brings_everything(place: Place, lines: Lines) 
         (("--where", "metrics.loss <"), "--where cannot be understood"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_a_request_that_contradicts_itself_is_one_line(arguments: tuple[str, ...], text: str, tmp_path: Path) -> None:
     done = gateway_with({"GATEWAY_HOME": str(tmp_path)}, "replay", "--to", "mlflow", *arguments)
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert said in done.stderr
+    assert text in done.stderr
 
 
-async def test_into_an_empty_mlflow_server_killed_on_the_way(
-    place: Place, lines: Lines, mlflow_server: MlflowServer
-) -> None:
+async def test_into_an_empty_mlflow_server_with_kills(place: Place, lines: Lines, mlflow_server: MlflowServer) -> None:
     place = place._replace(mlflow_url=mlflow_server.url)
     envelopes: list[Envelope] = []
     for number in range(4):
@@ -249,7 +247,7 @@ async def test_into_an_empty_mlflow_server_killed_on_the_way(
             running = Replay(place, lines, "--all", to="mlflow")
             deadline = time.monotonic() + DEADLINE_S
             while await watch.records() < goal and running.process.poll() is None:
-                assert time.monotonic() < deadline, running.told.read_text()
+                assert time.monotonic() < deadline, running.err.read_text()
                 await asyncio.sleep(0.005)
             running.kill()
     done = await asyncio.to_thread(gateway_with, place.variables(), "replay", "--to", "mlflow", "--all", "--json")

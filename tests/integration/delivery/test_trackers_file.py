@@ -1,4 +1,4 @@
-"""Two trackers of one type and three kinds of files, by a trackers file: delivered by processes, proven by verify."""
+"""Trackers of a trackers file, two of them of one type: delivered by processes, verified by `gateway verify`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ config = {{folder = "{folder}/local"}}
 """
 
 
-async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) -> None:
+async def test_every_tracker_of_the_file_is_verified_after_a_kill(place: Place) -> None:
     defined = place.folder / "trackers.toml"
     defined.write_text(TRACKERS.format(folder=place.folder))
     variables = {"GATEWAY_TRACKERS_FILE": str(defined), "GATEWAY_TRACKERS": json.dumps(NAMES)}
@@ -53,10 +53,10 @@ async def test_every_tracker_of_the_file_is_proven_after_a_kill(place: Place) ->
         with ExitStack() as stack:
             for name in NAMES:
                 stack.enter_context(delivery(place, name, variables))
-            told = await asyncio.to_thread(verify, place, variables)
+            verified = await asyncio.to_thread(verify, place, variables)
 
-    facts = json.loads(told.stdout)
-    assert (told.returncode, facts["differences"]) == (0, []), told.stderr
+    facts = json.loads(verified.stdout)
+    assert (verified.returncode, facts["differences"]) == (0, []), verified.stderr
     places = facts["places"]
     assert [places[name] for name in NAMES] == [places["postgresql"]] * len(NAMES)
     assert places["postgresql"]["runs"] == 2

@@ -1,4 +1,4 @@
-"""`gateway verify` on real parts: equal, different, not yet there, not readable."""
+"""`gateway verify` with real services: equal, different, not delivered yet, not readable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def verify(place: Place, *arguments: str, **variables: str) -> subprocess.
     return await asyncio.to_thread(gateway_with, place.variables() | variables, "verify", *arguments)
 
 
-async def test_places_that_hold_the_same_are_proven_equal_and_damage_is_named(place: Place) -> None:
+async def test_equal_places_are_verified_and_damage_is_named(place: Place) -> None:
     author = Author(FAILED_RUN)
     second = [author.start(group="sweep"), author.metrics("loss", [3.0, 2.0, 1.0]), author.finish()]
     envelopes = [*odd_envelopes(ODD_RUN), *second]
@@ -47,7 +47,8 @@ async def test_places_that_hold_the_same_are_proven_equal_and_damage_is_named(pl
         "runs": 2, "points": len(points_of(envelopes)), "params": 3, "checksum": "",
     }  # fmt: skip
 
-    one = await verify(place, "--run", FAILED_RUN, "--to", "wandb", GATEWAY_KAFKA="127.0.0.1:1")  # not needed for this
+    # Kafka is not needed for this.
+    one = await verify(place, "--run", FAILED_RUN, "--to", "wandb", GATEWAY_KAFKA="127.0.0.1:1")
     assert (one.returncode, "Every place holds the same." in one.stdout) == (0, True)
 
     state = (await progress(place, "wandb"))[FAILED_RUN].state

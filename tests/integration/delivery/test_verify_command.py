@@ -28,7 +28,7 @@ async def deliver(place: Place, tracker: str) -> None:
         await until_caught_up(place, running, tracker)
 
 
-async def test_what_mlflow_cannot_hold_is_listed_by_run_and_fails_nothing(place: Place) -> None:
+async def test_what_mlflow_cannot_hold_is_listed_by_run_and_is_no_difference(place: Place) -> None:
     author = Author("cut")
     long = author.envelope(ev.Params(time=author.now(), params={"text": StringValue(value="x" * 20_000)}))
     envelopes = [*odd_envelopes("odd"), author.start(), long, author.finish()]
@@ -37,11 +37,11 @@ async def test_what_mlflow_cannot_hold_is_listed_by_run_and_fails_nothing(place:
         await until_folded(place.database, place.topic, len(envelopes))
     await deliver(place, "mlflow")
 
-    told = await verify(place, "--to", "mlflow")
+    result = await verify(place, "--to", "mlflow")
     people = await gateway(place, "verify", "--to", "mlflow")
 
-    facts = told.facts
-    assert (told.status, facts["equal"], facts["differences"]) == (0, True, []), told.out
+    facts = result.facts
+    assert (result.status, facts["equal"], facts["differences"]) == (0, True, []), result.out
     losses = {(one["run_id"], one["what"], one["name"], one["reason"]) for one in facts["losses"]}
     assert ("cut", "params", "text", "cut at 6,000 characters") in losses
     assert ("odd", "tags", "a//b", "cut at 8,000 characters") in losses
@@ -56,7 +56,7 @@ async def test_what_mlflow_cannot_hold_is_listed_by_run_and_fails_nothing(place:
     assert "mlflow cannot hold (not counted as a difference):" in people.out
 
 
-async def test_differences_are_grouped_by_run_with_a_bound_and_all_on_demand(place: Place) -> None:
+async def test_differences_are_grouped_by_run_with_a_limit_and_all_on_demand(place: Place) -> None:
     envelopes = []
     for number in range(25):
         author = Author(f"run-{number:02}")
@@ -115,13 +115,13 @@ async def test_ctrl_c_ends_it_at_once_with_one_line(place: Place) -> None:
 
 
 def _is_waiting(pid: int) -> bool:
-    """Tell whether the process handles SIGINT in its own way: bit 1 of the caught signals, after asyncio is in."""
+    """Tell whether asyncio has installed the signal handlers of the process: SIGTERM is set in SigCgt."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
     return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-async def test_help_tells_the_exit_statuses_and_a_wrong_name_is_one_line(place: Place) -> None:
+async def test_help_lists_the_exit_statuses_and_a_wrong_name_is_one_line(place: Place) -> None:
     helped = await gateway(place, "verify", "--help")
     wrong = await gateway(place, "verify", "--to", "nowhere")
 

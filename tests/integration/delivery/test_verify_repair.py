@@ -1,4 +1,4 @@
-"""`gateway verify --repair`: what is lost in a tracker is named, and only that comes again."""
+"""`gateway verify --repair`: what a tracker has lost is named, and only that is delivered again."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tests.support.mlflow_service import MlflowServer, running_mlflow
 from tests.support.verify_command import gateway, start_command, verify
 
 RUNS = ("one", "two", "odd 😀/run")
+REWRITTEN = "anew"  # key of `--json`  # words: ok
 FOLDERS = {"parquet": "parquet_dir", "tensorboard": "tensorboard_dir", "wandb": "wandb_dir"}
 
 
@@ -55,7 +56,7 @@ async def deliver(place: Place, tracker: str) -> None:
 
 
 def untouched(place: Place, lost: Mapping[str, set[str]]) -> dict[Path, tuple[int, int]]:
-    """Return inode and time of the files of all runs but the lost ones."""
+    """Return inode and modification time of the files of all runs except the lost ones."""
     return {
         path: (path.stat().st_ino, path.stat().st_mtime_ns)
         for tracker, runs in lost.items()
@@ -76,7 +77,7 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-async def test_lost_files_are_named_and_written_anew_and_no_others(place: Place) -> None:
+async def test_lost_files_are_named_and_rewritten_and_no_others(place: Place) -> None:
     with materialiser(place.folder, place.variables()):
         await fill(place)
     for tracker in FOLDERS:
@@ -94,15 +95,19 @@ async def test_lost_files_are_named_and_written_anew_and_no_others(place: Place)
 
     assert (red.status, red.different()) == (1, lost), red.err
     assert repaired.status == 0, repaired.out + repaired.err
-    anew = {tracker: sorted(runs) for tracker, runs in lost.items()}
-    assert repaired.facts["repaired"] == {"read_on": {tracker: [] for tracker in lost}, "anew": anew, "left": []}
+    rewritten = {tracker: sorted(runs) for tracker, runs in lost.items()}
+    assert repaired.facts["repaired"] == {
+        "read_on": {tracker: [] for tracker in lost},
+        REWRITTEN: rewritten,
+        "left": [],
+    }
     assert again.facts["repaired"] is None
     assert untouched(place, lost) == others
     places = repaired.facts["places"]
     assert [places[tracker] for tracker in FOLDERS] == [places["postgresql"]] * 3
 
 
-async def test_a_repair_beside_a_live_delivery_is_done_by_that_one(place: Place) -> None:
+async def test_a_repair_during_a_live_delivery_is_done_by_that_one(place: Place) -> None:
     with materialiser(place.folder, place.variables()):
         await fill(place)
         with delivery(place, "tensorboard", settings(place)) as running:
@@ -113,11 +118,11 @@ async def test_a_repair_beside_a_live_delivery_is_done_by_that_one(place: Place)
             await write(place.kafka, place.topic, late)
             after = await verify(place, "--to", "tensorboard", "--wait", "60", variables=settings(place))
 
-    assert (repaired.status, repaired.facts["repaired"]["anew"]) == (0, {"tensorboard": ["two"]}), repaired.err
+    assert (repaired.status, repaired.facts["repaired"][REWRITTEN]) == (0, {"tensorboard": ["two"]}), repaired.err
     assert after.status == 0, after.out
 
 
-async def test_a_run_that_is_written_to_meanwhile_is_not_written_anew(place: Place) -> None:
+async def test_a_run_with_new_records_is_not_rewritten(place: Place) -> None:
     author, ended = Author("moving"), asyncio.Event()
     written = [author.start()]
 
@@ -134,25 +139,25 @@ async def test_a_run_that_is_written_to_meanwhile_is_not_written_anew(place: Pla
         file = await file_of(place, "tensorboard", "moving")
         inode = file.stat().st_ino
         training = asyncio.create_task(train())
-        told = await verify(place, "--to", "tensorboard", "--repair", variables=settings(place))
+        repaired = await verify(place, "--to", "tensorboard", "--repair", variables=settings(place))
         ended.set()
         await training
         after = await verify(place, "--to", "tensorboard", "--wait", "60", variables=settings(place))
 
-    anew = (told.facts["repaired"] or {"anew": {}})["anew"]
-    assert anew in ({}, {"tensorboard": []}), told.out
+    rewritten = (repaired.facts["repaired"] or {REWRITTEN: {}})[REWRITTEN]
+    assert rewritten in ({}, {"tensorboard": []}), repaired.out
     assert (after.status, file.stat().st_ino) == (0, inode), after.out + after.err
 
 
-async def test_a_repair_that_is_killed_goes_on_when_it_is_asked_for_again(place: Place) -> None:
+async def test_a_killed_repair_continues_when_it_is_run_again(place: Place) -> None:
     with materialiser(place.folder, place.variables()):
         await fill(place)
     await deliver(place, "wandb")
     (await file_of(place, "wandb", "one")).unlink()
-    await gateway(place, "trackers", "pause", "wandb", variables=settings(place))  # it holds the repair in the middle
+    await gateway(place, "trackers", "pause", "wandb", variables=settings(place))  # it stops the repair halfway
     process = start_command(place, "verify", "--to", "wandb", "--repair", variables=settings(place))
     try:
-        await until(lambda: has_begun_anew(place, "one"), "the run begins anew")
+        await until(lambda: has_started_over(place, "one"), "the run starts over")
     finally:
         process.kill()
         process.communicate()
@@ -164,7 +169,7 @@ async def test_a_repair_that_is_killed_goes_on_when_it_is_asked_for_again(place:
     assert (repaired.status, repaired.facts["differences"]) == (0, []), repaired.err
 
 
-async def has_begun_anew(place: Place, run_id: str) -> bool:
+async def has_started_over(place: Place, run_id: str) -> bool:
     kept = (await progress(place, "wandb"))[run_id]
     return kept.rereading and kept.next_offset == 0
 
@@ -181,10 +186,10 @@ async def test_a_run_that_a_killed_repair_set_aside_is_repaired(place: Place) ->
 
     repaired = await verify(place, "--to", "parquet", "--repair", variables=settings(place))
 
-    assert (repaired.status, repaired.facts["repaired"]["anew"]) == (0, {"parquet": ["one"]}), repaired.err
+    assert (repaired.status, repaired.facts["repaired"][REWRITTEN]) == (0, {"parquet": ["one"]}), repaired.err
 
 
-async def test_what_was_never_delivered_is_read_on_with_and_not_written_anew(place: Place) -> None:
+async def test_what_was_never_delivered_is_delivered_and_the_run_is_not_rewritten(place: Place) -> None:
     with materialiser(place.folder, place.variables()):
         await fill(place)
         await deliver(place, "tensorboard")
@@ -196,12 +201,16 @@ async def test_what_was_never_delivered_is_read_on_with_and_not_written_anew(pla
 
     repaired = await verify(place, "--to", "tensorboard", "--repair", variables=settings(place))
 
-    assert repaired.facts["repaired"] == {"read_on": {"tensorboard": ["one"]}, "anew": {"tensorboard": []}, "left": []}
+    assert repaired.facts["repaired"] == {
+        "read_on": {"tensorboard": ["one"]},
+        REWRITTEN: {"tensorboard": []},
+        "left": [],
+    }
     assert repaired.status == 0
     assert path.read_bytes().startswith(begun)
 
 
-async def test_rows_and_a_run_lost_in_mlflow_come_again(place: Place, server: MlflowServer) -> None:
+async def test_rows_and_a_run_lost_in_mlflow_are_delivered_again(place: Place, server: MlflowServer) -> None:
     place = place._replace(mlflow_url=server.url)
     with materialiser(place.folder, place.variables()):
         await fill(place)
@@ -216,11 +225,11 @@ async def test_rows_and_a_run_lost_in_mlflow_come_again(place: Place, server: Ml
     assert {(one["run_id"], one["name"], one["expected"], one["found"]) for one in red.facts["differences"]} == {
         ("one", "loss", 2, 1), ("two", "", "there", "missing"),
     }  # fmt: skip
-    assert (repaired.status, repaired.facts["repaired"]["anew"]) == (0, {"mlflow": ["one", "two"]}), repaired.out
+    assert (repaired.status, repaired.facts["repaired"][REWRITTEN]) == (0, {"mlflow": ["one", "two"]}), repaired.out
     assert (await progress(place, "mlflow"))[RUNS[2]].state == states[RUNS[2]]
 
 
-async def test_rows_lost_in_trackio_come_again(place: Place) -> None:
+async def test_rows_lost_in_trackio_are_delivered_again(place: Place) -> None:
     variables = {"GATEWAY_TRACKIO_DIR": str(place.folder / "trackio")}
     with materialiser(place.folder, place.variables()):
         await fill(place)
@@ -232,11 +241,11 @@ async def test_rows_lost_in_trackio_come_again(place: Place) -> None:
     repaired = await verify(place, "--to", "trackio", "--repair", variables=variables)
 
     assert red.different() == {"trackio": {"one"}}
-    assert (repaired.status, repaired.facts["repaired"]["anew"]) == (0, {"trackio": ["one"]}), repaired.out
+    assert (repaired.status, repaired.facts["repaired"][REWRITTEN]) == (0, {"trackio": ["one"]}), repaired.out
 
 
 def forget_row(folder: Path, run_id: str) -> None:
-    """Lose one row of a run in whichever project has it."""
+    """Delete one row of a run in the project that has it."""
     lost = 0
     for file in folder.glob("*.db"):
         with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
@@ -246,7 +255,7 @@ def forget_row(folder: Path, run_id: str) -> None:
 
 
 def forget_rows(server: MlflowServer, one: str, two: str) -> None:
-    """Lose one row of a run, and another run wholly, as `mlflow gc` would."""
+    """Delete one row of a run, and all of another run, as `mlflow gc` does."""
     with closing(sqlite3.connect(server.database, timeout=30)) as connection, connection:
         connection.execute("DELETE FROM metrics WHERE run_uuid = ? AND key = 'loss' AND step = 0", (one,))
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -257,16 +266,16 @@ def forget_rows(server: MlflowServer, one: str, two: str) -> None:
         connection.execute("DELETE FROM runs WHERE run_uuid = ?", (two,))
 
 
-async def test_a_tracker_that_cannot_write_a_run_anew_says_so(place: Place) -> None:
+async def test_a_tracker_that_cannot_rewrite_a_run_is_reported(place: Place) -> None:
     defined = place.folder / "trackers.toml"
     defined.write_text('[plain]\ntype = "nothing"\n')
     variables = {"GATEWAY_TRACKERS_FILE": str(defined)}
     with materialiser(place.folder, place.variables()):
         await fill(place)
 
-    told = await verify(place, "--to", "plain", "--repair", variables=variables)
+    repaired = await verify(place, "--to", "plain", "--repair", variables=variables)
 
-    assert told.status == 1, told.err
-    assert told.out, told.err
-    assert {one["run_id"] for one in told.facts["repaired"]["left"]} == {*RUNS}
-    assert "cannot rewrite a run" in told.facts["repaired"]["left"][0]["reason"]
+    assert repaired.status == 1, repaired.err
+    assert repaired.out, repaired.err
+    assert {one["run_id"] for one in repaired.facts["repaired"]["left"]} == {*RUNS}
+    assert "cannot rewrite a run" in repaired.facts["repaired"]["left"][0]["reason"]

@@ -1,4 +1,4 @@
-"""A tracker whose calls do not end: named, given up with their process, and harmless to other runs."""
+"""A tracker whose calls do not end: they are reported, end with their process, and are harmless to other runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEADLINE_S = 90.0
 
 
 def short(lines: Lines, seconds: float = 1.0) -> dict[str, str]:
-    """Return settings under which a call may take so long."""
+    """Return settings with this timeout of a call."""
     return lines.variables() | {"GATEWAY_TRACKER_CALL_S": str(seconds)}
 
 
@@ -44,13 +44,13 @@ def facts(place: Place, lines: Lines, *arguments: str) -> Any:
 
 
 def hanging_runs(lines: Lines) -> list[Envelope]:
-    """Return an envelope for each thread, of runs whose calls hang from now on."""
+    """Let the calls of one run per thread hang; return an envelope of each of these runs."""
     lines.behave(before="hang", runs=[f"bad-{number}" for number in range(PARALLEL_RUNS)])
     return [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
 
 
 async def until_given_up(place: Place, lines: Lines, envelopes: list[Envelope]) -> tuple[int, str]:
-    """Deliver what hangs until the process ends; return its status and its last words."""
+    """Deliver runs that hang until the process ends; return its exit status and its last line."""
     await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", short(lines)) as running:
         status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
@@ -64,14 +64,14 @@ async def until_so(condition: Callable[[], Awaitable[bool]], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_call_beyond_its_bound_is_named_and_holds_up_no_other_run(place: Place, lines: Lines) -> None:
+async def test_a_call_that_exceeds_its_timeout_is_reported_and_delays_no_other_run(place: Place, lines: Lines) -> None:
     bad, good = Author("bad"), [Author(f"good-{number}") for number in range(12)]
     hangs = [bad.metrics("loss", [1.0])]
     others = [author.metrics("loss", [float(i)]) for i in range(5) for author in good]
     lines.behave(before="hang", runs=["bad"])
     await write(place.kafka, place.topic, hangs)
     with delivery(place, "lines", short(lines, 3.0)) as running:
-        running.until(lambda: "deliver of run bad hangs since" in running.text(), "the call is named")
+        running.until(lambda: "deliver of run bad hangs since" in running.text(), "the call is reported")
         await write(place.kafka, place.topic, others)
         running.until(lambda: lines.held() == wanted(others), "all of the other runs")
         shown = await asyncio.to_thread(facts, place, lines, "show", "lines")
@@ -86,7 +86,7 @@ async def test_a_call_beyond_its_bound_is_named_and_holds_up_no_other_run(place:
     assert (kept.status, kept.error, kept.unanswered) == ("delivering", "", 0)
 
 
-async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, lines: Lines) -> None:
+async def test_when_all_threads_hang_the_process_ends_with_the_reason(place: Place, lines: Lines) -> None:
     bad, good = hanging_runs(lines), Author("good").metrics("loss", [1.0])
     status, last = await until_given_up(place, lines, bad)
     await write(place.kafka, place.topic, [good])
@@ -102,12 +102,12 @@ async def test_when_all_threads_hang_the_process_ends_and_says_so(place: Place, 
     assert lines.held() == wanted([*bad, good])
 
 
-async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(place: Place, lines: Lines) -> None:
+async def test_after_a_hang_a_tracker_is_probed_with_a_run_that_did_not_hang(place: Place, lines: Lines) -> None:
     bad, good = hanging_runs(lines), Author("good").metrics("loss", [1.0])
     await until_given_up(place, lines, bad)
     calls = lines.calls()
     await write(place.kafka, place.topic, [good])
-    await open_circuit(place, "lines", 6.0)  # until then the log is read
+    await open_circuit(place, "lines", 6.0)  # in that time the log is read
     with delivery(place, "lines", short(lines)) as running:
         until(lambda: lines.calls() > calls, "the tracker is tried")
         running.until(lambda: lines.held() == wanted([good]), "the run that did not hang")
@@ -116,7 +116,7 @@ async def test_after_a_hang_a_tracker_is_tried_with_a_run_that_did_not_hang(plac
 
 
 async def open_circuit(place: Place, tracker: str, seconds: float) -> None:
-    """Write what a delivery leaves that ended while it waited: the next one is to try after so long."""
+    """Write what a delivery leaves that ended while it waited: the next one probes after `seconds`."""
     now = datetime.now(UTC)
     db = await open_database(place.database)
     try:
@@ -126,7 +126,7 @@ async def open_circuit(place: Place, tracker: str, seconds: float) -> None:
         await db.close()
 
 
-async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordered(place: Place, lines: Lines) -> None:
+async def test_a_run_that_always_hangs_is_parked_and_continues_after_a_retry(place: Place, lines: Lines) -> None:
     bad, good = Author("bad"), Author("good")
     hangs = [bad.metrics("loss", [1.0])]
     others = []
@@ -138,13 +138,13 @@ async def test_a_run_that_always_hangs_is_parked_and_goes_on_when_that_is_ordere
             others.append(good.metrics("loss", [1.0]))
             await write(place.kafka, place.topic, others[-1:])
             running.until(lambda: lines.held() == wanted(others), "the run that does not hang")
-            running.until(lambda: "deliver of run bad hangs since" in running.text(), "the call is named")
-            await until_so(lambda: waits_or_is_parked(place), "that is written down")
+            running.until(lambda: "deliver of run bad hangs since" in running.text(), "the call is reported")
+            await until_so(lambda: waits_or_is_parked(place), "that is recorded")
             if turn == ALONE:
                 running.until(lambda: "is parked for lines" in running.text(), "the run is parked")
                 parked = await asyncio.to_thread(facts, place, lines, "show", "lines")
                 await asyncio.to_thread(facts, place, lines, "retry", "lines", "bad")
-                # Its thread may wake up: whatever tries the run again is another process.
+                # Its thread may wake up: so another process must try the run again.
                 status = await asyncio.to_thread(running.process.wait, DEADLINE_S)
     calls = lines.calls("bad")
     lines.behave()
@@ -163,16 +163,16 @@ async def called(lines: Lines, run_id: str, times: int) -> bool:
     return lines.calls(run_id) >= times
 
 
-async def test_a_call_that_hangs_does_not_hold_up_the_end(place: Place, lines: Lines) -> None:
+async def test_a_call_that_hangs_does_not_delay_the_end(place: Place, lines: Lines) -> None:
     lines.behave(before="hang")
     await write(place.kafka, place.topic, [Author("bad").metrics("loss", [1.0])])
     with delivery(place, "lines", short(lines, 0.5)) as running:
-        running.until(lambda: "hangs since" in running.text(), "the call is named")
+        running.until(lambda: "hangs since" in running.text(), "the call is reported")
 
         assert running.kill(signal.SIGTERM) == 0
 
 
-async def test_a_replay_whose_calls_hang_ends_and_says_so(place: Place, lines: Lines) -> None:
+async def test_a_replay_whose_calls_hang_ends_with_the_reason(place: Place, lines: Lines) -> None:
     envelopes = [Author(f"bad-{number}").metrics("loss", [1.0]) for number in range(PARALLEL_RUNS)]
     await write(place.kafka, place.topic, envelopes)
     lines.behave(before="hang")
@@ -187,7 +187,7 @@ async def test_a_replay_whose_calls_hang_ends_and_says_so(place: Place, lines: L
     assert lines.held() == wanted(envelopes)
 
 
-async def test_a_run_that_ends_the_process_is_found_out_and_parked_and_the_others_go_on(
+async def test_a_run_that_ends_the_process_is_identified_and_parked_and_the_others_continue(
     place: Place, lines: Lines
 ) -> None:
     bad = Author("bad").metrics("loss", [1.0])
@@ -224,10 +224,13 @@ async def test_a_process_that_was_stopped_while_another_took_over_calls_nothing(
             other.until_ready()
             await until_caught_up(place, other, "lines")
             calls = lines.calls()
-            other.process.send_signal(signal.SIGSTOP)  # the sleeper alone may act now
+            other.process.send_signal(signal.SIGSTOP)  # only the process that was stopped may act now
             await write(place.kafka, place.topic, third)
             zombie.process.send_signal(signal.SIGCONT)
-            until(lambda: "waiting" in zombie.text() or zombie.process.poll() is not None, "it notices")
+            until(
+                lambda: "waiting" in zombie.text() or zombie.process.poll() is not None,
+                "it notices the lost lease",
+            )
             async with Watch(place, "lines") as watch:
                 records = await watch.records()
             assert (lines.calls(), records) == (calls, 2)
@@ -240,7 +243,7 @@ async def test_a_process_that_was_stopped_while_another_took_over_calls_nothing(
     assert lines.held() == wanted([*first, *second, *third])
 
 
-async def test_without_the_lease_nothing_is_begun(place: Place) -> None:
+async def test_without_the_lease_no_call_begins(place: Place) -> None:
     db = await open_database(place.database)
     intent = Intent("a", 0, 5)
     first, second = (Deliveries(db, "lines", place.topic) for _ in range(2))
@@ -260,7 +263,7 @@ async def test_without_the_lease_nothing_is_begun(place: Place) -> None:
 
 
 async def end_lease(database: str) -> None:
-    """End the connection that holds the lease of the tracker, as a cut network would."""
+    """End the connection that holds the tracker's lease, as an interrupted network would."""
     import asyncpg
 
     admin = await asyncpg.connect(database)
@@ -273,7 +276,7 @@ async def end_lease(database: str) -> None:
         await admin.close()
 
 
-async def test_a_tracker_that_keeps_the_interpreter_to_itself_ends_its_process_and_is_named(
+async def test_a_tracker_that_holds_the_interpreter_lock_ends_its_process_and_is_named(
     place: Place, lines: Lines
 ) -> None:
     envelopes = [Author("bad").metrics("loss", [1.0])]
@@ -291,7 +294,7 @@ async def test_a_tracker_that_keeps_the_interpreter_to_itself_ends_its_process_a
     assert lines.held() == wanted(envelopes)
 
 
-async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines: Lines) -> None:
+async def test_verify_names_what_cannot_be_read_and_continues(place: Place, lines: Lines) -> None:
     envelopes = [Author(name).metrics("loss", [1.0]) for name in ("a", "b")]
     await write(place.kafka, place.topic, envelopes)
     with delivery(place, "lines", lines.variables()) as running:
@@ -308,7 +311,7 @@ async def test_verify_names_what_cannot_be_read_and_goes_on(place: Place, lines:
     assert found["places"]["postgresql"]["runs"] == 2
 
 
-async def test_a_place_too_slow_for_whole_calls_is_handed_less_and_gets_everything(place: Place, lines: Lines) -> None:
+async def test_a_tracker_too_slow_for_full_calls_gets_smaller_ones_and_all_records(place: Place, lines: Lines) -> None:
     envelopes = [envelope for number in range(PARALLEL_RUNS) for envelope in long_run(f"run-{number}", 32)]
     lines.behave(slow_s=0.05)
     await write(place.kafka, place.topic, envelopes)
