@@ -47,14 +47,14 @@ def confirm(question: str, *, instead: str) -> None:
     """
     Return once the user agrees. Raises typer.Abort when the user declines.
 
-    Raises BadSettings when stdin is no terminal; `instead` names the options that make the question unnecessary.
+    Raises BadSettings when stdin is not a terminal; `instead` names the options that make the question unnecessary.
     """
     require_terminal(instead)
     typer.confirm(question, err=True, abort=True)
 
 
 def require_terminal(instead: str) -> None:
-    """Raise BadSettings when stdin is no terminal, so that no question can be asked."""
+    """Raise BadSettings when stdin is not a terminal, so that no question can be asked."""
     if not sys.stdin.isatty():
         raise BadSettings(f"confirmation is needed, and stdin is not a terminal: add {instead}")
 

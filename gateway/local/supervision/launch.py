@@ -25,9 +25,8 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def main() -> None:
     """Change the user, request the signal, execute the program."""
     parent, signal, user = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    prctl = (
-        _load_prctl() if sys.platform == "linux" else None
-    )  # before the change to a user who may not read our libraries
+    # Loaded before the change to a user who may not read our libraries.
+    prctl = _load_prctl() if sys.platform == "linux" else None
     if user:
         _become(user)
     if prctl:
