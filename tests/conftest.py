@@ -21,7 +21,9 @@ from hypothesis import HealthCheck, settings
 
 from gateway.client.run import registry
 from gateway.local import ports
-from tests.support import services, xdist_scheduling
+from gateway.local.stack import Stack
+from tests.support import server_data, services, xdist_scheduling
+from tests.support.process_tree import processes_of
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "stack_home"}
+STACK_FIXTURES = {"kafka", "postgres_server", "topic", "database", "stack_home", "whole_stack_home"}
 
 
 def gateway_settings() -> dict[str, str]:
@@ -122,6 +124,25 @@ def postgres_server(session_folder: Path) -> Iterator[str]:
     """Address, with an administrator's role, of a real PostgreSQL."""
     with services.running_postgres(session_folder / "postgres") as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def whole_stack_home(session_folder: Path) -> Iterator[Path]:
+    """The home of a stack with every process, one for all tests that look at it, or kill it and start it again."""
+    home = session_folder / "whole"
+    server_data.fill_home(home)
+    Stack(home).up()
+    yield home
+    Stack(home).down()
+    assert processes_of(home) == []
+
+
+@pytest.fixture
+def whole_stack(whole_stack_home: Path) -> Stack:
+    """A stack with every process that runs."""
+    stack = Stack(whole_stack_home)
+    stack.up()
+    return stack
 
 
 @pytest.fixture

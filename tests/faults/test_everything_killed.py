@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
 from schemas.facts import Facts, Point
 from tests.support.gateway_command import gateway
 from tests.support.materialiser_process import reading, until_complete
-from tests.support.process_tree import kill_all, processes_of, until
+from tests.support.process_tree import kill_all, until
 
 CLOCK = 1_700_000_000_000_000  # µs; every event of both sweeps has a time counted from here
-
-
-@pytest.fixture(scope="module")
-def stack(session_folder: Path) -> Iterator[Stack]:
-    one = Stack(session_folder / "killed")
-    one.up()
-    yield one
-    one.down()
-    assert processes_of(one.home.folder) == []
 
 
 def sweep(stack: Stack, group: str, pace_ms: float) -> tuple[Sweep, list[dict[str, Any]]]:
@@ -63,23 +50,23 @@ async def stored(stack: Stack, group: str) -> dict[str, tuple[Facts, dict[str, A
     return found
 
 
-async def test_killing_every_process_at_once_while_models_train_changes_nothing(stack: Stack) -> None:
-    calm, _ = sweep(stack, "calm", pace_ms=0)
+async def test_killing_every_process_at_once_while_models_train_changes_nothing(whole_stack: Stack) -> None:
+    calm, _ = sweep(whole_stack, "calm", pace_ms=0)
     with calm:
         calm_emitted = calm.wait()
-    hurt, told = sweep(stack, "hurt", pace_ms=25)
+    hurt, told = sweep(whole_stack, "hurt", pace_ms=25)
     with hurt:
         until(
             lambda: sum(1 for line in told if line.get("step", 0) >= 30) >= 4, "four models in the middle of training"
         )
         trainers = hurt.pids()
-        killed = kill_all(stack.home.folder, but=trainers)
+        killed = kill_all(whole_stack.home.folder, but=trainers)
         assert len(trainers) >= 2, "nobody was training any more"
-        stack.up()
+        whole_stack.up()
         hurt_emitted = hurt.wait()
 
-    places = verify(stack, "hurt")
-    calm_runs, hurt_runs = await stored(stack, "calm"), await stored(stack, "hurt")
+    places = verify(whole_stack, "hurt")
+    calm_runs, hurt_runs = await stored(whole_stack, "calm"), await stored(whole_stack, "hurt")
 
     assert killed >= 8
     assert (hurt_emitted.runs, hurt_emitted.points) == (calm_emitted.runs, calm_emitted.points)

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.local.ports import HOST, free_ports
 from gateway.local.supervision.process import kill_group, spawn, wait_until
 from tests.support import services
+from tests.support.server_data import prepare_kafka
 
 
 class Broker:
@@ -33,7 +34,7 @@ class Broker:
 
     def begin(self) -> None:
         """Start without waiting until it serves."""
-        command = services.prepare_kafka(self._folder, port=self._ports[0], controller_port=self._ports[1])
+        command = prepare_kafka(self._folder, port=self._ports[0], controller_port=self._ports[1])
         if self.advertised_port:
             self._add_listener()
         with (self._folder / "kafka.log").open("ab") as log:

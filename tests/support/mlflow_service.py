@@ -13,6 +13,7 @@ from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import mlflow_server
 from gateway.local.supervision.process import end, spawn, wait_until
+from tests.support.server_data import fill_mlflow, keep_mlflow
 
 START_TIMEOUT_S = 150
 
@@ -32,11 +33,13 @@ class MlflowServer:
         return self._folder / "mlflow.db"
 
     def start(self) -> None:
+        fill_mlflow(self._folder)
         command = self.command(self._folder, self._port)
         with (self._folder / "mlflow.log").open("ab") as log:
             self._child = spawn(command, log)
         ready = wait_until(self.serves, self._child, START_TIMEOUT_S)
         assert ready, (self._folder / "mlflow.log").read_text()
+        keep_mlflow(self._folder)
 
     def command(self, folder: Path, port: int) -> Command:
         return mlflow_server.prepare(folder, port=port)

@@ -9,6 +9,8 @@ from pathlib import Path
 from gateway.local.ports import free_ports
 from gateway.local.servers import postgres
 from gateway.local.supervision.process import end, spawn, wait_until
+from tests.support.server_data import prepare_postgres
+from tests.support.services import START_TIMEOUT_S
 
 
 class PostgresServer:
@@ -27,11 +29,11 @@ class PostgresServer:
     def start(self) -> None:
         self.begin()
         assert self._child is not None
-        assert wait_until(self.answers, self._child, 60), (self._folder / "postgres.log").read_text()
+        assert wait_until(self.answers, self._child, START_TIMEOUT_S), (self._folder / "postgres.log").read_text()
 
     def begin(self) -> None:
         """Start without waiting until it serves."""
-        command = postgres.prepare(self._folder, port=self.port)
+        command = prepare_postgres(self._folder, port=self.port)
         with (self._folder / "postgres.log").open("ab") as log:
             self._child = spawn(command, log, death_signal=signal.SIGQUIT)
 

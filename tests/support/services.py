@@ -14,30 +14,14 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka, postgres
 from gateway.local.supervision.process import end, spawn, wait_until
 from schemas.errors import LogUnavailable
+from tests.support.server_data import prepare_kafka, prepare_postgres
 
 T = TypeVar("T")
 START_TIMEOUT_S = 150
-_FORMATTED: dict[str, bytes] = {}  # what formatting writes, by name of the file
-
-
-def prepare_kafka(folder: Path, *, port: int, controller_port: int) -> Command:
-    """Return the command of a broker; only the first is formatted (2 s of a JVM), the others get a copy of that."""
-    data = folder / "data"
-    if _FORMATTED and not data.exists():
-        data.mkdir(parents=True)
-        for name, content in _FORMATTED.items():
-            (data / name).write_bytes(content)
-    command = kafka.prepare(folder, port=port, controller_port=controller_port)
-    with (folder / "server.properties").open("a", encoding="ascii") as properties:
-        properties.write("group.min.session.timeout.ms=1000\n")  # default 6000: tests wait for sessions to end
-    if not _FORMATTED:
-        _FORMATTED.update({path.name: path.read_bytes() for path in data.iterdir() if path.is_file()})
-    return command
 
 
 @contextmanager
@@ -60,9 +44,7 @@ def running_kafka(folder: Path) -> Iterator[str]:
 def running_postgres(folder: Path) -> Iterator[str]:
     """Give the address, role and password of a server that runs until the end of the block."""
     (port,) = free_ports(1)
-    command = postgres.prepare(folder, port=port)
-    # A process that is killed loses nothing without fsync, and a database is made in a fifth of the time.
-    command = command._replace(argv=[*command.argv, "-c", "fsync=off"])
+    command = prepare_postgres(folder, port=port)
     with (folder / "postgres.log").open("ab") as log:
         child = spawn(command, log, death_signal=signal.SIGQUIT)
         try:

@@ -20,11 +20,11 @@ from gateway.client.shipping.shipper import Shipper
 from gateway.client.transports.http_transport import HttpTransport
 from gateway.client.transports.transport import Refusal
 from gateway.local.ports import HOST, free_ports
-from gateway.local.servers import kafka as broker_files
 from gateway.local.supervision.process import kill_group, spawn, wait_until
 from schemas.wire import decode, identify
 from tests.support import services
 from tests.support.client_harness import new_run, points, raw_log, read_log, train, training, wait_for
+from tests.support.server_data import prepare_kafka
 from tests.support.server_process import Server, note, serving
 from tests.support.tcp_proxy import proxy_to
 
@@ -168,7 +168,7 @@ def test_a_killed_kafka_is_waited_for_and_what_was_emitted_meanwhile_arrives(
     address = f"{HOST}:{ports[0]}"
 
     def start(log: IO[bytes]) -> subprocess.Popen[bytes]:
-        child = spawn(broker_files.prepare(folder, port=ports[0], controller_port=ports[1]), log)
+        child = spawn(prepare_kafka(folder, port=ports[0], controller_port=ports[1]), log)
         assert wait_until(lambda: services.answers(address), child, 60)
         return child
 

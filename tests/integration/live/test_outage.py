@@ -13,6 +13,7 @@ from gateway.local.supervision.process import end, spawn, wait_until
 from tests.support import services
 from tests.support.live_server import serving, settings_for, stream
 from tests.support.log_author import Author
+from tests.support.server_data import prepare_kafka
 
 
 class Broker:
@@ -26,7 +27,7 @@ class Broker:
 
     def start(self) -> None:
         """Start it; from the main thread, with which it ends."""
-        command = services.prepare_kafka(self._folder, port=self._port, controller_port=self._controller_port)
+        command = prepare_kafka(self._folder, port=self._port, controller_port=self._controller_port)
         with (self._folder / "kafka.log").open("ab") as log:
             self.child = spawn(command, log)
 

@@ -75,7 +75,9 @@ def test_it_says_what_it_does_and_leaves_no_process(demo: tuple[dict[str, Any], 
     assert processes_of(home) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_an_interrupted_demo_leaves_no_process(
     demo: tuple[dict[str, Any], str, Path], number: signal.Signals, tmp_path: Path
 ) -> None:

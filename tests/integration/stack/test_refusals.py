@@ -18,8 +18,9 @@ from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka_jars
 from gateway.local.stack import Stack
 from schemas.errors import LogUnavailable, StackError, StoreRefused, StoreUnavailable, TrackerUnavailable
+from tests.support.server_data import fill_home
 
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 150
 
 
 class RecordedProgress:
@@ -132,12 +133,13 @@ def stack_folder_with_ports(home: Path) -> dict[str, int]:
     """Give `home` remembered ports, as an earlier start would have."""
     names = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    home.mkdir()
+    fill_home(home)
     (home / "stack.json").write_text(json.dumps({"version": 1, "running": False, "ports": ports}))
     return ports
 
 
 def test_a_crash_loop_ends_with_a_clear_error_and_the_rest_keeps_running(home: Path) -> None:
+    fill_home(home)
     stack = Stack(home)
     stack.up(services=["postgres", "mlflow"])
     stack.down()
@@ -153,6 +155,7 @@ def test_a_crash_loop_ends_with_a_clear_error_and_the_rest_keeps_running(home: P
 
 
 def test_a_second_up_retries_what_was_given_up_and_the_rest_keeps_running(home: Path) -> None:
+    fill_home(home)
     stack = Stack(home)
     stack.up(services=["postgres", "mlflow"])
     stack.down()

@@ -23,6 +23,7 @@ from gateway.local.servers import mlflow_server
 from gateway.local.stack import Stack
 from tests.support import probe_client, services
 from tests.support.process_tree import DEADLINE_S, kill_all, processes_of, until
+from tests.support.server_data import fill_home
 
 SERVICES = ("mlflow", "postgres", "kafka")
 STORES = ("postgres", "kafka")
@@ -76,6 +77,7 @@ def stack(stack_home: Path) -> Stack:
 def other_home(session_folder: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A home for one test."""
     home = session_folder / f"home-{abs(hash(request.node.name))}"
+    fill_home(home)
     yield home
     Stack(home).down()
     kill_all(home)
@@ -209,7 +211,7 @@ async def test_a_home_may_have_any_name(session_folder: Path) -> None:
     stack.up(services=SERVICES)
     await write(stack, "named", b"kept")
     stack.down()
-    stack.up(services=SERVICES)
+    stack.up(services=STORES)
     found = await read(stack, "named")
     stack.down()
 

@@ -21,7 +21,7 @@ from gateway.local.supervision.orphans import find_orphans
 from tests.support import probe_client
 from tests.support.process_tree import until
 
-DEADLINE_S = 60
+DEADLINE_S = 240
 ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "delivery-mlflow", "delivery-wandb"}
 VENDORS = {"mlflow", "postgres", "kafka"}
 TRAIN = """
@@ -35,13 +35,10 @@ with gateway.start_run(sys.argv[1], params={"lr": 0.1}, tags={"kind": "test"}):
 """
 
 
-@pytest.fixture(scope="module")
-def stack_home(session_folder: Path) -> Iterator[Path]:
+@pytest.fixture
+def stack_home(whole_stack: Stack) -> Path:
     """The home of a stack with every service."""
-    home = session_folder / "whole"
-    Stack(home).up()
-    yield home
-    Stack(home).down()
+    return whole_stack.home.folder
 
 
 def gateway(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
