@@ -93,7 +93,7 @@ def test_an_interrupted_demo_leaves_no_process(
         until(lambda: b"2. Training" in (tmp_path / "output").read_bytes(), "the demo trains")
         assert len(processes_of(home)) > 8
         started.send_signal(number)
-        status = started.wait(60)
+        status = started.wait(150)
 
     assert status == (-number if number == signal.SIGKILL else 130)
     until(lambda: processes_of(home) == [], "every process of the demo is gone")
