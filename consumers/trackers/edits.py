@@ -1,10 +1,10 @@
 """
-What deletes and renames of named parts of a run change, for every tracker that can carry them out.
+The effects of deletes and renames of named parts of a run, for every tracker that can carry them out.
 
-Pure, and the same as in PostgreSQL (store/sql/queries.sql). An edit concerns what the log has before it. A delete of a
-series goes by its bare name: in all steps, attempts and labels, points and observations. A rename too, but a series
-whose new name is taken, in the same step, attempt and labels, stays as it is; so do a parameter and a tag of which the
-run has the new name. What comes later under an old name is new.
+Pure, and equal to those in PostgreSQL (store/sql/queries.sql). An edit applies to what precedes it in the log. A delete
+of a series goes by its bare name: it covers all steps, attempts and labels, points and observations. A rename does too,
+except that a series stays as it is if the new name is taken in the same step, attempt and labels; a parameter or tag
+stays as it is if the run already has the new name. What arrives later under an old name is new.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Edit = ev.Deleted | ev.Renamed
 
 
 class SeriesKey(NamedTuple):
-    """What a series is, beyond its written name: trackers show that one, and edits tell these apart."""
+    """The identity of a series. Trackers show its written name only; edits distinguish these four parts."""
 
     step_name: str
     attempt: int
@@ -30,30 +30,30 @@ class SeriesKey(NamedTuple):
 
     @property
     def written(self) -> str:
-        """Its written name, see schemas/names.py."""
+        """The written name, see schemas/names.py."""
         return series_name(self.name, step_name=self.step_name) + self.labels
 
 
 def series_key(scope: ev.Scoped, series: ev.Series | ev.Observation) -> SeriesKey:
-    """Return what a series of an event is."""
+    """Return the identity of a series in an event."""
     return SeriesKey(scope.step_name, scope.attempt, series.name, series_name("", series.labels))
 
 
 class Scope(NamedTuple):
-    """What written names do not say of series of one step and attempt; files keep it where it says anything."""
+    """What written names do not express of series of one step and attempt; files store it only if it is needed."""
 
     step_name: str = MAIN_STEP
     attempt: int = 1
-    odd: Mapping[str, str] = {}  # bare names, by the written ones that would be read in another way
+    odd: Mapping[str, str] = {}  # bare names by written names, for those that would be parsed wrongly
 
     def key(self, written: str) -> SeriesKey:
-        """Return what the series of this written name is."""
+        """Return the identity of the series with this written name."""
         rest = written if self.step_name == MAIN_STEP else written[len(self.step_name) + 1 :]
         name = self.odd.get(written) or _bare(rest)
         return SeriesKey(self.step_name, self.attempt, name, rest[len(name) :])
 
     def to_json(self) -> list[Any]:
-        """Return the scope as JSON holds it, empty when written names say all."""
+        """Return the scope as JSON values; empty if the written names are enough."""
         return list(self) if self != Scope() else []
 
     @classmethod
@@ -73,22 +73,22 @@ def _bare(written: str) -> str:
 
 
 def is_edit(event: ev.AnyEvent) -> bool:
-    """Say whether an event deletes or renames a named part of a run."""
+    """Return True if an event deletes or renames a named part of a run."""
     return isinstance(event, ev.Deleted | ev.Renamed) and event.what != "run"
 
 
 def find_run_deletion(envelopes: Iterable[Envelope]) -> Envelope | None:
-    """Return the first of some envelopes that deletes its run."""
+    """Return the first of these events that deletes its run, or None."""
     return next((one for one in envelopes if isinstance(one.event, ev.Deleted) and one.event.what == "run"), None)
 
 
 def edits_of(envelopes: Iterable[Envelope]) -> list[Edit]:
-    """Return the deletes and renames among some envelopes."""
+    """Return the deletes and renames among these events."""
     return [envelope.event for envelope in envelopes if isinstance(envelope.event, ev.Deleted | ev.Renamed)]
 
 
 def split_at_edits(envelopes: Sequence[Envelope]) -> Iterator[tuple[bool, list[Envelope]]]:
-    """Yield envelopes in log order, edits that follow each other together, and whether they are edits."""
+    """Divide events in log order into edits and others; yield each part with whether it consists of edits."""
     start = 0
     for end, envelope in enumerate(envelopes, 1):
         if end == len(envelopes) or is_edit(envelopes[end].event) != is_edit(envelope.event):
@@ -97,7 +97,7 @@ def split_at_edits(envelopes: Sequence[Envelope]) -> Iterator[tuple[bool, list[E
 
 
 def edited_series(present: Collection[SeriesKey], edits: Iterable[Edit]) -> dict[SeriesKey, SeriesKey | None]:
-    """Return which series change, of those that are there before the edits; None: it goes."""
+    """Return the series that change, of those present before the edits, with their new key; None: deleted."""
     now = {key: key for key in present}
     for edit in edits:
         if edit.what != "series":
@@ -107,14 +107,18 @@ def edited_series(present: Collection[SeriesKey], edits: Iterable[Edit]) -> dict
             continue
         taken = set(now.values())
         for before, key in now.items():
-            wanted = key._replace(name=edit.new)
-            if key.name == edit.old and wanted not in taken:
-                now[before] = wanted
+            new = key._replace(name=edit.new)
+            if key.name == edit.old and new not in taken:
+                now[before] = new
     return {key: now.get(key) for key in present if now.get(key) != key}
 
 
 def edited_names(present: Collection[str], edits: Iterable[Edit], what: str) -> dict[str, str | None]:
-    """Return which names of parameters, tags, labels or artifacts change, of those that are there; None: it goes."""
+    """
+    Return the names that change, of those present before the edits, with their new name; None: deleted.
+
+    `what` is "param", "tag", "label" or "artifact".
+    """
     now = {name: name for name in present}
     for edit in edits:
         if edit.what != what:

@@ -1,10 +1,10 @@
 """
-The plug-in contract: what a tracker is to the delivery loop, and how one is found.
+The plug-in contract: how the delivery loop uses a tracker.
 
-A tracker is a class registered under its type in the entry-point group `gateway.trackers`; MLflow and W&B come through
-that door like a stranger's. It is loaded only when asked for, and made without arguments, or with what the trackers
-file (consumers/delivery/plugins/config.py) gives it as keywords. `consumers.trackers.testing.suite` is the suite that
-proves one; docs/trackers.md shows how to write one.
+A tracker is a class that is registered under its type in the entry-point group `gateway.trackers`; MLflow and W&B are
+registered there like any plug-in. It is loaded only if it is configured, and constructed without arguments or with the
+keywords that the trackers file (consumers/delivery/plugins/config.py) has for it. `consumers.trackers.testing` is the
+suite that a tracker must pass; docs/trackers.md shows how to write one.
 """
 
 from __future__ import annotations
@@ -26,69 +26,74 @@ class ReadBack(NamedTuple):
     """What a tracker holds of one run, read from the tracker itself."""
 
     points: Iterator[Point]
-    params: Mapping[str, str]  # by the name the training code gave them
+    params: Mapping[str, str]  # by their original names
     status: str  # "running", "finished", "failed", "killed"
-    started: int | None  # µs since 1970-01-01 UTC, as exactly as the tracker keeps it
+    started: int | None  # µs since 1970-01-01 UTC, as exact as the tracker keeps it
     ended: int | None  # µs
-    tags: Mapping[str, str] | None = None  # by the names they were given; None: not given back
-    columns: Iterator[SeriesColumns] | None = None  # the same points, for who reads many: takes the place of `points`
-    altered: Mapping[str, int] = {}  # what of this run the tracker shows otherwise, in words, and how often
+    tags: Mapping[str, str] | None = None  # by their original names; None: the tracker does not return tags
+    columns: Iterator[SeriesColumns] | None = None  # the same points in a faster form; read instead of `points`
+    altered: Mapping[str, int] = {}  # what the tracker shows differently in this run, in words, and how often
 
 
 class Capabilities(NamedTuple):
     """
-    What a tracker keeps of what it is given: what the contract suite, and people, may expect to read back.
+    What a tracker keeps: what the contract suite, and people, can expect to read back.
 
-    A tracker states it as its attribute `capabilities`. One without it is taken to keep every point as it was.
+    A tracker declares it as its attribute `capabilities`. A tracker without the attribute is expected to keep every
+    point unchanged.
     """
 
     keeps_times: bool = True  # of points, to the millisecond
     keeps_non_finite: bool = True  # NaN and ±Infinity
     keeps_float64: bool = True  # False: values come back as 32-bit floats
     keeps_equal_points: bool = True  # False: points equal in series, step, time and value are one
-    needs_step_order: bool = False  # True: a point whose step is below one the series had is dropped
+    needs_step_order: bool = False  # True: a point is dropped if its step is lower than an earlier one of its series
     keeps_params: bool = True  # by name
     keeps_status: bool = True  # and when the run started and ended
     keeps_artifacts: bool = False  # references to them
-    can_delete: bool = False  # a deleted run goes from the tracker too
+    can_delete: bool = False  # a deleted run is deleted in the tracker too
     can_edit_series: bool = False  # a deleted or renamed series is deleted or renamed in the tracker too
-    can_edit_params: bool = False  # a deleted parameter goes from the tracker too
-    can_edit_tags: bool = False  # a deleted tag goes from the tracker too; a new value always comes
+    can_edit_params: bool = False  # a deleted parameter is deleted in the tracker too
+    can_edit_tags: bool = False  # a deleted tag is deleted in the tracker too; a new value always arrives
     cut_params: Sequence[int] = ()  # texts of parameters are cut at one of these lengths, in characters; (): whole
-    cut_tags: Sequence[int] = ()  # and texts of tags
+    cut_tags: Sequence[int] = ()  # the same for texts of tags
 
 
 class Tracker(Protocol):
     """
-    A place events go to.
+    A destination of events.
 
-    The loop calls `open` once, then `deliver` from several threads: in the order of the log within a run, one call
-    at a time for each run, each record at least once. What `deliver` returns (a small JSON object) is kept in the same
-    row as the checkpoint, written after it returned. When the process dies in between, `deliver` is called again with
-    the last kept state and the same envelopes, cut into calls elsewhere: fewer at first, or more after them. So a
-    tracker must find its own traces or undo them: nothing may be missing, nothing may be there twice.
+    1. The loop calls `open` once.
+    2. It calls `deliver` from several threads: in log order within a run, one call at a time for each run, each event
+       at least once. `deliver` returns a state (a small JSON object), which is stored in the same row as the
+       checkpoint, after `deliver` has returned.
+    3. If the process dies in between, `deliver` is called again with the last stored state and the same events, cut
+       into calls differently: fewer events in the first call, or more. A tracker must therefore recognise its own
+       traces or undo them: no event may be missing, and none may take effect twice.
+    4. It calls `close` once no `deliver` is running.
 
-    Raise TrackerUnavailable to be called again later with the same envelopes (other runs go on), TrackerRefused to park
-    this run with the reason (other runs go on). Anything else that is raised parks the run too.
+    Raise TrackerUnavailable to be called again later with the same events; raise TrackerRefused to park this run with
+    the reason. Any other exception parks the run too. Other runs continue in each case.
 
-    It may also have `capabilities`, see Capabilities, the method of CanStartOver, for `gateway verify --repair`, and
-    `call_bytes`: how much of a run it is handed at once, in bytes of records, when 4 MiB would take it too long.
+    Optional parts: `capabilities` (see Capabilities), the method of CanStartOver for `gateway verify --repair`, a
+    parameter `in_doubt` of `deliver` (how many of the first events an earlier call may have written already), and
+    `call_bytes`: how many bytes of records one call may carry, if 4 MiB would take the tracker too long.
     """
 
     name: str
-    cannot_hold: Sequence[str]  # what gets lost in this tracker, for people, one line each
+    cannot_hold: Sequence[str]  # what this tracker loses, for people, one line each
 
     def open(self, settings: Settings) -> None:
-        """Get ready. Raises BadSettings when an address it needs is missing. Must not wait for a server."""
+        """Check the configuration. Raises BadSettings if an address is missing. Must not wait for a server."""
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
-        """Bring these envelopes of one run, all new, to the tracker; return what to be called with next time."""
+        """Write these new events of one run to the tracker; return the state for the next call."""
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Return what the tracker holds of a run. Raises TrackerUnavailable, TrackerRefused."""
 
     def close(self) -> None:
-        """Let go of connections and files; no `deliver` is running."""
+        """Close connections and files; no `deliver` is running."""
 
 
 class CanStartOver(Tracker, Protocol):
@@ -96,15 +101,16 @@ class CanStartOver(Tracker, Protocol):
 
     def start_over(self, run_id: str, state: State) -> State:
         """
-        Make ready to be given the run from its first record again, and return the state of that call: {} as a rule.
+        Prepare for a delivery of the run from its first record; return the state for that call, usually {}.
 
-        What the calls to come do not overwrite must go: a file that they write elsewhere, rows that they would add
-        once more. May be called twice, and when part of the run is gone. Raises TrackerUnavailable, TrackerRefused.
+        Remove what the following calls will not overwrite: a file that they write under another name, rows that they
+        would add again. May be called twice, and if part of the run is gone. Raises TrackerUnavailable,
+        TrackerRefused.
         """
 
 
 class NothingTracker:
-    """The default: takes everything and keeps nothing."""
+    """The default: accepts everything and keeps nothing."""
 
     name = NOTHING
     cannot_hold: Sequence[str] = ("everything",)
@@ -125,15 +131,15 @@ class NothingTracker:
 
 
 def capabilities_of(tracker: Tracker) -> Capabilities:
-    """Return what a tracker says it keeps. Raises BadSettings when it says it in another form."""
-    stated = getattr(tracker, "capabilities", Capabilities())
-    if not isinstance(stated, Capabilities):
+    """Return the declared capabilities of a tracker. Raises BadSettings if they are not a Capabilities."""
+    declared = getattr(tracker, "capabilities", Capabilities())
+    if not isinstance(declared, Capabilities):
         raise BadSettings(
-            f"tracker {tracker.name!r}: its `capabilities` must be a Capabilities(...), not {stated!r:.80}"
+            f"tracker {tracker.name!r}: its `capabilities` must be a Capabilities(...), not {declared!r:.80}"
         )
-    return stated
+    return declared
 
 
 def can_start_over(tracker: Tracker) -> TypeGuard[CanStartOver]:
-    """Tell whether a run in this tracker can be written anew."""
+    """Return True if this tracker can rewrite a run from its first record."""
     return callable(getattr(tracker, "start_over", None))

@@ -1,8 +1,8 @@
 """
-Append to a file of a run, so that doing it again after a crash gives the same file.
+Append to a file of a run, so that repeating the call after a crash gives the same file.
 
-The kept state of a run says how many bytes of its file are vouched for. What a process wrote beyond, and died before
-its checkpoint, is cut off before anything is appended: no record is missing and none is there twice.
+The stored state of a run says how many bytes of its file are confirmed. Bytes that a process wrote after them before it
+died are cut off before the next append: no record is missing, and none is there twice.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ AGAIN = "deliver the run again from the start"
 
 def append_at(path: Path, length: int, data: bytes) -> None:
     """
-    Make `data` follow the first `length` bytes of a file, and end it; a file of no bytes is made with its folder.
+    Write `data` after the first `length` bytes of a file and truncate it there.
 
-    Raises TrackerUnavailable when the disk does not take it, TrackerRefused when those bytes are gone.
+    With `length` 0 the file is created, with its folder. Raises TrackerUnavailable if the disk does not accept the
+    data, TrackerRefused if those first bytes are gone.
     """
     try:
         if not length:
@@ -44,7 +45,7 @@ def append_at(path: Path, length: int, data: bytes) -> None:
 
 
 def write_new(path: Path, pieces: Iterable[bytes]) -> int:
-    """Write a file anew, piece by piece; return how many bytes it has. Raises TrackerUnavailable."""
+    """Write a new file, piece by piece; return its size in bytes. Raises TrackerUnavailable."""
     try:
         with path.open("wb") as file:
             return sum(map(file.write, pieces))
@@ -53,7 +54,7 @@ def write_new(path: Path, pieces: Iterable[bytes]) -> int:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file; it may be gone already. Raises TrackerUnavailable."""
+    """Remove a file if it exists. Raises TrackerUnavailable."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -61,7 +62,7 @@ def remove_file(path: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove what a run had; it may be gone already. Raises TrackerUnavailable."""
+    """Remove a folder and its content if it exists. Raises TrackerUnavailable."""
     try:
         if folder.exists():
             shutil.rmtree(folder)

@@ -1,12 +1,14 @@
 """
-Exchange files of a run for edited ones, so that a process may die anywhere in between.
+Replace files of a run by edited ones, so that the process may die at any moment.
 
-An edit writes new files beside the old ones, then the plan, by a rename: which file goes where, up to which envelope
-all is in them, and the state that belongs to them. From then on the edit is done: whoever comes first moves the files,
-and a call with an older state passes over the envelopes that are in them already. Before it, nothing has changed. A
-state counts the edits before it (`edits`), which tells whether it is older than the plan, by however many calls. The
-plan stays, some hundred bytes, until the next edit; a run that is delivered from its start has no state, and drops it.
-A deleted run is the same: its plan moves nothing and removes its folders.
+An edit first writes new files next to the old ones, then the plan, by a rename. The plan names the files and where
+they go, the last event that they contain, and the state that belongs to them. From then on the edit is done: the next
+call moves the files if necessary, and a call with an older state skips the events that they already contain. Before
+that moment nothing has changed.
+
+A state counts the edits before it (`edits`), which shows whether it is older than the plan, by any number of calls. The
+plan stays, some hundred bytes, until the next edit; a run that is delivered from its start has no state, and discards
+the plan. A deleted run works in the same way: its plan moves nothing and removes its folders.
 """
 
 from __future__ import annotations
@@ -27,27 +29,27 @@ FOLDER = "_edits"
 
 
 class Edited(NamedTuple):
-    """What an edit leaves."""
+    """The result of an edit."""
 
-    state: State  # to go on with; it says `edits`
-    moves: Mapping[Path, Path]  # what was written, and its place
+    state: State  # to continue with; it has `edits`
+    moves: Mapping[Path, Path]  # new files, and the paths they replace
     folders: Sequence[Path] = ()  # to be removed
 
 
 class EditPlan:
-    """The plan of the last edit of one run, in a folder beside those of the runs."""
+    """The plan of the last edit of one run, in a folder next to those of the runs."""
 
     def __init__(self, folder: Path, run_id: str) -> None:
         self._folder = folder
         self._path = folder / FOLDER / f"{folder_name(run_id)}.json"
 
     def resume(self, state: State, envelopes: Sequence[Envelope]) -> tuple[State, Sequence[Envelope]]:
-        """Finish an edit that was begun; return the state to go on from and the envelopes that are new to it."""
+        """Finish an edit that was begun; return the state to continue from and the events that are new to it."""
         plan = self._read()
         if plan is None:
             return state, envelopes
         if not state:
-            self._drop()
+            self._discard()
         if not state or state.get("edits", 0) >= plan["state"]["edits"]:
             return state, envelopes
         self._carry_out(plan)
@@ -57,18 +59,18 @@ class EditPlan:
         return state, ()
 
     def commit(self, edited: Edited, last: Envelope) -> State:
-        """Put edited files in place, which hold all up to the envelope `last`. Raises TrackerUnavailable."""
+        """Move edited files into place; they contain everything up to the event `last`. Raises TrackerUnavailable."""
         plan = {
             "through": [last.producer, last.seq],
             "state": dict(edited.state),
             "moves": [[str(one.relative_to(self._folder)) for one in move] for move in edited.moves.items()],
             "folders": [str(one.relative_to(self._folder)) for one in edited.folders],
         }
-        beside = self._path.with_suffix(".new")
+        new_path = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(orjson.dumps(plan))
-            beside.replace(self._path)
+            new_path.write_bytes(orjson.dumps(plan))
+            new_path.replace(self._path)
         except OSError as error:
             raise self._unavailable(error) from error
         self._carry_out(plan)
@@ -76,9 +78,9 @@ class EditPlan:
 
     def _carry_out(self, plan: Mapping[str, Any]) -> None:
         try:
-            for new, place in plan["moves"]:
-                if (self._folder / new).exists():  # else it was moved before
-                    (self._folder / new).replace(self._folder / place)
+            for new, old in plan["moves"]:
+                if (self._folder / new).exists():  # otherwise it has been moved before
+                    (self._folder / new).replace(self._folder / old)
         except OSError as error:
             raise self._unavailable(error) from error
         for folder in plan["folders"]:
@@ -92,7 +94,7 @@ class EditPlan:
         except OSError as error:
             raise self._unavailable(error) from error
 
-    def _drop(self) -> None:
+    def _discard(self) -> None:
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -103,5 +105,5 @@ class EditPlan:
 
 
 def deleted(state: State, folders: Sequence[Path]) -> Edited:
-    """Return the end of a run that is deleted."""
+    """Return the result of deleting a run."""
     return Edited({"deleted": True, "edits": state.get("edits", 0) + 1}, {}, folders)

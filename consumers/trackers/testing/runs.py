@@ -1,7 +1,7 @@
 """
-Runs with everything that trackers get wrong, for the contract suite; and what must be found of them anywhere.
+Runs with everything that trackers get wrong, for the contract suite, and the data that they leave.
 
-Pure. Times are long ago, on purpose: a tracker that stamps its own shows it.
+Pure. The times are far in the past, so that a tracker that uses its own clock is detected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMES = (
 
 
 class RunAuthor:
-    """One producer of one run, numbering its envelopes; each instant is 1.5 ms after the last one."""
+    """One producer of one run, which numbers its events; each instant is 1.5 ms after the previous one."""
 
     def __init__(self, run_id: str, producer: str = "p1", *, time: int = START) -> None:
         self._run_id, self._producer, self._seq = RunId(run_id), ProducerId(producer), 0
@@ -40,7 +40,7 @@ class RunAuthor:
         return self._time
 
     def envelope(self, event: ev.AnyEvent) -> Envelope:
-        """Return the next envelope."""
+        """Return an event with the next sequence number."""
         self._seq += 1
         return Envelope(self._run_id, self._producer, self._seq - 1, event.time, event)
 
@@ -53,7 +53,7 @@ class RunAuthor:
         return self.envelope(ev.RunFinished(time=self.now(), attempt=attempt))
 
     def metrics(self, name: str, values: Sequence[float], steps: Sequence[int] = (), *, attempt: int = 1) -> Envelope:
-        """Return points of one series; steps count from 0 unless given."""
+        """Return points of one series; steps count from 0 by default."""
         return self.at([self.now() for _ in values], name, values, steps, attempt=attempt)
 
     def at(
@@ -90,7 +90,7 @@ class RunAuthor:
         return self.envelope(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=made))
 
     def delete(self, what: str, name: str = "") -> Envelope:
-        """Return the delete of a part of the run, or of all of it."""
+        """Return the delete of a part of the run, or of the whole run."""
         return self.envelope(ev.Deleted.model_validate({"time": self.now(), "what": what, "name": name}))
 
     def rename(self, what: str, old: str, new: str) -> Envelope:
@@ -99,7 +99,7 @@ class RunAuthor:
 
 
 def edge_case_run(run_id: str) -> list[Envelope]:
-    """Return a run of two attempts with odd values, names and steps, in log order."""
+    """Return a run of two attempts with unusual values, names and steps, in log order."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=START + 700)
     instant = author.now()
     return [
@@ -138,7 +138,7 @@ def edited_run(run_id: str) -> list[Envelope]:
         author.metrics("train/loss", [1.5]),
         author.scoped("main", {"acc": {"rank": "0"}, "old{x}": {}, "brace{a=b}": {}, "brace": {"a": "b"}}),
         author.envelope(_observations(author)),
-        author.delete("series", "loss"),  # of main and of train; `train/loss` of main is another one
+        author.delete("series", "loss"),  # of main and of train; `train/loss` of main is another series
         author.delete("series", "never there"),
         other.metrics("loss", [9.0, 8.0], [7, 7]),
         author.rename("series", "acc", "accuracy"),
@@ -171,7 +171,7 @@ def edited_run(run_id: str) -> list[Envelope]:
 
 
 def points_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> list[Point]:
-    """Return every metric point that some envelopes leave, those of a series in log order."""
+    """Return the metric points of a run after these events, those of a series in log order."""
     held: dict[SeriesKey, list[tuple[int, int, float]]] = {}
     for envelope in envelopes:
         event = envelope.event
@@ -181,7 +181,7 @@ def points_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> list
                 held.setdefault(series_key(event, series), []).extend(points)
         elif isinstance(event, ev.Values):
             for seen in event.values:
-                held.setdefault(series_key(event, seen), [])  # it takes its name
+                held.setdefault(series_key(event, seen), [])  # an observation occupies its name
         elif are_edited and is_edit(event):
             changes = edited_series(held, edits_of([envelope]))
             found = {changes.get(key, key): points for key, points in held.items()}
@@ -192,7 +192,7 @@ def points_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> list
 
 
 def params_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> set[str]:
-    """Return the names of all parameters that some envelopes leave."""
+    """Return the names of all parameters of a run after these events."""
     found: dict[str, str] = {}
     for envelope in envelopes:
         if isinstance(envelope.event, ev.Params):
@@ -203,7 +203,7 @@ def params_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> set[
 
 
 def tags_of(envelopes: Iterable[Envelope], *, are_edited: bool = True) -> dict[str, str]:
-    """Return the tags that some envelopes leave."""
+    """Return the tags of a run after these events."""
     found: dict[str, str] = {}
     for envelope in envelopes:
         if isinstance(envelope.event, ev.Tags):

@@ -1,7 +1,7 @@
 """
-The suite that every tracker passes: MLflow, W&B and the others here, and a stranger's.
+The contract suite: every tracker passes it, those of this project and those of plug-ins.
 
-    from consumers.trackers.testing.suite import TrackerContract
+    from consumers.trackers.testing import Settings, Tracker, TrackerContract
 
     class TestMine(TrackerContract):
         def make_tracker(self, folder: Path) -> Tracker:
@@ -9,8 +9,8 @@ The suite that every tracker passes: MLflow, W&B and the others here, and a stra
             tracker.open(Settings())
             return tracker
 
-Run it with pytest. What the tracker says it cannot keep (`capabilities`) is not asked of it; all else is read back and
-must be there, once.
+Run it with pytest. It does not test what the tracker declares that it cannot keep (`capabilities`); everything else is
+read back and must be there exactly once.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ MAX_GROWTH_BYTES = 1_000  # of the state, as JSON, over 3,000 points
 
 
 class TrackerContract:
-    """Subclass it, name the subclass `Test...`, and say how the tracker is made."""
+    """Subclass it, name the subclass `Test...`, and implement `make_tracker`."""
 
     def make_tracker(self, folder: Path) -> Tracker:
-        """Return an opened tracker that keeps its things in `folder`; asked twice, the second one finds the first's."""
+        """Return an opened tracker that stores its data in `folder`; a second one finds the data of the first."""
         raise NotImplementedError("return an opened tracker")
 
     def make_unavailable(self, folder: Path) -> Tracker:
-        """Return an opened tracker whose place cannot be reached. Here: one whose folder would be inside a file."""
+        """Return an opened tracker that cannot reach its storage; by default, its folder would be inside a file."""
         (folder / "file").write_text("in the way")
         return self.make_tracker(folder / "file" / "folder")
 
     @pytest.fixture
     def tracker(self, tmp_path: Path) -> Iterator[Tracker]:
         """An opened tracker, closed at the end."""
-        made = self.make_tracker(tmp_path)
-        yield made
-        made.close()
+        tracker = self.make_tracker(tmp_path)
+        yield tracker
+        tracker.close()
 
     @pytest.fixture
     def run_id(self) -> str:
-        """A run of this test's own: a server may serve all tests."""
+        """A run for this test alone: one server may serve all tests."""
         return f"contract: é'\"😀?/{uuid.uuid4().hex}"
 
     @pytest.mark.parametrize("size", [1, 7, 1_000])
     def test_every_point_and_parameter_is_read_back(self, tracker: Tracker, run_id: str, size: int) -> None:
-        """However the run is cut into calls, with NaN, infinities, falling and equal steps, and two attempts."""
+        """However the run is cut into calls; with NaN, infinities, decreasing and equal steps, and two attempts."""
         envelopes = edge_case_run(run_id)
 
         state = deliver(tracker, run_id, envelopes, {}, size=size)
@@ -72,7 +72,7 @@ class TrackerContract:
         assert_read_back(tracker, run_id, state, envelopes)
 
     def test_a_status_follows_the_log(self, tracker: Tracker, run_id: str) -> None:
-        """A run that failed, was resumed and finished is running in between, and finished at last."""
+        """A run that failed, was resumed and finished is running in between, and finished in the end."""
         author = RunAuthor(run_id)
         failed = [author.start(), author.envelope(ev.RunFailed(time=author.now(), message="odd"))]
         first = deliver(tracker, run_id, failed, {})
@@ -85,8 +85,8 @@ class TrackerContract:
             (["failed"], ["running"], ["finished"]) if capabilities_of(tracker).keeps_status else ([], [], [])
         )
 
-    def test_an_end_that_comes_late_does_not_hide_a_graver_or_a_newer_one(self, tracker: Tracker, run_id: str) -> None:
-        """Processes of a run are not in step: the newest attempt counts, and in it killed over failed over finished."""
+    def test_a_late_end_does_not_hide_a_graver_or_a_newer_one(self, tracker: Tracker, run_id: str) -> None:
+        """Processes of a run end in any order: the newest attempt wins, and in it killed over failed over finished."""
         author = RunAuthor(run_id)
         calls = [
             [author.start(), author.envelope(ev.RunResumed(time=author.now(), attempt=2))],
@@ -105,36 +105,36 @@ class TrackerContract:
             assert (tracker.read_back(run_id, state).ended or 0) // 1_000 == failed.event.time // 1_000
 
     def test_a_run_has_its_own_start_and_end(self, tracker: Tracker, run_id: str) -> None:
-        """Not those of the delivery. To the millisecond."""
+        """Not those of the delivery; to the millisecond."""
         author = RunAuthor(run_id)
         envelopes = [author.start(), author.metrics("loss", [1.0]), author.finish()]
 
-        held = tracker.read_back(run_id, deliver(tracker, run_id, envelopes, {}))
+        found = tracker.read_back(run_id, deliver(tracker, run_id, envelopes, {}))
 
-        given = envelopes[0].event.time // 1_000, envelopes[-1].event.time // 1_000
+        expected = envelopes[0].event.time // 1_000, envelopes[-1].event.time // 1_000
         if capabilities_of(tracker).keeps_status:
-            assert ((held.started or 0) // 1_000, (held.ended or 0) // 1_000) == given
+            assert ((found.started or 0) // 1_000, (found.ended or 0) // 1_000) == expected
 
-    @pytest.mark.parametrize("known", [0, 1, 9, 40])
+    @pytest.mark.parametrize("confirmed", [0, 1, 9, 40])
     @pytest.mark.parametrize("again", ["the same", "fewer first", "more", "twice"])
-    def test_a_lost_checkpoint_changes_nothing(self, tracker: Tracker, run_id: str, known: int, again: str) -> None:
-        """The process died after the effect: the same envelopes come again, cut into calls in another way."""
+    def test_a_lost_checkpoint_changes_nothing(self, tracker: Tracker, run_id: str, confirmed: int, again: str) -> None:
+        """The process died after the effect: the same events come again, cut into calls differently."""
         envelopes = edge_case_run(run_id)
-        before = deliver(tracker, run_id, envelopes[:known], {}, size=3)
-        taken = len(envelopes) if again == "fewer first" else known + 8
-        once = deliver(tracker, run_id, envelopes[known:taken], before)  # its state is lost
+        before = deliver(tracker, run_id, envelopes[:confirmed], {}, size=3)
+        taken = len(envelopes) if again == "fewer first" else confirmed + 8
+        once = deliver(tracker, run_id, envelopes[confirmed:taken], before)  # its state is lost
         assert once is not None
-        doubted = taken - known
+        in_doubt = taken - confirmed
         if again == "twice":
-            deliver(tracker, run_id, envelopes[known:taken], before, in_doubt=doubted)
+            deliver(tracker, run_id, envelopes[confirmed:taken], before, in_doubt=in_doubt)
 
-        sizes = {"the same": doubted, "twice": doubted, "fewer first": 2, "more": 1_000}
-        state = deliver(tracker, run_id, envelopes[known:], before, size=sizes[again], in_doubt=doubted)
+        sizes = {"the same": in_doubt, "twice": in_doubt, "fewer first": 2, "more": 1_000}
+        state = deliver(tracker, run_id, envelopes[confirmed:], before, size=sizes[again], in_doubt=in_doubt)
 
         assert_read_back(tracker, run_id, state, envelopes)
 
-    def test_another_process_goes_on_where_one_ended(self, tmp_path: Path, run_id: str) -> None:
-        """Nothing but the state, through JSON, goes from one to the next."""
+    def test_another_process_continues_where_one_ended(self, tmp_path: Path, run_id: str) -> None:
+        """Only the state, as JSON, passes from one to the next."""
         envelopes = edge_case_run(run_id)
         state: State = {}
         for first in range(0, len(envelopes), 10):
@@ -147,15 +147,15 @@ class TrackerContract:
         reader.close()
 
     def test_a_run_without_points(self, tracker: Tracker, run_id: str) -> None:
-        """It was there: it has a status, and no point."""
+        """It has a status, and no points."""
         author = RunAuthor(run_id)
 
         state = deliver(tracker, run_id, [author.start(), author.finish()], {})
 
         assert_read_back(tracker, run_id, state, [])
 
-    def test_a_run_whose_start_was_never_seen(self, tracker: Tracker, run_id: str) -> None:
-        """Its producer began before the log, or its start is late: the points are kept all the same."""
+    def test_a_run_whose_start_is_missing_or_late(self, tracker: Tracker, run_id: str) -> None:
+        """Its producer began before the log, or its start is late: the points are kept nevertheless."""
         author = RunAuthor(run_id)
         envelopes = [author.metrics("loss", [1.0, 2.0]), author.start(name="late"), author.metrics("loss", [3.0], [2])]
 
@@ -163,7 +163,7 @@ class TrackerContract:
 
         assert_read_back(tracker, run_id, state, envelopes)
 
-    def test_points_that_come_after_the_end(self, tracker: Tracker, run_id: str) -> None:
+    def test_points_after_the_end(self, tracker: Tracker, run_id: str) -> None:
         """They are kept, and the run stays finished."""
         author, late = RunAuthor(run_id), RunAuthor(run_id, "late", time=START + 100)
         envelopes = [author.start(), author.metrics("loss", [3.0, 2.0]), author.finish(), late.metrics("loss", [9.0])]
@@ -176,7 +176,7 @@ class TrackerContract:
         assert statuses(tracker, run_id, state) in (["finished"], [])
 
     def test_runs_do_not_mix(self, tracker: Tracker, run_id: str) -> None:
-        """Their ids differ by what places like to ignore, and they come at once, from threads."""
+        """Their ids differ only in details that storages often ignore, and they arrive in parallel threads."""
         ids = [f"{run_id}/a", f"{run_id}_a", f"{run_id}/A", f"{run_id}%2Fa", f"{run_id}/" + "x" * 190, "." + run_id]
         ids += [f"{ids[4][:-1]}y", f"{run_id} a", f"{run_id}/a/", f"..{run_id}"]
         runs = {one: _small_run(one, index) for index, one in enumerate(ids)}
@@ -187,8 +187,8 @@ class TrackerContract:
         for one, state in zip(ids, done, strict=True):
             assert_read_back(tracker, one, state, runs[one])
 
-    def test_every_kind_of_event_is_taken(self, tracker: Tracker, run_id: str) -> None:
-        """What a tracker has no place for is left out; it is no error."""
+    def test_every_kind_of_event_is_accepted(self, tracker: Tracker, run_id: str) -> None:
+        """A tracker omits what it cannot store, without an error."""
         events: list[Any] = [event for event in EVENTS if not isinstance(event, ev.Deleted | ev.Renamed)]
         envelopes = [
             Envelope(RunId(run_id), ProducerId("p1"), seq, event.time, event) for seq, event in enumerate(events)
@@ -199,15 +199,15 @@ class TrackerContract:
         assert_read_back(tracker, run_id, state, envelopes)
 
     def test_a_deleted_run(self, tracker: Tracker, run_id: str) -> None:
-        """It goes where it can go; elsewhere it stays, and the fact is no error."""
+        """It is deleted if the tracker can do so; otherwise it stays, and the delete is not an error."""
         author = RunAuthor(run_id)
         envelopes = [author.start(), author.metrics("loss", [1.0])]
         state = deliver(tracker, run_id, envelopes, {})
 
-        gone = [author.envelope(ev.Deleted(time=author.now(), what="run"))]
-        deliver(tracker, run_id, gone, state)  # its checkpoint is lost
+        deletion = [author.envelope(ev.Deleted(time=author.now(), what="run"))]
+        deliver(tracker, run_id, deletion, state)  # its checkpoint is lost
 
-        state = deliver(tracker, run_id, gone, state, in_doubt=1)
+        state = deliver(tracker, run_id, deletion, state, in_doubt=1)
 
         if capabilities_of(tracker).can_delete:
             assert _points_left(tracker, run_id, state) == []
@@ -216,7 +216,7 @@ class TrackerContract:
 
     @pytest.mark.parametrize("size", [1, 2, 5, 1_000])
     def test_deletes_and_renames_take_effect(self, tracker: Tracker, run_id: str, size: int) -> None:
-        """However the run is cut into calls. A tracker that cannot carry them out goes on as if they had not come."""
+        """However the run is cut into calls. A tracker that cannot carry them out ignores them."""
         envelopes = edited_run(run_id)
 
         state = deliver(tracker, run_id, envelopes, {}, size=size)
@@ -227,23 +227,23 @@ class TrackerContract:
     def test_deletes_and_renames_after_a_lost_checkpoint(
         self, tracker: Tracker, run_id: str, size: int, then: int
     ) -> None:
-        """All that followed a checkpoint was delivered, and comes again, cut in another way: it takes effect once."""
+        """Everything after a checkpoint was delivered and comes again, cut differently: it takes effect once."""
         envelopes = edited_run(run_id)
         can = capabilities_of(tracker)
-        every = 1 if can.can_edit_series or can.can_edit_params else 12  # a server takes its time
+        every = 1 if can.can_edit_series or can.can_edit_params else 12  # deliveries to a server are slow
 
         for kept in range(0, len(envelopes), every):
             one = f"{run_id} {kept}"
             mine = [envelope._replace(run_id=RunId(one)) for envelope in envelopes]
             state = deliver(tracker, one, mine[:kept], {})
             deliver(tracker, one, mine[kept : kept + 12], state, size=size)  # its checkpoints are lost
-            again = mine[kept:]
-            state = deliver(tracker, one, again, state, size=then, in_doubt=len(mine[kept : kept + 12]))
+            repeated = mine[kept:]
+            state = deliver(tracker, one, repeated, state, size=then, in_doubt=len(mine[kept : kept + 12]))
 
             assert_read_back(tracker, one, state, mine)
 
     def test_a_series_renamed_onto_one_that_was_deleted(self, tracker: Tracker, run_id: str) -> None:
-        """The deleted one holds no name; points that come later under the new name continue the renamed series."""
+        """The name of the deleted one is free; later points under the new name continue the renamed series."""
         author = RunAuthor(run_id)
         envelopes = [
             author.start(),
@@ -261,8 +261,8 @@ class TrackerContract:
             mine = [envelope._replace(run_id=RunId(one)) for envelope in envelopes]
             assert_read_back(tracker, one, deliver(tracker, one, mine, {}, size=size), mine)
 
-    def test_a_deleted_run_is_gone_for_good(self, tracker: Tracker, run_id: str) -> None:
-        """Also when points are in flight, when it is resumed, and when its checkpoints are lost."""
+    def test_a_deleted_run_stays_deleted(self, tracker: Tracker, run_id: str) -> None:
+        """Also if points are in flight, if it is resumed, and if its checkpoints are lost."""
         author = RunAuthor(run_id)
         envelopes = [
             *(author.start(), author.metrics("loss", [1.0]), author.delete("series", "loss")),
@@ -282,10 +282,8 @@ class TrackerContract:
                 assert_read_back(tracker, one, state, mine)
 
     @pytest.mark.parametrize(("size", "then"), [(1, 1_000), (1_000, 3)])
-    def test_a_run_that_starts_over_is_the_same_again(
-        self, tracker: Tracker, run_id: str, size: int, then: int
-    ) -> None:
-        """Without it `gateway verify --repair` cannot write a run anew, and says so."""
+    def test_a_run_that_starts_over_is_equal(self, tracker: Tracker, run_id: str, size: int, then: int) -> None:
+        """Without `start_over`, `gateway verify --repair` cannot rewrite a run, and reports that."""
         if not can_start_over(tracker):
             return
         envelopes = edge_case_run(run_id)
@@ -293,25 +291,25 @@ class TrackerContract:
 
         for _ in range(2):
             state = tracker.start_over(run_id, state)
-        again = deliver(tracker, run_id, envelopes, state, size=then)
+        repaired = deliver(tracker, run_id, envelopes, state, size=then)
 
-        assert_read_back(tracker, run_id, again, envelopes)
+        assert_read_back(tracker, run_id, repaired, envelopes)
 
     def test_points_in_columns_are_the_points(self, tracker: Tracker, run_id: str) -> None:
-        """A tracker may give them, for speed."""
+        """A tracker may return columns, for speed."""
         state = deliver(tracker, run_id, edge_case_run(run_id), {})
 
-        held = tracker.read_back(run_id, state)
-        if held.columns is not None:
-            found = [
+        found = tracker.read_back(run_id, state)
+        if found.columns is not None:
+            points = [
                 Point(name, *one)
-                for name, steps, times_ms, values in held.columns
+                for name, steps, times_ms, values in found.columns
                 for one in zip(steps, times_ms, values, strict=True)
             ]
-            assert _counted(found) == _counted(tracker.read_back(run_id, state).points)
+            assert _counted(points) == _counted(tracker.read_back(run_id, state).points)
 
     def test_the_state_stays_small(self, tracker: Tracker, run_id: str) -> None:
-        """It is written with every checkpoint: it must not grow with the points."""
+        """It is stored with every checkpoint, so it must not grow with the number of points."""
         author = RunAuthor(run_id)
         first = deliver(tracker, run_id, [author.start(), author.metrics("loss", [0.5] * 500)], {})
 
@@ -319,23 +317,25 @@ class TrackerContract:
 
         assert len(json.dumps(then)) < len(json.dumps(first)) + MAX_GROWTH_BYTES
 
-    def test_what_is_lost_is_said(self, tracker: Tracker) -> None:
-        """A tracker that keeps less than every point says so in words, too."""
+    def test_losses_are_listed(self, tracker: Tracker) -> None:
+        """A tracker that does not keep every point also says so in words."""
         can = capabilities_of(tracker)
-        whole = can._replace(keeps_artifacts=True, can_delete=True) == type(can)(keeps_artifacts=True, can_delete=True)
+        is_lossless = can._replace(keeps_artifacts=True, can_delete=True) == type(can)(
+            keeps_artifacts=True, can_delete=True
+        )
 
-        assert whole or tracker.cannot_hold
+        assert is_lossless or tracker.cannot_hold
         assert all("\n" not in line for line in tracker.cannot_hold)
 
     def test_closing_twice(self, tmp_path: Path, run_id: str) -> None:
-        """It is no error; nor is closing what was never used."""
+        """It is not an error, even if the tracker was never used."""
         tracker = self.make_tracker(tmp_path)
 
         tracker.close()
         tracker.close()
 
-    def test_a_place_that_cannot_be_reached_is_an_outage(self, tmp_path: Path, run_id: str) -> None:
-        """TrackerUnavailable: the loop calls again. Anything else would park the run."""
+    def test_an_unreachable_storage_is_an_outage(self, tmp_path: Path, run_id: str) -> None:
+        """TrackerUnavailable makes the loop call again; any other error would park the run."""
         tracker = self.make_unavailable(tmp_path)
 
         with pytest.raises(TrackerUnavailable, match=r"\S"):
@@ -346,39 +346,39 @@ class TrackerContract:
 def deliver(
     tracker: Tracker, run_id: str, envelopes: Sequence[Envelope], state: State, *, size: int = 1_000, in_doubt: int = 0
 ) -> State:
-    """Bring envelopes as the delivery loop does, `size` a call; return the state as PostgreSQL would give it back."""
+    """Deliver events as the delivery loop does, `size` in each call; return the state as PostgreSQL returns it."""
     call: Callable[..., State] = tracker.deliver
-    asks = "in_doubt" in inspect.signature(call).parameters
+    takes_in_doubt = "in_doubt" in inspect.signature(call).parameters
     for first in range(0, len(envelopes), size):
         part = envelopes[first : first + size]
-        more = {"in_doubt": max(0, min(in_doubt - first, len(part)))} if asks else {}
+        more = {"in_doubt": max(0, min(in_doubt - first, len(part)))} if takes_in_doubt else {}
         state = json.loads(json.dumps(dict(call(run_id, part, state, **more)), allow_nan=False, sort_keys=True))
     return state
 
 
 def assert_read_back(tracker: Tracker, run_id: str, state: State, envelopes: Sequence[Envelope]) -> None:
-    """Read a run back and compare it with what was delivered."""
+    """Read a run back, and assert that it equals what was delivered."""
     can = capabilities_of(tracker)
-    held = tracker.read_back(run_id, state)
-    wanted_points = points_of(envelopes, are_edited=can.can_edit_series)
-    found, wanted = _counted(held.points), _counted(expected_points(wanted_points, can))
-    lacking, extra = wanted - found, found - wanted
+    run = tracker.read_back(run_id, state)
+    points = points_of(envelopes, are_edited=can.can_edit_series)
+    found, expected = _counted(run.points), _counted(expected_points(points, can))
+    missing, extra = expected - found, found - expected
 
-    assert (_shown(lacking), _shown(extra)) == ([], []), "points that are missing, and points that are too many"
+    assert (_shown(missing), _shown(extra)) == ([], []), "missing points, and points that are there too often"
     if can.keeps_params:
-        assert set(held.params) == params_of(envelopes, are_edited=can.can_edit_params)
-    if held.tags is not None:
-        wanted_tags = tags_of(envelopes, are_edited=can.can_edit_tags)
-        assert set(held.tags) == set(wanted_tags)
-        assert {name: text[:20] for name, text in held.tags.items()} == {
-            name: text[:20] for name, text in wanted_tags.items()
+        assert set(run.params) == params_of(envelopes, are_edited=can.can_edit_params)
+    if run.tags is not None:
+        tags = tags_of(envelopes, are_edited=can.can_edit_tags)
+        assert set(run.tags) == set(tags)
+        assert {name: text[:20] for name, text in run.tags.items()} == {
+            name: text[:20] for name, text in tags.items()
         }, "long texts may be cut"
 
 
 def statuses(tracker: Tracker, run_id: str, state: State) -> list[str]:
-    """Return the status of a run, or none if the tracker keeps none."""
-    held: ReadBack = tracker.read_back(run_id, state)
-    return [held.status] if capabilities_of(tracker).keeps_status else []
+    """Return the status of a run in a list, empty if the tracker does not keep it."""
+    run: ReadBack = tracker.read_back(run_id, state)
+    return [run.status] if capabilities_of(tracker).keeps_status else []
 
 
 def _small_run(run_id: str, index: int) -> list[Envelope]:
@@ -387,7 +387,7 @@ def _small_run(run_id: str, index: int) -> list[Envelope]:
 
 
 def _counted(points: Iterable[Point]) -> Counter[tuple[str, int, int, str]]:
-    # As facts count them: both zeros are one zero, and every NaN is one NaN.
+    # As schemas/facts.py counts them: both zeros are equal, and all NaN are equal.
     return Counter((one.series, one.step, one.time_ms, repr(one.value + 0.0)) for one in points)
 
 
