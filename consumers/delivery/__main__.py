@@ -16,8 +16,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from schemas.errors import BadSettings, Refused, TrackingError
-from schemas.runtime.logs import configure, last_words
-from schemas.runtime.probes import answering
+from schemas.runtime.logs import configure, log_fatal
+from schemas.runtime.probes import serve_probes
 from schemas.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def main() -> None:
         configure(f"delivery {name}", settings.log_format)
         asyncio.run(_until_stopped(settings, name))
     except TrackingError as error:
-        last_words(f"delivery {name}", error)
+        log_fatal(f"delivery {name}", error)
         sys.exit(EXIT_REFUSED if isinstance(error, BadSettings | Refused) else EXIT_UNEXPECTED)
 
 
@@ -66,7 +66,7 @@ async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consumi
     from consumers.telemetry.instruments import DeliveryWatch
 
     watch = DeliveryWatch(name, settings.stall_s)
-    async with answering(settings, watch.probes()):
+    async with serve_probes(settings, watch.probes()):
         await _deliver(settings, name, stopping, consuming, watch)
 
 

@@ -15,7 +15,7 @@ from consumers.live.api.connections import Connections
 from consumers.live.app import create_app
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from schemas.runtime import listener
-from schemas.runtime.probes import Probes, answering
+from schemas.runtime.probes import Probes, serve_probes
 from schemas.runtime.settings import Settings
 
 STOP_TIMEOUT_S = 2  # for requests in progress; open streams end at once
@@ -73,7 +73,7 @@ async def serve(settings: Settings) -> None:
     """Serve until stopped by a signal. Raises the error of a service behind the API that waiting cannot heal."""
     with listen(settings) as listening:
         server = Server(settings)
-        async with answering(settings, server.probes()):
+        async with serve_probes(settings, server.probes()):
             watchers = [
                 asyncio.create_task(_stop_when_failed(server)),
                 asyncio.create_task(_announce_ready(server, settings)),

@@ -12,8 +12,8 @@ import logging
 import sys
 
 from schemas.errors import BadSettings, Refused, TrackingError
-from schemas.runtime.logs import configure, last_words
-from schemas.runtime.probes import answering
+from schemas.runtime.logs import configure, log_fatal
+from schemas.runtime.probes import serve_probes
 from schemas.runtime.settings import Settings
 
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
@@ -45,7 +45,7 @@ async def _run(settings: Settings) -> None:
     def must_pause() -> bool:
         return read_ahead.is_full or bool(watch.pulse.problem)
 
-    async with answering(settings, watch.read_ahead(lambda: (read_ahead.bytes, must_pause()))):
+    async with serve_probes(settings, watch.read_ahead(lambda: (read_ahead.bytes, must_pause()))):
         from consumers.materialiser.service import Service
 
         await Service(settings, watch, read_ahead, must_pause=must_pause, fail=_fail).run()
@@ -54,7 +54,7 @@ async def _run(settings: Settings) -> None:
 def _fail(error: BaseException) -> int:
     """Log why this process ends and return its exit code."""
     if isinstance(error, BadSettings | Refused):
-        last_words(PROCESS, error)
+        log_fatal(PROCESS, error)
         return EXIT_REFUSED
     log.error("unexpected %s: %s", type(error).__name__, error, exc_info=error)
     return EXIT_UNEXPECTED

@@ -19,7 +19,7 @@ from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
 from schemas.errors import BadSettings
 from schemas.runtime import listener
-from schemas.runtime.probes import Probes, answering
+from schemas.runtime.probes import Probes, serve_probes
 from schemas.runtime.settings import Settings
 
 STOP_TIMEOUT_S = 15  # for requests under way; longer than the wait for an acknowledgement
@@ -145,7 +145,7 @@ async def serve(settings: Settings) -> None:
     require_token(settings)
     with listen(settings) as listening:
         server = _server(settings)
-        async with answering(settings, server.probes()):
+        async with serve_probes(settings, server.probes()):
             announcing = asyncio.create_task(_announce_ready(server.writer, settings))
             try:
                 await server.serve(sockets=[listening])

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from schemas.errors import BadSettings, Refused, StackError
-from schemas.runtime.logs import configure, last_words
+from schemas.runtime.logs import configure, log_fatal
 from schemas.runtime.settings import Settings
 
 EXIT_REFUSED = 78  # EX_CONFIG of sysexits.h
@@ -34,7 +34,7 @@ def run(
         configure(process, settings.log_format, quiet=quiet)
         asyncio.run(serve(settings))
     except (BadSettings, Refused) as error:
-        last_words(process, error)
+        log_fatal(process, error)
         return EXIT_REFUSED
     return 0
 

@@ -51,7 +51,7 @@ def configure(process: str, form: LogFormat, *, quiet: dict[str, int] | None = N
     sys.excepthook = _log_uncaught
 
 
-def last_words(process: str, error: BaseException) -> None:
+def log_fatal(process: str, error: BaseException) -> None:
     """Log why this process ends; the supervisor shows the last line of the log. JSON if `configure` has chosen it."""
     handlers = logging.getLogger().handlers
     if handlers and isinstance(handlers[0].formatter, JsonLines):

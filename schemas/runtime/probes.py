@@ -39,7 +39,7 @@ class Probes(NamedTuple):
 
 
 @asynccontextmanager
-async def answering(settings: Settings, probes: Probes) -> AsyncIterator[None]:
+async def serve_probes(settings: Settings, probes: Probes) -> AsyncIterator[None]:
     """Serve the probes at metrics_host and metrics_port during the block. Raises StackError if the port is taken."""
     if settings.metrics_port == 0:
         yield

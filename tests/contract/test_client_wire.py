@@ -1,4 +1,4 @@
-"""What the client writes with the standard library is what schemas/ reads, to the last field."""
+"""schemas/ reads every field that the client writes with the standard library."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def record_everything(run: Run) -> None:
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """Everything the client can write: a run of each kind of end, a resumed and a joined one."""
+    """Return everything that the client can write: a run of each kind of end, a resumed and a joined one."""
     memory = Memory()
     with shipping(memory) as shipper:
         for status in report.STATUSES:

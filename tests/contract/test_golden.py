@@ -1,4 +1,4 @@
-"""Every record ever written can be read: golden files, the published schemas, and the models say the same."""
+"""Every record ever written can be read: golden files, published schemas and models agree."""
 
 from __future__ import annotations
 

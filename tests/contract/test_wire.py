@@ -1,4 +1,4 @@
-"""The wire form keeps every number, and refuses what is not an event with a reason."""
+"""The wire format keeps every number, and refuses everything that is not an event, with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS = examples.records()["metrics"]
 
 
 def bits(values: array[float]) -> list[bytes]:
-    """The 64 bits of each value, every NaN alike."""
+    """Return the 64 bits of each value, the same for every NaN."""
     return [b"NaN" if math.isnan(value) else struct.pack("<d", value) for value in values]
 
 
@@ -52,7 +52,7 @@ def test_any_bytes_are_either_an_event_or_a_bad_record(value: bytes, headers: di
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "said"),
+    ("value", "error", "message"),
     [
         (b'"values":[0.1', NotAnEvent, "not JSON"),
         (b'"values":["0.5"]', BadEvent, "is not a number"),
@@ -63,10 +63,10 @@ def test_any_bytes_are_either_an_event_or_a_bad_record(value: bytes, headers: di
         (b'"values":{}', BadEvent, "list of numbers"),
     ],
 )
-def test_values_that_are_no_numbers_are_refused(value: bytes, error: type[BadRecord], said: str) -> None:
+def test_values_that_are_no_numbers_are_refused(value: bytes, error: type[BadRecord], message: str) -> None:
     body = b'{"kind":"metrics","time":1,"series":[{"name":"a","steps":[0],"times":[1],%s}]}' % value
 
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         decode(METRICS.key, body, METRICS.headers)
 
 

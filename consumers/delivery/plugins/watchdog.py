@@ -22,7 +22,7 @@ from typing import NoReturn, TypeVar
 
 from consumers.delivery.plugins.threads import Threads
 from schemas.errors import TrackingError
-from schemas.runtime.logs import last_words
+from schemas.runtime.logs import log_fatal
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def main_thread_timeout(process: str, what: str, seconds: float) -> Iterator[Non
 
 def end_process(process: str, error: TrackerHangs, status: int = EXIT_RESTART) -> NoReturn:
     """End this process now, with the call that hangs, logging in one line why and what to do."""
-    last_words(process, TrackerHangs(f"{error}: start it again (`gateway up` does so by itself)"))
+    log_fatal(process, TrackerHangs(f"{error}: start it again (`gateway up` does so by itself)"))
     sys.stdout.flush()
     os._exit(status)
 

@@ -198,9 +198,7 @@ class _StatementBuilder:
         wanted = self._add(texts, "text[]")
         if not head:
             return f"{column} = ANY ({wanted})"
-        if all(
-            len(text) < HEAD for text in texts
-        ):  # the whole text, and the planner estimates one test well
+        if all(len(text) < HEAD for text in texts):  # the whole text, and the planner estimates one test well
             return f"{head} = ANY ({wanted})"
         heads = self._add([text[:HEAD] for text in texts], "text[]")
         return f"({head} = ANY ({heads}) AND {column} = ANY ({wanted}))"

@@ -28,7 +28,7 @@ from gateway.local.supervision.metrics import Metrics
 from gateway.local.supervision.orphans import end_orphans
 from gateway.local.supervision.services import declare
 from schemas.errors import TrackingError
-from schemas.runtime.probes import Probes, answering
+from schemas.runtime.probes import Probes, serve_probes
 
 BUSY_POLL_S = 0.05  # while something is starting or ending
 IDLE_POLL_S = 1.0  # a death wakes the loop by SIGCHLD, so this only bounds what signals can miss
@@ -62,7 +62,7 @@ class Supervisor:
         if self._owner is not None:
             loop.add_reader(self._owner, self._on_owner, self._owner)
         port = self._plan.ports[SUPERVISOR + addresses.METRICS]
-        async with answering(self._plan.settings.model_copy(update={"metrics_port": port}), self._probes()):
+        async with serve_probes(self._plan.settings.model_copy(update={"metrics_port": port}), self._probes()):
             while not (self._stopping and all(child.state in ("stopped", "failed") for child in self._children)):
                 if self._stopping:
                     self._stop_next_stage()

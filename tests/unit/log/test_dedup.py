@@ -1,3 +1,5 @@
+"""Each number of a producer is admitted once, in any order."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""What a consumer makes of batches whose bytes are not as they were written, without a broker."""
+"""Batches with changed bytes, as a consumer reads them, without a broker."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.log_author import Author
 from tests.support.raw_log import CODECS, batch_of, named_badly
 
 CHECKED = 17  # bytes of a batch before its checksum, which covers what follows it
-EACH = 3  # records a batch
+EACH = 3  # records per batch
 
 
 def batches(codec: str, *, odd: bool) -> list[bytes]:
-    """Three batches of a partition, as a broker serves them; `odd`: a header name of the second is no UTF-8."""
+    """Return three batches of a partition, as a broker serves them; `odd`: a header name in the second is not UTF-8."""
     author = Author("run")
     records = [encode(author.metrics("loss", [1.0], first_step=step)) for step in range(3 * EACH)]
     if odd:
@@ -31,16 +31,16 @@ def batches(codec: str, *, odd: bool) -> list[bytes]:
     return [struct.pack(">q", number * EACH) + batch[8:] for number, batch in enumerate(made)]
 
 
-def fetched(data: bytes, place: TopicPartition, offset: int) -> list[int]:
+def fetched(data: bytes, part: TopicPartition, offset: int) -> list[int]:
     """Return the offsets of the records of one answer to a fetch from `offset`."""
     read_any_header_name()
-    records = fetcher.PartitionRecords(place, fetcher.MemoryRecords(data), None, offset, None, None, True, 0)
+    records = fetcher.PartitionRecords(part, fetcher.MemoryRecords(data), None, offset, None, None, True, 0)
     return [record.offset for record in records]
 
 
 @pytest.mark.parametrize("odd", [False, True])
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_is_whole_is_read(codec: str, odd: bool) -> None:
+def test_undamaged_batches_are_read(codec: str, odd: bool) -> None:
     assert fetched(b"".join(batches(codec, odd=odd)), TopicPartition("whole", 0), 0) == list(range(3 * EACH))
 
 
@@ -51,19 +51,19 @@ def test_one_wrong_bit_ends_reading_before_its_batch_and_is_an_error_when_fetche
     first, second, third = batches(codec, odd=odd)
     at = CHECKED + byte % (len(second) - CHECKED)
     damaged = second[:at] + bytes([second[at] ^ 1 << bit]) + second[at + 1 :]
-    place = TopicPartition(uuid.uuid4().hex, 0)
+    part = TopicPartition(uuid.uuid4().hex, 0)
 
-    assert fetched(first + damaged + third, place, 0) == list(range(EACH))
-    assert fetched(first + damaged + third, place, 0) == list(range(EACH)), "whoever else reads it"
+    assert fetched(first + damaged + third, part, 0) == list(range(EACH))
+    assert fetched(first + damaged + third, part, 0) == list(range(EACH)), "also for another reader"
     with pytest.raises(LogDamaged, match=f"partition 0: the log is damaged at offset {EACH} .its checksum is wrong"):
-        fetched(damaged + third, place, EACH)
+        fetched(damaged + third, part, EACH)
 
 
 def test_an_impossible_length_is_an_error_too() -> None:
     first, second, third = batches("none", odd=False)
     cut = second[:8] + struct.pack(">i", 3) + second[12:]
-    place = TopicPartition(uuid.uuid4().hex, 0)
+    part = TopicPartition(uuid.uuid4().hex, 0)
 
-    assert fetched(first + cut + third, place, 0) == list(range(EACH))
+    assert fetched(first + cut + third, part, 0) == list(range(EACH))
     with pytest.raises(LogDamaged, match=f"damaged at offset {EACH} .CorruptRecordException: Record size is less"):
-        fetched(cut + third, place, EACH)
+        fetched(cut + third, part, EACH)

@@ -1,4 +1,4 @@
-"""The checksum sees what is missing, what is there twice and what changed, and does not see order."""
+"""The checksum detects missing, duplicate and changed points, and ignores their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever an entry of a log holds, it is one line of the promised form, and can be read back."""
+"""Every log entry is one line of the documented form, whatever it holds, and can be read back."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.runtime.logs import JsonLines, TextLines, configure, last_words, message_of, one_line, readable
+from schemas.runtime.logs import JsonLines, TextLines, configure, log_fatal, message_of, one_line, readable
 
 ANYTHING = st.text(st.characters(), max_size=60)
 HOSTILE = 'x\n{"level": "FORGED"}\r\x1b[2J\x00\x85\u2028\u202e\ud800 "quoted"'
 
 
 def entry(message: str, *, error: BaseException | None = None, **fields: Any) -> logging.LogRecord:
-    """Return an entry as a logger makes it."""
+    """Return an entry as a logger creates it."""
     trace = (type(error), error, error.__traceback__) if error else None
-    record = logging.LogRecord("somebody", logging.WARNING, "file.py", 1, "%s", (message,), trace)
+    record = logging.LogRecord("a.logger", logging.WARNING, "file.py", 1, "%s", (message,), trace)
     record.created = 1_700_000_000.25
     vars(record).update(fields)
     return record
@@ -77,19 +77,19 @@ def test_lines_of_others_are_shown_as_they_are(line: str) -> None:
 
 @pytest.fixture
 def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The logging of the test process is left as it was."""
+    """Restore the logging of the test process afterwards."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     for name in ("faust", "mode", "aiokafka", "uvicorn"):
         logger = logging.getLogger(name)
         monkeypatch.setattr(logger, "level", logger.level)
-        monkeypatch.setattr(logger, "handlers", [])  # the client's, where one was used in this process
+        monkeypatch.setattr(logger, "handlers", [])  # those of the client, if it was used in this process
         monkeypatch.setattr(logger, "propagate", True)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     yield
     monkeypatch.undo()
-    root.setLevel(root.level)  # loggers remember what is enabled, and forget it only here
+    root.setLevel(root.level)  # loggers cache what is enabled; this clears the cache
 
 
 @pytest.mark.parametrize("vendor", ["faust", "aiokafka", "uvicorn.error"])
@@ -106,11 +106,11 @@ def test_what_vendors_log_goes_the_same_way(vendor: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("untouched")
-def test_last_words_are_for_people_unless_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fatal_error_is_text_unless_json_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        last_words("live", ValueError("no\nport"))
+        log_fatal("live", ValueError("no\nport"))
         configure("live", "json")
-        last_words("live", ValueError("no port"))
+        log_fatal("live", ValueError("no port"))
     finally:
         logging.captureWarnings(False)
 

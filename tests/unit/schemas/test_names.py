@@ -1,3 +1,5 @@
+"""Every name comes back from the form of a tracker, and two names never become one."""
+
 from __future__ import annotations
 
 import re
@@ -27,7 +29,7 @@ from schemas.mapping.names import (
     wandb_name,
 )
 
-# Any text, and text of the few characters that escapes, labels and paths are made of.
+# Any text, and text of the characters that occur in escapes, labels and paths.
 TRICKY = st.text("_x5bf/.:={},[ é", min_size=1, max_size=24)
 NAMES = st.one_of(st.text(min_size=1, max_size=60), TRICKY)
 

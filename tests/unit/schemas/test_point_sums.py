@@ -1,4 +1,4 @@
-"""Many points hashed at once are hashed as one by one."""
+"""Points hashed in blocks have the same sum as points hashed one by one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOW64 = 2**64 - 1
 
 
 def one_by_one(rows: list[tuple[int, int, float]]) -> int:
-    """Hash points as the head of point_sums.py describes it."""
+    """Hash points one by one, as the head of point_sums.py describes."""
     return sum(_hash(*row) for row in rows) % MODULUS
 
 
@@ -41,7 +41,9 @@ def test_a_block_gives_what_single_points_give(rows: list[tuple[int, int, float]
 
 def test_several_blocks_give_what_single_points_give() -> None:
     dice = random.Random(1)
-    rows = [(dice.getrandbits(63), -dice.getrandbits(63), dice.random()) for _ in range(2_500)]  # the last in part
+    rows = [
+        (dice.getrandbits(63), -dice.getrandbits(63), dice.random()) for _ in range(2_500)
+    ]  # the last block is partial
 
     assert sum_of_points(*columns(rows)) == one_by_one(rows)
 

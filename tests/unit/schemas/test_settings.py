@@ -1,4 +1,4 @@
-"""Settings that do not fit are named."""
+"""Invalid settings are reported by name."""
 
 from __future__ import annotations
 

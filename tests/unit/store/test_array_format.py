@@ -1,4 +1,4 @@
-"""Columns come back from PostgreSQL's binary arrays, bit for bit."""
+"""Columns are restored from PostgreSQL's binary arrays, bit for bit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INT8, FLOAT8 = 20, 701  # oids of pg_type
 
 
 def sent(kind: str, oid: int, values: list[int] | list[float]) -> bytes:
-    """Give what array_send() writes: an empty array has no dimension."""
+    """Return the bytes that array_send() writes: an empty array has no dimension."""
     if not values:
         return struct.pack(">iii", 0, 0, oid)
     header = struct.pack(">iiiii", 1, 0, oid, len(values), 1)

@@ -1,4 +1,4 @@
-"""Binary COPY against the layout that PostgreSQL documents, read back field by field."""
+"""Binary COPY compared with the layout that PostgreSQL documents, field by field."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def values(encoded: bytes, expected: int, kind: str) -> list[Any]:
 
 
 def sent(of: ChunkRow) -> dict[str, Any]:
-    """Return the columns of a row as PostgreSQL holds them, arrays in their binary form."""
+    """Return the columns of a row as PostgreSQL holds them, arrays in binary format."""
     held: dict[str, Any] = dict(zip(COLUMNS, fields(encode_row(of)), strict=True))
     for name, form in [("points", ">i"), ("min_step", ">q"), ("max_step", ">q"), ("min_time", ">q")]:
         (held[name],) = struct.unpack(form, held[name])
@@ -72,7 +72,7 @@ def sent(of: ChunkRow) -> dict[str, Any]:
 
 
 def stored(of: ChunkRow) -> dict[str, Any]:
-    """Return the columns of a row as a driver reads them."""
+    """Return the columns of a row as a driver decodes them."""
     held = sent(of)
     for name, oid, kind in [
         ("steps", 20, "q"),

@@ -1,4 +1,4 @@
-"""A chart has fewer points and every extreme."""
+"""A chart has fewer points and keeps every extreme."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ NUMBERS = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf,
 
 
 def exactly(samples: list[Sample] | None) -> list[tuple[int, int, str]] | None:
-    """Samples that compare by the bits of their values."""
+    """Return samples that compare by the bits of their values."""
     return None if samples is None else [(one.step, one.time, one.value.hex()) for one in samples]
 
 
 def thinned_slowly(samples: list[Sample], buckets: int) -> list[Sample]:
-    """First, lowest, highest and last point of each bucket, and its first that is not finite: by their definition."""
+    """Return first, lowest, highest, last and first non-finite point of each bucket, straight from their definition."""
     if len(samples) <= 4 * buckets:
         return samples
     kept, size = [], len(samples) / buckets
     for number in range(buckets):
-        places = range(round(number * size), round((number + 1) * size))
-        finite = [at for at in places if math.isfinite(samples[at].value)]
-        wanted = {places[0], places[-1]}
+        indexes = range(round(number * size), round((number + 1) * size))
+        finite = [at for at in indexes if math.isfinite(samples[at].value)]
+        wanted = {indexes[0], indexes[-1]}
         wanted |= {pick(finite, key=lambda at: samples[at].value) for pick in (min, max) if finite}
-        wanted |= set([at for at in places if at not in finite][:1])
+        wanted |= set([at for at in indexes if at not in finite][:1])
         kept += [samples[at] for at in sorted(wanted)]
     return kept
 

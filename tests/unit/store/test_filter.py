@@ -1,4 +1,4 @@
-"""The language of filters: what it understands, and where it says that it does not."""
+"""The filter language: what it parses, and the position of each error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS = [
 
 
 def shape(text: str) -> str:
-    """Return a tree with its parentheses, in short."""
+    """Return a short text of a tree, with all parentheses."""
 
     def read(node: object) -> str:
         match node:
@@ -59,7 +59,7 @@ def test_a_filter_is_read_as_people_mean_it(text: str, tree: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("metrics.loss <", "character 15, at the end: expected a number"),
         ("metrics.loss < 'low'", "character 16, at \"'low'\": expected a number without quotes"),
@@ -83,23 +83,23 @@ def test_a_filter_is_read_as_people_mean_it(text: str, tree: str) -> None:
         ("tags.x = '\x00'", "character 11 is U+0000"),
     ],
 )
-def test_what_is_not_understood_is_said_with_its_place(text: str, said: str) -> None:
+def test_an_error_states_its_position(text: str, message: str) -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter(text)
 
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=14), st.text(string.printable, max_size=8))
 def test_anything_typed_is_understood_or_refused_and_never_part_of_the_statement(words: list[str], more: str) -> None:
     try:
-        where = parse_filter(" ".join([*words, more]))
+        tree = parse_filter(" ".join([*words, more]))
     except FilterError:
         return
-    question = Search(where, None, lost_after_s=90).runs(limit=1)
+    query = Search(tree, None, lost_after_s=90).runs(limit=1)
 
-    assert not {"'x'", "a b", ":limit", "0.3"} & {word for word in words if word in question.statement}
-    assert question.statement.count("$") >= len(question.parameters)
+    assert not {"'x'", "a b", ":limit", "0.3"} & {word for word in words if word in query.statement}
+    assert query.statement.count("$") >= len(query.parameters)
 
 
 def test_an_order_is_a_key_and_a_direction() -> None:

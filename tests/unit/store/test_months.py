@@ -1,4 +1,4 @@
-"""The month that points are kept under."""
+"""The month under which points are stored."""
 
 from __future__ import annotations
 
