@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 import time
 from contextlib import redirect_stdout
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from consumers.delivery.replay.replay import ReplayProgress, ReplayRequest
     from schemas.runtime.settings import Settings
 
-DRAIN_S = 4.5  # for the call under way, after a signal
 LINE_EVERY_S = 5.0  # between two lines of progress without a terminal
 REFRESH_S = 0.2
 EXIT_PARKED, EXIT_STOPPED = 1, 130
@@ -100,30 +98,21 @@ async def _plan(settings: Settings, name: str, choice: Any) -> ReplayPlan:
 
 
 async def _until_done(settings: Settings, name: str, request: ReplayRequest, display: _Display) -> ReplayProgress:
+    from consumers.delivery.background import DRAIN_S, background, run_until_stopped
     from consumers.delivery.replay.replay import Replay, ReplayProgress
     from consumers.delivery.service import connected
 
     progress, stopping = ReplayProgress(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
     async def work() -> None:
         async with connected(settings, name, display.print_notice) as services:
             await Replay(services, request, stopping, progress, display.print_notice).run()
 
-    working, stop = asyncio.create_task(work()), asyncio.create_task(stopping.wait())
-    showing = asyncio.create_task(display.watch(progress))
-    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if not working.done() and progress.state == "starting":
-        working.cancel()  # it waits for a service, and has nothing under way
-    done, _ = await asyncio.wait({working}, timeout=None if not stopping.is_set() else DRAIN_S)
-    showing.cancel()
-    stop.cancel()
-    if not done:
+    async with background(display.watch(progress)):
+        is_done = await run_until_stopped(work(), stopping, is_idle=lambda: progress.state == "starting")
+    if not is_done:
         display.print_notice(f"a call did not finish within {DRAIN_S} s: the same command repeats it")
-        os._exit(EXIT_STOPPED)  # Python would wait for the thread that is still in the call to the tracker
-    if not working.cancelled():
-        working.result()
+        os._exit(EXIT_STOPPED)
     return progress
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
+from consumers.delivery.background import DRAIN_S, run_until_stopped
 from schemas.errors import BadSettings, Refused, TrackingError
 from schemas.runtime.logs import configure, log_fatal
 from schemas.runtime.probes import serve_probes
@@ -23,7 +23,6 @@ from schemas.runtime.settings import Settings
 if TYPE_CHECKING:
     from consumers.telemetry.instruments import DeliveryWatch
 
-DRAIN_S = 4.5
 EXIT_REFUSED, EXIT_UNEXPECTED = 78, 70
 
 log = logging.getLogger("consumers.delivery")
@@ -44,22 +43,11 @@ def main() -> None:
 
 
 async def _until_stopped(settings: Settings, name: str) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    consuming = asyncio.Event()
-    work = asyncio.create_task(_serve(settings, name, stopping, consuming))
-    stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if not work.done() and not consuming.is_set():
-        work.cancel()  # it waits for a service, and no call is under way
-    done, _ = await asyncio.wait({work}, timeout=DRAIN_S)
-    if done and not work.cancelled():
-        work.result()
-    if not done:
+    stopping, consuming = asyncio.Event(), asyncio.Event()
+    work = _serve(settings, name, stopping, consuming)
+    if not await run_until_stopped(work, stopping, is_idle=lambda: not consuming.is_set()):
         log.warning("a call was not finished within %s s; it is repeated after the next start", DRAIN_S)
-        os._exit(0)  # a normal exit would wait for the thread that still calls the tracker
+        os._exit(0)
 
 
 async def _serve(settings: Settings, name: str, stopping: asyncio.Event, consuming: asyncio.Event) -> None:

@@ -1,13 +1,16 @@
 """
-Tasks that run while other work is done, and end with it.
+Tasks next to other work: they end with it, or decide when it ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine
+import signal
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
+
+DRAIN_S = 4.5  # for the calls under way, after a signal
 
 
 @asynccontextmanager
@@ -30,3 +33,26 @@ async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_until_stopped(
+    work: Coroutine[Any, Any, None], stopping: asyncio.Event, *, is_idle: Callable[[], bool]
+) -> bool:
+    """
+    Run `work`, which ends once `stopping` is set; SIGTERM and SIGINT set it. Raises what `work` raises.
+
+    While `is_idle`, work waits for a service and has no call under way: then a signal cancels it. Returns False when it
+    has not ended DRAIN_S after a signal: the caller has to exit with `os._exit`, because a normal exit waits for the
+    thread that still calls the tracker.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    working, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not working.done() and is_idle():
+        working.cancel()
+    done, _ = await asyncio.wait({working}, timeout=DRAIN_S)
+    stop.cancel()
+    if done and not working.cancelled():
+        working.result()
+    return bool(done)

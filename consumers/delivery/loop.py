@@ -23,6 +23,7 @@ from consumers.delivery.dispatch.dispatcher import Dispatcher
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.rate_limit import RateLimit
 from consumers.log.reader import LogReader
+from consumers.log.watermarks import has_reached
 from consumers.store.delivery.checkpoints import Deliveries
 from schemas.errors import LogUnavailable, StoreUnavailable
 
@@ -134,9 +135,7 @@ class Delivery:
             return False
         if self._work.only is not None:
             return not len(self._backlog)
-        offsets = self._backlog.offsets()
-        has_all = all(offsets.get(partition, 0) >= end for partition, end in until.items())
-        return has_all and self._backlog.is_caught_up()
+        return has_reached(self._backlog.offsets(), until) and self._backlog.is_caught_up()
 
     async def _read(self) -> None:
         if self._reader is None or self._backlog.is_full:

@@ -26,6 +26,11 @@ class Bounds(NamedTuple):
     end: dict[int, int]
 
 
+def has_reached(offsets: Mapping[int, int], end: Mapping[int, int]) -> bool:
+    """Tell whether a reader at these offsets has read up to `end`, both by partition."""
+    return all(offsets.get(partition, 0) >= offset for partition, offset in end.items())
+
+
 class LogBounds:
     """Asks Kafka for its bounds. Connects at the first question, and again after an outage."""
 

@@ -25,6 +25,7 @@ from consumers.delivery.plugins.watchdog import end_process
 from consumers.delivery.replay.selection import RunSelection, chosen_runs
 from consumers.delivery.service import Connected, open_delivery
 from consumers.log.retry import until_available
+from consumers.log.watermarks import has_reached
 from consumers.telemetry.instruments import DeliveryWatch
 from schemas.errors import BadSettings
 
@@ -149,7 +150,7 @@ class Replay:
                 offsets = await services.deliveries.offsets()
                 _count(progress, offsets, end)
                 left, _ = await services.trackers.progress(self._name)
-                done = left == 0 and all(offsets.get(partition, 0) >= at for partition, at in end.items())
+                done = left == 0 and has_reached(offsets, end)
             else:
                 left, _ = await services.trackers.progress(self._name, runs)
                 progress.total, progress.done = len(runs), len(runs) - left

@@ -18,6 +18,7 @@ from consumers.trackers.protocol import Capabilities
 from schemas.facts import Facts, Point, SeriesColumns, SeriesFacts, count_columns, count_points
 from schemas.values import StringValue, Typed
 
+STORE = "postgresql"  # the name of the place that the trackers are compared with
 _SAME_STATUS = {"lost": "running", "created": "running"}  # no event says "lost", and W&B has no state before "running"
 _REASON = 1_000  # characters
 _KEEPS_ALL = Capabilities()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from consumers.delivery.verify.compare import STORE
 from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from consumers.delivery.verify.verify import PlaceFacts, VerifyResult
 
 SHOWN_RUNS, SHOWN_OF_RUN, SHOWN_LOSSES = 20, 5, 5
-STORE = "postgresql"
 
 
 def document(verified: VerifyResult, repaired: RepairResult | None) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from consumers.delivery.background import cancel_all
 from consumers.delivery.plugins.config import call_seconds
 from consumers.delivery.plugins.loader import close_tracker, open_tracker
 from consumers.delivery.plugins.watchdog import BoundedCalls, TrackerHangs
-from consumers.delivery.verify.compare import Difference, Loss, RunFacts, findings
+from consumers.delivery.verify.compare import STORE, Difference, Loss, RunFacts, findings
 from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
+from consumers.log.watermarks import has_reached
 from consumers.store.delivery.checkpoints import Checkpoint, Deliveries
 from consumers.store.delivery.repairs import deleted_runs
 from consumers.store.offsets import CONSUMER, consumer_name
@@ -32,7 +33,6 @@ from schemas.errors import LogUnavailable
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 
-STORE = "postgresql"
 PARALLEL_RUNS = 4
 READ_CALLS = 5.0  # timeouts of a call: limit for reading back one run
 PAGE = 100  # runs whose summaries and checkpoints are in memory at the same time
@@ -90,7 +90,7 @@ class VerifyScope(NamedTuple):
     group: str | None = None
 
 
-class _Places:
+class _PlaceReader:
     """Reads runs from all places: a page of runs at a time, a few of them in parallel."""
 
     def __init__(self, settings: Settings, database: Database, trackers: Mapping[str, Tracker]) -> None:
@@ -160,7 +160,7 @@ async def verify(
         verified = VerifyResult({name: PlaceFacts() for name in (STORE, *names)})
         for name, tracker in trackers.items():
             verified.places[name].cannot_hold = list(tracker.cannot_hold)
-        places = _Places(settings, database, trackers)
+        places = _PlaceReader(settings, database, trackers)
         verified.caught_up = await _caught_up(settings, places.reading, names, wait_s)
         run_ids = await _chosen(places.reading, scope)
         reading = places.read(run_ids)
@@ -186,7 +186,7 @@ async def _chosen(reading: StoreReader, scope: VerifyScope) -> list[str]:
         return [run_id for run_id in dict.fromkeys(scope.run_ids) if run_id not in deleted]
 
 
-async def _deleted(places: _Places, name: str, run_ids: Sequence[str], verified: VerifyResult) -> None:
+async def _deleted(places: _PlaceReader, name: str, run_ids: Sequence[str], verified: VerifyResult) -> None:
     """Add the deleted runs that a tracker still has."""
     known = await places.deliveries[name].load(list(run_ids))
     for run_id in run_ids:
@@ -220,13 +220,9 @@ async def _wait(settings: Settings, reading: StoreReader, trackers: Sequence[str
     deadline = monotonic() + wait_s
     consumers = [CONSUMER, *map(consumer_name, trackers)]
     while True:
-        behind = [name for name in consumers if not _reached(await reading.offsets(name, settings.topic), ends)]
+        behind = [name for name in consumers if not has_reached(await reading.offsets(name, settings.topic), ends)]
         if not behind:
             return True
         if monotonic() >= deadline:
             return False
         await asyncio.sleep(POLL_S)
-
-
-def _reached(offsets: Mapping[int, int], ends: Mapping[int, int]) -> bool:
-    return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
