@@ -29,7 +29,7 @@ class SegmentAllocator:
 
     def __init__(self, run_id: str, limit: int | None) -> None:
         self.folder = ""  # "": in memory
-        self.header = b""  # what each segment says of the journal
+        self.header = b""  # payload of the header of each segment
         self.size = 0  # bytes of all segments, the preallocated one included
         self._run_id = run_id
         self._max_bytes = limit

@@ -269,7 +269,7 @@ async def _close_sockets(producer: Any) -> None:
 
 
 class _LastError(logging.Handler):
-    """Keeps the last error that aiokafka logged: only the log says why a broker refuses a client."""
+    """Keeps the last error that aiokafka logged: nothing else gives the reason why a broker refuses a client."""
 
     text = ""
 
