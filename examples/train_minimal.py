@@ -1,7 +1,7 @@
 """
 The smallest training script: gradient descent on y = 3x + 2, standard library only.
 
-Start a stack first with `gateway up`, or set GATEWAY_URL=kafka://host:port. Then: python examples/train_minimal.py
+First start a stack with `gateway up`, or set GATEWAY_URL=kafka://host:port. Then: python examples/train_minimal.py
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-One run of many processes, standard library only: four workers join the run that their parent started.
+One run of several processes, standard library only: four workers join the run that their parent started.
 
-Start a stack first with `gateway up`, or set GATEWAY_URL=kafka://host:port. Then: python examples/train_processes.py
-Each worker's series carries its rank, because RANK is set for it, as torchrun and srun set theirs.
+First start a stack with `gateway up`, or set GATEWAY_URL=kafka://host:port. Then: python examples/train_processes.py
+The series of each worker is labelled with its rank, because RANK is set for it, as torchrun and srun do.
 """
 
 from __future__ import annotations

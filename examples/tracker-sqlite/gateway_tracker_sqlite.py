@@ -1,9 +1,9 @@
 """
 The tracker `sqlite`: every run in one SQLite file.
 
-An envelope may be delivered twice: after a crash the gateway does not know what the tracker took. Here one call is one
-transaction, and the table `batches` says which envelopes (run, producer, number) are in the file, so that none is
-written twice. Deletes and renames are envelopes like others: they act on what came before them.
+An event may be delivered twice: after a crash the gateway does not know what the tracker has written. Here one call is
+one transaction, and the table `events` records which events (run, producer, number) the file contains, so that none is
+written twice. Deletes and renames are events like others: they apply to what precedes them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY, status TEXT, started INTEGER, ended INTEGER, message TEXT, attempt INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS params (run_id TEXT, name TEXT, value TEXT, PRIMARY KEY (run_id, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (
-    run_id TEXT, producer TEXT, number INTEGER, PRIMARY KEY (run_id, producer, number)
+CREATE TABLE IF NOT EXISTS events (
+    run_id TEXT, producer TEXT, seq INTEGER, PRIMARY KEY (run_id, producer, seq)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS points (
     run_id TEXT, step_name TEXT, attempt INTEGER, name TEXT, labels TEXT, step INTEGER, time INTEGER, value REAL
@@ -60,20 +60,20 @@ class SqliteTracker:
         self._file = file
 
     def open(self, settings: Settings) -> None:
-        """Look at the configuration only: the file may be on a disk that is away."""
+        """Check the configuration only: the disk of the file may not be mounted yet."""
         if not self._file:
-            raise BadSettings("the tracker sqlite needs a file: write config: {file: ...} into the trackers file")
+            raise BadSettings("the tracker sqlite needs a file: write config: {file: ...} in the trackers file")
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
-        """Write these envelopes of one run in one transaction."""
+        """Write events of one run in one transaction."""
         with self._connected() as connection:
             first = (run_id, "running", min(envelope.event.time for envelope in envelopes))
             connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, NULL, '', 1)", first)
             for envelope in envelopes:
                 key = (run_id, envelope.producer, envelope.seq)
-                if connection.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", key).rowcount:
+                if connection.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", key).rowcount:
                     write(connection, envelope)
-        return {"delivered": True}  # kept with the checkpoint; this tracker needs to know nothing
+        return {"delivered": True}  # stored with the checkpoint; this tracker needs no state
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Return what the file holds of a run, for `gateway verify`."""
@@ -81,31 +81,31 @@ class SqliteTracker:
             found = connection.execute("SELECT status, started, ended FROM runs WHERE run_id = ?", (run_id,))
             status, started, ended = found.fetchone() or ("missing", None, None)
             if status == "missing":
-                raise TrackerRefused(f"{self._file} has nothing of this run: `gateway verify --repair` brings it again")
+                raise TrackerRefused(f"{self._file} has nothing of this run: run `gateway verify --repair`")
             if status == "deleted":
                 raise TrackerRefused("the run was deleted")
             params = dict(connection.execute("SELECT name, value FROM params WHERE run_id = ?", (run_id,)))
         return ReadBack(self._points(run_id), params, status, started, ended)
 
     def start_over(self, run_id: str, state: State) -> State:
-        """Take the run out, for `gateway verify --repair`: it comes again from its first record."""
+        """Remove the run, for `gateway verify --repair`, which delivers it again from its first event."""
         with self._connected() as connection:
-            for table in ("runs", "params", "batches", "points"):
+            for table in ("runs", "params", "events", "points"):
                 connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         return {}
 
     def close(self) -> None:
-        """Each call has a connection of its own."""
+        """Do nothing: each call opens and closes its own connection."""
 
     def _points(self, run_id: str) -> Iterator[Point]:
         with self._connected() as connection:
-            ask = "SELECT step_name, attempt, name, labels, step, time, value FROM points WHERE run_id = ?"
-            for *series, step, time, value in connection.execute(ask, (run_id,)):
+            query = "SELECT step_name, attempt, name, labels, step, time, value FROM points WHERE run_id = ?"
+            for *series, step, time, value in connection.execute(query, (run_id,)):
                 yield Point(SeriesKey(*series).written, step, time // 1_000, float("nan") if value is None else value)
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection in a transaction. Raises TrackerUnavailable: the loop calls again later."""
+        """Yield a connection in a transaction. Raises TrackerUnavailable: the loop calls again later."""
         try:
             Path(self._file).parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._file, timeout=WAIT_S)) as connection, connection:
@@ -116,7 +116,7 @@ class SqliteTracker:
 
 
 def write(connection: sqlite3.Connection, envelope: Envelope) -> None:
-    """Write one envelope; what there is no table for is passed over, and so is what comes after a delete of the run."""
+    """Write one event; events without a table are skipped, and so are those after a delete of the run."""
     event, run_id = envelope.event, envelope.run_id
     (status,) = connection.execute("SELECT status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     if status == "deleted":
@@ -147,16 +147,16 @@ def write(connection: sqlite3.Connection, envelope: Envelope) -> None:
 
 
 def edit(connection: sqlite3.Connection, run_id: str, event: events.Deleted | events.Renamed) -> None:
-    """Carry out the delete or rename of a series or a parameter, as `consumers.trackers.edits` decides it."""
+    """Carry out the delete or rename of a series or a parameter."""
     found = connection.execute(
         "SELECT DISTINCT step_name, attempt, name, labels FROM points WHERE run_id = ?", (run_id,)
     )
-    where = "WHERE run_id = ? AND step_name = ? AND attempt = ? AND name = ? AND labels = ?"
+    condition = "WHERE run_id = ? AND step_name = ? AND attempt = ? AND name = ? AND labels = ?"
     for series, now in edited_series({SeriesKey(*row) for row in found}, [event]).items():
         if now is None:
-            connection.execute(f"DELETE FROM points {where}", (run_id, *series))
+            connection.execute(f"DELETE FROM points {condition}", (run_id, *series))
         else:
-            connection.execute(f"UPDATE points SET name = ? {where}", (now.name, run_id, *series))
+            connection.execute(f"UPDATE points SET name = ? {condition}", (now.name, run_id, *series))
     names = {name for (name,) in connection.execute("SELECT name FROM params WHERE run_id = ?", (run_id,))}
     for old, new in edited_names(names, [event], "param").items():
         if new is None:

@@ -1,4 +1,4 @@
-"""The plug-in passes the suite of tracking-gateway."""
+"""The plug-in passes the contract suite of tracking-gateway."""
 
 from __future__ import annotations
 
