@@ -84,7 +84,7 @@ def test_every_point_is_in_kafka_once_and_in_order(log: Log) -> None:
     assert [envelope.seq for envelope in envelopes] == list(range(len(envelopes)))
     assert kinds(events)[:3] == ["run_started", "params", "tags"]
     assert kinds(events)[-2:] == ["run_finished", "producer_closed"]
-    assert (events[-1].envelopes, events[-1].points, events[-1].dropped) == (len(envelopes), 100_100, 0)
+    assert (events[-1].batches, events[-1].points, events[-1].dropped) == (len(envelopes), 100_100, 0)
     assert run.report is not None
     assert (run.report.sent, run.report.unsent) == (100_200, 0)
 
