@@ -26,7 +26,7 @@ from schemas.values import FloatValue, JsonValue, StringValue
 from schemas.wire import Envelope
 from tests.support.log_author import Author, write
 
-DEADLINE_S = 30.0
+DEADLINE_S = 150.0
 
 
 @dataclass

@@ -10,6 +10,8 @@ from aiokafka.conn import AIOKafkaConnection
 from consumers.log.reader import LogReader
 from gateway.client.transports.kafka_transport import KafkaTransport
 
+INSTANTS = 40
+
 
 def open_connections() -> list[AIOKafkaConnection]:
     return [one for one in gc.get_objects() if type(one) is AIOKafkaConnection and one.connected()]
@@ -18,30 +20,30 @@ def open_connections() -> list[AIOKafkaConnection]:
 async def test_cancelled_at_any_instant_of_connecting_it_closes_every_connection(kafka: str, topic: str) -> None:
     before = open_connections()
     has_opened = []
-    for number in range(80):
+    for number in range(INSTANTS):
         transport = KafkaTransport([kafka], topic)
         opening = asyncio.ensure_future(transport.open())
-        await asyncio.sleep(number * 0.000_25)  # connecting takes about 10 ms
+        await asyncio.wait({opening}, timeout=number * 0.000_5 if number < INSTANTS - 1 else None)  # takes about 10 ms
         has_opened.append(opening.done())
         opening.cancel()
         await asyncio.wait({opening})
         await transport.close()
 
-        assert [one for one in open_connections() if one not in before] == [], f"after {number} quarters of a ms"
+        assert [one for one in open_connections() if one not in before] == [], f"after {number} halves of a ms"
     assert set(has_opened) == {False, True}
 
 
 async def test_a_reader_cancelled_at_any_instant_of_connecting_closes_every_connection(kafka: str, topic: str) -> None:
     before = open_connections()
     has_opened = []
-    for number in range(80):
+    for number in range(INSTANTS):
         reader = LogReader(kafka, topic)
         opening = asyncio.ensure_future(reader.open())
-        await asyncio.sleep(number * 0.000_5)  # connecting takes about 20 ms
+        await asyncio.sleep(number * 0.001)  # connecting takes about 20 ms
         has_opened.append(opening.done())
         opening.cancel()
         await asyncio.wait({opening})
         await reader.close()
 
-        assert [one for one in open_connections() if one not in before] == [], f"after {number} halves of a ms"
+        assert [one for one in open_connections() if one not in before] == [], f"after {number} ms"
     assert False in has_opened
