@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 
 from aiokafka import AIOKafkaProducer  # noqa: E402
 
-from benchmarks.contestants import say  # noqa: E402
+from benchmarks.contestants import report  # noqa: E402
 from benchmarks.growth import RecordLog  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.services import running_kafka  # noqa: E402
@@ -48,7 +48,7 @@ def main() -> None:
             with running_kafka(folder / "kafka", own=True) as kafka:
                 asyncio.run(_write(kafka.address, records, series, points))
                 for reader in (_agent, _loop):
-                    say(f"{records:,} records of {series * points:,} points: {reader.__name__[1:]}")
+                    report(f"{records:,} records of {series * points:,} points: {reader.__name__[1:]}")
                     dsn = asyncio.run(create_database(store.address, f"{reader.__name__[1:]}_{turn}"))
                     wall_s, cpu_s = reader(folder, kafka.address, dsn, records)
                     cells = [f"{records:,} of {series * points:,}", reader.__name__[1:], number(records / wall_s)]

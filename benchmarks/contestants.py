@@ -79,6 +79,6 @@ def _peers(names: str, among: tuple[Peer, ...]) -> list[Peer]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Tell a person how far it is; on stderr, away from the result."""
     print(text, file=sys.stderr, flush=True)

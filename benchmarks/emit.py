@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
 
 from benchmarks.catalogue import OURS  # noqa: E402
-from benchmarks.contestants import Contestant, options, prepared, say  # noqa: E402
+from benchmarks.contestants import Contestant, options, prepared, report  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.figures import Figures, figures_of  # noqa: E402
 from benchmarks.machine import caption, describe, load  # noqa: E402
@@ -48,7 +48,7 @@ def main() -> None:
         ready = monotonic()
         rounds = _rounds(contestants, missing, Path(name), vars(asked))
         training = _train(contestants, missing, Path(name), vars(asked))
-    say(f"prepared in {ready - begin:.0f} s, measured in {monotonic() - ready:.0f} s")
+    report(f"prepared in {ready - begin:.0f} s, measured in {monotonic() - ready:.0f} s")
     measured = [
         figures_of(one.peer.name, rounds[one.peer.name], training[one.peer.name])
         for one in contestants
@@ -56,7 +56,7 @@ def main() -> None:
     ]
     command = " ".join(["python", "benchmarks/emit.py", *(word for word in sys.argv[1:] if word != "--write-docs")])
     facts = describe(command, asked.peers, (before, load()), monotonic() - ready)
-    _tell(measured, missing, facts, as_json=asked.json, write=asked.write_docs)
+    _publish(measured, missing, facts, as_json=asked.json, write=asked.write_docs)
     raise SystemExit(1 if OURS in missing else 0)
 
 
@@ -71,7 +71,7 @@ def _rounds(
         for one in contestants[at:] + contestants[:at]:
             own = folder / f"{one.peer.name}-{turn}"
             if one.peer.name not in missing:
-                say(f"calls, round {turn + 1}: {one.peer.name}")
+                report(f"calls, round {turn + 1}: {one.peer.name}")
                 try:
                     found[one.peer.name].append(one.measure("calls", own, timeout_s=TIMEOUT_S, **wanted))
                 except Missing as error:
@@ -87,7 +87,7 @@ def _train(
     wanted = {"pairs": asked["pairs"], "steps": asked["steps"], "rest_s": 0.2}
     for one in contestants:
         if one.peer.name not in missing:
-            say(f"training: {one.peer.name}")
+            report(f"training: {one.peer.name}")
             try:
                 found[one.peer.name] = one.measure(
                     "train", folder / f"{one.peer.name}-training", timeout_s=TIMEOUT_S, **wanted
@@ -97,7 +97,7 @@ def _train(
     return found
 
 
-def _tell(
+def _publish(
     measured: list[Figures], missing: dict[str, str], facts: dict[str, Any], *, as_json: bool, write: bool
 ) -> None:
     content = f"{emit_table(measured, missing, OURS)}\n\n{caption(facts)}"

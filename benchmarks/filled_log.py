@@ -51,12 +51,12 @@ def running_log(folder: Path) -> Iterator[Log]:
         yield Log(kafka, stack.enter_context(running_postgres(folder / "postgres")))
 
 
-def fill(log: Log, history: Iterable[EncodedRecord], tell: Callable[[str], None]) -> int:
+def fill(log: Log, history: Iterable[EncodedRecord], report: Callable[[str], None]) -> int:
     """Write a history to the log; return how many records it has."""
-    return asyncio.run(_write(log, history, tell))
+    return asyncio.run(_write(log, history, report))
 
 
-def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> float:
+def fold(log: Log, records: int, folder: Path, report: Callable[[str], None]) -> float:
     """Let a materialiser fold so many records, and end it; return the seconds. Raises Missing when it stands still."""
     begin = moved = monotonic()
     last, next_told = 0, begin + TOLD_EVERY_S
@@ -69,7 +69,7 @@ def fold(log: Log, records: int, folder: Path, tell: Callable[[str], None]) -> f
                 raise Missing(f"the materialiser stands at {done:,} of {records:,} records")
             if now >= next_told:
                 next_told = now + TOLD_EVERY_S
-                tell(f"folded {done:,} of {records:,} records")
+                report(f"folded {done:,} of {records:,} records")
             sleep(0.1)
     return monotonic() - begin
 
@@ -96,7 +96,7 @@ async def _value(dsn: str, query: str, *arguments: Any) -> Any:
         await connection.close()
 
 
-async def _write(log: Log, history: Iterable[EncodedRecord], tell: Callable[[str], None]) -> int:
+async def _write(log: Log, history: Iterable[EncodedRecord], report: Callable[[str], None]) -> int:
     # As the client sends: by run, compressed, acknowledged by all replicas.
     producer = AIOKafkaProducer(
         bootstrap_servers=log.kafka.address, enable_idempotence=True, compression_type="zstd", linger_ms=20
@@ -115,7 +115,7 @@ async def _write(log: Log, history: Iterable[EncodedRecord], tell: Callable[[str
                 sent.clear()
             if monotonic() >= next_told:
                 next_told += TOLD_EVERY_S
-                tell(f"written {count:,} records")
+                report(f"written {count:,} records")
         await asyncio.gather(*sent)
     finally:
         await producer.stop()

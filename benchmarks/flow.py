@@ -56,7 +56,7 @@ class Flow(NamedTuple):
     cpu_us: dict[str, float]  # of each part, a point
 
 
-async def watch(system: System, load: Load, folder: Path, tell: Callable[[str], None]) -> Flow:
+async def watch(system: System, load: Load, folder: Path, report: Callable[[str], None]) -> Flow:
     """Run a load until all its points are queryable. Raises Missing when they are not within DRAIN_TIMEOUT_S."""
     folder.mkdir(parents=True, exist_ok=True)
     board = Board(folder / f"board-{load.name}", load.processes)
@@ -67,7 +67,7 @@ async def watch(system: System, load: Load, folder: Path, tell: Callable[[str], 
             await _until_ready(board, child, folder / f"{load.name}.log")
             before = system.cpu_s()
             board.set_head(at.START, time_ns() + 200_000_000)
-            seen, by_run = await _follow(connection, board, runs, child, load, tell)
+            seen, by_run = await _follow(connection, board, runs, child, load, report)
             after = system.cpu_s()
             await _until_ended(child)
     finally:
@@ -123,7 +123,7 @@ async def _follow(
     runs: list[str],
     child: subprocess.Popen[bytes],
     load: Load,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int]]]]:
     """Look until everything emitted is visible, telling producers and a person how far it is."""
     numbers = {run: number for number, run in enumerate(runs)}
@@ -149,7 +149,7 @@ async def _follow(
             raise Missing("a producer failed")
         if monotonic() - told > 5:
             told = monotonic()
-            tell(f"  {total:,} points queryable after {told - begin:.0f} s")
+            report(f"  {total:,} points queryable after {told - begin:.0f} s")
         await asyncio.sleep(POLL_S)
     return seen, by_run
 

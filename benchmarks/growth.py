@@ -117,7 +117,7 @@ class Store:
 
 
 async def measure_growth(
-    dsn: str, *, quick: bool, until: float, tell: Callable[[str], None]
+    dsn: str, *, quick: bool, until: float, report: Callable[[str], None]
 ) -> tuple[list[Growth], list[Chart]]:
     """
     Return the cost of a point as series, runs and stored points grow, and of charts as points grow.
@@ -132,40 +132,40 @@ async def measure_growth(
     reading = await StoreReader.open(dsn)
     store = Store(db, worker, reading, until)
     try:
-        found = [await _series(store, quick, tell), await _runs(store, quick, tell)]
-        grown, charts = await _points(store, quick, tell)
+        found = [await _series(store, quick, report), await _runs(store, quick, report)]
+        grown, charts = await _points(store, quick, report)
         return [*found, grown], charts
     finally:
         await reading.close()
         await db.close()
 
 
-async def _series(store: Store, quick: bool, tell: Callable[[str], None]) -> Growth:
+async def _series(store: Store, quick: bool, report: Callable[[str], None]) -> Growth:
     sizes, records = (10, 100, 1_000), 20 if quick else 200
     costs = []
     for series in sizes:
-        tell(f"growth: {series:,} series of a run")
+        report(f"growth: {series:,} series of a run")
         made = [store.log.record(f"series-{series}", series, RECORD_POINTS // series) for _ in range(records)]
         costs.append(await store.apply(iter(made)) * 1e6 / (records * RECORD_POINTS))
     return Growth("series of a run, all in each record", sizes, tuple(costs))
 
 
-async def _runs(store: Store, quick: bool, tell: Callable[[str], None]) -> Growth:
+async def _runs(store: Store, quick: bool, report: Callable[[str], None]) -> Growth:
     sizes, records = ((1, 10, 100), 100) if quick else ((10, 100, 1_000), 1_000)
     costs = []
     for runs in sizes:
-        tell(f"growth: {runs:,} runs")
+        report(f"growth: {runs:,} runs")
         made = [store.log.record(f"runs-{runs}-{number % runs}", 10, RECORD_POINTS // 10) for number in range(records)]
         costs.append(await store.apply(iter(made)) * 1e6 / (records * RECORD_POINTS))
     return Growth("runs at once, 10 series each", sizes, tuple(costs))
 
 
-async def _points(store: Store, quick: bool, tell: Callable[[str], None]) -> tuple[Growth, list[Chart]]:
+async def _points(store: Store, quick: bool, report: Callable[[str], None]) -> tuple[Growth, list[Chart]]:
     sizes = (10_000, 100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000)
     last = sizes[0] // RECORD_POINTS  # records whose cost is taken at each size
     costs, charts, stored = [], [], 0
     for size in sizes:
-        tell(f"growth: {size:,} points of a series")
+        report(f"growth: {size:,} points of a series")
         records = size // RECORD_POINTS - stored
         await store.apply(store.log.record(RUN, 1, RECORD_POINTS, SERIES) for _ in range(records - last))
         made = [store.log.record(RUN, 1, RECORD_POINTS, SERIES) for _ in range(last)]

@@ -33,7 +33,7 @@ MOST_CALLS = 300_000
 NAMES = tuple(f"train/metric_{number}" for number in range(10))
 
 
-class Place:
+class Workspace:
     """Where a tool may work: a folder of its own, and the address of its server."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def measure_calls(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+def measure_calls(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """Time every call of a run with 1 scalar a call, then of a run with 10; each from the first call to finished."""
     found: dict[str, Any] = {"timer_ns": timer_ns()}
     begin = perf_counter()
@@ -60,7 +60,7 @@ def measure_calls(adapter: ModuleType, place: Place, request: dict[str, Any]) ->
     found["import_ms"] = (perf_counter() - begin) * 1e3
     for scalars in (1, 10):
         begin = perf_counter()
-        one, many, finish = adapter.start(place)
+        one, many, finish = adapter.start(workspace)
         found.setdefault("start_ms", (perf_counter() - begin) * 1e3)
         found[f"scalars_{scalars}"] = _measure_run(one if scalars == 1 else many, finish, scalars, request)
     return found
@@ -161,11 +161,11 @@ def _children() -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-def measure_training(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+def measure_training(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """Train a small network in blocks of steps, by turns without and with the tool; 3 scalars a step."""
     training = load_file(HERE / "training.py")
     adapter.load()
-    _, many, finish = adapter.start(place)
+    _, many, finish = adapter.start(workspace)
     network, spent, pairs, step = training.Network(), [], [], 0
     for _ in range(100):
         network.step()
@@ -187,10 +187,10 @@ def measure_training(adapter: ModuleType, place: Place, request: dict[str, Any])
     return {"pairs_s": pairs, "steps": request["steps"], "times_ns": spent, "timer_ns": timer_ns()}
 
 
-def log_and_end(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+def log_and_end(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """Log rows, as fast as possible or at a pace; then finish, or die by SIGKILL when the last call has returned."""
     adapter.load()
-    one, _, finish = adapter.start(place)
+    one, _, finish = adapter.start(workspace)
     begin, pause = time(), request["pause_s"]
     for step in range(request["rows"]):
         one("loss", 1.0 / (step + 1), step=step)
@@ -205,15 +205,15 @@ def log_and_end(adapter: ModuleType, place: Place, request: dict[str, Any]) -> d
     raise AssertionError("SIGKILL cannot be survived")
 
 
-def read_back(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+def read_back(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """Count the rows of a killed process that the tool can still read."""
-    return {"kept": len(set(adapter.read(place)))}
+    return {"kept": len(set(adapter.read(workspace)))}
 
 
-def log_until_queryable(adapter: ModuleType, place: Place, request: dict[str, Any]) -> dict[str, Any]:
+def log_until_queryable(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """Log 10 scalars a call until so many points are logged or time is over; then read until all can be read."""
     adapter.load()
-    _, many, finish = adapter.start(place)
+    _, many, finish = adapter.start(workspace)
     begin, step = perf_counter(), 0
     while step * len(NAMES) < request["points"] and perf_counter() - begin < request["most_s"]:
         many(dict.fromkeys(NAMES, 1.0 / (step + 1)), step=step)
@@ -222,7 +222,7 @@ def log_until_queryable(adapter: ModuleType, place: Place, request: dict[str, An
     finished, points, asked = perf_counter() - begin, step * len(NAMES), 0.0
     while perf_counter() - begin < finished + request["wait_s"]:
         asked = perf_counter() - begin  # what an answer shows was there when it was asked for
-        if adapter.count(place, NAMES) == points:
+        if adapter.count(workspace, NAMES) == points:
             return {"points": points, "finished_s": finished, "queryable_s": asked}
         sleep(0.05)
     raise SystemExit(f"not all of {points} points could be read {request['wait_s']} s after finish()")
@@ -239,10 +239,10 @@ TASKS = {
 
 def main() -> None:
     request = json.loads(sys.argv[1])
-    place = Place(request)
-    os.chdir(place.folder)
+    workspace = Workspace(request)
+    os.chdir(workspace.folder)
     adapter = load_file(HERE / "adapters" / f"{request['adapter']}.py")
-    found = TASKS[request["task"]](adapter, place, request)
+    found = TASKS[request["task"]](adapter, workspace, request)
     Path(request["answer"]).write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is inst
 import asyncpg  # noqa: E402
 
 from benchmarks.catalogue import INGEST_PEERS, OURS, Peer  # noqa: E402
-from benchmarks.contestants import options, say  # noqa: E402
+from benchmarks.contestants import options, report  # noqa: E402
 from benchmarks.environments import Missing, python_of  # noqa: E402
 from benchmarks.figures import percentile  # noqa: E402
 from benchmarks.flow import Load, lags_of, sustained, watch  # noqa: E402
@@ -96,7 +96,7 @@ class Run:
         try:
             self.began = monotonic()  # installing is no part of it
             self._until = self.began + self._plan.most_s
-            say("starting Kafka, PostgreSQL and the materialiser")
+            report("starting Kafka, PostgreSQL and the materialiser")
             with running_system(self._folder / "system") as system:
                 found = self._loads(system, found)
                 if grown := self._tried("growth and charts", _grow(system, quick, self._until)):
@@ -116,18 +116,18 @@ class Run:
     def _loads(self, system: System, found: Found) -> Found:
         plan = self._plan
         sizes = asyncio.run(_sizes(system))
-        say(f"as fast as it goes, {self._producers} processes, {plan.seconds:.0f} s")
+        report(f"as fast as it goes, {self._producers} processes, {plan.seconds:.0f} s")
         full = self._tried("sustained speed", self._pace(system, Load("full", self._producers, plan.seconds)))
         if full:
             after = asyncio.run(_sizes(system))
             grown = [(late - early) / full.points for early, late in zip(sizes, after, strict=True)]
             found = found._replace(full=full, store_bytes=grown[0], log_bytes=grown[1])
-        say(f"steady, {STEADY_PROCESSES} processes, {plan.seconds:.0f} s")
+        report(f"steady, {STEADY_PROCESSES} processes, {plan.seconds:.0f} s")
         steady = Load("steady", STEADY_PROCESSES, plan.seconds, rate=STEADY_POINTS_PER_S)
         return found._replace(steady=self._tried("lag under steady load", self._pace(system, steady)))
 
     async def _pace(self, system: System, wanted: Load) -> Pace:
-        flow = await watch(system, wanted, self._folder / "producers", say)
+        flow = await watch(system, wanted, self._folder / "producers", report)
         speed, span_s = sustained(flow.seen, flow.began_ns, wanted.seconds, settle_s=self._plan.settle_s)
         lags = await lags_of(system.store, flow)
         lag_ms = tuple(percentile(lags, percent) / 1e3 for percent in (50, 95, 99, 100))
@@ -137,7 +137,7 @@ class Run:
     def _bulks(self, system: System, peers: list[Peer], pythons: dict[Peer, Path | None]) -> list[Bulk]:
         found = []
         for peer in peers:
-            say(f"{self._plan.bulk_points:,} points: {peer.name}")
+            report(f"{self._plan.bulk_points:,} points: {peer.name}")
             if peer.name == OURS:
                 ours = self._tried(OURS, self._bulk_of_ours(system, peer))
                 found += [ours] if ours else []
@@ -150,7 +150,8 @@ class Run:
 
     async def _bulk_of_ours(self, system: System, peer: Peer) -> Bulk:
         points = self._plan.bulk_points
-        flow = await watch(system, Load("bulk", 1, 60.0, points=points, window=points), self._folder / "producers", say)
+        load = Load("bulk", 1, 60.0, points=points, window=points)
+        flow = await watch(system, load, self._folder / "producers", report)
         return Bulk(peer.name, flow.points, (flow.seen[-1][0] - flow.began_ns) / 1e9, peer.durable)
 
     def _bulk_of(self, system: System, peer: Peer, python: Path) -> Bulk:
@@ -192,7 +193,7 @@ async def _sizes(system: System) -> tuple[int, int]:
 
 async def _grow(system: System, quick: bool, until: float) -> tuple[Any, Any]:
     dsn = await create_database(system.store, "growth")
-    return await measure_growth(dsn, quick=quick, until=until, tell=say)
+    return await measure_growth(dsn, quick=quick, until=until, report=report)
 
 
 def _plain(found: Found, facts: dict[str, Any], missing: dict[str, str]) -> dict[str, Any]:

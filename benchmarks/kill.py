@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tree this file belongs to, whatever is installed
 
 from benchmarks.catalogue import OURS  # noqa: E402
-from benchmarks.contestants import Contestant, options, prepared, say  # noqa: E402
+from benchmarks.contestants import Contestant, options, prepared, report  # noqa: E402
 from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.machine import caption, describe, load  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> None:
     with scratch() as name, prepared(asked.peers, asked.cache, Path(name)) as (contestants, missing):
         begin = monotonic()
         for one in contestants:
-            say(f"SIGKILL: {one.peer.name}")
+            report(f"SIGKILL: {one.peer.name}")
             try:
                 found[one.peer.name] = {case: _kept(one, Path(name) / one.peer.name, case) for case in CASES}
             except Missing as error:

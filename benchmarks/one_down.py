@@ -25,8 +25,8 @@ from benchmarks.environments import Missing
 from benchmarks.figures import percentile
 from benchmarks.filled_log import Log, running_log
 from benchmarks.history import STEPS_A_BATCH, Shape, Training
-from benchmarks.places import Place, empty_place
 from benchmarks.system import TOPIC, running_materialiser
+from benchmarks.targets import Target, empty_target
 from benchmarks.watched import Watched
 
 NAMES = ("parquet", "tensorboard", "mlflow")
@@ -41,22 +41,22 @@ _POSITIONS = "SELECT run_id, next_offset FROM deliveries WHERE tracker = $1"
 Sent = dict[str, list[tuple[int, float]]]  # by run: offset and moment of the acknowledgement
 
 
-def measure_down(folder: Path, seconds: float, rate: float, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure_down(folder: Path, seconds: float, rate: float, report: Callable[[str], None]) -> dict[str, Any]:
     """Return the lags of both parts by tracker, ms, and how long the one that was away took to catch up."""
     with ExitStack() as stack:
         log = stack.enter_context(running_log(folder / "log"))
         stack.enter_context(running_materialiser(folder / "materialiser", log.kafka.address, log.store.address))
-        places = {name: stack.enter_context(empty_place(name, folder / name)) for name in NAMES}
-        for place in places.values():
-            stack.enter_context(_delivering(log, place, folder / f"{place.name}-home"))
-        return asyncio.run(_Live(log, places, rate, tell).measure(seconds))
+        targets = {name: stack.enter_context(empty_target(name, folder / name)) for name in NAMES}
+        for target in targets.values():
+            stack.enter_context(_delivering(log, target, folder / f"{target.name}-home"))
+        return asyncio.run(_Live(log, targets, rate, report).measure(seconds))
 
 
 class _Live:
     """The load, and what is seen of it."""
 
-    def __init__(self, log: Log, places: dict[str, Place], rate: float, tell: Callable[[str], None]) -> None:
-        self._log, self._places, self._rate, self._tell = log, places, rate, tell
+    def __init__(self, log: Log, targets: dict[str, Target], rate: float, report: Callable[[str], None]) -> None:
+        self._log, self._targets, self._rate, self._report = log, targets, rate, report
         shape = Shape(runs=1, series=SERIES, points=10**9)
         self._records = cycle([Training(shape, number).records() for number in PLAIN])
         self._sent: Sent = {}
@@ -70,7 +70,7 @@ class _Live:
         await producer.start()
         load = asyncio.create_task(self._load(producer))
         watching = [asyncio.create_task(self._watch(name, one)) for name, one in connections.items()]
-        server = self._places[AWAY].server
+        server = self._targets[AWAY].server
         assert server is not None
         try:
             well = await self._part("all is well", NAMES, seconds)
@@ -81,7 +81,7 @@ class _Live:
             load.cancel()
             await self._drained()
             caught_up = monotonic() - began
-            self._tell(f"{AWAY} has everything {caught_up:.1f} s after its server was started again")
+            self._report(f"{AWAY} has everything {caught_up:.1f} s after its server was started again")
         finally:
             for task in (load, *watching):
                 task.cancel()
@@ -93,7 +93,7 @@ class _Live:
         return {"trackers": parts, "points_per_s": self._rate, "seconds": seconds, "caught_up_s": caught_up}
 
     async def _part(self, what: str, names: Any, seconds: float) -> dict[str, dict[str, float]]:
-        self._tell(f"{what}: {self._rate:,.0f} points/s for {seconds:.0f} s")
+        self._report(f"{what}: {self._rate:,.0f} points/s for {seconds:.0f} s")
         await asyncio.sleep(SETTLE_S)
         self._lags = {name: [] for name in NAMES}
         await asyncio.sleep(seconds)
@@ -103,7 +103,7 @@ class _Live:
             if not lags:
                 raise Missing(f"{name} delivered nothing within {seconds:.0f} s")
             found[name] = {"p50": percentile(lags, 50), "p99": percentile(lags, 99), "records": len(lags)}
-            self._tell(f"{what}: {name}: lag p50 {found[name]['p50']:.0f} ms, p99 {found[name]['p99']:.0f} ms")
+            self._report(f"{what}: {name}: lag p50 {found[name]['p50']:.0f} ms, p99 {found[name]['p99']:.0f} ms")
         return found
 
     async def _load(self, producer: AIOKafkaProducer) -> None:
@@ -142,12 +142,12 @@ class _Live:
 
 
 @contextmanager
-def _delivering(log: Log, place: Place, folder: Path) -> Iterator[None]:
+def _delivering(log: Log, target: Target, folder: Path) -> Iterator[None]:
     """Give a live delivery that reads the log."""
     ready = folder / "ready"
-    argv = [sys.executable, "-P", "-m", "consumers.delivery", place.name]
-    settings = {**log.variables(folder), **place.variables(), "GATEWAY_READY_FILE": str(ready)}
-    running = Watched(argv, settings, folder, f"delivery-{place.name}")
+    argv = [sys.executable, "-P", "-m", "consumers.delivery", target.name]
+    settings = {**log.variables(folder), **target.variables(), "GATEWAY_READY_FILE": str(ready)}
+    running = Watched(argv, settings, folder, f"delivery-{target.name}")
     try:
         running.until(ready.exists, START_TIMEOUT_S)
         yield

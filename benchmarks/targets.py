@@ -1,5 +1,5 @@
 """
-Empty places for trackers to write to: folders, and a real MLflow server that can be killed and started again.
+Empty targets for trackers to write to: folders, and a real MLflow server that can be killed and started again.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ FOLDERS = {"parquet": "PARQUET_DIR", "tensorboard": "TENSORBOARD_DIR", "wandb": 
 START_TIMEOUT_S = 90
 
 
-class Place:
-    """Where one tracker writes: its settings, and what it has cost there."""
+class Target:
+    """The folder or server that one tracker writes to."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
         self.server: MlflowServer | None = None
 
     def variables(self) -> dict[str, str]:
-        """Return the settings of a process that delivers to it, or reads it back."""
+        """Return the settings of a process that delivers to it or reads it back."""
         if self.server is not None:
             return {"GATEWAY_MLFLOW_URL": self.server.url}
         return {f"GATEWAY_{FOLDERS[self.name]}": str(self.folder / "held")}
 
     def bytes(self) -> int:
-        """Bytes on disk."""
+        """Return its size on disk, bytes."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
 
 class MlflowServer:
-    """The server that `gateway up` starts, with a database of its own and one address for its whole life."""
+    """The server that `gateway up` starts, with a database of its own and the same address after each start."""
 
     def __init__(self, folder: Path) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
         self._child: subprocess.Popen[bytes] | None = None
-        self._cpu_s = self._peak_mib = 0.0  # of those before this one
+        self._cpu_s = self._peak_mib = 0.0  # of the processes before this one
 
     def start(self) -> None:
-        """Start it, and wait until it answers. Raises Missing."""
+        """Start it and wait until it answers. Raises Missing."""
         self.launch()
         self.wait()
 
     def launch(self) -> None:
-        """Start it. To be called in the main thread: it ends with the thread that started it."""
+        """Start it. Call this in the main thread: the server ends with the thread that started it."""
         command = mlflow_server.prepare(self._folder, port=self.port)
         with (self._folder / "mlflow.log").open("ab") as log:
             self._child = spawn(command, log)
@@ -70,7 +70,7 @@ class MlflowServer:
             raise Missing(f"MLflow's server did not start within {START_TIMEOUT_S} s: see {self._folder}/mlflow.log")
 
     def serves(self) -> bool:
-        """Tell whether it answers."""
+        """Return True if it answers."""
         return mlflow_server.serves(HOST, self.port, timeout_s=1.0)
 
     def stop(self) -> None:
@@ -81,7 +81,7 @@ class MlflowServer:
             self._child = None
 
     def kill(self) -> None:
-        """SIGKILL it."""
+        """Send SIGKILL to it."""
         if self._child is not None:
             self._count()
             kill_group(self._child.pid)
@@ -89,11 +89,11 @@ class MlflowServer:
             self._child = None
 
     def cpu_s(self) -> float:
-        """User and system time that it has used, seconds."""
+        """Return the user and system time that it has used, seconds."""
         return self._cpu_s + (_cpu_s(self._child.pid) if self._child is not None else 0.0)
 
     def peak_mib(self) -> float:
-        """Return the most resident memory it had."""
+        """Return its peak resident memory, MiB."""
         return max(self._peak_mib, peak_mib(self._child.pid) if self._child is not None else 0.0)
 
     def _count(self) -> None:
@@ -101,20 +101,20 @@ class MlflowServer:
 
 
 @contextmanager
-def empty_place(name: str, folder: Path) -> Iterator[Place]:
-    """Give an empty place for a tracker, removed at the end of the block. Raises Missing."""
+def empty_target(name: str, folder: Path) -> Iterator[Target]:
+    """Yield an empty target for a tracker; it is removed at the end of the block. Raises Missing."""
     if name not in {entry.name for entry in entry_points(group="gateway.trackers")}:
         raise Missing("this tree has no such tracker")
-    place = Place(name, folder)
+    target = Target(name, folder)
     (folder / "held").mkdir(parents=True)
     try:
         if name == "mlflow":
-            place.server = MlflowServer(folder / "held")
-            place.server.start()
-        yield place
+            target.server = MlflowServer(folder / "held")
+            target.server.start()
+        yield target
     finally:
-        if place.server is not None:
-            place.server.stop()
+        if target.server is not None:
+            target.server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

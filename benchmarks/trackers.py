@@ -31,10 +31,10 @@ from benchmarks.environments import Missing  # noqa: E402
 from benchmarks.filled_log import Log, fill, fold, running_log  # noqa: E402
 from benchmarks.history import Shape, records  # noqa: E402
 from benchmarks.machine import caption, describe, load  # noqa: E402
-from benchmarks.places import TRACKERS, Place, empty_place  # noqa: E402
 from benchmarks.processes import scratch  # noqa: E402
 from benchmarks.replays import replay, verify  # noqa: E402
 from benchmarks.table import replaced  # noqa: E402
+from benchmarks.targets import TRACKERS, Target, empty_target  # noqa: E402
 from benchmarks.trackers_table import trackers_table  # noqa: E402
 from benchmarks.watched import Watched  # noqa: E402
 from schemas.errors import TrackingError  # noqa: E402
@@ -69,10 +69,10 @@ class Findings:
 
     def add(self, *where: str, value: Any) -> None:
         """Keep one finding."""
-        place = self.content
+        target = self.content
         for word in where[:-1]:
-            place = place.setdefault(word, {})
-        place[where[-1]] = value
+            target = target.setdefault(word, {})
+        target[where[-1]] = value
         self.content["machine"] |= {"seconds": round(monotonic() - self._began), "load_after": round(load(), 2)}
         if self._path is not None:
             beside = self._path.with_name(f"{self._path.name}.new")
@@ -85,7 +85,7 @@ class Findings:
         proofs = [one["verify"]["is_equal"] for one in parts if "verify" in one]
         return all(proofs) and not any("missing" in one for one in parts) and "missing" not in self.content
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Say how far it is, with the time."""
         print(f"{strftime('%H:%M:%S')} {monotonic() - self._began:7.1f} s  {text}", file=sys.stderr, flush=True)
 
@@ -96,60 +96,61 @@ def _measure(asked: argparse.Namespace, folder: Path, found: Findings) -> None:
         if asked.down:
             from benchmarks.one_down import measure_down
 
-            found.add("down", value=measure_down(folder, asked.down, asked.rate, found.tell))
+            found.add("down", value=measure_down(folder, asked.down, asked.rate, found.report))
             return
-        found.tell("starting Kafka and PostgreSQL")
+        found.report("starting Kafka and PostgreSQL")
         with running_log(folder / "log") as log:
             _prepare(log, shape, folder, found)
             for name in asked.only:
                 _one(asked, log, name, shape, folder, found)
     except FAILURES as error:
         found.add("missing", value=f"{type(error).__name__}: {error}")
-        found.tell(f"cannot go on: {error}")
+        found.report(f"cannot go on: {error}")
 
 
 def _prepare(log: Log, shape: Shape, folder: Path, found: Findings) -> None:
-    found.tell(f"writing {shape.all_points:,} points of {shape.runs + shape.odd_runs:,} runs")
+    found.report(f"writing {shape.all_points:,} points of {shape.runs + shape.odd_runs:,} runs")
     began = monotonic()
-    count = fill(log, records(shape), found.tell)
+    count = fill(log, records(shape), found.report)
     written = monotonic() - began
-    folded = fold(log, count, folder / "materialiser", found.tell)
+    folded = fold(log, count, folder / "materialiser", found.report)
     facts = {"runs": shape.runs + shape.odd_runs, "records": count, "points": shape.all_points}
     found.add("log", value={**facts, "write_s": written, "fold_s": folded, "shape": shape._asdict()})
-    found.tell(f"{count:,} records written in {written:.0f} s and folded in {folded:.0f} s")
+    found.report(f"{count:,} records written in {written:.0f} s and folded in {folded:.0f} s")
 
 
 def _one(asked: argparse.Namespace, log: Log, name: str, shape: Shape, folder: Path, found: Findings) -> None:
-    def tell(text: str) -> None:
-        found.tell(f"{name}: {text}")
+    def report(text: str) -> None:
+        found.report(f"{name}: {text}")
 
     try:
-        with empty_place(name, folder / name) as place:
+        with empty_target(name, folder / name) as target:
             if asked.kills:
                 from benchmarks.replay_kills import Kills, killed_replay
 
                 wanted = Kills(asked.kills, asked.seed, shape.all_points)
-                counted = killed_replay(log, place, folder / f"{name}-home", wanted, tell)
+                counted = killed_replay(log, target, folder / f"{name}-home", wanted, report)
                 found.add("trackers", name, "kills", value=counted)
             else:
-                _replay(log, place, folder, found, tell)
+                _replay(log, target, folder, found, report)
             if not asked.no_verify:
-                tell("verifying")
-                proved = verify(log, place, folder / f"{name}-home", tell)
+                report("verifying")
+                proved = verify(log, target, folder / f"{name}-home", report)
                 found.add("trackers", name, "verify", value=proved._asdict())
-                tell(f"verify: {_verdict(proved)}, {proved.seconds:.0f} s")
+                report(f"verify: {_verdict(proved)}, {proved.seconds:.0f} s")
         if not (asked.no_own or asked.kills):
-            _own(name, shape, folder, found, tell)
+            _own(name, shape, folder, found, report)
     except FAILURES as error:
         found.add("trackers", name, "missing", value=f"{type(error).__name__}: {error}")
-        tell(f"failed: {error}")
+        report(f"failed: {error}")
 
 
-def _replay(log: Log, place: Place, folder: Path, found: Findings, tell: Callable[[str], None]) -> None:
-    tell("replaying")
-    done = replay(log, place, folder / f"{place.name}-home", tell)
-    found.add("trackers", place.name, "replay", value={**done._asdict(), "points_per_s": done.points_per_s})
-    tell(f"{done.points:,} points in {done.seconds:.1f} s: {done.points_per_s:,.0f} points/s, {done.peak_mib:.0f} MiB")
+def _replay(log: Log, target: Target, folder: Path, found: Findings, report: Callable[[str], None]) -> None:
+    report("replaying")
+    done = replay(log, target, folder / f"{target.name}-home", report)
+    found.add("trackers", target.name, "replay", value={**done._asdict(), "points_per_s": done.points_per_s})
+    speed = f"{done.points_per_s:,.0f} points/s"
+    report(f"{done.points:,} points in {done.seconds:.1f} s: {speed}, {done.peak_mib:.0f} MiB")
 
 
 def _verdict(proved: Any) -> str:
@@ -158,25 +159,25 @@ def _verdict(proved: Any) -> str:
     return f"{len(proved.differences):,} differences, the first: {(proved.differences or ['?'])[0][:300]}"
 
 
-def _own(name: str, shape: Shape, folder: Path, found: Findings, tell: Callable[[str], None]) -> None:
+def _own(name: str, shape: Shape, folder: Path, found: Findings, report: Callable[[str], None]) -> None:
     """Measure the tracker's own bulk call on a part of the history."""
     part = shape._replace(runs=min(shape.runs, max(LEAST_RUNS, round(shape.runs * SHARES[name]))))
-    tell(f"its own call, {part.runs} runs: {CALLS[name]}")
-    with empty_place(name, folder / f"{name}-own") as place:
-        request: dict[str, Any] = {"tracker": name, "shape": part, "folder": str(place.folder / "held")}
-        if place.server is not None:
-            request["url"] = place.server.url
+    report(f"its own call, {part.runs} runs: {CALLS[name]}")
+    with empty_target(name, folder / f"{name}-own") as target:
+        request: dict[str, Any] = {"tracker": name, "shape": part, "folder": str(target.folder / "held")}
+        if target.server is not None:
+            request["url"] = target.server.url
         running = Watched([sys.executable, str(CEILINGS), json.dumps(request)], {}, folder / f"{name}-home", "own")
         try:
-            took = running.wait(tell)
+            ended = running.wait(report)
         finally:
             running.kill()
-    told = took.document()
+    told = ended.document()
     if not told:
-        raise Missing(f"its own call ended with status {took.status}: {took.last_words()}")
+        raise Missing(f"its own call ended with status {ended.status}: {ended.last_words()}")
     speed = told["points"] / told["seconds"]
     found.add("trackers", name, "own", value={**told, "points_per_s": speed, "runs": part.runs, "call": CALLS[name]})
-    tell(f"its own call: {speed:,.0f} points/s")
+    report(f"its own call: {speed:,.0f} points/s")
 
 
 def _options() -> argparse.ArgumentParser:

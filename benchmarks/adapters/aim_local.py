@@ -13,8 +13,8 @@ def load() -> None:
     aim = importlib.import_module("aim")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
-    run = aim.Run(repo=str(place.folder), experiment="benchmark", **_ALONE)
+def start(workspace: Any) -> tuple[Any, Any, Any]:
+    run = aim.Run(repo=str(workspace.folder), experiment="benchmark", **_ALONE)
     track = run.track
 
     def one(name: str, value: float, step: int) -> None:
@@ -26,13 +26,13 @@ def start(place: Any) -> tuple[Any, Any, Any]:
 _ALONE = {"system_tracking_interval": None, "log_system_params": False}
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     """Open the runs for writing: opened read-only, Aim shows what was indexed, which is nothing yet."""
     load()
-    repo = aim.Repo.from_path(str(place.folder))
+    repo = aim.Repo.from_path(str(workspace.folder))
     steps: list[int] = []
     for run_hash in repo.list_all_runs():
-        run = aim.Run(run_hash, repo=str(place.folder), **_ALONE)
+        run = aim.Run(run_hash, repo=str(workspace.folder), **_ALONE)
         for metric in run.metrics():
             if metric.name == "loss":
                 steps += [int(step) for step in metric.data.indices_list()]
@@ -40,10 +40,10 @@ def read(place: Any) -> list[int]:
     return steps
 
 
-def count(place: Any, names: tuple[str, ...]) -> int:
-    repo, found = aim.Repo.from_path(str(place.folder)), 0
+def count(workspace: Any, names: tuple[str, ...]) -> int:
+    repo, found = aim.Repo.from_path(str(workspace.folder)), 0
     for run_hash in repo.list_all_runs():
-        run = aim.Run(run_hash, repo=str(place.folder), **_ALONE)
+        run = aim.Run(run_hash, repo=str(workspace.folder), **_ALONE)
         found += sum(len(metric.data.indices_list()) for metric in run.metrics() if metric.name in names)
         run.close()
     return found

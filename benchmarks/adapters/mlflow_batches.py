@@ -16,8 +16,8 @@ def load() -> None:
     mlflow = importlib.import_module("mlflow")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
-    client = mlflow.MlflowClient(_uri(place))
+def start(workspace: Any) -> tuple[Any, Any, Any]:
+    client = mlflow.MlflowClient(_uri(workspace))
     run_id = client.create_run(client.create_experiment("benchmark")).info.run_id
     _open.update(client=client, run_id=run_id)
     waiting: list[Any] = []
@@ -40,11 +40,11 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return None, many, finish
 
 
-def _uri(place: Any) -> str:
-    if place.address:  # without a driver's name SQLAlchemy takes the one it likes best, whether it is there or not
-        return str(place.address).replace("postgresql://", "postgresql+psycopg2://", 1)
-    return f"sqlite:///{place.folder}/mlflow.db"
+def _uri(workspace: Any) -> str:
+    if workspace.address:  # without a driver's name SQLAlchemy takes the one it likes best, whether it is there or not
+        return str(workspace.address).replace("postgresql://", "postgresql+psycopg2://", 1)
+    return f"sqlite:///{workspace.folder}/mlflow.db"
 
 
-def count(place: Any, names: tuple[str, ...]) -> int:
+def count(workspace: Any, names: tuple[str, ...]) -> int:
     return sum(len(_open["client"].get_metric_history(_open["run_id"], name)) for name in names)

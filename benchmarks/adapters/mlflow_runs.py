@@ -13,9 +13,9 @@ def load() -> None:
     mlflow = importlib.import_module("mlflow")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
-    mlflow.set_tracking_uri(_uri(place))
-    asynchronous = place.mode == "mlflow-async"
+def start(workspace: Any) -> tuple[Any, Any, Any]:
+    mlflow.set_tracking_uri(_uri(workspace))
+    asynchronous = workspace.mode == "mlflow-async"
     if asynchronous:
         mlflow.config.enable_async_logging(True)
     if mlflow.active_run() is None:
@@ -30,17 +30,17 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return mlflow.log_metric, mlflow.log_metrics, finish
 
 
-def _uri(place: Any) -> str:
-    if place.mode == "mlflow-http":
-        return f"http://{place.address}"
-    if place.mode == "mlflow-file":
-        return f"file://{place.folder}/mlruns"
-    return f"sqlite:///{place.folder}/mlflow.db"
+def _uri(workspace: Any) -> str:
+    if workspace.mode == "mlflow-http":
+        return f"http://{workspace.address}"
+    if workspace.mode == "mlflow-file":
+        return f"file://{workspace.folder}/mlruns"
+    return f"sqlite:///{workspace.folder}/mlflow.db"
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     load()
-    client = mlflow.MlflowClient(_uri(place))
+    client = mlflow.MlflowClient(_uri(workspace))
     experiment = client.get_experiment_by_name("benchmark")
     runs = client.search_runs([experiment.experiment_id], max_results=1)  # newest first
     return [metric.step for metric in client.get_metric_history(runs[0].info.run_id, "loss")]

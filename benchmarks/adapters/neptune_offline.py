@@ -15,12 +15,12 @@ def load() -> None:
     neptune = importlib.import_module("neptune_scale")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
+def start(workspace: Any) -> tuple[Any, Any, Any]:
     run = neptune.Run(
         project="benchmark/benchmark",
         run_id=uuid.uuid4().hex,
         mode="offline",
-        log_directory=str(place.folder / "neptune"),
+        log_directory=str(workspace.folder / "neptune"),
         enable_console_log_capture=False,
         source_tracking_config=None,
     )
@@ -32,10 +32,10 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return one, log, run.close
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     repository = importlib.import_module("neptune_scale.sync.operations_repository")
     steps: list[int] = []
-    for path in sorted(Path(place.folder).glob("neptune/**/run_operations.sqlite3")):
+    for path in sorted(Path(workspace.folder).glob("neptune/**/run_operations.sqlite3")):
         opened = repository.OperationsRepository(path)
         after = None
         while operations := opened.get_operations(16 * 1024 * 1024, from_exclusive=after):

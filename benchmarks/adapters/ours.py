@@ -19,29 +19,29 @@ def load() -> None:
     gateway = importlib.import_module("gateway")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
-    run = gateway.start_run(name="benchmark", url=_url(place), capture=False)
-    (place.folder / "run-id").write_text(run.id)
+def start(workspace: Any) -> tuple[Any, Any, Any]:
+    run = gateway.start_run(name="benchmark", url=_url(workspace), capture=False)
+    (workspace.folder / "run-id").write_text(run.id)
 
     def finish() -> int:
         report = run.finish(timeout_s=60)
-        return int(report.emitted - report.sent) if _url(place) != "none:" else int(report.dropped)
+        return int(report.emitted - report.sent) if _url(workspace) != "none:" else int(report.dropped)
 
     return gateway.emit, gateway.emit, finish
 
 
-def _url(place: Any) -> str:
-    return "none:" if place.mode.endswith("-offline") else f"kafka://{place.address}"
+def _url(workspace: Any) -> str:
+    return "none:" if workspace.mode.endswith("-offline") else f"kafka://{workspace.address}"
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     """Ship what the killed process left, as a person would, and read the log as every consumer does."""
     command = [sys.executable, "-m", "gateway.cli", "sync"]
-    environment = {**os.environ, "GATEWAY_URL": f"kafka://{place.address}"}
+    environment = {**os.environ, "GATEWAY_URL": f"kafka://{workspace.address}"}
     shipped = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if shipped.returncode:
         raise RuntimeError(f"gateway sync: {shipped.stderr.strip()[-200:]}")
-    return asyncio.run(_read_log(place.address, (place.folder / "run-id").read_text()))
+    return asyncio.run(_read_log(workspace.address, (workspace.folder / "run-id").read_text()))
 
 
 async def _read_log(address: str, run_id: str) -> list[int]:

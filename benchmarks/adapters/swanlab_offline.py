@@ -13,10 +13,11 @@ def load() -> None:
     swanlab = importlib.import_module("swanlab")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
+def start(workspace: Any) -> tuple[Any, Any, Any]:
     off = dict.fromkeys(("hardware", "runtime", "requirements", "conda", "git", "monitor"), False)
     settings = swanlab.Settings(probe=swanlab.Settings.Probe(**off))
-    run = swanlab.init(project="benchmark", mode="offline", log_dir=str(place.folder / "swanlog"), settings=settings)
+    folder = str(workspace.folder / "swanlog")
+    run = swanlab.init(project="benchmark", mode="offline", log_dir=folder, settings=settings)
     log = run.log
 
     def one(name: str, value: float, step: int) -> None:
@@ -25,11 +26,11 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return one, log, run.finish
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     store = importlib.import_module("swanlab.sdk.internal.core_python.store")
     records = importlib.import_module("swanlab.proto.swanlab.record.v1.record_pb2")
     steps: list[int] = []
-    for path in sorted(place.folder.glob("swanlog/**/*.swanlab")):
+    for path in sorted(workspace.folder.glob("swanlog/**/*.swanlab")):
         reader = store.DataStoreReader()
         reader.open(path)
         for data in reader:

@@ -14,8 +14,8 @@ def load() -> None:
     tensorboard = importlib.import_module("tensorboardX")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
-    writer = tensorboard.SummaryWriter(str(place.folder / "events"))
+def start(workspace: Any) -> tuple[Any, Any, Any]:
+    writer = tensorboard.SummaryWriter(str(workspace.folder / "events"))
     add = writer.add_scalar
 
     def one(name: str, value: float, step: int) -> None:
@@ -28,11 +28,11 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return one, many, writer.close
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     """It has no reader: records of TFRecord (length, its checksum, data, its checksum) with its own protobufs."""
     events = importlib.import_module("tensorboardX.proto.event_pb2")
     steps: list[int] = []
-    for path in sorted((place.folder / "events").iterdir()):
+    for path in sorted((workspace.folder / "events").iterdir()):
         data, at = path.read_bytes(), 0
         while at + 12 <= len(data):
             (length,) = struct.unpack_from("<Q", data, at)

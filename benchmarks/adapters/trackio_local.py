@@ -14,8 +14,8 @@ def load() -> None:
     trackio = importlib.import_module("trackio")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
-    _settle(place)
+def start(workspace: Any) -> tuple[Any, Any, Any]:
+    _settle(workspace)
     run = trackio.init(project="benchmark", auto_log_cpu=False, auto_log_gpu=False, embed=False)
 
     def one(name: str, value: float, step: int) -> None:
@@ -24,18 +24,18 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return one, run.log, trackio.finish
 
 
-def _settle(place: Any) -> None:
-    assert os.environ["TRACKIO_DIR"] == str(place.folder / "trackio")
+def _settle(workspace: Any) -> None:
+    assert os.environ["TRACKIO_DIR"] == str(workspace.folder / "trackio")
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
     runs = storage.get_run_records("benchmark")
     rows = [row for run in runs for row in storage.get_logs("benchmark", run["name"])]
     return [int(row["step"]) for row in rows if "loss" in row]
 
 
-def count(place: Any, names: tuple[str, ...]) -> int:
+def count(workspace: Any, names: tuple[str, ...]) -> int:
     storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
     runs = storage.get_run_records("benchmark")
     rows = [row for run in runs for row in storage.get_logs("benchmark", run["name"])]

@@ -18,10 +18,10 @@ def load() -> None:
     wandb = importlib.import_module("wandb")
 
 
-def start(place: Any) -> tuple[Any, Any, Any]:
+def start(workspace: Any) -> tuple[Any, Any, Any]:
     off = dict.fromkeys(("x_disable_stats", "x_disable_meta", "x_disable_machine_info", "disable_git"), True)
     settings = wandb.Settings(console="off", silent=True, **off)
-    run = wandb.init(project="benchmark", mode="offline", dir=str(place.folder), settings=settings)
+    run = wandb.init(project="benchmark", mode="offline", dir=str(workspace.folder), settings=settings)
     log = run.log
 
     def one(name: str, value: float, step: int) -> None:
@@ -30,7 +30,7 @@ def start(place: Any) -> tuple[Any, Any, Any]:
     return one, log, run.finish
 
 
-def read(place: Any) -> list[int]:
+def read(workspace: Any) -> list[int]:
     """The release has no reader in Python: its protobufs, in the frame that our own tracker writes."""
     spec = importlib.util.spec_from_file_location("wandb_file", FRAME)
     assert spec is not None
@@ -39,7 +39,7 @@ def read(place: Any) -> list[int]:
     spec.loader.exec_module(frame)
     records = importlib.import_module("wandb.proto.wandb_internal_pb2")
     steps = []
-    for path in sorted(place.folder.glob("wandb/offline-run-*/*.wandb")):
+    for path in sorted(workspace.folder.glob("wandb/offline-run-*/*.wandb")):
         try:
             for data in frame.read(path):
                 record = records.Record.FromString(data)

@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.filled_log import Log, fill, fold
 from benchmarks.history import Shape, records
-from benchmarks.places import empty_place
 from benchmarks.replay_kills import Kills, killed_replay
 from benchmarks.replays import verify
 from benchmarks.services import Server
+from benchmarks.targets import empty_target
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_a_history_has_as_many_points_as_it_says() -> None:
 
 @pytest.mark.parametrize("tracker", [pytest.param("mlflow", marks=pytest.mark.slow), "parquet"])
 def test_nothing_is_missing_and_nothing_is_there_twice(tracker: str, log: Log, tmp_path: Path) -> None:
-    prove(log, tracker, Shape(runs=30, series=3, points=8), Kills(4, 3, 0, spoiled=0.03, timeout_s=4), tmp_path)
+    prove(log, tracker, Shape(runs=30, series=3, points=8), Kills(4, 3, 0, fault_share=0.03, timeout_s=4), tmp_path)
 
 
 @pytest.mark.slow
@@ -41,9 +41,9 @@ def test_killed_fifty_times_a_larger_history_is_whole(tracker: str, log: Log, tm
 def prove(log: Log, tracker: str, shape: Shape, kills: Kills, folder: Path) -> None:
     """Bring a history to a tracker in spite of everything, and read it back."""
     fold(log, fill(log, records(shape), print), folder / "materialiser", print)
-    with empty_place(tracker, folder / tracker) as place:
-        counted = killed_replay(log, place, folder / "home", kills._replace(points=shape.all_points), print)
-        proved = verify(log, place, folder / "home", print)
+    with empty_target(tracker, folder / tracker) as target:
+        counted = killed_replay(log, target, folder / "home", kills._replace(points=shape.all_points), print)
+        proved = verify(log, target, folder / "home", print)
 
     assert counted["kills"] >= 1  # whoever is killed late may find it done: a fast machine needs fewer
     assert counted["parked"] == 0
