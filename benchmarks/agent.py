@@ -1,10 +1,10 @@
 """
-The Faust agent beside a plain loop around getmany: the same log, the same worker, a database each.
+Compare the Faust agent with a plain loop around getmany: the same log, the same worker, a database each.
 
     python benchmarks/agent.py
 
-Says what the agent costs, so that the choice between the two can be looked at again. Records of 1,000 points, as busy
-producers send them, and of 16, as many calm ones do.
+Shows what the agent costs, so that the choice between the two can be reviewed. Records of 1,000 points stand for busy
+producers, records of 16 points for many calm ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHAPES = ((1_000, 1, 1_000), (5_000, 1, 16))  # records, series, points of each
 
 
 def main() -> None:
-    """Write logs, read each twice, print."""
+    """Write each log, read it with both readers, and print a table."""
     rows = []
     with scratch() as name, running_postgres(Path(name) / "postgres") as store:
         for turn, (records, series, points) in enumerate(SHAPES):
@@ -69,7 +69,7 @@ async def _write(bootstrap: str, records: int, series: int, points: int) -> None
 
 
 def _agent(folder: Path, kafka: str, dsn: str, records: int) -> tuple[float, float]:
-    """Return wall and CPU time, s, of the materialiser process from its readiness until all is folded."""
+    """Return wall and CPU time of the materialiser process, s, from its readiness until everything is folded."""
     with running_materialiser(folder / "materialiser", kafka, dsn) as server:
         used, begin = server.cpu_s(), perf_counter()
         asyncio.run(_until_folded(dsn, records))
@@ -89,7 +89,7 @@ async def _until_folded(dsn: str, records: int) -> None:
 
 
 def _loop(folder: Path, kafka: str, dsn: str, records: int) -> tuple[float, float]:
-    """Return the same of a process that calls getmany."""
+    """Return the same for a process that calls getmany."""
     context = multiprocessing.get_context("spawn")
     answers: Any = context.Queue()
     process = context.Process(target=_read, args=(kafka, dsn, records, answers), daemon=True)
@@ -104,7 +104,7 @@ def _loop(folder: Path, kafka: str, dsn: str, records: int) -> tuple[float, floa
 
 def _read(kafka: str, dsn: str, records: int, answers: Any) -> None:
     answers.put(asyncio.run(_reading(kafka, dsn, records)))
-    sleep(TIMEOUT_S)  # until it is ended: the queue's thread may still be sending
+    sleep(TIMEOUT_S)  # until it is killed: the queue's thread may still be sending
 
 
 async def _reading(kafka: str, dsn: str, records: int) -> tuple[float, float]:

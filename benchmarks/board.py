@@ -1,7 +1,7 @@
 """
-Numbers that the processes of a benchmark share: a small file mapped by all of them, 64-bit integers.
+Numbers that the processes of a benchmark share: 64-bit integers in a small file that all of them map.
 
-Standard library only: producers open it too.
+Uses only the standard library, because producers open it too.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-START, STOP = 0, 1  # of the head: when to begin, ns since 1970 (0: not yet); 1 when producers must end now
+START, STOP = 0, 1  # of the head: when to start, ns since 1970 (0: not yet); 1 when producers must end now
 READY, EMITTED, VISIBLE, SENT, DROPPED, CPU_US, BEGAN = range(7)  # of a producer
 HEAD, ROW = 2, 7
 
 
 class Board:
-    """The shared numbers. Each has one writer, and aligned words are written whole."""
+    """The shared numbers. Each has one writer, and writes of aligned words are atomic."""
 
     def __init__(self, path: Path, producers: int) -> None:
         self.producers = producers
@@ -27,11 +27,11 @@ class Board:
         self._words = memoryview(self._map).cast("q")
 
     def head(self, what: int) -> int:
-        """Return a number that is for all."""
+        """Return a number of the head, which all processes share."""
         return self._words[what]
 
     def set_head(self, what: int, value: int) -> None:
-        """Write a number that is for all."""
+        """Write a number of the head."""
         self._words[what] = value
 
     def get(self, producer: int, what: int) -> int:

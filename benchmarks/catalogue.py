@@ -1,5 +1,5 @@
 """
-Who is measured: each tool in each mode, what it is installed from, and what "finished" means to it.
+The tools that are measured: each in each mode, what it is installed from, and what "finished" means for it.
 
 The tests compare this list with docs/benchmarks.md.
 """
@@ -14,13 +14,13 @@ NUMPY = "numpy==2.4.6"  # the training loop is written in it
 class Peer(NamedTuple):
     """One tool in one mode."""
 
-    name: str  # what --peers calls it
-    adapter: str  # file of benchmarks/adapters
-    environment: str  # folder of its virtual environment; modes of one tool share it. "" is the running Python
+    name: str  # in --peers
+    adapter: str  # file in benchmarks/adapters
+    environment: str  # folder of its virtual environment, shared by the modes of one tool; "" is the running Python
     requirements: tuple[str, ...]
     durable: str  # what finish() waits for, in that tool's own words
-    server: str = ""  # what the benchmark starts for it: "kafka", "mlflow" or "postgres"
-    variables: tuple[tuple[str, str], ...] = ()  # of its process
+    server: str = ""  # that the benchmark starts for it: "kafka", "mlflow" or "postgres"
+    variables: tuple[tuple[str, str], ...] = ()  # of the environment of its process
 
 
 _MLFLOW = ("mlflow==3.17.2", NUMPY)
@@ -69,7 +69,7 @@ PEERS = (
     ),
 )
 
-# For the same points in bulk, until the tool's own reader finds them; ours are the parts of a whole system.
+# For the same points in bulk, until the tool's own reader finds them; ours is a whole running system.
 INGEST_PEERS = (
     Peer(OURS, "", "", (), "a query of PostgreSQL returns them"),
     Peer(
@@ -97,9 +97,9 @@ INGEST_PEERS = (
 
 def chosen(names: str, among: tuple[Peer, ...] = PEERS) -> list[Peer]:
     """
-    Return ours and the peers of a comma-separated list, in the order of the catalogue; "all" is everyone, "none" ours.
+    Return ours and the peers of a comma-separated list, in catalogue order; "all" selects every peer, "none" only ours.
 
-    Raises ValueError, naming what is not in the catalogue.
+    Raises ValueError naming the peers that are not in the catalogue.
     """
     known = {peer.name: peer for peer in among}
     if names == "none":

@@ -1,8 +1,8 @@
 """
-What a tracker takes at most: history by its own bulk call, written as plainly as it can be, nothing of ours in between.
+The most that a tracker accepts: history by its own bulk call, in the plainest code, with nothing of ours in between.
 
-Run as a file with one argument, the request as JSON; prints the answer as JSON. No checkpoints, no proof, no second
-attempt, no odd values: a loop that somebody would write to import runs once.
+Run as a file with one argument, the request as JSON; prints the answer as JSON. No checkpoints, no proof, no retries,
+no odd values: a loop that a user would write to import runs once.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from benchmarks.history import Shape, plain_rows  # noqa: E402
 Row = tuple[int, int, Mapping[str, float]]  # step, time (µs), values by name
 Import = Callable[[str, Sequence[Row]], None]
 MLFLOW_METRICS, MLFLOW_THREADS = 1_000, 8
-CALLS = {  # what each does, in words
+CALLS = {  # description of each call
     "parquet": "pyarrow.parquet.write_table, one table a run",
     "tensorboard": "EventFileWriter.add_event, an event a step",
     "wandb": "wandb.init(mode='offline') and run.log, a row a step",
     "trackio": "SQLiteStorage.bulk_log, a run a call",
     "mlflow": "MlflowClient.log_batch of 1,000 metrics, 8 threads",
 }
-LEAST_RUNS = 8  # a run for each thread
-SHARES = {"parquet": 1.0, "tensorboard": 0.2, "wandb": 0.05, "trackio": 0.05, "mlflow": 0.05}  # of the history
+LEAST_RUNS = 8  # one for each thread
+SHARES = {"parquet": 1.0, "tensorboard": 0.2, "wandb": 0.05, "trackio": 0.05, "mlflow": 0.05}  # of the history's runs
 
 
 def main() -> None:
-    """Import runs one after the other, and print how long it took."""
+    """Import the runs and print how long it took."""
     request = json.loads(sys.argv[1])
     shape, name, folder = Shape(*request["shape"]), request["tracker"], Path(request["folder"])
     os.chdir(folder)
@@ -45,7 +45,7 @@ def main() -> None:
     seconds = used = 0.0
     numbers = iter(range(shape.runs))
     with ThreadPoolExecutor(threads) as pool:
-        while part := [plain_rows(shape, number) for number in islice(numbers, 32)]:  # made outside of the time
+        while part := [plain_rows(shape, number) for number in islice(numbers, 32)]:  # not timed
             began, cpu = monotonic(), process_time()
             for waiting in [pool.submit(write, run_id, rows) for run_id, rows in part]:
                 waiting.result()

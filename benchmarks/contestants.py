@@ -1,7 +1,7 @@
 """
-Everything a benchmark needs before its first measurement: the tools installed, their servers running.
+Prepare a benchmark: install the tools and start their servers.
 
-Whoever cannot be installed or started is named with the reason; nobody is left out in silence.
+A tool that cannot be installed or started is listed with the reason; none is left out silently.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from schemas.errors import TrackingError
 
 
 class Contestant(NamedTuple):
-    """A tool that can be measured: who, with which Python, sending where."""
+    """A tool that can be measured, with its Python and its server."""
 
     peer: Peer
     python: Path
     server: Server | None
 
     def measure(self, task: str, folder: Path, *, timeout_s: float, **request: Any) -> dict[str, Any]:
-        """Run one task of the harness; the answer says also what the server worked for it. Raises Missing."""
+        """Run one task of the harness; the answer includes the server's CPU time for it. Raises Missing."""
         address = self.server.address if self.server else ""
         before = self.server.cpu_s() if self.server else 0.0
         found = measure(self.peer, self.python, task, folder=folder, address=address, timeout_s=timeout_s, **request)
@@ -38,7 +38,7 @@ class Contestant(NamedTuple):
 
 @contextmanager
 def prepared(peers: Iterable[Peer], cache: Path, folder: Path) -> Iterator[tuple[list[Contestant], dict[str, str]]]:
-    """Give who can be measured, and by name why the others cannot; servers run until the end of the block."""
+    """Yield the tools that can be measured, and why the others cannot, by name; servers run until the block ends."""
     ready: list[Contestant] = []
     missing: dict[str, str] = {}
     servers: dict[str, Server] = {}
@@ -58,7 +58,7 @@ def prepared(peers: Iterable[Peer], cache: Path, folder: Path) -> Iterator[tuple
 
 
 def options(description: str, among: tuple[Peer, ...] = PEERS) -> argparse.ArgumentParser:
-    """Return a parser with what all benchmarks understand."""
+    """Return a parser with the options of all benchmarks."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--peers",
@@ -66,7 +66,7 @@ def options(description: str, among: tuple[Peer, ...] = PEERS) -> argparse.Argum
         default="all",
         help="names separated by commas, all (the default) or none",
     )
-    parser.add_argument("--json", action="store_true", help="print figures and machine for programs, no table")
+    parser.add_argument("--json", action="store_true", help="print figures and machine as JSON instead of a table")
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of the tools' environments")
     return parser
@@ -80,5 +80,5 @@ def _peers(names: str, among: tuple[Peer, ...]) -> list[Peer]:
 
 
 def report(text: str) -> None:
-    """Tell a person how far it is; on stderr, away from the result."""
+    """Print progress on stderr, separate from the result."""
     print(text, file=sys.stderr, flush=True)

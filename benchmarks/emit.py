@@ -1,11 +1,11 @@
 """
-What a call costs and what a run costs: this client and its peers, side by side in one run.
+The cost of a call and of a run: this client and its peers, side by side in one run.
 
     python benchmarks/emit.py --peers wandb,mlflow-file
     python benchmarks/emit.py --peers all --write-docs
 
-Every tool does the same work in fresh processes. Rounds go through all tools by turns, so that a machine that gets
-slower does so for all; docs/benchmarks.md says what each column means.
+Every tool does the same work in fresh processes. Each round measures all tools in turn, so that a machine that becomes
+slower does so for all of them; docs/benchmarks.md explains each column.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ TIMEOUT_S = 180.0
 
 
 def main() -> None:
-    """Measure, print, and write the document when asked to."""
-    parser = options("What a call and a run cost, beside other trackers.")
-    parser.add_argument("--calls", type=int, default=2_000, help="calls a run, unless --most-s is over before")
-    parser.add_argument("--least-s", type=float, default=0.3, help="fast tools go on calling until then, s")
-    parser.add_argument("--most-s", type=float, default=2.0, help="slow tools stop calling then, s")
+    """Measure and print; write docs/benchmarks.md with --write-docs."""
+    parser = options("Measure the cost of a call and of a run, compared with other trackers.")
+    parser.add_argument("--calls", type=int, default=2_000, help="calls per run, unless --most-s ends it before")
+    parser.add_argument("--least-s", type=float, default=0.3, help="seconds for which fast tools continue to call")
+    parser.add_argument("--most-s", type=float, default=2.0, help="seconds after which slow tools stop calling")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=8, help="pairs of training blocks, without and with the tool")
-    parser.add_argument("--steps", type=int, default=100, help="training steps a block")
+    parser.add_argument("--steps", type=int, default=100, help="training steps per block")
     asked = parser.parse_args()
     begin, before = monotonic(), load()
     with scratch() as name, prepared(asked.peers, asked.cache, Path(name)) as (contestants, missing):
@@ -63,11 +63,11 @@ def main() -> None:
 def _rounds(
     contestants: list[Contestant], missing: dict[str, str], folder: Path, asked: dict[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Time calls, round by round through all tools; whoever fails is moved to `missing`."""
+    """Time calls, round by round through all tools; a tool that fails is added to `missing`."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     wanted = {key: asked[key] for key in ("calls", "least_s", "most_s")}
     for turn in range(asked["rounds"]):
-        at = turn * len(contestants) // asked["rounds"]  # nobody is always first
+        at = turn * len(contestants) // asked["rounds"]  # no tool is always first
         for one in contestants[at:] + contestants[:at]:
             own = folder / f"{one.peer.name}-{turn}"
             if one.peer.name not in missing:

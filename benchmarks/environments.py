@@ -1,8 +1,8 @@
 """
-A virtual environment for each tool, made when it is first needed and kept for the next time.
+A virtual environment for each tool, created when it is first needed and kept for the next time.
 
-Tools need different versions of the same libraries and change each other's start-up: installed together, none would
-be measured as its users have it.
+Tools need different versions of the same libraries and affect each other's start: installed together, none would be
+measured as its users run it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pathlib import Path
 from benchmarks.catalogue import Peer
 
 INSTALL_TIMEOUT_S = 600
-_DONE = "installed.txt"  # written last: without it an environment is made anew
+_DONE = "installed.txt"  # written last: an environment without it is created again
 
 
 class Missing(Exception):
-    """A peer cannot be measured here; the text says why."""
+    """A peer or figure cannot be measured here; the message says why."""
 
 
 def default_cache() -> Path:
-    """Return the folder that environments live in."""
+    """Return the folder of the environments."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tracking-gateway" / "benchmarks"
 
 
 def python_of(peer: Peer, cache: Path) -> Path:
-    """Return the Python that has the tool, installing it first where needed. Raises Missing."""
+    """Return the Python of the tool's environment; installs the tool first if needed. Raises Missing."""
     if not peer.environment:
         return Path(sys.executable)
     folder = cache / f"{peer.environment}-py{sys.version_info.major}{sys.version_info.minor}"
@@ -48,7 +48,7 @@ def python_of(peer: Peer, cache: Path) -> Path:
     except subprocess.TimeoutExpired as error:
         raise Missing(f"not installed after {INSTALL_TIMEOUT_S} s") from error
     except subprocess.CalledProcessError as error:
-        said = [line for line in error.stderr.splitlines() if line.strip()]
-        raise Missing(f"pip install failed: {(said or ['no reason given'])[-1][:200]}") from error
+        lines = [line for line in error.stderr.splitlines() if line.strip()]
+        raise Missing(f"pip install failed: {(lines or ['no reason given'])[-1][:200]}") from error
     done.write_text(wanted, encoding="utf-8")
     return python

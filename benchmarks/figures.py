@@ -1,7 +1,7 @@
 """
-From measured times to the figures of a table. Pure: values in, values out.
+Turn measured times into the figures of a table. Pure: values in, values out.
 
-Rounds are combined by their median, so that one disturbed round does not decide; a maximum is the worst of all rounds.
+Rounds are combined by their median, so that one disturbed round does not matter; a maximum is the worst of all rounds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Latency(NamedTuple):
-    """What a call costs, µs, the cost of reading the clock subtracted."""
+    """Cost of a call, µs, without the cost of reading the clock."""
 
     p50: float
     p99: float
@@ -21,26 +21,26 @@ class Latency(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What was measured of one tool."""
+    """Measured figures of one tool."""
 
     name: str
-    import_ms: float  # the import statement in a fresh process: the least of all rounds
-    ready_ms: float  # import and a started run: the least of all rounds
-    one: Latency  # 1 scalar a call
-    ten: Latency  # 10 scalars a call
-    points_per_s: float  # 10 scalars a call, from the first call until finish() returned; 0 when nothing was kept
-    cpu_us: float  # user and system time of the process and its children for a point kept, µs
-    server_cpu_us: float  # the same of the server that was started for the tool
-    slowdown: float  # duration of training steps with the tool, by that without
+    import_ms: float  # the import statement in a fresh process: the minimum of all rounds
+    ready_ms: float  # import and a started run: the minimum of all rounds
+    one: Latency  # 1 scalar per call
+    ten: Latency  # 10 scalars per call
+    points_per_s: float  # 10 scalars per call, from the first call until finish() returned; 0 when nothing was kept
+    cpu_us: float  # user and system time of the process and its children per point kept, µs
+    server_cpu_us: float  # the same for the server that was started for the tool
+    slowdown: float  # duration of training steps with the tool, divided by that without it
     in_training: Latency  # a call with 3 scalars inside the training loop
     calls: int  # timed calls of 1 and of 10 scalars, all rounds
-    lost: int  # points that finish() gave up, all rounds
+    lost: int  # points that finish() reported as lost, all rounds
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
     """Return the smallest of the sorted values that at least `percent` % of them do not exceed (nearest rank)."""
     if not ordered:
-        raise ValueError("no values: there is no percentile of nothing")
+        raise ValueError("no values: a percentile needs at least one")
     if not 0 < percent <= 100:
         raise ValueError(f"{percent} is not a percentage above 0 and up to 100")
     return ordered[max(0, ceil(percent / 100 * len(ordered)) - 1)]
@@ -61,12 +61,12 @@ def combined(rounds: Sequence[Latency]) -> Latency:
 
 
 def slowdown(pairs_s: Sequence[Sequence[float]]) -> float:
-    """Return the median over pairs of blocks of (with the tool) / (without)."""
+    """Return the median of (time with the tool) / (time without it) over pairs of blocks."""
     return median(logged / plain for plain, logged in pairs_s)
 
 
 def figures_of(name: str, rounds: Sequence[dict[str, Any]], training: dict[str, Any]) -> Figures:
-    """Combine what the harness answered in every round, and for training, into one tool's figures."""
+    """Combine the answers of the harness, for every round and for training, into one tool's figures."""
     runs = [one[key] for one in rounds for key in ("scalars_1", "scalars_10")]
     points = sum(run["points"] for run in runs)
     return Figures(

@@ -1,5 +1,5 @@
 """
-A log with a history in it, folded into PostgreSQL: what every replay of one benchmark begins from.
+A log with a history in it, folded into PostgreSQL: the starting point of every replay of a benchmark.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.wire import EncodedRecord
 
 MATERIALISER = "materialiser"  # the name of its offsets
 AHEAD = 20_000  # records sent and not acknowledged
-TOLD_EVERY_S = 10.0
+REPORT_EVERY_S = 10.0
 STALLED_S = 120.0  # without progress
 _FOLDED = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets WHERE consumer = $1 AND topic = $2"
 _DELIVERED = (
@@ -31,7 +31,7 @@ _DELIVERED = (
 
 
 class Log(NamedTuple):
-    """The services that hold a history."""
+    """The Kafka and PostgreSQL servers that hold a history."""
 
     kafka: Server
     store: Server
@@ -45,45 +45,46 @@ class Log(NamedTuple):
 
 @contextmanager
 def running_log(folder: Path) -> Iterator[Log]:
-    """Give an empty log and an empty PostgreSQL, ended with the block. Raises Missing."""
+    """Yield an empty log and an empty PostgreSQL, stopped at the end of the block. Raises Missing."""
     with ExitStack() as stack:
         kafka = stack.enter_context(running_kafka(folder / "kafka", own=True))
         yield Log(kafka, stack.enter_context(running_postgres(folder / "postgres")))
 
 
 def fill(log: Log, history: Iterable[EncodedRecord], report: Callable[[str], None]) -> int:
-    """Write a history to the log; return how many records it has."""
+    """Write a history to the log and return its number of records."""
     return asyncio.run(_write(log, history, report))
 
 
 def fold(log: Log, records: int, folder: Path, report: Callable[[str], None]) -> float:
-    """Let a materialiser fold so many records, and end it; return the seconds. Raises Missing when it stands still."""
+    """Let a materialiser fold `records` records, then stop it; return the seconds. Raises Missing when it stalls."""
     begin = moved = monotonic()
-    last, next_told = 0, begin + TOLD_EVERY_S
+    last, next_report = 0, begin + REPORT_EVERY_S
     with running_materialiser(folder, log.kafka.address, log.store.address, log.topic):
         while (done := position(log, MATERIALISER)) < records:
             now = monotonic()
             if done > last:
                 last, moved = done, now
             if now - moved > STALLED_S:
-                raise Missing(f"the materialiser stands at {done:,} of {records:,} records")
-            if now >= next_told:
-                next_told = now + TOLD_EVERY_S
+                raise Missing(f"the materialiser is stuck at {done:,} of {records:,} records")
+            if now >= next_report:
+                next_report = now + REPORT_EVERY_S
                 report(f"folded {done:,} of {records:,} records")
             sleep(0.1)
     return monotonic() - begin
 
 
 def position(log: Log, consumer: str) -> int:
-    """Return how many records of the log a consumer is done with: this log begins at 0 in each partition."""
+    """Return how many records of the log a consumer has processed: this log begins at 0 in each partition."""
     return int(asyncio.run(_value(log.store.address, _FOLDED, consumer, log.topic)))
 
 
 def delivered(log: Log, tracker: str) -> int:
     """
-    Return how many records a tracker has had, of whichever runs.
+    Return how many records a tracker has received, of any runs.
 
-    A replay brings many runs side by side: its position in the log, below which all is delivered, stands for minutes.
+    A replay delivers many runs in parallel: its position in the log, below which everything is delivered, does not move
+    for minutes.
     """
     return int(asyncio.run(_value(log.store.address, _DELIVERED, tracker)))
 
@@ -97,12 +98,12 @@ async def _value(dsn: str, query: str, *arguments: Any) -> Any:
 
 
 async def _write(log: Log, history: Iterable[EncodedRecord], report: Callable[[str], None]) -> int:
-    # As the client sends: by run, compressed, acknowledged by all replicas.
+    # The same way as the client: keyed by run, compressed, acknowledged by all replicas.
     producer = AIOKafkaProducer(
         bootstrap_servers=log.kafka.address, enable_idempotence=True, compression_type="zstd", linger_ms=20
     )
     await producer.start()
-    count, next_told = 0, monotonic() + TOLD_EVERY_S
+    count, next_report = 0, monotonic() + REPORT_EVERY_S
     sent: list[asyncio.Future[Any]] = []
     try:
         for record in history:
@@ -113,8 +114,8 @@ async def _write(log: Log, history: Iterable[EncodedRecord], report: Callable[[s
             if len(sent) >= AHEAD:
                 await asyncio.gather(*sent)
                 sent.clear()
-            if monotonic() >= next_told:
-                next_told += TOLD_EVERY_S
+            if monotonic() >= next_report:
+                next_report += REPORT_EVERY_S
                 report(f"written {count:,} records")
         await asyncio.gather(*sent)
     finally:

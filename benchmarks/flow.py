@@ -1,9 +1,9 @@
 """
-Watch points on their way: from emit in many processes to a query of PostgreSQL that returns them.
+Follow points from emit in many processes to a query of PostgreSQL that returns them.
 
-A point is queryable when an ordinary query, sent every 20 ms on a connection of its own, has returned: the
-head of a run counts its points in the transaction that stores them. Points of one producer are stored in the order of
-their emit, so the n-th time of a run belongs to the n-th point that became visible.
+A point is queryable once an ordinary query, sent every 20 ms on a connection of its own, has counted it: the row of a
+run counts its points in the transaction that stores them. Points of one producer are stored in the order of their
+emit, so the n-th time of a run belongs to the n-th point that became visible.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from benchmarks.system import System
 from gateway.local.supervision.process import kill_group
 
 PRODUCERS = Path(__file__).with_name("producers.py")
-POLL_S = 0.02  # asking costs a PostgreSQL shared with the load: more often, and the lag is that of asking
+POLL_S = 0.02  # queries share PostgreSQL with the load: if they were more frequent, they would cause the lag
 START_TIMEOUT_S, DRAIN_TIMEOUT_S = 90.0, 60.0
 
 
 class Load(NamedTuple):
-    """What is emitted."""
+    """What the producers emit."""
 
-    name: str  # of the runs, a number behind it
+    name: str  # prefix of the run names, followed by a number
     processes: int
     seconds: float
     rate: float = 0.0  # points/s of all processes together; 0: as fast as points become queryable
-    points: int = 2**62  # a process emits no more than these
-    window: int = 100_000  # points of a process on their way at once, when as fast as possible
+    points: int = 2**62  # maximum that a process emits
+    window: int = 100_000  # maximum of emitted points of a process that are not queryable yet, at full speed
 
 
 class Flow(NamedTuple):
-    """What was seen of a load."""
+    """Observations of a load."""
 
     points: int  # emitted, all of which became queryable
     dropped: int
     began_ns: int  # first emit
-    seen: list[tuple[int, int]]  # ns, points of all runs visible then
+    seen: list[tuple[int, int]]  # time (ns) and number of points of all runs visible then
     by_run: dict[str, list[tuple[int, int]]]
-    cpu_us: dict[str, float]  # of each part, a point
+    cpu_us: dict[str, float]  # per point, of each part
 
 
 async def watch(system: System, load: Load, folder: Path, report: Callable[[str], None]) -> Flow:
-    """Run a load until all its points are queryable. Raises Missing when they are not within DRAIN_TIMEOUT_S."""
+    """Run a load until all its points are queryable. Raises Missing when that takes more than DRAIN_TIMEOUT_S."""
     folder.mkdir(parents=True, exist_ok=True)
     board = Board(folder / f"board-{load.name}", load.processes)
     runs = [f"{load.name}-{number}" for number in range(load.processes)]
@@ -87,7 +87,7 @@ def _emitting(system: System, load: Load, folder: Path) -> Iterator[subprocess.P
         "rate": load.rate / load.processes,
         "url": f"kafka://{system.kafka}",
         "board": str(folder / f"board-{load.name}"),
-        "stagger_ns": int(1e9 / load.rate * 10) if load.rate else 0,  # all begin within one interval of a process
+        "stagger_ns": int(1e9 / load.rate * 10) if load.rate else 0,  # all start within one interval of a process
     }
     home = {"HOME": str(folder), "GATEWAY_HOME": str(folder / "home"), "GATEWAY_JOURNAL_DIR": str(folder / "journal")}
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -125,12 +125,12 @@ async def _follow(
     load: Load,
     report: Callable[[str], None],
 ) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int]]]]:
-    """Look until everything emitted is visible, telling producers and a person how far it is."""
+    """Poll until everything emitted is visible; writes the progress to the board and reports it."""
     numbers = {run: number for number, run in enumerate(runs)}
     by_run: dict[str, list[tuple[int, int]]] = {run: [] for run in runs}
     seen: list[tuple[int, int]] = []
     query = await connection.prepare("SELECT run_id, points FROM runs WHERE run_id = ANY ($1::text[])")
-    last, begin, told, total = monotonic(), monotonic(), monotonic(), 0
+    last, begin, reported, total = monotonic(), monotonic(), monotonic(), 0
     while not all(board.column(at.SENT)) or total < sum(board.column(at.SENT)):
         rows = await query.fetch(runs)
         now, visible = time_ns(), 0
@@ -147,9 +147,9 @@ async def _follow(
             raise Missing(f"{total:,} of {sum(board.column(at.EMITTED)):,} points were queryable, and no more came")
         if child.poll():
             raise Missing("a producer failed")
-        if monotonic() - told > 5:
-            told = monotonic()
-            report(f"  {total:,} points queryable after {told - begin:.0f} s")
+        if monotonic() - reported > 5:
+            reported = monotonic()
+            report(f"  {total:,} points queryable after {reported - begin:.0f} s")
         await asyncio.sleep(POLL_S)
     return seen, by_run
 
@@ -162,13 +162,13 @@ async def _until_ended(child: subprocess.Popen[bytes]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"
+    return lines[-1][:200] if lines else "it printed nothing"
 
 
 def sustained(
     seen: Sequence[tuple[int, int]], began_ns: int, seconds: float, *, settle_s: float
 ) -> tuple[float, float]:
-    """Return points/s that became visible between `settle_s` and `seconds` after the beginning, and that span, s."""
+    """Return the points/s that became visible from `settle_s` to `seconds` after the beginning, and that span in s."""
     times = [moment for moment, _ in seen]
     first = max(0, bisect_left(times, began_ns + int(settle_s * 1e9)))
     last = bisect_left(times, began_ns + int(seconds * 1e9)) - 1
@@ -179,7 +179,7 @@ def sustained(
 
 
 def lags_us(times_us: Sequence[int], visible: Sequence[tuple[int, int]]) -> Iterator[int]:
-    """Give for each point how long it took from its emit to being visible, µs. `visible` is (ns, points) of the run."""
+    """Yield for each point the time from its emit until it was visible, µs; `visible` is (ns, points) of the run."""
     ordered, start = sorted(times_us), 0
     for moment, points in visible:
         for time in ordered[start:points]:

@@ -1,7 +1,7 @@
 """
-What a point costs as the store and the work grow by ten, and by ten again: the worker and PostgreSQL, without a broker.
+The cost of a point as store and work grow by a factor of 10, and of 100: worker and PostgreSQL, without a broker.
 
-Records are made beforehand, so that only decoding, folding and storing are timed.
+Records are created beforehand, so that only decoding, folding and storing are timed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from consumers.store.read.reader import StoreReader
 from schemas.events import Metrics, Series
 from schemas.wire import Envelope, ProducerId, RunId, encode
 
-RECORD_POINTS = 1_000  # what a busy producer puts into a record
-TRANSACTION = 500  # records, as the materialiser's settings have it
+RECORD_POINTS = 1_000  # in a record of a busy producer
+TRANSACTION = 500  # records, the default of the materialiser's settings
 START_US = 1_700_000_000_000_000
 CHART_BUCKETS = 1_000
 CHART_CALLS = 15
-RUN, SERIES = "long", "loss"  # the series that charts are made of
+RUN, SERIES = "long", "loss"  # of the charts
 
 
 class Growth(NamedTuple):
@@ -40,12 +40,12 @@ class Growth(NamedTuple):
 
     @property
     def slope(self) -> tuple[float, ...]:
-        """Return how many times as much a point costs when the size is ten times as large."""
+        """Return the factor by which the cost of a point grows each time the size grows by ten."""
         return tuple(late / early for early, late in zip(self.us_per_point, self.us_per_point[1:], strict=False))
 
 
 class Chart(NamedTuple):
-    """How long a chart of 1,000 buckets takes at the store."""
+    """Time that the store needs for a chart of 1,000 buckets."""
 
     points: int
     median_ms: float
@@ -53,7 +53,7 @@ class Chart(NamedTuple):
 
 
 class RecordLog:
-    """Records as a producer of each run would send them, with the offsets a log would give them."""
+    """Records as the producer of each run would send them, with the offsets that a log would assign."""
 
     def __init__(self) -> None:
         self._values = array("d", [random.Random(1).gauss(0, 1) for _ in range(100_000)])
@@ -61,7 +61,7 @@ class RecordLog:
         self._sent: dict[str, int] = {}
 
     def record(self, run_id: str, series: int, points: int, name: str = "train/metric") -> Record:
-        """Return the next record of a run: `points` of each of `series` series."""
+        """Return the next record of a run, with `points` points for each of `series` series."""
         seq = self._sent.get(run_id, 0)
         self._sent[run_id] = seq + 1
         first, each = seq * points, points
@@ -81,14 +81,14 @@ class RecordLog:
 
 
 class Store:
-    """A worker on a database of its own, and how long it takes."""
+    """A timed worker on a database of its own."""
 
     def __init__(self, db: object, worker: Worker, reading: StoreReader, until: float) -> None:
         self._database, self._worker, self._reading, self._until = db, worker, reading, until
         self.log = RecordLog()
 
     async def apply(self, records: Iterator[Record]) -> float:
-        """Store records and return how long that took, s. Raises Missing when time is over."""
+        """Store records and return the time that took, s. Raises Missing when no time is left."""
         spent, batch = 0.0, list[Record]()
         for record in records:
             batch.append(record)
@@ -122,7 +122,7 @@ async def measure_growth(
     """
     Return the cost of a point as series, runs and stored points grow, and of charts as points grow.
 
-    `until` is the monotonic time at which to stop. Raises Missing then.
+    Raises Missing at the monotonic time `until`.
     """
     tune_gc()  # as the materialiser's process does
     db = await open_database(dsn)
@@ -162,7 +162,7 @@ async def _runs(store: Store, quick: bool, report: Callable[[str], None]) -> Gro
 
 async def _points(store: Store, quick: bool, report: Callable[[str], None]) -> tuple[Growth, list[Chart]]:
     sizes = (10_000, 100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000)
-    last = sizes[0] // RECORD_POINTS  # records whose cost is taken at each size
+    last = sizes[0] // RECORD_POINTS  # records that are timed at each size
     costs, charts, stored = [], [], 0
     for size in sizes:
         report(f"growth: {size:,} points of a series")

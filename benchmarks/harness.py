@@ -1,13 +1,16 @@
 """
-Do one measurement in this process, with the Python of the tool that is measured: the same work for every tool.
+Run one measurement in this process, with the Python of the tool that is measured: the same work for every tool.
 
-Needs only the standard library and one file of adapters/ (the training task needs numpy too). The request is JSON, the
-first argument; the answer is JSON, in the file the request names, because tools print what they like.
+Needs only the standard library and one file of adapters/ (the training task also needs numpy). The first argument is
+the request as JSON; the answer is JSON in the file that the request names, because tools print to stdout.
 
-An adapter has `load()`, which imports the tool; `start(place)`, which starts a run and returns `(one, many, finish)`,
-to be called as `one(name, value, step=i)`, `many({name: value}, step=i)` and `finish()`, the last returning how many
-points the tool says it gave up; `read(place)`, which returns the steps of "loss" that can be read back; and, for bulk
-work, `count(place, names)`: how many points of these names the tool's own reader finds.
+An adapter has these functions:
+
+- `load()` imports the tool.
+- `start(workspace)` starts a run and returns `(one, many, finish)`, called as `one(name, value, step=i)`,
+  `many({name: value}, step=i)` and `finish()`, which returns how many points the tool reports as lost.
+- `read(workspace)` returns the steps of "loss" that can be read back.
+- `count(workspace, names)`, for bulk work, returns how many points of these names the tool's own reader finds.
 """
 
 from __future__ import annotations
@@ -28,13 +31,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 HERE = Path(__file__).parent
-WARM_UP = 20  # calls before the clock counts: first use loads code and opens files
+WARM_UP = 20  # untimed calls at the start: first use loads code and opens files
 MOST_CALLS = 300_000
 NAMES = tuple(f"train/metric_{number}" for number in range(10))
 
 
 class Workspace:
-    """Where a tool may work: a folder of its own, and the address of its server."""
+    """The folder that a tool works in, and the address of its server."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.folder = Path(request["folder"])
@@ -43,7 +46,7 @@ class Workspace:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Import a file without its folder being on the path, where it could hide a module of the tool."""
+    """Import a file without putting its folder on the path, where it could hide a module of the tool."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -53,7 +56,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def measure_calls(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
-    """Time every call of a run with 1 scalar a call, then of a run with 10; each from the first call to finished."""
+    """Time every call of a run with 1 scalar per call, then with 10; each run from the first call until finished."""
     found: dict[str, Any] = {"timer_ns": timer_ns()}
     begin = perf_counter()
     adapter.load()
@@ -91,7 +94,7 @@ def _measure_run(
 
 
 def _thinned(times: array[int]) -> list[int]:
-    """Every n-th of the sorted times, so that percentiles stay and the answer stays small."""
+    """Return every n-th of the sorted times, which keeps the percentiles and makes the answer small."""
     ordered = sorted(times)
     return [ordered[(2 * at + 1) * len(ordered) // 10_000] for at in range(5_000)]
 
@@ -127,7 +130,7 @@ def _time_many(
 
 
 def timer_ns() -> int:
-    """What reading the clock twice costs, ns: the median of many."""
+    """Return the cost of reading the clock twice, ns: the median of many."""
     clock = perf_counter_ns
     pairs = []
     for _ in range(10_001):
@@ -137,7 +140,7 @@ def timer_ns() -> int:
 
 
 def cpu_s() -> float:
-    """User and system time of this process and of all it started, seconds; children count in ticks of 10 ms."""
+    """Return user and system time of this process and all it started, seconds; children count in ticks of 10 ms."""
     ticks, children = 0, _children()
     waiting = list(children.get(os.getpid(), ()))
     while waiting:
@@ -149,20 +152,20 @@ def cpu_s() -> float:
 
 
 def _children() -> dict[int, list[tuple[int, int]]]:
-    """By parent: each process and the ticks that it and those it waited for used."""
+    """Return by parent each child process and the ticks that it and its finished children have used."""
     found: dict[int, list[tuple[int, int]]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it ended meanwhile
+            except OSError:  # it has ended
                 continue
             found.setdefault(int(fields[1]), []).append((int(entry.name), sum(map(int, fields[11:15]))))
     return found
 
 
 def measure_training(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
-    """Train a small network in blocks of steps, by turns without and with the tool; 3 scalars a step."""
+    """Train a small network in blocks of steps, alternately without and with the tool; 3 scalars per step."""
     training = load_file(HERE / "training.py")
     adapter.load()
     _, many, finish = adapter.start(workspace)
@@ -172,7 +175,7 @@ def measure_training(adapter: ModuleType, workspace: Workspace, request: dict[st
     for pair in range(request["pairs"]):
         block = {}
         for logs in (False, True) if pair % 2 else (True, False):  # neither side always has the warmer machine
-            sleep(request["rest_s"])  # what a tool still does in the background would slow the block without it
+            sleep(request["rest_s"])  # otherwise background work of the tool would slow the block without it
             begin = perf_counter()
             for _ in range(request["steps"]):
                 facts = network.step()
@@ -188,7 +191,7 @@ def measure_training(adapter: ModuleType, workspace: Workspace, request: dict[st
 
 
 def log_and_end(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
-    """Log rows, as fast as possible or at a pace; then finish, or die by SIGKILL when the last call has returned."""
+    """Log rows, at full speed or at a pace; then finish, or die by SIGKILL once the last call has returned."""
     adapter.load()
     one, _, finish = adapter.start(workspace)
     begin, pause = time(), request["pause_s"]
@@ -211,7 +214,7 @@ def read_back(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]
 
 
 def log_until_queryable(adapter: ModuleType, workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
-    """Log 10 scalars a call until so many points are logged or time is over; then read until all can be read."""
+    """Log 10 scalars per call until all points are logged or time is over; then poll until all can be read."""
     adapter.load()
     _, many, finish = adapter.start(workspace)
     begin, step = perf_counter(), 0
@@ -221,7 +224,7 @@ def log_until_queryable(adapter: ModuleType, workspace: Workspace, request: dict
     finish()
     finished, points, asked = perf_counter() - begin, step * len(NAMES), 0.0
     while perf_counter() - begin < finished + request["wait_s"]:
-        asked = perf_counter() - begin  # what an answer shows was there when it was asked for
+        asked = perf_counter() - begin  # points in an answer were there when it was requested
         if adapter.count(workspace, NAMES) == points:
             return {"points": points, "finished_s": finished, "queryable_s": asked}
         sleep(0.05)

@@ -1,9 +1,9 @@
 """
-The log of many trainings that are over, as their clients would have written it, odd ones among them.
+The log of many finished trainings as their clients would have written it, including edge cases.
 
-Pure. A training emits all its series each step and twenty steps a second, so its client cuts four steps at a time
-(200 ms); the metrics are written by the client's own encoder. Some trainings run at once, and their records stand in
-the log by turns. The same shape always gives the same records.
+Pure. A training emits all its series in each step and 20 steps per second, so its client cuts batches of four steps
+(200 ms); the metrics are encoded by the client's own encoder. Some trainings run at the same time, and their records
+alternate in the log. The same shape always gives the same records.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from schemas.values import FloatValue, Histogram, HistogramValue, StringValue, T
 from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
 
 START = 1_750_000_000_000_000  # µs: 2025-06-15
-STEP_US = 50_000  # twenty steps a second
-STEPS_A_BATCH = 4  # in the 200 ms after which a client cuts
+STEP_US = 50_000  # 20 steps per second
+STEPS_A_BATCH = 4  # in the 200 ms after which a client cuts a batch
 AT_ONCE = 20  # trainings that run at the same time
-KINDS = 25  # every so many trainings, each of those below comes once
+KINDS = 25  # in this many trainings, each kind below occurs once
 FAILED, KILLED, NESTED, ATTEMPTS, NON_FINITE, FALLING, EQUAL, VALUES, WORDS, LARGE, NAMES, OPEN = range(1, 13)
 LONG_NAME, EMOJI_NAME = "long/" + "x" * 295, "émojі 😀/loss"
 MAIN = "main"
 
 
 class Shape(NamedTuple):
-    """How much history: so many trainings, each with so many series of so many points."""
+    """Size of a history: `runs` trainings, each with `series` series of `points` points."""
 
     runs: int = 1_000
     series: int = 50
@@ -43,12 +43,12 @@ class Shape(NamedTuple):
 
     @property
     def odd_runs(self) -> int:
-        """How many runs of the trackers' contract suite stand between them: names, values and steps all odd."""
+        """Number of runs of the trackers' contract suite among them, with unusual names, values and steps."""
         return max(1, self.runs // 200)
 
     @property
     def all_points(self) -> int:
-        """Metric points of all runs, the odd ones included."""
+        """Number of metric points of all runs, including the odd ones."""
         return self.runs * self.series * self.points + self.odd_runs * len(points_of(edge_case_run("odd")))
 
 
@@ -58,19 +58,19 @@ def run_ids(shape: Shape) -> list[str]:
 
 
 def records(shape: Shape, first: int = 0) -> Iterator[EncodedRecord]:
-    """Yield the records of a whole history in log order; training `first` is the first one."""
-    everyone: list[Iterator[EncodedRecord]] = [
+    """Yield the records of a whole history in log order, starting with training number `first`."""
+    trainings: list[Iterator[EncodedRecord]] = [
         Training(shape, first + number).records() for number in range(shape.runs)
     ]
     for number in range(shape.odd_runs):
-        everyone.insert(number * 200, map(encode, _odd(f"odd-{first + number}")))
-    for begin in range(0, len(everyone), AT_ONCE):
-        for turn in zip_longest(*everyone[begin : begin + AT_ONCE]):
+        trainings.insert(number * 200, map(encode, _odd(f"odd-{first + number}")))
+    for begin in range(0, len(trainings), AT_ONCE):
+        for turn in zip_longest(*trainings[begin : begin + AT_ONCE]):
             yield from (record for record in turn if record is not None)
 
 
 class Training:
-    """One run: what it emits, in order."""
+    """One run: the events that it emits, in order."""
 
     def __init__(self, shape: Shape, number: int) -> None:
         self.run_id = _name(number)
@@ -82,11 +82,11 @@ class Training:
         self._time = START + number // AT_ONCE * (shape.points + 20) * STEP_US + number % AT_ONCE * 1_000
 
     def records(self) -> Iterator[EncodedRecord]:
-        """Yield everything, cut as a client cuts it."""
+        """Yield all its records, cut into batches the way a client does."""
         yield from self._opening()
         half = self._shape.points // 2 if self._kind == ATTEMPTS else self._shape.points
         yield from self._metrics(0, half, attempt=1)
-        if self._kind == ATTEMPTS:  # from a checkpoint a fifth before: that many steps come again
+        if self._kind == ATTEMPTS:  # from a checkpoint: the last fifth of the steps is repeated
             yield self._record(ev.RunResumed(time=self._now(), attempt=2))
             again = half - half // 5
             yield from self._metrics(again, again + self._shape.points - half, attempt=2)
@@ -108,19 +108,19 @@ class Training:
 
     def _ending(self) -> Iterator[EncodedRecord]:
         attempt = 2 if self._kind == ATTEMPTS else 1
-        told = {"time": self._now(), "batches": self._seq + 1, "attempt": attempt}
+        end = {"time": self._now(), "batches": self._seq + 1, "attempt": attempt}
         if self._kind == FAILED:
-            yield self._record(ev.RunFailed.model_validate(told | {"message": "CUDA out of memory"}))
+            yield self._record(ev.RunFailed.model_validate(end | {"message": "CUDA out of memory"}))
         elif self._kind == KILLED:
-            yield self._record(ev.RunKilled.model_validate(told))
+            yield self._record(ev.RunKilled.model_validate(end))
         elif self._kind != OPEN:
-            yield self._record(ev.RunFinished.model_validate(told))
+            yield self._record(ev.RunFinished.model_validate(end))
         count = self._shape.series * self._shape.points
         yield self._record(ev.ProducerClosed(time=self._now(), batches=self._seq + 1, points=count))
 
     def _metrics(self, first: int, end: int, *, attempt: int) -> Iterator[EncodedRecord]:
         written = {number: SeriesDefinition(name, (MAIN, attempt, ())) for number, name in enumerate(self._names())}
-        segment: Any = SimpleNamespace(series=written)  # all that the encoder asks of a journal's segment
+        segment: Any = SimpleNamespace(series=written)  # the only part of a journal segment that the encoder uses
         for begin in range(first, end, STEPS_A_BATCH):
             steps = list(range(begin, min(begin + STEPS_A_BATCH, end)))
             piece = JournalSlice(0)
@@ -137,16 +137,16 @@ class Training:
 
     def _columns(self, steps: list[int]) -> tuple[bytes, list[int], list[int], list[float]]:
         width = self._shape.series
-        shown, times, values = array("q"), array("q"), array("d")
+        emitted_steps, times, values = array("q"), array("q"), array("d")
         for step in steps:
             now = self._now(STEP_US) * 1_000
-            told = {FALLING: self._shape.points - step, EQUAL: step // 2}.get(self._kind, step)
-            shown.extend([told] * width)
+            emitted = {FALLING: self._shape.points - step, EQUAL: step // 2}.get(self._kind, step)
+            emitted_steps.extend([emitted] * width)
             times.extend([now] * width)
             values.extend(self._random.random() for _ in range(width))
         if self._kind == NON_FINITE:
             values[0], values[1 % width], values[-1] = math.nan, math.inf, -math.inf
-        return bytes(len(values)), shown.tolist(), times.tolist(), values.tolist()
+        return bytes(len(values)), emitted_steps.tolist(), times.tolist(), values.tolist()
 
     def _values(self, step: int) -> ev.Values:
         counts = Histogram(counts=[self._random.randint(0, 99) for _ in range(16)], edges=list(range(17)))
@@ -181,7 +181,7 @@ def plain_rows(shape: Shape, number: int) -> tuple[str, list[tuple[int, int, dic
 
 
 def _odd(run_id: str) -> list[Envelope]:
-    """Return a run of the contract suite whose last attempt ends: its own last event ends the first one."""
+    """Return a run of the contract suite in which attempt 2 ends, instead of attempt 1 as in the suite."""
     *others, last = edge_case_run(run_id)
     return [*others, last._replace(event=ev.RunFinished(time=last.time, attempt=2))]
 

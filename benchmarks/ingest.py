@@ -1,11 +1,11 @@
 """
-From emit to queryable: what the whole system takes on this machine, and other trackers beside it.
+From emit to queryable: throughput and lag of the whole system on this machine, compared with other trackers.
 
-    python benchmarks/ingest.py --quick --peers none     # is it in order? about a minute
+    python benchmarks/ingest.py --quick --peers none     # a smoke test, about a minute
     python benchmarks/ingest.py --write-docs             # everything, at most 12 minutes
 
-Real Kafka, real PostgreSQL, the materialiser and training processes, all on this machine. docs/benchmarks.md says how
-each figure is taken. What cannot be measured is named with the reason; the rest goes on.
+Real Kafka, real PostgreSQL, the materialiser and training processes, all on this machine. docs/benchmarks.md explains
+how each figure is measured. What cannot be measured is listed with the reason, and the rest continues.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ SIZES = """
 
 
 class Plan(NamedTuple):
-    """How much of each."""
+    """Sizes and time limits of a run."""
 
-    seconds: float  # of the two loads
+    seconds: float  # of each of the two loads
     settle_s: float  # until a load has reached its speed
-    bulk_points: int  # to us and to each peer
-    peer_s: float  # a peer logs no longer than this, and is read no longer than this
-    most_s: float  # everything
+    bulk_points: int  # for us and for each peer
+    peer_s: float  # limit for logging to a peer, and again for reading from it
+    most_s: float  # limit for everything
 
 
 FULL = Plan(seconds=38.0, settle_s=5.0, bulk_points=100_000, peer_s=60.0, most_s=700.0)
 QUICK = Plan(seconds=8.0, settle_s=2.0, bulk_points=5_000, peer_s=10.0, most_s=115.0)
-START_S = 45.0  # for a tool to be imported and to make its database
+START_S = 45.0  # for a tool to be imported and to create its database
 STEADY_POINTS_PER_S, STEADY_PROCESSES = 50_000.0, 64
 
 
 def main() -> None:
-    """Measure, print, and write the document when asked to."""
-    parser = options("From emit to queryable, all parts on this machine.", INGEST_PEERS)
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see whether all is in order")
-    parser.add_argument("--producers", type=int, default=2, help="processes that emit as fast as it goes")
+    """Measure and print; write docs/benchmarks.md with --write-docs."""
+    parser = options("Measure from emit to queryable, with all parts on this machine.", INGEST_PEERS)
+    parser.add_argument("--quick", action="store_true", help="small sizes, as a smoke test")
+    parser.add_argument("--producers", type=int, default=2, help="processes that emit at full speed")
     asked = parser.parse_args()
     plan = QUICK if asked.quick else FULL
     before = load()
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 class Run:
-    """One run of this benchmark: what is measured in which order, and what could not be."""
+    """One run of this benchmark: measures everything in order, and collects what could not be measured."""
 
     def __init__(self, folder: Path, plan: Plan, producers: int, cache: Path) -> None:
         self._folder, self._plan, self._producers, self._cache = folder, plan, producers, cache
@@ -90,11 +90,11 @@ class Run:
         self.missing: dict[str, str] = {}
 
     def everything(self, peers: list[Peer], *, quick: bool) -> Found:
-        """Return what was found; `missing` says of the rest why not."""
+        """Return all figures; `missing` says why the others could not be measured."""
         pythons = {peer: self._python(peer) for peer in peers if peer.environment}
         found = Found()
         try:
-            self.began = monotonic()  # installing is no part of it
+            self.began = monotonic()  # installing does not count
             self._until = self.began + self._plan.most_s
             report("starting Kafka, PostgreSQL and the materialiser")
             with running_system(self._folder / "system") as system:
@@ -116,7 +116,7 @@ class Run:
     def _loads(self, system: System, found: Found) -> Found:
         plan = self._plan
         sizes = asyncio.run(_sizes(system))
-        report(f"as fast as it goes, {self._producers} processes, {plan.seconds:.0f} s")
+        report(f"full speed, {self._producers} processes, {plan.seconds:.0f} s")
         full = self._tried("sustained speed", self._pace(system, Load("full", self._producers, plan.seconds)))
         if full:
             after = asyncio.run(_sizes(system))
@@ -150,8 +150,8 @@ class Run:
 
     async def _bulk_of_ours(self, system: System, peer: Peer) -> Bulk:
         points = self._plan.bulk_points
-        load = Load("bulk", 1, 60.0, points=points, window=points)
-        flow = await watch(system, load, self._folder / "producers", report)
+        wanted = Load("bulk", 1, 60.0, points=points, window=points)
+        flow = await watch(system, wanted, self._folder / "producers", report)
         return Bulk(peer.name, flow.points, (flow.seen[-1][0] - flow.began_ns) / 1e9, peer.durable)
 
     def _bulk_of(self, system: System, peer: Peer, python: Path) -> Bulk:
@@ -183,7 +183,7 @@ class Run:
 
 
 async def _sizes(system: System) -> tuple[int, int]:
-    """Return bytes in PostgreSQL and in Kafka."""
+    """Return the bytes in PostgreSQL and in Kafka."""
     connection = await asyncpg.connect(system.store)
     try:
         return int(await connection.fetchval(SIZES)), system.log_bytes()
@@ -197,7 +197,7 @@ async def _grow(system: System, quick: bool, until: float) -> tuple[Any, Any]:
 
 
 def _plain(found: Found, facts: dict[str, Any], missing: dict[str, str]) -> dict[str, Any]:
-    """Return everything as JSON holds it."""
+    """Return all figures as a JSON object."""
     figures = found._asdict()
     for name in ("full", "steady"):
         figures[name] = figures[name] and figures[name]._asdict()

@@ -1,5 +1,5 @@
 """
-What ingest.py found, as tables in Markdown. Pure.
+The figures of ingest.py as Markdown tables. Pure.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ PEERS_HEAD = ("tool", "points", "s until queryable", "points/s", "× slower", "q
 
 
 class Pace(NamedTuple):
-    """What one load showed."""
+    """Figures of one load."""
 
     processes: int
     points: int
     points_per_s: float  # that became queryable
-    span_s: float  # over which that was taken
+    span_s: float  # over which the rate was measured
     lag_ms: tuple[float, float, float, float]  # p50, p95, p99, max
     dropped: int
-    cpu_us: dict[str, float]  # of each part, a point
+    cpu_us: dict[str, float]  # per point, of each part
 
 
 class Bulk(NamedTuple):
-    """One tool and the same points."""
+    """Time of one tool for the same points in bulk."""
 
     name: str
     points: int
-    seconds: float  # from the first call until all can be read
-    means: str  # "queryable", in that tool's words
+    seconds: float  # from the first call until all points can be read
+    means: str  # what "queryable" means for the tool
 
     @property
     def points_per_s(self) -> float:
-        """Return points by seconds."""
+        """Points per second."""
         return self.points / self.seconds
 
 
 class Found(NamedTuple):
-    """Everything one run measured; None or nothing for what is missing."""
+    """All figures of one run; None or empty for those that are missing."""
 
     full: Pace | None = None
     steady: Pace | None = None
-    store_bytes: float = 0.0  # a point in PostgreSQL, indexes included
-    log_bytes: float = 0.0  # a point in Kafka
+    store_bytes: float = 0.0  # per point in PostgreSQL, indexes included
+    log_bytes: float = 0.0  # per point in Kafka
     growths: Sequence[Growth] = ()
     charts: Sequence[Chart] = ()
     bulks: Sequence[Bulk] = ()
 
 
 def ingest_tables(found: Found, missing: Mapping[str, str], ours: str) -> str:
-    """Return all tables, and what could not be measured: a tool in its table, anything else in a line of its own."""
+    """Return all tables and what could not be measured: a tool as a row of its table, anything else as a line."""
     parts = [
         markdown(FIGURES_HEAD, _figures(found)),
         markdown(CPU_HEAD, _cpu(found)) if found.full or found.steady else "",

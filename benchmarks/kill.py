@@ -1,11 +1,11 @@
 """
-What is left after SIGKILL: this client and its peers, side by side in one run.
+What remains after SIGKILL: this client and its peers, side by side in one run.
 
     python benchmarks/kill.py --peers wandb,trackio
 
 A process logs rows of one scalar and is killed when the last call has returned: once right after a burst, once after
-a calm pace. Then the rows are read back, with the tool's own reader where it has one. A third process logs the same
-burst and finishes: what is read back then shows that the reader reads.
+a calm pace. Then the rows are read back, with the tool's own reader if it has one. A third process logs the same burst
+and finishes: reading its rows back shows that the reader works.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Kill, read back, print, and write the document when asked to."""
-    asked = options("What is left of a run after SIGKILL, beside other trackers.").parse_args()
+    """Kill, read back and print; write docs/benchmarks.md with --write-docs."""
+    asked = options("Measure what remains of a run after SIGKILL, compared with other trackers.").parse_args()
     before = load()
     found: dict[str, dict[str, int]] = {}
     with scratch() as name, prepared(asked.peers, asked.cache, Path(name)) as (contestants, missing):
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _kept(one: Contestant, folder: Path, case: str) -> int:
-    """Rows that can be read back. Raises Missing when the calls did not all return, or nothing can be read."""
+    """Return how many rows can be read back. Raises Missing when not all calls returned or nothing can be read."""
     own = folder / case
     returned = one.measure("rows", own, timeout_s=TIMEOUT_S, **CASES[case])["returned"]
     assert returned == CASES[case]["rows"]

@@ -1,4 +1,4 @@
-"""What a measurement ran on, in words for a caption."""
+"""The machine and versions of a measurement, as text for a caption."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-One tracker away, under a steady live load: how late the others are without that, and with it.
+Measure the lag of deliveries under a steady live load while all trackers work, and while one of them is away.
 
-Deliveries to Parquet, TensorBoard and MLflow run, each a process of its own. Records of some trainings come evenly. The
-lag of a record is the time from its acknowledgement by Kafka until the checkpoint of its run in PostgreSQL is behind
-it: the tracker has it, and that is written down. Then MLflow's server is killed, and the same load goes on.
+Deliveries to Parquet, TensorBoard and MLflow run, each in a process of its own. Records of some trainings arrive at a
+steady rate. The lag of a record is the time from its acknowledgement by Kafka until the checkpoint of its run in
+PostgreSQL has passed it: the tracker has it, and that is recorded. Then MLflow's server is killed under the same load.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ AWAY = "mlflow"
 PLAIN = range(13, 23)  # trainings that are not odd
 SERIES = 50
 POLL_S = 0.02
-SETTLE_S = 3.0  # at the begin of a part, not counted
+SETTLE_S = 3.0  # at the beginning of a part, not counted
 START_TIMEOUT_S, DRAIN_S = 60.0, 120.0
 _POSITIONS = "SELECT run_id, next_offset FROM deliveries WHERE tracker = $1"
 
-Sent = dict[str, list[tuple[int, float]]]  # by run: offset and moment of the acknowledgement
+Sent = dict[str, list[tuple[int, float]]]  # by run: offset and time of the acknowledgement
 
 
 def measure_down(folder: Path, seconds: float, rate: float, report: Callable[[str], None]) -> dict[str, Any]:
-    """Return the lags of both parts by tracker, ms, and how long the one that was away took to catch up."""
+    """Return the lags of both parts by tracker, ms, and the time that the tracker that was away took to catch up."""
     with ExitStack() as stack:
         log = stack.enter_context(running_log(folder / "log"))
         stack.enter_context(running_materialiser(folder / "materialiser", log.kafka.address, log.store.address))
@@ -53,7 +53,7 @@ def measure_down(folder: Path, seconds: float, rate: float, report: Callable[[st
 
 
 class _Live:
-    """The load, and what is seen of it."""
+    """The load, and the lags observed under it."""
 
     def __init__(self, log: Log, targets: dict[str, Target], rate: float, report: Callable[[str], None]) -> None:
         self._log, self._targets, self._rate, self._report = log, targets, rate, report
@@ -73,7 +73,7 @@ class _Live:
         server = self._targets[AWAY].server
         assert server is not None
         try:
-            well = await self._part("all is well", NAMES, seconds)
+            well = await self._part("all trackers work", NAMES, seconds)
             server.kill()
             away = await self._part(f"{AWAY} is away", [name for name in NAMES if name != AWAY], seconds)
             server.launch()
@@ -143,7 +143,7 @@ class _Live:
 
 @contextmanager
 def _delivering(log: Log, target: Target, folder: Path) -> Iterator[None]:
-    """Give a live delivery that reads the log."""
+    """Run a live delivery that reads the log, until the end of the block."""
     ready = folder / "ready"
     argv = [sys.executable, "-P", "-m", "consumers.delivery", target.name]
     settings = {**log.variables(folder), **target.variables(), "GATEWAY_READY_FILE": str(ready)}

@@ -1,8 +1,8 @@
 """
-One measurement in a process of its own: the harness, run with the tool's Python in a new folder.
+Run one measurement in a process of its own: the harness, with the tool's Python, in a new folder.
 
-Nothing of the caller's settings reaches it, nothing it does reaches the caller's home, and what it leaves running is
-ended.
+The process does not inherit the caller's settings and does not write to the caller's home; processes that it leaves
+running are ended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gateway.local.supervision.process import group_members, kill_group
 
 HARNESS = Path(__file__).with_name("harness.py")
 KEPT = ("PATH", "LANG", "LC_ALL", "JAVA_HOME", "TMPDIR")
-SETTLE_S = 5.0  # for what survives a killed process, such as wandb-core, to write what it holds
+SETTLE_S = 5.0  # for processes that survive the killed one, such as wandb-core, to write what they hold
 
 
 def environment(peer: Peer, folder: Path) -> dict[str, str]:
@@ -42,10 +42,10 @@ def measure(
 ) -> dict[str, Any]:
     """Run one task of the harness in `folder` and return its answer. Raises Missing when there is none."""
     folder.mkdir(parents=True, exist_ok=True)
-    answer, said = folder / f"answer-{task}.json", folder / f"said-{task}.txt"
+    answer, output = folder / f"answer-{task}.json", folder / f"output-{task}.txt"
     asked = {"task": task, "peer": peer.name, "adapter": peer.adapter, "folder": str(folder), "address": address}
     argv = [str(python), "-P", str(HARNESS), json.dumps({**asked, "answer": str(answer), **request})]
-    with said.open("wb") as log:
+    with output.open("wb") as log:
         child = subprocess.Popen(
             argv,
             env=environment(peer, folder),
@@ -64,7 +64,7 @@ def measure(
             kill_group(child.pid)
             child.wait()
     if not answer.exists() or not answer.stat().st_size:
-        raise Missing(f"{task}: {_last_words(said) or f'ended with code {child.returncode}'}")
+        raise Missing(f"{task}: {_last_words(output) or f'ended with code {child.returncode}'}")
     found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     return found
 
@@ -75,8 +75,8 @@ def _settle(group: int) -> None:
         sleep(0.05)
 
 
-def _last_words(said: Path) -> str:
-    lines = [line.strip() for line in said.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+def _last_words(output: Path) -> str:
+    lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""
 
 
@@ -85,5 +85,5 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="gateway-benchmark-", ignore_cleanup_errors=True)
 
 
-if sys.platform != "linux":  # /proc is where CPU time of children is read
+if sys.platform != "linux":  # the CPU time of children is read from /proc
     raise SystemExit("gateway: the benchmarks need Linux: run them there")

@@ -1,8 +1,8 @@
 """
-Training processes that do nothing but emit: forked from one that has loaded the client, ten scalars a call.
+Training processes that only emit: forked from a process that has loaded the client, ten scalars per call.
 
-Run as a file with one argument, the request as JSON. Each process has a run of its own. It emits at a rate, or as fast
-as what it emitted becomes queryable: at most `window` points are on their way, so that no journal fills.
+Run as a file with one argument, the request as JSON. Each process has a run of its own. It emits at a fixed rate, or as
+fast as its points become queryable: at most `window` points are in flight, so that no journal fills up.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 NAMES = tuple(f"train/metric_{number}" for number in range(10))
-BURST_CALLS = 100  # between two looks at the board, when as fast as possible
-LOOK_CALLS = 10  # the same at a pace
-MADE = 1_000  # different calls at a pace: as many as a chunk holds, or they would compress
+BURST_CALLS = 100  # between two reads of the board, at full speed
+LOOK_CALLS = 10  # the same at a fixed rate
+MADE = 1_000  # different calls at a fixed rate: as many as a chunk has points, otherwise they would compress
 
 
 def main() -> None:
-    """Fork, wait for all, and say by the exit status whether each ended well."""
+    """Fork the producers and wait for them; exits with 1 when one of them failed."""
     request = json.loads(sys.argv[1])
-    import aiokafka  # noqa: F401  # the client would load it in its first thread, once in each process
+    import aiokafka  # noqa: F401  # otherwise the client would load it in its first thread, in each process
 
     import gateway.client.run.current  # noqa: F401
 
@@ -63,7 +63,7 @@ def _produce(number: int, request: dict[str, Any]) -> None:
     board = Board(Path(request["board"]), request["processes"])
     run = gateway.start_run(f"{request['name']}-{number}", name="benchmark", url=request["url"], capture=False)
     gateway.flush(30)
-    made = [_values() for _ in range(MADE)] if request["rate"] else []  # before, not to be counted as the client's
+    made = [_values() for _ in range(MADE)] if request["rate"] else []  # beforehand, so as not to count as the client's
     board.set(number, at.READY, 1)
     while not (start := board.head(at.START)):
         sleep(0.005)
@@ -82,7 +82,7 @@ def _produce(number: int, request: dict[str, Any]) -> None:
 
 
 def _values() -> dict[str, float]:
-    return {name: random() for name in NAMES}  # noise: values that compress as measured ones do, badly
+    return {name: random() for name in NAMES}  # noise, which compresses as badly as measured values
 
 
 def _at_a_pace(board: Board, number: int, request: dict[str, Any], begin: int, made: list[dict[str, float]]) -> None:

@@ -1,7 +1,7 @@
 """
-How long a search among many runs takes at the store: `python -m benchmarks.search [--runs 100000]`.
+Measure searches among many runs at the store: `python -m benchmarks.search [--runs 100000]`.
 
-Loads runs with 5 parameters, 5 metrics and 2 tags each into a fresh database, then asks as people do and prints the
+Loads runs with 5 parameters, 5 metrics and 2 tags each into a fresh database, then runs typical searches and prints the
 median and the slowest of 20 answers of 50 runs each, summaries included. GATEWAY_POSTGRES names a server to use;
 without it one is started.
 """
@@ -33,7 +33,7 @@ TARGET_MS = 50.0
 ROUNDS = 20
 LIMIT = 50
 QUESTIONS = [
-    # filter, order, what it is an example of
+    # filter, order, description
     ("", None, "the newest"),
     ("metrics.loss < 0.001", None, "0.1 % of the runs"),
     ("metrics.loss < 0.3 and params.lr = 0.1", None, "a metric and a parameter, 6 %"),
@@ -79,7 +79,7 @@ VACUUM ANALYZE
 
 
 def main() -> None:
-    """Load, ask, print."""
+    """Load the runs, search, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=100_000)
     runs = parser.parse_args().runs
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 async def measure(dsn: str, runs: int) -> list[str]:
-    """Return a table of Markdown: each question with its times and how many runs it found."""
+    """Return a Markdown table of the searches, each with its times and the number of runs found."""
     name = f"search_{os.getpid()}"
     await execute(dsn, f"CREATE DATABASE {name}")
     mine = f"{dsn.rpartition('/')[0]}/{name}"
@@ -128,7 +128,7 @@ async def ask_all(reading: StoreReader) -> list[str]:
 
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[str]:
-    """Give the address of a server: the one GATEWAY_POSTGRES names, or a new one."""
+    """Yield the address of a server: the one in GATEWAY_POSTGRES, or a new one."""
     if given := os.environ.get("GATEWAY_POSTGRES"):
         yield given
         return

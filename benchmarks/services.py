@@ -1,5 +1,5 @@
 """
-The servers that some tools send to, started on loopback for one benchmark and ended with it.
+The servers that some tools send to, started on loopback for one benchmark and stopped after it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Server:
         self._pid = pid
 
     def cpu_s(self) -> float:
-        """User and system time of the server and its children, seconds; 0 for a server that is not ours."""
+        """Return the user and system time of the server and its children, seconds; 0 if we did not start it."""
         if not self._pid:
             return 0.0
         process = psutil.Process(self._pid)
@@ -44,7 +44,7 @@ class Server:
 
 @contextmanager
 def running_kafka(folder: Path, *, own: bool = False) -> Iterator[Server]:
-    """Give a broker that has the log's topics: the one GATEWAY_URL names unless it must be our `own`, or a new one."""
+    """Yield a broker with the log's topics: the one in GATEWAY_URL, or a new one (always a new one with `own`)."""
     given = "" if own else os.environ.get("GATEWAY_URL", "")
     if given.startswith("kafka://"):
         yield Server(given.removeprefix("kafka://"), 0)
@@ -73,7 +73,7 @@ def _answers(address: str) -> bool:
 
 @contextmanager
 def running_mlflow(folder: Path, python: Path) -> Iterator[Server]:
-    """Give an MLflow server of the peer's own release, on SQLite."""
+    """Yield an MLflow server of the peer's own release, on SQLite."""
     folder.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     address = f"{HOST}:{port}"

@@ -25,7 +25,7 @@ TOPIC = "tracking.events"
 
 
 class System:
-    """The running parts, by name, and where their data is."""
+    """The running parts, by name, and the folder of the log."""
 
     def __init__(self, kafka: Server, store: Server, materialiser: Server, log_folder: Path) -> None:
         self.kafka, self.store = kafka.address, store.address
@@ -33,17 +33,17 @@ class System:
         self._log_folder = log_folder
 
     def cpu_s(self) -> dict[str, float]:
-        """CPU time that each part has used, seconds."""
+        """Return the CPU time that each part has used, seconds."""
         return {name: part.cpu_s() for name, part in self._parts.items()}
 
     def log_bytes(self) -> int:
-        """Bytes of the log on the broker's disk, without indexes, which are preallocated."""
+        """Return the bytes of the log on the broker's disk, without indexes, which are preallocated."""
         return sum(path.stat().st_size for path in self._log_folder.rglob(f"{TOPIC}-*/*.log"))
 
 
 @contextmanager
 def running_system(folder: Path) -> Iterator[System]:
-    """Give a system of our own, whatever GATEWAY_URL says; ended with the block. Raises Missing and StackError."""
+    """Yield a system of our own, even if GATEWAY_URL is set; stopped with the block. Raises Missing and StackError."""
     with ExitStack() as stack:
         kafka = stack.enter_context(running_kafka(folder / "kafka", own=True))
         store = stack.enter_context(running_postgres(folder / "postgres"))
@@ -53,7 +53,7 @@ def running_system(folder: Path) -> Iterator[System]:
 
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[Server]:
-    """Give a PostgreSQL with the settings of the embedded stack; its address is a dsn."""
+    """Yield a PostgreSQL with the settings of the embedded stack; its address is a DSN."""
     (port,) = free_ports(1)
     command = postgres.prepare(folder, port=port)
     with (folder / "postgres.log").open("ab") as log:
@@ -68,18 +68,18 @@ def running_postgres(folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def running_materialiser(folder: Path, kafka: str, dsn: str, topic: str = TOPIC) -> Iterator[Server]:
-    """Give a materialiser that has begun to read the log."""
+    """Yield a materialiser that has begun to read the log."""
     folder.mkdir(parents=True, exist_ok=True)
-    ready, said = folder / "ready", folder / "materialiser.log"
+    ready, output = folder / "ready", folder / "materialiser.log"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     mine = {"KAFKA": kafka, "TOPIC": topic, "POSTGRES": dsn, "READY_FILE": str(ready), "HOME": str(folder)}
     variables = {**inherited, **{f"GATEWAY_{name}": value for name, value in mine.items()}, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-P", "-m", "consumers.materialiser"]
-    with said.open("ab") as log:
+    with output.open("ab") as log:
         child = spawn(Command(argv, {}, folder=folder), log, environment=variables)
         try:
             if not wait_until(ready.exists, child, START_TIMEOUT_S):
-                lines = said.read_text(encoding="utf-8", errors="replace").split("\n")[-2:]
+                lines = output.read_text(encoding="utf-8", errors="replace").split("\n")[-2:]
                 raise Missing(f"the materialiser did not start: {' '.join(lines).strip()[-200:]}")
             yield Server("", child.pid)
         finally:
@@ -87,7 +87,7 @@ def running_materialiser(folder: Path, kafka: str, dsn: str, topic: str = TOPIC)
 
 
 async def create_database(dsn: str, name: str) -> str:
-    """Make an empty database on the server of `dsn` and return its address."""
+    """Create an empty database on the server of `dsn` and return its DSN."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(f'CREATE DATABASE "{name}"')

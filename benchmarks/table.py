@@ -1,5 +1,5 @@
 """
-Tables as text: Markdown that also reads well in a terminal, and its place in a document. Pure.
+Tables as Markdown that also reads well in a terminal, and their insertion into a document. Pure.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def number(value: float) -> str:
 
 
 def ratio(value: float, ours: float) -> str:
-    """Return how many times `value` is ours: "12.3×"; "–" where either is nothing."""
+    """Return `value` divided by ours: "12.3×"; "–" if either is 0."""
     return f"{number(value / ours)}×" if value > 0 and ours > 0 else "–"
 
 
 def emit_table(measured: Sequence[Figures], missing: Mapping[str, str], ours: str) -> str:
-    """Return the table of emit.py: a row a tool, its ratio to `ours` beside what matters most, and who is missing."""
+    """Return the table of emit.py: a row per tool, ratios to `ours` next to the main figures, then missing tools."""
     us = next((figures for figures in measured if figures.name == ours), None)
     rows = [_emit_row(figures, us) for figures in measured]
     rows += [(name, "missing", why, *[""] * (len(EMIT_HEAD) - 3)) for name, why in missing.items()]
@@ -83,7 +83,7 @@ def kill_table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table with columns of one width; the first column to the left, the others to the right."""
+    """Return a Markdown table with padded columns; the first is aligned left, the others right."""
     lines = [[_cell(cell) for cell in row] for row in (head, *rows)]
     widths = [max(3, *(_width(line[at]) for line in lines)) for at in range(len(head))]
     out = [_line(line, widths) for line in lines]
@@ -106,7 +106,7 @@ def _width(text: str) -> int:
 
 
 def replaced(document: str, name: str, content: str) -> str:
-    """Return the document with what lies between the markers of `name` replaced. Raises ValueError without them."""
+    """Return the document with the text between the markers of `name` replaced. Raises ValueError without markers."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, found, rest = document.partition(begin)
     _, closed, after = rest.partition(end)

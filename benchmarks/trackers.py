@@ -1,12 +1,13 @@
 """
-A whole history brought to every tracker, proved, and set beside what the tracker takes by its own bulk call.
+Replay a whole history into every tracker, verify it, and compare the speed with the tracker's own bulk call.
 
-    python benchmarks/trackers.py --runs 20                       # is it in order? a few minutes
+    python benchmarks/trackers.py --runs 20                       # a smoke test, a few minutes
     python benchmarks/trackers.py --json trackers.json            # 1,000 runs, 10 million points
-    python benchmarks/trackers.py --only mlflow --kills 50        # killed on the way, the server spoiled, and proved
+    python benchmarks/trackers.py --only mlflow --kills 50        # replay killed, server disturbed, then verified
     python benchmarks/trackers.py --down 60                       # one tracker away: the lag of the others
 
-Real Kafka, real PostgreSQL, real commands, all on this machine. What fails is named with the reason; the rest goes on.
+Real Kafka, real PostgreSQL, real commands, all on this machine. Failures are listed with the reason, and the rest
+continues.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ CEILINGS = Path(__file__).with_name("ceilings.py")
 
 
 def main() -> None:
-    """Measure what is asked for, tell how far it is, print a table."""
+    """Measure the selected parts, report progress, and print a table."""
     asked = _options().parse_args()
     found = Findings(asked.json, describe(_command(), (), (load(), load()), 0) | {"versions": _versions()})
     try:
@@ -61,32 +62,32 @@ def main() -> None:
 
 
 class Findings:
-    """What was found so far, kept in a file after each part."""
+    """The findings so far, saved to a file after each part."""
 
     def __init__(self, path: Path | None, machine: dict[str, Any]) -> None:
         self._path, self._began = path, monotonic()
         self.content: dict[str, Any] = {"machine": machine, "log": {}, "trackers": {}, "down": {}}
 
-    def add(self, *where: str, value: Any) -> None:
-        """Keep one finding."""
-        target = self.content
-        for word in where[:-1]:
-            target = target.setdefault(word, {})
-        target[where[-1]] = value
+    def add(self, *path: str, value: Any) -> None:
+        """Save one finding under a path of keys."""
+        part = self.content
+        for key in path[:-1]:
+            part = part.setdefault(key, {})
+        part[path[-1]] = value
         self.content["machine"] |= {"seconds": round(monotonic() - self._began), "load_after": round(load(), 2)}
         if self._path is not None:
-            beside = self._path.with_name(f"{self._path.name}.new")
-            beside.write_text(json.dumps(self.content, indent=1, default=str), encoding="utf-8")
-            beside.replace(self._path)
+            new = self._path.with_name(f"{self._path.name}.new")
+            new.write_text(json.dumps(self.content, indent=1, default=str), encoding="utf-8")
+            new.replace(self._path)
 
     def is_good(self) -> bool:
-        """Tell whether everything that was tried ended well, and verify found no difference."""
+        """Return True if every part succeeded and verify found no difference."""
         parts = self.content["trackers"].values()
         proofs = [one["verify"]["is_equal"] for one in parts if "verify" in one]
         return all(proofs) and not any("missing" in one for one in parts) and "missing" not in self.content
 
     def report(self, text: str) -> None:
-        """Say how far it is, with the time."""
+        """Print progress on stderr, with the time."""
         print(f"{strftime('%H:%M:%S')} {monotonic() - self._began:7.1f} s  {text}", file=sys.stderr, flush=True)
 
 
@@ -105,7 +106,7 @@ def _measure(asked: argparse.Namespace, folder: Path, found: Findings) -> None:
                 _one(asked, log, name, shape, folder, found)
     except FAILURES as error:
         found.add("missing", value=f"{type(error).__name__}: {error}")
-        found.report(f"cannot go on: {error}")
+        found.report(f"cannot continue: {error}")
 
 
 def _prepare(log: Log, shape: Shape, folder: Path, found: Findings) -> None:
@@ -155,12 +156,12 @@ def _replay(log: Log, target: Target, folder: Path, found: Findings, report: Cal
 
 def _verdict(proved: Any) -> str:
     if proved.is_equal:
-        return f"all of {proved.points:,} points are there once"
+        return f"all {proved.points:,} points are there once"
     return f"{len(proved.differences):,} differences, the first: {(proved.differences or ['?'])[0][:300]}"
 
 
 def _own(name: str, shape: Shape, folder: Path, found: Findings, report: Callable[[str], None]) -> None:
-    """Measure the tracker's own bulk call on a part of the history."""
+    """Measure the tracker's own bulk call, on a part of the history."""
     part = shape._replace(runs=min(shape.runs, max(LEAST_RUNS, round(shape.runs * SHARES[name]))))
     report(f"its own call, {part.runs} runs: {CALLS[name]}")
     with empty_target(name, folder / f"{name}-own") as target:
@@ -172,28 +173,28 @@ def _own(name: str, shape: Shape, folder: Path, found: Findings, report: Callabl
             ended = running.wait(report)
         finally:
             running.kill()
-    told = ended.document()
-    if not told:
+    answer = ended.document()
+    if not answer:
         raise Missing(f"its own call ended with status {ended.status}: {ended.last_words()}")
-    speed = told["points"] / told["seconds"]
-    found.add("trackers", name, "own", value={**told, "points_per_s": speed, "runs": part.runs, "call": CALLS[name]})
+    speed = answer["points"] / answer["seconds"]
+    found.add("trackers", name, "own", value={**answer, "points_per_s": speed, "runs": part.runs, "call": CALLS[name]})
     report(f"its own call: {speed:,.0f} points/s")
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Replay a history to every tracker, and prove it.")
+    parser = argparse.ArgumentParser(description="Replay a history into every tracker and verify it.")
     parser.add_argument("--runs", type=int, default=1_000, help="trainings (default: 1,000)")
-    parser.add_argument("--series", type=int, default=50, help="of each (default: 50)")
-    parser.add_argument("--points", type=int, default=200, help="of each series (default: 200)")
+    parser.add_argument("--series", type=int, default=50, help="series per training (default: 50)")
+    parser.add_argument("--points", type=int, default=200, help="points per series (default: 200)")
     parser.add_argument("--only", type=_names, default=TRACKERS, help="trackers, separated by commas")
-    parser.add_argument("--kills", type=int, default=0, help="SIGKILL the replay so often, and spoil what it talks to")
-    parser.add_argument("--seed", type=int, default=7, help="of the moments and faults of --kills")
-    parser.add_argument("--down", type=float, default=0.0, help="instead: seconds of live load without and with MLflow")
-    parser.add_argument("--rate", type=float, default=5_000.0, help="points a second of --down (default: 5,000)")
+    parser.add_argument("--kills", type=int, default=0, help="number of SIGKILLs of the replay, with faults injected")
+    parser.add_argument("--seed", type=int, default=7, help="seed for the times and faults of --kills")
+    parser.add_argument("--down", type=float, default=0.0, help="instead: seconds of live load with and without MLflow")
+    parser.add_argument("--rate", type=float, default=5_000.0, help="points per second of --down (default: 5,000)")
     parser.add_argument("--no-verify", action="store_true", help="do not read back")
     parser.add_argument("--no-own", action="store_true", help="do not measure the trackers' own calls")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
-    parser.add_argument("--json", type=Path, help="file to keep every figure in, written after each part")
+    parser.add_argument("--json", type=Path, help="file for all figures, written after each part")
     return parser
 
 
@@ -210,7 +211,7 @@ def _versions() -> list[str]:
 
 
 def _command() -> str:
-    """Return how to measure this again; where the figures were written to is nobody else's business."""
+    """Return the command that repeats this measurement, without the path of the JSON file."""
     words = ["python", "benchmarks/trackers.py", *(word for word in sys.argv[1:] if word != "--write-docs")]
     at = words.index("--json") if "--json" in words else len(words)
     return " ".join(words[:at] + words[at + 2 :])

@@ -1,5 +1,5 @@
 """
-What trackers.py found, as tables in Markdown. Pure.
+The findings of trackers.py as Markdown tables. Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DOWN_HEAD = ("tracker", "all well: lag p50 / p99 ms", "MLflow away: lag p50 / p9
 
 
 def trackers_table(found: Mapping[str, Any]) -> str:
-    """Return every table that there are findings for, and what is missing."""
+    """Return a table for each part that has findings, and what is missing."""
     trackers: Mapping[str, Any] = found["trackers"]
     parts = [_log(found["log"])] if found["log"] else []
     replayed = [_row(name, one) for name, one in trackers.items() if "kills" not in one]

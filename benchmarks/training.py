@@ -1,4 +1,4 @@
-"""A real training loop of about 1.5 ms a step: a two-layer network on random digits, written in numpy."""
+"""A real training loop of about 1.5 ms per step: a two-layer network on random digits, written in numpy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Network:
         self._at = 0
 
     def step(self) -> dict[str, float]:
-        """Train on the next batch; return what a training script would log."""
+        """Train on the next batch; return the values that a training script would log."""
         self._at = (self._at + 1) % len(self._inputs)
         inputs, labels = self._inputs[self._at], self._labels[self._at]
         hidden = np.maximum(inputs @ self._first, 0.0)

@@ -1,4 +1,4 @@
-"""Aim, local: a RocksDB a run."""
+"""Aim, local: one RocksDB per run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALONE = {"system_tracking_interval": None, "log_system_params": False}
 
 
 def read(workspace: Any) -> list[int]:
-    """Open the runs for writing: opened read-only, Aim shows what was indexed, which is nothing yet."""
+    """Open the runs for writing and read the steps: read-only, Aim shows only indexed data, of which there is none."""
     load()
     repo = aim.Repo.from_path(str(workspace.folder))
     steps: list[int] = []

@@ -1,4 +1,4 @@
-"""MLflow as its bulk interface is meant: log_batch with 1,000 metrics, its limit, on SQLite or PostgreSQL."""
+"""MLflow's bulk interface as intended: log_batch with 1,000 metrics, its limit, on SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from time import time
 from typing import Any
 
-MOST = 1_000  # metrics a call
+MOST = 1_000  # metrics per call
 mlflow: Any = None  # the module, once loaded
 _open: dict[str, Any] = {}  # client and run of this process
 
@@ -41,7 +41,7 @@ def start(workspace: Any) -> tuple[Any, Any, Any]:
 
 
 def _uri(workspace: Any) -> str:
-    if workspace.address:  # without a driver's name SQLAlchemy takes the one it likes best, whether it is there or not
+    if workspace.address:  # without the name of a driver SQLAlchemy picks its default, installed or not
         return str(workspace.address).replace("postgresql://", "postgresql+psycopg2://", 1)
     return f"sqlite:///{workspace.folder}/mlflow.db"
 

@@ -35,7 +35,7 @@ def _url(workspace: Any) -> str:
 
 
 def read(workspace: Any) -> list[int]:
-    """Ship what the killed process left, as a person would, and read the log as every consumer does."""
+    """Send what the killed process left, with the command that users run, and read the log as every consumer does."""
     command = [sys.executable, "-m", "gateway.cli", "sync"]
     environment = {**os.environ, "GATEWAY_URL": f"kafka://{workspace.address}"}
     shipped = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

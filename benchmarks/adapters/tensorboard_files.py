@@ -29,7 +29,7 @@ def start(workspace: Any) -> tuple[Any, Any, Any]:
 
 
 def read(workspace: Any) -> list[int]:
-    """It has no reader: records of TFRecord (length, its checksum, data, its checksum) with its own protobufs."""
+    """Parse TFRecord (length, its checksum, data, its checksum) with its own protobufs: tensorboardX has no reader."""
     events = importlib.import_module("tensorboardX.proto.event_pb2")
     steps: list[int] = []
     for path in sorted((workspace.folder / "events").iterdir()):

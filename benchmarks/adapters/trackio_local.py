@@ -15,7 +15,7 @@ def load() -> None:
 
 
 def start(workspace: Any) -> tuple[Any, Any, Any]:
-    _settle(workspace)
+    _check_folder(workspace)
     run = trackio.init(project="benchmark", auto_log_cpu=False, auto_log_gpu=False, embed=False)
 
     def one(name: str, value: float, step: int) -> None:
@@ -24,7 +24,7 @@ def start(workspace: Any) -> tuple[Any, Any, Any]:
     return one, run.log, trackio.finish
 
 
-def _settle(workspace: Any) -> None:
+def _check_folder(workspace: Any) -> None:
     assert os.environ["TRACKIO_DIR"] == str(workspace.folder / "trackio")
 
 

@@ -31,7 +31,7 @@ def start(workspace: Any) -> tuple[Any, Any, Any]:
 
 
 def read(workspace: Any) -> list[int]:
-    """The release has no reader in Python: its protobufs, in the frame that our own tracker writes."""
+    """Parse its protobufs in the framing that our own tracker writes: this release has no reader in Python."""
     spec = importlib.util.spec_from_file_location("wandb_file", FRAME)
     assert spec is not None
     assert spec.loader is not None
@@ -46,7 +46,7 @@ def read(workspace: Any) -> list[int]:
                 for item in record.history.item:
                     if "loss" in (item.key, *item.nested_key):
                         steps.append(_step(record, json))
-        except frame.DamagedRunFile:  # a torn end; what was read before it counts
+        except frame.DamagedRunFile:  # a torn end; the records before it count
             continue
     return steps
 
