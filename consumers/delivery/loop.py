@@ -98,12 +98,14 @@ class Delivery:
         """Return how far the histories are that come from PostgreSQL."""
         return self._parts.history.progress()
 
-    async def run(self, stopping: asyncio.Event, ready: Callable[[], None], lost: Callable[[], bool]) -> None:
+    async def run(
+        self, stopping: asyncio.Event, on_ready: Callable[[], None], is_lease_lost: Callable[[], bool]
+    ) -> None:
         """
         Deliver until `stopping` is set or the work is done.
 
-        `ready` is called once reading has begun; `lost` tells whether the lease is gone. Raises LogUnavailable and
-        LogGap, StoreUnavailable, and Fenced when another process delivers too.
+        `on_ready` is called once reading has begun. Raises LogUnavailable and LogGap, StoreUnavailable also when the
+        lease is lost, and Fenced when another process delivers too.
         """
         context, dispatcher = self._context, self._dispatcher
         tasks: list[asyncio.Task[None]] = []
@@ -112,12 +114,12 @@ class Delivery:
                 await context.rereads.park(reasons)
             await context.control.poll()
             tasks = [asyncio.create_task(one) for one in (self._parts.catch_up.run(), context.control.run())]
-            ready()
+            on_ready()
             while not stopping.is_set() and not self._is_done():
                 dispatcher.raise_error()
                 _raise_errors(tasks)
                 dispatcher.check_hung()
-                if lost():
+                if is_lease_lost():
                     raise StoreUnavailable("the connection that holds the lease was closed")
                 await self._read()
                 dispatcher.start_ready()
@@ -126,7 +128,7 @@ class Delivery:
         finally:
             dispatcher.stop()
             await cancel_all(tasks)
-            await dispatcher.drain(lost)
+            await dispatcher.drain(is_lease_lost)
             await self._save_offsets(now=True)
 
     def _is_done(self) -> bool:

@@ -70,16 +70,16 @@ class Connected:
 
 
 @asynccontextmanager
-async def connected(settings: Settings, name: str, away: Callable[[str], object]) -> AsyncIterator[Connected]:
-    """Yield a tracker, opened, and its services; wait for those that are away, reporting each outage once to `away`."""
+async def connected(settings: Settings, name: str, on_outage: Callable[[str], object]) -> AsyncIterator[Connected]:
+    """Yield a tracker, opened, and its services; wait for those that are away, reporting each outage once."""
     dsn, kafka = settings.need("postgres"), settings.need("kafka")
     call_s = call_seconds(name, settings)
     tracker = open_tracker(name, settings, call_s, f"delivery {name}")
-    database = await until_available(lambda: open_database(dsn, size=POOL_SIZE), away)
+    database = await until_available(lambda: open_database(dsn, size=POOL_SIZE), on_outage)
     bounds = LogBounds(kafka, settings.topic, security_arguments(settings))
     try:
-        await until_available(lambda: migrate(database), away)
-        await until_available(lambda: ensure_topics(settings), away)
+        await until_available(lambda: migrate(database), on_outage)
+        await until_available(lambda: ensure_topics(settings), on_outage)
         deliveries = Deliveries(database, name, settings.topic)
         histories = Histories(database, name, settings.topic, CONSUMER)
         yield Connected(settings, tracker, database, deliveries, Trackers(database), histories, bounds, call_s)
@@ -90,13 +90,13 @@ async def connected(settings: Settings, name: str, away: Callable[[str], object]
 
 
 async def serve(
-    services: Connected, stopping: asyncio.Event, ready: Callable[[], None], silent: Callable[[str], None],
+    services: Connected, stopping: asyncio.Event, on_ready: Callable[[], None], on_silent: Callable[[str], None],
     watch: DeliveryWatch,
 ) -> None:  # fmt: skip
     """
     Deliver everything until `stopping` is set, starting again after each outage that ends the loop.
 
-    `ready` is called whenever reading begins, `silent` whenever it ends, with the reason.
+    `on_ready` is called whenever reading begins, `on_silent` whenever it ends, with the reason.
     """
 
     def give_up(why: TrackerHangs) -> None:
@@ -105,22 +105,22 @@ async def serve(
     async def once() -> None:
         try:
             async with (
-                services.deliveries.lease(silent) as lease,
+                services.deliveries.lease(on_silent) as lease,
                 background(watch_event_loop(services.call_s)),
                 open_delivery(services, Work(), watch, give_up) as delivery,
                 background(watch.lag.run(services.bounds.ask, delivery.offsets)),
             ):
-                await delivery.run(stopping, ready, lease.is_closed)
+                await delivery.run(stopping, on_ready, lease.is_closed)
         finally:
-            silent("")
+            on_silent("")
 
     while not stopping.is_set():
         try:
-            await until_available(once, silent)
+            await until_available(once, on_silent)
         except LogGap as gap:
             if not await _is_overtaken(services):
                 raise
-            silent(f"{gap}: starting again, with the deleted records from PostgreSQL")
+            on_silent(f"{gap}: starting again, with the deleted records from PostgreSQL")
             await asyncio.sleep(RETRY_S)
 
 

@@ -49,9 +49,9 @@ class Rereads:
         """Tell whether PostgreSQL may still list a run to re-read although it has caught up."""
         return run_id in self._marking
 
-    async def queue(self, behind: Mapping[str, RereadPosition]) -> None:
+    async def queue(self, positions: Mapping[str, RereadPosition]) -> None:
         """Queue these runs for a re-read, except those already queued or currently in a call."""
-        for run_id, (partition, offset) in behind.items():
+        for run_id, (partition, offset) in positions.items():
             is_ours = self._only is None or run_id in self._only
             if is_ours and not self._backlog.is_rereading(run_id) and not self._backlog.is_in_call(run_id):
                 self._backlog.start_reread(run_id, partition, offset)
@@ -63,7 +63,7 @@ class Rereads:
         self.request()
 
     def request(self) -> None:
-        """Wake both: more runs have to be re-read, so reading begins again at the one that is furthest behind."""
+        """Wake both: more runs have to be re-read, so reading begins again at the lowest offset of all."""
         self.catch_up_requested.set()
         self.history_requested.set()
 

@@ -13,7 +13,7 @@ from consumers.delivery.plugins.watchdog import TrackerHangs
 
 CALL_RECORDS, CALL_BYTES = 500, 4 * 1024 * 1024  # of one run, passed to its tracker in one call
 POLL_S = 0.1
-LOST_DRAIN_S = 5.0  # calls may continue for this long when another process may take over
+LOST_DRAIN_S = 5.0  # limit for calls under way when another process may take over
 
 
 class Dispatcher:
@@ -81,18 +81,18 @@ class Dispatcher:
         """Start no more calls."""
         self._workers = 0
 
-    async def drain(self, lost: Callable[[], bool]) -> None:
+    async def drain(self, is_lease_lost: Callable[[], bool]) -> None:
         """
         Return when no call is under way.
 
-        A thread that talks to a tracker must end before any other process calls it; `lost` tells whether the lease is
-        gone, so that another process may.
+        A thread that calls a tracker must end before any other process calls it. Once the lease is lost, another
+        process may take over: then calls that do not end within LOST_DRAIN_S end this process.
         """
         began, calls = time.monotonic(), self._calls
         while self._tasks:
             if len(calls.hung) == len(self._tasks):
                 self._give_up(TrackerHangs(next(iter(calls.hung.values())).text))
-            if calls.under_way and lost() and time.monotonic() - began > LOST_DRAIN_S:
+            if calls.under_way and is_lease_lost() and time.monotonic() - began > LOST_DRAIN_S:
                 runs = ", ".join(sorted(calls.under_way))
                 self._give_up(TrackerHangs(f"the lease is gone, and calls are still under way for {runs}"))
             await asyncio.wait(self._tasks, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)

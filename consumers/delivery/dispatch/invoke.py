@@ -1,7 +1,7 @@
 """
 Pass records of one run to its tracker, in a thread.
 
-A tracker that cannot make a repeated call harmless by itself declares the parameter `in_doubt`: the number of
+A tracker that cannot recognise repeated records by itself declares the parameter `in_doubt`: the number of
 envelopes, counted from the first, that it may already have, because a call that contained them never returned. Such a
 tracker queries its target, and writes what is missing there.
 """

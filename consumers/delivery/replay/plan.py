@@ -75,7 +75,7 @@ class _Histories(NamedTuple):
     def summary(self, first: Mapping[int, int]) -> tuple[int, str, dict[str, int], Sequence[str]]:
         partitions = sorted({one.partition for one in self.possible})
         begins = " and ".join(f"at offset {first[part]} of partition {part}" for part in partitions)
-        why = f"the log begins {begins}, behind records of them" if partitions else ""
+        why = f"the log begins {begins}, after records of them" if partitions else ""
         dropped = {one.run_id: one.dropped_points for one in self.possible if one.dropped_points}
         return len(self.possible), why, dropped, self.impossible
 
@@ -97,12 +97,12 @@ async def _starts(
         return dict(first)  # some have no checkpoint yet, and may begin anywhere
     offsets = await services.deliveries.offsets() if runs is None else {}
     starts = {part: offsets.get(part, at) for part, at in first.items()}
-    behind = [
+    offsets_to_reread = [
         one.next_offset for one in known.values() if one.status != "parked" and (one.rereading or runs is not None)
     ]
     if runs is not None:
-        return dict.fromkeys(first, min(behind, default=2**62))
-    return {part: min([at, *behind]) for part, at in starts.items()}
+        return dict.fromkeys(first, min(offsets_to_reread, default=2**62))
+    return {part: min([at, *offsets_to_reread]) for part, at in starts.items()}
 
 
 async def _count(reader: LogReader, starts: Mapping[int, int], end: Mapping[int, int], counts: _Counts) -> None:

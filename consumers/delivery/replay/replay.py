@@ -73,11 +73,11 @@ class Replay:
         request: ReplayRequest,
         stopping: asyncio.Event,
         progress: ReplayProgress,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
-        """Replay until `stopping` is set; keep `progress` up to date, and pass one line per outage to `say`."""
+        """Replay until `stopping` is set; keep `progress` up to date, and pass one line per outage to `notify`."""
         self._services, self._request, self._stopping = services, request, stopping
-        self._progress, self._say = progress, say
+        self._progress, self._notify = progress, notify
         self._name = services.tracker.name
         self._runs: list[str] | None = None  # chosen; None: all
 
@@ -91,11 +91,11 @@ class Replay:
             self._runs = await chosen_runs(self._services.settings, self._services.database, self._request.choice)
             self._progress.runs = len(self._runs)
         if self._runs == []:
-            self._say("no run matches: see the runs with `gateway runs list`")
+            self._notify("no run matches: see the runs with `gateway runs list`")
             self._progress.is_complete = True
             return
         while not self._stopping.is_set() and not self._progress.is_complete:
-            await until_available(self._once, self._say)
+            await until_available(self._once, self._notify)
         self._progress.parked = (await self._services.trackers.progress(self._name, self._runs))[1]
         self._progress.without_points = await self._services.histories.dropped(self._runs)
 
@@ -109,12 +109,12 @@ class Replay:
                 )
             await self._watch_another(end)
             return
-        async with services.deliveries.lease(self._say) as lease:
+        async with services.deliveries.lease(self._notify) as lease:
             if self._runs is not None:
                 await services.trackers.choose(self._name, services.settings.topic, self._runs, known=True)
             await self._deliver(end, lease.is_closed)
 
-    async def _deliver(self, end: Mapping[int, int], lost: Callable[[], bool]) -> None:
+    async def _deliver(self, end: Mapping[int, int], is_lease_lost: Callable[[], bool]) -> None:
         progress, request = self._progress, self._request
         only = None if self._runs is None else frozenset(self._runs)
         work = Work(only, None if request.follow else end, RateLimit(request.points_per_s))
@@ -130,7 +130,7 @@ class Replay:
                 progress.state = delivery.obstacle or _activity(progress)
 
             async with background(_repeat(update)):
-                await delivery.run(self._stopping, update, lost)
+                await delivery.run(self._stopping, update, is_lease_lost)
             update()
         progress.is_complete = not self._stopping.is_set()
         if progress.is_complete:
@@ -139,7 +139,7 @@ class Replay:
     async def _watch_another(self, end: Mapping[int, int]) -> None:
         """Order the live delivery to do the work, and show its progress until it is done."""
         services, progress, runs = self._services, self._progress, self._runs
-        self._say(f"a process delivers to {self._name} already: it does the work, and this command watches")
+        self._notify(f"a process delivers to {self._name} already: it does the work, and this command watches")
         progress.is_watching, progress.state = True, "another process replays"
         if runs is not None:
             await services.trackers.choose(self._name, services.settings.topic, runs, known=False)

@@ -72,12 +72,12 @@ class RepairResult:
 
 
 async def repair_differences(
-    settings: Settings, verified: VerifyResult, stopping: asyncio.Event, show: Show, say: Callable[[str], None]
+    settings: Settings, verified: VerifyResult, stopping: asyncio.Event, show: Show, notify: Callable[[str], None]
 ) -> RepairResult:
     """
     Repair what `verified` found, tracker by tracker, until done or `stopping` is set; wait for services that are away.
 
-    `show` gets an activity, and how much of it is done and in total; `say` gets one line per notice.
+    `show` gets an activity, and how much of it is done and in total; `notify` gets one line per notice.
     """
     result = RepairResult()
     gone = {one.run_id for one in verified.differences if one.what == "run" and one.expected != "there"}
@@ -87,16 +87,16 @@ async def repair_differences(
         reason = "PostgreSQL has no such run: remove it from the tracker with its own tools"
         result.not_repaired += [NotRepaired(name, run_id, reason) for run_id in sorted(place.differing & gone)]
         if runs := sorted(place.differing - gone):
-            async with connected(settings, name, say) as services:
-                await _Repair(services, stopping, show, say).run(runs, result)
+            async with connected(settings, name, notify) as services:
+                await _Repair(services, stopping, show, notify).run(runs, result)
     return result
 
 
 class _Repair:
     """The repair of one tracker's runs."""
 
-    def __init__(self, services: Connected, stopping: asyncio.Event, show: Show, say: Callable[[str], None]) -> None:
-        self._services, self._stopping, self._show, self._say = services, stopping, show, say
+    def __init__(self, services: Connected, stopping: asyncio.Event, show: Show, notify: Callable[[str], None]) -> None:
+        self._services, self._stopping, self._show, self._notify = services, stopping, show, notify
         self._name = services.tracker.name
         self._repairs = Repairs(services.database, self._name)
 
@@ -129,7 +129,7 @@ class _Repair:
                 await asyncio.sleep(POLL_S)
 
         async with background(show()):
-            await Replay(self._services, request, self._stopping, progress, self._say).run()
+            await Replay(self._services, request, self._stopping, progress, self._notify).run()
 
     async def _start_over(self, runs: Sequence[str], result: RepairResult) -> list[str]:
         """Let runs begin at their first record again; return those for which that was possible."""
@@ -138,7 +138,7 @@ class _Repair:
         async with AsyncExitStack() as stack:
             has_lease = not await self._services.trackers.is_delivering(self._name)
             if has_lease:
-                await stack.enter_async_context(self._services.deliveries.lease(self._say))
+                await stack.enter_async_context(self._services.deliveries.lease(self._notify))
             for run_id in runs:
                 if self._stopping.is_set():
                     break
