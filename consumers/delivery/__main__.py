@@ -65,7 +65,7 @@ async def _deliver(
 
     def silent(problem: str = "") -> None:
         consuming.clear()
-        watch.silent(problem)
+        watch.reading_stopped(problem)
         if problem:
             log.warning("%s", problem)
 

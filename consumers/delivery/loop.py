@@ -124,7 +124,7 @@ class Delivery:
                 await self._read()
                 dispatcher.start_ready()
                 await self._save_offsets()
-                context.watch.delivery.holding(self._backlog.bytes, dispatcher.under_way)
+                context.watch.delivery.set_backlog(self._backlog.bytes, dispatcher.under_way)
         finally:
             dispatcher.stop()
             await cancel_all(tasks)

@@ -99,7 +99,7 @@ class Service:
         return (await until_available(self._bounds.ask, self._report_outage)).first
 
     def _report_outage(self, problem: str) -> None:
-        self._watch.silent(problem)
+        self._watch.reading_stopped(problem)
         log.warning("%s", problem)
 
     def _announce_ready(self) -> None:

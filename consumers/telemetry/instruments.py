@@ -38,7 +38,7 @@ class ConsumerWatch:
         self.pulse.consuming = True
         self.pulse.beat(time.monotonic())
 
-    def silent(self, problem: str = "") -> None:
+    def reading_stopped(self, problem: str = "") -> None:
         """Record that the log is not being read; `problem` says why."""
         self.pulse.consuming = False
         self.pulse.beat(time.monotonic(), problem)
@@ -84,7 +84,7 @@ class FoldWatch(ConsumerWatch):
 
         def render() -> bytes:
             held_bytes, paused = held()
-            self.fold.holding(held_bytes, paused=paused)
+            self.fold.set_read_ahead(held_bytes, paused=paused)
             return self.metrics.render()
 
         return self.probes()._replace(metrics=render)

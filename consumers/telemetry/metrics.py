@@ -115,7 +115,7 @@ class FoldMetrics:
         """Record the clock skew of one record."""
         self._skew.observe(seconds)
 
-    def holding(self, held_bytes: int, *, paused: bool) -> None:
+    def set_read_ahead(self, held_bytes: int, *, paused: bool) -> None:
         """Set how much is read ahead, and whether reading is paused."""
         self._held.set(held_bytes)
         self._paused.set(paused)
@@ -161,7 +161,7 @@ class DeliveryMetrics:
         """Count one run that is parked."""
         self._parked.inc()
 
-    def holding(self, backlog_bytes: int, calls: int) -> None:
+    def set_backlog(self, backlog_bytes: int, calls: int) -> None:
         """Set how much is read ahead, and how many calls are in progress."""
         self._backlog.set(backlog_bytes)
         self._busy.set(calls)
