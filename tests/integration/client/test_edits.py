@@ -186,8 +186,8 @@ async def test_what_is_not_there_or_taken_is_one_line_and_nothing_is_written(sys
         ("delete", "run-2026", "--series", "los", "--yes"): "run run-2026 has no series 'los': did you mean 'loss'?",
         ("delete", "run-2026", "--series", "test/acc{rank=3}", "--yes"): "did you mean 'acc'?",
         ("rename", "run-2026", "--param", "learning", "x"): "has no parameter 'learning'",
-        ("rename", "run-2026", "--param", "lr", "seed"): "has a parameter seed already",
-        ("rename", "run-2026", "--tag", "team", "draft"): "has a tag draft already",
+        ("rename", "run-2026", "--param", "lr", "seed"): "already has a parameter seed",
+        ("rename", "run-2026", "--tag", "team", "draft"): "already has a tag draft",
         ("rename", odd, "--series", "loss", "loss"): "already has this name",
         ("delete", odd): "confirmation is needed, and stdin is not a terminal: add --yes",
     }  # fmt: skip
