@@ -98,7 +98,8 @@ def test_sigterm_ends_a_run_as_killed_and_the_process_by_the_signal(started: Any
 
 def test_sigterm_in_the_middle_of_emit_is_not_stuck(started: Any, log: Log, address: dict[str, str]) -> None:
     child = started("""
-        import gateway, itertools
+        import gateway, itertools, os
+        os.environ["GATEWAY_FINISH_TIMEOUT_S"] = "1"
         gateway.start_run("r")
         for number in itertools.count():
             gateway.emit("loss", 0.5)
