@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.wire import EncodedRecord, encode
 from tests.support.log_author import Author
-from tests.support.raw_log import is_named_badly, named_badly, write_raw
+from tests.support.raw_log import has_bad_header_name, with_bad_header_name, write_raw
 
 RUNS, PRODUCERS = 6, 2
 SERIES = ("loss", "accuracy", "norm")
@@ -114,7 +114,7 @@ class BadAuthor:
                 good._replace(headers=[(n, b"2" if n == "schema" else v) for n, v in good.headers]),
                 good._replace(key=b"another run"),
                 good._replace(value=b""),
-                named_badly(good),
+                with_bad_header_name(good),
             ]
         )
 
@@ -126,7 +126,7 @@ class BadAuthor:
                     await self._producer.start()  # ends by itself; cancelled, it would leave a connection open
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     await self._send_all(self._producer, records)
-                if odd := [record for record in records if is_named_badly(record)]:
+                if odd := [record for record in records if has_bad_header_name(record)]:
                     await write_raw(self._bootstrap, self._topic, odd)  # ends by itself
                 return
             except (KafkaError, OSError, TimeoutError):
@@ -138,7 +138,7 @@ class BadAuthor:
         sent = [
             await producer.send(self._topic, key=r.key, value=r.value, headers=list(r.headers))
             for r in records
-            if not is_named_badly(r)
+            if not has_bad_header_name(r)
         ]
         for future in sent:
             await future

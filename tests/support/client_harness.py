@@ -92,7 +92,7 @@ def new_run(shipper: Shipper, run_id: str = RUN, *, attempt: int = 1, is_owner: 
     )
 
 
-class Seen(NamedTuple):
+class LoggedPoint(NamedTuple):
     """One point or value as a reader sees it."""
 
     name: str
@@ -121,10 +121,10 @@ def training(run: Run) -> Iterator[list[int]]:
         thread.join()
 
 
-def points(events: Sequence[Any]) -> list[Seen]:
+def points(events: Sequence[Any]) -> list[LoggedPoint]:
     """Return the metric points in the order of the log."""
     return [
-        Seen(series.name, step, time, value)
+        LoggedPoint(series.name, step, time, value)
         for event in events
         if isinstance(event, ev.Metrics)
         for series in event.series
@@ -132,10 +132,10 @@ def points(events: Sequence[Any]) -> list[Seen]:
     ]
 
 
-def values(events: Sequence[Any]) -> list[Seen]:
+def values(events: Sequence[Any]) -> list[LoggedPoint]:
     """Return the values that are not points, in the order of the log."""
     return [
-        Seen(one.name, one.step, one.time, one.value.value)
+        LoggedPoint(one.name, one.step, one.time, one.value.value)
         for event in events
         if isinstance(event, ev.Values)
         for one in event.values

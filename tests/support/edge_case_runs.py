@@ -20,7 +20,7 @@ HOSTILE_NAMES = [
 HOSTILE_RUN_ID = "swe ep/7: #é'\"😀?"
 
 
-def odd_envelopes(run_id: str) -> list[Envelope]:
+def edge_case_envelopes(run_id: str) -> list[Envelope]:
     """Return the envelopes of one odd run, in order."""
     author = Author(run_id)
     values = [0.1, math.nan, math.inf, -math.inf, -0.0, 1e-320, 5e300]

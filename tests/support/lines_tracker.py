@@ -41,11 +41,11 @@ class LinesTracker:
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         print("read back")  # noqa: T201  # as a plug-in may: it must not end up among facts
-        _fail(read_order(self._folder).get("read_back", ""), {}, self._folder)
+        _fail(read_behaviour(self._folder).get("read_back", ""), {}, self._folder)
         raise TrackerRefused("lines are counted, not read back")
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
-        order = read_order(self._folder)
+        order = read_behaviour(self._folder)
         concerned = run_id in order.get("runs", [run_id])
         with (self._folder / "calls").open("a") as calls:
             calls.write(f"{run_id} {len(envelopes)} {in_doubt}\n")
@@ -90,7 +90,7 @@ def line_of(envelope: Envelope) -> str:
     return f"{envelope.producer} {envelope.seq} {points}"
 
 
-def read_order(folder: Path) -> dict[str, Any]:
+def read_behaviour(folder: Path) -> dict[str, Any]:
     """Return how the tracker is to behave."""
     try:
         found: dict[str, Any] = json.loads((folder / "order").read_text())
@@ -129,7 +129,7 @@ class Lines:
         """Return how often it was called."""
         return sum(run_id in (None, line.split()[0]) for line in _whole_lines(self.folder / "calls"))
 
-    def doubted(self) -> int:
+    def redelivered(self) -> int:
         """Return of how many envelopes it was told that it may have them."""
         return sum(int(line.split()[2]) for line in _whole_lines(self.folder / "calls"))
 
@@ -137,7 +137,7 @@ class Lines:
         """Return the lines of each run, each with how often it is there."""
         return {path.stem: Counter(_whole_lines(path)) for path in self.folder.glob("*.lines")}
 
-    def orderly(self) -> bool:
+    def is_ordered(self) -> bool:
         """Tell whether the lines of each run and producer are in order."""
         for path in self.folder.glob("*.lines"):
             seqs: dict[str, list[int]] = {}

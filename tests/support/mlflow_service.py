@@ -78,7 +78,7 @@ def authenticate():
 """
 
 
-class SignedServer(MlflowServer):
+class AuthenticatedServer(MlflowServer):
     """A server that wants user and password, or a token, as `mlflow server --app-name basic-auth` does."""
 
     def command(self, folder: Path, port: int) -> Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from schemas.wire import EncodedRecord
-from tests.support.raw_log import named_badly
+from tests.support.raw_log import with_bad_header_name
 
 Poison = Callable[[EncodedRecord, int], EncodedRecord]
 
@@ -39,7 +39,7 @@ KINDS: dict[str, Poison] = {
     "source of nowhere": lambda r, n: _with(r, "ce_source", b"/runs/../%d" % n),
     "source that is no UTF-8": lambda r, n: _with(r, "ce_source", b"/runs/%%ff%%fe/producers/%d" % n),
     "header that is no UTF-8": lambda r, n: _with(r, "ce_type", b"\xff\xfe%d" % n),
-    "header name that is no UTF-8": lambda r, n: named_badly(r)._replace(value=b"%d" % n),
+    "header name that is no UTF-8": lambda r, n: with_bad_header_name(r)._replace(value=b"%d" % n),
     "wrong types": lambda r, n: _number(r, b'"step %d"' % n),
     "huge integer": lambda r, n: _number(r, b"9" * 400 + b"%d" % n),
     "huge float": lambda r, n: _number(r, b"1e999%d" % n),

@@ -32,10 +32,10 @@ def status(port: int, path: str) -> int:
         return 0
 
 
-def why(port: int, path: str) -> str:
+def failure_reason(port: int, path: str) -> str:
     """Return the reason in an answer, "" when all is well."""
     body: dict[str, Any] = json.loads(ask(port, path)[1])
-    return str(body.get("why", ""))
+    return str(body.get("failure_reason", ""))
 
 
 def metrics(port: int) -> dict[str, float]:

@@ -64,12 +64,14 @@ def _sized(body: bytearray, value: bytes) -> None:
     body += value
 
 
-def named_badly(record: EncodedRecord, name: str = "ce_type", bad: str = "ce_t\udcff\udcfepe") -> EncodedRecord:
+def with_bad_header_name(
+    record: EncodedRecord, name: str = "ce_type", bad: str = "ce_t\udcff\udcfepe"
+) -> EncodedRecord:
     """Return the record with another name of one header, of bytes that are no UTF-8."""
     return record._replace(headers=[(bad if n == name else n, v) for n, v in record.headers])
 
 
-def is_named_badly(record: EncodedRecord) -> bool:
+def has_bad_header_name(record: EncodedRecord) -> bool:
     """Tell whether aiokafka's producer would refuse a header name of the record."""
     return any("\udc80" <= character <= "\udcff" for name, _ in record.headers for character in name)
 

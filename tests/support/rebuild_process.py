@@ -43,7 +43,7 @@ async def connected(database: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-class Running:
+class RunningCommand:
     """A rebuild, or another command, as a process of its own."""
 
     def __init__(self, variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)) -> None:
@@ -62,9 +62,11 @@ class Running:
 
 
 @contextmanager
-def running(variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)) -> Iterator[Running]:
+def running(
+    variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)
+) -> Iterator[RunningCommand]:
     """Give a rebuild, or another command, that has begun, and end it."""
-    one = Running(variables, *options, command=command)
+    one = RunningCommand(variables, *options, command=command)
     try:
         yield one
     finally:
@@ -72,7 +74,7 @@ def running(variables: dict[str, str], *options: str, command: Sequence[str] = (
             one.end(signal.SIGKILL)
 
 
-async def stop_in_the_middle(database: str, one: Running, records: int) -> int:
+async def stop_in_the_middle(database: str, one: RunningCommand, records: int) -> int:
     """Stop a rebuild (SIGSTOP) when it folded some records and not all, and return how many."""
 
     async def begun() -> bool:

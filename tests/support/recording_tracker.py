@@ -19,16 +19,16 @@ from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
-FOLDER = "WITNESS_FOLDER"  # environment variable: where it writes, and where orders lie
+FOLDER = "RECORDER_FOLDER"  # environment variable: where it writes, and where orders lie
 ROOT = Path(__file__).parents[2]
 
 
-class WitnessTracker:
+class RecordingTracker:
     """One file of all runs; `refuse` (run ids) and `slow_s` (of each envelope) in its file `order` are obeyed."""
 
     cannot_hold: Sequence[str] = ()
 
-    def __init__(self, *, name: str = "witness") -> None:
+    def __init__(self, *, name: str = "recorder") -> None:
         self.name = name
 
     def open(self, settings: Settings) -> None:
@@ -39,7 +39,7 @@ class WitnessTracker:
         pass
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        raise TrackerRefused("a witness is heard, not read back")
+        raise TrackerRefused("a recorder is recorded, not read back")
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
         order = json.loads((self._folder / "order").read_text())
@@ -53,27 +53,27 @@ class WitnessTracker:
         return {"batches": state.get("batches", 0) + len(envelopes)}
 
 
-class Heard(NamedTuple):
-    """What a witness said about all envelopes that it was given."""
+class Recorded(NamedTuple):
+    """What a recorder said about all envelopes that it was given."""
 
     given: Counter[tuple[str, str, int]]
-    untold: list[tuple[str, str, int]]  # came again, and `in_doubt` had not said so
+    unannounced: list[tuple[str, str, int]]  # came again, and `in_doubt` had not said so
     unordered: list[tuple[str, str, int]]  # came for the first time after a later one
 
 
-class Witness:
+class Recorder:
     """The tracker from the side of a test."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "witness"
+        self.folder = folder / "recorder"
         self.folder.mkdir()
         self.behave()
-        self._site = folder / "witness-site"
-        info = self._site / "witness_tracker-1.0.dist-info"
+        self._site = folder / "recorder-site"
+        info = self._site / "recording_tracker-1.0.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: witness-tracker\nVersion: 1.0\n")
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: recorder-tracker\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(
-            "[gateway.trackers]\nwitness = tests.support.recording_tracker:WitnessTracker\n"
+            "[gateway.trackers]\nwitness = tests.support.recording_tracker:RecordingTracker\n"
             "sqlite = gateway_tracker_sqlite:SqliteTracker\n"
         )
 
@@ -93,20 +93,20 @@ class Witness:
         path = self.folder / "batches"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
-    def heard(self) -> Heard:
+    def recorded(self) -> Recorded:
         """Return what it says."""
-        heard = Heard(Counter(), [], [])
+        recorded = Recorded(Counter(), [], [])
         last: dict[tuple[str, str], int] = {}
         for line in (self.folder / "batches").read_text().splitlines():
             run, producer, seq, doubted = line.split()
             envelope = (run, producer, int(seq))
-            if heard.given[envelope]:
-                heard.untold.extend([envelope] if doubted == "0" else [])
+            if recorded.given[envelope]:
+                recorded.unannounced.extend([envelope] if doubted == "0" else [])
             elif envelope[2] < last.get(envelope[:2], -1):
-                heard.unordered.append(envelope)
+                recorded.unordered.append(envelope)
             last[envelope[:2]] = max(envelope[2], last.get(envelope[:2], -1))
-            heard.given[envelope] += 1
-        return heard
+            recorded.given[envelope] += 1
+        return recorded
 
 
 def identities(envelopes: Iterable[Envelope]) -> set[tuple[str, str, int]]:

@@ -33,7 +33,7 @@ _MODULES = {
 
 
 @dataclass(frozen=True)
-class Secured:
+class SecuredKafka:
     """Addresses of one broker by how it is spoken to, and the files a client needs."""
 
     addresses: dict[str, str]
@@ -59,7 +59,7 @@ JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # as th
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Secured]:
+def running_secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
     """Give a broker that runs until the end of the block. Its plain listener is for the test's own reading."""
     folder.mkdir()
     _write_certificates(folder)
@@ -74,7 +74,7 @@ def running(folder: Path) -> Iterator[Secured]:
         try:
             ready = wait_until(lambda: services.answers(addresses["PLAIN"]), child, 60)
             assert ready, (folder / "kafka.log").read_text()
-            yield Secured(addresses, folder)
+            yield SecuredKafka(addresses, folder)
         finally:
             end(child, timeout_s=10)
 

@@ -22,7 +22,7 @@ async def delete_before(kafka: str, topic: str, offsets: Mapping[int, int]) -> N
         await admin.close()
 
 
-async def shorten(kafka: str, topic: str) -> dict[int, int]:
+async def truncate(kafka: str, topic: str) -> dict[int, int]:
     """Delete all records that are there; return by partition where the log begins now."""
     reader = LogReader(kafka, topic)
     try:

@@ -14,7 +14,7 @@ from tests.support.python_process import PythonProcess
 TIMEOUT_S = 200
 
 
-class Told(NamedTuple):
+class CommandResult(NamedTuple):
     """What the command said."""
 
     status: int
@@ -41,7 +41,7 @@ def start_command(place: Place, *arguments: str, variables: Mapping[str, str] | 
     return PythonProcess(command, env=environment)
 
 
-async def gateway(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> Told:
+async def gateway(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> CommandResult:
     """Run `gateway ...` to its end."""
     process = start_command(place, *arguments, variables=variables)
     try:
@@ -49,9 +49,9 @@ async def gateway(place: Place, *arguments: str, variables: Mapping[str, str] | 
     finally:
         process.kill()
         process.wait()
-    return Told(process.returncode, out, err)
+    return CommandResult(process.returncode, out, err)
 
 
-async def verify(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> Told:
+async def verify(place: Place, *arguments: str, variables: Mapping[str, str] | None = None) -> CommandResult:
     """Run `gateway verify --json ...` to its end."""
     return await gateway(place, "verify", "--json", *arguments, variables=variables)

@@ -28,7 +28,7 @@ from tests.support.live_process import live_process
 from tests.support.log_author import write
 from tests.support.materialiser_process import dump, materialiser, reading, until, until_complete, until_folded
 from tests.support.server_process import serving
-from tests.support.verify_command import Told, gateway, verify
+from tests.support.verify_command import CommandResult, gateway, verify
 
 FACTS = ("series", "chunks", "observations", "params", "tags", "steps", "attempts")  # tables with the contents of runs
 
@@ -40,7 +40,7 @@ class System(NamedTuple):
     store: StoreReader
     variables: dict[str, str]
 
-    async def runs(self, *arguments: str, **more: str) -> Told:
+    async def runs(self, *arguments: str, **more: str) -> CommandResult:
         """Run `gateway runs ...`."""
         return await gateway(self.place, "runs", *arguments, variables=self.variables | more)
 
@@ -244,7 +244,7 @@ def completed(system: System, words: str) -> list[str]:
     return shown.stdout.split()
 
 
-def answer(system: System, letter: str, *arguments: str) -> Told:
+def answer(system: System, letter: str, *arguments: str) -> CommandResult:
     """Run `gateway runs ...` at a terminal where a person types one letter."""
     controller, terminal = pty.openpty()
     try:
@@ -261,7 +261,7 @@ def answer(system: System, letter: str, *arguments: str) -> Told:
     finally:
         os.close(controller)
         os.close(terminal)
-    return Told(process.returncode, out, err)
+    return CommandResult(process.returncode, out, err)
 
 
 TRAINING = """

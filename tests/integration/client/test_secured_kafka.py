@@ -24,7 +24,7 @@ from schemas.runtime.settings import Settings
 from tests.support import services
 from tests.support.client_harness import new_run, points, read_log, train, wait_for
 from tests.support.materialiser_process import environment, materialiser, reading, until_folded
-from tests.support.secured_kafka import MECHANISMS, Secured, running
+from tests.support.secured_kafka import MECHANISMS, SecuredKafka, running_secured_kafka
 from tests.support.server_process import serving
 
 WAYS = [
@@ -41,13 +41,13 @@ TRAIN = """
 
 
 @pytest.fixture(scope="module")
-def broker(session_folder: Path) -> Iterator[Secured]:
-    with running(session_folder / "secured") as found:
+def broker(session_folder: Path) -> Iterator[SecuredKafka]:
+    with running_secured_kafka(session_folder / "secured") as found:
         yield found
 
 
 @pytest.fixture
-def log_topic(broker: Secured) -> str:
+def log_topic(broker: SecuredKafka) -> str:
     name = f"test-{uuid.uuid4().hex}"
     services.run(services.create_topic(broker.addresses["PLAIN"], name, partitions=2))
     return name
@@ -62,7 +62,7 @@ def settings_of(named: dict[str, str], topic: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.stack
 @pytest.mark.parametrize(("security", "mechanism"), WAYS)
 def test_both_sides_speak_to_it(
-    broker: Secured, log_topic: str, security: str, mechanism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: SecuredKafka, log_topic: str, security: str, mechanism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = broker.settings(security, mechanism)
     variables = {f"GATEWAY_{name.upper()}": value for name, value in named.items()}
@@ -91,7 +91,7 @@ def test_both_sides_speak_to_it(
 
 @pytest.mark.parametrize("security", ["SSL", "SASL_SSL"])
 async def test_training_reaches_postgresql_through_it(
-    broker: Secured, log_topic: str, database: str, security: str, tmp_path: Path
+    broker: SecuredKafka, log_topic: str, database: str, security: str, tmp_path: Path
 ) -> None:
     named = broker.settings(security)
     client = {f"GATEWAY_{name.upper()}": value for name, value in named.items()}
@@ -110,7 +110,7 @@ async def test_training_reaches_postgresql_through_it(
 
 
 @pytest.mark.stack
-def test_the_ingest_server_writes_through_it(broker: Secured, log_topic: str, tmp_path: Path) -> None:
+def test_the_ingest_server_writes_through_it(broker: SecuredKafka, log_topic: str, tmp_path: Path) -> None:
     named = broker.settings("SASL_SSL")
     with serving(tmp_path, named.pop("kafka"), log_topic, **named) as server:
         done = train(TRAIN, {"GATEWAY_URL": server.url, "GATEWAY_HOME": str(tmp_path / "home")})
@@ -130,7 +130,7 @@ def test_the_ingest_server_writes_through_it(broker: Secured, log_topic: str, tm
     ],
 )
 def test_a_client_that_is_refused_reports_why_once_and_keeps_its_events(
-    broker: Secured, log_topic: str, spoilt: dict[str, str], expected: str, capfd: pytest.CaptureFixture[str]
+    broker: SecuredKafka, log_topic: str, spoilt: dict[str, str], expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sent = try_to_train({**broker.settings("SASL_SSL"), **spoilt}, log_topic)
 
@@ -143,7 +143,7 @@ def test_a_client_that_is_refused_reports_why_once_and_keeps_its_events(
 
 @pytest.mark.stack
 def test_it_reports_why_also_if_the_training_captures_the_log_of_aiokafka(
-    broker: Secured, log_topic: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    broker: SecuredKafka, log_topic: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("aiokafka"), "handlers", [logging.NullHandler()])
 
@@ -166,7 +166,7 @@ def try_to_train(named: dict[str, str], log_topic: str) -> int:
 
 
 @pytest.mark.stack
-def test_doctor_reports_the_cause(broker: Secured, log_topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_the_cause(broker: SecuredKafka, log_topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(broker.settings("SASL_SSL"), log_topic, monkeypatch)
 
     with pytest.raises(LogUnavailable, match="GATEWAY_KAFKA_CA"):

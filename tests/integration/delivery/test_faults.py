@@ -18,7 +18,7 @@ from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.wire import EncodedRecord, encode
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, held, progress, until_caught_up
-from tests.support.edge_case_runs import odd_envelopes
+from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import write, write_records
 from tests.support.mlflow_service import MlflowServer, running_mlflow
 from tests.support.sample_sweeps import emitted, sweep
@@ -65,7 +65,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
 
 
 async def test_a_duplicated_log_changes_nothing(place: Place) -> None:
-    envelopes = [*sweep(3), *odd_envelopes("odd")]
+    envelopes = [*sweep(3), *edge_case_envelopes("odd")]
     await write(place.kafka, place.topic, envelopes)
     await write(place.kafka, place.topic, envelopes[::-1])
     await write(place.kafka, place.topic, envelopes)

@@ -1,6 +1,6 @@
 """
 History and live events at the same time: real training processes emit while a new tracker receives everything from the
-beginning, and one process hands over to the next, killed or at its end. The witness receives each envelope, and again
+beginning, and one process hands over to the next, killed or at its end. The recorder receives each envelope, and again
 only those in doubt.
 """
 
@@ -26,7 +26,7 @@ from tests.support.delivery_process import Delivery, Place, delivery, until_caug
 from tests.support.gateway_command import COMMAND, environment
 from tests.support.process_tree import until
 from tests.support.python_process import PythonProcess
-from tests.support.recording_tracker import Witness, identities
+from tests.support.recording_tracker import Recorder, identities
 from tests.support.topic_reader import read_topic
 
 TRAININGS = 3
@@ -34,8 +34,8 @@ GROWTH = 40  # envelopes between two hand-overs
 
 
 @pytest.fixture
-def witness(tmp_path: Path) -> Witness:
-    return Witness(tmp_path)
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ class Replay:
 
     def __init__(self, place: Place, given: dict[str, str], *arguments: str) -> None:
         with (place.folder / "replay.log").open("ab") as log:
-            command = [*COMMAND, "replay", "--to", "witness", "--all", *arguments]
+            command = [*COMMAND, "replay", "--to", "recorder", "--all", *arguments]
             self.process = PythonProcess(command, env=environment(**given), stdout=log, stderr=log)
 
 
@@ -84,31 +84,31 @@ def end(process: PythonProcess, how: str) -> None:
 @pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["killed", "stopped", "ended"])
 async def test_history_and_live_hand_over_without_gap_or_overlap(
-    place: Place, witness: Witness, how: str, rounds: int
+    place: Place, recorder: Recorder, how: str, rounds: int
 ) -> None:
-    given, dice = place.variables() | witness.variables(), random.Random(how)
+    given, dice = place.variables() | recorder.variables(), random.Random(how)
     with trainings(place) as counters:
         until(lambda: all(path.exists() and emitted(path) > 100 for path in counters), "every training has emitted")
         for _ in range(rounds):
             replay = Replay(place, given, *(() if how == "ended" else ("--follow",)))
-            await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), replay.process)
-            live = Delivery(place, "witness", given)  # it waits for the lease, or has it if the replay ended
+            await asyncio.to_thread(until_given, recorder, dice.randint(1, GROWTH), replay.process)
+            live = Delivery(place, "recorder", given)  # it waits for the lease, or has it if the replay ended
             until_waiting(live)
             end(replay.process, how)
             live.until_ready()
-            await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), live.process)
+            await asyncio.to_thread(until_given, recorder, dice.randint(1, GROWTH), live.process)
             again = Replay(place, given, "--follow")  # during the live delivery: it watches, and takes over
             end(live.process, "killed" if how == "killed" else "stopped")
-            await asyncio.to_thread(until_given, witness, dice.randint(1, GROWTH), again.process)
+            await asyncio.to_thread(until_given, recorder, dice.randint(1, GROWTH), again.process)
             end(again.process, "stopped")
-    with delivery(place, "witness", given) as running:
-        await until_caught_up(place, running, "witness")
+    with delivery(place, "recorder", given) as running:
+        await until_caught_up(place, running, "recorder")
 
     envelopes = await logged(place)
-    heard = witness.heard()
-    assert set(heard.given) == identities(envelopes)
-    assert (heard.untold, heard.unordered) == ([], [])
-    assert how == "killed" or set(heard.given.values()) == {1}
+    recorded = recorder.recorded()
+    assert set(recorded.given) == identities(envelopes)
+    assert (recorded.unannounced, recorded.unordered) == ([], [])
+    assert how == "killed" or set(recorded.given.values()) == {1}
     assert points(envelopes) == {f"train-{number}": emitted(path) for number, path in enumerate(counters)}
 
 
@@ -123,10 +123,10 @@ def emitted(counter: Path) -> int:
     return int(count)
 
 
-def until_given(witness: Witness, more: int, by: PythonProcess) -> None:
-    """Return once the witness has received `more` envelopes than now, or the process `by` has ended."""
-    goal = witness.lines() + more
-    until(lambda: witness.lines() >= goal or by.poll() is not None, f"{goal} envelopes")
+def until_given(recorder: Recorder, more: int, by: PythonProcess) -> None:
+    """Return once the recorder has received `more` envelopes than now, or the process `by` has ended."""
+    goal = recorder.lines() + more
+    until(lambda: recorder.lines() >= goal or by.poll() is not None, f"{goal} envelopes")
 
 
 async def logged(place: Place) -> list[Envelope]:

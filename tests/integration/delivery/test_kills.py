@@ -27,9 +27,9 @@ from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser
 from tests.support.process_tree import until
 from tests.support.python_process import PythonProcess
-from tests.support.recording_tracker import Heard, Witness, identities
+from tests.support.recording_tracker import Recorded, Recorder, identities
 
-TRACKERS = ("witness", "files", "tables")
+TRACKERS = ("recorder", "files", "tables")
 DEADLINE_S = 150.0
 STALL_S = 3.0  # without progress, before the process is killed anyway
 
@@ -41,23 +41,23 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def witness(tmp_path: Path) -> Witness:
-    return Witness(tmp_path)
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path)
 
 
 @pytest.fixture
-def given(place: Place, witness: Witness, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def given(place: Place, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Return the settings of every process: three trackers by name."""
     named = place.folder / "trackers.yaml"
     named.write_text(
         f"files: {{type: parquet, config: {{folder: {place.folder}/files}}}}\n"
         f"tables: {{type: sqlite, config: {{file: {place.folder}/tables.sqlite}}}}\n"
     )
-    for path in witness.variables()["PYTHONPATH"].split(":"):
+    for path in recorder.variables()["PYTHONPATH"].split(":"):
         monkeypatch.syspath_prepend(path)
     # A timeout of 12 s: a run in which a process was killed three times waits 2 s instead of 20.
     found = {"GATEWAY_TRACKERS_FILE": str(named), "GATEWAY_TRACKER_CALL_S": "12"}
-    return place.variables() | witness.variables() | found
+    return place.variables() | recorder.variables() | found
 
 
 class Portions:
@@ -88,10 +88,10 @@ def emitted(envelopes: Sequence[Envelope]) -> Facts:
     return facts
 
 
-async def prove(place: Place, given: dict[str, str], heard: Heard, envelopes: Sequence[Envelope]) -> None:
-    """Nothing is missing or doubled in any tracker; what the witness received again was declared in doubt."""
-    assert set(heard.given) == identities(envelopes)
-    assert (heard.untold, heard.unordered) == ([], [])
+async def prove(place: Place, given: dict[str, str], recorded: Recorded, envelopes: Sequence[Envelope]) -> None:
+    """Nothing is missing or doubled in any tracker; what the recorder received again was declared in doubt."""
+    assert set(recorded.given) == identities(envelopes)
+    assert (recorded.unannounced, recorded.unordered) == ([], [])
     settings = Settings(parquet_dir=place.folder / "files", trackers_file=Path(given["GATEWAY_TRACKERS_FILE"]))
     for name in TRACKERS[1:]:
         tracker = load_tracker(name, settings)
@@ -106,12 +106,12 @@ def kill(processes: Sequence[PythonProcess]) -> None:
         process.wait(60)
 
 
-def until_lines(witness: Witness, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S) -> None:
-    """Return when the witness has received `goal` envelopes, or receives no more, or a process has ended."""
-    seen, moved = witness.lines(), time.monotonic()
+def until_lines(recorder: Recorder, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S) -> None:
+    """Return when the recorder has received `goal` envelopes, or receives no more, or a process has ended."""
+    seen, moved = recorder.lines(), time.monotonic()
     while seen < goal and all(process.poll() is None for process in processes) and time.monotonic() - moved < stall_s:
         time.sleep(0.002)
-        if (lines := witness.lines()) > seen:
+        if (lines := recorder.lines()) > seen:
             seen, moved = lines, time.monotonic()
 
 
@@ -128,33 +128,33 @@ def replay(given: dict[str, str], name: str, *arguments: str) -> list[str]:
 
 
 def test_killed_while_chosen_runs_are_replayed(
-    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
+    place: Place, recorder: Recorder, given: dict[str, str], materialiser: Materialiser, rounds: int
 ) -> None:
     chosen, others = Portions(*(f"want-{number}" for number in range(6))), Portions("rest-1", "rest-2")
     dice, goal = random.Random(3), 0
     variables = environment(**given)
-    witness.behave(slow_s=0.003)
+    recorder.behave(slow_s=0.003)
     for number in range(rounds):
         for one in (chosen, others):
             one.grow()
             asyncio.run(one.write(place))
         if number == 0:
             folded(place, given, 8)
-        goal = witness.lines() + dice.randint(1, 30)
+        goal = recorder.lines() + dice.randint(1, 30)
         with (place.folder / "replays.log").open("ab") as log:
             running = [
                 PythonProcess(replay(given, name, "--where", "tag = 'want'"), env=variables, stdout=log, stderr=log)
                 for name in two(number)
             ]
-        until_lines(witness, goal, running[:1])
+        until_lines(recorder, goal, running[:1])
         kill(running)
-    witness.behave()
+    recorder.behave()
     for name in TRACKERS:
         done = gateway_with(given, "replay", "--to", name, "--where", "tag = 'want'", "--json")
         assert (done.returncode, json.loads(done.stdout)["complete"]) == (0, True), done.stderr
 
-    asyncio.run(prove(place, given, witness.heard(), chosen.envelopes))
-    assert witness.lines() > len(chosen.envelopes)  # some were delivered again
+    asyncio.run(prove(place, given, recorder.recorded(), chosen.envelopes))
+    assert recorder.lines() > len(chosen.envelopes)  # some were delivered again
 
 
 def folded(place: Place, given: dict[str, str], runs: int) -> None:
@@ -168,13 +168,13 @@ def folded(place: Place, given: dict[str, str], runs: int) -> None:
 
 
 def two(number: int) -> tuple[str, str]:
-    """Return the trackers of one round: always the witness, and one of the others."""
+    """Return the trackers of one round: always the recorder, and one of the others."""
     return TRACKERS[0], TRACKERS[1 + number % 2]
 
 
 def kill_rounds(
     place: Place,
-    witness: Witness,
+    recorder: Recorder,
     given: dict[str, str],
     growing: Sequence[Portions],
     rounds: int,
@@ -188,7 +188,7 @@ def kill_rounds(
             asyncio.run(one.write(place))
         running = [Delivery(place, name, given) for name in two(number)]
         order(number)
-        until_lines(witness, witness.lines() + dice.randint(0, 40), [one.process for one in running], STALL_S)
+        until_lines(recorder, recorder.lines() + dice.randint(0, 40), [one.process for one in running], STALL_S)
         assert [one.process.poll() for one in running] == [None] * len(running), running[0].text()
         kill([one.process for one in running])
 
@@ -208,34 +208,34 @@ def rereading(given: dict[str, str], name: str) -> int:
 
 
 def test_killed_while_parked_runs_are_retried(
-    place: Place, witness: Witness, given: dict[str, str], rounds: int
+    place: Place, recorder: Recorder, given: dict[str, str], rounds: int
 ) -> None:
     names = [f"hard-{number}" for number in range(4)]
     hard, easy = Portions(*names), Portions("easy-1", "easy-2")
 
     def order(number: int) -> None:
         if number % 2:
-            gateway_with(given, "trackers", "retry", "witness", "--all")
-        witness.behave(slow_s=0.002, refuse=names[:2] if number % 2 == 0 else ())
+            gateway_with(given, "trackers", "retry", "recorder", "--all")
+        recorder.behave(slow_s=0.002, refuse=names[:2] if number % 2 == 0 else ())
 
-    kill_rounds(place, witness, given, (hard, easy), rounds, order)
-    witness.behave()
-    gateway_with(given, "trackers", "retry", "witness", "--all")
+    kill_rounds(place, recorder, given, (hard, easy), rounds, order)
+    recorder.behave()
+    gateway_with(given, "trackers", "retry", "recorder", "--all")
     asyncio.run(finish(place, given))
 
-    asyncio.run(prove(place, given, witness.heard(), [*hard.envelopes, *easy.envelopes]))
-    assert witness.lines() > len(hard.envelopes) + len(easy.envelopes)
+    asyncio.run(prove(place, given, recorder.recorded(), [*hard.envelopes, *easy.envelopes]))
+    assert recorder.lines() > len(hard.envelopes) + len(easy.envelopes)
 
 
 def test_killed_while_a_replay_is_ordered_during_a_live_delivery(
-    place: Place, witness: Witness, given: dict[str, str], materialiser: Materialiser, rounds: int
+    place: Place, recorder: Recorder, given: dict[str, str], materialiser: Materialiser, rounds: int
 ) -> None:
     runs = [Portions(f"run-{number}-1", f"run-{number}-2") for number in range(rounds)]
     for one in runs:
         one.grow(10)
         asyncio.run(one.write(place))
     folded(place, given, 2 * rounds)
-    witness.behave(slow_s=0.01)  # so that the live delivery is far behind when later runs are ordered
+    recorder.behave(slow_s=0.01)  # so that the live delivery is far behind when later runs are ordered
 
     def order(number: int) -> None:
         ordered = f"run-{rounds - 1 - number}-1"
@@ -248,12 +248,12 @@ def test_killed_while_a_replay_is_ordered_during_a_live_delivery(
 
     orders: list[PythonProcess] = []
     try:
-        kill_rounds(place, witness, given, runs[:2], rounds, order)
+        kill_rounds(place, recorder, given, runs[:2], rounds, order)
     finally:
         for ordering in orders:
             ordering.send_signal(signal.SIGINT)
         kill(orders)
-    witness.behave()
+    recorder.behave()
     asyncio.run(finish(place, given))
 
-    asyncio.run(prove(place, given, witness.heard(), [envelope for one in runs for envelope in one.envelopes]))
+    asyncio.run(prove(place, given, recorder.recorded(), [envelope for one in runs for envelope in one.envelopes]))

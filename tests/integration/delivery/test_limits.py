@@ -20,7 +20,7 @@ from tests.support.gateway_command import gateway_with
 from tests.support.lines_tracker import Lines, wanted
 from tests.support.log_author import Author, write
 from tests.support.process_tree import until
-from tests.support.recording_tracker import Witness, identities
+from tests.support.recording_tracker import Recorder, identities
 
 RUNS = 12
 PAUSE_S = 3_000.0
@@ -105,28 +105,28 @@ def drip_server() -> Iterator[str]:
 async def test_the_others_receive_everything_while_one_is_in_trouble(
     place: Place, lines: Lines, tmp_path: Path, trouble: str
 ) -> None:
-    witness, envelopes = Witness(tmp_path), runs(*(f"run-{number}" for number in range(RUNS)), envelopes=20)
+    recorder, envelopes = Recorder(tmp_path), runs(*(f"run-{number}" for number in range(RUNS)), envelopes=20)
     with ExitStack() as stack:
         if trouble == "hung":
             lines.behave(before="hang")
         address = stack.enter_context(drip_server()) if trouble == "slow" else dead_address()
         bad = "lines" if trouble == "hung" else "mlflow"
-        given = lines.variables() | witness.variables()
-        given |= {"PYTHONPATH": f"{lines.variables()['PYTHONPATH']}:{witness.variables()['PYTHONPATH']}"}
+        given = lines.variables() | recorder.variables()
+        given |= {"PYTHONPATH": f"{lines.variables()['PYTHONPATH']}:{recorder.variables()['PYTHONPATH']}"}
         given |= {"GATEWAY_MLFLOW_URL": address, "GATEWAY_PARQUET_DIR": str(tmp_path / "parquet")}
         stack.enter_context(delivery(place, bad, given))
-        good = {name: stack.enter_context(delivery(place, name, given)) for name in ("witness", "parquet")}
+        good = {name: stack.enter_context(delivery(place, name, given)) for name in ("recorder", "parquet")}
         await write(place.kafka, place.topic, envelopes)
         for name, running in good.items():
             await until_caught_up(place, running, name)
         listed = await asyncio.to_thread(gateway_with, place.variables() | given, "trackers", "list", "--json")
         status = {one["tracker"]: one for one in json.loads(listed.stdout)["trackers"]}
 
-    heard = witness.heard()
-    assert set(heard.given) == identities(envelopes)
-    assert set(heard.given.values()) == {1}
+    recorded = recorder.recorded()
+    assert set(recorded.given) == identities(envelopes)
+    assert set(recorded.given.values()) == {1}
     assert {name: status[name]["lag_records"] for name in (*good, bad)} == {
-        "witness": 0, "parquet": 0, bad: len(envelopes),
+        "recorder": 0, "parquet": 0, bad: len(envelopes),
     }  # fmt: skip
     assert status[bad]["lag_seconds"] > 0
 

@@ -19,14 +19,14 @@ import pytest
 from schemas import events as ev
 from schemas.wire import Envelope
 from tests.support.delivery_process import DEADLINE_S, Delivery, Place, Watch, delivery, progress
-from tests.support.edge_case_runs import odd_envelopes, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, points_of
 from tests.support.gateway_command import COMMAND, gateway_with
 from tests.support.lines_tracker import Lines
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser, until_folded
 from tests.support.mlflow_service import MlflowServer
 from tests.support.python_process import PythonProcess
-from tests.support.truncated_log import shorten
+from tests.support.truncated_log import truncate
 
 ROOT = Path(__file__).parents[3]
 TRACKERS = ("parquet", "wandb", "sqlite")
@@ -65,7 +65,7 @@ class History:
 
     def __init__(self, each: int = 4, records: int = 12) -> None:
         self.before = {f"before-{i}": self._training(f"before-{i}", records) for i in range(each)}
-        self.before["odd"] = odd_envelopes("odd")
+        self.before["odd"] = edge_case_envelopes("odd")
         gone = Author("gone")
         self.before["gone"] = [gone.start(), gone.envelope(ev.Deleted(time=gone.now(), what="run"))]
         self.crossing = {f"crossing-{i}": self._training(f"crossing-{i}", records) for i in range(each)}
@@ -85,7 +85,7 @@ class History:
         halves = {run: len(envelopes) // 2 for run, envelopes in self.crossing.items()}
         old = [*self.before.values(), *(envelopes[: halves[run]] for run, envelopes in self.crossing.items())]
         await self._write(place, old)
-        await shorten(place.kafka, place.topic)
+        await truncate(place.kafka, place.topic)
         again = [envelopes[halves[run] - 1 :] for run, envelopes in self.crossing.items()]  # the last twice
         await self._write(place, [*again, *self.after.values()])
 
@@ -143,7 +143,7 @@ async def test_a_new_tracker_gets_the_beginning_of_a_run_that_the_log_has_lost(
     author = Author("r1")
     await write(place.kafka, place.topic, [author.start(), author.metrics("loss", [1.0, 2.0])])
     await until_folded(place.database, place.topic, 2)
-    await shorten(place.kafka, place.topic)
+    await truncate(place.kafka, place.topic)
     await write(place.kafka, place.topic, [author.metrics("loss", [3.0], first_step=2), author.finish()])
     await until_folded(place.database, place.topic, 4)
     with delivery(place, "parquet", variables) as running:
@@ -213,8 +213,8 @@ async def test_killed_at_any_time_during_training_nothing_is_missing_or_doubled(
     assert histories > 0, "kills hit histories under way"
     assert {run: points_in(counted) for run, counted in lines.held().items()} == wanted
     assert {count for counted in lines.held().values() for count in counted.values()} == {1}
-    assert lines.orderly()
-    assert lines.doubted() > 0
+    assert lines.is_ordered()
+    assert lines.redelivered() > 0
     assert lines.calls() == calls, "a second delivery changes nothing"
     assert await frozen_rows(place) == 0
 
@@ -311,7 +311,7 @@ async def test_a_tracker_that_was_away_while_the_log_lost_records_gets_its_runs_
             await until_all_caught_up(place, tracker, running)
     await write(place.kafka, place.topic, [author.metrics("loss", [2.0, 3.0], first_step=1)])
     await until_folded(place.database, place.topic, 4)
-    await shorten(place.kafka, place.topic)
+    await truncate(place.kafka, place.topic)
     await write(place.kafka, place.topic, [author.metrics("loss", [4.0], first_step=3), author.finish()])
     await until_folded(place.database, place.topic, 6)
     planned = await command(variables, "replay", "--to", "lines", "--all", "--dry-run")

@@ -67,7 +67,7 @@ async def test_a_call_that_took_effect_but_was_not_answered_leaves_nothing_twice
         await until_caught_up(place, running, "lines")
 
     assert lines.held() == wanted(envelopes)
-    assert lines.doubted() > 0
+    assert lines.redelivered() > 0
 
 
 async def test_after_a_kill_during_a_call_the_next_process_knows_what_is_in_doubt(place: Place, lines: Lines) -> None:
@@ -84,8 +84,8 @@ async def test_after_a_kill_during_a_call_the_next_process_knows_what_is_in_doub
 
     assert (kept.next_offset, kept.attempt) == (0, 1)
     assert lines.held() == wanted(envelopes)
-    assert lines.orderly()
-    assert lines.doubted() > 0
+    assert lines.is_ordered()
+    assert lines.redelivered() > 0
     assert (await progress(place, "lines"))["a"][6:] == (0, 0, False, 0)
 
 
@@ -171,7 +171,7 @@ async def test_a_parked_run_continues_exactly_where_it_stopped(place: Place, lin
 
     assert (parked["parked"], parked["last_error"]) == (1, "lines does not want this run: ask why")
     assert (retried["retried"], retried["not_parked"]) == (["bad"], ["good"])
-    assert lines.orderly()
+    assert lines.is_ordered()
     assert (await progress(place, "lines"))["bad"].status == "delivering"
 
 

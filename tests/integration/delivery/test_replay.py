@@ -109,8 +109,8 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
     again = await replayed(place, lines, "--all")
 
     assert lines.held() == wanted(everything)
-    assert lines.orderly()
-    assert lines.doubted() > 0
+    assert lines.is_ordered()
+    assert lines.redelivered() > 0
     assert (done["complete"], again["records"], lines.calls()) == (True, 0, calls)
 
 
@@ -127,7 +127,7 @@ async def test_a_live_delivery_continues_where_a_replay_ended_while_training_emi
         await until_caught_up(place, live_delivery, "lines")
 
     assert lines.held() == wanted([*history, *live])
-    assert lines.orderly()
+    assert lines.is_ordered()
 
 
 async def write_slowly(place: Place, envelopes: Sequence[Envelope]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import ExitStack
 
 from tests.support.delivery_process import Place, delivery
-from tests.support.edge_case_runs import odd_envelopes
+from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
@@ -39,7 +39,12 @@ async def test_every_tracker_of_the_file_is_verified_after_a_kill(place: Place) 
     defined.write_text(TRACKERS.format(folder=place.folder))
     variables = {"GATEWAY_TRACKERS_FILE": str(defined), "GATEWAY_TRACKERS": json.dumps(NAMES)}
     author = Author("second run")
-    envelopes = [*odd_envelopes("odd 😀/run"), author.start(), author.metrics("loss", [3.0, 2.0]), author.finish()]
+    envelopes = [
+        *edge_case_envelopes("odd 😀/run"),
+        author.start(),
+        author.metrics("loss", [3.0, 2.0]),
+        author.finish(),
+    ]
     await write(place.kafka, place.topic, envelopes)
 
     with materialiser(place.folder, place.variables()):

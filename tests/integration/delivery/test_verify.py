@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.delivery_process import Place, delivery, progress, until_caught_up
-from tests.support.edge_case_runs import odd_envelopes, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, points_of
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
@@ -33,7 +33,7 @@ async def verify(place: Place, *arguments: str, **variables: str) -> subprocess.
 async def test_equal_places_are_verified_and_damage_is_named(place: Place) -> None:
     author = Author(FAILED_RUN)
     second = [author.start(group="sweep"), author.metrics("loss", [3.0, 2.0, 1.0]), author.finish()]
-    envelopes = [*odd_envelopes(ODD_RUN), *second]
+    envelopes = [*edge_case_envelopes(ODD_RUN), *second]
     await write(place.kafka, place.topic, envelopes)
     with materialiser(place.folder, place.variables()):
         await until_folded(place.database, place.topic, len(envelopes))

@@ -11,7 +11,7 @@ import pytest
 from schemas import events as ev
 from schemas.values import StringValue
 from tests.support.delivery_process import Place, delivery, until_caught_up
-from tests.support.edge_case_runs import odd_envelopes
+from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.mlflow_service import MlflowServer
@@ -31,7 +31,7 @@ async def deliver(place: Place, tracker: str) -> None:
 async def test_what_mlflow_cannot_hold_is_listed_by_run_and_is_no_difference(place: Place) -> None:
     author = Author("cut")
     long = author.envelope(ev.Params(time=author.now(), params={"text": StringValue(value="x" * 20_000)}))
-    envelopes = [*odd_envelopes("odd"), author.start(), long, author.finish()]
+    envelopes = [*edge_case_envelopes("odd"), author.start(), long, author.finish()]
     await write(place.kafka, place.topic, envelopes)
     with materialiser(place.folder, place.variables()):
         await until_folded(place.database, place.topic, len(envelopes))

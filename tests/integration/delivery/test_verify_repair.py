@@ -14,7 +14,7 @@ import pytest
 from consumers.store.pool import open_database
 from schemas.wire import Envelope
 from tests.support.delivery_process import Place, delivery, progress, until_caught_up
-from tests.support.edge_case_runs import odd_envelopes
+from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until, until_folded
 from tests.support.mlflow_service import MlflowServer, running_mlflow
@@ -42,7 +42,7 @@ async def fill(place: Place) -> None:
 
 
 def envelopes() -> list[Envelope]:
-    return [envelope for run_id in RUNS[:2] for envelope in plain(run_id)] + odd_envelopes(RUNS[2])
+    return [envelope for run_id in RUNS[:2] for envelope in plain(run_id)] + edge_case_envelopes(RUNS[2])
 
 
 def plain(run_id: str) -> list[Envelope]:

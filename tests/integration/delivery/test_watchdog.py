@@ -323,7 +323,7 @@ async def test_a_tracker_too_slow_for_full_calls_gets_smaller_ones_and_all_recor
         one.kill()
         assert starts < 12
 
-    assert lines.orderly()
+    assert lines.is_ordered()
 
 
 def is_over(one: Delivery, lines: Lines, envelopes: list[Envelope]) -> bool:

@@ -19,7 +19,7 @@ from tests.support.gateway_command import gateway_with
 from tests.support.live_server import serving, settings_for, stream
 from tests.support.log_author import Author
 from tests.support.materialiser_process import dump, environment, materialiser, reading, until_folded
-from tests.support.raw_log import CODECS, batch_of, named_badly, write_batches
+from tests.support.raw_log import CODECS, batch_of, with_bad_header_name, write_batches
 
 Read = list[tuple[int, bytes | None, list[str]]]  # offset, value and header names of each record
 
@@ -43,7 +43,7 @@ def facts(variables: dict[str, str], *arguments: str) -> Any:
 
 def with_one_bad(good: list[EncodedRecord]) -> list[list[EncodedRecord]]:
     """Three batches; the bad record is in the middle of the second one."""
-    return [good[:2], [good[2], named_badly(good[2]), good[3]], good[4:]]
+    return [good[:2], [good[2], with_bad_header_name(good[2]), good[3]], good[4:]]
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_hundreds_of_such_batches_among_good_ones_are_read_in_order(
     kafka: str, topic: str, reader: LogReader
 ) -> None:
     dice = random.Random(3)
-    records = [named_badly(one) if dice.random() < 0.3 else one for one in good_records(2_000)]
+    records = [with_bad_header_name(one) if dice.random() < 0.3 else one for one in good_records(2_000)]
     cuts = [0, *sorted(dice.sample(range(1, 2_000), 499)), 2_000]
     batches = [records[start:end] for start, end in pairwise(cuts)]
     await write_batches(kafka, topic, 0, [batch_of(one, dice.choice(list(CODECS))) for one in batches])
@@ -122,7 +122,7 @@ async def test_the_command_shows_it_and_replays_it_only_on_demand(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     variables = environment(kafka, topic, database)
-    bad = named_badly(good_records(2)[0])
+    bad = with_bad_header_name(good_records(2)[0])
     await write_batches(kafka, topic, 0, [batch_of([bad])])
     with materialiser(tmp_path, variables):
         await until_folded(database, topic, 1)

@@ -24,7 +24,7 @@ from tests.support.live_server import stream as live_stream
 from tests.support.log_author import Author, write, write_records
 from tests.support.materialiser_process import environment, materialiser, reading, until, until_complete, until_folded
 from tests.support.postgres_server import PostgresServer
-from tests.support.probe_client import ask, metrics, status, total, why
+from tests.support.probe_client import ask, failure_reason, metrics, status, total
 from tests.support.server_process import note, request, serving
 
 MIB = 1024 * 1024
@@ -99,7 +99,7 @@ async def test_a_blocked_transaction_makes_it_late_then_unhealthy_and_it_recover
             await write(kafka, topic, envelopes[5:])
             await until_true(lambda: total(metrics(port), "gateway_lag_records") == 18, "all that waits is counted")
             await until_true(lambda: status(port, "/healthz") == 503, "it is unhealthy")
-            reason, ready, found = why(port, "/healthz"), status(port, "/readyz"), metrics(port)
+            reason, ready, found = failure_reason(port, "/healthz"), status(port, "/readyz"), metrics(port)
         await blocker.close()
         await until_true(lambda: status(port, "/healthz") == 200, "it is healthy again")
         await until_folded(database, topic, len(envelopes))
@@ -139,7 +139,7 @@ async def test_while_postgres_is_away_reading_pauses_memory_stays_flat_and_the_g
             before = psutil.Process(one.process.pid).memory_info().rss
             await write(kafka, topic, envelopes[210:])
             await until_true(lambda: total(metrics(port), "gateway_lag_records") == len(envelopes) - 200, "it is late")
-            alive, reason, found = status(port, "/healthz"), why(port, "/readyz"), metrics(port)
+            alive, reason, found = status(port, "/healthz"), failure_reason(port, "/readyz"), metrics(port)
             grown = psutil.Process(one.process.pid).memory_info().rss - before
             store.start()
             await until_folded(store.dsn, topic, len(envelopes))

@@ -141,7 +141,7 @@ def test_the_supervisor_counts_deaths_and_names_what_is_not_ready(stack: Stack) 
     part = stack.status()["services"]["mlflow"]  # it takes seconds to be ready again
     os.kill(part["pid"], signal.SIGKILL)
     until(lambda: probe_client.metrics(port)['gateway_service_ready{service="mlflow"}'] == 0, "the death is noticed")
-    reason, alive = probe_client.why(port, "/readyz"), probe_client.status(port, "/healthz")
+    reason, alive = probe_client.failure_reason(port, "/readyz"), probe_client.status(port, "/healthz")
     until(lambda: probe_client.status(port, "/readyz") == 200, "everything serves again")
     after = probe_client.metrics(port)
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.client_harness import ROOT
 from tests.support.delivery_process import Place, Watch, delivery, until_caught_up
-from tests.support.edge_case_runs import odd_envelopes, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, points_of
 from tests.support.log_author import Author, write
 
 EXAMPLE = ROOT / "examples" / "tracker-sqlite"
@@ -51,7 +51,7 @@ def test_it_passes_the_public_suite(site: Path, paths: dict[str, str], tmp_path:
 async def test_it_gets_history_and_what_is_emitted_now(paths: dict[str, str], place: Place, tmp_path: Path) -> None:
     file, defined = tmp_path / "runs.sqlite", tmp_path / "trackers.yaml"
     defined.write_text(f"notebook:\n  type: sqlite\n  config: {{file: {file}}}\n")
-    history, live = odd_envelopes("before"), Author("now")
+    history, live = edge_case_envelopes("before"), Author("now")
     await write(place.kafka, place.topic, history)
 
     with delivery(place, "notebook", paths | {"GATEWAY_TRACKERS_FILE": str(defined)}) as running:

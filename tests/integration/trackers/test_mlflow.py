@@ -17,7 +17,7 @@ from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.values import StringValue
 from schemas.wire import Envelope
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_envelopes, points_of
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, edge_case_envelopes, facts_of, points_of
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
 
@@ -62,7 +62,7 @@ def found(tracker: MlflowTracker, run_id: str, state: State) -> Facts:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_every_odd_point_is_read_back(tracker: MlflowTracker, run_id: str, size: int) -> None:
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
 
     state = deliver_all(tracker, run_id, envelopes, size)
 
@@ -70,7 +70,7 @@ def test_every_odd_point_is_read_back(tracker: MlflowTracker, run_id: str, size:
 
 
 def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTracker, client: Any, run_id: str) -> None:
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
 
     state = deliver_all(tracker, run_id, envelopes, 5)
 
@@ -90,7 +90,7 @@ def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTrack
 def test_a_changed_parameter_keeps_its_first_value_and_shows_the_new_one_as_a_tag(
     tracker: MlflowTracker, client: Any, run_id: str
 ) -> None:
-    state = deliver_all(tracker, run_id, odd_envelopes(run_id), 5)
+    state = deliver_all(tracker, run_id, edge_case_envelopes(run_id), 5)
 
     data = client.get_run(state["run"]).data
     assert data.params["lr"] == "0.1"
@@ -99,7 +99,7 @@ def test_a_changed_parameter_keeps_its_first_value_and_shows_the_new_one_as_a_ta
 
 
 def test_observations_are_params_by_name_and_step(tracker: MlflowTracker, client: Any, run_id: str) -> None:
-    state = deliver_all(tracker, run_id, odd_envelopes(run_id), 5)
+    state = deliver_all(tracker, run_id, edge_case_envelopes(run_id), 5)
 
     params = client.get_run(state["run"]).data.params
     assert (params["spam_3"], params["big_0"]) == ("NaN", str(10**40))
@@ -109,7 +109,7 @@ def test_observations_are_params_by_name_and_step(tracker: MlflowTracker, client
 def test_delivering_again_from_an_older_state_changes_nothing(
     tracker: MlflowTracker, client: Any, run_id: str, known: int
 ) -> None:
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
     before = deliver_all(tracker, run_id, envelopes[:known], 3)
     tracker.deliver(run_id, envelopes[known:], before)  # its state is lost: the process died before the checkpoint
 

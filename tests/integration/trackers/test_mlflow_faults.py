@@ -18,7 +18,7 @@ from schemas import events as ev
 from schemas.errors import TrackerUnavailable
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
-from tests.support.edge_case_runs import facts_of, odd_envelopes, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, facts_of, points_of
 from tests.support.http_fault_proxy import EFFECTIVE, KINDS, HttpFaults, faulty_proxy
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
@@ -78,7 +78,7 @@ def runs_of(url: str, run_id: str) -> list[Any]:
 def test_a_third_of_the_calls_spoiled_in_one_way_changes_nothing(
     faults: HttpFaults, tracker: MlflowTracker, mlflow_server: MlflowServer, run_id: str, kind: str, soon: None
 ) -> None:
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
     faults.late_s, faults.kinds, faults.probability = 1.5, (kind,), 0.3
 
     state = brought(tracker, run_id, envelopes, 9)
@@ -95,7 +95,7 @@ def test_every_kind_by_chance(
     faults: HttpFaults, tracker: MlflowTracker, mlflow_server: MlflowServer, run_id: str, soon: None
 ) -> None:
     faults.late_s, faults.probability = 1.5, 0.3
-    runs = {f"{run_id}-{number}": odd_envelopes(f"{run_id}-{number}") for number in range(3)}
+    runs = {f"{run_id}-{number}": edge_case_envelopes(f"{run_id}-{number}") for number in range(3)}
 
     states = {one: brought(tracker, one, envelopes, 5) for one, envelopes in runs.items()}
 
@@ -135,7 +135,7 @@ def test_a_run_whose_making_was_not_answered_is_found_again_also_when_the_search
         return b"{}" if path.endswith("/runs/search") and left[0] >= 0 else None
 
     faults.hide = hide
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
 
     brought(tracker, run_id, envelopes, 7)
 
@@ -156,7 +156,7 @@ def test_a_run_that_the_search_shows_much_too_late_leaves_no_twin(
         return b"{}" if path.endswith("/runs/search") and len(made) < 2 else None
 
     faults.hide = hide
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
 
     state = brought(tracker, run_id, envelopes, 7)
 

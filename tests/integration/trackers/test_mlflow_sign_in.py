@@ -14,20 +14,20 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
 from tests.support.delivery_process import Place, Watch, delivery, progress
-from tests.support.edge_case_runs import facts_of, odd_envelopes, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, facts_of, points_of
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import write
-from tests.support.mlflow_service import PASSWORD, TOKEN, USER, SignedServer
+from tests.support.mlflow_service import PASSWORD, TOKEN, USER, AuthenticatedServer
 
 NAMES = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 WRONG = "not-the-s3cret"
 
 
 @pytest.fixture(scope="module")
-def server(session_folder: Path) -> Iterator[SignedServer]:
+def server(session_folder: Path) -> Iterator[AuthenticatedServer]:
     folder = session_folder / f"signed-{uuid.uuid4().hex}"
     folder.mkdir()
-    running = SignedServer(folder)
+    running = AuthenticatedServer(folder)
     running.start()
     yield running
     running.stop()
@@ -55,13 +55,13 @@ def with_password(url: str, password: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["in the address", "in the environment", "password in the environment"])
-def test_user_and_password(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: str, how: str) -> None:
+def test_user_and_password(server: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch, run_id: str, how: str) -> None:
     url = with_password(server.url, PASSWORD)
     if how != "in the address":
         url = server.url if how == "in the environment" else server.url.replace("://", f"://{USER}@")
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
     tracker = opened(url)
 
     state = tracker.deliver(run_id, envelopes, {})
@@ -71,10 +71,10 @@ def test_user_and_password(server: SignedServer, monkeypatch: pytest.MonkeyPatch
     assert "gw.artifacts_refused" not in tracker._opened_backend().get_run(state["run"]).tags
 
 
-def test_a_token(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: str) -> None:
+def test_a_token(server: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch, run_id: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
     envelopes = [
-        one for one in odd_envelopes(run_id) if one.event.kind != "values"
+        one for one in edge_case_envelopes(run_id) if one.event.kind != "values"
     ]  # that app checks artifacts by itself
     tracker = opened(server.url)
 
@@ -86,13 +86,13 @@ def test_a_token(server: SignedServer, monkeypatch: pytest.MonkeyPatch, run_id: 
 
 @pytest.mark.parametrize("password", [None, WRONG])
 def test_who_is_not_let_in_is_told_what_to_do(
-    server: SignedServer, run_id: str, password: str | None, caplog: pytest.LogCaptureFixture
+    server: AuthenticatedServer, run_id: str, password: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     url = server.url if password is None else with_password(server.url, password)
 
     with pytest.raises(TrackerUnavailable, match="MLFLOW_TRACKING_USERNAME") as told:
-        opened(url).deliver(run_id, odd_envelopes(run_id), {})
+        opened(url).deliver(run_id, edge_case_envelopes(run_id), {})
 
     assert WRONG not in str(told.value) + caplog.text
 
@@ -106,10 +106,10 @@ def test_an_address_that_cannot_be_read_is_not_shown(url: str) -> None:
 
 
 async def test_a_wrong_password_waits_and_is_printed_nowhere(
-    server: SignedServer, kafka: str, topic: str, database: str, tmp_path: Path
+    server: AuthenticatedServer, kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     place = Place(kafka, topic, database, tmp_path, with_password(server.url, WRONG))
-    await write(kafka, topic, odd_envelopes("locked out"))
+    await write(kafka, topic, edge_case_envelopes("locked out"))
     async with Watch(place, "mlflow") as watch:
         with delivery(place, "mlflow") as running:
 

@@ -21,7 +21,7 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
-from tests.support.edge_case_runs import facts_of, odd_envelopes, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, facts_of, points_of
 from tests.support.log_author import Author
 
 # MLflow 3.17 and SQLAlchemy 2.1
@@ -52,7 +52,7 @@ def opened(url: str) -> MlflowTracker:
 
 
 def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, database: str, run_id: str) -> None:
-    envelopes = odd_envelopes(run_id)
+    envelopes = edge_case_envelopes(run_id)
 
     state = tracker.deliver(run_id, envelopes, {})
 
@@ -64,7 +64,7 @@ def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, databa
 
 
 def test_several_runs_at_once(tracker: MlflowTracker, run_id: str) -> None:
-    runs = {f"{run_id}-{number}": odd_envelopes(f"{run_id}-{number}") for number in range(6)}
+    runs = {f"{run_id}-{number}": edge_case_envelopes(f"{run_id}-{number}") for number in range(6)}
 
     with ThreadPoolExecutor(6) as threads:
         states = dict(zip(runs, threads.map(lambda one: tracker.deliver(one, runs[one], {}), runs), strict=True))

@@ -21,7 +21,7 @@ from schemas.errors import TrackerRefused
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_envelopes, points_of
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, edge_case_envelopes, facts_of, points_of
 from tests.support.log_author import Author
 from tests.support.wandb_points import points_at
 from tests.support.wandb_server import WandbServer, wandb_server
@@ -67,7 +67,7 @@ def found(tracker: WandbTracker, run_id: str, state: State) -> Facts:
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_every_odd_point_is_read_back(tracker: WandbTracker, size: int) -> None:
-    envelopes = odd_envelopes(HOSTILE_RUN_ID)
+    envelopes = edge_case_envelopes(HOSTILE_RUN_ID)
 
     state = deliver_all(tracker, HOSTILE_RUN_ID, envelopes, size)
 
@@ -75,7 +75,7 @@ def test_every_odd_point_is_read_back(tracker: WandbTracker, size: int) -> None:
 
 
 def test_status_times_and_parameters_are_read_back(tracker: WandbTracker) -> None:
-    envelopes = odd_envelopes("run-1")
+    envelopes = edge_case_envelopes("run-1")
 
     held = tracker.read_back("run-1", deliver_all(tracker, "run-1", envelopes, 7))
 
@@ -86,7 +86,7 @@ def test_status_times_and_parameters_are_read_back(tracker: WandbTracker) -> Non
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(st.data())
 def test_a_kill_at_any_byte_changes_nothing(tmp_path: Path, data: st.DataObject) -> None:
-    envelopes = odd_envelopes("run-1")
+    envelopes = edge_case_envelopes("run-1")
     whole, killed = opened(tmp_path / "whole"), opened(tmp_path / "killed")
     cut = data.draw(st.integers(0, len(envelopes) - 1), label="checkpointed batches")
     expected = deliver_all(whole, "run-1", envelopes, 4)
@@ -107,13 +107,13 @@ def test_a_kill_at_any_byte_changes_nothing(tmp_path: Path, data: st.DataObject)
 def test_the_same_batches_give_the_same_bytes(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
 
-    states = [deliver_all(opened(folder), "run-1", odd_envelopes("run-1"), 3) for folder in (one, other)]
+    states = [deliver_all(opened(folder), "run-1", edge_case_envelopes("run-1"), 3) for folder in (one, other)]
 
     assert file_of(one, states[0]).read_bytes() == file_of(other, states[1]).read_bytes()
 
 
 def test_points_after_the_end_are_there_and_the_end_stays(tracker: WandbTracker) -> None:
-    envelopes = odd_envelopes("run-1")
+    envelopes = edge_case_envelopes("run-1")
     late = Author("run-1", "late").metrics("loss", [1.0, 2.0], first_step=50)
     state = deliver_all(tracker, "run-1", envelopes, 10)
 
@@ -124,7 +124,7 @@ def test_points_after_the_end_are_there_and_the_end_stays(tracker: WandbTracker)
 
 
 def test_a_resumed_run_has_no_end(tracker: WandbTracker) -> None:
-    envelopes = odd_envelopes("run-1")
+    envelopes = edge_case_envelopes("run-1")
     state = deliver_all(tracker, "run-1", envelopes, 10)
 
     resumed = Author("run-1", "p2")
@@ -147,7 +147,7 @@ def test_a_file_that_is_gone_or_short_is_refused_with_its_name(tracker: WandbTra
 
 
 def test_damage_is_found_by_reading_back(tracker: WandbTracker, tmp_path: Path) -> None:
-    state = deliver_all(tracker, "run-1", odd_envelopes("run-1"), 10)
+    state = deliver_all(tracker, "run-1", edge_case_envelopes("run-1"), 10)
     file = file_of(tmp_path, state)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -170,7 +170,7 @@ def sync(server: WandbServer, folder: Path, *files: Path) -> None:
 
 
 def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
-    envelopes = odd_envelopes(HOSTILE_RUN_ID)
+    envelopes = edge_case_envelopes(HOSTILE_RUN_ID)
     state = deliver_all(tracker, HOSTILE_RUN_ID, envelopes, 4)
 
     sync(server, tmp_path, file_of(tmp_path, state))

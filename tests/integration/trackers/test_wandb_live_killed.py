@@ -17,7 +17,7 @@ from schemas.mapping.names import wandb_id
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 from tests.support.delivery_process import Delivery, Place, Watch, delivery, held, until_caught_up
-from tests.support.edge_case_runs import odd_envelopes
+from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import write
 from tests.support.process_tree import until
 from tests.support.sample_sweeps import emitted, sweep
@@ -73,7 +73,7 @@ def until_ended(cores: list[psutil.Process]) -> None:
 async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twice(
     place: Place, server: WandbServer
 ) -> None:
-    everything = [*sweep(6, envelopes=20), *odd_envelopes("odd")]
+    everything = [*sweep(6, envelopes=20), *edge_case_envelopes("odd")]
     dice, part = random.Random(7), len(everything) // 3 + 1
     for first in range(0, len(everything), part):
         await write(place.kafka, place.topic, everything[first : first + part])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from schemas.mapping.names import wandb_id
 from tests.support.delivery_process import Place, delivery, until_caught_up
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, odd_envelopes, points_of
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, edge_case_envelopes, points_of
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.wandb_server import wandb_server
@@ -22,7 +22,7 @@ async def test_verify_proves_live_runs_and_names_a_row_that_is_gone(
     place = Place(kafka, topic, database, tmp_path)
     author = Author("second")
     second = [author.start(), author.metrics("loss", [3.0, 2.0, 1.0]), author.finish()]
-    envelopes = [*odd_envelopes(HOSTILE_RUN_ID), *second]
+    envelopes = [*edge_case_envelopes(HOSTILE_RUN_ID), *second]
     await write(kafka, topic, envelopes)
     with wandb_server() as server, materialiser(tmp_path, place.variables()):
         given = {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": "0" * 40}

@@ -19,7 +19,7 @@ from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue
 from schemas.wire import Envelope
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, facts_of, odd_envelopes, points_of
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, edge_case_envelopes, facts_of, points_of
 from tests.support.log_author import Author
 from tests.support.wandb_points import points_at
 from tests.support.wandb_server import WandbServer, wandb_server
@@ -57,7 +57,7 @@ def lines(server: WandbServer, name: str) -> list[str]:
 
 
 def test_a_file_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
-    envelopes = odd_envelopes(HOSTILE_RUN_ID)
+    envelopes = edge_case_envelopes(HOSTILE_RUN_ID)
     state = tracker.deliver(HOSTILE_RUN_ID, envelopes, {})
     name = str(state["id"])
 
@@ -77,7 +77,7 @@ def test_a_file_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: Wan
 def test_uploading_again_changes_nothing(
     tracker: WandbTracker, tmp_path: Path, server: WandbServer, options: list[str]
 ) -> None:
-    state = tracker.deliver("run-1", odd_envelopes("run-1"), {})
+    state = tracker.deliver("run-1", edge_case_envelopes("run-1"), {})
     sync(server, tmp_path, state)
     before, config = lines(server, "run-1"), dict(server.stored["run-1"].config)
 

@@ -15,7 +15,7 @@ from gateway.client.run.run import Run
 from gateway.client.shipping.shipper import Shipper
 from schemas import events as ev
 from schemas.values import to_plain
-from tests.support.client_harness import Memory, Seen, new_run, points, shipping, values
+from tests.support.client_harness import LoggedPoint, Memory, new_run, points, shipping, values
 
 WORDS = st.text(max_size=30)
 NUMBERS = st.floats() | st.integers() | st.integers(-(2**80), 2**80)
@@ -43,7 +43,7 @@ def run(shipper: Shipper) -> Run:
     return new_run(shipper)
 
 
-def without_time(seen: list[Seen]) -> list[tuple[str, int, Any]]:
+def without_time(seen: list[LoggedPoint]) -> list[tuple[str, int, Any]]:
     return [(one.name, one.step, one.value) for one in seen]
 
 

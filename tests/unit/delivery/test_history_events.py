@@ -15,7 +15,7 @@ from consumers.store.rows import Changes
 from schemas import events as ev
 from schemas.values import FloatValue, StringValue
 from schemas.wire import Envelope, decode, encode_json
-from tests.support.edge_case_runs import odd_envelopes
+from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import Author
 
 
@@ -79,7 +79,7 @@ def test_a_run_with_steps_and_attempts_folds_to_the_same_rows() -> None:
 
 
 def test_an_edge_case_run_keeps_everything_but_its_points() -> None:
-    rows = rows_of(*folded(odd_envelopes("odd")))
+    rows = rows_of(*folded(edge_case_envelopes("odd")))
     again = rows_of(*folded(envelopes_of(rows)))
 
     assert {name: value for name, value in facts(again).items() if name not in ("steps", "attempts")} == {

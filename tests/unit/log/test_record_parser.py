@@ -15,7 +15,7 @@ from consumers.log.record_parser import read_any_header_name
 from schemas.errors import LogDamaged
 from schemas.wire import encode
 from tests.support.log_author import Author
-from tests.support.raw_log import CODECS, batch_of, named_badly
+from tests.support.raw_log import CODECS, batch_of, with_bad_header_name
 
 CHECKED = 17  # bytes of a batch before its checksum, which covers what follows it
 EACH = 3  # records per batch
@@ -26,7 +26,7 @@ def batches(codec: str, *, odd: bool) -> list[bytes]:
     author = Author("run")
     records = [encode(author.metrics("loss", [1.0], first_step=step)) for step in range(3 * EACH)]
     if odd:
-        records[EACH + 1] = named_badly(records[EACH + 1])
+        records[EACH + 1] = with_bad_header_name(records[EACH + 1])
     made = [batch_of(records[start : start + EACH], codec) for start in range(0, 3 * EACH, EACH)]
     return [struct.pack(">q", number * EACH) + batch[8:] for number, batch in enumerate(made)]
 
