@@ -1,7 +1,7 @@
 """
-A tracker that records each envelope that it is given as a line, appended and synced, and never leaves one out.
+A tracker that records each envelope it receives as one line of a file, synced, and never skips one.
 
-An envelope that comes again is a line more, and each line says whether the loop had told (`in_doubt`) that it may.
+An envelope that is delivered again adds another line. Each line holds whether the call announced it as in doubt.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
-FOLDER = "RECORDER_FOLDER"  # environment variable: where it writes, and where orders lie
+FOLDER = "RECORDER_FOLDER"  # environment variable: the folder of its records and of its behaviour
 ROOT = Path(__file__).parents[2]
 
 
 class RecordingTracker:
-    """One file of all runs; `refuse` (run ids) and `slow_s` (of each envelope) in its file `order` are obeyed."""
+    """One file for all runs. Its file `order` holds `refuse` (run ids) and `slow_s` (a pause before each envelope)."""
 
     cannot_hold: Sequence[str] = ()
 
@@ -39,7 +39,7 @@ class RecordingTracker:
         pass
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        raise TrackerRefused("a recorder is recorded, not read back")
+        raise TrackerRefused("the recorder has no points to read back")
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
         order = json.loads((self._folder / "order").read_text())
@@ -54,15 +54,15 @@ class RecordingTracker:
 
 
 class Recorded(NamedTuple):
-    """What a recorder said about all envelopes that it was given."""
+    """What the tracker recorded of all envelopes it received."""
 
     given: Counter[tuple[str, str, int]]
-    unannounced: list[tuple[str, str, int]]  # came again, and `in_doubt` had not said so
-    unordered: list[tuple[str, str, int]]  # came for the first time after a later one
+    unannounced: list[tuple[str, str, int]]  # delivered again without being announced by `in_doubt`
+    unordered: list[tuple[str, str, int]]  # delivered for the first time after a later one
 
 
 class Recorder:
-    """The tracker from the side of a test."""
+    """Controls the tracker from a test, and reads its records."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "recorder"
@@ -73,35 +73,35 @@ class Recorder:
         info.mkdir(parents=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: recorder-tracker\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(
-            "[gateway.trackers]\nwitness = tests.support.recording_tracker:RecordingTracker\n"
+            "[gateway.trackers]\nrecorder = tests.support.recording_tracker:RecordingTracker\n"
             "sqlite = gateway_tracker_sqlite:SqliteTracker\n"
         )
 
     def variables(self) -> dict[str, str]:
-        """Return what a process needs to find it, and the example plug-in."""
+        """Return the environment in which a process finds it and the example plug-in."""
         path = [str(self._site), str(ROOT), str(ROOT / "examples/tracker-sqlite")]
         return {"PYTHONPATH": os.pathsep.join(path), FOLDER: str(self.folder)}
 
     def behave(self, *, refuse: Iterable[str] = (), slow_s: float = 0.0) -> None:
-        """Tell it how to behave from the next call on."""
+        """Set its behaviour from the next call on: runs to refuse, and a pause before each envelope in seconds."""
         new = self.folder / "order.new"
         new.write_text(json.dumps({"refuse": list(refuse), "slow_s": slow_s}))
         new.replace(self.folder / "order")
 
     def lines(self) -> int:
-        """Return how many envelopes it was given, each as often as it was."""
+        """Return how many envelopes it received, repeats included."""
         path = self.folder / "batches"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def recorded(self) -> Recorded:
-        """Return what it says."""
+        """Return what it recorded."""
         recorded = Recorded(Counter(), [], [])
         last: dict[tuple[str, str], int] = {}
         for line in (self.folder / "batches").read_text().splitlines():
-            run, producer, seq, doubted = line.split()
+            run, producer, seq, in_doubt = line.split()
             envelope = (run, producer, int(seq))
             if recorded.given[envelope]:
-                recorded.unannounced.extend([envelope] if doubted == "0" else [])
+                recorded.unannounced.extend([envelope] if in_doubt == "0" else [])
             elif envelope[2] < last.get(envelope[:2], -1):
                 recorded.unordered.append(envelope)
             last[envelope[:2]] = max(envelope[2], last.get(envelope[:2], -1))
@@ -110,5 +110,5 @@ class Recorder:
 
 
 def identities(envelopes: Iterable[Envelope]) -> set[tuple[str, str, int]]:
-    """Return what names each envelope."""
+    """Return the identity of each envelope: run, producer and seq."""
     return {(envelope.run_id, envelope.producer, envelope.seq) for envelope in envelopes}
