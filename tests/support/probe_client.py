@@ -35,7 +35,7 @@ def status(port: int, path: str) -> int:
 def failure_reason(port: int, path: str) -> str:
     """Return the reason in an answer, "" when all is well."""
     body: dict[str, Any] = json.loads(ask(port, path)[1])
-    return str(body.get("failure_reason", ""))
+    return str(body.get("why", ""))
 
 
 def metrics(port: int) -> dict[str, float]:
