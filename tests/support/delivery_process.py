@@ -1,4 +1,4 @@
-"""The real delivery of one tracker as a process of its own, and what its tracker holds afterwards."""
+"""A real delivery to one tracker as a process, and what its tracker holds afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEADLINE_S = 150.0
 
 
 class Place(NamedTuple):
-    """Where one test's log, progress and trackers are."""
+    """The log, the database and the folder of one test."""
 
     kafka: str
     topic: str
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class Delivery:
-    """One delivery process and its log."""
+    """A delivery process and its log file."""
 
     def __init__(self, place: Place, tracker: str, variables: Mapping[str, str] | None = None) -> None:
         self.log = place.folder / f"delivery-{tracker}-{uuid.uuid4().hex[:8]}.log"
@@ -52,12 +52,12 @@ class Delivery:
             self.process = PythonProcess(command, env=given, stderr=out, stdout=out)
 
     def until_ready(self) -> Delivery:
-        """Return once it reads the log."""
+        """Return when it reads the log."""
         self.until(self.ready.exists, "it reads the log")
         return self
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Return once the condition holds; fail when the process ends or the deadline passes before."""
+        """Return when the condition holds; fail if the process ends or the deadline passes before that."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
             assert self.process.poll() is None, self.text()
@@ -65,7 +65,7 @@ class Delivery:
             time.sleep(0.005)
 
     def text(self) -> str:
-        """Return what it said."""
+        """Return its log."""
         return self.log.read_text(errors="replace")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
@@ -77,7 +77,7 @@ class Delivery:
 
 @contextmanager
 def delivery(place: Place, tracker: str, variables: Mapping[str, str] | None = None) -> Iterator[Delivery]:
-    """Give a delivery that reads the log, and end it."""
+    """Yield a delivery that reads the log; kill it when the block ends."""
     one = Delivery(place, tracker, variables)
     try:
         yield one.until_ready()
@@ -86,7 +86,7 @@ def delivery(place: Place, tracker: str, variables: Mapping[str, str] | None = N
 
 
 async def progress(place: Place, tracker: str) -> dict[str, Checkpoint]:
-    """Return what is kept of each run."""
+    """Return the checkpoint of each run."""
     db = await open_database(place.database, size=1)
     try:
         return await Deliveries(db, tracker, place.topic).load()
@@ -95,7 +95,7 @@ async def progress(place: Place, tracker: str) -> dict[str, Checkpoint]:
 
 
 class Watch:
-    """How far a tracker is, asked again and again over one connection each."""
+    """Polls the progress of a tracker over one connection to PostgreSQL and one to Kafka."""
 
     def __init__(self, place: Place, tracker: str) -> None:
         self._place, self._tracker = place, tracker
@@ -113,7 +113,7 @@ class Watch:
         await self._reader.close()
 
     async def records(self) -> int:
-        """Return how many records the tracker has had."""
+        """Return how many records the tracker has received."""
         found = await self._deliveries.load()
         return sum(ledger.received for run in found.values() for ledger in run.ledgers.values())
 
@@ -122,27 +122,27 @@ class Watch:
         return (await self._deliveries.load([run_id])).get(run_id, Checkpoint()).status
 
     async def is_caught_up(self) -> bool:
-        """Tell whether the tracker was offered the whole log."""
+        """Return whether the delivery has read the whole log."""
         offsets = await self._deliveries.offsets()
         return all(offsets.get(partition, 0) >= end for partition, end in (await self._reader.end_offsets()).items())
 
     async def until(self, condition: Callable[[], Awaitable[bool]], running: Delivery, what: str) -> None:
-        """Return once the condition holds; fail when the process ends or the deadline passes before."""
+        """Return when the condition holds; fail if the process ends or the deadline passes before that."""
         deadline = time.monotonic() + DEADLINE_S
         while not await condition():
             assert running.process.poll() is None, running.text()
             assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}: {running.text()}"
-            await asyncio.sleep(0.02)  # a question takes 3 ms of a core, and the process under test needs it too
+            await asyncio.sleep(0.02)  # a poll takes 3 ms of a core, which the process under test needs as well
 
 
 async def until_caught_up(place: Place, running: Delivery, tracker: str) -> None:
-    """Return once a tracker has been offered the whole log."""
+    """Return when the delivery to a tracker has read the whole log."""
     async with Watch(place, tracker) as watch:
         await watch.until(watch.is_caught_up, running, f"{tracker} has caught up")
 
 
 async def held(place: Place, tracker: Tracker) -> Facts:
-    """Return what a tracker holds of all runs, read back from it."""
+    """Return what a tracker holds of all runs, as read back from it."""
     facts = Facts()
     for run_id, known in (await progress(place, tracker.name)).items():
         found = await asyncio.to_thread(tracker.read_back, run_id, known.state)

@@ -1,8 +1,8 @@
 """
-A tracker that appends lines to files, and can be told to fail: installed by tests as a stranger's distribution.
+A tracker that appends lines to files and fails on command; tests install it as a third-party plug-in.
 
-It cannot make a repeated call harmless by itself: a line is appended each time. Only `in_doubt` keeps it right, so a
-range that is given again without that word shows as lines that are there twice.
+It is not idempotent: each call appends its lines. Only `in_doubt` prevents duplicates, so a range that is delivered
+again without being announced as in doubt shows as duplicate lines.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
-FOLDER = "LINES_FOLDER"  # environment variable: where it writes, and where orders lie
+FOLDER = "LINES_FOLDER"  # environment variable: the folder of its files and of its behaviour
 ROOT = Path(__file__).parents[2]
 
 
 class LinesTracker:
-    """One file a run, one line an envelope."""
+    """One file per run, one line per envelope."""
 
     name = "lines"
     cannot_hold: Sequence[str] = ("anything but the numbers of batches and their points",)
@@ -40,7 +40,7 @@ class LinesTracker:
         pass
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        print("read back")  # noqa: T201  # as a plug-in may: it must not end up among facts
+        print("read back")  # noqa: T201  # as a plug-in may; the output must not mix with the facts of a command
         _fail(read_behaviour(self._folder).get("read_back", ""), {}, self._folder)
         raise TrackerRefused("lines are counted, not read back")
 
@@ -57,7 +57,7 @@ class LinesTracker:
             line = line_of(envelope)
             if number >= in_doubt or line not in there:
                 with path.open("ab", buffering=0) as out:
-                    out.write(f"{line}\n".encode())  # one write: there, or not there
+                    out.write(f"{line}\n".encode())  # one write: all of the line or nothing
             time.sleep(order.get("slow_s", 0))
         if concerned:
             _fail(order.get("after", ""), order, self._folder)
@@ -75,7 +75,7 @@ def _fail(how: str, order: dict[str, Any], folder: Path) -> None:
         while not (folder / "wake").exists():
             time.sleep(0.02)
     if how == "spin":
-        re.fullmatch("(a+)+b", "a" * 64)  # for years, and no other thread runs
+        re.fullmatch("(a+)+b", "a" * 64)  # takes years, and no other thread runs meanwhile
     if how == "exit":
         os._exit(3)
 
@@ -85,13 +85,13 @@ def _whole_lines(path: Path) -> list[str]:
 
 
 def line_of(envelope: Envelope) -> str:
-    """Return what an envelope leaves in the file."""
+    """Return the line of an envelope."""
     points = sum(len(one.values) for one in envelope.event.series) if isinstance(envelope.event, ev.Metrics) else 0
     return f"{envelope.producer} {envelope.seq} {points}"
 
 
 def read_behaviour(folder: Path) -> dict[str, Any]:
-    """Return how the tracker is to behave."""
+    """Return the behaviour that the test has set."""
     try:
         found: dict[str, Any] = json.loads((folder / "order").read_text())
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def read_behaviour(folder: Path) -> dict[str, Any]:
 
 
 class Lines:
-    """The tracker from the side of a test."""
+    """Controls the tracker from a test, and reads its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "lines"
@@ -112,33 +112,33 @@ class Lines:
         (info / "entry_points.txt").write_text("[gateway.trackers]\nlines = tests.support.lines_tracker:LinesTracker\n")
 
     def variables(self) -> dict[str, str]:
-        """Return what a process needs to find it."""
+        """Return the environment in which a process finds it."""
         return {"PYTHONPATH": os.pathsep.join([str(self._site), str(ROOT)]), FOLDER: str(self.folder)}
 
     def behave(self, **order: object) -> None:
-        """Tell it how to behave from the next call on; without words: well."""
+        """Set its behaviour from the next call on; without arguments it works normally."""
         new = self.folder / "order.new"
         new.write_text(json.dumps(order))
         new.replace(self.folder / "order")
 
     def wake(self) -> None:
-        """Let calls that hang go on."""
+        """Let the calls that hang return."""
         (self.folder / "wake").touch()
 
     def calls(self, run_id: str | None = None) -> int:
-        """Return how often it was called."""
+        """Return the number of calls, of one run or of all."""
         return sum(run_id in (None, line.split()[0]) for line in _whole_lines(self.folder / "calls"))
 
     def redelivered(self) -> int:
-        """Return of how many envelopes it was told that it may have them."""
+        """Return how many envelopes were announced as in doubt."""
         return sum(int(line.split()[2]) for line in _whole_lines(self.folder / "calls"))
 
     def held(self) -> dict[str, Counter[str]]:
-        """Return the lines of each run, each with how often it is there."""
+        """Return the lines of each run, each with its number of occurrences."""
         return {path.stem: Counter(_whole_lines(path)) for path in self.folder.glob("*.lines")}
 
     def is_ordered(self) -> bool:
-        """Tell whether the lines of each run and producer are in order."""
+        """Return whether the lines of each run and producer are in order."""
         for path in self.folder.glob("*.lines"):
             seqs: dict[str, list[int]] = {}
             for line in _whole_lines(path):
@@ -150,7 +150,7 @@ class Lines:
 
 
 def wanted(envelopes: Sequence[Envelope]) -> dict[str, Counter[str]]:
-    """Return what the tracker has to hold: each envelope once."""
+    """Return what the tracker must hold: each envelope once."""
     found: dict[str, Counter[str]] = {}
     for envelope in envelopes:
         found.setdefault(envelope.run_id, Counter())[line_of(envelope)] += 1

@@ -1,4 +1,4 @@
-"""Write events into a real log without the client, so that a test decides every byte, number and time."""
+"""Write events to a real log without the client, so that the test sets every byte, number and time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaProducer
 from schemas import events as ev
 from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
 
-START = 1_700_000_000_000_000  # µs: 2023-11-14, long before any clock of a test
+START = 1_700_000_000_000_000  # µs: 2023-11-14, long before the clock of any test
 
 
 class Author:
-    """One producer of one run, numbering its envelopes."""
+    """A producer of one run; it numbers its envelopes."""
 
     def __init__(self, run_id: str, producer: str = "p1", *, time: int = START) -> None:
         self.run_id = run_id
@@ -29,7 +29,7 @@ class Author:
         return envelope
 
     def now(self) -> int:
-        """Return a new instant: each is 1,500 µs after the last one."""
+        """Return a new time, 1,500 µs after the last one."""
         self.time += 1_500
         return self.time
 
@@ -40,7 +40,7 @@ class Author:
         return self.envelope(ev.RunFinished(time=self.now()))
 
     def metrics(self, name: str, values: Sequence[float], *, first_step: int = 0, **fields: object) -> Envelope:
-        """Return one envelope of one series, a new instant each point."""
+        """Return an envelope of one series, with a new time for each point."""
         count = len(values)
         series = ev.Series(
             name=name,
@@ -53,7 +53,7 @@ class Author:
 
 @asynccontextmanager
 async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    """Give a producer that Kafka acknowledges."""
+    """Yield an idempotent Kafka producer."""
     made = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
     await made.start()
     try:
@@ -63,7 +63,7 @@ async def producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def write_records(bootstrap: str, topic: str, records: Iterable[EncodedRecord]) -> None:
-    """Write records and return when all are acknowledged."""
+    """Write records and return when Kafka has acknowledged all of them."""
     async with producer(bootstrap) as sender:
         sent = [await sender.send(topic, key=r.key, value=r.value, headers=list(r.headers)) for r in records]
         for future in sent:
@@ -71,5 +71,5 @@ async def write_records(bootstrap: str, topic: str, records: Iterable[EncodedRec
 
 
 async def write(bootstrap: str, topic: str, envelopes: Iterable[Envelope]) -> None:
-    """Write envelopes as the client would, and return when all are acknowledged."""
+    """Write envelopes as the client would; return when Kafka has acknowledged all of them."""
     await write_records(bootstrap, topic, map(encode, envelopes))

@@ -1,4 +1,4 @@
-"""The real materialiser as a process of its own, for tests that kill, pause and count."""
+"""A real materialiser as a process, for tests that kill it, pause it and count what it stored."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ import asyncpg
 from consumers.store.read.reader import StoreReader
 from tests.support.python_process import PythonProcess
 
-DEADLINE_S = 150.0  # folding takes minutes where ten processes want the same core; below pytest's own 300
+DEADLINE_S = 150.0  # folding takes minutes when ten processes share a core; below the timeout of pytest
 
 
 def environment(kafka: str, topic: str, database: str, **settings: str) -> dict[str, str]:
-    """Return the environment of a process of the system that reads `topic` into `database`."""
+    """Return the environment of a process that reads `topic` and writes to `database`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     mine = {"kafka": kafka, "topic": topic, "dead_letter_topic": f"{topic}-dead", "postgres": database, **settings}
     return inherited | {f"GATEWAY_{name.upper()}": value for name, value in mine.items()}
 
 
 class Materialiser:
-    """One materialiser process and its log; `entry` is what Python runs, in the folder `cwd` (None: the tests')."""
+    """A materialiser process and its log file. `entry`: what Python runs; `cwd`: its folder (None: that of pytest)."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Materialiser:
             self.process = PythonProcess([sys.executable, *entry], env=variables, stderr=out, stdout=out, cwd=cwd)
 
     def until_ready(self) -> Materialiser:
-        """Return once it reads the log."""
+        """Return when it reads the log."""
         deadline = time.monotonic() + DEADLINE_S
         while not self.ready.exists():
             assert self.process.poll() is None, self.text()
@@ -54,7 +54,7 @@ class Materialiser:
         return self
 
     def text(self) -> str:
-        """Return what it said."""
+        """Return its log."""
         return self.log.read_text(errors="replace")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
@@ -66,7 +66,7 @@ class Materialiser:
 
 @contextmanager
 def materialiser(folder: Path, variables: dict[str, str]) -> Iterator[Materialiser]:
-    """Give a materialiser that reads the log, and end it."""
+    """Yield a materialiser that reads the log; kill it when the block ends."""
     one = Materialiser(folder, variables)
     try:
         yield one.until_ready()
@@ -76,7 +76,7 @@ def materialiser(folder: Path, variables: dict[str, str]) -> Iterator[Materialis
 
 @asynccontextmanager
 async def reading(database: str) -> AsyncIterator[StoreReader]:
-    """Give a reader of the store."""
+    """Yield a reader of the store."""
     one = await StoreReader.open(database)
     try:
         yield one
@@ -85,7 +85,7 @@ async def reading(database: str) -> AsyncIterator[StoreReader]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, *, deadline_s: float = DEADLINE_S) -> None:
-    """Return once the condition holds; fail, naming it, at the deadline."""
+    """Return when the condition holds; at the deadline fail and name it."""
     deadline = time.monotonic() + deadline_s
     while not await condition():
         assert time.monotonic() < deadline, f"not within {deadline_s} s: {what}"
@@ -93,7 +93,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, *, deadline
 
 
 async def folded(database: str, topic: str) -> int:
-    """Return how many records of the topic are folded: the sum of all next offsets."""
+    """Return how many records of the topic are folded: the sum of the next offsets of all partitions."""
     connection = await asyncpg.connect(database)
     try:
         return await _folded(connection, topic)
@@ -110,8 +110,8 @@ async def _folded(connection: asyncpg.Connection, topic: str) -> int:
 
 
 async def until_folded(database: str, topic: str, records: int, *, deadline_s: float = DEADLINE_S) -> None:
-    """Return once that many records are folded."""
-    # One connection for all questions: signing in takes 10 ms of a core, and the process under test needs it too.
+    """Return when this number of records is folded."""
+    # One connection for all polls: a login takes 10 ms of a core, which the process under test needs as well.
     connections = [await asyncpg.connect(database)]
 
     async def all_folded() -> bool:
@@ -129,7 +129,7 @@ async def until_folded(database: str, topic: str, records: int, *, deadline_s: f
 
 
 async def until_complete(store: StoreReader, run_ids: Iterable[str], producers: int = 1) -> None:
-    """Return once so many producers of each run have said how much they sent, and all of it is stored."""
+    """Return when `producers` producers of each run have reported how much they sent, and all of it is stored."""
     for run_id in run_ids:
 
         async def is_complete(run_id: str = run_id) -> bool:
@@ -141,14 +141,14 @@ async def until_complete(store: StoreReader, run_ids: Iterable[str], producers: 
 
 
 async def dump(database: str) -> dict[str, list[str]]:
-    """Return every row that the log decides, of every table, as text, sorted, for comparing two databases."""
+    """Return every row derived from the log, by table, as sorted text, to compare two databases."""
     connection = await asyncpg.connect(database)
     try:
         tables = await connection.fetch(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_pogo%' "
-            "AND tablename <> 'dead_letters_published' ORDER BY 1"  # how far they are published: no fact of the log
+            "AND tablename <> 'dead_letters_published' ORDER BY 1"  # how far they are published, which does not come from the log
         )
-        # A partition that was assigned and had nothing to fold is no fact of the log either.
+        # A partition that was assigned but had no records does not come from the log either.
         folded = {"consumer_offsets": "WHERE next_offset > 0"}
         names = [row["tablename"] for row in tables]
         return {

@@ -1,4 +1,4 @@
-"""A real MLflow server for tests: its own SQLite and folder, stopped and started again at will."""
+"""A real MLflow server for tests, with its own SQLite database and folder; tests stop it and start it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_TIMEOUT_S = 150
 
 
 class MlflowServer:
-    """One server with one address for its whole life, running or not."""
+    """A server that keeps its address when it is stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         (self._port,) = free_ports(1)
@@ -29,7 +29,7 @@ class MlflowServer:
 
     @property
     def database(self) -> Path:
-        """Its SQLite file."""
+        """Path of its SQLite database."""
         return self._folder / "mlflow.db"
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ class MlflowServer:
 
 @contextmanager
 def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
-    """Give a server that runs until the end of the block."""
+    """Yield a server that runs until the block ends."""
     server = MlflowServer(folder)
     server.start()
     try:
@@ -79,7 +79,7 @@ def authenticate():
 
 
 class AuthenticatedServer(MlflowServer):
-    """A server that wants user and password, or a token, as `mlflow server --app-name basic-auth` does."""
+    """A server that requires user and password or a token, as `mlflow server --app-name basic-auth` does."""
 
     def command(self, folder: Path, port: int) -> Command:
         (folder / "token_or_password.py").write_text(_AUTHORIZATION)
@@ -87,7 +87,7 @@ class AuthenticatedServer(MlflowServer):
         config.write_text(
             "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///basic_auth.db\n"
             f"admin_username = {USER}\nauthorization_function = token_or_password:authenticate\n"
-            "auth_cache_ttl_seconds = 600\n"  # a password costs 0.2 s of CPU to check, for each call
+            "auth_cache_ttl_seconds = 600\n"  # the check of a password takes 0.2 s of CPU in each call
         )
         variables = {
             "MLFLOW_AUTH_CONFIG_PATH": str(config),

@@ -1,4 +1,4 @@
-"""Which processes belong to a home, for tests that kill them all or count what is left."""
+"""Find the processes of a home, for tests that kill them all or count those that are left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE_S = 150.0
 
 
 def until(reached: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Poll until a condition holds; fail, naming it, at the deadline."""
+    """Poll until a condition holds; at the deadline fail and name it."""
     deadline = monotonic() + deadline_s
     while not reached():
         assert monotonic() < deadline, f"not within {deadline_s} s: {what}"
@@ -23,7 +23,7 @@ def until(reached: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S)
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
-    """Return every living process that knows this home from its arguments, environment or working folder."""
+    """Return every living process that has this home in its arguments, environment or working folder."""
     found = []
     for process in psutil.process_iter(["pid", "status", "cmdline", "environ", "cwd"]):
         info = process.info
@@ -41,11 +41,11 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def kill_all(home: Path, *, but: Set[int] = frozenset()) -> int:
-    """SIGKILL every process of a home at once, and return how many there were."""
+    """Send SIGKILL to every process of a home at once, except `but`, and return their number."""
     found = [process for process in processes_of(home) if process.pid not in but]
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    until(lambda: not any(map(_lives, found)), "killed processes are gone")  # with the ports they held
-    until(lambda: not [one for one in processes_of(home) if one.pid not in but], "nobody started another")
+    until(lambda: not any(map(_lives, found)), "killed processes are gone")  # and have released their ports
+    until(lambda: not [one for one in processes_of(home) if one.pid not in but], "no process started another")
     return len(found)

@@ -1,4 +1,4 @@
-"""`gateway rebuild` as a process, and what its tests look at."""
+"""`gateway rebuild` as a process, and queries of the tables that it writes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SIDE = "gateway_rebuild"
 
 
 def rebuild(variables: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+    """Run `gateway rebuild` to its end."""
     return gateway_with(_settings(variables), "rebuild", *options)
 
 
 def facts(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """Return what it printed as JSON."""
+    """Return the JSON that it printed."""
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -35,7 +35,7 @@ def facts(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def connected(database: str) -> AsyncIterator[asyncpg.Connection]:
-    """Give a connection to a database."""
+    """Yield a connection to a database."""
     connection = await asyncpg.connect(database)
     try:
         yield connection
@@ -44,7 +44,7 @@ async def connected(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 class RunningCommand:
-    """A rebuild, or another command, as a process of its own."""
+    """A rebuild, or another command, as a process."""
 
     def __init__(self, variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)) -> None:
         self.process = PythonProcess(
@@ -65,7 +65,7 @@ class RunningCommand:
 def running(
     variables: dict[str, str], *options: str, command: Sequence[str] = ("rebuild",)
 ) -> Iterator[RunningCommand]:
-    """Give a rebuild, or another command, that has begun, and end it."""
+    """Yield a rebuild, or another command, that has started; kill it when the block ends."""
     one = RunningCommand(variables, *options, command=command)
     try:
         yield one
@@ -75,7 +75,7 @@ def running(
 
 
 async def stop_in_the_middle(database: str, one: RunningCommand, records: int) -> int:
-    """Stop a rebuild (SIGSTOP) when it folded some records and not all, and return how many."""
+    """Stop a rebuild (SIGSTOP) when it has folded some but not all records; return their number."""
 
     async def begun() -> bool:
         assert one.process.poll() is None, one.end()
@@ -89,7 +89,7 @@ async def stop_in_the_middle(database: str, one: RunningCommand, records: int) -
 
 
 async def side_folded(database: str) -> int:
-    """Return how many records a rebuild has folded, 0 before it began."""
+    """Return how many records a rebuild has folded; 0 before it has started."""
     try:
         rows = await execute(database, f"SELECT sum(next_offset) FROM {SIDE}.consumer_offsets")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
@@ -98,17 +98,17 @@ async def side_folded(database: str) -> int:
 
 
 async def has_side(database: str) -> bool:
-    """Tell whether a rebuild left its tables."""
+    """Return whether the tables of a rebuild exist."""
     return bool(await execute(database, "SELECT FROM pg_namespace WHERE nspname = $1", SIDE))
 
 
 async def folded_rows(database: str) -> dict[str, list[str]]:
-    """Return every row that comes from the log, and how far it is folded."""
+    """Return every row that comes from the log, and the offsets up to which it is folded."""
     return {name: rows for name, rows in (await dump(database)).items() if name != "dead_letters_published"}
 
 
 async def execute(database: str, statement: str, *values: object) -> list[Any]:
-    """Execute one statement on a connection of its own."""
+    """Execute one statement on a new connection and return its rows."""
     connection = await asyncpg.connect(database)
     try:
         return list(await connection.fetch(statement, *values))

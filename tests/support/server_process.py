@@ -1,4 +1,4 @@
-"""The real ingest server as a process of its own, for tests that kill it, hold it up and count."""
+"""A real ingest server as a process, for tests that kill it, delay it and count its records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIME = 1_700_000_000_000_000  # µs
 
 
 class Server:
-    """One server process, its port and what it said. Started again, it has the same port."""
+    """A server process, its port and its log file. It keeps its port when it is started again."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         (self.port,) = free_ports(1)
@@ -34,7 +34,7 @@ class Server:
         self.process: PythonProcess | None = None
 
     def start(self) -> Server:
-        """Start it; it may not serve yet."""
+        """Start it and return at once; it may not serve yet."""
         with self._log.open("ab") as out:
             self.process = PythonProcess(
                 [sys.executable, "-m", "gateway.server"], env=self._variables, stdout=out, stderr=out
@@ -42,8 +42,8 @@ class Server:
         return self
 
     def until(self, path: str = "/readyz", status: int = 200) -> Server:
-        """Return once it answers so."""
-        until(lambda: self._answers(path) == status, f"{path} answers {status}: {self.text()}", 30)
+        """Return when it answers with this status."""
+        until(lambda: self._answers(path) == status, f"{path} answers {status}: {self.text()}")
         return self
 
     def _answers(self, path: str) -> int:
@@ -55,7 +55,7 @@ class Server:
             return 0
 
     def text(self) -> str:
-        """Return what it said."""
+        """Return its log."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
@@ -68,7 +68,7 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, kafka: str, topic: str, **settings: str) -> Iterator[Server]:
-    """Give a server that writes to Kafka, and end it."""
+    """Yield a server that writes to Kafka; kill it when the block ends."""
     named = {"kafka": kafka, "topic": topic, **settings}
     server = Server(folder, {f"GATEWAY_{name.upper()}": value for name, value in named.items()})
     try:
@@ -80,7 +80,7 @@ def serving(folder: Path, kafka: str, topic: str, **settings: str) -> Iterator[S
 def request(
     port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Return status, headers and body of one answer."""
+    """Send a request and return status, headers and body of the response."""
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
         connection.request(method, path, body, dict(headers or {}))
@@ -91,13 +91,13 @@ def request(
 
 
 def note(run_id: str, seq: int, text: str = "hello") -> Record:
-    """Return a small record as the client makes it."""
+    """Return a small record as the client builds it."""
     source = source_of(run_id, "p1")
     return encode_record(run_id, source, seq, TIME + seq, {"kind": "note", "time": TIME + seq, "text": text})
 
 
 def plain(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return records as the body of a request has them, before JSON."""
+    """Return records in the form of a request body, before the JSON encoding."""
     return [
         {"key": r.key.decode(), "headers": {n: v.decode() for n, v in r.headers}, "value": r.value.decode()}
         for r in records

@@ -1,4 +1,4 @@
-"""Real Kafka and PostgreSQL for tests: each starts on free ports in a folder of its own and always ends."""
+"""Real Kafka and PostgreSQL servers for tests: each runs on free ports in its own folder until the block ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_TIMEOUT_S = 150
 
 @contextmanager
 def running_kafka(folder: Path) -> Iterator[str]:
-    """Give the bootstrap address of a broker that runs until the end of the block."""
+    """Yield the bootstrap address of a broker that runs until the block ends."""
     port, controller_port = free_ports(2)
     address = f"{HOST}:{port}"
     command = prepare_kafka(folder, port=port, controller_port=controller_port)
@@ -36,13 +36,13 @@ def running_kafka(folder: Path) -> Iterator[str]:
             assert wait_until(lambda: answers(address), child, START_TIMEOUT_S), (folder / "kafka.log").read_text()
             yield address
         finally:
-            # Not asked to stop: with the topics of a thousand tests that takes more than 10 s.
+            # SIGKILL, because an orderly stop takes more than 10 s with the topics of a thousand tests.
             end(child, timeout_s=10, stop_signal=signal.SIGKILL)
 
 
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[str]:
-    """Give the address, role and password of a server that runs until the end of the block."""
+    """Yield the address, with role and password, of a server that runs until the block ends."""
     (port,) = free_ports(1)
     command = prepare_postgres(folder, port=port)
     with (folder / "postgres.log").open("ab") as log:
@@ -56,7 +56,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
 
 
 def answers(bootstrap: str) -> bool:
-    """Tell whether a broker serves there now."""
+    """Return whether a broker serves at this address now."""
     try:
         kafka.probe(bootstrap)
     except LogUnavailable:
@@ -65,14 +65,14 @@ def answers(bootstrap: str) -> bool:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine from a synchronous fixture, on a loop that no test sees."""
+    """Run a coroutine from a synchronous fixture, in an event loop of its own thread."""
     results: list[T] = []
     errors: list[BaseException] = []
 
     def body() -> None:
         try:
             results.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - handed to the fixture below
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the fixture
             errors.append(error)
 
     thread = Thread(target=body)
@@ -84,14 +84,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def create_topic(bootstrap: str, name: str, partitions: int, **configs: str) -> None:
-    """Create a topic (settings with _ for .) and return when each partition has a leader."""
+    """Create a topic and return when each partition has a leader. Settings have _ in place of a dot."""
     named = {key.replace("_", "."): value for key, value in configs.items()}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
         async with asyncio.timeout(20):
-            while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka has no event for this
+            while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka sends no event for this
                 await asyncio.sleep(0.02)
     finally:
         await admin.close()
@@ -110,7 +110,7 @@ async def create_database(admin_dsn: str) -> str:
 
 
 async def drop_database(admin_dsn: str, dsn: str) -> None:
-    """Drop a database, ending whoever is still connected to it."""
+    """Drop a database and close its open connections."""
     await _execute(admin_dsn, f"DROP DATABASE {dsn.rpartition('/')[2]} WITH (FORCE)")
 
 

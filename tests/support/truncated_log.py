@@ -23,7 +23,7 @@ async def delete_before(kafka: str, topic: str, offsets: Mapping[int, int]) -> N
 
 
 async def truncate(kafka: str, topic: str) -> dict[int, int]:
-    """Delete all records that are there; return by partition where the log begins now."""
+    """Delete all records; return by partition the offset at which the log begins now."""
     reader = LogReader(kafka, topic)
     try:
         await reader.open()
