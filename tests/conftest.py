@@ -1,8 +1,8 @@
 """
 Fixtures that every test may use.
 
-`kafka` and `postgres_server` run once a session; `topic` and `database` are fresh for each test. Tests that use
-one of them carry the marker `stack` by themselves.
+`kafka` and `postgres_server` start once per session; `topic` and `database` are new for each test. Tests that use one
+of them get the marker `stack` automatically.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
-# No test fails for the time it takes: Hypothesis' default of 200 ms an example does, on a machine that is busy.
+# No deadline: the default of Hypothesis, 200 ms per example, makes tests fail on a busy machine.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
@@ -41,27 +41,27 @@ def gateway_settings() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by fixture: a marker that has to be remembered is forgotten."""
+    """Set markers by fixture, because markers that are set by hand are forgotten."""
     for item in items:
         if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("stack")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=xdist_scheduling.by_length)  # after the shuffle: within the same length the order stays random
+        items.sort(key=xdist_scheduling.by_length)  # after the shuffle, so that the order within a length stays random
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes, but one for single files."""
+    """Two processes for folders, one for single files."""
     return xdist_scheduling.processes(config.args)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """A file, and all files that start stacks, stay in one process."""
+    """All tests of a file run in one process, and so do all files that start stacks."""
     return xdist_scheduling.scheduler(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_ports() -> Iterator[None]:
-    """Two processes of tests never take the same port."""
+    """Give each process of tests its own range of ports."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ports, "RANGE", xdist_scheduling.own_ports())
         yield
@@ -69,19 +69,19 @@ def own_ports() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
-    """No setting of the developer's shell reaches a test, nor that it ignores Ctrl-C (a job in the background)."""
+    """Isolate tests from the settings of the shell, and from the ignored SIGINT of a background job."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
             patch.delenv(name)
         with tempfile.TemporaryDirectory(prefix="gateway-journals-") as journals:
-            patch.setenv("GATEWAY_JOURNAL_DIR", journals)  # never the developer's own
+            patch.setenv("GATEWAY_JOURNAL_DIR", journals)  # never that of the developer
             yield
 
 
 @pytest.fixture(autouse=True)
 def leaves_nothing() -> Iterator[None]:
-    """A test that leaves a run open, or a setting, fails itself and not whichever test comes next."""
+    """Let a test that leaves a run open or a setting changed fail itself, instead of the next test."""
     before = gateway_settings()
     yield
     runs, settings = [run.id for run in registry.open_runs()], gateway_settings()
@@ -98,7 +98,7 @@ def leaves_nothing() -> Iterator[None]:
 def journal_home(
     leaves_nothing: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """Each test has journals of its own: what one leaves is nobody else's to ship."""
+    """Give each test its own journals, so that no other test ships what it leaves."""
     home = tmp_path_factory.mktemp("journals")
     monkeypatch.setenv("GATEWAY_JOURNAL_DIR", str(home))
     return home
@@ -106,7 +106,7 @@ def journal_home(
 
 @pytest.fixture(scope="session")
 def session_folder() -> Iterator[Path]:
-    """A short path, removed at the end, that other system users may pass through."""
+    """A folder with a short path that other system users may traverse, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-tests-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -121,14 +121,14 @@ def kafka(session_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_server(session_folder: Path) -> Iterator[str]:
-    """Address, with an administrator's role, of a real PostgreSQL."""
+    """Address of a real PostgreSQL server, with the role of an administrator."""
     with services.running_postgres(session_folder / "postgres") as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="session")
 def whole_stack_home(session_folder: Path) -> Iterator[Path]:
-    """The home of a stack with every process, one for all tests that look at it, or kill it and start it again."""
+    """The home of a stack with every service, shared by all tests that read it, or kill it and start it again."""
     home = session_folder / "whole"
     server_data.fill_home(home)
     Stack(home).up()
@@ -139,7 +139,7 @@ def whole_stack_home(session_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def whole_stack(whole_stack_home: Path) -> Stack:
-    """A stack with every process that runs."""
+    """The shared stack with every service, running."""
     stack = Stack(whole_stack_home)
     stack.up()
     return stack
@@ -147,7 +147,7 @@ def whole_stack(whole_stack_home: Path) -> Stack:
 
 @pytest.fixture
 def topic(kafka: str) -> str:
-    """Name of a fresh topic with 2 partitions."""
+    """Name of a new topic with 2 partitions."""
     name = f"test-{uuid.uuid4().hex}"
     services.run(services.create_topic(kafka, name, partitions=2))
     return name
@@ -155,7 +155,7 @@ def topic(kafka: str) -> str:
 
 @pytest.fixture
 def database(postgres_server: str) -> Iterator[str]:
-    """Address of a fresh empty database."""
+    """Address of a new empty database."""
     dsn = services.run(services.create_database(postgres_server))
     yield dsn
     services.run(services.drop_database(postgres_server, dsn))

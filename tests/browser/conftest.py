@@ -1,4 +1,4 @@
-"""A real headless Chromium that notes what a page asks for and complains about."""
+"""A real headless Chromium that records the requests and the console errors of a page."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ CHROMIUM_FLAGS = [
 
 @dataclass
 class Browser:
-    """One page, with everything it requested and every complaint of its console."""
+    """A page with its requests and the errors and warnings of its console."""
 
     page: Page
     live: Live
     requested: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
 
     def outside(self) -> list[str]:
-        """Return requests that left the server's own origin."""
+        """Return requests to other origins than the server."""
         return [url for url in self.requested if not url.startswith(f"{self.live.url}/")]
 
 
@@ -46,21 +46,24 @@ async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIt
 
 @pytest.fixture
 async def browser(live: Live) -> AsyncIterator[Browser]:
-    """An empty page of a fresh browser."""
+    """An empty page of a new browser."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "these tests need Chromium on PATH: install it (Debian, Ubuntu: apt-get install chromium)"
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         page = await started.new_page()
         one = Browser(page, live)
-        page.on("request", lambda request: note_request(one, request))
-        page.on("console", lambda said: one.complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: one.complaints.append(str(error)))
+        page.on("request", lambda request: record_request(one, request))
+        page.on(
+            "console",
+            lambda message: one.console_errors.append(message.text) if message.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: one.console_errors.append(str(error)))
         yield one
         await started.close()
 
 
-def note_request(browser: Browser, request: Request) -> None:
-    """Keep the address of a request; data: addresses ask nobody."""
+def record_request(browser: Browser, request: Request) -> None:
+    """Record the address of a request, except data: addresses, which need no server."""
     if not request.url.startswith("data:"):
         browser.requested.append(request.url)

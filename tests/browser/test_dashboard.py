@@ -68,7 +68,7 @@ async def test_a_chart_grows_while_events_are_produced(live: Live, browser: Brow
     assert seen[-1] == 605  # each point once: five from the store, the rest from the stream
     assert await inked(browser) > 500
     assert browser.outside() == []
-    assert browser.complaints == []
+    assert browser.console_errors == []
 
 
 async def test_the_list_shows_a_run_as_soon_as_it_starts_and_when_it_ends(live: Live, browser: Browser) -> None:
@@ -85,7 +85,7 @@ async def test_the_list_shows_a_run_as_soon_as_it_starts_and_when_it_ends(live: 
     await expect(row).to_contain_text("loss 0.125")
 
     assert browser.outside() == []
-    assert browser.complaints == []
+    assert browser.console_errors == []
 
 
 async def test_the_list_catches_up_with_a_store_that_was_behind(live: Live, browser: Browser) -> None:
@@ -110,7 +110,7 @@ async def test_a_hostile_name_is_shown_and_never_run(live: Live, browser: Browse
     await expect(browser.page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
     await expect(browser.page.locator("figcaption")).to_contain_text(HOSTILE)
     assert await browser.page.locator("main img, main script").count() == 0
-    assert browser.complaints == []
+    assert browser.console_errors == []
 
 
 async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(live: Live, browser: Browser) -> None:
@@ -147,7 +147,7 @@ async def test_charts_are_read_with_the_keyboard(live: Live, browser: Browser) -
     await expect(browser.page.locator("output")).to_contain_text("step 1 · 2 · ")
     await browser.page.get_by_role("button", name="log y").click()
     await browser.page.get_by_label("time").check()
-    assert browser.complaints == []
+    assert browser.console_errors == []
 
 
 async def test_thousands_of_points_are_thinned_without_losing_a_spike(live: Live, browser: Browser) -> None:

@@ -20,12 +20,12 @@ def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Lines:
-    """The tracker that can be told to fail, not installed yet: see `Lines.variables`."""
+    """The tracker that fails on command; processes find it with `Lines.variables`."""
     return Lines(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def mlflow_server(session_folder: Path) -> Iterator[MlflowServer]:
-    """A real MLflow server, one for all tests; runs and experiments of a test have names of their own."""
+    """A real MLflow server, shared by all tests; each test uses its own runs and experiments."""
     with running_mlflow(session_folder / "mlflow") as server:
         yield server

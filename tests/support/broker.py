@@ -1,4 +1,4 @@
-"""A broker of its own, for tests that kill it."""
+"""A Kafka broker for one test that kills it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Broker:
     """
     A broker that can be killed and started again at the same address.
 
-    It has a second listener on `far_port`, which tells clients to come to `advertised_port`: that of a proxy.
+    Its second listener, on `far_port`, directs clients to `advertised_port`, the port of a proxy.
     """
 
     def __init__(self, folder: Path) -> None:

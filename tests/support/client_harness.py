@@ -182,7 +182,7 @@ async def _raw_log(bootstrap: str, topic: str) -> list[Record]:
 def train(
     code: str, environment: Mapping[str, str], *, python: str = sys.executable, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a training script in a new interpreter and return its output. `environment` is added to that of the tests."""
+    """Run a training script in a new interpreter with `environment` added to that of the tests; return its output."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     env["GATEWAY_JOURNAL_DIR"] = os.environ["GATEWAY_JOURNAL_DIR"]  # that of the test
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""A run with everything that trackers get wrong, and what must be found of it anywhere."""
+"""A run with the edge cases of trackers, and the facts that each tracker must hold of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOSTILE_RUN_ID = "swe ep/7: #é'\"😀?"
 
 
 def edge_case_envelopes(run_id: str) -> list[Envelope]:
-    """Return the envelopes of one odd run, in order."""
+    """Return the envelopes of a run with edge cases, in order."""
     author = Author(run_id)
     values = [0.1, math.nan, math.inf, -math.inf, -0.0, 1e-320, 5e300]
     return [
@@ -57,7 +57,7 @@ def edge_case_envelopes(run_id: str) -> list[Envelope]:
 
 
 def points_of(envelopes: Iterable[Envelope]) -> list[Point]:
-    """Return every metric point of some envelopes, as every place must hold it."""
+    """Return every metric point of these envelopes, as each tracker must hold it."""
     return [
         Point(series_name(series.name, series.labels, event.step_name), step, time // 1_000, value)
         for event in (envelope.event for envelope in envelopes)
@@ -68,7 +68,7 @@ def points_of(envelopes: Iterable[Envelope]) -> list[Point]:
 
 
 def facts_of(run_id: str, points: Iterable[Point], params: int) -> Facts:
-    """Return the facts of one run."""
+    """Return the facts of a run."""
     facts = Facts()
     facts.add_run(run_id, points, params)
     return facts
@@ -81,7 +81,7 @@ def _labelled(author: Author) -> Envelope:
 
 
 def _series(labels: dict[str, str], steps: Sequence[int], time: int) -> ev.Series:
-    # Equal steps and equal times: one step was logged twice within a microsecond.
+    # Equal steps and times: a step was logged twice within a microsecond.
     values = array("d", [float(i) for i in range(len(steps))])
     return ev.Series(name="loss", labels=labels, steps=array("q", steps), times=array("q", [time] * 3), values=values)
 

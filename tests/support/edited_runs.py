@@ -1,4 +1,4 @@
-"""Runs in which anything is deleted and renamed at any moment, with names that are easily taken for each other."""
+"""Runs in which anything is deleted or renamed at any time, with names that are easily confused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from schemas import events as ev
 from schemas.values import FloatValue, Histogram, HistogramValue, StringValue
 from schemas.wire import Envelope
 
-SERIES = ("a", "b", "t/a", "a{x}", "{b")  # `a` of the step t is written `t/a`, `a` with the label x=1 is `a{x=1}`
+SERIES = ("a", "b", "t/a", "a{x}", "{b")  # `a` of step t is written `t/a`; `a` with the label x=1 is `a{x=1}`
 LABELS: tuple[dict[str, str], ...] = ({}, {"x": "1"}, {"x": "1", "y": "2"})
 WORDS = ("lr", "rate", "t/lr")
 OBSERVED = (StringValue(value="seen"), HistogramValue(value=Histogram(counts=[1, 2], edges=[0, 1, 2])))
 
 
 def any_run(run_id: str, random: Random, size: int, *, are_observed: bool = True) -> list[Envelope]:
-    """Return a run of two attempts and so many envelopes of two producers between start and end."""
+    """Return a run of two attempts, with `size` envelopes of two producers between start and end."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=1_500_000_000_000_700)
     made = [author.start(name="any")]
     for number in range(size):

@@ -1,4 +1,4 @@
-"""Plug-ins of strangers that do everything wrong, each installed as a distribution of its own."""
+"""Third-party plug-ins with every kind of defect, each installed as a separate distribution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDER = "STRANGERS_FOLDER"  # environment variable: where the good one writes
+FOLDER = "FAULTY_PLUGINS_FOLDER"  # environment variable: the folder of the files of the correct plug-in
 
 _GOOD = '''
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 
 
 class Good:
-    """Appends a line an envelope; `in_doubt` keeps it right."""
+    """Appends one line per envelope; `in_doubt` prevents duplicates."""
 
     name = "good"
     cannot_hold = ()
 
     def open(self, settings):
-        self.folder = Path(os.environ["STRANGERS_FOLDER"])
+        self.folder = Path(os.environ["FAULTY_PLUGINS_FOLDER"])
 
     def close(self):
         pass
@@ -45,7 +45,7 @@ def _of_good(body: str) -> str:
     return f"{_GOOD}\n\nclass Odd(Good):\n    def deliver(self, run_id, envelopes, state):\n{lines}"
 
 
-# What goes wrong in `deliver`, for every run: its runs are parked.
+# Defects in `deliver`, for every run: its runs are parked.
 DELIVER = {
     "raises": ('raise ZeroDivisionError("of this plug-in")', "the tracker raised ZeroDivisionError: of this plug-in"),
     "exits-softly": ('raise SystemExit("enough")', "the tracker raised SystemExit: enough"),
@@ -70,7 +70,7 @@ DELIVER = {
     ),
 }
 
-# What goes wrong before an event is read: the process says so in one line, and is not started again.
+# Defects found before an event is read: the process reports them in one line and is not restarted.
 LOAD = {
     "no-import": ("import a_vendor_that_is_not_there", "ModuleNotFoundError: No module named 'a_vendor_that_is_not_t"),
     "exits-in-import": ('raise SystemExit("no licence")', "SystemExit: no licence"),
@@ -83,7 +83,7 @@ LOAD = {
     "odd-open": (f"{_GOOD}\n\nclass Odd(Good):\n    def open(self, settings): 1 / 0", "cannot be opened (ZeroDivision"),
 }
 
-# What no Python can catch: the process ends, or has to.
+# Defects that Python cannot catch: the process ends, or must be ended.
 END = {
     "dies-in-import": ("import os\nos._exit(3)", "loading tracker dies-in-import"),
     "hangs-in-import": ("import time\ntime.sleep(10_000)", "its import or `open` hangs since"),
@@ -100,7 +100,7 @@ PRINTS = f'print("loud" * 1_000, flush=True)\n{_of_good(_LOUD)}'
 
 
 def install(folder: Path, source: dict[str, str]) -> None:
-    """Install each source as a distribution whose tracker has the same name; the class is Odd, or Good."""
+    """Install each source as a distribution whose tracker has its name; the class is Odd or Good."""
     for name, text in source.items():
         module = "stranger_" + name.replace("-", "_")
         info = folder / f"{module}-1.0.dist-info"
@@ -112,7 +112,7 @@ def install(folder: Path, source: dict[str, str]) -> None:
 
 
 def sources() -> dict[str, str]:
-    """Return all of them by name, and one that is good."""
+    """Return all sources by name, and a correct one."""
     return {
         "good": _GOOD,
         "prints": PRINTS,
@@ -122,5 +122,5 @@ def sources() -> dict[str, str]:
 
 
 def variables(site: Path, written: Path) -> dict[str, str]:
-    """Return what a process needs to find them, and where the good one writes."""
+    """Return the environment in which a process finds them, with the folder of the correct one."""
     return {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), FOLDER: str(written)}

@@ -1,15 +1,15 @@
 """
-An HTTP proxy on loopback that spoils calls to a real server in the ways that servers and what stands before them do.
+An HTTP proxy on loopback that injects the faults of servers, and of proxies in front of them, into calls to a server.
 
     with faulty_proxy(server_port, seed=7) as faults:
-        faults.probability = 0.1            # of every call, a kind by chance; the same seed, the same dice
-        faults.next("lost answer", 2)       # or: the next two calls
+        faults.probability = 0.1            # of each call; the kind is random, and repeatable by the seed
+        faults.next("lost answer", 2)       # or: in the next two calls
         ... work against faults.url ...
         faults.probability = 0.0
-    print(faults.injected)                  # how many of which kind: Counter({"429": 3, "lost answer": 2, ...})
+    print(faults.injected)                  # number of faults by kind: Counter({"429": 3, "lost answer": 2, ...})
 
-Kinds in EFFECTLESS answer (or not) without the server; those in EFFECTIVE let the server do the work and lose or spoil
-its answer. `only` says which calls are spoiled, by method and path; `count` how many calls went through in all.
+Faults in EFFECTLESS are answered, or dropped, without the server. Those in EFFECTIVE let the server do the work and
+lose or damage its response. `only` selects calls by method and path; `count` is the number of all calls.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _BETWEEN_HOPS = {"connection", "transfer-encoding", "keep-alive", "content-lengt
 
 
 class HttpFaults:
-    """The proxy's orders and counts. Threads of calls read them; all methods may be called from any thread."""
+    """The faults to inject and their counts. All methods may be called from any thread."""
 
     def __init__(self, target_port: int, *, seed: int = 0) -> None:
-        self.probability = 0.0  # that a call is spoiled
-        self.kinds: tuple[str, ...] = KINDS  # by chance one of these
-        self.max_body = 0  # bytes; a larger one is answered with 413, as nginx does; 0: any
-        self.late_s = 3.0  # how long a late answer takes; longer than the client waits
+        self.probability = 0.0  # that a call gets a fault
+        self.kinds: tuple[str, ...] = KINDS  # one of these at random
+        self.max_body = 0  # bytes; a larger body gets status 413, as from nginx; 0: no limit
+        self.late_s = 3.0  # delay of a late answer, longer than the timeout of the client
         self.only: Callable[[str, str], bool] = lambda method, path: True
         self.hide: Callable[[str, str, bytes], bytes | None] = lambda method, path, answer: None
         self.injected: Counter[str] = Counter()
@@ -66,13 +66,13 @@ class HttpFaults:
         self.url = f"http://{HOST}:{self.port}"
 
     def next(self, kind: str, times: int = 1) -> None:
-        """Spoil the next calls that `only` lets through, in this way."""
+        """Inject this fault into the next calls that `only` selects."""
         assert kind in KINDS, kind
         with self._lock:
             self._next.extend([kind] * times)
 
     def choose(self, method: str, path: str) -> str | None:
-        """Return how this call is spoiled, and count it."""
+        """Count this call and return its fault, if any."""
         with self._lock:
             self.count += 1
             if not self.only(method, path):
@@ -87,11 +87,11 @@ class HttpFaults:
             return kind
 
     def serve(self) -> None:
-        """Answer until `end`."""
+        """Serve until `end`."""
         self._server.serve_forever(poll_interval=0.05)
 
     def end(self) -> None:
-        """Stop listening and wait for the calls under way."""
+        """Stop listening and wait for the calls in progress."""
         self._server.shutdown()
         self._server.end_lines()
         self._server.server_close()
@@ -99,7 +99,7 @@ class HttpFaults:
 
 @contextmanager
 def faulty_proxy(target_port: int, *, seed: int = 0) -> Iterator[HttpFaults]:
-    """Give a proxy that spoils nothing until it is told to, and end it."""
+    """Yield a proxy that injects no fault until the test asks for it; end it when the block ends."""
     faults = HttpFaults(target_port, seed=seed)
     thread = Thread(target=faults.serve, name=f"http-faults-{faults.port}")
     thread.start()
@@ -121,7 +121,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: object, client_address: object) -> None:
         with self._lock:
-            self._lines.add(request)  # type: ignore[arg-type]  # of a TCP server it is a socket
+            self._lines.add(request)  # type: ignore[arg-type]  # a TCP server passes a socket
         super().process_request(request, client_address)  # type: ignore[arg-type]  # as above
 
     def shutdown_request(self, request: object) -> None:
@@ -130,18 +130,18 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)  # type: ignore[arg-type]  # as above
 
     def end_lines(self) -> None:
-        """Wake the threads that wait for another call on a connection that is kept."""
+        """Wake the threads that wait for another call on a kept-alive connection."""
         with self._lock:
             for line in self._lines:
                 with suppress(OSError):
                     line.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that closed their connection."""
 
 
 class _Call(BaseHTTPRequestHandler):
-    """One connection of a client: call after call, each forwarded or spoiled."""
+    """Serves one connection of a client; each call is forwarded or gets a fault."""
 
     faults: HttpFaults
     target_port: int
@@ -187,7 +187,7 @@ class _Call(BaseHTTPRequestHandler):
             found = {name: text for name, text in answer.getheaders() if name.lower() not in _BETWEEN_HOPS}
             return answer.status, found, answer.read()
         except (OSError, http.client.HTTPException):
-            return 502, {"Content-Type": "text/html"}, PAGE  # as a proxy says that its server is away
+            return 502, {"Content-Type": "text/html"}, PAGE  # as from a proxy whose server is down
         finally:
             line.close()
 
@@ -211,9 +211,9 @@ class _Call(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _reset(self) -> None:
-        linger = struct.pack("ii", 1, 0)  # closing then sends RST instead of FIN
+        linger = struct.pack("ii", 1, 0)  # so that close sends RST instead of FIN
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

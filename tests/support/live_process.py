@@ -1,4 +1,4 @@
-"""The real API as a process of its own, for tests whose other parts are processes too."""
+"""The real API as a process, for tests whose other parts are processes as well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.python_process import PythonProcess
 
 @contextmanager
 def live_process(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
-    """Give the address of an API that is connected to everything; end it afterwards."""
+    """Yield the address of an API that has reached Kafka and PostgreSQL; kill it when the block ends."""
     log, ready = folder / "live.log", folder / "live.ready"
     mine = {"GATEWAY_READY_FILE": str(ready), "GATEWAY_HOME": str(folder / "home")}
     with log.open("wb") as out:

@@ -1,4 +1,4 @@
-"""The real API and dashboard in the test's own event loop, on a free port, beside a real log and a real store."""
+"""The real API and dashboard in the event loop of the test, with a real log and a real store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEADLINE_S = 150.0
 
 @dataclass
 class Live:
-    """One running server and what is behind it."""
+    """A running server with its settings and an HTTP client."""
 
     server: Server
     settings: Settings
@@ -39,7 +39,7 @@ class Live:
 
     @property
     def url(self) -> str:
-        """Base address."""
+        """Base address of the API."""
         return self.settings.api
 
     async def publish(self, envelopes: Iterable[Envelope]) -> None:
@@ -52,11 +52,11 @@ class Live:
         await write(self.settings.kafka, self.settings.topic, envelopes)
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
-        """Ask the API."""
+        """Send a GET request to the API."""
         return await self.http.get(path, params=parameters or None)
 
     async def json(self, path: str, **parameters: Any) -> Any:
-        """Ask the API for something that is there."""
+        """Return the JSON of a GET request that must succeed."""
         answer = await self.get(path, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -70,7 +70,7 @@ def settings_for(kafka: str, topic: str, database: str, home: Path) -> Settings:
 
 @asynccontextmanager
 async def serving(settings: Settings, *, ready: bool = True) -> AsyncIterator[Live]:
-    """Give a running server (that has reached its log and store, unless `ready` is False); stop it afterwards."""
+    """Yield a running server, ready unless `ready` is False; stop it when the block ends."""
     if ready:
         await fold(settings)
     with listen(settings) as listening:
@@ -89,7 +89,7 @@ async def serving(settings: Settings, *, ready: bool = True) -> AsyncIterator[Li
 def training(
     run_id: str, *, group: str = "", values: tuple[float, ...] = (0.5, float("nan"), float("-inf"))
 ) -> list[Envelope]:
-    """Return all envelopes of a run that ended well."""
+    """Return all envelopes of a run that finished."""
     author = Author(run_id)
     start = author.start(name=f"name of {run_id}", group=group, tag="digits")
     params = author.envelope(
@@ -106,7 +106,7 @@ def training(
 
 
 async def fold(settings: Settings) -> None:
-    """Fold everything the log holds now into the store, with the materialiser's own worker."""
+    """Fold everything that the log holds now into the store, with the worker of the materialiser."""
     dsn = settings.postgres.get_secret_value()
     db = await open_database(dsn)
     reader = LogReader(settings.kafka, settings.topic)
@@ -135,7 +135,7 @@ async def _answers(live: Live, status: int | None) -> bool:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Return once the condition holds; fail, naming it, at the deadline."""
+    """Return when the condition holds; at the deadline fail and name it."""
     deadline = time.monotonic() + DEADLINE_S
     while not await condition():
         assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
@@ -143,14 +143,14 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 class Frames:
-    """Server-sent events of one stream, as a browser reads them."""
+    """The server-sent events of one stream, as a browser reads them."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.last_id = ""
         self._lines = answer.aiter_lines()
 
     async def next(self) -> dict[str, Any]:
-        """Return the next event. EOFError at the end of the stream."""
+        """Return the next event. Raises EOFError at the end of the stream."""
         async with asyncio.timeout(DEADLINE_S):
             data = ""
             async for line in self._lines:
@@ -171,7 +171,7 @@ class Frames:
 
 @asynccontextmanager
 async def stream(live: Live, *, last_event_id: str | None = None, **parameters: Any) -> AsyncIterator[Frames]:
-    """Follow the event stream; when the block begins, the stream has told its first position."""
+    """Follow the event stream; when the block begins, the stream has sent its first position."""
     headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
     async with live.http.stream("GET", "/v1/stream", params=parameters, headers=headers) as answer:
         assert answer.status_code == 200, await answer.aread()

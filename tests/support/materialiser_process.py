@@ -144,9 +144,10 @@ async def dump(database: str) -> dict[str, list[str]]:
     """Return every row derived from the log, by table, as sorted text, to compare two databases."""
     connection = await asyncpg.connect(database)
     try:
+        # Not dead_letters_published: how far the topic is written does not come from the log.
         tables = await connection.fetch(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_pogo%' "
-            "AND tablename <> 'dead_letters_published' ORDER BY 1"  # how far they are published, which does not come from the log
+            "AND tablename <> 'dead_letters_published' ORDER BY 1"
         )
         # A partition that was assigned but had no records does not come from the log either.
         folded = {"consumer_offsets": "WHERE next_offset > 0"}

@@ -1,4 +1,4 @@
-"""Records that can never be folded, of every kind a broken or hostile writer may come up with."""
+"""Records that can never be folded, of every kind that a broken or hostile writer can produce."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _number(record: EncodedRecord, text: bytes) -> EncodedRecord:
     return record._replace(value=record.value.replace(b'"steps":[', b'"steps":[' + text + b","))
 
 
-# Each takes a good record of metrics and a number that makes its bytes unlike those of all others.
+# Each function takes a good record of metrics and a number that makes its bytes unique.
 KINDS: dict[str, Poison] = {
     "not JSON": lambda r, n: r._replace(value=b'{"kind": "metrics", "trunc %d' % n),
     "no object": lambda r, n: r._replace(value=b"[%d]" % n),
@@ -62,7 +62,7 @@ KINDS: dict[str, Poison] = {
 
 
 def poison(good: EncodedRecord, count: int) -> Iterator[EncodedRecord]:
-    """Give so many records that can never be folded, all kinds in turn, no two alike."""
+    """Yield `count` records that can never be folded, of all kinds in turn, no two equal."""
     makers = list(KINDS.values())
     for number in range(count):
         yield makers[number % len(makers)](good, number)

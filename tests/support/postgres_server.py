@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own, for tests that kill it."""
+"""A PostgreSQL server for one test that kills it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PostgresServer:
 
     @property
     def dsn(self) -> str:
-        """Its address, with an administrator's role."""
+        """Its address, with the role of an administrator."""
         return postgres.dsn(self._folder, self.port)
 
     def start(self) -> None:
@@ -38,10 +38,10 @@ class PostgresServer:
             self._child = spawn(command, log, death_signal=signal.SIGQUIT)
 
     def answers(self) -> bool:
-        """Tell whether it serves now."""
+        """Return whether it serves now."""
         return postgres.accepts(self.port)
 
     def kill(self) -> None:
-        """End it at once, without a checkpoint: it recovers from its log at the next start."""
+        """End it at once, without a checkpoint; it recovers from its write-ahead log at the next start."""
         if self._child is not None:
             end(self._child, timeout_s=10, stop_signal=signal.SIGQUIT)

@@ -1,4 +1,4 @@
-"""Ask a process of ours what it says about itself: /metrics, /healthz and /readyz."""
+"""Read /metrics, /healthz and /readyz of a process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_S = 10.0
 
 
 def ask(port: int, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
-    """Return status and body of one answer; OSError (TimeoutError too) when there is none."""
+    """Return status and body of the response. Raises OSError, TimeoutError included, if there is none."""
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
     try:
         connection.request("GET", path)
@@ -25,7 +25,7 @@ def ask(port: int, path: str, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]
 
 
 def status(port: int, path: str) -> int:
-    """Return the status of one answer, 0 when nobody answers."""
+    """Return the status of the response, or 0 if there is none."""
     try:
         return ask(port, path)[0]
     except OSError:
@@ -33,13 +33,13 @@ def status(port: int, path: str) -> int:
 
 
 def failure_reason(port: int, path: str) -> str:
-    """Return the reason in an answer, "" when all is well."""
+    """Return the reason for which a probe fails, or "" if it succeeds."""
     body: dict[str, Any] = json.loads(ask(port, path)[1])
     return str(body.get("why", ""))
 
 
 def metrics(port: int) -> dict[str, float]:
-    """Return the value of each sample, by its name and labels as Prometheus writes them."""
+    """Return the value of each sample, by name and labels in the notation of Prometheus."""
     found = {}
     for family in text_string_to_metric_families(ask(port, "/metrics")[1].decode()):
         for sample in family.samples:
@@ -49,5 +49,5 @@ def metrics(port: int) -> dict[str, float]:
 
 
 def total(found: dict[str, float], name: str) -> float:
-    """Return the sum of one metric over its labels."""
+    """Return the sum of a metric over all its labels."""
     return sum(value for key, value in found.items() if key.partition("{")[0] == name)

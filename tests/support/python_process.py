@@ -44,7 +44,7 @@ class PythonProcess:
     A program that was started, with the methods of `subprocess.Popen` that tests use.
 
     `command` is `[sys.executable, "-m", module, ...]` or `[sys.executable, file, ...]`. With `subprocess.PIPE` the
-    output is kept until `communicate` returns it, as text.
+    output is kept until `communicate` returns it as text.
     """
 
     def __init__(
@@ -100,11 +100,13 @@ class PythonProcess:
         return found
 
     def said(self, output: Literal[0, 1]) -> str:
-        """Return what it has written so far, to stdout (0) or stderr (1)."""
+        """Return what it has written so far to stdout (0) or stderr (1)."""
         kept = self._kept[output]
         if kept is None:
             return self._said[output]
-        return os.pread(kept, os.fstat(kept).st_size, 0).decode(errors="replace")  # the fork writes at the offset
+        return os.pread(kept, os.fstat(kept).st_size, 0).decode(
+            errors="replace"
+        )  # not `read`, which would move the offset of the fork
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it ended."""
@@ -152,6 +154,6 @@ def _server() -> socket.socket:
 
 
 def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    """End the server: it stops when nobody is connected."""
+    """End the server, which stops when its connection is closed."""
     connection.close()
     process.wait()

@@ -1,8 +1,8 @@
 """
-Write records into a real log byte by byte, as clients in other languages can: aiokafka refuses what some of them write.
+Write records to a real log byte by byte, as clients in other languages can: aiokafka refuses some valid records.
 
-A header name stands in `Record.headers` as text with surrogate escapes: `"ce_\\udcff"` becomes the bytes `ce_` and FF.
-The layout is that of record batches, version 2: https://kafka.apache.org/documentation/#recordbatch
+A header name is text with surrogate escapes in `Record.headers`: `"ce_\\udcff"` becomes the bytes `ce_` and FF.
+The format is record batch version 2: https://kafka.apache.org/documentation/#recordbatch
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ALL_REPLICAS, TIMEOUT_MS = -1, 10_000
 
 
 def batch_of(records: Sequence[EncodedRecord], codec: str = "none") -> bytes:
-    """Return one batch of these records."""
+    """Return a record batch of these records."""
     number, compress = CODECS[codec]
     now = int(time.time() * 1000)
     body = compress(b"".join(_record(record, delta) for delta, record in enumerate(records)))
@@ -46,7 +46,7 @@ def batch_of(records: Sequence[EncodedRecord], codec: str = "none") -> bytes:
 
 def _record(record: EncodedRecord, delta: int) -> bytes:
     body = bytearray(b"\x00")  # attributes: none are defined
-    encode_varint(0, body.append)  # milliseconds since the first of the batch
+    encode_varint(0, body.append)  # ms since the first record of the batch
     encode_varint(delta, body.append)
     _sized(body, record.key)
     _sized(body, record.value)
@@ -67,18 +67,18 @@ def _sized(body: bytearray, value: bytes) -> None:
 def with_bad_header_name(
     record: EncodedRecord, name: str = "ce_type", bad: str = "ce_t\udcff\udcfepe"
 ) -> EncodedRecord:
-    """Return the record with another name of one header, of bytes that are no UTF-8."""
+    """Return the record with one header renamed to bytes that are not valid UTF-8."""
     return record._replace(headers=[(bad if n == name else n, v) for n, v in record.headers])
 
 
 def has_bad_header_name(record: EncodedRecord) -> bool:
-    """Tell whether aiokafka's producer would refuse a header name of the record."""
+    """Return whether the producer of aiokafka would refuse a header name of the record."""
     return any("\udc80" <= character <= "\udcff" for name, _ in record.headers for character in name)
 
 
 @asynccontextmanager
 async def _client(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaClient]:
-    """Give a client that knows who leads the partitions of the topic."""
+    """Yield a client that knows the leaders of the partitions of the topic."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=TIMEOUT_MS)
     try:
         await client.bootstrap()

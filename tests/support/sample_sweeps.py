@@ -1,4 +1,4 @@
-"""A sweep of small trainings, and what has to be in a tracker of it."""
+"""A sweep of small training runs, and the facts that a tracker must hold of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.log_author import Author
 
 
 def sweep(runs: int, *, envelopes: int = 10, points: int = 20) -> list[Envelope]:
-    """Return the envelopes of several runs, one of each in turn; `envelopes` of metrics a run, `points` in each."""
+    """Return the envelopes of several runs, interleaved: `envelopes` of metrics per run, each with `points` points."""
     name = uuid.uuid4().hex[:8]
     made = [training(f"{name}/{number}", envelopes, points) for number in range(runs)]
     return [envelope for turn in zip(*made, strict=True) for envelope in turn]
@@ -32,7 +32,7 @@ def training(run_id: str, envelopes: int, points: int) -> list[Envelope]:
 
 
 def emitted(envelopes: Sequence[Envelope]) -> Facts:
-    """Return what a tracker that has all of it holds."""
+    """Return the facts of a tracker that holds all of it."""
     facts = Facts()
     for run_id in sorted({envelope.run_id for envelope in envelopes}):
         mine = [envelope for envelope in envelopes if envelope.run_id == run_id]

@@ -1,4 +1,4 @@
-"""A real broker that speaks TLS, mutual TLS and SASL, with an authority and users of its own."""
+"""A real broker with TLS, mutual TLS and SASL, its own certificate authority and users."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _MODULES = {
 
 @dataclass(frozen=True)
 class SecuredKafka:
-    """Addresses of one broker by how it is spoken to, and the files a client needs."""
+    """Addresses of the broker by security protocol, and the files that a client needs."""
 
     addresses: dict[str, str]
     folder: Path
 
     def settings(self, security: str, mechanism: str = "SCRAM-SHA-512") -> dict[str, str]:
-        """Return the settings of somebody whom the broker lets in."""
+        """Return the settings of a client that the broker admits."""
         found = {"kafka": self.addresses[security], "kafka_security": security}
         if security.endswith("SSL"):
             found["kafka_ca"] = str(self.folder / "ca.pem")
@@ -55,12 +55,16 @@ class SecuredKafka:
         return found
 
 
-JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # as the stack's: ready with half the CPU time
+JVM_FLAGS = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+)  # as in the stack: half the CPU time until it is ready
 
 
 @contextmanager
 def running_secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
-    """Give a broker that runs until the end of the block. Its plain listener is for the test's own reading."""
+    """Yield a broker that runs until the block ends. The test itself reads through its plain listener."""
     folder.mkdir()
     _write_certificates(folder)
     ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
@@ -87,7 +91,7 @@ def _write_certificates(folder: Path) -> None:
         ("client", authority.issue_cert("client.invalid")),
     ):
         key = serialization.load_pem_private_key(made.private_key_pem.bytes(), None)
-        written = key.private_bytes(  # Java reads PKCS 8 alone
+        written = key.private_bytes(  # Java reads only PKCS 8
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         chain = b"".join(blob.bytes() for blob in made.cert_chain_pems)

@@ -31,7 +31,7 @@ def _templates() -> Path:
 
 
 def prepare_kafka(folder: Path, *, port: int, controller_port: int) -> Command:
-    """Return the command of a broker; sessions may be short, for tests that wait for them to end."""
+    """Return the command of a broker that permits short sessions, for tests that wait until a session ends."""
     fill_kafka(folder)
     command = kafka.prepare(folder, port=port, controller_port=controller_port)
     with (folder / "server.properties").open("a", encoding="ascii") as properties:

@@ -1,8 +1,8 @@
 """
-A TCP proxy on loopback in a thread of its own, to stand between our processes and a server and spoil the line.
+A TCP proxy on loopback that disturbs the connections between processes and a server. It runs in its own thread.
 
-Its orders (`cut`, `delay`, ...) come from the test's thread and hold when they return. The line carries again after
-`heal`, which also ends connections that were half-closed: one end of them knows nothing of the other any more.
+The test's thread calls `cut`, `delay` and so on; each is in effect when it returns. `heal` restores the connection, and
+resets connections that were half-closed, because one of their ends no longer exists.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PIECE = 65_536  # bytes read at once
 
 
 class Proxy:
-    """Forwards connections to a server's port, as well as it was told to."""
+    """Forwards connections to the port of a server, disturbed as its methods say."""
 
     def __init__(self, target_port: int) -> None:
         (self.port,) = free_ports(1)
-        self.accepted = 0  # connections since the start
+        self.accepted = 0  # number of connections since the start
         self._target_port = target_port
         self._delay_s = 0.0
         self._limit: int | None = None
@@ -55,27 +55,27 @@ class Proxy:
         self._order(self._cut())
 
     def drop(self) -> None:
-        """Reset every connection; new ones are welcome."""
+        """Reset every connection; accept new ones."""
         self._order(self._drop())
 
     def delay(self, seconds: float) -> None:
-        """Hold each piece back for so long, in both directions."""
+        """Delay each piece of data by this many seconds, in both directions."""
         self._order(self._set(delay_s=seconds))
 
     def stall(self) -> None:
-        """Accept, and carry nothing in either direction until `heal`; what waits goes on then."""
+        """Accept connections but forward nothing in either direction until `heal`; then forward what has waited."""
         self._order(self._stall())
 
     def half_close(self) -> None:
-        """Close the server's end of every connection; the client's stays open and hears nothing until `heal`."""
+        """Close the server's end of every connection; the client's end stays open and receives nothing until `heal`."""
         self._order(self._half_close())
 
     def limit(self, connections: int) -> None:
-        """Close new connections at once while there are so many."""
+        """Close new connections at once while this many are open."""
         self._order(self._set(limit=connections))
 
     def heal(self) -> None:
-        """Carry everything at once again."""
+        """Forward everything without disturbance again."""
         self._order(self._heal())
 
     def _order(self, work: Coroutine[Any, Any, None]) -> None:
@@ -95,7 +95,7 @@ class Proxy:
 
     async def _cut(self) -> None:
         if self._server is not None:
-            # A connection that asyncio is still making when its server closes would leave its socket open.
+            # A connection that asyncio is still accepting when its server closes would leave its socket open.
             for listening in self._server.sockets:
                 self._loop.remove_reader(listening.fileno())
             for _ in range(3):
@@ -141,7 +141,7 @@ class Proxy:
                 return
             await asyncio.gather(self._carry(reader, line.far, line), self._carry(far_reader, writer, line))
         except OSError:
-            pass  # the server is away, or the line was reset: the client sees its connection end
+            pass  # the server is down or the connection was reset: the client sees its connection end
         finally:
             line.reset()
             self._lines.discard(line)
@@ -152,7 +152,7 @@ class Proxy:
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
             if line.is_half:
-                continue  # into the void, as a route that is gone takes it
+                continue  # discarded, as on a route that is gone
             writer.write(piece)
             await writer.drain()
         if not line.is_half and not line.is_over:
@@ -161,7 +161,7 @@ class Proxy:
 
 
 class _Line:
-    """One connection: the client's end and, once it is open, the server's."""
+    """A connection: the client's end and, once it is open, the server's end."""
 
     def __init__(self, near: asyncio.StreamWriter) -> None:
         self.near = near
@@ -170,7 +170,7 @@ class _Line:
         self.is_over = False
 
     def reset(self) -> None:
-        # The task ends by itself: cancelled while it connects, it would leave a socket open.
+        # The task ends by itself. If it were cancelled while it connects, it would leave a socket open.
         self.is_over = True
         for writer in (self.near, self.far):
             if writer is not None:
@@ -184,7 +184,7 @@ class _Line:
 
 @contextmanager
 def proxy_to(target_port: int) -> Iterator[Proxy]:
-    """Give a proxy that carries, and end it."""
+    """Yield a proxy that forwards; close it when the block ends."""
     proxy = Proxy(target_port)
     proxy.start()
     try:

@@ -1,4 +1,4 @@
-"""Read a topic from its start, as anybody with a Kafka tool would."""
+"""Read a topic from its start, as any Kafka tool does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEADLINE_S = 60.0
 
 
 async def read_topic(bootstrap: str, topic: str, is_enough: Callable[[list[Any]], bool]) -> list[Any]:
-    """Return the records of a topic from its start, once they are enough; fails at the deadline."""
+    """Return the records of a topic from its start when `is_enough` accepts them; fail at the deadline."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None)
     await consumer.start()
     found: list[Any] = []

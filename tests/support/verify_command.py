@@ -1,4 +1,4 @@
-"""`gateway verify` as a process, on the parts of one test."""
+"""`gateway verify` as a process, on the log, database and trackers of one test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 200
 
 
 class CommandResult(NamedTuple):
-    """What the command said."""
+    """Exit status and output of a command."""
 
     status: int
     out: str
@@ -27,7 +27,7 @@ class CommandResult(NamedTuple):
         return facts
 
     def different(self) -> dict[str, set[str]]:
-        """Return by tracker the runs that differ."""
+        """Return the runs that differ, by tracker."""
         found: dict[str, set[str]] = {}
         for one in self.facts["differences"]:
             found.setdefault(one["place"], set()).add(one["run_id"])

@@ -11,7 +11,7 @@ _ROW_KEYS = ("_step", "_timestamp", "_runtime", STEP_KEY)
 
 
 def points_at(server: WandbServer, wandb_id: str) -> list[Point]:
-    """Return every number of every line of a run, as a point; what is there twice comes twice."""
+    """Return every number of every line of a run as a point, duplicates included."""
     return [
         Point(wandb_name(key), row[STEP_KEY], round(row["_timestamp"] * 1e6) // 1_000, float(value))
         for row in server.history(wandb_id)

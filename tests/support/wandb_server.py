@@ -34,19 +34,19 @@ _CHANGED = {
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests whose path or operation contains `where`."""
+    """A fault for the next `times` requests whose path or operation contains `where`."""
 
     where: str
     times: int = 1
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut: str = ""  # "before" or "after" the effect
+    cut: str = ""  # close the connection "before" or "after" the effect
     delay_s: float = 0.0
 
 
 @dataclass
 class Run:
-    """One run as the server has it."""
+    """A run as the server stores it."""
 
     name: str
     project: str
@@ -57,16 +57,16 @@ class Run:
     lines: dict[int, str] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
-    changed_lines: int = 0  # came again, with another content
-    gaps: int = 0  # lines that came before those below them
+    changed_lines: int = 0  # sent again with different content
+    gaps: int = 0  # lines that arrived before lines with lower numbers
 
     @property
     def id(self) -> str:
-        """The id that mutations take."""
+        """The id that mutations use."""
         return base64.b64encode(f"Run:v1:{self.name}:{self.project}:{self.entity}".encode()).decode()
 
     def take(self, offset: int, content: list[str]) -> None:
-        """Keep history lines by their number."""
+        """Store history lines by number."""
         for number, line in enumerate(content, offset):
             if number in self.lines and _essence(self.lines[number]) != _essence(line):
                 self.changed_lines += 1
@@ -75,21 +75,21 @@ class Run:
             self.lines[number] = line
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the history in line order; bare NaN and Infinity become floats."""
+        """Return the history in the order of the lines; bare NaN and Infinity become floats."""
         return [json.loads(self.lines[number], parse_int=_integer) for number in sorted(self.lines)]
 
 
 class WandbServer:
-    """The server: `start` and `stop` it as often as wanted, it keeps its port and what it was told."""
+    """A server that keeps its port and its data when it is stopped and started again."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Run] = {}
         self.deleted: set[str] = set()
-        self.runs: dict[str, dict[str, Any]] = defaultdict(dict)  # what `UpsertBucket` said last, by run
+        self.runs: dict[str, dict[str, Any]] = defaultdict(dict)  # the last `UpsertBucket`, by run
         self.operations: list[str] = []
-        self.posts: dict[str, int] = defaultdict(int)  # of the file stream that took effect, by run
-        self.met: list[Fault] = []  # faults that requests have met; one is here before the effect
-        self.done = 0  # of those, how many are over
+        self.posts: dict[str, int] = defaultdict(int)  # number of file-stream requests that took effect, by run
+        self.met: list[Fault] = []  # faults that requests have had, appended before the effect
+        self.done = 0  # number of those that are over
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
         self._server: _Server | None = None
@@ -101,7 +101,7 @@ class WandbServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Serve; on the port of before, if there was one."""
+        """Start serving, on the same port as before if there was one."""
         self._server = _Server(("127.0.0.1", self.port), self)
         self.port = self._server.server_port
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -116,17 +116,17 @@ class WandbServer:
             self._server = None
 
     def fail(self, where: str, times: int = 1, **what: Any) -> None:
-        """Arm a fault, see Fault."""
+        """Inject a fault; see Fault."""
         with self._lock:
             self._faults.append(Fault(where, times, **what))
 
     def heal(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def fault_of(self, what: str) -> Fault | None:
-        """Return the fault that this request meets, counting it."""
+        """Count this request and return its fault, if any."""
         with self._lock:
             for fault in self._faults:
                 if fault.where in what and fault.times > 0:
@@ -136,22 +136,22 @@ class WandbServer:
         return None
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """Return the history rows of a run, none if there is no such run."""
+        """Return the history rows of a run; empty if there is no such run."""
         with self._lock:
             return self.stored[name].rows() if name in self.stored else []
 
     @property
     def exit_codes(self) -> dict[str, int]:
-        """Exit codes by run, of those that are complete."""
+        """Return the exit codes of complete runs, by run."""
         return {name: run.exit_code for name, run in self.stored.items() if run.exit_code is not None}
 
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
-        """Summaries by run."""
+        """Return the summaries by run."""
         return {name: run.summary for name, run in self.stored.items()}
 
     def ask(self, query: str, given: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Answer one GraphQL request with a status and a body."""
+        """Return status and body of the response to a GraphQL request."""
         found = _OPERATION.search(query)
         operation = found[1] if found else ""
         with self._lock:
@@ -163,7 +163,7 @@ class WandbServer:
             return 200, {"data": answer(given) if answer else {}}
 
     def stream(self, name: str, body: dict[str, Any]) -> int:
-        """Take one request of the file stream; return its status."""
+        """Process a request of the file stream; return its status."""
         with self._lock:
             self.posts[name] += 1
             run = self.stored.get(name)
@@ -174,7 +174,7 @@ class WandbServer:
                 run.take(history["offset"], history["content"])
             if summary := files.get("wandb-summary.json"):
                 run.summary = json.loads(summary["content"][-1])
-            if body.get("complete"):  # a request that comes late does not open the run again: UpsertBucket does
+            if body.get("complete"):  # a late request does not reopen the run; UpsertBucket does
                 run.exit_code = body.get("exitcode", 0)
                 run.state = "failed" if run.exit_code else "finished"
             return 200
@@ -201,8 +201,8 @@ class WandbServer:
         bucket = {
             "id": run.id, "name": name, "displayName": run.facts.get("displayName"), "description": "",
             "config": json.dumps(run.config), "sweepName": None, "project": where,
-            # A run that is resumed is named by its id too. Without one its history begins again at line 0: the second
-            # upload of a run takes the place of the first (wandb/wandb issues 3841 and 5865).
+            # A resumed run also sends its id. Without an id its history starts at line 0 again: the second upload of a
+            # run replaces the first (wandb/wandb issues 3841 and 5865).
             "historyLineCount": len(run.lines) if given.get("id") else 0,
         }  # fmt: skip
         return {"upsertBucket": {"bucket": bucket, "inserted": is_new}}
@@ -273,7 +273,7 @@ class WandbServer:
 
 @contextmanager
 def wandb_server() -> Iterator[WandbServer]:
-    """Serve on a free loopback port until the end of the block."""
+    """Yield a server on a free loopback port; stop it when the block ends."""
     server = WandbServer()
     server.start()
     try:
@@ -300,7 +300,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that closed their connection."""
 
     def cut_connections(self) -> None:
         for connection in list(self._open):
@@ -379,7 +379,7 @@ def _integer(text: str) -> float | int:
 
 
 def _essence(line: str) -> str:
-    """Return a line without what the SDK stamps anew at each upload."""
+    """Return a line without the fields that the SDK sets at each upload."""
     row = json.loads(line)
     row.pop("_runtime", None)
     return json.dumps(row, sort_keys=True)

@@ -1,9 +1,9 @@
 """
-How the tests are spread over two processes: a file stays in one process, with its stack and its order.
+Distributes the tests over two processes. All tests of a file run in one process.
 
-Two at once, since most of a test is waiting: for a process to start, a session to end, a line to heal. What takes
-long comes first and the small files fill up the end. Files that start whole stacks stay together: each stack picks
-its ports long before it listens on them, so two that start at once could pick the same ones.
+Two processes, because a test mostly waits: for a process to start, a session to end, a connection to heal. Long files
+run first, and short files fill the end. Files that start whole stacks run in the same process: a stack chooses its
+ports long before it listens on them, so two stacks that start at once could choose the same ports.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ STACKS = {
     "tests/integration/stack/test_faulty_plugins.py",
 }
 SLOW = ("tests/browser/", "tests/faults/", "tests/integration/")
-PRODUCT_PORTS = ports.RANGE  # before conftest.py gives a process its own
-FIRST_PORT, PORTS = 10_000, 5_000  # of the tests' own servers, below those that a stack picks from
+PRODUCT_PORTS = ports.RANGE  # before conftest.py gives each process its own
+FIRST_PORT, PORTS = 10_000, 5_000  # of the servers of the tests, below those from which a stack chooses
 
 
 def processes(arguments: Sequence[str]) -> int:
-    """Return how many processes to start, each with its own Kafka: 2 for a folder, none beside pytest's for files."""
+    """Return the number of processes, each with its own Kafka: 2 for folders, 0 (only pytest itself) for files."""
     return 0 if all(".py" in argument for argument in arguments) else 2
 
 
 def unit_of(node_id: str) -> str:
-    """Name what must stay in one process with a test."""
+    """Return the name of the group of tests that run in one process with this test."""
     file = node_id.partition("::")[0]
     return "stacks" if file in STACKS else file
 
 
 def by_length(item: pytest.Item) -> int:
-    """Sort stacks before other tests with servers, and those before the quick ones; otherwise the order is kept."""
+    """Return a sort key: stacks first, then other tests with servers, then the quick ones."""
     file = item.nodeid.partition("::")[0]
     return 0 if file in STACKS else 1 if file.startswith(SLOW) else 2
 
 
 def own_ports() -> range:
-    """Return where this process looks for free ports, so that two never take the same one."""
+    """Return the range in which this process chooses free ports, so that two processes never choose the same port."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker:
         return PRODUCT_PORTS
@@ -59,7 +59,7 @@ def own_ports() -> range:
 
 
 def scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Return what hands out units of tests."""
+    """Return the scheduler, which assigns whole groups to processes."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByUnit(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types here
