@@ -159,9 +159,11 @@ class Histories:
         return frozen
 
     async def _add(
-        self, connection: PooledConnection, name: str, lost: IncompleteRun, place: int, *more: list[str]
+        self, connection: PooledConnection, name: str, lost: IncompleteRun, position: int, *more: list[str]
     ) -> int:
-        done = await connection.execute(sql(name), self._tracker, lost.run_id, place, *more, timeout=FREEZE_TIMEOUT_S)
+        done = await connection.execute(
+            sql(name), self._tracker, lost.run_id, position, *more, timeout=FREEZE_TIMEOUT_S
+        )
         return int(done.split()[-1])  # INSERT 0 <rows>
 
     async def load(self, run_id: str) -> FrozenHistory | None:
@@ -170,10 +172,10 @@ class Histories:
             row = await connection.fetchrow(sql("load_history"), self._tracker, run_id, HISTORY)
         return FrozenHistory(**row) if row else None
 
-    async def read(self, run_id: str, place: int, limit: int) -> list[dict[str, Any]]:
-        """Return the next events of a history from position `place` on, as JSON objects."""
+    async def read(self, run_id: str, position: int, limit: int) -> list[dict[str, Any]]:
+        """Return the next events of a history from `position` on, as JSON objects."""
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(sql("history_rows"), self._tracker, run_id, place, limit)
+            rows = await connection.fetch(sql("history_rows"), self._tracker, run_id, position, limit)
         return [_event(row) for row in rows]
 
     async def leave(self, run_id: str) -> int:

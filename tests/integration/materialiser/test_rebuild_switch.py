@@ -165,8 +165,8 @@ async def test_a_second_rebuild_at_the_same_time_is_refused(
             "LIMIT 1",
             "was migrated by a newer release (20991231_99_later)",
         ),
-        ("INSERT INTO consumer_offsets VALUES ('materialiser', 'other', 0, 5)", "what was folded from other"),
-        ("CREATE SCHEMA gateway_rebuild", "has a schema gateway_rebuild that `gateway rebuild` did not make"),
+        ("INSERT INTO consumer_offsets VALUES ('materialiser', 'other', 0, 5)", "rows folded from other"),
+        ("CREATE SCHEMA gateway_rebuild", "has a schema gateway_rebuild that `gateway rebuild` did not create"),
     ],
     ids=["older", "newer", "another topic", "a schema of others"],
 )
