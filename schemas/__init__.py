@@ -7,9 +7,9 @@ gateway/ writes it, consumers/ reads it, and they share nothing else.
   survive JSON.
 - `wire`: an event as a Kafka record and back. CloudEvents 1.0 headers carry identity and version, so that a reader
   can route and reject without parsing; what does not fit is a `BadRecord` with a reason.
-- `runlog`: the run log, with the field names of Magnus. `api`: what the query API answers. `names`: one written name
-  a series.
-- `statuses`: how a run may stand and what events make of it. `facts`, `point_sums`: runs, points and params, with a
+- `runlog`: the run log, with the field names of Magnus. `api`: answers of the query API. `names`: the written name
+  of a series.
+- `statuses`: run statuses and the transitions that events cause. `facts`, `point_sums`: runs, points and params, with a
   checksum, that two systems can compare.
 - `errors`: the error tree. `examples`: writes one golden record a kind; `python -m schemas export schemas` writes the
   JSON Schemas.

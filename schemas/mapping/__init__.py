@@ -1,5 +1,5 @@
 """
-How other trackers write things, shared by deliveries and whatever else speaks with trackers.
+Formats of other trackers, shared by deliveries and all other code that exchanges data with trackers.
 
 - `names`: names as trackers accept them, reversibly.
 """

@@ -1,8 +1,8 @@
 """
-What every process of ours runs with.
+What all our processes share.
 
-- `settings`: every setting, read once in `main`. `logs`: one line an entry, text or JSON. `text`: text that is safe
-  to print.
-- `probes`: `/metrics`, `/healthz` and `/readyz` on a port of their own. `listener`: how the API and the ingest server
-  start, end and refuse. `request_metrics`: counts of requests.
+- `settings`: all settings, read once in `main`. `logs`: one line per entry, text or JSON. `text`: text that is safe to
+  print.
+- `probes`: `/metrics`, `/healthz` and `/readyz` on a separate port. `listener`: start and end of the API and the ingest server.
+  `request_metrics`: counts of requests.
 """

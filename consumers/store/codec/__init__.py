@@ -1,5 +1,5 @@
 """
-PostgreSQL's binary forms.
+PostgreSQL's binary formats.
 
 - `copy_format`: rows for binary COPY. `array_format`: arrays as PostgreSQL sends them, into columns. `chunks`: the
   columns of a chunk.

@@ -1,8 +1,8 @@
 """
 From a filter to a page of runs.
 
-- `filter`: reads text such as `metrics.loss < 0.3 and params.lr = 0.1`. `sql_builder`: writes SQL in which everything
-  people typed is a parameter.
-- `page_token`: names the last run of a page by its position in the order, so runs added meanwhile move nothing, and
-  the thousandth page costs what the first does.
+- `filter`: reads text such as `metrics.loss < 0.3 and params.lr = 0.1`. `sql_builder`: builds SQL in which everything
+  that people typed is a parameter.
+- `page_token`: names the last run of a page by its position in the order, so runs added meanwhile do not shift
+  pages, and the thousandth page costs as much as the first.
 """
