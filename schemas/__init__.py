@@ -5,13 +5,13 @@ gateway/ writes it, consumers/ reads it, and they share nothing else.
 
 - `events/`: every kind of event. `values`: typed values. `columns`: columns of numbers in which NaN and infinities
   survive JSON.
-- `wire`: an event as a Kafka record and back. CloudEvents 1.0 headers carry identity and version, so that a reader
-  can route and reject without parsing; what does not fit is a `BadRecord` with a reason.
+- `wire`: encodes an event as a Kafka record, and decodes it. CloudEvents 1.0 headers carry identity and version, so
+  that a reader can route and reject without parsing; a record that cannot be decoded is a `BadRecord` with a reason.
 - `runlog`: the run log, with the field names of Magnus. `api`: answers of the query API. `names`: the written name
   of a series.
 - `statuses`: run statuses and the transitions that events cause. `facts`, `point_sums`: runs, points and params, with a
   checksum, that two systems can compare.
-- `errors`: the error tree. `examples`: writes one golden record a kind; `python -m schemas export schemas` writes the
+- `errors`: the error tree. `examples`: writes one golden record per kind; `python -m schemas export schemas` writes the
   JSON Schemas.
-- `mapping/`: how other trackers write things. `runtime/`: settings, logs and probes of every process.
+- `mapping/`: formats of other trackers. `runtime/`: settings, logs and probes of every process.
 """

@@ -88,7 +88,7 @@ class LogReader:
         """
         first, end = await self._bounds(list(offsets))
         if gone := lost_offsets(offsets, first):
-            raise LogGap(f"{self.topic}: {gone} are no longer in the log: restore them from a backup of it")
+            raise LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
         for partition, offset in offsets.items():
             if offset > end[partition]:
                 raise LogGap(
@@ -144,5 +144,5 @@ class LogReader:
         except LogUnavailable:
             return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error})")
         if gone := lost_offsets(wanted, first):
-            return LogGap(f"{self.topic}: {gone} are no longer in the log: restore them from a backup of it")
+            return LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
         return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error}); it holds {first} to {end}")
