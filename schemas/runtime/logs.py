@@ -99,7 +99,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        entry |= {name: value for name, value in _fields(record).items() if name not in entry}
+        entry |= {name: value for name, value in _extra_fields(record).items() if name not in entry}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
@@ -114,7 +114,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of the entry, and those of its traceback."""
-        fields = "".join(f" {name}={_short(value)}" for name, value in _fields(record).items())
+        fields = "".join(f" {name}={_short(value)}" for name, value in _extra_fields(record).items())
         line = one_line(f"{_time(record)} {record.levelname} {record.getMessage()}{fields}")
         trace = _indented(self.formatException(record.exc_info)) if record.exc_info else []
         return "\n".join([line, *trace])
@@ -124,7 +124,7 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
+def _extra_fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 

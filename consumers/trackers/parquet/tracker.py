@@ -156,8 +156,8 @@ class ParquetTracker:
         self._folder.mkdir(parents=True, exist_ok=True)
         for table, schema in SCHEMAS.items():  # DuckDB's patterns must match a file; other readers skip `_`
             self._files.write(self._folder / table / "_empty" / "none.parquet", schema.empty_table())
-        _replace(self._folder / "views.sql", _views())
-        _replace(manifest, json.dumps({"format": FORMAT, "tables": _table_descriptions()}, indent=2) + "\n")
+        _replace_file(self._folder / "views.sql", _views())
+        _replace_file(manifest, json.dumps({"format": FORMAT, "tables": _table_descriptions()}, indent=2) + "\n")
 
 
 def _table_descriptions() -> Mapping[str, Any]:
@@ -175,7 +175,7 @@ def _views() -> str:
     )
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace_file(path: Path, text: str) -> None:
     new_path = path.with_name(f"_{path.name}.{os.getpid()}.new")
     new_path.write_text(text, encoding="utf-8")
     new_path.replace(path)
