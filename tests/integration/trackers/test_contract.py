@@ -1,4 +1,4 @@
-"""Every tracker that comes with the project passes the public suite."""
+"""Every tracker of this project passes the contract suite."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class TestMlflowServer(TrackerContract):
 class TestMlflowDatabase(TrackerContract):
     @pytest.fixture(autouse=True)
     def tables(self, session_folder: Path) -> None:
-        # MLflow takes seconds to make its tables: once, and a copy for each test.
-        self.made = session_folder / "mlflow-tables" / "mlflow.db"
-        if not self.made.exists():
-            tracker = opened(MlflowTracker(url=f"sqlite:///{self.made}"))
+        # MLflow takes seconds to create its tables: once, with a copy for each test.
+        self.template = session_folder / "mlflow-tables" / "mlflow.db"
+        if not self.template.exists():
+            tracker = opened(MlflowTracker(url=f"sqlite:///{self.template}"))
             deliver(tracker, "first", [RunAuthor("first").start()], {})
             tracker.close()
 
     def make_tracker(self, folder: Path) -> Tracker:
-        place = folder / "mlflow.db"
-        if folder.is_dir() and not place.exists():
-            shutil.copy(self.made, place)
-        return opened(MlflowTracker(url=f"sqlite:///{place}"))
+        file = folder / "mlflow.db"
+        if folder.is_dir() and not file.exists():
+            shutil.copy(self.template, file)
+        return opened(MlflowTracker(url=f"sqlite:///{file}"))
 
 
 class TestWandb(TrackerContract):

@@ -1,4 +1,4 @@
-"""The example plug-in, installed from its own wheel: it passes the public suite, and gets history and live events."""
+"""The example plug-in, installed from its own wheel, passes the contract suite and gets history and live events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLE = ROOT / "examples" / "tracker-sqlite"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plug-in as pip installs its wheel."""
+    """A folder with the plug-in, installed from its wheel by pip."""
     wheels, folder = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip"]
     subprocess.run([*pip, "wheel", "--quiet", "--no-deps", "-w", str(wheels), str(EXAMPLE)], check=True, timeout=240)
@@ -37,7 +37,7 @@ def paths(site: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
 
 
-def test_it_passes_the_public_suite(site: Path, paths: dict[str, str], tmp_path: Path) -> None:
+def test_it_passes_the_contract_suite(site: Path, paths: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(EXAMPLE)]
     done = subprocess.run(
         [*command, f"--basetemp={tmp_path / 'suite'}"],
@@ -48,7 +48,7 @@ def test_it_passes_the_public_suite(site: Path, paths: dict[str, str], tmp_path:
     assert "failed" not in done.stdout
 
 
-async def test_it_gets_history_and_what_is_emitted_now(paths: dict[str, str], place: Place, tmp_path: Path) -> None:
+async def test_it_gets_history_and_live_events(paths: dict[str, str], place: Place, tmp_path: Path) -> None:
     file, defined = tmp_path / "runs.sqlite", tmp_path / "trackers.yaml"
     defined.write_text(f"notebook:\n  type: sqlite\n  config: {{file: {file}}}\n")
     history, live = edge_case_envelopes("before"), Author("now")

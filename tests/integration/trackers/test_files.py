@@ -1,4 +1,4 @@
-"""Event files and Parquet files as their readers see them: TensorBoard itself, and pandas."""
+"""Event files and Parquet files, read by TensorBoard itself and by pandas."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def opened(tracker: Tracker) -> Tracker:
     return tracker
 
 
-def drawn(value: float) -> float:
-    """Return what a chart shows: a 32-bit float."""
+def as_float32(value: float) -> float:
+    """Return the value that a chart shows: a 32-bit float."""
     return array("f", [to_float32(value)])[0]
 
 
@@ -71,7 +71,7 @@ def test_tensorboard_reads_every_point_at_its_own_step_and_time(tmp_path: Path) 
         for one in read.Tensors(tag)
     )
 
-    assert found == sorted((*point[:3], repr(drawn(point.value))) for point in points_of(envelopes))
+    assert found == sorted((*point[:3], repr(as_float32(point.value))) for point in points_of(envelopes))
 
 
 def test_tensorboard_shows_parameters_and_the_status(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_tensorboard_shows_parameters_and_the_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
-def test_the_same_events_give_the_same_files_however_often_they_come(tmp_path: Path, kind: Any) -> None:
+def test_the_same_events_give_the_same_files_however_often_they_are_delivered(tmp_path: Path, kind: Any) -> None:
     envelopes = edge_case_run("run-1")
     deliver(opened(kind(folder=str(tmp_path / "once"))), "run-1", envelopes, {})
 
@@ -146,7 +146,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker])
-def test_nothing_of_a_deleted_run_is_left_nor_comes_again(tmp_path: Path, kind: Any) -> None:
+def test_nothing_of_a_deleted_run_is_left_or_returns(tmp_path: Path, kind: Any) -> None:
     tracker, author = opened(kind(folder=str(tmp_path))), RunAuthor("run-1")
     state = deliver(tracker, "run-1", [author.start(), author.metrics("loss", [1.0])], {})
 
@@ -154,7 +154,7 @@ def test_nothing_of_a_deleted_run_is_left_nor_comes_again(tmp_path: Path, kind: 
     deliver(tracker, "run-1", _late(author), state)
 
     left = [path for path in files(tmp_path) if "run-1" in path]
-    assert left == ["_edits/run-1.json"]  # that it was deleted
+    assert left == ["_edits/run-1.json"]  # records that it was deleted
 
 
 def _late(author: RunAuthor) -> list[Envelope]:
@@ -171,8 +171,8 @@ def _raw(folder: Path) -> Any:
 @pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker, WandbTracker])
 @pytest.mark.parametrize("size", [1, 10])
 def test_the_gravest_end_of_the_last_attempt_counts(tmp_path: Path, kind: Any, size: int) -> None:
-    """As in PostgreSQL: one rank failed and another one finished, one started late; an old attempt ends at last."""
-    author, held = RunAuthor("run-1"), []
+    """As in PostgreSQL: one rank failed, another one finished, one started late; an old attempt ends last."""
+    author, statuses = RunAuthor("run-1"), []
     tracker = opened(kind(folder=str(tmp_path)))
     first = [
         author.start(),
@@ -187,15 +187,15 @@ def test_the_gravest_end_of_the_last_attempt_counts(tmp_path: Path, kind: Any, s
     ]
 
     state = deliver(tracker, "run-1", first, {}, size=size)
-    held.append(tracker.read_back("run-1", state)[2:5:2])
+    statuses.append(tracker.read_back("run-1", state)[2:5:2])
     state = deliver(tracker, "run-1", second, state, size=size)
-    held.append(tracker.read_back("run-1", state)[2:5:2])
+    statuses.append(tracker.read_back("run-1", state)[2:5:2])
 
-    assert held == [("failed", first[1].event.time), ("finished", second[1].event.time)]
+    assert statuses == [("failed", first[1].event.time), ("finished", second[1].event.time)]
 
 
 @pytest.mark.parametrize("kind", [TensorboardTracker, ParquetTracker, WandbTracker])
-def test_what_was_deleted_is_in_no_file(tmp_path: Path, kind: Any) -> None:
+def test_deleted_data_is_in_no_file(tmp_path: Path, kind: Any) -> None:
     """Neither a parameter, which may be a password, nor a tag, a label, an artifact or an observation."""
     author, secret = RunAuthor("run-1"), "s3cr3t"
     text = StringValue(value=secret)
@@ -219,8 +219,8 @@ def test_what_was_deleted_is_in_no_file(tmp_path: Path, kind: Any) -> None:
     shown = [str(pq.ParquetFile(path).read().to_pylist()) for path in tmp_path.rglob("*.parquet")]
     shown += [path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
     assert [one for one in shown if secret in one] == []
-    held = tracker.read_back("run-1", state)
-    assert (set(held.params), held.tags, len(list(held.points))) == ({"lr"}, {"team": "vision"}, 1)
+    run = tracker.read_back("run-1", state)
+    assert (set(run.params), run.tags, len(list(run.points))) == ({"lr"}, {"team": "vision"}, 1)
 
 
 def test_parts_of_the_first_format_are_read_grown_and_edited(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def run_id() -> str:
 
 
 def opened(url: str) -> MlflowTracker:
-    made = MlflowTracker()
-    made.open(Settings(mlflow_url=url))
-    return made
+    tracker = MlflowTracker()
+    tracker.open(Settings(mlflow_url=url))
+    return tracker
 
 
 def through_json(state: State) -> dict[str, Any]:
@@ -55,18 +55,18 @@ def deliver_all(tracker: MlflowTracker, run_id: str, envelopes: list[Envelope], 
     return state
 
 
-def found(tracker: MlflowTracker, run_id: str, state: State) -> Facts:
-    held = tracker.read_back(run_id, state)
-    return facts_of(run_id, held.points, len(held.params))
+def facts_in_mlflow(tracker: MlflowTracker, run_id: str, state: State) -> Facts:
+    run = tracker.read_back(run_id, state)
+    return facts_of(run_id, run.points, len(run.params))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_every_odd_point_is_read_back(tracker: MlflowTracker, run_id: str, size: int) -> None:
+def test_every_edge_case_point_is_read_back(tracker: MlflowTracker, run_id: str, size: int) -> None:
     envelopes = edge_case_envelopes(run_id)
 
     state = deliver_all(tracker, run_id, envelopes, size)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
 
 
 def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTracker, client: Any, run_id: str) -> None:
@@ -105,17 +105,17 @@ def test_observations_are_params_by_name_and_step(tracker: MlflowTracker, client
     assert (params["spam_3"], params["big_0"]) == ("NaN", str(10**40))
 
 
-@pytest.mark.parametrize("known", [0, 1, 9, 20])
+@pytest.mark.parametrize("confirmed", [0, 1, 9, 20])
 def test_delivering_again_from_an_older_state_changes_nothing(
-    tracker: MlflowTracker, client: Any, run_id: str, known: int
+    tracker: MlflowTracker, client: Any, run_id: str, confirmed: int
 ) -> None:
     envelopes = edge_case_envelopes(run_id)
-    before = deliver_all(tracker, run_id, envelopes[:known], 3)
-    tracker.deliver(run_id, envelopes[known:], before)  # its state is lost: the process died before the checkpoint
+    before = deliver_all(tracker, run_id, envelopes[:confirmed], 3)
+    tracker.deliver(run_id, envelopes[confirmed:], before)  # its state is lost: the process died before the checkpoint
 
-    state = through_json(tracker.deliver(run_id, envelopes[known:], before))
+    state = through_json(tracker.deliver(run_id, envelopes[confirmed:], before))
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
     everywhere = [item.experiment_id for item in client.search_experiments()]
     key = client.get_run(state["run"]).data.tags["gw.run_key"]
     assert len(client.search_runs(everywhere, f"tags.`gw.run_key` = '{key}'")) == 1
@@ -130,16 +130,16 @@ def test_equal_points_are_counted_over_two_deliveries(tracker: MlflowTracker, ru
 
     state = deliver_all(tracker, run_id, envelopes, 1)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
 
 
-def test_the_largest_float_is_not_taken_for_an_infinity(tracker: MlflowTracker, run_id: str) -> None:
+def test_the_largest_float_is_not_read_as_an_infinity(tracker: MlflowTracker, run_id: str) -> None:
     author = Author(run_id)
     envelopes = [author.start(), author.metrics("loss", [sys.float_info.max, math.inf, -sys.float_info.max, -math.inf])]
 
     state = deliver_all(tracker, run_id, envelopes, 2)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
 
 
 def test_an_observation_and_a_parameter_with_one_key_are_both_kept(tracker: MlflowTracker, run_id: str) -> None:
@@ -162,7 +162,7 @@ def test_more_points_than_one_call_may_hold(tracker: MlflowTracker, run_id: str)
 
     state = deliver_all(tracker, run_id, envelopes, 10)
 
-    assert found(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
 
 
 def test_a_child_run_points_to_its_parent(tracker: MlflowTracker, client: Any, run_id: str) -> None:
@@ -182,14 +182,14 @@ def test_a_run_deleted_in_mlflow_is_refused(tracker: MlflowTracker, client: Any,
         tracker.deliver(run_id, [author.metrics("loss", [1.0])], state)
 
 
-def test_a_server_that_is_away_is_an_outage_with_its_address(run_id: str) -> None:
+def test_an_unreachable_server_is_an_outage_with_its_address(run_id: str) -> None:
     with pytest.raises(TrackerUnavailable, match=r"http://127\.0\.0\.1:1 does not take events now"):
         opened("http://127.0.0.1:1").deliver(run_id, [Author(run_id).start()], {})
 
 
 def test_a_password_in_the_address_is_in_no_message(run_id: str) -> None:
-    with pytest.raises(TrackerUnavailable) as told:
+    with pytest.raises(TrackerUnavailable) as raised:
         opened("http://gateway:s3cret@127.0.0.1:1").deliver(run_id, [Author(run_id).start()], {})
 
-    assert "s3cret" not in str(told.value)
-    assert "MLflow at http://127.0.0.1:1 does" in str(told.value)
+    assert "s3cret" not in str(raised.value)
+    assert "MLflow at http://127.0.0.1:1 does" in str(raised.value)

@@ -1,4 +1,4 @@
-"""Histograms, tables and long texts in MLflow: artifacts where the server takes them, params where it does not."""
+"""Histograms, tables and long texts in MLflow: artifacts if the server accepts them, otherwise params."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def faults(mlflow_server: MlflowServer) -> Iterator[HttpFaults]:
 
 @pytest.fixture
 def tracker(faults: HttpFaults) -> MlflowTracker:
-    made = MlflowTracker(url=faults.url)
-    made.open(Settings())
-    return made
+    tracker = MlflowTracker(url=faults.url)
+    tracker.open(Settings())
+    return tracker
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def histogram(*counts: float) -> HistogramValue:
     return HistogramValue.model_validate({"value": {"counts": counts, "edges": edges}})
 
 
-def a_run(run_id: str) -> list[Envelope]:
+def sample_run(run_id: str) -> list[Envelope]:
     author = Author(run_id)
     return [
         author.start(),
@@ -71,7 +71,7 @@ def a_run(run_id: str) -> list[Envelope]:
     ]
 
 
-def brought(tracker: MlflowTracker, run_id: str, envelopes: Sequence[Envelope], size: int) -> State:
+def deliver_all(tracker: MlflowTracker, run_id: str, envelopes: Sequence[Envelope], size: int) -> State:
     state: State = {}
     for first in range(0, len(envelopes), size):
         state = tracker.deliver(run_id, envelopes[first : first + size], state)
@@ -87,10 +87,10 @@ def artifacts(client: Any, run: str, folder: Path) -> dict[str, list[dict[str, A
     }
 
 
-def test_histograms_tables_and_long_texts_are_artifacts_whole(
+def test_histograms_tables_and_long_texts_are_complete_artifacts(
     tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path
 ) -> None:
-    state = brought(tracker, run_id, a_run(run_id), 10)
+    state = deliver_all(tracker, run_id, sample_run(run_id), 10)
 
     found = artifacts(client, state["run"], tmp_path)
     lines = [line for part in found.values() for line in part]
@@ -101,38 +101,38 @@ def test_histograms_tables_and_long_texts_are_artifacts_whole(
     assert client.get_run(state["run"]).data.params == {"short_3": "hey"}
 
 
-def test_a_repeated_call_cut_elsewhere_writes_the_same_artifacts(
+def test_a_repeated_call_cut_differently_writes_the_same_artifacts(
     tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path
 ) -> None:
-    envelopes = a_run(run_id)
-    once = artifacts(client, brought(tracker, run_id, envelopes, 10)["run"], tmp_path / "once")
+    envelopes = sample_run(run_id)
+    once = artifacts(client, deliver_all(tracker, run_id, envelopes, 10)["run"], tmp_path / "once")
 
-    again = artifacts(client, brought(tracker, run_id, envelopes, 2)["run"], tmp_path / "again")
+    repeated = artifacts(client, deliver_all(tracker, run_id, envelopes, 2)["run"], tmp_path / "again")
 
-    assert again == once
+    assert repeated == once
 
 
-def test_what_comes_after_a_thousand_small_values_is_an_artifact(
+def test_observations_after_a_thousand_small_ones_are_artifacts(
     tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mlflow_params, "MAX_VALUES", 2)
     author = Author(run_id)
     words = {f"w{number}": StringValue(value=str(number)) for number in range(4)}
 
-    state = brought(tracker, run_id, [author.start(), values(author, **words)], 1)
+    state = deliver_all(tracker, run_id, [author.start(), values(author, **words)], 1)
 
     assert set(client.get_run(state["run"]).data.params) == {"w0_3", "w1_3"}
     assert [part[0]["value"] for part in artifacts(client, state["run"], tmp_path).values()] == ["2", "3"]
 
 
 @pytest.mark.parametrize(("kind", "times"), [("403", 1), ("500", 3)])
-def test_a_server_that_takes_no_artifacts_gets_params_and_a_tag_that_says_so(
+def test_a_server_that_accepts_no_artifacts_gets_params_and_a_tag_with_the_reason(
     faults: HttpFaults, tracker: MlflowTracker, client: Any, run_id: str, tmp_path: Path, kind: str, times: int
 ) -> None:
     faults.only = lambda method, path: method == "PUT"
     faults.next(kind, times)
 
-    state = brought(tracker, run_id, a_run(run_id), 10)
+    state = deliver_all(tracker, run_id, sample_run(run_id), 10)
 
     data = client.get_run(state["run"]).data
     assert set(data.params) == {"short_3", "spread_3", "text_3", "table_3"}
@@ -148,7 +148,7 @@ def test_an_artifact_store_that_fails_once_is_tried_again(
     faults.only = lambda method, path: method == "PUT"
     faults.next("502 page")
 
-    state = brought(tracker, run_id, a_run(run_id), 10)
+    state = deliver_all(tracker, run_id, sample_run(run_id), 10)
 
     assert len(artifacts(client, state["run"], tmp_path)) == 4
     assert "gw.artifacts_refused" not in client.get_run(state["run"]).data.tags

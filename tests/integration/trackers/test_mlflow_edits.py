@@ -1,4 +1,4 @@
-"""Tags that were changed, deleted and renamed, in MLflow."""
+"""Tags in MLflow that were changed, deleted and renamed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.mlflow_service import MlflowServer
 
 @pytest.fixture
 def tracker(mlflow_server: MlflowServer) -> MlflowTracker:
-    made = MlflowTracker(url=mlflow_server.url)
-    made.open(Settings())
-    return made
+    tracker = MlflowTracker(url=mlflow_server.url)
+    tracker.open(Settings())
+    return tracker
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def tagged(author: Author, **tags: str) -> Envelope:
     return author.envelope(ev.Tags(time=author.now(), tags=tags))
 
 
-def gone(author: Author, name: str, what: Any = "tag") -> Envelope:
+def deleted(author: Author, name: str, what: Any = "tag") -> Envelope:
     return author.envelope(ev.Deleted(time=author.now(), what=what, name=name))
 
 
@@ -43,79 +43,81 @@ def renamed(author: Author, old: str, new: str) -> Envelope:
     return author.envelope(ev.Renamed(time=author.now(), what="tag", old=old, new=new))
 
 
-def brought(tracker: MlflowTracker, envelopes: Sequence[Envelope], state: State, size: int = 1) -> State:
+def deliver_all(tracker: MlflowTracker, envelopes: Sequence[Envelope], state: State, size: int = 1) -> State:
     for first in range(0, len(envelopes), size):
         state = tracker.deliver(envelopes[0].run_id, envelopes[first : first + size], state)
     return state
 
 
-def held(tracker: MlflowTracker, author: Author, state: State) -> dict[str, str]:
+def read_tags(tracker: MlflowTracker, author: Author, state: State) -> dict[str, str]:
     return dict(tracker.read_back(author.run_id, state).tags or {})
 
 
 @pytest.mark.parametrize("size", [1, 100])
-def test_tags_are_what_the_log_made_of_them(tracker: MlflowTracker, author: Author, size: int) -> None:
+def test_tags_follow_the_log(tracker: MlflowTracker, author: Author, size: int) -> None:
     envelopes = [
         author.start(), tagged(author, team="vision", old="x", stays="s", **{"gw.mine": "1"}),
-        tagged(author, team="speech"), gone(author, "old"), renamed(author, "stays", "went"),
-        renamed(author, "team", "went"), gone(author, "never there"), renamed(author, "nobody", "somebody"),
+        tagged(author, team="speech"), deleted(author, "old"), renamed(author, "stays", "went"),
+        renamed(author, "team", "went"), deleted(author, "never there"), renamed(author, "missing", "other"),
         tagged(author, old="again"), author.finish(),
     ]  # fmt: skip
 
-    state = brought(tracker, envelopes, {}, size)
+    state = deliver_all(tracker, envelopes, {}, size)
 
-    assert held(tracker, author, state) == {"team": "speech", "went": "s", "old": "again", "gw.mine": "1"}
+    assert read_tags(tracker, author, state) == {"team": "speech", "went": "s", "old": "again", "gw.mine": "1"}
 
 
-@pytest.mark.parametrize("known", range(7))
-def test_edits_whose_checkpoint_was_lost_come_to_the_same(tracker: MlflowTracker, author: Author, known: int) -> None:
+@pytest.mark.parametrize("confirmed", range(7))
+def test_edits_after_a_lost_checkpoint_have_the_same_effect(
+    tracker: MlflowTracker, author: Author, confirmed: int
+) -> None:
     envelopes = [
         author.start(), tagged(author, a="1", long="x" * 3_000), renamed(author, "a", "b"), tagged(author, a="2"),
-        renamed(author, "long", "longer"), gone(author, "b"), renamed(author, "a", "b"),
+        renamed(author, "long", "longer"), deleted(author, "b"), renamed(author, "a", "b"),
     ]  # fmt: skip
-    before = brought(tracker, envelopes[:known], {}) if known else {}
-    brought(tracker, envelopes[known:], before, 100)  # its state is lost
+    before = deliver_all(tracker, envelopes[:confirmed], {}) if confirmed else {}
+    deliver_all(tracker, envelopes[confirmed:], before, 100)  # its state is lost
 
-    state = brought(tracker, envelopes[known:], before)
+    state = deliver_all(tracker, envelopes[confirmed:], before)
 
-    assert held(tracker, author, state) == {"b": "2", "longer": "x" * 3_000}
+    assert read_tags(tracker, author, state) == {"b": "2", "longer": "x" * 3_000}
 
 
-def test_a_run_that_an_older_release_began_goes_on(
+def test_a_run_that_an_older_release_began_continues(
     tracker: MlflowTracker, author: Author, mlflow_server: MlflowServer
 ) -> None:
-    state = dict(brought(tracker, [author.start(), tagged(author, old="x", other="y")], {}, 2))
+    state = dict(deliver_all(tracker, [author.start(), tagged(author, old="x", other="y")], {}, 2))
     notes = {name: value for name, value in state["notes"].items() if name != "tags"}
     older = {name: value for name, value in state.items() if name not in ("tags", "artifacts")} | {"notes": notes}
 
-    state = dict(brought(tracker, [renamed(author, "old", "new"), gone(author, "other")], older))
+    state = dict(deliver_all(tracker, [renamed(author, "old", "new"), deleted(author, "other")], older))
 
     found = MlflowClient(mlflow_server.url).get_run(state["run"]).data.tags
     assert (found.get("new"), found.get("old"), found.get("other")) == ("x", None, None)
     assert tracker.read_back(author.run_id, state).tags is None
 
 
-def test_deleted_labels_and_artifacts_take_their_tags_with_them(
+def test_the_tags_of_deleted_labels_and_artifacts_are_deleted(
     tracker: MlflowTracker, author: Author, mlflow_server: MlflowServer
 ) -> None:
     envelopes = [
         author.start(),
         author.envelope(ev.RunLabels(time=author.now(), labels={"one": StringValue(value="x")})),
         author.envelope(ev.Artifact(time=author.now(), name="model.pt", uri="s3://bucket/model.pt")),
-        gone(author, "one", "label"),
-        gone(author, "model.pt", "artifact"),
+        deleted(author, "one", "label"),
+        deleted(author, "model.pt", "artifact"),
     ]
 
-    state = brought(tracker, envelopes, {})
+    state = deliver_all(tracker, envelopes, {})
 
     found = MlflowClient(mlflow_server.url).get_run(state["run"]).data.tags
     assert not [key for key in found if key.startswith(("gw.label.", "gw.artifact."))]
 
 
-def test_what_cannot_be_edited_is_said_and_stays(tracker: MlflowTracker, author: Author) -> None:
-    envelopes = [author.start(), author.metrics("loss", [1.0]), gone(author, "loss", "series")]
+def test_series_stay_and_are_listed_as_not_editable(tracker: MlflowTracker, author: Author) -> None:
+    envelopes = [author.start(), author.metrics("loss", [1.0]), deleted(author, "loss", "series")]
 
-    state = brought(tracker, envelopes, {})
+    state = deliver_all(tracker, envelopes, {})
 
     assert [point.value for point in tracker.read_back(author.run_id, state).points] == [1.0]
     assert tracker.capabilities.can_edit_tags

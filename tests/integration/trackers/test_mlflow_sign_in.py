@@ -1,4 +1,4 @@
-"""A real MLflow server that wants user and password, or a token; and where those must never be seen."""
+"""A real MLflow server that requires user and password, or a token, and the outputs that must not show them."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def run_id() -> str:
 
 
 def opened(url: str) -> MlflowTracker:
-    made = MlflowTracker(url=url)
-    made.open(Settings())
-    return made
+    tracker = MlflowTracker(url=url)
+    tracker.open(Settings())
+    return tracker
 
 
 def with_password(url: str, password: str) -> str:
@@ -66,8 +66,8 @@ def test_user_and_password(server: AuthenticatedServer, monkeypatch: pytest.Monk
 
     state = tracker.deliver(run_id, envelopes, {})
 
-    held = tracker.read_back(run_id, state)
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
+    run = tracker.read_back(run_id, state)
+    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, points_of(envelopes), 3)
     assert "gw.artifacts_refused" not in tracker._opened_backend().get_run(state["run"]).tags
 
 
@@ -75,34 +75,34 @@ def test_a_token(server: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch, r
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
     envelopes = [
         one for one in edge_case_envelopes(run_id) if one.event.kind != "values"
-    ]  # that app checks artifacts by itself
+    ]  # that server checks access to artifacts separately
     tracker = opened(server.url)
 
     state = tracker.deliver(run_id, envelopes, {})
 
-    held = tracker.read_back(run_id, state)
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
+    run = tracker.read_back(run_id, state)
+    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, points_of(envelopes), 3)
 
 
 @pytest.mark.parametrize("password", [None, WRONG])
-def test_who_is_not_let_in_is_told_what_to_do(
+def test_a_refused_sign_in_names_the_next_step(
     server: AuthenticatedServer, run_id: str, password: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     url = server.url if password is None else with_password(server.url, password)
 
-    with pytest.raises(TrackerUnavailable, match="MLFLOW_TRACKING_USERNAME") as told:
+    with pytest.raises(TrackerUnavailable, match="MLFLOW_TRACKING_USERNAME") as raised:
         opened(url).deliver(run_id, edge_case_envelopes(run_id), {})
 
-    assert WRONG not in str(told.value) + caplog.text
+    assert WRONG not in str(raised.value) + caplog.text
 
 
 @pytest.mark.parametrize("url", [f"http://u:{WRONG}/x@host", f"http://u:{WRONG}#@host", f"http://u:{WRONG}", "http://"])
 def test_an_address_that_cannot_be_read_is_not_shown(url: str) -> None:
-    with pytest.raises(BadSettings, match="%2F for /") as told:
+    with pytest.raises(BadSettings, match="%2F for /") as raised:
         opened(url)
 
-    assert WRONG not in str(told.value)
+    assert WRONG not in str(raised.value)
 
 
 async def test_a_wrong_password_waits_and_is_printed_nowhere(
@@ -113,11 +113,11 @@ async def test_a_wrong_password_waits_and_is_printed_nowhere(
     async with Watch(place, "mlflow") as watch:
         with delivery(place, "mlflow") as running:
 
-            async def is_told() -> bool:
+            async def is_reported() -> bool:
                 found = (await progress(place, "mlflow")).values()
                 return any("MLFLOW_TRACKING_PASSWORD" in run.error for run in found)
 
-            await watch.until(is_told, running, "a reason")
+            await watch.until(is_reported, running, "a reason")
             statuses = {run.status for run in (await progress(place, "mlflow")).values()}
             printed = gateway_with(place.variables(), "trackers", "show", "mlflow", "--json")
 

@@ -1,4 +1,4 @@
-"""MLflow's SQLite database opened directly: faults are told in seconds, writers do not disturb each other."""
+"""MLflow's SQLite database opened directly: faults are reported within seconds, writers do not disturb each other."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def database(session_folder: Path) -> str:
 
 @pytest.fixture
 def tracker(database: str) -> Iterator[MlflowTracker]:
-    made = opened(database)
-    yield made
-    made.close()
+    tracker = opened(database)
+    yield tracker
+    tracker.close()
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def run_id() -> str:
 
 
 def opened(url: str) -> MlflowTracker:
-    made = MlflowTracker(url=url)
-    made.open(Settings())
-    return made
+    tracker = MlflowTracker(url=url)
+    tracker.open(Settings())
+    return tracker
 
 
 def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, database: str, run_id: str) -> None:
@@ -56,9 +56,9 @@ def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, databa
 
     state = tracker.deliver(run_id, envelopes, {})
 
-    held = tracker.read_back(run_id, state)
+    found = tracker.read_back(run_id, state)
     run = MlflowClient(database).get_run(state["run"])
-    assert facts_of(run_id, held.points, len(held.params)) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_of(run_id, found.points, len(found.params)) == facts_of(run_id, points_of(envelopes), 3)
     assert (run.info.run_name, run.info.status, run.data.tags["team"]) == ("odd one", "FAILED", "vision")
     assert list(Path(run.info.artifact_uri.removeprefix("file://")).rglob("*.jsonl"))
 
@@ -70,11 +70,11 @@ def test_several_runs_at_once(tracker: MlflowTracker, run_id: str) -> None:
         states = dict(zip(runs, threads.map(lambda one: tracker.deliver(one, runs[one], {}), runs), strict=True))
 
     for one, envelopes in runs.items():
-        held = tracker.read_back(one, states[one])
-        assert facts_of(one, held.points, len(held.params)) == facts_of(one, points_of(envelopes), 3)
+        found = tracker.read_back(one, states[one])
+        assert facts_of(one, found.points, len(found.params)) == facts_of(one, points_of(envelopes), 3)
 
 
-def test_a_locked_database_is_an_outage_and_then_goes_on(
+def test_a_locked_database_is_an_outage_and_then_continues(
     tracker: MlflowTracker, database: str, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     author = Author(run_id)
@@ -94,7 +94,7 @@ def test_a_locked_database_is_an_outage_and_then_goes_on(
 
 
 @pytest.mark.parametrize("broken", ["in a file", "not a database", "a folder"])
-def test_a_place_that_is_none_is_an_outage(tmp_path: Path, run_id: str, broken: str) -> None:
+def test_an_unusable_database_is_an_outage(tmp_path: Path, run_id: str, broken: str) -> None:
     path = tmp_path / "runs.db"
     if broken == "in a file":
         (tmp_path / "file").write_text("in the way")
@@ -109,12 +109,12 @@ def test_a_place_that_is_none_is_an_outage(tmp_path: Path, run_id: str, broken: 
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "file:/tmp/mlruns", "mlruns"])
-def test_other_places_are_refused(url: str) -> None:
+def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(BadSettings, match=r"sqlite:///mlflow\.db"):
         opened(url)
 
 
-def test_with_the_client_alone_the_next_step_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_mlflows_client_alone_the_next_step_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
 
     def lacks(name: str, *rest: Any) -> Any:
@@ -126,14 +126,14 @@ def test_with_the_client_alone_the_next_step_is_told(monkeypatch: pytest.MonkeyP
         opened("sqlite:///mlflow.db")
 
 
-def test_a_server_of_the_stack_that_starts_finds_a_runs_points_without_those_of_others(tmp_path: Path) -> None:
+def test_a_starting_server_of_the_stack_finds_the_points_of_a_run_without_those_of_others(tmp_path: Path) -> None:
     folder = tmp_path / "mlflow"
     tracker = opened(f"sqlite:///{folder}/mlflow.db")
     for number in range(20):
         author = Author(f"run-{number}")
         tracker.deliver(author.run_id, [author.start(), author.metrics("loss", [1.0] * 100)], {})
     odd = Author("odd")
-    names = [odd.metrics(f"a{number}", [1.0]) for number in range(1_500)]  # one point each: the names that come first
+    names = [odd.metrics(f"a{number}", [1.0]) for number in range(1_500)]  # one point each; they sort first
     tracker.deliver(odd.run_id, [odd.start(), *names], {})
     tracker.close()
 
@@ -152,7 +152,7 @@ def test_a_server_of_the_stack_that_starts_finds_a_runs_points_without_those_of_
 @pytest.mark.parametrize(
     "content", [b"", b"no database", b"SQLite format 3\0" + b"\1" * 4096], ids=["empty", "text", "torn"]
 )
-def test_a_server_of_the_stack_is_started_whatever_its_database_looks_like(tmp_path: Path, content: bytes) -> None:
+def test_a_server_of_the_stack_starts_with_any_database_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mlflow.db").write_bytes(content)
 
     assert mlflow_server.prepare(tmp_path, port=1).argv[0] == sys.executable

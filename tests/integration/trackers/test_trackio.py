@@ -1,4 +1,4 @@
-"""Projects of trackio as trackio itself reads them, and what may happen to their files."""
+"""Projects of trackio, read by trackio itself, and faults of their files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from schemas.wire import Envelope
 from tests.support.process_tree import until
 
 ROOT = Path(__file__).parents[3]
-# What a person reads with trackio; in a process of its own, because trackio takes its folder when it is imported.
+# Reads with trackio, in a separate process, because trackio takes its folder when it is imported.
 READ = """
 import json, sys
 import trackio
@@ -91,7 +91,7 @@ tracker = opened(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
     deliver(tracker, "run-1", long_run("run-1"), {})
-except Exception as error:  # whichever it is, its name is what is tested
+except Exception as error:  # of any type: the test checks its name
     print(type(error).__name__, error)
 """
 
@@ -104,9 +104,9 @@ def opened(folder: Path) -> Tracker:
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> Iterator[Tracker]:
-    made = opened(tmp_path)
-    yield made
-    made.close()
+    tracker = opened(tmp_path)
+    yield tracker
+    tracker.close()
 
 
 def long_run(run_id: str) -> list[Envelope]:
@@ -138,20 +138,20 @@ def read(folder: Path, project: str) -> list[dict[str, Any]]:
     return runs
 
 
-def table(path: Path, wanted: str) -> list[tuple[Any, ...]]:
+def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(wanted).fetchall()
+        return connection.execute(sql).fetchall()
 
 
-def described(path: Path) -> dict[str, Any]:
-    """Tables with their columns, and indexes with theirs; those of ours apart."""
-    names = [name for (name,) in table(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+def schema_of(path: Path) -> dict[str, Any]:
+    """Return the tables with their columns and indexes, without those that are ours."""
+    names = [name for (name,) in query(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     return {
         name: (
-            [row[1:] for row in table(path, f"PRAGMA table_info({name})")],
+            [row[1:] for row in query(path, f"PRAGMA table_info({name})")],
             {
-                index: (unique, partial, table(path, f"PRAGMA index_xinfo({index})"))
-                for _, index, unique, _, partial in table(path, f"PRAGMA index_list({name})")
+                index: (unique, partial, query(path, f"PRAGMA index_xinfo({index})"))
+                for _, index, unique, _, partial in query(path, f"PRAGMA index_list({name})")
             },
         )
         for name in names
@@ -230,12 +230,12 @@ def test_trackio_shows_system_metrics_histograms_and_text(tmp_path: Path, tracke
     assert [(one.step, one.value) for one in tracker.read_back("run-1", state).points] == [(7, 12.5)]
 
 
-def test_the_schema_is_the_one_that_trackio_makes(tmp_path: Path, tracker: Tracker) -> None:
+def test_the_schema_is_the_one_that_trackio_creates(tmp_path: Path, tracker: Tracker) -> None:
     deliver(tracker, "run-1", [RunAuthor("run-1").start(tag="ours")], {})
     python(SCHEMA, tmp_path, "theirs")
 
-    assert described(tmp_path / "ours.db") == described(tmp_path / "theirs.db")
-    assert table(tmp_path / "ours.db", "PRAGMA user_version") == table(tmp_path / "theirs.db", "PRAGMA user_version")
+    assert schema_of(tmp_path / "ours.db") == schema_of(tmp_path / "theirs.db")
+    assert query(tmp_path / "ours.db", "PRAGMA user_version") == query(tmp_path / "theirs.db", "PRAGMA user_version")
 
 
 def test_trackio_itself_may_write_to_the_project(tmp_path: Path, tracker: Tracker) -> None:
@@ -289,15 +289,15 @@ def test_a_run_is_shown_once_under_its_last_name(tmp_path: Path, tracker: Tracke
     assert (run["name"], [row["loss"] for row in run["logs"] if "loss" in row]) == ("last", [1.0, 2.0, 3.0])
 
 
-def test_what_is_after_the_year_9999_comes_back(tracker: Tracker) -> None:
+def test_times_after_the_year_9999_are_read_back(tracker: Tracker) -> None:
     author = RunAuthor("run-1", time=2**62 - 10_000)
     envelopes = [author.start(), author.metrics("loss", [1.0, 2.0]), author.finish()]
 
     state = deliver(tracker, "run-1", envelopes, {})
-    held = tracker.read_back("run-1", state)
+    run = tracker.read_back("run-1", state)
 
     assert_read_back(tracker, "run-1", state, envelopes)
-    assert (held.started, held.ended) == (envelopes[0].event.time, envelopes[-1].event.time)
+    assert (run.started, run.ended) == (envelopes[0].event.time, envelopes[-1].event.time)
 
 
 def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tracker) -> None:
@@ -310,7 +310,7 @@ def test_points_of_one_step_and_instant_share_a_row(tmp_path: Path, tracker: Tra
     envelopes = [author.start(tag="t"), author.envelope(ev.Metrics(time=author.now(), series=series))]
     state = deliver(tracker, "run-1", envelopes, {})
 
-    rows = table(tmp_path / "t.db", "SELECT step, metrics FROM metrics WHERE log_id NOT GLOB '*-start' ORDER BY id")
+    rows = query(tmp_path / "t.db", "SELECT step, metrics FROM metrics WHERE log_id NOT GLOB '*-start' ORDER BY id")
 
     assert_read_back(tracker, "run-1", state, envelopes)
     assert [(step, json.loads(text)) for step, text in rows] == [
@@ -337,7 +337,7 @@ def test_a_full_disk_is_an_outage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 5_000], ids=["empty", "garbage"])
-def test_a_file_that_is_no_database(tmp_path: Path, tracker: Tracker, content: bytes) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path, tracker: Tracker, content: bytes) -> None:
     (tmp_path / "many.db").write_bytes(content)
     (tmp_path / "other.db").write_bytes(b"garbage")
     (tmp_path / "a folder.db").mkdir()
@@ -349,16 +349,16 @@ def test_a_file_that_is_no_database(tmp_path: Path, tracker: Tracker, content: b
         assert_read_back(tracker, "run-1", deliver(tracker, "run-1", long_run("run-1"), {}), long_run("run-1"))
 
 
-@pytest.mark.parametrize("made", ["CREATE TABLE mine (x)", "CREATE TABLE metrics (run_name TEXT, metrics TEXT)"])
-def test_a_database_of_somebody_else(tmp_path: Path, tracker: Tracker, made: str) -> None:
+@pytest.mark.parametrize("sql", ["CREATE TABLE mine (x)", "CREATE TABLE metrics (run_name TEXT, metrics TEXT)"])
+def test_a_database_of_another_program(tmp_path: Path, tracker: Tracker, sql: str) -> None:
     with closing(sqlite3.connect(tmp_path / "many.db")) as other:
-        other.execute(made)
+        other.execute(sql)
 
     with pytest.raises(TrackerRefused, match=r"is not a project of trackio 0\.24 or newer"):
         deliver(tracker, "run-1", long_run("run-1"), {})
 
 
-def test_a_project_that_trackio_is_making_is_an_outage(tmp_path: Path, tracker: Tracker) -> None:
+def test_a_project_that_trackio_is_creating_is_an_outage(tmp_path: Path, tracker: Tracker) -> None:
     with closing(sqlite3.connect(tmp_path / "many.db")) as other:
         other.execute("CREATE TABLE metrics (run_id TEXT, metrics TEXT)")
 
@@ -368,7 +368,7 @@ def test_a_project_that_trackio_is_making_is_an_outage(tmp_path: Path, tracker: 
             deliver(tracker, "run-1", long_run("run-1"), {})
 
 
-def test_a_project_that_is_gone_is_not_made_again_in_silence(tmp_path: Path, tracker: Tracker) -> None:
+def test_a_project_that_is_gone_is_not_created_again_silently(tmp_path: Path, tracker: Tracker) -> None:
     envelopes = long_run("run-1")
     state = deliver(tracker, "run-1", envelopes[:5], {})
     for file in tmp_path.glob("many.db*"):
@@ -382,11 +382,11 @@ def test_a_project_that_is_gone_is_not_made_again_in_silence(tmp_path: Path, tra
     assert_read_back(tracker, "run-1", deliver(tracker, "run-1", envelopes, {}), envelopes)
 
 
-def test_a_run_that_was_deleted_in_trackio_is_told(tmp_path: Path, tracker: Tracker) -> None:
+def test_a_run_that_was_deleted_in_trackio_is_reported(tmp_path: Path, tracker: Tracker) -> None:
     envelopes = long_run("run-1")
     state = deliver(tracker, "run-1", envelopes[:5], {})
-    gone = "import sys, trackio; [run] = trackio.Api().runs('many'); sys.exit(not run.delete())"
-    python(gone, tmp_path)
+    delete = "import sys, trackio; [run] = trackio.Api().runs('many'); sys.exit(not run.delete())"
+    python(delete, tmp_path)
 
     with pytest.raises(TrackerRefused, match="project 'many' of trackio does not have the run any more"):
         deliver(tracker, "run-1", envelopes[5:], state)
@@ -394,7 +394,7 @@ def test_a_run_that_was_deleted_in_trackio_is_told(tmp_path: Path, tracker: Trac
         tracker.read_back("run-1", state)
 
 
-def test_starting_over_takes_the_run_out_of_the_project_it_was_in(tmp_path: Path, tracker: Tracker) -> None:
+def test_starting_over_removes_the_run_from_its_project(tmp_path: Path, tracker: Tracker) -> None:
     author = RunAuthor("run-1")
     envelopes = [author.metrics("loss", [1.0]), author.start(tag="vision")]
     state = deliver(tracker, "run-1", envelopes, {})
@@ -415,11 +415,11 @@ def test_more_projects_than_are_kept_open(tmp_path: Path, tracker: Tracker, monk
     for number, envelopes in enumerate(runs.values()):
         envelopes[0] = envelopes[0]._replace(event=envelopes[0].event.model_copy(update={"tag": f"tag {number}"}))
 
-    def bring(run_id: str) -> State:
+    def deliver_run(run_id: str) -> State:
         return deliver(tracker, run_id, runs[run_id], {}, size=4)
 
     with ThreadPoolExecutor(4) as threads:
-        states = list(threads.map(bring, runs))
+        states = list(threads.map(deliver_run, runs))
     deliver(tracker, "last", [RunAuthor("last").start(tag="last")], {})
     kept_open = {path.stem for path in tmp_path.glob("*.db-wal")}
 
@@ -435,9 +435,9 @@ def test_two_processes_write_to_one_project(tmp_path: Path, tracker: Tracker) ->
     for one in started:
         one.stdin.write("go\n")
         one.stdin.flush()
-    told = [one.communicate(timeout=120)[0] for one in started]
+    printed = [one.communicate(timeout=120)[0] for one in started]
 
-    for run_id, text in zip(ids, told, strict=True):
+    for run_id, text in zip(ids, printed, strict=True):
         assert_read_back(tracker, run_id, json.loads(text.splitlines()[-1]), long_run(run_id))
 
 
@@ -455,7 +455,7 @@ def test_a_process_that_is_killed_leaves_nothing_twice(tmp_path: Path, tracker: 
 
 def count(path: Path) -> int:
     try:
-        return int(table(path, "SELECT count(*) FROM metrics")[0][0])
+        return int(query(path, "SELECT count(*) FROM metrics")[0][0])
     except sqlite3.Error:  # its schema is being created
         return 0
 

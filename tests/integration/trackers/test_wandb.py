@@ -39,9 +39,9 @@ def server() -> Iterator[WandbServer]:
 
 
 def opened(folder: Path) -> WandbTracker:
-    made = WandbTracker()
-    made.open(Settings(wandb_dir=folder))
-    return made
+    tracker = WandbTracker()
+    tracker.open(Settings(wandb_dir=folder))
+    return tracker
 
 
 def deliver_all(tracker: WandbTracker, run_id: str, envelopes: list[Envelope], size: int) -> State:
@@ -60,27 +60,27 @@ def file_of(folder: Path, state: State) -> Path:
     return folder / "wandb" / str(state["file"])
 
 
-def found(tracker: WandbTracker, run_id: str, state: State) -> Facts:
-    held = tracker.read_back(run_id, state)
-    return facts_of(run_id, held.points, len(held.params))
+def facts_in_file(tracker: WandbTracker, run_id: str, state: State) -> Facts:
+    run = tracker.read_back(run_id, state)
+    return facts_of(run_id, run.points, len(run.params))
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
-def test_every_odd_point_is_read_back(tracker: WandbTracker, size: int) -> None:
+def test_every_edge_case_point_is_read_back(tracker: WandbTracker, size: int) -> None:
     envelopes = edge_case_envelopes(HOSTILE_RUN_ID)
 
     state = deliver_all(tracker, HOSTILE_RUN_ID, envelopes, size)
 
-    assert found(tracker, HOSTILE_RUN_ID, state) == facts_of(HOSTILE_RUN_ID, points_of(envelopes), 3)
+    assert facts_in_file(tracker, HOSTILE_RUN_ID, state) == facts_of(HOSTILE_RUN_ID, points_of(envelopes), 3)
 
 
 def test_status_times_and_parameters_are_read_back(tracker: WandbTracker) -> None:
     envelopes = edge_case_envelopes("run-1")
 
-    held = tracker.read_back("run-1", deliver_all(tracker, "run-1", envelopes, 7))
+    run = tracker.read_back("run-1", deliver_all(tracker, "run-1", envelopes, 7))
 
-    assert (held.status, held.started, held.ended) == ("failed", envelopes[0].event.time, envelopes[-1].event.time)
-    assert held.params == {"lr": "0.2", "a[0]": "7", "gw.x": '"é"'}
+    assert (run.status, run.started, run.ended) == ("failed", envelopes[0].event.time, envelopes[-1].event.time)
+    assert run.params == {"lr": "0.2", "a[0]": "7", "gw.x": '"é"'}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
@@ -88,11 +88,11 @@ def test_status_times_and_parameters_are_read_back(tracker: WandbTracker) -> Non
 def test_a_kill_at_any_byte_changes_nothing(tmp_path: Path, data: st.DataObject) -> None:
     envelopes = edge_case_envelopes("run-1")
     whole, killed = opened(tmp_path / "whole"), opened(tmp_path / "killed")
-    cut = data.draw(st.integers(0, len(envelopes) - 1), label="checkpointed batches")
+    cut = data.draw(st.integers(0, len(envelopes) - 1), label="checkpointed events")
     expected = deliver_all(whole, "run-1", envelopes, 4)
 
     before = deliver_all(killed, "run-1", envelopes[:cut], 4)
-    lost = through_json(killed.deliver("run-1", envelopes[cut:], before))  # its state is never kept
+    lost = through_json(killed.deliver("run-1", envelopes[cut:], before))  # its state is lost
     file = file_of(tmp_path / "killed", lost)
     os.truncate(
         file, data.draw(st.integers(before.get("size", 0), file.stat().st_size), label="bytes that were written")
@@ -101,10 +101,10 @@ def test_a_kill_at_any_byte_changes_nothing(tmp_path: Path, data: st.DataObject)
     for first in range(cut, len(envelopes), 4):
         state = through_json(killed.deliver("run-1", envelopes[first : first + 4], state))
 
-    assert found(killed, "run-1", state) == found(whole, "run-1", expected)
+    assert facts_in_file(killed, "run-1", state) == facts_in_file(whole, "run-1", expected)
 
 
-def test_the_same_batches_give_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_events_give_the_same_bytes(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
 
     states = [deliver_all(opened(folder), "run-1", edge_case_envelopes("run-1"), 3) for folder in (one, other)]
@@ -112,14 +112,14 @@ def test_the_same_batches_give_the_same_bytes(tmp_path: Path) -> None:
     assert file_of(one, states[0]).read_bytes() == file_of(other, states[1]).read_bytes()
 
 
-def test_points_after_the_end_are_there_and_the_end_stays(tracker: WandbTracker) -> None:
+def test_points_after_the_end_are_kept_and_the_end_stays(tracker: WandbTracker) -> None:
     envelopes = edge_case_envelopes("run-1")
     late = Author("run-1", "late").metrics("loss", [1.0, 2.0], first_step=50)
     state = deliver_all(tracker, "run-1", envelopes, 10)
 
     state = through_json(tracker.deliver("run-1", [late], state))
 
-    assert found(tracker, "run-1", state) == facts_of("run-1", points_of([*envelopes, late]), 3)
+    assert facts_in_file(tracker, "run-1", state) == facts_of("run-1", points_of([*envelopes, late]), 3)
     assert tracker.read_back("run-1", state).status == "failed"
 
 
@@ -188,7 +188,7 @@ def test_wandb_sync_uploads_every_point(tracker: WandbTracker, tmp_path: Path, s
     assert math.isnan(next(row["loss"] for row in server.history(name) if row[STEP_KEY] == 1 and "loss" in row))
 
 
-def test_wandb_sync_takes_late_points_at_the_next_upload(
+def test_wandb_sync_uploads_late_points_the_next_time(
     tracker: WandbTracker, tmp_path: Path, server: WandbServer
 ) -> None:
     author = Author("late-run")

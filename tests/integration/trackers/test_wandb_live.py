@@ -1,4 +1,4 @@
-"""The live W&B tracker, its SDK and wandb-core against a server on loopback that fails in every way it can."""
+"""The live W&B tracker, its SDK and wandb-core against a server on loopback that fails in many ways."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def server() -> Iterator[WandbServer]:
 
 @pytest.fixture
 def tracker(server: WandbServer) -> Iterator[WandbLiveTracker]:
-    made = opened(server.url)
-    yield made
-    made.close()
+    tracker = opened(server.url)
+    yield tracker
+    tracker.close()
 
 
 @pytest.fixture
@@ -54,24 +54,26 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(url: str) -> WandbLiveTracker:
-    made = WandbLiveTracker(url=url, api_key=KEY)
-    made.open(Settings())
-    return made
+    tracker = WandbLiveTracker(url=url, api_key=KEY)
+    tracker.open(Settings())
+    return tracker
 
 
-def until_taken(tracker: WandbLiveTracker, envelopes: list[Envelope], state: State) -> tuple[State, list[str]]:
-    """Bring envelopes as the loop does, again and again; return what was said in between."""
-    said: list[str] = []
+def deliver_until_accepted(
+    tracker: WandbLiveTracker, envelopes: list[Envelope], state: State
+) -> tuple[State, list[str]]:
+    """Deliver events as the loop does, until they are accepted; return the state and the errors."""
+    errors: list[str] = []
     while True:
         try:
-            return tracker.deliver("r", envelopes, state), said
+            return tracker.deliver("r", envelopes, state), errors
         except TrackerUnavailable as error:
-            said.append(str(error))
-            assert len(said) < 50
+            errors.append(str(error))
+            assert len(errors) < 50
 
 
 def assert_once(server: WandbServer, envelopes: list[Envelope], name: str = "r") -> None:
-    """Every point is in one line, no line was ever written in another way."""
+    """Assert that every point is in one line, and that no line was ever written differently."""
     run = server.stored[name]
     assert (run.changed_lines, run.gaps) == (0, 0)
     assert [row["_step"] for row in run.rows()] == list(range(len(run.lines)))
@@ -124,7 +126,7 @@ def test_wandbs_own_api_scans_the_same_history(tracker: WandbLiveTracker, server
 
 
 @pytest.mark.parametrize(
-    ("where", "fault"),
+    ("request", "fault"),
     [
         ("file_stream", {"cut": "after"}),
         ("file_stream", {"cut": "before"}),
@@ -140,20 +142,25 @@ def test_wandbs_own_api_scans_the_same_history(tracker: WandbLiveTracker, server
 )
 @pytest.mark.parametrize("times", [1, 5])
 def test_faults_cost_retries_and_nothing_else(
-    tracker: WandbLiveTracker, server: WandbServer, impatient: None, where: str, fault: dict[str, Any], times: int
+    tracker: WandbLiveTracker,
+    server: WandbServer,
+    impatient: None,
+    request: str,
+    fault: dict[str, Any],
+    times: int,
 ) -> None:
     author = RunAuthor("r")
     first, more = training(author), [author.metrics("loss", [1.5] * 30), author.finish()]
     state = tracker.deliver("r", first, {})
-    server.fail(where, times, **fault)
+    server.fail(request, times, **fault)
 
-    until_taken(tracker, more, state)
+    deliver_until_accepted(tracker, more, state)
 
     assert_once(server, [*first, *more])
     assert server.stored["r"].state == "finished"
 
 
-def test_a_server_that_is_away_is_told_at_once_and_made_up_for(
+def test_an_unreachable_server_is_reported_at_once_and_catches_up(
     tracker: WandbLiveTracker, server: WandbServer, impatient: None
 ) -> None:
     author = RunAuthor("r")
@@ -170,7 +177,7 @@ def test_a_server_that_is_away_is_told_at_once_and_made_up_for(
     assert_once(server, [*first, *more])
 
 
-def test_the_server_says_for_how_long_it_wants_to_be_left_alone(tracker: WandbLiveTracker, server: WandbServer) -> None:
+def test_retry_after_is_passed_on(tracker: WandbLiveTracker, server: WandbServer) -> None:
     server.fail("graphql", status=429, headers={"Retry-After": "7"})
 
     with pytest.raises(TrackerUnavailable) as raised:
@@ -180,13 +187,11 @@ def test_the_server_says_for_how_long_it_wants_to_be_left_alone(tracker: WandbLi
     assert KEY not in str(raised.value)
 
 
-def test_rows_that_arrive_late_take_their_own_places(
-    tracker: WandbLiveTracker, server: WandbServer, impatient: None
-) -> None:
+def test_late_rows_take_their_own_lines(tracker: WandbLiveTracker, server: WandbServer, impatient: None) -> None:
     author = RunAuthor("r")
     first, more = training(author), [author.metrics("loss", [float(i) for i in range(30)])]
     state = tracker.deliver("r", first, {})
-    server.fail("file_stream", delay_s=6.0)  # longer than `finish` waits: the session is given up, its request is not
+    server.fail("file_stream", delay_s=6.0)  # longer than `finish` waits: it gives up the session, but not the request
 
     with pytest.raises(TrackerUnavailable):
         tracker.deliver("r", more, state)
@@ -196,7 +201,7 @@ def test_rows_that_arrive_late_take_their_own_places(
     assert_once(server, [*first, *more])
 
 
-def test_wandb_core_killed_in_between_is_started_again(tracker: WandbLiveTracker, server: WandbServer) -> None:
+def test_a_killed_wandb_core_is_started_again(tracker: WandbLiveTracker, server: WandbServer) -> None:
     author = RunAuthor("r")
     first, more = training(author), [author.metrics("loss", [1.5] * 30)]
     state = tracker.deliver("r", first, {})
@@ -204,9 +209,9 @@ def test_wandb_core_killed_in_between_is_started_again(tracker: WandbLiveTracker
         if child.name() == "wandb-core":
             child.kill()
 
-    _, said = until_taken(tracker, more, state)
+    _, errors = deliver_until_accepted(tracker, more, state)
 
-    assert len(said) <= 1
+    assert len(errors) <= 1
     assert_once(server, [*first, *more])
 
 
@@ -215,17 +220,15 @@ def test_an_id_of_a_deleted_run_parks_it_with_the_reason(
 ) -> None:
     author = RunAuthor("r")
     state = tracker.deliver("r", training(author), {})
-    gone = [author.envelope(ev.Deleted(time=author.now(), what="run"))]
+    deletion = [author.envelope(ev.Deleted(time=author.now(), what="run"))]
 
-    assert tracker.deliver("r", gone, state) == {"deleted": True}
+    assert tracker.deliver("r", deletion, state) == {"deleted": True}
     assert server.stored == {}
     with pytest.raises(TrackerRefused, match="was deleted there"):
         tracker.deliver("r", training(RunAuthor("r")), {})
 
 
-def test_a_run_that_somebody_else_deleted_is_parked(
-    tracker: WandbLiveTracker, server: WandbServer, impatient: None
-) -> None:
+def test_a_run_that_a_person_deleted_is_parked(tracker: WandbLiveTracker, server: WandbServer, impatient: None) -> None:
     author = RunAuthor("r")
     state = tracker.deliver("r", training(author), {})
     server.stored.clear()
@@ -234,7 +237,7 @@ def test_a_run_that_somebody_else_deleted_is_parked(
         tracker.deliver("r", [author.metrics("loss", [1.0])], state)
 
 
-def test_values_that_the_sdk_does_not_take_park_the_run(
+def test_values_that_the_sdk_refuses_park_the_run(
     tracker: WandbLiveTracker, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RunHeader, "shown_tags", lambda header: ["x" * 65])
@@ -243,7 +246,7 @@ def test_values_that_the_sdk_does_not_take_park_the_run(
         tracker.deliver("r", training(RunAuthor("r")), {})
 
 
-def test_a_wandb_core_of_many_sessions_is_replaced(
+def test_a_wandb_core_is_replaced_after_many_sessions(
     tracker: WandbLiveTracker, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_sdk, "MAX_SESSIONS", 3)
@@ -259,13 +262,13 @@ def test_a_wandb_core_of_many_sessions_is_replaced(
     assert [row["loss"] for row in server.history("r")] == [float(i) for i in range(8)]
 
 
-def test_a_heartbeat_is_no_upload(tracker: WandbLiveTracker, server: WandbServer) -> None:
+def test_a_heartbeat_is_not_an_upload(tracker: WandbLiveTracker, server: WandbServer) -> None:
     author = RunAuthor("r")
     state = tracker.deliver("r", training(author), {})
-    asked = len(server.operations)
+    before = len(server.operations)
 
     assert tracker.deliver("r", [author.envelope(ev.Heartbeat(time=author.now()))], state) == state
-    assert len(server.operations) == asked
+    assert len(server.operations) == before
 
 
 def test_nothing_is_left_open_between_deliveries(tracker: WandbLiveTracker, server: WandbServer) -> None:
@@ -279,14 +282,14 @@ def test_nothing_is_left_open_between_deliveries(tracker: WandbLiveTracker, serv
 
 
 def test_offline_is_the_file_writer() -> None:
-    made = wandb_live.wandb_live(mode="offline", folder="/data")
+    tracker = wandb_live.wandb_live(mode="offline", folder="/data")
 
-    assert isinstance(made, WandbTracker)
-    assert made.name == "wandb-live"
+    assert isinstance(tracker, WandbTracker)
+    assert tracker.name == "wandb-live"
 
 
 @pytest.mark.parametrize(
-    ("config", "says"),
+    ("config", "message"),
     [
         ({"mode": "shared"}, "choose one of online, offline"),
         ({"url": "http://user:secret@host", "api_key": KEY}, "set GATEWAY_WANDB_URL"),
@@ -294,8 +297,8 @@ def test_offline_is_the_file_writer() -> None:
         ({}, "set GATEWAY_WANDB_API_KEY"),
     ],
 )
-def test_settings_that_do_not_fit_say_what_to_do(config: dict[str, str], says: str) -> None:
-    with pytest.raises(BadSettings, match=says) as raised:
+def test_wrong_settings_name_the_next_step(config: dict[str, str], message: str) -> None:
+    with pytest.raises(BadSettings, match=message) as raised:
         wandb_live.wandb_live(**config).open(Settings())
 
     assert "secret" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""The live W&B tracker passes the public suite, with the real SDK talking to a server on loopback."""
+"""The live W&B tracker passes the contract suite, with the real SDK and a server on loopback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TestWandbLive(TrackerContract):
     @pytest.fixture(autouse=True)
     def _serve(self, server: WandbServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.url = server.url
-        monkeypatch.setattr(sdk, "RETRY_WAIT_S", (0.05, 0.1))  # a deleted run is asked for again and again
+        monkeypatch.setattr(sdk, "RETRY_WAIT_S", (0.05, 0.1))  # the SDK requests a deleted run several times
 
     def make_tracker(self, folder: Path) -> Tracker:
         return self.opened(self.url)

@@ -1,4 +1,4 @@
-"""A real delivery to `wandb-live`, killed at any moment, and then every line of every run counted at the server."""
+"""A real delivery to `wandb-live`, killed at any moment; then every line of every run is counted at the server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def settings(server: WandbServer) -> dict[str, str]:
 
 
 def counted(server: WandbServer, envelopes: Sequence[Envelope]) -> Facts:
-    """Return what is in the lines that the server has; a line that is there twice counts twice."""
+    """Return the totals of the lines that the server has; a line that is there twice counts twice."""
     facts = Facts()
     for run_id in sorted({envelope.run_id for envelope in envelopes}):
         run = server.stored[wandb_id(run_id)]
@@ -61,7 +61,7 @@ def cores_of(one: Delivery) -> list[psutil.Process]:
     return [child for child in children if child.name() == "wandb-core"]
 
 
-def has_taken(server: WandbServer, requests: int) -> bool:
+def has_received(server: WandbServer, requests: int) -> bool:
     return sum(server.posts.values()) >= requests
 
 
@@ -80,7 +80,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
         server.fail(dice.choice(["file_stream", "UpsertBucket", "GatewayRun"]), 2, cut="after")
         goal = sum(server.posts.values()) + dice.randint(1, 5)
         running = Delivery(place, NAME, settings(server))
-        await asyncio.to_thread(running.until, functools.partial(has_taken, server, goal), f"{goal} requests")
+        await asyncio.to_thread(running.until, functools.partial(has_received, server, goal), f"{goal} requests")
         cores = cores_of(running)
         running.kill(signal.SIGKILL)
         until_ended(cores)
@@ -96,7 +96,7 @@ async def test_killed_at_any_moment_nothing_is_missing_and_nothing_is_there_twic
     assert await held(place, reader) == emitted(everything)
 
 
-async def test_killed_while_a_request_is_on_its_way_its_rows_take_their_own_places(
+async def test_killed_while_a_request_is_on_its_way_its_rows_take_their_own_lines(
     place: Place, server: WandbServer
 ) -> None:
     everything = sweep(1, envelopes=20)
@@ -113,7 +113,7 @@ async def test_killed_while_a_request_is_on_its_way_its_rows_take_their_own_plac
     assert_all_once(server, everything)
 
 
-async def test_a_server_that_goes_away_and_comes_back_gets_everything(place: Place, server: WandbServer) -> None:
+async def test_a_server_that_stops_and_starts_again_gets_everything(place: Place, server: WandbServer) -> None:
     first, second = sweep(4, envelopes=5), sweep(4, envelopes=5)
     with delivery(place, NAME, settings(server)) as running:
         await write(place.kafka, place.topic, first)

@@ -16,7 +16,7 @@ from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.wandb_server import wandb_server
 
 
-async def test_verify_proves_live_runs_and_names_a_row_that_is_gone(
+async def test_verify_proves_live_runs_and_names_a_missing_row(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     place = Place(kafka, topic, database, tmp_path)
@@ -25,14 +25,14 @@ async def test_verify_proves_live_runs_and_names_a_row_that_is_gone(
     envelopes = [*edge_case_envelopes(HOSTILE_RUN_ID), *second]
     await write(kafka, topic, envelopes)
     with wandb_server() as server, materialiser(tmp_path, place.variables()):
-        given = {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": "0" * 40}
+        variables = {"GATEWAY_WANDB_URL": server.url, "GATEWAY_WANDB_API_KEY": "0" * 40}
         await until_folded(database, topic, len(envelopes))
-        with delivery(place, "wandb-live", given) as running:
+        with delivery(place, "wandb-live", variables) as running:
             await until_caught_up(place, running, "wandb-live")
 
         async def verify() -> subprocess.CompletedProcess[str]:
             command = [sys.executable, "-m", "gateway.cli", "verify", "--to", "wandb-live", "--json"]
-            environment = place.variables() | given
+            environment = place.variables() | variables
             return await asyncio.to_thread(
                 subprocess.run, command, env=environment, capture_output=True, text=True, timeout=120, check=False
             )

@@ -35,9 +35,9 @@ def server() -> Iterator[WandbServer]:
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> WandbTracker:
-    made = WandbTracker()
-    made.open(Settings(wandb_dir=tmp_path))
-    return made
+    tracker = WandbTracker()
+    tracker.open(Settings(wandb_dir=tmp_path))
+    return tracker
 
 
 def sync(server: WandbServer, folder: Path, state: State, *options: str) -> None:
@@ -53,10 +53,10 @@ def sync(server: WandbServer, folder: Path, state: State, *options: str) -> None
 
 
 def lines(server: WandbServer, name: str) -> list[str]:
-    return [json.dumps(row, sort_keys=True) for row in server.history(name)]  # Go writes its keys in any order
+    return [json.dumps(row, sort_keys=True) for row in server.history(name)]  # Go writes the keys in random order
 
 
-def test_a_file_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
+def test_a_file_arrives_complete(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
     envelopes = edge_case_envelopes(HOSTILE_RUN_ID)
     state = tracker.deliver(HOSTILE_RUN_ID, envelopes, {})
     name = str(state["id"])
@@ -105,11 +105,11 @@ def test_late_points_have_their_own_x(tracker: WandbTracker, tmp_path: Path, ser
     assert [(row[STEP_KEY], row["loss"]) for row in run.rows()] == [(10, 3.0), (11, 2.0), (4, 9.0)]
     assert [row["_step"] for row in run.rows()] == [0, 1, 2]
     assert {"1": STEP_KEY}.items() <= declared[0].items()
-    assert any(metric.get("2") == "*" and metric.get("5") == 1 for metric in declared)  # "*" over the first metric
+    assert any(metric.get("2") == "*" and metric.get("5") == 1 for metric in declared)  # "*" has the first metric as x
     assert (run.changed_lines, run.gaps) == (0, 0)
 
 
-def test_an_upload_that_meets_faults_arrives_whole(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
+def test_an_upload_with_faults_arrives_complete(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
     author = Author("run-1")
     params = ev.Params(time=author.now(), params={"lr": FloatValue(value=0.5)})
     envelopes = [author.start(), author.envelope(params), author.metrics("loss", [0.25] * 300), author.finish()]

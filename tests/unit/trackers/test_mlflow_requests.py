@@ -14,7 +14,7 @@ from consumers.trackers.mlflow.requests import MAX_BYTES, Call, body, split_call
 NAMES = st.text("aé\x01/", min_size=1, max_size=20)
 POINTS = st.builds(Metric, NAMES, st.floats(), st.integers(0, 2**50), st.integers(-(2**60), 2**60))
 METRICS = st.lists(POINTS, max_size=9)
-WORDS = st.dictionaries(NAMES, NAMES, max_size=5)
+TEXTS = st.dictionaries(NAMES, NAMES, max_size=5)
 
 
 def metrics(count: int, key: str = "loss") -> list[Metric]:
@@ -40,14 +40,14 @@ def shape(calls: list[Call]) -> list[tuple[int, int, int]]:
 def test_as_few_calls_as_the_limits_allow(
     points: int, params: int, tags: int, expected: list[tuple[int, int, int]]
 ) -> None:
-    words = {f"w{number}": "x" for number in range(200)}
+    texts = {f"w{number}": "x" for number in range(200)}
 
-    calls = list(split_calls(metrics(points), dict(list(words.items())[:params]), dict(list(words.items())[:tags])))
+    calls = list(split_calls(metrics(points), dict(list(texts.items())[:params]), dict(list(texts.items())[:tags])))
 
     assert shape(calls) == expected
 
 
-def test_no_call_is_larger_than_its_bound_but_for_one_that_holds_one_thing() -> None:
+def test_no_call_exceeds_its_limit_unless_it_holds_a_single_value() -> None:
     calls = list(
         split_calls(metrics(1_000, "é" * 250), {f"p{n}": "\x01" * 6_000 for n in range(60)}, {"long": "x" * 10**6})
     )
@@ -56,8 +56,8 @@ def test_no_call_is_larger_than_its_bound_but_for_one_that_holds_one_thing() -> 
     assert sum(len(call.metrics) for call in calls) == 1_000
 
 
-@given(METRICS, WORDS, WORDS)
-def test_halves_hold_what_the_whole_held(points: list[Metric], params: dict[str, str], tags: dict[str, str]) -> None:
+@given(METRICS, TEXTS, TEXTS)
+def test_two_halves_hold_the_whole(points: list[Metric], params: dict[str, str], tags: dict[str, str]) -> None:
     whole = Call(points, params, tags)
     halves = whole.halves()
 
@@ -69,7 +69,7 @@ def test_halves_hold_what_the_whole_held(points: list[Metric], params: dict[str,
         assert {**halves[0].tags, **halves[1].tags} == tags
 
 
-def test_numbers_that_are_not_finite_go_by_the_names_of_protobuf() -> None:
+def test_non_finite_numbers_have_the_names_of_protobuf() -> None:
     values = [math.nan, math.inf, -math.inf, -0.0, 5e-324]
 
     found = json.loads(body("run", Call([Metric("loss", value, 1, 2) for value in values])))

@@ -15,9 +15,9 @@ PAGE = b"<html>Sign in</html>"
 
 
 def failure(status: int, body: bytes, retry_after: str = "") -> Exception:
-    with pytest.raises((TrackerUnavailable, TrackerRefused)) as told:
+    with pytest.raises((TrackerUnavailable, TrackerRefused)) as raised:
         parse("http://m", status, body, retry_after, NOW)
-    return told.value
+    return raised.value
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_retry_after_is_seconds_or_a_date(text: str, expected: float | None) -> 
 
 
 @given(st.text())
-def test_no_header_breaks_it(text: str) -> None:
+def test_every_header_is_accepted(text: str) -> None:
     assert (seconds(text, NOW) or 0.0) >= 0.0
 
 
@@ -56,16 +56,16 @@ def test_no_header_breaks_it(text: str) -> None:
         (429, b"", NothingDone),
     ],
 )
-def test_what_an_answer_means(status: int, body: bytes, kind: type[Exception]) -> None:
+def test_the_meaning_of_a_response(status: int, body: bytes, kind: type[Exception]) -> None:
     assert type(failure(status, body)) is kind
 
 
-def test_an_answer_is_given_back() -> None:
+def test_a_good_response_is_returned() -> None:
     assert parse("http://m", 200, b'{"run": 1}', "", NOW) == {"run": 1}
 
 
 @pytest.mark.parametrize(("status", "header", "expected"), [(429, "7", 7.0), (503, "7", 7.0), (429, "", 1.0)])
-def test_how_long_to_wait(status: int, header: str, expected: float) -> None:
+def test_the_pause_that_the_server_asks_for(status: int, header: str, expected: float) -> None:
     error = failure(status, b"", header)
 
     assert isinstance(error, TrackerUnavailable)

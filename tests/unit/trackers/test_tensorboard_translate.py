@@ -1,4 +1,4 @@
-"""Records that are put together from bytes are those that protobuf writes."""
+"""Records that are assembled from bytes equal those that protobuf writes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def by_protobuf(events: list[ev.Metrics]) -> list[bytes]:
     for event in events:
         for series in event.series:
             for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-                made = found.setdefault((time, step), Event(wall_time=summaries.to_seconds(time), step=step))
-                summaries.add_scalar(made.summary.value, series_key(event, series), value)
-    return [summaries.to_bytes(made) for made in found.values()]
+                event_proto = found.setdefault((time, step), Event(wall_time=summaries.to_seconds(time), step=step))
+                summaries.add_scalar(event_proto.summary.value, series_key(event, series), value)
+    return [summaries.to_bytes(one) for one in found.values()]
 
 
 @given(EVENTS)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from consumers.trackers.wandb.file import BLOCK, HEADER, DamagedRunFile, frame, read
 
-# Lengths around the edges of a block: a header that just fits, does not fit, and records over several blocks.
+# Lengths near the ends of blocks: a header that just fits, one that does not fit, and records over several blocks.
 LENGTHS = st.one_of(
     st.integers(0, 40), st.integers(BLOCK - 60, BLOCK + 10), st.integers(2 * BLOCK - 30, 2 * BLOCK + 30)
 )
@@ -18,7 +18,7 @@ ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture
 
 @ONE_FOLDER
 @given(RECORDS)
-def test_what_is_framed_is_read_back(tmp_path: Path, records: list[bytes]) -> None:
+def test_framed_records_are_read_back(tmp_path: Path, records: list[bytes]) -> None:
     file = tmp_path / "run.wandb"
     file.write_bytes(frame(records, 0))
 

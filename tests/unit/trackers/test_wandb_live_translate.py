@@ -24,15 +24,15 @@ def translated(envelopes: list[Envelope], cuts: list[int]) -> tuple[dict[int, Hi
     state: Fields = {}
     ends = sorted({0, len(envelopes), *(cut % len(envelopes) for cut in cuts)})
     for first, last in pairwise(ends):
-        one = translate("r", envelopes[first:last], state, "project")
-        rows |= dict(enumerate(one.rows, one.first_row))
-        config |= one.config
-        state = json.loads(json.dumps(one.state))
+        upload = translate("r", envelopes[first:last], state, "project")
+        rows |= dict(enumerate(upload.rows, upload.first_row))
+        config |= upload.config
+        state = json.loads(json.dumps(upload.state))
     return rows, config, state
 
 
 @given(st.lists(st.integers(0, 1_000), max_size=8))
-def test_rows_have_the_same_numbers_however_batches_are_cut_into_calls(cuts: list[int]) -> None:
+def test_rows_have_the_same_numbers_however_events_are_cut_into_calls(cuts: list[int]) -> None:
     envelopes = edge_case_run("r")
 
     assert translated(envelopes, cuts) == translated(envelopes, [])
@@ -48,7 +48,7 @@ def test_a_late_start_gives_the_same_project_and_start_however_it_is_cut(cut: in
     assert (state["project"], config["gw.started_at"]) == ("project", to_instant(envelopes[1].event.time))
 
 
-def test_text_that_reads_like_a_number_is_no_number() -> None:
+def test_text_that_reads_like_a_number_stays_text() -> None:
     cells = {"a": '"NaN"', "b": "NaN", "c": '"Infinity"', "d": '"nan"'}
 
     row = sdk_row(HistoryRow(3, 1_500_000_000_000_123, cells))
@@ -59,14 +59,14 @@ def test_text_that_reads_like_a_number_is_no_number() -> None:
 
 
 @pytest.mark.parametrize("time", [0, 1_500_000_000_000_123, 253_402_300_799_999_999, 2**60])
-def test_an_instant_comes_back(time: int) -> None:
+def test_an_instant_is_read_back(time: int) -> None:
     assert from_instant(to_instant(time)) == time
 
 
 def test_a_project_has_no_characters_that_wandb_refuses() -> None:
-    one = translate("r", [RunAuthor("r").start(tag="a/b#c%d" + "x" * 200)], {}, "project")
+    upload = translate("r", [RunAuthor("r").start(tag="a/b#c%d" + "x" * 200)], {}, "project")
 
-    assert one.state["project"] == "a-b-c-d" + "x" * 121
+    assert upload.state["project"] == "a-b-c-d" + "x" * 121
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_project_has_no_characters_that_wandb_refuses() -> None:
         ("run r was previously created and deleted; try a new run name", True),
     ],
 )
-def test_a_number_in_an_address_is_no_refusal_of_an_id(text: str, expected: bool) -> None:
+def test_a_number_in_an_address_does_not_mean_a_deleted_id(text: str, expected: bool) -> None:
     assert is_deleted_id(text) is expected
