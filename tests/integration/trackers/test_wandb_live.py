@@ -126,7 +126,7 @@ def test_wandbs_own_api_scans_the_same_history(tracker: WandbLiveTracker, server
 
 
 @pytest.mark.parametrize(
-    ("request", "fault"),
+    ("operation", "fault"),
     [
         ("file_stream", {"cut": "after"}),
         ("file_stream", {"cut": "before"}),
@@ -145,14 +145,14 @@ def test_faults_cost_retries_and_nothing_else(
     tracker: WandbLiveTracker,
     server: WandbServer,
     impatient: None,
-    request: str,
+    operation: str,
     fault: dict[str, Any],
     times: int,
 ) -> None:
     author = RunAuthor("r")
     first, more = training(author), [author.metrics("loss", [1.5] * 30), author.finish()]
     state = tracker.deliver("r", first, {})
-    server.fail(request, times, **fault)
+    server.fail(operation, times, **fault)
 
     deliver_until_accepted(tracker, more, state)
 
