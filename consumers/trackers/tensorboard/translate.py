@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -36,16 +35,17 @@ _SUMMARY = b"\x2a"  # field 5 of an Event
 class Translation(NamedTuple):
     """Records of some events, and the state of the run after them."""
 
-    records: Iterable[bytes]  # to be read once
+    records: Sequence[bytes]
     state: dict[str, Any]
 
 
 def translate(run_id: str, events: Sequence[ev.AnyEvent], state: Mapping[str, Any]) -> Translation:
     """Return the records of some events in log order: texts first, then points and observations."""
     after = dict(state)
-    first = [] if state["size"] else [summaries.first_record(state["started"])]
-    texts = list(_text_records(run_id, events, after))
-    return Translation(chain(first, texts, scalar_records(events)), after)
+    records = [] if state["size"] else [summaries.first_record(state["started"])]
+    records += _text_records(run_id, events, after)
+    records += scalar_records(events)
+    return Translation(records, after)
 
 
 def scalar_records(events: Iterable[ev.AnyEvent]) -> Iterator[bytes]:

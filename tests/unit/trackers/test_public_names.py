@@ -1,4 +1,4 @@
-"""Plug-in authors import from one package: its names are listed, documented, lazy, and all that the example needs."""
+"""Plug-in authors import from one package: its names are listed, documented and lazy, and they are all one needs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PACKAGES = (consumers.trackers, consumers.trackers.testing)
 
 
 def sections() -> str:
-    """Return docs/trackers.md from where it tells how to write a tracker."""
+    """Return the section of docs/trackers.md about writing a tracker."""
     return (ROOT / "docs/trackers.md").read_text(encoding="utf-8").partition("\n## Write your own\n")[2]
 
 
 def project_imports(path: Path) -> list[tuple[str, list[str]]]:
-    """Return the import statements of a file that name this project: module and names."""
+    """Return the imports of this project in a file, as module and names."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = [(n.module or "", [a.name for a in n.names]) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     plain: list[tuple[str, list[str]]] = [
@@ -35,7 +35,7 @@ def project_imports(path: Path) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_the_list_of_names_is_sorted_and_each_one_is_there(package: object) -> None:
-    names = list(package.__all__)  # type: ignore[attr-defined]  # a module: mypy knows it as object here
+    names = list(package.__all__)  # type: ignore[attr-defined]  # mypy sees a module as an object
 
     assert names == sorted(names)
     assert [name for name in names if not hasattr(package, name)] == []

@@ -1,0 +1,129 @@
+"""Events in MLflow's values: the same however they are cut into calls, and a state that any release can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.trackers.mlflow.mapping_state import MappingState
+from consumers.trackers.mlflow.metrics import Metric
+from consumers.trackers.mlflow.params import ArtifactSpill, Param
+from consumers.trackers.mlflow.translate import StatusChange, Translation, translate
+from consumers.trackers.run_status import RunStatus
+from consumers.trackers.testing.runs import RunAuthor, edge_case_run, edited_run
+from schemas import events as ev
+from schemas.wire import Envelope
+
+CUTS = st.lists(st.integers(0, 1_000), max_size=6)
+
+
+class Collected(NamedTuple):
+    """What the calls of a run have in common with a single one."""
+
+    metrics: list[Metric]
+    params: list[Param]
+    spills: list[ArtifactSpill]
+    tags: dict[str, str | None]
+    status: RunStatus | None
+    state: dict[str, Any]
+
+
+def no_remote_tags() -> dict[str, str]:
+    return {}
+
+
+def one_call(envelopes: Sequence[Envelope], before: MappingState | None = None) -> Translation:
+    return translate(envelopes, before or MappingState(), None, no_remote_tags)
+
+
+def collected(envelopes: list[Envelope], cuts: list[int]) -> Collected:
+    """Translate a run that is cut into calls at these positions; the state passes through JSON in between."""
+    found = Collected([], [], [], {}, None, {})
+    ends = sorted({0, len(envelopes), *(cut % len(envelopes) for cut in cuts)})
+    for first, last in pairwise(ends):
+        state = MappingState.from_json(json.loads(json.dumps(found.state)))
+        new = translate(envelopes[first:last], state, found.status, no_remote_tags)
+        found = Collected(
+            [*found.metrics, *new.metrics], [*found.params, *new.params], [*found.spills, *new.spills],
+            found.tags | new.tags, new.status, new.state.to_json(),
+        )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("run", [edge_case_run, edited_run])
+@settings(max_examples=20, deadline=None)
+@given(cuts=CUTS)
+def test_a_run_is_translated_in_the_same_way_however_it_is_cut(run: Any, cuts: list[int]) -> None:
+    envelopes = run("r")
+
+    assert repr(collected(envelopes, cuts)) == repr(collected(envelopes, []))
+
+
+def test_a_state_that_an_earlier_release_stored_is_read_and_written_unchanged() -> None:
+    stored = {
+        "names": {"key-hash": "a long name"},
+        "doubles": [[["loss", 1, 1_500, 0.5], 2]],
+        "newest": [["loss", 1, 1_500, "NaN"]],
+        "largest": [["loss", 2, 1_500]],
+        "infinite": {"loss": 3},
+        "params": ["lr"],
+        "values": ["seen_3"],
+        "left_out": 4,
+        "tags": {"team": "vision", "long": None},
+    }
+
+    state = MappingState.from_json(json.loads(json.dumps(stored)))
+
+    assert json.loads(json.dumps(state.to_json())) == stored
+
+
+def test_what_the_rows_do_not_show_is_in_tags_and_in_words() -> None:
+    author = RunAuthor("r")
+    time = author.now()
+    envelopes = [author.metrics("loss", [float("inf"), 1.0]), author.at([time, time], "acc", [0.5, 0.5], [1, 1])]
+
+    state = one_call(envelopes).state
+
+    assert state.to_tags() == {"gw.nonfinite": '{"loss":1}'}
+    assert state.display_differences() == {"±Infinity, shown as ±1.797e308": 1, "equal points, shown as one": 1}
+
+
+def test_a_start_gives_name_and_parent_and_other_events_do_not() -> None:
+    author = RunAuthor("r")
+    start = author.start(name="first", parent_run_id="p")
+    resumed = author.envelope(ev.RunResumed(time=author.now(), attempt=2, name="second"))
+
+    both, none = one_call([start, resumed]), one_call([author.metrics("loss", [1.0])])
+
+    assert (both.name, both.parent_run_id) == ("first", "p")
+    assert (none.name, none.parent_run_id, none.status_change) == ("", None, None)
+
+
+def test_a_status_is_in_mlflows_words_with_the_time_of_the_end() -> None:
+    author = RunAuthor("r")
+    started, finished = author.start(), author.finish()
+
+    assert one_call([started]).status_change == StatusChange("RUNNING", started.event.time // 1_000)
+    assert one_call([started, finished]).status_change == StatusChange("FINISHED", finished.event.time // 1_000)
+
+
+def test_the_server_is_asked_only_for_the_value_of_a_renamed_tag_that_is_not_known() -> None:
+    author = RunAuthor("r")
+    asked: list[int] = []
+
+    def remote_tags() -> dict[str, str]:
+        asked.append(1)
+        return {"old": "x"}
+
+    known = [author.tags(team="vision"), author.rename("tag", "team", "group")]
+    unknown = [author.rename("tag", "old", "new")]
+
+    first = translate(known, MappingState(), None, remote_tags)
+    assert (first.tags, asked) == ({"team": None, "group": "vision"}, [])
+    assert translate(unknown, MappingState(), None, remote_tags).tags == {"old": None, "new": "x"}
