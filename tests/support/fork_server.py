@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 MODULES = (
@@ -89,14 +90,19 @@ def run(argv: list[str], environment: dict[str, str], folder: str) -> None:
     os.environ.update(environment)
     time.tzset()
     os.chdir(folder)
+    sys.orig_argv = [sys.executable, *argv]  # a program may execute itself again
     if environment.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
     added = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    first = folder if argv[0] == "-m" else str(Path(argv[0]).parent)
+    first = {"-m": folder, "-c": ""}.get(argv[0], str(Path(argv[0]).parent))
     sys.path[:] = [first, *added, *(path for path in sys.path if path not in added)]
     if argv[0] == "-m":
         sys.argv = argv[1:]
         runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
+    elif argv[0] == "-c":
+        sys.argv = ["-c", *argv[2:]]
+        main = sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(argv[1], "<string>", "exec"), main.__dict__)
     else:
         sys.argv = argv
         runpy.run_path(argv[0], run_name="__main__")

@@ -43,8 +43,8 @@ class PythonProcess:
     """
     A program that was started, with the methods of `subprocess.Popen` that tests use.
 
-    `command` is `[sys.executable, "-m", module, ...]` or `[sys.executable, file, ...]`. With `subprocess.PIPE` the
-    output is kept until `communicate` returns it as text.
+    `command` is `[sys.executable, "-m", module, ...]`, `[..., "-c", code, ...]` or `[..., file, ...]`. With
+    `subprocess.PIPE` the output is kept until `communicate` returns it as text.
     """
 
     def __init__(
