@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks: arithmetic, tables, and the catalogue against its document."""
+"""The pure parts of the benchmarks: arithmetic, tables, and the catalogue compared with its document."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_percentile_is_the_nearest_rank(percent: float, value: int) -> None:
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1), st.integers(1, 100))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(times: list[int], percent: int) -> None:
+def test_a_percentile_is_a_value_that_this_share_does_not_exceed(times: list[int], percent: int) -> None:
     ordered = sorted(times)
 
     found = percentile(ordered, percent)
@@ -74,7 +74,7 @@ def test_the_clock_is_subtracted_from_every_time_and_none_is_negative() -> None:
     assert latency([10], timer_ns=50) == Latency(0.0, 0.0, 0.0)
 
 
-def test_a_maximum_that_thinning_left_out_is_given_back() -> None:
+def test_a_maximum_that_thinning_left_out_is_restored() -> None:
     assert latency([1_000], timer_ns=0, max_ns=7_000).max == 7.0
 
 
@@ -134,13 +134,13 @@ def test_a_row_shows_its_ratio_to_ours() -> None:
     assert cells(theirs)[7:10] == ["1,000", "500×", "2.00 + 7.00"]
 
 
-def test_who_keeps_nothing_has_no_speed() -> None:
+def test_a_tool_that_keeps_nothing_has_no_speed() -> None:
     last = emit_table([figures("us", points_per_s=0.0)], {}, "us").splitlines()[-1]
 
     assert cells(last)[7:10] == ["keeps none", "–", "–"]
 
 
-def test_who_is_missing_stays_in_the_table_with_the_reason() -> None:
+def test_a_missing_tool_stays_in_the_table_with_the_reason() -> None:
     last = emit_table([figures("us")], {"gone": "pip install failed: a|b\nc"}, "us").splitlines()[-1]
 
     assert "gone" in last
@@ -159,7 +159,7 @@ def test_columns_of_a_table_are_as_wide_as_their_widest_cell() -> None:
     assert lines[1] == "| ----------- | --------: |"
 
 
-def test_the_table_of_kills_has_a_row_a_tool() -> None:
+def test_the_table_of_kills_has_a_row_per_tool() -> None:
     assert "a row" in kill_table([["a row", "0", "287", "2,000", "on disk"]]).splitlines()[-1]
 
 
@@ -235,7 +235,7 @@ def test_the_document_explains_the_columns_of_trackers(column: str) -> None:
     assert column in DOCUMENT.partition("## History to every tracker")[2]
 
 
-def test_what_a_tracker_took_is_shown_beside_its_own_call() -> None:
+def test_the_cost_of_a_replay_is_shown_next_to_the_trackers_own_call() -> None:
     done = {
         "points": 1_000, "points_per_s": 500.0, "seconds": 2.0, "cpu_s": 0.001, "store_cpu_s": 0.0,
         "server_cpu_s": 0.002, "peak_mib": 99.6, "server_peak_mib": 300.0, "disk_bytes": 9_000,
@@ -326,7 +326,7 @@ def test_growth_is_shown_with_its_slopes() -> None:
     assert cells(table.splitlines()[-1]) == ["runs", "1 → 10 → 100", "2.00 → 3.00 → 6.00", "1.50× then 2.00×"]
 
 
-def test_tools_are_compared_by_points_a_second() -> None:
+def test_tools_are_compared_by_points_per_second() -> None:
     bulks = [Bulk("us", 1_000, 0.5, "a query"), Bulk("slow", 500, 5.0, "its reader")]
 
     *_, ours, theirs, gone = ingest_tables(Found(bulks=bulks), {"gone": "pip failed"}, "us").splitlines()

@@ -65,7 +65,7 @@ async def test_a_run_log_fits_its_published_schema(live: Live) -> None:
     assert document["steps"]["main"]["user_defined_metrics"] == {"loss": {"0": 0.5, "1": "NaN", "2": "-Infinity"}}
 
 
-async def test_series_hold_every_value_and_where_the_stream_goes_on(live: Live) -> None:
+async def test_series_hold_every_value_and_the_position_where_the_stream_continues(live: Live) -> None:
     await live.publish(training("one"))
 
     page = await live.json("/v1/runs/one/series")
@@ -101,7 +101,7 @@ async def test_as_of_follows_the_log_past_what_other_runs_wrote(live: Live) -> N
     assert after["offset"] > before["offset"]
 
 
-async def test_answers_tell_how_far_the_log_is_folded(live: Live) -> None:
+async def test_answers_say_how_far_the_log_is_folded(live: Live) -> None:
     await live.publish(training("one"))
     page = await live.json("/v1/runs/one/series")
 
@@ -119,7 +119,7 @@ async def test_a_run_log_is_shortened_on_request_and_says_so(live: Live) -> None
     assert log["shortened"] == {"loss": 3}
 
 
-async def test_status_tells_how_far_the_materialiser_is(live: Live) -> None:
+async def test_status_says_how_far_the_materialiser_is(live: Live) -> None:
     await live.publish(training("one"))
     await live.publish_unfolded([Author("one", "p2").start()])
 
@@ -154,7 +154,7 @@ async def test_answers_are_protected_and_compressed(live: Live) -> None:
     assert len(answer.json()["runs"]) == 30
 
 
-async def test_a_store_that_goes_away_is_said_and_comes_back_by_itself(
+async def test_a_store_that_goes_away_is_reported_and_comes_back_by_itself(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     port = urlsplit(database).port

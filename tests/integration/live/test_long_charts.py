@@ -1,4 +1,4 @@
-"""A chart of a series too long to read whole shows every extreme, from the summaries of its chunks."""
+"""A chart of a series that is too long to be read completely shows every extreme, from its chunk summaries."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
 
 BEGAN = 1_700_000_000_000_000  # µs
-POINTS, RECORD = 230_500, 1_000  # the last 500 are not in a full chunk
-LOW, HIGH = 77_123, 150_999  # where the spikes are
+POINTS, RECORD = 230_500, 1_000  # the last 500 points are not in a full chunk
+LOW, HIGH = 77_123, 150_999  # steps of the spikes
 
 
 def values() -> list[float]:

@@ -1,4 +1,4 @@
-"""A run that fell silent shows as lost, and as running when it speaks again; no row ever says so."""
+"""A silent run appears as lost, and as running after its next event; the state is never stored in a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas import events as ev
 from tests.support.live_server import Live, serving, settings_for
 from tests.support.log_author import START, Author
 
-NOW = time.time_ns() // 1_000 + 86_400_000_000  # µs: tomorrow, so that no slow machine makes a run fall silent
+NOW = time.time_ns() // 1_000 + 86_400_000_000  # µs: tomorrow, so that a run is not lost on a slow machine
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_silence_is_lost_until_the_next_sign_of_life(live: Live) -> None:
     assert (await live.json("/v1/runs/silent/log"))["state"] == "running"
 
 
-async def test_how_long_is_a_setting(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+async def test_the_time_until_lost_is_a_setting(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     age_s = time.time() - START / 1e6
     for lost_after_s, state in ((age_s + 86_400, "running"), (age_s - 86_400, "lost")):
         settings = settings_for(kafka, topic, database, tmp_path).model_copy(update={"lost_after_s": lost_after_s})
@@ -55,7 +55,7 @@ async def test_how_long_is_a_setting(kafka: str, topic: str, database: str, tmp_
             assert await states(live) == {"run": state}
 
 
-async def test_the_view_says_it_too_and_the_row_does_not(live: Live, database: str) -> None:
+async def test_the_view_shows_it_too_and_the_row_does_not(live: Live, database: str) -> None:
     await live.publish([Author("silent").start(), Author("fresh", time=NOW).start()])
 
     connection = await asyncpg.connect(database)

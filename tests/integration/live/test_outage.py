@@ -26,13 +26,13 @@ class Broker:
         self.child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; from the main thread, with which it ends."""
+        """Start it. Call this in the main thread: the broker ends with it."""
         command = prepare_kafka(self._folder, port=self._port, controller_port=self._controller_port)
         with (self._folder / "kafka.log").open("ab") as log:
             self.child = spawn(command, log)
 
     def wait(self) -> None:
-        """Return when it serves."""
+        """Return once it serves."""
         assert self.child is not None
         assert wait_until(lambda: services.answers(self.address), self.child, services.START_TIMEOUT_S)
 
@@ -45,7 +45,7 @@ class Broker:
 
 @contextmanager
 def own_broker(folder: Path) -> Iterator[Broker]:
-    """Give a broker of one's own, and end it."""
+    """Yield a broker for this test, and stop it afterwards."""
     broker = Broker(folder)
     broker.start()
     try:

@@ -1,4 +1,4 @@
-"""The API as a process: how it starts, what it says when it cannot, how it ends."""
+"""The API as a process: its start, its errors at the start, and its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEADLINE_S = 30.0
 
 @contextmanager
 def process(folder: Path, **settings: object) -> Iterator[subprocess.Popen[str]]:
-    """Give a process that serves the API, and end it."""
+    """Yield a process that serves the API, and end it afterwards."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     mine = {"home": folder, "ready_file": folder / "ready", **settings}
     started = subprocess.Popen(

@@ -56,8 +56,8 @@ async def test_any_run_id_can_be_asked_for(shared: Live, run_id: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["log", "series"])
-@pytest.mark.parametrize("run_id", ["nobody", "' OR 1=1 --", "%", "\x00", "x" * 3_000])
-async def test_an_unknown_run_is_said_to_be_unknown(shared: Live, run_id: str, what: str) -> None:
+@pytest.mark.parametrize("run_id", ["unknown", "' OR 1=1 --", "%", "\x00", "x" * 3_000])
+async def test_an_unknown_run_is_reported_as_unknown(shared: Live, run_id: str, what: str) -> None:
     answer = await shared.get(f"/v1/runs/{quote(run_id, safe='')}/{what}")
 
     assert answer.status_code == 404
@@ -83,7 +83,7 @@ async def test_an_unknown_run_is_said_to_be_unknown(shared: Live, run_id: str, w
         ("/v1/stream?points=some", "points"),
     ],
 )
-async def test_a_parameter_that_does_not_fit_is_named(shared: Live, path: str, parameter: str) -> None:
+async def test_an_invalid_parameter_is_named(shared: Live, path: str, parameter: str) -> None:
     answer = await shared.get(path)
 
     assert answer.status_code == 422

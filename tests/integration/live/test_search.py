@@ -1,4 +1,4 @@
-"""Runs are found by what people type, whatever they type, on a real store."""
+"""Runs are found by any filter that users type, on a real store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def trained(
     params: dict[str, Typed] | None = None,
     tags: dict[str, str] | None = None,
 ) -> Iterator[Envelope]:
-    """Yield the envelopes of a finished run that started `at` seconds after the others."""
+    """Yield the envelopes of a finished run that started at second `at`."""
     author = Author(run_id, time=START + at * 1_000_000)
     yield author.start(name=f"name of {run_id}", group="sweep")
     if params:
@@ -70,7 +70,7 @@ SOME = [
 FOUND = [
     ("", "edcba"),
     ("metrics.loss < 0.15", "da"),
-    ("metrics.loss > 0.15", "b"),  # NaN is greater than nothing
+    ("metrics.loss > 0.15", "b"),  # NaN is not greater than any number
     ("metrics.loss = nan", "c"),
     ("metrics.loss = -inf", "d"),
     ("metrics.loss != 0.1", "dcb"),
@@ -116,7 +116,7 @@ FOUND = [
 ]
 
 ORDERED = [
-    ("metrics.loss", "dabec"),  # those without a number come last, newest first
+    ("metrics.loss", "dabec"),  # runs without a number come last, newest first
     ("metrics.loss desc", "badec"),
     ("params.lr desc", "cabed"),
     ("tags.team", "abced"),
@@ -130,7 +130,7 @@ async def ids(live: Live, **parameters: object) -> str:
     return "".join(run["run_id"] for run in (await live.json("/v1/runs", **parameters))["runs"])
 
 
-async def test_each_form_finds_the_runs_it_says(live: Live) -> None:
+async def test_each_form_finds_its_runs(live: Live) -> None:
     await live.publish(SOME)
 
     found = {text: await ids(live, where=text) for text, _ in FOUND}
@@ -176,7 +176,7 @@ async def test_series_of_named_steps_and_with_labels_are_found_by_their_written_
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ({"where": "metrics.loss <"}, "parameter where: character 15, at the end: expected a number"),
         ({"where": "loss < 3"}, "parameter where: character 1, at 'loss': expected metrics.NAME"),
@@ -184,11 +184,11 @@ async def test_series_of_named_steps_and_with_labels_are_found_by_their_written_
         ({"page_token": "x"}, "parameter page_token: it is not a token of this API"),
     ],
 )
-async def test_what_cannot_be_understood_is_said_with_its_place(
-    live: Live, parameters: dict[str, object], said: str
+async def test_a_syntax_error_is_reported_with_its_position(
+    live: Live, parameters: dict[str, object], message: str
 ) -> None:
     answer = await live.get("/v1/runs", **parameters)
 
     assert answer.status_code == 422
-    assert answer.json()["error"].startswith(said)
+    assert answer.json()["error"].startswith(message)
     assert answer.json()["next"]

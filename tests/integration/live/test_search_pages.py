@@ -1,4 +1,4 @@
-"""Lists of runs page by page: each run once, whatever is added between the pages."""
+"""Lists of runs, page by page: each run appears once, even if runs are added between the pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIt
 
 
 def some_runs(first: str, *, at: int) -> Iterator[Envelope]:
-    """Yield runs of which some share their time, their loss, their tags; some never start, some never end."""
+    """Yield runs, some with the same time, loss or tags; some never start, some never end."""
     for number, loss in enumerate(LOSSES):
         author = Author(f"{first}{number:02}", time=START + (at + number // 3) * 1_000_000)
         yield author.start(name="é" * 300) if number % 4 else author.envelope(ev.Note(time=author.now(), text="only"))
@@ -84,7 +84,7 @@ async def test_the_newest_come_page_by_page_too(live: Live) -> None:
 
 
 @pytest.mark.parametrize("order", [None, "metrics.loss", "metrics.loss desc", "tags.team", "started desc", "points"])
-async def test_runs_added_between_pages_neither_repeat_nor_push_out_others(live: Live, order: str | None) -> None:
+async def test_runs_added_between_pages_neither_repeat_nor_displace_others(live: Live, order: str | None) -> None:
     await live.publish(some_runs("r", at=10))
     before = await read_pages(live, limit=100, order_by=order)
 

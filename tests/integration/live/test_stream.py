@@ -1,4 +1,4 @@
-"""The event stream on a real log: nothing missed, nothing twice, nobody slowed down by anybody."""
+"""The event stream on a real log: nothing is missing, nothing comes twice, and no reader slows down another."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIt
         yield running
 
 
-def places(events: list[dict[str, Any]]) -> list[tuple[int, int]]:
-    """Return (partition, offset) of each event."""
+def positions(events: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Return partition and offset of each event."""
     return [(event["partition"], event["offset"]) for event in events]
 
 
 def steps(events: list[dict[str, Any]]) -> list[int]:
-    """Return every step of every point, in the order in which they came."""
+    """Return the steps of all points in order of arrival."""
     return [step for event in events for series in event.get("series", ()) for step, _, _ in series["points"]]
 
 
 async def emit(live: Live, author: Author, envelopes: int, *, first: int = 0, points: int = 10) -> None:
-    """Write metrics of consecutive steps, envelope by envelope, each acknowledged before the next is made."""
+    """Write metrics of consecutive steps, one envelope at a time, each acknowledged before the next."""
     async with producer(live.settings.kafka) as sender:
         for number in range(first, first + envelopes):
             record = encode(author.metrics("loss", [0.5] * points, first_step=number * points))
@@ -46,7 +46,7 @@ async def emit(live: Live, author: Author, envelopes: int, *, first: int = 0, po
 
 
 async def until_stored(frames: Frames, last_step: int) -> list[dict[str, Any]]:
-    """Return events up to the one that holds `last_step`."""
+    """Return the events up to the one that contains `last_step`."""
     events: list[dict[str, Any]] = []
     while not events or steps(events[-1:])[-1:] != [last_step]:
         events.append(await frames.next())
@@ -66,7 +66,7 @@ async def test_snapshot_and_stream_together_hold_every_point_once_while_it_train
     author = Author("run")
     await live.publish([author.start()])
     training = asyncio.create_task(emit(live, author, BATCHES))
-    while (page := await live.json("/v1/runs/run/series"))["series"] == []:  # folded while it goes on
+    while (page := await live.json("/v1/runs/run/series"))["series"] == []:  # folded under load
         await live.publish([])
 
     since = f"{page['as_of']['partition']}:{page['as_of']['offset']}"
@@ -79,7 +79,7 @@ async def test_snapshot_and_stream_together_hold_every_point_once_while_it_train
 
 
 @pytest.mark.parametrize("others", [0, 1_500])
-async def test_a_stream_from_the_beginning_has_all_in_order_while_more_is_written(live: Live, others: int) -> None:
+async def test_a_stream_from_the_beginning_is_complete_while_more_is_written(live: Live, others: int) -> None:
     author = Author("run")
     await live.publish_unfolded([author.start(), *(Author(f"other-{number}").start() for number in range(others))])
     await emit(live, author, BATCHES // 2)
@@ -93,21 +93,21 @@ async def test_a_stream_from_the_beginning_has_all_in_order_while_more_is_writte
     assert {event["run_id"] for event in events} == {"run"}
 
 
-async def test_a_reconnecting_browser_goes_on_where_it_was(live: Live) -> None:
+async def test_a_reconnecting_browser_resumes_where_it_was(live: Live) -> None:
     authors = [Author(f"run-{number}") for number in range(6)]
     await live.publish_unfolded([author.start() for author in authors])
     envelopes = [author.metrics("loss", [1.0]) for _ in range(50) for author in authors]
 
     seen, _ = await asyncio.gather(read_in_pieces(live, 306), live.publish_unfolded(envelopes))
 
-    assert len(set(places(seen))) == 306
+    assert len(set(positions(seen))) == 306
     for partition in (0, 1):
-        offsets = [offset for found, offset in places(seen) if found == partition]
+        offsets = [offset for found, offset in positions(seen) if found == partition]
         assert offsets == list(range(len(offsets)))
 
 
 async def read_in_pieces(live: Live, wanted: int) -> list[dict[str, Any]]:
-    """Return the first events of the log, over many connections that each go on where the last one ended."""
+    """Return the first events of the log over many connections, each of which resumes where the last one ended."""
     seen: list[dict[str, Any]] = []
     position: str | None = None
     while len(seen) < wanted:
@@ -118,7 +118,7 @@ async def read_in_pieces(live: Live, wanted: int) -> list[dict[str, Any]]:
     return seen
 
 
-async def test_the_first_frame_already_says_from_where_to_go_on(live: Live) -> None:
+async def test_the_first_frame_already_has_the_position_to_resume_from(live: Live) -> None:
     await live.publish_unfolded([Author("before").start()])
     await until(lambda: tail_passed(live, 1), "the tail is past what was written before")
     async with live.http.stream("GET", "/v1/stream") as answer:
@@ -138,7 +138,7 @@ async def tail_passed(live: Live, records: int) -> bool:
     return sum(live.server.connections.tail.positions.values()) == records
 
 
-async def test_only_the_wanted_run_is_heard(live: Live) -> None:
+async def test_only_events_of_the_requested_run_arrive(live: Live) -> None:
     async with stream(live, run="wanted") as frames:
         await live.publish_unfolded([Author("other").start(), Author("wanted").start(), Author("wanted ").start()])
         await live.publish_unfolded([Author("wanted", "p2").start()])
@@ -147,7 +147,7 @@ async def test_only_the_wanted_run_is_heard(live: Live) -> None:
     assert [(event["run_id"], event["producer"]) for event in events] == [("wanted", "p1"), ("wanted", "p2")]
 
 
-async def test_records_that_are_no_events_are_passed_over(live: Live) -> None:
+async def test_records_that_are_not_events_are_skipped(live: Live) -> None:
     good, late = encode(Author("run").start()), encode(Author("run", "p2").start())
     broken = [
         EncodedRecord(b"run", b"not json", ()),
@@ -166,7 +166,7 @@ async def test_records_that_are_no_events_are_passed_over(live: Live) -> None:
     assert [event["producer"] for event in events] == ["p1", "p2"]
 
 
-async def test_values_that_json_cannot_hold_arrive_as_words(live: Live) -> None:
+async def test_values_that_json_cannot_represent_arrive_as_strings(live: Live) -> None:
     async with stream(live) as frames:
         await live.publish_unfolded([Author("run").metrics("loss", [float("nan"), float("inf"), float("-inf")])])
         event = await frames.next()
@@ -174,7 +174,7 @@ async def test_values_that_json_cannot_hold_arrive_as_words(live: Live) -> None:
     assert [value for _, _, value in event["series"][0]["points"]] == ["NaN", "Infinity", "-Infinity"]
 
 
-async def test_the_brief_stream_sends_one_point_a_series(live: Live) -> None:
+async def test_the_brief_stream_sends_one_point_per_series(live: Live) -> None:
     async with stream(live, points="last") as frames:
         await live.publish_unfolded([Author("run").metrics("loss", [3.0, 2.0, 1.0])])
         event = await frames.next()
@@ -182,7 +182,7 @@ async def test_the_brief_stream_sends_one_point_a_series(live: Live) -> None:
     assert (event["series"][0]["count"], [value for _, _, value in event["series"][0]["points"]]) == (3, [1.0])
 
 
-async def test_a_browser_that_does_not_read_is_dropped_and_slows_nobody(live: Live) -> None:
+async def test_a_browser_that_does_not_read_is_dropped_and_slows_no_other(live: Live) -> None:
     author = Author("run")
     envelopes: list[Envelope] = [
         author.metrics("loss", [0.123456789] * 1_000, first_step=n * 1_000) for n in range(400)
@@ -199,7 +199,7 @@ async def test_a_browser_that_does_not_read_is_dropped_and_slows_nobody(live: Li
             states = {one.state for one in live.server.connections.subscribers._all if one.run_id is None}
 
     assert steps(events) == list(range(400_000))
-    assert states <= {"overrun"}  # or forgotten already
+    assert states <= {"overrun"}  # or already removed
 
 
 async def subscribers(live: Live, count: int) -> bool:
@@ -237,7 +237,7 @@ async def stopped(live: Live) -> bool:
     return False
 
 
-async def test_an_offset_that_the_log_no_longer_holds_is_said(live: Live) -> None:
+async def test_an_offset_that_the_log_no_longer_holds_is_reported(live: Live) -> None:
     await live.publish_unfolded([Author("run").start() for _ in range(10)])
     await delete_records(live, 5)
 

@@ -1,4 +1,4 @@
-"""A byte of the log rots on the broker's disk: what lies before is kept, nothing is passed over, the place is named."""
+"""A damaged byte in the log on the broker's disk: earlier records are kept, none is skipped, the offset is named."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.log_author import Author
 from tests.support.materialiser_process import Materialiser, environment, folded, materialiser, until_folded
 from tests.support.raw_log import batch_of, write_batches
 
-WHOLE, IN_BATCH = 4, 40  # batches of two records before the damaged one; where in it a byte is changed
+WHOLE, IN_BATCH = 4, 40  # batches of two records before the damaged one; index of the changed byte in it
 
 
 async def write_whole(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
-    """Write six batches of two records to partition 0; returns where on the broker's disk a byte of the fifth is."""
+    """Write six batches of two records to partition 0; return the file and position of a byte of the fifth batch."""
     author = Author("run")
     records = [encode(author.start()), *(encode(author.metrics("loss", [1.0], first_step=n)) for n in range(11))]
     batches = [batch_of(records[start : start + 2]) for start in range(0, 12, 2)]
@@ -30,7 +30,7 @@ async def write_whole(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
 
 
 async def write_damaged(kafka: str, topic: str, data: Path) -> tuple[Path, int]:
-    """Write them, and change that byte."""
+    """Write these batches and change that byte."""
     place = await write_whole(kafka, topic, data)
     damage(*place)
     return place
@@ -51,12 +51,12 @@ def data(kafka: str, session_folder: Path) -> Path:
 
 
 async def read_all(reader: LogReader, offsets: list[int]) -> NoReturn:
-    """Read on, noting the offsets, until an error ends it."""
+    """Read until an error, collecting the offsets."""
     while True:
         offsets += [record.offset for record in await reader.fetch(timeout_ms=1_000, max_records=100)]
 
 
-def said(topic: str) -> str:
+def start_of_message(topic: str) -> str:
     return f"{topic}, partition 0: the log is damaged at offset 8 (its checksum is wrong): restore"
 
 
@@ -77,7 +77,7 @@ async def test_a_reader_gets_what_lies_before_and_then_an_error_each_time_that_n
         await reader.close()
 
     assert offsets == list(range(8))
-    assert str(first.value).startswith(said(topic))
+    assert str(first.value).startswith(start_of_message(topic))
     assert str(second.value) == str(first.value)
     assert "restore this partition from another broker or a backup of it" in str(first.value)
 
@@ -94,7 +94,7 @@ async def test_the_materialiser_keeps_what_lies_before_and_ends_naming_the_place
 
     assert status == 78, one.text()
     assert await folded(database, topic) == 8
-    assert one.text().splitlines()[-1].startswith(f"gateway: materialiser: {said(topic)}")
+    assert one.text().splitlines()[-1].startswith(f"gateway: materialiser: {start_of_message(topic)}")
 
 
 async def test_a_delivery_ends_naming_the_place(
@@ -108,7 +108,7 @@ async def test_a_delivery_ends_naming_the_place(
         one.kill()
 
     assert status == 78, one.text()
-    assert one.text().splitlines()[-1].startswith(f"gateway: delivery nothing: {said(topic)}")
+    assert one.text().splitlines()[-1].startswith(f"gateway: delivery nothing: {start_of_message(topic)}")
 
 
 async def test_the_live_stream_ends_there_and_a_new_one_shows_what_comes_now(

@@ -34,8 +34,8 @@ from tests.support.topic_reader import read_topic
 HOSTILE = b"[red]\x1b[2J\x1b]0;owned\x07[/red]\xff\x00\xe2\x80\xae"
 
 
-class Place:
-    """A log, a store and the command that looks at them."""
+class Setup:
+    """A log, a store and the command that reads them."""
 
     def __init__(self, kafka: str, topic: str, database: str, folder: Path) -> None:
         self.kafka, self.topic, self.database = kafka, topic, database
@@ -73,13 +73,13 @@ class Place:
 
 
 @pytest.fixture
-def place(kafka: str, topic: str, database: str, tmp_path: Path) -> Place:
-    return Place(kafka, topic, database, tmp_path)
+def setup(kafka: str, topic: str, database: str, tmp_path: Path) -> Setup:
+    return Setup(kafka, topic, database, tmp_path)
 
 
 @pytest.fixture
-def worker(place: Place, tmp_path: Path) -> Iterator[Materialiser]:
-    with materialiser(tmp_path, place.variables) as one:
+def worker(setup: Setup, tmp_path: Path) -> Iterator[Materialiser]:
+    with materialiser(tmp_path, setup.variables) as one:
         yield one
 
 
@@ -88,8 +88,8 @@ def bad_records(run_id: str = "r1", count: int = 3) -> list[EncodedRecord]:
     return [good._replace(value=b"no event %d" % number) for number in range(count)]
 
 
-async def letter_ids(place: Place) -> list[str]:
-    connection = await asyncpg.connect(place.database)
+async def letter_ids(setup: Setup) -> list[str]:
+    connection = await asyncpg.connect(setup.database)
     try:
         rows = await connection.fetch("SELECT * FROM dead_letters ORDER BY partition, log_offset")
     finally:
@@ -97,60 +97,60 @@ async def letter_ids(place: Place) -> list[str]:
     return [f"{row['topic']}:{row['partition']}:{row['log_offset']}" for row in rows]
 
 
-async def parked(place: Place, records: list[EncodedRecord]) -> list[str]:
-    """Write records that are parked, and return their ids, oldest first."""
-    before = set(await letter_ids(place))
-    await place.write(records)
-    await until_letters(place, len(before) + len(records))
-    return [one for one in await letter_ids(place) if one not in before]
+async def parked(setup: Setup, records: list[EncodedRecord]) -> list[str]:
+    """Write records that are parked; return their ids, oldest first."""
+    before = set(await letter_ids(setup))
+    await setup.write(records)
+    await until_letters(setup, len(before) + len(records))
+    return [one for one in await letter_ids(setup) if one not in before]
 
 
-async def until_letters(place: Place, count: int) -> None:
+async def until_letters(setup: Setup, count: int) -> None:
     async def are_there() -> bool:
-        return len(await letter_ids(place)) >= count
+        return len(await letter_ids(setup)) >= count
 
     await until(are_there, f"{count} dead letters")
 
 
-async def test_the_topic_gets_each_record_as_it_was_and_where_why_and_when(place: Place, worker: Materialiser) -> None:
+async def test_the_topic_gets_each_record_as_it_was_and_where_why_and_when(setup: Setup, worker: Materialiser) -> None:
     odd = [("x", b"1"), ("x", b"\xff"), ("µ", b""), ("none", None)]
-    sender = AIOKafkaProducer(bootstrap_servers=place.kafka)
+    sender = AIOKafkaProducer(bootstrap_servers=setup.kafka)
     await sender.start()
     sent = [
-        await sender.send_and_wait(place.topic, partition=0, key=key, value=value, headers=odd)
+        await sender.send_and_wait(setup.topic, partition=0, key=key, value=value, headers=odd)
         for key, value in [(b"k", HOSTILE), (b"k", None), (None, b"v"), (b"", b"")]
     ]
     await sender.stop()
 
-    found = await read_topic(place.kafka, f"{place.topic}-dead", lambda records: len(records) >= 4)
+    found = await read_topic(setup.kafka, f"{setup.topic}-dead", lambda records: len(records) >= 4)
 
     assert [(one.key, one.value) for one in found] == [(b"k", HOSTILE), (b"k", None), (None, b"v"), (b"", b"")]
     assert {one.headers[:4] for one in found} == {tuple(odd)}
     own = [dict(one.headers[4:]) for one in found]
     assert [int(one["dead_letter_offset"]) for one in own] == [one.offset for one in sent]
-    assert {(one["dead_letter_topic"], one["dead_letter_partition"]) for one in own} == {(place.topic.encode(), b"0")}
+    assert {(one["dead_letter_topic"], one["dead_letter_partition"]) for one in own} == {(setup.topic.encode(), b"0")}
     assert {(one["dead_letter_kind"], one["dead_letter_reason"]) for one in own} == {
         (b"NotAnEvent", b"the record has no header 'schema'")
     }
 
 
-async def test_a_topic_that_takes_nothing_holds_up_nobody_and_what_is_too_large_for_it_is_named(
-    place: Place, tmp_path: Path
+async def test_a_topic_that_refuses_everything_delays_no_one_and_a_record_too_large_for_it_is_named(
+    setup: Setup, tmp_path: Path
 ) -> None:
-    dead, bad = f"{place.topic}-dead", bad_records(count=20)
+    dead, bad = f"{setup.topic}-dead", bad_records(count=20)
     bad.insert(10, bad[0]._replace(value=random.Random(1).randbytes(9_000)))
-    admin = AIOKafkaAdminClient(bootstrap_servers=place.kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=setup.kafka)
     await admin.start()
     await admin.create_topics([NewTopic(dead, 1, 1, topic_configs={"max.message.bytes": "70"})])
     try:
-        with materialiser(tmp_path, place.variables) as one:
-            await place.write(bad)
-            await until_letters(place, 21)
-            await write(place.kafka, place.topic, [Author("good").start()])
-            await until_folded(place.database, place.topic, 22)
+        with materialiser(tmp_path, setup.variables) as one:
+            await setup.write(bad)
+            await until_letters(setup, 21)
+            await write(setup.kafka, setup.topic, [Author("good").start()])
+            await until_folded(setup.database, setup.topic, 22)
             resource = ConfigResource(ConfigResourceType.TOPIC, dead, configs={"max.message.bytes": "2000"})
             await admin.alter_configs([resource])
-            found = await read_topic(place.kafka, dead, lambda found: len({one.headers for one in found}) >= 21)
+            found = await read_topic(setup.kafka, dead, lambda found: len({one.headers for one in found}) >= 21)
             assert one.process.poll() is None
     finally:
         await admin.close()
@@ -161,82 +161,82 @@ async def test_a_topic_that_takes_nothing_holds_up_nobody_and_what_is_too_large_
     assert omitted.startswith(b"9000 bytes")
 
 
-async def test_a_replay_heals_the_run_once_and_a_second_copy_is_refused(place: Place, worker: Materialiser) -> None:
-    await place.execute("ALTER TABLE tags ADD CONSTRAINT odd CHECK (name <> 'odd')")
+async def test_a_replay_heals_the_run_once_and_a_second_copy_is_refused(setup: Setup, worker: Materialiser) -> None:
+    await setup.execute("ALTER TABLE tags ADD CONSTRAINT odd CHECK (name <> 'odd')")
     author = Author("r1")
     envelopes = [author.start(), author.envelope(ev.Tags(time=author.now(), tags={"odd": "1"}))]
     envelopes += [author.metrics("loss", [1.0]), author.finish()]
     envelopes.append(author.envelope(ev.ProducerClosed(time=author.now(), batches=5, points=1)))
-    await write(place.kafka, place.topic, envelopes)
-    await until_folded(place.database, place.topic, 5)
-    (letter,) = place.facts("list")["dead_letters"]
+    await write(setup.kafka, setup.topic, envelopes)
+    await until_folded(setup.database, setup.topic, 5)
+    (letter,) = setup.facts("list")["dead_letters"]
     assert (letter["kind"], letter["run"]) == ("BadEvent", "r1")
     assert "PostgreSQL refuses its rows" in letter["reason"]
-    assert await place.completeness("r1") == [(4, [(1, 2)], 0)]
+    assert await setup.completeness("r1") == [(4, [(1, 2)], 0)]
 
-    await place.execute("ALTER TABLE tags DROP CONSTRAINT odd")
-    first = place.facts("replay", letter["id"])
-    async with reading(place.database) as store:
+    await setup.execute("ALTER TABLE tags DROP CONSTRAINT odd")
+    first = setup.facts("replay", letter["id"])
+    async with reading(setup.database) as store:
         await until_complete(store, ["r1"])
-    again = place.facts("replay", letter["id"])
-    await place.write([encode(envelopes[1])])  # what a replay that was killed before it was remembered leaves
-    await until_folded(place.database, place.topic, 7)
+    again = setup.facts("replay", letter["id"])
+    await setup.write([encode(envelopes[1])])  # left by a replay that was killed before it was recorded
+    await until_folded(setup.database, setup.topic, 7)
 
     assert first == {"dry_run": False, "replayed": [letter["id"]], "skipped": []}
     assert again["replayed"] == []
     assert [one["result"] for one in again["skipped"]] == ["already"]
-    assert await place.completeness("r1") == [(5, [], 1)]
-    assert place.facts("list")["total"] == 0
-    assert [one["state"] for one in place.facts("list", "--state", "all")["dead_letters"]] == ["replayed"]
-    assert place.facts("discard", letter["id"], status=1)["discarded"] == []
+    assert await setup.completeness("r1") == [(5, [], 1)]
+    assert setup.facts("list")["total"] == 0
+    assert [one["state"] for one in setup.facts("list", "--state", "all")["dead_letters"]] == ["replayed"]
+    assert setup.facts("discard", letter["id"], status=1)["discarded"] == []
 
 
 async def test_what_this_release_cannot_fold_is_replayed_only_on_demand_and_parked_again(
-    place: Place, worker: Materialiser
+    setup: Setup, worker: Materialiser
 ) -> None:
-    ids = await parked(place, bad_records(count=2))
+    ids = await parked(setup, bad_records(count=2))
 
-    refused = place.facts("replay", "--all", "--yes", status=1)
-    planned = place.facts("replay", "--all", "--anyway", "--dry-run")
-    assert place.facts("list")["total"] == 2
-    done = place.facts("replay", "--all", "--anyway", "--yes")
-    await until_letters(place, 4)
+    refused = setup.facts("replay", "--all", "--yes", status=1)
+    planned = setup.facts("replay", "--all", "--anyway", "--dry-run")
+    assert setup.facts("list")["total"] == 2
+    done = setup.facts("replay", "--all", "--anyway", "--yes")
+    await until_letters(setup, 4)
 
     assert [one["id"] for one in refused["skipped"]] == ids
     assert all("parked again" in one["why"] for one in refused["skipped"])
     assert planned == {"dry_run": True, "replayed": ids, "skipped": []}
     assert done == {"dry_run": False, "replayed": ids, "skipped": []}
-    assert place.facts("list", "--state", "replayed")["total"] == 2
-    assert place.facts("list")["total"] == 2
+    assert setup.facts("list", "--state", "replayed")["total"] == 2
+    assert setup.facts("list")["total"] == 2
 
 
 async def test_letters_are_found_by_run_and_reason_and_discarded_with_a_reason_once(
-    place: Place, worker: Materialiser
+    setup: Setup, worker: Materialiser
 ) -> None:
-    first = await parked(place, bad_records("one", 2))
-    second = await parked(place, [one._replace(headers=[]) for one in bad_records("two", 2)])
+    first = await parked(setup, bad_records("one", 2))
+    second = await parked(setup, [one._replace(headers=[]) for one in bad_records("two", 2)])
 
-    assert {one["id"] for one in place.facts("list", "--run", "one")["dead_letters"]} == set(first)
-    assert {one["id"] for one in place.facts("list", "--reason", "NO HEADER")["dead_letters"]} == set(second)
-    assert place.facts("list", "--limit", "1")["total"] == 4
-    assert place.facts("discard", "--run", "two", "--dry-run")["discarded"] == second
-    assert "confirmation is needed, and stdin is not a terminal: add --yes" in place.command("discard", "--all").stderr
-    assert place.facts("discard", "--run", "two", "--because", "a [red]test", "--yes")["discarded"] == second
-    again = place.facts("discard", *second)
+    assert {one["id"] for one in setup.facts("list", "--run", "one")["dead_letters"]} == set(first)
+    assert {one["id"] for one in setup.facts("list", "--reason", "NO HEADER")["dead_letters"]} == set(second)
+    assert setup.facts("list", "--limit", "1")["total"] == 4
+    assert setup.facts("discard", "--run", "two", "--dry-run")["discarded"] == second
+    assert "confirmation is needed, and stdin is not a terminal: add --yes" in setup.command("discard", "--all").stderr
+    assert setup.facts("discard", "--run", "two", "--because", "a [red]test", "--yes")["discarded"] == second
+    again = setup.facts("discard", *second)
     assert [one["result"] for one in again["skipped"]] == ["already", "already"]
-    assert {one["id"] for one in place.facts("list")["dead_letters"]} == set(first)
-    (one, *_) = place.facts("list", "--state", "discarded")["dead_letters"]
+    assert {one["id"] for one in setup.facts("list")["dead_letters"]} == set(first)
+    (one, *_) = setup.facts("list", "--state", "discarded")["dead_letters"]
     assert one["because"] == "a [red]test"
-    assert place.facts("discard", f"{place.topic}:0:999999", status=1)["skipped"][0]["why"] == "nothing is parked there"
+    assert setup.facts("discard", f"{setup.topic}:0:999999", status=1)["skipped"][0]["why"] == "nothing is parked there"
 
 
-async def test_hostile_bytes_reach_no_terminal_and_are_kept_whole(place: Place, worker: Materialiser) -> None:
+async def test_hostile_bytes_reach_no_terminal_and_are_kept_whole(setup: Setup, worker: Materialiser) -> None:
     good = encode(Author("r1").start())
     headers = [(n, b"\x1b[31m[bold]" if n == "ce_type" else v) for n, v in good.headers]
-    (letter,) = await parked(place, [good._replace(key=HOSTILE[:20], value=HOSTILE * 9, headers=headers)])
+    (letter,) = await parked(setup, [good._replace(key=HOSTILE[:20], value=HOSTILE * 9, headers=headers)])
 
-    listed, shown = place.command("list"), place.command("show", letter)
-    document = place.facts("show", letter)
+    listed, shown = setup.command("list"), setup.command("show", letter)
+    document = setup.facts("show", letter)
 
     assert "".join((listed.stdout + shown.stdout).split("\n")).isprintable()
     assert listed.stdout.splitlines()[1].startswith(letter)
@@ -244,23 +244,21 @@ async def test_hostile_bytes_reach_no_terminal_and_are_kept_whole(place: Place, 
     assert "00000000  5b 72 65 64 5d 1b" in shown.stdout
     assert base64.b64decode(document["value"]["base64"]) == HOSTILE * 9
     assert document["value"]["text"] is None
-    assert place.raw(letter) == HOSTILE * 9
+    assert setup.raw(letter) == HOSTILE * 9
     assert {one["name"] for one in document["headers"]} == {name for name, _ in headers}
 
 
-async def test_the_api_counts_what_nobody_decided_about_and_names_the_newest(
-    place: Place, worker: Materialiser
-) -> None:
+async def test_the_api_counts_undecided_letters_and_names_the_newest(setup: Setup, worker: Materialiser) -> None:
     from consumers.store.dead_letters import newest_dead_letter
     from consumers.store.pool import open_database
 
-    old, new = [(await parked(place, [one]))[0] for one in bad_records(count=2)]
-    db = await open_database(place.database)
+    old, new = [(await parked(setup, [one]))[0] for one in bad_records(count=2)]
+    db = await open_database(setup.database)
     try:
         before = await newest_dead_letter(db)
-        place.facts("discard", new)
+        setup.facts("discard", new)
         after = await newest_dead_letter(db)
-        place.facts("discard", old)
+        setup.facts("discard", old)
         nothing = await newest_dead_letter(db)
     finally:
         await db.close()
@@ -273,7 +271,7 @@ async def test_the_api_counts_what_nobody_decided_about_and_names_the_newest(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("replay",), "no choice is given: give ids from `gateway dead-letters list`"),
         (("discard", "--all", "a:1:2"), "ids cannot be combined with"),
@@ -282,11 +280,11 @@ async def test_the_api_counts_what_nobody_decided_about_and_names_the_newest(
     ],
 )
 async def test_a_wrong_question_gets_one_line_that_says_what_to_do(
-    place: Place, worker: Materialiser, arguments: tuple[str, ...], said: str
+    setup: Setup, worker: Materialiser, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = place.command(*arguments)
+    done = setup.command(*arguments)
 
     assert done.returncode == 2
     assert done.stderr.startswith("gateway: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1

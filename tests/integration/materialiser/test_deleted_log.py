@@ -1,4 +1,4 @@
-"""The start of the log is deleted under the materialiser and under a rebuild: both name what is gone, and stop."""
+"""The start of the log is deleted under the materialiser and under a rebuild: both name the offsets and stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.rebuild_process import execute, folded_rows, has_side, rebuil
 
 
 def edits(author: Author, count: int) -> list[Envelope]:
-    """Batches of one run, each folded in a transaction of its own."""
+    """Return edits of one run, each of which is folded in a transaction of its own."""
     return [author.envelope(ev.Deleted(time=author.now(), what="tag", name=f"t{number}")) for number in range(count)]
 
 
@@ -36,7 +36,7 @@ async def delete_before(kafka: str, topic: str, offsets: dict[int, int]) -> None
 
 
 async def position(database: str) -> tuple[int, int]:
-    """Partition and next offset of the one run that was written."""
+    """Return partition and next offset of the only run."""
     (row,) = await execute(
         database,
         "SELECT partition, next_offset FROM consumer_offsets WHERE consumer = 'materialiser' AND next_offset > 0",
@@ -45,22 +45,22 @@ async def position(database: str) -> tuple[int, int]:
 
 
 class Stopped(NamedTuple):
-    """How a worker ended under which the start of the log was deleted."""
+    """How a worker ended after the start of the log was deleted under it."""
 
     status: int
     text: str
     partition: int
-    offset: int  # where it stood at its end
+    offset: int  # at its end
 
 
 async def delete_under_worker(kafka: str, topic: str, database: str, folder: Path, before: int) -> Stopped:
-    """Let a worker fold one record of ten, delete those below offset `before` while it is paused, and wake it."""
+    """Let a worker fold one of ten records, delete those below `before` while it is paused, and resume it."""
     author = Author("r1")
     with materialiser(folder, environment(kafka, topic, database)) as worker:
         await write(kafka, topic, [author.start()])
         await until_folded(database, topic, 1)
         worker.process.send_signal(signal.SIGSTOP)
-        await write(kafka, topic, edits(author, 1))  # this one answers the fetch that is on its way
+        await write(kafka, topic, edits(author, 1))  # answers the fetch that is in flight
         await write(kafka, topic, edits(author, 8))
         partition, _ = await position(database)
         await delete_before(kafka, topic, {partition: before})
@@ -70,7 +70,7 @@ async def delete_under_worker(kafka: str, topic: str, database: str, folder: Pat
     return Stopped(status, worker.text(), partition, stopped_at)
 
 
-async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_over(
+async def test_records_deleted_under_a_running_worker_are_named_and_not_skipped(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=7)
@@ -82,7 +82,7 @@ async def test_records_deleted_under_a_running_worker_are_named_and_not_jumped_o
     assert f"to 7 (partition {partition})" in last
 
 
-async def test_a_gap_that_no_new_record_shows_is_named_all_the_same(
+async def test_a_gap_is_named_even_if_no_new_record_arrives(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=10)
@@ -125,19 +125,19 @@ async def test_a_rebuild_of_a_log_without_its_beginning_names_what_is_gone_and_t
     done = await asyncio.to_thread(rebuild, variables, "--restart")
     checked = await asyncio.to_thread(rebuild, variables, "--check", "--json")
 
-    said = f"gateway: {topic}: offsets 0 to 1 of partition 0 and offsets 0 to 3 of partition 1 are gone from the log"
+    message = f"gateway: {topic}: offsets 0 to 1 of partition 0 and offsets 0 to 3 of partition 1 are gone from the log"
     assert (done.returncode, checked.returncode) == (1, 1)
-    assert done.stderr.startswith(said), done.stderr
-    assert checked.stderr.startswith(said), checked.stderr
+    assert done.stderr.startswith(message), done.stderr
+    assert checked.stderr.startswith(message), checked.stderr
     assert (done.stdout, checked.stdout, len(done.stderr.splitlines())) == ("", "", 1)
     assert await folded_rows(database) == before
     assert not await has_side(database)
 
 
-async def test_records_deleted_under_a_running_rebuild_are_named_and_not_jumped_over(
+async def test_records_deleted_under_a_running_rebuild_are_named_and_not_skipped(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    """Two partitions, so that the rebuild fetches again after it has been stopped; the last records are deleted."""
+    """Two partitions make the rebuild fetch again after it was paused; the last records are deleted."""
     author = Author("r1")
     variables = environment(kafka, topic, database)
     first = edits(author, 700)
@@ -146,17 +146,17 @@ async def test_records_deleted_under_a_running_rebuild_are_named_and_not_jumped_
         await until_folded(database, topic, len(first))
         with running(variables) as one:
             await stop_in_the_middle(database, one, len(first))
-            await write(kafka, topic, edits(author, 60))  # after what the rebuild has fetched
+            await write(kafka, topic, edits(author, 60))  # after the records that the rebuild has fetched
             await until_folded(database, topic, len(first) + 60)
             partition, _ = await position(database)
             before = await folded_rows(database)
             await delete_before(kafka, topic, {partition: len(first) + 50})
             one.process.send_signal(signal.SIGCONT)
-            status, out, said = await asyncio.to_thread(one.end)
+            status, out, message = await asyncio.to_thread(one.end)
     (row,) = await execute(database, "SELECT next_offset FROM gateway_rebuild.consumer_offsets WHERE next_offset > 0")
 
     gone = f"{topic}: offsets {row['next_offset']} to {len(first) + 49} of partition {partition} are gone from the log"
-    assert (status, out) == (1, ""), said
-    assert re.search(re.escape(gone), said), said
+    assert (status, out) == (1, ""), message
+    assert re.search(re.escape(gone), message), message
     assert row["next_offset"] <= len(first), "nothing behind the gap is folded"
     assert await folded_rows(database) == before

@@ -1,4 +1,4 @@
-"""A record with a header name that is no UTF-8, which aiokafka refuses to read: parked, and nobody stops."""
+"""A record with a header name that is not UTF-8, which aiokafka refuses to read: it is parked and nothing stops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Read = list[tuple[int, bytes | None, list[str]]]  # offset, value and header nam
 
 
 def good_records(count: int, run_id: str = "run") -> list[EncodedRecord]:
-    """A whole run of so many records."""
+    """Return a complete run of `count` records."""
     author = Author(run_id)
     batches = [author.start(), *(author.metrics("loss", [1.0], first_step=step) for step in range(count - 2))]
     return [encode(batch) for batch in [*batches, author.finish()]]
@@ -42,7 +42,7 @@ def facts(variables: dict[str, str], *arguments: str) -> Any:
 
 
 def with_one_bad(good: list[EncodedRecord]) -> list[list[EncodedRecord]]:
-    """Three batches; the bad record is in the middle of the second one."""
+    """Return three batches; the bad record is in the middle of the second one."""
     return [good[:2], [good[2], with_bad_header_name(good[2]), good[3]], good[4:]]
 
 
@@ -97,7 +97,7 @@ async def test_hundreds_of_such_batches_among_good_ones_are_read_in_order(
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd"])
-async def test_it_is_parked_with_a_reason_and_the_records_beside_it_are_folded(
+async def test_it_is_parked_with_a_reason_and_the_records_around_it_are_folded(
     kafka: str, topic: str, database: str, tmp_path: Path, codec: str
 ) -> None:
     batches = with_one_bad(good_records(6))
@@ -139,7 +139,7 @@ async def test_the_command_shows_it_and_replays_it_only_on_demand(
     assert len(facts(variables, "dead-letters", "list")["dead_letters"]) == 1, "the copy; the first is replayed"
 
 
-async def test_an_event_that_is_whole_is_folded_whatever_a_header_beside_its_own_is_called(
+async def test_a_complete_event_is_folded_whatever_an_additional_header_is_called(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     good = [one._replace(headers=[("trace\udcff", b"1"), *one.headers]) for one in good_records(6)]
@@ -151,7 +151,7 @@ async def test_an_event_that_is_whole_is_folded_whatever_a_header_beside_its_own
     assert (len(rows["runs"]), rows["dead_letters"]) == (1, [])
 
 
-async def test_delivery_and_the_live_stream_go_on(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+async def test_delivery_and_the_live_stream_continue(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     batches = with_one_bad(good_records(6))
     place = Place(kafka, topic, database, tmp_path)
     async with serving(settings_for(kafka, topic, database, tmp_path)) as live, stream(live) as frames:

@@ -1,4 +1,4 @@
-"""Partitions of points: made when they are needed, by whoever needs them first, and for what an old release stored."""
+"""Partitions of points: created when first needed, by any worker, and for points that an old release stored."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def partitions(database: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def test_two_workers_that_need_a_month_at_the_same_time_make_it_once_and_hold_up_no_reader(
+async def test_two_workers_that_need_a_month_at_the_same_time_make_it_once_and_block_no_reader(
     database: str,
 ) -> None:
     async with opened(database) as db:
@@ -87,7 +87,7 @@ async def test_workers_that_share_a_log_make_the_same_months_all_the_time_and_lo
     variables = environment(kafka, topic, database, batch_records="3")
     envelopes = []
     for month in range(24):
-        for number in range(6):  # of both partitions of the log, so of both workers
+        for number in range(6):  # in both partitions of the log, so from both workers
             author = Author(f"r{month}-{number}", time=YEAR_2024 + month * 31 * 86_400_000_000)
             envelopes += [author.start(), author.metrics("loss", [1.0, 2.0])]
     with materialiser(tmp_path, variables) as one, materialiser(tmp_path, variables | {"GATEWAY_WORKER": "1"}) as two:
@@ -116,7 +116,7 @@ async def test_a_clock_that_is_wrong_by_decades_makes_one_partition(
 
 
 async def migrate_up_to(database: str, last: str, folder: Path) -> None:
-    """Make the tables of an older release."""
+    """Create the tables of an older release."""
     folder.mkdir()
     for name in released():
         if name <= last:
@@ -128,7 +128,7 @@ async def migrate_up_to(database: str, last: str, folder: Path) -> None:
         await connection.close()
 
 
-# As the release before kept them: every step and every time.
+# The form of the release before: every step and every time.
 WHOLE = {
     "steps": "coalesce(steps, ARRAY(SELECT min_step + i * ((max_step - min_step) / greatest(points - 1, 1)) "
     "FROM generate_series(0, points - 1) AS i ORDER BY i)) AS steps",
@@ -138,7 +138,7 @@ WHOLE = {
 
 
 async def copy_rows(source: str, target: str) -> None:
-    """Copy every row that the columns of the target can hold."""
+    """Copy all rows, in the columns that the target has."""
     reading, writing = await asyncpg.connect(source), await asyncpg.connect(target)
     try:
         tables = await writing.fetch(
@@ -162,7 +162,7 @@ async def old_database(postgres_server: str) -> AsyncIterator[str]:
     await drop_database(postgres_server, dsn)
 
 
-async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_goes_on(
+async def test_rows_of_the_release_before_are_migrated_byte_for_byte_and_can_be_extended(
     kafka: str, topic: str, database: str, old_database: str, tmp_path: Path
 ) -> None:
     authors = [Author(f"r{n}", time=time) for n, time in enumerate([YEAR_2024, YEAR_2024 + 40 * 86_400_000_000, 0])]
@@ -172,7 +172,7 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
             author.metrics("loss", [1 / (first + i + 1) for i in range(100)], first_step=first) for author in authors
         ]
         for author in authors:
-            author.time += 3_600_000_000 if first == 1_500 else 0  # a pause of an hour: times too far from each other
+            author.time += 3_600_000_000 if first == 1_500 else 0  # a pause of an hour: the times are too far apart
     envelopes += [author.metrics("odd", [1.0, 2.0], first_step=first) for author in authors for first in (5, 3, 9, -4)]
     envelopes += [author.metrics("full", [0.5], first_step=i * i) for author in authors[:1] for i in range(1_001)]
     later = [author.metrics("loss", [7.0] * 600, first_step=2_500) for author in authors]
@@ -191,7 +191,7 @@ async def test_what_the_release_before_stored_is_carried_over_byte_for_byte_and_
     with materialiser(tmp_path, variables):
         await until_folded(old_database, topic, len(envelopes) + len(later))
 
-    await execute(database, "UPDATE runs SET first_offset = NULL")  # the release before did not keep it
+    await execute(database, "UPDATE runs SET first_offset = NULL")  # the release before did not store it
     assert carried == await folded_rows(database)
     assert await partitions(old_database) == ["chunks_0", "chunks_202401", "chunks_202402"]
     checked = await asyncio.to_thread(rebuild, variables, "--check")

@@ -1,4 +1,4 @@
-"""`gateway rebuild` on a real broker, a real PostgreSQL and a materialiser that runs meanwhile."""
+"""`gateway rebuild` on a real broker, a real PostgreSQL and a running materialiser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.rebuild_process import (
 
 
 def training(run_id: str, *, points: int = 1_500) -> list[Envelope]:
-    """A run with everything: several chunks, values that are no numbers, a rename and deletes."""
+    """Return a run with several chunks, values that are not numbers, a rename and deletes."""
     author = Author(run_id)
     values = [math.nan if i == 100 else -0.0 if i == 101 else 1 / (i + 1) for i in range(points)]
     envelopes = [author.start(name="a run", tag="digits")]
@@ -49,7 +49,7 @@ def training(run_id: str, *, points: int = 1_500) -> list[Envelope]:
 
 
 def as_written(run_ids: list[str]) -> list[EncodedRecord]:
-    """Records of these runs interleaved, some of them twice, with one between that nobody can read."""
+    """Return the records of these runs interleaved, some of them twice, with an unreadable one in between."""
     runs = [[encode(envelope) for envelope in training(run_id)] for run_id in run_ids]
     records: list[EncodedRecord] = []
     for envelopes in zip(*runs, strict=True):
@@ -81,7 +81,7 @@ async def test_a_check_folds_the_log_again_and_finds_the_live_tables_equal(
     assert not await has_side(database)
 
 
-async def test_a_rebuild_switches_and_the_worker_goes_on_without_a_restart(
+async def test_a_rebuild_switches_and_the_worker_continues_without_a_restart(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     first, second = as_written(["r1", "r2"]), [encode(envelope) for envelope in training("r3")]
@@ -105,7 +105,7 @@ async def test_a_rebuild_switches_and_the_worker_goes_on_without_a_restart(
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (
             "UPDATE series SET max_value = 2 WHERE run_id = 'r2' AND name = 'loss'",
@@ -127,8 +127,8 @@ async def test_a_rebuild_switches_and_the_worker_goes_on_without_a_restart(
     ],
     ids=["a cell", "the sign of zero", "a deleted chunk", "a row too many"],
 )
-async def test_a_check_names_the_first_difference_and_a_rebuild_mends_it(
-    kafka: str, topic: str, database: str, tmp_path: Path, damage: str, said: str
+async def test_a_check_names_the_first_difference_and_a_rebuild_repairs_it(
+    kafka: str, topic: str, database: str, tmp_path: Path, damage: str, message: str
 ) -> None:
     records = [encode(envelope) for run_id in ("r1", "r2") for envelope in training(run_id)]
     variables = environment(kafka, topic, database)
@@ -142,12 +142,12 @@ async def test_a_check_names_the_first_difference_and_a_rebuild_mends_it(
     mended = await asyncio.to_thread(rebuild, variables, "--json")
 
     assert checked.returncode == 1, checked.stderr
-    assert re.match(said, checked.stdout.splitlines()[0]), checked.stdout
-    assert (facts(mended)["switched"], facts(mended)["records"]) == (True, 0), "it goes on with what was checked"
+    assert re.match(message, checked.stdout.splitlines()[0]), checked.stdout
+    assert (facts(mended)["switched"], facts(mended)["records"]) == (True, 0), "it continues after the check"
     assert await folded_rows(database) == whole
 
 
-async def test_what_a_running_worker_knows_of_damaged_tables_is_forgotten_at_the_switch(
+async def test_a_running_worker_discards_its_rows_of_damaged_tables_at_the_switch(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     records = [encode(envelope) for envelope in training("r1")]
@@ -158,7 +158,7 @@ async def test_what_a_running_worker_knows_of_damaged_tables_is_forgotten_at_the
     await execute(database, "UPDATE runs SET name = 'damaged'")
     with materialiser(tmp_path, variables) as worker:
         await write_records(kafka, topic, records[9:10])
-        await until_folded(database, topic, 10)  # the worker holds the damaged row now
+        await until_folded(database, topic, 10)  # now the worker holds the damaged row in memory
         done = await asyncio.to_thread(rebuild, variables)
         await write_records(kafka, topic, records[10:])
         await until_folded(database, topic, len(records))
@@ -170,7 +170,7 @@ async def test_what_a_running_worker_knows_of_damaged_tables_is_forgotten_at_the
 
 
 async def many_edits(kafka: str, topic: str, run_id: str, *, count: int = 800) -> int:
-    """Write a run of so many edits, each of which is a transaction of its own: folding them takes seconds."""
+    """Write a run of `count` edits, each a transaction of its own, so that folding takes seconds."""
     author = Author(run_id)
     envelopes = [author.start(name="edited")]
     for number in range(count // 2):
@@ -181,7 +181,7 @@ async def many_edits(kafka: str, topic: str, run_id: str, *, count: int = 800) -
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-async def test_an_interrupted_rebuild_goes_on_where_it_was(
+async def test_an_interrupted_rebuild_resumes_where_it_stopped(
     kafka: str, topic: str, database: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     records = await many_edits(kafka, topic, "r1") + len(training("r2"))
@@ -194,18 +194,18 @@ async def test_an_interrupted_rebuild_goes_on_where_it_was(
         done = await stop_in_the_middle(database, first, records)
         first.process.send_signal(how)
         first.process.send_signal(signal.SIGCONT)
-        status, _, said = first.end()
+        status, _, message = first.end()
     assert await folded_rows(database) == whole, "nothing is switched before its time"
 
     second = await asyncio.to_thread(rebuild, variables, "--json")
 
     assert status == (130 if how == signal.SIGINT else -how)
-    assert ("resumes where this one stopped" in said) == (how == signal.SIGINT)
+    assert ("resumes where this one stopped" in message) == (how == signal.SIGINT)
     assert 0 < facts(second)["records"] <= records - done
     assert await folded_rows(database) == whole
 
 
-async def test_a_restart_begins_anew(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+async def test_a_restart_starts_from_scratch(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     records = await many_edits(kafka, topic, "r1")
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):

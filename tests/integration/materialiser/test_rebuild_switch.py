@@ -50,7 +50,7 @@ async def test_a_rebuild_under_load_loses_nothing_and_stores_nothing_twice(
         done = await asyncio.to_thread(rebuild, variables, "--json")
         after = await folded(database, topic)
         again = await asyncio.to_thread(rebuild, variables, "--json")
-        checked = await asyncio.to_thread(rebuild, variables, "--check", "--json")  # compared while it goes on
+        checked = await asyncio.to_thread(rebuild, variables, "--check", "--json")  # compared under load
         stopping.set()
         written = await producing
         await until_folded(database, topic, written)
@@ -85,14 +85,14 @@ async def test_a_reader_in_a_transaction_keeps_its_tables_until_it_is_done(
 
                 await until(folded_beside, "the rebuild waits for the reader")
                 await write(kafka, topic, [author.metrics("loss", [0.5])])
-                await until_folded(database, topic, 3)  # nor does the worker wait for the reader
+                await until_folded(database, topic, 3)  # the worker does not wait for the reader either
                 assert one.process.poll() is None
                 assert await reader.fetch("SELECT * FROM runs") == seen
                 await reader.fetch("SELECT * FROM series")
-            status, out, said = await asyncio.to_thread(one.end)
+            status, out, message = await asyncio.to_thread(one.end)
             now = await reader.fetch("SELECT * FROM runs")
 
-    assert status == 0, said
+    assert status == 0, message
     assert '"switched": true' in out
     assert (seen[0]["points"], now[0]["points"]) == (1, 2)
 
@@ -121,7 +121,7 @@ async def test_views_and_grants_of_other_people_are_there_after_the_switch(
     assert len(await execute(database, grants)) == 1
 
 
-async def test_what_the_old_tables_hold_on_to_is_named_and_nothing_is_switched(
+async def test_objects_that_depend_on_the_old_tables_are_named_and_nothing_is_switched(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     variables = environment(kafka, topic, database)
@@ -157,7 +157,7 @@ async def test_a_second_rebuild_at_the_same_time_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("DELETE FROM _pogo_migration WHERE migration_id LIKE '%_02_%'", "start its materialiser, which migrates them"),
         (
@@ -171,7 +171,7 @@ async def test_a_second_rebuild_at_the_same_time_is_refused(
     ids=["older", "newer", "another topic", "a schema of others"],
 )
 async def test_tables_that_cannot_be_rebuilt_are_left_alone_with_one_line(
-    kafka: str, topic: str, database: str, tmp_path: Path, change: str, said: str
+    kafka: str, topic: str, database: str, tmp_path: Path, change: str, message: str
 ) -> None:
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
@@ -182,11 +182,11 @@ async def test_tables_that_cannot_be_rebuilt_are_left_alone_with_one_line(
     done = await asyncio.to_thread(rebuild, variables)
 
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert await folded_rows(database) == before
 
 
-async def test_tables_begun_by_other_code_are_not_gone_on_with(
+async def test_a_rebuild_that_other_code_began_is_not_resumed(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     variables = environment(kafka, topic, database)
@@ -205,15 +205,15 @@ async def test_tables_begun_by_other_code_are_not_gone_on_with(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
-        ("postgres", "postgresql://nobody@127.0.0.1:1/none", "PostgreSQL at 127.0.0.1:1/none cannot be reached"),
+        ("postgres", "postgresql://user@127.0.0.1:1/none", "PostgreSQL at 127.0.0.1:1/none cannot be reached"),
         ("kafka", "127.0.0.1:1", "Kafka at 127.0.0.1:1 cannot be reached"),
         ("topic", "no-such-topic", "has no topic no-such-topic"),
     ],
 )
 async def test_without_log_or_store_it_says_so_in_one_line(
-    kafka: str, topic: str, database: str, tmp_path: Path, setting: str, value: str, said: str
+    kafka: str, topic: str, database: str, tmp_path: Path, setting: str, value: str, message: str
 ) -> None:
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
@@ -222,7 +222,7 @@ async def test_without_log_or_store_it_says_so_in_one_line(
     done = await asyncio.to_thread(rebuild, variables | {f"GATEWAY_{setting.upper()}": value})
 
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 async def test_a_database_without_tables_is_no_store_yet(kafka: str, topic: str, database: str) -> None:

@@ -1,4 +1,4 @@
-"""A series, parameter or tag that is renamed: one series a name, also when the name is taken and after a rebuild."""
+"""A series, parameter or tag that is renamed: one series per name, even if the name is taken, and after a rebuild."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def labelled(author: Author, name: str, value: float, **labels: str) -> Envelope
 
 
 def to_a_free_name(author: Author) -> list[Envelope]:
-    """More than a chunk, renamed, gone on under both names."""
+    """More than a chunk, renamed, then continued under both names."""
     long = [
         author.metrics("old", [float(i) for i in range(first, first + 350)], first_step=first)
         for first in (0, 350, 700)
@@ -160,7 +160,7 @@ def seen(author: Author, name: str, text: str, **labels: str) -> Envelope:
     return author.envelope(ev.Values(time=author.time, values=[one]))
 
 
-async def test_observations_go_with_their_series(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
+async def test_observations_follow_their_series(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     author = Author("run")
     envelopes = [
         seen(author, "gone", "1"),

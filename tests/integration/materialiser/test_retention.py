@@ -1,4 +1,4 @@
-"""`gateway retention`: the points of old months go, everything else stays, says so, and can be proved."""
+"""`gateway retention`: points of old months are dropped; everything else stays, reports it, and can be verified."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.rebuild_process import execute, facts, folded_rows, rebuild, 
 
 
 def instant(year: int, month: int, day: int = 10) -> int:
-    """µs."""
+    """Return µs."""
     return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1_000_000
 
 
@@ -31,7 +31,7 @@ JUNE, JULY, AUGUST = (instant(2026, month) for month in (6, 7, 8))
 
 
 def training(run_id: str, time: int, *, points: int = 1_500) -> list[Envelope]:
-    """A run of the month of `time`: two chunks and a rest."""
+    """Return a run of the month of `time`: two chunks and a remainder."""
     author = Author(run_id, time=time)
     envelopes = [author.start(name=run_id)]
     envelopes += [
@@ -66,12 +66,12 @@ async def points_by_run(database: str) -> dict[str, int]:
 
 
 async def without_points(database: str) -> dict[str, list[str]]:
-    """Every row that comes from the log and is no point."""
+    """Return every row that comes from the log and is not a point."""
     return {name: rows for name, rows in (await folded_rows(database)).items() if not name.startswith("chunks")}
 
 
 async def fold_three_months(kafka: str, topic: str, database: str, folder: Path) -> dict[str, str]:
-    """Fold a run of June, of July and of August."""
+    """Fold a run each of June, July and August."""
     envelopes = [envelope for time in (JUNE, JULY, AUGUST) for envelope in training(f"r-{time}", time)]
     variables = environment(kafka, topic, database)
     await write(kafka, topic, envelopes)
@@ -109,7 +109,7 @@ async def test_a_drop_takes_the_points_of_old_months_and_leaves_every_other_row(
     assert now == {name: rows for name, rows in whole.items() if name != "retention_dropped"}
 
 
-async def test_readers_are_told_that_the_points_were_dropped_and_what_stays(
+async def test_readers_learn_that_the_points_were_dropped_and_what_stays(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     variables = await fold_three_months(kafka, topic, database, tmp_path)
@@ -150,7 +150,7 @@ async def test_a_rebuild_leaves_out_what_was_dropped_and_is_equal_byte_for_byte(
 
     checked = await asyncio.to_thread(rebuild, variables, "--check", "--json")
     switched = await asyncio.to_thread(rebuild, variables, "--json")
-    await dropped(variables, "--before", "2026-08")  # of the tables that a rebuild made, too
+    await dropped(variables, "--before", "2026-08")  # also from the tables that a rebuild made
     again = await asyncio.to_thread(rebuild, variables, "--check", "--json")
 
     chunks = [facts(done)["tables"]["chunks"] for done in (before, checked, again)]
@@ -162,12 +162,12 @@ async def test_a_rebuild_leaves_out_what_was_dropped_and_is_equal_byte_for_byte(
     assert await points_by_run(database) == {f"r-{AUGUST}": 1_500}
 
 
-async def test_a_month_dropped_after_a_rebuild_was_interrupted_is_left_out_when_it_goes_on(
+async def test_a_month_dropped_after_a_rebuild_was_interrupted_is_left_out_when_it_resumes(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     variables = await fold_three_months(kafka, topic, database, tmp_path)
     await execute(database, "INSERT INTO tags VALUES ('r1', 'by', 'hand')")
-    differs = await asyncio.to_thread(rebuild, variables, "--check")  # leaves its tables for the next one
+    differs = await asyncio.to_thread(rebuild, variables, "--check")  # keeps its tables for the next one
     await dropped(variables, "--before", "2026-08")
 
     done = await asyncio.to_thread(rebuild, variables, "--json")
@@ -189,7 +189,7 @@ async def test_late_points_of_a_dropped_month_are_counted_and_summed_up_and_not_
         author.metrics("loss", [-5.0], first_step=1_600),
         author.metrics("other", [1.0, 2.0]),
         author.finish(),
-        *training("new", JUNE, points=300),  # a run that nobody had heard of
+        *training("new", JUNE, points=300),  # a run that was unknown until now
         *training("august", AUGUST, points=300),
     ]
     variables = environment(kafka, topic, database)
@@ -214,7 +214,7 @@ async def test_late_points_of_a_dropped_month_are_counted_and_summed_up_and_not_
     assert [tuple(row) for row in rows] == [
         ("august", "loss", 300, 0, 1 / 300, 1.0, 1 / 300),
         ("new", "loss", 300, 0, 1 / 300, 1.0, 1 / 300),
-        ("old", "loss", 1_601, 980, -5.0, 1_599.0, -5.0),  # the length of a first chunk follows from the series
+        ("old", "loss", 1_601, 980, -5.0, 1_599.0, -5.0),  # the length of a first chunk depends on the series
         ("old", "other", 2, 0, 1.0, 2.0, 2.0),
     ]
     assert await points_by_run(database) == {"august": 300}
@@ -224,7 +224,7 @@ async def test_late_points_of_a_dropped_month_are_counted_and_summed_up_and_not_
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-async def test_a_drop_while_workers_write_and_readers_read_shows_nobody_half_of_it(
+async def test_a_drop_while_workers_write_and_readers_read_is_never_seen_half_done(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     old, new = ([Author(f"{name}{n}", time=time) for n in range(4)] for name, time in (("old", JUNE), ("new", AUGUST)))
@@ -269,7 +269,7 @@ async def test_a_drop_while_workers_write_and_readers_read_shows_nobody_half_of_
 
             await until(kept_is_seen, "readers see points")
             done = await dropped(variables, "--before", "2026-07")
-            await until(drop_is_seen, "readers are told of the drop")
+            await until(drop_is_seen, "readers learn of the drop")
             stopping.set()
             written = await producing
             await looking
@@ -293,25 +293,25 @@ async def test_a_drop_waits_for_a_reader_and_says_for_whom(
     counted = await reader.fetchval("SELECT count(*) FROM metric_points")
     with running(variables, command=("retention", "drop", "--before", "2026-08", "--yes")) as one:
         await asyncio.to_thread(until_true, lambda: "\n" in one.process.said(1), "it says whom it waits for")
-        said = one.process.said(1)
+        message = one.process.said(1)
         assert await reader.fetchval("SELECT count(*) FROM metric_points") == counted == 4_500
         await transaction.commit()
         status, out, rest = await asyncio.to_thread(one.end)
     await reader.close()
 
-    assert "a notebook" in said, said
+    assert "a notebook" in message, message
     assert status == 0, rest
     assert out.splitlines()[0].startswith("dropped 2026-06: 1 runs, 1,500 points, ")
     assert await points_by_run(database) == {f"r-{AUGUST}": 1_500}
 
 
-async def test_a_month_with_a_run_that_is_still_running_is_left_unless_told_otherwise(
+async def test_a_month_with_a_running_run_is_left_unless_requested(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC)
     begun = now.replace(day=1) - timedelta(days=1)  # the last day of the month before
     author = Author("long", time=int(begun.timestamp()) * 1_000_000)
-    alive = ev.Heartbeat(time=int(now.timestamp()) * 1_000_000 + 3_600_000_000)  # as long as this test may take
+    alive = ev.Heartbeat(time=int(now.timestamp()) * 1_000_000 + 3_600_000_000)  # longer than this test takes
     await write(kafka, topic, [author.start(), author.metrics("loss", [1.0]), author.envelope(alive)])
     variables = environment(kafka, topic, database)
     with materialiser(tmp_path, variables):
@@ -322,7 +322,7 @@ async def test_a_month_with_a_run_that_is_still_running_is_left_unless_told_othe
     done = await dropped(variables, "--before", f"{now:%Y-%m}", "--even-running")
 
     assert left.returncode == 1
-    assert left.stdout == f"left {begun:%Y-%m}: a run of it is running; --even-running drops it all the same\n"
+    assert left.stdout == f"left {begun:%Y-%m}: one of its runs is running; --even-running drops it anyway\n"
     assert kept == {"long": 1}
     assert [one["month"] for one in done["dropped"]] == [f"{begun:%Y-%m}"]
     assert await points_by_run(database) == {}

@@ -1,4 +1,4 @@
-"""What `gateway retention` says to whoever asks wrongly, or at the wrong moment."""
+"""What `gateway retention` prints for wrong options and at the wrong moment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def points(database: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (("--before", "2026-13"), 2, "'2026-13' is not a month: write year and month, such as 2026-08"),
         (("--before", "august", "--yes"), 2, "'august' is not a month"),
@@ -57,17 +57,17 @@ async def points(database: str) -> int:
         (("--before", "2026-07", "--dry-run"), 0, "would drop 2026-06: 1 runs, 3 points, "),
     ],
 )
-async def test_what_is_asked_wrongly_gets_one_line_and_drops_nothing(
-    june: str, arguments: tuple[str, ...], status: int, said: str
+async def test_wrong_options_get_one_line_and_drop_nothing(
+    june: str, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     done = await retention(june, "drop", *arguments)
 
     assert done.returncode == status, done.stdout + done.stderr
-    assert said in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert await points(june) == 3
 
 
-async def test_people_see_months_and_what_was_dropped(june: str) -> None:
+async def test_months_and_what_was_dropped_are_listed(june: str) -> None:
     before = await retention(june, "show")
     done = await retention(june, "drop", "--before", "2026-07", "--yes")
     again = await retention(june, "drop", "--before", "2026-07", "--yes")
@@ -90,10 +90,10 @@ async def test_a_database_that_is_not_there_or_empty_is_named(database: str) -> 
     assert "create the database, or correct its name in GATEWAY_POSTGRES" in unknown.stderr
     assert "has no tables yet" in empty.stderr
     assert "start the materialiser" in empty.stderr
-    assert [len(said.stderr.splitlines()) for said in (unknown, empty)] == [1, 1]
+    assert [len(message.stderr.splitlines()) for message in (unknown, empty)] == [1, 1]
 
 
-async def test_nothing_is_dropped_while_a_rebuild_is_at_work(june: str) -> None:
+async def test_nothing_is_dropped_while_a_rebuild_runs(june: str) -> None:
     async with connected(june) as other:
         await other.execute("SELECT pg_advisory_lock(hashtextextended('rebuild', 0))")
         done = await retention(june, "drop", "--before", "2026-07", "--yes")

@@ -1,4 +1,4 @@
-"""What processes say about themselves is true: counted, alive, ready, late, and steady while PostgreSQL is away."""
+"""Telemetry of processes is true: counts, health, readiness, lag, and flat memory while PostgreSQL is away."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def until_true(condition: Callable[[], bool], what: str) -> None:
 
 
 def run_of(run_id: str, envelopes: int, points: int) -> list[Envelope]:
-    """A whole run of one series; all envelopes hold the same values at later steps."""
+    """Return a complete run of one series; all envelopes hold the same values at increasing steps."""
     author = Author(run_id)
     found = [author.start()]
     times, values = array("q", [author.now()] * points), array("d", [0.123456789 * i for i in range(points)])
@@ -111,7 +111,7 @@ async def test_a_blocked_transaction_makes_it_late_then_unhealthy_and_it_recover
     assert total(found, "gateway_lag_seconds") > 0
 
 
-async def test_a_process_that_stands_still_does_not_say_that_it_lives(
+async def test_a_process_that_is_stuck_does_not_report_that_it_is_alive(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
     with materialiser(tmp_path, environment(kafka, topic, database, metrics_port=str(port))) as one:
@@ -154,7 +154,7 @@ async def test_while_postgres_is_away_reading_pauses_memory_stays_flat_and_the_g
     assert (alive, found["gateway_paused"]) == (200, 1)
     assert f"{HOST}:{store.port}" in reason
     assert sum(len(encode(envelope).value) for envelope in envelopes[210:]) > 60 * MIB
-    assert grown < 32 * MIB  # what was under way when it paused: 8 MiB of each partition at most
+    assert grown < 32 * MIB  # in flight when it paused: at most 8 MiB per partition
     assert words.count(f"reading {topic}") == 1
     assert log is not None
     assert [(one.missing, one.refused_duplicates) for one in log.completeness] == [([], 0)]
@@ -190,7 +190,7 @@ async def test_hostile_text_cannot_break_a_line_of_the_log(
     with materialiser(tmp_path, environment(kafka, topic, database, log_format="json")) as one:
         await write_records(kafka, topic, [good[0], hostile, *good[1:]])
         await until_folded(database, topic, len(good) + 1)
-        await until_true(lambda: "parked" in one.text(), "it said so")
+        await until_true(lambda: "parked" in one.text(), "it message so")
         one.kill(signal.SIGTERM)
         lines = one.log.read_bytes().decode("ascii").split("\n")
 
@@ -201,7 +201,7 @@ async def test_hostile_text_cannot_break_a_line_of_the_log(
     assert "FORGED" not in {entry["level"] for entry in entries}
 
 
-async def test_a_delivery_counts_what_its_tracker_took(
+async def test_a_delivery_counts_what_its_tracker_accepted(
     kafka: str, topic: str, database: str, tmp_path: Path, port: int
 ) -> None:
     envelopes = run_of("r1", 5, 100)
@@ -248,4 +248,4 @@ def test_the_ingest_server_counts_what_kafka_acknowledged(kafka: str, topic: str
     assert found['gateway_http_requests_total{method="POST",route="/v1/events",status="200"}'] == 1
     assert found["gateway_ingest_kafka_connected"] == 1
     assert answers == [200, 200]
-    assert outside == 404  # who may send events need not see the metrics
+    assert outside == 404  # clients that may send events need not see the metrics

@@ -1,4 +1,4 @@
-"""The materialiser on a real broker and a real PostgreSQL: killed, duplicated, poisoned, rebuilt, and then counted."""
+"""The materialiser on a real broker and a real PostgreSQL: killed, sent duplicates and bad records, then counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.materialiser_process import Materialiser, dump, environment, 
 
 
 def training(run_id: str, *, points: int = 2_500, nan_at: int = 100) -> list[Envelope]:
-    """A run: opened, params, two series over several chunks, a string, closed."""
+    """Return a run: start, params, two series over several chunks, a string, end."""
     author = Author(run_id)
     values = [1 / (i + 1) for i in range(points)]
     values[nan_at] = math.nan
@@ -43,7 +43,7 @@ def training(run_id: str, *, points: int = 2_500, nan_at: int = 100) -> list[Env
 
 
 def facts_of(envelopes: list[Envelope]) -> Facts:
-    """What was emitted, counted from the envelopes themselves."""
+    """Return what was emitted, counted from the envelopes."""
     facts = Facts(runs=len({envelope.run_id for envelope in envelopes}))
     for envelope in envelopes:
         if isinstance(envelope.event, ev.Params):
@@ -56,7 +56,7 @@ def facts_of(envelopes: list[Envelope]) -> Facts:
 
 
 async def stored_facts(database: str) -> Facts:
-    """What PostgreSQL holds."""
+    """Return the same counts from PostgreSQL."""
     facts = Facts()
     async with reading(database) as store:
         for run_id in await store.run_ids():
@@ -72,7 +72,7 @@ async def run_log(database: str, run_id: str) -> RunLog:
     return found
 
 
-async def test_a_run_is_stored_whole_and_read_back_as_a_run_log(
+async def test_a_run_is_stored_completely_and_read_back_as_a_run_log(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     envelopes = training("r1")
@@ -153,7 +153,7 @@ async def test_records_sent_twice_and_late_are_applied_once(
     assert [(one.missing, one.refused_duplicates) for one in log.completeness] == [([], 6)]
 
 
-async def test_records_that_are_no_events_are_parked_with_their_bytes_and_stop_nothing(
+async def test_records_that_are_not_events_are_parked_with_their_bytes_and_stop_nothing(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     envelopes = training("r1", points=140)
@@ -205,7 +205,7 @@ async def test_a_store_that_cuts_every_connection_again_and_again_costs_nothing_
 async def test_a_worker_whose_offset_was_moved_by_another_writes_nothing(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    """What fences a zombie: paused, then overtaken by another worker on the same partitions."""
+    """A zombie is fenced: it was paused, and another worker took over the same partitions."""
     envelopes = training("r1", points=700)
     variables = environment(kafka, topic, database, session_timeout_ms="3000")
     with materialiser(tmp_path, variables) as zombie:
@@ -222,7 +222,7 @@ async def test_a_worker_whose_offset_was_moved_by_another_writes_nothing(
     assert await stored_facts(database) == facts_of([*envelopes, *training("r2", points=700)])
 
 
-async def test_sigterm_ends_it_within_seconds_and_the_next_start_goes_on(
+async def test_sigterm_ends_it_within_seconds_and_the_next_start_continues(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
     envelopes = training("r1")
@@ -248,13 +248,13 @@ async def test_it_leaves_nothing_where_it_is_started(kafka: str, topic: str, dat
     try:
         await until_folded(database, topic, len(envelopes))
     finally:
-        one.kill()  # SIGKILL: nothing that it made could be tidied up
+        one.kill()  # SIGKILL: it cannot clean up anything
 
     assert list(cwd.rglob("*")) == []
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
         ("postgres", "postgresql://gateway:wrong@{server}", "password"),
         ("postgres", "mysql://x", "GATEWAY_POSTGRES is not a PostgreSQL address"),
@@ -263,7 +263,7 @@ async def test_it_leaves_nothing_where_it_is_started(kafka: str, topic: str, dat
     ],
 )
 def test_a_wrong_setting_ends_it_with_one_line_that_says_what_to_do(
-    kafka: str, topic: str, database: str, tmp_path: Path, setting: str, value: str, said: str
+    kafka: str, topic: str, database: str, tmp_path: Path, setting: str, value: str, message: str
 ) -> None:
     server = database.split("@", 1)[1]
     variables = environment(kafka, topic, database) | {f"GATEWAY_{setting.upper()}": value.format(server=server)}
@@ -274,4 +274,4 @@ def test_a_wrong_setting_ends_it_with_one_line_that_says_what_to_do(
     assert status == 78, one.text()
     last = one.text().splitlines()[-1]
     assert last.startswith("gateway: materialiser: ")
-    assert said in last
+    assert message in last

@@ -67,7 +67,7 @@ def test_records_without_a_key_belong_to_no_run() -> None:
     assert counted.ordinals[-1] == Ordinal(9, 0)
 
 
-def test_the_message_names_place_reason_setting_and_next_step_without_control_characters() -> None:
+def test_the_message_names_offset_reason_setting_and_next_step_without_control_characters() -> None:
     records = [record(3, b"\x1b[31m\xff", 41), record(3, b"\x1b[31m\xff", 42)]
     counted = count_letters(Tally(), Limits(9, 1), records, ["first", "not \x07 " + "x" * 9_000])
     text = str(counted.excess)

@@ -52,7 +52,7 @@ def test_metrics_carry_written_name_and_points() -> None:
     ]
 
 
-def test_values_that_json_cannot_hold_are_words() -> None:
+def test_values_that_json_cannot_represent_are_strings() -> None:
     (series,) = read(metrics(math.nan, math.inf, -math.inf))["series"]
 
     assert [value for _, _, value in series["points"]] == ["NaN", "Infinity", "-Infinity"]
@@ -71,7 +71,7 @@ def test_the_brief_form_leaves_out_what_a_list_does_not_show() -> None:
     assert "params" not in read(params, "last")
 
 
-def test_a_field_of_an_event_never_hides_where_the_event_is() -> None:
+def test_a_field_of_an_event_never_hides_its_position() -> None:
     found = read(ev.Note(time=START, text="x\ny"))
 
     assert (found["kind"], found["text"], found["offset"]) == ("note", "x\ny", 41)
@@ -98,7 +98,7 @@ def offsets_in(chunks: list[bytes]) -> list[int]:
 
 
 @given(position=st.integers(0, 12))
-def test_what_lies_below_the_position_is_not_sent_again(position: int) -> None:
+def test_messages_below_the_position_are_not_sent_again(position: int) -> None:
     positions = {0: position, 3: 7}
 
     chunks = frames(heartbeats(0, range(4, 9)), positions, "all")
@@ -107,7 +107,7 @@ def test_what_lies_below_the_position_is_not_sent_again(position: int) -> None:
     assert positions == {0: max(position, 9), 3: 7}
 
 
-def test_each_frame_tells_the_position_behind_it_in_every_partition() -> None:
+def test_each_frame_has_the_position_after_it_in_every_partition() -> None:
     chunks = frames([*heartbeats(0, range(2)), *heartbeats(3, range(1))], {0: 0, 3: 0}, "all")
 
     ids = [line for line in b"".join(chunks).splitlines() if line.startswith(b"id: ")]

@@ -1,4 +1,4 @@
-"""Queues of slow and fast listeners."""
+"""Queues of slow and fast subscribers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_closing_wakes_the_taker() -> None:
     assert (await taking, one.state) == ([], "closed")
 
 
-async def test_only_those_who_want_an_event_get_it_and_it_is_made_once() -> None:
+async def test_only_subscribers_that_want_an_event_get_it_and_it_is_made_once() -> None:
     everyone, wanted, other = subscriber(), subscriber("run"), subscriber("other")
     all_of_them = Subscribers()
     for one in (everyone, wanted, other):
@@ -93,15 +93,15 @@ async def test_only_those_who_want_an_event_get_it_and_it_is_made_once() -> None
     assert len(made) == 1
 
 
-async def test_an_event_nobody_wants_is_never_made() -> None:
+async def test_an_event_that_no_subscriber_wants_is_never_made() -> None:
     all_of_them = Subscribers()
     all_of_them.add(subscriber("other"))
 
     def make() -> Message:
-        raise AssertionError("made for nobody")
+        raise AssertionError("made for no subscriber")
 
     all_of_them.publish("run", 0, make)
-    all_of_them.publish("other", 1, make)  # of a partition that the stream does not read
+    all_of_them.publish("other", 1, make)  # from a partition that the stream does not read
 
 
 @given(sizes=st.lists(st.integers(0, 400), max_size=60))

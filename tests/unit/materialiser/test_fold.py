@@ -1,4 +1,4 @@
-"""The fold gives the same rows however the log is cut, and the right status in whatever order producers speak."""
+"""The fold gives the same rows however the log is cut, and the right status for any order of the producers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def metrics(first: int, count: int) -> ev.Metrics:
 
 
 class Store:
-    """What the store would hold after the envelopes it was given: the last row of each key."""
+    """The rows that the store would hold after these envelopes: the last row of each key."""
 
     def __init__(self) -> None:
         self.state = FoldState()
@@ -53,7 +53,7 @@ class Store:
         self.chunks |= changes.chunks
 
     def restart(self) -> None:
-        """Forget the open points, and take them up from their rows."""
+        """Discard the open points and load them again from their rows."""
         for key, state in self.state.series.items():
             row = replace(state, tail=[], loose=state.open_index, steps=array("q"), times=array("q"), values=array("d"))
             self.state.series[key] = row
@@ -71,7 +71,7 @@ def run_state(envelopes: list[Envelope]) -> tuple[str, int, str]:
 
 
 def grouped(envelopes: list[Envelope], data: st.DataObject) -> Store:
-    """What is stored when these come in any transactions, with a worker that starts anew before some of them."""
+    """Return what is stored when these are split into transactions, with a worker restart before some of them."""
     store = Store()
     while envelopes:
         cut = data.draw(st.integers(1, len(envelopes)))
@@ -123,7 +123,7 @@ def test_rows_of_open_points_do_not_depend_on_how_records_are_grouped(sizes: lis
     assert sorted(map(repr, apart.chunks.items())) == sorted(map(repr, at_once.chunks.items()))
     assert repr(apart.state.series) == repr(at_once.state.series)
     assert [step for row in rows for step in row.steps] == list(range(sum(sizes)))
-    assert small == sorted(small)  # the small ones are the last
+    assert small == sorted(small)  # the small rows are the last ones
     assert sum(row.points for row in rows if row.points < SMALL_POINTS) < SMALL_POINTS
 
 
@@ -140,7 +140,7 @@ def test_a_tail_of_many_small_rows_as_older_releases_left_it_becomes_one() -> No
 
 
 @given(st.lists(st.integers(0, 6), max_size=30))
-def test_records_that_come_again_change_nothing_but_the_count_of_duplicates(again: list[int]) -> None:
+def test_duplicate_records_change_only_the_count_of_duplicates(again: list[int]) -> None:
     events: list[ev.AnyEvent] = [
         ev.RunStarted(time=1),
         *[metrics(n * 10, 10) for n in range(5)],
@@ -186,7 +186,7 @@ def test_a_parked_record_shows_as_a_missing_number() -> None:
 
 
 @given(st.lists(st.integers(1, 2_300), min_size=2, max_size=8), st.data())
-def test_the_row_of_a_series_goes_on_the_same_when_its_points_were_dropped(
+def test_the_row_of_a_series_is_updated_the_same_way_when_its_points_were_dropped(
     sizes: list[int], data: st.DataObject
 ) -> None:
     firsts = [sum(sizes[:index]) for index in range(len(sizes))]
@@ -196,7 +196,7 @@ def test_the_row_of_a_series_goes_on_the_same_when_its_points_were_dropped(
     kept.apply(envelopes)
     dropped.apply(envelopes[:cut])
     (row,) = dropped.state.series.values()
-    row.is_dropped = True  # as a worker loads it after the drop
+    row.is_dropped = True  # what a worker loads after the drop
     del row.steps[:], row.times[:], row.values[:]
     stored = dict(dropped.chunks)
     dropped.apply(envelopes[cut:])

@@ -1,4 +1,4 @@
-"""The identity of the fold: a change of any file that folds or writes changes it, however deep the file lies."""
+"""The identity of the fold: a change of any file that folds or writes changes it, at any depth of folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOLDED = sorted(
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the code that folds, and the identity taken from there."""
+    """A copy of the code that folds, of which the identity is computed."""
     for package in (consumers, schemas):
         folder = tmp_path / package.__name__
         shutil.copytree(ROOT / package.__name__, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -35,7 +35,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_is_the_same_wherever_the_code_lies(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_not_depend_on_the_folder_of_the_code(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = fold_identity()
     monkeypatch.undo()
 
@@ -52,7 +52,7 @@ def test_it_is_the_same_wherever_the_code_lies(copy: Path, monkeypatch: pytest.M
         "consumers/store/sql/deep/new.sql",
     ],
 )
-def test_a_new_file_of_a_folder_below_changes_it(copy: Path, new: str) -> None:
+def test_a_new_file_in_a_subfolder_changes_it(copy: Path, new: str) -> None:
     before = fold_identity()
     (copy / new).parent.mkdir(parents=True, exist_ok=True)
     (copy / new).write_text("# changed\n")

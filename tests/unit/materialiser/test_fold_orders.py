@@ -1,4 +1,4 @@
-"""The fold gives one answer, in whatever order producers speak, however the log is cut, whatever comes twice."""
+"""The fold gives one answer for any order of producers, any split into transactions, and any duplicates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIFE: list[type[Any]] = [ev.RunCreated, ev.RunStarted, ev.RunResumed, ev.RunFini
 
 
 class Store:
-    """What the store would hold: every row, as the last transaction left it."""
+    """The rows that the store would hold after the last transaction."""
 
     def __init__(self) -> None:
         self.state = FoldState()
@@ -53,19 +53,19 @@ class Store:
         return self
 
     def everything(self) -> str:
-        """Return every row but how often something came twice."""
+        """Return every row, except for the count of duplicates."""
         state = self.state
         heads: list[dict[Any, Any]] = [state.runs, state.producers, state.steps, state.attempts, state.series]
         rows = [sorted((repr(key), asdict(row)) for key, row in part.items()) for part in heads]
         for _, row in rows[1]:
             row["refused"] = 0
         for _, row in rows[0]:
-            row["next_offset"] = 0  # the log is longer with what came twice
+            row["next_offset"] = 0  # with duplicates the log is longer
         stored = {name: sorted((repr(key), repr(row)) for key, row in part.items()) for name, part in self.rows.items()}
         return repr((rows, stored, self.lists))
 
     def life(self) -> str:
-        """Return what does not depend on which producer's record is first in the log."""
+        """Return what does not depend on the order of producers in the log."""
         run = asdict(self.state.runs[RUN])
         run["next_offset"] = 0
         steps = {row.step_name: (row.state, row.message) for row in self.state.steps.values()}
@@ -82,7 +82,7 @@ class Store:
 
 @st.composite
 def events(draw: st.DrawFn, producer: int, number: int) -> ev.AnyEvent:
-    """Return one event; its time is its own, and names that last-one-wins are its producer's."""
+    """Return one event; its time is unique, and names for which the last write wins belong to its producer."""
     time = draw(st.integers(0, 1_000)) * 1_000 + producer * 100 + number
     step, attempt = draw(st.sampled_from(STEPS)), draw(NUMBERS)
     message = draw(st.sampled_from(["", "boom", "over"]))
@@ -117,7 +117,7 @@ def events(draw: st.DrawFn, producer: int, number: int) -> ev.AnyEvent:
 
 @st.composite
 def producers(draw: st.DrawFn) -> list[list[Envelope]]:
-    """Return the records of one to three producers of a run, each in its order."""
+    """Return the records of one to three producers of a run, each in order."""
     return [
         [
             Envelope(RunId(RUN), ProducerId(f"p{producer}"), seq, 0, draw(events(producer, seq)))
@@ -134,7 +134,7 @@ def interleaved(data: st.DataObject, parts: list[list[Envelope]]) -> list[Envelo
 
 
 @given(producers(), st.data())
-def test_producers_may_speak_in_any_order(parts: list[list[Envelope]], data: st.DataObject) -> None:
+def test_the_order_of_producers_does_not_matter(parts: list[list[Envelope]], data: st.DataObject) -> None:
     one_by_one = [envelope for part in parts for envelope in part]
     backwards = [envelope for part in reversed(parts) for envelope in part]
 
@@ -162,7 +162,7 @@ def test_cuts_and_duplicates_anywhere_change_nothing(parts: list[list[Envelope]]
 
 @pytest.mark.parametrize("values", [(0.0, -0.0), (-0.0, 0.0)])
 @pytest.mark.parametrize("is_one_record", [True, False])
-def test_which_zero_came_first_does_not_show(values: tuple[float, float], is_one_record: bool) -> None:
+def test_the_order_of_zeros_of_both_signs_does_not_matter(values: tuple[float, float], is_one_record: bool) -> None:
     cut = [list(values)] if is_one_record else [[value] for value in values]
     envelopes = []
     for seq, part in enumerate(cut):
@@ -221,7 +221,7 @@ def test_hard_cases_have_the_state_a_person_expects(events: list[ev.AnyEvent], s
     assert state_of(*events).state == state
 
 
-def test_a_step_is_what_its_newest_attempt_is() -> None:
+def test_a_step_has_the_state_of_its_newest_attempt() -> None:
     first = ev.StepFinished(time=5, step_name="train", status="fail", message="boom")
     again = ev.StepStarted(time=6, step_name="train", attempt=2)
     events: list[ev.AnyEvent] = [again, first]
@@ -232,7 +232,7 @@ def test_a_step_is_what_its_newest_attempt_is() -> None:
     assert state.attempts[RUN, "train", 1].state == "failed"
 
 
-def test_what_a_superseded_attempt_says_late_fills_gaps_only() -> None:
+def test_a_late_event_of_a_superseded_attempt_only_fills_gaps() -> None:
     newer = ev.RunResumed(time=20, attempt=2, name="new")
     older = ev.RunStarted(time=2, name="old", tag="digits")
 
