@@ -7,5 +7,5 @@ Dead letters: records that can never be folded. Limits on their number, their to
   the order of each partition; nothing waits for it. How far it is, and what people decided, lies in tables that a
   rebuild keeps (`consumers/store/dead_letters.py`).
 - `resolution`: writes records to the log again, or marks them as discarded. The limits count from the newest dead
-  letter about which somebody decided, so a decision lets the materialiser continue.
+  letter that was decided about, so a decision lets the materialiser continue.
 """

@@ -3,7 +3,7 @@ The stream processor: log -> fold -> PostgreSQL, each event exactly once.
 
 - `service`: runs the process. `faust_app`: the one file with Faust; its seek is replaced, because Faust acknowledges
   more than was done: reading starts at PostgreSQL's offsets at start and at every rebalance.
-- `worker`: skips what was applied, decodes, loads what is known of the runs at hand, folds, and writes one
+- `worker`: skips what was applied, decodes, loads the stored rows of these runs, folds, and writes one
   transaction. It waits during outages; a record that cannot be decoded, or whose values PostgreSQL refuses, is parked
   alone; anything unexpected ends the process, and the supervisor restarts it.
 - `gaps`: what it means that the next record does not have the next offset. If the start of the log was deleted under
