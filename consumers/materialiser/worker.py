@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Folds the records of its assigned partitions, one batch at a time."""
+    """Folds the records of its assigned partitions, one batch at a time; not for several tasks at once."""
 
     def __init__(
         self,
