@@ -4,5 +4,5 @@ The tracker `mlflow`: runs on an MLflow server, or in MLflow's own SQLite databa
 - `tracker`: the class. `translate`: envelopes into MLflow's values in one pass, with `metrics`, `params`, `tags` and
   `param_conflicts`. `mapping_state`: what is kept between calls. `edits`: deletes and renames.
 - `backend`: what both backends can do. `rest_backend`: a server, with `requests` (calls of 1,000 rows) and
-  `responses` (what an answer means). `sqlite_backend`: the database file. `address`: which of the two.
+  `responses` (their meaning). `sqlite_backend`: the database file. `address`: which of the two.
 """

@@ -1,6 +1,6 @@
 """
-The tracker `tensorboard`: one event file a run.
+The tracker `tensorboard`: one event file for each run.
 
-- `tracker`: the class. `translate`: envelopes into summaries. `summaries`: their bytes. `writer`: the file. `edits`:
+- `tracker`: the class. `translate`: envelopes into records. `summaries`: protobufs. `writer`: the file. `edits`:
   deletes and renames.
 """

@@ -3,9 +3,8 @@ The contract suite that every tracker passes, for the tests of a plug-in.
 
     from consumers.trackers.testing import Settings, Tracker, TrackerContract
 
-`TrackerContract` (in `suite`) is the suite; `runs` has its edge-case runs. `RunAuthor`,
-`deliver` and `assert_read_back` help to write further tests.
-Needs pytest.
+`TrackerContract` (in `suite`) is the suite; `runs` has its edge-case runs. `RunAuthor`, `deliver` and
+`assert_read_back` help to write further tests. Needs pytest.
 """
 
 from __future__ import annotations

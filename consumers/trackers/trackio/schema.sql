@@ -1,5 +1,5 @@
--- A project of trackio 0.43.0, schema version 2, as its SQLiteStorage.init_db makes it (a test holds the two together),
--- and behind it a table of ours, which trackio passes over.
+-- A project of trackio 0.43.0, schema version 2, as its SQLiteStorage.init_db creates it (a test compares the two), and
+-- a table of ours at the end, which trackio ignores.
 CREATE TABLE IF NOT EXISTS metrics (
     id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, timestamp TEXT NOT NULL, run_name TEXT NOT NULL,
     step INTEGER NOT NULL, metrics TEXT NOT NULL, log_id TEXT, space_id TEXT
@@ -83,5 +83,5 @@ CREATE INDEX IF NOT EXISTS idx_system_metrics_pending ON system_metrics(space_id
 CREATE INDEX IF NOT EXISTS idx_metrics_run_record ON metrics(run_id, run_name, timestamp);
 PRAGMA user_version = 2;
 
--- Batches that are no points and were applied: what they change is not changed again by a batch that comes twice.
+-- Events other than points that have been applied: a repeated event does not change anything again.
 CREATE TABLE IF NOT EXISTS gateway_batches (log_id TEXT PRIMARY KEY, run_id TEXT NOT NULL) WITHOUT ROWID;

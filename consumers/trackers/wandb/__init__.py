@@ -1,5 +1,5 @@
 """
-The tracker `wandb`: offline run files for `wandb sync`, one a run. `live/` is `wandb-live`.
+The tracker `wandb`: offline run files for `wandb sync`, one for each run. `live/` is `wandb-live`.
 
 - `tracker`: the class. `translate`: envelopes into history rows. `writer`: records of the file. `file`: its framing.
   `edits`: deletes and renames.

@@ -86,16 +86,16 @@ def _edited_rows(record: Any, changes: Mapping[SeriesKey, SeriesKey | None]) -> 
     if changes.keys().isdisjoint(cells):
         yield record
         return
-    made: dict[tuple[str, int], dict[str, str]] = {}  # two series with the same new written name: one row each
+    new_rows: dict[tuple[str, int], dict[str, str]] = {}  # two series with the same new written name: one row each
     for series, text in cells.items():
         if (now := changes.get(series, series)) is not None:
             key, scope = cell_key(now)
             number = 0
-            while key in made.get((scope, number), ()):
+            while key in new_rows.get((scope, number), ()):
                 number += 1
-            made.setdefault((scope, number), {})[key] = text
+            new_rows.setdefault((scope, number), {})[key] = text
     items = {item.key: item.value_json for item in record.history.item}
-    for (scope, _), row in made.items():
+    for (scope, _), row in new_rows.items():
         one = type(record)()
         one.CopyFrom(record)
         del one.history.item[:]

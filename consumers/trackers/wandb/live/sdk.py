@@ -248,7 +248,9 @@ def _translated(name: str) -> Iterator[None]:
         raise
     except (ValueError, TypeError) as error:  # values that W&B does not accept; its process has not received them
         raise TrackerRefused(f"W&B's SDK refuses run {name!r} ({' '.join(str(error).split())[:400]})") from error
-    except Exception as error:  # the SDK's socket to wandb-core raises errors of any type; the events come again
+    except (
+        Exception
+    ) as error:  # the SDK's socket to wandb-core raises errors of any type; the events are delivered again
         _core.mark_gone()
         text = f"W&B's own process did not take run {name!r} ({type(error).__name__} {error}): it is started again"
         raise TrackerUnavailable(text) from error

@@ -174,7 +174,7 @@ class WandbLiveTracker:
                         session.log(number, sdk_row(row))
                 session.update_summary(upload.summary)
         except SessionRefused as error:
-            self._server.get_run(path)  # raises if the server is away or asks for patience
+            self._server.get_run(path)  # raises if the server is unreachable or sends Retry-After
             if is_deleted_id(str(error)):
                 text = f"W&B refuses the id {path.name!r} of a run that was deleted there: it cannot be used again"
                 raise RunIdDeleted(f"{text} ({error})") from error
@@ -205,7 +205,7 @@ class WandbLiveTracker:
             if time.monotonic() >= deadline:
                 lines = run.lines if run else 0
                 raise TrackerUnavailable(
-                    f"W&B at {self._url} has {lines} of {upload.row_count} rows of run {path.name!r}: they come again"
+                    f"W&B at {self._url} has {lines} of {upload.row_count} rows of run {path.name!r}: they are delivered again"
                 )
             time.sleep(pause)
             pause = min(2 * pause, LAST_LOOK_S)
