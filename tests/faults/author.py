@@ -1,8 +1,8 @@
 """
-A producer that behaves badly on purpose: it sends envelopes twice, late, out of order, and records that are no events.
+A producer that misbehaves on purpose: it sends envelopes twice, late and out of order, and records that are no events.
 
-It writes to the log without the client, in a thread of its own, and counts what it sent. Kafka being away is no
-excuse: what was not acknowledged is sent again, by a new producer, so that an envelope may be in the log once more.
+It writes to the log without the client, in its own thread, and counts what it sends. After an outage of Kafka a new
+producer sends again what was not acknowledged, so an envelope may be in the log more than once.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SEND_TIMEOUT_S, CLOSE_TIMEOUT_S = 8.0, 60.0
 
 
 class BadAuthor:
-    """Sends until it is told to stop, and then what it held back."""
+    """Sends until `stop`, then sends what it held back."""
 
     def __init__(self, bootstrap: str, topic: str, seed: int, *, pause_s: float = 0.05) -> None:
-        self.points: Counter[str] = Counter()  # of each run, every point counted once
-        self.sent: Counter[str] = Counter()  # records by what they were, each send counted
+        self.points: Counter[str] = Counter()  # by run; each point counts once
+        self.sent: Counter[str] = Counter()  # records by kind; each send counts
         self._bootstrap, self._topic = bootstrap, topic
         self._pause_s = pause_s
         self._dice = random.Random(seed)
@@ -48,7 +48,7 @@ class BadAuthor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Return once everything is acknowledged."""
+        """Return when everything is acknowledged."""
         self._stopping.set()
         self._thread.join(120)
         assert not self._thread.is_alive(), "the author's records were not acknowledged"
@@ -72,7 +72,7 @@ class BadAuthor:
         await self._close()
 
     def _next(self) -> list[EncodedRecord]:
-        """Return a few records: new ones, some again, some later, some broken."""
+        """Return a few records: new, repeated, late and broken ones."""
         found = []
         for _ in range(self._dice.randrange(1, 8)):
             record = self._metrics()
@@ -123,14 +123,16 @@ class BadAuthor:
             try:
                 if self._producer is None:
                     self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, enable_idempotence=True)
-                    await self._producer.start()  # ends by itself; cancelled, it would leave a connection open
+                    await (
+                        self._producer.start()
+                    )  # ends by itself; if it were cancelled it would leave a connection open
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     await self._send_all(self._producer, records)
                 if odd := [record for record in records if has_bad_header_name(record)]:
                     await write_raw(self._bootstrap, self._topic, odd)  # ends by itself
                 return
             except (KafkaError, OSError, TimeoutError):
-                self.sent["sent again for want of an answer"] += len(records)
+                self.sent["sent again without an acknowledgement"] += len(records)
                 self._give_up()
                 await asyncio.sleep(RETRY_S)
 
@@ -144,7 +146,7 @@ class BadAuthor:
             await future
 
     def _give_up(self) -> None:
-        """Leave a producer; it closes when Kafka lets it, and what it still sends is in the log once more."""
+        """Replace the producer. The old one closes when Kafka permits; what it still sends is in the log twice."""
         if self._producer is not None:
             self._closing.append(asyncio.create_task(self._producer.stop()))
             self._producer = None

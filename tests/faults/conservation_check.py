@@ -1,8 +1,8 @@
 """
-What must hold whatever went wrong: counted from the log itself, by a few lines that share nothing with the fold.
+Check the conservation law after faults, with a model read from the log that shares no code with the fold.
 
-`read_model` reads every record of the log and says what the tables should hold: each identity once, in the order of
-the log. `prove` compares, and returns the figures of the conservation law.
+`read_model` reads every record of the log and derives what the tables must hold: each identity once, in the order of
+the log. `prove` compares the tables with it and returns the numbers of the conservation law.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Point = tuple[int, int, float]  # step, time in µs, value
 
 @dataclass
 class Model:
-    """What a log holds."""
+    """The contents of a log."""
 
     ends: dict[int, int] = field(default_factory=dict)  # by partition: the offset of the next record
     received: int = 0
@@ -88,7 +88,7 @@ def _count(model: Model, record: object) -> None:
 
 
 async def prove(database: str, topic: str, model: Model) -> Balance:
-    """Compare the tables with the model, and fail where they differ."""
+    """Compare the tables with the model; fail where they differ."""
     connection = await asyncpg.connect(database)
     try:
         offsets = await connection.fetch(
@@ -103,12 +103,12 @@ async def prove(database: str, topic: str, model: Model) -> Balance:
     finally:
         await connection.close()
     assert {row["partition"]: row["next_offset"] for row in offsets} == model.ends
-    assert sorted(map(tuple, letters)) == sorted(model.poison)  # each once: a list, not a set
+    assert sorted(map(tuple, letters)) == sorted(model.poison)  # a list, so that duplicates count
     stored = {(row["run_id"], row["producer"]): row for row in producers}
     assert stored.keys() == model.seqs.keys()
     for key, seqs in model.seqs.items():
         row = stored[key]
-        assert (row["next_seq"], row["missing"]) == (len(seqs), "[]"), key  # each of 0..n-1, none missing
+        assert (row["next_seq"], row["missing"]) == (len(seqs), "[]"), key  # each of 0..n-1
         assert row["refused"] == model.refused[key], key
     _compare_points(rows, model)
     return Balance(
@@ -129,4 +129,4 @@ def _compare_points(rows: list[asyncpg.Record], model: Model) -> None:
         found.setdefault(key, []).append((step, time, value))
     assert found.keys() == model.points.keys()
     for key, points in model.points.items():
-        assert found[key] == points, key  # as the log has them, in its order
+        assert found[key] == points, key  # in the order of the log

@@ -13,16 +13,16 @@ Deadly = Callable[[Callable[..., Any]], Any]
 
 def in_child(number: int, do: Callable[[], object], make_steps: Callable[[Deadly], None]) -> bool:
     """
-    Do this in a child that is killed before its `number`-th step; return whether it was. 0: it may do all of it.
+    Call `do` in a child that is killed before its `number`-th step; return whether it was killed. 0: never kill it.
 
-    `make_steps` wraps, in the child, every call that counts as a step.
+    `make_steps` runs in the child and wraps every call that counts as a step.
     """
     child = os.fork()
     if not child:
         if number:
             make_steps(_before_step(number))
         do()
-        os._exit(0)  # as abrupt as the rest
+        os._exit(0)  # without cleanup, like the deaths
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
         raise SystemExit(f"the child failed at step {number}")

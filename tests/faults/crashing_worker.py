@@ -1,10 +1,10 @@
 """
-The materialiser, killed at a named point: CRASH_AT=before-commit:7 is the seventh time that it comes there, and
-CRASH_AT=before-commit:7:pause stops it there by SIGSTOP instead, to be woken when the world has moved on.
+The materialiser, killed at a named point: CRASH_AT=before-commit:7 means the seventh time that it reaches the point.
+CRASH_AT=before-commit:7:pause stops it there with SIGSTOP instead, so that a test can wake it later.
 
-Tests run this file instead of `python -m consumers.materialiser`. The points are the line to PostgreSQL and the line
-to Kafka, taken hold of from outside: the product has no switch that could be left on, and however its own code is
-arranged, a COPY stays a COPY and a COMMIT a COMMIT. Death is SIGKILL, so nothing of it can be tidied up.
+Tests run this file instead of `python -m consumers.materialiser`. The points are calls to PostgreSQL and Kafka, wrapped
+from outside: the product has no switch that could be left on, and however its code is arranged, a COPY stays a COPY and
+a COMMIT a COMMIT. The process dies by SIGKILL, so that it cannot clean up.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TABLES = {"chunks": (BEFORE_COPY, DURING_COPY, AFTER_COPY), "dead_letters": (""
 
 
 class Crash:
-    """Which point, and how often it may still be passed."""
+    """The point at which to die, and how many times it may still be passed."""
 
     def __init__(self, wanted: str) -> None:
         self.point, times, how = (*wanted.split(":", 2), "", "")[:3]
@@ -42,24 +42,24 @@ class Crash:
         self.signal = signal.SIGSTOP if how else signal.SIGKILL
 
     def reach(self, point: str) -> None:
-        """Die here when this is the point and the time has come."""
+        """Die if this is the point and its count has been reached."""
         if self.comes(point):
             self.die(point)
 
     def die(self, point: str) -> None:
-        """Leave as if the power went, after one line that says where; or sleep."""
+        """Log one line with the point, then die, or stop, as after a power failure."""
         os.write(2, f"{'paused' if self.signal == signal.SIGSTOP else 'killed'} at {point}\n".encode())
         os.kill(os.getpid(), self.signal)
 
     def comes(self, point: str) -> bool:
-        """Tell whether to die now, and count."""
+        """Count this pass and return whether to die now."""
         if point == self.point:
             self.left -= 1
         return point == self.point and self.left == 0
 
 
 def hold_copies(crash: Crash) -> None:
-    """Put the points around every COPY of metric points and of dead letters."""
+    """Add the points around every COPY of metric points and of dead letters."""
     to_table, records_to_table = asyncpg.Connection.copy_to_table, asyncpg.Connection.copy_records_to_table
 
     async def copy_to_table(self: Any, table_name: str, *, source: Any, **options: Any) -> Any:
@@ -78,12 +78,12 @@ def hold_copies(crash: Crash) -> None:
         crash.reach(after)
         return done
 
-    asyncpg.Connection.copy_to_table = copy_to_table  # type: ignore[method-assign]  # that is the point
+    asyncpg.Connection.copy_to_table = copy_to_table  # type: ignore[method-assign]  # replaced on purpose
     asyncpg.Connection.copy_records_to_table = copy_records_to_table  # type: ignore[method-assign]
 
 
 def hold_commits(crash: Crash) -> None:
-    """Put the points around every COMMIT of a transaction that moved an offset."""
+    """Add the points around every COMMIT of a transaction that moved an offset."""
     execute, fetch, fetchval = asyncpg.Connection.execute, asyncpg.Connection.fetch, asyncpg.Connection.fetchval
     moved: set[Any] = set()
 
@@ -99,7 +99,7 @@ def hold_commits(crash: Crash) -> None:
         crash.reach(BEFORE_COMMIT)
         if crash.comes(DURING_COMMIT):
             sending = asyncio.ensure_future(execute(self, query))
-            await asyncio.sleep(0)  # it is on its way, and nobody hears the answer
+            await asyncio.sleep(0)  # it is sent, and the process does not see the answer
             crash.die(DURING_COMMIT)
             await sending
             return "COMMIT"
@@ -121,7 +121,7 @@ def hold_commits(crash: Crash) -> None:
 
 
 def hold_rebalances(crash: Crash) -> None:
-    """Put the points where partitions are taken away, and where they are given and not yet read."""
+    """Add the points where partitions are revoked, and where they are assigned but not yet read."""
     from aiokafka.consumer.group_coordinator import GroupCoordinator
 
     prepare, complete = GroupCoordinator._on_join_prepare, GroupCoordinator._on_join_complete

@@ -1,10 +1,10 @@
 """
-A file tracker, killed before its n-th step of carrying out deletes and renames: a call of the file system.
+A file tracker, killed before the n-th file-system call of its deletes and renames.
 
-`python -m tests.faults.edit_crashes wandb FOLDER` goes through every n until there are no more steps, each in a child
-of its own that dies by SIGKILL. Then the same envelopes come again with the last kept state. In the same call they must
-leave the same bytes as a process that was never killed; cut into other calls, the same run. Prints JSON: the number of
-deaths, and after which of them something was wrong.
+`python -m tests.faults.edit_crashes wandb FOLDER` tries every n until there are no more steps, each in a new child that
+dies by SIGKILL. Then the same envelopes are delivered again with the last checkpoint. In the same call they must leave
+the same bytes as a process that was never killed; split into other calls, the same run. Prints JSON: the number of
+deaths, and the errors by number of the step.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KINDS: Mapping[str, Callable[..., Tracker]] = {
     "tensorboard": TensorboardTracker,
     "parquet": ParquetTracker,
 }
-BEFORE = 8  # envelopes that are delivered, and their state kept, before the call that is killed
+BEFORE = 8  # envelopes delivered, with a checkpoint, before the call that is killed
 
 
 def make_steps(deadly: Deadly) -> None:
@@ -50,19 +50,19 @@ def make_steps(deadly: Deadly) -> None:
         setattr(os, name, deadly(getattr(os, name)))
     builtins.open = io.open = deadly(open)
     pq.write_table = deadly(pq.write_table)
-    # What is written through a file object: half of it may be on the disk.
+    # Writes through a file object: a part of the data may be on the disk.
     Path.write_bytes = deadly(Path.write_bytes)  # type: ignore[method-assign]
 
 
 def made(kind: str, folder: Path) -> Tracker:
-    """Return an opened tracker of a folder."""
+    """Return an opened tracker that writes to this folder."""
     tracker = KINDS[kind](folder=str(folder))
     tracker.open(Settings())
     return tracker
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return what readers of a folder see: not the plans, nor what waits beside its place."""
+    """Return the files that readers of a folder see, without plans and pending files."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -71,7 +71,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope]) -> dict[str, Any]:
-    """Kill the second call at each of its steps; return the number of deaths and what was wrong after which of them."""
+    """Kill the second call at each of its steps; return the number of deaths, and the errors by step."""
     start, whole = folder / "start", folder / "whole"
     state: State = deliver(made(kind, start), RUN, envelopes[:BEFORE], {})
     shutil.copytree(start, whole)
@@ -90,7 +90,7 @@ def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope]) -> d
             assert files(other).keys() == files(whole).keys(), "other files"
             if not end.get("deleted"):
                 assert_read_back(made(kind, other), RUN, cut, envelopes)
-        except (AssertionError, OSError, TrackingError) as error:  # told, and the next step is tried
+        except (AssertionError, OSError, TrackingError) as error:  # reported; the next step follows
             wrong[number] = repr(error)[:500]
         shutil.rmtree(place)
         shutil.rmtree(other)

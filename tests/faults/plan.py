@@ -1,8 +1,8 @@
 """
-What goes wrong, when, for how long and to whom: a schedule that its seed repeats.
+A schedule of faults: kind, target, start and duration, repeatable by its seed.
 
-Pure. Every kind of fault is dealt once before any is dealt again, in an order that the seed decides; faults of
-different targets overlap, those of one target never do.
+Pure. Every kind of fault occurs once before any occurs again, in an order given by the seed. Faults of different
+targets overlap; those of one target never do.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of fault: what it may hit, and for how long, in seconds."""
+    """A kind of fault: its possible targets, and its shortest and longest duration in seconds."""
 
     name: str
     targets: tuple[str, ...]
     lasts_s: tuple[float, float] = (0.0, 0.0)
-    rest_s: float = 1.0  # how long the target is left alone afterwards
+    rest_s: float = 1.0  # pause of the target after the fault
 
 
 class Fault(NamedTuple):
-    """One fault: begins at `at_s` after the start and is over at `until_s`."""
+    """A fault from `at_s` to `until_s`, in seconds after the start."""
 
     at_s: float
     until_s: float
@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
 WORKERS = ("worker-0", "worker-1")
 TRAININGS = ("training-0", "training-1", "training-2")
-SESSION_S = 3.0  # of the workers under chaos
+SESSION_S = 3.0  # session of the workers
 _LINE_FAULTS = {
     "cut": (0.5, 4.0),
     "dropped": (0.0, 0.0),
@@ -59,13 +59,13 @@ KINDS = (
 
 
 def plan(seed: int, duration_s: float, kinds: Sequence[Kind] = KINDS) -> list[Fault]:
-    """Return the faults of `duration_s` seconds, by when they begin; every one is over by then."""
+    """Return the faults of `duration_s` seconds in the order of their start; all end within that time."""
     dice = random.Random(seed)
     free_at: dict[str, float] = {}
     faults: list[Fault] = []
     deck: list[Kind] = []
     now = 0.0
-    pause_s = min(2.0, duration_s / (len(kinds) + 2))  # a whole deck fits
+    pause_s = min(2.0, duration_s / (len(kinds) + 2))  # so that every kind fits once
     while now < duration_s:
         if not deck:
             deck = dice.sample(kinds, len(kinds))

@@ -1,8 +1,8 @@
 """
-The system under faults: a broker and a PostgreSQL that can be killed, lines to both that can be spoiled, workers that
-share the partitions, trainings and a badly behaved author. Steps of a plan are orders to it.
+The system under faults: a broker and a PostgreSQL server that can be killed, connections to both that can be disturbed,
+workers that share the partitions, and training processes. The faults of a plan are its orders.
 
-Whoever is dead without an order is started again at once, as a supervisor would, and its last words are kept.
+A process that ends without an order is restarted at once, as by a supervisor, and its last log line is kept.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from tests.support.tcp_proxy import Proxy, proxy_to
 TRAINEE = Path(__file__).with_name("training_script.py")
 PARTITIONS = 6
 TOPIC = "events"
-EXPECTED = ("Fenced", "RecordsSkipped")  # how a worker may end by itself
+EXPECTED = ("Fenced", "RecordsSkipped")  # reasons for which a worker may end by itself
 SUPERVISOR_PAUSE_S = 0.3  # between a death and the next start
 
 
 class Training:
-    """Training processes of one rank, one after another, and the file in which each counts."""
+    """The successive training processes of one rank, and the file in which each counts its emits."""
 
     def __init__(self, number: int, folder: Path, variables: dict[str, str]) -> None:
         self.run_id = f"train-{number % 2}"
-        self.counters: dict[str, Path] = {}  # by name of the series
+        self.counters: dict[str, Path] = {}  # by series name
         self._number, self._folder = number, folder
         self._stop = folder / f"stop-{number}"
         self._variables = {**variables, "GATEWAY_RUN_ID": self.run_id, "RANK": str(number)}
@@ -54,17 +54,17 @@ class Training:
             self.process = subprocess.Popen(argv, env=self._variables, stdout=log, stderr=log)
         return self.process
 
-    def say(self) -> str:
+    def output(self) -> str:
         return "\n".join(path.with_suffix(".log").read_text() for path in self.counters.values())
 
     def finish(self) -> int:
-        """Let it end by itself; return its status."""
+        """Let the process finish; return its exit status."""
         self.is_over = True
         self._stop.touch()
         return self.process.wait(120)
 
     def counts(self) -> dict[str, int]:
-        """Return how many emits of each series returned."""
+        """Return the number of emits that returned, by series."""
         return {
             name: int.from_bytes(path.read_bytes(), "little") if path.exists() else 0
             for name, path in self.counters.items()
@@ -72,19 +72,19 @@ class Training:
 
 
 class System:
-    """All parts, the orders of a plan, and what happened without an order."""
+    """All processes, the faults of a plan, and the ends that no fault caused."""
 
     def __init__(
         self, folder: Path, journals: Path, broker: Broker, server: PostgresServer, lines: list[Proxy]
     ) -> None:
         self.broker, self.server = broker, server
         self.database = services.run(services.create_database(server.dsn))
-        self.unordered: list[str] = []  # last words of workers that nobody killed
+        self.unordered: list[str] = []  # last log lines of workers that ended without a fault
         self._folder = folder
         self._lines = {"line to Kafka": lines[0], "line to PostgreSQL": lines[1]}
         self._workers: dict[str, Materialiser] = {}
         self._leaving: list[Materialiser] = []
-        self._due: dict[str, float] = {}  # when a dead worker is started again
+        self._due: dict[str, float] = {}  # when a dead worker is restarted
         self._wanted = ["worker-0", "worker-1"]
         far_database = self.database.replace(f":{server.port}/", f":{lines[1].port}/")
         self._variables = environment(
@@ -105,7 +105,7 @@ class System:
         self.trainings: list[Training] = []
 
     def start(self) -> None:
-        """Start the workers, and the trainings once the workers read."""
+        """Start the workers, and when they read the log, the training processes."""
         for name in self._wanted:
             self._start_worker(name)
         for name in self._wanted:
@@ -114,7 +114,7 @@ class System:
             self.trainings.append(Training(number, self._folder, self.training_variables))
 
     def begin(self, fault: Fault) -> None:
-        """Make the fault."""
+        """Start a fault."""
         match fault.kind.split(" ", 1)[0], fault.target:
             case "worker", target:
                 self._hit_worker(fault, target)
@@ -129,7 +129,7 @@ class System:
                 _spoil(self._lines[target], fault.kind.rpartition(" ")[2])
 
     def end(self, fault: Fault) -> None:
-        """Mend what the fault broke."""
+        """End a fault."""
         match fault.kind.split(" ", 1)[0], fault.target:
             case "worker", target if "paused" in fault.kind:
                 self._workers[target].process.send_signal(signal.SIGCONT)
@@ -147,7 +147,7 @@ class System:
                 self._lines[target].heal()
 
     def supervise(self) -> None:
-        """Start again who is dead, after a short pause."""
+        """Restart dead processes after a short pause."""
         now = time.monotonic()
         for name in self._wanted:
             status = self._workers[name].process.poll() if name in self._workers else -9
@@ -164,7 +164,7 @@ class System:
                 training.start()
 
     def until_shared(self) -> None:
-        """Wait until every worker has partitions again: none lives on without work."""
+        """Wait until every worker has partitions again, so that none runs without work."""
         group, wanted = f"materialiser.{TOPIC}", len(self._wanted)
         until(lambda: len(services.run(shares(self.broker.address, group))) == wanted, "each worker has its share")
 
@@ -182,17 +182,19 @@ class System:
             training.process.wait()
 
     def stop(self) -> None:
-        """Ask the workers to end, and wait until they have, those too that left before."""
+        """Ask the workers to end and wait for them, and for those that left before."""
         workers = [*self._workers.values(), *self._leaving]
         statuses = [(one.kill(signal.SIGTERM), one.ready.exists()) for one in workers]
-        assert set(statuses) <= {(0, True), (0, False), (-signal.SIGTERM, False)}, statuses  # False: told as it starts
+        assert set(statuses) <= {(0, True), (0, False), (-signal.SIGTERM, False)}, (
+            statuses
+        )  # False: it was still starting
 
     def unexpected(self) -> list[str]:
-        """Return the ends that nobody ordered and that no fence explains."""
+        """Return the ends that no fault and no fencing explains."""
         return [last for last in self.unordered if not any(kind in last for kind in EXPECTED)]
 
     def texts(self) -> str:
-        """Return what all workers said."""
+        """Return the logs of all workers."""
         return "\n".join(path.read_text(errors="replace") for path in self._folder.glob("materialiser-*.log"))
 
     def _start_worker(self, name: str) -> None:
@@ -212,7 +214,7 @@ class System:
 
 
 async def shares(bootstrap: str, group: str) -> list[list[int]]:
-    """Return the partitions of each member of a consumer group; nothing while the group changes."""
+    """Return the partitions of each member of a consumer group; empty during a rebalance."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -246,7 +248,7 @@ def _spoil(line: Proxy, how: str) -> None:
 
 @contextmanager
 def running_system(folder: Path, scratch: Path, journals: Path) -> Iterator[System]:
-    """Give a system that works; `folder` is where PostgreSQL's own user may go, `scratch` where logs go."""
+    """Yield a running system. `folder`: readable by the user of PostgreSQL; `scratch`: for logs."""
     broker, server = Broker(folder / "kafka"), PostgresServer(folder / "postgres")
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(proxy_to(broker.far_port)), stack.enter_context(proxy_to(server.port))]

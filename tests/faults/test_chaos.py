@@ -1,5 +1,5 @@
 """
-Everything goes wrong at once, by a seeded plan, and afterwards the books balance.
+All kinds of faults at once, by a seeded plan; afterwards nothing is missing and nothing is stored twice.
 
 The long one: `pytest -m slow -s tests/faults/test_chaos.py`, with CHAOS_SEED and CHAOS_S (seconds) for another plan.
 """
@@ -31,7 +31,7 @@ LONG_S, LONG_SEED = float(os.environ.get("CHAOS_S", "600")), int(os.environ.get(
 
 
 def inject(system: System, faults: list[Fault], duration_s: float) -> None:
-    """Carry the plan out."""
+    """Execute the plan."""
     steps = sorted(
         [(fault.at_s, number, system.begin, fault) for number, fault in enumerate(faults)]
         + [(fault.until_s, number + len(faults), system.end, fault) for number, fault in enumerate(faults)],
@@ -47,10 +47,10 @@ def inject(system: System, faults: list[Fault], duration_s: float) -> None:
 
 
 def heal(system: System, author: BadAuthor, journals: Path) -> Model:
-    """Let everybody finish and return what the log holds then."""
+    """Let all processes finish and return the contents of the log."""
     system.settle()
     author.stop()
-    assert [one.finish() for one in system.trainings] == [0, 0, 0], [one.say() for one in system.trainings]
+    assert [one.finish() for one in system.trainings] == [0, 0, 0], [one.output() for one in system.trainings]
     left = gateway_with(system.training_variables, "sync", str(journals), "--json")
     assert left.returncode == 0, left.stderr
     return services.run(read_model(system.broker.address, TOPIC, PARTITIONS))
@@ -58,7 +58,7 @@ def heal(system: System, author: BadAuthor, journals: Path) -> Model:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the author's aiokafka says of each lost connection out of a failure's report."""
+    """Keep the log lines of aiokafka about lost connections out of the report of a failure."""
     logger = logging.getLogger("aiokafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -69,7 +69,7 @@ def quiet() -> Iterator[None]:
 
 
 def until_all_folded(system: System, records: int) -> None:
-    """Wait, with a supervisor: a worker that meets a fence may end."""
+    """Wait until all is folded and restart workers meanwhile, because a fenced worker may end."""
     deadline = time.monotonic() + 90
     while True:
         try:
@@ -81,13 +81,13 @@ def until_all_folded(system: System, records: int) -> None:
 
 
 def check_emitted(system: System, model: Model) -> int:
-    """Every emit that returned is in the log once, in its order, with its value. Returns how many."""
+    """Check that every emit that returned is in the log once, in order, with its value. Returns their number."""
     count = 0
     for training in system.trainings:
         for name, returned in training.counts().items():
             points = [p for (run, series, _), found in model.points.items() if series == name for p in found]
             assert [(step, value) for step, _, value in points] == [(n, n + 0.5) for n in range(len(points))], name
-            assert returned <= len(points) <= returned + 1, name  # one may have been under way when it was killed
+            assert returned <= len(points) <= returned + 1, name  # one may have been in progress at the kill
             count += returned
     return count
 
@@ -101,7 +101,7 @@ def rebuild(system: System, records: int, folder: Path) -> dict[str, list[str]]:
 
 
 def check_by_command(system: System) -> None:
-    """`gateway rebuild --check` says the same."""
+    """Check that `gateway rebuild --check` agrees."""
     variables = environment(system.broker.address, TOPIC, system.database)
     settings = {name: value for name, value in variables.items() if name.startswith("GATEWAY_")}
     done = gateway_with(settings, "rebuild", "--check", "--json", timeout_s=600)
@@ -109,7 +109,7 @@ def check_by_command(system: System) -> None:
 
 
 def tell(seed: int, faults: list[Fault], system: System, balance: Balance, sent: Counter[str], emitted: int) -> None:
-    """Print what was done and what became of it."""
+    """Print the faults and the result."""
     times: Counter[str] = Counter(fault.kind for fault in faults)
     lines = [f"\nseed {seed}, {len(faults)} faults", f"{'fault':<44} {'times':>5} {'seconds':>8}"]
     for kind in sorted(times):

@@ -106,7 +106,7 @@ def test_a_broker_that_is_away_for_minutes_loses_nothing(broker: Broker, tmp_pat
     broker.kill()
     back_at = monotonic() + OUTAGE_S
     while monotonic() < back_at:  # the outage itself: its length is what is tested
-        assert training.poll() is None, "training goes on without the broker"
+        assert training.poll() is None, "training continues without the broker"
         sleep(0.5)
     broker.start()
     said, complaints = training.communicate(timeout=240)

@@ -40,7 +40,7 @@ while True:
 
 
 class Killed:
-    """A training process that was killed, and how many emits had returned."""
+    """A training process to be killed, and its number of emits that returned."""
 
     def __init__(self, folder: Path, number: int, variables: dict[str, str]) -> None:
         self.run_id = f"killed-{number}"
@@ -54,11 +54,11 @@ class Killed:
 
     @property
     def emitted(self) -> int:
-        """How many emits returned."""
+        """Number of emits that returned."""
         return int(COUNT.unpack_from(self._told)[0])
 
     def kill_after(self, seconds: float) -> Killed:
-        """SIGKILL it so long after its first emit."""
+        """Send SIGKILL this many seconds after its first emit."""
         deadline = monotonic() + 30
         while not self.emitted:
             assert monotonic() < deadline, "it does not train"
@@ -108,7 +108,7 @@ async def test_every_emit_that_returned_is_stored_once(
     assert states == {"killed"}
     for one in killed:
         stored = found[one.run_id]
-        # An emit that was under way may have been kept although it never returned.
+        # An emit in progress at the kill may be stored although it never returned.
         assert one.emitted <= len(stored) <= one.emitted + 1
         assert checksum(stored) == checksum([(step, step * 0.5) for step in range(len(stored))])
     parts = [part for log in logs if log is not None for part in log.completeness]

@@ -1,4 +1,4 @@
-"""The worker dies at every point where a half-done thing could be left, again and again, and nothing is."""
+"""The worker dies at every point that could leave partial work, again and again, and leaves none."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.log_author import Author, write_records
 from tests.support.materialiser_process import Materialiser, dump, environment, materialiser, until_folded
 
 ENTRY = (crashing_worker.__file__,)
-PARTITIONS = 2  # as many as the fixture `topic` makes
+PARTITIONS = 2  # those of the fixture `topic`
 SEED = 20261121
 DEATH_S = 60.0
 
 
 def records(dice: random.Random) -> list[EncodedRecord]:
-    """Several runs, interleaved, with records twice and records that are no events."""
+    """Return several runs, interleaved, with duplicates and records that are no events."""
     authors = [Author(f"run-{number}") for number in range(4)]
     found = [encode(author.start()) for author in authors]
     for step in range(250):
@@ -51,7 +51,7 @@ def crash(folder: Path, variables: dict[str, str], point: str, times: int) -> No
 
 
 async def check(kafka: str, topic: str, database: str, again: str, folder: Path) -> None:
-    """The books balance, and folding the log again gives the same rows."""
+    """Check that the conservation law holds and that folding the log again gives the same rows."""
     model = await read_model(kafka, topic, PARTITIONS)
     balance = await prove(database, topic, model)
     assert balance.received == balance.stored + balance.deduplicated + balance.parked == model.received
@@ -96,7 +96,7 @@ async def test_killed_in_the_middle_of_a_rebalance_it_stores_each_record_once(
     sent = records(dice)
     variables = environment(kafka, topic, database, batch_records="5", session_timeout_ms="3000")
     await write_records(kafka, topic, sent[:100])
-    # Its first assignment is passed; the second is the rebalance that the other worker's coming causes.
+    # It passes its first assignment; the second is the rebalance after the other worker has joined.
     victim = Materialiser(tmp_path, {**variables, VARIABLE: f"{point}:2"}, ENTRY)
     try:
         victim.until_ready()

@@ -1,4 +1,4 @@
-"""SIGKILL before every step of editing a tracker's files: delivered again, all is as if nobody had died."""
+"""SIGKILL before every step of an edit of tracker files: after another delivery the files are as without the kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGKILL of every process of the stack at once, while models train: afterwards nothing shows that it happened."""
+"""SIGKILL of every process of the stack at once, while models train: afterwards all data is as without the kill."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.gateway_command import gateway
 from tests.support.materialiser_process import reading, until_complete
 from tests.support.process_tree import kill_all, until
 
-CLOCK = 1_700_000_000_000_000  # µs; every event of both sweeps has a time counted from here
+CLOCK = 1_700_000_000_000_000  # µs; the base of the times of all events of both sweeps
 
 
 def sweep(stack: Stack, group: str, pace_ms: float) -> tuple[Sweep, list[dict[str, Any]]]:
-    """Return a sweep whose events depend on its seeds alone, and where its progress appears."""
+    """Return a sweep whose events depend only on its seeds, and the list of its progress reports."""
     folder = stack.home.folder / "ledgers" / group
     folder.mkdir(parents=True, exist_ok=True)
     told: list[dict[str, Any]] = []
@@ -24,7 +24,7 @@ def sweep(stack: Stack, group: str, pace_ms: float) -> tuple[Sweep, list[dict[st
 
 
 def verify(stack: Stack, group: str) -> dict[str, Any]:
-    """Ask each place what it holds."""
+    """Return what PostgreSQL and each tracker hold."""
     home = str(stack.home.folder)
     done = gateway("verify", "--group", group, "--wait", "120", "--home", home, "--json")
     assert done.returncode == 0, done.stderr + done.stdout
@@ -33,7 +33,7 @@ def verify(stack: Stack, group: str) -> dict[str, Any]:
 
 
 async def stored(stack: Stack, group: str) -> dict[str, tuple[Facts, dict[str, Any]]]:
-    """Return the facts and the run log of each run of a group, without what tells one group from another."""
+    """Return the facts and the run log of each run of a group, without the name of the group."""
     found = {}
     async with reading(stack.addresses().postgres) as store:
         for run_id in await store.run_ids(group=group):
@@ -61,7 +61,7 @@ async def test_killing_every_process_at_once_while_models_train_changes_nothing(
         )
         trainers = hurt.pids()
         killed = kill_all(whole_stack.home.folder, but=trainers)
-        assert len(trainers) >= 2, "nobody was training any more"
+        assert len(trainers) >= 2, "the training processes had ended"
         whole_stack.up()
         hurt_emitted = hurt.wait()
 

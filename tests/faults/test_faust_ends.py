@@ -1,4 +1,4 @@
-"""Faust ends by itself in a running materialiser: it is noticed, and the process ends or begins again."""
+"""Faust ends by itself in a running materialiser: the process notices it, and ends or restarts itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STOP = "built[0].loop.call_soon_threadsafe(lambda: built[0].loop.create_task(bui
 
 
 async def ended_by(how: str, kafka: str, topic: str, database: str, folder: Path) -> Materialiser:
-    """Give a materialiser that has folded one record, and whose Faust ends in this way at the second."""
+    """Return a materialiser that has folded one record and whose Faust ends in this way at the second."""
     author = Author("run")
     todo = folder / "todo"
     todo.touch()

@@ -1,4 +1,4 @@
-"""Many processes write into one run at once: none lost, the order of each kept, and none felt by its neighbours."""
+"""Many processes write to one run at once: nothing is lost, each keeps its order, and none slows down the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.materialiser_process import environment as settings
 from tests.support.materialiser_process import materialiser, reading, until_complete
 
 RUN = "one-run"
-EMITS_PER_S = 200  # of each process, like a training loop with 5 ms steps
+EMITS_PER_S = 200  # per process, as in a training loop with steps of 5 ms
 
 WORKER = """
 import json, sys, time
@@ -41,7 +41,7 @@ print(json.dumps({"rank": rank, "count": count, "unsent": report.unsent, "droppe
 
 
 def train_together(processes: int, seconds: float, variables: dict[str, str]) -> list[dict[str, Any]]:
-    """Return what each of these processes counted."""
+    """Run the processes and return the counts of each."""
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(rank), str(seconds), str(EMITS_PER_S)],
@@ -61,7 +61,7 @@ def train_together(processes: int, seconds: float, variables: dict[str, str]) ->
 
 
 async def stored(database: str) -> dict[str, list[float]]:
-    """Return the values of each worker's series, in the order of the log."""
+    """Return the values of the series of each worker, in the order of the log."""
     connection = await asyncpg.connect(database)
     rows = await connection.fetch(
         "SELECT labels ->> 'worker' AS worker, array_agg(value ORDER BY index) AS found FROM metric_points "

@@ -1,4 +1,4 @@
-"""Records that can never be folded, by the thousand, among good ones: parked and survived, or a clear end."""
+"""Thousands of records that cannot be folded, among good ones: they are parked, or the worker stops with a reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def good_records(count: int, run_id: str = "good") -> list[EncodedRecord]:
 
 
 def mixed(good: Sequence[EncodedRecord], bad: Iterable[EncodedRecord], dice: random.Random) -> list[EncodedRecord]:
-    """Return both, each in its order, shuffled into one another."""
+    """Return both, interleaved at random, each in its order."""
     poisonous = list(bad)
     kinds = [True] * len(good) + [False] * len(poisonous)
     dice.shuffle(kinds)
@@ -39,7 +39,7 @@ def mixed(good: Sequence[EncodedRecord], bad: Iterable[EncodedRecord], dice: ran
 
 
 def of_record(record: EncodedRecord) -> Bytes:
-    # PostgreSQL and Kafka's own clients hold names as text: bytes that are none are escaped.
+    # PostgreSQL and the clients of Kafka hold names as text, with invalid bytes escaped.
     names = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name, _ in record.headers]
     return record.key, record.value, tuple(zip(names, (value for _, value in record.headers), strict=True))
 
@@ -73,7 +73,7 @@ async def stored_steps(database: str, run_id: str = "good") -> list[int]:
 
 
 async def published(kafka: str, topic: str, parked: Sequence[Any]) -> list[Any]:
-    """Return what the topic of dead letters holds once each parked record is in it."""
+    """Return the topic of dead letters when each parked record is in it."""
     places = {(row["partition"], row["log_offset"]) for row in parked}
     return await read_topic(kafka, f"{topic}-dead", lambda found: places <= {place_of(one) for one in found})
 

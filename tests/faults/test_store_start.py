@@ -1,4 +1,4 @@
-"""PostgreSQL's line breaks while a materialiser brings the tables up to date: it waits, and goes on."""
+"""The connection to PostgreSQL breaks while a materialiser migrates the tables: it waits and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A materialiser that loses Kafka in the middle of its start, or later for good, waits for it and goes on."""
+"""A materialiser that loses Kafka during its start, or later for good, waits for it and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker sleeps beyond its session, another takes its partitions, and the sleeper wakes amid its batch."""
+"""A worker is stopped beyond its session, another takes its partitions, and the first wakes within its batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def until_said(one: Materialiser, *words: str) -> None:
 
 
 async def until_shared(kafka: str, topic: str, workers: int) -> None:
-    """Return once so many workers have a share of the partitions."""
+    """Return when this number of workers has partitions."""
 
     async def is_shared() -> bool:
         return len(await shares(kafka, f"materialiser.{topic}")) == workers
@@ -50,12 +50,12 @@ async def test_a_worker_woken_after_its_session_writes_nothing_then_rejoins_and_
             await until_folded(database, topic, len(first))
             before = await dump(database)
             zombie.process.send_signal(signal.SIGCONT)
-            # It had read on and holds records: it finds its offsets moved, and nothing of them reaches the tables.
+            # It has read ahead and holds records. It finds that its offsets have moved, and writes none of them.
             await until_said(zombie, "Fenced", "waiting for it", "session timed out")
             status = zombie.process.wait(60) if "Fenced" in zombie.text() else None
             assert await dump(database) == before
             assert status in (None, 70), zombie.text()
-            again = Materialiser(tmp_path, variables) if status is not None else zombie  # as its supervisor would
+            again = Materialiser(tmp_path, variables) if status is not None else zombie  # as its supervisor does
             try:
                 await until_shared(kafka, topic, 2)
                 other.kill()

@@ -2,7 +2,7 @@
 A training process under faults: `python training_script.py SERIES COUNTER STOP`.
 
 Joins the run of GATEWAY_RUN_ID and emits 0.5, 1.5, 2.5, ... into one series until the file STOP appears. COUNTER is a
-file of 8 bytes that holds how many emits returned: it is mapped, so it survives SIGKILL as the journal does.
+file of 8 bytes with the number of emits that returned. It is memory-mapped, so it survives SIGKILL like the journal.
 """
 
 from __future__ import annotations

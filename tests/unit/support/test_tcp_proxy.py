@@ -1,4 +1,4 @@
-"""The proxy of the fault tests does to a connection what it was told to do."""
+"""The proxy of the fault tests disturbs connections as requested."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def connect(proxy: Proxy) -> socket.socket:
 
 
 def asks(connection: socket.socket, text: bytes) -> bool:
-    """Tell whether the server's echo comes back; False when the connection ended."""
+    """Return whether the echo of the server arrives; False when the connection has ended."""
     try:
         connection.sendall(text)
         got = b""
