@@ -205,7 +205,7 @@ class WandbLiveTracker:
             if time.monotonic() >= deadline:
                 lines = run.lines if run else 0
                 raise TrackerUnavailable(
-                    f"W&B at {self._url} has {lines} of {upload.row_count} rows of run {path.name!r}: they are delivered again"
+                    f"W&B at {self._url} has {lines} of {upload.row_count} rows of run {path.name!r}: it gets the rest again"
                 )
             time.sleep(pause)
             pause = min(2 * pause, LAST_LOOK_S)
