@@ -204,9 +204,8 @@ class WandbLiveTracker:
                 return run
             if time.monotonic() >= deadline:
                 lines = run.lines if run else 0
-                raise TrackerUnavailable(
-                    f"W&B at {self._url} has {lines} of {upload.row_count} rows of run {path.name!r}: it gets the rest again"
-                )
+                text = f"W&B at {self._url} has {lines} of {upload.row_count} rows of run {path.name!r}"
+                raise TrackerUnavailable(f"{text}: the rows are sent again")
             time.sleep(pause)
             pause = min(2 * pause, LAST_LOOK_S)
 
