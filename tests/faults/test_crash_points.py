@@ -22,7 +22,7 @@ from tests.support.materialiser_process import Materialiser, dump, environment, 
 ENTRY = (crashing_worker.__file__,)
 PARTITIONS = 2  # those of the fixture `topic`
 SEED = 20261121
-DEATH_S = 60.0
+DEATH_S = 150.0
 
 
 def records(dice: random.Random) -> list[EncodedRecord]:

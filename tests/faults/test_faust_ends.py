@@ -58,7 +58,7 @@ async def test_a_worker_whose_faust_ended_ends_too_and_the_next_one_goes_on(
 ) -> None:
     one = await ended_by(how, kafka, topic, database, tmp_path)
     try:
-        status = one.process.wait(60)
+        status = one.process.wait(150)
     finally:
         one.kill()
 

@@ -113,10 +113,10 @@ async def test_above_a_limit_it_stops_before_the_record_says_what_to_do_and_goes
     limited = environment(kafka, topic, database, batch_records="7", **{setting: "30"})
     await write_records(kafka, topic, together)
 
-    first = Materialiser(tmp_path, limited).process.wait(60)
+    first = Materialiser(tmp_path, limited).process.wait(150)
     parked = await letters(database)
     again = Materialiser(tmp_path, limited)
-    second = again.process.wait(60)
+    second = again.process.wait(150)
     last = again.text().splitlines()[-1]
 
     assert (first, second) == (78, 78)
@@ -143,7 +143,7 @@ async def test_above_a_limit_it_goes_on_behind_what_was_decided_about(
     variables = environment(kafka, topic, database, batch_records="7", **{setting: "30"})
     await write_records(kafka, topic, together)
 
-    first = Materialiser(tmp_path, variables).process.wait(60)
+    first = Materialiser(tmp_path, variables).process.wait(150)
     stopped = len(await letters(database))
     chosen = ["--all"] if setting == "dead_letters_in_row" else ["--run", "good"]
     settings = {name: value for name, value in variables.items() if name.startswith("GATEWAY_")}

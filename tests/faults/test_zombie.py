@@ -52,7 +52,7 @@ async def test_a_worker_woken_after_its_session_writes_nothing_then_rejoins_and_
             zombie.process.send_signal(signal.SIGCONT)
             # It has read ahead and holds records. It finds that its offsets have moved, and writes none of them.
             await until_said(zombie, "Fenced", "waiting for it", "session timed out")
-            status = zombie.process.wait(60) if "Fenced" in zombie.text() else None
+            status = zombie.process.wait(150) if "Fenced" in zombie.text() else None
             assert await dump(database) == before
             assert status in (None, 70), zombie.text()
             again = Materialiser(tmp_path, variables) if status is not None else zombie  # as its supervisor does

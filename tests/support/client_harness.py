@@ -170,7 +170,7 @@ async def _raw_log(bootstrap: str, topic: str) -> list[Record]:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         found: dict[TopicPartition, list[Record]] = {part: [] for part in partitions}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while any([await consumer.position(part) < ends[part] for part in partitions]):
                 for part, records in (await consumer.getmany(timeout_ms=200)).items():
                     found[part] += [Record(r.key, r.value, tuple(r.headers), r.timestamp * 1_000) for r in records]

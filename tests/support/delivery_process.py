@@ -72,7 +72,7 @@ class Delivery:
         """Send a signal and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(150)
 
 
 @contextmanager

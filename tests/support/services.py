@@ -90,7 +90,7 @@ async def create_topic(bootstrap: str, name: str, partitions: int, **configs: st
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka sends no event for this
                 await asyncio.sleep(0.02)
     finally:

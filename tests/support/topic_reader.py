@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-DEADLINE_S = 60.0
+DEADLINE_S = 150.0
 
 
 async def read_topic(bootstrap: str, topic: str, is_enough: Callable[[list[Any]], bool]) -> list[Any]:

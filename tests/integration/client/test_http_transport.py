@@ -190,7 +190,7 @@ def test_a_killed_kafka_is_waited_for_and_what_was_emitted_meanwhile_arrives(
                 wait_for(lambda: "HTTP 503" in shipper.last_error and len(steps) > 1_000)
                 again = start(log)
                 ending.callback(kill, again)
-                wait_for(lambda: shipper.is_connected, timeout_s=60)
+                wait_for(lambda: shipper.is_connected, timeout_s=150)
             report = run.finish(timeout_s=60)
             warnings = capsys.readouterr().err
         records = {(r.key, r.headers): r for r in reversed(raw_log(address, "events"))}

@@ -52,7 +52,7 @@ def test_a_killed_broker_loses_nothing_and_repeats_only_identical_records(
         at_kill = len(steps)
         wait_for(lambda: not shipper.is_connected and len(steps) > at_kill + 2_000)
         broker.start()
-        wait_for(lambda: shipper.is_connected, timeout_s=60)
+        wait_for(lambda: shipper.is_connected, timeout_s=150)
     report = run.finish(timeout_s=60)
     shipper.stop()
 

@@ -59,7 +59,7 @@ def trainings(place: Place) -> Iterator[list[Path]]:
     finally:
         for process in processes:
             process.kill()
-            process.wait(30)
+            process.wait(150)
 
 
 class Replay:

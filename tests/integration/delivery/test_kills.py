@@ -103,7 +103,7 @@ def kill(processes: Sequence[PythonProcess]) -> None:
     for process in processes:
         process.kill()
     for process in processes:
-        process.wait(60)
+        process.wait(150)
 
 
 def until_lines(recorder: Recorder, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S) -> None:

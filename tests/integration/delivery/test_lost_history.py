@@ -266,7 +266,7 @@ async def kill_replay(variables: dict[str, str], tracker: str, watch: Watch, goa
             await asyncio.sleep(0.005)
     finally:
         running.kill()
-        status = running.wait(30)
+        status = running.wait(150)
     return status
 
 

@@ -19,7 +19,7 @@ from tests.support.gateway_command import environment, gateway_with
 from tests.support.lines_tracker import Lines, wanted
 from tests.support.log_author import Author, write
 
-DEADLINE_S = 90.0
+DEADLINE_S = 150.0
 
 
 def runs(*names: str, envelopes: int = 5) -> list[Envelope]:

@@ -56,7 +56,7 @@ class Replay:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(150)
 
     async def until(self, condition: Any, what: str) -> None:
         """Return once the condition holds or the process has ended."""

@@ -106,7 +106,7 @@ async def test_ctrl_c_ends_it_at_once_with_one_line(place: Place) -> None:
             assert process.poll() is None
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+        out, err = await asyncio.to_thread(process.communicate, timeout=150)
     finally:
         process.kill()
         process.wait()

@@ -29,7 +29,7 @@ from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.process_tree import until
 
-DEADLINE_S = 90.0
+DEADLINE_S = 150.0
 
 
 def short(lines: Lines, seconds: float = 1.0) -> dict[str, str]:

@@ -19,8 +19,9 @@ import pytest
 from gateway.local.ports import HOST, free_ports
 from tests.support import services
 from tests.support.live_server import fold, settings_for
+from tests.support.machine import allowed
 
-DEADLINE_S = 30.0
+DEADLINE_S = 150.0
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def test_a_signal_ends_it_within_3_s_with_an_open_stream(
             started.send_signal(number)
             errors = started.communicate(timeout=DEADLINE_S)[1]
 
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - asked < allowed(3)
     assert (started.returncode, "Traceback" in errors) == (0, False)
 
 

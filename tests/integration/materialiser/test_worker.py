@@ -269,7 +269,7 @@ def test_a_wrong_setting_ends_it_with_one_line_that_says_what_to_do(
     variables = environment(kafka, topic, database) | {f"GATEWAY_{setting.upper()}": value.format(server=server)}
 
     one = Materialiser(tmp_path, variables)
-    status = one.process.wait(30)
+    status = one.process.wait(150)
 
     assert status == 78, one.text()
     last = one.text().splitlines()[-1]

@@ -196,7 +196,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line_and_is_not_restarted(
     one = Server(tmp_path, settings).start()
     assert one.process is not None
 
-    assert one.process.wait(30) == 78
+    assert one.process.wait(150) == 78
     assert message in one.text()
     assert len(one.text().splitlines()) == 1
 
@@ -207,5 +207,5 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         one.start()
         assert one.process is not None
 
-        assert one.process.wait(30) == 78
+        assert one.process.wait(150) == 78
     assert f"port {one.port} on {HOST} is in use by another program" in one.text()

@@ -17,9 +17,10 @@ from gateway.server import log_writer, serve
 from gateway.server.ingest import bodies
 from schemas.runtime.settings import Settings
 from tests.support.client_harness import raw_log
+from tests.support.machine import allowed
 from tests.support.server_process import note
 
-DEADLINE_S = 20.0
+DEADLINE_S = 150.0
 HEAD = b"POST /v1/events HTTP/1.1\r\nHost: h\r\n"
 
 
@@ -60,7 +61,7 @@ async def test_without_kafka_requests_are_refused_at_once_and_nothing_is_held() 
 
         assert {(one.status_code, one.headers["retry-after"]) for one in answers} == {(503, "1")}
         assert f"{HOST}:{unused}" in answers[0].json()["error"]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < allowed(5)
         assert server.budget.held == 0
         assert (await http.get("/healthz")).status_code == 200
         assert (await until_ready(http, 503)).json()["next"] == "start Kafka, or correct GATEWAY_KAFKA"
@@ -150,7 +151,7 @@ async def test_headers_sent_byte_by_byte_do_not_extend_the_deadline(
         line.close()
 
         assert reading.done()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < allowed(5)
 
 
 async def test_a_connection_waits_between_requests_without_being_ended(
