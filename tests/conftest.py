@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from gateway.client.run import registry
 from gateway.local import ports
 from gateway.local.stack import Stack
-from tests.support import server_data, services, xdist_scheduling
+from tests.support import python_process, server_data, services, xdist_scheduling
 from tests.support.process_tree import processes_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """All tests of a file run in one process, and so do all files that start stacks."""
     return xdist_scheduling.scheduler(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_starts() -> Iterator[None]:
+    """End what the tests of this process share to start quickly."""
+    yield
+    python_process.end_server()
+    server_data.remove_templates()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,6 @@ for by its pid. What a new interpreter does differently is tested with new inter
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import select
@@ -131,7 +130,7 @@ class PythonProcess:
 
 
 _lock = threading.Lock()
-_started: list[socket.socket] = []
+_started: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
 
 
 def _server() -> socket.socket:
@@ -148,12 +147,14 @@ def _server() -> socket.socket:
                 stdin=subprocess.DEVNULL,
             )
             theirs.close()
-            _started.append(ours)
-            atexit.register(_end, ours, process)
-        return _started[0]
+            _started.append((ours, process))
+        return _started[0][0]
 
 
-def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    """End the server, which stops when its connection is closed."""
-    connection.close()
-    process.wait()
+def end_server() -> None:
+    """End the server of this process, if it was started: it stops when its connection is closed."""
+    with _lock:
+        for connection, process in _started:
+            connection.close()
+            process.wait()
+        _started.clear()

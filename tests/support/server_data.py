@@ -7,7 +7,6 @@ MLflow migrates an empty database. Every further server gets a copy.
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import sqlite3
 import subprocess
@@ -26,8 +25,14 @@ MLFLOW_DATABASE = "mlflow.db"
 def _templates() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="gateway-templates-"))
     folder.chmod(0o711)  # PostgreSQL's own user passes through
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def remove_templates() -> None:
+    """Remove the copies that all servers started from, if there are any."""
+    if _templates.cache_info().currsize:
+        shutil.rmtree(_templates(), ignore_errors=True)
+        _templates.cache_clear()
 
 
 def prepare_kafka(folder: Path, *, port: int, controller_port: int) -> Command:
