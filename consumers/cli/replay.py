@@ -46,7 +46,7 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new events until Ctrl-C.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
     throttle: Annotated[
-        float | None, typer.Option("--throttle", min=1, help="Most points a second.", metavar="N")
+        float | None, typer.Option("--throttle", min=1, help="Maximum points per second.", metavar="N")
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -54,10 +54,10 @@ def replay(  # noqa: PLR0913, PLR0917  # one an option
     """
     Deliver history to a tracker: every value at its original time and step.
 
-    A replay keeps the checkpoints of the live delivery. After a stop or a kill, the same command continues; run again,
-    it changes nothing; a delivery that starts later continues where the replay ended, without gap or overlap. While a
-    delivery to this tracker runs, the delivery does the work, and this command watches. Runs are sent whole: from the
-    log, and from PostgreSQL where the log has lost records of them.
+    A replay uses the checkpoints of the live delivery. If it is stopped or killed, run the same command to continue;
+    running it again after it has finished changes nothing. A delivery that starts later continues where the replay
+    ended, without gap or overlap. While a delivery to this tracker runs, that process does the work, and this command
+    only shows progress. Runs are sent whole: from the log, and from PostgreSQL if the log has lost records of them.
 
     Examples: `gateway replay --to mlflow --all`, `gateway replay --to mlflow --run r1 --run r2 --dry-run`,
     `gateway replay --to wandb --where "tags.team = 'x'" --since 2026-11-01 --throttle 50000`

@@ -153,7 +153,7 @@ def retry(
 @app.command()
 def pause(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Pause deliveries to one tracker until `resume`. The log keeps every event; calls under way are finished.
+    Pause deliveries to one tracker until `resume`. The log keeps every event; calls in progress finish first.
 
     Example: `gateway trackers pause mlflow`
     """
@@ -309,7 +309,7 @@ def _delivered(run: RunDelivery) -> str:
 
 
 def _print_run(run: RunDelivery) -> None:
-    intent = f"call {run.attempt} for the next events has no result yet" if run.attempt else "no call under way"
+    intent = f"call {run.attempt} for the next events has no result yet" if run.attempt else "no call in progress"
     lines = [
         f"run       {run.run_id}",
         f"status    {run.status}{', rereading from its own offset' if run.behind else ''}",

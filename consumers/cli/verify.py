@@ -42,7 +42,7 @@ def verify(
     run: Annotated[list[str] | None, typer.Option("--run", help="Id of a run. Default: all runs.")] = None,
     group: Annotated[str | None, typer.Option("--group", help="Only runs of this group.")] = None,
     wait: Annotated[
-        float, typer.Option("--wait", min=0, help="Longest time to wait for deliveries, in s.", metavar="SECONDS")
+        float, typer.Option("--wait", min=0, help="Wait at most this many seconds for deliveries.", metavar="SECONDS")
     ] = 0.0,
     repair: Annotated[
         bool, typer.Option("--repair", help="Deliver runs that differ again from the log, then compare once more.")
@@ -57,9 +57,9 @@ def verify(
     Read runs back from PostgreSQL and from each tracker, and compare them value by value.
 
     For each series: the number of points, the first, the last, and a checksum of all steps, times and values. For
-    each run: parameters, tags, status, start and end. What a tracker cannot hold by design is listed apart and is no
-    difference. Exit status: 0 all places are equal; 1 they differ; 2 a place cannot be read, or the arguments do not
-    fit; 130 after Ctrl-C.
+    each run: parameters, tags, status, start and end. What a tracker cannot hold by design is listed separately and
+    does not count as a difference. Exit status: 0 all places are equal; 1 they differ; 2 a place cannot be read, or the
+    arguments do not fit; 130 after Ctrl-C.
 
     Examples: `gateway verify`, `gateway verify --to mlflow --run r1`, `gateway verify --wait 60 --json | jq .equal`,
     `gateway verify --to parquet --repair`
@@ -140,7 +140,7 @@ class _Verification:
 
     def _on_signal(self) -> None:
         if self._can_stop and not self._stopping.is_set():
-            self._stopping.set()  # the repair under way is finished first; a second signal does not wait for it
+            self._stopping.set()  # the repair in progress is finished first; a second signal does not wait for it
             return
         self._print_notice("stopped: nothing was changed" if not self._can_stop else "stopped")
         self._leave()

@@ -1,5 +1,5 @@
 """
-PostgreSQL: the only folder with asyncpg and SQL.
+PostgreSQL: the only folder of the consumers that uses asyncpg.
 
 - `pool`: connections, and the translation of asyncpg's errors. `statements`: named SQL from `sql/`. `migrations`: the
   schema.

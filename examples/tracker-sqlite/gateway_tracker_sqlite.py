@@ -38,8 +38,9 @@ CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY, status TEXT, started INTEGER, ended INTEGER, message TEXT, attempt INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS params (run_id TEXT, name TEXT, value TEXT, PRIMARY KEY (run_id, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    run_id TEXT, producer TEXT, seq INTEGER, PRIMARY KEY (run_id, producer, seq)
+-- The events that were delivered; the names are those of the first release, so that its files stay readable.
+CREATE TABLE IF NOT EXISTS batches (
+    run_id TEXT, producer TEXT, number INTEGER, PRIMARY KEY (run_id, producer, number)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS points (
     run_id TEXT, step_name TEXT, attempt INTEGER, name TEXT, labels TEXT, step INTEGER, time INTEGER, value REAL
@@ -71,7 +72,7 @@ class SqliteTracker:
             connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, NULL, '', 1)", first)
             for envelope in envelopes:
                 key = (run_id, envelope.producer, envelope.seq)
-                if connection.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", key).rowcount:
+                if connection.execute("INSERT OR IGNORE INTO batches VALUES (?, ?, ?)", key).rowcount:
                     write(connection, envelope)
         return {"delivered": True}  # stored with the checkpoint; this tracker needs no state
 
@@ -90,7 +91,7 @@ class SqliteTracker:
     def start_over(self, run_id: str, state: State) -> State:
         """Remove the run, for `gateway verify --repair`, which delivers it again from its first event."""
         with self._connected() as connection:
-            for table in ("runs", "params", "events", "points"):
+            for table in ("runs", "params", "batches", "points"):
                 connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         return {}
 

@@ -125,7 +125,7 @@ def _load(point: EntryPoint) -> Any:
     if isinstance(loaded, typer.Typer):
         return typer.main.get_command(loaded)
     if callable(loaded) and not hasattr(loaded, "make_context"):
-        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
         single.command()(loaded)
         return typer.main.get_command(single)
     return loaded

@@ -47,7 +47,9 @@ def list_runs(
     page_token: Annotated[
         str | None, typer.Option("--page-token", help="Continue after a page: its next_page_token.")
     ] = None,
-    where: Annotated[str, typer.Option("--where", "-w", help="Only runs that match this filter; see below.")] = "",
+    where: Annotated[
+        str, typer.Option("--where", "-w", help="Only runs that match this filter; see the syntax above.")
+    ] = "",
     order_by: Annotated[
         str | None, typer.Option("--order-by", "-o", help="A metric, parameter, tag or fact, then asc or desc.")
     ] = None,

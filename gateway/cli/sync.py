@@ -50,7 +50,7 @@ def sync(
     _check(journals, is_named=folder is not None)
     shipper = Shipper(address_of(url, home))
     try:
-        with _Bar(is_shown=not as_json) as bar:
+        with SyncBar(is_shown=not as_json) as bar:
             done = ship(str(journals), shipper, timeout_s=timeout_s, progress=bar.move)
     finally:
         shipper.stop()
@@ -105,7 +105,7 @@ def _print(facts: dict[str, Any]) -> None:
         print_notice(f"not sent: {line}")
 
 
-class _Bar:
+class SyncBar:
     """A progress bar at a terminal, nothing elsewhere."""
 
     def __init__(self, *, is_shown: bool) -> None:
@@ -114,12 +114,12 @@ class _Bar:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> SyncBar:
         if self._is_shown:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # a run id may hold any text
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

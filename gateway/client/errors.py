@@ -1,11 +1,14 @@
 """
 What can go wrong between training code and the log.
 
-    ClientError       start_run() got an argument that cannot be used; the message states the next step
+    ClientError       what training code asked for cannot be done; the message states the next step: an argument of
+    |                 start_run() that cannot be used, a barrier without an API
+    +- ApiUnavailable the query API does not answer (query.py)
+    +- ApiRefused     the query API refuses the request (query.py)
     Unsent            a transport did not get records acknowledged; the shipper sends them again
     +- InDoubt        ... and the log may or may not have them; only where nothing sends them again
 
-`emit` and everything else that runs inside a training loop raises neither: it counts the loss and reports it once.
+`emit` and everything else that runs inside a training loop raises none of them: it counts the loss and reports it once.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ START = "start it with `gateway up`, or correct GATEWAY_URL"
 
 
 class ClientError(Exception):
-    """A run cannot start as requested; the message names the argument or setting and the next step."""
+    """What was asked for cannot be done; the message names the argument or setting and the next step."""
 
 
 class Unsent(Exception):

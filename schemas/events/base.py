@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 VERSION = "1"
 MAIN_STEP = "main"
-MAX_NAME = 1_024  # characters; the longest name that a tracker of section 5 of the survey accepts (Neptune Scale)
+MAX_NAME = 1_024  # characters; the longest name that any of the known trackers accepts (Neptune Scale)
 
 
 def _no_nul(text: str) -> str:

@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Show, replay or discard parked records, which can never be folded.",
+    help="Show, replay or discard dead letters: records that could not be folded.",
 )
 
 INSTEAD = "--yes, or --dry-run to see what would be done"  # of a question, where there is no terminal

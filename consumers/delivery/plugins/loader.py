@@ -103,10 +103,17 @@ def _create(name: str, entry: EntryPoint, config: Mapping[str, Any]) -> Tracker:
         raise
     except (Exception, SystemExit) as error:  # third-party code; no event is read before it is loaded
         cause = traceback.format_exception_only(error)[-1].strip()
-        raise BadSettings(f"tracker {name!r} cannot be loaded ({origin}: {cause}): install what it needs") from error
+        raise BadSettings(f"tracker {name!r} cannot be loaded ({origin}: {cause}): {_remedy(error)}") from error
     if fault:
         raise BadSettings(f"tracker {name!r} ({origin}) {fault}: see consumers/trackers/protocol.py")
     return loaded
+
+
+def _remedy(error: BaseException) -> str:
+    missing = error.name if isinstance(error, ImportError) else None
+    if missing and missing.split(".")[0] in {"consumers", "schemas", "gateway"}:
+        return "it was written for another release; import what it needs from consumers.trackers"
+    return "install what it needs"
 
 
 def _check_config(name: str, factory: Callable[..., object], config: Mapping[str, Any]) -> None:

@@ -88,10 +88,6 @@ class Recorder:
         elif self.shipper is None:
             self._ship()  # the first record of a forked child
 
-    def count_dropped(self, count: int) -> None:
-        """Count points or values that could not be recorded."""
-        self.journal.count_dropped(count)
-
     def background(self) -> BackgroundWorker:
         """Return the background worker of this run; a new one if the last was stopped."""
         with self._lock:

@@ -1,8 +1,8 @@
 """
 The runs that this process has open, and the shippers that send them.
 
-One lock guards this state. A forked child begins with `after_fork`, because a thread of the parent may have held the
-lock during the fork.
+Changes of the list of open runs, and of the shippers, are made under one lock. A forked child begins with
+`after_fork`, because a thread of the parent may have held the lock during the fork.
 """
 
 from __future__ import annotations
@@ -120,4 +120,9 @@ def after_fork() -> None:
     shippers = dict(_shippers)
     _shippers.clear()
     _late.clear()
-    _inherited.append((shippers, [run.after_fork() for run in _runs]))
+    kept: list[
+        object
+    ] = []  # held before anything can raise: a shipper of the parent that is collected closes its sockets
+    _inherited.append((shippers, kept))
+    for run in _runs:
+        kept.append(run.after_fork())

@@ -28,6 +28,7 @@ from gateway.client.journal.entries import Observation
 from gateway.client.recording.health import health, warn_unsent
 from gateway.client.recording.recorder import Recorder
 from gateway.client.recording.report import Report, status_of
+from gateway.client.run import edits
 from gateway.client.run.arguments import (
     FINISH_TIMEOUT_S,
     flatten,
@@ -129,7 +130,7 @@ class Run:
                 self._emit(name, value, step, time, labels)
         except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: the value is counted as lost
             try:
-                self.recorder.count_dropped(1)
+                self.recorder.journal.count_dropped(1)  # one frame less: the stack may be almost full
                 warn_lost("emit", f"emit({safe_repr(name)}) cannot be kept and is counted as dropped", error)
             except RecursionError:
                 return  # no stack frame is left
@@ -243,10 +244,8 @@ class Run:
         recorded under the name later is new. The bytes of an artifact stay where they are. `gateway runs delete`
         deletes whole runs.
         """
-        from gateway.client.run.edits import delete
-
         names = {"series": series, "param": param, "tag": tag, "label": label, "artifact": artifact}
-        delete(self.recorder, names, {"param": self._params, "tag": self._tags})
+        edits.delete(self.recorder, names, {"param": self._params, "tag": self._tags})
 
     @never_raises("rename")
     def rename(self, new: str, *, series: str | None = None, param: str | None = None, tag: str | None = None) -> None:
@@ -256,10 +255,8 @@ class Run:
         If the new name is taken, by a series of the same named step, attempt and labels, by a parameter or by a tag,
         both stay as they are. Anything recorded under the old name later is a separate part.
         """
-        from gateway.client.run.edits import rename
-
         old_names = {"series": series, "param": param, "tag": tag}
-        self.name = rename(self.recorder, new, old_names, {"param": self._params, "tag": self._tags}) or self.name
+        self.name = edits.rename(self.recorder, new, old_names, {"param": self._params, "tag": self._tags}) or self.name
 
     def step(self, name: str, *, attempt: int | None = None, step_type: str = "task") -> Step:
         """

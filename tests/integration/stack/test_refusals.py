@@ -49,7 +49,10 @@ def home(session_folder: Path, request: pytest.FixtureRequest, monkeypatch: pyte
 
 def gateway_up(home: Path, environment: dict[str, str], prelude: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run `gateway up` in a process with only this environment."""
-    program = f"import sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; import gateway.cli.__main__"
+    program = (
+        f"import runpy, sys; {prelude}; sys.argv[1:] = ['up', '--home', {str(home)!r}]; "
+        "runpy.run_module('gateway.cli', run_name='__main__')"
+    )
     return subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

@@ -18,6 +18,7 @@ from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.fold.state import FoldState
 from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
+from schemas.examples import EVENTS
 from schemas.wire import Envelope, ProducerId, RunId
 
 
@@ -205,3 +206,10 @@ def test_the_row_of_a_series_is_updated_the_same_way_when_its_points_were_droppe
     summary = ("points", "non_finite", "last_step", "last_time", "min_value", "max_value", "open_index", "month")
     assert [getattr(row, name) for name in summary] == [getattr(expected, name) for name in summary]
     assert dropped.chunks == stored
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
+def test_every_kind_of_event_can_be_folded(event: ev.AnyEvent) -> None:
+    [envelope] = envelopes_of("run", "producer", [event])
+
+    assert fold(FoldState(), Changes(), envelope, 0, 0)
