@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Show and drop what PostgreSQL keeps of each month. Only `gateway retention drop` deletes data; the log keeps all.",
+    help="Show and drop what PostgreSQL keeps of each month. Only `gateway retention drop` deletes; the log keeps all.",
 )
 
 
