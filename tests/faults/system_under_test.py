@@ -166,7 +166,12 @@ class System:
     def until_shared(self) -> None:
         """Wait until every worker has partitions again, so that none runs without work."""
         group, wanted = f"materialiser.{TOPIC}", len(self._wanted)
-        until(lambda: len(services.run(shares(self.broker.address, group))) == wanted, "each worker has its share")
+
+        def is_shared() -> bool:
+            self.supervise()  # a worker that was fenced may end only now
+            return len(services.run(shares(self.broker.address, group))) == wanted
+
+        until(is_shared, "each worker has its share")
 
     def settle(self) -> None:
         """Wait until the servers serve."""
