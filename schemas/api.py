@@ -118,7 +118,7 @@ class Status(BaseModel):
     """Health of everything that reads the log."""
 
     lag: list[PartitionLag]
-    dead_letters: int = Field(description="parked records that are neither replayed nor discarded")
+    dead_letters: int = Field(description="dead letters that are neither replayed nor discarded")
     newest_dead_letter: NewestDeadLetter | None = None
     deliveries: list[DeliveryStatus]
 

@@ -85,7 +85,7 @@ class FoldMetrics:
         self._duplicates = metrics.counter(
             "duplicates_refused", "records refused because their number had been folded before"
         )
-        self._parked = metrics.counter("records_parked", "records that can never be folded: dead letters", ("reason",))
+        self._parked = metrics.counter("records_parked", "records that could not be folded: dead letters", ("reason",))
         self._batch_records = metrics.histogram("batch_records", "records of one transaction", _RECORDS)
         self._batch_points = metrics.histogram("batch_points", "metric points of one transaction", _POINTS)
         self._commit = metrics.histogram("commit_seconds", "time to write and commit one transaction, s", _SECONDS)

@@ -96,7 +96,7 @@ def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
-    Show each process, the lag of each consumer, parked records, and the trackers.
+    Show each process, the lag of each consumer, dead letters, and the trackers.
 
     Examples: `gateway status`, `gateway status --json`
     """
@@ -226,7 +226,7 @@ def _print_consumers(facts: dict[str, Any]) -> None:
     for consumer, lag in lags.items():
         console().print(f"{consumer}: {lag} records behind")
     if facts["dead_letters"] is not None:
-        console().print(f"parked records: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}")
+        console().print(f"dead letters: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}")
     for delivery in facts["deliveries"] or []:
         see = f": see `gateway trackers show {delivery['tracker']}`"
         error = f", last error: {mask_unprintable(delivery['last_error'])}{see}" if delivery.get("last_error") else ""
@@ -236,7 +236,7 @@ def _print_consumers(facts: dict[str, Any]) -> None:
 
 
 def _newest(letter: dict[str, Any] | None) -> str:
-    """Describe the newest parked record. Its reason may quote any bytes: unprintable characters are masked."""
+    """Describe the newest dead letter. Its reason may quote any bytes: unprintable characters are masked."""
     if letter is None:
         return ""
     reason = mask_unprintable(letter["reason"][:200])

@@ -55,21 +55,21 @@ class Settings(BaseSettings):
     )
     kafka_ca: Path | None = Field(default=None, description="PEM file of the authority that signed the brokers' names")
     kafka_cert: Path | None = Field(default=None, description="PEM file of this client's certificate, for mutual TLS")
-    kafka_key: Path | None = Field(default=None, description="PEM file of its private key")
+    kafka_key: Path | None = Field(default=None, description="PEM file of the private key")
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="SCRAM-SHA-512", description="how the password is sent: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
     )
     kafka_sasl_user: str = Field(default="", description="user at Kafka, for SASL_PLAINTEXT and SASL_SSL")
-    kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="... and the user's password")
-    topic: str = Field(default="tracking.events", description="the log")
-    dead_letter_topic: str = Field(default="tracking.dead-letters", description="parked records")
+    kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="password of kafka_sasl_user")
+    topic: str = Field(default="tracking.events", description="topic of events: the log")
+    dead_letter_topic: str = Field(default="tracking.dead-letters", description="topic of dead letters")
     dead_letters_in_row: int = Field(
-        default=10_000, ge=1, description="consecutive parked records in a partition; the next one stops it"
+        default=10_000, ge=1, description="consecutive dead letters in a partition; the next one stops it"
     )
     dead_letters_per_run: int = Field(
-        default=100_000, ge=1, description="parked records of one run in a partition; the next one stops it"
+        default=100_000, ge=1, description="dead letters of one run in a partition; the next one stops it"
     )
-    partitions: int = Field(default=8, ge=1, le=10_000, description="of the log, at creation only")
+    partitions: int = Field(default=8, ge=1, le=10_000, description="partitions of the log, at creation only")
     replication: int = Field(default=1, ge=1, le=10, description="replicas of the log, at creation only")
     postgres: SecretStr = Field(default=SecretStr(""), description="postgresql://user:password@host:port/db")
     live_host: str = Field(default="127.0.0.1", description="address the API and dashboard listen on")
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     ingest_host: str = Field(default="127.0.0.1", description="address that POST /v1/events listens on")
     ingest_port: int = Field(default=8701, ge=1, le=65_535, description="port of POST /v1/events")
     ingest_cert: Path | None = Field(default=None, description="PEM file of its certificate chain: then it is https")
-    ingest_key: Path | None = Field(default=None, description="PEM file of its private key")
+    ingest_key: Path | None = Field(default=None, description="PEM file of the private key")
     token: SecretStr = Field(default=SecretStr(""), description="token that POST /v1/events requires and clients send")
     tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     wandb_project: str = Field(default="tracking-gateway", description="W&B project of runs that name none")
     wandb_url: str = Field(default="https://api.wandb.ai", description="W&B server, for the tracker wandb-live")
     wandb_entity: str = Field(default="", description="W&B team or user that owns the runs; that of the key if empty")
-    wandb_api_key: SecretStr = Field(default=SecretStr(""), description="... and the key, for the tracker wandb-live")
+    wandb_api_key: SecretStr = Field(default=SecretStr(""), description="key at the W&B server, for wandb-live")
     trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
     trackers_file: Path | None = Field(
         default=None, description="YAML or TOML file that defines names of trackers: {type, config}"
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     trackio_dir: Path | None = Field(default=None, description="folder of projects, for the tracker trackio")
     trackio_project: str = Field(default="tracking-gateway", description="trackio project of runs without a tag")
     batch_records: int = Field(default=500, ge=1, description="Kafka records in one PostgreSQL transaction")
-    batch_wait_ms: int = Field(default=50, ge=1, description="... or after this long, whichever is first")
+    batch_wait_ms: int = Field(default=50, ge=1, description="a transaction waits this long for batch_records, at most")
     session_timeout_ms: int = Field(
         default=10_000, ge=1_000, le=90_000, description="a materialiser that is silent for longer loses its partitions"
     )

@@ -102,3 +102,10 @@ def test_trackers_and_capabilities_are_described() -> None:
     assert {name: values[value] for name, value in flags} == Capabilities()._asdict()
     assert [name for name in project["entry-points"]["gateway.trackers"] if f"| `{name}` |" not in described] == []
     assert {name.lower() for name in re.findall(r"GATEWAY_([A-Z_]+)", described)} <= set(Settings.model_fields)
+
+
+def test_every_setting_is_described_as_the_code_describes_it() -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+) \|$", page, re.MULTILINE)
+
+    assert rows == [(name, field.description) for name, field in Settings.model_fields.items()]

@@ -7,7 +7,7 @@ records of the log; the position in a history serves as the offset. Nothing is m
 for any tracker that keeps the contract:
 
 - the frozen rows never change, and a position always yields the same event with the same number. So a call that is
-  repeated after a crash delivers the same events, split differently at most, which is what trackers are promised for
+  repeated after a crash delivers the same events, at most split differently, exactly as the contract allows for
   the log;
 - the snapshot contains the rows and the offset that were committed together: all records below it are in the history,
   all others are in the log. The run continues there with the numbers that were folded of each producer, so that a copy

@@ -240,7 +240,7 @@ class Run:
         """
         Delete parts of the run by name: `run.delete(series="loss", tag=["draft", "team"])`.
 
-        A series is deleted in all its named steps, attempts and labels, with its values that are no numbers. Anything
+        A series is deleted in all its named steps, attempts and labels, including its non-numeric values. Anything
         recorded under the name later is new. The bytes of an artifact stay where they are. `gateway runs delete`
         deletes whole runs.
         """

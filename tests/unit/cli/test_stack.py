@@ -70,7 +70,7 @@ def test_status_names_the_newest_parked_record_and_masks_what_could_steer_the_te
 
     shown = capsys.readouterr().out
     assert shown == (
-        "parked records: 3, newest log:0:7 (NotAnEvent: ce_type '[red]?[2J'): see `gateway dead-letters list`\n"
+        "dead letters: 3, newest log:0:7 (NotAnEvent: ce_type '[red]?[2J'): see `gateway dead-letters list`\n"
     )
 
 
