@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes for folders, one for single files."""
+    """Three processes for folders, one for single files."""
     return xdist_scheduling.processes(config.args)
 
 

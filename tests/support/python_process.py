@@ -103,9 +103,8 @@ class PythonProcess:
         kept = self._kept[output]
         if kept is None:
             return self._said[output]
-        return os.pread(kept, os.fstat(kept).st_size, 0).decode(
-            errors="replace"
-        )  # not `read`, which would move the offset of the fork
+        # Not `read`, which would move the offset of the fork.
+        return os.pread(kept, os.fstat(kept).st_size, 0).decode(errors="replace")
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it ended."""
