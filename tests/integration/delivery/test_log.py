@@ -6,8 +6,6 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.structs import TopicPartition
 
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
@@ -16,6 +14,7 @@ from schemas.errors import LogGap, LogUnavailable
 from schemas.runtime.settings import Settings
 from schemas.wire import decode
 from tests.support.log_author import Author, write
+from tests.support.truncated_log import delete_before
 
 
 @pytest.fixture
@@ -70,10 +69,7 @@ async def test_deleted_records_are_a_gap_not_a_jump(reader: LogReader, kafka: st
     author = Author("run-1")
     await write(kafka, topic, [author.metrics("loss", [float(i)]) for i in range(5)])
     partition = next(p for p, end in (await reader.end_offsets()).items() if end)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=3)})
-    await admin.close()
+    await delete_before(kafka, topic, {partition: 3})
 
     with pytest.raises(LogGap, match=f"offsets 1 to 2 of partition {partition} are gone"):
         await reader.assign({partition: 1})

@@ -16,6 +16,7 @@ from schemas.wire import EncodedRecord, Envelope, encode
 from tests.support.live_server import DEADLINE_S, Frames, Live, serving, settings_for, stream, until
 from tests.support.log_author import Author, producer, write_records
 from tests.support.machine import allowed
+from tests.support.truncated_log import delete_before
 
 BATCHES = 300
 
@@ -249,14 +250,6 @@ async def test_an_offset_that_the_log_no_longer_holds_is_reported(live: Live) ->
 
 
 async def delete_records(live: Live, before: int) -> None:
-    from aiokafka import TopicPartition
-    from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-
     async with asyncio.timeout(DEADLINE_S):
         (partition,) = [part for part, end in (await live.server.connections.bounds.ask()).end.items() if end >= before]
-        admin = AIOKafkaAdminClient(bootstrap_servers=live.settings.kafka)
-        await admin.start()
-        await admin.delete_records(
-            {TopicPartition(live.settings.topic, partition): RecordsToDelete(before_offset=before)}
-        )
-        await admin.close()
+        await delete_before(live.settings.kafka, live.settings.topic, {partition: before})

@@ -8,31 +8,17 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.structs import TopicPartition
-
 from schemas import events as ev
 from schemas.wire import Envelope
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import Materialiser, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, folded_rows, has_side, rebuild, running, stop_in_the_middle
+from tests.support.truncated_log import delete_before
 
 
 def edits(author: Author, count: int) -> list[Envelope]:
     """Return edits of one run, each of which is folded in a transaction of its own."""
     return [author.envelope(ev.Deleted(time=author.now(), what="tag", name=f"t{number}")) for number in range(count)]
-
-
-async def delete_before(kafka: str, topic: str, offsets: dict[int, int]) -> None:
-    """Delete the records below these offsets, by partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        await admin.delete_records(
-            {TopicPartition(topic, part): RecordsToDelete(before_offset=offset) for part, offset in offsets.items()}
-        )
-    finally:
-        await admin.close()
 
 
 async def position(database: str) -> tuple[int, int]:

@@ -9,6 +9,8 @@ import gateway
 from gateway.client import notices
 from gateway.client.process import inheritance
 from gateway.client.run import registry
+from gateway.client.run.run import Run
+from tests.support.client_harness import Memory, new_run, shipping
 
 LAUNCHERS = (
     *inheritance.RANKS,
@@ -34,3 +36,17 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         gateway.finish()
     registry.stop_shippers()
     notices.reset()
+
+
+@pytest.fixture
+def memory() -> Memory:
+    """A transport that keeps what it is given; no notice was given before."""
+    notices.reset()
+    return Memory()
+
+
+@pytest.fixture
+def run(memory: Memory) -> Iterator[Run]:
+    """An open run whose events arrive in `memory`."""
+    with shipping(memory) as shipper:
+        yield new_run(shipper)

@@ -1,27 +1,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from gateway.client import notices
 from gateway.client.run.run import Run
 from schemas import events as ev
-from tests.support.client_harness import Memory, new_run, shipping
-
-
-@pytest.fixture
-def memory() -> Memory:
-    notices.reset()
-    return Memory()
-
-
-@pytest.fixture
-def run(memory: Memory) -> Iterator[Run]:
-    with shipping(memory) as shipper:
-        yield new_run(shipper)
+from tests.support.client_harness import Memory
 
 
 def test_a_file_is_referred_to_with_size_and_digest(run: Run, memory: Memory, tmp_path: Path) -> None:

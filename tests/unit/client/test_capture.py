@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
 from gateway.client.run.run import Run
 from schemas import events as ev
 from schemas.values import to_plain
-from tests.support.client_harness import Memory, new_run, shipping
+from tests.support.client_harness import Memory
 
 DEFAULTS = {"command", "host", "packages", "code"}
 
@@ -33,12 +32,6 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     monkeypatch.delenv("GATEWAY_CAPTURE", raising=False)
     notices.reset()
     return Memory()
-
-
-@pytest.fixture
-def run(memory: Memory) -> Iterator[Run]:
-    with shipping(memory) as shipper:
-        yield new_run(shipper)
 
 
 def environment(memory: Memory) -> dict[str, Any]:

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from gateway.client import notices
 from gateway.client.run.run import Run
-from tests.support.client_harness import Memory, new_run, shipping
-
-
-@pytest.fixture
-def memory() -> Memory:
-    notices.reset()
-    return Memory()
-
-
-@pytest.fixture
-def run(memory: Memory) -> Iterator[Run]:
-    with shipping(memory) as shipper:
-        yield new_run(shipper)
+from tests.support.client_harness import Memory
 
 
 def changes(memory: Memory) -> list[tuple[str, ...]]:

@@ -12,11 +12,6 @@ from tests.support.client_harness import Memory, new_run, shipping, wait_for
 
 
 @pytest.fixture
-def memory() -> Memory:
-    return Memory()
-
-
-@pytest.fixture
 def shipper(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shipper]:
     monkeypatch.setattr(heartbeats, "EVERY_S", 0.02)
     with shipping(memory) as running:

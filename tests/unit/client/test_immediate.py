@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.errors import ClientError, InDoubt, Unsent
 from gateway.client.shipping import immediate
 from gateway.client.transports.transport import Refusal
 from tests.support.client_harness import Memory
-
-
-@pytest.fixture
-def memory() -> Memory:
-    notices.reset()
-    return Memory()
 
 
 def send(memory: Memory, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 5.0) -> str:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.client import notices
 from gateway.client.run.run import Run
 from gateway.client.shipping.shipper import Shipper
 from schemas import events as ev
@@ -24,12 +23,6 @@ ANYTHING: Any = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.integers(), inner, max_size=4),
     max_leaves=12,
 )
-
-
-@pytest.fixture
-def memory() -> Memory:
-    notices.reset()
-    return Memory()
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ def fresh_notices() -> Iterator[None]:
 
 
 @pytest.fixture
-def memory() -> Memory:
-    return Memory()
-
-
-@pytest.fixture
 def shipper(memory: Memory) -> Iterator[Shipper]:
     with shipping(memory) as made:
         yield made

@@ -2,24 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.support.client_harness import Memory, new_run, shipping
-
-
-@pytest.fixture
-def memory() -> Memory:
-    return Memory()
-
-
-@pytest.fixture
-def run(memory: Memory) -> Iterator[Run]:
-    with shipping(memory) as shipper:
-        yield new_run(shipper)
 
 
 def recorded(memory: Memory) -> list[tuple[str, str, int]]:
