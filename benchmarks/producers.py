@@ -61,7 +61,7 @@ def _produce(number: int, request: dict[str, Any]) -> None:
     import gateway
 
     board = Board(Path(request["board"]), request["processes"])
-    run = gateway.start_run(f"{request['name']}-{number}", name="benchmark", url=request["url"], capture=False)
+    run = gateway.start_run("benchmark", run_id=f"{request['name']}-{number}", url=request["url"], capture=False)
     gateway.flush(30)
     made = [_values() for _ in range(MADE)] if request["rate"] else []  # beforehand, so as not to count as the client's
     board.set(number, at.READY, 1)

@@ -27,7 +27,7 @@ ON_SMALL_DISK = 'mount -t tmpfs -o size=2m tmpfs "$1" && head -c "$2" /dev/zero 
 
 FLOOD = """
 import json, gateway
-with gateway.start_run("flood", capture=False) as run:
+with gateway.start_run(run_id="flood", capture=False) as run:
     for step in range(200_000):  # 8 MB of points, faster than they can be sent
         gateway.emit("loss", float(step), step)
     run.log_params({"kept": "for certain"})
@@ -38,7 +38,7 @@ print(json.dumps({"emitted": report.emitted, "unsent": report.unsent, "dropped":
 LONG = """
 import json, sys, time, gateway
 end, step = time.monotonic() + float(sys.argv[1]), 0
-with gateway.start_run("long", capture=False) as run:
+with gateway.start_run(run_id="long", capture=False) as run:
     while time.monotonic() < end:
         gateway.emit("loss", float(step), step)
         step += 1

@@ -26,7 +26,7 @@ import gateway
 path, run_id = sys.argv[1:]
 told = mmap.mmap(os.open(path, os.O_RDWR), 8)
 write = struct.Struct("<Q").pack_into
-gateway.start_run(run_id)
+gateway.start_run(run_id=run_id)
 step = 0
 while True:
     for _ in range(50):

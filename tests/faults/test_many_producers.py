@@ -90,7 +90,7 @@ async def test_many_processes_in_one_run(
             for name, value in variables.items():
                 patch.setenv(name, value)
             patch.delenv("GATEWAY_RUN_ID")
-            owner = gateway.start_run(RUN)
+            owner = gateway.start_run(run_id=RUN)
             alone = train_together(1, min(seconds, 10), variables)
             together = train_together(processes, seconds, variables)
             owner.finish()

@@ -19,7 +19,7 @@ def scalars(run: gateway.Run) -> None:
 
 
 def runs() -> None:
-    with gateway.start_run("id", name="n", params={"lr": 0.1}, tags={"a": 1}, tag="exp", group="sweep") as run:
+    with gateway.start_run("n", run_id="id", params={"lr": 0.1}, tags={"a": 1}, tag="exp", group="sweep") as run:
         assert_type(run, gateway.Run)
         assert_type(run.id, str)
         assert_type(run.finish("failed", message="why", timeout_s=1.0), gateway.Report)

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 
 const CODE = `import gateway
 
-with gateway.start_run(name="first"):
+with gateway.start_run("first"):
     gateway.emit("loss", 0.5, step=0)`;
 
 /** Fill `frame` with what to do on a system without runs. */

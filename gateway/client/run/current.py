@@ -39,9 +39,9 @@ _current: Run | None = None  # the only open run; None if there is none, or seve
 
 
 def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know them as arguments
-    run_id: str | None = None,
-    *,
     name: str | None = None,
+    *,
+    run_id: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
     tag: str = "",
@@ -54,11 +54,12 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     capture: bool | Mapping[str, bool] | None = None,
 ) -> Run:
     """
-    Start a run and make it the current one: `with gateway.start_run(params={"lr": 0.1}) as run:`.
+    Start a run and make it the current one: `with gateway.start_run("baseline", params={"lr": 0.1}) as run:`.
 
-    The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` defaults to a random
-    name, `run_id` to a new UUID of version 7. `tag` names the experiment, `group` the sweep or job. Inside an open run
-    this starts a child of that run, in its group; `parent=""` starts one without a parent.
+    The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` is for people and may
+    repeat; it defaults to a random one. `run_id` identifies the run and defaults to a new UUID of version 7. `tag`
+    names the experiment, `group` the sweep or job. Inside an open run this starts a child of that run, in its group;
+    `parent=""` starts one without a parent.
 
     Processes started while the run is open inherit GATEWAY_RUN_ID. Their first start_run() with no `run_id`, or the
     same one, joins: it records into the run, and neither starts nor ends it. Series of a process that joined carry its

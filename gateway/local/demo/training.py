@@ -67,7 +67,7 @@ def train(spec: Spec) -> Facts:
     ledger.facts.runs, ledger.facts.params = 1, len(params)
     try:
         with gateway.start_run(
-            spec.run_id, name=spec.name, group=spec.group, tag="digits", params=params, tags={"data": "digits"}
+            spec.name, run_id=spec.run_id, group=spec.group, tag="digits", params=params, tags={"data": "digits"}
         ) as run:
             _fit(spec, ledger)
         _report(spec, done=True, unsent=run.health().get("unsent", 0))

@@ -266,7 +266,7 @@ def answer(system: System, letter: str, *arguments: str) -> CommandResult:
 
 TRAINING = """
     import gateway
-    with gateway.start_run("trained", name="first", params={"lr": 0.1}, tags={"draft": "yes"}) as run:
+    with gateway.start_run(run_id="trained", name="first", params={"lr": 0.1}, tags={"draft": "yes"}) as run:
         for step in range(2_500):
             gateway.emit("loss", 1.0, step)
         run.delete(series="loss", tag="draft")

@@ -19,7 +19,7 @@ TRAINING = """
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
     if {is_full_from_the_start}:
         fill()
-    with gateway.start_run("full", capture=False) as run:
+    with gateway.start_run(run_id="full", capture=False) as run:
         fill()
         for step in range({points}):
             gateway.emit("loss", float(step), step)

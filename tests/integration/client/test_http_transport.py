@@ -50,7 +50,7 @@ def shipping_to(url: str, **options: str) -> Iterator[Shipper]:
 def test_a_script_trains_over_http(kafka: str, topic: str, tmp_path: Path) -> None:
     code = """
         import gateway
-        with gateway.start_run("over-http", params={"lr": 0.1}) as run:
+        with gateway.start_run(run_id="over-http", params={"lr": 0.1}) as run:
             for step in range(5_000):
                 gateway.emit("loss", step / 7, step=step)
         print(run.report)

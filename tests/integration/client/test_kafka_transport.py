@@ -90,12 +90,12 @@ def test_every_point_is_in_kafka_once_and_in_order(log: Log) -> None:
 
 
 def test_a_process_may_have_several_runs_one_after_the_other_and_nested(log: Log) -> None:
-    with gateway.start_run("outer"):
+    with gateway.start_run(run_id="outer"):
         gateway.emit("x", 1.0)
-        with gateway.start_run("inner", parent="outer"):
+        with gateway.start_run(run_id="inner", parent="outer"):
             gateway.emit("x", 2.0)
         gateway.emit("x", 3.0)
-    with gateway.start_run("next"):
+    with gateway.start_run(run_id="next"):
         gateway.emit("x", 4.0)
 
     found = {run_id: [seen.value for seen in points(events)] for run_id, events in log.runs().items()}
@@ -104,11 +104,11 @@ def test_a_process_may_have_several_runs_one_after_the_other_and_nested(log: Log
 
 
 def test_a_resumed_run_is_its_next_attempt(log: Log) -> None:
-    with gateway.start_run("r", name="first"):
+    with gateway.start_run(run_id="r", name="first"):
         gateway.emit("loss", 1.0)
-    with gateway.start_run("r", resume=True):
+    with gateway.start_run(run_id="r", resume=True):
         gateway.emit("loss", 0.5)
-    with gateway.start_run("r", resume=True, attempt=3):
+    with gateway.start_run(run_id="r", resume=True, attempt=3):
         gateway.emit("loss", 0.25)
 
     _, events = log.only_run()
@@ -144,7 +144,7 @@ def test_a_script_that_only_emits_is_a_run_named_after_it(log: Log, address: dic
 def test_how_the_interpreter_ends_decides_how_an_open_run_ends(
     log: Log, address: dict[str, str], code: str, kind: str, message: str
 ) -> None:
-    train(f"import gateway\ngateway.start_run('r')\ngateway.emit('loss', 0.5)\n{code}", address)
+    train(f"import gateway\ngateway.start_run(run_id='r')\ngateway.emit('loss', 0.5)\n{code}", address)
 
     _, events = log.only_run()
     assert kinds(events) == ["run_started", "metrics", kind, "producer_closed"]
@@ -162,7 +162,7 @@ def test_how_the_interpreter_ends_decides_how_an_open_run_ends(
 def test_sys_exit_inside_the_block_decides_how_the_run_ends(
     log: Log, address: dict[str, str], given: str, kind: str, message: str
 ) -> None:
-    done = train(f"import gateway, sys\nwith gateway.start_run('r'):\n  sys.exit({given})", address)
+    done = train(f"import gateway, sys\nwith gateway.start_run(run_id='r'):\n  sys.exit({given})", address)
 
     _, events = log.only_run()
     assert done.returncode == (0 if kind == "run_finished" else 3 if given == "3" else 1)
@@ -170,7 +170,7 @@ def test_sys_exit_inside_the_block_decides_how_the_run_ends(
 
 
 def test_processes_with_a_run_id_in_their_environment_join_that_run(log: Log, address: dict[str, str]) -> None:
-    with gateway.start_run("shared"):
+    with gateway.start_run(run_id="shared"):
         gateway.emit("loss", 0.0, labels={"rank": 0})
         for rank in (1, 2):
             code = f"import gateway; gateway.emit('loss', {rank}, labels={{'rank': {rank}}})"
@@ -215,7 +215,7 @@ def test_a_forked_child_is_a_producer_of_its_own_in_the_same_run(log: Log, addre
 
     code = """
         import os, sys, gateway
-        run = gateway.start_run("forked")
+        run = gateway.start_run(run_id="forked")
         def work(rank):
             for step in range(500):
                 gateway.emit("loss", float(step), step, labels={"rank": rank})
@@ -240,7 +240,7 @@ def test_a_forked_child_that_records_nothing_sends_nothing(log: Log, address: di
     train(
         """
         import os, sys, gateway
-        run = gateway.start_run("quiet")
+        run = gateway.start_run(run_id="quiet")
         child = os.fork()
         if not child:
             sys.exit(0)
@@ -256,7 +256,7 @@ def test_a_forked_child_that_records_nothing_sends_nothing(log: Log, address: di
 def test_a_spawned_child_finishes_its_own_run(log: Log, address: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(
         "import gateway\n\n\ndef work(number):\n"
-        "    gateway.start_run(f'worker-{number}', group='sweep')\n"
+        "    gateway.start_run(run_id=f'worker-{number}', group='sweep')\n"
         "    for step in range(100):\n        gateway.emit('loss', float(step))\n"
     )
     done = train(
@@ -279,7 +279,7 @@ def test_a_spawned_child_finishes_its_own_run(log: Log, address: dict[str, str],
 
 def test_a_hundred_runs_in_one_process_all_arrive(log: Log) -> None:
     for number in range(100):
-        with gateway.start_run(f"run-{number}"):
+        with gateway.start_run(run_id=f"run-{number}"):
             gateway.emit("loss", float(number))
 
     found = {run_id: [seen.value for seen in points(events)] for run_id, events in log.runs().items()}

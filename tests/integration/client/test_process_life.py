@@ -81,7 +81,7 @@ def started(address: dict[str, str]) -> Iterator[Any]:
 def test_sigterm_ends_a_run_as_killed_and_the_process_by_the_signal(started: Any, log: Log) -> None:
     child = started("""
         import gateway, time
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         for step in range(1_000):
             gateway.emit("loss", float(step), step)
         print("ready", flush=True)
@@ -100,7 +100,7 @@ def test_sigterm_in_the_middle_of_emit_is_not_stuck(started: Any, log: Log, addr
     child = started("""
         import gateway, itertools, os
         os.environ["GATEWAY_FINISH_TIMEOUT_S"] = "1"
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         for number in itertools.count():
             gateway.emit("loss", 0.5)
             gateway.emit({"text": "x"})
@@ -122,7 +122,7 @@ def test_a_handler_of_the_program_decides_what_sigterm_does(started: Any, log: L
         def leave(number, frame):
             raise RuntimeError("asked to leave")
         signal.signal(signal.SIGTERM, leave)
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         assert signal.getsignal(signal.SIGTERM) is leave
         print("ready", flush=True)
         time.sleep(60)
@@ -138,7 +138,7 @@ def test_a_handler_of_the_program_decides_what_sigterm_does(started: Any, log: L
 def test_ctrl_c_ends_a_run_as_killed(started: Any, log: Log) -> None:
     child = started("""
         import gateway, time
-        with gateway.start_run("r"):
+        with gateway.start_run(run_id="r"):
             gateway.emit("loss", 0.5)
             print("ready", flush=True)
             time.sleep(60)
@@ -155,7 +155,7 @@ def test_hooks_of_the_program_are_left_alone(address: dict[str, str], log: Log) 
         """
         import gateway, signal, sys, threading
         before = (sys.excepthook, threading.excepthook, signal.getsignal(signal.SIGINT))
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         def work():
             raise ValueError("in a thread")
         thread = threading.Thread(target=work)
@@ -175,7 +175,7 @@ def test_a_daemon_that_forked_twice_continues_to_record(address: dict[str, str],
     train(
         """
         import gateway, os
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         gateway.emit("loss", 1.0)
         gateway.flush()
         if os.fork():
@@ -204,7 +204,7 @@ WORKERS = """
         time.sleep(60)
     if __name__ == "__main__":
         context = multiprocessing.get_context("HOW")
-        with gateway.start_run("r"):
+        with gateway.start_run(run_id="r"):
             done = context.Queue()
             workers = [context.Process(target=work, args=(n, done), daemon=True) for n in range(3)]
             for worker in workers:
@@ -237,7 +237,7 @@ def test_children_started_from_a_run_join_it_with_their_rank_and_attempt(address
         """
         import gateway, os, subprocess, sys
         child = "import gateway; r = gateway.start_run(); gateway.emit('loss', 0.5); print(r.id, r.attempt)"
-        with gateway.start_run("r", resume=True, attempt=4):
+        with gateway.start_run(run_id="r", resume=True, attempt=4):
             for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
                 env = {**os.environ, name: "3"}
                 subprocess.run([sys.executable, "-c", child], env=env, check=True)
@@ -267,7 +267,7 @@ def test_shutdown_is_quiet_whoever_emits_in_it(address: dict[str, str], log: Log
                 gateway.emit("late", 1.0)
         late = Late()
         atexit.register(lambda: gateway.emit("after", 1.0))  # runs after the client's own
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         atexit.register(lambda: gateway.emit("before", 1.0))
         gateway.emit("loss", 0.5)
         """,
@@ -283,7 +283,7 @@ def test_tasks_and_threads_have_runs_of_their_own(address: dict[str, str], log: 
         """
         import asyncio, threading, gateway
         async def trial(number, both):
-            with gateway.start_run(f"task-{number}"):
+            with gateway.start_run(run_id=f"task-{number}"):
                 await both.wait()
                 gateway.emit("x", float(number))
                 await both.wait()
@@ -291,11 +291,11 @@ def test_tasks_and_threads_have_runs_of_their_own(address: dict[str, str], log: 
             both = asyncio.Barrier(2)
             await asyncio.gather(trial(1, both), trial(2, both))
         def in_thread(number, both):
-            with gateway.start_run(f"thread-{number}"):
+            with gateway.start_run(run_id=f"thread-{number}"):
                 both.wait()
                 gateway.emit("x", float(number))
                 both.wait()
-        with gateway.start_run("sweep", group="g"):
+        with gateway.start_run(run_id="sweep", group="g"):
             asyncio.run(main())
             both = threading.Barrier(3)
             threads = [threading.Thread(target=in_thread, args=(n, both)) for n in (1, 2)]
@@ -322,7 +322,7 @@ def test_a_fork_in_the_middle_of_emits_is_safe(address: dict[str, str], log: Log
     done = train(
         """
         import gateway, os, threading
-        gateway.start_run("r")
+        gateway.start_run(run_id="r")
         stop = threading.Event()
         count = [0] * 4
         def work(number):
@@ -358,7 +358,7 @@ def test_late_metrics_of_a_finished_run_arrive_when_the_process_ends(address: di
     done = train(
         """
         import gateway
-        with gateway.start_run("r") as run:
+        with gateway.start_run(run_id="r") as run:
             gateway.emit("loss", 1.0)
         run.emit("uncertainty", 0.4)
         """,

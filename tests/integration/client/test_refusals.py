@@ -111,7 +111,7 @@ def test_a_left_journal_with_such_a_record_is_sent_to_its_end(kafka: str, narrow
     train(
         f"""
         import gateway
-        with gateway.start_run("left", url="none:") as run:
+        with gateway.start_run(run_id="left", url="none:") as run:
             gateway.emit("loss", 0.5)
             gateway.emit("sample", {noise(60_000)!r})
             run.note("after it")

@@ -34,7 +34,7 @@ WAYS = [
 ]
 TRAIN = """
     import gateway
-    with gateway.start_run("secured", params={"lr": 0.1}) as run:
+    with gateway.start_run(run_id="secured", params={"lr": 0.1}) as run:
         for step in range(2_000):
             gateway.emit("loss", step / 7, step=step)
     """

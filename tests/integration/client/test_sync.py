@@ -22,7 +22,7 @@ from tests.support.materialiser_process import environment, materialiser, readin
 
 TRAINING = """
     import gateway
-    with gateway.start_run("offline", name="far", params={"lr": 0.1}) as run:
+    with gateway.start_run(run_id="offline", name="far", params={"lr": 0.1}) as run:
         for step in range(3_000):
             gateway.emit("loss", step / 7, step, time=1_700_000_000 + step)
         with run.step("evaluate"):
@@ -114,7 +114,7 @@ def test_a_copy_of_a_journal_gives_the_same_records(
 def living(settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A process that trains offline and keeps running."""
     code = (
-        "import gateway, sys; gateway.start_run('alive', url='none:'); gateway.emit('loss', 1.0); "
+        "import gateway, sys; gateway.start_run(run_id='alive', url='none:'); gateway.emit('loss', 1.0); "
         "print('on', flush=True); sys.stdin.read()"
     )
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | settings
@@ -146,7 +146,7 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
 ) -> None:
     killed = f"""
         import os, gateway
-        gateway.start_run("first", url="kafka://{kafka}")
+        gateway.start_run(run_id="first", url="kafka://{kafka}")
         for step in range(500): gateway.emit("loss", 0.5, step)
         os.kill(os.getpid(), 9)
         """
@@ -154,7 +154,7 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
     train(
         """
         import os, time, gateway
-        with gateway.start_run("second") as run:
+        with gateway.start_run(run_id="second") as run:
             gateway.emit("loss", 0.5)
             end = time.monotonic() + 20
             while os.listdir(os.environ["GATEWAY_JOURNAL_DIR"]) != ["second"] and time.monotonic() < end:
@@ -221,7 +221,7 @@ def test_a_full_disk_drops_points_only_and_counts_them(settings: dict[str, str],
         import resource, signal, gateway
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))  # no second segment of 1 MiB
-        with gateway.start_run("full", url="none:") as run:
+        with gateway.start_run(run_id="full", url="none:") as run:
             for step in range(20_000):
                 gateway.emit("loss", float(step), step)
                 if step % 1_000 == 0:
@@ -260,7 +260,7 @@ def test_a_forked_child_that_lives_on_does_not_hold_the_journal_of_its_dead_pare
     train(
         """
         import os, signal, gateway
-        gateway.start_run("parent", url="none:")
+        gateway.start_run(run_id="parent", url="none:")
         gateway.emit("loss", 1.0)
         reader, writer = os.pipe()
         if not os.fork():

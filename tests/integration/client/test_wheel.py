@@ -17,7 +17,7 @@ TRAIN = """
     import gateway
     import schemas.mine
 
-    with gateway.start_run("from-wheel", params=schemas.mine.PARAMS) as run:
+    with gateway.start_run(run_id="from-wheel", params=schemas.mine.PARAMS) as run:
         for step in range(1_000):
             gateway.emit("loss", 1 / (step + 1), step=step)
 

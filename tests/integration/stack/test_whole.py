@@ -26,7 +26,7 @@ ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "deliver
 VENDORS = {"mlflow", "postgres", "kafka"}
 TRAIN = """
 import sys, gateway
-with gateway.start_run(sys.argv[1], params={"lr": 0.1}, tags={"kind": "test"}):
+with gateway.start_run(run_id=sys.argv[1], params={"lr": 0.1}, tags={"kind": "test"}):
     for step in range(500):
         gateway.emit("loss", 1 / (step + 1), step=step)
     print("half", flush=True)

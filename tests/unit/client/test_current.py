@@ -242,8 +242,8 @@ def opened(run: Run) -> dict[str, str]:
 
 def test_a_run_inside_a_run_is_its_child_in_its_group() -> None:
     with (
-        gateway.start_run("outer", group="g"),
-        gateway.start_run("inner") as inner,
+        gateway.start_run(run_id="outer", group="g"),
+        gateway.start_run(run_id="inner") as inner,
         gateway.start_run(group="h") as own,
     ):
         found = [opened(inner), opened(own)]
@@ -252,7 +252,7 @@ def test_a_run_inside_a_run_is_its_child_in_its_group() -> None:
 
 
 def test_runs_may_finish_in_any_order() -> None:
-    first, second, third = (gateway.start_run(name) for name in ("1", "2", "3"))
+    first, second, third = (gateway.start_run(run_id=name) for name in ("1", "2", "3"))
     found = []
     for run in (second, third, first):
         run.finish()
@@ -267,12 +267,12 @@ def test_a_thread_without_a_run_records_into_the_newest_of_the_main_thread() -> 
     both = threading.Barrier(2)
 
     def own() -> None:
-        with gateway.start_run("of-thread"):
+        with gateway.start_run(run_id="of-thread"):
             both.wait()
             found.append(gateway.current_run())
             both.wait()
 
-    with gateway.start_run("outer"), gateway.start_run("inner"):
+    with gateway.start_run(run_id="outer"), gateway.start_run(run_id="inner"):
         thread = threading.Thread(target=own)
         thread.start()
         both.wait()
@@ -290,13 +290,13 @@ async def test_tasks_side_by_side_keep_their_runs() -> None:
     both = asyncio.Barrier(2)
 
     async def trial(name: str) -> bool:
-        with gateway.start_run(name) as run:
+        with gateway.start_run(run_id=name) as run:
             await both.wait()
             is_own = gateway.current_run() is run
             await both.wait()
         return is_own
 
-    with gateway.start_run("sweep") as sweep:
+    with gateway.start_run(run_id="sweep") as sweep:
         assert all(await asyncio.gather(trial("a"), trial("b")))
         assert gateway.current_run() is sweep
 
@@ -305,7 +305,7 @@ async def test_tasks_side_by_side_keep_their_runs() -> None:
 
 
 def test_the_run_started_last_is_current_until_it_is_finished() -> None:
-    outer, inner = gateway.start_run("outer"), gateway.start_run("inner")
+    outer, inner = gateway.start_run(run_id="outer"), gateway.start_run(run_id="inner")
     found = [gateway.current_run()]
     inner.finish()
     found.append(gateway.current_run())
@@ -318,7 +318,7 @@ def test_the_run_started_last_is_current_until_it_is_finished() -> None:
 @pytest.mark.parametrize("run_id", ["", "x" * 257, "a\x00b", "\ud800", 7])
 def test_a_run_id_that_cannot_be_used_is_named(run_id: Any) -> None:
     with pytest.raises(gateway.ClientError, match="cannot be used: give 1 to 256 characters"):
-        gateway.start_run(run_id)
+        gateway.start_run(run_id=run_id)
 
 
 def test_an_address_that_cannot_be_used_stops_start_run() -> None:
@@ -356,3 +356,10 @@ def test_every_module_function_works_without_a_run() -> None:
 def test_without_a_run_there_is_nothing_to_finish() -> None:
     assert gateway.finish() is None
     assert gateway.flush() is True
+
+
+def test_the_first_argument_of_start_run_is_the_name() -> None:
+    with gateway.start_run("myrun") as first, gateway.start_run("myrun") as second:
+        assert (first.name, second.name) == ("myrun", "myrun")
+
+    assert first.id != second.id

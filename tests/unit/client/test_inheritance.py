@@ -32,9 +32,9 @@ def test_a_run_is_exported_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("GATEWAY_URL", "kafka://before:1")
     names = ("GATEWAY_RUN_ID", "GATEWAY_ATTEMPT", "GATEWAY_URL")
     seen = []
-    with gateway.start_run("outer", url="none:", attempt=3):
+    with gateway.start_run(run_id="outer", url="none:", attempt=3):
         seen.append([os.environ.get(name) for name in names])
-        with gateway.start_run("inner", url="none:"):
+        with gateway.start_run(run_id="inner", url="none:"):
             seen.append([os.environ.get(name) for name in names])
         seen.append([os.environ.get(name) for name in names])
     seen.append([os.environ.get(name) for name in names])
@@ -49,7 +49,7 @@ def test_a_run_is_exported_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_variables_that_the_program_changes_meanwhile_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_RUN_ID", "before")
-    with gateway.start_run("r"):
+    with gateway.start_run(run_id="r"):
         os.environ["GATEWAY_RUN_ID"] = "other"
 
     assert os.environ["GATEWAY_RUN_ID"] == "other"
