@@ -2,7 +2,8 @@
 Append to a file of a run, so that repeating the call after a crash gives the same file.
 
 The stored state of a run says how many bytes of its file are confirmed. Bytes that a process wrote after them before it
-died are cut off before the next append: no record is missing, and none is there twice.
+died are cut off before the next append: no record is missing, and none is there twice. What a call wrote is on the
+disk when it returns: a state must not confirm bytes that a power cut can take (see durable.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from consumers.trackers.files.durable import create_folder, sync_folder
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
 AGAIN = "deliver the run again from the start"
@@ -26,7 +28,7 @@ def append_at(path: Path, length: int, data: bytes) -> None:
     """
     try:
         if not length:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            create_folder(path.parent)
         descriptor = os.open(path, os.O_WRONLY if length else os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             if os.fstat(descriptor).st_size < length:
@@ -36,8 +38,11 @@ def append_at(path: Path, length: int, data: bytes) -> None:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
+            os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
+        if not length:
+            sync_folder(path.parent)
     except FileNotFoundError:
         raise TrackerRefused(f"{path} is gone: put it back, or {AGAIN}") from None
     except OSError as error:
@@ -45,7 +50,7 @@ def append_at(path: Path, length: int, data: bytes) -> None:
 
 
 def write_new(path: Path, pieces: Iterable[bytes]) -> int:
-    """Write a new file, piece by piece; return its size in bytes. Raises TrackerUnavailable."""
+    """Write a new file, piece by piece, for `EditPlan.commit`; return its size in bytes. Raises TrackerUnavailable."""
     try:
         with path.open("wb") as file:
             return sum(map(file.write, pieces))
@@ -56,7 +61,10 @@ def write_new(path: Path, pieces: Iterable[bytes]) -> int:
 def remove_file(path: Path) -> None:
     """Remove a file if it exists. Raises TrackerUnavailable."""
     try:
-        path.unlink(missing_ok=True)
+        path.unlink()
+        sync_folder(path.parent)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise TrackerUnavailable(f"{path} cannot be removed ({error}): check its permissions") from error
 
@@ -66,5 +74,6 @@ def remove_folder(folder: Path) -> None:
     try:
         if folder.exists():
             shutil.rmtree(folder)
+            sync_folder(folder.parent)
     except OSError as error:
         raise TrackerUnavailable(f"{folder} cannot be removed ({error}): check its permissions") from error

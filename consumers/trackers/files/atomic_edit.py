@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumers.trackers.files.append import remove_folder
+from consumers.trackers.files.durable import create_folder, replace_file, sync_file, sync_folder
 from consumers.trackers.protocol import State
 from schemas.errors import TrackerUnavailable
 from schemas.mapping.names import folder_name
@@ -68,9 +69,12 @@ class EditPlan:
         }
         new_path = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            for new in edited.moves:  # the plan vouches for them
+                sync_file(new)
+                sync_folder(new.parent)
+            create_folder(self._path.parent)
             new_path.write_bytes(orjson.dumps(plan))
-            new_path.replace(self._path)
+            replace_file(new_path, self._path)
         except OSError as error:
             raise self._unavailable(error) from error
         self._carry_out(plan)
@@ -80,7 +84,7 @@ class EditPlan:
         try:
             for new, old in plan["moves"]:
                 if (self._folder / new).exists():  # otherwise it has been moved before
-                    (self._folder / new).replace(self._folder / old)
+                    replace_file(self._folder / new, self._folder / old)
         except OSError as error:
             raise self._unavailable(error) from error
         for folder in plan["folders"]:

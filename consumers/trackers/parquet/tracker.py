@@ -16,6 +16,7 @@ from typing import Any
 
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
+from consumers.trackers.files.durable import create_folder, replace_file
 from consumers.trackers.parquet.edits import NAME_COLUMNS, NamesInUse, apply_edits
 from consumers.trackers.parquet.translate import SCHEMAS, RunRow, fold_run_row, translate
 from consumers.trackers.parquet.writer import TableFiles, write_table
@@ -153,7 +154,7 @@ class ParquetTracker:
         manifest = self._folder / "manifest.json"
         if manifest.exists() and json.loads(manifest.read_text(encoding="utf-8")).get("format") == FORMAT:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        create_folder(self._folder)
         for table, schema in SCHEMAS.items():  # DuckDB's patterns must match a file; other readers skip `_`
             self._files.write(self._folder / table / "_empty" / "none.parquet", schema.empty_table())
         _replace_file(self._folder / "views.sql", _views())
@@ -178,4 +179,4 @@ def _views() -> str:
 def _replace_file(path: Path, text: str) -> None:
     new_path = path.with_name(f"_{path.name}.{os.getpid()}.new")
     new_path.write_text(text, encoding="utf-8")
-    new_path.replace(path)
+    replace_file(new_path, path)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from consumers.trackers.files.append import AGAIN, remove_folder
+from consumers.trackers.files.durable import create_folder, replace_file
 from consumers.trackers.parquet.translate import SCHEMAS, TABLES, RunRow, integer_times, run_table
 from consumers.trackers.protocol import State
 from schemas.errors import TrackerRefused
@@ -76,10 +77,10 @@ class TableFiles:
 
     def write(self, path: Path, table: pa.Table) -> None:
         """Replace a file, so that readers see either the old or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         new_path = path.with_name(f"_{path.name}.new")  # readers skip names that begin with _
         write_table(table, new_path)
-        new_path.replace(path)
+        replace_file(new_path, path)
 
     def write_run(self, run_id: str, row: RunRow) -> None:
         """Replace the row of a run in `runs`."""

@@ -28,7 +28,7 @@ from consumers.trackers.wandb.edits import apply_edits, find_edits
 from consumers.trackers.wandb.translate import STEP_KEY, RunHeader, fold_header, from_instant
 from consumers.trackers.wandb.writer import RunFileWriter, read_records
 from schemas.columns import NON_FINITE
-from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.errors import TrackerRefused
 from schemas.facts import Point
 from schemas.mapping.names import wandb_id, wandb_name
 from schemas.runtime.settings import Settings
@@ -82,10 +82,7 @@ class WandbTracker:
                 kept = self._edit(run_id, kept, part, plan)
             else:
                 kept = self._append(run_id, kept, part)
-        try:
-            Path(f"{path}.synced").unlink(missing_ok=True)  # so that the next `wandb sync` uploads it again
-        except OSError as error:
-            raise TrackerUnavailable(f"{path}.synced cannot be removed ({error}): check its permissions") from error
+        remove_file(Path(f"{path}.synced"))  # so that the next `wandb sync` uploads it again
         return kept
 
     def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
