@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from contextvars import ContextVar
 from threading import Lock, current_thread, main_thread
+from weakref import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ last_finished: Run | None = None
 _runs: list[Run] = []  # started here and not finished, oldest first
 _of_main: list[Run] = []  # the runs in _runs that the main thread started
 _late: list[Run] = []  # finished, but something was recorded into them since
+_known: WeakSet[Run] = WeakSet()  # every run that the program may still record into, finished ones included
 _innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
 _shippers: dict[tuple[str, str], Shipper] = {}  # by URL and topic
 # Objects of the parent in a forked child. Kept, because collecting them could close the parent's sockets.
@@ -36,6 +38,7 @@ _lock = Lock()
 
 def add(run: Run, publish: Publish) -> None:
     """Add a run. `publish` is called with the lock held and gets the only open run, or None if there are several."""
+    _known.add(run)
     with _lock:
         _runs.append(run)
         if current_thread() is main_thread():
@@ -113,7 +116,11 @@ def shut_down() -> None:
 
 
 def after_fork() -> None:
-    """Join the open runs of the parent, with locks that no thread of the parent holds. In the child only."""
+    """
+    Join the runs of the parent, with locks that no thread of the parent holds. In the child only.
+
+    Finished runs too: what the child records into one of them must not go to a journal that the parent still writes.
+    """
     global _lock, implicit_lock, is_over
     is_over = False
     _lock, implicit_lock = Lock(), Lock()
@@ -124,5 +131,5 @@ def after_fork() -> None:
         object
     ] = []  # held before anything can raise: a shipper of the parent that is collected closes its sockets
     _inherited.append((shippers, kept))
-    for run in _runs:
+    for run in list(_known):
         kept.append(run.after_fork())
