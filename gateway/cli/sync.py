@@ -96,6 +96,9 @@ def address_of(url: str, home: Path | None) -> Any:
 def _print(facts: dict[str, Any]) -> None:
     out = console()
     runs = len(facts["runs"])
+    if not (facts["journals"] or facts["held"] or facts["unsent"]):
+        out.print(f"no journals in {facts['folder']}: nothing waits there", markup=False, soft_wrap=True)
+        return
     out.print(f"{facts['journals']:,} journals of {runs:,} runs sent: {facts['points']:,} points and values")
     if facts["damaged_records"]:
         out.print(f"{facts['damaged_records']:,} damaged records were skipped")

@@ -4,8 +4,8 @@ bytes.
 
 - `journal`: appends; the only path from emit to the shipper. `entries`, `series`: what is appended. `segment`: one
   file mapped into memory.
-- `allocator`: bounds, and the segment made in advance. `folder`: the folder and its lock. `files`: its files.
-  `format`: the bytes of a record.
+- `allocator`: bounds, and the segment made in advance. `folder`: the folder and its lock. `ownership`: proof
+  that a folder is a journal. `files`: its files. `format`: the bytes of a record.
 - `cursor`: where batches were cut. `contents`: what a journal on disk holds. `readable`: what a producer needs of a
   journal.
 """

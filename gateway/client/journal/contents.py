@@ -4,14 +4,12 @@ The intact records in the folder of a journal, read again after the process that
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 
 from gateway.client.encoding.values import dumps
 from gateway.client.journal import segment as segments
 from gateway.client.journal.entries import kind_of, time_of
-from gateway.client.journal.folder import META
 from gateway.client.journal.format import (
     EVENT,
     HEADER,
@@ -24,6 +22,7 @@ from gateway.client.journal.format import (
     scan,
     write_record,
 )
+from gateway.client.journal.ownership import parse_meta, read_meta
 from gateway.client.journal.segment import SUFFIX, Segment
 from gateway.client.journal.series import ENDINGS, SeriesDefinition
 
@@ -90,7 +89,7 @@ class JournalContents:
                 self._add_series(one, found.series, found.payload)
             elif found.kind == HEADER:
                 one.first = found.end
-                self.meta = self.meta or _parse_object(found.payload)
+                self.meta = self.meta or parse_meta(found.payload)
             else:
                 self._add_entry(found.kind, found.payload, (number, found.start))
         self.segments[number] = one
@@ -110,21 +109,3 @@ class JournalContents:
                 self.closed_at = position
         else:
             self.records += 1
-
-
-def read_meta(folder: str) -> dict[str, Any]:
-    """Return the content of a journal's meta.json; empty when the file is missing or damaged."""
-    try:
-        with open(os.path.join(folder, META), "rb") as file:
-            found = _parse_object(file.read(65_536))
-    except OSError:
-        return {}
-    return found if isinstance(found.get("run_id"), str) else {}
-
-
-def _parse_object(text: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:  # damaged; each segment repeats it
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import struct
 from zlib import crc32
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CURSOR_PREFIX = "cuts."
+UNPUBLISHED = ".new"
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 RING = 1_024  # cuts not acknowledged, at most
 RING_AT = 8_192
 STATE_AT = (0, 4_096)  # in two blocks of a disk
@@ -85,7 +88,7 @@ class ShippingCursor:
         if not folder:
             return cls(mmap.mmap(-1, FILE_BYTES), "", producer)
         path = os.path.join(folder, f"{CURSOR_PREFIX}{number:04d}.{producer}")
-        handle = os.open(f"{path}.new", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        handle = os.open(f"{path}{UNPUBLISHED}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             reserve(handle, FILE_BYTES)
             made = cls(mmap.mmap(handle, FILE_BYTES), path, producer)
@@ -97,7 +100,7 @@ class ShippingCursor:
         """Save the state, then give the file its final name. Raises OSError."""
         self.save()
         if self._path:
-            os.rename(f"{self._path}.new", self._path)
+            os.rename(f"{self._path}{UNPUBLISHED}", self._path)
 
     @classmethod
     def open(cls, path: str) -> ShippingCursor:
@@ -142,11 +145,7 @@ class ShippingCursor:
         self.dropped = max(dropped, states[0][6])
 
     def _read_state(self, at: int) -> tuple[Any, ...] | None:
-        raw = self._map[at : at + _STATE.size]
-        if crc32(raw) != int.from_bytes(self._map[at + _STATE.size : at + _STATE.size + 4], "little"):
-            return None
-        found = _STATE.unpack(raw)
-        return found if found[0] == MAGIC else None
+        return _unpack_state(self._map[at : at + _STATE.size + 4])
 
     def _load_from_ring(self) -> None:
         """Treat the newest consecutive cuts as not acknowledged: sending them again changes nothing."""
@@ -216,6 +215,27 @@ class ShippingCursor:
             dropped=dropped,
             crc=content,
         )
+
+
+def producer_of(name: str) -> str:
+    """Return the producer in the name of a cursor file, or of one that is not published; "" for any other name."""
+    prefix, _, producer = name.removesuffix(UNPUBLISHED).rpartition(".")
+    number = prefix.removeprefix(CURSOR_PREFIX)
+    is_number = prefix != number and number.isascii() and number.isdecimal()
+    return producer if is_number and _UUID.fullmatch(producer) else ""
+
+
+def is_cursor_state(begin: bytes, producer: str) -> bool:
+    """Return whether a file that begins with these bytes holds an intact state of this producer's cursor."""
+    states = (_unpack_state(begin[at : at + _STATE.size + 4]) for at in STATE_AT)
+    return any(state is not None and state[-1] == _bytes(producer) for state in states)
+
+
+def _unpack_state(whole: bytes) -> tuple[Any, ...] | None:
+    if len(whole) < _STATE.size + 4 or crc32(whole[:-4]) != int.from_bytes(whole[-4:], "little"):
+        return None
+    found = _STATE.unpack(whole[:-4])
+    return found if found[0] == MAGIC else None
 
 
 def _bytes(producer: str) -> bytes:

@@ -4,6 +4,9 @@ The folder of one journal: its path, its owner, and the lock that shows that the
     <journal home>/<run id>/<producer>/   meta.json, lock, NNNNNNNN.seg, cuts.NNNN.<producer>
 
 The lock is flock(2): the kernel releases it when the process dies, whatever the cause.
+
+`gateway sync` looks into folders that a person names, so a folder counts as a journal only when its content proves it
+(`ownership`), and only names that a journal writes are ever deleted.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 from gateway.client.encoding.values import now
-from gateway.client.journal.cursor import CURSOR_PREFIX
 from gateway.client.journal.format import VERSION
-from gateway.client.journal.segment import SUFFIX, remove
+from gateway.client.journal.ownership import LOCK, META, deletion_order, is_journal, is_ours
+from gateway.client.journal.segment import remove
 from gateway.client.notices import warn_once
 from gateway.client.stack_file import default_home
 
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 HOME_VARIABLE = "GATEWAY_JOURNAL_DIR"
 MAX_VARIABLE = "GATEWAY_JOURNAL_MAX_MB"
 MAX_MB = 4_096.0
-LOCK, META = "lock", "meta.json"
 NEW = ".new-"  # prefix of the name of an incomplete folder
 MAX_FOLDER_NAME = 120  # bytes
 
@@ -169,9 +171,13 @@ def folder_name(run_id: str) -> str:
 
 
 def delete_folder(folder: str) -> None:
-    """Delete a journal, segments first: when killed in between, nothing is left that would be sent again."""
+    """
+    Delete a journal of which the caller holds the lock. Files that no journal writes stay, and their folder with them.
+
+    When killed in between, nothing is left that would be sent again, and what is left still proves whose it is.
+    """
     try:
-        names = sorted(os.listdir(folder), key=_deletion_order)
+        names = sorted(filter(is_ours, os.listdir(folder)), key=deletion_order)
     except OSError:
         return
     for name in names:
@@ -181,11 +187,6 @@ def delete_folder(folder: str) -> None:
             os.rmdir(path)
         except OSError:
             return  # not empty: another journal of the run, or a file that is not ours
-
-
-def _deletion_order(name: str) -> tuple[int, str]:
-    order = 0 if name.endswith(SUFFIX) else 3 if name == LOCK else 1 if name.startswith(CURSOR_PREFIX) else 2
-    return order, name
 
 
 def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[str]:
@@ -205,9 +206,7 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
             if unreadable is not None:
                 unreadable.append(f"{folder}: {error.strerror}")
             continue
-        # A lock alone is left when the process that deleted the journal was killed.
-        is_left = LOCK in names and not os.path.basename(folder).startswith(NEW)
-        if is_left or any(name == META or name.endswith(SUFFIX) or name.startswith(CURSOR_PREFIX) for name in names):
+        if is_journal(folder, names):
             yield folder
         elif depth < 3:
             waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names)]

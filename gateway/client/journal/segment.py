@@ -119,8 +119,13 @@ def reserve(handle: int, size: int) -> None:
 
 def numbers_in(folder: str) -> list[int]:
     """Return the numbers of the segments in a folder, in order."""
-    stems = [name[: -len(SUFFIX)] for name in os.listdir(folder) if name.endswith(SUFFIX)]
-    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+    return sorted(int(name[: -len(SUFFIX)]) for name in os.listdir(folder) if is_segment(name))
+
+
+def is_segment(name: str) -> bool:
+    """Return whether a file has the name of a segment: eight digits or more."""
+    stem = name.removesuffix(SUFFIX)
+    return stem != name and len(stem) >= 8 and stem.isascii() and stem.isdecimal()
 
 
 def remove(path: str) -> None:

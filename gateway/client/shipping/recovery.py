@@ -15,9 +15,11 @@ from __future__ import annotations
 import os
 
 from gateway.client.ids import uuid7
-from gateway.client.journal.contents import JournalContents, read_meta
-from gateway.client.journal.cursor import CLOSED, CURSOR_PREFIX, ENDED, ShippingCursor
+from gateway.client.journal.contents import JournalContents
+from gateway.client.journal.cursor import CLOSED, ENDED, UNPUBLISHED, ShippingCursor, producer_of
 from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
+from gateway.client.journal.format import VERSION
+from gateway.client.journal.ownership import read_meta
 from gateway.client.journal.segment import PREALLOCATED
 from gateway.client.shipping.producer import Producer, crc_of
 
@@ -116,8 +118,10 @@ def adopt(folder: str) -> OrphanedJournal | None:
     """
     Return the journal of a folder, ready to be shipped; None when its owner is alive or it is empty.
 
-    An empty journal is deleted. Raises OSError when the folder cannot be read or written.
+    An empty journal is deleted. Raises OSError when the folder cannot be read or written, or is of a newer release.
     """
+    if (written := read_meta(folder).get("format", VERSION)) > VERSION:
+        raise OSError(f"its format {written} is newer than this release: update tracking-gateway here")
     lock = JournalLock.try_acquire(folder)
     if lock is None:
         return None
@@ -237,13 +241,8 @@ def _open_cursors(folder: str) -> dict[int, ShippingCursor]:
     """Return the cursors of a journal by the number in the file's name."""
     found = {}
     for name in sorted(os.listdir(folder)):
-        parts = name.split(".")
-        if name.startswith(CURSOR_PREFIX) and len(parts) == 3 and parts[1].isdigit():
-            try:
-                bytes.fromhex(parts[2].replace("-", ""))
-                found[int(parts[1])] = ShippingCursor.open(os.path.join(folder, name))
-            except ValueError:
-                continue  # not a file of ours
+        if producer_of(name) and not name.endswith(UNPUBLISHED):
+            found[int(name.split(".")[1])] = ShippingCursor.open(os.path.join(folder, name))
     return found
 
 
