@@ -110,7 +110,7 @@ async def serve(
                 open_delivery(services, Work(), watch, give_up) as delivery,
                 background(watch.lag.run(services.bounds.ask, delivery.offsets)),
             ):
-                await delivery.run(stopping, on_ready, lease.is_closed)
+                await delivery.run(stopping, on_ready, lease.is_lost)
         finally:
             on_silent("")
 

@@ -69,6 +69,18 @@ async def translated(address: str) -> AsyncIterator[None]:
         raise ours from error
 
 
+def is_open(connection: PooledConnection) -> bool:
+    """
+    Tell whether a borrowed connection still serves. Never raises.
+
+    asyncpg's own `is_closed` raises InterfaceError for a connection that broke and that its pool has taken back.
+    """
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
+
+
 @dataclass(frozen=True)
 class Database:
     """A pool of connections to one PostgreSQL database, and its address for messages."""

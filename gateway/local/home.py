@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypedDict
 
@@ -62,6 +63,11 @@ class Home(NamedTuple):
     def ready_file(self, name: str) -> Path:
         """Return the file that one of our processes writes once it serves."""
         return self.folder / "run" / f"{name}.ready"
+
+    def forget_ready(self, names: Iterable[str]) -> None:
+        """Delete the ready files of processes of this stack that have ended."""
+        for name in names:
+            self.ready_file(name).unlink(missing_ok=True)
 
     def create(self) -> None:
         """Create the folders, readable by their owner only. Raises StackError."""

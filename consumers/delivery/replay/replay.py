@@ -112,7 +112,7 @@ class Replay:
         async with services.deliveries.lease(self._notify) as lease:
             if self._runs is not None:
                 await services.trackers.choose(self._name, services.settings.topic, self._runs, known=True)
-            await self._deliver(end, lease.is_closed)
+            await self._deliver(end, lease.is_lost)
 
     async def _deliver(self, end: Mapping[int, int], is_lease_lost: Callable[[], bool]) -> None:
         progress, request = self._progress, self._request

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from consumers.log.dedup import Ledger
 from consumers.store.fencing import Fenced
 from consumers.store.offsets import consumer_name
-from consumers.store.pool import Database, PooledConnection, translated
+from consumers.store.pool import Database, PooledConnection, is_open, translated
 from consumers.store.statements import sql
 
 State = dict[str, Any]
@@ -53,6 +53,17 @@ class Result(NamedTuple):
     run_id: str
     before: Checkpoint  # as `begin` returned it
     after: Checkpoint
+
+
+class Lease:
+    """The right to deliver to one tracker: it lasts as long as a connection to PostgreSQL."""
+
+    def __init__(self, connection: PooledConnection) -> None:
+        self._connection = connection
+
+    def is_lost(self) -> bool:
+        """Tell whether the connection has ended. Never raises: a pool takes the ended one back while it is held."""
+        return not is_open(self._connection)
 
 
 class Deliveries:
@@ -125,12 +136,8 @@ class Deliveries:
         return {row["run_id"]: row["unanswered"] for row in rows}
 
     @asynccontextmanager
-    async def lease(self, report: Callable[[str], object]) -> AsyncIterator[PooledConnection]:
-        """
-        Be the only process that delivers to this tracker. While another one does, wait, and report that once.
-
-        The lease lasts as long as the connection that it yields; `is_closed()` of it tells when the lease is lost.
-        """
+    async def lease(self, report: Callable[[str], object]) -> AsyncIterator[Lease]:
+        """Be the only process that delivers to this tracker. While another one does, wait, and report that once."""
         async with translated(self._database.address):
             connection = await self._database.pool.acquire()
         try:
@@ -143,7 +150,7 @@ class Deliveries:
             async with translated(self._database.address):
                 await connection.execute(sql("notice_lost_lease"))
                 self._term = await connection.fetchval(sql("begin_term"), self._tracker)
-            yield connection
+            yield Lease(connection)
         finally:
             with suppress(Exception):  # the session ends either way, and the lease with it
                 connection.terminate()

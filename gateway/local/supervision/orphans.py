@@ -33,7 +33,7 @@ def find_orphans(home: Home) -> list[psutil.Process]:
 
 
 def end_orphans(home: Home) -> None:
-    """End them by SIGTERM, then by SIGKILL. Raises StackError naming one that does not end."""
+    """End them, and delete their ready files. Raises StackError naming a process that does not end."""
     found = find_orphans(home)
     for process in found:
         with contextlib.suppress(psutil.Error):
@@ -47,3 +47,4 @@ def end_orphans(home: Home) -> None:
             f"process {stuck[0].pid} of an earlier start of {home.folder} does not end: "
             "end it by hand, then run `gateway up`"
         )
+    home.forget_ready(home.read()["processes"])

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -27,7 +28,9 @@ from tests.support.gateway_command import gateway_with
 from tests.support.lines_tracker import Lines, wanted
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import materialiser, until_folded
+from tests.support.materialiser_process import until as until_true
 from tests.support.process_tree import until
+from tests.support.tcp_proxy import proxy_to
 
 DEADLINE_S = 150.0
 
@@ -260,6 +263,26 @@ async def test_without_the_lease_no_call_begins(place: Place) -> None:
         await db.close()
 
     assert (kept.attempt, unanswered) == (1, {"a": 1})
+
+
+async def test_a_lease_whose_connection_broke_is_lost_and_raises_nothing(place: Place) -> None:
+    parts = urlsplit(place.database)
+    with proxy_to(parts.port or 5432) as proxy:
+        db = await open_database(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl())
+        try:
+            await migrate(db)
+            async with Deliveries(db, "lines", place.topic).lease(print) as lease:
+                before = lease.is_lost()
+                proxy.cut()  # as a killed server does: without a last message
+
+                async def is_lost() -> bool:
+                    return lease.is_lost()
+
+                await until_true(is_lost, "the lease is lost")
+        finally:
+            db.terminate()
+
+    assert not before
 
 
 async def end_lease(database: str) -> None:

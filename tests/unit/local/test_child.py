@@ -13,10 +13,11 @@ import psutil
 import pytest
 
 from gateway.local.command import Command
-from gateway.local.home import Home
+from gateway.local.home import Home, ProcessRecord
 from gateway.local.supervision import child as child_module
 from gateway.local.supervision.child import Child
 from gateway.local.supervision.metrics import Metrics
+from gateway.local.supervision.orphans import end_orphans
 from gateway.local.supervision.services import Service
 from schemas.errors import StackError
 from schemas.runtime.settings import Settings
@@ -75,6 +76,35 @@ def test_it_is_ready_when_it_says_so(make: Callable[..., Child]) -> None:
     until(child, lambda: child.state == "ready")
 
     assert child.record()["pid"] > 0
+
+
+@pytest.mark.parametrize("how", ["stopped", "died"])
+def test_the_ready_file_of_a_process_that_ended_is_gone(make: Callable[..., Child], tmp_path: Path, how: str) -> None:
+    child = make(SERVE)
+    ready, other = Home(tmp_path).ready_file("thing"), Home(tmp_path).ready_file("another")
+    until(child, lambda: child.state == "ready")
+    ready.touch()
+    other.touch()
+    if how == "stopped":
+        end(child)
+    else:
+        os.kill(child.record()["pid"], signal.SIGKILL)
+        until(child, lambda: child.deaths == 1)
+
+    assert (ready.exists(), other.exists()) == (False, True)
+
+
+def test_the_ready_files_that_a_killed_supervisor_left_go_with_its_orphans(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.create()
+    child: ProcessRecord = {"pid": 0, "create_time": 0.0, "state": "ready", "restarts": 0, "error": "", "log": ""}
+    home.write({"version": 1, "running": True, "settings": {}, "ports": {}, "processes": {"live": child}})
+    for name in ("live", "not-ours"):
+        home.ready_file(name).touch()
+
+    end_orphans(home)
+
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["not-ours.ready"]
 
 
 def test_it_waits_for_its_dependencies(make: Callable[..., Child]) -> None:
