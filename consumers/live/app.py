@@ -15,6 +15,7 @@ from consumers.live.api.connections import Connections
 from consumers.live.api.security_headers import SecurityHeaders
 from consumers.live.dashboard import pages
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
+from schemas.runtime.access import AccessGuard, is_loopback
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
@@ -44,6 +45,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes.routes())
     pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    is_open = is_loopback(settings.live_host)  # only programs and browsers of this machine reach it: no token
+    token = "" if is_open else settings.token.get_secret_value()
+    app.add_middleware(AccessGuard, token=token, hosts=settings.api_hosts)
     app.add_middleware(SecurityHeaders)
     app.state.counts = LiveMetrics(app.state.metrics)
     app.add_middleware(RequestCounter, answered=app.state.counts.answered)

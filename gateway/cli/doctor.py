@@ -142,9 +142,9 @@ def _mask(address: str) -> str:
 
 
 def _ask_api(settings: Settings) -> None:
-    from gateway.client.query import get
+    from gateway.client.query import api_at, get
 
-    get(settings.api, "/healthz")
+    get(api_at(settings.api, str(settings.home)), "/healthz")
 
 
 def _ports(settings: Settings, running: bool) -> Check:

@@ -145,10 +145,11 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
 
 
 def api_of(home: Any) -> str:
-    """Return the address of the API. Raises BadSettings."""
+    """Return the address of the API, with its token. Raises BadSettings."""
+    from gateway.client.query import api_at
     from schemas.runtime.settings import Settings
 
-    return Settings.load(home).api
+    return api_at(Settings.load(home).api, str(home or ""))
 
 
 def _print_page(found: dict[str, Any], *, is_narrowed: bool) -> None:

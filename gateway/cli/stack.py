@@ -112,13 +112,13 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def full_status(stack: Stack) -> dict[str, Any]:
     """Return the state of the processes, and what the API knows of the consumers: None while it does not answer."""
     from gateway.client.errors import ClientError
-    from gateway.client.query import get
+    from gateway.client.query import api_at, get
 
     facts = stack.status()
     consumers: dict[str, Any] = {"lag": None, "dead_letters": None, "newest_dead_letter": None, "deliveries": None}
     if facts["running"]:
         try:
-            found = get(facts["addresses"]["dashboard"], "/v1/status")
+            found = get(api_at(facts["addresses"]["dashboard"], str(stack.home.folder)), "/v1/status")
             consumers = {name: found.get(name) for name in consumers}
         except ClientError as error:
             print_notice(f"gateway: {error}")

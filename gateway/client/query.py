@@ -49,19 +49,49 @@ class ApiRefused(ClientError):
     """The query API refuses the request; asking again does not help."""
 
 
-def find_api(environ: Mapping[str, str] | None = None) -> str:
-    """Return the address of the API: GATEWAY_LIVE_URL, gateway.toml, or the local stack's. Raises ClientError."""
+class Api(str):
+    """The address of an API, with the token to send there; "" for none."""
+
+    __slots__ = ("token",)
+    token: str
+
+    def __new__(cls, url: str, token: str = "") -> Api:
+        """Return the address."""
+        api = super().__new__(cls, url)
+        api.token = token
+        return api
+
+
+def find_api(environ: Mapping[str, str] | None = None, *, home: str = "") -> Api:
+    """
+    Return the address of the API: GATEWAY_LIVE_URL, gateway.toml, or the local stack's. Raises ClientError.
+
+    A token goes only to an address from the same source, or from one that is trusted as much: somebody who can put a
+    gateway.toml into the working directory must not learn the token of the environment.
+    """
     env = dict(os.environ if environ is None else environ)
     toml = read_toml(env.get("GATEWAY_CONFIG") or "")
-    home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
+    home = home or env.get("GATEWAY_HOME") or str(toml.get("home") or "")
     stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
-    variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("live_url", "live_host", "live_port")}
-    for source in (variables, toml, stack):
+    variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("live_url", "live_host", "live_port", "token")}
+    is_chosen = bool(env.get("GATEWAY_CONFIG"))  # not merely found in the working directory
+    for source, secrets in (
+        (variables, (variables,)),
+        (toml, (variables, toml) if is_chosen else (toml,)),
+        (stack, (variables, stack)),
+    ):
+        token = next((str(one["token"]) for one in secrets if one.get("token")), "")
         if source.get("live_url"):
-            return str(source["live_url"]).rstrip("/")
+            return Api(str(source["live_url"]).rstrip("/"), token)
         if source.get("live_port"):
-            return f"http://{source.get('live_host') or '127.0.0.1'}:{source['live_port']}"
-    return DEFAULT_API
+            return Api(f"http://{source.get('live_host') or '127.0.0.1'}:{source['live_port']}", token)
+    return Api(DEFAULT_API)
+
+
+def api_at(url: str, home: str = "") -> Api:
+    """Return this address with the token that `find_api` finds for it, or with none."""
+    found = find_api(home=home)
+    return found if found == url else Api(url)
 
 
 def run_path(run_id: str, document: str) -> str:
@@ -126,6 +156,8 @@ def _request(api: str, target: str, timeout_s: float) -> Iterator[HTTPResponse]:
         connection = kind(address.hostname or "", address.port, timeout=timeout_s)
         try:
             headers = {"Accept": "application/json, text/event-stream"}
+            if token := getattr(api, "token", ""):
+                headers["Authorization"] = f"Bearer {token}"
             connection.request("GET", address.path + target, headers=headers)
             yield connection.getresponse()
         finally:

@@ -17,6 +17,7 @@ from gateway.server.ingest import routes
 from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
+from schemas.runtime.access import AccessGuard
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
@@ -41,9 +42,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.writer = writer
     app.state.budget = budget
     app.state.metrics = metrics
+    token = settings.token.get_secret_value()
+    if not token:  # with one the route refuses, and reads the body, so that its sender can read the answer
+        app.add_middleware(AccessGuard, token="", hosts=settings.allowed_hosts)
     app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
-    routes.install(app, writer, budget, metrics, token=settings.token.get_secret_value())
+    routes.install(app, writer, budget, metrics, token=token)
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:

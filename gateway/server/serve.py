@@ -5,7 +5,6 @@ The web server around the application: its socket, its limits, its start and its
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import resource
 import socket
@@ -19,6 +18,7 @@ from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
 from schemas.errors import BadSettings
 from schemas.runtime import listener
+from schemas.runtime.access import require_token
 from schemas.runtime.probes import Probes, serve_probes
 from schemas.runtime.settings import Settings
 
@@ -118,23 +118,6 @@ def _raise_connection_limit() -> int:
     return max(min(soft - SPARE_FILES, MAX_CONNECTIONS), 1)
 
 
-def require_token(settings: Settings) -> None:
-    """Raise BadSettings when anyone on the network could write: an address other than loopback, and no token."""
-    if settings.token.get_secret_value() or _is_loopback(settings.ingest_host):
-        return
-    raise BadSettings(
-        f"ingest_host {settings.ingest_host} can be reached from other machines, and no token is set: "
-        "set GATEWAY_TOKEN, or listen on 127.0.0.1"
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def listen(settings: Settings) -> socket.socket:
     """Return a listening socket on the settings' host and port. Raises StackError naming them."""
     return listener.listen(settings.ingest_host, settings.ingest_port, setting="GATEWAY_INGEST", backlog=BACKLOG)
@@ -142,7 +125,7 @@ def listen(settings: Settings) -> socket.socket:
 
 async def serve(settings: Settings) -> None:
     """Serve until a signal, then answer the requests under way. Raises BadSettings and StackError."""
-    require_token(settings)
+    require_token("ingest_host", settings.ingest_host, settings.token.get_secret_value())
     with listen(settings) as listening:
         server = _server(settings)
         async with serve_probes(settings, server.probes()):

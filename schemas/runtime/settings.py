@@ -14,6 +14,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -75,11 +76,16 @@ class Settings(BaseSettings):
     live_host: str = Field(default="127.0.0.1", description="address the API and dashboard listen on")
     live_port: int = Field(default=8700, ge=1, le=65_535, description="port of the API and dashboard")
     live_url: str = Field(default="", description="address of the API for commands; from host and port if empty")
+    allowed_hosts: list[str] = Field(
+        default=[], description="further names by which browsers reach the API and POST /v1/events; JSON list"
+    )
     ingest_host: str = Field(default="127.0.0.1", description="address that POST /v1/events listens on")
     ingest_port: int = Field(default=8701, ge=1, le=65_535, description="port of POST /v1/events")
     ingest_cert: Path | None = Field(default=None, description="PEM file of its certificate chain: then it is https")
     ingest_key: Path | None = Field(default=None, description="PEM file of the private key")
-    token: SecretStr = Field(default=SecretStr(""), description="token that POST /v1/events requires and clients send")
+    token: SecretStr = Field(
+        default=SecretStr(""), description="token that clients send; POST /v1/events and an API on a network require it"
+    )
     tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
@@ -149,6 +155,12 @@ class Settings(BaseSettings):
     def api(self) -> str:
         """Base address of the API, without a slash at the end."""
         return self.live_url.rstrip("/") or f"http://{self.live_host}:{self.live_port}"
+
+    @property
+    def api_hosts(self) -> list[str]:
+        """Names by which browsers may reach the API, besides those of the machine itself."""
+        named = urlsplit(self.live_url).hostname
+        return [*self.allowed_hosts, *([named] if named else [])]
 
     @property
     def ingest(self) -> str:

@@ -83,7 +83,8 @@ def request(
     """Send a request and return status, headers and body of the response."""
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
-        connection.request(method, path, body, dict(headers or {}))
+        usual = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, body, {**usual, **(headers or {})})
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
     finally:

@@ -27,7 +27,7 @@ def test_every_process_gets_settings_that_the_settings_class_accepts(
 ) -> None:
     variables = OURS[name]["environment"]
     for variable, value in variables.items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{POSTGRES_PASSWORD[^}]*\}", "secret", value))
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:\?[^}]*\}", "secret", value))
 
     settings = Settings.load()
 
@@ -67,6 +67,19 @@ def test_versions_are_those_that_the_embedded_stack_runs() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
     assert SERVICES["postgres"]["image"] == "postgres:18"
     assert built == {f"tracking-gateway:{PROJECT['version']}"}
+
+
+def test_every_port_is_published_on_loopback_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert len(published) == 4
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_servers_that_listen_on_every_address_of_their_container_require_a_token() -> None:
+    for name, host in (("live", "GATEWAY_LIVE_HOST"), ("ingest", "GATEWAY_INGEST_HOST")):
+        variables = OURS[name]["environment"]
+        assert (variables[host], variables["GATEWAY_TOKEN"][:17]) == ("0.0.0.0", "${GATEWAY_TOKEN:?")
 
 
 def test_no_password_is_written_down() -> None:

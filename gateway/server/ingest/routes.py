@@ -6,8 +6,6 @@ All or nothing: a request with one unacceptable record is refused as a whole. do
 
 from __future__ import annotations
 
-import hmac
-
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
@@ -18,6 +16,7 @@ from gateway.server.ingest.bodies import Budget, Share
 from gateway.server.log_writer import LogWriter, RecordRefused
 from gateway.server.metrics import Metrics
 from schemas.errors import LogUnavailable
+from schemas.runtime.access import holds_token
 
 
 def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *, token: str) -> None:
@@ -28,6 +27,9 @@ def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *
         if not is_allowed(request, token):
             await bodies.drain(request)
             raise Failure(401, "the token is missing or wrong", "set GATEWAY_TOKEN to the server's")
+        if not is_json(request):
+            await bodies.drain(request)
+            raise Failure(415, "Content-Type is not application/json", "send the header Content-Type: application/json")
         with Share(budget) as share:
             try:
                 body = await bodies.read(request, share)
@@ -45,11 +47,12 @@ def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *
 
 def is_allowed(request: Request, token: str) -> bool:
     """Tell whether a request carries the token; without a token every request is allowed."""
-    if not token:
-        return True
-    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    # Compared whatever the scheme, and in constant time: the duration must not reveal how much of it was right.
-    return hmac.compare_digest(shown.strip().encode(), token.encode()) and scheme.lower() == "bearer"
+    return not token or holds_token(request.headers.get("authorization", ""), token)
+
+
+def is_json(request: Request) -> bool:
+    """Tell whether a request names its body JSON. A page of another origin cannot, without asking this server first."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 async def _write(writer: LogWriter, records: list[Record]) -> None:

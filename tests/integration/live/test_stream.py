@@ -191,7 +191,7 @@ async def test_a_browser_that_does_not_read_is_dropped_and_slows_no_other(live: 
     ]
     with socket.create_connection((live.settings.live_host, live.settings.live_port)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        slow.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await until(lambda: subscribers(live, 1), "the slow one listens")
         async with stream(live, run="run") as frames:
             await until(lambda: subscribers(live, 2), "the fast one listens")

@@ -139,7 +139,7 @@ def raw(server: Server, text: bytes) -> bytes:
         return found
 
 
-START = b"POST /v1/events HTTP/1.1\r\nHost: h\r\n"
+START = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 HOSTILE = {
     "not-http": b"\x16\x03\x01\x02\x00\x01\x00",
     "no-version": b"GET /v1/events\r\n\r\n",

@@ -21,7 +21,8 @@ from tests.support.machine import allowed
 from tests.support.server_process import note
 
 DEADLINE_S = 150.0
-HEAD = b"POST /v1/events HTTP/1.1\r\nHost: h\r\n"
+JSON = {"Content-Type": "application/json"}
+HEAD = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @asynccontextmanager
@@ -32,7 +33,9 @@ async def running(kafka: str, topic: str) -> AsyncIterator[tuple[serve.Server, h
     with serve.listen(settings) as listening:
         server = serve.Server(settings)
         task = asyncio.create_task(server.serve(sockets=[listening]))
-        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=DEADLINE_S, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://{HOST}:{port}", timeout=DEADLINE_S, trust_env=False, headers=JSON
+        ) as http:
             try:
                 yield server, http
             finally:
@@ -162,7 +165,7 @@ async def test_a_connection_waits_between_requests_without_being_ended(
         await until_ready(http)
         reader, line = await asyncio.open_connection(HOST, port_of(http))
         for _ in range(2):
-            line.write(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+            line.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n")
             async with asyncio.timeout(DEADLINE_S):
                 assert b"200 OK" in await reader.readuntil(b'{"ok":true}')
             with pytest.raises(TimeoutError):  # nothing arrives, not even the end of the connection

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,17 @@ def test_the_address_of_the_local_stack_is_read_from_its_file(tmp_path_factory: 
     (home / "stack.json").write_text(json.dumps({"settings": {"live_port": 8701}}), encoding="utf-8")
 
     assert find_api({"GATEWAY_HOME": str(home)}) == "http://127.0.0.1:8701"
+
+
+def test_a_token_goes_to_an_address_of_its_own_source_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = {"GATEWAY_HOME": str(tmp_path), "GATEWAY_TOKEN": "secret"}
+    (tmp_path / "stack.json").write_text('{"settings": {"live_host": "0.0.0.0", "live_port": 8701, "token": "own"}}')
+
+    assert [find_api(one).token for one in (env, {"GATEWAY_HOME": str(tmp_path)})] == ["secret", "own"]
+    assert find_api({**env, "GATEWAY_LIVE_URL": "http://runs:1"}).token == "secret"
+
+    (tmp_path / "gateway.toml").write_text('live_url = "http://stranger:1"\n')
+    found = find_api(env)
+    assert (found, found.token) == ("http://stranger:1", "")
+    assert find_api({**env, "GATEWAY_CONFIG": str(tmp_path / "gateway.toml")}).token == "secret"
