@@ -47,6 +47,7 @@ class Capabilities(NamedTuple):
     keeps_non_finite: bool = True  # NaN and ±Infinity
     keeps_float64: bool = True  # False: values come back as 32-bit floats
     keeps_equal_points: bool = True  # False: points equal in series, step, time and value are one
+    keeps_infinity: bool = True  # False: ±Infinity comes back as ±1.797e308, the largest number
     needs_step_order: bool = False  # True: a point is dropped if its step is lower than an earlier one of its series
     keeps_params: bool = True  # by name
     keeps_status: bool = True  # and when the run started and ended

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from consumers.trackers.fidelity import expected_points
+from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas import events as ev
 from schemas.facts import Facts, Point
 from schemas.names import series_name
@@ -65,6 +67,11 @@ def points_of(envelopes: Iterable[Envelope]) -> list[Point]:
         for series in event.series
         for step, time, value in zip(series.steps, series.times, series.values, strict=True)
     ]
+
+
+def mlflow_points_of(envelopes: Iterable[Envelope]) -> Iterator[Point]:
+    """Yield the points of these envelopes as MLflow holds them."""
+    return expected_points(points_of(envelopes), MlflowTracker.capabilities)
 
 
 def facts_of(run_id: str, points: Iterable[Point], params: int) -> Facts:

@@ -20,6 +20,7 @@ from schemas.mapping.names import mlflow_key
 
 RUN_NAME_TAG = "mlflow.runName"
 DELETED_TAG = "gw.deleted"  # of a run that the log deleted; a run that a person put into the trash does not have it
+OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
 _PREFIXES = {"label": "gw.label.", "artifact": "gw.artifact."}
 
 TagChanges = dict[str, str | None]  # by key: the new text; None: the tag is deleted
@@ -27,7 +28,7 @@ TagChanges = dict[str, str | None]  # by key: the new text; None: the tag is del
 
 def tag_name(name: str) -> str:
     """Return the name under which a tag of the training code is stored; names of ours begin with `gw.`."""
-    return f"gw.tag.{name}" if name.startswith("gw.") else name
+    return f"{OWN_PREFIX}{name}" if name.startswith("gw.") else name
 
 
 def edit_tags(

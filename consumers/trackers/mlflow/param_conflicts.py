@@ -7,7 +7,7 @@ that a run already has are requested before new ones are sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from consumers.trackers.mlflow.backend import CachedRemoteRun
@@ -17,24 +17,27 @@ from consumers.trackers.mlflow.params import Param
 
 
 class ResolvedParams(NamedTuple):
-    """Params that MLflow accepts, the others as tags, and the mapping state with the names of those tags."""
+    """Params that MLflow accepts, the others as tags, and the names that were too long for those tags, by key."""
 
     params: dict[str, str]
     tags: TagChanges
-    state: MappingState
+    names: dict[str, str]
 
 
-def resolve(wanted: Sequence[Param], remote: CachedRemoteRun, state: MappingState) -> ResolvedParams:
+def resolve(
+    wanted: Sequence[Param], remote: CachedRemoteRun, long_names: Mapping[str, str], state: MappingState
+) -> ResolvedParams:
     """Divide params into those that MLflow accepts and those that become tags `gw.param.<name>@<attempt>`."""
     accepted: dict[str, str] = {}
     tags: TagChanges = {}
-    names = dict(state.names)
+    names: dict[str, str] = {}
     values = dict(remote.run.params) if wanted and not remote.is_new else {}
     for param in wanted:
         text = param.text[:MAX_PARAM]
         if param.owns and values.setdefault(param.key, text) == text:
             accepted[param.key] = text
         else:
-            name = f"{param.prefix}{state.name_of(param.key)}@{param.attempt}"
+            written = long_names.get(param.key) or state.name_of(param.key)
+            name = f"{param.prefix}{written}@{param.attempt}"
             tags[key_of(name, names)] = param.text[:MAX_TAG]
-    return ResolvedParams(accepted, tags, state._replace(names=names))
+    return ResolvedParams(accepted, tags, names)

@@ -9,13 +9,13 @@ artifacts, these observations become params too, cut and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 import orjson
 
-from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MappingState
+from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MAX_PARAM, MappingState
 from schemas import events as ev
 from schemas.mapping.names import folder_name, mlflow_key, mlflow_name
 from schemas.names import series_name
@@ -58,13 +58,16 @@ class ParamCollector:
     """
     Collects params and artifacts of events in log order.
 
-    The first parameter or observation that uses a key owns it; the mapping state records the owners.
+    The first parameter or observation that uses a key owns it; the mapping state records the owners. Of a run with more
+    parameters than it records, an observation owns a key that the server does not have, or has with the same text.
+    `remote_params` returns the params that the server holds; it is called for these only.
     """
 
-    def __init__(self, before: MappingState) -> None:
+    def __init__(self, before: MappingState, remote_params: Callable[[], Mapping[str, str]]) -> None:
         self.params: list[Param] = []
         self.spills: list[ArtifactSpill] = []
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}  # by key: names that were too long
+        self._before, self._remote_params = before, remote_params
         self._owners = dict.fromkeys(before.params, PARAM_TAG) | dict.fromkeys(before.values, VALUE_TAG)
         self._observed, self._left_out = len(before.values), before.left_out
 
@@ -94,31 +97,39 @@ class ParamCollector:
                 return
             self._observed += 1
         if mlflow_name(key) != named.name:
-            self._names[key] = named.name
-        owner = self._owners.setdefault(key, named.prefix)
-        owns = owner == named.prefix
-        self.params.append(Param(key, to_text(named.value), named.attempt, named.prefix, owns))
+            self.names[key] = named.name
+        text = to_text(named.value)
+        if key not in self._owners:
+            self._owners[key] = self._first_owner(key, named.prefix, text)
+        owns = self._owners[key] == named.prefix
+        self.params.append(Param(key, text, named.attempt, named.prefix, owns))
 
     def update(self, state: MappingState) -> MappingState:
         """Return the mapping state with the owners of keys and the number of observations left out."""
-        return state._replace(
-            names={**state.names, **self._names},
-            params=[key for key, owner in self._owners.items() if owner == PARAM_TAG],
+        return state.with_names(self.names)._replace(
+            params=[key for key, owner in self._owners.items() if owner == PARAM_TAG][:MAX_KEPT],
             values=[key for key, owner in self._owners.items() if owner == VALUE_TAG],
             left_out=self._left_out,
         )
+
+    def _first_owner(self, key: str, prefix: str, text: str) -> str:
+        if prefix == PARAM_TAG or self._before.has_all_params:
+            return prefix
+        return VALUE_TAG if self._remote_params().get(key, text[:MAX_PARAM]) == text[:MAX_PARAM] else PARAM_TAG
 
     def _is_beyond(self, named: NamedValue) -> bool:
         return self._observed >= MAX_VALUES and self._owners.get(mlflow_key(named.name)) != VALUE_TAG
 
 
-def params_of_refused(spills: Iterable[ArtifactSpill], state: MappingState) -> tuple[list[Param], MappingState]:
-    """Return the observations of artifacts that the server refused as params, and the mapping state with them."""
-    collector = ParamCollector(state)
+def params_of_refused(
+    spills: Iterable[ArtifactSpill], state: MappingState, remote_params: Callable[[], Mapping[str, str]]
+) -> ParamCollector:
+    """Return the observations of artifacts that the server refused, as params."""
+    collector = ParamCollector(state, remote_params)
     for spill in spills:
         for named in spill.observations:
             collector.add(named)
-    return collector.params, collector.update(state)
+    return collector
 
 
 def _observation(series: str, seen: ev.Observation, attempt: int) -> NamedValue:

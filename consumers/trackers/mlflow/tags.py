@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from consumers.trackers.mlflow.edits import TagChanges, edit_tags, tag_name
-from consumers.trackers.mlflow.mapping_state import MAX_TAG, MappingState, dump, key_of
+from consumers.trackers.mlflow.edits import OWN_PREFIX, TagChanges, edit_tags, tag_name
+from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MAX_TAG, MappingState, dump, first_items, key_of
 from schemas import events as ev
 from schemas.mapping.names import mlflow_key
 from schemas.values import Typed, to_text
 
 NOTE_TAG = "mlflow.note.content"
-MAX_KEPT = 500  # characters up to which a tag is kept in full with the checkpoint
+MAX_KEPT_CHARS = 500  # characters up to which a tag is kept in full with the checkpoint
 
 
 class TagCollector:
@@ -28,8 +28,8 @@ class TagCollector:
 
     def __init__(self, before: MappingState, remote_tags: Callable[[], Mapping[str, str]]) -> None:
         self.changes: TagChanges = {}
+        self.names: dict[str, str] = {}  # by key: names that were too long
         self._known = dict(before.tags)
-        self._names: dict[str, str] = {}
         self._remote_tags = remote_tags
 
     def add(self, event: ev.AnyEvent) -> None:
@@ -37,22 +37,30 @@ class TagCollector:
         match event:
             case ev.Tags():
                 for name, text in event.tags.items():
-                    key = key_of(tag_name(name), self._names)
+                    key = key_of(tag_name(name), self.names)
                     self.changes[key] = text[:MAX_TAG]
-                    self._known[key] = text if len(text) <= MAX_KEPT else None
+                    self._known[key] = text if len(text) <= MAX_KEPT_CHARS else None
             case ev.Deleted() | ev.Renamed():
-                edit_tags(event, self.changes, self._known, self._names, self._remote_tags)
+                edit_tags(event, self.changes, self._known, self.names, self._remote_tags)
             case _:
                 self.changes |= {mlflow_key(name): text[:MAX_TAG] for name, text in _facts(event).items()}
 
     def update(self, state: MappingState) -> MappingState:
         """Return the mapping state with the tags of the training code."""
-        return state._replace(tags=self._known, names={**state.names, **self._names})
+        beyond = state.tags_beyond or len(self._known) > MAX_KEPT
+        return state.with_names(self.names)._replace(tags=first_items(self._known), tags_beyond=beyond)
 
 
 def user_tags(state: MappingState, remote: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of the training code by their original names, with the values that MLflow holds."""
-    return {state.name_of(key).removeprefix("gw.tag."): remote[key] for key in state.tags if key in remote}
+    """
+    Return the tags of the training code by their original names, with the values that MLflow holds.
+
+    If there are more than the state records, all tags count that are neither ours nor MLflow's.
+    """
+    keys = [key for key in state.tags if key in remote]
+    if state.tags_beyond:
+        keys += [key for key in remote if key not in state.tags and _is_of_training_code(key)]
+    return {state.name_of(key, remote).removeprefix(OWN_PREFIX): remote[key] for key in keys}
 
 
 def changed_tags(now: Mapping[str, str], before: Mapping[str, str]) -> TagChanges:
@@ -87,6 +95,10 @@ def _facts(event: ev.AnyEvent) -> dict[str, str]:
         case ev.StepFinished():
             return {f"gw.step.{event.step_name}": f"{event.status} {event.message}".strip()}
     return {}
+
+
+def _is_of_training_code(key: str) -> bool:
+    return key.startswith(OWN_PREFIX) or not key.startswith(("gw.", "mlflow."))
 
 
 def _texts(prefix: str, typed: Mapping[str, Typed]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from consumers.trackers.mlflow.edits import (
     find_run,
     is_deleted_by_log,
 )
-from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState
+from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import read_points
 from consumers.trackers.mlflow.param_conflicts import resolve
 from consumers.trackers.mlflow.params import MAX_VALUES, PARAM_TAG, ArtifactSpill, params_of_refused
@@ -57,7 +57,7 @@ class MlflowTracker:
     name = "mlflow"
     cannot_hold: Sequence[str] = (
         "times below a millisecond",
-        "±Infinity: stored as ±1.797e308, reported by the tag gw.nonfinite",
+        "±Infinity: stored as ±1.797e308, the largest number; reported by the tag gw.nonfinite",
         "equal points (name, step, millisecond, value): one row",
         "the sign of -0.0, if the server's database is SQLite",
         f"parameters beyond {MAX_PARAM} characters and tags beyond {MAX_TAG}: cut",
@@ -68,7 +68,7 @@ class MlflowTracker:
     )
 
     capabilities = Capabilities(
-        keeps_artifacts=True, can_delete=True, can_edit_tags=True,
+        keeps_artifacts=True, can_delete=True, can_edit_tags=True, keeps_equal_points=False, keeps_infinity=False,
         cut_params=(MAX_PARAM, MAX_TAG), cut_tags=(MAX_TAG,),
     )  # fmt: skip
 
@@ -117,13 +117,15 @@ class MlflowTracker:
         remote = CachedRemoteRun(backend, kept["run"], is_new=is_new)
         before = MappingState.from_json(kept.get("notes", {}))
         status = RunStatus(*kept["end"]) if kept.get("end") else None
-        new = translate(envelopes, before, status, lambda: remote.run.tags)
+        new = translate(envelopes, before, status, lambda: remote.run)
         refused, reason = self._store_artifacts(backend, remote, kept, new.spills)
-        more, mapping = params_of_refused(refused, new.state)
-        resolved = resolve([*new.params, *more], remote, mapping)
-        mapping = resolved.state
+        more = params_of_refused(refused, new.state, lambda: remote.run.params)
+        mapping = more.update(new.state)
+        resolved = resolve([*new.params, *more.params], remote, {**new.names, **more.names}, mapping)
+        mapping = mapping.with_names(resolved.names)
         tags = new.tags | resolved.tags | self._late_tags(backend, kept, new)
-        tags |= changed_tags(mapping.to_tags(), before.to_tags())
+        names = name_tags({**new.names, **more.names, **resolved.names})
+        tags |= changed_tags(names | mapping.to_tags(), before.to_tags())
         tags |= {"gw.artifacts_refused": reason[:MAX_TAG]} if reason else {}
         texts = {key: text for key, text in tags.items() if text is not None}
         for call in split_calls(new.metrics, resolved.params, texts):
@@ -141,9 +143,10 @@ class MlflowTracker:
         backend = self._opened_backend()
         mapping = MappingState.from_json(state.get("notes", {}))
         run = backend.get_run(state["run"])
-        params = {mapping.name_of(key): run.params[key] for key in mapping.params if key in run.params}
+        keys = mapping.params if mapping.has_all_params else run.params.keys() - set(mapping.values)
+        params = {mapping.name_of(key, run.tags): run.params[key] for key in keys if key in run.params}
         for key, text in run.tags.items():
-            name = mapping.name_of(key)
+            name = mapping.name_of(key, run.tags)
             if name.startswith(PARAM_TAG):
                 params[name.removeprefix(PARAM_TAG).rpartition("@")[0]] = text
         return ReadBack(
@@ -260,4 +263,4 @@ class MlflowTracker:
 
 def _points(backend: Backend, run: RemoteRun, mapping: MappingState) -> Iterator[Point]:
     for key in sorted(run.metric_keys):
-        yield from read_points(backend.metric_history(run.id, key), mapping)
+        yield from read_points(backend.metric_history(run.id, key), mapping, run.tags)

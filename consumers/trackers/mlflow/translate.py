@@ -1,7 +1,7 @@
 """
 Translate events into MLflow's values: metrics, params, artifacts, tags and a status, in one pass.
 
-Pure, except that `remote_tags` may ask the server for the value of a renamed tag. metrics.py, params.py and tags.py
+Pure, except that `remote` may ask the server for the value of a renamed tag. metrics.py, params.py and tags.py
 each translate one kind of value; mapping_state.py holds what MLflow's values cannot express.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from consumers.trackers.mlflow.edits import TagChanges
 from consumers.trackers.mlflow.mapping_state import MappingState
@@ -22,6 +22,18 @@ from schemas.statuses import STATUS_AFTER
 from schemas.wire import Envelope
 
 _STATUSES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "created"}
+
+
+class RemoteTexts(Protocol):
+    """What the server holds of a run."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """Params by key."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags by key."""
 
 
 class StatusChange(NamedTuple):
@@ -42,22 +54,22 @@ class Translation(NamedTuple):
     parent_run_id: str | None  # the last one that the events name, "" if they name none; None: no start among them
     status: RunStatus | None  # of the newest attempt, see `fold_run_status`
     status_change: StatusChange | None  # None: the events do not change the status
+    names: Mapping[str, str]  # by key: all names among them that were too long for a key
     state: MappingState
 
 
 def translate(
-    envelopes: Sequence[Envelope],
-    before: MappingState,
-    status: RunStatus | None,
-    remote_tags: Callable[[], Mapping[str, str]],
+    envelopes: Sequence[Envelope], before: MappingState, status: RunStatus | None, remote: Callable[[], RemoteTexts]
 ) -> Translation:
     """
     Return what events of a run, in log order, are in MLflow.
 
-    `before` and `status` are those of the last checkpoint. `remote_tags` returns the tags that the server holds; it is
-    called only if the value of a renamed tag is not known.
+    `before` and `status` are those of the last checkpoint. `remote` returns what the server holds of the run; it is
+    called only if the value of a renamed tag or the owner of a key is not known.
     """
-    metrics, params, tags = MetricCollector(before), ParamCollector(before), TagCollector(before, remote_tags)
+    metrics = MetricCollector(before)
+    params = ParamCollector(before, lambda: remote().params)
+    tags = TagCollector(before, lambda: remote().tags)
     name, parent_run_id = "", None
     last: ev.AnyEvent | None = None
     for envelope in envelopes:
@@ -78,8 +90,9 @@ def translate(
     state = tags.update(params.update(metrics.update(before)))
     change = None if last is None else _status_change(status, last)
     return Translation(
-        metrics.metrics, params.params, params.spills, tags.changes, name, parent_run_id, status, change, state
-    )
+        metrics.metrics, params.params, params.spills, tags.changes, name, parent_run_id, status, change,
+        {**metrics.names, **params.names, **tags.names}, state,
+    )  # fmt: skip
 
 
 def read_status(status: str) -> str:

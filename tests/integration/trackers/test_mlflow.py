@@ -17,7 +17,7 @@ from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 from schemas.values import StringValue
 from schemas.wire import Envelope
-from tests.support.edge_case_runs import HOSTILE_RUN_ID, edge_case_envelopes, facts_of, points_of
+from tests.support.edge_case_runs import HOSTILE_RUN_ID, edge_case_envelopes, facts_of, mlflow_points_of
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
 
@@ -66,7 +66,7 @@ def test_every_edge_case_point_is_read_back(tracker: MlflowTracker, run_id: str,
 
     state = deliver_all(tracker, run_id, envelopes, size)
 
-    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 3)
 
 
 def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTracker, client: Any, run_id: str) -> None:
@@ -115,7 +115,7 @@ def test_delivering_again_from_an_older_state_changes_nothing(
 
     state = through_json(tracker.deliver(run_id, envelopes[confirmed:], before))
 
-    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 3)
     everywhere = [item.experiment_id for item in client.search_experiments()]
     key = client.get_run(state["run"]).data.tags["gw.run_key"]
     assert len(client.search_runs(everywhere, f"tags.`gw.run_key` = '{key}'")) == 1
@@ -130,7 +130,7 @@ def test_equal_points_are_counted_over_two_deliveries(tracker: MlflowTracker, ru
 
     state = deliver_all(tracker, run_id, envelopes, 1)
 
-    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 0)
 
 
 def test_the_largest_float_is_not_read_as_an_infinity(tracker: MlflowTracker, run_id: str) -> None:
@@ -139,7 +139,7 @@ def test_the_largest_float_is_not_read_as_an_infinity(tracker: MlflowTracker, ru
 
     state = deliver_all(tracker, run_id, envelopes, 2)
 
-    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 0)
 
 
 def test_an_observation_and_a_parameter_with_one_key_are_both_kept(tracker: MlflowTracker, run_id: str) -> None:
@@ -162,7 +162,7 @@ def test_more_points_than_one_call_may_hold(tracker: MlflowTracker, run_id: str)
 
     state = deliver_all(tracker, run_id, envelopes, 10)
 
-    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 0)
 
 
 def test_a_child_run_points_to_its_parent(tracker: MlflowTracker, client: Any, run_id: str) -> None:

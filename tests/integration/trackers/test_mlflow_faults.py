@@ -18,7 +18,7 @@ from schemas import events as ev
 from schemas.errors import TrackerUnavailable
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
-from tests.support.edge_case_runs import edge_case_envelopes, facts_of, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, facts_of, mlflow_points_of
 from tests.support.http_fault_proxy import EFFECTIVE, KINDS, HttpFaults, faulty_proxy
 from tests.support.log_author import Author
 from tests.support.mlflow_service import MlflowServer
@@ -86,7 +86,7 @@ def test_spoiling_a_third_of_the_calls_in_one_way_changes_nothing(
     faults.probability = 0.0
     run = tracker.read_back(run_id, state)
     assert faults.injected[kind] > 0
-    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, mlflow_points_of(envelopes), 3)
     assert (run.status, run.tags) == ("failed", {"team": "vision", "a//b": "x" * 8_000})
     assert len(runs_of(mlflow_server.url, run_id)) == 1
 
@@ -102,7 +102,7 @@ def test_every_kind_of_fault_at_random(
     faults.probability = 0.0
     for one, envelopes in runs.items():
         run = tracker.read_back(one, states[one])
-        assert facts_of(one, run.points, len(run.params)) == facts_of(one, points_of(envelopes), 3)
+        assert facts_of(one, run.points, len(run.params)) == facts_of(one, mlflow_points_of(envelopes), 3)
         assert len(runs_of(mlflow_server.url, one)) == 1
     assert len(faults.injected) > 5
 
@@ -179,7 +179,7 @@ def test_a_proxy_that_accepts_no_large_calls_gets_smaller_ones(
     state = deliver_all(tracker, run_id, envelopes, 3)
 
     run = tracker.read_back(run_id, state)
-    assert facts_of(run_id, run.points, 0) == facts_of(run_id, points_of(envelopes), 0)
+    assert facts_of(run_id, run.points, 0) == facts_of(run_id, mlflow_points_of(envelopes), 0)
     assert run.tags == tags
 
 

@@ -14,7 +14,7 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
 from tests.support.delivery_process import Place, Watch, delivery, progress
-from tests.support.edge_case_runs import edge_case_envelopes, facts_of, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, facts_of, mlflow_points_of
 from tests.support.gateway_command import gateway_with
 from tests.support.log_author import write
 from tests.support.mlflow_service import PASSWORD, TOKEN, USER, AuthenticatedServer
@@ -67,7 +67,7 @@ def test_user_and_password(server: AuthenticatedServer, monkeypatch: pytest.Monk
     state = tracker.deliver(run_id, envelopes, {})
 
     run = tracker.read_back(run_id, state)
-    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, mlflow_points_of(envelopes), 3)
     assert "gw.artifacts_refused" not in tracker._opened_backend().get_run(state["run"]).tags
 
 
@@ -81,7 +81,7 @@ def test_a_token(server: AuthenticatedServer, monkeypatch: pytest.MonkeyPatch, r
     state = tracker.deliver(run_id, envelopes, {})
 
     run = tracker.read_back(run_id, state)
-    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_of(run_id, run.points, len(run.params)) == facts_of(run_id, mlflow_points_of(envelopes), 3)
 
 
 @pytest.mark.parametrize("password", [None, WRONG])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import math
 import sqlite3
 import stat
 import sys
@@ -17,11 +19,14 @@ import pytest
 from mlflow import MlflowClient
 
 from consumers.trackers.mlflow import sqlite_backend
+from consumers.trackers.mlflow.mapping_state import MAX_KEPT
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.testing.runs import RunAuthor
+from consumers.trackers.testing.suite import assert_read_back
 from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
-from tests.support.edge_case_runs import edge_case_envelopes, facts_of, points_of
+from tests.support.edge_case_runs import edge_case_envelopes, facts_of, mlflow_points_of
 from tests.support.log_author import Author
 
 # MLflow 3.17 and SQLAlchemy 2.1
@@ -51,6 +56,22 @@ def opened(url: str) -> MlflowTracker:
     return tracker
 
 
+def test_a_run_with_more_names_than_a_checkpoint_holds(tracker: MlflowTracker, run_id: str) -> None:
+    """Delivered in two calls, and once more from its start: names, parameters and tags come from the server then."""
+    author, names = RunAuthor(run_id), [f"{number}{'x' * 300}" for number in range(MAX_KEPT + 20)]
+    calls = [
+        [author.start(), author.params(1, **dict.fromkeys(names, 0.5)), author.tags(**dict.fromkeys(names, "text"))],
+        [author.metrics(name, [1.0, math.inf, 1.0], [0, 1, 0]) for name in names[MAX_KEPT:]],
+    ]
+
+    state = tracker.deliver(run_id, calls[1], tracker.deliver(run_id, calls[0], {}))
+    again = tracker.deliver(run_id, [*calls[0], *calls[1]], {})
+
+    for kept in (state, again):
+        assert_read_back(tracker, run_id, kept, [*calls[0], *calls[1]])
+    assert len(json.dumps(state)) < 1_000_000
+
+
 def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, database: str, run_id: str) -> None:
     envelopes = edge_case_envelopes(run_id)
 
@@ -58,7 +79,7 @@ def test_a_run_is_kept_and_mlflow_itself_finds_it(tracker: MlflowTracker, databa
 
     found = tracker.read_back(run_id, state)
     run = MlflowClient(database).get_run(state["run"])
-    assert facts_of(run_id, found.points, len(found.params)) == facts_of(run_id, points_of(envelopes), 3)
+    assert facts_of(run_id, found.points, len(found.params)) == facts_of(run_id, mlflow_points_of(envelopes), 3)
     assert (run.info.run_name, run.info.status, run.data.tags["team"]) == ("odd one", "FAILED", "vision")
     assert list(Path(run.info.artifact_uri.removeprefix("file://")).rglob("*.jsonl"))
 
@@ -71,7 +92,7 @@ def test_several_runs_at_once(tracker: MlflowTracker, run_id: str) -> None:
 
     for one, envelopes in runs.items():
         found = tracker.read_back(one, states[one])
-        assert facts_of(one, found.points, len(found.params)) == facts_of(one, points_of(envelopes), 3)
+        assert facts_of(one, found.points, len(found.params)) == facts_of(one, mlflow_points_of(envelopes), 3)
 
 
 def test_a_locked_database_is_an_outage_and_then_continues(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.trackers.mlflow.mapping_state import MappingState
+from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.params import ArtifactSpill, Param
 from consumers.trackers.mlflow.translate import StatusChange, Translation, translate
 from consumers.trackers.run_status import RunStatus
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, edited_run
 from schemas import events as ev
+from schemas.values import StringValue
 from schemas.wire import Envelope
 
 CUTS = st.lists(st.integers(0, 1_000), max_size=6)
@@ -34,12 +36,15 @@ class Collected(NamedTuple):
     state: dict[str, Any]
 
 
-def no_remote_tags() -> dict[str, str]:
-    return {}
+class Remote(NamedTuple):
+    """What the server holds of a run."""
+
+    params: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
 
 
 def one_call(envelopes: Sequence[Envelope], before: MappingState | None = None) -> Translation:
-    return translate(envelopes, before or MappingState(), None, no_remote_tags)
+    return translate(envelopes, before or MappingState(), None, Remote)
 
 
 def collected(envelopes: list[Envelope], cuts: list[int]) -> Collected:
@@ -48,7 +53,7 @@ def collected(envelopes: list[Envelope], cuts: list[int]) -> Collected:
     ends = sorted({0, len(envelopes), *(cut % len(envelopes) for cut in cuts)})
     for first, last in pairwise(ends):
         state = MappingState.from_json(json.loads(json.dumps(found.state)))
-        new = translate(envelopes[first:last], state, found.status, no_remote_tags)
+        new = translate(envelopes[first:last], state, found.status, Remote)
         found = Collected(
             [*found.metrics, *new.metrics], [*found.params, *new.params], [*found.spills, *new.spills],
             found.tags | new.tags, new.status, new.state.to_json(),
@@ -65,10 +70,10 @@ def test_a_run_is_translated_in_the_same_way_however_it_is_cut(run: Any, cuts: l
     assert repr(collected(envelopes, cuts)) == repr(collected(envelopes, []))
 
 
-def test_a_state_that_an_earlier_release_stored_is_read_and_written_unchanged() -> None:
+def test_a_state_that_an_earlier_release_stored_is_read() -> None:
     stored = {
         "names": {"key-hash": "a long name"},
-        "doubles": [[["loss", 1, 1_500, 0.5], 2]],
+        "doubles": [[["loss", 1, 1_500, 0.5], 2]],  # dropped: what MLflow merges follows from the points
         "newest": [["loss", 1, 1_500, "NaN"]],
         "largest": [["loss", 2, 1_500]],
         "infinite": {"loss": 3},
@@ -80,18 +85,59 @@ def test_a_state_that_an_earlier_release_stored_is_read_and_written_unchanged() 
 
     state = MappingState.from_json(json.loads(json.dumps(stored)))
 
-    assert json.loads(json.dumps(state.to_json())) == stored
+    kept = {name: value for name, value in stored.items() if name not in ("doubles", "newest", "largest")}
+    assert json.loads(json.dumps(state.to_json())) == kept
+
+
+def test_a_large_state_of_an_earlier_release_becomes_small() -> None:
+    many = [f"p{number}" for number in range(50_000)]
+    stored = {"params": many, "names": dict.fromkeys(many, "n"), "tags": dict.fromkeys(many), "newest": many}
+
+    state = MappingState.from_json(stored)
+
+    assert (len(state.params), len(state.names), len(state.tags)) == (MAX_KEPT, MAX_KEPT, MAX_KEPT)
+    assert (state.has_all_params, state.tags_beyond) == (False, True)
+
+
+def test_the_state_does_not_grow_with_the_run() -> None:
+    """Each call writes it: a run of 5,000 series and as many parameters and tags has the state of one of 500."""
+    author, state = RunAuthor("r"), MappingState()
+    for first in range(0, 5_000, 500):
+        names = [f"{number}{'x' * 300}" for number in range(first, first + 500)]
+        params = dict.fromkeys(names, 0.1)
+        envelopes = [author.params(1, **params), author.tags(**dict.fromkeys(names, "text")), *(
+            author.metrics(name, [math.inf, 1.0]) for name in names
+        )]  # fmt: skip
+        new = one_call(envelopes, state)
+        state = new.state
+
+        assert {f"gw.name.{key[-32:]}": name for key, name in new.names.items()} == name_tags(new.names)
+        assert set(new.names.values()) == set(names)  # the server holds them
+    assert len(json.dumps(state.to_json())) < 1_000_000
+    assert state.display_differences()["±Infinity, shown as ±1.797e308"] == 5_000
+
+
+@pytest.mark.parametrize(("remote", "owns"), [({}, True), ({"seen_3": "b"}, False), ({"seen_3": "a"}, True)])
+def test_beyond_the_parameters_that_are_kept_the_server_knows_who_owns_a_key(
+    remote: dict[str, str], owns: bool
+) -> None:
+    author = RunAuthor("r")
+    state = one_call([author.params(1, **{f"p{number}": 0.1 for number in range(MAX_KEPT)})]).state
+    seen = ev.Observation(name="seen", step=3, time=author.now(), value=StringValue(value="a"))
+    observed = author.envelope(ev.Values(time=author.now(), values=[seen]))
+
+    (param,) = translate([observed], state, None, lambda: Remote(remote)).params
+
+    assert param.owns is owns
 
 
 def test_what_the_rows_do_not_show_is_in_tags_and_in_words() -> None:
     author = RunAuthor("r")
-    time = author.now()
-    envelopes = [author.metrics("loss", [float("inf"), 1.0]), author.at([time, time], "acc", [0.5, 0.5], [1, 1])]
 
-    state = one_call(envelopes).state
+    state = one_call([author.metrics("loss", [float("inf"), 1.0])]).state
 
     assert state.to_tags() == {"gw.nonfinite": '{"loss":1}'}
-    assert state.display_differences() == {"±Infinity, shown as ±1.797e308": 1, "equal points, shown as one": 1}
+    assert state.display_differences() == {"±Infinity, shown as ±1.797e308": 1}
 
 
 def test_a_start_gives_name_and_parent_and_other_events_do_not() -> None:
@@ -117,13 +163,13 @@ def test_the_server_is_asked_only_for_the_value_of_a_renamed_tag_that_is_not_kno
     author = RunAuthor("r")
     asked: list[int] = []
 
-    def remote_tags() -> dict[str, str]:
+    def remote() -> Remote:
         asked.append(1)
-        return {"old": "x"}
+        return Remote(tags={"old": "x"})
 
     known = [author.tags(team="vision"), author.rename("tag", "team", "group")]
     unknown = [author.rename("tag", "old", "new")]
 
-    first = translate(known, MappingState(), None, remote_tags)
+    first = translate(known, MappingState(), None, remote)
     assert (first.tags, asked) == ({"team": None, "group": "vision"}, [])
-    assert translate(unknown, MappingState(), None, remote_tags).tags == {"old": None, "new": "x"}
+    assert translate(unknown, MappingState(), None, remote).tags == {"old": None, "new": "x"}
