@@ -96,6 +96,10 @@ class LogGap(Refused):
 class LogDamaged(Refused):
     """The log cannot be read at an offset: a checksum is wrong, or a record is truncated."""
 
+    def __init__(self, text: str, partition: int) -> None:
+        super().__init__(text)
+        self.partition = partition
+
 
 class TooManyDeadLetters(Refused):
     """Too many records can never be folded: a person must look before more are parked."""

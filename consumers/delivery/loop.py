@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from consumers.delivery.backfill.catch_up import FETCH_RECORDS, POLL_MS, CatchUp
+from consumers.delivery.backfill.catch_up import FETCH_RECORDS, POLL_MS, READ_AGAIN_S, CatchUp
 from consumers.delivery.backfill.history import History, HistoryProgress
 from consumers.delivery.background import cancel_all
 from consumers.delivery.dispatch.calls import CallContext
@@ -25,7 +25,7 @@ from consumers.delivery.flow.rate_limit import RateLimit
 from consumers.log.reader import LogReader
 from consumers.log.watermarks import has_reached
 from consumers.store.delivery.checkpoints import Deliveries
-from schemas.errors import LogUnavailable, StoreUnavailable
+from schemas.errors import LogDamaged, LogUnavailable, StoreUnavailable
 
 SAVE_OFFSETS_S = 0.2
 CHECK_LOG_S = 5.0
@@ -66,7 +66,8 @@ class Delivery:
         self._parts, self._work, self._context = parts, parts.work, parts.context
         self._backlog, self._dispatcher, self._reader = parts.context.backlog, parts.dispatcher, parts.reader
         self._saved = dict(parts.saved)
-        self._next_save = self._next_check = 0.0
+        self._next_save = self._next_check = self._read_again = 0.0
+        self._damaged: dict[int, LogDamaged] = {}  # by partition
 
     @property
     def records(self) -> int:
@@ -104,8 +105,9 @@ class Delivery:
         """
         Deliver until `stopping` is set or the work is done.
 
-        `on_ready` is called once reading has begun. Raises LogUnavailable and LogGap, StoreUnavailable also when the
-        lease is lost, and Fenced when another process delivers too.
+        `on_ready` is called once reading has begun. A partition of which a batch cannot be read waits until it is
+        repaired; work with an end raises LogDamaged once the other partitions are done. Raises LogUnavailable and
+        LogGap, StoreUnavailable also when the lease is lost, and Fenced when another process delivers too.
         """
         context, dispatcher = self._context, self._dispatcher
         tasks: list[asyncio.Task[None]] = []
@@ -125,6 +127,8 @@ class Delivery:
                 dispatcher.start_ready()
                 await self._save_offsets()
                 context.watch.delivery.set_backlog(self._backlog.bytes, dispatcher.under_way)
+            if self._work.until is not None and self._damaged:
+                raise next(iter(self._damaged.values()))
         finally:
             dispatcher.stop()
             await cancel_all(tasks)
@@ -137,20 +141,46 @@ class Delivery:
             return False
         if self._work.only is not None:
             return not len(self._backlog)
-        return has_reached(self._backlog.offsets(), until) and self._backlog.is_caught_up()
+        readable = {part: offset for part, offset in until.items() if part not in self._damaged}
+        return has_reached(self._backlog.offsets(), readable) and self._backlog.is_caught_up()
 
     async def _read(self) -> None:
         if self._reader is None or self._backlog.is_full:
             await asyncio.sleep(POLL_MS / 1000)
             return
-        records = await self._reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+        now = time.monotonic()
+        if self._damaged and now >= self._read_again:
+            self._read_again = now + READ_AGAIN_S
+            self._reader.take_back()
+        try:
+            records = await self._reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+        except LogDamaged as error:
+            self._set_aside(self._reader, error)
+            return
         self._backlog.add(records)
+        if self._damaged:
+            for partition in self._damaged.keys() & {one.partition for one in records}:
+                self._repaired(partition)
         now = time.monotonic()
         if records:
             self._next_check = now + CHECK_LOG_S
         elif now >= self._next_check:
             self._next_check = now + CHECK_LOG_S
             await self._check_log(self._reader)
+
+    def _set_aside(self, reader: LogReader, error: LogDamaged) -> None:
+        """Leave a partition that cannot be read; the others continue."""
+        if error.partition not in self._damaged:
+            self._read_again = time.monotonic() + READ_AGAIN_S
+        self._damaged[error.partition] = error
+        reader.set_aside(error.partition)
+        self._context.watch.pulse.damaged = str(error)
+        self._context.outages.report_down(f"partition {error.partition}", f"{error}. Other partitions continue")
+
+    def _repaired(self, partition: int) -> None:
+        del self._damaged[partition]
+        self._context.watch.pulse.damaged = next(map(str, self._damaged.values()), "")
+        self._context.outages.report_back(f"partition {partition}", f"partition {partition} can be read again")
 
     async def _check_log(self, reader: LogReader) -> None:
         """Log once that Kafka is away, and once that it is back: `fetch` alone just returns no records."""

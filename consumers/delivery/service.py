@@ -191,7 +191,10 @@ def _backfill(
     source = HistorySource(context.tracker, services.histories, services.trackers, context.outages, can_delete)
     history = History(context.backlog, source, context.rereads, on_records)
     target = partial(work.reread_target, context.backlog)
-    catch_up = CatchUp(services.reader, context.backlog, context.rereads, history, target=target, on_records=on_records)
+    catch_up = CatchUp(
+        services.reader, context.backlog, context.rereads, history,
+        target=target, on_records=on_records, has_end=work.until is not None,
+    )  # fmt: skip
     return history, catch_up
 
 

@@ -47,7 +47,8 @@ class LogReader:
         read_any_header_name()
         self.topic = topic
         self._bootstrap = bootstrap
-        self._assigned: list[int] = []
+        self._next: dict[int, int] = {}  # by assigned partition, the offset after the last record that was returned
+        self._set_aside: list[int] = []  # partitions that are not read
         self._consumer = AIOKafkaConsumer(
             **security,
             bootstrap_servers=bootstrap,
@@ -95,7 +96,7 @@ class LogReader:
                     f"{self.topic}, partition {partition}: offset {offset} is wanted and the log ends at "
                     f"{end[partition]}: it was created again; restore the old one, or start with an empty database"
                 )
-        self._assigned = list(offsets)
+        self._next, self._set_aside = dict(offsets), []
         self._consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self.topic, partition), offset)
@@ -104,7 +105,8 @@ class LogReader:
         """
         Return the next records, in order within each partition; [] if none arrive within `timeout_ms`.
 
-        Raises LogGap if retention has overtaken this reader, and LogDamaged. Returns [] while Kafka is away.
+        Raises LogGap if retention has overtaken this reader, and LogDamaged, after which `set_aside` lets it continue
+        with the other partitions. Returns [] while Kafka is away.
         """
         try:
             found: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
@@ -112,11 +114,24 @@ class LogReader:
             raise await self._gap(error) from error
         except KafkaError as error:
             raise LogUnavailable(f"Kafka at {self._bootstrap} cannot be read ({error})") from error
+        self._next.update((tp.partition, records[-1].offset + 1) for tp, records in found.items())
         return [
             Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers), r.timestamp)
             for records in found.values()
             for r in records
         ]
+
+    def set_aside(self, partition: int) -> None:
+        """Do not read a partition until `take_back`. Call it when `fetch` has raised LogDamaged for it."""
+        self._set_aside.append(partition)
+        self._consumer.pause(TopicPartition(self.topic, partition))
+        for other, offset in self._next.items():  # records of others, read in the same fetch, were not returned
+            self._consumer.seek(TopicPartition(self.topic, other), offset)
+
+    def take_back(self) -> None:
+        """Read all partitions again: damage may have been repaired."""
+        self._consumer.resume(*(TopicPartition(self.topic, partition) for partition in self._set_aside))
+        self._set_aside = []
 
     async def end_offsets(self) -> dict[int, int]:
         """Return the offset that the next record will get, by partition. Raises LogUnavailable."""
@@ -140,7 +155,7 @@ class LogReader:
     async def _gap(self, error: Exception) -> LogGap:
         wanted = {tp.partition: offset for tp, offset in error.args[0].items()} if error.args else {}
         try:
-            first, end = await self._bounds(self._assigned)
+            first, end = await self._bounds(list(self._next))
         except LogUnavailable:
             return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error})")
         if gone := lost_offsets(wanted, first):

@@ -120,7 +120,8 @@ class _AnyRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             raise LogDamaged(
                 f"{part.topic}, partition {part.partition}: the log is damaged at offset {offset} "
                 f"({_cause(error)}): restore this partition from another broker or a backup of it; "
-                "everything before it has been read, and nothing after it"
+                "everything before it has been read, and nothing after it",
+                part.partition,
             ) from error
         _damaged[part] = offset
         log.warning(

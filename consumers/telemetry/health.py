@@ -21,6 +21,7 @@ class Pulse:
     consuming: bool = False  # whether it reads the log
     waiting: bool = True  # whether records wait, as far as is known
     problem: str = ""  # which service it waits for, and why
+    damaged: str = ""  # which part of the log cannot be read; the other partitions are
     log_away: str = ""  # why the log cannot be reached now; while it cannot, no records come from it either
 
     def beat(self, now: float, problem: str = "") -> None:
@@ -44,7 +45,7 @@ class Pulse:
     def unhealthy(self, now: float) -> str:
         """Return why a restart may help, "" while the process is healthy."""
         stalled = now - self.moved
-        if not (self.consuming and self.waiting) or stalled <= self.stall_s:
+        if not (self.consuming and self.waiting) or stalled <= self.stall_s or self.damaged:
             return ""
         return f"records wait and nothing moved for {stalled:.0f} s"
 
@@ -52,7 +53,7 @@ class Pulse:
         """Return what the process waits for, "" while it is ready."""
         if not self.consuming:
             return self.problem or "it does not read the log yet"
-        return self.problem or self.log_away
+        return self.problem or self.damaged or self.log_away
 
 
 @dataclass(slots=True)

@@ -121,6 +121,14 @@ class Watch:
         """Return the status of one run."""
         return (await self._deliveries.load([run_id])).get(run_id, Checkpoint()).status
 
+    async def until_offsets(self, wanted: Mapping[int, int], running: Delivery) -> None:
+        """Return when the delivery has these offsets, by partition."""
+
+        async def has_them() -> bool:
+            return await self._deliveries.offsets() == wanted
+
+        await self.until(has_them, running, f"offsets {wanted}")
+
     async def is_caught_up(self) -> bool:
         """Return whether the delivery has read the whole log."""
         offsets = await self._deliveries.offsets()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from consumers.delivery.backfill.history import History
@@ -19,12 +20,13 @@ from consumers.delivery.flow.backlog import Backlog
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.log.retry import RETRY_S
-from schemas.errors import LogGap, LogUnavailable
+from schemas.errors import LogDamaged, LogGap, LogUnavailable
 
 log = logging.getLogger("consumers.delivery")
 
 POLL_MS = 100  # idle wait of a reader; a record that arrives ends it immediately
 FETCH_RECORDS = 2_000
+READ_AGAIN_S = 30.0  # after which partitions that cannot be read are tried again
 
 
 class CatchUp:
@@ -39,12 +41,15 @@ class CatchUp:
         *,
         target: Callable[[int], int | None],
         on_records: Callable[[], object],
+        has_end: bool,
     ) -> None:
         """
         Serve `backlog`; `target` returns the offset up to which a partition is read (None: no end).
 
-        `history` serves runs whose records Kafka has deleted. `on_records` is called when records were queued.
+        `history` serves runs whose records Kafka has deleted. `on_records` is called when records were queued. If a
+        batch cannot be read, the runs of its partition wait; work that has an end raises LogDamaged instead.
         """
+        self._has_end = has_end
         self._open_reader, self._backlog, self._rereads, self._history = open_reader, backlog, rereads, history
         self._target, self._on_records = target, on_records
         self.positions: dict[int, int] = {}  # next offset by partition
@@ -85,6 +90,7 @@ class CatchUp:
         if not self.positions:
             return
         await reader.assign(self.positions)
+        read_again = float("inf")
         while not requested.is_set():
             await self._hand_over()
             if not self._backlog.reread_starts():
@@ -92,7 +98,18 @@ class CatchUp:
             if self._backlog.is_full:
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
-            records = await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+            if time.monotonic() >= read_again:
+                reader.take_back()
+                read_again = float("inf")
+            try:
+                records = await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+            except LogDamaged as error:
+                if self._has_end:
+                    raise
+                log.warning("%s. Runs of other partitions continue", error)
+                reader.set_aside(error.partition)
+                read_again = time.monotonic() + READ_AGAIN_S
+                continue
             if not requested.is_set():  # otherwise a run may need records before these
                 self._add(records)
 

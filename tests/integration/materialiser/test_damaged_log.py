@@ -11,7 +11,7 @@ import pytest
 from consumers.log.reader import LogReader
 from schemas.errors import LogDamaged
 from schemas.wire import encode
-from tests.support.delivery_process import Delivery, Place
+from tests.support.delivery_process import Place, Watch, delivery
 from tests.support.live_server import serving, settings_for, stream
 from tests.support.log_author import Author
 from tests.support.materialiser_process import Materialiser, environment, folded, materialiser, until_folded
@@ -97,18 +97,50 @@ async def test_the_materialiser_keeps_what_lies_before_and_ends_naming_the_place
     assert one.text().splitlines()[-1].startswith(f"gateway: materialiser: {start_of_message(topic)}")
 
 
-async def test_a_delivery_ends_naming_the_place(
+async def test_a_reader_continues_with_the_other_partitions_and_loses_nothing_of_them(
+    kafka: str, topic: str, data: Path
+) -> None:
+    """Records of other partitions that the failing fetch contained are read again: none is missing or there twice."""
+    damaged = await write_damaged(kafka, topic, data)
+    records = [encode(Author("other").metrics("loss", [1.0], first_step=number)) for number in range(40)]
+    await write_batches(kafka, topic, 1, [batch_of(records[:20]), batch_of(records[20:])])
+    reader = LogReader(kafka, topic)
+    found: list[tuple[int, int]] = []
+    try:
+        await reader.open()
+        await reader.assign({0: 0, 1: 0})
+        while len(found) < 48:
+            try:
+                found += [(one.partition, one.offset) for one in await reader.fetch(timeout_ms=500, max_records=3)]
+            except LogDamaged as error:
+                reader.set_aside(error.partition)
+        damage(*damaged)
+        reader.take_back()
+        while len(found) < 52:
+            found += [(one.partition, one.offset) for one in await reader.fetch(timeout_ms=500, max_records=3)]
+    finally:
+        await reader.close()
+
+    assert [offset for partition, offset in found if partition == 0] == list(range(12))
+    assert [offset for partition, offset in found if partition == 1] == list(range(40))
+
+
+async def test_a_delivery_names_the_place_and_continues_with_the_other_partitions(
     kafka: str, topic: str, database: str, tmp_path: Path, data: Path
 ) -> None:
     await write_damaged(kafka, topic, data)
-    one = Delivery(Place(kafka, topic, database, tmp_path), "nothing")
-    try:
-        status = await asyncio.to_thread(one.process.wait, 60)
-    finally:
-        one.kill()
+    author = Author("other")
+    records = [encode(author.start()), *(encode(author.metrics("loss", [1.0], first_step=n)) for n in range(3))]
+    await write_batches(kafka, topic, 1, [batch_of(records)])
+    place = Place(kafka, topic, database, tmp_path)
+    with delivery(place, "nothing") as one:
+        async with Watch(place, "nothing") as watch:
+            await watch.until_offsets({0: 8, 1: 4}, one)
+            await write_batches(kafka, topic, 1, [batch_of([encode(author.metrics("loss", [1.0], first_step=3))])])
+            await watch.until_offsets({0: 8, 1: 5}, one)
 
-    assert status == 78, one.text()
-    assert one.text().splitlines()[-1].startswith(f"gateway: delivery nothing: {start_of_message(topic)}")
+    assert one.text().count(start_of_message(topic)) == 1
+    assert "Other partitions continue" in one.text()
 
 
 async def test_the_live_stream_ends_there_and_a_new_one_shows_what_comes_now(
