@@ -18,6 +18,7 @@ from gateway.cli.plugin_help import summary_of
 from gateway.client.errors import ClientError
 from gateway.console import print_notice
 from schemas.errors import BadSettings, TrackingError
+from schemas.runtime.proxies import bypass_proxies_on_loopback
 
 GROUP = "gateway.commands"
 EXIT_ERROR = 2
@@ -74,6 +75,7 @@ app.add_typer(runs.app, name="runs")
 
 def main() -> None:
     """Run the command line."""
+    bypass_proxies_on_loopback()
     try:
         app()
     except KeyboardInterrupt:

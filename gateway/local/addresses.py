@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import SecretStr
+
 from gateway.local.home import SUPERVISOR, Home
 from gateway.local.ports import HOST, free_ports, holder, is_free
 from gateway.local.servers import postgres
 from schemas.errors import BadSettings, StackError
 from schemas.runtime.settings import Settings
 
-SECRETS = ("postgres", "kafka_sasl_password", "token")
+SECRETS = tuple(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
 PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
 METRICS = "-metrics"  # suffix of the name of the port on which our processes answer /metrics, /healthz and /readyz
 
@@ -140,8 +142,6 @@ def _given(settings: Settings, name: str) -> bool:
 
 
 def _with_secret(values: dict[str, Any]) -> dict[str, Any]:
-    from pydantic import SecretStr
-
     return {
         name: SecretStr(value) if name in SECRETS and isinstance(value, str) else value
         for name, value in values.items()

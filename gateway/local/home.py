@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypedDict
+from typing import IO, Any, NamedTuple, NotRequired, TypedDict
 
 import psutil
 
@@ -26,10 +26,11 @@ LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 class ProcessRecord(TypedDict):
-    """One process of a stack. `create_time` (Unix, s) distinguishes it from a later process with the same pid."""
+    """One process of a stack. `start` distinguishes it from a later process with the same pid."""
 
     pid: int
-    create_time: float
+    create_time: float  # Unix, s
+    start: NotRequired[str]  # see `start_mark`; earlier releases did not write it
     state: str
     restarts: int
     error: str
@@ -148,11 +149,29 @@ def _is_java_frame(line: str) -> bool:
     return line.lstrip().startswith("at ")
 
 
+def start_mark(pid: int) -> str:
+    """
+    Return the boot and the clock ticks since then at which a process started; "" if it has ended, or without /proc.
+
+    psutil's `create_time` adds the time of the boot, which moves when the clock is set: field 22 of /proc/PID/stat, see
+    proc(5), does not.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return f"{boot}:{fields[19].decode()}"
+
+
 def find_process(record: ProcessRecord) -> psutil.Process | None:
     """Return the living process of a record, never a later one with its pid; None when it has ended."""
     try:
         process = psutil.Process(record["pid"])
-        is_same = abs(process.create_time() - record["create_time"]) < 0.01
+        if mark := record.get("start"):
+            is_same = start_mark(record["pid"]) == mark
+        else:
+            is_same = abs(process.create_time() - record["create_time"]) < 0.01
         # A killed process that is not a zombie yet has lost its memory already, and its arguments with it.
         is_alive = process.status() != psutil.STATUS_ZOMBIE and process.cmdline()
         return process if is_same and is_alive else None

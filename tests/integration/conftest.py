@@ -24,6 +24,14 @@ def lines(tmp_path: Path) -> Lines:
     return Lines(tmp_path)
 
 
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in the environment at which nothing listens, as `HTTP_PROXY` on a cluster, and no `NO_PROXY`."""
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        for one in (name, name.upper()):
+            monkeypatch.setenv(one, "" if "no" in one.lower() else "http://127.0.0.1:9")
+
+
 @pytest.fixture(scope="session")
 def mlflow_server(session_folder: Path) -> Iterator[MlflowServer]:
     """A real MLflow server, shared by all tests; each test uses its own runs and experiments."""

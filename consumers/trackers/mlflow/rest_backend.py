@@ -26,6 +26,7 @@ from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.requests import Call, body
 from consumers.trackers.mlflow.responses import EXISTS, MISSING, MlflowRefused, NothingDone, TooLarge, parse
 from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.runtime.proxies import bypass_proxies_on_loopback
 
 CONNECT_S = 10
 PAGE_POINTS = 25_000  # of a metric's history: mlflow.store.tracking.GET_METRIC_HISTORY_MAX_RESULTS
@@ -39,6 +40,7 @@ class RestBackend:
     """One MLflow server. `url` may contain user and password; no message does."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
+        bypass_proxies_on_loopback()
         parts = urlsplit(url)
         self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
         creds = get_default_host_creds(self.address)

@@ -17,7 +17,7 @@ from typing import Literal
 
 import psutil
 
-from gateway.local.home import Home, ProcessRecord
+from gateway.local.home import Home, ProcessRecord, start_mark
 from gateway.local.supervision.process import kill_group, spawn
 from gateway.local.supervision.services import Service, child_environment
 from schemas.errors import TrackingError
@@ -45,6 +45,7 @@ class Child:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._create_time = 0.0
+        self._start_mark = ""
         self._log_start = 0  # size of the log, in bytes, when the process started
         self._deaths: deque[float] = deque(maxlen=DEATHS_ALLOWED)
         self._due = 0.0  # monotonic time of the next start, or the deadline of a start or stop
@@ -99,6 +100,7 @@ class Child:
         return {
             "pid": self._process.pid if self._process else 0,
             "create_time": self._create_time,
+            "start": self._start_mark,
             "state": self.state,
             "restarts": self.restarts,
             "error": self.error,
@@ -119,6 +121,7 @@ class Child:
                     folder=self._home.folder,
                 )
             self._create_time = psutil.Process(self._process.pid).create_time()
+            self._start_mark = start_mark(self._process.pid)
         except (TrackingError, OSError, psutil.Error) as error:
             self._give_up(f"{self.name} cannot start: {error}")
             return

@@ -22,7 +22,7 @@ import psutil
 
 from gateway.local import addresses
 from gateway.local.addresses import Plan
-from gateway.local.home import SUPERVISOR, Home, StackRecord
+from gateway.local.home import SUPERVISOR, Home, StackRecord, start_mark
 from gateway.local.supervision.child import REFUSED, Child
 from gateway.local.supervision.metrics import Metrics
 from gateway.local.supervision.orphans import end_orphans
@@ -136,6 +136,7 @@ class Supervisor:
             record["processes"][SUPERVISOR] = {
                 "pid": self._myself.pid,
                 "create_time": self._myself.create_time(),
+                "start": start_mark(self._myself.pid),
                 "state": "stopping" if self._stopping else "ready",
                 "restarts": 0,
                 "error": "",

@@ -69,6 +69,16 @@ def test_every_edge_case_point_is_read_back(tracker: MlflowTracker, run_id: str,
     assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 3)
 
 
+def test_a_proxy_in_the_environment_is_not_asked_for_a_server_of_this_machine(
+    mlflow_server: MlflowServer, run_id: str, proxied: None
+) -> None:
+    tracker, envelopes = opened(mlflow_server.url), edge_case_envelopes(run_id)
+
+    state = deliver_all(tracker, run_id, envelopes, 1_000)
+
+    assert facts_in_mlflow(tracker, run_id, state) == facts_of(run_id, mlflow_points_of(envelopes), 3)
+
+
 def test_the_run_has_its_own_times_name_experiment_and_tags(tracker: MlflowTracker, client: Any, run_id: str) -> None:
     envelopes = edge_case_envelopes(run_id)
 

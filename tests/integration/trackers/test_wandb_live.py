@@ -112,6 +112,18 @@ def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbSe
     assert_once(server, envelopes)
 
 
+def test_a_proxy_in_the_environment_is_not_asked_for_a_server_of_this_machine(
+    server: WandbServer, proxied: None
+) -> None:
+    tracker, envelopes = opened(server.url), training(RunAuthor("r"))
+    try:
+        deliver_until_accepted(tracker, envelopes, {})
+    finally:
+        tracker.close()
+
+    assert_once(server, envelopes)
+
+
 def test_wandbs_own_api_scans_the_same_history(tracker: WandbLiveTracker, server: WandbServer) -> None:
     envelopes = edge_case_run("r")
     tracker.deliver("r", envelopes, {})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from gateway.cli.doctor import masked
 from gateway.local import addresses
 from gateway.local.home import Home
 from gateway.local.supervision.services import child_environment, declare
@@ -115,3 +116,22 @@ def test_secrets_reach_the_processes_of_a_stack_and_are_never_printed() -> None:
     assert addresses.running_settings(written).token == settings.token
     assert "t1" not in repr(settings)
     assert "p1" not in repr(settings)
+
+
+def test_every_secret_reaches_the_processes_and_comes_back_from_the_file(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that is masked on the way is a wrong password there."""
+    secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    for name in secrets:
+        monkeypatch.setenv(f"GATEWAY_{name.upper()}", f"postgresql://u:{name}-value@h/db")
+
+    settings = plan(home).settings
+    passed = child_environment(settings)
+    back = addresses.running_settings(addresses.stack_settings(settings))
+
+    assert {"postgres", "kafka_sasl_password", "token", "wandb_api_key"} <= set(secrets)
+    for name in secrets:
+        assert passed[f"GATEWAY_{name.upper()}"] == f"postgresql://u:{name}-value@h/db"
+        assert getattr(back, name).get_secret_value() == f"postgresql://u:{name}-value@h/db"
+        assert f"{name}-value" not in f"{settings!r} {settings} {masked(settings)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.local.home import LOG_LIMIT_BYTES, Home, ProcessRecord, StackRecord, find_process
+from gateway.local.home import LOG_LIMIT_BYTES, Home, ProcessRecord, StackRecord, find_process, start_mark
 from schemas.errors import StackError
 
 
@@ -82,3 +82,15 @@ def test_an_exiting_process_without_memory_counts_as_dead(monkeypatch: pytest.Mo
 
     assert before is not None
     assert find_process(mine) is None
+
+
+def test_a_process_is_recognised_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine: ProcessRecord = {
+        "pid": os.getpid(), "create_time": psutil.Process().create_time(), "start": start_mark(os.getpid()),
+        "state": "ready", "restarts": 0, "error": "", "log": "",
+    }  # fmt: skip
+    boot = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3_600)
+
+    assert find_process(mine) is not None
+    assert find_process({**mine, "start": mine["start"] + "1"}) is None

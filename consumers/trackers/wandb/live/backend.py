@@ -17,6 +17,7 @@ from http.client import HTTPException
 from typing import Any, NamedTuple
 
 from schemas.errors import TrackerRefused, TrackerUnavailable
+from schemas.runtime.proxies import bypass_proxies_on_loopback
 
 TIMEOUT_S = 10.0  # of one query
 PAGE_ROWS = 500
@@ -58,6 +59,7 @@ class WandbServer:
     """One server and one key."""
 
     def __init__(self, url: str, api_key: str) -> None:
+        bypass_proxies_on_loopback()  # also for the SDK, which is used together with this class
         self.url = url.rstrip("/")
         self._authorization = f"Basic {base64.b64encode(f'api:{api_key}'.encode()).decode()}"
 
