@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from schemas.bounds import MAX_INT_DIGITS, check_depth
 from schemas.columns import FloatColumn, float_from_json, float_to_json
 
 INT64_MAX = 2**63 - 1
-MAX_INT_DIGITS = 4_300  # CPython's own limit for int(str), sys.int_info.default_max_str_digits
 
 
 def _int_from_json(value: object) -> int:
-    if isinstance(value, str) and len(value) <= MAX_INT_DIGITS and value.lstrip("-").isdecimal():
+    if isinstance(value, str) and (digits := value.removeprefix("-")).isdecimal() and len(digits) <= MAX_INT_DIGITS:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{type(value).__name__} is not an integer")
@@ -80,7 +80,7 @@ class JsonValue(_Value):
     """Any JSON value; of a pydantic model, its dump by alias."""
 
     type: Literal["json"] = "json"
-    value: Any
+    value: Annotated[Any, AfterValidator(check_depth)]
 
 
 class Histogram(_Value):

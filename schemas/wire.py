@@ -27,6 +27,7 @@ from urllib.parse import quote, unquote
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.bounds import MAX_READ_VALUE, MAX_RUN_ID, MAX_RUN_ID_BYTES, holds_nul
 from schemas.errors import BadEvent, NotAnEvent, UnknownVersion
 from schemas.events import VERSION, AnyEvent, Metrics, SystemMetrics
 
@@ -34,8 +35,7 @@ RunId = NewType("RunId", str)
 ProducerId = NewType("ProducerId", str)
 Headers = Sequence[tuple[str, bytes]]
 
-MAX_RUN_ID = 256  # characters
-MAX_VALUE = 1_048_576  # bytes; the broker's default bound for a batch of records
+LAST_TIME = 253_402_300_799_999_999  # µs: the end of the year 9999, the last that RFC 3339 can write
 _TYPE_PREFIX = "tracking."
 _EVENT: TypeAdapter[Any] = TypeAdapter(AnyEvent)
 
@@ -83,6 +83,7 @@ def encode(envelope: Envelope) -> EncodedRecord:
 def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> EncodedRecord:
     """Return the record of an event that is already JSON; `time` is in µs."""
     source = f"/runs/{quote(run_id, safe='')}/producers/{quote(producer, safe='')}"
+    time = min(time, LAST_TIME)  # of a producer whose clock is wrong
     cut = datetime.fromtimestamp(time // 1_000_000, UTC).replace(microsecond=time % 1_000_000)
     headers = [
         ("ce_specversion", b"1.0"),
@@ -142,13 +143,15 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope
     identity = identify(key, headers)
     if not value:
         raise NotAnEvent("the record has no value")
+    if len(value) > MAX_READ_VALUE:
+        raise BadEvent(f"the event has {len(value):,} bytes, and may have {MAX_READ_VALUE:,}")
     try:
         raw = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise NotAnEvent(f"the value is not JSON: {error}") from None
     if not isinstance(raw, dict) or raw.get("kind") != identity.kind:
         raise NotAnEvent(f"the value is not an event of kind {identity.kind!r:.40}")
-    if b"\\u0000" in value and _holds_nul(raw):
+    if b"\\u0000" in value and holds_nul(raw):
         raise BadEvent("the event holds the character U+0000, which PostgreSQL cannot keep")
     try:
         event = _EVENT.validate_python(raw)
@@ -156,6 +159,11 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise BadEvent(f"{identity.kind}: {field}: {first['msg']}") from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Readers of the log must agree on which records are events: an error that no rule foresees refuses, too.
+        raise BadEvent(f"{identity.kind}: checking it failed with {type(error).__name__}: {error}") from error
     return Envelope(identity.run_id, identity.producer, identity.seq, identity.time, event)
 
 
@@ -168,10 +176,21 @@ def _parse_source(source: str) -> tuple[RunId, ProducerId]:
     except UnicodeDecodeError:
         raise NotAnEvent("ce_source is not UTF-8") from None
     if not run_id or len(run_id) > MAX_RUN_ID or "\x00" in run_id:
-        raise NotAnEvent(f"the run id must have 1 to {MAX_RUN_ID} characters and no U+0000")
-    if not producer or len(producer) > MAX_RUN_ID or "\x00" in producer:
-        raise NotAnEvent(f"the producer id must have 1 to {MAX_RUN_ID} characters and no U+0000")
+        raise NotAnEvent(f"the run id {_ID_BOUNDS}")
+    if not (run_id.isascii() or _is_short(run_id)):
+        raise NotAnEvent(f"the run id {_ID_BOUNDS}")
+    if (
+        not producer
+        or len(producer) > MAX_RUN_ID
+        or "\x00" in producer
+        or not (producer.isascii() or _is_short(producer))
+    ):
+        raise NotAnEvent(f"the producer id {_ID_BOUNDS}")
     return RunId(run_id), ProducerId(producer)
+
+
+def _is_short(one: str) -> bool:
+    return len(one.encode()) <= MAX_RUN_ID_BYTES
 
 
 def _parse_time(text: str) -> int:
@@ -185,14 +204,7 @@ def _parse_time(text: str) -> int:
     return (cut - _EPOCH) // _MICROSECOND
 
 
-def _holds_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(name) or _holds_nul(item) for name, item in value.items())
-    return isinstance(value, list) and any(map(_holds_nul, value))
-
-
+_ID_BOUNDS = f"must have 1 to {MAX_RUN_ID} characters, at most {MAX_RUN_ID_BYTES} bytes, and no U+0000"
 _MICROSECOND = datetime.resolution
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN = ("-", "-", "T", ":", ":", ".", "Z")

@@ -4,8 +4,9 @@ Apply records to the store, each exactly once.
 The source of truth is the offset row in PostgreSQL, which moves in the same transaction as the rows that it covers.
 Before each batch the worker knows the next offset of each partition. It skips records below that offset, because they
 were applied before; if the outcome of a commit is unknown, it reads the row again. Infrastructure errors are waited
-out, without a limit; a record that can never be applied is parked alone; any other error is raised, and the process
-must end.
+out, without a limit. A record that cannot be decoded is parked, and so is one that cannot be folded or stored: if a
+batch fails with an error that rows can cause, its records are applied one at a time, which proves which of them it is,
+and the others go on. Any other error is raised, and the process must end.
 """
 
 from __future__ import annotations
@@ -189,9 +190,9 @@ class Worker:
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
     ) -> None:
         await self._load(decoded)
-        changes, duplicates = self._fold(records, decoded, counted)
         started = time.monotonic()
         try:
+            changes, duplicates = self._fold(records, decoded, counted)
             await write(self._database, CONSUMER, self._topic, changes, self._state.tables)
         except TablesExchanged:
             self._state = FoldState()  # its rows are those of the old tables
@@ -213,26 +214,32 @@ class Worker:
     def _fold(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
     ) -> tuple[Changes, list[Envelope]]:
-        """Return what the records change, and which of them were folded before."""
+        """Return what the records change, and which of them were folded before. Raises RowsRefused."""
         changes, duplicates = Changes(), list[Envelope]()
-        for record, envelope, ordinal in zip(records, decoded, counted.ordinals, strict=True):
-            expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
-            changes.offsets[record.partition] = (expected, record.offset + 1)
-            if isinstance(envelope, BadRecord):
-                park(changes, envelope, _letter(record, ordinal or Ordinal(0, 0)))
-            elif not fold(self._state, changes, envelope, record.partition, record.offset):
-                duplicates.append(envelope)
-        finalise_chunks(changes)
+        try:
+            for record, envelope, ordinal in zip(records, decoded, counted.ordinals, strict=True):
+                expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
+                changes.offsets[record.partition] = (expected, record.offset + 1)
+                if isinstance(envelope, BadRecord):
+                    park(changes, envelope, _letter(record, ordinal or Ordinal(0, 0)))
+                elif not fold(self._state, changes, envelope, record.partition, record.offset):
+                    duplicates.append(envelope)
+            finalise_chunks(changes)
+        except MemoryError:
+            raise
+        except Exception as error:  # the fold is pure, so a record is the cause; folding each alone shows which
+            raise RowsRefused(f"folding it failed with {type(error).__name__}: {error}") from error
         return changes, duplicates
 
     async def _commit_one_by_one(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], error: RowsRefused
     ) -> None:
-        """Store a refused batch record by record, and park each record whose rows PostgreSQL refuses."""
+        """Store a refused batch record by record, and park each record that cannot be stored alone."""
         if len(records) == 1:
             if isinstance(decoded[0], BadRecord):
                 raise error  # not even the parked bytes can be stored: a bug of ours, not bad data
-            await self._commit(records, [BadEvent(f"PostgreSQL refuses its rows: {error}")])
+            log.error("a valid event cannot be stored, please report this: %s", printable(str(error)), exc_info=error)
+            await self._commit(records, [BadEvent(str(error))])
             return
         for record, envelope in zip(records, decoded, strict=True):
             await self._commit([record], [envelope])

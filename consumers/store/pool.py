@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -37,11 +38,15 @@ _HEALS = (
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,  # this process was paused in the middle of a batch
     asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, until a failover has promoted it
 )
 _REFUSALS = {
     asyncpg.InvalidPasswordError: "correct the password in GATEWAY_POSTGRES",
     asyncpg.InvalidAuthorizationSpecificationError: "correct user and password in GATEWAY_POSTGRES",
     asyncpg.InvalidCatalogNameError: "create the database, or correct its name in GATEWAY_POSTGRES",
+    asyncpg.ClientConfigurationError: "correct GATEWAY_POSTGRES",
+    asyncpg.InsufficientPrivilegeError: "grant its user the rights to create and write the tables",
 }
 
 
@@ -50,9 +55,11 @@ def translate(error: Exception, address: str) -> TrackingError | None:
     for kind, next_step in _REFUSALS.items():
         if isinstance(error, kind):
             return StoreRefused(f"PostgreSQL at {address} refused the connection ({error}): {next_step}")
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return StoreUnavailable(f"PostgreSQL at {address} is read-only ({error}), as during a failover")
     if isinstance(error, asyncpg.UndefinedTableError):
         return StoreUnavailable(f"PostgreSQL at {address} has no tables yet ({error}): start the materialiser")
-    if isinstance(error, _HEALS):
+    if isinstance(error, _HEALS) and not isinstance(error, ValueError):  # asyncpg's word for a value of the caller
         return StoreUnavailable(f"PostgreSQL at {address} cannot be reached ({error or type(error).__name__})")
     return None
 
@@ -95,7 +102,11 @@ class Database:
     async def acquire(self) -> AsyncIterator[PooledConnection]:
         """Lend a connection. Raises outages and refusals in the block as StoreUnavailable and StoreRefused."""
         async with translated(self.address), self.pool.acquire() as connection:
-            yield connection
+            try:
+                yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                await self.pool.expire_connections()  # after a failover the address may lead to another server
+                raise
 
     async def close(self) -> None:
         """Wait until all connections are returned, then close them."""
@@ -132,9 +143,27 @@ async def open_database(dsn: str, *, size: int = 4, command_timeout_s: float = 1
 
 def _printable(dsn: str) -> str:
     parts = urlsplit(dsn)
+    servers = parts.netloc.rpartition("@")[2]
+    if "," in servers:  # several, of which one is writable: ...?target_session_attrs=read-write
+        return servers + parts.path
     return f"{parts.hostname or 'local'}:{parts.port or 5432}{parts.path}"
 
 
 async def _prepare(connection: Connection) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    for name, decoder in (("json", json.loads), ("jsonb", from_jsonb)):
+        await connection.set_type_codec(name, encoder=json.dumps, decoder=decoder, schema="pg_catalog")
+
+
+def from_jsonb(text: str) -> Any:
+    """
+    Return stored JSON as the contract has it: a number beyond 64 bits is a float64.
+
+    PostgreSQL prints the float 1e20 with all its digits and no point; as an int it could not be written again. Read
+    a column as json if its integers must stay exact.
+    """
+    return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    number = int(digits)
+    return number if -(2**63) <= number < 2**64 else float(number)

@@ -6,7 +6,8 @@ Every kind of event, version 1, in one place: `from schemas import events as ev`
   renames. `union`: all of them as one type.
 """
 
-from schemas.events.base import MAIN_STEP, MAX_NAME, VERSION, Attempt, Count, Event, Labels, Name, Scoped, Text, Time
+from schemas.bounds import MAX_NAME
+from schemas.events.base import MAIN_STEP, VERSION, Attempt, Count, Event, Labels, Name, Scoped, Text, Time
 from schemas.events.data import ConsoleText, Metrics, Observation, Series, SystemMetrics, Values
 from schemas.events.edits import Deleted, Renamed
 from schemas.events.facts import Artifact, CodeIdentity, Environment, Note, Params, RunLabels, Tags

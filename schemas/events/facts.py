@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.events.base import Count, Event, Name, Scoped, Text
+from schemas.events.base import Count, Event, IndexedText, Name, Scoped, Text
 from schemas.values import Typed
 
 
@@ -56,7 +56,7 @@ class CodeIdentity(Scoped):
     """The code that ran."""
 
     kind: Literal["code"] = "code"
-    code_identifier: Text
+    code_identifier: IndexedText
     code_identifier_type: Text = "git"
     code_identifier_dependable: bool = False  # nothing uncommitted
     code_identifier_url: Text = ""

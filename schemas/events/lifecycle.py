@@ -4,23 +4,23 @@ Events of the life cycle: runs, named steps, attempts and producers.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from schemas.events.base import Attempt, Count, Event, Scoped, Text
+from schemas.events.base import Attempt, Count, Event, IndexedText, JsonObject, Scoped, Text
 
 
 class _RunOpened(Event):
     attempt: Attempt = 1
     name: Text = ""
     tag: Text = ""  # groups runs into an experiment (Magnus, seeds 001 and 002)
-    group: Text = ""  # runs of one sweep or job
+    group: IndexedText = ""  # runs of one sweep or job
     parent_run_id: Text = ""
     original_run_id: Text = ""
     dag_hash: Text = ""
     use_cached: bool = False
-    run_config: dict[str, Any] = Field(default_factory=dict)
+    run_config: JsonObject = Field(default_factory=dict)
 
 
 class RunCreated(_RunOpened):

@@ -19,12 +19,13 @@ from gateway.client.encoding import values
 from gateway.client.encoding import wire as client_wire
 from gateway.client.encoding.wire import Record, source_of
 from gateway.client.journal import series
+from gateway.client.process import inheritance
 from gateway.client.recording import report
 from gateway.client.run.run import Run
 from gateway.client.shipping import batching
+from schemas import bounds, wire
 from schemas import events as ev
 from schemas import values as schema_values
-from schemas import wire
 from schemas.columns import float_from_json
 from schemas.runtime import settings
 from tests.support.client_harness import Memory, new_run, shipping
@@ -93,7 +94,15 @@ def test_headers_and_keys_are_the_contracts_own(records: list[Record]) -> None:
 
 
 def test_no_record_is_larger_than_the_contract_allows() -> None:
-    assert client_wire.MAX_RECORD < wire.MAX_VALUE
+    assert client_wire.MAX_RECORD < bounds.MAX_VALUE
+
+
+@given(st.text(min_size=1, max_size=2_000))
+def test_any_name_fits_the_bounds_of_the_contract(name: str) -> None:
+    kept = values.clean_name(name * 2)
+
+    assert bounds.check_name(kept) == kept
+    assert 1 <= len(kept) <= bounds.MAX_NAME
 
 
 @given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=40))
@@ -119,6 +128,9 @@ def test_both_sides_agree_on_names_limits_and_defaults() -> None:
     theirs = [ev.MAIN_STEP, ev.MAX_NAME, fields["topic"].default, schema_values.INT64_MAX, ev.VERSION]
 
     assert ours == theirs
+    assert values.MAX_NAME == bounds.MAX_NAME_BYTES
+    assert values.MAX_DEPTH < bounds.MAX_DEPTH
+    assert (inheritance.MAX_RUN_ID, inheritance.MAX_RUN_ID_BYTES) == (bounds.MAX_RUN_ID, bounds.MAX_RUN_ID_BYTES)
     assert set(report.STATUSES) == {"finished", "failed", "killed"}
     assert {f"run_{status}" for status in report.STATUSES} <= {
         get_args(kind.model_fields["kind"].annotation)[0] for kind in (ev.RunFinished, ev.RunFailed, ev.RunKilled)

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from consumers.trackers.protocol import Capabilities
+from schemas import bounds
 from schemas.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,14 @@ def test_the_two_commands_use_extras_that_exist() -> None:
 
     assert named == {"all", "test"}
     assert named <= set(extras)
+
+
+def test_every_bound_of_an_event_is_described() -> None:
+    page = (ROOT / "docs/ingest.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(MAX_\w+)` \| ([\d,]+) ", page, re.MULTILINE)
+    bounds_of_events = {name: value for name, value in vars(bounds).items() if name.startswith("MAX_")}
+
+    assert {name: int(value.replace(",", "")) for name, value in described} == bounds_of_events
 
 
 def test_trackers_and_capabilities_are_described() -> None:

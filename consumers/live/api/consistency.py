@@ -19,7 +19,7 @@ from consumers.live.api.fold_progress import MAX_WAIT_S, missing_records
 from consumers.live.api.responses import json_response
 from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
 from consumers.store.offsets import CONSUMER
-from schemas.wire import MAX_RUN_ID
+from schemas.bounds import MAX_RUN_ID
 
 MinOffsets = Annotated[str | None, Query(max_length=MAX_TEXT, description="partition:offset[,partition:offset...]")]
 TimeoutS = Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="seconds to wait until it is folded")]

@@ -19,8 +19,8 @@ from consumers.store.read.reader import narrow
 from consumers.store.search.filter import FilterError, parse_filter, parse_order
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunsPage
+from schemas.bounds import MAX_RUN_ID
 from schemas.runlog import RunState
-from schemas.wire import MAX_RUN_ID
 
 MAX_RUNS = 10_000  # in one answer
 MAX_BUCKETS = 10_000  # of one chart; no screen has more pixels

@@ -164,6 +164,6 @@ class Deliveries:
 def _checkpoint(row: Any) -> Checkpoint:
     ledgers = {producer: Ledger.from_json(ledger) for producer, ledger in row["ledgers"].items()}
     return Checkpoint(
-        row["next_offset"], ledgers, row["state"], row["status"], row["error"], row["skipped"], row["attempt"],
+        row["next_offset"], ledgers, row["exact_state"], row["status"], row["error"], row["skipped"], row["attempt"],
         row["doubt_to"], row["behind"], row["unanswered"],
     )  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from consumers.log.dedup import Ledger
 from consumers.store.codec.chunks import columns_of
 from consumers.store.fencing import Fenced
-from consumers.store.pool import Database, PooledConnection
+from consumers.store.pool import Database, PooledConnection, from_jsonb
 from consumers.store.statements import sql
 from schemas.columns import dump_floats, float_column
 
@@ -231,15 +231,9 @@ async def _ledgers(connection: PooledConnection, run_id: str) -> dict[str, Any]:
 
 
 def _event(row: Any) -> dict[str, Any]:
-    event: dict[str, Any] = json.loads(row["event"], parse_int=_number)
+    event: dict[str, Any] = from_jsonb(row["event"])
     if row["points"]:
         steps, times, values = columns_of(row)
         columns = {"steps": list(steps), "times": times, "values": dump_floats(float_column(values))}
         event["series"] = [event["series"][0] | columns]
     return event
-
-
-def _number(digits: str) -> int | float:
-    """Return a JSON number as int if it fits in 64 bits, else as float: PostgreSQL writes 1e40 with all its digits."""
-    number = int(digits)
-    return number if -(2**63) <= number < 2**64 else float(number)

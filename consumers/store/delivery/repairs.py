@@ -42,7 +42,7 @@ class Repairs:
         """
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("set_aside"), self._tracker, run_id, reason, has_lease)
-        return None if row is None else dict(row["state"])
+        return None if row is None else dict(row["exact_state"])
 
     async def positions(self, run_ids: Sequence[str]) -> dict[str, RunPosition]:
         """Return the positions of these runs in the log."""

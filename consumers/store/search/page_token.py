@@ -17,7 +17,7 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from consumers.store.search.filter import Key, Kind, Node, Order
-from schemas.wire import MAX_RUN_ID
+from schemas.bounds import MAX_RUN_ID
 
 MAX_TOKEN = 10_000  # characters
 SORTED_TEXT = 200  # leading characters of a text by which runs are sorted; indexes of parameters and tags hold as many

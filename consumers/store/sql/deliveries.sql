@@ -1,8 +1,8 @@
 -- Deliveries to trackers: one row per tracker and run.
 
 -- name: load_deliveries
--- Checkpoints of these runs in one tracker; of all if $2 is null.
-SELECT * FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
+-- Checkpoints of these runs in one tracker; of all if $2 is null. json keeps integers of any size in a plug-in's state.
+SELECT *, state::json AS exact_state FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
 
 -- name: begin_deliveries
 -- Store what runs are about to receive, and return their checkpoints, without parked runs. A range that was begun and
@@ -16,7 +16,7 @@ ON CONFLICT (tracker, run_id) DO UPDATE SET topic = excluded.topic, partition = 
     attempt = kept.attempt + 1, intent_to = excluded.intent_to, doubt_to = greatest(kept.doubt_to, kept.intent_to),
     calling = true, updated = now()
 WHERE kept.status <> 'parked'
-RETURNING *;
+RETURNING *, state::json AS exact_state;
 
 -- name: keep_deliveries
 -- Compare and set: skips a row that another process has moved first, which fences this one. The same values twice are

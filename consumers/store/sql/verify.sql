@@ -17,7 +17,7 @@ WHERE runs.deleted AND deliveries.tracker = $1 AND deliveries.state <> '{}'
 -- is under way; the holder of the lease ($4) need not check that.
 UPDATE deliveries SET status = 'parked', error = $3, attempt = 0, intent_to = 0, behind = false, updated = now()
 WHERE tracker = $1 AND run_id = $2 AND ($4 OR (attempt = 0 AND NOT behind) OR status = 'parked')
-RETURNING state;
+RETURNING state::json AS exact_state;
 
 -- name: start_over
 -- Order that a run which was set aside is reread from its first record.

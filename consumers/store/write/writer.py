@@ -2,11 +2,13 @@
 Write the changes of one batch, in one transaction with the offsets up to which they are folded.
 
 The offsets come first: a worker that has lost its partition to another finds them moved, writes nothing and gets
-`Fenced`. Constraint errors are bugs and not bad data: every row was validated when its event was decoded.
+`Fenced`. Every row was validated when its event was decoded, so an error that rows cause is a bug of ours:
+`RowsRefused` lets the worker find the record that causes it and park it, instead of ending with it again and again.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from typing import Any
@@ -27,6 +29,18 @@ from schemas.errors import TrackingError
 _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
 _NOT_STORED = {"tail", "loose", "steps", "times", "values", "is_dropped"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _NOT_STORED]
+_CAUSED_BY_ROWS = (  # not by the state of the database, after which every record would be refused
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.CardinalityViolationError,
+    ValueError,  # asyncpg, orjson: a value that has no form in the protocol or in JSON
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    struct.error,
+)
 _SERIES_FLOATS = ("last_value", "min_value", "max_value")
 
 
@@ -35,7 +49,7 @@ class TablesExchanged(TrackingError):
 
 
 class RowsRefused(TrackingError):
-    """PostgreSQL cannot store a value of these rows: one of their records must be parked."""
+    """These rows cannot be stored: one of their records must be parked."""
 
 
 async def write(database: Database, consumer: str, topic: str, changes: Changes, tables: int) -> None:
@@ -43,14 +57,14 @@ async def write(database: Database, consumer: str, topic: str, changes: Changes,
     Apply `changes` to the tables with this identity and move the offsets, all or nothing.
 
     Raises Fenced if an offset is not the one from which the batch started, TablesExchanged if `gateway rebuild` has
-    replaced the tables, RowsRefused if PostgreSQL cannot store a value, and StoreUnavailable if the connection broke.
-    Then the commit may or may not have happened; only the offsets in the store tell.
+    replaced the tables, RowsRefused if a row cannot be stored, and StoreUnavailable if the connection broke. Then the
+    commit may or may not have happened; only the offsets in the store tell.
     """
     try:
         async with database.acquire() as connection, connection.transaction():
             await _write(connection, consumer, topic, changes, tables)
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError) as error:
-        raise RowsRefused(str(error)) from error
+    except _CAUSED_BY_ROWS as error:
+        raise RowsRefused(f"PostgreSQL refuses its rows: {error or type(error).__name__}") from error
 
 
 async def _write(connection: PooledConnection, consumer: str, topic: str, changes: Changes, tables: int) -> None:

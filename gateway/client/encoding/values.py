@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-MAX_NAME = 1_024  # characters
+MAX_NAME = 1_024  # characters, and bytes in UTF-8, as schemas/bounds.py has them
 MAX_TEXT = 131_072  # characters; with each escaped to six bytes, they still fit into a Kafka record of 1 MiB
 MAX_JSON = 262_144  # bytes of one JSON value; of a larger one the start of its text is kept
 MAX_DEPTH = 32  # of nested containers
@@ -69,7 +69,17 @@ def clean_name(name: object) -> str:
     if len(name) > MAX_NAME:
         warn_once("name-long", f"a name of {len(name):,} characters is cut to the first {MAX_NAME:,}: {name[:40]!r}…")
         name = name[:MAX_NAME]
-    return clean(name, MAX_NAME)
+    name = clean(name, MAX_NAME)
+    return name if name.isascii() else cut_bytes(name, MAX_NAME)
+
+
+def cut_bytes(name: str, limit: int) -> str:
+    """Return the start of a name that has at most `limit` bytes in UTF-8."""
+    encoded = name.encode()
+    if len(encoded) <= limit:
+        return name
+    warn_once("name-bytes", f"a name of {len(encoded):,} bytes is cut to the first {limit:,}: {name[:40]!r}…")
+    return encoded[:limit].decode(errors="ignore")
 
 
 def clean_labels(labels: Mapping[Any, Any]) -> tuple[tuple[str, str], ...]:

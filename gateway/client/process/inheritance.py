@@ -18,7 +18,7 @@ RUN_ID = "GATEWAY_RUN_ID"
 ATTEMPT = "GATEWAY_ATTEMPT"
 URL = "GATEWAY_URL"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "LOCAL_RANK")  # the first that is set counts
-MAX_RUN_ID = 256  # characters
+MAX_RUN_ID, MAX_RUN_ID_BYTES = 256, 512  # characters; bytes in UTF-8
 MAX_ATTEMPT = 2**31 - 1
 
 _exported: list[tuple[str, dict[str, str]]] = []  # variables of each open run that was started here, oldest first

@@ -12,13 +12,13 @@ import os
 import sys
 
 from gateway.client.address import NOWHERE, Address, find_address
-from gateway.client.encoding.values import MAX_NAME, clean, text_of
+from gateway.client.encoding.values import MAX_NAME, clean, cut_bytes, text_of
 from gateway.client.errors import ClientError
 from gateway.client.guards import safe_repr
 from gateway.client.ids import run_name, uuid7
 from gateway.client.notices import warn_once
 from gateway.client.process import inheritance
-from gateway.client.process.inheritance import MAX_ATTEMPT, MAX_RUN_ID
+from gateway.client.process.inheritance import MAX_ATTEMPT, MAX_RUN_ID, MAX_RUN_ID_BYTES
 from gateway.client.run import hooks, registry
 from gateway.client.run.arguments import FINISH_TIMEOUT_S, read_attempt
 from gateway.client.run.run import Run
@@ -298,12 +298,14 @@ def _script() -> str | None:
 
 
 def _short(text: object) -> str:
-    return clean(text_of(text), MAX_NAME)
+    return cut_bytes(clean(text_of(text), MAX_NAME), MAX_NAME)
 
 
 def _checked_id(run_id: str) -> str:
-    if not isinstance(run_id, str) or not run_id or len(run_id) > MAX_RUN_ID or clean(run_id, MAX_RUN_ID) != run_id:
+    is_text = isinstance(run_id, str) and run_id and clean(run_id, MAX_RUN_ID) == run_id  # not cut, nothing replaced
+    if not is_text or len(run_id.encode()) > MAX_RUN_ID_BYTES:
         raise ClientError(
-            f"run id {safe_repr(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, without U+0000"
+            f"run id {safe_repr(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, at most "
+            f"{MAX_RUN_ID_BYTES} bytes, without U+0000"
         )
     return run_id

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.client.encoding.wire import Record
 from gateway.server.errors import Failure
 from schemas.errors import BadRecord
-from schemas.wire import identify
+from schemas.wire import decode as decode_event
 
 MAX_BODY = 8 * 1024 * 1024  # bytes as sent; the client sends 1 MB before compression
 MAX_UNPACKED = 16 * 1024 * 1024  # bytes after decompression
@@ -30,7 +30,7 @@ MAX_RECORD = 1_040_000  # bytes of key, headers and value; below the broker's de
 MAX_HEADERS = 32  # of one record
 MAX_HEADER_BYTES = 16_384  # names and values of one record
 BODY_TIMEOUT_S = 30.0  # for the whole body
-IN_THREAD_FROM = 262_144  # bytes; handing a smaller body to a thread takes longer than its unpacking and check
+IN_THREAD_FROM = 32_768  # bytes; handing a smaller body to a thread takes longer than its unpacking and check
 ENCODINGS = ("identity", "gzip", "zstd")
 
 
@@ -224,7 +224,7 @@ def _record(number: int, found: Any) -> Record:
     if not value:
         raise refuse("it has no value")
     try:
-        record.time = identify(record.key, packed).time
+        record.time = decode_event(record.key, record.value, packed).time
     except BadRecord as error:
         raise refuse(str(error)) from None
     return record

@@ -1,0 +1,98 @@
+"""What the contract accepts is folded, stored and read back; what it refuses is parked, and nothing else is."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import asyncpg
+import pytest
+
+from consumers.log.record import Record
+from consumers.materialiser.worker import Worker
+from consumers.store.migrations import migrate
+from consumers.store.pool import open_database
+from consumers.store.read.reader import StoreReader
+from schemas import events as ev
+from schemas.errors import BadRecord
+from schemas.values import to_plain
+from schemas.wire import decode
+from tests.support.hostile_records import hostile_param, hostile_record
+
+BATCH = 500  # records
+TOPIC = "fuzz"
+
+
+async def fold_and_read_back(dsn: str, cases: int, seed: int) -> tuple[int, int]:
+    """Fold hostile records on a real PostgreSQL; return how many were stored and how many parked."""
+    dice, expected, refused = random.Random(seed), dict[str, Any](), list[int]()
+    database = await open_database(dsn)
+    try:
+        await migrate(database)
+        for first in range(0, cases, BATCH):
+            records = [_record(dice, number) for number in range(first, min(first + BATCH, cases))]
+            for record in records:
+                _note(record, expected, refused)
+            worker = Worker(database, TOPIC)  # a new one loads what was stored, so that it is written again
+            await worker.assign([0])
+            await worker.apply(records)
+        reader = StoreReader(database)
+        for run_id in await reader.run_ids():
+            log = await reader.run_log(run_id, max_points=50)
+            assert log is not None
+            log.model_dump_json()
+            await reader.series(run_id)
+        found = {name: to_plain(value) for name, value in (await reader.params("values")).items()}
+    finally:
+        await database.close()
+
+    assert found == expected
+    assert await _parked(dsn) == refused
+    await _read_views(dsn)
+    return cases - len(refused), len(refused)
+
+
+def _record(dice: random.Random, number: int) -> Record:
+    if dice.random() < 0.4:
+        made = hostile_param(dice, number, "values")
+    else:
+        made = hostile_record(dice, number, f"run {dice.randrange(20)}")
+    return Record(TOPIC, 0, number, made.key, made.value, tuple(made.headers), 0)
+
+
+def _note(record: Record, expected: dict[str, Any], refused: list[int]) -> None:
+    try:
+        envelope = decode(record.key, record.value, record.headers)
+    except BadRecord:
+        refused.append(record.offset)
+        return
+    if envelope.run_id == "values":
+        assert isinstance(envelope.event, ev.Params)
+        expected |= {name: to_plain(value) for name, value in envelope.event.params.items()}
+
+
+async def _parked(dsn: str) -> list[int]:
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch("SELECT log_offset FROM dead_letters ORDER BY log_offset")
+    await connection.close()
+    return [row["log_offset"] for row in rows]
+
+
+async def _read_views(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    for view in ("metric_points", "runs_overview"):
+        assert await connection.fetch(f"SELECT * FROM {view}")
+    await connection.close()
+
+
+async def test_hostile_records_are_stored_or_parked(database: str) -> None:
+    stored, parked = await fold_and_read_back(database, 1_500, seed=20261130)
+
+    assert min(stored, parked) > 300
+
+
+@pytest.mark.slow
+async def test_a_hundred_thousand_hostile_records_are_stored_or_parked(database: str) -> None:
+    stored, parked = await fold_and_read_back(database, 100_000, seed=10)
+
+    assert min(stored, parked) > 20_000
