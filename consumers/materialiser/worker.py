@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any
 
 from consumers.deadletters.limits import (
     NO_LIMITS,
@@ -44,6 +45,7 @@ from schemas.wire import Envelope, decode
 
 MAX_CACHED_SERIES = 20_000  # in memory, each with at most 24 kB of open points; beyond this number all are loaded again
 MAX_CACHED_RUNS = 20_000
+BEAT_S = 5.0  # between two signs of life during an edit
 BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
 
 log = logging.getLogger(__name__)
@@ -193,7 +195,8 @@ class Worker:
         started = time.monotonic()
         try:
             changes, duplicates = self._fold(records, decoded, counted)
-            await write(self._database, CONSUMER, self._topic, changes, self._state.tables)
+            writing = write(self._database, CONSUMER, self._topic, changes, self._state.tables)
+            await (self._patiently(writing) if changes.edits else writing)
         except TablesExchanged:
             self._state = FoldState()  # its rows are those of the old tables
             await self._commit(records, decoded)
@@ -210,6 +213,16 @@ class Worker:
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
         self._watch.committed(records, decoded, duplicates=duplicates, seconds=time.monotonic() - started)
+
+    async def _patiently(self, writing: Coroutine[Any, Any, None]) -> None:
+        """Wait for an edit, which may take many minutes, as for work: a restart would begin it again."""
+        task = asyncio.ensure_future(writing)
+        try:
+            while not (await asyncio.wait({task}, timeout=BEAT_S))[0]:
+                self._watch.progressed()
+        finally:
+            task.cancel()
+        await task
 
     def _fold(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted

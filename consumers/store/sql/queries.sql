@@ -95,6 +95,10 @@ DELETE FROM chunks USING unnest($1::uuid[], $2::bigint[], $3::int[]) AS reopened
 WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.first_index
   AND chunks.month = reopened.month;
 
+-- name: allow_long_edit
+-- Until the end of the transaction.
+SET LOCAL statement_timeout = '1d';
+
 -- name: delete_series
 -- With its points and observations: what comes later under the name is a new series.
 WITH gone AS (DELETE FROM series WHERE run_id = $1 AND name = $2 RETURNING series_id, month),

@@ -26,6 +26,7 @@ from consumers.store.write.series_id import series_id
 from schemas.columns import float_to_json
 from schemas.errors import TrackingError
 
+EDIT_TIMEOUT_S = 86_400.0
 _LETTER_COLUMNS = [column.name for column in fields(DeadLetterRow)]
 _NOT_STORED = {"tail", "loose", "steps", "times", "values", "is_dropped"}
 _SERIES_COLUMNS = [column.name for column in fields(SeriesRow) if column.name not in _NOT_STORED]
@@ -71,7 +72,8 @@ async def _write(connection: PooledConnection, consumer: str, topic: str, change
     await _move_offsets(connection, consumer, topic, changes, tables)
     await _write_rows(connection, changes)
     await _write_points(connection, changes)
-    await _write_edits(connection, changes)
+    if changes.edits:
+        await _write_edits(connection, changes)
     if changes.dead_letters:
         letters = [tuple(getattr(letter, column) for column in _LETTER_COLUMNS) for letter in changes.dead_letters]
         await connection.copy_records_to_table("dead_letters", records=letters, columns=_LETTER_COLUMNS)
@@ -128,23 +130,29 @@ async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _write_edits(connection: PooledConnection, changes: Changes) -> None:
+    # Of a series with a hundred million points it takes minutes: with the limit of other statements it never ended.
+    await connection.execute(sql("allow_long_edit"))
     for edit in changes.edits:
         if edit.new is None:
-            await connection.execute(sql(f"delete_{edit.what}"), edit.run_id, edit.name)
+            await _execute_edit(connection, f"delete_{edit.what}", edit.run_id, edit.name)
         elif edit.what == "series":
             await _rename_series(connection, edit.run_id, edit.name, edit.new)
         else:
-            await connection.execute(sql(f"rename_{edit.what}"), edit.run_id, edit.name, edit.new)
+            await _execute_edit(connection, f"rename_{edit.what}", edit.run_id, edit.name, edit.new)
+
+
+async def _execute_edit(connection: PooledConnection, name: str, *values: object) -> None:
+    await connection.execute(sql(name), *values, timeout=EDIT_TIMEOUT_S)
 
 
 async def _rename_series(connection: PooledConnection, run_id: str, name: str, new: str) -> None:
-    rows = await connection.fetch(sql("series_to_rename"), run_id, name, new)
+    rows = await connection.fetch(sql("series_to_rename"), run_id, name, new, timeout=EDIT_TIMEOUT_S)
     ids = [
         [series_id(run_id, row["step_name"], row["attempt"], one, row["labels"]) for row in rows] for one in (name, new)
     ]
-    await connection.execute(sql("rename_series"), *ids, new)
+    await _execute_edit(connection, "rename_series", *ids, new)
     places = [[row[column] for row in rows] for column in ("step_name", "attempt", "labels")]
-    await connection.execute(sql("rename_observations"), run_id, name, new, *places)
+    await _execute_edit(connection, "rename_observations", run_id, name, new, *places)
 
 
 def _series_json(row: SeriesRow) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+"""No record and no refusal of PostgreSQL stops the worker for ever: it waits, or parks the record with a reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from consumers.log.record import Record
+from consumers.materialiser import worker as worker_module
+from consumers.materialiser.fold.fold import fold
+from consumers.materialiser.worker import Worker
+from consumers.store.migrations import migrate
+from consumers.store.pool import Database, open_database
+from consumers.telemetry.instruments import FoldWatch
+from schemas import events as ev
+from schemas.wire import Envelope, encode
+from tests.support.log_author import Author
+
+TOPIC = "log"
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Database]:
+    opened = await open_database(database)
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+def records(envelopes: list[Envelope]) -> list[Record]:
+    made = map(encode, envelopes)
+    return [Record(TOPIC, 0, offset, r.key, r.value, tuple(r.headers), 0) for offset, r in enumerate(made)]
+
+
+async def assigned(store: Database) -> Worker:
+    worker = Worker(store, TOPIC)
+    await worker.assign([0])
+    return worker
+
+
+async def execute(dsn: str, statement: str) -> list[Any]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+def notes(*texts: str) -> list[Record]:
+    author = Author("r1")
+    return records([author.envelope(ev.Tags(time=author.now(), tags={text: text})) for text in texts])
+
+
+async def test_a_record_whose_fold_fails_is_parked_alone(
+    store: Database, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(state: Any, changes: Any, envelope: Envelope, partition: int, offset: int) -> bool:
+        done = fold(state, changes, envelope, partition, offset)
+        if isinstance(envelope.event, ev.Tags) and "bad" in envelope.event.tags:
+            raise RecursionError("an unforeseen fault")
+        return done
+
+    monkeypatch.setattr(worker_module, "fold", failing)
+    worker = await assigned(store)
+    await worker.apply(notes("a", "bad", "b"))
+
+    assert [row["name"] for row in await execute(database, "SELECT name FROM tags ORDER BY name")] == ["a", "b"]
+    letters = await execute(database, "SELECT log_offset, reason FROM dead_letters")
+    assert [row["log_offset"] for row in letters] == [1]
+    assert letters[0]["reason"] == "folding it failed with RecursionError: an unforeseen fault"
+    assert worker.positions() == {0: 3}
+
+
+async def test_a_record_whose_rows_are_refused_is_parked_alone(store: Database, database: str) -> None:
+    await execute(database, "ALTER TABLE tags ADD CHECK (value <> 'bad')")
+    worker = await assigned(store)
+    await worker.apply(notes("a", "bad", "b"))
+
+    assert [row["name"] for row in await execute(database, "SELECT name FROM tags ORDER BY name")] == ["a", "b"]
+    assert [row["log_offset"] for row in await execute(database, "SELECT log_offset FROM dead_letters")] == [1]
+
+
+async def test_a_stored_run_with_a_large_number_is_loaded_and_written_again(store: Database, database: str) -> None:
+    author = Author("r1")
+    first = author.start(run_config={"seed": 1e20, "deep": [[2**63, 10.0**300]]})
+    rest = [author.envelope(ev.Note(time=author.now(), text="later"))]
+    all_records = records([first, *rest])
+    await (await assigned(store)).apply(all_records[:1])
+    await (await assigned(store)).apply(all_records)  # a new worker loads the run from its row
+
+    (row,) = await execute(database, "SELECT note, run_config::text AS config FROM runs")
+    assert row["note"] == "later"
+    assert row["config"].startswith('{"deep": [[9223372036854775808, 1000')
+    assert await execute(database, "SELECT FROM dead_letters") == []
+
+
+async def test_a_read_only_server_is_waited_for(store: Database, database: str, postgres_server: str) -> None:
+    name = database.rpartition("/")[2]
+    watch = FoldWatch()
+    worker = Worker(store, TOPIC, watch)
+    await worker.assign([0])
+    await execute(database, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    await store.pool.expire_connections()  # as after a failover: the address leads to the standby
+    applying = asyncio.create_task(worker.apply(notes("a")))
+    async with asyncio.timeout(60):
+        while not (problem := watch.pulse.problem):  # noqa: ASYNC110  # the watch signals nothing
+            await asyncio.sleep(0.01)
+    await execute(postgres_server, f'ALTER DATABASE "{name}" RESET ALL')
+    await asyncio.wait_for(applying, 60)
+
+    assert "is read-only" in problem
+    assert [row["name"] for row in await execute(database, "SELECT name FROM tags")] == ["a"]
+
+
+SLOW_DELETE = """
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.8); RETURN OLD; END $$;
+CREATE TRIGGER slow BEFORE DELETE ON tags FOR EACH ROW EXECUTE FUNCTION wait();
+"""
+
+
+async def test_an_edit_may_take_longer_than_other_statements(store: Database, database: str) -> None:
+    async with store.acquire() as connection:
+        await connection.execute(SLOW_DELETE)
+    hurried = await open_database(database, command_timeout_s=0.4, statement_timeout="400ms")
+    author, watch = Author("r1"), FoldWatch()
+    worker = Worker(hurried, TOPIC, watch)
+    await worker.assign([0])
+    await worker.apply(
+        records([
+            author.envelope(ev.Tags(time=author.now(), tags={"a": "1"})),
+            author.envelope(ev.Deleted(time=author.now(), what="tag", name="a")),
+        ])
+    )  # fmt: skip
+    await hurried.close()
+
+    assert await execute(database, "SELECT FROM tags") == []
+    assert watch.pulse.problem == ""
