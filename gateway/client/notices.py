@@ -1,5 +1,5 @@
 """
-Warn once per kind, in one line on stderr, and never raise.
+Warn in one line on stderr, once per kind if it may repeat, and never raise.
 
 Not `warnings.warn`: under `-W error` that raises into training. Not `logging`: the logging configuration of a training
 script would decide whether a person learns that points are missing.
@@ -31,6 +31,12 @@ def warn_once(kind: str, text: str) -> None:
     if kind not in _warned:
         _warned.add(kind)
         warn(text)
+
+
+def tell(kind: str, text: str) -> None:
+    """Count one notice of `kind`, and write its line: for what is rare, and means something else each time."""
+    counts[kind] = counts.get(kind, 0) + 1
+    warn(text)
 
 
 def reset() -> None:

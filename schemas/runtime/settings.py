@@ -33,6 +33,7 @@ CLIENT_VARIABLES = frozenset(
         "GATEWAY_CAPTURE",
         "GATEWAY_CONFIG",
         "GATEWAY_FINISH_TIMEOUT_S",
+        "GATEWAY_JOIN",
         "GATEWAY_JOURNAL_DIR",
         "GATEWAY_JOURNAL_MAX_MB",
         "GATEWAY_RUN_ID",

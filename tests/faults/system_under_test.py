@@ -42,7 +42,7 @@ class Training:
         self.counters: dict[str, Path] = {}  # by series name
         self._number, self._folder = number, folder
         self._stop = folder / f"stop-{number}"
-        self._variables = {**variables, "GATEWAY_RUN_ID": self.run_id, "RANK": str(number)}
+        self._variables = {**variables, "GATEWAY_RUN_ID": self.run_id, "GATEWAY_JOIN": self.run_id, "RANK": str(number)}
         self.is_over = False
         self.process = self.start()
 

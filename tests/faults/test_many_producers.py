@@ -82,6 +82,7 @@ async def test_many_processes_in_one_run(
         "GATEWAY_URL": f"kafka://{kafka}",
         "GATEWAY_TOPIC": topic,
         "GATEWAY_RUN_ID": RUN,
+        "GATEWAY_JOIN": RUN,
         "GATEWAY_JOURNAL_DIR": str(tmp_path / "journal"),
         "GATEWAY_FINISH_TIMEOUT_S": "120",
     }
@@ -90,6 +91,7 @@ async def test_many_processes_in_one_run(
             for name, value in variables.items():
                 patch.setenv(name, value)
             patch.delenv("GATEWAY_RUN_ID")
+            patch.delenv("GATEWAY_JOIN")
             owner = gateway.start_run(run_id=RUN)
             alone = train_together(1, min(seconds, 10), variables)
             together = train_together(processes, seconds, variables)

@@ -39,6 +39,7 @@ HOME_VARIABLE = "GATEWAY_JOURNAL_DIR"
 MAX_VARIABLE = "GATEWAY_JOURNAL_MAX_MB"
 MAX_MB = 4_096.0
 NEW = ".new-"  # prefix of the name of an incomplete folder
+USED_IDS = ".run-ids"  # in the journal home, next to the runs: see run/used_ids.py
 MAX_FOLDER_NAME = 120  # bytes
 
 _locks: set[int] = set()  # file descriptors of the locks this process holds
@@ -209,7 +210,7 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
         if is_journal(folder, names):
             yield folder
         elif depth < 3:
-            waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names)]
+            waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names) if name != USED_IDS]
 
 
 def warn_unusable(home: str, error: OSError) -> None:

@@ -1,9 +1,11 @@
 """
 Export a run to child processes through the environment, and read the run, attempt and rank this process inherited.
 
-`start_run` sets GATEWAY_RUN_ID, GATEWAY_ATTEMPT and, if it got an address, GATEWAY_URL in the environment, so that
-processes started from here (torchrun, srun, multiprocessing, subprocess) join the run. When the run finishes, the
-variables get their earlier values back, unless the program has changed them since.
+`start_run` sets GATEWAY_RUN_ID, GATEWAY_JOIN (to the same id), GATEWAY_ATTEMPT and, if it got an address, GATEWAY_URL
+in the environment, so that processes started from here (torchrun, srun, multiprocessing, subprocess) join the run. When
+the run finishes, the variables get their earlier values back, unless the program has changed them since.
+
+GATEWAY_RUN_ID without GATEWAY_JOIN was set by a person or a batch script: no process above has started that run.
 
 The attempt is GATEWAY_ATTEMPT, else SLURM_RESTART_COUNT + 1, plus TORCHELASTIC_RESTART_COUNT.
 """
@@ -15,6 +17,7 @@ import os
 from gateway.client.notices import warn_once
 
 RUN_ID = "GATEWAY_RUN_ID"
+JOIN = "GATEWAY_JOIN"
 ATTEMPT = "GATEWAY_ATTEMPT"
 URL = "GATEWAY_URL"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "LOCAL_RANK")  # the first that is set counts
@@ -29,6 +32,11 @@ def inherited_run() -> str | None:
     """Return the id of the run that this process inherited, or None."""
     run_id = os.environ.get(RUN_ID) or None
     return None if any(run_id == ours for ours, _ in _exported) else run_id
+
+
+def is_started_elsewhere(run_id: str) -> bool:
+    """Return whether the process above this one has started the run, and ends it."""
+    return os.environ.get(JOIN) == run_id
 
 
 def find_attempt(run_id: str, *, is_resumed: bool) -> int:
@@ -55,7 +63,7 @@ def find_rank() -> str | None:
 def export(run_id: str, number: int, url: str | None) -> None:
     """Set the variables through which processes started from now on join a run."""
     # A child of a restarted torchrun worker adds the restarts again, so they are subtracted here.
-    variables = {RUN_ID: run_id, ATTEMPT: str(number - (_number("TORCHELASTIC_RESTART_COUNT") or 0))}
+    variables = {RUN_ID: run_id, JOIN: run_id, ATTEMPT: str(number - (_number("TORCHELASTIC_RESTART_COUNT") or 0))}
     if url is not None:
         variables[URL] = url
     for name in variables:

@@ -14,13 +14,12 @@ import sys
 from gateway.client.address import NOWHERE, Address, find_address
 from gateway.client.encoding.values import MAX_NAME, clean, cut_bytes, text_of
 from gateway.client.errors import ClientError
-from gateway.client.guards import safe_repr
 from gateway.client.ids import run_name, uuid7
-from gateway.client.notices import warn_once
+from gateway.client.notices import tell, warn_once
 from gateway.client.process import inheritance
-from gateway.client.process.inheritance import MAX_ATTEMPT, MAX_RUN_ID, MAX_RUN_ID_BYTES
-from gateway.client.run import hooks, registry
-from gateway.client.run.arguments import FINISH_TIMEOUT_S, read_attempt
+from gateway.client.run import hooks, notebook, registry, used_ids
+from gateway.client.run.arguments import FINISH_TIMEOUT_S
+from gateway.client.run.identity import identify
 from gateway.client.run.run import Run
 
 TYPE_CHECKING = False
@@ -58,48 +57,50 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
 
     The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` is for people and may
     repeat; it defaults to a random one. `run_id` identifies the run and defaults to a new UUID of version 7. `tag`
-    names the experiment, `group` the sweep or job. Inside an open run this starts a child of that run, in its group;
-    `parent=""` starts one without a parent.
+    names the experiment, `group` the sweep or job. Inside the `with` block of a run, in the same thread or task, this
+    starts a child of that run, in its group; `parent=run` does so elsewhere, `parent=""` starts one without a parent.
+
+    A `run_id` that was used before on this machine is never written to again unasked, which one line on stderr says:
+    if its process died, this is the run's next attempt; otherwise this is a run of its own, with a new id.
 
     Processes started while the run is open inherit GATEWAY_RUN_ID. Their first start_run() with no `run_id`, or the
     same one, joins: it records into the run, and neither starts nor ends it. Series of a process that joined carry its
     `rank`: RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or LOCAL_RANK, or the number given, or none with False.
 
     `resume` continues an earlier run as its attempt number `attempt`; if that is not given, the restarts that the
-    launcher reports decide, and without a launcher it is 2. `url` is kafka://host:port, http://host:port,
-    https://host:port or none:; without it GATEWAY_URL, gateway.toml and the local stack are tried in this order.
-    `capture` selects what is captured in addition: False nothing, True everything, or {"console": True, …} the
-    differences from GATEWAY_CAPTURE and the defaults in docs/client.md.
+    launcher reports decide, and without a launcher it is the one after the last that this machine knows, at least 2.
+    `url` is kafka://host:port, http://host:port, https://host:port or none:; without it GATEWAY_URL, gateway.toml and
+    the local stack are tried in this order. `capture` selects what is captured in addition: False nothing, True
+    everything, or {"console": True, …} the differences from GATEWAY_CAPTURE and the defaults in docs/client.md.
 
     Raises ClientError for an argument that cannot be used. It is no error if Kafka is away: events wait in the journal.
     """
-    outer, inherited = registry.find_run(), inheritance.inherited_run()
-    joins = not resume and parent is None and inherited is not None and run_id in (None, inherited)
-    joins = joins and all(run.id != inherited or run.is_forked for run in registry.open_runs())
-    named = run_id if run_id is not None else inherited if resume or joins else None
-    number = _attempt(attempt, named, resume=resume)
-    resume = resume or (number > 1 and attempt is None and not joins)
-    run_id = _checked_id(named if named is not None else uuid7())
+    notebook.end_runs_of_this_cell(registry.open_runs())
+    outer, inherited = registry.find_here(), _joinable_run()
+    found = identify(run_id, attempt, resume=resume, inherited=inherited if parent is None or resume else None)
+    joins = not found.is_owner
     switches = _switches(capture, joins=joins)
     address = find_address(url)
-    parent_id, parent_group = _parent(parent, outer, inherited, run_id)
+    parent_id, parent_group = _parent(parent, outer, inherited, found.run_id)
     run = _new_run(
-        run_id,
-        "" if joins or (resume and not name) else _short(name) if name else run_name(),
+        found.run_id,
+        "" if joins or (found.is_resumed and not name) else _short(name) if name else run_name(),
         address,
-        attempt=number,
-        is_owner=not joins,
+        attempt=found.attempt,
+        is_owner=found.is_owner,
         labels=_rank_label(rank, joins=joins),
         group=_short(group) or parent_group,
         outer=outer,
     )
+    run.cell, run.parent_id = notebook.current_cell(), parent_id
     if joins:
         _add(run)
     else:
-        inheritance.export(run_id, number, url)
+        inheritance.export(run.id, run.attempt, url)
         _add(run)
         names = {"name": run.name, "tag": _short(tag), "group": run.group, "parent_run_id": parent_id}
-        run.recorder.record("run_resumed" if resume else "run_started", attempt=number, **names)
+        kind = "run_resumed" if found.is_resumed else "run_started"
+        run.recorder.record(kind, attempt=run.attempt, **names)
     _record_given(run, params, tags, switches)
     return run
 
@@ -237,9 +238,19 @@ def _add(run: Run) -> None:
 
 
 def _remove(run: Run) -> None:
+    is_first = run in registry.open_runs()
     registry.remove(run, _set_current)
     if run.is_owner:
         inheritance.withdraw(run.id)
+        if is_first and not registry.is_terminating:  # a run that SIGTERM ended continues when its script runs again
+            used_ids.end(run.id, run.attempt)
+    after = registry.find_here()
+    if is_first and after is not None and after is not registry.find_enclosing(after) and after.id != run.parent_id:
+        tell(
+            "older-run",
+            f"run {run.name or run.id} is finished, and run {after.name or after.id}, started before it, is still "
+            "open: what is recorded from here on goes to that one; finish it too, or start runs with `with`",
+        )
 
 
 def _set_current(run: Run | None) -> None:
@@ -260,20 +271,20 @@ def _record_given(
         start_capture(run.recorder, switches)
 
 
+def _joinable_run() -> str | None:
+    """Return the id in the environment, unless this process has that run open already."""
+    inherited = inheritance.inherited_run()
+    taken = any(run.id == inherited and not run.is_forked for run in registry.open_runs())
+    return None if taken else inherited
+
+
 def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, run_id: str) -> tuple[str, str]:
-    """Return id and group of the parent of a new run: the given one, the run open here, or the inherited one."""
+    """Return id and group of the parent of a new run: the given one, the one around it, or that of the process."""
     if parent is None:
-        parent = outer if outer is not None else inherited or ""
+        is_above = inherited is not None and inheritance.is_started_elsewhere(inherited)
+        parent = registry.find_enclosing(outer) or (inherited if is_above else None) or ""
     parent_id, group = (parent.id, parent.group) if isinstance(parent, Run) else (_short(parent), "")
     return ("", "") if parent_id == run_id else (parent_id, group)
-
-
-def _attempt(given: int | None, run_id: str | None, *, resume: bool) -> int:
-    number = read_attempt(given)
-    if number is not None:
-        return min(max(number, 1), MAX_ATTEMPT)
-    # A run with a new id has no earlier attempts, no matter how many times its launcher restarted.
-    return inheritance.find_attempt(run_id, is_resumed=resume) if run_id else 2 if resume else 1
 
 
 def _rank_label(rank: int | bool | None, *, joins: bool) -> Labels:
@@ -299,13 +310,3 @@ def _script() -> str | None:
 
 def _short(text: object) -> str:
     return cut_bytes(clean(text_of(text), MAX_NAME), MAX_NAME)
-
-
-def _checked_id(run_id: str) -> str:
-    is_text = isinstance(run_id, str) and run_id and clean(run_id, MAX_RUN_ID) == run_id  # not cut, nothing replaced
-    if not is_text or len(run_id.encode()) > MAX_RUN_ID_BYTES:
-        raise ClientError(
-            f"run id {safe_repr(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, at most "
-            f"{MAX_RUN_ID_BYTES} bytes, without U+0000"
-        )
-    return run_id

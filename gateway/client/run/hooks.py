@@ -54,6 +54,7 @@ def _at_exit() -> None:
 
 
 def _at_sigterm(timeout_s: float) -> None:
+    registry.is_terminating = True
     _finish_all("killed", "SIGTERM", min(timeout_s, finish_timeout()))
 
 

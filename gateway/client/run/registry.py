@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 implicit_lock = Lock()  # held while a run is started for a call outside of any run
 is_over = False  # the process ends and its runs are finished: nothing can be sent any more
+is_terminating = False  # SIGTERM is ending the runs
 last_finished: Run | None = None
 _runs: list[Run] = []  # started here and not finished, oldest first
 _of_main: list[Run] = []  # the runs in _runs that the main thread started
@@ -75,15 +76,26 @@ def unfinished_runs() -> list[Run]:
     return [*reversed(_runs), *_late]
 
 
+def find_here() -> Run | None:
+    """Return the innermost open run that was started in this thread or task, or in the code that made the task."""
+    run = _innermost.get()
+    while run is not None and run.is_finished:
+        run = run.outer
+    return run
+
+
+def find_enclosing(run: Run | None) -> Run | None:
+    """Return the innermost run, from `run` outwards, whose `with` block this thread or task is in."""
+    while run is not None and (run.is_finished or not run.is_entered):
+        run = run.outer
+    return run
+
+
 def find_run() -> Run | None:
     """Return the innermost open run of this thread or task, else the newest of the main thread, else the newest."""
-    run = _innermost.get()
-    while run is not None:
-        if not run.is_finished:
-            return run
-        run = run.outer
+    here = find_here()
     runs = _of_main or _runs
-    return runs[-1] if runs else None
+    return here or (runs[-1] if runs else None)
 
 
 def shipper_for(address: Address) -> Shipper:

@@ -79,6 +79,9 @@ class Run:
         self.group = group
         self.outer = outer  # the run that was open around it when this process started it
         self.is_forked = False  # True in a forked child, which has the run from its parent
+        self.is_entered = False  # True once its `with` block was entered
+        self.parent_id = ""
+        self.cell: tuple[str, int] | None = None  # of the notebook that started it: see notebook.py
         self.report: Report | None = None  # set by finish()
         self.recorder = Recorder(
             run_id,
@@ -309,6 +312,7 @@ class Run:
         return health(self.recorder)
 
     def __enter__(self) -> Run:
+        self.is_entered = True
         return self
 
     def __exit__(

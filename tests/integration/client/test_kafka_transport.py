@@ -170,14 +170,13 @@ def test_sys_exit_inside_the_block_decides_how_the_run_ends(
 
 
 def test_processes_with_a_run_id_in_their_environment_join_that_run(log: Log, address: dict[str, str]) -> None:
+    joining = {**address, "GATEWAY_RUN_ID": "shared", "GATEWAY_JOIN": "shared"}
     with gateway.start_run(run_id="shared"):
         gateway.emit("loss", 0.0, labels={"rank": 0})
         for rank in (1, 2):
             code = f"import gateway; gateway.emit('loss', {rank}, labels={{'rank': {rank}}})"
-            train(code, {**address, "GATEWAY_RUN_ID": "shared"})
-        train(
-            "import gateway\nwith gateway.start_run(): gateway.emit('loss', 3)", {**address, "GATEWAY_RUN_ID": "shared"}
-        )
+            train(code, joining)
+        train("import gateway\nwith gateway.start_run(): gateway.emit('loss', 3)", joining)
 
     run_id, events = log.only_run()
     assert run_id == "shared"

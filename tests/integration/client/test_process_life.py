@@ -243,7 +243,7 @@ def test_children_started_from_a_run_join_it_with_their_rank_and_attempt(address
                 subprocess.run([sys.executable, "-c", child], env=env, check=True)
             env = {**os.environ, "RANK": "3", "TORCHELASTIC_RESTART_COUNT": "2"}
             subprocess.run([sys.executable, "-c", child], env=env, check=True)
-        print({name for name in os.environ if name.startswith("GATEWAY_")} & {"GATEWAY_RUN_ID", "GATEWAY_ATTEMPT"})
+        print({name for name in os.environ if name.startswith("GATEWAY_")} & {"GATEWAY_RUN_ID", "GATEWAY_JOIN"})
         """,
         address,
     )
@@ -314,8 +314,10 @@ def test_tasks_and_threads_have_runs_of_their_own(address: dict[str, str], log: 
     assert done.stderr == ""
     runs = {"task-1": [1.0], "task-2": [2.0], "thread-1": [1.0], "thread-2": [2.0], "sweep": [9.0, 10.0]}
     assert {run_id: log.values(run_id) for run_id in log.run_ids()} == runs
-    opened = [log.events(run_id)[0] for run_id in runs if run_id != "sweep"]
-    assert {(event.parent_run_id, event.group) for event in opened} == {("sweep", "g")}
+    opened = {run_id: log.events(run_id)[0] for run_id in runs}
+    parents = {run_id: (event.parent_run_id, event.group) for run_id, event in opened.items() if run_id != "sweep"}
+    in_block, in_thread = ("sweep", "g"), ("", "")
+    assert parents == {"task-1": in_block, "task-2": in_block, "thread-1": in_thread, "thread-2": in_thread}
 
 
 def test_a_fork_in_the_middle_of_emits_is_safe(address: dict[str, str], log: Log) -> None:

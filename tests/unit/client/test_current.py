@@ -7,7 +7,9 @@ import math
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,7 +239,7 @@ def test_finish_does_not_raise_for_any_timeout(tmp_path: Path, seconds: Any) -> 
 
 
 def opened(run: Run) -> dict[str, str]:
-    return {"group": run.group, "outer": run.outer.id if run.outer else ""}
+    return {"group": run.group, "parent": run.parent_id}
 
 
 def test_a_run_inside_a_run_is_its_child_in_its_group() -> None:
@@ -248,7 +250,7 @@ def test_a_run_inside_a_run_is_its_child_in_its_group() -> None:
     ):
         found = [opened(inner), opened(own)]
 
-    assert found == [{"group": "g", "outer": "outer"}, {"group": "h", "outer": "inner"}]
+    assert found == [{"group": "g", "parent": "outer"}, {"group": "h", "parent": "inner"}]
 
 
 def test_runs_may_finish_in_any_order() -> None:
@@ -299,6 +301,139 @@ async def test_tasks_side_by_side_keep_their_runs() -> None:
     with gateway.start_run(run_id="sweep") as sweep:
         assert all(await asyncio.gather(trial("a"), trial("b")))
         assert gateway.current_run() is sweep
+
+
+def test_parallel_trials_in_threads_are_no_children_of_each_other() -> None:
+    side_by_side = threading.Barrier(3)
+
+    def trial(number: int) -> str:
+        with gateway.start_run(f"trial {number}", group="" if number else "first") as run:
+            if number < 3:
+                side_by_side.wait()
+            return run.parent_id + run.group
+
+    with ThreadPoolExecutor(3) as threads:
+        assert sorted(threads.map(trial, range(9))) == [""] * 8 + ["first"]
+
+
+async def test_parallel_trials_in_tasks_are_no_children_of_each_other() -> None:
+    side_by_side = asyncio.Barrier(4)
+
+    async def trial() -> str:
+        with gateway.start_run() as run:
+            await side_by_side.wait()
+            return run.parent_id
+
+    assert await asyncio.gather(*(trial() for _ in range(4))) == [""] * 4
+
+
+async def test_trials_in_tasks_and_copied_threads_inside_a_block_are_its_children() -> None:
+    async def trial() -> str:
+        with gateway.start_run() as run:
+            return run.parent_id
+
+    def in_thread() -> str:
+        with gateway.start_run() as run:
+            return run.parent_id
+
+    with gateway.start_run(run_id="sweep"):
+        found = await asyncio.gather(trial(), trial(), asyncio.to_thread(in_thread))
+
+    assert list(found) == ["sweep"] * 3
+
+
+def test_a_thread_inside_a_block_names_its_parent() -> None:
+    found: list[str] = []
+
+    def trial(parent: Run | None) -> None:
+        with gateway.start_run(parent=parent) as run:
+            found.extend([run.parent_id, run.group])
+
+    with gateway.start_run(run_id="sweep", group="g") as sweep:
+        for parent in (None, sweep):
+            thread = threading.Thread(target=trial, args=(parent,))
+            thread.start()
+            thread.join()
+
+    assert found == ["", "", "sweep", "g"]
+
+
+def test_runs_that_are_started_one_after_the_other_without_a_block_are_siblings() -> None:
+    runs = [gateway.start_run() for _ in range(3)]
+    with gateway.start_run() as last:
+        inner = gateway.start_run()
+
+    assert [run.parent_id for run in (*runs, last, inner)] == ["", "", "", "", last.id]
+
+
+def test_what_follows_the_end_of_a_run_goes_to_an_older_one_only_with_a_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gateway.start_run("older")
+    gateway.start_run("newer").finish()
+
+    assert "run newer is finished, and run older, started before it, is still open" in capsys.readouterr().err
+
+
+def test_the_end_of_a_child_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    main = gateway.start_run("main")
+    gateway.start_run("child", parent=main).finish()
+    main.finish()
+    with gateway.start_run("block"):
+        gateway.start_run("in the block").finish()
+
+    assert "still open" not in capsys.readouterr().err
+
+
+# Notebooks.
+
+
+class Shell:
+    """What IPython shows of a cell: the number of its execution, and the request with the cell's id."""
+
+    def __init__(self, cell_id: str) -> None:
+        self.execution_count = 0
+        self._cell_id = cell_id
+
+    def get_parent(self) -> dict[str, Any]:
+        return {"metadata": {"cellId": self._cell_id} if self._cell_id else {}}
+
+    def execute(self, code: str) -> dict[str, Any]:
+        """Execute a cell as ipykernel does: under a file name that holds a digest of its text."""
+        self.execution_count += 1
+        names: dict[str, Any] = {"gateway": gateway}
+        exec(compile(code, f"/tmp/ipykernel_17/{abs(hash(code))}.py", "exec"), names)
+        return names
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "second", "is_ended"),
+    [
+        ("", "run = gateway.start_run('first')", True),
+        ("", "run = gateway.start_run('edited')", False),  # the text is all that is known of the cell
+        ("c1", "run = gateway.start_run('edited')", True),
+    ],
+)
+def test_a_cell_that_is_executed_again_ends_the_run_that_it_left_open(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cell_id: str, second: str, is_ended: bool
+) -> None:
+    shell = Shell(cell_id)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    other = shell.execute("run = gateway.start_run('other')")["run"] if not cell_id else None
+    run = shell.execute("run = gateway.start_run('first')")["run"]
+    capsys.readouterr()
+    again = shell.execute(second)["run"]
+
+    assert (run.is_finished, again.is_finished, other is not None and other.is_finished) == (is_ended, False, False)
+    assert capsys.readouterr().err.count("run first is finished, because the cell") == is_ended
+
+
+def test_a_cell_may_start_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = Shell("c1")
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    runs = shell.execute("runs = [gateway.start_run() for _ in range(2)]")["runs"]
+
+    assert not any(run.is_finished for run in runs)
 
 
 # Which run is current.

@@ -19,10 +19,11 @@ pytestmark = pytest.mark.usefixtures("own_process")
     ("given", "is_owner"),
     [({}, False), ({"run_id": "env"}, False), ({"run_id": "own"}, True), ({"resume": True}, True)],
 )
-def test_who_starts_and_ends_a_run_named_in_the_environment(
+def test_who_starts_and_ends_a_run_that_the_process_above_has_started(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], is_owner: bool
 ) -> None:
     monkeypatch.setenv("GATEWAY_RUN_ID", "env")
+    monkeypatch.setenv("GATEWAY_JOIN", "env")
     run = gateway.start_run(**given)
 
     assert (run.id, run.is_owner) == (given.get("run_id", "env"), is_owner)
@@ -30,7 +31,7 @@ def test_who_starts_and_ends_a_run_named_in_the_environment(
 
 def test_a_run_is_exported_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_URL", "kafka://before:1")
-    names = ("GATEWAY_RUN_ID", "GATEWAY_ATTEMPT", "GATEWAY_URL")
+    names = ("GATEWAY_RUN_ID", "GATEWAY_JOIN", "GATEWAY_ATTEMPT", "GATEWAY_URL")
     seen = []
     with gateway.start_run(run_id="outer", url="none:", attempt=3):
         seen.append([os.environ.get(name) for name in names])
@@ -40,10 +41,10 @@ def test_a_run_is_exported_while_it_is_open(monkeypatch: pytest.MonkeyPatch) -> 
     seen.append([os.environ.get(name) for name in names])
 
     assert seen == [
-        ["outer", "3", "none:"],
-        ["inner", "1", "none:"],
-        ["outer", "3", "none:"],
-        [None, None, "kafka://before:1"],
+        ["outer", "outer", "3", "none:"],
+        ["inner", "inner", "1", "none:"],
+        ["outer", "outer", "3", "none:"],
+        [None, None, None, "kafka://before:1"],
     ]
 
 
@@ -97,6 +98,7 @@ def test_series_of_a_process_that_joined_carry_its_rank(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], rank: Any, expected: Any
 ) -> None:
     monkeypatch.setenv("GATEWAY_RUN_ID", "r")
+    monkeypatch.setenv("GATEWAY_JOIN", "r")
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     run = gateway.start_run(rank=rank)
@@ -140,6 +142,7 @@ def test_labels_of_a_call_are_added_to_the_rank() -> None:
 
 def test_a_process_that_joined_starts_a_run_of_its_own_when_it_names_a_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_RUN_ID", "above")
+    monkeypatch.setenv("GATEWAY_JOIN", "above")
     joined, own = gateway.start_run(), gateway.start_run(parent="above")
 
     assert (joined.id, joined.is_owner, own.is_owner) == ("above", False, True)
