@@ -9,8 +9,8 @@ PostgreSQL: the only folder of the consumers that uses asyncpg.
   formats.
 - `delivery/`: state of deliveries. `maintenance/`: rebuild, comparison, retention.
 
-For people with a SQL tool: the views `metric_points` and `runs_overview`, and the table `consumer_offsets`.
-docs/grafana-dashboard.json is a dashboard over them; a test executes its SQL.
+For people with a SQL tool: the views `metric_points` and `runs_overview`, which show what `existing_runs` has, and the
+table `consumer_offsets`. docs/grafana-dashboard.json is a dashboard over them; a test executes its SQL.
 
 A run is `lost` when it runs and its processes have been silent for GATEWAY_LOST_AFTER_S. No row holds that,
 because it depends on the time of reading, and rows depend on the log alone.

@@ -103,8 +103,6 @@ def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:
 
 def _step(row: Row, rows: RunRows, series: Sequence[SeriesPoints]) -> StepLog:
     name = row["step_name"]
-    metrics = {one.name: _metric(one) for one in series if one.step_name == name}
-    metrics |= _observed([seen for seen in rows.observations if seen["step_name"] == name])
     return StepLog(
         name=row["name"],
         internal_name=name,
@@ -114,7 +112,10 @@ def _step(row: Row, rows: RunRows, series: Sequence[SeriesPoints]) -> StepLog:
         mock=row["mock"],
         code_identities=[_code(one) for one in rows.code if one["step_name"] == name],
         attempts=[_attempt(one, rows) for one in rows.attempts if one["step_name"] == name],
-        user_defined_metrics=metrics,
+        user_defined_metrics=_metrics(
+            [one for one in series if one.step_name == name],
+            [seen for seen in rows.observations if seen["step_name"] == name],
+        ),
         data_catalog=[_artifact(one) for one in rows.artifacts if one["step_name"] == name],
     )
 
@@ -133,15 +134,26 @@ def _attempt(row: Row, rows: RunRows) -> AttemptLog:
     )
 
 
-def _metric(series: SeriesPoints) -> Any:
-    return _by_step([(point.step, _number(point.value, series.integer)) for point in series.points])
+def _metrics(series: Iterable[SeriesPoints], observations: Iterable[Row]) -> dict[str, Any]:
+    """
+    Return the values of all series of a step: points and observations of one name together, by step.
 
-
-def _observed(rows: Sequence[Row]) -> dict[str, Any]:
-    found: dict[str, list[tuple[int, Any]]] = {}
-    for row in rows:
-        found.setdefault(series_name(row["name"], row["labels"]), []).append((row["step"], plain(row["value"])))
-    return {name: _by_step(sorted(values, key=lambda value: value[0])) for name, values in found.items()}
+    A step with several values, of either kind, shows the one with the latest time.
+    """
+    points = {one.name: one for one in series}
+    found: dict[str, list[tuple[int, int, Any]]] = {name: [] for name in points}
+    for row in observations:
+        written = series_name(row["name"], row["labels"])
+        found.setdefault(written, []).append((row["step"], row["time"], plain(row["value"])))
+    for name, values in found.items():
+        if name in points:
+            one = points[name]
+            numbers = [(point.step, point.time, _number(point.value, one.integer)) for point in one.points]
+            values[:0] = numbers
+            if len(values) == len(numbers):
+                continue  # in order already
+        values.sort(key=lambda value: value[:2])  # stable: of two values at one time the observation shows
+    return {name: _by_step([(step, value) for step, _, value in values]) for name, values in found.items()}
 
 
 def _by_step(values: Sequence[tuple[int, Any]]) -> Any:

@@ -48,6 +48,7 @@ async def fold_and_read_back(dsn: str, cases: int, seed: int) -> tuple[int, int]
 
     assert found == expected
     assert await _parked(dsn) == refused
+    await _read_views(dsn)
     return cases - len(refused), len(refused)
 
 
@@ -75,6 +76,13 @@ async def _parked(dsn: str) -> list[int]:
     rows = await connection.fetch("SELECT log_offset FROM dead_letters ORDER BY log_offset")
     await connection.close()
     return [row["log_offset"] for row in rows]
+
+
+async def _read_views(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    for view in ("metric_points", "runs_overview"):
+        assert await connection.fetch(f"SELECT * FROM {view}")
+    await connection.close()
 
 
 async def test_hostile_records_are_stored_or_parked(database: str) -> None:
