@@ -46,6 +46,7 @@ class Recorder:
         labels: Labels,
         find_shipper: Callable[[], Shipper],
         on_late: Callable[[], None] | None = None,
+        is_lazy: bool = False,
     ) -> None:
         self.run_id = run_id
         self.attempt = attempt
@@ -66,7 +67,8 @@ class Recorder:
         self._find_shipper = find_shipper
         self._on_late = on_late
         self._background: BackgroundWorker | None = None
-        self._ship()
+        if not is_lazy:
+            self._ship()
 
     # Recording.
 
@@ -86,7 +88,7 @@ class Recorder:
         if self.is_finished:
             self._open_late()
         elif self.shipper is None:
-            self._ship()  # the first record of a forked child
+            self._ship()  # the first record of a forked child, or of a copy from another process
 
     def background(self) -> BackgroundWorker:
         """Return the background worker of this run; a new one if the last was stopped."""

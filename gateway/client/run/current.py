@@ -8,6 +8,7 @@ GATEWAY_RUN_ID names, or start one named after the script, which ends with the p
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 
@@ -90,9 +91,8 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
         is_owner=found.is_owner,
         labels=_rank_label(rank, joins=joins),
         group=_short(group) or parent_group,
-        outer=outer,
     )
-    run.cell, run.parent_id = notebook.current_cell(), parent_id
+    run.outer, run.cell, run.parent_id = outer, notebook.current_cell(), parent_id
     if joins:
         _add(run)
     else:
@@ -178,6 +178,36 @@ def finish(status: Status = "finished", *, message: str = "", timeout_s: float |
     return run.finish(status, message=message, timeout_s=timeout_s) if run is not None else None
 
 
+def join_copy(run_id: str, name: str, attempt: int, group: str, url: str, topic: str) -> Run:
+    """
+    Return the run of a pickled `Run`: the one that this process has, else one that joins it.
+
+    Nothing is opened before something is recorded into it. It becomes current only in a process that was started while
+    the run was open; a run that lay in a file of a model does not.
+    """
+    known = registry.find_known(run_id)
+    if known is not None:
+        return known
+    run = _new_run(
+        run_id, name, _address_of_copy(url, topic), attempt=attempt, is_owner=False, group=group, is_lazy=True,
+        labels=_rank_label(None, joins=True),
+    )  # fmt: skip
+    if inheritance.inherited_run() == run_id:
+        _add(run)
+    else:
+        registry.add_copy(run)
+    return run
+
+
+def _pickled(run: Run) -> tuple[object, ...]:
+    shipper = run.recorder.shipper
+    url, topic = ("", "") if shipper is None else (shipper.address.url, shipper.address.topic)
+    return join_copy, (run.id, run.name, run.attempt, run.group, url, topic)
+
+
+copyreg.pickle(Run, _pickled)  # type: ignore[arg-type]  # typeshed wants the reduced form spelled out
+
+
 # Inside.
 
 
@@ -209,21 +239,39 @@ def _new_run(
     is_owner: bool = True,
     labels: Labels = (),
     group: str = "",
-    outer: Run | None = None,
+    is_lazy: bool = False,
 ) -> Run:
     """Return a run whose events are sent to `address`; it is not current yet."""
-    return Run(
+
+    def find_shipper() -> Shipper:
+        shipper = _shipper_for(address)
+        if is_lazy and run not in registry.open_runs():
+            registry.add_late(run)  # the end of the process closes it
+        return shipper
+
+    run = Run(
         run_id,
         name,
         attempt=attempt,
         is_owner=is_owner,
-        find_shipper=lambda: _shipper_for(address),
+        find_shipper=find_shipper,
         on_finish=_remove,
         on_late=registry.add_late,
         labels=labels,
         group=group,
-        outer=outer,
+        is_lazy=is_lazy,
     )
+    return run
+
+
+def _address_of_copy(url: str, topic: str) -> Address:
+    try:
+        found = find_address(url or None)
+    except ClientError as error:
+        warn_once("address", f"{error}; until then events are kept in the journal")
+        return Address(NOWHERE, topic)
+    found.topic = topic or found.topic
+    return found
 
 
 def _shipper_for(address: Address) -> Shipper:

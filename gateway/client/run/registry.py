@@ -71,6 +71,17 @@ def open_runs() -> list[Run]:
     return list(_runs)
 
 
+def find_known(run_id: str) -> Run | None:
+    """Return a run that the program has in this process, finished or not; an open one if there are several."""
+    found = [run for run in (*_known, *_runs) if run.id == run_id]
+    return found[-1] if found else None
+
+
+def add_copy(run: Run) -> None:
+    """Add a run that came from another process, without making it current."""
+    _known.add(run)
+
+
 def unfinished_runs() -> list[Run]:
     """Return the open runs, newest first, then the runs into which something was recorded after their end."""
     return [*reversed(_runs), *_late]

@@ -71,13 +71,13 @@ class Run:
         on_late: Callable[[Run], None] | None = None,
         labels: Labels = (),
         group: str = "",
-        outer: Run | None = None,
+        is_lazy: bool = False,
     ) -> None:
         self.id = run_id
         self.name = name
         self.attempt = attempt
         self.group = group
-        self.outer = outer  # the run that was open around it when this process started it
+        self.outer: Run | None = None  # the run that was open around it when this process started it
         self.is_forked = False  # True in a forked child, which has the run from its parent
         self.is_entered = False  # True once its `with` block was entered
         self.parent_id = ""
@@ -90,11 +90,12 @@ class Run:
             labels=labels,
             find_shipper=find_shipper,
             on_late=None if on_late is None else lambda: on_late(self),
+            is_lazy=is_lazy,  # nothing is opened before the first record
         )
         self._on_finish = on_finish
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
-        self._steps = Steps(self.recorder)
+        self._steps = Steps(self.recorder, self)
 
     # Points and values.
 
@@ -330,6 +331,12 @@ class Run:
     def is_finished(self) -> bool:
         """Whether `finish` was called in this process; later records are kept and counted as late."""
         return self.recorder.is_finished
+
+    def __copy__(self) -> Run:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Run:
+        return self  # a copy of what holds a run records into the same run
 
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, name={self.name!r})"

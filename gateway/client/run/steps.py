@@ -46,8 +46,9 @@ _innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
 class Steps:
     """The open steps of one run in this process. Keeps `recorder.context` up to date."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, run: object = None) -> None:
         self.recorder = recorder
+        self.run = run  # it cannot be imported here; only pickle needs it
         self._main: StepContext = (MAIN, recorder.attempt, recorder.labels)
         self._open: list[_Open] = []
         self._attempts: dict[str, int] = {}
@@ -135,6 +136,9 @@ class Step:
         except ValueError:  # entered in another thread or task, for example by a generator
             _innermost.set(opened.outer)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen, (self._steps.run, self.name, self._given, self._type)
+
     def __call__(self, function: Function) -> Function:
         """Return the function with this step around each call."""
         code = getattr(function, "__code__", None)  # None for built-in functions and objects with __call__
@@ -159,3 +163,8 @@ class Step:
     @never_raises("step")
     def _record(self, kind: str, opened: _Open, **body: Any) -> None:
         self._steps.recorder.record(kind, step_name=opened.context[0], attempt=opened.context[1], **body)
+
+
+def _reopen(run: Any, name: str, attempt: int | None, step_type: str) -> Any:
+    """Return the step that was pickled, of the run in this process."""
+    return run.step(name, attempt=attempt, step_type=step_type)
