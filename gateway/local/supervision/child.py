@@ -130,7 +130,7 @@ class Child:
 
     def _on_death(self, process: subprocess.Popen[bytes]) -> None:
         kill_group(process.pid)  # its own children
-        self._home.forget_ready([self.name])  # nobody may take the file for that of a process that serves
+        self._home.forget_ready([self.name])  # it would tell that a process serves
         was, self._process = self.state, None
         how = _describe(process.returncode)
         if was == "stopping":
