@@ -7,7 +7,10 @@ Facts go to stdout, everything else to stderr.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +25,7 @@ HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Folder of the stack. Default: GATEWAY_HOME, or the user's data directory."),
 ]
+_COMMAND = re.compile(r"`(gateway (?!demo)[^`]*)`")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
 
 
@@ -81,6 +85,24 @@ class ShownProgress:
         )
         bars.start()
         return bars
+
+
+def named_home(arguments: Sequence[str]) -> str | None:
+    """Return the folder that these arguments of a command give as its home."""
+    for number, argument in enumerate(arguments):
+        if argument.startswith("--home="):
+            return argument.removeprefix("--home=")
+        if argument == "--home" and number + 1 < len(arguments):
+            return arguments[number + 1]
+    return None
+
+
+def with_home(text: str, home: str | None) -> str:
+    """Return advice with the home added to each command that it names: without it the command means another stack."""
+    if home is None:
+        return text
+    option = f" --home {shlex.quote(home)}"
+    return _COMMAND.sub(lambda found: f"`{found[1]}{'' if '--home' in found[1] else option}`", text)
 
 
 def print_notice(line: str) -> None:

@@ -80,9 +80,9 @@ class PartitionLag(BaseModel):
 
     consumer: str
     partition: int
-    offset: int = Field(description="next offset to read")
+    offset: int = Field(description="next offset to read; the first of the log where it has not read yet")
     end: int | None = Field(default=None, description="end of the log, null when Kafka cannot be reached")
-    lag: int | None = None
+    lag: int | None = Field(default=None, description="records of the log that are not applied, null without end")
 
 
 class DeliveryStatus(BaseModel):
@@ -92,9 +92,13 @@ class DeliveryStatus(BaseModel):
     runs: int
     parked: int = Field(description="runs that this tracker refuses; other runs continue")
     last_error: str = ""
-    state: Literal["running", "paused", "circuit open", "stopped"] = Field(
+    state: Literal["running", "paused", "circuit open", "stopped", "one-off"] = Field(
         default="running",
-        description="circuit open: the tracker does not answer, one call at a time is tried; stopped: no process",
+        description="circuit open: the tracker does not answer, one call at a time is tried; stopped: no process; "
+        "one-off: no process, and it only ever received runs that a replay chose",
+    )
+    follows: bool = Field(
+        default=True, description="it receives the whole log, so it has a lag; false: only runs that a replay chose"
     )
     paused: bool = Field(default=False, description="`gateway trackers pause` has paused its deliveries")
     waiting: int = Field(default=0, description="runs whose last call failed and will be tried again")
@@ -118,9 +122,12 @@ class Status(BaseModel):
     """Health of everything that reads the log."""
 
     lag: list[PartitionLag]
-    dead_letters: int = Field(description="dead letters that are neither replayed nor discarded")
+    dead_letters: int | None = Field(
+        description="dead letters that are neither replayed nor discarded; null while PostgreSQL does not say"
+    )
     newest_dead_letter: NewestDeadLetter | None = None
     deliveries: list[DeliveryStatus]
+    problems: list[str] = Field(default_factory=list, description="what is missing in this answer, and why")
 
 
 def number(value: float | None) -> float | str | None:

@@ -267,10 +267,10 @@ def _print_table(found: list[TrackerStatus]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("tracker", "state", "runs", "parked", "behind", "for", "last error"):
         table.add_column(title, overflow="fold", justify="right" if title in ("runs", "parked", "behind") else "left")
-    for status, lag in found:
-        error = _safe(status.last_error)
+    for one in found:
+        status, error = one.status, _safe(one.status.last_error)
         table.add_row(
-            status.tracker, state_text(status), f"{status.runs:,}", f"{status.parked:,}", *lag_text(lag), error
+            status.tracker, state_text(status), f"{status.runs:,}", f"{status.parked:,}", *lag_text(one), error
         )
     console().print(table, soft_wrap=False)  # folds long errors within their column
 
@@ -279,10 +279,11 @@ def _print_tracker(standing: TrackerStatus, losses: list[str] | None, total: int
     from consumers.delivery.status import lag_text, state_text
 
     status = standing.status
-    records, seconds = lag_text(standing.lag)
+    records, seconds = lag_text(standing)
     print_line(f"tracker   {status.tracker}")
     print_line(f"state     {state_text(status)}")
-    print_line(f"behind    {records} records{f', the oldest {seconds} old' if seconds else ''}")
+    if status.follows:
+        print_line(f"behind    {records} records{f', the oldest {seconds} old' if seconds else ''}")
     print_line(
         f"runs      {status.runs:,}: {status.parked:,} parked, {status.waiting:,} waiting, "
         f"{status.behind:,} rereading, {status.in_doubt:,} in doubt"

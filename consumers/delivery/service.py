@@ -162,6 +162,7 @@ async def _assign(services: Connected, reader: LogReader) -> tuple[dict[int, int
     await claim_incomplete(services.histories, services.trackers, services.tracker.name, known, first)
     saved = {partition: known.get(partition, 0) for partition in first}
     starts = {partition: max(at, first[partition]) for partition, at in saved.items()}
+    await services.deliveries.save_offsets(saved)  # from now on it has a row, and so a lag, in every partition
     await reader.assign(starts)
     return saved, starts
 

@@ -14,6 +14,7 @@ from consumers.delivery.plugins.config import read_definitions
 from consumers.delivery.plugins.loader import GROUP
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
+from consumers.log.watermarks import Bounds
 from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.orders import Trackers
 from consumers.store.pool import Database
@@ -35,7 +36,7 @@ class TrackerStatus(NamedTuple):
     """Status of one tracker."""
 
     status: DeliveryStatus
-    lag: TrackerLag | None  # None while Kafka is away
+    lag: TrackerLag | None  # None while Kafka is away, and for a tracker that does not follow the log
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as `--json` prints it."""
@@ -57,9 +58,10 @@ def known_names(settings: Settings) -> list[str]:
 
 async def tracker_statuses(settings: Settings, database: Database, only: str | None = None) -> list[TrackerStatus]:
     """Return the status of each tracker, or of one. Raises StoreUnavailable."""
-    names = [only] if only else settings.trackers
-    found = [one for one in await Trackers(database).overview(names) if only in (None, one.tracker)]
-    offsets = {one.tracker: await Deliveries(database, one.tracker, settings.topic).offsets() for one in found}
+    known = await Trackers(database).overview([only] if only else [], live=settings.trackers)
+    found = [one for one in known if only in (None, one.tracker)]
+    names = [one.tracker for one in found if one.follows]
+    offsets = {name: await Deliveries(database, name, settings.topic).offsets() for name in names}
     lags: Mapping[str, TrackerLag | None] = {}
     with suppress(LogUnavailable, BadSettings):
         lags = await _lags(settings, offsets)
@@ -70,12 +72,12 @@ async def _lags(settings: Settings, offsets: Mapping[str, Mapping[int, int]]) ->
     reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     try:
         await reader.open()
-        first, end = await reader.beginning_offsets(), await reader.end_offsets()
+        bounds = Bounds(await reader.beginning_offsets(), await reader.end_offsets())
         lags: dict[str, TrackerLag | None] = {}
         for name, known in offsets.items():
-            waits = {part: at for part in end if (at := known.get(part, first[part])) < end[part]}
-            records = sum(end[part] - at for part, at in waits.items())
-            lags[name] = TrackerLag(records, await _age(reader, waits) if waits else 0.0)
+            behind = {part: records for part, records in bounds.behind(known).items() if records}
+            waits = {part: bounds.end[part] - records for part, records in behind.items()}
+            lags[name] = TrackerLag(sum(behind.values()), await _age(reader, waits) if waits else 0.0)
         return lags
     finally:
         await reader.close()
@@ -101,9 +103,10 @@ def state_text(status: DeliveryStatus) -> str:
     return "stopped, paused" if status.state == "stopped" and status.paused else status.state
 
 
-def lag_text(lag: TrackerLag | None) -> Sequence[str]:
+def lag_text(found: TrackerStatus) -> Sequence[str]:
     """Return records and seconds behind, for a table."""
+    lag = found.lag
     if lag is None:
-        return "?", "?"
+        return ("?", "?") if found.status.follows else ("-", "")
     seconds = "?" if lag.seconds is None else f"{lag.seconds:,.0f} s" if lag.records else ""
     return f"{lag.records:,}", seconds

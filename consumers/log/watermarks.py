@@ -8,7 +8,7 @@ question on its connection would take half a second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -24,6 +24,21 @@ class Bounds(NamedTuple):
 
     first: dict[int, int]
     end: dict[int, int]
+
+    def behind(self, offsets: Mapping[int, int], partitions: Iterable[int] | None = None) -> dict[int, int]:
+        """
+        Return by partition how many records of the log a consumer at these offsets has not applied.
+
+        Every partition counts, or these: one without an offset from its first record on. A log that ends before an
+        offset is another log, of which nothing is applied: all of its records count. This is the only place that
+        computes a lag, so every command, page and metric shows the same.
+        """
+        wanted = self.end if partitions is None else [part for part in partitions if part in self.end]
+        return {part: self.end[part] - self._next(part, offsets.get(part)) for part in wanted}
+
+    def _next(self, partition: int, offset: int | None) -> int:
+        first, end = self.first.get(partition, 0), self.end[partition]
+        return first if offset is None or offset > end else max(offset, first)
 
 
 def has_reached(offsets: Mapping[int, int], end: Mapping[int, int]) -> bool:

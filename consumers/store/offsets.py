@@ -19,6 +19,16 @@ def consumer_name(tracker: str) -> str:
     return f"delivery/{tracker}"
 
 
+async def all_offsets(database: Database, topic: str) -> dict[str, dict[int, int]]:
+    """Return the next offset of each partition that each consumer has read, by consumer."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("all_offsets"), topic)
+    found: dict[str, dict[int, int]] = {}
+    for row in rows:
+        found.setdefault(row["consumer"], {})[row["partition"]] = row["next_offset"]
+    return found
+
+
 async def load_offsets(database: Database, consumer: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
     """Return the next offset of each partition; 0 for a partition that was never read."""
     async with database.acquire() as connection:

@@ -59,6 +59,8 @@ def translate(error: Exception, address: str) -> TrackingError | None:
         return StoreUnavailable(f"PostgreSQL at {address} is read-only ({error}), as during a failover")
     if isinstance(error, asyncpg.UndefinedTableError):
         return StoreUnavailable(f"PostgreSQL at {address} has no tables yet ({error}): start the materialiser")
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return StoreUnavailable(f"a table of PostgreSQL at {address} is locked ({error})")
     if isinstance(error, _HEALS) and not isinstance(error, ValueError):  # asyncpg's word for a value of the caller
         return StoreUnavailable(f"PostgreSQL at {address} cannot be reached ({error or type(error).__name__})")
     return None

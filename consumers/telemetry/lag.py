@@ -27,7 +27,7 @@ class LagWatch:
     def __init__(self, pulse: Pulse, metrics: LagMetrics) -> None:
         self.lag = TimeLag()
         self._pulse, self._metrics = pulse, metrics
-        self._ends: dict[int, int] = {}
+        self._bounds = Bounds({}, {})
 
     def applied(self, partition: int, time_ms: int) -> None:
         """Record Kafka's timestamp of the last applied record of a partition, ms since 1970."""
@@ -37,7 +37,7 @@ class LagWatch:
         """Poll until cancelled: `ask` asks the log for its bounds, `positions` returns the consumer's next offsets."""
         while True:
             try:
-                self._ends = (await ask()).end
+                self._bounds = await ask()
             except LogUnavailable as error:  # no new records can arrive then
                 self._pulse.log_asked(time.monotonic(), str(error))
             else:
@@ -46,7 +46,7 @@ class LagWatch:
             await asyncio.sleep(POLL_S)
 
     def _look(self, positions: Offsets) -> None:
-        behind = {part: max(0, self._ends[part] - offset) for part, offset in positions.items() if part in self._ends}
+        behind = self._bounds.behind(positions, positions)
         if any(behind.values()):
             self._pulse.records_wait()
         else:

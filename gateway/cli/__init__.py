@@ -3,8 +3,8 @@ The `gateway` command.
 
 - `main`: the command and its groups; commands of other distributions and of consumers/ come through the entry-point
   group `gateway.commands`, and `plugin_help` reads their summaries without importing them.
-- `stack`: up, down, status, logs, demo. `doctor`: settings and what cannot be reached. `sync`: journals of ended
-  processes.
+- `stack`: up, down, logs, demo. `status`: processes, lag and trackers. `doctor`: settings and what cannot be reached.
+  `sync`: journals of ended processes.
 - `runs`: list, show, tail. `run_log`: one run for people. `edits`: delete, rename, tag; `lookup` finds the runs
   and names in their arguments.
 """

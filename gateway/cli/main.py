@@ -13,15 +13,16 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import doctor, edits, runs, stack, sync
+from gateway.cli import doctor, edits, runs, stack, status, sync
 from gateway.cli.plugin_help import summary_of
 from gateway.client.errors import ClientError
-from gateway.console import print_notice
+from gateway.console import named_home, print_notice, with_home
 from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.proxies import bypass_proxies_on_loopback
 
 GROUP = "gateway.commands"
 EXIT_ERROR = 2
+HOME = "gateway.home"  # key in the meta data of a context
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 
 
@@ -46,12 +47,17 @@ class Commands(TyperGroup):
                 return _load_or_none(point) if ctx.resilient_parsing else _stand_in(point)
         return None
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, and keep the home that the command is given, for the advice of its errors."""
+        ctx.meta[HOME] = named_home(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command and print known errors as one line."""
         try:
             return super().invoke(ctx)
         except (TrackingError, ClientError) as error:
-            print_notice(f"gateway: {error}")
+            print_notice(f"gateway: {with_home(str(error), ctx.meta.get(HOME))}")
             raise typer.Exit(EXIT_ERROR) from error
         except (KeyboardInterrupt, typer.Abort) as error:
             print_notice("gateway: interrupted")
@@ -67,6 +73,7 @@ app = typer.Typer(
     help="One durable log for every experiment event: `gateway up` starts everything, `gateway demo` shows it.",
 )
 stack.register(app)
+status.register(app)
 doctor.register(app)
 sync.register(app)
 edits.register(runs.app)

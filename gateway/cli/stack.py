@@ -1,5 +1,5 @@
 """
-`gateway up | down | status | logs | demo`: the embedded stack of one home.
+`gateway up | down | logs | demo`: the embedded stack of one home.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, print_notice
+from gateway.cli.status import print_addresses
+from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, print_notice, with_home
 from schemas.errors import BadSettings, TrackingError
-from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
     from gateway.local.stack import Stack
@@ -41,7 +41,7 @@ LogArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (up, down, status, logs, demo):
+    for command in (up, down, logs, demo):
         app.command()(command)
 
 
@@ -72,9 +72,11 @@ def up(
     if as_json:
         print_json(stack.status())
         return
+    for line in stack.changed_settings():
+        print_notice(f"gateway: {with_home(line, str(home) if home else None)}")
     out = console()
     out.print(f"ready after {monotonic() - started:.1f} s")
-    _print_addresses(found.shown)
+    print_addresses(found.shown)
     out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.")
     here = f" --home {home}" if home else ""
     out.print(f"Training code finds this stack {_how_found(home)}. `gateway down{here}` stops it.")
@@ -92,37 +94,6 @@ def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
         print_json({"home": str(stack.home.folder), "ended": ended})
     else:
         console().print("stopped; the data stays in" if ended else "nothing is running in", str(stack.home.folder))
-
-
-def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """
-    Show each process, the lag of each consumer, dead letters, and the trackers.
-
-    Examples: `gateway status`, `gateway status --json`
-    """
-    facts = full_status(_stack(home))
-    if as_json:
-        print_json(facts)
-        return
-    _print_services(facts)
-    _print_addresses(facts["addresses"])
-    _print_consumers(facts)
-
-
-def full_status(stack: Stack) -> dict[str, Any]:
-    """Return the state of the processes, and what the API knows of the consumers: None while it does not answer."""
-    from gateway.client.errors import ClientError
-    from gateway.client.query import api_at, get
-
-    facts = stack.status()
-    consumers: dict[str, Any] = {"lag": None, "dead_letters": None, "newest_dead_letter": None, "deliveries": None}
-    if facts["running"]:
-        try:
-            found = get(api_at(facts["addresses"]["dashboard"], str(stack.home.folder)), "/v1/status")
-            consumers = {name: found.get(name) for name in consumers}
-        except ClientError as error:
-            print_notice(f"gateway: {error}")
-    return facts | consumers
 
 
 def logs(
@@ -186,58 +157,3 @@ def _named_ports(texts: list[str] | None) -> dict[str, int]:
 
 def _how_found(home: Path | None) -> str:
     return f"with GATEWAY_HOME={home.absolute()}" if home else "without any setting"
-
-
-def _print_addresses(addresses: dict[str, Any]) -> None:
-    if not addresses:
-        return
-    names = {
-        "dashboard": "dashboard",
-        "mlflow": "MLflow",
-        "kafka": "Kafka",
-        "postgres": "PostgreSQL",
-        "wandb_dir": "W&B files",
-        "ingest": "HTTP ingest",
-    }
-    for key, name in names.items():
-        console().print(f"{name:<11} {addresses[key]}")
-
-
-def _print_services(facts: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    console().print(f"{facts['home']}: {'running' if facts['running'] else 'not running; start it with `gateway up`'}")
-    if not facts["services"]:
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("process", "state", "pid", "restarts", "up for", "last error"):
-        table.add_column(title, overflow="fold")
-    for name, service in facts["services"].items():
-        uptime = service["uptime_s"]
-        row = (service["state"], service["pid"] or "", service["restarts"], f"{uptime:.0f} s" if uptime else "")
-        table.add_row(name, *map(str, row), service["error"])
-    console().print(table)
-
-
-def _print_consumers(facts: dict[str, Any]) -> None:
-    lags: dict[str, int] = {}
-    for part in facts["lag"] or []:
-        lags[part["consumer"]] = lags.get(part["consumer"], 0) + (part["lag"] or 0)
-    for consumer, lag in lags.items():
-        console().print(f"{consumer}: {lag} records behind")
-    if facts["dead_letters"] is not None:
-        console().print(f"dead letters: {facts['dead_letters']}{_newest(facts['newest_dead_letter'])}")
-    for delivery in facts["deliveries"] or []:
-        see = f": see `gateway trackers show {delivery['tracker']}`"
-        error = f", last error: {mask_unprintable(delivery['last_error'])}{see}" if delivery.get("last_error") else ""
-        state = delivery.get("state", "running")
-        line = f"{delivery['tracker']}: {state}, {delivery['runs']} runs, {delivery['parked']} parked{error}"
-        console().print(f"tracker {line}")
-
-
-def _newest(letter: dict[str, Any] | None) -> str:
-    """Describe the newest dead letter. Its reason may quote any bytes: unprintable characters are masked."""
-    if letter is None:
-        return ""
-    reason = mask_unprintable(letter["reason"][:200])
-    return f", newest {letter['id']} ({letter['kind']}: {reason}): see `gateway dead-letters list`"

@@ -74,6 +74,13 @@ def given_settings(home: Path) -> Settings:
     return settings.model_copy(update={"home": home})
 
 
+def changed_settings(given: Settings, written: dict[str, Any]) -> list[str]:
+    """Return the names of settings that the user gave here and that a stack, by its stack.json, runs without."""
+    ours = stack_settings(given)
+    named = given.model_fields_set & ours.keys() & written.keys()
+    return sorted(name for name in named if ours[name] != written[name])
+
+
 def port_names(trackers: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the ports of a stack with these trackers."""
     ours = (SUPERVISOR, "materialiser", "live", "ingest", *(f"delivery-{tracker}" for tracker in trackers))

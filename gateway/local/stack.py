@@ -26,6 +26,7 @@ from gateway.local.addresses import (
     METRICS,
     Addresses,
     addresses_of,
+    changed_settings,
     choose_ports,
     given_settings,
     make_plan,
@@ -41,7 +42,7 @@ from gateway.local.servers.postgres import binaries
 from gateway.local.supervision.child import REFUSED
 from gateway.local.supervision.orphans import end_orphans, find_orphans
 from gateway.local.supervision.supervisor import ALREADY_RUNNING, KEEP, RETRY
-from schemas.errors import StackError
+from schemas.errors import BadSettings, StackError
 from schemas.runtime.settings import Settings
 
 POLL_S = 0.05
@@ -129,6 +130,21 @@ class Stack:
         if not found:
             raise StackError(f"no stack was ever started in {self.home.folder}: run `gateway up`")
         return addresses_of(running_settings(found))
+
+    def changed_settings(self) -> list[str]:
+        """Return one line for the settings that differ from those of the running stack; [] if none does."""
+        record = self.home.read()
+        try:
+            names = changed_settings(given_settings(self.home.folder), record["settings"])
+        except BadSettings as error:
+            return [str(error)]
+        if not names or self._supervisor() is None:
+            return []
+        variables = ", ".join(f"GATEWAY_{name.upper()}" for name in names)
+        return [
+            f"{variables} differ{'s' if len(names) == 1 else ''} from what the running stack was started with: "
+            "run `gateway down`, then `gateway up`, to apply it"
+        ]
 
     def status(self) -> dict[str, Any]:
         """

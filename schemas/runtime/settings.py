@@ -13,12 +13,12 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from schemas.errors import BadSettings
 from schemas.runlog import LOST_AFTER_S
@@ -40,6 +40,24 @@ CLIENT_VARIABLES = frozenset(
         "GATEWAY_SYSTEM_METRICS_S",
     }
 )
+
+
+_FROM_STACK = ("kafka", "postgres", "mlflow_url", "wandb_dir", "url")  # `gateway up` gives these a value
+
+
+def _split(text: Any) -> Any:
+    """Return the names in a text: a JSON list, or names separated by commas. Raises ValueError."""
+    if not isinstance(text, str):
+        return text
+    if not text.lstrip().startswith("["):
+        return [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"it is no JSON list, {error}; write names separated by commas, or a JSON list") from error
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]  # NoDecode: the environment gives the text to _split
 
 
 class Settings(BaseSettings):
@@ -77,8 +95,8 @@ class Settings(BaseSettings):
     live_host: str = Field(default="127.0.0.1", description="address the API and dashboard listen on")
     live_port: int = Field(default=8700, ge=1, le=65_535, description="port of the API and dashboard")
     live_url: str = Field(default="", description="address of the API for commands; from host and port if empty")
-    allowed_hosts: list[str] = Field(
-        default=[], description="further names by which browsers reach the API and POST /v1/events; JSON list"
+    allowed_hosts: Names = Field(
+        default=[], description="further names by which browsers reach the API and POST /v1/events; list"
     )
     ingest_host: str = Field(default="127.0.0.1", description="address that POST /v1/events listens on")
     ingest_port: int = Field(default=8701, ge=1, le=65_535, description="port of POST /v1/events")
@@ -94,7 +112,7 @@ class Settings(BaseSettings):
     wandb_url: str = Field(default="https://api.wandb.ai", description="W&B server, for the tracker wandb-live")
     wandb_entity: str = Field(default="", description="W&B team or user that owns the runs; that of the key if empty")
     wandb_api_key: SecretStr = Field(default=SecretStr(""), description="key at the W&B server, for wandb-live")
-    trackers: list[str] = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; JSON list")
+    trackers: Names = Field(default=["mlflow", "wandb"], description="deliveries the stack runs; list")
     trackers_file: Path | None = Field(
         default=None, description="YAML or TOML file that defines names of trackers: {type, config}"
     )
@@ -174,9 +192,8 @@ class Settings(BaseSettings):
         value = getattr(self, name)
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
         if not text:
-            raise BadSettings(
-                f"setting {name} has no value: set {PREFIX}{name.upper()}, or start the local stack with `gateway up`"
-            )
+            started = ", or start the local stack with `gateway up`" if name in _FROM_STACK else ""
+            raise BadSettings(f"setting {name} has no value: set {PREFIX}{name.upper()}{started}")
         return text
 
     @classmethod
@@ -191,6 +208,8 @@ class Settings(BaseSettings):
             return cls(home=_find_home(home))
         except ValidationError as error:
             raise BadSettings(_explain(error)) from error
+        except SettingsError as error:  # a value that a source cannot read
+            raise BadSettings(f"{error} ({error.__cause__}): correct it, see docs/settings.md") from error
 
     @classmethod
     def settings_customise_sources(
@@ -271,11 +290,13 @@ def _refuse_unknown_variables() -> None:
 def _explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"])
+        name = str(item["loc"][0]) if item["loc"] else ""
+        why = item["msg"].removeprefix("Value error, ")
+        why = f"entry {item['loc'][1]}: {why}" if len(item["loc"]) > 1 else why
         if not name:
-            parts.append(item["msg"].removeprefix("Value error, "))
+            parts.append(why)
         elif item["type"] == "extra_forbidden":
             parts.append(f"unknown setting {name}: remove it, or see the names with `gateway doctor`")
         else:
-            parts.append(f"setting {name} does not fit ({item['msg']}): correct {PREFIX}{name.upper()}")
+            parts.append(f"setting {name} does not fit ({why}): correct {PREFIX}{name.upper()}")
     return "; ".join(parts)

@@ -13,16 +13,16 @@ from contextlib import suppress
 from fastapi import Request
 
 from consumers.live.api.fold_progress import FoldProgress
+from consumers.live.api.shared import Shared
+from consumers.live.api.status import Sources, read_status
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
-from consumers.store.dead_letters import newest_dead_letter
-from consumers.store.delivery.orders import Trackers
-from consumers.store.offsets import CONSUMER, consumer_name
+from consumers.store.offsets import CONSUMER
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import StoreReader
-from schemas.api import PartitionLag, Status
+from schemas.api import Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.runtime.settings import Settings
 
@@ -30,6 +30,8 @@ REOPEN_AFTER_S = 0.5
 PROBE_TIMEOUT_S = 3.0
 CLOSE_TIMEOUT_S = 1.0
 POOL_SIZE = 4  # connections; a request waits for one of them
+LOCK_S, STATEMENT_S = 3, 30  # longest wait for a lock, and longest statement: a request gives its connection back then
+STATUS_AGE_S, LONGEST_STATUS_AGE_S = 2.0, 10.0  # of an answer that all pages share
 
 
 class Connections:
@@ -51,6 +53,8 @@ class Connections:
         self._database: Database | None = None
         self._reader: StoreReader | None = None
         self._problem = "PostgreSQL is not connected yet"
+        self._status = Shared(self._read_status, age_s=STATUS_AGE_S, longest_s=LONGEST_STATUS_AGE_S)
+        self._health = Shared(self.missing, age_s=0, longest_s=0)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -94,27 +98,27 @@ class Connections:
 
     async def status(self) -> Status:
         """Return the state of every consumer of the log and of the dead letters. Raises StoreUnavailable."""
-        store, database = self.store(), self._database
-        assert database is not None
-        known = await Trackers(database).overview()
-        # Leave out trackers that are not configured in this stack and have received no run.
-        deliveries = [one for one in known if one.runs or one.tracker in self._trackers]
-        trackers = sorted({*self._trackers, *(one.tracker for one in deliveries)})
-        try:
-            ends = (await self.bounds.ask()).end
-        except LogUnavailable:
-            ends = {}
-        lag = []
-        for consumer in [CONSUMER, *map(consumer_name, trackers)]:
-            offsets = await store.offsets(consumer, self.topic)
-            lag += [_lag(consumer, partition, offset, ends.get(partition)) for partition, offset in offsets.items()]
-        count, newest = await newest_dead_letter(database)
-        return Status(lag=lag, dead_letters=count, newest_dead_letter=newest, deliveries=deliveries)
+        return await self._status.get()
+
+    async def health(self) -> dict[str, str]:
+        """Return what `missing` does; requests that come while it is being asked share its answer."""
+        return await self._health.get()
+
+    async def _read_status(self) -> Status:
+        if self._database is None:
+            raise StoreUnavailable(self._problem)
+        return await read_status(Sources(self._database, self.bounds, self.topic, self._trackers))
 
     async def _open_store(self) -> None:
         while self._database is None:
             try:
-                self._database = await open_database(self._dsn, size=POOL_SIZE)
+                self._database = await open_database(
+                    self._dsn,
+                    size=POOL_SIZE,
+                    command_timeout_s=STATEMENT_S,
+                    lock_timeout=f"{LOCK_S}s",
+                    statement_timeout=f"{STATEMENT_S}s",
+                )
                 self._reader = StoreReader(self._database, lost_after_s=self._lost_after_s)
             except Unavailable as error:
                 self._problem = str(error)
@@ -128,7 +132,7 @@ class Connections:
     async def _probe_store(self) -> str:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await self.store().dead_letters()
+                await self.store().ping()
         except StoreUnavailable as error:
             return str(error)
         except TimeoutError:
@@ -141,11 +145,6 @@ class Connections:
         except LogUnavailable as error:
             return str(error)
         return "" if self.tail.positions else self.tail.problem
-
-
-def _lag(consumer: str, partition: int, offset: int, end: int | None) -> PartitionLag:
-    lag = None if end is None else max(0, end - offset)
-    return PartitionLag(consumer=consumer, partition=partition, offset=offset, end=end, lag=lag)
 
 
 def connections_of(request: Request) -> Connections:

@@ -17,7 +17,7 @@ from schemas.runlog import RunLog
 
 async def healthz(request: Request) -> JSONResponse:
     """Report whether PostgreSQL and Kafka can be reached; 503 names what is missing."""
-    missing = await connections_of(request).missing()
+    missing = await connections_of(request).health()
     headers = {"Cache-Control": "no-store"}
     if not missing:
         return JSONResponse({"status": "ok"}, headers=headers)

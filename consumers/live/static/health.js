@@ -38,23 +38,38 @@ async function chips() {
 const NAMES = { postgres: "PostgreSQL", kafka: "Kafka" };
 
 function fromStatus(status) {
-  const made = [];
-  const lags = new Map();
-  for (const one of status.lag) lags.set(one.consumer, (lags.get(one.consumer) || 0) + (one.lag || 0));
-  for (const [consumer, lag] of lags) {
-    const name = consumer.replace(/^delivery\//, "");
-    if (lag > KEEPS_UP) made.push(["busy", `${name}: ${plural(lag, "record")} behind`]);
-    else made.push(["good", `${name}: ${lag ? "keeping up" : "up to date"}`]);
+  const made = status.problems.map((problem) => ["bad", "status incomplete", problem]);
+  const lags = new Map(); // by consumer; null where it is unknown
+  for (const { consumer, lag } of status.lag) {
+    const before = lags.has(consumer) ? lags.get(consumer) : 0;
+    lags.set(consumer, lag === null || before === null ? null : before + lag);
   }
-  for (const one of status.deliveries) {
-    if (one.parked) made.push(["bad", `${one.tracker}: ${plural(one.parked, "run")} parked`, one.last_error]);
-    else if (one.paused) made.push(["busy", `${one.tracker}: paused`, `gateway trackers resume ${one.tracker}`]);
-    else if (one.state === "circuit open") made.push(["bad", `${one.tracker}: does not answer`, one.last_error]);
-    else if (one.last_error) made.push(["busy", `${one.tracker}: retrying`, one.last_error]);
-    else if (!lags.has(`delivery/${one.tracker}`)) made.push(["good", `${one.tracker}: ${plural(one.runs, "run")}`]);
-  }
+  if (lags.has("materialiser")) made.push(lagChip("materialiser", lags.get("materialiser")));
+  for (const one of status.deliveries) made.push(trackerChip(one, lags.get(`delivery/${one.tracker}`) ?? null));
   if (status.dead_letters) {
     made.push(["bad", `${count(status.dead_letters)} dead letter${status.dead_letters === 1 ? "" : "s"}`, "see them with: gateway dead-letters list"]);
   }
   return made.length ? made : [["good", "ready"]];
+}
+
+function lagChip(name, lag) {
+  if (lag === null) return ["busy", `${name}: lag unknown`, "Kafka does not say where the log ends"];
+  if (lag > KEEPS_UP) return ["busy", `${name}: ${behind(lag)}`];
+  return ["good", `${name}: ${lag ? "keeping up" : "up to date"}`];
+}
+
+const behind = (lag) => (lag === null ? "lag unknown" : `${plural(lag, "record")} behind`);
+
+// What most needs attention. "Up to date" is said only of a tracker that runs and lacks nothing.
+function trackerChip(one, lag) {
+  const name = one.tracker;
+  if (one.parked) return ["bad", `${name}: ${plural(one.parked, "run")} parked`, one.last_error];
+  if (one.state === "one-off") return ["plain", `${name}: ${plural(one.runs, "run")} by replay`, "no delivery follows the log for it: gateway replay sent it chosen runs"];
+  if (one.state === "stopped") return ["busy", `${name}: stopped, ${behind(lag)}`, "no process delivers to it: see gateway status"];
+  if (one.paused) return ["busy", `${name}: paused, ${behind(lag)}`, `gateway trackers resume ${name}`];
+  if (one.state === "circuit open") return ["bad", `${name}: does not answer`, one.last_error];
+  if (one.last_error) return ["busy", `${name}: retrying`, one.last_error];
+  if (one.behind) return ["busy", `${name}: ${plural(one.behind, "run")} still to be sent`, "they are read again from their own offsets"];
+  if (!one.follows) return ["busy", `${name}: replay of chosen runs`];
+  return lagChip(name, lag);
 }

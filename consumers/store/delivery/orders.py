@@ -8,7 +8,7 @@ log for it, from the run's own offset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -124,7 +124,8 @@ class Trackers:
 
     async def is_delivering(self, tracker: str) -> bool:
         """Return whether a process delivers to a tracker now."""
-        return any(one.tracker == tracker and one.state != "stopped" for one in await self.overview([tracker]))
+        known = await self.overview([tracker])
+        return any(one.tracker == tracker and one.state not in ("stopped", "one-off") for one in known)
 
     async def progress(self, tracker: str, run_ids: Sequence[str] | None = None) -> tuple[int, int]:
         """Return how many of these runs, or of all, are still to be reread, and how many are parked."""
@@ -133,11 +134,15 @@ class Trackers:
             (row,) = await connection.fetch(sql("replay_progress"), tracker, chosen)
         return row["behind"], row["parked"]
 
-    async def overview(self, names: Sequence[str] = ()) -> list[DeliveryStatus]:
-        """Return the status of each of these trackers, and of every other tracker with rows."""
+    async def overview(self, names: Sequence[str] = (), *, live: Collection[str] = ()) -> list[DeliveryStatus]:
+        """
+        Return the status of each of these trackers, and of every other tracker with rows.
+
+        `live` names the trackers that have a delivery of the whole log, whether it has begun or not.
+        """
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(sql("tracker_overview"), list(names))
-        return [_status(row) for row in rows]
+            rows = await connection.fetch(sql("tracker_overview"), list({*names, *live}))
+        return [_status(row, row["has_offsets"] or row["tracker"] in live) for row in rows]
 
     async def runs(self, tracker: str, run_id: str | None, limit: int) -> tuple[int, list[RunDelivery]]:
         """Return how many runs a tracker has, and the first `limit`: parked, then waiting, then the newest."""
@@ -162,16 +167,17 @@ class Trackers:
         return runs
 
 
-def _status(row: Any) -> DeliveryStatus:
+def _status(row: Any, follows: bool) -> DeliveryStatus:
     state = "running"
     if not row["is_delivering"]:
-        state = "stopped"
+        state = "stopped" if follows else "one-off"
     elif row["paused"]:
         state = "paused"
     elif row["circuit"] != "closed":
         state = "circuit open"
     return DeliveryStatus(
         state=state,
+        follows=follows,
         retry_at=_us(row["retry_at"]) if state == "circuit open" else None,
         circuit_since=_us(row["circuit_since"]) if state == "circuit open" else None,
         **{name: row[name] for name in ("tracker", "runs", "parked", "waiting", "behind", "in_doubt", "paused")},

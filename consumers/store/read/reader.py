@@ -44,6 +44,11 @@ class StoreReader:
             await connection.execute(sql("hold_points"))
             yield Snapshot(connection, self._lost_after_s)
 
+    async def ping(self) -> None:
+        """Return if PostgreSQL answers and has tables; otherwise raise."""
+        async with self._database.acquire() as connection:
+            await connection.fetchval(sql("ping"))
+
     # Single queries, each in its own snapshot.
 
     async def runs(
@@ -94,11 +99,6 @@ class StoreReader:
         """Return the next offset of each partition that this consumer reads."""
         async with self.snapshot() as now:
             return await now.offsets(consumer, topic)
-
-    async def dead_letters(self) -> int:
-        """Return how many records are parked."""
-        async with self.snapshot() as now:
-            return await now.dead_letters()
 
 
 def narrow(filter: Node, group: str | None, state: str | None) -> Node:

@@ -183,10 +183,6 @@ class Snapshot:
             FoldedNumbers(0, ()) if row is None else FoldedNumbers(row["next_seq"], tuple(map(tuple, row["missing"])))
         )
 
-    async def dead_letters(self) -> int:
-        """Return how many records are parked."""
-        return int(await self._connection.fetchval(sql("count_dead_letters")))
-
 
 async def _grouped_series(connection: PooledConnection, run_id: str) -> list[list[Any]]:
     """Return the rows of each written series as a group, first attempt first."""

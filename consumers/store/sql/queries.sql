@@ -9,6 +9,10 @@ ON CONFLICT DO NOTHING;
 -- Next offset of a consumer, by partition.
 SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topic = $2;
 
+-- name: all_offsets
+-- Next offset of every consumer, by partition.
+SELECT consumer, partition, next_offset FROM consumer_offsets WHERE topic = $1;
+
 -- name: move_offsets
 -- Compare and set, for all partitions of a batch: skips a row that another worker has moved first, which fences this
 -- one. It returns the identity of the tables, which `gateway rebuild` exchanges.
@@ -267,5 +271,6 @@ FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
 SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
 FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index DESC;
 
--- name: count_dead_letters
-SELECT count(*) FROM dead_letters;
+-- name: ping
+-- Needs the tables, and neither reads many rows nor waits for a lock that a change of data holds.
+SELECT EXISTS (SELECT FROM consumer_offsets);

@@ -60,16 +60,20 @@ SELECT count(*) FILTER (WHERE behind AND status <> 'parked') AS behind, count(*)
 FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
 
 -- name: tracker_overview
--- One row per tracker of $1 or with any rows here: its runs, orders of people, whether it answers, and whether a
--- process holds its lease.
+-- One row per tracker of $1 or with any rows here: its runs, orders of people, whether it answers, whether a process
+-- holds its lease, and whether it was ever given the whole log.
 WITH counted AS (
     SELECT tracker, count(*) AS runs, count(*) FILTER (WHERE status = 'parked') AS parked,
            count(*) FILTER (WHERE status = 'waiting') AS waiting,
            count(*) FILTER (WHERE behind) AS behind, count(*) FILTER (WHERE attempt > 1) AS in_doubt,
            coalesce((array_agg(error ORDER BY updated DESC) FILTER (WHERE error <> ''))[1], '') AS last_error
     FROM deliveries GROUP BY tracker
+), followed AS (
+    SELECT DISTINCT substr(consumer, length('delivery/') + 1) AS tracker FROM consumer_offsets
+    WHERE consumer LIKE 'delivery/%'
 ), named AS (
     SELECT tracker FROM counted UNION SELECT tracker FROM trackers UNION SELECT * FROM unnest($1::text[])
+    UNION SELECT tracker FROM followed
 ), held AS (
     SELECT (classid::bigint << 32) | objid::bigint AS key FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
@@ -79,7 +83,8 @@ SELECT named.tracker, coalesce(runs, 0) AS runs, coalesce(parked, 0) AS parked, 
        coalesce(behind, 0) AS behind, coalesce(in_doubt, 0) AS in_doubt,
        coalesce(nullif(trackers.error, ''), last_error, '') AS last_error,
        coalesce(paused, false) AS paused, coalesce(circuit, 'closed') AS circuit, circuit_since, retry_at,
-       hashtextextended('delivery/' || named.tracker, 0) IN (SELECT key FROM held) AS is_delivering
+       hashtextextended('delivery/' || named.tracker, 0) IN (SELECT key FROM held) AS is_delivering,
+       named.tracker IN (SELECT tracker FROM followed) AS has_offsets
 FROM named LEFT JOIN counted USING (tracker) LEFT JOIN trackers USING (tracker)
 ORDER BY named.tracker;
 

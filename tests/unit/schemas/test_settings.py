@@ -16,6 +16,8 @@ from schemas.runtime.settings import Settings
         ({"kafka_cert": "c.pem"}, "kafka_cert and kafka_key belong together"),
         ({"ingest_key": "k.pem"}, "ingest_cert and ingest_key belong together"),
         ({"token": "two words"}, "printable ASCII"),
+        ({"trackers": '["mlflow"'}, r"trackers does not fit \(it is no JSON list.*correct GATEWAY_TRACKERS$"),
+        ({"trackers": '["mlflow", 3]'}, r"trackers does not fit \(entry 1: .*correct GATEWAY_TRACKERS$"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_named(
@@ -27,3 +29,17 @@ def test_settings_that_do_not_fit_together_are_named(
     with pytest.raises(BadSettings, match=message) as raised:
         Settings.load()
     assert "two words" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["mlflow,tensorboard", " mlflow , tensorboard,", '["mlflow", "tensorboard"]'])
+def test_a_list_is_written_with_commas_or_in_json(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TRACKERS", text)
+
+    assert Settings.load().trackers == ["mlflow", "tensorboard"]
+
+
+def test_only_what_the_stack_gives_a_value_is_advised_to_come_from_it() -> None:
+    for name, is_given in (("kafka", True), ("tensorboard_dir", False)):
+        with pytest.raises(BadSettings, match=f"set GATEWAY_{name.upper()}") as raised:
+            Settings().need(name)
+        assert ("gateway up" in str(raised.value)) is is_given
