@@ -260,3 +260,19 @@ async def test_into_an_empty_mlflow_server_with_kills(place: Place, lines: Lines
     assert json.loads(done.stdout)["complete"]
     assert await held(place, tracker) == facts
     assert {run.status for run in (await progress(place, "mlflow")).values()} == {"delivering"}
+
+
+async def test_a_tracker_that_got_only_chosen_runs_is_shown_as_that_and_has_no_lag(
+    place: Place, lines: Lines, materialiser: Materialiser
+) -> None:
+    envelopes = sweep(3, envelopes=2)
+    await write(place.kafka, place.topic, envelopes)
+    await until_folded(place, envelopes)
+    await replayed(place, lines, "--run", "run-1")
+    given = place.variables() | lines.variables() | {"GATEWAY_TRACKERS": "mlflow"}
+    asked = await asyncio.to_thread(gateway_with, given, "trackers", "list", "--json")
+    mine = {one["tracker"]: one for one in json.loads(asked.stdout)["trackers"]}
+
+    facts = ("state", "follows", "runs", "lag_records")
+    assert [mine["lines"][name] for name in facts] == ["one-off", False, 1, None]
+    assert [mine["mlflow"][name] for name in facts] == ["stopped", True, 0, 12]

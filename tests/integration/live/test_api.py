@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -141,6 +142,22 @@ async def test_status_counts_parked_records_and_names_the_newest(live: Live) -> 
     assert status["dead_letters"] == 1
     assert newest["id"].startswith(f"{live.settings.topic}:")
     assert (newest["run"], newest["kind"], newest["reason"][:21]) == ("one", "NotAnEvent", "the value is not JSON")
+
+
+async def test_a_locked_table_leaves_out_its_part_of_the_status_and_nothing_else(live: Live, database: str) -> None:
+    await live.publish(training("one"))
+    other = await asyncpg.connect(database)
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE deliveries")
+            status = await live.json("/v1/status")
+    finally:
+        await other.close()
+
+    assert [one["lag"] for one in status["lag"]] == [0, 0]
+    assert (status["deliveries"], status["dead_letters"]) == ([], 0)
+    (problem,) = status["problems"]
+    assert problem.startswith("the state of the trackers: ")
 
 
 async def test_answers_are_protected_and_compressed(live: Live) -> None:
