@@ -115,9 +115,7 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
             context.attempt(event.step_name, event.attempt, event.time)
             _add_points(context, event)
         case ev.RunCreated() | ev.RunStarted() | ev.RunResumed():
-            lifecycle.open_run(context.run, event)
-            if not isinstance(event, ev.RunCreated):
-                context.attempt(ev.MAIN_STEP, event.attempt, event.time)
+            _open_run(context, event)
         case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
             context.end(ev.MAIN_STEP, event.attempt, lifecycle.end_run(context.run, event), event.message, event.time)
         case ev.StepStarted():
@@ -139,6 +137,17 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
             if isinstance(event, ev.Scoped):
                 context.attempt(event.step_name, event.attempt, event.time)
             facts.fold_fact(context.changes, context.run, event, context.offset)
+
+
+def _open_run(context: FoldContext, event: lifecycle.Opened) -> None:
+    known = context.state.attempts.get((context.run.run_id, ev.MAIN_STEP, event.attempt))
+    is_second = lifecycle.is_second_start(context.run, known, event)
+    lifecycle.open_run(context.run, event)
+    if not isinstance(event, ev.RunCreated):
+        attempt = context.attempt(ev.MAIN_STEP, event.attempt, event.time)
+        if is_second:
+            lifecycle.mark_second_start(attempt)
+            context.update_step(ev.MAIN_STEP)
 
 
 def _add_points(context: FoldContext, event: ev.Metrics | ev.SystemMetrics) -> None:

@@ -6,6 +6,10 @@ before the start. Three rules make the result independent of the order. A higher
 Within an attempt the most severe end counts (finished < failed < killed); of two equal ends the later counts; and no
 start undoes an end. A step has the state of its newest attempt. `lost` is not a state here: it depends on the time of
 reading, see sql/queries.sql.
+
+Clients give an id that was used on their machine a new attempt or a suffix. If two machines start the same attempt of a
+run, the log holds records of both under one identity, and no reader can tell them apart afterwards. So both are kept
+and the attempt says so in its message: nothing is dropped, and nothing is mixed in silence.
 """
 
 from __future__ import annotations
@@ -15,6 +19,11 @@ from typing import Any
 from consumers.store.rows import AttemptRow, RunRow, StepRow
 from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
 from schemas.statuses import STATUS_AFTER, end_rank
+
+TWICE = (
+    "two trainings started this attempt under one run id, so their points and parameters are mixed: give each a run_id "
+    "of its own, or continue with resume=True"
+)
 
 Opened = RunCreated | RunStarted | RunResumed
 Ended = RunFinished | RunFailed | RunKilled
@@ -30,6 +39,26 @@ def open_run(run: RunRow, event: Opened) -> None:
     if not isinstance(event, RunCreated):
         mark_running(run)
         run.started = earliest(run.started, event.time)
+
+
+def is_second_start(run: RunRow, attempt: AttemptRow | None, event: Opened) -> bool:
+    """
+    Return whether another process has started the first attempt of a run before; `attempt` is its row so far.
+
+    Later attempts are asked for (`resume`, `attempt`), so there may be several starts of one. A start that is sent
+    again by a journal's successor has the same time.
+    """
+    if not isinstance(event, RunStarted) or event.attempt > 1 or run.started is None or attempt is None:
+        return False
+    if run.attempt == 1:
+        return event.time != run.started
+    return attempt.started is not None and event.time > attempt.started  # not the first start, which came late
+
+
+def mark_second_start(attempt: AttemptRow) -> None:
+    """State in an attempt that two trainings wrote it."""
+    _, message = _split(attempt.message)
+    attempt.message = _join(TWICE, message)
 
 
 def mark_running(run: RunRow) -> None:
@@ -54,7 +83,9 @@ def start_attempt(attempt: AttemptRow, time: int) -> None:
 
 def end_attempt(attempt: AttemptRow, state: str, message: str, time: int) -> None:
     """Fold the end of an attempt."""
+    mark, attempt.message = _split(attempt.message)
     _end(attempt, state, message, time)
+    attempt.message = _join(mark, attempt.message)
 
 
 def update_step(step: StepRow, newest: AttemptRow) -> None:
@@ -71,6 +102,15 @@ def _advance_attempt(run: RunRow, attempt: int) -> None:
 def _end(row: RunRow | AttemptRow, state: str, message: str, time: int) -> None:
     if end_rank(state, time, message) >= end_rank(row.state, row.ended, row.message):
         row.state, row.ended, row.message = state, time, message
+
+
+def _split(message: str) -> tuple[str, str]:
+    """Return the mark of a second start, "" if there is none, and the message of the end."""
+    return (TWICE, message[len(TWICE) + 2 :]) if message.startswith(TWICE) else ("", message)
+
+
+def _join(mark: str, message: str) -> str:
+    return f"{mark}; {message}" if mark and message else mark or message
 
 
 def earliest(stored: int | None, time: int) -> int:

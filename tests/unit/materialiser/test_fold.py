@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from consumers.materialiser.fold.chunks import append_points, finalise_chunks
 from consumers.materialiser.fold.fold import fold
+from consumers.materialiser.fold.lifecycle import TWICE
 from consumers.materialiser.fold.state import FoldState
 from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
 from schemas import events as ev
@@ -213,3 +214,41 @@ def test_every_kind_of_event_can_be_folded(event: ev.AnyEvent) -> None:
     [envelope] = envelopes_of("run", "producer", [event])
 
     assert fold(FoldState(), Changes(), envelope, 0, 0)
+
+
+# An attempt that two trainings started.
+
+FIRST, AGAIN = ev.RunStarted(time=1_000, name="a"), ev.RunStarted(time=5_000, name="b")
+DONE, KILLED = ev.RunFinished(time=9_000), ev.RunKilled(time=2_000, message="SIGTERM")
+LOGS: list[tuple[list[list[ev.AnyEvent]], bool]] = [
+    ([[FIRST, DONE]], False),
+    ([[FIRST], [FIRST, DONE]], False),  # the successor of a damaged journal sends the start again
+    ([[FIRST, KILLED], [AGAIN, DONE]], True),
+    ([[AGAIN, DONE], [FIRST]], True),
+    ([[FIRST], [ev.RunResumed(time=3_000, attempt=2)], [AGAIN]], True),
+    ([[ev.RunResumed(time=3_000, attempt=2)], [FIRST]], False),  # the first one comes late
+    ([[ev.RunCreated(time=500)], [ev.CodeIdentity(time=600, code_identifier="abc")], [FIRST]], False),
+    ([[metrics(1_500, 1)], [FIRST], [ev.RunStarted(time=6_000, attempt=2)]], False),
+]
+
+
+@pytest.mark.parametrize(("parts", "is_marked"), LOGS)
+def test_an_attempt_that_two_trainings_started_says_so(parts: list[list[ev.AnyEvent]], is_marked: bool) -> None:
+    store = Store()
+    for number, events in enumerate(parts):
+        store.apply(envelopes_of("r1", f"p{number}", events))
+
+    attempt, step = store.state.attempts["r1", "main", 1], store.state.steps["r1", "main"]
+    assert attempt.message.startswith(TWICE) == is_marked
+    assert step.message.startswith(TWICE) == (is_marked and store.state.runs["r1"].attempt == 1)
+    assert TWICE not in store.state.runs["r1"].message
+
+
+def test_the_message_of_the_end_stays_behind_the_mark() -> None:
+    store = Store()
+    parts: list[list[ev.AnyEvent]] = [[FIRST, KILLED], [AGAIN], [ev.RunFailed(time=3_000, message="boom")]]
+    for number, events in enumerate(parts):
+        store.apply(envelopes_of("r1", f"p{number}", events))
+
+    assert store.state.attempts["r1", "main", 1].message == f"{TWICE}; SIGTERM"
+    assert store.state.runs["r1"].message == "SIGTERM"
