@@ -4,7 +4,7 @@ Entries of a journal other than metric points, and the kind and time of an entry
 
 from __future__ import annotations
 
-from threading import Event as Flag
+from threading import Lock
 
 from gateway.client.encoding.values import dumps, now
 from gateway.client.notices import warn_once
@@ -14,6 +14,31 @@ if TYPE_CHECKING:
     from gateway.client.journal.series import StepContext
 
 MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
+
+
+class Flag:
+    """
+    Tells one waiting caller that something has happened.
+
+    Not threading.Event: the caller that begins to wait holds its lock for a moment. A signal handler in that moment
+    would keep the lock, and the shipper, which sets the flag, would wait for the end of the handler.
+    """
+
+    __slots__ = ("_is_waiting", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._is_waiting = Lock()
+        self._is_waiting.acquire()
+
+    def set(self) -> None:
+        """Tell it. Called once."""
+        self.is_set = True
+        self._is_waiting.release()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return True as soon as it has happened; False if that took longer than `timeout_s` seconds."""
+        return self.is_set or self._is_waiting.acquire(timeout=timeout_s)
 
 
 class Marker:

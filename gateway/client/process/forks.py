@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 
 TIMEOUT_S = 10.0  # the longest a fork waits
 
-_importing = Lock()
-_held_by_fork: Lock | None = None
+_importing = RLock()  # a signal handler may fork while its thread does
+_held_by_forks: list[RLock] = []
 
 
 @contextmanager
@@ -26,23 +26,21 @@ def importing() -> Iterator[None]:
 
 def before() -> None:
     """Wait until imports end. In the parent, before a fork."""
-    global _held_by_fork
     if _importing.acquire(timeout=TIMEOUT_S):
-        _held_by_fork = _importing
+        _held_by_forks.append(_importing)
 
 
 def after_in_parent() -> None:
     """Allow imports again."""
-    global _held_by_fork
-    held, _held_by_fork = _held_by_fork, None
-    if held is not None:
-        held.release()
+    if _held_by_forks:
+        _held_by_forks.pop().release()
 
 
 def after_in_child() -> None:
     """Start with a lock that no thread of the parent holds, and release the locks of the parent's journals."""
-    global _importing, _held_by_fork
-    _importing, _held_by_fork = Lock(), None
+    global _importing
+    _importing = RLock()
+    _held_by_forks.clear()
     folders = sys.modules.get("gateway.client.journal.folder")
     if folders is not None:
         folders.forget_locks()

@@ -53,6 +53,17 @@ def warn_unsent(recorder: Recorder, report: Report) -> None:
         warn(f"run {run_id}: {unkept:,} events about it (params, its end, …) are {LOST} to one")
 
 
+def warn_unmeasured(recorder: Recorder) -> None:
+    """Warn on stderr about artifacts whose digest `finish` does not wait for any longer."""
+    count = len(recorder.unmeasured)
+    names = ", ".join([name for name, _, _ in list(recorder.unmeasured)][:3])
+    warn_once(
+        "digest",
+        f"run {recorder.run_id}: {count:,} artifacts ({names:.200}) are recorded without size and sha256, which follow "
+        "if this process continues: give finish() more time, or raise GATEWAY_FINISH_TIMEOUT_S",
+    )
+
+
 def _why(shipper: Shipper | None) -> str:
     if shipper is None:
         return "no thread could be started"

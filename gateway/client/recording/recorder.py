@@ -9,14 +9,15 @@ more; so a forked child starts a new journal, and so does anything recorded afte
 
 from __future__ import annotations
 
-from threading import Lock
 from time import monotonic
 
 from gateway.client.encoding.values import clean, now
 from gateway.client.journal.entries import JournalEvent, Marker
 from gateway.client.journal.journal import Journal
 from gateway.client.notices import warn_once
+from gateway.client.recording.background import BackgroundWorker
 from gateway.client.recording.report import Report
+from gateway.client.recording.shipped_journal import ShippedJournal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.journal.series import StepContext
-    from gateway.client.recording.background import BackgroundWorker
     from gateway.client.recording.report import Status
     from gateway.client.shipping.producer import Producer
     from gateway.client.shipping.shipper import Shipper
 
     Labels = tuple[tuple[str, str], ...]
 
+CAPTURE, DIGESTS = "capture", "digests"  # background workers: capture does not wait for a digest, which takes minutes
 POLL_S = 0.2  # how often `flush` checks whether the producer has closed meanwhile
 
 
@@ -56,17 +57,16 @@ class Recorder:
         # nested in each other; None while several are open side by side. `Steps` sets it.
         self.context: StepContext | None = None
         self.is_finished = False
-        self.journal = Journal(run_id, is_owner=is_owner, attempt=attempt)
-        self.shipper: Shipper | None = None
-        self.producer: Producer | None = None
         # Appends one point (name, value, step, context): `Journal.put` itself, once a shipper has the journal.
         self.put: Callable[..., None] = self._put_first
-        self._closed: list[tuple[Journal, Producer | None]] = []  # oldest first
-        self._is_open = True  # False: producer_closed is written; a late record opens a new producer
-        self._lock = Lock()
+        self._first = self._last = ShippedJournal(Journal(run_id, is_owner=is_owner, attempt=attempt))
+        self.journal = self._last.journal  # takes what is recorded now
+        self._is_first_finish: list[bool] = [True]  # taken by the first caller of `finish`
         self._find_shipper = find_shipper
         self._on_late = on_late
-        self._background: BackgroundWorker | None = None
+        self._workers: dict[str, BackgroundWorker] = {}
+        # Artifacts (name, named step, attempt) without size and digest so far, each with its newest reference.
+        self.unmeasured: dict[tuple[str, str, int], object] = {}
         if not is_lazy:
             self._ship()
 
@@ -90,20 +90,30 @@ class Recorder:
         elif self.shipper is None:
             self._ship()  # the first record of a forked child, or of a copy from another process
 
-    def background(self) -> BackgroundWorker:
-        """Return the background worker of this run; a new one if the last was stopped."""
-        with self._lock:
-            if self._background is None or self._background.is_stopped:
-                from gateway.client.recording.background import BackgroundWorker
+    def background(self, work: str = CAPTURE) -> BackgroundWorker:
+        """Return the background worker for this kind of work; a new one if the last was stopped."""
+        worker = self._workers.get(work)
+        if worker is not None and worker.is_stopped:
+            self._workers.pop(work, None)
+        return self._workers.setdefault(work, BackgroundWorker())
 
-                self._background = BackgroundWorker()
-            return self._background
+    @property
+    def shipper(self) -> Shipper | None:
+        """The shipper that sends the open journal; None if there is none yet."""
+        return self._last.shipper
+
+    @property
+    def producer(self) -> Producer | None:
+        """The producer that cuts the open journal; None if there is no shipper yet."""
+        return self._last.producer
 
     # Waiting and counting.
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything recorded before is acknowledged; False if `timeout_s` seconds were not enough."""
         marker, shipper, producer, end = Marker(), self.shipper, self.producer, monotonic() + timeout_s
+        if shipper is None and self._last.shipping.locked():
+            return False  # another caller is handing the journal to a shipper
         if shipper is None or shipper.is_offline or (producer is not None and producer.is_done):
             return True  # nothing is recorded, or it stays in the journal for `gateway sync`, or it is acknowledged
         self.journal.append(marker)
@@ -128,43 +138,55 @@ class Recorder:
 
     def journals(self) -> list[tuple[Journal, Producer | None]]:
         """Return the journals of this process, oldest first, each with its producer, None if it has no shipper yet."""
-        return [*self._closed, (self.journal, self.producer)]
+        found, one = [], self._first
+        while True:
+            found.append((one.journal, one.producer))
+            if one.next is None:
+                return found
+            one = one.next
 
     # The end.
 
-    def stop_background(self, timeout_s: float) -> None:
-        """Wait, up to `timeout_s` seconds, until the tasks of the background worker are done."""
-        if self._background is not None:
-            self._background.stop(timeout_s)
+    def stop_background(self, work: str, timeout_s: float) -> bool:
+        """Have a background worker end after its tasks, and wait for that; False if the time was too short."""
+        worker = self._workers.get(work)
+        return worker is None or worker.stop(timeout_s)
 
-    def finish(self) -> tuple[bool, bool]:
-        """Finish the run; return whether this is the first call, and whether `close` must be called."""
-        with self._lock:
-            is_first, self.is_finished = not self.is_finished, True
-            is_open, self._is_open = self._is_open, False
-            self.put = self._put_late
-        return is_first, is_open and self.shipper is not None
+    def finish(self) -> bool:
+        """Finish the run: what is recorded from now on is late. Return whether this is the first call."""
+        self.is_finished = True
+        self.put = self._put_late
+        try:
+            return self._is_first_finish.pop()
+        except IndexError:
+            return False
 
-    def close(self, status: Status, message: str, *, is_end: bool) -> None:
-        """Append the end of the producer; before it, at the owner's first `finish`, append the end of the run."""
-        if self.is_owner and is_end:
-            ended = {"kind": f"run_{status}", "time": now(), "attempt": self.attempt, "message": clean(message)}
-            self.journal.append(JournalEvent(ended))
-        self.journal.append(JournalEvent({"kind": "producer_closed", "time": now()}))
+    def end(self, status: Status, message: str) -> None:
+        """Append the end of the run, if this process owns it."""
+        if self.is_owner:
+            self.record(f"run_{status}", attempt=self.attempt, message=clean(message))
+
+    def close(self) -> None:
+        """Append the end of the producer, unless that is done already or the journal is unused."""
+        last = self._last
+        if not last.claim_end() or (last.shipper is None and not last.journal.segments):
+            return
+        last.journal.append(JournalEvent({"kind": "producer_closed", "time": now()}))
+        if last.shipper is not None:
+            last.shipper.wake()
 
     def after_fork(self) -> object:
         """
         Start a new producer of the same run; unsent records of the parent stay the parent's. In the child only.
 
-        Returns the parent's journal and producer, which the child must keep.
+        Returns the parent's objects, which the child must keep.
         """
-        parents = (self.journal, self.producer)
+        parents = (self._first, self._workers, self.unmeasured)
         self.is_owner = False
-        self.shipper = self.producer = self._background = None
-        self._lock = Lock()
-        self._closed.clear()
-        self._is_open = not self.is_finished
-        self.journal = Journal(self.run_id, is_owner=False, attempt=self.attempt)
+        self._workers, self.unmeasured = {}, {}  # the threads are the parent's
+        journal = Journal(self.run_id, is_owner=False, attempt=self.attempt)
+        self._first = self._last = ShippedJournal(journal, is_ended=self.is_finished)
+        self.journal = journal
         self.put = self._put_late if self.is_finished else self._put_first
         return parents
 
@@ -179,28 +201,36 @@ class Recorder:
 
     def _open_late(self) -> None:
         """Open a new producer for records after the end; `finish`, or the end of the process, closes it."""
+        last = self._last
+        if last is self._first and not last.is_ended:
+            return  # `finish` is waiting for digests
         warn_once(
             "finished", f"run {self.run_id} is finished: what is recorded after that is kept, and counted as late"
         )
-        with self._lock:
-            if self._is_open:
-                return
-            self._closed.append((self.journal, self.producer))
-            self.journal = Journal(self.run_id, is_owner=False, attempt=self.attempt)
-            self.shipper = self.producer = None
-            self._is_open = True
+        if not last.is_ended:
+            return
+        while last.is_ended:
+            made = ShippedJournal(Journal(self.run_id, is_owner=False, attempt=self.attempt))
+            last = last.follow(made)
+        self._last, self.journal = last, last.journal
         self._ship()
-        if self._on_late is not None:
+        if last is made and self._on_late is not None:
             self._on_late()
 
     def _ship(self) -> None:
-        with self._lock:
-            if self.shipper is None:
-                try:
-                    shipper = self._find_shipper()
-                except RuntimeError as error:  # no thread can start: the interpreter is exiting, or a limit is hit
-                    warn_once("thread", f"run {self.run_id}: events cannot be sent ({error}): they wait in the journal")
-                    return
-                self.producer = shipper.add(self.journal)
-                self.shipper = shipper
-                self.put = self._put_late if self.is_finished else self.journal.put
+        """Hand the open journal to a shipper, unless another caller is doing so."""
+        last = self._last
+        if last.shipper is not None or not last.shipping.acquire(blocking=False):
+            return
+        try:
+            shipper = self._find_shipper()
+            last.producer = shipper.add(last.journal)
+            last.shipper = shipper
+        except RuntimeError as error:  # no thread can start: the interpreter is exiting, or a limit is hit
+            warn_once("thread", f"run {self.run_id}: events cannot be sent ({error}): they wait in the journal")
+            return
+        finally:
+            last.shipping.release()
+        self.put = last.journal.put
+        if self.is_finished:  # perhaps by another thread, at this moment
+            self.put = self._put_late

@@ -6,5 +6,6 @@ What training code calls.
   `notebook`: ends the runs of a cell that is executed again.
 - `arguments`: what callers passed, checked. `artifacts`: references to files. `edits`: delete and rename. `barrier`:
   waiting for readers.
-- `registry`: the runs that are open. `hooks`: what happens at fork, SIGTERM and exit.
+- `registry`: the runs that are open. `starting`: calls while a run starts. `hooks`: what happens at fork, SIGTERM and
+  exit.
 """

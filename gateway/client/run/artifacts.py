@@ -8,6 +8,7 @@ import os
 
 from gateway.client.encoding.values import MAX_NAME, clean, clean_name, now, scalar, text_of
 from gateway.client.notices import warn_once
+from gateway.client.recording.recorder import DIGESTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,19 +34,40 @@ def artifact_body(name: object, uri: object, size: object, sha256: object, media
     return {**body, "media_type": clean(text_of(media_type), MAX_NAME)}
 
 
+def record_reference(
+    recorder: Recorder, time: int, context: StepContext, body: dict[str, Any], *, reference: object = None
+) -> None:
+    """Record an artifact. With `reference` its size and digest will follow; those of an earlier one no longer do."""
+    recorder.unmeasured.pop((body["name"], *context[:2]), None)
+    if reference is not None:
+        recorder.unmeasured[body["name"], *context[:2]] = reference
+    recorder.record_at("artifact", time, step_name=context[0], attempt=context[1], **body)
+
+
 def record_file(recorder: Recorder, path: object, name: str | None, media_type: str, context: StepContext) -> None:
-    """Record a file or folder as an artifact with the time of now; a background thread reads its size and digest."""
+    """
+    Record a file or folder as an artifact at once; a background thread records it again with its size and digest.
+
+    It does not where the name got another reference meanwhile, or was deleted.
+    """
     given = os.fspath(path)  # type: ignore[call-overload]  # the caller reports the TypeError
     absolute = os.path.abspath(os.fsdecode(given))
     label = os.path.basename(absolute) if name is None else name
-    time = now()
+    uri, media_type = file_uri(absolute), media_type or guess_media_type(absolute)
+    body, time, reference = artifact_body(label, uri, None, "", media_type), now(), object()
+    record_reference(recorder, time, context, body, reference=reference)
 
-    def record() -> None:
+    def measure_and_record() -> None:
         size, digest = measure(absolute)
-        body = artifact_body(label, file_uri(absolute), size, digest, media_type or guess_media_type(absolute))
-        recorder.record_at("artifact", time, step_name=context[0], attempt=context[1], **body)
+        if recorder.unmeasured.get((body["name"], *context[:2])) is not reference:
+            return
+        measured = artifact_body(label, uri, size, digest, media_type)
+        if measured == body:  # it cannot be read
+            recorder.unmeasured.pop((body["name"], *context[:2]), None)
+        else:
+            record_reference(recorder, time, context, measured)
 
-    recorder.background().submit(record)
+    recorder.background(DIGESTS).submit(measure_and_record)
 
 
 def file_uri(path: str) -> str:

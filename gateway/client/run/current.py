@@ -22,6 +22,7 @@ from gateway.client.run import hooks, notebook, registry, used_ids
 from gateway.client.run.arguments import FINISH_TIMEOUT_S
 from gateway.client.run.identity import identify
 from gateway.client.run.run import Run
+from gateway.client.run.starting import find_starting, starts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from gateway.client.run.steps import Step
     from gateway.client.shipping.shipper import Shipper
 
+IMPLICIT_WAIT_S = 10.0  # the longest that a call outside of any run waits for another thread that starts one
+
 _current: Run | None = None  # the only open run; None if there is none, or several
 
 
+@starts
 def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know them as arguments
     name: str | None = None,
     *,
@@ -213,10 +217,16 @@ copyreg.pickle(Run, _pickled)  # type: ignore[arg-type]  # typeshed wants the re
 
 def _implicit() -> Run:
     """Return the current run, or the run of a process that never started one. Never raises."""
-    found = registry.find_run()
-    if found is not None:
-        return found
-    with registry.implicit_lock:
+    found = registry.find_run() or find_starting()
+    return found or _start_implicit()  # type: ignore[return-value]  # StartingRun has the methods that are called here
+
+
+@starts
+def _start_implicit() -> Run:
+    # Another thread may be in the middle of this. It needs no lock that this one may hold, but it may wait for a thread
+    # in which the garbage collector has called this function: so the wait has an end.
+    is_held = registry.implicit_lock.acquire(timeout=IMPLICIT_WAIT_S)
+    try:
         if runs := registry.open_runs():
             return runs[-1]
         if registry.is_over and registry.last_finished is not None:
@@ -228,6 +238,9 @@ def _implicit() -> Run:
         run = _new_run(uuid7(), run_name(), Address(NOWHERE, ""))
         _add(run)
         return run
+    finally:
+        if is_held:
+            registry.implicit_lock.release()
 
 
 def _new_run(

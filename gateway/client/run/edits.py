@@ -28,6 +28,9 @@ def delete(recorder: Recorder, names: Mapping[str, str | Iterable[str]], logged:
         recorder.record("deleted", what=what, name=clean_name(name))
         if what in logged:
             logged[what].pop(name, None)
+        if what == "artifact":
+            for artifact in [one for one in list(recorder.unmeasured) if one[0] == clean_name(name)]:
+                recorder.unmeasured.pop(artifact, None)
 
 
 def rename(recorder: Recorder, new: str, old_names: Mapping[str, str | None], logged: Logged) -> str:

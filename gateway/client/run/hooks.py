@@ -11,7 +11,7 @@ from time import monotonic
 from gateway.client import notices
 from gateway.client.process import forks, inheritance, signals
 from gateway.client.recording.report import status_of
-from gateway.client.run import registry
+from gateway.client.run import registry, starting
 from gateway.client.run.arguments import finish_timeout
 
 TYPE_CHECKING = False
@@ -71,4 +71,5 @@ def _after_fork_in_child() -> None:
     inheritance.after_fork()
     signals.after_fork()
     notices.reset()
+    starting.after_fork()
     registry.after_fork()

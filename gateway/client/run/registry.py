@@ -1,15 +1,17 @@
 """
 The runs that this process has open, and the shippers that send them.
 
-Changes of the list of open runs, and of the shippers, are made under one lock. A forked child begins with
-`after_fork`, because a thread of the parent may have held the lock during the fork.
+No function here waits for a lock: a signal handler or a destructor may start, finish or use a run while its thread is
+in the middle of doing so. Each change is one operation that CPython makes whole, and what depends on a list is computed
+again until it fits the list.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
-from threading import Lock, current_thread, main_thread
+from threading import RLock, current_thread, main_thread
 from weakref import WeakSet
 
 TYPE_CHECKING = False
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     Publish = Callable[[Run | None], None]
 
-implicit_lock = Lock()  # held while a run is started for a call outside of any run
+implicit_lock = RLock()  # held while a run is started for a call outside of any run
 is_over = False  # the process ends and its runs are finished: nothing can be sent any more
 is_terminating = False  # SIGTERM is ending the runs
 last_finished: Run | None = None
@@ -34,17 +36,15 @@ _innermost: ContextVar[Run | None] = ContextVar("gateway_run", default=None)
 _shippers: dict[tuple[str, str], Shipper] = {}  # by URL and topic
 # Objects of the parent in a forked child. Kept, because collecting them could close the parent's sockets.
 _inherited: list[object] = []
-_lock = Lock()
 
 
 def add(run: Run, publish: Publish) -> None:
-    """Add a run. `publish` is called with the lock held and gets the only open run, or None if there are several."""
+    """Add a run. `publish` gets the only open run, or None if there are several."""
     _known.add(run)
-    with _lock:
-        _runs.append(run)
-        if current_thread() is main_thread():
-            _of_main.append(run)
-        publish(run if len(_runs) == 1 else None)
+    if current_thread() is main_thread():
+        _of_main.append(run)
+    _runs.append(run)
+    _publish(publish)
     _innermost.set(run)
 
 
@@ -52,13 +52,21 @@ def remove(run: Run, publish: Publish) -> None:
     """Remove a finished run; the run around it becomes the innermost. `publish` gets the only open run, or None."""
     global last_finished
     last_finished = run
-    with _lock:
-        for runs in (_runs, _of_main, _late):
-            if run in runs:
+    for runs in (_runs, _of_main, _late):
+        while run in runs:
+            with suppress(ValueError):  # another caller removed it
                 runs.remove(run)
-        publish(_runs[0] if len(_runs) == 1 else None)
+    _publish(publish)
     if _innermost.get() is run:
         _innermost.set(run.outer)
+
+
+def _publish(publish: Publish) -> None:
+    while True:
+        runs = list(_runs)
+        publish(runs[0] if len(runs) == 1 else None)
+        if runs == _runs:
+            return  # otherwise it changed meanwhile, and the other caller may have published before this one
 
 
 def add_late(run: Run) -> None:
@@ -110,25 +118,19 @@ def find_run() -> Run | None:
 
 
 def shipper_for(address: Address) -> Shipper:
-    """Return the shipper of an address; the first call starts it. Raises RuntimeError while the process ends."""
+    """Return the shipper of an address. Raises RuntimeError while the process ends."""
     from gateway.client.shipping.shipper import Shipper
 
     if is_over or sys.is_finalizing():  # a thread started now would never run, and `finish` would wait for it
         raise RuntimeError("the interpreter is going away")
     key = (address.url, address.topic)
-    with _lock:
-        if key not in _shippers:
-            _shippers[key] = Shipper(address)
-        return _shippers[key]
+    return _shippers.get(key) or _shippers.setdefault(key, Shipper(address))
 
 
 def stop_shippers() -> None:
     """End every shipper thread of this process."""
-    with _lock:
-        shippers = list(_shippers.values())
-        _shippers.clear()
-    for shipper in shippers:
-        shipper.stop()
+    while _shippers:
+        _shippers.popitem()[1].stop()
 
 
 def shut_down() -> None:
@@ -140,13 +142,12 @@ def shut_down() -> None:
 
 def after_fork() -> None:
     """
-    Join the runs of the parent, with locks that no thread of the parent holds. In the child only.
+    Join the runs of the parent, with a lock that no thread of the parent holds. In the child only.
 
     Finished runs too: what the child records into one of them must not go to a journal that the parent still writes.
     """
-    global _lock, implicit_lock, is_over
-    is_over = False
-    _lock, implicit_lock = Lock(), Lock()
+    global implicit_lock, is_over
+    implicit_lock, is_over = RLock(), False
     shippers = dict(_shippers)
     _shippers.clear()
     _late.clear()

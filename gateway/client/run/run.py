@@ -25,8 +25,8 @@ from gateway.client.encoding.values import (
 )
 from gateway.client.guards import never_raises, safe_repr, warn_lost
 from gateway.client.journal.entries import Observation
-from gateway.client.recording.health import health, warn_unsent
-from gateway.client.recording.recorder import Recorder
+from gateway.client.recording.health import health, warn_unmeasured, warn_unsent
+from gateway.client.recording.recorder import CAPTURE, DIGESTS, Recorder
 from gateway.client.recording.report import Report, status_of
 from gateway.client.run import edits
 from gateway.client.run.arguments import (
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Status
     from gateway.client.shipping.shipper import Shipper
+
+CAPTURE_S = 5.0  # the longest that `finish` waits for the last console lines and samples before it records the end
+DIGESTS_S = 1.0  # ... and for digests of artifacts: those of small files precede the end
 
 
 class Run:
@@ -209,11 +212,10 @@ class Run:
     @never_raises("artifact")
     def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
         """Record a reference to bytes kept elsewhere. `size` is in bytes, `sha256` is 64 hex digits."""
-        from gateway.client.run.artifacts import artifact_body
+        from gateway.client.run.artifacts import artifact_body, record_reference
 
-        context = self._context()
         body = artifact_body(name, uri, size, sha256, media_type)
-        self.recorder.record("artifact", step_name=context[0], attempt=context[1], **body)
+        record_reference(self.recorder, now(), self._context(), body)
 
     def text(self, name: str, text: str, step: int | None = None) -> None:
         """Record text at a step, for example a sample of a model's output. It is cut to 131,072 characters."""
@@ -224,8 +226,8 @@ class Run:
         """
         Record a reference to a file or folder by its file: URI, under its own name or `name`. The bytes stay in place.
 
-        A background thread reads size and SHA-256, at the time of the call or soon after it; `finish` waits for that.
-        The size of a folder is that of its files; a folder has no SHA-256.
+        The reference is recorded at once. A background thread reads size and SHA-256 and adds them; `finish` waits for
+        that within its time. The size of a folder is that of its files; a folder has no SHA-256.
         """
         from gateway.client.run.artifacts import record_file
 
@@ -293,14 +295,19 @@ class Run:
         End the run and wait, up to `timeout_s` seconds, until the log has everything; return what became of it.
 
         `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then to 30. If anything is unsent by then, one line on stderr
-        says so; sending continues while the process lives. A second call returns an updated report.
+        says so; sending continues while the process lives. At most half of the time is spent on digests of artifacts
+        that are still being read. A second call returns an updated report.
         """
-        end = monotonic() + read_timeout(timeout_s)
-        recorder = self.recorder
-        recorder.stop_background(max(0.0, end - monotonic()))
-        is_first, is_open = recorder.finish()
-        if is_open:
-            recorder.close(*read_status(status, message), is_end=is_first)
+        recorder, end = self.recorder, monotonic() + read_timeout(timeout_s)
+        # Work in the background may take long: it gets a part of the time, so that the end reaches the log.
+        for work, most_s in (CAPTURE, CAPTURE_S), (DIGESTS, DIGESTS_S):
+            recorder.stop_background(work, min(most_s, (end - monotonic()) / 4))
+        is_first = recorder.finish()
+        if is_first:
+            recorder.end(*read_status(status, message))
+        if not recorder.stop_background(DIGESTS, (end - monotonic()) / 2):
+            warn_unmeasured(recorder)
+        recorder.close()
         recorder.flush(max(0.0, end - monotonic()))
         self.report = recorder.count()
         if is_first:
@@ -346,7 +353,6 @@ class Run:
     def after_fork(self) -> object:
         """Join the run as a forked child; return the parent's objects, which the child must keep. In the child only."""
         self.is_forked = True
-        self._steps.after_fork()
         return self.recorder.after_fork()
 
     def _context(self) -> StepContext:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from functools import wraps
-from threading import Lock
+from itertools import count, pairwise
 
 from gateway.client.guards import never_raises
 from gateway.client.journal.series import MAIN
@@ -44,15 +44,18 @@ _innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
 
 
 class Steps:
-    """The open steps of one run in this process. Keeps `recorder.context` up to date."""
+    """
+    The open steps of one run in this process. Keeps `recorder.context` up to date.
+
+    No call waits for a lock: a signal handler may enter a step while its thread enters or leaves one.
+    """
 
     def __init__(self, recorder: Recorder, run: object = None) -> None:
         self.recorder = recorder
         self.run = run  # it cannot be imported here; only pickle needs it
         self._main: StepContext = (MAIN, recorder.attempt, recorder.labels)
         self._open: list[_Open] = []
-        self._attempts: dict[str, int] = {}
-        self._lock = Lock()
+        self._attempts: dict[str, count[int]] = {}  # the next attempt of each step
         recorder.context = self._main
 
     def here(self) -> StepContext:
@@ -67,30 +70,31 @@ class Steps:
 
     def enter(self, name: str, attempt: int | None) -> _Open:
         """Open a step and return it. `attempt` None is the one after the last, and at first that of the run."""
-        with self._lock:
-            if attempt is None:
-                last = self._attempts.get(name)
-                attempt = self._main[1] if last is None else last + 1
-            self._attempts[name] = attempt = min(max(attempt, 1), MAX_ATTEMPT)
-            opened = _Open((name, attempt, self._main[2]), _innermost.get())
-            self._open.append(opened)
-            self._set_context()
+        if attempt is None:
+            attempt = min(
+                next(self._attempts.get(name) or self._attempts.setdefault(name, count(self._main[1]))), MAX_ATTEMPT
+            )
+        else:
+            attempt = min(max(attempt, 1), MAX_ATTEMPT)
+            self._attempts[name] = count(attempt + 1)
+        opened = _Open((name, attempt, self._main[2]), _innermost.get())
+        self._open.append(opened)
+        self._set_context()
         return opened
 
     def leave(self, opened: _Open) -> None:
         """Close a step."""
-        with self._lock:
-            if opened in self._open:
-                self._open.remove(opened)
-            self._set_context()
-
-    def after_fork(self) -> None:
-        """Keep the open steps, with a lock that no thread of the parent holds. In the child only."""
-        self._lock = Lock()
+        if opened in self._open:
+            self._open.remove(opened)
+        self._set_context()
 
     def _set_context(self) -> None:
-        nested = all(_is_inside(inner, outer) for outer, inner in zip(self._open, self._open[1:], strict=False))
-        self.recorder.context = (self._open[-1].context if self._open else self._main) if nested else None
+        while True:
+            steps = list(self._open)
+            nested = all(_is_inside(inner, outer) for outer, inner in pairwise(steps))
+            self.recorder.context = (steps[-1].context if steps else self._main) if nested else None
+            if steps == self._open:
+                return  # otherwise another thread or a signal handler has entered or left a step meanwhile
 
 
 def _is_inside(inner: _Open, outer: _Open) -> bool:

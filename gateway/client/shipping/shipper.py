@@ -59,10 +59,9 @@ class Shipper:
         self._make_transport = make
         self.is_connected = False
         self.last_error = ""
-        self._producers: list[Producer] = []
+        self._producers: list[Producer] = []  # changed by single operations of a list only: no caller waits for a lock
         self._backlog: deque[OutgoingRecord] = deque()
         self._backlog_bytes = 0
-        self._lock = threading.Lock()  # of _producers
         self._loop: asyncio.AbstractEventLoop | None = None
         self._has_items: asyncio.Event | None = None  # set to cut now instead of at the next turn
         self._has_records: asyncio.Event | None = None
@@ -73,27 +72,43 @@ class Shipper:
         self._adopt_at = 0.0  # time of the next search for an orphan, monotonic
         self._skipped: set[str] = set()  # folders not to examine again
         self._started = threading.Event()
+        self._starting = threading.Lock()  # taken, without waiting, by the caller that starts the thread
         self._thread = threading.Thread(target=self._run, name="gateway-shipper", daemon=True)
-        if not self.is_offline:
-            self._thread.start()
 
     # Called from any thread.
 
+    def _start(self) -> None:
+        """Start the thread, unless it runs or another caller is starting it. Raises RuntimeError when none is left."""
+        if self.is_offline or not self._starting.acquire(blocking=False):
+            return
+        try:
+            self._thread.start()
+        except BaseException:  # the next caller tries again; the error is passed on
+            self._starting.release()
+            raise
+
     def add(self, journal: Journal) -> Producer:
-        """Start shipping this journal."""
+        """
+        Ship this journal, and return its producer: the same one, however often the journal is added.
+
+        Raises RuntimeError when no thread can be started.
+        """
+        self._start()
+        for known in list(self._producers):
+            if known.journal is journal:
+                return known
         journal.set_destination(self.address.url, self.address.topic)
         producer = Producer(journal)
         if self.is_offline:
             return producer
-        with self._lock:
-            self._producers.append(producer)
+        self._producers.append(producer)
         self.wake()
         return producer
 
     def adopt(self, orphan: OrphanedJournal) -> None:
         """Ship an orphaned journal."""
-        with self._lock:
-            self._producers += orphan.producers
+        self._start()
+        self._producers.extend(orphan.producers)
         self.wake()
 
     def wake(self) -> None:
@@ -109,8 +124,8 @@ class Shipper:
     def stop(self) -> None:
         """End the thread, within 5 s. Records that are not acknowledged stay in their journals."""
         self._is_stopping = True
-        if self.is_offline:
-            return
+        if not self._starting.locked():
+            return  # it was never started
         self._started.wait(STOP_TIMEOUT_S)
         self.wake()
         self._thread.join(STOP_TIMEOUT_S)
@@ -187,8 +202,10 @@ class Shipper:
     async def _cut_all(self, has_records: asyncio.Event) -> tuple[int, bool]:
         """Give each journal one turn. Return the number of points cut, and whether more can be cut right away."""
         points, is_more = 0, False
-        with self._lock:
-            producers = self._producers = [one for one in self._producers if not one.is_done]
+        producers = list(self._producers)
+        for done in [one for one in producers if one.is_done]:
+            self._producers.remove(done)
+            producers.remove(done)
         for producer in producers:
             producer.journal.prepare()
         for producer in producers:
