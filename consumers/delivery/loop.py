@@ -25,6 +25,7 @@ from consumers.delivery.flow.rate_limit import RateLimit
 from consumers.log.reader import LogReader
 from consumers.log.watermarks import has_reached
 from consumers.store.delivery.checkpoints import Deliveries
+from consumers.store.run_partitions import RunPartitions
 from schemas.errors import LogDamaged, LogUnavailable, StoreUnavailable
 
 SAVE_OFFSETS_S = 0.2
@@ -43,7 +44,7 @@ class Work:
         """Return the offset up to which the second reader reads: where the first one is, or the end of the work."""
         if self.only is None:
             return backlog.position(partition)
-        return None if self.until is None else self.until[partition]
+        return None if self.until is None else self.until.get(partition, 0)
 
 
 class Parts(NamedTuple):
@@ -55,6 +56,7 @@ class Parts(NamedTuple):
     dispatcher: Dispatcher
     catch_up: CatchUp
     history: History
+    run_partitions: RunPartitions
     reader: LogReader | None  # of the whole log, assigned; None: only chosen runs are delivered
     saved: Mapping[int, int]  # offset by partition that PostgreSQL has
 
@@ -157,10 +159,13 @@ class Delivery:
         except LogDamaged as error:
             self._set_aside(self._reader, error)
             return
-        self._backlog.add(records)
+        partitions = await self._parts.run_partitions.of_records(records, claim=True)
+        self._backlog.add(records, partitions)
         if self._damaged:
             for partition in self._damaged.keys() & {one.partition for one in records}:
                 self._repaired(partition)
+        if self._reader.known_partitions() - self._saved.keys():
+            raise LogUnavailable(f"{self._reader.topic} has more partitions than before: starting again to read them")
         now = time.monotonic()
         if records:
             self._next_check = now + CHECK_LOG_S

@@ -40,6 +40,7 @@ from consumers.store.delivery.orders import Trackers
 from consumers.store.migrations import migrate
 from consumers.store.offsets import CONSUMER
 from consumers.store.pool import Database, open_database
+from consumers.store.run_partitions import RunPartitions
 from consumers.telemetry.instruments import DeliveryWatch
 from consumers.trackers.protocol import Tracker, capabilities_of
 from schemas.errors import LogGap
@@ -61,6 +62,7 @@ class Connected:
     deliveries: Deliveries
     trackers: Trackers
     histories: Histories
+    run_partitions: RunPartitions
     bounds: LogBounds
     call_s: float  # timeout of a call to the tracker, s
 
@@ -82,7 +84,10 @@ async def connected(settings: Settings, name: str, on_outage: Callable[[str], ob
         await until_available(lambda: ensure_topics(settings), on_outage)
         deliveries = Deliveries(database, name, settings.topic)
         histories = Histories(database, name, settings.topic, CONSUMER)
-        yield Connected(settings, tracker, database, deliveries, Trackers(database), histories, bounds, call_s)
+        partitions = RunPartitions(database, settings.topic)
+        yield Connected(
+            settings, tracker, database, deliveries, Trackers(database), histories, partitions, bounds, call_s
+        )
         await close_tracker(tracker)  # not after a failure: a call may be under way
     finally:
         await bounds.close()
@@ -145,9 +150,8 @@ async def open_delivery(
         call_bytes = int(getattr(services.tracker, "call_bytes", CALL_BYTES))
         dispatcher = Dispatcher(calls, context, workers=PARALLEL_RUNS, call_bytes=call_bytes, give_up=give_up)
         history, catch_up = _backfill(services, work, context, dispatcher.start_ready)
-        yield Delivery(
-            Parts(work, services.deliveries, context, dispatcher, catch_up, history, reader=reader, saved=saved)
-        )
+        deliveries, partitions = services.deliveries, services.run_partitions
+        yield Delivery(Parts(work, deliveries, context, dispatcher, catch_up, history, partitions, reader, saved))
     finally:
         threads.close()
         if reader is not None:
@@ -193,7 +197,7 @@ def _backfill(
     history = History(context.backlog, source, context.rereads, on_records)
     target = partial(work.reread_target, context.backlog)
     catch_up = CatchUp(
-        services.reader, context.backlog, context.rereads, history,
+        services.reader, context.backlog, context.rereads, history, services.run_partitions,
         target=target, on_records=on_records, has_end=work.until is not None,
     )  # fmt: skip
     return history, catch_up

@@ -24,6 +24,8 @@ from consumers.log.record_parser import read_any_header_name
 from consumers.log.topics import REQUEST_TIMEOUT_S, admin_client, finish_start, translated
 from schemas.errors import LogGap, LogUnavailable
 
+METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed
+
 
 def lost_offsets(wanted: Mapping[int, int], first: Mapping[int, int]) -> str:
     """Describe the offsets, by partition, that are wanted and lie before the log's `first`; "" if there are none."""
@@ -55,6 +57,7 @@ class LogReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            metadata_max_age_ms=METADATA_AGE_MS,
             fetch_max_wait_ms=500,  # a broker answers as soon as it has a byte; this only bounds idle requests
             max_partition_fetch_bytes=4 * 1024 * 1024,
             request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
@@ -80,6 +83,10 @@ class LogReader:
         if not found["partitions"]:
             raise LogUnavailable(f"Kafka at {self._bootstrap} has no topic {self.topic}: start the materialiser")
         return sorted(part["partition"] for part in found["partitions"])
+
+    def known_partitions(self) -> frozenset[int]:
+        """Return the topic's partitions as of the last METADATA_AGE_MS, without a request; empty if none are known."""
+        return frozenset(self._consumer.partitions_for_topic(self.topic) or ())
 
     async def assign(self, offsets: Mapping[int, int]) -> None:
         """

@@ -8,6 +8,7 @@ The stream processor: log -> fold -> PostgreSQL, each event exactly once.
   alone; anything unexpected ends the process, and the supervisor restarts it.
 - `gaps`: what it means that the next record does not have the next offset. If the start of the log was deleted under
   the worker, the missing offsets are named and the process ends (78), having kept what came before them.
+- `strays`: copies records of a run that are in another partition than the run, after the topic got more partitions.
 - `backpressure`: bounds, in bytes, what is read and not applied: while PostgreSQL is away or slow, reading pauses,
   the member stays in its group, and memory stays flat. `gc_tuning`: garbage collection for many short-lived objects.
 - `fold/`: the pure fold. `rebuild/`: folding the log again.

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 PAUSE_S = 0.1  # between two checks whether reading may resume
 WATCH_S = 0.5  # between two checks whether Faust is alive
 NEVER_S = 7 * 86_400.0
+METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed and assigned
 UNBOUNDED = 1_000_000_000
 # While records arrive, a broker holds a fetch for half of batch_wait_ms until it has this many bytes; after a fetch
 # without records it waits for the next one.
@@ -128,6 +129,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "consumer_group_instance_id": f"{CONSUMER}-{settings.worker}",  # a restart takes its assignment without waiting
         "consumer_auto_offset_reset": "earliest",  # the worker sees a gap that this makes, and ends the process
         "consumer_max_fetch_size": 8 * 1024 * 1024,
+        "consumer_metadata_max_age_ms": METADATA_AGE_MS,
         "store": "memory://",
         "TableManager": _NoTables,
         "value_serializer": "raw",
@@ -167,6 +169,7 @@ def _consumer_class(feed: _Feed) -> type:
         def _new_consumer_thread(self) -> _Reader:
             reader = _Reader(self, loop=self.loop, beacon=self.beacon)
             reader.feed = feed
+            self.reader = reader
             return reader
 
     return _Consumer
@@ -220,6 +223,17 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 size = len(record.key or b"") + len(record.value or b"")
                 read_ahead.add(tp.partition, record.offset, size)
         return found
+
+
+def request_rejoin(app: faust.App) -> None:
+    """
+    Let this member join its group again, with which the leader of the group starts a new assignment of partitions.
+
+    Kafka gives a static member that restarts its old assignment, and a leader that has restarted sees no change in the
+    number of partitions: without this, partitions that were added meanwhile would never be assigned.
+    """
+    reader = app.consumer.reader
+    reader.thread_loop.call_soon_threadsafe(reader._ensure_consumer()._coordinator.request_rejoin)
 
 
 def exit_now(code: int) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from consumers.deadletters.limits import Limits
@@ -19,12 +20,21 @@ from consumers.log.retry import until_available
 from consumers.log.security import security_arguments
 from consumers.log.topics import ensure_topics, is_outage
 from consumers.log.watermarks import LogBounds
-from consumers.materialiser.faust_app import ReaderHooks, build_app, exit_now, restart_process, wait_for_crash
+from consumers.materialiser.faust_app import (
+    ReaderHooks,
+    build_app,
+    exit_now,
+    request_rejoin,
+    restart_process,
+    wait_for_crash,
+)
 from consumers.materialiser.gaps import strict_gap_policy, watch_for_gap
+from consumers.materialiser.strays import StrayCopier
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
-from consumers.store.offsets import CONSUMER
+from consumers.store.offsets import CONSUMER, stored_offsets
 from consumers.store.pool import Database, open_database
+from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from consumers.materialiser.backpressure import ReadAhead
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
     from schemas.runtime.settings import Settings
 
 DRAIN_S = 5.0
+CHECK_PARTITIONS_S = (3.0, 60.0)  # first and longest wait between two checks whether every partition has a worker
 
 log = logging.getLogger("consumers.materialiser")
 
@@ -61,7 +72,15 @@ class Service:
         await until_available(lambda: ensure_topics(settings), self._report_outage)
         self._bounds = LogBounds(settings.need("kafka"), settings.topic, security_arguments(settings))
         gap_policy = strict_gap_policy(self._first_offsets)
-        worker = Worker(database, settings.topic, self._watch, limits=Limits.of(settings), gap_policy=gap_policy)
+        copier = StrayCopier(settings)
+        worker = Worker(
+            database,
+            settings.topic,
+            self._watch,
+            limits=Limits.of(settings),
+            gap_policy=gap_policy,
+            copy_strays=copier.copy,
+        )
         stopping = asyncio.Event()
         _stop_by_signal(stopping)
         hooks = ReaderHooks(self._read_ahead, self._must_pause, self._first_offsets, self._stop, self._announce_ready)
@@ -76,8 +95,9 @@ class Service:
         ended.add_done_callback(lambda done: None if done.cancelled() else self._stop(done.result()))
         watching = asyncio.create_task(self._watch.lag.run(self._bounds.ask, worker.positions))
         letters = asyncio.create_task(publish(settings, database, CONSUMER))
+        growing = asyncio.create_task(self._rejoin_when_unread(database, lambda: request_rejoin(app)))
         await stopping.wait()
-        for task in (ended, watching, letters):
+        for task in (ended, watching, letters, growing):
             task.cancel()
         await _drain(worker)
         exit_now(0)
@@ -94,6 +114,21 @@ class Service:
         )
         await until_available(lambda: migrate(database), self._report_outage)
         return database
+
+    async def _rejoin_when_unread(self, database: Database, rejoin: Callable[[], None]) -> None:
+        """Call `rejoin` when the topic has partitions that no worker has ever read and that no rebalance assigns."""
+        wait_s, before = CHECK_PARTITIONS_S[0], frozenset[int]()
+        while True:
+            await asyncio.sleep(wait_s)
+            with suppress(Unavailable):
+                partitions = (await self._bounds.ask()).end.keys()
+                read = await stored_offsets(database, CONSUMER, self._settings.topic)
+                unread = frozenset(partitions - read.keys())
+                wait_s = CHECK_PARTITIONS_S[0]
+                if unread and unread == before:
+                    rejoin()
+                    wait_s, unread = min(2 * wait_s, CHECK_PARTITIONS_S[1]), frozenset()
+                before = unread
 
     async def _first_offsets(self) -> Mapping[int, int]:
         return (await until_available(self._bounds.ask, self._report_outage)).first

@@ -33,20 +33,22 @@ from consumers.materialiser.fold.facts import is_edit
 from consumers.materialiser.fold.fold import fold, park, series_of
 from consumers.materialiser.fold.state import FoldState
 from consumers.materialiser.gaps import GapPolicy, OffsetGap, allow_gaps
+from consumers.materialiser.strays import CopyStrays, leave_strays
 from consumers.store import dead_letters
 from consumers.store.offsets import CONSUMER, load_offsets
 from consumers.store.pool import Database
 from consumers.store.rows import Changes, DeadLetterRow
+from consumers.store.run_partitions import RunPartitions
 from consumers.store.write import loader
 from consumers.store.write.writer import RowsRefused, TablesExchanged, write
 from consumers.telemetry.instruments import FoldWatch
-from schemas.errors import BadEvent, BadRecord, StoreUnavailable
+from schemas.errors import BadEvent, BadRecord, LogUnavailable, StoreUnavailable
 from schemas.wire import Envelope, decode
 
 MAX_CACHED_SERIES = 20_000  # in memory, each with at most 24 kB of open points; beyond this number all are loaded again
 MAX_CACHED_RUNS = 20_000
 BEAT_S = 5.0  # between two signs of life during an edit
-BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away
+BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away, or Kafka for copies of strays
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,13 @@ class Worker:
         watch: FoldWatch | None = None,
         limits: Limits = NO_LIMITS,
         gap_policy: GapPolicy = allow_gaps,
+        copy_strays: CopyStrays = leave_strays,
+        run_partitions: RunPartitions | None = None,
     ) -> None:
+        """Fold into `database`; `run_partitions` are those of another database if given."""
         self._database, self._topic = database, topic
+        self._run_partitions = run_partitions or RunPartitions(database, topic)
+        self._copy_strays = copy_strays
         self._watch = watch or FoldWatch()
         self._limits = limits
         self._state = FoldState()
@@ -93,7 +100,7 @@ class Worker:
                     await self._apply(records)
                     self._watch.progressed()
                     return
-                except StoreUnavailable as error:
+                except (StoreUnavailable, LogUnavailable) as error:
                     wait_s = await self._wait(error, wait_s)
                     self._state = FoldState()
                     self._next = await self._load_offsets(self._next)
@@ -121,8 +128,8 @@ class Worker:
             except StoreUnavailable as error:
                 wait_s = await self._wait(error, wait_s)
 
-    async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
-        """Wait for PostgreSQL and return how long to wait the next time."""
+    async def _wait(self, error: StoreUnavailable | LogUnavailable, wait_s: float) -> float:
+        """Wait for a service and return how long to wait the next time."""
         self._watch.waiting(str(error))
         log.warning("%s: waiting for it", error)
         await asyncio.sleep(wait_s)
@@ -191,10 +198,12 @@ class Worker:
     async def _store(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
     ) -> None:
-        await self._load(decoded)
+        await self._load(records, decoded)
         started = time.monotonic()
         try:
-            changes, duplicates = self._fold(records, decoded, counted)
+            changes, duplicates, strays = self._fold(records, decoded, counted)
+            if strays:
+                await self._copy(strays)
             writing = write(self._database, CONSUMER, self._topic, changes, self._state.tables)
             await (self._patiently(writing) if changes.edits else writing)
         except TablesExchanged:
@@ -212,7 +221,10 @@ class Worker:
         self._tally = counted.tally
         for partition, (_, following) in changes.offsets.items():
             self._next[partition] = following
-        self._watch.committed(records, decoded, duplicates=duplicates, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._watch.committed(
+            records, decoded, duplicates=duplicates, strays=[one for _, one in strays], seconds=seconds
+        )
 
     async def _patiently(self, writing: Coroutine[Any, Any, None]) -> None:
         """Wait for an edit, which may take many minutes, as for work: a restart would begin it again."""
@@ -226,15 +238,18 @@ class Worker:
 
     def _fold(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
-    ) -> tuple[Changes, list[Envelope]]:
-        """Return what the records change, and which of them were folded before. Raises RowsRefused."""
-        changes, duplicates = Changes(), list[Envelope]()
+    ) -> tuple[Changes, list[Envelope], list[tuple[Record, Envelope]]]:
+        """Return what the records change, which were folded before, and which are strays. Raises RowsRefused."""
+        changes, duplicates, strays = Changes(), list[Envelope](), list[tuple[Record, Envelope]]()
+        partitions = self._state.partitions
         try:
             for record, envelope, ordinal in zip(records, decoded, counted.ordinals, strict=True):
                 expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
                 changes.offsets[record.partition] = (expected, record.offset + 1)
                 if isinstance(envelope, BadRecord):
                     park(changes, envelope, _letter(record, ordinal or Ordinal(0, 0)))
+                elif partitions[envelope.run_id] != record.partition:
+                    strays.append((record, envelope))
                 elif not fold(self._state, changes, envelope, record.partition, record.offset):
                     duplicates.append(envelope)
             finalise_chunks(changes)
@@ -242,7 +257,14 @@ class Worker:
             raise
         except Exception as error:  # the fold is pure, so a record is the cause; folding each alone shows which
             raise RowsRefused(f"folding it failed with {type(error).__name__}: {error}") from error
-        return changes, duplicates
+        return changes, duplicates, strays
+
+    async def _copy(self, strays: Sequence[tuple[Record, Envelope]]) -> None:
+        """Append strays to the partitions of their runs. Raises LogUnavailable."""
+        found: dict[int, list[Record]] = {}
+        for record, envelope in strays:
+            found.setdefault(self._state.partitions[envelope.run_id], []).append(record)
+        await self._copy_strays(found)
 
     async def _commit_one_by_one(
         self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], error: RowsRefused
@@ -257,7 +279,7 @@ class Worker:
         for record, envelope in zip(records, decoded, strict=True):
             await self._commit([record], [envelope])
 
-    async def _load(self, decoded: Sequence[Envelope | BadRecord]) -> None:
+    async def _load(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> None:
         """Load the stored rows of the runs and series of these events that are not in memory."""
         state = self._state
         envelopes = [envelope for envelope in decoded if isinstance(envelope, Envelope)]
@@ -268,6 +290,8 @@ class Worker:
         runs: set[str] = {envelope.run_id for envelope in envelopes}
         runs -= state.loaded
         if runs:
+            met = {record.key: record.partition for record in reversed(records)}  # the first one counts
+            state.partitions |= await self._run_partitions.claim({run_id: met[run_id.encode()] for run_id in runs})
             heads, producers, steps, attempts = await loader.load_runs(self._database, runs)
             state.runs.update((row.run_id, row) for row in heads)
             state.producers.update(((row.run_id, row.producer), row) for row in producers)

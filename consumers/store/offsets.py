@@ -30,9 +30,16 @@ async def all_offsets(database: Database, topic: str) -> dict[str, dict[int, int
 
 
 async def load_offsets(database: Database, consumer: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
-    """Return the next offset of each partition; 0 for a partition that was never read."""
+    """Return the next offset of each partition; 0 for a partition that was never read, which has a row from now on."""
     async with database.acquire() as connection:
         for partition in sorted(partitions):
             await connection.execute(sql("claim_offset"), consumer, topic, partition)
+    found = await stored_offsets(database, consumer, topic)
+    return {partition: offset for partition, offset in found.items() if partition in partitions}
+
+
+async def stored_offsets(database: Database, consumer: str, topic: str) -> dict[int, int]:
+    """Return the next offset of each partition that this consumer has ever read."""
+    async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_offsets"), consumer, topic)
-    return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in partitions}
+    return {row["partition"]: row["next_offset"] for row in rows}

@@ -65,10 +65,15 @@ class FoldWatch(ConsumerWatch):
         decoded: Sequence[Envelope | BadRecord],
         *,
         duplicates: Sequence[Envelope],
+        strays: Sequence[Envelope],
         seconds: float,
     ) -> None:
-        """Record one transaction: its records, what they decoded to, and which envelopes had been folded before."""
-        points = -sum(map(points_of, duplicates))
+        """
+        Record one transaction: its records and what they decoded to.
+
+        `duplicates` are envelopes that had been folded before, `strays` those of which a copy will be folded.
+        """
+        points = -sum(map(points_of, duplicates)) - sum(map(points_of, strays))
         for record, envelope in zip(records, decoded, strict=True):
             self.lag.applied(record.partition, record.time_ms)
             if isinstance(envelope, BadRecord):

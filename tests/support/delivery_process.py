@@ -112,6 +112,10 @@ class Watch:
         await self._database.close()
         await self._reader.close()
 
+    async def ends(self) -> dict[int, int]:
+        """Return the end of the log, by partition."""
+        return await self._reader.end_offsets()
+
     async def records(self) -> int:
         """Return how many records the tracker has received."""
         found = await self._deliveries.load()

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from gateway.local.ports import HOST, free_ports
 from gateway.local.servers import kafka, postgres
@@ -90,6 +90,19 @@ async def create_topic(bootstrap: str, name: str, partitions: int, **configs: st
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
+        async with asyncio.timeout(60):
+            while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka sends no event for this
+                await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
+
+
+async def add_partitions(bootstrap: str, name: str, partitions: int) -> None:
+    """Let a topic grow and return when each partition has a leader."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_partitions({name: NewPartitions(partitions)})
         async with asyncio.timeout(60):
             while not await _all_led(admin, name, partitions):  # noqa: ASYNC110 - Kafka sends no event for this
                 await asyncio.sleep(0.02)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from consumers.delivery.backfill.history import History
 from consumers.delivery.backfill.reread import Rereads
@@ -20,6 +20,7 @@ from consumers.delivery.flow.backlog import Backlog
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.log.retry import RETRY_S
+from consumers.store.run_partitions import RunPartitions
 from schemas.errors import LogDamaged, LogGap, LogUnavailable
 
 log = logging.getLogger("consumers.delivery")
@@ -38,6 +39,7 @@ class CatchUp:
         backlog: Backlog,
         rereads: Rereads,
         history: History,
+        run_partitions: RunPartitions,
         *,
         target: Callable[[int], int | None],
         on_records: Callable[[], object],
@@ -51,7 +53,7 @@ class CatchUp:
         """
         self._has_end = has_end
         self._open_reader, self._backlog, self._rereads, self._history = open_reader, backlog, rereads, history
-        self._target, self._on_records = target, on_records
+        self._run_partitions, self._target, self._on_records = run_partitions, target, on_records
         self.positions: dict[int, int] = {}  # next offset by partition
 
     async def run(self) -> None:
@@ -110,15 +112,16 @@ class CatchUp:
                 reader.set_aside(error.partition)
                 read_again = time.monotonic() + READ_AGAIN_S
                 continue
+            partitions = await self._run_partitions.of_records(records, claim=True)
             if not requested.is_set():  # otherwise a run may need records before these
-                self._add(records)
+                self._add(records, partitions)
 
-    def _add(self, records: Sequence[Record]) -> None:
+    def _add(self, records: Sequence[Record], partitions: Mapping[str, int]) -> None:
         # Records beyond the first reader are skipped: that one supplies them.
         wanted = [one for one in records if one.offset < self._bound(one.partition)]
         for one in records:
             self.positions[one.partition] = one.offset + 1
-        self._backlog.add_reread(wanted)
+        self._backlog.add_reread(wanted, partitions)
         if wanted:
             self._on_records()
 

@@ -18,9 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from consumers.store.delivery.history import HISTORY
+from consumers.store.run_partitions import is_stray
 from schemas.errors import BadRecord
 from schemas.wire import identify
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from consumers.log.record import Record
 
 MAX_BYTES = 64 * 1024 * 1024  # read and undelivered; reading pauses above it
+NO_PARTITIONS: Mapping[str, int] = MappingProxyType({})
 RECORD_OVERHEAD = 1_000  # bytes that a record takes in memory in addition to its value, approximately
 
 
@@ -62,8 +65,12 @@ class Backlog:
         """Whether reading has to pause."""
         return self.bytes >= self._max_bytes
 
-    def add(self, records: Iterable[Record]) -> int:
-        """Queue records of the first reader; return how many were skipped: unknown run, or a run that is parked."""
+    def add(self, records: Iterable[Record], partitions: Mapping[str, int] = NO_PARTITIONS) -> int:
+        """
+        Queue records of the first reader, given the partitions of their runs.
+
+        Returns how many were skipped: of no run, of a run that is parked, or strays, whose copies come later.
+        """
         skipped = 0
         for record in records:
             self._positions[record.partition] = record.offset + 1
@@ -72,19 +79,21 @@ class Backlog:
             except BadRecord:
                 skipped += 1  # the materialiser parks it
                 continue
-            if run_id in self._parked:
+            if run_id in self._parked or is_stray(run_id, record.partition, partitions):
                 skipped += 1
                 continue
             if run_id not in self._rereads:
                 self._append(run_id, record, rereading=False)
         return skipped
 
-    def add_reread(self, records: Iterable[Record]) -> None:
-        """Queue records of the second reader: those of runs that are rereading."""
+    def add_reread(self, records: Iterable[Record], partitions: Mapping[str, int] = NO_PARTITIONS) -> None:
+        """Queue records of the second reader: those of runs that are rereading, without strays."""
         for record in records:
             try:
                 run_id = identify(record.key, record.headers).run_id
             except BadRecord:
+                continue
+            if is_stray(run_id, record.partition, partitions):
                 continue
             if run_id in self._rereads and record.offset >= self._rereads[run_id][1]:
                 self._rereads[run_id] = (record.partition, record.offset + 1)

@@ -14,6 +14,7 @@ from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.store.delivery.history import PlannedHistory
+from consumers.store.run_partitions import is_stray
 from consumers.trackers.protocol import capabilities_of
 from schemas.errors import BadRecord
 from schemas.wire import identify, points_of
@@ -58,7 +59,7 @@ async def plan(services: Connected, choice: RunSelection) -> ReplayPlan:
         histories = await _histories(services, runs, known, first)
         counts.add_histories(histories.possible, await services.histories.folded())
         starts = await _starts(services, runs, known, first)
-        await _count(reader, {part: max(at, first[part]) for part, at in starts.items()}, end, counts)
+        await _count(services, reader, {part: max(at, first[part]) for part, at in starts.items()}, end, counts)
     finally:
         await reader.close()
     parked = sum(one.status == "parked" for one in known.values())
@@ -105,13 +106,17 @@ async def _starts(
     return {part: min([at, *offsets_to_reread]) for part, at in starts.items()}
 
 
-async def _count(reader: LogReader, starts: Mapping[int, int], end: Mapping[int, int], counts: _Counts) -> None:
+async def _count(
+    services: Connected, reader: LogReader, starts: Mapping[int, int], end: Mapping[int, int], counts: _Counts
+) -> None:
     positions = {part: at for part, at in starts.items() if at < end[part]}
     await reader.assign(positions)
     while any(at < end[part] for part, at in positions.items()):
-        for record in await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS):
+        records = await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
+        partitions = await services.run_partitions.of_records(records, claim=False)
+        for record in records:
             positions[record.partition] = record.offset + 1
-            counts.add(record, below=end[record.partition])
+            counts.add(record, partitions, below=end[record.partition])
 
 
 class _Counts:
@@ -126,10 +131,12 @@ class _Counts:
             self.points += one.points
             self._known[one.run_id] = Checkpoint(folded.get(one.partition, 0))
 
-    def add(self, record: Record, *, below: int) -> None:
+    def add(self, record: Record, partitions: Mapping[str, int], *, below: int) -> None:
         try:
             run_id = identify(record.key, record.headers).run_id
         except BadRecord:
+            return
+        if is_stray(run_id, record.partition, partitions):
             return
         before = self._known.get(run_id, Checkpoint())
         if record.offset >= below or before.status == "parked" or (self._chosen and run_id not in self._chosen):

@@ -8,6 +8,7 @@ is different: waiting does not help, so the process is asked to end.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from fastapi import Request
@@ -17,11 +18,13 @@ from consumers.live.api.shared import Shared
 from consumers.live.api.status import Sources, read_status
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
+from consumers.log.record import Record
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
 from consumers.store.offsets import CONSUMER
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import StoreReader
+from consumers.store.run_partitions import RunPartitions
 from schemas.api import Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.runtime.settings import Settings
@@ -40,7 +43,7 @@ class Connections:
     def __init__(self, settings: Settings) -> None:
         self.subscribers = Subscribers()
         security = security_arguments(settings)
-        self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers, security)
+        self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers, security, self._run_partitions)
         self.bounds = LogBounds(settings.need("kafka"), settings.topic, security)
         self.closing = False
         self.failed = asyncio.Event()
@@ -52,6 +55,7 @@ class Connections:
         self._trackers = settings.trackers
         self._database: Database | None = None
         self._reader: StoreReader | None = None
+        self._partitions: RunPartitions | None = None
         self._problem = "PostgreSQL is not connected yet"
         self._status = Shared(self._read_status, age_s=STATUS_AGE_S, longest_s=LONGEST_STATUS_AGE_S)
         self._health = Shared(self.missing, age_s=0, longest_s=0)
@@ -109,6 +113,9 @@ class Connections:
             raise StoreUnavailable(self._problem)
         return await read_status(Sources(self._database, self.bounds, self.topic, self._trackers))
 
+    async def _run_partitions(self, records: Sequence[Record]) -> Mapping[str, int]:
+        return {} if self._partitions is None else await self._partitions.of_records(records, claim=False)
+
     async def _open_store(self) -> None:
         while self._database is None:
             try:
@@ -120,6 +127,7 @@ class Connections:
                     statement_timeout=f"{STATEMENT_S}s",
                 )
                 self._reader = StoreReader(self._database, lost_after_s=self._lost_after_s)
+                self._partitions = RunPartitions(self._database, self.topic)
             except Unavailable as error:
                 self._problem = str(error)
                 await asyncio.sleep(REOPEN_AFTER_S)

@@ -37,14 +37,19 @@ async def stream(
     """
     Follow the log: all runs, or one (`run`), from `since` (partition:offset[,partition:offset...]) or from now.
 
-    `since` also selects the partitions to read. `points=last` keeps only the last point of each series in an event.
+    `since` also selects the partitions to read; without it they are all, also those that the topic gets later.
+    `points=last` keeps only the last point of each series in an event.
     """
     connections = connections_of(request)
     if len(connections.subscribers) >= MAX_SUBSCRIBERS:
         raise Failure(503, f"{MAX_SUBSCRIBERS} streams are open already", "close some", retry_after_s=10)
     positions = await _start(connections, last_event_id or since, "Last-Event-ID" if last_event_id else "since")
+    reads_all = since is None or positions.keys() >= connections.tail.positions.keys()
+    if reads_all and (new := connections.tail.positions.keys() - positions.keys()):  # added since a browser's last id
+        first = (await connections.bounds.ask()).first
+        positions.update({partition: first[partition] for partition in new})
     return StreamingResponse(
-        _frames(connections, run, positions, points),
+        _frames(connections, Subscriber(run, frozenset(positions), reads_all=reads_all), positions, points),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -85,9 +90,8 @@ def _refuse_outside(
 
 
 async def _frames(
-    connections: Connections, run: str | None, positions: dict[int, int], detail: Detail
+    connections: Connections, subscriber: Subscriber, positions: dict[int, int], detail: Detail
 ) -> AsyncIterator[bytes]:
-    subscriber = Subscriber(run, frozenset(positions))
     try:
         yield mark(write_positions(positions), retry_ms=RETRY_MS)
         async with aclosing(catch_up(connections.tail, connections.subscribers, subscriber, positions)) as missed:
@@ -105,8 +109,9 @@ async def _frames(
                     yield chunk
             else:
                 # The queue is empty up to the current position of the tail: there is no await between the two.
-                now = connections.tail.positions
-                positions.update({part: max(offset, now.get(part, 0)) for part, offset in positions.items()})
+                for part, offset in connections.tail.positions.items():
+                    if subscriber.reads_all or part in positions:
+                        positions[part] = max(positions.get(part, 0), offset)
                 yield HEARTBEAT + mark(write_positions(positions))
     except (LogUnavailable, LogGap, LogDamaged):
         return  # the status is sent already; the browser reconnects from its last position and gets the error then

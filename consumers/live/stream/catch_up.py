@@ -16,6 +16,7 @@ from consumers.live.stream.tail import Tail, key_text, to_message
 from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.log.watermarks import close_quietly
+from consumers.store.run_partitions import is_stray
 from schemas.errors import LogUnavailable
 
 CLOSE_ENOUGH = 500  # records left to read when the subscriber is added to the tail
@@ -45,9 +46,11 @@ async def catch_up(
                 handover = dict(tail.positions)
             if handover is not None and not _left(handover, positions):
                 return
-            for record in await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS):
+            records = await reader.fetch(timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS)
+            partitions = await tail.partitions(records)
+            for record in records:
                 positions[record.partition] = record.offset + 1
-                if message := _wanted(subscriber, record):
+                if message := _wanted(subscriber, record, partitions):
                     yield message
             yield None
     finally:
@@ -61,8 +64,10 @@ def _left(target: Mapping[int, int], positions: Mapping[int, int]) -> dict[int, 
     return {part: target[part] - offset for part, offset in positions.items() if target[part] > offset}
 
 
-def _wanted(subscriber: Subscriber, record: Record) -> Message | None:
+def _wanted(subscriber: Subscriber, record: Record, partitions: Mapping[str, int]) -> Message | None:
     run_id = key_text(record)
     if run_id is None or not subscriber.wants(run_id, record.partition):
+        return None
+    if is_stray(run_id, record.partition, partitions):
         return None
     return to_message(record)

@@ -99,7 +99,7 @@ def frames(messages: Sequence[Message], positions: dict[int, int], detail: Detai
     waiting: list[bytes] = []
     size = 0
     for message in messages:
-        if message.offset < positions[message.partition]:
+        if message.offset < positions.get(message.partition, 0):  # absent: the topic got this partition meanwhile
             continue
         positions[message.partition] = message.offset + 1
         waiting.append(frame(message.text(detail), write_positions(positions)))

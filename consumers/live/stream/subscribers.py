@@ -30,10 +30,13 @@ class Subscriber:
         run_id: str | None,
         partitions: frozenset[int],
         *,
+        reads_all: bool = False,
         max_bytes: int = MAX_QUEUE_BYTES,
         max_messages: int = MAX_QUEUE_MESSAGES,
     ) -> None:
+        """Subscribe to these partitions; `reads_all`: also to those that the topic gets later."""
         self.run_id = run_id
+        self.reads_all = reads_all
         self.partitions = partitions
         self.state: State = "open"
         self._max_bytes = max_bytes
@@ -44,7 +47,7 @@ class Subscriber:
 
     def wants(self, run_id: str, partition: int) -> bool:
         """Return True if an event belongs to this stream."""
-        return partition in self.partitions and (self.run_id is None or self.run_id == run_id)
+        return (self.reads_all or partition in self.partitions) and (self.run_id is None or self.run_id == run_id)
 
     def offer(self, message: Message) -> None:
         """Queue a message, or overrun this subscriber. Never waits."""

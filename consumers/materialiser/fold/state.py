@@ -62,4 +62,5 @@ class FoldState:
     attempts: AttemptRows = field(default_factory=AttemptRows)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)  # runs that were looked up, whether found or not
+    partitions: dict[str, int] = field(default_factory=dict)  # of these runs
     tables: int = 0  # identity of the tables that the rows were loaded from; 0 before the first load

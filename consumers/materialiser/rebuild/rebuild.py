@@ -24,6 +24,7 @@ from consumers.materialiser.worker import Worker
 from consumers.store.maintenance.compare import Comparison, compare
 from consumers.store.maintenance.rebuild import Busy, Rebuilding, RebuildOrigin, rebuilding
 from consumers.store.offsets import CONSUMER
+from consumers.store.run_partitions import RunPartitions
 from schemas.errors import LogUnavailable, StoreRefused
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ async def _begin(tables: Rebuilding, reader: LogReader, console: Console, *, res
     elif offsets:
         console.notice(f"resuming after {sum(offsets.values()):,} records of the interrupted rebuild")
     await tables.begin(wanted)
-    worker = Worker(tables.side, reader.topic)
+    worker = Worker(tables.side, reader.topic, run_partitions=RunPartitions(tables.live, reader.topic))
     return Refold(tables, reader, worker, console, offsets=await worker.assign(await reader.partitions()))
 
 

@@ -88,6 +88,8 @@ class Refold:
         deadline = None if within_s is None else time.monotonic() + within_s
         assigned: set[int] = set()
         total = sum(target.values())
+        if not target.keys() <= self.offsets.keys():  # the topic got more partitions
+            self.offsets.update(await self._worker.assign([*self.offsets, *target]))
         while wanted := {p: self.offsets[p] for p, offset in target.items() if self.offsets[p] < offset}:
             if deadline is not None and time.monotonic() > deadline:
                 raise Busy("the log is slow")

@@ -23,7 +23,7 @@ from consumers.store.statements import sql
 from schemas.errors import StoreRefused, StoreUnavailable
 
 SCHEMA = "gateway_rebuild"
-# LIKE patterns of tables with decisions of people and deliveries, and with the offsets of consumers.
+# LIKE patterns of tables with decisions of people and consumers: the log does not have them.
 KEPT = (
     "consumer\\_offsets",
     "deliveries%",
@@ -31,6 +31,7 @@ KEPT = (
     "dead\\_letters\\_published",
     "dead\\_letters\\_settled",
     "retention\\_dropped",
+    "run\\_partitions",
 )
 LEASE = "rebuild"
 OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a worker may be in the middle of a batch

@@ -13,6 +13,16 @@ SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topi
 -- Next offset of every consumer, by partition.
 SELECT consumer, partition, next_offset FROM consumer_offsets WHERE topic = $1;
 
+-- name: find_run_partitions
+SELECT run_id, partition FROM run_partitions WHERE topic = $1 AND run_id = ANY ($2::text[]);
+
+-- name: claim_run_partitions
+-- The first claim counts; returns only those that this statement made. Sorted, so that two of them never deadlock.
+INSERT INTO run_partitions (topic, run_id, partition)
+SELECT $1, given.run_id, given.partition FROM unnest($2::text[], $3::int[]) AS given (run_id, partition) ORDER BY run_id
+ON CONFLICT DO NOTHING
+RETURNING run_id, partition;
+
 -- name: move_offsets
 -- Compare and set, for all partitions of a batch: skips a row that another worker has moved first, which fences this
 -- one. It returns the identity of the tables, which `gateway rebuild` exchanges.

@@ -228,3 +228,17 @@ class BacklogMachine(RuleBasedStateMachine):
 
 TestBacklog = BacklogMachine.TestCase
 TestBacklog.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_strays_are_skipped_by_both_readers_and_their_offsets_are_passed() -> None:
+    author = Author("run")
+    stray, copy = author.start(), author.metrics("loss", [1.0])
+    backlog = Backlog({0: 5, 1: 0})
+    partitions = {"run": 0}
+
+    skipped = backlog.add([as_record(stray, 0, partition=1), as_record(copy, 5)], partitions)
+
+    assert (skipped, backlog.queued_records("run"), backlog.offsets()) == (1, 1, {0: 5, 1: 1})
+    backlog.start_reread("run", 0, 3)
+    backlog.add_reread([as_record(stray, 9, partition=1), as_record(copy, 5)], partitions)
+    assert (backlog.queued_records("run"), backlog.reread_positions()) == (1, {"run": (0, 6)})
