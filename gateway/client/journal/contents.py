@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gateway.client.journal.format import ScannedRecord
     from gateway.client.journal.readable import JournalPosition
 
 
@@ -45,8 +46,11 @@ class JournalContents:
         self.last_time = 0  # of the latest record, µs
         self.is_ended = False  # the run's end is in the journal
         self.closed_at: JournalPosition | None = None  # position of the producer's end
-        for number in segments.numbers_in(folder):
+        numbers = segments.numbers_in(folder)
+        for number in numbers:
             self._load(number)
+            if number != numbers[-1]:
+                self.damage.count_end()
         self.meta = read_meta(folder) or self.meta
 
     @property
@@ -84,15 +88,21 @@ class JournalContents:
             if found.kind == POINT:
                 flags, _, time, _ = found.row
                 self.last_time = max(self.last_time, time if flags & IS_MICROS else time // 1_000)
-                self.records += 1
+                self._count(one, found.series)
             elif found.kind == SERIES:
                 self._add_series(one, found.series, found.payload)
             elif found.kind == HEADER:
                 one.first = found.end
                 self.meta = self.meta or parse_meta(found.payload)
             else:
-                self._add_entry(found.kind, found.payload, (number, found.start))
+                self._add_entry(one, found)
         self.segments[number] = one
+
+    def _count(self, one: Segment, series: int) -> None:
+        if series in one.series:
+            self.records += 1
+        else:  # both definitions are damaged: it cannot be told what it belongs to
+            self.damage.lost += 1
 
     def _add_series(self, one: Segment, number: int, payload: bytes) -> None:
         try:
@@ -100,12 +110,12 @@ class JournalContents:
         except (ValueError, KeyError, TypeError):
             self.damage.records += 1
 
-    def _add_entry(self, kind: int, payload: bytes, position: JournalPosition) -> None:
-        self.last_time = max(self.last_time, time_of(payload))
-        if kind == EVENT:
-            name = kind_of(payload)
-            self.is_ended = self.is_ended or name in ENDINGS
-            if name == "producer_closed":
-                self.closed_at = position
-        else:
-            self.records += 1
+    def _add_entry(self, one: Segment, found: ScannedRecord) -> None:
+        self.last_time = max(self.last_time, time_of(found.payload))
+        if found.kind != EVENT:
+            self._count(one, found.series)
+            return
+        name = kind_of(found.payload)
+        self.is_ended = self.is_ended or name in ENDINGS
+        if name == "producer_closed":
+            self.closed_at = (one.number, found.start)

@@ -91,10 +91,17 @@ def read_record(data: Buffer, position: int, end: int) -> ScannedRecord | None:
 class Damage:
     """Number of damaged records between intact ones."""
 
-    __slots__ = ("records",)
+    __slots__ = ("at_end", "lost", "records")
 
     def __init__(self) -> None:
         self.records = 0
+        self.lost = 0  # those that were points or values, as far as their bytes tell
+        self.at_end = (0, 0)  # records and lost ones after the last intact record of the last scan
+
+    def count_end(self) -> None:
+        """Count what follows the last intact record too: the segment after it shows that all were finished."""
+        self.records += self.at_end[0]
+        self.lost += self.at_end[1]
 
 
 def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> Iterator[ScannedRecord]:
@@ -104,20 +111,34 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
     Damaged records are skipped; `damage` counts at least one for each place. Empty slots do not count, and neither does
     what follows the last intact record: a record cut short there was never finished.
     """
-    position, broken = start, 0
+    position, broken, lost, inside = start, 0, 0, 0
     end = min(end, len(data))  # the file may have been truncated
     while position + SLOT <= end:
         found = read_record(data, position, end)
         if found is None:
-            if any(data[position : position + SLOT]):
+            if position >= inside and any(data[position : position + SLOT]):
+                kind, size = _guess(data, position)
                 broken += 1
+                lost += kind not in (SERIES, EVENT, HEADER)  # a series is defined twice, a header repeats meta.json
+                inside = position + size
             position += SLOT
             continue
         if broken and damage is not None:
             damage.records += broken
-        broken = 0
+            damage.lost += lost
+        broken = lost = 0
         yield found
-        position = found.end
+        position = inside = found.end
+    if damage is not None:
+        damage.at_end = (broken, lost)
+
+
+def _guess(data: Buffer, position: int) -> tuple[int, int]:
+    """Return kind and size of a damaged record as its own bytes state them. A record with text begins with a brace."""
+    kind, length = data[position + 4], int.from_bytes(data[position + 8 : position + 12], "little")
+    if kind == POINT or data[position + HEAD_BYTES] != ord("{"):
+        return POINT, SLOT
+    return kind, record_size(length)
 
 
 def read_columns(

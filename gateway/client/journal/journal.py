@@ -270,13 +270,15 @@ class Journal(JournalFiles):
         if self._is_changing:
             self._deferred.append((do, given))
             return False
-        self._is_changing, context, current = True, self._context, self._segment
-        self._context = None  # no point is put during the change
+        # Table and context are one state: a point is put into the table only for its own context. Nothing between the
+        # two assignments calls anything, so neither a signal handler nor Ctrl-C can separate them.
+        self._is_changing, current = True, self._segment
+        table, context, self._context = self._table, self._context, None  # no point is put during the change
         try:
             return do(*given)
         finally:
             if self._context is None and self._segment is current:
-                self._context = context
+                self._table, self._context = table, context
             self._is_changing = False
             while self._deferred:
                 later, what = self._deferred.popleft()
@@ -324,33 +326,33 @@ class Journal(JournalFiles):
 
     def _make_room(self, name: str, context: StepContext, need: int) -> bool:
         """Define the series and make room for `need` bytes after it; False when the record is refused and counted."""
-        self._table = self._tables.setdefault(context, {})
-        definition = b"" if name in self._table else encode_definition(clean_name(name), context)
+        table = self._tables.setdefault(context, {})
+        definition = b"" if name in table else encode_definition(clean_name(name), context)
         whole = need + 2 * record_size(len(definition)) if definition else need
-        if self._end + whole > self._points_limit + SLOT:
+        if self._end + whole >= self._points_limit + SLOT:  # the last slot would begin at the limit, or after it
             definition = definition or encode_definition(clean_name(name), context)
             if not self._start_segment(need + 2 * record_size(len(definition)), is_point=True):
                 self.count_dropped(1)
                 return False
-            self._table = self._tables.setdefault(context, {})
+            table = self._tables.setdefault(context, {})
         if definition:
-            self._define(name, context, definition)
-        self._context = context
+            self._define(table, name, context, definition)
+        self._table, self._context = table, context
         return True
 
-    def _define(self, name: str, context: StepContext, definition: bytes) -> None:
+    def _define(self, table: dict[str, ActiveSeries], name: str, context: StepContext, definition: bytes) -> None:
         fit = clean_name(name)
         current = self._segment
         assert current is not None
         counter = self._counters.setdefault((fit, context[0], context[2]), StepCounter())
-        active = self._table.get(fit)
+        active = table.get(fit)
         if active is None:
             active = ActiveSeries(len(current.series) + 1, counter)
             current.series[active.number] = SeriesDefinition(fit, context)
             for _ in range(2):  # a damaged definition must not cost a whole series
                 self._write(SERIES, active.number, definition)
-            self._table[fit] = active
-        self._table[name] = active
+            table[fit] = active
+        table[name] = active
 
     def _start_segment(self, need: int, *, is_point: bool) -> bool:
         """Continue in a new segment with room for `need` bytes; False when there is none for points."""
@@ -361,6 +363,7 @@ class Journal(JournalFiles):
         reserve = segments.reserve_of(number)
         if made is None:
             made, reserve = self._allocator.allocate_reserve(number, need), 0
+        # From here to the end nothing is called, so Ctrl-C cannot leave the end of one segment with the map of another.
         if self._segment is not None:
             self._points_before += (self._end - self._segment.first - self._other_bytes) // SLOT
             self._segment.end = self._end
@@ -368,8 +371,7 @@ class Journal(JournalFiles):
         self._allocator.size += made.size
         self._map, self._end, self._other_bytes = made.map, made.first, 0
         self._points_limit = made.size - reserve if reserve else 0  # a segment beyond the bound takes no points
-        self._tables.clear()
-        self._table, self._context = {}, None
+        self._tables, self._table, self._context = {}, {}, None
         return True
 
     def _create_first(self, need: int) -> segments.Segment | None:

@@ -75,17 +75,19 @@ def create(folder: str, number: int, size: int, header: bytes, *, is_preallocate
         segment = Segment(number, mmap.mmap(-1, size), "")
     else:
         path = os.path.join(folder, f"{number:08d}{SUFFIX}{PREALLOCATED if is_preallocated else ''}")
-        # An existing file is in use or about to be: replacing it would send emits to a file without a name.
+        if not is_preallocated:
+            remove(path)  # Ctrl-C interrupted the emit that made it: no segment in use has this number
+        # An existing preallocated file is about to be used: replacing it would send emits to a file without a name.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             reserve(handle, size)
             segment = Segment(number, mmap.mmap(handle, size), path)
-        except OSError:  # the file must not outlive a failed reservation; the error is passed on
-            remove(path)
-            raise
         except ValueError as error:
             remove(path)
             raise OSError(str(error)) from error
+        except BaseException:  # the file must not outlive a failed reservation; the error is passed on
+            remove(path)
+            raise
         finally:
             os.close(handle)
         if is_preallocated:

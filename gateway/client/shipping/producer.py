@@ -67,7 +67,7 @@ class Producer:
         self._position: JournalPosition = (0, 0)  # everything before it is cut
         self._tail: JournalPosition = (0, 0)  # records after it wait for the next turn
         self._to_repeat: list[BatchBoundary] = []  # cuts of an earlier process, not acknowledged, last first
-        if cursor is not None and cursor.cuts:
+        if cursor is not None:
             self._resume(cursor)
 
     def cut(self, limit: int) -> list[OutgoingRecord]:
@@ -179,15 +179,17 @@ class Producer:
             dropped=self.journal.dropped,
         )
         records = self._encode(boundary, events)
-        for event, record in zip(events, records, strict=True):
-            self.is_closed = self.is_closed or event.kind == "producer_closed"
-            if lost := event.points + event.values - record.points - record.values:
-                self.count_lost(lost)
         boundary.crc = crc_of(records)
-        self.points += sum(record.points for record in records)
-        self.journal.record_cut(boundary, self.points)
+        points = sum(record.points for record in records)
+        values = sum(record.values for record in records)
+        self.journal.record_cut(boundary, self.points + points)
+        # Only now: had the cut failed, a producer that counts as closed would delete a journal that is not sent.
+        self.points += points
         self.records += len(records)
-        self.values += sum(record.values for record in records)
+        self.values += values
+        self.is_closed = self.is_closed or any(event.kind == "producer_closed" for event in events)
+        if lost := sum(event.points + event.values for event in events) - points - values:
+            self.count_lost(lost)
         return records
 
     def encode_cut(self, boundary: BatchBoundary) -> list[OutgoingRecord]:

@@ -39,7 +39,7 @@ class OrphanedPart:
     def __init__(self, contents: JournalContents, cursor: ShippingCursor, run_id: str, *, is_last: bool) -> None:
         self.run_id = run_id
         self.is_trusted = False
-        self.dropped = cursor.dropped + contents.damage.records
+        self.dropped = cursor.dropped + contents.damage.lost
         self.segments = contents.segments
         self.markers: list[Marker] = []
         self.cursor = cursor
@@ -179,6 +179,7 @@ def _make_producers(contents: JournalContents) -> list[Producer]:
     made: list[Producer] = []
     for number in numbers:
         cursor = cursors[number]
+        _skip_acknowledged(contents, cursor)
         break_at = _find_unrepeatable(contents, cursor, run_id)
         is_last = number == numbers[-1]
         if is_last and break_at is None and not cursor.is_damaged:
@@ -215,14 +216,37 @@ def _make_last(contents: JournalContents, cursor: ShippingCursor, run_id: str) -
     return producer
 
 
+def _skip_acknowledged(contents: JournalContents, cursor: ShippingCursor) -> None:
+    """Count cuts as acknowledged whose segment is deleted: a damaged state no longer says that they are."""
+    oldest = min(contents.segments)
+    while cursor.is_damaged and cursor.acknowledged < cursor.cuts:
+        boundary = cursor.read(cursor.acknowledged)
+        if boundary is None or boundary.segment >= oldest:
+            return
+        cursor.acknowledged += 1
+        cursor.seq = boundary.seq + boundary.events
+
+
 def _create_successor(contents: JournalContents, number: int, old: ShippingCursor) -> ShippingCursor:
-    """Return the cursor of a new producer, which begins after the last cut of the old one that can be repeated."""
+    """
+    Return the cursor of a new producer, which begins after the last cut of the old one that can be repeated.
+
+    What lies before that is sent by the old producer or acknowledged, so it is never sent a second time.
+    """
     made = ShippingCursor.create(contents.folder, number, uuid7())
-    last = old.read(old.cuts - 1) if old.cuts else None
-    made.end = (last.segment, last.end) if last is not None else (0, 0)
+    made.end = _end_of_cuts(old)
     made.flags, made.dropped = old.flags & ENDED, old.dropped
     made.publish()
     return made
+
+
+def _end_of_cuts(cursor: ShippingCursor) -> JournalPosition:
+    """Return where the last cut ends, or the first one that cannot be repeated begins; (0, 0) when neither is known."""
+    last = cursor.read(cursor.cuts - 1) if cursor.cuts else None
+    if last is not None:
+        return last.segment, last.end
+    first = cursor.read(cursor.cuts)
+    return (first.segment, first.start) if first is not None else (0, 0)
 
 
 def _find_unrepeatable(contents: JournalContents, cursor: ShippingCursor, run_id: str) -> int | None:

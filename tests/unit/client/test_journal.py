@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Journals(RuleBasedStateMachine):
         self.unacknowledged: list[OutgoingRecord] = []
         self.is_damaged = False
         self.lost_allowed = 0  # records that the damage may have destroyed
+        self.may_double: set[float] = set()  # what the log had when the disk was damaged
         self.is_done = False
 
     def teardown(self) -> None:
@@ -165,6 +167,7 @@ class Journals(RuleBasedStateMachine):
         used = len(bytes(raw).rstrip(b"\x00")) or 1
         at = data.draw(st.integers(0, used - 1))
         self.is_damaged = True
+        self.may_double = set(self.log.values())
         if how == "flip":
             raw[at] ^= 1 << data.draw(st.integers(0, 7))
             self.lost_allowed = int(path.suffix == ".seg")
@@ -214,6 +217,7 @@ class Journals(RuleBasedStateMachine):
             return
         lost = len(set(self.written) - set(values)) + len(set(self.noted) - set(notes))
         assert lost <= self.lost_allowed
+        assert {value for value, count in Counter(values).items() if count > 1} <= self.may_double
         assert set(values) <= set(self.written)
         assert set(notes) <= set(self.noted)
 
