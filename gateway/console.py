@@ -6,7 +6,6 @@ Facts go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -16,6 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from schemas.runtime.terminal import json_text, make_console
+from schemas.runtime.text import escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,14 +33,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as one
 
 def print_json(facts: Any) -> None:
     """Print facts for programs, as one JSON document on stdout. Raises ValueError for NaN and infinity."""
-    print(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json_text(facts))
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints text as it is: no markup, no guessed colours, no wrapping."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+    """Return a console that prints text as it is: no markup, no guessed colours, no wrapping, nothing unprintable."""
+    return make_console(stderr=stderr)
 
 
 class ShownProgress:
@@ -107,4 +107,4 @@ def with_home(text: str, home: str | None) -> str:
 
 def print_notice(line: str) -> None:
     """Print one line for people, on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    print(escape_lines(line), file=sys.stderr, flush=True)

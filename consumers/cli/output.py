@@ -7,7 +7,6 @@ starts with `gateway: `. JSON is ASCII, so that control characters in names that
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from schemas.errors import BadSettings
+from schemas.runtime.terminal import json_text, make_console
+from schemas.runtime.text import escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,24 +24,22 @@ if TYPE_CHECKING:
 
 def print_line(line: str) -> None:
     """Print one line of facts for people, on stdout."""
-    print(line)  # noqa: T201 - the one place of this side that prints facts
+    print(escape_lines(line))  # noqa: T201 - the one place of this side that prints facts
 
 
 def print_json(facts: Any) -> None:
     """Print facts for programs, as one JSON document on stdout. Raises ValueError for NaN and infinity."""
-    print_line(json.dumps(facts, indent=2, allow_nan=False))
+    print_line(json_text(facts))
 
 
 def print_notice(line: str) -> None:
     """Print one notice for people, on stderr."""
-    print(f"gateway: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the one place of this side that prints notices
+    print(escape_lines(f"gateway: {line}"), file=sys.stderr, flush=True)  # noqa: T201 - the one place of this side that prints notices
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints text as it is: no markup, no guessed colours, no wrapping."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+    """Return a console that prints text as it is: no markup, no guessed colours, no wrapping, nothing unprintable."""
+    return make_console(stderr=stderr)
 
 
 def confirm(question: str, *, instead: str) -> None:

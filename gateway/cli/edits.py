@@ -17,6 +17,7 @@ from gateway.cli.runs import RunArgument, api_of, complete_run
 from gateway.cli.sync import address_of
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
 from schemas.errors import BadSettings, LogUnavailable, Refused
+from schemas.runtime.text import escape_unprintable
 
 FOLLOW = "the log has it; PostgreSQL, the dashboard and trackers follow"
 SHOWN_RUNS = 10  # in the question before a deletion
@@ -197,7 +198,8 @@ def _check_free(base: str, run_id: str, what: str, old: str, new: str) -> None:
 def _ask(runs: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> None:
     """Return once the user agrees. Raises typer.Abort when the user declines."""
     for run in runs[:SHOWN_RUNS]:
-        print_notice(f"{run['run_id']}  {run['name']}  {run['state']}  {run['points']:,} points")
+        line = f"{run['run_id']}  {run['name']}  {run['state']}  {run['points']:,} points"
+        print_notice(escape_unprintable(line))
     if len(runs) > SHOWN_RUNS:
         print_notice(f"… and {len(runs) - SHOWN_RUNS:,} more")
     selection = "this run" if len(runs) == 1 else f"these {len(runs):,} runs"

@@ -19,6 +19,7 @@ from gateway.client.errors import ClientError
 from gateway.console import named_home, print_notice, with_home
 from schemas.errors import BadSettings, TrackingError
 from schemas.runtime.proxies import bypass_proxies_on_loopback
+from schemas.runtime.terminal import accept_any_text
 
 GROUP = "gateway.commands"
 EXIT_ERROR = 2
@@ -82,6 +83,7 @@ app.add_typer(runs.app, name="runs")
 
 def main() -> None:
     """Run the command line."""
+    accept_any_text()
     bypass_proxies_on_loopback()
     try:
         app()

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from gateway.console import console
+from schemas.runtime.text import escape_unprintable
 
 SHOWN_METRICS = 40
 SHOWN_PRODUCERS = 20
@@ -16,19 +17,29 @@ SHOWN_RANGES = 8
 
 def print_run_log(document: dict[str, Any]) -> None:
     """Print a run-log document (schemas/runlog.py) for people."""
-    out = console()
     for name, value in _head(document):
-        out.print(f"{name:<10} {value}")
+        _line(f"{name:<10} {value}")
     if document["parameters"]:
-        out.print("\nparameters", style="bold")
+        _title("parameters")
         for name, value in document["parameters"].items():
-            out.print(f"  {name} = {_text(value)}")
+            _line(f"  {name} = {_text(value)}")
     for step in document["steps"].values():
-        out.print(f"\nstep {step['name']}  {step['status']}  {step['message']}".rstrip(), style="bold")
+        _title(f"step {step['name']}  {step['status']}  {step['message']}".rstrip())
         for attempt in step["attempts"]:
-            out.print(_attempt(attempt))
+            _line(_attempt(attempt))
         _print_metrics(step["user_defined_metrics"])
     _print_completeness(document.get("completeness", []))
+
+
+def _title(text: str) -> None:
+    """Print a heading after an empty line."""
+    console().print()
+    console().print(escape_unprintable(text), style="bold")
+
+
+def _line(text: str) -> None:
+    """Print one line, and only one, whatever names and values hold."""
+    console().print(escape_unprintable(text))
 
 
 def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -39,13 +50,17 @@ def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("tag", document["tag"]),
         ("status", f"{document['status']} ({document['state']})" if document.get("state") else document["status"]),
         ("message", document.get("message", "")),
-        ("started", document.get("start_time") or ""),
-        ("ended", document.get("end_time") or ""),
+        ("started", _utc(document.get("start_time"))),
+        ("ended", _utc(document.get("end_time"))),
         ("tags", ", ".join(f"{name}={value}" for name, value in document.get("tags", {}).items())),
         ("note", document.get("note", "")),
         ("points", _dropped(document.get("points_dropped"))),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _utc(time: str | None) -> str:
+    return f"{time} UTC" if time else ""
 
 
 def _dropped(time: str | None) -> str:
@@ -56,7 +71,7 @@ def _attempt(attempt: dict[str, Any]) -> str:
     parts = [
         f"  attempt {attempt['attempt_number']}",
         attempt["status"],
-        attempt["start_time"] or "",
+        _utc(attempt["start_time"]),
         attempt["message"],
     ]
     if attempt["duration"]:
@@ -65,11 +80,10 @@ def _attempt(attempt: dict[str, Any]) -> str:
 
 
 def _print_metrics(metrics: dict[str, Any]) -> None:
-    out = console()
     for name, value in list(metrics.items())[:SHOWN_METRICS]:
-        out.print(f"  {name}: {_metric(value)}")
+        _line(f"  {name}: {_metric(value)}")
     if len(metrics) > SHOWN_METRICS:
-        out.print(f"  … and {len(metrics) - SHOWN_METRICS} more: see them with --json")
+        _line(f"  … and {len(metrics) - SHOWN_METRICS} more: see them with --json")
 
 
 def _metric(value: Any) -> str:
@@ -83,12 +97,11 @@ def _print_completeness(producers: list[dict[str, Any]]) -> None:
     """Print how many of the sent records arrived: one line for the run, and one for each producer."""
     if not producers:
         return
-    out = console()
-    out.print(f"\n{summarise_completeness(producers)}", style="bold")
+    _title(summarise_completeness(producers))
     for producer in producers[:SHOWN_PRODUCERS]:
-        out.print(f"  producer {producer['producer']}: {_received(producer)}")
+        _line(f"  producer {producer['producer']}: {_received(producer)}")
     if len(producers) > SHOWN_PRODUCERS:
-        out.print(f"  … and {len(producers) - SHOWN_PRODUCERS} more: see them with --json")
+        _line(f"  … and {len(producers) - SHOWN_PRODUCERS} more: see them with --json")
 
 
 def summarise_completeness(producers: list[dict[str, Any]]) -> str:

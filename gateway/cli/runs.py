@@ -4,22 +4,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import Annotated, Any, Literal
 
 import typer
 
 from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
+from schemas.runtime.terminal import json_text
+from schemas.runtime.text import escape_unprintable, mask_unprintable
 from schemas.statuses import ENDED
 
 app = typer.Typer(no_args_is_help=True, help="List, show, follow, delete, rename and tag runs.")
 
 END_KINDS = ("run_finished", "run_failed", "run_killed")
 WITH_GROUP, WIDE = 110, 160  # width of a terminal, in characters, from which the group and last values fit
-MIN_WIDTHS = {"name": 8, "state": 8, "started": 11, "points": 6, "group": 8, "last values": 20}  # in characters
+STARTED = "started (UTC)"
+MIN_WIDTHS = {"name": 8, "state": 8, STARTED: 13, "points": 6, "group": 8, "last values": 20}  # in characters
 RECONNECT_S = 60.0  # how long `tail` tries to reach an API that no longer answers
 
 
@@ -120,7 +122,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
     if state in ENDED:
         return
     for event in _follow(base, run, f"{as_of['partition']}:{as_of['offset']}"):
-        print(json.dumps(event, ensure_ascii=False) if as_json else _event_line(event), flush=True)
+        print(json_text(event, indent=None) if as_json else _event_line(event), flush=True)
         if event["kind"] in END_KINDS:
             return
 
@@ -169,7 +171,7 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
     out = console()
     width = out.width = out.width if out.is_terminal else WIDE
     # Ids must stay whole, because people copy them; what does not fit next to them is left out, not folded.
-    titles = ["run", "name", "state", "started", "points"]
+    titles = ["run", "name", "state", STARTED, "points"]
     titles += ["group"] * (width >= WITH_GROUP) + ["last values"] * (width >= WIDE)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
@@ -183,19 +185,19 @@ def _print_runs(runs: list[dict[str, Any]]) -> None:
             "run": run["run_id"],
             "name": run["name"],
             "state": run["state"],
-            "started": _time_text(run.get("started") or run.get("created"))[0 if width >= WITH_GROUP else 5 : -3],
+            STARTED: _time_text(run.get("started") or run.get("created"))[0 if width >= WITH_GROUP else 5 : -3],
             "points": f"{run.get('points', 0):,}",
             "group": run.get("group", ""),
             "last values": ", ".join(
                 f"{name}={_short(value)}" for name, value in list(run.get("last", {}).items())[:4]
             ),
         }
-        table.add_row(*[Text(cells[title], no_wrap=True) for title in titles])
+        table.add_row(*[Text(mask_unprintable(cells[title]), no_wrap=True) for title in titles])
     out.print(table)
 
 
 def _event_line(event: dict[str, Any]) -> str:
-    parts = [_time_text(event.get("time")), event["kind"]]
+    parts = [f"{_time_text(event.get('time'))} UTC", event["kind"]]
     for series in event.get("series", []):
         points = series["points"]
         if points:
@@ -207,7 +209,7 @@ def _event_line(event: dict[str, Any]) -> str:
         for name, value in event.items()
         if name not in hidden and value not in ("", None, {}, [])
     ]
-    return "  ".join(parts)
+    return escape_unprintable("  ".join(parts))
 
 
 def _short(value: Any) -> str:
@@ -216,4 +218,5 @@ def _short(value: Any) -> str:
 
 
 def _time_text(time_us: int | None) -> str:
-    return datetime.fromtimestamp(time_us / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S") if time_us else ""
+    """Return a time in UTC, as run logs show it and filters take it."""
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S") if time_us else ""

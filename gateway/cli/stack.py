@@ -12,6 +12,7 @@ import typer
 from gateway.cli.status import print_addresses
 from gateway.console import HomeOption, JsonOption, ShownProgress, console, print_json, print_notice, with_home
 from schemas.errors import BadSettings, TrackingError
+from schemas.runtime.text import escape_lines
 
 if TYPE_CHECKING:
     from gateway.local.stack import Stack
@@ -118,10 +119,10 @@ def logs(
         found = {name: found[name]}
     prefix = len(found) > 1
     for text in last_lines(found, lines, prefix=prefix):
-        print(text)
+        print(escape_lines(text))
     if follow:
         for text in follow_logs(found, prefix=prefix):
-            print(text, flush=True)
+            print(escape_lines(text), flush=True)
 
 
 def demo(

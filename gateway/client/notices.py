@@ -14,7 +14,9 @@ counts: dict[str, int] = {}  # how many notices of each kind there were in this 
 
 
 def warn(text: str) -> None:
-    """Write one line to stderr. A closed or missing stderr is not an error."""
+    """Write one line to stderr, printable whatever the text holds. A closed or missing stderr is not an error."""
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     stream = sys.stderr
     if stream is None:
         return

@@ -96,7 +96,7 @@ def api_at(url: str, home: str = "") -> Api:
 
 def run_path(run_id: str, document: str) -> str:
     """Return the path of a document of a run; the id may hold any character."""
-    return f"/v1/runs/{quote(run_id, safe='')}/{document}"
+    return f"/v1/runs/{quote(run_id, safe='', errors='replace')}/{document}"
 
 
 def get(api: str, path: str, /, **parameters: Any) -> Any:
@@ -142,7 +142,7 @@ def stream(api: str, /, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]
 
 def _target(path: str, parameters: Mapping[str, Any]) -> str:
     given = {name: value for name, value in parameters.items() if value is not None}
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{path}?{urlencode(given, errors='replace')}" if given else path
 
 
 @contextmanager

@@ -16,3 +16,13 @@ def mask_unprintable(text: str) -> str:
 def escape_unprintable(text: str) -> str:
     """Return text on one line with each character that is not printable as a Python escape; nothing is lost."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def escape_lines(text: str) -> str:
+    """Return text with everything but its lines and tabs as `escape_unprintable` writes it."""
+    return text if text.isprintable() else "".join(one if one in "\n\t" else escape_unprintable(one) for one in text)
+
+
+def mask_lines(text: str) -> str:
+    """Return text with everything but its lines as `mask_unprintable` writes it: as wide as before."""
+    return text if text.isprintable() else "".join(one if one == "\n" else mask_unprintable(one) for one in text)

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from consumers.delivery.verify.compare import STORE
+from schemas.runtime.terminal import make_console
 from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def document(verified: VerifyResult, repaired: RepairResult | None) -> dict[str,
 
 def print_report(verified: VerifyResult, repaired: RepairResult | None, *, everything: bool) -> None:
     """Print the result to stdout; all differences with `everything`, otherwise the first ones of each run."""
-    from rich.console import Console
-
-    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out = make_console()
     if repaired is not None:
         for line in repaired.lines():
             out.print(mask_unprintable(line))

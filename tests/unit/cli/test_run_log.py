@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.run_log import _head, _received, summarise_completeness
+from gateway.cli.run_log import _head, _received, print_run_log, summarise_completeness
 
 
 def producer(received: int, expected: int | None, *missing: tuple[int, int], twice: int = 0, dropped: int = 0) -> Any:
@@ -62,3 +62,37 @@ def test_a_run_whose_points_were_dropped_says_so_at_its_head() -> None:
     expected = dict(_head(document))["points"]
 
     assert expected.startswith("dropped from PostgreSQL by retention at 2026-11-21 15:00:00.000000 UTC")
+
+
+HOSTILE = "a\x1b[31mred\x07\r\nInjected: yes"
+DOCUMENT: dict[str, Any] = {
+    "run_id": HOSTILE, "name": HOSTILE, "group": HOSTILE, "tag": HOSTILE, "status": "SUCCESS", "message": HOSTILE,
+    "start_time": "2026-11-30 03:45:00.000000", "end_time": "2026-11-30 03:46:00.000000", "tags": {HOSTILE: HOSTILE},
+    "note": HOSTILE, "parameters": {HOSTILE: HOSTILE}, "completeness": [producer(1, 1)],
+    "steps": {
+        HOSTILE: {
+            "name": HOSTILE, "status": "SUCCESS", "message": HOSTILE,
+            "attempts": [
+                {"attempt_number": 1, "status": "SUCCESS", "start_time": "2026-11-30 03:45:00.000000",
+                 "duration": "0:01:00", "message": HOSTILE}
+            ],
+            "user_defined_metrics": {HOSTILE: {"0": HOSTILE, "1": 0.5}, f"{HOSTILE} once": HOSTILE},
+        }
+    },
+}  # fmt: skip
+
+
+def test_no_name_or_value_controls_the_terminal_or_adds_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_run_log(DOCUMENT)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("Injected") for line in lines)
+
+
+def test_each_time_says_its_zone(capsys: pytest.CaptureFixture[str]) -> None:
+    print_run_log(DOCUMENT)
+
+    times = [line for line in capsys.readouterr().out.splitlines() if "03:4" in line]
+    assert len(times) == 3
+    assert all("00.000000 UTC" in line for line in times)

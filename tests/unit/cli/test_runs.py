@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import main
-from gateway.cli.runs import _event_line
+from gateway.cli.runs import _event_line, _print_page
+from tests.support.gateway_command import COMMAND, environment
 
 run = CliRunner().invoke
 
@@ -36,4 +39,57 @@ def test_an_event_is_one_line() -> None:
         "series": [{"name": "loss", "points": [[1, 0, 0.5], [2, 0, 0.25]]}],
     }
 
-    assert _event_line(event).endswith("metrics  loss[2]=0.25 (2 points)")
+    assert _event_line(event) == "2023-11-14 22:13:20 UTC  metrics  loss[2]=0.25 (2 points)"
+
+
+HOSTILE = "a\x1b[31mred\x07\r\nInjected: yes"
+
+
+def test_an_event_with_any_name_is_one_printable_line() -> None:
+    series = [{"name": HOSTILE, "points": [[1, 0, 0.5]]}]
+
+    assert _event_line({"kind": "tags", "time": 1, "tags": {HOSTILE: HOSTILE}, "series": series}).isprintable()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+def test_the_list_shows_times_in_utc_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    shown = {"run_id": "r", "name": HOSTILE, "state": "running", "started": 1_700_000_000_000_000, "group": HOSTILE}
+    _print_page({"runs": [{**shown, "last": {HOSTILE: HOSTILE}}]}, is_narrowed=False)
+    monkeypatch.undo()
+    time.tzset()
+
+    head, line = capsys.readouterr().out.splitlines()
+    assert ("started (UTC)" in head, "2023-11-14 22:13" in line, line.isprintable()) == (True, True, True)
+
+
+ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["runs", "list", "--help"],
+        ["doctor"],
+        ["logs", "дом"],
+        ["runs", "show", "\x1b[31m🦆"],
+        ["runs", "show", b"\xff"],
+    ],
+)
+def test_a_terminal_without_utf_8_ends_no_command_in_a_traceback(home: Path, command: list[str | bytes]) -> None:
+    done = subprocess.run(
+        [*COMMAND, *command],
+        env=environment(**ASCII, GATEWAY_HOME=str(home / "дом"), GATEWAY_LIVE_URL="http://127.0.0.1:1"),
+        cwd=home.parent,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert b"Traceback" not in done.stdout + done.stderr
+    assert (done.stdout + done.stderr).isascii()
+    assert b"\x1b" not in done.stdout + done.stderr

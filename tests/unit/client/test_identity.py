@@ -224,3 +224,11 @@ def test_a_home_that_cannot_be_written_takes_an_id_for_new(tmp_path: Path, monke
 
     assert [used_ids.claim("r"), used_ids.claim("r")] == [None, None]
     assert gateway.start_run(run_id="r").id == "r"
+
+
+def test_a_notice_holds_no_escape_sequence(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        gateway.start_run("\x1b[2J\r\nInjected: yes")
+    gateway.finish()
+
+    assert all(line.isprintable() for line in capsys.readouterr().err.splitlines())
