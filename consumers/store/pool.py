@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -144,11 +143,11 @@ async def open_database(dsn: str, *, size: int = 4, command_timeout_s: float = 1
 
 
 def _printable(dsn: str) -> str:
-    parts = urlsplit(dsn)
-    servers = parts.netloc.rpartition("@")[2]
-    if "," in servers:  # several, of which one is writable: ...?target_session_attrs=read-write
-        return servers + parts.path
-    return f"{parts.hostname or 'local'}:{parts.port or 5432}{parts.path}"
+    # Not urlsplit: it takes a part of a password that holds / for the port, and names it in its error.
+    servers, slash, path = dsn.partition("://")[2].rpartition("@")[2].partition("?")[0].partition("/")
+    if ":" not in servers and "," not in servers:  # several, of which one is writable: ?target_session_attrs=...
+        servers = f"{servers or 'local'}:5432"
+    return servers + slash + path
 
 
 async def _prepare(connection: Connection) -> None:

@@ -11,6 +11,7 @@ import typer
 from gateway.client.errors import ClientError
 from gateway.console import HomeOption, JsonOption, console, print_json
 from schemas.errors import BadSettings, TrackingError
+from schemas.runtime.text import mask_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,11 +61,9 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 def masked(settings: Settings) -> dict[str, Any]:
     """Return every setting by name, with passwords replaced."""
-    from gateway.local.addresses import mask
-
     shown = settings.model_dump(mode="json")
-    shown["postgres"] = mask(settings.postgres.get_secret_value())
-    return {name: mask(value) if isinstance(value, str) and "://" in value else value for name, value in shown.items()}
+    shown["postgres"] = mask_password(settings.postgres.get_secret_value())
+    return {name: mask_password(value) if isinstance(value, str) else value for name, value in shown.items()}
 
 
 def _descriptions() -> dict[str, Any]:
@@ -123,7 +122,7 @@ def _own(settings: Settings) -> dict[str, str]:
 def _reach(name: str, address: str, probe: Callable[[], None], *, own: dict[str, str], running: bool) -> Check:
     if not address:
         return Check(name, True, "no address: `gateway up` starts one")
-    if not running and address in {own.get("kafka"), own.get("mlflow_url"), _mask(own.get("postgres", ""))}:
+    if not running and address in {own.get("kafka"), own.get("mlflow_url"), mask_password(own.get("postgres", ""))}:
         return Check(
             name, True, f"{address} belongs to the stack of this home, which is not running: `gateway up` starts it"
         )
@@ -133,12 +132,6 @@ def _reach(name: str, address: str, probe: Callable[[], None], *, own: dict[str,
         return f"{address} answers"
 
     return _check(name, look)
-
-
-def _mask(address: str) -> str:
-    from gateway.local.addresses import mask
-
-    return mask(address)
 
 
 def _ask_api(settings: Settings) -> None:

@@ -34,6 +34,7 @@ OPTIONS = (  # the settings of schemas/runtime/settings.py for security and auth
     "token",
     "tls_ca",
 )
+SECRETS = ("kafka_sasl_password", "token")
 SECURITIES = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -82,13 +83,32 @@ def find_address(url: str | None = None, environ: Mapping[str, str] | None = Non
     stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
     variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("url", "kafka", "topic", *OPTIONS)}
     topic = next((str(source["topic"]) for source in (variables, toml, stack) if source.get("topic")), DEFAULT_TOPIC)
+    is_chosen = bool(env.get("GATEWAY_CONFIG"))  # not merely found in the working directory
     for source in ({"url": url}, variables, toml, stack):
         named = source.get("url") or (f"kafka://{source['kafka']}" if source.get("kafka") else "")
         if named:
             # The secrets of a stack are for that stack only, not for an address from another source.
-            sources = (variables, toml, stack) if source is stack else (variables, toml)
+            sources: Sequence[Mapping[str, object]] = (variables, toml, stack) if source is stack else (variables, toml)
+            if source is toml and not is_chosen:
+                sources = _without_secrets(variables, toml, str(named)), toml
             return Address(_checked(str(named)), topic, options=_find_options(sources))
     return Address(NOWHERE, topic, is_configured=False)
+
+
+def _without_secrets(variables: Mapping[str, object], toml: Mapping[str, object], url: str) -> Mapping[str, object]:
+    """
+    Return the variables for an address that a gateway.toml in the working directory names: without the secrets.
+
+    A repository of somebody else may contain that file; the server it names must not learn the secrets of the
+    environment. Raises ClientError if the address would need one.
+    """
+    secret = "token" if url.startswith("http") else "kafka_sasl_password"
+    if variables.get(secret) and not toml.get(secret):
+        raise ClientError(
+            f"GATEWAY_{secret.upper()} is not sent to {_without_credentials(url)}, which gateway.toml in the working "
+            "directory names: set GATEWAY_URL to this address, or GATEWAY_CONFIG=gateway.toml if you trust the file"
+        )
+    return {name: value for name, value in variables.items() if name not in SECRETS}
 
 
 def _find_options(sources: Sequence[Mapping[str, object]]) -> dict[str, str]:
@@ -138,9 +158,11 @@ def _checked_http(url: str, scheme: str, rest: str) -> str:
             "and put the token into GATEWAY_TOKEN"
         )
     if not _is_server(server) and not _is_server(f"{server}:{443 if scheme == 'https' else 80}"):
-        raise ClientError(f"url {url!r} is not an address: write {scheme}://host:port")
+        raise ClientError(f"url {_without_credentials(url)!r} is not an address: write {scheme}://host:port")
     if set(path) & set("?# ") or path == "v1/events":
-        raise ClientError(f"url {url!r}: name only the server, /v1/events is added to it: write {scheme}://host:port")
+        raise ClientError(
+            f"url {_without_credentials(url)!r}: name only the server, /v1/events is added to it: write {scheme}://host:port"
+        )
     return f"{scheme}://{server}{slash}{path}"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -19,6 +18,7 @@ from gateway.local.ports import HOST, free_ports, holder, is_free
 from gateway.local.servers import postgres
 from schemas.errors import BadSettings, StackError
 from schemas.runtime.settings import Settings
+from schemas.runtime.text import mask_password
 
 SECRETS = tuple(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
 PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
@@ -38,7 +38,9 @@ class Addresses(NamedTuple):
     @property
     def shown(self) -> dict[str, str]:
         """All addresses by name, without passwords."""
-        return {name: mask(address) if "://" in address else address for name, address in self._asdict().items()}
+        return {
+            name: mask_password(address) if "://" in address else address for name, address in self._asdict().items()
+        }
 
 
 class Plan(NamedTuple):
@@ -163,12 +165,3 @@ def stack_settings(settings: Settings) -> dict[str, Any]:
     """Return every setting as stack.json stores it for clients and commands: as JSON, secrets included."""
     values = settings.model_dump(mode="json", exclude={"home", "ready_file"})
     return {**values, **{name: getattr(settings, name).get_secret_value() for name in SECRETS}}
-
-
-def mask(address: str) -> str:
-    """Return an address with its password replaced."""
-    parts = urlsplit(address)
-    if not parts.password:
-        return address
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

@@ -10,10 +10,11 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from gateway.local.addresses import Plan, mask
+from gateway.local.addresses import Plan
 from gateway.local.servers import kafka
 from schemas.errors import BadSettings, LogUnavailable, StoreRefused, StoreUnavailable, TrackerUnavailable
 from schemas.runtime.settings import Settings
+from schemas.runtime.text import mask_password
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -73,7 +74,7 @@ def check_postgres(dsn: str) -> None:
 async def _log_in(dsn: str) -> None:
     import asyncpg
 
-    shown = mask(dsn)
+    shown = mask_password(dsn)
     try:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
@@ -103,8 +104,10 @@ def check_mlflow(url: str) -> None:
         connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise TrackerUnavailable(
-            f"the MLflow server at {mask(url)} cannot be reached ({error or type(error).__name__}): "
+            f"the MLflow server at {mask_password(url)} cannot be reached ({error or type(error).__name__}): "
             "start the server there, or correct GATEWAY_MLFLOW_URL"
         ) from error
     if status == 404:
-        raise TrackerUnavailable(f"{mask(url)} is not an MLflow server (no /health there): correct GATEWAY_MLFLOW_URL")
+        raise TrackerUnavailable(
+            f"{mask_password(url)} is not an MLflow server (no /health there): correct GATEWAY_MLFLOW_URL"
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NotRequired, TypedDict
@@ -75,9 +76,11 @@ class Home(NamedTuple):
         if "," in str(self.folder):  # Kafka reads a comma as the separator of two folders
             raise StackError(f"{self.folder} cannot be used as a home (it holds a comma): name another with --home")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.logs.mkdir(exist_ok=True)
-            (self.folder / "run").mkdir(exist_ok=True)
+            for folder in (self.folder, self.logs, self.folder / "run"):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                found = folder.stat()
+                if found.st_mode & 0o066 and found.st_uid == os.geteuid():  # training of an earlier release made it
+                    folder.chmod(0o700)
         except OSError as error:
             raise StackError(f"{self.folder} cannot be used as a home ({error}): name another with --home") from error
 
@@ -103,11 +106,26 @@ class Home(NamedTuple):
         fresh.replace(self.folder / STACK_FILE)
 
     def open_log(self, name: str) -> IO[bytes]:
-        """Open a log for appending. Above LOG_LIMIT_BYTES it is renamed to .log.1 first, replacing an earlier one."""
+        """Open a log for appending; see `rotate_log`."""
+        self.rotate_log(name)
+        return self.log(name).open("ab")
+
+    def rotate_log(self, name: str) -> bool:
+        """
+        Copy a log above LOG_LIMIT_BYTES to .log.1, replacing an earlier one, and empty it; return whether it did.
+
+        The process that writes the log keeps it open for appending, so it continues in the emptied file. What it writes
+        between the copy and the emptying, within milliseconds, is lost.
+        """
         path = self.log(name)
-        if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-            path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")
+        try:
+            if path.stat().st_size <= LOG_LIMIT_BYTES:
+                return False
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)
+        except OSError:
+            return False  # there is none, or the disk is full
+        return True
 
     def last_line(self, name: str) -> str:
         """Return the last line that a process printed."""

@@ -1,11 +1,23 @@
 """
-Make text from outside safe to print: it can neither control a terminal nor change the direction of writing.
+Make text from outside safe to print: it shows no password, and can neither control a terminal nor change the direction
+of writing.
 
 Pure. Log lines follow a different rule (`one_line` in schemas/runtime/logs.py): they keep tabs, and escape only
 characters that end a line or control a terminal.
 """
 
 from __future__ import annotations
+
+import re
+
+# Greedy: a password may hold @ and / that are not escaped, and its end must not be shown.
+_PASSWORD = re.compile(r"(://[^/\s:@]*):\S*@")
+_IN_QUERY = re.compile(r"([?&](?:password|sslpassword|token)=)[^&\s]*", re.IGNORECASE)
+
+
+def mask_password(address: str) -> str:
+    """Return a URL with the password in it replaced by three asterisks."""
+    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", address))
 
 
 def mask_unprintable(text: str) -> str:

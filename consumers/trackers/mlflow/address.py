@@ -6,13 +6,13 @@ No message shows more of an address than is safe: a part that cannot be parsed m
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from consumers.trackers.mlflow.backend import Backend
 from consumers.trackers.mlflow.rest_backend import RestBackend
 from consumers.trackers.mlflow.sqlite_backend import SCHEME, SqliteBackend
 from schemas.errors import BadSettings
+from schemas.runtime.text import mask_password
 
 _HTTP = ("http://", "https://")
 
@@ -23,8 +23,8 @@ def open_backend(url: str, timeout_s: float) -> Backend:
         return SqliteBackend(url)
     if not url.startswith(_HTTP):
         raise BadSettings(
-            f"the address of MLflow is {_masked(url)!r}: write that of a server, http://host:port, or of an SQLite "
-            "database on this machine, sqlite:///mlflow.db (MLflow's folders keep a repeated point twice)"
+            f"the address of MLflow is {mask_password(url)!r}: write that of a server, http://host:port, or of an "
+            "SQLite database on this machine, sqlite:///mlflow.db (MLflow's folders keep a repeated point twice)"
         )
     if not _is_readable(url):
         raise BadSettings(
@@ -41,7 +41,3 @@ def _is_readable(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0 and "@" not in rest
     except ValueError:
         return False
-
-
-def _masked(text: str) -> str:
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]*@", r"\1:***@", text)

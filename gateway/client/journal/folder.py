@@ -117,6 +117,22 @@ def forget_locks() -> None:
     _locks.clear()
 
 
+def make_private(folder: str) -> None:
+    """
+    Create a folder and its missing parents, a stack's home among them, for their owner only. Raises OSError.
+
+    `os.makedirs` gives its mode to the last folder only.
+    """
+    parent = os.path.dirname(folder)
+    if parent and not os.path.isdir(parent):
+        try:
+            make_private(parent)
+        except FileExistsError:
+            return make_private(folder)  # another process was faster
+    os.mkdir(folder, 0o700)
+    return None
+
+
 def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
     """Create the folder of a new journal and return it with its lock. Raises OSError and then leaves nothing behind."""
     if fcntl is None:
@@ -125,7 +141,7 @@ def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
     made = os.path.join(parent, NEW + str(meta["producer"]))
     for attempt in range(5):
         try:
-            os.makedirs(made, 0o700)
+            make_private(made)
             break
         except FileNotFoundError:  # the run's folder was deleted with its last journal at this moment
             if attempt == 4:

@@ -15,7 +15,6 @@ import os
 import secrets
 import shutil
 import socket
-import stat
 import struct
 import subprocess
 from pathlib import Path
@@ -26,6 +25,7 @@ import psutil
 
 from gateway.local.command import Command
 from gateway.local.ports import HOST
+from gateway.local.servers.search_access import let_search
 from schemas.errors import StackError
 
 ROLE = DATABASE = "gateway"
@@ -173,7 +173,7 @@ def _system_user(folder: Path, bin_folder: Path) -> str | None:
         return None
     _add_user()
     for path in (folder, bin_folder):
-        _let_pass(path)
+        let_search(path, _user_id())
     shutil.chown(folder, SYSTEM_USER)
     return SYSTEM_USER
 
@@ -195,22 +195,18 @@ def _add_user() -> None:
             sleep(0.1)
 
 
-def _has_user() -> bool:
+def _user_id() -> int:
     import pwd
 
+    return pwd.getpwnam(SYSTEM_USER).pw_uid
+
+
+def _has_user() -> bool:
     try:
-        pwd.getpwnam(SYSTEM_USER)
+        _user_id()
     except KeyError:
         return False
     return True
-
-
-def _let_pass(path: Path) -> None:
-    """Let other users pass through (not list) the folders above `path`, which may lie under a closed /root."""
-    for folder in (path, *path.parents):
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
 
 
 def _end_orphans(data: Path) -> None:

@@ -67,6 +67,8 @@ class Child:
 
     def step(self, ready: Collection[str]) -> None:
         """Poll once and act at most once. `ready` names the services that are ready now."""
+        if self._home.rotate_log(self.name):
+            self._log_start = 0
         if self._process is not None and self._process.poll() is not None:
             self._on_death(self._process)
         elif self.state == "waiting" and all(name in ready for name in self.service.needs):

@@ -70,6 +70,7 @@ class Supervisor:
                 ready = {child.name for child in self._children if child.state == "ready"}
                 for child in self._children:
                     child.step(ready)
+                self._plan.home.rotate_log(SUPERVISOR)
                 self._write(running=True)
                 await self._wait()
         self._write(running=False)

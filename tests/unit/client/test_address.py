@@ -93,8 +93,30 @@ def test_a_server_that_cannot_be_one_says_how_to_write_it(folder: Path, url: str
 def test_each_option_comes_from_the_first_place_that_has_it(folder: Path) -> None:
     (folder / "gateway.toml").write_text('url = "https://h"\ntoken = "of-toml"\ntls_ca = "ca.pem"\n')
 
-    found = find_address(None, environment(folder, GATEWAY_TOKEN="of-env"))
-    assert found.options == {"token": "of-env", "tls_ca": "ca.pem"}
+    chosen = {"GATEWAY_CONFIG": str(folder / "gateway.toml"), "GATEWAY_TOKEN": "of-env"}
+    assert find_address(None, environment(folder, **chosen)).options == {"token": "of-env", "tls_ca": "ca.pem"}
+
+
+def test_a_file_in_the_working_directory_does_not_get_the_secrets_of_the_environment(folder: Path) -> None:
+    """A repository of somebody else may contain a gateway.toml that names their server."""
+    toml = folder / "gateway.toml"
+    toml.write_text('url = "https://h"\n')
+    token = {"GATEWAY_TOKEN": "of-env"}
+    with pytest.raises(ClientError, match=r"GATEWAY_TOKEN is not sent to https://h, .*GATEWAY_CONFIG=gateway\.toml"):
+        find_address(None, environment(folder, **token))
+    assert find_address(None, environment(folder, **token, GATEWAY_URL="https://mine")).options == token_of("of-env")
+    assert find_address("https://mine", environment(folder, **token)).options == token_of("of-env")
+
+    toml.write_text('url = "https://h"\ntoken = "of-toml"\n')
+    assert find_address(None, environment(folder, **token)).options == token_of("of-toml")
+
+    toml.write_text('kafka = "h:9092"\nkafka_security = "SASL_SSL"\nkafka_sasl_user = "u"\n')
+    with pytest.raises(ClientError, match="GATEWAY_KAFKA_SASL_PASSWORD is not sent"):
+        find_address(None, environment(folder, GATEWAY_KAFKA_SASL_PASSWORD="secret"))
+
+
+def token_of(text: str) -> dict[str, str]:
+    return {"token": text}
 
 
 @pytest.mark.parametrize(

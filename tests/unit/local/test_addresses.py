@@ -94,11 +94,6 @@ def test_children_read_exactly_the_settings_of_the_stack(home: Home, monkeypatch
     assert Settings.load() == expected
 
 
-def test_a_password_is_masked_and_nothing_else() -> None:
-    assert addresses.mask("postgresql://me:secret@db:5/x?y=1") == "postgresql://me:***@db:5/x?y=1"
-    assert addresses.mask("postgresql://db/x") == "postgresql://db/x"
-
-
 def test_addresses_are_shown_without_passwords() -> None:
     pair = "user:s3cret@127.0.0.1:1"
     found = addresses.Addresses("http://d", f"https://{pair}", "k:1", f"postgresql://{pair}/x", "/a[b", "http://i")

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gateway.client.journal.folder import make_private
 from gateway.local.home import LOG_LIMIT_BYTES, Home, ProcessRecord, StackRecord, find_process, start_mark
 from schemas.errors import StackError
 
@@ -58,12 +59,30 @@ def test_a_home_has_one_supervisor_at_a_time(home: Home) -> None:
     third.close()
 
 
-def test_a_log_that_has_grown_is_renamed_at_the_next_start(home: Home) -> None:
-    home.log("kafka").write_bytes(b"x" * (LOG_LIMIT_BYTES + 1))
-    home.open_log("kafka").close()
+def test_a_log_that_has_grown_is_emptied_while_its_process_writes(home: Home) -> None:
+    with home.open_log("kafka") as log:
+        log.write(b"x" * (LOG_LIMIT_BYTES + 1))
+        log.flush()
+        assert home.rotate_log("kafka")
+        assert not home.rotate_log("kafka")
+        log.write(b"next")
 
-    assert home.log("kafka").stat().st_size == 0
+    assert home.log("kafka").read_bytes() == b"next"
     assert (home.logs / "kafka.log.1").stat().st_size == LOG_LIMIT_BYTES + 1
+
+
+def test_a_home_that_training_made_first_is_closed(tmp_path: Path) -> None:
+    old_mask = os.umask(0o022)
+    try:
+        make_private(str(tmp_path / "share" / "home" / "journal"))
+        earlier = tmp_path / "earlier"
+        earlier.mkdir()
+        Home(earlier).create()
+    finally:
+        os.umask(old_mask)
+
+    made = [tmp_path / "share" / "home", tmp_path / "share" / "home" / "journal", earlier, earlier / "logs"]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o700] * 4
 
 
 def test_a_later_process_with_an_old_pid_is_not_ours() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import cramjam
@@ -140,7 +141,7 @@ def test_a_record_that_does_not_fit_is_named(changes: dict[str, Any], status: in
 
 
 def test_too_many_records_are_refused_before_they_are_checked() -> None:
-    found = failure(json.dumps({"records": [0] * 10_001}).encode())
+    found = failure(json.dumps({"records": [{"key": "", "headers": {}, "value": ""}] * 10_001}).encode())
 
     assert (found.status, found.record, "10,000 records" in found.error) == (413, None, True)
 
@@ -156,6 +157,25 @@ def test_bytes_beyond_the_budget_are_refused_and_released_at_the_end() -> None:
 
         assert (raised.value.status, budget.held) == (503, 80)
     assert budget.held == 0
+
+
+@pytest.mark.parametrize("unit", [b"{}", b"[]", b"1.5", b'{"key":[],"headers":{},"value":""}'])
+def test_small_things_that_are_no_records_take_no_memory(unit: bytes) -> None:
+    """A million of them make 16 MB of JSON, 15 kB of gzip, and were made into objects before they were looked at."""
+    text = b'{"records":[' + b",".join([unit] * 200_000) + b"]}"
+    tracemalloc.start()
+    try:
+        assert failure(text).status in (413, 422)
+        assert tracemalloc.get_traced_memory()[1] < len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text", [rb'{"records":[{"key":"\ud800","headers":{},"value":"x"}]}', b'{"records":[{"key":"\xff"']
+)
+def test_text_that_is_no_unicode_is_a_failure(text: bytes) -> None:
+    assert failure(text).status in (400, 422)
 
 
 async def test_memory_is_reserved_before_unpacking() -> None:
