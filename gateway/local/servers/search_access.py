@@ -1,9 +1,10 @@
 """
 Let one system user pass through closed folders, when root runs a server as that user.
 
-The user gets the right to search a folder (`x`) in its access control list, and no other user gets any: opening /root to
-all users would last longer than the server. The list is the extended attribute that `setfacl -m u:USER:x` writes; its
-format is that of linux/posix_acl_xattr.h: version 2, then for each entry a tag, permissions and an id, little-endian.
+The user gets the right to search a folder (`x`) in its access control list, and no other user gets any: opening /root
+to all users would last longer than the server. The list is the extended attribute that `setfacl -m u:USER:x` writes;
+its format is that of linux/posix_acl_xattr.h: version 2, then for each entry a tag, permissions and an id,
+little-endian.
 """
 
 from __future__ import annotations

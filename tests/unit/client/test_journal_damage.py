@@ -23,7 +23,7 @@ from schemas.wire import decode
 
 POINTS = 2_000
 MAIN = ("main", 1, ())
-TEXT = {"type": "string", "value": "a text that takes several slots " * 4}
+TEXT: dict[str, object] = {"type": "string", "value": "a text that takes several slots " * 4}
 
 
 class Recovered:

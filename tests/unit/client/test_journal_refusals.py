@@ -22,7 +22,7 @@ Place = tuple[str, int, tuple[tuple[str, str], ...]]
 
 
 def text(size: int, context: Place) -> Observation:
-    typed = {"type": "string", "value": "x" * size}
+    typed: dict[str, object] = {"type": "string", "value": "x" * size}
     return Observation("sample", typed, len(dumps(typed).encode()), None, 1, context)
 
 
@@ -82,7 +82,8 @@ def test_ctrl_c_while_a_segment_is_made_loses_no_later_point(
     if is_prepared:
         journal.prepare()
     owner: Any = segments.Segment if step == "publish" else segments
-    call, interrupted = getattr(owner, step), []
+    call = getattr(owner, step)
+    interrupted: list[float] = []
 
     def interrupt_once(*given: Any) -> Any:
         result = call(*given)
