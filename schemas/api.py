@@ -72,6 +72,8 @@ class SeriesPage(BaseModel):
     run_id: str
     as_of: Position
     series: list[SeriesData]
+    total: int = Field(description="series that match, on all pages")
+    next_page_token: str | None = Field(default=None, description="pass it as page_token; null: this is the last page")
     points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 

@@ -121,6 +121,9 @@ class RunLog(_Document):
     shortened: dict[str, int] = Field(
         default_factory=dict, description="series with only the last steps shown, and the number of points of each"
     )
+    truncated: list[str] = Field(
+        default_factory=list, description="parts of which the run has more than this document shows; empty: it has all"
+    )
     points_dropped: str | None = Field(
         default=None,
         description="when `gateway retention` dropped the points of this run from PostgreSQL: only the last value of "

@@ -116,7 +116,7 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
     from gateway.client.query import get, run_path
 
     base = api_of(home)
-    as_of = get(base, run_path(run, "series"), buckets=1)["as_of"]
+    as_of = get(base, run_path(run, "series"), buckets=1, limit=1)["as_of"]
     state = get(base, run_path(run, "log")).get("state", "")
     print_notice(f"{run} is {state}")
     if state in ENDED:

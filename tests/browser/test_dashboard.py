@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
 from playwright.async_api import expect
 
-from schemas.wire import encode
+from schemas import events as ev
+from schemas.wire import Envelope, encode
 from tests.browser.conftest import Browser
 from tests.support.live_server import Live, fold, training
 from tests.support.log_author import Author, producer
@@ -172,3 +174,56 @@ async def test_thousands_of_points_are_thinned_without_losing_a_spike(live: Live
     assert found["held"] < 30_000
     expected = {"total": 200_002, "sorted": True, "max": 99, "min": -7, "odd": 1, "nearest": 123_456}
     assert {name: found[name] for name in expected} == expected
+
+
+async def test_a_run_of_ten_thousand_series_opens_and_its_series_are_found(live: Live, browser: Browser) -> None:
+    author = Author("wide")
+    names = [f"w{number}" for number in range(10_000)]
+    await live.publish([author.start(), *(wide(author, names[at : at + 1_000]) for at in range(0, 10_000, 1_000))])
+    await browser.page.goto(f"{live.url}/runs/wide")
+    page = browser.page
+    await expect(page.locator("#charts-count")).to_have_text("10,000 series", timeout=20_000)
+    first = await page.locator("figure.chart").count()
+    await page.locator("button.more").click()
+    await expect(page.locator("figure.chart")).to_have_count(2 * first, timeout=20_000)
+
+    await page.locator("#series-filter").fill("w9998")
+    found = page.locator('canvas[data-series="w9998"]')
+    await expect(found).to_be_visible(timeout=20_000)
+    await live.publish([wide(author, ["w9998", "w1"], step=1)])
+    await expect(found).to_have_attribute("data-points", "2", timeout=20_000)
+
+    assert first == 48
+    assert browser.console_errors == []
+
+
+async def test_a_page_that_hears_nothing_from_its_server_is_not_live(live: Live, browser: Browser) -> None:
+    await live.publish(training("run"))
+    script = (await browser.page.request.get(f"{live.url}/static/api.js")).text
+    text = (await script()).replace("SILENT_MS = 15000", "SILENT_MS = 1")  # the server sends a sign of life every 5 s
+    await browser.page.route("**/static/api.js", lambda route: route.fulfill(body=text, content_type="text/javascript"))
+    await browser.page.goto(f"{live.url}/runs/run")
+
+    await expect(browser.page.locator("#live")).to_have_text("reconnecting", timeout=20_000)
+    await expect(browser.page.locator("#live")).to_have_text("live", timeout=20_000)
+
+
+async def test_a_quiet_stream_stays_live(live: Live, browser: Browser) -> None:
+    await live.publish(training("run"))
+    await browser.page.goto(f"{live.url}/runs/run")
+    await browser.page.evaluate(
+        """() => new Promise((done) => {
+            const source = new EventSource("/v1/stream?run=run");
+            source.addEventListener("alive", () => { source.close(); done(); });
+        })"""
+    )
+
+    assert browser.console_errors == []
+
+
+def wide(author: Author, names: Sequence[str], *, step: int = 0) -> Envelope:
+    """Return one point of each of these series."""
+    time = author.now()
+    return author.envelope(
+        ev.Metrics(time=time, series=[ev.Series(name=name, steps=[step], times=[time], values=[1.0]) for name in names])
+    )

@@ -1,20 +1,58 @@
 """
 JSON answers of the API.
+
+A long answer is sent in pieces, so that neither its compression nor its rendering holds up other requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 from fastapi import Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from consumers.live.stream.positions import write_positions
 
+PIECE_BYTES = 65_536
+
 
 def json_response(model: BaseModel, folded: Mapping[int, int] | None = None) -> Response:
-    """Return a model as JSON that no cache stores; the header X-Folded gives the offsets `folded`, if any."""
+    """Return a small model as JSON that no cache stores; the header X-Folded gives the offsets `folded`, if any."""
+    return Response(model.model_dump_json(), media_type="application/json", headers=_headers(folded))
+
+
+async def long_response(model: BaseModel, folded: Mapping[int, int]) -> Response:
+    """Return a model of any size as `json_response` does."""
+    text = (await asyncio.to_thread(model.model_dump_json)).encode()
+    return _streamed((text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES)), folded)
+
+
+def list_response(model: BaseModel, field: str, items: Sequence[bytes], folded: Mapping[int, int]) -> Response:
+    """Return a model whose list `field`, empty in it, has these items, each JSON already."""
+    rest = model.model_dump_json(exclude={field}).encode()
+    return _streamed(_joined(b'{"%b":[' % field.encode(), items, b"]," + rest[1:]), folded)
+
+
+def _joined(head: bytes, items: Sequence[bytes], tail: bytes) -> Iterator[bytes]:
+    yield head
+    for number, item in enumerate(items):
+        yield b"," + item if number else item
+    yield tail
+
+
+def _streamed(pieces: Iterable[bytes], folded: Mapping[int, int]) -> Response:
+    async def turns() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+            await asyncio.sleep(0)  # a client that reads fast must not keep others waiting
+
+    return StreamingResponse(turns(), media_type="application/json", headers=_headers(folded))
+
+
+def _headers(folded: Mapping[int, int] | None) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if folded:
         headers["X-Folded"] = write_positions(folded)  # the answer includes everything below
-    return Response(model.model_dump_json(), media_type="application/json", headers=headers)
+    return headers

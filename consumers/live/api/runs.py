@@ -4,31 +4,43 @@ Endpoints about runs: the list, a run log, and the series of a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Annotated, TypeVar
 
 from fastapi import Query, Request, Response
+from pydantic import BaseModel
 
 from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.responses import json_response
+from consumers.live.api.responses import list_response, long_response
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.reader import narrow
+from consumers.store.read.series_pages import SeriesChoice, token_after
+from consumers.store.read.snapshot import LogBounds, SeriesOfRun
 from consumers.store.search.filter import FilterError, parse_filter, parse_order
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
-from schemas.api import RunsPage
+from schemas.api import Position, RunsPage, RunSummary, SeriesPage
 from schemas.bounds import MAX_RUN_ID
 from schemas.runlog import RunState
 
 MAX_RUNS = 10_000  # in one answer
 MAX_BUCKETS = 10_000  # of one chart; no screen has more pixels
-MAX_LOG_POINTS = 1_000_000  # of one series in a run log
+MAX_LOG_POINTS = 1_000_000  # of all series in a run log
+MAX_LOG_SERIES = 10_000
+MAX_LOG_ROWS = 100_000  # of parameters, tags, values that are no numbers, ...
 MAX_FILTER = 20_000  # characters; the parser reports a filter that is too long for its language
-MAX_NAMES = 1_000  # series requested by name in one request
+MAX_NAMES = 1_000  # series in one answer
+MAX_POINTS = 200_000  # in one answer with series; about 8 MB
+MAX_PAGE_BYTES = 8 * 1024 * 1024  # of runs in one answer
+MAX_MATCH = 1_000  # characters
+MAX_SERIES_TOKEN = 10_000  # characters
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 _EXAMPLES = {
     "where": "write for example metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'",
     "order_by": "write for example metrics.loss, or created desc",
@@ -51,7 +63,8 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     List runs: newest first, or those that match `where` (consumers/store/search/filter.py), in the order of `order_by`.
 
     For the next page repeat the request with `page_token` set to `next_page_token` of this page. Runs that are added
-    in between neither repeat nor displace others; a run whose sort key changes may appear twice or not at all.
+    in between neither repeat nor displace others; a run whose sort key changes may appear twice or not at all. A page
+    ends early after MAX_PAGE_BYTES: a run may have any number of parameters.
     """
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not contain U+0000", "correct group")
@@ -62,22 +75,27 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
         try:
-            page = await now.runs(filter=wanted, order=order, limit=limit, page_token=page_token)
+            page = await now.find_runs(filter=wanted, order=order, limit=limit, page_token=page_token)
         except TokenError as error:
             raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
-    body = RunsPage(runs=page.runs, next_page_token=page.next_page_token, as_of=write_positions(folded))
-    return json_response(body, folded)
+        items = await _rendered(now.run_summaries(page), _all_bytes, MAX_PAGE_BYTES)
+    rest = RunsPage(runs=[], next_page_token=page.token_after(len(items)), as_of=write_positions(folded))
+    return list_response(rest, "runs", items, folded)
 
 
 async def run_log(
     request: Request,
     run_id: str,
     max_points: Annotated[int, Query(ge=1, le=MAX_LOG_POINTS)] = 10_000,
+    max_series: Annotated[int, Query(ge=1, le=MAX_LOG_SERIES)] = MAX_LOG_SERIES,
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
 ) -> Response:
     """
     Return the run log, the document of /v1/schemas/run-log, with at most the last `max_points` points of each series.
+
+    All series together have at most MAX_LOG_POINTS points, each other part has at most MAX_LOG_ROWS entries: the fields
+    `shortened` and `truncated` say what is cut. `.../series` gives the series of a run of any size.
 
     The header X-Folded gives the offsets of the log that the answer is as of.
     """
@@ -86,35 +104,79 @@ async def run_log(
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
-        log = await now.run_log(run_id, max_points=max_points)
+        bounds = LogBounds(max_series, MAX_LOG_POINTS, MAX_LOG_ROWS)
+        log = await now.run_log(run_id, max_points=max_points, bounds=bounds)
     if log is None:
         raise unknown_run(run_id)
-    return json_response(log, folded)
+    return await long_response(log, folded)
 
 
-async def series(
+async def series(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the signature
     request: Request,
     run_id: str,
     name: Annotated[list[str] | None, Query(max_length=MAX_NAMES)] = None,
+    match: Annotated[str, Query(max_length=MAX_MATCH)] = "",
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 1_000,
+    limit: Annotated[int, Query(ge=1, le=MAX_NAMES)] = MAX_NAMES,
+    page_token: Annotated[str | None, Query(max_length=MAX_SERIES_TOKEN)] = None,
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
 ) -> Response:
-    """Return series by written name (all without `name`): every point, or first, min, max and last of each bucket."""
+    """
+    Return series by written name, or those that contain each word of `match`.
+
+    Each has every point, or the first, lowest, highest and last of each bucket. A page has at most `limit` series, and
+    ends after MAX_POINTS points. For the next page repeat the request with `page_token` set to `next_page_token` of
+    this page.
+    """
     _refuse_impossible(run_id)
-    if name and any("\x00" in one for one in name):
-        raise bad_parameter("name", "it must not contain U+0000", "use the names in the answer without `name`")
+    for parameter, texts in (("name", name or ()), ("match", (match,))):
+        if any("\x00" in one for one in texts):
+            raise bad_parameter(parameter, "it must not contain U+0000", "use the names in the answer without `name`")
     connections = connections_of(request)
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
-        page = await now.series(run_id, names=name, buckets=buckets)
-    if page is None:
-        raise unknown_run(run_id)
-    # The position of a run stays at its last event: a stream that started there would read everything that other runs
-    # have written since.
-    page.as_of.offset = max(page.as_of.offset, folded.get(page.as_of.partition, 0))
-    return json_response(page, folded)
+        try:
+            page = await now.series_of(run_id, SeriesChoice(name, match.split(), page_token), limit=limit)
+        except TokenError as error:
+            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
+        if page is None:
+            raise unknown_run(run_id)
+        items = await _rendered(now.charts(page, buckets), lambda one, _: len(one.points), MAX_POINTS)
+    return list_response(_without_series(run_id, page, len(items), folded), "series", items, folded)
+
+
+def _without_series(run_id: str, page: SeriesOfRun, shown: int, folded: Mapping[int, int]) -> SeriesPage:
+    found, (partition, offset) = page.found, (page.as_of.partition, page.as_of.offset)
+    is_last = found.is_last and shown == len(found.series)
+    return SeriesPage(
+        run_id=run_id,
+        # The position of a run stays at its last event: a stream that started there would read everything that other
+        # runs have written since.
+        as_of=Position(partition=partition, offset=max(offset, folded.get(partition, 0))),
+        series=[],
+        total=found.total,
+        next_page_token=None if is_last else token_after(found.series[shown - 1]),
+        points_dropped=page.points_dropped,
+    )
+
+
+async def _rendered(found: AsyncGenerator[M], cost: Callable[[M, bytes], int], bound: int) -> list[bytes]:
+    """Return each model as JSON, up to the one with which their costs reach the bound."""
+    items, spent = list[bytes](), 0
+    async with aclosing(found):
+        async for one in found:
+            items.append(one.model_dump_json().encode())
+            spent += cost(one, items[-1])
+            if spent >= bound:
+                break
+            await asyncio.sleep(0)
+    return items
+
+
+def _all_bytes(_: RunSummary, item: bytes) -> int:
+    return len(item)
 
 
 def unknown_run(run_id: str) -> Failure:

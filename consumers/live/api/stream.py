@@ -23,7 +23,7 @@ from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_pos
 from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscriber
 from schemas.errors import LogDamaged, LogGap, LogUnavailable
 
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 5.0  # a page that hears nothing for 15 s says so (static/api.js)
 RETRY_MS = 1_000  # how long a browser waits before it reconnects
 
 
@@ -97,7 +97,7 @@ async def _frames(
         async with aclosing(catch_up(connections.tail, connections.subscribers, subscriber, positions)) as missed:
             async for message in missed:
                 at = write_positions(positions)
-                yield mark(at) if message is None else frame(message.text(detail), at)
+                yield HEARTBEAT + mark(at) if message is None else frame(message.text(detail), at)
                 if connections.closing:
                     return
         while True:

@@ -9,6 +9,8 @@ export class ApiError extends Error {
   }
 }
 
+const ANSWER_MS = 30000; // then a server that hangs counts as away
+
 /** Ask the API. Throws ApiError, also when the server cannot be reached (status 0). */
 export async function get(path, options = {}) {
   return (await getFolded(path, options)).body;
@@ -18,10 +20,10 @@ export async function get(path, options = {}) {
 export async function getFolded(path, { allow = [] } = {}) {
   let answer;
   try {
-    answer = await fetch(path, { headers: { Accept: "application/json" } });
+    answer = await fetch(path, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(ANSWER_MS) });
   } catch {
     throw new ApiError(0, {
-      error: "the server of this page cannot be reached",
+      error: "the server of this page does not answer",
       next: "start it with gateway up; this page goes on by itself",
     });
   }
@@ -37,6 +39,11 @@ export class Newest {
 
   see(event) {
     this.#offsets.set(event.partition, event.offset);
+  }
+
+  /** As min_offsets of a question whose answer is to include all of them; "" for none. */
+  text() {
+    return [...this.#offsets].map(([partition, offset]) => `${partition}:${offset + 1}`).join(",");
   }
 
   isIn(folded) {
@@ -57,6 +64,8 @@ export function runApi(runId) {
 const LEAST_WAIT_MS = 150; // events come in bursts: one question for each burst
 const LOST_AFTER_MS = 2000;
 const HIDDEN_AFTER_MS = 20000;
+const SILENT_MS = 15000; // the server sends a sign of life every 5 s: after this one that hangs counts as gone
+const LOOK_MS = 1000;
 
 /**
  * Follow the event stream. `onEvent(event)` gets each event; `onState("live" | "reconnecting")` what to show.
@@ -69,8 +78,16 @@ export function follow(params, { onEvent, onState, onLost }) {
   const source = new EventSource(`/v1/stream?${new URLSearchParams(params)}`);
   let hideTimer = 0;
   let over = false;
+  let heard = performance.now();
+  const hear = () => (heard = performance.now());
+  const look = setInterval(() => {
+    if (document.hidden || source.readyState === EventSource.CLOSED || performance.now() - heard < SILENT_MS) return;
+    onState("reconnecting");
+    lose(0);
+  }, LOOK_MS);
   const stop = () => {
     over = true;
+    clearInterval(look);
     source.close();
     clearTimeout(hideTimer);
     document.removeEventListener("visibilitychange", onVisibility);
@@ -81,11 +98,19 @@ export function follow(params, { onEvent, onState, onLost }) {
   };
   const onVisibility = () => {
     clearTimeout(hideTimer);
+    hear(); // a page that was hidden has not listened
     if (document.hidden) hideTimer = setTimeout(() => source.close(), HIDDEN_AFTER_MS);
     else if (source.readyState === EventSource.CLOSED) lose(0);
   };
-  source.onopen = () => onState("live");
-  source.onmessage = (message) => onEvent(JSON.parse(message.data));
+  source.onopen = () => {
+    hear();
+    onState("live");
+  };
+  source.addEventListener("alive", hear);
+  source.onmessage = (message) => {
+    hear();
+    onEvent(JSON.parse(message.data));
+  };
   source.onerror = () => {
     if (over) return;
     onState("reconnecting");

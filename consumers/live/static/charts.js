@@ -5,11 +5,13 @@ import { byId, el, setText } from "./dom.js";
 import { count, plural, value as valueText } from "./format.js";
 import { Points, toNumber } from "./points.js";
 
-const FIRST_SHOWN = 48; // cards made at once; a run may have thousands of series
+const FIRST_SHOWN = 48; // cards shown at once
+const MOST_COUNTED = 20000; // names of series that are not loaded
 
-/** Every chart of one run. */
+/** The charts of one run: of the series that were loaded, which may be a few of thousands. */
 export class Charts {
-  constructor(frame) {
+  constructor(frame, loadMore) {
+    this.#loadMore = loadMore;
     this.#frame = frame;
     this.#seen = new IntersectionObserver((entries) => this.#onSeen(entries), { rootMargin: "200px" });
     this.#sizes = new ResizeObserver(() => this.redraw());
@@ -20,6 +22,13 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
+  #loadMore;
+  #total = 0; // series that match the filter, loaded or not
+  #isWhole = false; // all of them are loaded: an unknown one is new
+  #isComplete = false; // all series of the run are loaded
+  #known = 0; // series of the run
+  #unloaded = new Set(); // names met in events only
+  #held = null; // events that came while a window was being loaded
   #frame;
   #seen;
   #sizes;
@@ -33,35 +42,104 @@ export class Charts {
   #dirty = new Set();
   #planned = false;
 
-  /** Take series as /v1/runs/{id}/series gives them; what was drawn before is replaced. `dropped`: only their summaries are there. */
-  load(series, dropped = false) {
-    for (const one of series) {
+  /** How many series are loaded. */
+  get size() {
+    return this.#cards.size;
+  }
+
+  /** Whether every series of the run is loaded. */
+  get isComplete() {
+    return this.#isComplete;
+  }
+
+  /** Forget all series but these. */
+  retain(names) {
+    const kept = new Set(names);
+    for (const [name, card] of this.#cards) {
+      if (kept.has(name)) continue;
+      this.#seen.unobserve(card.canvas);
+      card.root.remove();
+      this.#cards.delete(name);
+      this.#dirty.delete(card);
+    }
+    this.#order = this.#order.filter((name) => kept.has(name));
+    this.#unloaded.clear();
+    this.#isComplete = false;
+  }
+
+  /** Keep the events that come from now on, for the series of the window that is being loaded. */
+  hold() {
+    this.#held = [];
+  }
+
+  /** The window is loaded, or cannot be. */
+  release() {
+    this.#held = null;
+  }
+
+  /** Take a window as /v1/runs/{id}/series gives it; what was drawn of its series is replaced. */
+  load(page, { match, isWhole }) {
+    this.#filter = match.toLowerCase();
+    this.#isWhole = isWhole;
+    this.#total = page.total;
+    if (!match) {
+      this.#known = page.total;
+      this.#isComplete = isWhole;
+    }
+    for (const one of page.series) {
       const card = this.#card(one.series);
       card.points = new Points();
       card.points.add(one.points, one.count);
       card.last = one.last;
-      card.dropped = dropped ? one : null;
+      card.from = page.as_of;
+      card.dropped = page.points_dropped === null ? null : one;
       card.chart.points = card.points;
+      this.#unloaded.delete(one.series);
       this.#touch(card);
     }
+    const loaded = new Set(page.series.map((one) => one.series));
+    for (const event of this.#held || []) this.#take(event, (name) => loaded.has(name));
     this.#arrange();
   }
 
-  /** Take the series of one metrics event. */
-  append(series) {
-    const before = this.#order.length;
-    for (const one of series) {
-      const card = this.#card(one.series);
+  /** Take a metrics event. */
+  append(event) {
+    if (this.#held) this.#held.push(event);
+    const before = this.#order.length + this.#unloaded.size;
+    this.#take(event, () => true);
+    if (this.#order.length + this.#unloaded.size !== before) this.#arrange();
+  }
+
+  #take(event, isWanted) {
+    for (const one of event.series) {
+      if (!isWanted(one.series)) continue;
+      const card = this.#cards.get(one.series) || this.#newCard(one.series);
+      if (!card || isIn(card.from, event)) continue;
       card.points.add(one.points, one.count);
       card.last = one.points.at(-1)[2];
       this.#touch(card);
     }
-    if (this.#order.length !== before) this.#arrange();
   }
 
-  /** Show the series whose name has every word of `text`. */
+  // A series met for the first time is new if all were loaded; otherwise it may be one of those that were not.
+  #newCard(name) {
+    if (this.#isComplete || (this.#isWhole && this.#matches(name))) {
+      this.#total += 1;
+      this.#known += 1;
+      return this.#card(name);
+    }
+    if (this.#unloaded.size < MOST_COUNTED) this.#unloaded.add(name);
+    return null;
+  }
+
+  #matches(name) {
+    return this.#filter.split(/\s+/).every((word) => name.toLowerCase().includes(word));
+  }
+
+  /** Show the loaded series whose name has every word of `text`; others are loaded then. */
   filter(text) {
     this.#filter = text.toLowerCase();
+    this.#isWhole = this.#isComplete; // otherwise once the window of this filter is loaded
     this.#shown = FIRST_SHOWN;
     this.#arrange();
   }
@@ -92,7 +170,7 @@ export class Charts {
       read,
     );
     const points = new Points();
-    const card = { name, root, canvas, lastText: last, points, last: null, seen: false, read };
+    const card = { name, root, canvas, lastText: last, points, last: null, seen: false, read, from: null };
     card.chart = new Chart(canvas, points, {
       onRead: (text) => {
         card.reading = text !== "";
@@ -112,8 +190,7 @@ export class Charts {
 
   #arrange() {
     this.#order.sort((a, b) => Number(isSystem(a)) - Number(isSystem(b)) || a.localeCompare(b, "en", { numeric: true }));
-    const words = this.#filter.split(/\s+/).filter(Boolean);
-    const wanted = this.#order.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
+    const wanted = this.#order.filter((name) => this.#matches(name));
     const visible = new Set(wanted.slice(0, this.#shown));
     let place = null;
     for (const name of this.#order) {
@@ -129,15 +206,20 @@ export class Charts {
       place = card.root;
     }
     this.#frame.append(this.#none, this.#more);
-    this.#more.hidden = wanted.length <= this.#shown;
-    setText(this.#more, `Show more series (${wanted.length - this.#shown} hidden)`);
-    this.#none.hidden = wanted.length > 0;
-    setText(this.#none, this.#order.length ? "No series has this name: clear the filter." : "No numbers yet: they show here as soon as the run emits some.");
-    setText(byId("charts-count"), this.#order.length ? `${count(this.#order.length)} series` : "");
+    const total = this.#isComplete ? wanted.length : Math.max(this.#total, wanted.length);
+    const hidden = total - visible.size;
+    this.#more.hidden = hidden <= 0;
+    setText(this.#more, `Show more series (${count(hidden)} hidden)`);
+    this.#none.hidden = wanted.length > 0 || hidden > 0;
+    const known = Math.max(this.#known, this.#order.length, this.#unloaded.size);
+    setText(this.#none, known ? "No series has this name: clear the filter." : "No numbers yet: they show here as soon as the run emits some.");
+    setText(byId("charts-count"), known ? `${count(known)} series` : "");
   }
 
   #showMore() {
+    const loaded = this.#order.filter((name) => this.#matches(name)).length;
     this.#shown += FIRST_SHOWN;
+    if (loaded < this.#shown) this.#loadMore();
     this.#arrange();
   }
 
@@ -191,6 +273,11 @@ function summary(card) {
 function droppedSummary({ count: total, min, max }) {
   const range = min === null ? "" : ` · min ${valueText(toNumber(min))} · max ${valueText(toNumber(max))}`;
   return `${plural(total, "point")} dropped by retention${range}`;
+}
+
+// Whether a snapshot as of a position has an event already.
+function isIn(from, event) {
+  return from !== null && event.partition === from.partition && event.offset < from.offset;
 }
 
 function isSystem(name) {

@@ -20,7 +20,8 @@ from schemas.wire import Envelope
 
 Detail = Literal["all", "last"]
 
-HEARTBEAT = b": alive\n"
+# A sign of life that a page notices: it has a name, so a reader of events without one skips it.
+HEARTBEAT = b"event: alive\ndata:\n"
 MAX_WRITE_BYTES = 256 * 1024  # in one write to the socket
 # Kinds that a list of runs displays. Of every other kind it needs to know only that something happened.
 _BRIEF_KINDS = frozenset(

@@ -7,17 +7,18 @@ the log offsets up to which they are complete.
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from itertools import groupby
-from math import isfinite
 from typing import Any, NamedTuple
 
 from consumers.store.codec.chunks import columns_of, unpack
 from consumers.store.pool import PooledConnection
 from consumers.store.read import documents
-from consumers.store.read.downsampling import Sample, corners_of, group_points, shrink, shrink_columns, supersede
-from consumers.store.rows import CHUNK_POINTS
+from consumers.store.read.charts import chart, summarize
+from consumers.store.read.downsampling import Sample, supersede
+from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
@@ -30,8 +31,9 @@ from schemas.runlog import RunLog
 from schemas.values import Typed
 
 LAST_VALUES = 12  # number of series with their last value in a list of runs
+SUMMARIES_AT_ONCE = 100
 CHUNKS_AHEAD = 64  # chunks of a run's points in memory at once
-SUMMARY_POINTS = 200_000  # a longer series is charted from the summaries of its chunks
+EVERY_SERIES = SeriesChoice()
 
 _SERIES_KEY = ("step_name", "name", "labels")
 
@@ -50,6 +52,44 @@ class RunsFound(NamedTuple):
     next_page_token: str | None  # None: this is the last page
 
 
+class RunPlaces(NamedTuple):
+    """Which runs are on a page, in order."""
+
+    places: list[PagePosition]
+    is_last: bool
+    filter: Node
+    order: Order | None
+
+    def token_after(self, count: int) -> str | None:
+        """Return the token of the page after the first `count` runs; None if no run follows."""
+        if self.is_last and count == len(self.places):
+            return None
+        return write_token(self.places[count - 1], self.filter, self.order)
+
+
+class LogBounds(NamedTuple):
+    """How much of a run a run log holds at most; None: all of it."""
+
+    series: int | None = None
+    points: int | None = None  # of all series together
+    rows: int | None = None  # of each of its other parts
+
+
+UNBOUNDED = LogBounds()
+LOG_PARTS = {  # by name, with the statement that reads it
+    "steps": "steps", "attempts": "attempts", "params": "params", "tags": "tags", "labels": "run_labels",
+    "artifacts": "artifacts", "code": "code_identities", "producers": "producers", "observations": "observations",
+}  # fmt: skip
+
+
+class SeriesOfRun(NamedTuple):
+    """A page of the series of a run."""
+
+    found: SeriesFound
+    as_of: Position
+    points_dropped: int | None
+
+
 class Snapshot:
     """Queries to the store at one instant. One at a time."""
 
@@ -60,17 +100,28 @@ class Snapshot:
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
     ) -> RunsFound:
         """Return one page of the runs that `filter` matches, newest first or in this order. Raises TokenError."""
+        page = await self.find_runs(filter=filter, order=order, limit=limit, page_token=page_token)
+        found = [one async for one in self.run_summaries(page)]
+        return RunsFound(found, page.token_after(len(page.places)))
+
+    async def find_runs(self, *, filter: Node, order: Order | None, limit: int, page_token: str | None) -> RunPlaces:
+        """Return which runs are on a page, as `runs` does, without anything else about them. Raises TokenError."""
         after = None if page_token is None else read_token(page_token, filter, order)
-        positions = await self._find(Search(filter, order, lost_after_s=self._lost_after_s), limit + 1, after)
-        following = write_token(positions[limit - 1], filter, order) if len(positions) > limit else None
-        ids = [position.run_id for position in positions[:limit]]
-        rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
-        last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
-        values: dict[str, dict[str, float | str]] = {}
-        for row in last:
-            name = series_name(row["name"], row["labels"], row["step_name"])
-            values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
-        return RunsFound([_summary(row, values.get(row["run_id"], {})) for row in rows], following)
+        places = await self._find(Search(filter, order, lost_after_s=self._lost_after_s), limit + 1, after)
+        return RunPlaces(places[:limit], len(places) <= limit, filter, order)
+
+    async def run_summaries(self, page: RunPlaces) -> AsyncGenerator[RunSummary]:
+        """Yield the summary of each run of a page, a few runs at a time."""
+        for first in range(0, len(page.places), SUMMARIES_AT_ONCE):
+            ids = [place.run_id for place in page.places[first : first + SUMMARIES_AT_ONCE]]
+            rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
+            last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
+            values: dict[str, dict[str, float | str]] = {}
+            for row in last:
+                name = series_name(row["name"], row["labels"], row["step_name"])
+                values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
+            for row in rows:
+                yield _summary(row, values.get(row["run_id"], {}))
 
     async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
         """Return the summaries of these runs without last values, by id; unknown runs are absent."""
@@ -101,41 +152,56 @@ class Snapshot:
         """Return the ids of all runs, or of one group, oldest first."""
         return [row["run_id"] for row in await self._connection.fetch(sql("list_run_ids"), group)]
 
-    async def run_log(self, run_id: str, *, max_points: int = 10_000) -> RunLog | None:
+    async def run_log(self, run_id: str, *, max_points: int = 10_000, bounds: LogBounds = UNBOUNDED) -> RunLog | None:
         """Return the run log, with at most the last `max_points` of each series; None for an unknown run."""
         connection = self._connection
         run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
         if run is None:
             return None
         parts = {
-            name: await connection.fetch(sql(f"get_{query}"), run_id)
-            for name, query in [
-                ("steps", "steps"), ("attempts", "attempts"), ("params", "params"), ("tags", "tags"),
-                ("labels", "run_labels"), ("artifacts", "artifacts"), ("code", "code_identities"),
-                ("producers", "producers"), ("observations", "observations"),
-            ]
-        }  # fmt: skip
+            name: await _first_rows(connection, f"get_{query}", run_id, bounds.rows)
+            for name, query in LOG_PARTS.items()
+        }
+        truncated = [name for name, rows in parts.items() if bounds.rows is not None and len(rows) > bounds.rows]
+        found = await find_series(connection, run_id, EVERY_SERIES, bounds.series)
+        if bounds.points is not None:
+            max_points = min(max_points, max(1, bounds.points // max(1, len(found.series))))
         is_dropped = run["points_dropped"] is not None
         series = [
             _last_point(rows) if is_dropped else await _last_points(connection, rows, max_points)
-            for rows in await _grouped_series(connection, run_id)
+            for rows in found.series
         ]
-        return documents.run_log(documents.RunRows(run=run, **parts), series)
+        rows = documents.RunRows(run=run, **{name: some[: bounds.rows] for name, some in parts.items()})
+        log = await asyncio.to_thread(documents.run_log, rows, series)
+        log.truncated = truncated if found.is_last else [*truncated, "series"]
+        return log
+
+    async def series_of(
+        self, run_id: str, choice: SeriesChoice = EVERY_SERIES, *, limit: int | None = None
+    ) -> SeriesOfRun | None:
+        """Return a page of the series of a run, without points; None for an unknown run. Raises TokenError."""
+        run = await self._connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
+        if run is None:
+            return None
+        found = await find_series(self._connection, run_id, choice, limit)
+        as_of = Position(partition=run["partition"], offset=run["next_offset"])
+        return SeriesOfRun(found, as_of, run["points_dropped"])
+
+    async def charts(self, page: SeriesOfRun, buckets: int) -> AsyncGenerator[SeriesData]:
+        """Yield each series of a page with its chart."""
+        is_dropped = page.points_dropped is not None
+        for rows in page.found.series:
+            yield summarize(rows, []) if is_dropped else await chart(self._connection, rows, buckets)
 
     async def series(self, run_id: str, *, names: list[str] | None = None, buckets: int = 1_000) -> SeriesPage | None:
         """Return the series of a run (all, or those with these written names), None for an unknown run."""
-        connection = self._connection
-        run = await connection.fetchrow(sql("get_run"), run_id, self._lost_after_s)
-        if run is None:
+        page = await self.series_of(run_id, SeriesChoice(names))
+        if page is None:
             return None
-        found, dropped = list[SeriesData](), run["points_dropped"]
-        for rows in await _grouped_series(connection, run_id):
-            written = _written(rows[0])
-            if names is None or written in names:
-                samples = [] if dropped is not None else await _chart(connection, rows, buckets)
-                found.append(_series_data(written, rows, samples))
-        as_of = Position(partition=run["partition"], offset=run["next_offset"])
-        return SeriesPage(run_id=run_id, as_of=as_of, series=found, points_dropped=dropped)
+        found = [one async for one in self.charts(page, buckets)]
+        return SeriesPage(
+            run_id=run_id, as_of=page.as_of, series=found, total=len(found), points_dropped=page.points_dropped
+        )
 
     async def points(self, run_id: str) -> AsyncIterator[Point]:
         """Yield all points of a run, superseded attempts included, chunk by chunk."""
@@ -184,6 +250,14 @@ class Snapshot:
         )
 
 
+async def _first_rows(connection: PooledConnection, statement: str, run_id: str, limit: int | None) -> list[Any]:
+    """Return the rows of a statement; of more than `limit` only the first, and one more."""
+    if limit is None:
+        return list(await connection.fetch(sql(statement), run_id))
+    cursor = await connection.cursor(sql(statement), run_id)
+    return list(await cursor.fetch(limit + 1))
+
+
 async def _grouped_series(connection: PooledConnection, run_id: str) -> list[list[Any]]:
     """Return the rows of each written series as a group, first attempt first."""
     rows = await connection.fetch(sql("get_series"), run_id)
@@ -220,45 +294,6 @@ async def _last_points(connection: PooledConnection, rows: Sequence[Any], limit:
         integer=all(row["integer"] for row in rows),
         total=len(points) if complete else total,
         points=points[-limit:],
-    )
-
-
-async def _chart(connection: PooledConnection, rows: Sequence[Any], buckets: int) -> list[Sample]:
-    """Return the chart of one written series; `rows` are its attempts, first attempt first."""
-    attempts = []
-    for row in rows:
-        if row["points"] > SUMMARY_POINTS:
-            size = group_points(row["points"], buckets)
-            groups = await connection.fetch(
-                sql("get_chart_groups"), row["series_id"], size, row["points"], row["month"], CHUNK_POINTS
-            )
-            attempts.append(corners_of(groups))
-        else:
-            steps, times, values = unpack(
-                await connection.fetch(sql("get_packed_points"), row["series_id"], row["month"])
-            )
-            if len(rows) == 1 and (found := shrink_columns(steps, times, values, buckets)) is not None:
-                return found
-            attempts.append(list(map(Sample, steps, times, values)))
-    return shrink(supersede(attempts), buckets)
-
-
-def _series_data(written: str, rows: Sequence[Any], samples: Iterable[Sample]) -> SeriesData:
-    newest = rows[-1]
-    low = min((row["min_value"] for row in rows if row["min_value"] is not None), default=None)
-    high = max((row["max_value"] for row in rows if row["max_value"] is not None), default=None)
-    return SeriesData.model_construct(  # values in the store were validated before they were written
-        series=written,
-        name=newest["name"],
-        step_name=newest["step_name"],
-        labels=newest["labels"],
-        count=sum(row["points"] for row in rows),
-        non_finite=sum(row["non_finite"] for row in rows),
-        last_step=newest["last_step"],
-        last=float_to_json(newest["last_value"]),
-        min=None if low is None else float_to_json(low),
-        max=None if high is None else float_to_json(high),
-        points=[(step, time, value if isfinite(value) else float_to_json(value)) for step, time, value in samples],
     )
 
 
