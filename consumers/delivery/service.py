@@ -29,7 +29,7 @@ from consumers.delivery.plugins.config import call_seconds
 from consumers.delivery.plugins.loader import close_tracker, open_tracker
 from consumers.delivery.plugins.threads import Threads
 from consumers.delivery.plugins.watchdog import EXIT_RESTART, TrackerHangs, end_process, watch_event_loop
-from consumers.log.reader import LogReader
+from consumers.log.reader import LogReader, check_length
 from consumers.log.retry import RETRY_S, until_available
 from consumers.log.security import security_arguments
 from consumers.log.topics import ensure_topics
@@ -43,7 +43,7 @@ from consumers.store.pool import Database, open_database
 from consumers.store.run_partitions import RunPartitions
 from consumers.telemetry.instruments import DeliveryWatch
 from consumers.trackers.protocol import Tracker, capabilities_of
-from schemas.errors import LogGap
+from schemas.errors import LogGap, LogShorter
 from schemas.runtime.settings import Settings
 
 log = logging.getLogger("consumers.delivery")
@@ -122,6 +122,8 @@ async def serve(
     while not stopping.is_set():
         try:
             await until_available(once, on_silent)
+        except LogShorter:
+            raise
         except LogGap as gap:
             if not await _is_overtaken(services):
                 raise
@@ -162,7 +164,10 @@ async def _assign(services: Connected, reader: LogReader) -> tuple[dict[int, int
     """Let the reader start where the tracker is; return the saved offsets, and the offsets it starts at."""
     await reader.open()
     known = await services.deliveries.offsets()
-    first = await reader.beginning_offsets()
+    first, end = await reader.beginning_offsets(), await reader.end_offsets()
+    name = f"the delivery to {services.tracker.name}"
+    check_length(reader.topic, known, end, name)
+    check_length(reader.topic, await services.deliveries.furthest(), end, name)
     await claim_incomplete(services.histories, services.trackers, services.tracker.name, known, first)
     saved = {partition: known.get(partition, 0) for partition in first}
     starts = {partition: max(at, first[partition]) for partition, at in saved.items()}
@@ -204,9 +209,7 @@ def _backfill(
 
 
 async def _is_overtaken(services: Connected) -> bool:
-    """Tell whether the log begins above what this tracker needs; otherwise it was created again, and nothing helps."""
+    """Tell whether the log begins above what this tracker needs; otherwise nothing helps."""
     known = await services.deliveries.offsets()
     bounds = await services.bounds.ask()
-    return all(known.get(part, 0) <= end for part, end in bounds.end.items()) and any(
-        known.get(part, 0) < first for part, first in bounds.first.items()
-    )
+    return any(known.get(part, 0) < first for part, first in bounds.first.items())

@@ -22,8 +22,9 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
 from consumers.log.topics import REQUEST_TIMEOUT_S, admin_client, finish_start, translated
-from schemas.errors import LogGap, LogUnavailable
+from schemas.errors import LogGap, LogShorter, LogUnavailable
 
+SHOWN_PARTITIONS = 3  # in a message
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed
 
 
@@ -34,6 +35,31 @@ def lost_offsets(wanted: Mapping[int, int], first: Mapping[int, int]) -> str:
         for partition, offset in sorted(wanted.items())
         if first.get(partition, 0) > offset
     )
+
+
+def shorter_log(topic: str, read: Mapping[int, int], end: Mapping[int, int], reader: str) -> str:
+    """
+    Say that the log is not the one that was read, because it ends before next offsets that `reader` has; "" if not.
+
+    New records would get offsets that were read before, and would be taken for records that were applied.
+    """
+    cut = {partition: offset for partition, offset in sorted(read.items()) if offset > end.get(partition, 0)}
+    if not cut:
+        return ""
+    where = " and ".join(
+        f"partition {partition} ends at offset {end.get(partition, 0)}, before offset {offset} of {reader}"
+        for partition, offset in list(cut.items())[:SHOWN_PARTITIONS]
+    )
+    return (
+        f"{topic}: {where}, so the topic was created again, restored from an older copy or truncated by an election: "
+        "restore the log that has these offsets, or start with an empty database"
+    )
+
+
+def check_length(topic: str, read: Mapping[int, int], end: Mapping[int, int], reader: str) -> None:
+    """Raise LogShorter when the log ends before next offsets that `reader` has, by partition."""
+    if problem := shorter_log(topic, read, end, reader):
+        raise LogShorter(problem)
 
 
 class LogReader:
@@ -92,17 +118,12 @@ class LogReader:
         """
         Read these partitions from these offsets. Replaces the previous assignment.
 
-        Raises LogGap if an offset lies before the log's beginning or after its end.
+        Raises LogGap if an offset lies before the log's beginning, LogShorter if one lies after its end.
         """
         first, end = await self._bounds(list(offsets))
         if gone := lost_offsets(offsets, first):
             raise LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
-        for partition, offset in offsets.items():
-            if offset > end[partition]:
-                raise LogGap(
-                    f"{self.topic}, partition {partition}: offset {offset} is wanted and the log ends at "
-                    f"{end[partition]}: it was created again; restore the old one, or start with an empty database"
-                )
+        check_length(self.topic, offsets, end, "this reader")
         self._next, self._set_aside = dict(offsets), []
         self._consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
         for partition, offset in offsets.items():
@@ -167,4 +188,6 @@ class LogReader:
             return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error})")
         if gone := lost_offsets(wanted, first):
             return LogGap(f"{self.topic}: {gone} are gone from the log: restore them from a backup of it")
+        if problem := shorter_log(self.topic, wanted, end, "this reader"):
+            return LogShorter(problem)
         return LogGap(f"{self.topic}: the log no longer holds a wanted offset ({error}); it holds {first} to {end}")

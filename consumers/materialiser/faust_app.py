@@ -29,14 +29,16 @@ import faust
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 
+from consumers.log.reader import check_length
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
 from consumers.log.security import security_arguments
-from consumers.materialiser.gaps import check_start
+from consumers.materialiser.gaps import READER, check_start
 from consumers.store.offsets import CONSUMER
-from schemas.errors import LogDamaged
+from schemas.errors import LogDamaged, LogShorter
 
 if TYPE_CHECKING:
+    from consumers.log.watermarks import Bounds
     from consumers.materialiser.backpressure import ReadAhead
     from consumers.materialiser.worker import Worker
     from schemas.runtime.settings import Settings
@@ -60,7 +62,7 @@ class ReaderHooks(NamedTuple):
 
     read_ahead: ReadAhead  # records that are read and not applied
     must_pause: Callable[[], bool]  # asked before each fetch, from the thread that reads
-    first_offsets: Callable[[], Awaitable[Mapping[int, int]]]  # of the log; waits while Kafka is away
+    bounds: Callable[[], Awaitable[Bounds]]  # of the log; waits while Kafka is away
     stop: Stop  # called with any error that the worker cannot handle; must end the process
     ready: Callable[[], None]  # called once partitions are assigned and reading has begun
 
@@ -168,7 +170,7 @@ def _consumer_class(feed: _Feed) -> type:
     class _Consumer(driver.Consumer):  # type: ignore[misc]  # faust has no types here
         def _new_consumer_thread(self) -> _Reader:
             reader = _Reader(self, loop=self.loop, beacon=self.beacon)
-            reader.feed = feed
+            reader.feed, reader.fetched = feed, {}
             self.reader = reader
             return reader
 
@@ -177,7 +179,8 @@ def _consumer_class(feed: _Feed) -> type:
 
 class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     feed: _Feed
-    damage: LogDamaged | None = None  # the log cannot be read past it
+    damage: LogDamaged | LogShorter | None = None  # the log cannot be read past it
+    fetched: dict[Any, int]  # next offset to fetch by topic and partition; another object after every seek
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Seek to the store's offsets instead of Kafka's. Runs in the app's loop, at the start and every rebalance."""
@@ -186,16 +189,20 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         try:
             offsets = await worker.assign([tp.partition for tp in mine])
             if mine:  # not asked on the consumer's connection, where a fetch waits for new records
-                check_start(topic, offsets, await hooks.first_offsets())
+                bounds = await hooks.bounds()
+                check_start(topic, offsets, bounds.first)
+                check_length(topic, offsets, bounds.end, READER)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # without the store's offsets reading would start in the wrong place
             hooks.stop(error)
             raise
         hooks.read_ahead.clear()
+        self.fetched = {}
         seeks = {tp: offsets[tp.partition] for tp in mine}
         if seeks:
             await self.seek_wait(seeks)
+        self.fetched = {}
         hooks.ready()
         return seeks
 
@@ -210,9 +217,12 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             await asyncio.sleep(PAUSE_S)
             return {}
         consumer.resume(*consumer.paused())
+        fetched = self.fetched
         try:
             found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
-        except LogDamaged as error:
+            if fetched is self.fetched:
+                _check_order(fetched, found)
+        except (LogDamaged, LogShorter) as error:
             self.damage = error
             return {}
         fetcher = consumer._fetcher
@@ -223,6 +233,19 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 size = len(record.key or b"") + len(record.value or b"")
                 read_ahead.add(tp.partition, record.offset, size)
         return found
+
+
+def _check_order(fetched: dict[Any, int], found: Mapping[Any, Any]) -> None:
+    """
+    Raise LogShorter when a partition begins again: aiokafka does that when its position lies beyond the end.
+
+    It is noticed even if the log is as long as before by the time anything asks for its end.
+    """
+    for tp, records in found.items():
+        if records and records[0].offset < (expected := fetched.get(tp, 0)):
+            check_length(tp.topic, {tp.partition: expected}, {tp.partition: records[0].offset}, READER)
+        if records:
+            fetched[tp] = records[-1].offset + 1
 
 
 def request_rejoin(app: faust.App) -> None:

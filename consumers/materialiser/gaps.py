@@ -1,6 +1,8 @@
 """
 Classify an offset gap: a deleted start of the log, records lost in transit, or a sparse transactional topic.
 
+If the log was replaced by a shorter one (the topic was created again, restored from an older copy, or truncated in an
+election of a leader that lacked records), its new records get offsets that were applied before, and would be skipped.
 If the start of the log was deleted before the worker read it, events are lost, and processing must not continue as if
 they were not. If records were lost on their way to this process, it must read them again. Otherwise nothing is missing:
 a topic that transactions wrote to may have sparse offsets.
@@ -13,12 +15,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from consumers.log.reader import lost_offsets
-from schemas.errors import LogGap, LogUnavailable, TrackingError
+from consumers.log.reader import check_length, lost_offsets
+from schemas.errors import LogGap, LogShorter, LogUnavailable, TrackingError
 
 if TYPE_CHECKING:
     from consumers.log.watermarks import Bounds
 
+READER = "the materialiser"
 CHECK_INTERVAL_S = 1.0
 CHECKS = 4  # by then every record that was fetched before the deletion has long been handed to the worker
 
@@ -65,21 +68,30 @@ async def watch_for_gap(
     ask: Callable[[], Awaitable[Bounds]],
     positions: Callable[[], Mapping[int, int]],
     is_idle: Callable[[], bool],
+    interval_s: float = CHECK_INTERVAL_S,
 ) -> LogGap:
     """
-    Return a LogGap that no record reveals: the rest of a partition is gone, and no new record arrives.
+    Return a LogGap that no record reveals: the rest of a partition is gone, or the log was replaced by a shorter one.
 
-    It is certain once the worker stays before the start of the log while it may read and holds no records.
+    The first is certain once the worker stays before the start of the log while it may read and holds no records. The
+    second is certain once several answers agree: an end may be out of date while a broker becomes the leader.
     """
     last: Mapping[int, int] = {}
     times = 0
     while True:
-        await asyncio.sleep(CHECK_INTERVAL_S)
+        await asyncio.sleep(interval_s)
         with suppress(LogUnavailable):
-            first, now = (await ask()).first, positions()
+            applied = positions()  # before the question: the log grows
+            bounds = await ask()
+            now = positions()
             try:
-                check_start(topic, now, first)
+                check_start(topic, now, bounds.first)
+                check_length(topic, applied, bounds.end, READER)
                 times = 0
+            except LogShorter as gap:
+                times += 1
+                if times == CHECKS:
+                    return gap
             except LogGap as gap:
                 times = times + 1 if is_idle() and now == last else 0
                 if times == CHECKS:

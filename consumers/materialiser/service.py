@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.deadletters.limits import Limits
 from consumers.deadletters.publisher import publish
+from consumers.log.reader import check_length
 from consumers.log.retry import until_available
 from consumers.log.security import security_arguments
 from consumers.log.topics import ensure_topics, is_outage
-from consumers.log.watermarks import LogBounds
+from consumers.log.watermarks import Bounds, LogBounds
 from consumers.materialiser.faust_app import (
     ReaderHooks,
     build_app,
@@ -28,7 +29,7 @@ from consumers.materialiser.faust_app import (
     restart_process,
     wait_for_crash,
 )
-from consumers.materialiser.gaps import strict_gap_policy, watch_for_gap
+from consumers.materialiser.gaps import READER, strict_gap_policy, watch_for_gap
 from consumers.materialiser.strays import StrayCopier
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
@@ -83,7 +84,9 @@ class Service:
         )
         stopping = asyncio.Event()
         _stop_by_signal(stopping)
-        hooks = ReaderHooks(self._read_ahead, self._must_pause, self._first_offsets, self._stop, self._announce_ready)
+        read = await until_available(lambda: stored_offsets(database, CONSUMER, settings.topic), self._report_outage)
+        check_length(settings.topic, read, (await self._log_bounds()).end, READER)
+        hooks = ReaderHooks(self._read_ahead, self._must_pause, self._log_bounds, self._stop, self._announce_ready)
         app = build_app(settings, worker, hooks)
         try:
             await app.start()
@@ -130,8 +133,11 @@ class Service:
                     wait_s, unread = min(2 * wait_s, CHECK_PARTITIONS_S[1]), frozenset()
                 before = unread
 
+    async def _log_bounds(self) -> Bounds:
+        return await until_available(self._bounds.ask, self._report_outage)
+
     async def _first_offsets(self) -> Mapping[int, int]:
-        return (await until_available(self._bounds.ask, self._report_outage)).first
+        return (await self._log_bounds()).first
 
     def _report_outage(self, problem: str) -> None:
         self._watch.reading_stopped(problem)

@@ -21,7 +21,7 @@ from consumers.log.reader import LogReader
 from consumers.log.record import Record
 from consumers.log.retry import RETRY_S
 from consumers.store.run_partitions import RunPartitions
-from schemas.errors import LogDamaged, LogGap, LogUnavailable
+from schemas.errors import LogDamaged, LogGap, LogShorter, LogUnavailable
 
 log = logging.getLogger("consumers.delivery")
 
@@ -76,6 +76,8 @@ class CatchUp:
             try:
                 await reader.open()
                 await self._read(reader)
+            except LogShorter:
+                raise
             except (LogUnavailable, LogGap) as error:  # after a gap, the next turn finds the runs it affects
                 log.warning("%s: waiting for it", error)
                 requested.set()

@@ -18,6 +18,7 @@ from consumers.live.api.shared import Shared
 from consumers.live.api.status import Sources, read_status
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
+from consumers.log.reader import shorter_log
 from consumers.log.record import Record
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
@@ -149,9 +150,12 @@ class Connections:
 
     async def _probe_log(self) -> str:
         try:
-            await self.bounds.ask()
+            bounds = await self.bounds.ask()
         except LogUnavailable as error:
             return str(error)
+        with suppress(StoreUnavailable):
+            if problem := shorter_log(self.topic, await self.folded(), bounds.end, "the materialiser"):
+                return problem
         return "" if self.tail.positions else self.tail.problem
 
 

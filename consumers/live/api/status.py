@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from consumers.log.reader import shorter_log
 from consumers.log.watermarks import Bounds, LogBounds
 from consumers.store.dead_letters import newest_dead_letter
 from consumers.store.delivery.orders import Trackers
@@ -47,6 +48,8 @@ async def read_status(sources: Sources) -> Status:
     problems = [str(one) for one in answers if isinstance(one, TrackingError)]
     if all(isinstance(one, StoreUnavailable) for one in answers[:3]):
         raise StoreUnavailable(problems[0])
+    if not isinstance(offsets, TrackingError) and not isinstance(bounds, TrackingError):
+        problems += _shorter(topic, offsets, bounds)
     count, newest = (None, None) if isinstance(letters, TrackingError) else letters
     known = [] if isinstance(deliveries, TrackingError) else _shown(deliveries, sources.trackers)
     return Status(
@@ -78,6 +81,12 @@ def lags(offsets: Offsets, bounds: Bounds | TrackingError, deliveries: Sequence[
         for name in names
         for part, lag in sorted(bounds.behind(offsets.get(name, {})).items())
     ]
+
+
+def _shorter(topic: str, offsets: Offsets, bounds: Bounds) -> list[str]:
+    """Return the consumers whose offsets the log does not reach: they stop, and nothing new is applied."""
+    found = [shorter_log(topic, read, bounds.end, name) for name, read in sorted(offsets.items())]
+    return [problem for problem in found if problem]
 
 
 def _shown(known: Sequence[DeliveryStatus], configured: Sequence[str]) -> list[DeliveryStatus]:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from consumers.log.reader import lost_offsets
+from consumers.log.reader import lost_offsets, shorter_log
 from consumers.log.retry import until_available
 from consumers.store.maintenance.rebuild import Busy
-from schemas.errors import LogGap, StoreRefused, StoreUnavailable
+from schemas.errors import LogGap, LogShorter, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from consumers.log.reader import LogReader
@@ -112,10 +112,5 @@ async def check_log(reader: LogReader, wanted: Mapping[int, int], live: Mapping[
             f"{reader.topic}: {gone} are gone from the log, and the rebuild needs them: restore them from a backup of "
             "it. Nothing was changed"
         )
-    short = {partition: offset for partition, offset in live.items() if offset > end.get(partition, 0)}
-    if short:
-        partition, offset = min(short.items())
-        raise LogGap(
-            f"{reader.topic}, partition {partition}: PostgreSQL is folded up to offset {offset} and the log ends at "
-            f"{end.get(partition, 0)}, so the topic was created again: restore the old one. Nothing was changed"
-        )
+    if problem := shorter_log(reader.topic, live, end, "the materialiser"):
+        raise LogShorter(f"{problem}. Nothing was changed")

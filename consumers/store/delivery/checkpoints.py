@@ -79,6 +79,12 @@ class Deliveries:
             rows = await connection.fetch(sql("load_offsets"), consumer_name(self._tracker), self._topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
+    async def furthest(self) -> dict[int, int]:
+        """Return the highest next offset of a run, by partition; offsets() may be lower."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(sql("furthest_deliveries"), self._tracker, self._topic)
+        return {row["partition"]: row["next_offset"] for row in rows}
+
     async def save_offsets(self, offsets: Mapping[int, int]) -> None:
         """Store the offsets at which reading starts after a restart. A stored offset never decreases."""
         async with self._database.acquire() as connection:

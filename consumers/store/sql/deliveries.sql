@@ -4,6 +4,11 @@
 -- Checkpoints of these runs in one tracker; of all if $2 is null. json keeps integers of any size in a plug-in's state.
 SELECT *, state::json AS exact_state FROM deliveries WHERE tracker = $1 AND ($2::text[] IS NULL OR run_id = ANY ($2::text[]));
 
+-- name: furthest_deliveries
+-- Highest offset up to which a tracker has a run, by partition; positions in histories do not count.
+SELECT partition, max(next_offset) AS next_offset FROM deliveries
+WHERE tracker = $1 AND topic = $2 AND next_offset < 4611686018427387904 GROUP BY partition;
+
 -- name: begin_deliveries
 -- Store what runs are about to receive, and return their checkpoints, without parked runs. A range that was begun and
 -- never ended is in doubt from now on. $6: nothing is stored if another process has taken the lease since.

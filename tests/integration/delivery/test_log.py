@@ -61,7 +61,7 @@ async def test_reading_starts_at_the_requested_offset(reader: LogReader, kafka: 
 
 
 async def test_a_start_beyond_the_end_names_the_offsets(reader: LogReader) -> None:
-    with pytest.raises(LogGap, match="partition 0: offset 7 is wanted and the log ends at 0"):
+    with pytest.raises(LogGap, match="partition 0 ends at offset 0, before offset 7 of this reader"):
         await reader.assign({0: 7})
 
 
