@@ -101,7 +101,7 @@ class JournalContents:
     def _count(self, one: Segment, series: int) -> None:
         if series in one.series:
             self.records += 1
-        else:  # both definitions are damaged: it cannot be told what it belongs to
+        else:  # both definitions are damaged: its series is unknown
             self.damage.lost += 1
 
     def _add_series(self, one: Segment, number: int, payload: bytes) -> None:

@@ -27,7 +27,7 @@ TEXT: dict[str, object] = {"type": "string", "value": "a text that takes several
 
 
 class Recovered:
-    """What the log has once a journal is adopted and shipped, beside what it had before."""
+    """What the log has once a journal is adopted and shipped, including what it had before."""
 
     def __init__(self, folder: Path, before: list[OutgoingRecord]) -> None:
         self.steps: list[int] = []
@@ -64,7 +64,7 @@ class Recovered:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[OutgoingRecord]]]:
-    """A journal that is cut but for its end, whose process was killed; and its cuts, of which the log may have any."""
+    """A journal that is cut but for its end, whose process was killed; and its cuts, any of which the log may have."""
     home = tmp_path_factory.mktemp("journal")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATEWAY_JOURNAL_DIR", str(home))
@@ -113,7 +113,7 @@ def test_a_flipped_bit_costs_one_record_and_doubles_only_what_the_log_had(
     doubled = {step for step in found.steps if found.steps.count(step) > 1} if len(found.steps) > POINTS else set()
     assert found.lost <= 1
     assert doubled <= set(had)
-    # A damaged end of the last segment cannot be told from a record that the process did not finish.
+    # A damaged end of the last segment looks like a record that the process did not finish.
     is_counted = found.dropped == found.lost or (sent and found.dropped == 1)  # 1: the log has the damaged record
     assert is_counted or (name == LAST and at > 0.98)
 
