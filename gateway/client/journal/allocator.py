@@ -3,23 +3,35 @@ Allocate the segments of one journal within its bound, and the next one ahead of
 
 Making a segment takes milliseconds. So once the current segment is half full, the shipper's thread makes the next one
 (`preallocate`, `store_preallocated`), and the emitting thread only renames it (`allocate`).
+
+The bound is on what is not acknowledged. Where the bound or the free disk is small, segments are small too, so that
+several fit and each is deleted as soon as it is acknowledged. When none fits any more, a current segment that is
+acknowledged to its end is cleared and used again.
 """
 
 from __future__ import annotations
 
+import os
+from errno import EDQUOT, EFBIG, ENOSPC
 from time import monotonic
 
 from gateway.client.journal import segment as segments
 from gateway.client.journal.folder import max_bytes
+from gateway.client.journal.format import record_size
 from gateway.client.notices import warn_once
 from gateway.client.process.forks import importing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.client.journal.segment import Segment
 
 MEMORY_BYTES = 134_217_728  # bound of a journal in memory
-RETRY_S = 1.0  # between two attempts to make a segment
+RETRY_S = 1.0  # between two attempts to make a segment, unless an acknowledgement makes room
+BOUND_SHARE = 8  # a segment takes this part of the bound at most
+DISK_SHARE = 4  # ... and of the free disk
+FULL = (ENOSPC, EDQUOT, EFBIG)
 
 
 class SegmentAllocator:
@@ -37,8 +49,15 @@ class SegmentAllocator:
         self._next: Segment | None = None  # preallocated
         self._not_before = 0.0  # no preallocation before this time, monotonic
 
-    def allocate(self, number: int, need: int) -> Segment | None:
-        """Return a new segment for records of any kind; None when there is no room, or was none a moment ago."""
+    def allocate(
+        self, number: int, need: int, *, spent: tuple[Segment, int] | None, restore: Callable[[], None]
+    ) -> Segment | None:
+        """
+        Return a new segment for records of any kind; None when there is no room, or was none a moment ago.
+
+        `spent` is the current segment with its used bytes if all of it is acknowledged. `restore` creates the folder
+        again if it was deleted, and raises OSError if that is not possible.
+        """
         ready = self._take_preallocated(number, need)
         if ready is not None:
             return ready
@@ -46,22 +65,56 @@ class SegmentAllocator:
         if now - self._failed_at < RETRY_S:
             return None
         try:
-            return self.create(number, need)
+            try:
+                return self.create(number, need)
+            except (FileNotFoundError, NotADirectoryError):
+                restore()
+                return self.create(number, need)
         except OSError as error:
+            if (again := self._reuse(number, need, spent)) is not None:
+                return again
             self._failed_at = now
             _warn_full(self._run_id, self.folder, error)
             return None
 
     def create(self, number: int, need: int, *, is_preallocated: bool = False) -> Segment:
         """Return a new segment for records of any kind. Raises OSError when there is no room for it."""
-        size = segments.size_of(number, need + segments.reserve_of(number), len(self.header))
-        if self.size + size > self._bound():
-            raise OSError(f"its bound of {self._bound() / 1_048_576:,.0f} MB is reached")
-        return segments.create(self.folder, number, size, self.header, is_preallocated=is_preallocated)
+        bound, wanted = self._bound(), segments.SIZES[min(max(number, 1), len(segments.SIZES)) - 1]
+        shares = [bound // BOUND_SHARE, *([_free_bytes(self.folder) // DISK_SHARE] if self.folder else [])]
+        least = min(wanted, segments.SMALLEST)
+        wanted = max(least, min(wanted, *shares) // segments.PAGE * segments.PAGE)
+        while True:
+            size, reserve = segments.size_of(wanted, need, len(self.header)), segments.reserve_of(wanted)
+            full = OSError(f"its bound of {bound / 1_048_576:,.0f} MB is reached")
+            if self.size + size <= bound:
+                try:
+                    return segments.create(
+                        self.folder, number, size, self.header, reserve=reserve, is_preallocated=is_preallocated
+                    )
+                except OSError as error:
+                    if error.errno not in FULL:
+                        raise
+                    full = error
+            if wanted // 2 < least:
+                raise full
+            wanted //= 2
+
+    def retry(self) -> None:
+        """Make the next attempt at once: an acknowledgement has made room."""
+        self._failed_at = -RETRY_S
+
+    def _reuse(self, number: int, need: int, spent: tuple[Segment, int] | None) -> Segment | None:
+        """Return the current segment as the next one, if it is acknowledged to its end and large enough."""
+        if spent is None or record_size(len(self.header)) + need > spent[0].points_end:
+            return None
+        try:
+            return spent[0].reuse(number, spent[1], self.header)
+        except OSError:
+            return None
 
     def allocate_reserve(self, number: int, need: int) -> Segment:
         """Return a small segment for events alone, beyond the bound; in memory when the disk is full."""
-        size = segments.size_of(1, need, len(self.header))
+        size = segments.size_of(segments.SIZES[0], need, len(self.header))
         try:
             return segments.create(self.folder, number, size, self.header)
         except OSError:
@@ -95,7 +148,7 @@ class SegmentAllocator:
         if made is None:
             return None
         self.size -= made.size  # counted again when it is in use
-        if made.number == number and made.first + need + segments.reserve_of(number) <= made.size:
+        if made.number == number and made.first + need <= made.points_end:
             try:
                 made.publish()
             except OSError:
@@ -111,9 +164,18 @@ class SegmentAllocator:
         return self._max_bytes if self.folder else min(self._max_bytes, MEMORY_BYTES)
 
 
+def _free_bytes(folder: str) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 def _warn_full(run_id: str, folder: str, error: OSError) -> None:
+    if error.errno in FULL or error.errno is None:
+        step = "until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB"
+    else:
+        step = "until it can be written: make the folder writable, or point GATEWAY_JOURNAL_DIR to one that is"
     warn_once(
         "full",
         f"run {run_id}: the journal {folder or 'in memory'} cannot grow ({error}): new metric points are dropped and "
-        "counted until there is room: free disk, or raise GATEWAY_JOURNAL_MAX_MB",
+        f"counted {step}",
     )

@@ -14,7 +14,7 @@ import re
 import struct
 from zlib import crc32
 
-from gateway.client.journal.segment import reserve
+from gateway.client.journal.segment import allocate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ShippingCursor:
         path = os.path.join(folder, f"{CURSOR_PREFIX}{number:04d}.{producer}")
         handle = os.open(f"{path}{UNPUBLISHED}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            reserve(handle, FILE_BYTES)
+            allocate(handle, FILE_BYTES)
             made = cls(mmap.mmap(handle, FILE_BYTES), path, producer)
         finally:
             os.close(handle)
@@ -102,13 +102,19 @@ class ShippingCursor:
         if self._path:
             os.rename(f"{self._path}{UNPUBLISHED}", self._path)
 
+    def move_to(self, fresh: ShippingCursor) -> None:
+        """Continue in a new file with the same content. Raises OSError."""
+        fresh._map[:] = self._map[:]
+        self._map, self._path = fresh._map, fresh._path
+        self.publish()
+
     @classmethod
     def open(cls, path: str) -> ShippingCursor:
         """Return an existing file. Raises OSError."""
         handle = os.open(path, os.O_RDWR)
         try:
             if os.fstat(handle).st_size < FILE_BYTES:
-                reserve(handle, FILE_BYTES)
+                allocate(handle, FILE_BYTES)
             found = cls(mmap.mmap(handle, FILE_BYTES), path, path.rpartition(".")[2])
         finally:
             os.close(handle)

@@ -4,12 +4,15 @@ What a journal that this process writes has on disk besides its segments: the fo
 
 from __future__ import annotations
 
+import os
+from errno import ENOENT
 from threading import RLock
 
 from gateway.client.encoding.values import dumps
 from gateway.client.ids import uuid7
 from gateway.client.journal.cursor import CLOSED, ENDED, ShippingCursor
 from gateway.client.journal.folder import JournalLock, build_meta, create_folder, delete_folder
+from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +56,27 @@ class JournalFiles:
         self.cursor = ShippingCursor.create(self.folder, 0, self.producer)
         self.cursor.dropped = self.dropped
         self.cursor.publish()
+
+    def restore_files(self) -> None:
+        """Create the folder again, with its lock and the cursor, after it was deleted. Raises OSError."""
+        folder, cursor = self.folder, self.cursor
+        assert cursor is not None
+        if os.path.isdir(folder):
+            raise OSError(ENOENT, "a file was deleted", folder)
+        try:
+            self.close()
+            _, self._folder_lock = create_folder(os.path.dirname(os.path.dirname(folder)), self._meta)
+            with self._cursor_lock:
+                cursor.move_to(ShippingCursor.create(folder, 0, self.producer))
+        except OSError as error:
+            raise OSError(
+                error.errno, f"it was deleted and cannot be created again ({error.strerror})", folder
+            ) from error
+        warn_once(
+            "journal-deleted",
+            f"run {self.run_id}: {folder} was deleted while training runs: it is created again; what was waiting there "
+            "is in memory until it is sent: name a folder that no program cleans in GATEWAY_JOURNAL_DIR",
+        )
 
     def count_dropped(self, count: int) -> None:
         """Count points or values that will never be sent."""

@@ -254,14 +254,18 @@ class Journal(JournalFiles):
         """
         Write down that the log has `cuts` more cuts, all records below `seq`.
 
-        Segments before `position` are deleted.
+        Segments that end at `position` or before are deleted.
         """
         self.record_acknowledged(seq, cuts)
-        if position is not None:
-            for number in [one for one in self.segments if one < position[0]]:
-                segment = self.segments.pop(number)
+        if position is None:
+            return
+        current = self._segment  # before the list: a segment that becomes the current one meanwhile is not in it
+        for number, segment in list(self.segments.items()):
+            if segment is not current and (number, segment.end) <= position:
+                self.segments.pop(number, None)
                 self._allocator.size -= segment.size
                 segment.delete()
+        self._allocator.retry()
 
     # With the lock held.
 
@@ -356,23 +360,36 @@ class Journal(JournalFiles):
 
     def _start_segment(self, need: int, *, is_point: bool) -> bool:
         """Continue in a new segment with room for `need` bytes; False when there is none for points."""
-        number = self._segment.number + 1 if self._segment is not None else 1
-        made = self._create_first(need) if self._segment is None else self._allocator.allocate(number, need)
+        last = self._segment
+        number = last.number + 1 if last is not None else 1
+        if last is None:
+            made = self._create_first(need)
+        else:
+            made = self._allocator.allocate(number, need, spent=self._spent(last), restore=self.restore_files)
         if made is None and is_point:
             return False
-        reserve = segments.reserve_of(number)
         if made is None:
-            made, reserve = self._allocator.allocate_reserve(number, need), 0
+            made = self._allocator.allocate_reserve(number, need)
         # From here to the end nothing is called, so Ctrl-C cannot leave the end of one segment with the map of another.
-        if self._segment is not None:
-            self._points_before += (self._end - self._segment.first - self._other_bytes) // SLOT
-            self._segment.end = self._end
+        if last is not None:
+            self._points_before += (self._end - last.first - self._other_bytes) // SLOT
+            last.end = self._end
+            if last.map is made.map:  # used again
+                self._allocator.size -= last.size
+                del self.segments[last.number]
         self.segments[number] = self._segment = made
         self._allocator.size += made.size
         self._map, self._end, self._other_bytes = made.map, made.first, 0
-        self._points_limit = made.size - reserve if reserve else 0  # a segment beyond the bound takes no points
+        self._points_limit = made.points_end
         self._tables, self._table, self._context = {}, {}, None
         return True
+
+    def _spent(self, last: segments.Segment) -> tuple[segments.Segment, int] | None:
+        """Return the current segment and its used bytes if the log has all of it."""
+        cursor, position = self.cursor, (last.number, self._end)
+        if cursor is None or cursor.acknowledged != cursor.cuts or cursor.end != position:
+            return None
+        return last, self._end
 
     def _create_first(self, need: int) -> segments.Segment | None:
         """Create the folder and return the first segment, in memory where the folder cannot be used."""
@@ -387,4 +404,4 @@ class Journal(JournalFiles):
             warn_unusable(home, error)
         self.create_cursor()
         allocator.folder = ""
-        return allocator.allocate(1, need)
+        return allocator.allocate(1, need, spent=None, restore=self.restore_files)

@@ -23,6 +23,7 @@ SUFFIX = ".seg"
 PREALLOCATED = ".new"  # appended to the name of a segment that is made before it is needed
 POPULATE_WRITE = 23  # madvise(2), Linux 5.14
 POPULATE_BYTES = 262_144  # in one call, during which Python holds the GIL
+SMALLEST = 131_072  # bytes of a segment where there is little room
 SIZES = (262_144, 1_048_576, 4_194_304, 16_777_216)  # bytes of the first, second, … and of all later segments
 PAGE = 4_096
 
@@ -30,13 +31,14 @@ PAGE = 4_096
 class Segment:
     """One segment. The journal writes it; the producer reads what lies before the journal's end."""
 
-    __slots__ = ("end", "first", "map", "number", "path", "series", "size")
+    __slots__ = ("end", "first", "map", "number", "path", "points_end", "series", "size")
 
-    def __init__(self, number: int, memory: mmap.mmap, path: str) -> None:
+    def __init__(self, number: int, memory: mmap.mmap, path: str, reserve: int = 0) -> None:
         self.number = number
         self.map = memory
         self.path = path  # "": in memory
         self.size = len(memory) // SLOT * SLOT
+        self.points_end = self.size - reserve if reserve else 0  # no point starts here or later; 0: for events alone
         self.first = 0  # offset of the first record after the header
         self.end = 0  # offset after the last record, once nothing more is written here
         self.series: dict[int, SeriesDefinition] = {}
@@ -52,27 +54,48 @@ class Segment:
         if self.path:
             remove(self.path)
 
+    def reuse(self, number: int, used: int, header: bytes) -> Segment:
+        """
+        Return the same memory as the next segment. All `used` bytes of this one are acknowledged. Raises OSError.
 
-def size_of(number: int, need: int, header: int) -> int:
-    """Return the size of segment `number` in bytes, with room for `need` bytes after a header of `header` bytes."""
-    wanted = SIZES[min(max(number, 1), len(SIZES)) - 1]
-    least = record_size(header) + need
+        The bytes are cleared before the file gets its new name: old records under a new number would be sent again.
+        """
+        for begin in range(0, used, len(_ZEROS)):
+            size = min(len(_ZEROS), used - begin)
+            self.map[begin : begin + size] = _ZEROS[:size]
+        path = self.path and os.path.join(os.path.dirname(self.path), f"{number:08d}{SUFFIX}")
+        if path:
+            os.rename(self.path, path)
+        made = Segment(number, self.map, path)
+        made.points_end = self.points_end
+        _write_header(made, header)
+        return made
+
+
+_ZEROS = bytes(262_144)
+
+
+def size_of(wanted: int, need: int, header: int) -> int:
+    """Return the bytes of a segment of about `wanted` bytes with room for points of `need` bytes after its header."""
+    least = record_size(header) + need + reserve_of(wanted)
     return max(wanted, -(-least // PAGE) * PAGE)
 
 
-def reserve_of(number: int) -> int:
-    """Return the bytes at the end of segment `number` that points leave to events."""
-    return SIZES[min(number, len(SIZES)) - 1] // 16
+def reserve_of(wanted: int) -> int:
+    """Return the bytes at the end of a segment that points leave to events."""
+    return wanted // 16
 
 
-def create(folder: str, number: int, size: int, header: bytes, *, is_preallocated: bool = False) -> Segment:
+def create(
+    folder: str, number: int, size: int, header: bytes, *, reserve: int = 0, is_preallocated: bool = False
+) -> Segment:
     """
     Return a new segment, in memory when `folder` is empty. Raises OSError, and then leaves no file behind.
 
     A preallocated segment does not belong to the journal until it is published. Its pages are already in memory.
     """
     if not folder:
-        segment = Segment(number, mmap.mmap(-1, size), "")
+        segment = Segment(number, mmap.mmap(-1, size), "", reserve)
     else:
         path = os.path.join(folder, f"{number:08d}{SUFFIX}{PREALLOCATED if is_preallocated else ''}")
         if not is_preallocated:
@@ -80,8 +103,8 @@ def create(folder: str, number: int, size: int, header: bytes, *, is_preallocate
         # An existing preallocated file is about to be used: replacing it would send emits to a file without a name.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            reserve(handle, size)
-            segment = Segment(number, mmap.mmap(handle, size), path)
+            allocate(handle, size)
+            segment = Segment(number, mmap.mmap(handle, size), path, reserve)
         except ValueError as error:
             remove(path)
             raise OSError(str(error)) from error
@@ -92,9 +115,13 @@ def create(folder: str, number: int, size: int, header: bytes, *, is_preallocate
             os.close(handle)
         if is_preallocated:
             _populate(segment.map)
-    write_record(segment.map, 0, HEADER, number, header)
-    segment.first = segment.end = record_size(len(header))
+    _write_header(segment, header)
     return segment
+
+
+def _write_header(segment: Segment, header: bytes) -> None:
+    write_record(segment.map, 0, HEADER, segment.number, header)
+    segment.first = segment.end = record_size(len(header))
 
 
 def _populate(memory: mmap.mmap) -> None:
@@ -109,7 +136,7 @@ def _populate(memory: mmap.mmap) -> None:
         sleep(0)  # let training run in between
 
 
-def reserve(handle: int, size: int) -> None:
+def allocate(handle: int, size: int) -> None:
     """Allocate all blocks of a file. Raises OSError when the disk has too few."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size)

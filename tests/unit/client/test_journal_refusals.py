@@ -70,7 +70,7 @@ def test_a_point_after_a_refusal_is_recorded_under_its_own_series(
     assert found == emitted
 
 
-@pytest.mark.parametrize("step", ["reserve", "write_record", "remove", "publish"])
+@pytest.mark.parametrize("step", ["allocate", "write_record", "remove", "publish"])
 @pytest.mark.parametrize("is_prepared", [True, False])
 def test_ctrl_c_while_a_segment_is_made_loses_no_later_point(
     journal_home: Path, monkeypatch: pytest.MonkeyPatch, step: str, is_prepared: bool
