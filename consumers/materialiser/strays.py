@@ -30,6 +30,19 @@ async def leave_strays(strays: Mapping[int, Sequence[Record]]) -> None:
     """Copy nothing: for a worker that folds the log again, in which the copies are."""
 
 
+def copy_below(below: Mapping[int, int], copy: CopyStrays) -> CopyStrays:
+    """Return a function that copies only strays below these offsets of their partitions."""
+
+    async def copy_some(strays: Mapping[int, Sequence[Record]]) -> None:
+        old = {
+            to: [record for record in records if record.offset < below.get(record.partition, 0)]
+            for to, records in strays.items()
+        }
+        await copy({to: records for to, records in old.items() if records})
+
+    return copy_some
+
+
 class StrayCopier:
     """Copies strays, given by the partition of their runs. Connects at the first one."""
 

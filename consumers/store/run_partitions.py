@@ -48,6 +48,17 @@ class RunPartitions:
             rows = await connection.fetch(sql("find_run_partitions"), self._topic, list(run_ids))
         return {row["run_id"]: row["partition"] for row in rows}
 
+    async def uncopied(self) -> dict[int, int]:
+        """Return the offsets, by partition, below which strays have no copies: an earlier release folded them there."""
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(sql("uncopied_strays"), self._topic)
+        return {row["partition"]: row["below"] for row in rows}
+
+    async def all_are_copied(self) -> None:
+        """Record that every stray has a copy now."""
+        async with self._database.acquire() as connection:
+            await connection.execute(sql("strays_are_copied"), self._topic)
+
     async def of_records(self, records: Iterable[Record], *, claim: bool) -> Mapping[str, int]:
         """
         Return the partitions of the runs of these records, perhaps among others.

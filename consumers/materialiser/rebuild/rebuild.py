@@ -20,6 +20,7 @@ import schemas
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
 from consumers.materialiser.rebuild.refold import NEAR_RECORDS, Console, Refold, check_log
+from consumers.materialiser.strays import StrayCopier, copy_below
 from consumers.materialiser.worker import Worker
 from consumers.store.maintenance.compare import Comparison, compare
 from consumers.store.maintenance.rebuild import Busy, Rebuilding, RebuildOrigin, rebuilding
@@ -71,17 +72,23 @@ async def rebuild(settings: Settings, console: Console, *, check: bool, restart:
     bootstrap = settings.need("kafka")
     async with rebuilding(settings.need("postgres").strip(), CONSUMER, settings.topic) as tables:
         reader = LogReader(bootstrap, settings.topic, security_arguments(settings))
+        partitions, copier = RunPartitions(tables.live, settings.topic), StrayCopier(settings)
         try:
             await reader.open()
             await tables.check_release()
-            refold = await _begin(tables, reader, console, restart=restart)
+            copy = copy_below(await partitions.uncopied(), copier.copy)
+            worker = Worker(tables.side, settings.topic, copy_strays=copy, run_partitions=partitions)
+            refold = await _begin(tables, reader, worker, console, restart=restart)
             await refold.catch_up()
-            return await (_check(tables, refold, console) if check else _switch(tables, refold, console))
+            result = await (_check(tables, refold, console) if check else _switch(tables, refold, console))
+            await partitions.all_are_copied()
+            return result
         finally:
+            await copier.close()
             await reader.close()
 
 
-async def _begin(tables: Rebuilding, reader: LogReader, console: Console, *, restart: bool) -> Refold:
+async def _begin(tables: Rebuilding, reader: LogReader, worker: Worker, console: Console, *, restart: bool) -> Refold:
     """Create or find the new tables, once it is certain that the log has everything they need."""
     found, wanted = await tables.origin(), RebuildOrigin(reader.topic, fold_identity())
     if found not in (None, wanted) and not restart:
@@ -96,7 +103,6 @@ async def _begin(tables: Rebuilding, reader: LogReader, console: Console, *, res
     elif offsets:
         console.notice(f"resuming after {sum(offsets.values()):,} records of the interrupted rebuild")
     await tables.begin(wanted)
-    worker = Worker(tables.side, reader.topic, run_partitions=RunPartitions(tables.live, reader.topic))
     return Refold(tables, reader, worker, console, offsets=await worker.assign(await reader.partitions()))
 
 

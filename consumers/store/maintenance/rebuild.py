@@ -31,7 +31,7 @@ KEPT = (
     "dead\\_letters\\_published",
     "dead\\_letters\\_settled",
     "retention\\_dropped",
-    "run\\_partitions",
+    "run\\_partitions%",
 )
 LEASE = "rebuild"
 OFFSETS_LOCK = "SET LOCAL lock_timeout = '5s'"  # a worker may be in the middle of a batch

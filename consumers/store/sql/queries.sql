@@ -23,6 +23,13 @@ SELECT $1, given.run_id, given.partition FROM unnest($2::text[], $3::int[]) AS g
 ON CONFLICT DO NOTHING
 RETURNING run_id, partition;
 
+-- name: uncopied_strays
+-- Offsets, by partition, below which an earlier release folded strays where they were.
+SELECT partition, below FROM run_partitions_uncopied WHERE topic = $1;
+
+-- name: strays_are_copied
+DELETE FROM run_partitions_uncopied WHERE topic = $1;
+
 -- name: move_offsets
 -- Compare and set, for all partitions of a batch: skips a row that another worker has moved first, which fences this
 -- one. It returns the identity of the tables, which `gateway rebuild` exchanges.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -18,8 +19,9 @@ from schemas import events as ev
 from schemas.errors import LogUnavailable
 from schemas.values import FloatValue, StringValue
 from schemas.wire import Envelope, encode
-from tests.support.log_author import Author
-from tests.support.materialiser_process import dump
+from tests.support.log_author import Author, producer
+from tests.support.materialiser_process import dump, environment, materialiser, until_folded
+from tests.support.rebuild_process import execute, rebuild
 
 
 class Log:
@@ -212,6 +214,31 @@ async def _emptied(db: Database, log: Log) -> set[str]:
             "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_pogo%'"
         )
         names = {row["name"] for row in rows}
-        folded = names - {"run_partitions", "dead_letters_published"}
+        folded = names - {"run_partitions", "run_partitions_uncopied", "dead_letters_published"}
         await connection.execute("TRUNCATE " + ", ".join(sorted(folded)))
     return names - {"dead_letters_published"}
+
+
+async def test_a_rebuild_copies_the_strays_that_an_earlier_release_folded_where_they_were(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    variables = environment(kafka, topic, database)
+    author = Author("run")
+    first, moved = author.start(), author.metrics("loss", [1.0])
+    with materialiser(tmp_path, variables):
+        async with producer(kafka) as sender:
+            for partition, envelope in ((0, first), (1, moved)):
+                made = encode(envelope)
+                await sender.send_and_wait(topic, made.value, made.key, partition=partition, headers=list(made.headers))
+        await until_folded(database, topic, 3)  # with the copy
+    # As the migration leaves it: the stray has no copy that anything has read.
+    await execute(database, "INSERT INTO run_partitions_uncopied VALUES ($1, 1, 1)", topic)
+
+    done = await asyncio.to_thread(rebuild, variables)
+
+    with materialiser(tmp_path, variables):
+        await until_folded(database, topic, 4)
+    assert done.returncode == 0, done.stderr
+    assert await stored(database, "SELECT points FROM runs") == [(1,)]
+    assert await stored(database, "SELECT next_seq, missing::text, refused FROM producers") == [(2, "[]", 1)]
+    assert await stored(database, "SELECT count(*) FROM run_partitions_uncopied") == [(0,)]
