@@ -22,6 +22,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,6 +48,7 @@ PAUSE_S = 0.1  # between two checks whether reading may resume
 WATCH_S = 0.5  # between two checks whether Faust is alive
 NEVER_S = 7 * 86_400.0
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed and assigned
+READ_AGAIN_S = 30.0  # after which partitions that cannot be read are tried again
 UNBOUNDED = 1_000_000_000
 # While records arrive, a broker holds a fetch for half of batch_wait_ms until it has this many bytes; after a fetch
 # without records it waits for the next one.
@@ -65,6 +67,7 @@ class ReaderHooks(NamedTuple):
     bounds: Callable[[], Awaitable[Bounds]]  # of the log; waits while Kafka is away
     stop: Stop  # called with any error that the worker cannot handle; must end the process
     ready: Callable[[], None]  # called once partitions are assigned and reading has begun
+    damaged: Callable[[str], None]  # called with what of the log cannot be read; "" once all of it can
 
 
 class _Feed(NamedTuple):
@@ -179,8 +182,14 @@ def _consumer_class(feed: _Feed) -> type:
 
 class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     feed: _Feed
-    damage: LogDamaged | LogShorter | None = None  # the log cannot be read past it
+    shorter: LogShorter | None = None  # the log is not the one that was read
     fetched: dict[Any, int]  # next offset to fetch by topic and partition; another object after every seek
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fetched = {}
+        self._damaged: dict[Any, LogDamaged] = {}  # partitions of which a batch cannot be read
+        self._read_again = 0.0  # when they are tried again, monotonic s
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Seek to the store's offsets instead of Kafka's. Runs in the app's loop, at the start and every rebalance."""
@@ -200,9 +209,10 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         hooks.read_ahead.clear()
         self.fetched = {}
         seeks = {tp: offsets[tp.partition] for tp in mine}
+        self._damaged = {}
         if seeks:
             await self.seek_wait(seeks)
-        self.fetched = {}
+        self.fetched = dict(seeks)
         hooks.ready()
         return seeks
 
@@ -210,21 +220,31 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         """Fetch records, or stay paused and return none. Runs in the thread of the consumer."""
         read_ahead = self.feed.hooks.read_ahead
         mine = consumer.assignment()
-        if self.damage is not None and not read_ahead.bytes:
-            raise self.damage  # all records before it are applied
-        if self.damage is not None or self.feed.hooks.must_pause() or read_ahead.is_full:
+        if self.shorter is not None and not read_ahead.bytes:
+            raise self.shorter  # all records before it are applied
+        if self.shorter is not None or self.feed.hooks.must_pause() or read_ahead.is_full:
             consumer.pause(*mine)
             await asyncio.sleep(PAUSE_S)
             return {}
         consumer.resume(*consumer.paused())
+        if self._damaged and time.monotonic() < self._read_again:
+            consumer.pause(*(mine & self._damaged.keys()))
+        elif self._damaged:
+            self._read_again = time.monotonic() + READ_AGAIN_S
         fetched = self.fetched
         try:
             found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
             if fetched is self.fetched:
                 _check_order(fetched, found)
-        except (LogDamaged, LogShorter) as error:
-            self.damage = error
+        except LogDamaged as error:
+            self._set_aside(consumer, error)
             return {}
+        except LogShorter as error:
+            self.shorter = error
+            return {}
+        if repaired := self._damaged.keys() & found.keys():
+            self._damaged = {tp: error for tp, error in self._damaged.items() if tp not in repaired}
+            self.feed.hooks.damaged("; ".join(map(str, self._damaged.values())))
         fetcher = consumer._fetcher
         fetcher._fetch_max_wait_ms = self.feed.wait_ms if found else IDLE_FETCH_MS
         fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
@@ -233,6 +253,15 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 size = len(record.key or b"") + len(record.value or b"")
                 read_ahead.add(tp.partition, record.offset, size)
         return found
+
+    def _set_aside(self, consumer: Any, error: LogDamaged) -> None:
+        """Leave a partition that cannot be read; records of others, read in the same fetch, are fetched again."""
+        for tp in consumer.assignment() & self.fetched.keys():
+            consumer.seek(tp, self.fetched[tp])
+            if tp.topic == self.feed.topic and tp.partition == error.partition:
+                self._damaged = {**self._damaged, tp: error}
+        self._read_again = time.monotonic() + READ_AGAIN_S
+        self.feed.hooks.damaged("; ".join(map(str, self._damaged.values())))
 
 
 def _check_order(fetched: dict[Any, int], found: Mapping[Any, Any]) -> None:

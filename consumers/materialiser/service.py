@@ -86,7 +86,10 @@ class Service:
         _stop_by_signal(stopping)
         read = await until_available(lambda: stored_offsets(database, CONSUMER, settings.topic), self._report_outage)
         check_length(settings.topic, read, (await self._log_bounds()).end, READER)
-        hooks = ReaderHooks(self._read_ahead, self._must_pause, self._log_bounds, self._stop, self._announce_ready)
+        hooks = ReaderHooks(
+            self._read_ahead, self._must_pause, self._log_bounds, self._stop, self._announce_ready,
+            self._report_damage,
+        )  # fmt: skip
         app = build_app(settings, worker, hooks)
         try:
             await app.start()
@@ -104,6 +107,17 @@ class Service:
             task.cancel()
         await _drain(worker)
         exit_now(0)
+
+    def _report_damage(self, text: str) -> None:
+        """Show what of the log cannot be read; "" once all of it can."""
+        pulse = self._watch.pulse
+        if text == pulse.damaged:
+            return
+        pulse.damaged = text
+        if text:
+            log.error("%s. Other partitions continue", text)
+        else:
+            log.info("all partitions can be read again")
 
     async def _open_store(self) -> Database:
         database = await until_available(

@@ -7,6 +7,7 @@ The format is record batch version 2: https://kafka.apache.org/documentation/#re
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
-from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
+from aiokafka.errors import LeaderNotAvailableError, NoError, NotLeaderForPartitionError, for_code
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c, encode_varint
@@ -121,10 +122,16 @@ async def _produce(client: AIOKafkaClient, topic: str, partition: int, batch: by
         timeout=TIMEOUT_MS,
         topics=[(topic, [(partition, batch)])],
     )
-    answer = await client.send(client.cluster.leader_for_partition(TopicPartition(topic, partition)), request)
-    refused = for_code(answer.topics[0][1][0][1])
-    if refused is not NoError:
-        raise refused(answer)
+    async with asyncio.timeout(TIMEOUT_MS / 1_000):
+        while True:
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            answer = await client.send(leader, request)
+            refused = for_code(answer.topics[0][1][0][1])
+            if refused is NoError:
+                return
+            if refused is not NotLeaderForPartitionError:
+                raise refused(answer)
+            await asyncio.sleep(0.02)  # a broker names the leader of a new topic before it has taken the lead
 
 
 def _portions(records: Sequence[EncodedRecord]) -> Iterable[list[EncodedRecord]]:

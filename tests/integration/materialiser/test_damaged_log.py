@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +13,7 @@ from schemas.wire import encode
 from tests.support.delivery_process import Place, Watch, delivery
 from tests.support.live_server import serving, settings_for, stream
 from tests.support.log_author import Author
-from tests.support.materialiser_process import Materialiser, environment, folded, materialiser, until_folded
+from tests.support.materialiser_process import environment, materialiser, until_folded
 from tests.support.raw_log import batch_of, write_batches
 
 WHOLE, IN_BATCH = 4, 40  # batches of two records before the damaged one; index of the changed byte in it
@@ -82,19 +81,20 @@ async def test_a_reader_gets_what_lies_before_and_then_an_error_each_time_that_n
     assert "restore this partition from another broker or a backup of it" in str(first.value)
 
 
-async def test_the_materialiser_keeps_what_lies_before_and_ends_naming_the_place(
+async def test_the_materialiser_names_the_place_and_continues_with_the_other_partitions(
     kafka: str, topic: str, database: str, tmp_path: Path, data: Path
 ) -> None:
     await write_damaged(kafka, topic, data)
-    one = Materialiser(tmp_path, environment(kafka, topic, database))
-    try:
-        status = await asyncio.to_thread(one.process.wait, 60)
-    finally:
-        one.kill()
+    author = Author("other")
+    records = [encode(author.start()), *(encode(author.metrics("loss", [1.0], first_step=n)) for n in range(3))]
+    await write_batches(kafka, topic, 1, [batch_of(records)])
+    with materialiser(tmp_path, environment(kafka, topic, database)) as one:
+        await until_folded(database, topic, 8 + 4)
+        await write_batches(kafka, topic, 1, [batch_of([encode(author.metrics("loss", [1.0], first_step=3))])])
+        await until_folded(database, topic, 8 + 5)
 
-    assert status == 78, one.text()
-    assert await folded(database, topic) == 8
-    assert one.text().splitlines()[-1].startswith(f"gateway: materialiser: {start_of_message(topic)}")
+    assert one.text().count(start_of_message(topic)) == 1
+    assert "Other partitions continue" in one.text()
 
 
 async def test_a_reader_continues_with_the_other_partitions_and_loses_nothing_of_them(
@@ -163,15 +163,12 @@ async def test_the_live_stream_ends_there_and_a_new_one_shows_what_comes_now(
     assert now["run_id"] == "another"
 
 
-async def test_damage_that_is_mended_is_read_as_if_nothing_had_been(
+async def test_damage_that_is_repaired_is_read_as_if_nothing_had_been(
     kafka: str, topic: str, database: str, tmp_path: Path, data: Path
 ) -> None:
     segment, place = await write_damaged(kafka, topic, data)
-    one = Materialiser(tmp_path, environment(kafka, topic, database))
-    try:
-        await asyncio.to_thread(one.process.wait, 60)
-    finally:
-        one.kill()
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await until_folded(database, topic, 8)
 
     damage(segment, place)
     with materialiser(tmp_path, environment(kafka, topic, database)):
