@@ -14,7 +14,7 @@ counts: dict[str, int] = {}  # how many notices of each kind there were in this 
 
 
 def warn(text: str) -> None:
-    """Write one line to stderr, printable whatever the text holds. A closed or missing stderr is not an error."""
+    """Write one line to stderr, printable whatever the text holds. A stderr that is missing or fails is no error."""
     if not text.isprintable():
         text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     stream = sys.stderr
@@ -23,8 +23,8 @@ def warn(text: str) -> None:
     try:
         stream.write(f"gateway: {text}\n")
         stream.flush()
-    except (OSError, ValueError):
-        return  # stderr is closed
+    except Exception:  # noqa: BLE001 -- closed, without flush, or in the middle of a write of the same thread
+        return
 
 
 def warn_once(kind: str, text: str) -> None:

@@ -88,9 +88,7 @@ class SegmentAllocator:
             full = OSError(f"its bound of {bound / 1_048_576:,.0f} MB is reached")
             if self.size + size <= bound:
                 try:
-                    return segments.create(
-                        self.folder, number, size, self.header, reserve=reserve, is_preallocated=is_preallocated
-                    )
+                    return self._create(number, size, reserve=reserve, is_preallocated=is_preallocated)
                 except OSError as error:
                     if error.errno not in FULL:
                         raise
@@ -116,9 +114,21 @@ class SegmentAllocator:
         """Return a small segment for events alone, beyond the bound; in memory when the disk is full."""
         size = segments.size_of(segments.SIZES[0], need, len(self.header))
         try:
-            return segments.create(self.folder, number, size, self.header)
+            return self._create(number, size)
         except OSError:
             return segments.create("", number, size, self.header)
+
+    def _create(self, number: int, size: int, *, reserve: int = 0, is_preallocated: bool = False) -> Segment:
+        try:
+            return segments.create(
+                self.folder, number, size, self.header, reserve=reserve, is_preallocated=is_preallocated
+            )
+        except FileExistsError as error:
+            if is_preallocated:  # it is getting its name at this moment
+                raise
+            # Only this process writes here, and the journal lacks this segment: Ctrl-C came while it was made.
+            segments.remove(str(error.filename))
+            return segments.create(self.folder, number, size, self.header, reserve=reserve)
 
     def needs_next(self, current: Segment, end: int) -> bool:
         """Return whether to preallocate the segment after `current`, which is written up to `end`."""

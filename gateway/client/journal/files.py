@@ -112,6 +112,11 @@ class JournalFiles:
             delete_folder(folder)
         self.close()
 
+    def start_again(self) -> None:
+        """Delete the folder, in which nothing is written yet: the next record makes another one."""
+        self.remove()
+        self.producer = uuid7()
+
     def close(self) -> None:
         """Release the lock of the folder: other processes may ship what is left."""
         if self._folder_lock is not None:

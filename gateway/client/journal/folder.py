@@ -155,7 +155,7 @@ def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
             json.dump(meta, file)
         folder = os.path.join(parent, str(meta["producer"]))
         os.rename(made, folder)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         if lock is not None:
             lock.release()
         delete_folder(made)

@@ -44,7 +44,7 @@ from gateway.client.journal.series import (
     ENDINGS,
     ActiveSeries,
     SeriesDefinition,
-    StepCounter,
+    StepCounters,
     encode_definition,
     warn_invalid_step,
 )
@@ -89,7 +89,7 @@ class Journal(JournalFiles):
         self._context: StepContext | None = None  # of the last point
         self._table: dict[str, ActiveSeries] = {}  # series of that context by name
         self._tables: dict[StepContext, dict[str, ActiveSeries]] = {}
-        self._counters: dict[tuple[str, str, Any], StepCounter] = {}
+        self._counters = StepCounters(run_id)
 
     # Called by any thread to write.
 
@@ -180,12 +180,17 @@ class Journal(JournalFiles):
         with self._lock:
             self._change(self._observe, seen, dumps(seen.typed))
 
-    def append(self, item: JournalEvent | Marker) -> None:
-        """Append an entry that is never refused. An event that no record can hold leaves a heartbeat in its place."""
-        if isinstance(item, Marker):
-            item.position = self.tail()
-            self.markers.append(item)
-            return
+    def mark(self, marker: Marker) -> bool:
+        """Place a marker at the end; False if another thread is changing the journal, so that the end is not known."""
+        end = self._find_end()
+        if end is None:
+            return False
+        marker.position = end
+        self.markers.append(marker)
+        return True
+
+    def append(self, item: JournalEvent) -> None:
+        """Append an event, which is never refused. One that no record can hold leaves a heartbeat in its place."""
         kind, payload = str(item.body["kind"]), item.encode()
         with self._lock:
             self._change(self._append, kind, payload)
@@ -203,13 +208,16 @@ class Journal(JournalFiles):
     # Called by the producer, in the shipper's thread.
 
     def tail(self) -> JournalPosition:
-        """Return segment and offset of the end. Everything before is written."""
+        """Return segment and offset of the end, (0, 0) if it is not known. Everything before is written."""
+        return self._find_end() or (0, 0)
+
+    def _find_end(self) -> JournalPosition | None:
         # A thread may hold the lock for the whole timeout while its signal handler waits for the shipper in finish().
         is_held = self._lock.acquire(timeout=TAIL_TIMEOUT_S)
         try:
-            if self._segment is None or (self._is_changing and not is_held):
-                return (0, 0)
-            return self._segment.number, self._end
+            if self._is_changing and not is_held:
+                return None
+            return (self._segment.number, self._end) if self._segment is not None else (0, 0)
         finally:
             if is_held:
                 self._release()
@@ -325,8 +333,8 @@ class Journal(JournalFiles):
         write = Struct(f"{len(whole)}s").pack_into
         offset = self._end
         self._end = offset + need
+        self._other_bytes += need  # before the call: Ctrl-C may end this method at each of its calls
         write(self._map, offset, whole)
-        self._other_bytes += need
 
     def _make_room(self, name: str, context: StepContext, need: int) -> bool:
         """Define the series and make room for `need` bytes after it; False when the record is refused and counted."""
@@ -348,7 +356,7 @@ class Journal(JournalFiles):
         fit = clean_name(name)
         current = self._segment
         assert current is not None
-        counter = self._counters.setdefault((fit, context[0], context[2]), StepCounter())
+        counter = self._counters.find((fit, context[0], context[2]))
         active = table.get(fit)
         if active is None:
             active = ActiveSeries(len(current.series) + 1, counter)
@@ -394,6 +402,8 @@ class Journal(JournalFiles):
     def _create_first(self, need: int) -> segments.Segment | None:
         """Create the folder and return the first segment, in memory where the folder cannot be used."""
         allocator, home = self._allocator, journal_home()
+        if self.folder:  # Ctrl-C came right after it was made
+            self.start_again()
         allocator.header = self.build_header()
         try:
             self.create_files(home)
@@ -402,6 +412,9 @@ class Journal(JournalFiles):
         except OSError as error:
             self.remove()
             warn_unusable(home, error)
+        except BaseException:  # Ctrl-C: the next record starts again; the error is passed on
+            self.start_again()
+            raise
         self.create_cursor()
         allocator.folder = ""
         return allocator.allocate(1, need, spent=None, restore=self.restore_files)

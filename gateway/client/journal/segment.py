@@ -108,7 +108,7 @@ def create(
         except ValueError as error:
             remove(path)
             raise OSError(str(error)) from error
-        except BaseException:  # the file must not outlive a failed reservation; the error is passed on
+        except BaseException:  # Ctrl-C too: the file must not outlive a failed reservation; the error is passed on
             remove(path)
             raise
         finally:

@@ -12,6 +12,7 @@ from gateway.client.notices import warn_once
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     # Named step, attempt, labels sorted by name.
     StepContext = tuple[str, int, tuple[tuple[str, str], ...]]
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MAIN = "main"  # the named step of training code that has opened none
 NO_STEP = -INT64 - 2  # largest step of a series without points
 SERIES_BYTES = 96  # JSON of a series, without its columns, name and labels
+MAX_COUNTERS = 100_000  # series whose next step is known: 30 MB. A segment of 16 MiB defines 60,000 new ones at most
 ENDINGS = frozenset({"run_finished", "run_failed", "run_killed"})
 
 
@@ -69,6 +71,32 @@ class StepCounter:
             return self.next()
         self.largest = max(self.largest, step)
         return step
+
+
+class StepCounters:
+    """The counters of the series of a run in this process. Those used longest ago are forgotten beyond MAX_COUNTERS."""
+
+    __slots__ = ("_found", "_run_id")
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._found: dict[tuple[str, str, Any], StepCounter] = {}  # by name, named step and labels; used last: last
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def find(self, series: tuple[str, str, Any]) -> StepCounter:
+        """Return the counter of a series. Called once in each segment that has points of the series."""
+        counter = self._found.pop(series, None) or StepCounter()
+        self._found[series] = counter
+        if len(self._found) > MAX_COUNTERS:
+            del self._found[next(iter(self._found))]
+            warn_once(
+                "names",
+                f"run {self._run_id} has more than {MAX_COUNTERS:,} series in this process: steps of a series that is "
+                f"used again after {MAX_COUNTERS:,} others begin at 0 again: give step=",
+            )
+        return counter
 
 
 class ActiveSeries:

@@ -116,7 +116,9 @@ class Recorder:
             return False  # another caller is handing the journal to a shipper
         if shipper is None or shipper.is_offline or (producer is not None and producer.is_done):
             return True  # nothing is recorded, or it stays in the journal for `gateway sync`, or it is acknowledged
-        self.journal.append(marker)
+        while not self.journal.mark(marker):  # a segment is being made on a slow disk
+            if monotonic() >= end:
+                return False
         shipper.wake()
         while not marker.reached.wait(min(POLL_S, max(0.0, end - monotonic()))):
             if producer is None or producer.is_done:  # no one reads the journal of a closed producer

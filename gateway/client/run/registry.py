@@ -124,7 +124,9 @@ def shipper_for(address: Address) -> Shipper:
     if is_over or sys.is_finalizing():  # a thread started now would never run, and `finish` would wait for it
         raise RuntimeError("the interpreter is going away")
     key = (address.url, address.topic)
-    return _shippers.get(key) or _shippers.setdefault(key, Shipper(address))
+    shipper = _shippers.get(key) or _shippers.setdefault(key, Shipper(address))
+    shipper.address = address  # with the credentials of now, for the next connection: they may have been corrected
+    return shipper
 
 
 def stop_shippers() -> None:

@@ -65,7 +65,7 @@ class OrphanedPart:
         """
         self.cursor.acknowledge(seq, cuts)
         if self._folder and position is not None:
-            for number in [one for one in self.segments if one < position[0]]:
+            for number in [one for one in list(self.segments) if one < position[0]]:
                 self.segments.pop(number).delete()
 
     def count_dropped(self, count: int) -> None:

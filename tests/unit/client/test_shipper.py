@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.client import notices
 from gateway.client.address import Address
+from gateway.client.journal import segment as segments
+from gateway.client.journal import series
+from gateway.client.run import registry
 from gateway.client.run.run import Run
 from gateway.client.shipping import producer as producer_module
 from gateway.client.shipping import shipper as shipping_module
 from gateway.client.shipping.shipper import Shipper
 from schemas.wire import identify
-from tests.support.client_harness import Memory, new_run, points, shipping, wait_for
+from tests.support.client_harness import DEADLINE_S, Memory, new_run, points, shipping, wait_for
+from tests.support.left_journals import left_events
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +215,90 @@ def test_an_event_that_no_record_can_hold_leaves_no_gap(shipper: Shipper, memory
     run.finish()
 
     assert memory.kinds() == ["heartbeat", "heartbeat", "note", "run_finished", "producer_closed"]
+
+
+def test_flush_is_not_true_while_a_slow_disk_hides_the_end(
+    shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.is_held = True
+    run = new_run(shipper)
+    run.emit("loss", 1.0)
+    allocate, is_reached, is_ready = segments.allocate, threading.Event(), threading.Event()
+
+    def allocate_slowly(handle: int, size: int) -> None:
+        is_reached.set()
+        is_ready.wait(DEADLINE_S)
+        allocate(handle, size)
+
+    monkeypatch.setattr(segments, "allocate", allocate_slowly)
+    # It does not fit into the first segment.
+    writer = threading.Thread(target=lambda: run.recorder.record("note", text="x" * segments.SIZES[0]))
+    writer.start()
+    is_reached.wait(DEADLINE_S)
+    assert not run.flush(timeout_s=0.3)
+    memory.is_held = False
+    is_ready.set()
+    writer.join()
+    assert run.flush()
+    assert memory.kinds() == ["metrics", "note"]
+
+
+def test_a_segment_made_during_an_acknowledgement_delays_nothing(shipper: Shipper, memory: Memory) -> None:
+    class Growing(dict[int, Any]):
+        """Segments of which another one is made while somebody walks them."""
+
+        def __iter__(self) -> Iterator[int]:
+            for number in super().copy():
+                self.setdefault(number + 1_000, self[number])
+                yield number
+
+    run = new_run(shipper)
+    run.emit("loss", 1.0)
+    run.recorder.journal.segments = Growing(run.recorder.journal.segments)
+
+    assert run.flush()
+    assert shipper.last_error == ""
+
+
+def test_a_thread_that_cannot_start_does_not_make_a_finished_run_killed(
+    memory: Memory, journal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread_left)
+    run = new_run(Shipper(Address("kafka://memory:1", "t"), lambda _: memory))
+    run.emit("loss", 1.0)
+    report = run.finish()
+    run.recorder.journal.close()
+
+    assert (report.emitted, report.unsent) == (1, 1)
+    assert [event.kind for event in left_events(journal_home)["run-1"]] == [
+        "metrics",
+        "run_finished",
+        "producer_closed",
+    ]
+
+
+def test_a_corrected_credential_is_used_for_the_next_connection(own_process: None) -> None:
+    wrong, right = (Address("http://127.0.0.1:9", "t", options={"token": token}) for token in ("wrong", "right"))
+    first = registry.shipper_for(wrong)
+    run = new_run(first)
+
+    assert registry.shipper_for(right) is first
+    assert first.address.options == {"token": "right"}
+    run.finish(timeout_s=0)
+
+
+def test_names_used_once_are_forgotten(shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "MAX_COUNTERS", 50)
+    monkeypatch.setattr(segments, "SIZES", (4_096, 4_096))
+    run = new_run(shipper)
+    for number in range(200):
+        run.emit(f"once/{number}", 1.0)
+        run.emit("often", 1.0)
+    run.finish()
+
+    assert len(run.recorder.journal._counters) == 50
+    assert [one.step for one in points(memory.events()) if one.name == "often"] == list(range(200))
+    assert list(notices.counts) == ["names"]
