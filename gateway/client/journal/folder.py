@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from hashlib import blake2b
 from urllib.parse import quote
@@ -125,12 +126,9 @@ def make_private(folder: str) -> None:
     """
     parent = os.path.dirname(folder)
     if parent and not os.path.isdir(parent):
-        try:
+        with suppress(FileExistsError):  # another process was faster; a file in the way fails below
             make_private(parent)
-        except FileExistsError:
-            return make_private(folder)  # another process was faster
     os.mkdir(folder, 0o700)
-    return None
 
 
 def create_folder(home: str, meta: dict[str, Any]) -> tuple[str, JournalLock]:
