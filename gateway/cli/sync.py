@@ -48,7 +48,7 @@ def sync(
 
     journals = folder or Path(journal_home())
     _check(journals, is_named=folder is not None)
-    shipper = Shipper(address_of(url, home))
+    shipper = Shipper(address_of(url, home), adopts=False)  # `ship` adopts each journal itself, and counts it
     try:
         with SyncBar(is_shown=not as_json) as bar:
             done = ship(str(journals), shipper, timeout_s=timeout_s, progress=bar.move)
@@ -59,7 +59,9 @@ def sync(
     else:
         _print(done.to_json())
     if done.unsent:
-        raise LogUnavailable(f"not all journals could be sent ({done.unsent[0]}): they stay; run `gateway sync` again")
+        raise LogUnavailable(
+            f"not all journals could be sent ({done.unsent[0]}): they stay; mend that, then run `gateway sync` again"
+        )
 
 
 def _check(folder: Path, *, is_named: bool) -> None:
@@ -103,7 +105,7 @@ def _print(facts: dict[str, Any]) -> None:
     if facts["damaged_records"]:
         out.print(f"{facts['damaged_records']:,} damaged records were skipped")
     if facts["held"]:
-        out.print(f"{len(facts['held']):,} journals skipped: their processes are alive and send them")
+        out.print(f"{len(facts['held']):,} journals skipped: a living process writes or sends each of them")
     for line in facts["unsent"]:
         print_notice(f"not sent: {line}")
 

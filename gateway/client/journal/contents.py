@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from time import sleep
 
 from gateway.client.encoding.values import dumps
 from gateway.client.journal import segment as segments
@@ -34,10 +35,18 @@ if TYPE_CHECKING:
     from gateway.client.journal.readable import JournalPosition
 
 
-class JournalContents:
-    """The intact records in a journal's folder. Raises OSError when the folder cannot be read."""
+PIECE = 1_000  # records
 
-    def __init__(self, folder: str) -> None:
+
+class JournalContents:
+    """
+    The intact records in a journal's folder. Raises OSError when the folder cannot be read.
+
+    The reading thread sleeps for `rest_s` seconds after each PIECE of records.
+    """
+
+    def __init__(self, folder: str, *, rest_s: float = 0.0) -> None:
+        self._rest_s = rest_s
         self.folder = folder
         self.segments: dict[int, Segment] = {}
         self.meta: dict[str, Any] = {}
@@ -84,7 +93,9 @@ class JournalContents:
             memory = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         one = Segment(number, memory, path)
         one.end = find_end(memoryview(memory))
-        for found in scan(memoryview(memory), 0, one.end, self.damage):
+        for count, found in enumerate(scan(memoryview(memory), 0, one.end, self.damage), 1):
+            if self._rest_s and not count % PIECE:
+                sleep(self._rest_s)
             if found.kind == POINT:
                 flags, _, time, _ = found.row
                 self.last_time = max(self.last_time, time if flags & IS_MICROS else time // 1_000)

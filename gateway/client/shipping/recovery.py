@@ -20,7 +20,6 @@ from gateway.client.journal.cursor import CLOSED, ENDED, UNPUBLISHED, ShippingCu
 from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
 from gateway.client.journal.format import VERSION
 from gateway.client.journal.ownership import read_meta
-from gateway.client.journal.segment import PREALLOCATED
 from gateway.client.shipping.producer import Producer, crc_of
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.client.journal.entries import Marker
     from gateway.client.journal.readable import JournalPosition
 
-MAX_ORPHAN_BYTES = 33_554_432  # of a journal that is adopted while training runs
+REST_S = 0.004  # after each piece of a journal that is read while training runs; a piece takes about 1 ms
 KILLED = "the process ended without finish(); its journal was sent afterwards"
 
 
@@ -114,11 +113,12 @@ class OrphanedJournal:
         self._lock.release()
 
 
-def adopt(folder: str) -> OrphanedJournal | None:
+def adopt(folder: str, *, rest_s: float = 0.0) -> OrphanedJournal | None:
     """
     Return the journal of a folder, ready to be shipped; None when its owner is alive or it is empty.
 
-    An empty journal is deleted. Raises OSError when the folder cannot be read or written, or is of a newer release.
+    While it is read, this thread sleeps for `rest_s` seconds again and again. An empty journal is deleted. Raises
+    OSError when the folder cannot be read or written, or is of a newer release.
     """
     if (written := read_meta(folder).get("format", VERSION)) > VERSION:
         raise OSError(f"its format {written} is newer than this release: update tracking-gateway here")
@@ -126,7 +126,7 @@ def adopt(folder: str) -> OrphanedJournal | None:
     if lock is None:
         return None
     try:
-        contents = JournalContents(folder)
+        contents = JournalContents(folder, rest_s=rest_s)
         if not contents.segments:
             delete_folder(folder)
             lock.release()
@@ -143,32 +143,24 @@ def find_orphan(address: tuple[str, str], skipped: set[str]) -> OrphanedJournal 
     """
     Adopt and return a journal that a dead process of this host left for the same address; None when there is none.
 
-    Large journals are left to `gateway sync`: reading one would take time from training. Folders that need not be
-    examined again are added to `skipped`.
+    A large journal takes minutes, because this thread mostly rests: it must not take time from training. Folders that
+    need not be examined again are added to `skipped`.
     """
     for folder in find_journals(journal_home()):
         if folder in skipped:
             continue
         meta = read_meta(folder)
-        if (meta.get("address"), meta.get("topic")) != address or _size(folder) > MAX_ORPHAN_BYTES:
+        if (meta.get("address"), meta.get("topic")) != address:
             skipped.add(folder)
             continue
         try:
-            orphan = adopt(folder)
+            orphan = adopt(folder, rest_s=REST_S)
         except OSError:
             orphan = None
             skipped.add(folder)
         if orphan is not None:
             return orphan
     return None
-
-
-def _size(folder: str) -> int:
-    try:
-        with os.scandir(folder) as entries:
-            return sum(entry.stat().st_size for entry in entries if not entry.name.endswith(PREALLOCATED))
-    except OSError:
-        return 0
 
 
 def _make_producers(contents: JournalContents) -> list[Producer]:

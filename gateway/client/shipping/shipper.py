@@ -47,13 +47,16 @@ WARN_AFTER_S = 10.0  # without an acknowledgement
 SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and a new one is opened
 BACK_OFF_S = (0.1, 5.0)  # first and longest pause after a failure
 STOP_TIMEOUT_S = 5.0
+ORPHAN_REST = 4  # rest between two cuts of a dead process's journal, in times of the first one
 ADOPT_EVERY_S = 30.0  # between two searches for journals of dead processes
 
 
 class Shipper:
     """Sends the journals given to it to one address until it is stopped."""
 
-    def __init__(self, address: Address, make: Callable[[Address], Transport] = make_transport) -> None:
+    def __init__(
+        self, address: Address, make: Callable[[Address], Transport] = make_transport, *, adopts: bool = True
+    ) -> None:
         self.address = address
         self.is_offline = not address.keeps  # nothing is sent: journals stay for `gateway sync`
         self._make_transport = make
@@ -69,7 +72,10 @@ class Shipper:
         self._warned_down: set[str] = set()  # warnings about the address since its last acknowledgement
         self._orphan: OrphanedJournal | None = None  # a dead process's journal that is being shipped
         self._heartbeats = Heartbeats()
-        self._adopt_at = 0.0  # time of the next search for an orphan, monotonic
+        self._adopts = adopts  # journals of dead processes, in the background; `gateway sync` adopts them itself
+        self._is_searching = False  # for an orphan
+        self._adopt_at = 0.0  # time of the next search, monotonic
+        self._cut_orphan_at = 0.0  # no cut of the orphan before this time, monotonic
         self._skipped: set[str] = set()  # folders not to examine again
         self._started = threading.Event()
         self._starting = threading.Lock()  # taken, without waiting, by the caller that starts the thread
@@ -186,18 +192,31 @@ class Shipper:
             self._orphan.close()
             self._orphan, self._adopt_at = None, 0.0
         now = monotonic()
-        if self._orphan is not None or self._backlog or not self.is_connected or now < self._adopt_at:
+        if not self._adopts or self._is_searching or self._orphan is not None:
             return
-        self._adopt_at = now + ADOPT_EVERY_S
-        with importing():
-            from gateway.client.shipping.recovery import find_orphan
+        if self._backlog or not self.is_connected or now < self._adopt_at:
+            return
+        self._adopt_at, self._is_searching = now + ADOPT_EVERY_S, True
+        try:  # reading a large journal takes long: meanwhile this thread must ship
+            threading.Thread(target=self._find_orphan, name="gateway-adopter", daemon=True).start()
+        except RuntimeError:  # no thread is left, or the interpreter is exiting
+            self._is_searching = False
+
+    def _find_orphan(self) -> None:
+        """Adopt one orphaned journal, in a thread of its own."""
         try:
-            self._orphan = find_orphan((self.address.url, self.address.topic), self._skipped)
+            with importing():
+                from gateway.client.shipping.recovery import find_orphan
+            found = find_orphan((self.address.url, self.address.topic), self._skipped)
+            if found is not None and self._is_stopping:
+                found.close()
+            elif found is not None:
+                self._orphan = found
+                self.adopt(found)
         except Exception as error:  # noqa: BLE001 -- a folder in an unforeseen state: it stays for `gateway sync`
             self.last_error = repr(error)
-            return
-        if self._orphan is not None:
-            self.adopt(self._orphan)
+        finally:
+            self._is_searching = False
 
     async def _cut_all(self, has_records: asyncio.Event) -> tuple[int, bool]:
         """Give each journal one turn. Return the number of points cut, and whether more can be cut right away."""
@@ -211,11 +230,17 @@ class Shipper:
         for producer in producers:
             if self._backlog_bytes >= BACKLOG_BYTES:
                 return points, False
+            is_orphaned = self._orphan is not None and producer in self._orphan.producers
+            if is_orphaned and monotonic() < self._cut_orphan_at:
+                continue
+            begun = monotonic()
             for record in producer.cut(TURN_ITEMS):
                 self._backlog.append(record)
                 self._backlog_bytes += len(record.record)
                 points += record.points
-            is_more = is_more or producer.has_full_cut
+            if is_orphaned:  # cutting must not take time from training
+                self._cut_orphan_at = monotonic() + ORPHAN_REST * (monotonic() - begun)
+            is_more = is_more or (producer.has_full_cut and not is_orphaned)
             if self._backlog:
                 has_records.set()
             if is_more or producer is not producers[-1]:

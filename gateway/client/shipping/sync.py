@@ -59,12 +59,14 @@ def sync(
         unsent = len(done.unsent)
         try:
             orphan = adopt(one)
+            if orphan is None and is_held(one):
+                done.held.append(one)
+            elif orphan is None:  # empty, or its holder has just let it go
+                orphan = adopt(one)
         except OSError as error:
             done.unsent.append(f"{one}: {error}")
             continue
         if orphan is None:
-            if is_held(one):
-                done.held.append(one)
             continue
         try:
             _ship(orphan, shipper, done, timeout_s, progress)

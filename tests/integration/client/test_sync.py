@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gateway.client.journal.folder import find_journals
 from gateway.local.ports import HOST, free_ports
 from schemas import events as ev
 from tests.support.client_harness import ROOT, points, read_log, train
@@ -168,6 +169,28 @@ def test_the_next_process_of_the_host_ships_what_a_killed_one_left(
     assert len(points(first)) == 500
     assert [event.kind for event in first][-2:] == ["run_killed", "producer_closed"]
     assert sync(settings)["journals"] == 0
+
+
+def test_all_journals_of_dead_processes_are_sent_and_counted(
+    settings: dict[str, str], kafka: str, topic: str, journal_home: Path
+) -> None:
+    train(
+        """
+        import os, gateway
+        runs = [gateway.start_run(run_id=f"dead-{number}") for number in range(12)]
+        for run in runs:
+            for step in range(2_000): run.emit("loss", 0.5, step)
+        os.kill(os.getpid(), 9)
+        """,
+        settings,
+    )
+    waiting = len(list(find_journals(str(journal_home))))
+    facts = sync(settings)
+
+    assert waiting > 1
+    assert (facts["journals"], facts["held"], facts["unsent"]) == (waiting, [], [])
+    assert list(find_journals(str(journal_home))) == []
+    assert len(points(events(kafka, topic))) == 24_000
 
 
 @pytest.mark.parametrize(
