@@ -77,6 +77,25 @@ class SeriesPage(BaseModel):
     points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 
+class LastStep(BaseModel):
+    """The largest step of a series over all attempts."""
+
+    step_name: str
+    name: str
+    labels: dict[str, str]
+    step: int
+
+
+class RunProgress(BaseModel):
+    """How far a run is. A process that continues the run counts from there."""
+
+    run_id: str
+    attempt: int = Field(description="the newest")
+    is_deleted: bool
+    is_complete: bool = Field(description="false: there are more series than an answer holds")
+    steps: list[LastStep]
+
+
 class PartitionLag(BaseModel):
     """How far one consumer has read one partition."""
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
 from consumers.live.api.consistency import Received, received
-from consumers.live.api.runs import run_log, runs, series
+from consumers.live.api.runs import progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
-from schemas.api import RunsPage, SeriesPage, Status
+from schemas.api import RunProgress, RunsPage, SeriesPage, Status
 from schemas.runlog import RunLog
 
 
@@ -37,6 +37,7 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
     router.add_api_route("/v1/runs/{run_id:run}/received", received, response_model=Received)
+    router.add_api_route("/v1/runs/{run_id:run}/progress", progress, response_model=RunProgress)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

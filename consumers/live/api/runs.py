@@ -33,6 +33,7 @@ MAX_LOG_POINTS = 1_000_000  # of all series in a run log
 MAX_LOG_SERIES = 10_000
 MAX_LOG_ROWS = 100_000  # of parameters, tags, values that are no numbers, ...
 MAX_FILTER = 20_000  # characters; the parser reports a filter that is too long for its language
+MAX_CONTINUED = 5_000  # series whose steps go on: the client reads an answer of up to 1 MB
 MAX_NAMES = 1_000  # series in one answer
 MAX_POINTS = 200_000  # in one answer with series; about 8 MB
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of runs in one answer
@@ -177,6 +178,16 @@ async def _rendered(found: AsyncGenerator[M], cost: Callable[[M, bytes], int], b
 
 def _all_bytes(_: RunSummary, item: bytes) -> int:
     return len(item)
+
+
+async def progress(request: Request, run_id: str) -> Response:
+    """Return the newest attempt of a run and the largest step of each series, so that a process can continue it."""
+    _refuse_impossible(run_id)
+    async with connections_of(request).store().snapshot() as now:
+        found = await now.progress(run_id, max_series=MAX_CONTINUED)
+    if found is None:
+        raise unknown_run(run_id)
+    return await long_response(found, {})
 
 
 def unknown_run(run_id: str) -> Failure:

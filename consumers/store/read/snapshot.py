@@ -23,7 +23,7 @@ from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
-from schemas.api import Position, RunSummary, SeriesData, SeriesPage
+from schemas.api import LastStep, Position, RunProgress, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
 from schemas.facts import Point, SeriesColumns
 from schemas.names import series_name
@@ -241,6 +241,18 @@ class Snapshot:
         """Return the next offset of each partition that this consumer reads."""
         rows = await self._connection.fetch(sql("load_offsets"), consumer, topic)
         return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def progress(self, run_id: str, *, max_series: int) -> RunProgress | None:
+        """Return how far a run is, for a process that continues it; None for an unknown run. Deleted runs are known."""
+        run = await self._connection.fetchrow(sql("get_progress"), run_id)
+        if run is None:
+            return None
+        rows = [] if run["deleted"] else await self._connection.fetch(sql("get_last_steps"), run_id, max_series + 1)
+        steps = [LastStep(**dict(row)) for row in rows[:max_series]]
+        return RunProgress(
+            run_id=run_id, attempt=run["attempt"], is_deleted=run["deleted"],
+            is_complete=len(rows) <= max_series, steps=steps,
+        )  # fmt: skip
 
     async def received(self, run_id: str, producer: str) -> FoldedNumbers:
         """Return the folded sequence numbers of one producer of a run."""

@@ -303,6 +303,17 @@ WHERE run_id = $1 AND NOT deleted
   AND (step_name, name, labels::text) IN (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]))
 ORDER BY system, step_name, name, labels::text, attempt;
 
+-- name: get_progress
+SELECT attempt, deleted FROM runs WHERE run_id = $1;
+
+-- name: get_last_steps
+-- The largest step of each series over all attempts, values that are no points included; at most $2 series.
+SELECT step_name, name, labels, max(step) AS step
+FROM (SELECT step_name, name, labels, last_step AS step FROM series WHERE run_id = $1 AND NOT deleted AND NOT system
+      UNION ALL
+      SELECT step_name, name, labels, step FROM observations WHERE run_id = $1) AS seen
+GROUP BY step_name, name, labels ORDER BY step_name, name, labels::text LIMIT $2;
+
 -- name: get_points
 -- Chunks of one series, in log order.
 SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values

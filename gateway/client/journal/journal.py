@@ -64,9 +64,9 @@ class Journal(JournalFiles):
     """The journal of one process for one run. Nothing is created on disk before the first record."""
 
     __slots__ = (
-        "_acquire", "_allocator", "_context", "_counters", "_deferred", "_end", "_is_changing", "_lock", "_map",
-        "_other_bytes", "_points_before", "_points_limit", "_release", "_segment", "_table", "_tables", "is_trusted",
-        "markers", "segments", "values",
+        "_acquire", "_allocator", "_context", "_deferred", "_end", "_is_changing", "_lock", "_map",
+        "_other_bytes", "_points_before", "_points_limit", "_release", "_segment", "_table", "_tables", "counters",
+        "is_trusted", "markers", "segments", "values",
     )  # fmt: skip
 
     def __init__(self, run_id: str, *, is_owner: bool = True, attempt: int = 1, limit: int | None = None) -> None:
@@ -89,7 +89,7 @@ class Journal(JournalFiles):
         self._context: StepContext | None = None  # of the last point
         self._table: dict[str, ActiveSeries] = {}  # series of that context by name
         self._tables: dict[StepContext, dict[str, ActiveSeries]] = {}
-        self._counters = StepCounters(run_id)
+        self.counters = StepCounters(run_id)
 
     # Called by any thread to write.
 
@@ -356,7 +356,7 @@ class Journal(JournalFiles):
         fit = clean_name(name)
         current = self._segment
         assert current is not None
-        counter = self._counters.find((fit, context[0], context[2]))
+        counter = self.counters.find((fit, context[0], context[2]))
         active = table.get(fit)
         if active is None:
             active = ActiveSeries(len(current.series) + 1, counter)

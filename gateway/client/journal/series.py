@@ -11,7 +11,7 @@ from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     # Named step, attempt, labels sorted by name.
@@ -54,8 +54,8 @@ class StepCounter:
 
     __slots__ = ("largest",)
 
-    def __init__(self) -> None:
-        self.largest = NO_STEP
+    def __init__(self, largest: int = NO_STEP) -> None:
+        self.largest = largest
 
     def next(self) -> int:
         """Advance by one step and return it. The first is 0."""
@@ -73,13 +73,30 @@ class StepCounter:
         return step
 
 
+class BlindCounter(StepCounter):
+    """A counter that does not know the steps of earlier attempts; says so when it has to make up the first step."""
+
+    __slots__ = ("_why",)
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self._why = why
+
+    def next(self) -> int:
+        """Advance by one step and return it."""
+        if self.largest == NO_STEP:
+            warn_once("steps", self._why)
+        return super().next()
+
+
 class StepCounters:
     """The counters of the series of a run in this process. Those used longest ago are forgotten beyond MAX_COUNTERS."""
 
-    __slots__ = ("_found", "_run_id")
+    __slots__ = ("_found", "_run_id", "make")
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
+        self.make: Callable[[tuple[str, str, Any]], StepCounter] = lambda _: StepCounter()  # of a series that is new
         self._found: dict[tuple[str, str, Any], StepCounter] = {}  # by name, named step and labels; used last: last
 
     def __len__(self) -> int:
@@ -87,7 +104,7 @@ class StepCounters:
 
     def find(self, series: tuple[str, str, Any]) -> StepCounter:
         """Return the counter of a series. Called once in each segment that has points of the series."""
-        counter = self._found.pop(series, None) or StepCounter()
+        counter = self._found.pop(series, None) or self.make(series)
         self._found[series] = counter
         if len(self._found) > MAX_COUNTERS:
             del self._found[next(iter(self._found))]

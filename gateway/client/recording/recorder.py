@@ -187,6 +187,7 @@ class Recorder:
         self.is_owner = False
         self._workers, self.unmeasured = {}, {}  # the threads are the parent's
         journal = Journal(self.run_id, is_owner=False, attempt=self.attempt)
+        journal.counters.make = parents[0].journal.counters.make
         self._first = self._last = ShippedJournal(journal, is_ended=self.is_finished)
         self.journal = journal
         self.put = self._put_late if self.is_finished else self._put_first
@@ -213,6 +214,7 @@ class Recorder:
             return
         while last.is_ended:
             made = ShippedJournal(Journal(self.run_id, is_owner=False, attempt=self.attempt))
+            made.journal.counters = last.journal.counters  # steps go on
             last = last.follow(made)
         self._last, self.journal = last, last.journal
         self._ship()

@@ -20,7 +20,8 @@ from gateway.client.notices import tell, warn_once
 from gateway.client.process import inheritance
 from gateway.client.run import hooks, notebook, registry, used_ids
 from gateway.client.run.arguments import FINISH_TIMEOUT_S
-from gateway.client.run.identity import identify
+from gateway.client.run.earlier import counter_after, is_waitless, read_earlier, waitless
+from gateway.client.run.identity import identify, pass_over
 from gateway.client.run.run import Run
 from gateway.client.run.starting import find_starting, starts
 
@@ -83,6 +84,11 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     notebook.end_runs_of_this_cell(registry.open_runs())
     outer, inherited = registry.find_here(), _joinable_run()
     found = identify(run_id, attempt, resume=resume, inherited=inherited if parent is None or resume else None)
+    earlier = None
+    if found.attempt > 1 and not is_waitless():
+        earlier = read_earlier(found.run_id)
+        if resume and attempt is None:
+            pass_over(found, earlier.attempt)
     joins = not found.is_owner
     switches = _switches(capture, joins=joins)
     address = find_address(url)
@@ -97,6 +103,8 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
         group=_short(group) or parent_group,
     )
     run.outer, run.cell, run.parent_id = outer, notebook.current_cell(), parent_id
+    if found.attempt > 1:
+        run.recorder.journal.counters.make = counter_after(earlier, run.id)
     if joins:
         _add(run)
     else:
@@ -232,7 +240,8 @@ def _start_implicit() -> Run:
         if registry.is_over and registry.last_finished is not None:
             return registry.last_finished  # in a destructor or exit handler; a new run would never be finished
         try:
-            return start_run(name=_script())
+            with waitless():
+                return start_run(name=_script())
         except ClientError as error:
             warn_once("address", f"{error}; until then events are kept in the journal")
         run = _new_run(uuid7(), run_name(), Address(NOWHERE, ""))

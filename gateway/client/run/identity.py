@@ -63,6 +63,13 @@ def identify(given: str | None, attempt: int | None, *, resume: bool, inherited:
     return _claim_inherited(run_id) if is_inherited else _claim_given(run_id)
 
 
+def pass_over(found: Identity, newest: int) -> None:
+    """Give a resumed run the attempt after the newest that the API knows, for a process that is alone in its job."""
+    if found.is_owner and newest >= found.attempt and inheritance.find_rank() is None:
+        found.attempt = min(newest + 1, MAX_ATTEMPT)
+        used_ids.add(found.run_id, found.attempt)
+
+
 def _resume(run_id: str, number: int | None) -> Identity:
     number = number or max(inheritance.find_attempt(run_id, is_resumed=True), _following(run_id))
     used_ids.add(run_id, number)

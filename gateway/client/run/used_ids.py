@@ -13,7 +13,7 @@ import json
 import os
 
 from gateway.client.encoding.values import now
-from gateway.client.journal.folder import USED_IDS, folder_name, journal_home
+from gateway.client.journal.folder import USED_IDS, folder_name, journal_home, make_private
 from gateway.client.process.owner import is_gone, is_this_process, this_process
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ def add(run_id: str, attempt: int) -> bool:
     """Remember that this process has an attempt; False if another one was first."""
     folder = _folder(run_id)
     try:
-        _make_private(folder)
+        _make(folder)
         handle = os.open(os.path.join(folder, str(attempt)), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
@@ -119,17 +119,11 @@ def end(run_id: str, attempt: int) -> None:
         os.close(handle)
 
 
-def _make_private(folder: str) -> None:
-    """Create a folder and those above it that are missing, each for this user alone."""
-    missing = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for one in reversed(missing):
-        try:
-            os.mkdir(one, 0o700)
-        except FileExistsError:
-            continue  # another process was first
+def _make(folder: str) -> None:
+    try:
+        make_private(folder)
+    except FileExistsError:
+        return  # the id was used before
 
 
 def _folder(run_id: str) -> str:

@@ -134,6 +134,38 @@ def test_used_ids_are_no_journals() -> None:
     assert [Path(one).parent.name for one in find_journals(journal_home())] == ["r"]
 
 
+# Steps that go on.
+
+
+@pytest.mark.parametrize(("step", "lines"), [(None, 1), (7, 0)])
+def test_a_continued_run_whose_earlier_steps_are_not_known_says_so_when_it_counts_from_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: int | None, lines: int
+) -> None:
+    monkeypatch.setenv("GATEWAY_LIVE_URL", "http://127.0.0.1:1")
+    run = gateway.start_run(run_id="r", resume=True)
+    run.emit("x", 1.0, step)
+    run.emit("y", 1.0, step)
+
+    said = capsys.readouterr().err
+    assert said.count("run r: the steps of its earlier attempts are not known") == lines
+    assert said.count("http://127.0.0.1:1") == lines
+
+
+def test_emit_waits_for_no_api(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in {"GATEWAY_RUN_ID": "r", "GATEWAY_JOIN": "r", "GATEWAY_ATTEMPT": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GATEWAY_LIVE_URL", "http://127.0.0.1:1")
+    gateway.emit("x", 1.0)
+
+    assert "`emit` does not wait for the API" in capsys.readouterr().err
+
+
+def test_the_first_attempt_asks_no_api_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    gateway.start_run(run_id="r").emit("x", 1.0)
+
+    assert capsys.readouterr().err == ""
+
+
 # A run that a batch script names.
 
 

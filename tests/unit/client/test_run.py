@@ -284,3 +284,14 @@ def test_health_has_counts_and_the_address(run: Run) -> None:
 
     assert (health["emitted"], health["sent"], health["unsent"]) == (1, 1, 0)
     assert (health["address"], health["topic"], health["connected"]) == ("kafka://memory:1", "t", True)
+
+
+def test_steps_go_on_after_the_end_of_a_run(memory: Memory, run: Run) -> None:
+    for value in (1.0, 2.0):
+        run.emit("loss", value)
+    run.finish()
+    run.emit("loss", 3.0)
+    run.finish()
+
+    found = sorted((seen.step, seen.value) for seen in points(memory.events()))
+    assert found == [(0, 1.0), (1, 2.0), (2, 3.0)]

@@ -299,6 +299,6 @@ def test_names_used_once_are_forgotten(shipper: Shipper, memory: Memory, monkeyp
         run.emit("often", 1.0)
     run.finish()
 
-    assert len(run.recorder.journal._counters) == 50
+    assert len(run.recorder.journal.counters) == 50
     assert [one.step for one in points(memory.events()) if one.name == "often"] == list(range(200))
     assert list(notices.counts) == ["names"]
