@@ -14,7 +14,7 @@ The errors between an event and its destinations.
     +- Refused                 a service refused; retrying does not help
        +- StoreRefused         PostgreSQL: wrong password, missing database, ...
        +- LogGap               the log no longer holds offsets that this reader needs
-       |  +- LogShorter        the log ends before offsets that were read
+       |  +- LogShorter        the log ends before offsets that were read, or has other records there
        +- LogDamaged           the log cannot be read at an offset
        +- TooManyDeadLetters   too many records cannot be folded: a person must look first
        +- TrackerRefused       a tracker will never accept this run or value
@@ -95,7 +95,7 @@ class LogGap(Refused):
 
 
 class LogShorter(LogGap):
-    """The log ends before offsets that were read: it is not the log that was read."""
+    """The log ends before offsets that were read, or has other records there: it is not the log that was read."""
 
 
 class LogDamaged(Refused):

@@ -38,7 +38,7 @@ from consumers.store.delivery.checkpoints import Deliveries
 from consumers.store.delivery.history import Histories
 from consumers.store.delivery.orders import Trackers
 from consumers.store.migrations import migrate
-from consumers.store.offsets import CONSUMER
+from consumers.store.offsets import CONSUMER, last_records
 from consumers.store.pool import Database, open_database
 from consumers.store.run_partitions import RunPartitions
 from consumers.telemetry.instruments import DeliveryWatch
@@ -168,6 +168,7 @@ async def _assign(services: Connected, reader: LogReader) -> tuple[dict[int, int
     name = f"the delivery to {services.tracker.name}"
     check_length(reader.topic, known, end, name)
     check_length(reader.topic, await services.deliveries.furthest(), end, name)
+    await reader.check_same_log(await last_records(services.database, CONSUMER, reader.topic), "the materialiser")
     await claim_incomplete(services.histories, services.trackers, services.tracker.name, known, first)
     saved = {partition: known.get(partition, 0) for partition in first}
     starts = {partition: max(at, first[partition]) for partition, at in saved.items()}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -25,6 +25,7 @@ from consumers.log.topics import REQUEST_TIMEOUT_S, admin_client, finish_start, 
 from schemas.errors import LogGap, LogShorter, LogUnavailable
 
 SHOWN_PARTITIONS = 3  # in a message
+CHECK_FETCHES, CHECK_MS = 20, 500  # limits of the search for records that were read
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed
 
 
@@ -54,6 +55,13 @@ def shorter_log(topic: str, read: Mapping[int, int], end: Mapping[int, int], rea
         f"{topic}: {where}, so the topic was created again, restored from an older copy or truncated by an election: "
         "restore the log that has these offsets, or start with an empty database"
     )
+
+
+class PlacedTime(NamedTuple):
+    """A record of a partition, named by what no other log has at the same offset."""
+
+    offset: int
+    time_ms: int  # as the broker keeps it
 
 
 def check_length(topic: str, read: Mapping[int, int], end: Mapping[int, int], reader: str) -> None:
@@ -128,6 +136,27 @@ class LogReader:
         self._consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self.topic, partition), offset)
+
+    async def check_same_log(self, read: Mapping[int, PlacedTime], reader: str) -> None:
+        """
+        Raise LogShorter unless the log has these records, by partition, that `reader` has read; see docs/operations.md.
+
+        Records that retention has deleted are left out. Replaces the assignment. Raises LogUnavailable.
+        """
+        first, end = await self._bounds(await self.partitions())
+        check_length(self.topic, {part: record.offset + 1 for part, record in read.items()}, end, reader)
+        left = {part: record for part, record in read.items() if record.offset >= first[part]}
+        if left:
+            await self.assign({part: record.offset for part, record in left.items()})
+        for _ in range(CHECK_FETCHES):
+            for record in await self.fetch(timeout_ms=CHECK_MS, max_records=1_000) if left else ():
+                known = left.pop(record.partition, None)
+                if known is not None and known.offset == record.offset and known.time_ms != record.time_ms:
+                    raise LogShorter(
+                        f"{self.topic}: record {record.offset} of partition {record.partition} is not the one that "
+                        f"{reader} has read, so the topic was created again, restored from an older copy or truncated "
+                        "by an election: restore the log that has it, or start with an empty database"
+                    )
 
     async def fetch(self, *, timeout_ms: int, max_records: int) -> list[Record]:
         """

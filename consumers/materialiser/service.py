@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.deadletters.limits import Limits
 from consumers.deadletters.publisher import publish
-from consumers.log.reader import check_length
+from consumers.log.reader import LogReader, check_length
 from consumers.log.retry import until_available
 from consumers.log.security import security_arguments
 from consumers.log.topics import ensure_topics, is_outage
-from consumers.log.watermarks import Bounds, LogBounds
+from consumers.log.watermarks import Bounds, LogBounds, close_quietly
 from consumers.materialiser.faust_app import (
     ReaderHooks,
     build_app,
@@ -33,7 +33,7 @@ from consumers.materialiser.gaps import READER, strict_gap_policy, watch_for_gap
 from consumers.materialiser.strays import StrayCopier
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
-from consumers.store.offsets import CONSUMER, stored_offsets
+from consumers.store.offsets import CONSUMER, last_records, stored_offsets
 from consumers.store.pool import Database, open_database
 from schemas.errors import Unavailable
 
@@ -84,8 +84,7 @@ class Service:
         )
         stopping = asyncio.Event()
         _stop_by_signal(stopping)
-        read = await until_available(lambda: stored_offsets(database, CONSUMER, settings.topic), self._report_outage)
-        check_length(settings.topic, read, (await self._log_bounds()).end, READER)
+        await until_available(lambda: self._check_log(database), self._report_outage)
         hooks = ReaderHooks(
             self._read_ahead, self._must_pause, self._log_bounds, self._stop, self._announce_ready,
             self._report_damage,
@@ -146,6 +145,18 @@ class Service:
                     rejoin()
                     wait_s, unread = min(2 * wait_s, CHECK_PARTITIONS_S[1]), frozenset()
                 before = unread
+
+    async def _check_log(self, database: Database) -> None:
+        """Raise LogShorter when this is not the log that was folded."""
+        settings = self._settings
+        read = await stored_offsets(database, CONSUMER, settings.topic)
+        check_length(settings.topic, read, (await self._bounds.ask()).end, READER)
+        reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
+        try:
+            await reader.open()
+            await reader.check_same_log(await last_records(database, CONSUMER, settings.topic), READER)
+        finally:
+            await close_quietly(reader)
 
     async def _log_bounds(self) -> Bounds:
         return await until_available(self._bounds.ask, self._report_outage)

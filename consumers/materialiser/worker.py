@@ -246,6 +246,7 @@ class Worker:
             for record, envelope, ordinal in zip(records, decoded, counted.ordinals, strict=True):
                 expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
                 changes.offsets[record.partition] = (expected, record.offset + 1)
+                changes.last_times[record.partition] = record.time_ms
                 if isinstance(envelope, BadRecord):
                     park(changes, envelope, _letter(record, ordinal or Ordinal(0, 0)))
                 elif partitions[envelope.run_id] != record.partition:

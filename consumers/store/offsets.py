@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from consumers.log.reader import PlacedTime
 from consumers.store.pool import Database
 from consumers.store.statements import sql
 
@@ -36,6 +37,13 @@ async def load_offsets(database: Database, consumer: str, topic: str, partitions
             await connection.execute(sql("claim_offset"), consumer, topic, partition)
     found = await stored_offsets(database, consumer, topic)
     return {partition: offset for partition, offset in found.items() if partition in partitions}
+
+
+async def last_records(database: Database, consumer: str, topic: str) -> dict[int, PlacedTime]:
+    """Return the last record that this consumer has read of each partition, where it is known."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("last_records"), consumer, topic)
+    return {row["partition"]: PlacedTime(row["last_offset"], row["last_time"]) for row in rows}
 
 
 async def stored_offsets(database: Database, consumer: str, topic: str) -> dict[int, int]:

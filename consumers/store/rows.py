@@ -209,3 +209,4 @@ class Changes:
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)  # partition: (expected, next)
+    last_times: dict[int, int] = field(default_factory=dict)  # partition: ms, of the record before `next`

@@ -9,6 +9,12 @@ ON CONFLICT DO NOTHING;
 -- Next offset of a consumer, by partition.
 SELECT partition, next_offset FROM consumer_offsets WHERE consumer = $1 AND topic = $2;
 
+-- name: last_records
+-- The last record that a consumer has read of each partition, where it is known and was not undone by a person who
+-- moved the offset back.
+SELECT partition, last_offset, last_time FROM consumer_offsets
+WHERE consumer = $1 AND topic = $2 AND last_offset < next_offset;
+
 -- name: all_offsets
 -- Next offset of every consumer, by partition.
 SELECT consumer, partition, next_offset FROM consumer_offsets WHERE topic = $1;
@@ -33,8 +39,9 @@ DELETE FROM run_partitions_uncopied WHERE topic = $1;
 -- name: move_offsets
 -- Compare and set, for all partitions of a batch: skips a row that another worker has moved first, which fences this
 -- one. It returns the identity of the tables, which `gateway rebuild` exchanges.
-UPDATE consumer_offsets AS kept SET next_offset = moved.following
-FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS moved (partition, expected, following)
+UPDATE consumer_offsets AS kept SET next_offset = moved.following, last_offset = moved.following - 1,
+    last_time = moved.last_time
+FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) AS moved (partition, expected, following, last_time)
 WHERE kept.consumer = $1 AND kept.topic = $2 AND kept.partition = moved.partition
   AND kept.next_offset = moved.expected
 RETURNING kept.partition, to_regclass('runs')::oid AS tables;

@@ -80,11 +80,11 @@ async def _write(connection: PooledConnection, consumer: str, topic: str, change
 
 
 async def _move_offsets(connection: PooledConnection, consumer: str, topic: str, changes: Changes, tables: int) -> None:
-    wanted = sorted((partition, *offsets) for partition, offsets in changes.offsets.items())
-    columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
+    wanted = sorted((part, *offsets, changes.last_times[part]) for part, offsets in changes.offsets.items())
+    columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], [], []]
     rows = await connection.fetch(sql("move_offsets"), consumer, topic, *columns)
     moved = {row["partition"] for row in rows}
-    for partition, expected, _ in wanted:
+    for partition, expected, _, _ in wanted:
         if partition not in moved:
             raise Fenced(f"offset of {topic}/{partition} is no longer {expected}")
     if any(row["tables"] != tables for row in rows):

@@ -54,6 +54,26 @@ async def test_a_worker_names_it_at_its_start_and_folds_nothing(
     assert (checked.returncode, "before offset 6 of the materialiser" in checked.stderr) == (1, True), checked.stderr
 
 
+async def test_a_log_that_was_replaced_and_is_as_long_again_is_recognised_by_its_last_record(
+    place: Place, recorder: Recorder, tmp_path: Path
+) -> None:
+    with materialiser(tmp_path, place.variables()), delivery(place, "recorder", recorder.variables()) as sent:
+        await write(place.kafka, place.topic, run("old", 6))
+        await until_folded(place.database, place.topic, 6)
+        await until_caught_up(place, sent, "recorder")
+    await replace_topic(place.kafka, place.topic, 2)
+    await write(place.kafka, place.topic, run("old", 30))
+
+    worker = Materialiser(tmp_path, place.variables())
+    again = Delivery(place, "recorder", recorder.variables())
+    statuses = [await asyncio.to_thread(one.process.wait, 60) for one in (worker, again)]
+
+    assert statuses == [78, 78], worker.text() + again.text()
+    for text in (worker.text(), again.text()):
+        assert "is not the one that the materialiser has read" in text.splitlines()[-1]
+    assert recorder.lines() == 6
+
+
 async def test_a_running_worker_and_a_running_delivery_name_it_and_end(
     place: Place, recorder: Recorder, tmp_path: Path
 ) -> None:
