@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 import gateway
 from gateway.client import address, stack_file
-from gateway.client.encoding import values
+from gateway.client.encoding import typed, values
 from gateway.client.encoding import wire as client_wire
 from gateway.client.encoding.wire import Record, source_of
 from gateway.client.journal import series
@@ -129,7 +129,8 @@ def test_both_sides_agree_on_names_limits_and_defaults() -> None:
 
     assert ours == theirs
     assert values.MAX_NAME == bounds.MAX_NAME_BYTES
-    assert values.MAX_DEPTH < bounds.MAX_DEPTH
+    assert typed.MAX_DEPTH < bounds.MAX_DEPTH
+    assert values.MAX_DIGITS == bounds.MAX_INT_DIGITS
     assert (inheritance.MAX_RUN_ID, inheritance.MAX_RUN_ID_BYTES) == (bounds.MAX_RUN_ID, bounds.MAX_RUN_ID_BYTES)
     assert set(report.STATUSES) == {"finished", "failed", "killed"}
     assert {f"run_{status}" for status in report.STATUSES} <= {

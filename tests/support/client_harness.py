@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from gateway.client.address import Address
-from gateway.client.encoding.wire import Record
+from gateway.client.encoding.wire import Record, encode_text, source_of
 from gateway.client.errors import Unsent
+from gateway.client.journal.journal import Journal
 from gateway.client.run.run import Run
+from gateway.client.shipping.batching import encode_events, take_slice
 from gateway.client.shipping.shipper import Shipper
 from gateway.client.transports.transport import Refusal
 from schemas import events as ev
@@ -90,6 +92,42 @@ def new_run(shipper: Shipper, run_id: str = RUN, *, attempt: int = 1, is_owner: 
     return Run(
         run_id, "name", attempt=attempt, is_owner=is_owner, find_shipper=lambda: shipper, on_finish=lambda _: None
     )
+
+
+def journaled(run_id: str = RUN) -> tuple[Run, Callable[[], tuple[list[Envelope], list[int]]]]:
+    """
+    Return a run without a shipper, and a function that cuts what it recorded as a shipper does.
+
+    The function returns the envelopes, decoded with the contract, and the sizes of the records' values.
+    """
+
+    def no_shipper() -> Shipper:
+        raise RuntimeError("no thread is started")
+
+    run = Run(run_id, "name", attempt=1, is_owner=True, find_shipper=no_shipper, on_finish=lambda _: None)
+
+    def read() -> tuple[list[Envelope], list[int]]:
+        records = [record for journal, _ in run.recorder.journals() for record in _cut(journal)]
+        return [decode(one.key, one.value, one.headers) for one in records], [len(one.value) for one in records]
+
+    return run, read
+
+
+def _cut(journal: Journal) -> Iterator[Record]:
+    source, seq = source_of(RUN, journal.producer or "p"), 0
+    last, end = journal.tail()
+    for number, segment in sorted(journal.segments.items()):
+        stop = end if number == last else segment.end
+        offset = segment.first
+        while offset < stop:
+            piece = take_slice(segment, offset, stop, is_trusted=True)
+            offset = piece.end
+            for event in encode_events(segment, piece):
+                text = event.text
+                if event.kind == "producer_closed":  # the producer adds its counts
+                    text = text[:-1] + b',"batches":1,"points":0}'
+                yield encode_text(RUN, source, seq, 1, event.kind, text)
+                seq += 1
 
 
 class LoggedPoint(NamedTuple):

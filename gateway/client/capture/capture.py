@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import os
 
-from gateway.client.encoding.values import now, typed
+from gateway.client.encoding.typed import typed
+from gateway.client.encoding.values import now
 from gateway.client.errors import ClientError
 from gateway.client.guards import safe_repr, warn_lost
 from gateway.client.journal.series import MAIN

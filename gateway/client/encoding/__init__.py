@@ -1,6 +1,8 @@
 """
 Values and columns of events, as the contract writes them, without importing the contract.
 
-- `values`: typed values of whatever callers pass. `histogram`: counted values. `columns`: numbers as JSON, with
-  orjson if it is installed, and the same bytes without it. `wire`: an event as a record.
+- `values`: text, names and numbers of whatever callers pass. `moments`: datetimes. `objects`: fields of objects of
+  many libraries. `typed`: typed values. `histogram`: counted values.
+- `columns`: numbers as JSON, with orjson if it is installed, and the same bytes without it. `wire`: an event as a
+  record.
 """

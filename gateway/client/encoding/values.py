@@ -1,15 +1,9 @@
 """
-Convert the values that training code emits to the value types of the contract (schemas/values.py reads the result).
+Text, names, numbers and times of whatever callers pass, in the form of the contract (schemas/ reads the result).
 
-This runs in the caller's thread, so that a list or tensor that changes later is kept as it was. Nothing here imports
-numpy, torch or pydantic: an object with `.item()` is a scalar, an object with `.model_dump()` is a model.
-
-    float, int within ±2**53          a metric point
-    other int, bool, str, datetime    a typed value
-    None, list, tuple, dict, model    a typed value of type json; NaN inside is {"$float": "NaN"}
-    gateway.Histogram                 a typed value of type histogram
-    array or tensor, 10,000 at most   a typed value of type json: its list
-    anything else                     its repr(), as a string
+Nothing here imports numpy, torch or pandas: an object with `.item()` is a scalar, and one with `__index__` or
+`__float__` (Decimal, Fraction, longdouble) is a number. What a caller's object does when it is read, the caller of this
+module guards against, one value at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +12,8 @@ import json
 import math
 from time import time_ns
 
+from gateway.client.encoding.moments import instant, micros_of
+from gateway.client.guards import MAX_PARTS, Refused, is_small, type_name
 from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
@@ -27,12 +23,12 @@ if TYPE_CHECKING:
 
 MAX_NAME = 1_024  # characters, and bytes in UTF-8, as schemas/bounds.py has them
 MAX_TEXT = 131_072  # characters; with each escaped to six bytes, they still fit into a Kafka record of 1 MiB
-MAX_JSON = 262_144  # bytes of one JSON value; of a larger one the start of its text is kept
-MAX_DEPTH = 32  # of nested containers
-MAX_ELEMENTS = 10_000  # of an array to keep as a list
+MAX_LABELS = 16_384  # characters of all labels of a series: every record of the series repeats them
+MAX_DIGITS = 4_300  # of an integer, as schemas/bounds.py has them
 EXACT = 2**53  # integers up to here are exact in a float64
 INT64 = 2**63 - 1
-MIN_TIME, MAX_TIME = 0, 2**62  # µs
+MAX_SECONDS = 4_102_444_800  # 2100-01-01: a larger number is no count of seconds, but of ms, µs or ns
+MAX_TIME = 253_402_300_799_999_999  # µs: the end of the year 9999, the last that RFC 3339 can write
 MAX_NANOS = 2**64 - 1  # ns: the year 2554
 
 dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False).encode
@@ -40,11 +36,13 @@ dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=Fa
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     """Return text that UTF-8 and PostgreSQL can hold, cut to `limit`; U+FFFD replaces NUL and lone surrogates."""
+    if type(text) is not str:
+        text = str.__str__(text)  # a subclass may encode or measure itself in any way
     if len(text) > limit:
         warn_once("long-text", f"text of {len(text):,} characters is cut to the first {limit:,}")
         text = cut(text, limit)
     if text.isascii():
-        return text.replace("\x00", "\ufffd") if "\x00" in text else str(text)
+        return text.replace("\x00", "\ufffd") if "\x00" in text else text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -60,17 +58,17 @@ def cut(text: str, limit: int) -> str:
 
 def clean_name(name: object) -> str:
     """Return a name of 1 to 1,024 characters. Warns once for each kind of change."""
-    if not isinstance(name, str):
-        warn_once("name-type", f"a name is text, not {type(name).__name__}: its text is used")
-        name = text_of(name)
-    if not name:
+    text = name if type(name) is str else text_of(name)
+    if text is not name and not issubclass(type(name), str):
+        warn_once("name-type", f"a name is text, not {type_name(name)}: its text is used")
+    if not text:
         warn_once("name-empty", "a name is empty: 'unnamed' is used")
         return "unnamed"
-    if len(name) > MAX_NAME:
-        warn_once("name-long", f"a name of {len(name):,} characters is cut to the first {MAX_NAME:,}: {name[:40]!r}…")
-        name = name[:MAX_NAME]
-    name = clean(name, MAX_NAME)
-    return name if name.isascii() else cut_bytes(name, MAX_NAME)
+    if len(text) > MAX_NAME:
+        warn_once("name-long", f"a name of {len(text):,} characters is cut to the first {MAX_NAME:,}: {text[:40]!r}…")
+        text = text[:MAX_NAME]
+    text = clean(text, MAX_NAME)
+    return text if text.isascii() else cut_bytes(text, MAX_NAME)
 
 
 def cut_bytes(name: str, limit: int) -> str:
@@ -83,69 +81,90 @@ def cut_bytes(name: str, limit: int) -> str:
 
 
 def clean_labels(labels: Mapping[Any, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the labels of a series, sorted by name."""
-    return tuple(sorted((clean_name(name), clean(text_of(text), MAX_NAME)) for name, text in labels.items()))
+    """Return the labels of a series, sorted by name. Raises Refused when they are too long."""
+    found = {clean_name(name): clean(text_of(text), MAX_NAME) for name, text in labels.items()}
+    if len(found) > MAX_LABELS // (2 * MAX_NAME):
+        size = sum(len(name) + len(text) for name, text in found.items())
+        if size > MAX_LABELS:
+            raise Refused("labels", f"labels of {size:,} characters: give at most {MAX_LABELS:,}, or use set_labels()")
+    return tuple(sorted(found.items()))
 
 
 def text_of(value: object) -> str:
-    """Return `str(value)`, or the name of its type when that fails."""
+    """Return `str(value)`, or the name of its type when that fails or has no end."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float:
+        return value if kind is str else repr(value)  # type: ignore[return-value]  # mypy does not know `kind is str`
     try:
-        return value if isinstance(value, str) else str(value)
+        if not issubclass(kind, str):
+            if not is_small(value):
+                return f"<{type_name(value)} with more than {MAX_PARTS:,} parts>"
+            value = str(value)
+        return str.__str__(value)
     except Exception:  # noqa: BLE001 -- the caller's __str__ failed: the event is kept with the type's name instead
-        return f"<{type(value).__name__}>"
+        return f"<{type_name(value)}>"
+
+
+_as_float, _as_int = float.__float__, int.__int__  # of a subclass too, whose own methods may do anything
 
 
 def scalar(value: object) -> object:
-    """Return the Python number in a numpy or torch scalar; any other object unchanged."""
-    if isinstance(value, float):
-        return float(value)  # numpy.float64 is a float
-    if isinstance(value, bool):
+    """Return the Python number of a number or scalar of any library, or its text; any other object unchanged."""
+    kind = type(value)
+    if issubclass(kind, float):
+        return _as_float(value)  # type: ignore[arg-type]  # numpy.float64 is a float
+    if kind is bool:
         return value
-    if isinstance(value, int):
-        return int(value)  # an IntEnum is an int
-    if isinstance(value, type | dict | list | str):
+    if issubclass(kind, int):
+        return _as_int(value)  # type: ignore[arg-type]  # an IntEnum is an int
+    if issubclass(kind, type | dict | list | tuple | str):
         return value
     try:
         item = getattr(value, "item", None)
         if item is None:
-            return value
+            return _number(value, kind)
         found = item()
+        return found if kind in _exact_items else _item(value, kind, found)
     except Exception:  # noqa: BLE001 -- an array of many values, or the caller's method failed: the object itself is kept
         return value
-    return found if isinstance(found, float | int | str) else value
+
+
+def _item(value: Any, kind: type, found: object) -> object:
+    """Return what `.item()` gave, unless it is no number or text, is masked, or counts the time units of numpy."""
+    if isinstance(found, str | complex):
+        return found
+    if not isinstance(found, float | int):
+        return _number(value, kind)
+    if kind.__name__.startswith("Masked") and value.mask:
+        return math.nan
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M"):
+        return value
+    if kind.__module__ == "numpy" and kind.__name__.startswith(("float", "int", "uint", "bool")):
+        _exact_items.add(kind)  # a class of numpy's numbers, of which there are some ten
+    return scalar(found)
+
+
+_exact_items: set[type] = set()  # classes whose `.item()` is a Python number, and nothing else has to be checked
+
+
+def _number(value: Any, kind: type) -> object:
+    """Return the int or float64 of an object that is a number: itself where a float64 cannot hold it."""
+    if hasattr(kind, "__index__"):
+        return _as_int(value.__index__())
+    if not hasattr(kind, "__float__"):
+        return value
+    number = float(value)
+    if math.isinf(number):
+        return number if value == number else value  # Decimal("1e400") is no infinity
+    if math.isnan(number) or abs(number) <= EXACT or value == number:
+        return number
+    whole = int(value)
+    return whole if value == whole else number
 
 
 def is_point(value: object) -> bool:
     """Return whether the value is a metric point: a float, or an int that float64 holds exactly."""
     return type(value) is float or (type(value) is int and -EXACT <= value <= EXACT)
-
-
-def typed(value: object) -> dict[str, object]:
-    """Return any object as a typed value of the contract."""
-    value = scalar(value)
-    if isinstance(value, bool):
-        return {"type": "bool", "value": value}
-    if isinstance(value, int):
-        return {"type": "int", "value": value} if abs(value) <= INT64 else _big(value)
-    if isinstance(value, float):
-        return {"type": "float", "value": float_to_json(value)}
-    if isinstance(value, str):
-        return {"type": "string", "value": clean(value)}
-    if _is_datetime(value):
-        return {"type": "datetime", "value": _aware(value).isoformat()}
-    if type(value).__module__ == "gateway.client.encoding.histogram":
-        found = _histogram(value)
-        if found is not None:
-            return found
-    try:
-        plain = _plain(value, 0)
-    except Exception:  # noqa: BLE001 -- no JSON value, or the caller's model_dump() failed: its repr() is kept
-        return {"type": "string", "value": _repr(value)}
-    text = dumps(plain)
-    if len(text) > MAX_JSON or (not text.isascii() and len(text.encode()) > MAX_JSON):
-        warn_once("big-json", f"a JSON value of {len(text):,} characters is kept as the first {MAX_TEXT:,} of its text")
-        return {"type": "string", "value": cut(text, MAX_TEXT)}
-    return {"type": "json", "value": plain}
 
 
 def float_to_json(value: float) -> float | str:
@@ -172,98 +191,19 @@ def fit_clock(nanos: int) -> int:
 
 def micros(time: object) -> int | None:
     """Return epoch seconds or a datetime (naive: local time) as µs since 1970; None when it is neither."""
-    if _is_datetime(time):
-        time = time.timestamp()  # type: ignore[attr-defined]  # datetime is not imported only for this test
-    seconds = scalar(time)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+    moment = None if type(time) is float or type(time) is int else _instant(time)
+    if moment is not None:
+        found, most = micros_of(moment), MAX_TIME
+    else:
+        seconds = scalar(time)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+            return None
+        found, most = round(seconds * 1_000_000), MAX_SECONDS * 1_000_000  # a float64 is exact to 0.25 µs here
+    return found if 0 <= found <= most else None
+
+
+def _instant(time: object) -> Any:
+    try:
+        return instant(time)
+    except Exception:  # noqa: BLE001 -- pandas.NaT, datetime.min, or the caller's tzinfo failed
         return None
-    found = round(seconds * 1_000_000)  # a float64 of this size is exact to 0.25 µs
-    return found if MIN_TIME <= found <= MAX_TIME else None
-
-
-class _NotJson(Exception):
-    """The object is not a JSON value; its repr() is used."""
-
-
-def _plain(value: object, depth: int) -> Any:
-    value = scalar(value)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= INT64 else _big(value)["value"]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"$float": float_to_json(value)}
-    if isinstance(value, str):
-        return clean(value)
-    if _is_datetime(value):
-        return _aware(value).isoformat()
-    if depth >= MAX_DEPTH:
-        return _repr(value)
-    dump = getattr(value, "model_dump", None)
-    if dump is not None and not isinstance(value, type):
-        return _plain(dump(by_alias=True), depth + 1)
-    if isinstance(value, dict):
-        return {clean(text_of(name)): _inside(item, depth + 1) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_inside(item, depth + 1) for item in value]
-    if hasattr(value, "tolist") and not isinstance(value, type) and _elements(value) <= MAX_ELEMENTS:
-        return _plain(value.tolist(), depth + 1)
-    if depth == 0:
-        raise _NotJson
-    return _repr(value)
-
-
-def _inside(value: object, depth: int) -> Any:
-    try:
-        return _plain(value, depth)
-    except Exception:  # noqa: BLE001 -- one object in a container failed: its repr() takes its place, the rest is kept
-        return _repr(value)
-
-
-def _elements(value: Any) -> int:
-    count = value.numel() if hasattr(value, "numel") else getattr(value, "size", None)
-    return count if isinstance(count, int) else MAX_ELEMENTS + 1
-
-
-def _repr(value: object) -> str:
-    warn_once("repr", f"a value of type {type(value).__name__} is kept as its repr()")
-    if (
-        isinstance(value, bytes | bytearray) and len(value) > MAX_TEXT // 4
-    ):  # repr() of a byte has up to four characters
-        warn_once("long-bytes", f"{len(value):,} bytes are cut to the first {MAX_TEXT // 8:,}")
-        return f"{bytes(value[: MAX_TEXT // 8])!r}… (cut from {len(value):,} bytes)"
-    try:
-        return clean(repr(value))
-    except Exception:  # noqa: BLE001 -- the caller's __repr__ failed: the event is kept with the type's name instead
-        return f"<{type(value).__name__}>"
-
-
-def _histogram(value: Any) -> dict[str, object] | None:
-    from gateway.client.encoding.histogram import is_sound
-
-    if not is_sound(value):
-        warn_once("histogram-shape", "a histogram needs n counts and n + 1 rising edges: it is kept as its repr()")
-        return None
-    columns = {"counts": value.counts, "edges": value.edges}
-    return {
-        "type": "histogram",
-        "value": {name: [float_to_json(number) for number in column] for name, column in columns.items()},
-    }
-
-
-def _big(value: int) -> dict[str, object]:
-    try:
-        return {"type": "int", "value": str(value)}
-    except ValueError:  # more digits than sys.set_int_max_str_digits allows
-        return {"type": "string", "value": f"<int of {value.bit_length()} bits>"}
-
-
-def _is_datetime(value: Any) -> bool:
-    # By name, because most processes never import datetime; by base class, for pandas.Timestamp.
-    return any(base.__module__ == "datetime" and base.__name__ == "datetime" for base in type(value).__mro__)
-
-
-def _aware(value: Any) -> Any:
-    if hasattr(value, "to_pydatetime"):  # pandas writes nanoseconds, which the contract does not accept
-        value = value.to_pydatetime(warn=False)
-    return value.astimezone() if value.tzinfo is None else value

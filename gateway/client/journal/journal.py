@@ -118,9 +118,9 @@ class Journal(JournalFiles):
                     if now != (fit := fit_clock(now)):  # checked only here: each test in the hot path takes 12 ns
                         now = fit
                         continue
+                    self.count_dropped(1)
                     warn_invalid_step(step)
-                    step = None
-                    continue
+                    return
                 if step > active.counter.largest:  # noqa: PLR1730 -- max() takes 60 ns
                     active.counter.largest = step
                 crc = crc32(raw)

@@ -63,11 +63,8 @@ class StepCounter:
         return self.largest
 
     def accept(self, step: int | None) -> int:
-        """Return the step; the next one when `step` is None or does not fit into 64 bits."""
+        """Return the step, which has at most 64 bits; the next one when `step` is None."""
         if step is None:
-            return self.next()
-        if not -INT64 <= step <= INT64:
-            warn_invalid_step(step)
             return self.next()
         self.largest = max(self.largest, step)
         return step
@@ -127,5 +124,5 @@ class ActiveSeries:
 
 
 def warn_invalid_step(step: object) -> None:
-    """Warn once that a step is replaced by the next one of its series."""
-    warn_once("step-size", f"step {step!r:.40} is not a 64 bit integer: the next step of the series is used")
+    """Warn once that a point is refused for its step."""
+    warn_once("step", f"step {step!r:.40} has more than 64 bits: give a smaller one. Its value is counted as dropped")

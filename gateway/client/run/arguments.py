@@ -7,47 +7,84 @@ from __future__ import annotations
 import os
 from operator import index
 
-from gateway.client.encoding.values import micros, scalar, text_of
-from gateway.client.guards import safe_repr
+from gateway.client.encoding.objects import fields_of, is_model
+from gateway.client.encoding.typed import LEFT_OUT
+from gateway.client.encoding.values import INT64, MAX_SECONDS, clean_name, micros, scalar, text_of
+from gateway.client.guards import Refused, is_small, safe_repr, type_name, warn_lost
 from gateway.client.notices import warn_once
 from gateway.client.recording.report import STATUSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any
 
+    from gateway.client.encoding.objects import Fields
     from gateway.client.recording.report import Status
 
 FINISH_TIMEOUT_S = 30.0
 MAX_TIMEOUT_S = 31_536_000.0  # a year: an infinite timeout overflows in Thread.join
 MAX_NESTING = 16  # levels of dicts in emit({...}); a dict below that stays one JSON value
+MAX_ENTRIES = 100_000  # values in the nested dicts of one entry of emit({...})
+DEEP_ENTRIES = 1_000  # how many of these a dict below MAX_NESTING counts for: it may be large
 
 
-def flatten(entries: list[tuple[Any, Any]], prefix: str = "", depth: int = 0) -> list[tuple[Any, Any]]:
-    """Return the entries of `emit({...})`; those of nested dicts are named `outer/inner`."""
+def flatten(entries: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """
+    Return the entries of `emit({...})`; those of nested dicts are named `outer/inner`.
+
+    A dict with too many values in it, because dicts in it are shared, stays one JSON value. A dict in itself is "…".
+    """
     found: list[tuple[Any, Any]] = []
     for name, value in entries:
-        path = f"{prefix}{text_of(name)}" if prefix else name
-        if isinstance(value, dict) and value and depth < MAX_NESTING:
-            found += flatten(list(value.items()), f"{text_of(path)}/", depth + 1)
+        inside: list[tuple[Any, Any]] = []
+        if issubclass(type(value), dict) and value and _flatten(value, text_of(name), (), inside, [MAX_ENTRIES]):
+            found += inside
         else:
-            found.append((path, value))
+            found.append((name, value))
     return found
 
 
+def _flatten(
+    outer: dict[Any, Any], path: str, around: tuple[int, ...], found: list[tuple[Any, Any]], left: list[int]
+) -> bool:
+    """Add the entries of a dict to `found`; False when `left` allows no more."""
+    around = (*around, id(outer))
+    for name, value in outer.items():
+        inner = f"{path}/{text_of(name)}"
+        if not (issubclass(type(value), dict) and value):
+            left[0] -= 1
+            found.append((inner, value))
+        elif id(value) in around:
+            left[0] -= 1
+            found.append((inner, LEFT_OUT))
+        elif len(around) < MAX_NESTING:
+            if not _flatten(value, inner, around, found, left):
+                return False
+        else:
+            left[0] -= DEEP_ENTRIES
+            found.append((inner, value))
+        if left[0] < 0:
+            return False
+    return True
+
+
 def read_step(step: Any) -> int | None:
-    """Return a step as an int; None, which means the next step, if it is no integer."""
+    """Return a step as an int; None means the next step. Raises Refused if it is no integer of 64 bits."""
     if step is None:
         return None
-    number = scalar(step)
+    number = step if type(step) is int else scalar(step)
     if isinstance(number, float) and number.is_integer():
-        return int(number)
-    try:
-        return index(number)  # type: ignore[arg-type]  # TypeError is the answer for anything else
-    except TypeError:
-        warn_once("step", f"step {safe_repr(step)} is not an integer: the next step of the series is used")
-        return None
+        number = int(number)
+    if not isinstance(number, int):
+        raise Refused(
+            "step",
+            f"step {safe_repr(step)} is not an integer: count steps with an integer, and emit an epoch of 0.25 as a "
+            "value of its own",
+        )
+    if not -INT64 <= number <= INT64:
+        raise Refused("step", f"step {safe_repr(step)} has more than 64 bits: give a smaller one")
+    return int(number)
 
 
 def read_attempt(attempt: Any) -> int | None:
@@ -56,31 +93,68 @@ def read_attempt(attempt: Any) -> int | None:
         return None
     try:
         return index(scalar(attempt))  # type: ignore[arg-type]  # TypeError is the answer for anything else
-    except TypeError:
+    except Exception:  # noqa: BLE001 -- no integer, or the caller's object failed while read
         warn_once("attempt", f"attempt {safe_repr(attempt)} is not an integer: the next one is used")
         return None
 
 
 def read_time(time: Any, now: int) -> int:
-    """Return a time in µs; `now` if no time is given, or none that can be used."""
+    """Return a time in µs; `now` if none is given. Raises Refused if it is no time between 1970 and 2100 or so."""
     if time is None:
         return now
     given = micros(time)
     if given is None:
-        warn_once("time", f"time {safe_repr(time)} is neither epoch seconds nor a datetime: now is used")
-        return now
+        raise Refused("time", f"time {safe_repr(time)} {_fault_of(scalar(time))}")
     return given
 
 
-def read_mapping(method: str, given: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[Any, Any]:
-    """Return the dict and the keyword arguments passed to `method` as one dict."""
+def _fault_of(time: object) -> str:
+    """Return what is wrong with a time that `micros` does not take, and what to give."""
+    if isinstance(time, int | float) and time > MAX_SECONDS:
+        for unit, factor in (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9)):
+            if time / factor <= MAX_SECONDS:
+                return f"looks like {unit}: give seconds since 1970 (divide by {factor:,.0f}), or a datetime"
+    return "is no time from 1970 on: give seconds since 1970, or a datetime"
+
+
+def read_items(
+    method: str, given: object, more: dict[str, Any], convert: Callable[[Any], Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """
+    Return what was passed to `method`, an object with fields and keyword arguments, as names and converted values.
+
+    Returns them as they were given, too. Each is converted alone: one that cannot be is reported, and the others are
+    kept.
+    """
+    kept: dict[str, Any] = {}
+    as_given: dict[str, Any] = {}
+    for items in (_read_fields(method, given), more.items()):
+        names = set()
+        for name, value in items:
+            try:
+                text = clean_name(name)
+                kept[text], as_given[text] = convert(value), value
+                names.add(text)
+            except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: this item is counted as lost
+                warn_lost(method, f"{method}(): {safe_repr(name)} cannot be kept", error)
+        if len(names) < len(items):
+            warn_once("same-name", f"{method}(): names are the same as text: the last of them is kept")
+    return kept, as_given
+
+
+def _read_fields(method: str, given: Any) -> Fields:
     if given is None:
-        return more
+        return []
     try:
-        return {**dict(given), **more}
-    except (TypeError, ValueError):
-        warn_once(method, f"{method}() takes a dict, not {type(given).__name__}: it is not kept")
-        return more
+        found = fields_of(given, may_dump=not is_model(given) or is_small(given))
+        return list(dict(given).items()) if found is None else found
+    except Exception:  # noqa: BLE001 -- it has no fields, or the caller's object failed while read: it is reported
+        warn_once(
+            method,
+            f"{method}() takes a dict, Namespace, dataclass, attrs or pydantic model, or DictConfig, not "
+            f"{type_name(given)}: it is not kept; give vars(...) of an object",
+        )
+        return []
 
 
 def read_status(status: str, message: str) -> tuple[Status, str]:

@@ -47,8 +47,8 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     name: str | None = None,
     *,
     run_id: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
+    params: object = None,
+    tags: object = None,
     tag: str = "",
     group: str = "",
     parent: Run | str | None = None,
@@ -138,17 +138,17 @@ def emit(
     (_current or _implicit()).emit(name, value, step, time=time, labels=labels)
 
 
-def log_params(params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+def log_params(params: object = None, /, **more: Any) -> None:
     """Record parameters of the current run. See Run.log_params."""
     (_current or _implicit()).log_params(params, **more)
 
 
-def set_tags(tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+def set_tags(tags: object = None, /, **more: Any) -> None:
     """Set tags of the current run. See Run.set_tags."""
     (_current or _implicit()).set_tags(tags, **more)
 
 
-def set_labels(labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+def set_labels(labels: object = None, /, **more: Any) -> None:
     """Attach JSON values to the current run. See Run.set_labels."""
     (_current or _implicit()).set_labels(labels, **more)
 
@@ -328,9 +328,7 @@ def _set_current(run: Run | None) -> None:
     _current = run
 
 
-def _record_given(
-    run: Run, params: Mapping[str, Any] | None, tags: Mapping[str, Any] | None, switches: frozenset[str]
-) -> None:
+def _record_given(run: Run, params: object, tags: object, switches: frozenset[str]) -> None:
     if params is not None:
         run.log_params(params)
     if tags is not None:

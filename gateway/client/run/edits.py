@@ -27,7 +27,7 @@ def delete(recorder: Recorder, names: Mapping[str, str | Iterable[str]], logged:
     for what, name in parts:
         recorder.record("deleted", what=what, name=clean_name(name))
         if what in logged:
-            logged[what].pop(name, None)
+            logged[what].pop(clean_name(name), None)
         if what == "artifact":
             for artifact in [one for one in list(recorder.unmeasured) if one[0] == clean_name(name)]:
                 recorder.unmeasured.pop(artifact, None)
@@ -46,8 +46,8 @@ def rename(recorder: Recorder, new: str, old_names: Mapping[str, str | None], lo
     if not parts:
         recorder.record("renamed", what="run", new=new)
         return new
-    what, old = parts[0]
-    recorder.record("renamed", what=what, old=clean_name(old), new=new)
+    what, old = parts[0][0], clean_name(parts[0][1])
+    recorder.record("renamed", what=what, old=old, new=new)
     if what in logged and old in logged[what] and new not in logged[what]:
         logged[what][new] = logged[what].pop(old)
     return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from time import monotonic
 
+from gateway.client.encoding.typed import typed
 from gateway.client.encoding.values import (
     EXACT,
     MAX_NAME,
@@ -21,9 +22,8 @@ from gateway.client.encoding.values import (
     now,
     scalar,
     text_of,
-    typed,
 )
-from gateway.client.guards import never_raises, safe_repr, warn_lost
+from gateway.client.guards import never_raises, warn_refused
 from gateway.client.journal.entries import Observation
 from gateway.client.recording.health import health, warn_unmeasured, warn_unsent
 from gateway.client.recording.recorder import CAPTURE, DIGESTS, Recorder
@@ -33,7 +33,7 @@ from gateway.client.run.arguments import (
     FINISH_TIMEOUT_S,
     flatten,
     read_attempt,
-    read_mapping,
+    read_items,
     read_status,
     read_step,
     read_time,
@@ -138,7 +138,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: the value is counted as lost
             try:
                 self.recorder.journal.count_dropped(1)  # one frame less: the stack may be almost full
-                warn_lost("emit", f"emit({safe_repr(name)}) cannot be kept and is counted as dropped", error)
+                warn_refused("emit", name, error)
             except RecursionError:
                 return  # no stack frame is left
 
@@ -178,29 +178,26 @@ class Run:
         return dict(self._tags)
 
     @never_raises("log_params")
-    def log_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+    def log_params(self, params: object = None, /, **more: Any) -> None:
         """Record parameters of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`. Keeps types."""
-        given = read_mapping("log_params", params, more)
-        kept = {clean_name(name): typed(value) for name, value in given.items()}
+        kept, given = read_items("log_params", params, more, typed)
         self._params.update(given)
         context = self._context()
         for part in split(kept) if kept else ():
             self.recorder.record("params", step_name=context[0], attempt=context[1], params=part)
 
     @never_raises("set_tags")
-    def set_tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+    def set_tags(self, tags: object = None, /, **more: Any) -> None:
         """Set tags, by which the run can be found; the last value of a name wins. Values become text."""
-        given = read_mapping("set_tags", tags, more)
-        kept = {clean_name(name): clean(text_of(value), MAX_NAME * 8) for name, value in given.items()}
+        kept, _ = read_items("set_tags", tags, more, _tag_text)
         self._tags.update(kept)
         for part in split(kept) if kept else ():
             self.recorder.record("tags", tags=part)
 
     @never_raises("set_labels")
-    def set_labels(self, labels: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+    def set_labels(self, labels: object = None, /, **more: Any) -> None:
         """Attach JSON values that are not used for filtering; the last value of a name wins."""
-        given = read_mapping("set_labels", labels, more)
-        kept = {clean_name(name): typed(value) for name, value in given.items()}
+        kept, _ = read_items("set_labels", labels, more, typed)
         for part in split(kept) if kept else ():
             self.recorder.record("labels", labels=part)
 
@@ -358,3 +355,7 @@ class Run:
     def _context(self) -> StepContext:
         """Return named step, attempt and labels of a record made now in this thread or task."""
         return self.recorder.context or self._steps.here()
+
+
+def _tag_text(value: object) -> str:
+    return clean(text_of(value), MAX_NAME * 8)

@@ -171,12 +171,13 @@ def test_each_series_counts_for_itself(made: Made) -> None:
 
 
 @pytest.mark.parametrize("odd", [2**70, -(2**70)])
-def test_a_step_beyond_64_bits_becomes_the_next_step(made: Made, odd: int) -> None:
+def test_a_step_beyond_64_bits_is_refused_and_changes_no_later_step(made: Made, odd: int) -> None:
     made.point(step=4)
-    made.point(step=odd)
     made.journal.put("loss", 0.5, odd, MAIN)
+    made.point(step=None)
 
-    assert steps(made.bodies()) == [4, 5, 6]
+    assert steps(made.bodies()) == [4, 5]
+    assert made.journal.dropped == 1
 
 
 def test_texts_are_gathered_up_to_256_kib(made: Made) -> None:

@@ -4,8 +4,11 @@ import math
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -68,7 +71,7 @@ def test_a_dict_emitted_again_keeps_steps_types_and_what_is_no_number(run: Run, 
 
     seen = without_time(points(memory.events()))
     assert [one for one in seen if one[0] == "loss"] == [
-        ("loss", 0, 0.5), ("loss", 1, 0.5), ("loss", 2, 0.5), ("loss", 9, 0.25), ("loss", 10, 0.125)
+        ("loss", 0, 0.5), ("loss", 1, 0.5), ("loss", 2, 0.5), ("loss", 9, 0.25)
     ]  # fmt: skip
     assert [one[1:] for one in seen if one[0] == "epoch"] == [(0, 2), (1, 2), (2, 2)]
     assert [one[1:] for one in seen if one[0] == "inner/acc"] == [(0, 0.9), (1, 0.9), (2, 0.9)]
@@ -76,6 +79,45 @@ def test_a_dict_emitted_again_keeps_steps_types_and_what_is_no_number(run: Run, 
         ("huge", 2**60),
         ("is_best", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("odd", "hint"),
+    [
+        ({"step": 0.25}, "step 0.25 is not an integer"),
+        ({"step": math.nan}, "step nan is not an integer"),
+        ({"step": "7"}, "step '7' is not an integer"),
+        ({"step": 2**70}, "more than 64 bits"),
+        ({"time": 1_700_000_000_000}, "looks like milliseconds: give seconds since 1970 (divide by 1,000)"),
+        ({"time": 1_700_000_000_000_000_000}, "looks like nanoseconds"),
+        ({"time": "yesterday"}, "give seconds since 1970, or a datetime"),
+        ({"time": -1}, "give seconds since 1970, or a datetime"),
+        ({"labels": {str(number): "x" * 1_000 for number in range(20)}}, "give at most 16,384"),
+    ],
+)
+def test_a_value_with_a_step_time_or_labels_that_cannot_be_kept_is_refused(
+    run: Run, memory: Memory, capsys: pytest.CaptureFixture[str], odd: dict[str, Any], hint: str
+) -> None:
+    for _ in range(3):
+        run.emit("loss", 0.5, **odd)
+        run.emit("loss", "text", **odd)
+    run.emit("loss", 0.25)
+    report = run.finish()
+
+    assert without_time(points(memory.events())) == [("loss", 0, 0.25)]
+    assert (report.dropped, run.health()["dropped"]) == (6, 6)
+    assert [hint in line for line in capsys.readouterr().err.splitlines() if "dropped" in line] == [True]
+
+
+@pytest.mark.parametrize(
+    ("given_step", "step"),
+    [(3.0, 3), (Decimal(9), 9), (Fraction(10, 1), 10), (numpy.float32(6), 6), (numpy.array([8]), 8), (1e16, 10**16)],
+)
+def test_whole_numbers_of_any_type_are_steps(run: Run, memory: Memory, given_step: Any, step: int) -> None:
+    run.emit("loss", 0.5, step=given_step)
+    run.finish()
+
+    assert without_time(points(memory.events())) == [("loss", step, 0.5)]
 
 
 def test_a_dict_by_name_stays_one_value(run: Run, memory: Memory) -> None:

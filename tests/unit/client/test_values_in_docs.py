@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import UUID
 
 import numpy
 import pytest
 
 import gateway
 from schemas import events as ev
+from tests.support.any_values import shared_lists
 from tests.support.client_harness import Memory, new_run, shipping
 
 PAGE = Path(__file__).parents[3] / "docs/client.md"
 ROW = re.compile(r"^\| `(?P<call>.+?)` \| (?P<seen>.+?) \| .*\|$", re.M)
 SECTION = PAGE.read_text(encoding="utf-8").split("\n## ")[1]
 ROWS = [(row["call"], row["seen"].strip("`")) for row in ROW.finditer(SECTION)]
+
+
+LIBRARIES = {
+    "math": math, "numpy": numpy, "Decimal": Decimal, "UUID": UUID, "PurePosixPath": PurePosixPath, "Enum": Enum,
+}  # fmt: skip
+
+
+@dataclass
+class Options:
+    lr: float = 0.1
+    password: str = field(default="secret", repr=False)
 
 
 class Opaque:
@@ -45,7 +61,7 @@ def seen_by_readers(call: str) -> str:
     with shipping(memory) as shipper:
         run = new_run(shipper)
         names = {"emit": run.emit, "endless": endless, "Opaque": Opaque, "Broken": Broken, "gateway": gateway}
-        eval(call, {**names, "math": math, "numpy": numpy, "datetime": datetime, "UTC": UTC})
+        eval(call, {**vars(datetime), **names, **LIBRARIES, "shared": shared_lists(), "Options": Options})
         report = run.finish()
     events = memory.events()
     series = [one for event in events if isinstance(event, ev.Metrics) for one in event.series]
