@@ -45,8 +45,12 @@ def sync(
     from gateway.client.journal.folder import journal_home
     from gateway.client.shipping.shipper import Shipper
     from gateway.client.shipping.sync import sync as ship
+    from gateway.client.stack_file import NoHome
 
-    journals = folder or Path(journal_home())
+    try:
+        journals = folder or Path(journal_home())
+    except NoHome as error:
+        raise BadSettings(f"{error}: set GATEWAY_JOURNAL_DIR, or GATEWAY_HOME, or name the folder") from error
     _check(journals, is_named=folder is not None)
     shipper = Shipper(address_of(url, home), adopts=False)  # `ship` adopts each journal itself, and counts it
     try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from gateway.client.errors import ClientError
-from gateway.client.stack_file import default_home, stack_settings
+from gateway.client.stack_file import settings_of_stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def find_address(url: str | None = None, environ: Mapping[str, str] | None = Non
     env = dict(os.environ if environ is None else environ)
     toml = read_toml(env.get("GATEWAY_CONFIG") or "")
     home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
-    stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
+    stack = settings_of_stack(home, env)
     variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("url", "kafka", "topic", *OPTIONS)}
     topic = next((str(source["topic"]) for source in (variables, toml, stack) if source.get("topic")), DEFAULT_TOPIC)
     is_chosen = bool(env.get("GATEWAY_CONFIG"))  # not merely found in the working directory

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.client.address import read_toml
 from gateway.client.errors import ClientError
-from gateway.client.stack_file import default_home, stack_settings
+from gateway.client.stack_file import settings_of_stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def find_api(environ: Mapping[str, str] | None = None, *, home: str = "") -> Api
     env = dict(os.environ if environ is None else environ)
     toml = read_toml(env.get("GATEWAY_CONFIG") or "")
     home = home or env.get("GATEWAY_HOME") or str(toml.get("home") or "")
-    stack = stack_settings(os.path.expanduser(home) if home else default_home(env))
+    stack = settings_of_stack(home, env)
     variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("live_url", "live_host", "live_port", "token")}
     is_chosen = bool(env.get("GATEWAY_CONFIG"))  # not merely found in the working directory
     for source, secrets in (

@@ -260,11 +260,13 @@ class _StackSource(PydanticBaseSettingsSource):
 
 
 def _find_home(home: Path | str | None) -> Path:
-    if home:
-        return Path(home).expanduser().absolute()
-    if named := os.environ.get("GATEWAY_HOME"):
-        return Path(named).expanduser().absolute()
-    return _default_home()
+    named = home or os.environ.get("GATEWAY_HOME")
+    try:
+        return Path(named).expanduser().absolute() if named else _default_home()
+    except RuntimeError as error:  # of `expanduser`: neither HOME nor an entry in the password file
+        raise BadSettings(
+            "the home folder of this user is not known: set HOME, or set GATEWAY_HOME to the folder of the stack"
+        ) from error
 
 
 def _default_home() -> Path:

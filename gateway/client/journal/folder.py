@@ -24,7 +24,7 @@ from gateway.client.journal.format import VERSION
 from gateway.client.journal.ownership import LOCK, META, deletion_order, is_journal, is_ours
 from gateway.client.journal.segment import remove
 from gateway.client.notices import warn_once
-from gateway.client.stack_file import default_home
+from gateway.client.stack_file import NoHome, default_home, expand
 
 try:
     import fcntl
@@ -41,15 +41,20 @@ MAX_VARIABLE = "GATEWAY_JOURNAL_MAX_MB"
 MAX_MB = 4_096.0
 NEW = ".new-"  # prefix of the name of an incomplete folder
 USED_IDS = ".run-ids"  # in the journal home, next to the runs: see run/used_ids.py
+IN_MEMORY = "events wait in memory and are lost when this process is killed"
 MAX_FOLDER_NAME = 120  # bytes
 
 _locks: set[int] = set()  # file descriptors of the locks this process holds
 
 
 def journal_home() -> str:
-    """Return the folder of all journals: GATEWAY_JOURNAL_DIR, or `journal` in the home of the stack."""
+    """
+    Return the folder of all journals: GATEWAY_JOURNAL_DIR, or `journal` in the home of the stack.
+
+    Raises NoHome, which is an OSError.
+    """
     named = os.environ.get(HOME_VARIABLE)
-    return os.path.abspath(os.path.expanduser(named)) if named else os.path.join(default_home(), "journal")
+    return os.path.abspath(expand(named)) if named else os.path.join(default_home(), "journal")
 
 
 def max_bytes() -> int:
@@ -229,10 +234,13 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
 
 def warn_unusable(home: str, error: OSError) -> None:
     """Warn once that the journal is in memory because its folder cannot be used."""
+    if isinstance(error, NoHome):
+        warn_once("journal", f"{error}: {IN_MEMORY}: set GATEWAY_JOURNAL_DIR, or GATEWAY_HOME, to a folder")
+        return
     is_full = error.errno in (ENOSPC, EDQUOT, EFBIG)
     step = "free disk there" if is_full else "make the folder writable"
     warn_once(
         "journal",
-        f"the journal folder {home} cannot be used ({error}): events wait in memory and are lost when this process is "
-        f"killed: {step}, or set GATEWAY_JOURNAL_DIR to {'a disk with room' if is_full else 'one that is'}",
+        f"the journal folder {home} cannot be used ({error}): {IN_MEMORY}: {step}, or set GATEWAY_JOURNAL_DIR to "
+        f"{'a disk with room' if is_full else 'one that is'}",
     )

@@ -401,12 +401,12 @@ class Journal(JournalFiles):
 
     def _create_first(self, need: int) -> segments.Segment | None:
         """Create the folder and return the first segment, in memory where the folder cannot be used."""
-        allocator, home = self._allocator, journal_home()
+        allocator, home = self._allocator, ""
         if self.folder:  # Ctrl-C came right after it was made
             self.start_again()
         allocator.header = self.build_header()
         try:
-            self.create_files(home)
+            self.create_files(home := journal_home())
             allocator.folder = self.folder
             return allocator.create(1, need)
         except OSError as error:

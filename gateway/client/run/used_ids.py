@@ -53,8 +53,8 @@ class Use:
 
 def newest(run_id: str) -> Use | None:
     """Return the newest attempt of a run that is known here, None if there is none."""
-    folder = _folder(run_id)
     try:
+        folder = _folder(run_id)
         attempts = [int(name) for name in os.listdir(folder) if name.isascii() and name.isdecimal()]
         if not attempts:
             return None
@@ -71,8 +71,8 @@ def newest(run_id: str) -> Use | None:
 
 def add(run_id: str, attempt: int) -> bool:
     """Remember that this process has an attempt; False if another one was first."""
-    folder = _folder(run_id)
     try:
+        folder = _folder(run_id)
         _make(folder)
         handle = os.open(os.path.join(folder, str(attempt)), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

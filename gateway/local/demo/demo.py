@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.client.query import get
-from gateway.client.stack_file import default_home
+from gateway.client.stack_file import NoHome, default_home
 from gateway.console import ShownProgress, print_json, print_notice
 from gateway.local.demo import report
 from gateway.local.demo.sweep import Sweep, plan_sweep
 from gateway.local.stack import Stack
-from schemas.errors import TrackingError
+from schemas.errors import BadSettings, TrackingError
 from schemas.facts import Facts
 
 VERIFY_TIMEOUT_S = 120  # for the deliveries to catch up
@@ -35,7 +35,10 @@ class Interrupted(Exception):
 
 def demo_home() -> Path:
     """Return the default home of the demo: next to the user's own home, never the same."""
-    return Path(default_home() + "-demo")
+    try:
+        return Path(default_home() + "-demo")
+    except NoHome as error:
+        raise BadSettings(f"{error}: set GATEWAY_HOME, or name the folder with --home") from error
 
 
 def run_demo(home: Path | None, keep: bool, as_json: bool) -> int:

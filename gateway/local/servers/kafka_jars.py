@@ -56,12 +56,15 @@ def pinned_jars() -> list[Jar]:
 
 def cache_folder() -> Path:
     """Return the folder of the jars: in the user's cache directory, shared by all homes."""
-    if sys.platform == "darwin":
-        base = Path("~/Library/Caches").expanduser()
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    try:
+        if sys.platform == "darwin":
+            base = Path("~/Library/Caches").expanduser()
+        elif sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError as error:  # neither HOME nor an entry in the password file
+        raise StackError("the home folder of this user is not known: set HOME, or XDG_CACHE_HOME") from error
     return base / "tracking-gateway" / f"kafka-{VERSION}"
 
 
