@@ -4,7 +4,8 @@ Send records to Kafka: the only file of the client that imports aiokafka.
 aiokafka has one request in flight for each broker, and one batch of records for each partition in a request. So this
 transport builds each partition's batch itself and hands it over only when the batch before it is acknowledged. This
 takes a tenth of the work of `send()` record by record at the same speed, and a batch can never overtake one that
-failed. The partition is Kafka's own default for the key: murmur2, as in every other producer.
+failed. The partition is Kafka's own default for the key: murmur2, as in every other producer. When the topic gets more
+partitions, a key that was sent before stays in its partition, and new keys use all of them.
 
 A batch that the brokers find too large is sent again in halves; a record that is too large by itself is refused for
 good.
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 MAX_BATCH = 1_040_000  # bytes before compression; below the broker's default message.max.bytes of 1,048,588
 REQUEST_TIMEOUT_MS = 20_000
 CLOSE_TIMEOUT_S = 2.0
+MAX_PLACED = 10_000  # keys in memory; beyond this number their partitions are computed again
 NO_TIME = -1  # timestamp of a Kafka record without one
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
@@ -58,6 +60,7 @@ class KafkaTransport:
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition = DefaultPartitioner()
+        self._placed: dict[bytes, int] = {}  # partition by key
         self._room = MAX_BATCH  # bytes of records that the brokers accept in one batch, as far as is known
         self._is_timed = True  # the brokers accept our timestamps
 
@@ -90,9 +93,7 @@ class KafkaTransport:
 
         Returns those too large for the topic, once all others are acknowledged. Raises Unsent.
         """
-        # aiokafka takes 20 µs to hash a key in Python; most records of one call belong to one run.
-        keys = {record.key for record in records}
-        part_of = {key: self._partition(key, self._partitions, self._partitions) for key in keys}
+        part_of = self._place({record.key for record in records})
         parts: dict[int, list[int]] = {}
         for number, record in enumerate(records):
             parts.setdefault(part_of[record.key], []).append(number)
@@ -110,6 +111,16 @@ class KafkaTransport:
             for task in sending:
                 task.cancel()
         return sorted(one for several in refusals for one in several)
+
+    def _place(self, keys: set[bytes]) -> dict[bytes, int]:
+        """Return the partitions of these keys, among others. aiokafka takes 20 µs to hash a key in Python."""
+        placed = self._placed
+        if len(placed) > MAX_PLACED:
+            placed.clear()
+        if new := keys - placed.keys():
+            partitions = sorted(self._producer.client.cluster.partitions_for_topic(self._topic) or self._partitions)
+            placed.update((key, self._partition(key, partitions, partitions)) for key in new)
+        return placed
 
     async def _send_part(
         self, partition: int, numbers: Sequence[int], records: Sequence[Record], *, is_alone: bool

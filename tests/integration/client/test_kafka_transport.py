@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 import gateway
+from consumers.log.reader import LogReader
+from gateway.client.encoding.wire import Record
 from gateway.client.run import registry
+from gateway.client.transports.kafka_transport import KafkaTransport
 from schemas import events as ev
-from schemas.wire import Envelope
+from schemas.wire import Envelope, encode
+from tests.support import services
 from tests.support.client_harness import points, read_log, train
+from tests.support.log_author import Author
 
 
 @pytest.fixture
@@ -283,3 +288,38 @@ def test_a_hundred_runs_in_one_process_all_arrive(log: Log) -> None:
 
     found = {run_id: [seen.value for seen in points(events)] for run_id, events in log.runs().items()}
     assert found == {f"run-{number}": [float(number)] for number in range(100)}
+
+
+def as_record(envelope: Envelope) -> Record:
+    made = encode(envelope)
+    return Record(made.key, made.value, tuple(made.headers), envelope.time)
+
+
+async def test_keys_stay_in_their_partition_when_the_topic_grows_and_new_keys_use_all(kafka: str, topic: str) -> None:
+    runs = [Author(f"run-{number}") for number in range(12)]
+    transport = KafkaTransport([kafka], topic)
+    await transport.open()
+    try:
+        assert await transport.send([as_record(author.start()) for author in runs]) == []
+        await services.add_partitions(kafka, topic, 6)
+        await transport._producer.client.force_metadata_update()
+        later = [Author(f"later-{number}") for number in range(12)]
+        both = [author.metrics("loss", [1.0]) for author in runs] + [author.start() for author in later]
+        assert await transport.send([as_record(envelope) for envelope in both]) == []
+    finally:
+        await transport.close()
+
+    found: dict[str, set[int]] = {}
+    reader = LogReader(kafka, topic)
+    try:
+        await reader.open()
+        await reader.assign(dict.fromkeys(range(6), 0))
+        left = 36
+        while left:
+            for record in await reader.fetch(timeout_ms=1_000, max_records=100):
+                found.setdefault((record.key or b"").decode(), set()).add(record.partition)
+                left -= 1
+    finally:
+        await reader.close()
+    assert all(len(found[author.run_id]) == 1 and found[author.run_id] <= {0, 1} for author in runs)
+    assert set().union(*(found[author.run_id] for author in later)) - {0, 1}
