@@ -5,7 +5,8 @@ Pure: text in, a tree of comparisons out, without SQL. The language is that of M
 and parentheses. Keywords may have any case.
 
     metrics.NAME          last value, by written name: metrics.loss, metrics.`validate/loss{rank=3}`
-    params.NAME           compared as a number, or as text if the value is in quotes
+    params.NAME           compared as a number, or as text if the value is in quotes; params.model.layers also finds
+                          what is inside a JSON parameter, by its path
     tags.NAME             text
     state, name, group, tag, run_id, parent_run_id, message, note, points, attempt, created, started, ended, updated
                           facts about the run; also as attributes.NAME and under MLflow's names (status, start_time, …);

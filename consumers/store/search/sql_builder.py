@@ -27,6 +27,7 @@ _SIGNS = {
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
 _MAY_BE_NULL = ("started", "ended")
+MAX_PATHS = 4  # readings of a name as a path: params may have dots and slashes in their names too
 HEAD = SORTED_TEXT  # leading characters of a parameter or tag that an index holds
 
 
@@ -140,7 +141,7 @@ class _StatementBuilder:
             branches = [_filled(sql("where_metric"), {**series, "test": test}) for series in self._series(name)]
             found = " UNION ALL ".join(branches)
         elif kind == "param":
-            found = _filled(sql("where_param"), {"name": self._add(name, "text"), "test": self._param_test(one)})
+            found = " UNION ALL ".join(self._param_branches(one))
         elif kind == "tag":
             test = self._text_test("t.value", one, head=_head("t.value"))
             found = _filled(sql("where_tag"), {"name": self._add(name, "text"), "test": test})
@@ -203,22 +204,33 @@ class _StatementBuilder:
         heads = self._add([text[:HEAD] for text in texts], "text[]")
         return f"({head} = ANY ({heads}) AND {column} = ANY ({wanted}))"
 
-    def _param_test(self, one: Compare) -> str:
+    def _param_branches(self, one: Compare) -> list[str]:
+        """Return SELECTs of the runs whose parameter of this name, or of this path inside a JSON value, fits."""
+        text = "p.value ->> 'value'"
+        test = self._param_test(one, _param_number("p"), text, _head(text))
+        branches = [_filled(sql("where_param"), {"name": self._add(one.key.name, "text"), "test": test})]
+        for name, path in param_paths(one.key.name):
+            value = f"(p.value #> {self._add(['value', *path], 'text[]')})"
+            test = self._param_test(one, _filled(sql("inside_number"), {"value": value}), f"({value} #>> '{{}}')", "")
+            parts = {"name": self._add(name, "text"), "value": value, "test": test}
+            branches.append(_filled(sql("where_param_inside"), parts))
+        return branches
+
+    def _param_test(self, one: Compare, number: str, text: str, head: str) -> str:
         """Return a test of a parameter: numbers as numbers; text in quotes as text, and as a number if it is one."""
         if not one.values:
             return "true"
-        number, text = _param_number("p"), "p.value ->> 'value'"
         if one.op in ("<", "<=", ">", ">="):
             return self._number_test(number, one)
         if one.op not in ("in", "not in"):
-            return self._text_test(text, one, head=_head(text))
+            return self._text_test(text, one, head=head)
         numbers = [found for value in one.values if (found := _read_number(value)) is not None]
         texts = sorted({form for value in one.values if value.number is None for form in _forms(value.text)})
         tests = []
         if numbers:
             tests.append(f"{number} = ANY ({self._add(numbers, 'float8[]')})")
         if texts:
-            tests.append(self._same_text(text, texts, _head(text)))
+            tests.append(self._same_text(text, texts, head))
         either = " OR ".join(tests)
         # The number of a text is NULL unless it is a number, and NOT NULL is neither true nor false.
         return f"({either})" if one.op == "in" else f"NOT coalesce({either}, false)"
@@ -265,6 +277,13 @@ def series_candidates(written: str) -> list[tuple[str, str, dict[str, str]]]:
         for name, labels in forms
         for series in ((MAIN_STEP, name, labels), *((step, rest, labels) for step, rest in _splits(name)))
     ]
+
+
+def param_paths(name: str) -> list[tuple[str, list[str]]]:
+    """Return the JSON parameters, and the paths inside, that a name such as model.layers.0 can mean."""
+    splits = [match.start() for match in re.finditer("[./]", name)][:MAX_PATHS]
+    paths = [(name[:at], re.split("[./]", name[at + 1 :])) for at in splits]
+    return [(outer, path) for outer, path in paths if outer and all(path)]
 
 
 def _splits(name: str) -> Iterable[tuple[str, str]]:

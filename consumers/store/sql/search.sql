@@ -49,6 +49,18 @@ WHERE p.name = :name AND :test
                   WHERE later.run_id = p.run_id AND later.attempt > 1 AND later.attempt > p.attempt
                     AND later.name = p.name)
 
+-- name: where_param_inside
+-- A value inside a JSON parameter: no index helps, but that of the names.
+SELECT p.run_id FROM params p
+WHERE p.name = :name AND :value IS NOT NULL AND :test
+  AND NOT EXISTS (SELECT FROM params later
+                  WHERE later.run_id = p.run_id AND later.attempt > 1 AND later.attempt > p.attempt
+                    AND later.name = p.name)
+
+-- name: inside_number
+(CASE WHEN jsonb_typeof(:value) = 'number' AND abs((:value #>> '{}')::numeric) < 1e300
+      THEN (:value #>> '{}')::double precision END)
+
 -- name: keys_param_number
 -- The lowest value of several named steps. No GROUP BY: in the order of the index, a page needs only its own rows.
 SELECT p.run_id, :number FROM params p

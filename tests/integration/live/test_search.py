@@ -14,6 +14,8 @@ from schemas.wire import Envelope
 from tests.support.live_server import Live, serving, settings_for
 from tests.support.log_author import START, Author
 
+MODEL = JsonValue(value={"layers": [3, 64], "lr": 1e-3, "name": "vit", "on": True, "gone": None})
+
 
 @pytest.fixture
 async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIterator[Live]:
@@ -63,7 +65,7 @@ SOME = [
         params={"lr": IntValue(value=1), "fast": BoolValue(value=True), "big": JsonValue(value=["x" * 9_000])},
         tags={"team": "z" * 9_000},
     ),
-    *trained("d", at=4, metrics={"loss": -math.inf}, params={"lr": StringValue(value="0.1")}),
+    *trained("d", at=4, metrics={"loss": -math.inf}, params={"lr": StringValue(value="0.1"), "model": MODEL}),
     Author("e", time=START + 5_000_000).start(tag="digits"),
 ]
 
@@ -89,6 +91,14 @@ FOUND = [
     ("params.net ilike 'RES%' or params.net = 'vit'", "ba"),
     ("params.net not in ('vit')", "a"),
     ("not params.net = 'vit'", "edca"),
+    ("params.model.layers.0 = 3", "d"),
+    ("params.model.lr < 0.01", "d"),
+    ("params.model/name = 'vit'", "d"),
+    ("params.model.name like 'v%'", "d"),
+    ("params.model.on = true", "d"),
+    ("params.model.name != 'vit'", ""),
+    ("params.model.depth = 3", ""),
+    ("params.model.name is null", "ecba"),
     ("params.net like 'vi_'", "b"),
     ("params.net like '%net'", "a"),
     ("params.net like 're\\\\_%'", ""),

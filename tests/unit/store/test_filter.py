@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.store.search.filter import All, Compare, Either, FilterError, Key, Not, parse_filter, parse_order
-from consumers.store.search.sql_builder import Search, series_candidates
+from consumers.store.search.sql_builder import Search, param_paths, series_candidates
 
 WORDS = [
     *["metrics.loss", "params.`a b`", "tags.x", "state", "<", ">=", "=", "!=", "0.3", "'x'", "and", "or", "not", "("],
@@ -115,3 +115,10 @@ def test_a_written_name_can_mean_several_series() -> None:
         ("main", "val/loss", {"rank": "3"}),
         ("val", "loss", {"rank": "3"}),
     ]
+
+
+def test_the_name_of_a_parameter_can_be_a_path_into_another() -> None:
+    assert param_paths("lr") == []
+    assert param_paths("model.layers/0") == [("model", ["layers", "0"]), ("model.layers", ["0"])]
+    assert param_paths(".a") == param_paths("a.") == []
+    assert len(param_paths("a." * 500 + "b")) == 4
