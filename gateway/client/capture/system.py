@@ -52,6 +52,8 @@ class System:
             for name, value in values.items()
             if math.isfinite(value)
         ]
+        if not series:
+            return  # nothing can be read here now, and the contract knows no event without a series
         self._recorder.record_at("system_metrics", time, step_name=MAIN, attempt=self._recorder.attempt, series=series)
         self._count += 1
 

@@ -156,7 +156,11 @@ class Run:
                 self.emit(path, item, step, time=time, labels=labels)
             return
         if labels:
-            context = (context[0], context[1], clean_labels({**dict(recorder.labels), **labels}))
+            context = (
+                context[0],
+                context[1],
+                clean_labels({**dict(recorder.labels), **labels} if recorder.labels else labels),
+            )
         moment = read_time(time, now())
         step, value, name = read_step(step), scalar(value), clean_name(name)
         if is_point(value):

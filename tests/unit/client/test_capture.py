@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
 from gateway.client.capture.git import describe_code, without_credentials
 from gateway.client.capture.host import installed_packages, mask_secrets
 from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
+from gateway.client.capture.system import System
 from gateway.client.run.run import Run
 from schemas import events as ev
 from schemas.values import to_plain
@@ -251,6 +253,14 @@ def test_a_short_run_is_sampled_once(run: Run, memory: Memory) -> None:
     run.finish()
 
     assert memory.kinds().count("system_metrics") == 1
+
+
+def test_a_machine_that_shows_nothing_gives_no_event(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(System, "_rates", lambda *_: {"cpu": math.nan})
+    System(run.recorder).stop()
+    run.finish()
+
+    assert "system_metrics" not in memory.kinds()
 
 
 def test_proc_and_psutil_give_the_same_values() -> None:
