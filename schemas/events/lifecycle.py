@@ -108,4 +108,4 @@ class ProducerClosed(Event):
     kind: Literal["producer_closed"] = "producer_closed"
     batches: Count  # records of this producer for this run, this one included
     points: Count  # metric points in them
-    dropped: Count = 0  # metric points dropped at a limit, never sent
+    dropped: Count = 0  # points, values, lines and notes dropped at a limit, never sent

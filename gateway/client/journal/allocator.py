@@ -187,5 +187,5 @@ def _warn_full(run_id: str, folder: str, error: OSError) -> None:
     warn_once(
         "full",
         f"run {run_id}: the journal {folder or 'in memory'} cannot grow ({error}): new metric points are dropped and "
-        f"counted {step}",
+        f"counted, like console lines, system metrics and notes, {step}",
     )

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.client.journal.series import StepContext
 
+BULK = frozenset({"text", "system_metrics", "note"})  # kinds that the bound of a journal refuses, like points
 MAX_EVENT = 900_000  # bytes of an event; a Kafka record has 1,000,000
 
 
@@ -74,6 +75,14 @@ class JournalEvent:
 
     def __init__(self, body: dict[str, object]) -> None:
         self.body = body
+
+    @property
+    def droppable(self) -> int:
+        """Number of lines, samples or notes in an event that may be refused; 0 for one that never is."""
+        if self.body["kind"] not in BULK:
+            return 0
+        parts = self.body.get("lines") or self.body.get("series")
+        return len(parts) if isinstance(parts, list) else 1
 
     def encode(self) -> bytes:
         """Return the JSON to write: the event, or a heartbeat in its place when no record can hold the event."""

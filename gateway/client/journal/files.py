@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.journal.cursor import BatchBoundary
+    from gateway.client.journal.readable import JournalPosition
 
 
 class JournalFiles:
@@ -97,6 +98,11 @@ class JournalFiles:
         assert self.cursor is not None
         with self._cursor_lock:
             self.cursor.acknowledge(seq, cuts)
+
+    def is_acknowledged_to(self, position: JournalPosition) -> bool:
+        """Return whether the log has everything up to this position, the end of the journal."""
+        cursor = self.cursor
+        return cursor is not None and cursor.acknowledged == cursor.cuts and cursor.end == position
 
     def record_end(self, *, is_closed: bool) -> None:
         """Write down that the journal holds the end of the run, or of the producer if `is_closed`."""

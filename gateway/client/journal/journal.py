@@ -5,9 +5,10 @@ Segments are files mapped into memory: once a method has returned, the kernel ha
 loses nothing. `docs/journal.md` describes the bytes. One lock guards the end of the journal. A record's slot is taken
 before the record is written, so a signal handler that emits in between gets a slot of its own.
 
-The journal is bounded. At the bound, or when the disk is full, the newest points and values are refused and counted;
-events about the run itself (lifecycle, params, tags, …) use a reserve, and memory after that. Where the folder cannot
-be written, the whole journal is in memory, with a bound of its own.
+The journal is bounded. At the bound, or when the disk is full, the newest points and values are refused and counted,
+and so are console lines, system metrics and notes. Other events about the run (lifecycle, params, tags, …) use a
+reserve, and memory after that. Where the folder cannot be written, the whole journal is in memory, with a bound of its
+own.
 """
 
 from __future__ import annotations
@@ -190,10 +191,14 @@ class Journal(JournalFiles):
         return True
 
     def append(self, item: JournalEvent) -> None:
-        """Append an event, which is never refused. One that no record can hold leaves a heartbeat in its place."""
-        kind, payload = str(item.body["kind"]), item.encode()
+        """
+        Append an event. One that no record can hold leaves a heartbeat in its place.
+
+        At the bound console lines, system metrics and notes are refused and counted, like points; no other event is.
+        """
+        kind, payload, droppable = str(item.body["kind"]), item.encode(), item.droppable
         with self._lock:
-            self._change(self._append, kind, payload)
+            self._change(self._append, kind, payload, droppable)
 
     def try_append(self, item: JournalEvent) -> bool:
         """Append an event; return False if another thread holds the journal, as it may be waiting for the caller."""
@@ -317,10 +322,12 @@ class Journal(JournalFiles):
         self._write(VALUE, active.number, payload)
         self.values += 1
 
-    def _append(self, kind: str, payload: bytes) -> None:
-        need = record_size(len(payload))
-        if self._segment is None or self._end + need > self._segment.size:
-            self._start_segment(need, is_point=False)
+    def _append(self, kind: str, payload: bytes, droppable: int) -> None:
+        need, current = record_size(len(payload)), self._segment
+        is_full = current is None or self._end + need > (self._points_limit if droppable else current.size)
+        if is_full and not self._start_segment(need, is_point=droppable > 0):
+            self.count_dropped(droppable)
+            return
         self._write(EVENT, 0, payload)
         if kind in ENDINGS:
             self.record_end(is_closed=False)
@@ -373,7 +380,8 @@ class Journal(JournalFiles):
         if last is None:
             made = self._create_first(need)
         else:
-            made = self._allocator.allocate(number, need, spent=self._spent(last), restore=self.restore_files)
+            spent = (last, self._end) if self.is_acknowledged_to((last.number, self._end)) else None
+            made = self._allocator.allocate(number, need, spent=spent, restore=self.restore_files)
         if made is None and is_point:
             return False
         if made is None:
@@ -391,13 +399,6 @@ class Journal(JournalFiles):
         self._points_limit = made.points_end
         self._tables, self._table, self._context = {}, {}, None
         return True
-
-    def _spent(self, last: segments.Segment) -> tuple[segments.Segment, int] | None:
-        """Return the current segment and its used bytes if the log has all of it."""
-        cursor, position = self.cursor, (last.number, self._end)
-        if cursor is None or cursor.acknowledged != cursor.cuts or cursor.end != position:
-            return None
-        return last, self._end
 
     def _create_first(self, need: int) -> segments.Segment | None:
         """Create the folder and return the first segment, in memory where the folder cannot be used."""

@@ -73,7 +73,7 @@ class Recorder:
     # Recording.
 
     def record(self, kind: str, **body: Any) -> None:
-        """Append one event with the current time, and wake the shipper. An event is never refused."""
+        """Append one event with the current time, and wake the shipper."""
         self.record_at(kind, now(), **body)
 
     def record_at(self, kind: str, time: int, /, **body: Any) -> None:

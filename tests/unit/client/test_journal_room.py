@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.client import notices
 from gateway.client.journal import allocator, segment
+from gateway.client.journal.entries import JournalEvent, kind_of
 from gateway.client.journal.folder import find_journals
 from gateway.client.journal.journal import Journal
 from gateway.client.shipping.producer import Producer
@@ -232,3 +234,29 @@ def test_a_folder_that_cannot_be_created_again_is_named_with_the_reason(
     assert run.journal.folder in warning
     assert "until it can be written: make the folder writable" in warning
     run.journal.close()
+
+
+@pytest.mark.parametrize("is_in_memory", [False, True])
+def test_console_lines_system_metrics_and_notes_keep_to_the_bound(
+    journal_home: Path, monkeypatch: pytest.MonkeyPatch, is_in_memory: bool
+) -> None:
+    if is_in_memory:
+        monkeypatch.setenv("GATEWAY_JOURNAL_DIR", "/dev/null/journal")
+    journal = Journal("r", limit=MB)
+    for number in range(60):
+        journal.append(JournalEvent({"kind": "text", "time": 1, "lines": ["x" * 50_000] * 2, "times": [1, 1]}))
+        journal.append(JournalEvent({"kind": "system_metrics", "time": 1, "series": [{"name": "y" * 9_000}] * 3}))
+        journal.append(JournalEvent({"kind": "note", "time": 1, "text": "z" * 9_000}))
+        journal.append(JournalEvent({"kind": "params", "time": 1, "params": {f"p{number}": number}}))
+    used = sum(one.size for one in journal.segments.values())
+    journal.append(JournalEvent({"kind": "producer_closed", "time": 1}))
+    producer, kinds = Producer(journal), Counter[str]()
+    while records := producer.cut(10_000):
+        kinds.update(kind_of(one.record.value) for one in records)
+        producer.acknowledge(records)
+
+    assert used <= MB
+    assert kinds["params"] == 60
+    assert 0 < kinds["text"] < 60
+    kept = 2 * kinds["text"] + 3 * kinds["system_metrics"] + kinds["note"]
+    assert journal.dropped == 60 * 6 - kept
