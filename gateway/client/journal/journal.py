@@ -5,10 +5,9 @@ Segments are files mapped into memory: once a method has returned, the kernel ha
 loses nothing. `docs/journal.md` describes the bytes. One lock guards the end of the journal. A record's slot is taken
 before the record is written, so a signal handler that emits in between gets a slot of its own.
 
-The journal is bounded. At the bound, or when the disk is full, the newest points and values are refused and counted,
-and so are console lines, system metrics and notes. Other events about the run (lifecycle, params, tags, …) use a
-reserve, and memory after that. Where the folder cannot be written, the whole journal is in memory, with a bound of its
-own.
+The journal is bounded. At the bound, or on a full disk, the newest points and values are refused and counted; so are
+console lines, system metrics and notes. Other events (lifecycle, params, tags, …) use a reserve, and memory after that.
+Where the folder cannot be written, the whole journal is in memory, with a bound of its own.
 """
 
 from __future__ import annotations
