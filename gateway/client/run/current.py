@@ -314,7 +314,7 @@ def _remove(run: Run) -> None:
         inheritance.withdraw(run.id)
         if is_first and not registry.is_terminating:  # a run that SIGTERM ended continues when its script runs again
             used_ids.end(run.id, run.attempt)
-    after = registry.find_here()
+    after = None if run.is_replaced else registry.find_here()
     if is_first and after is not None and after is not registry.find_enclosing(after) and after.id != run.parent_id:
         tell(
             "older-run",

@@ -41,6 +41,7 @@ def end_runs_of_this_cell(runs: Iterable[Run]) -> None:
     for run in runs:
         if run.cell is not None and run.cell[0] == cell[0] and run.cell[1] != cell[1]:
             tell("cell", f"run {run.name or run.id} is finished, because the cell that started it is executed again")
+            run.is_replaced = True
             run.finish(timeout_s=FINISH_S)
 
 

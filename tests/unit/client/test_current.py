@@ -425,7 +425,9 @@ def test_a_cell_that_is_executed_again_ends_the_run_that_it_left_open(
     again = shell.execute(second)["run"]
 
     assert (run.is_finished, again.is_finished, other is not None and other.is_finished) == (is_ended, False, False)
-    assert capsys.readouterr().err.count("run first is finished, because the cell") == is_ended
+    said = capsys.readouterr().err
+    assert said.count("run first is finished, because the cell") == is_ended
+    assert "still open" not in said  # the next run is already starting
 
 
 def test_a_cell_may_start_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
