@@ -115,12 +115,14 @@ class Run:
         """
         Record a value of a series, or several: `emit("loss", 0.1, step=3)`, `emit({"loss": 0.1}, step=3)`.
 
-        Numbers become points of a chart; text, booleans, None, lists, dicts, datetimes and pydantic models keep their
-        type; anything else is kept as its repr(). Dicts inside `emit({...})` become `a/b`. `step` None means the next
-        integer after the largest step this process emitted for the series, 0 first. `time` is epoch seconds or a
-        datetime, by default now. `labels` distinguish series with the same name, for example `{"rank": 3}`.
+        Numbers become points of a chart; text, booleans, None, datetimes, lists, dicts and objects of fields keep their
+        type; dates, paths and enums become text, anything else its repr() (docs/client.md). Dicts inside `emit({...})`
+        become `a/b`. `step` None means the next integer after the largest step this process emitted for the series, 0
+        first. `time` is epoch seconds or a datetime, by default now. `labels` distinguish series with the same name,
+        for example `{"rank": 3}`.
 
-        Never raises and never waits: a value that cannot be kept is counted, and reported once on stderr.
+        Never raises and never waits: a value that cannot be kept, or not at this step or time, is counted as dropped,
+        and reported once on stderr.
         """
         try:
             kind = type(value)
@@ -184,7 +186,11 @@ class Run:
 
     @never_raises("log_params")
     def log_params(self, params: object = None, /, **more: Any) -> None:
-        """Record parameters of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`. Keeps types."""
+        """
+        Record parameters of the current attempt: `log_params({"lr": 0.1})` or `log_params(lr=0.1)`. Keeps types.
+
+        Takes a Namespace, dataclass, attrs or pydantic model or OmegaConf config as well; each field is a parameter.
+        """
         kept, given = read_items("log_params", params, more, typed)
         self._params.update(given)
         context = self._context()
