@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from gateway.client.address import OPTIONS
 from gateway.client.encoding.wire import Record
@@ -44,6 +45,13 @@ class RecordRefused(Exception):
         self.number = number  # in its request, from 0
 
 
+def describe(error: Exception) -> str:
+    """Return why the log cannot be reached, from an error of the transport or any other."""
+    if isinstance(error, TimeoutError):
+        return str(error) or f"no answer within {OPEN_TIMEOUT_S:.0f} s"
+    return str(error) if isinstance(error, Unsent) else f"{type(error).__name__}: {error}"
+
+
 def options_of(settings: Settings) -> dict[str, str]:
     """Return the Kafka options of the settings, in the form that the client's transport takes."""
     found = {name: getattr(settings, name) for name in OPTIONS if name.startswith("kafka_")}
@@ -67,6 +75,7 @@ class LogWriter:
     async def run(self) -> None:
         """Connect, and connect again after each failure, until cancelled."""
         pause, since, is_reported = BACK_OFF_S[0], asyncio.get_running_loop().time(), False
+        known: set[str] = set()  # unexpected errors that are in the log with their stack
         while True:
             kafka = KafkaTransport(self._servers, self._topic, self._options)
             try:
@@ -77,8 +86,11 @@ class LogWriter:
                 pause, is_reported = BACK_OFF_S[0], False
                 await self._serve(kafka)
                 since = asyncio.get_running_loop().time()
-            except (Unsent, TimeoutError) as error:
-                self.problem = str(error) or f"no answer within {OPEN_TIMEOUT_S:.0f} s"
+            except Exception as error:  # named at /readyz; without this task nothing is sent ever again
+                self.problem = describe(error)
+                if not isinstance(error, Unsent | TimeoutError) and self.problem not in known:
+                    known.add(self.problem)
+                    log.error("%s: unexpected %s: trying again", self._label, self.problem, exc_info=error)
                 if not is_reported and asyncio.get_running_loop().time() - since > REPORT_AFTER_S:
                     is_reported = True
                     log.warning(
@@ -88,7 +100,8 @@ class LogWriter:
                     )
             finally:
                 self._kafka = None
-                await kafka.close()
+                with suppress(Exception):  # a producer that cannot even be closed is left to the collector
+                    await kafka.close()
             await asyncio.sleep(pause)
             pause = min(pause * 2, BACK_OFF_S[1])
 
@@ -153,8 +166,8 @@ class LogWriter:
             if sending.done():
                 return sending.result()
             self._break(broken, f"no acknowledgement within {ACKNOWLEDGE_TIMEOUT_S:.0f} s")
-        except Unsent as error:
-            self._break(broken, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever state it is in: the producer is replaced, nothing is lost
+            self._break(broken, describe(error))
         finally:
             for task in (sending, breaking):
                 task.cancel()

@@ -45,7 +45,7 @@ from consumers.store.delivery.history import (
     RunSnapshotRows,
 )
 from consumers.store.delivery.orders import CircuitReport, Trackers
-from schemas.errors import StoreUnavailable
+from schemas.errors import StoreUnavailable, TrackingError
 from schemas.wire import encode_json
 
 log = logging.getLogger("consumers.delivery")
@@ -187,7 +187,7 @@ class History:
             if len(self._tasks) >= PARALLEL_RUNS:
                 return
             if at >= HISTORY and run_id not in self._tasks and run_id not in self._finished:
-                self._tasks[run_id] = asyncio.create_task(self._deliver(run_id, partition, at - HISTORY))
+                self._tasks[run_id] = asyncio.create_task(self._deliver_or_park(run_id, partition, at - HISTORY))
 
     def _resume_from_log(self) -> None:
         """Let the log continue for runs that have their history: together, because each time it is read for all."""
@@ -199,6 +199,18 @@ class History:
         self._finished.clear()
         self._resumed_at = time.monotonic()
         self._rereads.request()
+
+    async def _deliver_or_park(self, run_id: str, partition: int, position: int) -> None:
+        """Deliver the history of one run; an unexpected error parks this run, and the others continue."""
+        try:
+            await self._deliver(run_id, partition, position)
+        except TrackingError:
+            raise
+        except Exception as error:
+            log.exception("the history of run %s cannot be delivered to %s", run_id, self._source.tracker)
+            await self._rereads.park(
+                {run_id: f"its history cannot be read: {type(error).__name__}: {str(error)[:300]}"}
+            )
 
     async def _deliver(self, run_id: str, partition: int, position: int) -> None:
         frozen = await self._frozen(run_id)

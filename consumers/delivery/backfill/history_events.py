@@ -8,7 +8,8 @@ tags, gets the start time of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from consumers.store.delivery.history import RunEvents, RunSnapshotRows
@@ -18,6 +19,7 @@ from schemas.statuses import ENDED, STATUS_AFTER, STEP_STATUS
 Row = Any  # of asyncpg: columns by name
 Event = dict[str, Any]  # JSON
 
+PART_CHARACTERS = 262_144  # of JSON in one event, as the client cuts them; a single value may be longer
 _STEP_RESULTS = {status: result for result, status in STEP_STATUS.items()} | {"killed": "fail"}
 _END_KINDS = {status: kind for kind, status in STATUS_AFTER.items() if status in ENDED}
 
@@ -36,13 +38,9 @@ def removal_events(rows: RunSnapshotRows) -> RunEvents:
 def _beginning(rows: RunSnapshotRows) -> list[Event]:
     run, start = rows.run, _start(rows.run)
     events = _opened(rows)
-    if rows.tags:
-        events.append({"kind": "tags", "time": start, "tags": {row["name"]: row["value"] for row in rows.tags}})
-    if rows.labels:
-        labels = {row["name"]: row["value"] for row in rows.labels}
-        events.append({"kind": "labels", "time": start, "labels": labels})
-    if run["environment"]:
-        events.append({"kind": "environment", "time": start, "values": run["environment"]})
+    events += [{"kind": "tags", "time": start, "tags": tags} for tags in _parts(_by_name(rows.tags))]
+    events += [{"kind": "labels", "time": start, "labels": labels} for labels in _parts(_by_name(rows.labels))]
+    events += [{"kind": "environment", "time": start, "values": values} for values in _parts(run["environment"])]
     if run["note"]:
         events.append({"kind": "note", "time": start, "text": run["note"]})
     events += [{"kind": "code", "time": start, **_without(row, "run_id")} for row in rows.code]
@@ -127,6 +125,24 @@ def _params(rows: RunSnapshotRows) -> list[Event]:
         }
         for (step_name, attempt), params in found.items()
     ]  # fmt: skip
+
+
+def _by_name(rows: Iterable[Row]) -> dict[str, Any]:
+    return {row["name"]: row["value"] for row in rows}
+
+
+def _parts(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Yield named values in parts that fit into an event: many records may have set those of a run."""
+    part, size = dict[str, Any](), 0
+    for name, value in values.items():
+        more = len(json.dumps([name, value]))
+        if part and size + more > PART_CHARACTERS:
+            yield part
+            part, size = {}, 0
+        part[name] = value
+        size += more
+    if part:
+        yield part
 
 
 def _without(row: Row, *names: str) -> dict[str, Any]:

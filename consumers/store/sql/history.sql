@@ -96,7 +96,7 @@ FROM observations WHERE run_id = $2 GROUP BY log_offset, step_name, attempt;
 -- name: freeze_console_lines
 INSERT INTO deliveries_history_rows (tracker, run_id, place, event, points)
 SELECT $1, $2, $3 + row_number() OVER (ORDER BY log_offset, stream) - 1,
-       json_build_object('kind', 'text', 'time', greatest(0, max(time)), 'stream', stream,
+       json_build_object('kind', 'text', 'time', greatest(0, least(max(time), 4611686018427387904)), 'stream', stream,
            'lines', json_agg(line ORDER BY position), 'times', json_agg(time ORDER BY position))::text, 0
 FROM console_lines WHERE run_id = $2 GROUP BY log_offset, stream;
 

@@ -13,8 +13,9 @@ from consumers.materialiser.fold.state import FoldState
 from consumers.store.delivery.history import RunSnapshotRows
 from consumers.store.rows import Changes
 from schemas import events as ev
+from schemas.bounds import MAX_VALUE
 from schemas.values import FloatValue, StringValue
-from schemas.wire import Envelope, decode, encode_json
+from schemas.wire import LAST_TIME, Envelope, decode, encode_json
 from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import Author
 
@@ -98,3 +99,28 @@ def test_a_removal_ends_with_the_deletion() -> None:
     rows = rows_of(*folded(run_with_steps()))
 
     assert [event["kind"] for event in removal_events(rows).beginning] == ["run_started", "deleted"]
+
+
+def test_a_run_whose_clock_is_beyond_the_year_9999_has_a_history() -> None:
+    author = Author("r1", time=2**62 - 10_000)
+    rows = rows_of(*folded([author.start(), author.metrics("loss", [0.5]), author.finish()]))
+
+    (started, *_) = again = envelopes_of(rows)
+
+    assert facts(rows_of(*folded(again))) == facts(rows)
+    assert (started.time, started.event.time) == (LAST_TIME, rows.run["started"])
+
+
+def test_facts_that_many_records_set_fit_into_events() -> None:
+    author = Author("r1")
+    large = [{f"p{number}": StringValue(value="x" * 400_000)} for number in range(30)]
+    parts = [author.envelope(ev.Params(time=author.now(), params=one)) for one in large]
+    parts += [author.envelope(ev.Tags(time=author.now(), tags={f"t{n}": "é" * 150_000})) for n in range(30)]
+    parts += [author.envelope(ev.RunLabels(time=author.now(), labels=one)) for one in large]
+    parts += [author.envelope(ev.Environment(time=author.now(), values=one)) for one in large]
+    rows = rows_of(*folded([author.start(), *parts]))
+
+    events = run_events(rows)
+
+    assert max(len(orjson.dumps(event)) for part in events for event in part) < MAX_VALUE
+    assert facts(rows_of(*folded(envelopes_of(rows)))) == facts(rows)

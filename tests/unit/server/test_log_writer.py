@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import trustme
 from consumers.log.security import security_arguments
 from gateway.client.errors import Unsent
 from gateway.client.transports import kafka_transport as client_kafka
-from gateway.server.log_writer import options_of
-from schemas.errors import BadSettings
+from gateway.server.log_writer import LogWriter, options_of
+from schemas.errors import BadSettings, LogUnavailable
 from schemas.runtime.settings import Settings
 
 SASL = {"kafka_sasl_user": "u", "kafka_sasl_password": "p"}
@@ -50,3 +51,19 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
             security_arguments(settings)
         with pytest.raises(Unsent, match=name):
             client_kafka.security_arguments(options_of(settings))
+
+
+async def test_an_error_that_no_rule_foresees_is_named_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    writer = LogWriter(Settings(kafka="127.0.0.1:abc"))  # ValueError, deep inside the Kafka library
+    running = asyncio.create_task(writer.run())
+    async with asyncio.timeout(30):
+        while "ValueError" not in writer.problem:  # noqa: ASYNC110  # the writer signals nothing
+            await asyncio.sleep(0.01)
+    with pytest.raises(LogUnavailable, match=r"127\.0\.0\.1:abc.*ValueError"):
+        await writer.write([])
+    still_running = not running.done()
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert still_running
+    assert caplog.text.count("Traceback") >= 1
