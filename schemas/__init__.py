@@ -4,7 +4,8 @@ The contract: events, their wire format, and the documents that people read.
 gateway/ writes it, consumers/ reads it, and they share nothing else.
 
 - `events/`: every kind of event. `values`: typed values. `columns`: columns of numbers in which NaN and infinities
-  survive JSON. `bounds`: the largest names, numbers, depths and sizes that an event may have.
+  survive JSON. `bounds`: the largest names, numbers, depths and sizes that an event may have. `params`: which value of
+  a parameter counts.
 - `wire`: encodes an event as a Kafka record, and decodes it. CloudEvents 1.0 headers carry identity and version, so
   that a reader can route and reject without parsing; a record that cannot be decoded is a `BadRecord` with a reason.
 - `runlog`: the run log, with the field names of Magnus. `api`: answers of the query API. `names`: the written name

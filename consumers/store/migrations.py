@@ -37,8 +37,10 @@ async def migrate(database: Database, schema: str = LIVE) -> None:
     async with database.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
+            await connection.execute("SET statement_timeout = 0")  # interrupted again and again it never ended
             await pogo.apply(_Patient(connection), FOLDER, schema_name=schema, logger=_QUIET)
         finally:
+            await connection.execute("RESET statement_timeout")
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 

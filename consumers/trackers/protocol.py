@@ -58,6 +58,7 @@ class Capabilities(NamedTuple):
     can_edit_tags: bool = False  # a deleted tag is deleted in the tracker too; a new value always arrives
     cut_params: Sequence[int] = ()  # texts of parameters are cut at one of these lengths, in characters; (): whole
     cut_tags: Sequence[int] = ()  # the same for texts of tags
+    keeps_param_attempts: bool = False  # it gets all values of parameters, and its read-back picks those that count
 
 
 class Tracker(Protocol):

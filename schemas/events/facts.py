@@ -13,7 +13,7 @@ from schemas.values import Typed
 
 
 class Params(Scoped):
-    """Inputs of an attempt, by name. Within an attempt, the last value of a name counts."""
+    """Inputs of an attempt, by name. Which of several values of a name counts is in schemas/params.py."""
 
     kind: Literal["params"] = "params"
     params: Annotated[dict[Name, Typed], Field(min_length=1)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from consumers.store.delivery.history import RunEvents, RunSnapshotRows
@@ -114,16 +116,16 @@ def _step_ends(step: Row, rows: RunSnapshotRows) -> list[Event]:
 
 
 def _params(rows: RunSnapshotRows) -> list[Event]:
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in rows.params:  # in order of attempts: the last value of a name comes last
-        found.setdefault((row["step_name"], row["attempt"]), {})[row["name"]] = row["value"]
+    # In the order of the rule of schemas/params.py: the value of a name that counts comes last.
+    found = [(place, _by_name(group)) for place, group in groupby(rows.params, key=itemgetter("step_name", "attempt"))]
     begun = {(row["step_name"], row["attempt"]): row["started"] for row in rows.attempts}
     return [
         {
             "kind": "params", "time": begun.get((step_name, attempt)) or _start(rows.run), "step_name": step_name,
             "attempt": attempt, "params": params,
         }
-        for (step_name, attempt), params in found.items()
+        for (step_name, attempt), values in found
+        for params in _parts(values)
     ]  # fmt: skip
 
 

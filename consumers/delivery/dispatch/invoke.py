@@ -4,6 +4,9 @@ Pass records of one run to its tracker, in a thread.
 A tracker that cannot recognise repeated records by itself declares the parameter `in_doubt`: the number of
 envelopes, counted from the first, that it may already have, because a call that contained them never returned. Such a
 tracker queries its target, and writes what is missing there.
+
+A tracker gets only those values of a parameter that count when they come (schemas/params.py), so the last one that it
+gets is the one to show; unless it keeps all of them with their attempts.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from typing import Any, NamedTuple
 from consumers.log.dedup import EMPTY, admit
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
-from consumers.trackers.protocol import State, Tracker
+from consumers.trackers.protocol import State, Tracker, capabilities_of
+from schemas import events as ev
 from schemas.errors import BadRecord
+from schemas.params import admit_params, edit_attempts
 from schemas.wire import Envelope, decode, identify, points_of
 
 STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
@@ -39,12 +44,16 @@ class TrackerInvoker:
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._takes_in_doubt = takes_in_doubt(tracker.deliver)
+        self._takes_all_params = capabilities_of(tracker).keeps_param_attempts
 
     def deliver(self, run_id: str, records: Sequence[Record], before: Checkpoint) -> CallResult:
         """Deliver what the run does not have. Raises what the tracker raises, and TypeError for a bad answer."""
         again, after = admit_records([one for one in records if one.offset < before.doubt_to], before)
         fresh, after = admit_records([one for one in records if one.offset >= before.doubt_to], after)
         envelopes = again + fresh
+        if not self._takes_all_params:
+            envelopes, attempts = counting_params(envelopes, before.param_attempts)
+            after = after._replace(param_attempts=attempts)
         if envelopes:
             deliver: Callable[..., State] = self._tracker.deliver
             more: dict[str, Any] = {"in_doubt": len(again)} if self._takes_in_doubt else {}
@@ -53,6 +62,25 @@ class TrackerInvoker:
         doubt_to = before.doubt_to if before.doubt_to > after.next_offset else 0
         done = after._replace(status="delivering", error="", attempt=0, doubt_to=doubt_to, unanswered=0)
         return CallResult(done, sum(map(points_of, envelopes)), len(again))
+
+
+def counting_params(
+    envelopes: Sequence[Envelope], known: Mapping[str, int]
+) -> tuple[list[Envelope], Mapping[str, int]]:
+    """Return the envelopes without values of parameters that do not count, and the attempts of names after them."""
+    found: list[Envelope] = []
+    for envelope in envelopes:
+        event = envelope.event
+        if isinstance(event, ev.Params):
+            kept, known = admit_params(event.params, event.attempt, known)
+            if len(kept) < len(event.params):
+                envelope = envelope._replace(event=event.model_copy(update={"params": kept}))  # noqa: PLW2901
+        elif isinstance(event, ev.Deleted) and event.what == "param":
+            known = edit_attempts(known, event.name, None)
+        elif isinstance(event, ev.Renamed) and event.what == "param":
+            known = edit_attempts(known, event.old, event.new)
+        found.append(envelope)
+    return found, known
 
 
 def takes_in_doubt(deliver: Callable[..., Any]) -> bool:

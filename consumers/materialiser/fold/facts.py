@@ -15,9 +15,10 @@ def fold_fact(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) ->
     match event:
         case ev.Params():
             for name, value in event.params.items():
-                row = {"step_name": event.step_name, "attempt": event.attempt, "name": name}
+                row = {"step_name": event.step_name, "attempt": event.attempt, "name": name, "log_offset": offset}
                 key = (run.run_id, event.step_name, event.attempt, name)
-                changes.params[key] = {"run_id": run.run_id, **row, "value": value.model_dump(mode="json")}
+                value_json = value.model_dump(mode="json")
+                changes.params[key] = {"run_id": run.run_id, **row, "value": value_json, "superseded": False}
         case ev.Tags():
             for name, text in event.tags.items():
                 changes.tags[run.run_id, name] = {"run_id": run.run_id, "name": name, "value": text}

@@ -22,6 +22,7 @@ from consumers.store.statements import sql
 
 State = dict[str, Any]
 LEASE_POLL_S = 0.5
+PARAM_ATTEMPTS = "gateway:param_attempts"  # in the stored state, beside the tracker's own keys
 
 
 class Checkpoint(NamedTuple):
@@ -37,6 +38,7 @@ class Checkpoint(NamedTuple):
     doubt_to: int = 0  # an earlier call with an unknown result had the records below this offset
     rereading: bool = False  # partition offsets are ahead of this run: it must be reread from next_offset
     unanswered: int = 0  # consecutive calls for the next records that never returned
+    param_attempts: Mapping[str, int] = {}  # by name, above the first: see schemas/params.py
 
 
 class Intent(NamedTuple):
@@ -116,7 +118,7 @@ class Deliveries:
         rows = [
             (
                 run_id, after.next_offset, {name: ledger.to_json() for name, ledger in after.ledgers.items()},
-                dict(after.state), after.status, after.error, after.skipped, after.rereading, after.attempt,
+                _stored_state(after), after.status, after.error, after.skipped, after.rereading, after.attempt,
                 after.doubt_to, after.unanswered, before.next_offset, before.attempt,
             )
             for run_id, before, after in results
@@ -167,9 +169,20 @@ class Deliveries:
             return bool(await connection.fetchval(sql("try_lease"), consumer_name(self._tracker)))
 
 
+def plugin_state(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tracker's own state from the one that is stored."""
+    return {name: value for name, value in stored.items() if name != PARAM_ATTEMPTS}
+
+
+def _stored_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    more = {PARAM_ATTEMPTS: dict(checkpoint.param_attempts)} if checkpoint.param_attempts else {}
+    return {**checkpoint.state, **more}
+
+
 def _checkpoint(row: Any) -> Checkpoint:
+    stored = row["exact_state"]
     ledgers = {producer: Ledger.from_json(ledger) for producer, ledger in row["ledgers"].items()}
     return Checkpoint(
-        row["next_offset"], ledgers, row["exact_state"], row["status"], row["error"], row["skipped"], row["attempt"],
-        row["doubt_to"], row["behind"], row["unanswered"],
+        row["next_offset"], ledgers, plugin_state(stored), row["status"], row["error"], row["skipped"], row["attempt"],
+        row["doubt_to"], row["behind"], row["unanswered"], stored.get(PARAM_ATTEMPTS, {}),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consumers.store.delivery.checkpoints import plugin_state
 from consumers.store.pool import Database
 from consumers.store.statements import sql
 
@@ -42,7 +43,7 @@ class Repairs:
         """
         async with self._database.acquire() as connection:
             row = await connection.fetchrow(sql("set_aside"), self._tracker, run_id, reason, has_lease)
-        return None if row is None else dict(row["exact_state"])
+        return None if row is None else plugin_state(row["exact_state"])
 
     async def positions(self, run_ids: Sequence[str]) -> dict[str, RunPosition]:
         """Return the positions of these runs in the log."""

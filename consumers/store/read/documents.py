@@ -80,7 +80,7 @@ def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:
         original_run_id=run["original_run_id"],
         status=STATUS[run["shown"]],
         steps=steps,
-        parameters={row["name"]: plain(row["value"]) for row in rows.params},
+        parameters={row["name"]: plain(row["value"]) for row in rows.params if not row["superseded"]},
         run_config=run["run_config"],
         name=run["name"],
         group=run["group_name"],

@@ -91,7 +91,7 @@ class StoreReader:
             return await now.dropped_counts(run_id)
 
     async def params(self, run_id: str) -> dict[str, Typed]:
-        """Return the parameters of a run; those of the last attempt count."""
+        """Return the value of each parameter of a run that counts, see schemas/params.py."""
         async with self.snapshot() as now:
             return await now.params(run_id)
 

@@ -233,9 +233,10 @@ class Snapshot:
         return {_written(rows[0]): sum(row["points"] for row in rows) for rows in grouped}
 
     async def params(self, run_id: str) -> dict[str, Typed]:
-        """Return the parameters of a run; those of the last attempt count."""
+        """Return the value of each parameter of a run that counts, see schemas/params.py."""
         rows = await self._connection.fetch(sql("get_params"), run_id)
-        return {row["name"]: documents.TYPED.validate_python(row["value"]) for row in rows}
+        counting = [row for row in rows if not row["superseded"]]
+        return {row["name"]: documents.TYPED.validate_python(row["value"]) for row in counting}
 
     async def offsets(self, consumer: str, topic: str) -> dict[int, int]:
         """Return the next offset of each partition that this consumer reads."""

@@ -129,8 +129,8 @@ class _StatementBuilder:
                 return branches[0]
             return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
         if key.kind == "param":
-            parts = {"number": _param_number("p"), "lower_number": _param_number("lower")}
-            return _filled(sql("keys_param_number"), parts | {"name": self._add(key.name, "text")})
+            parts = {"number": _param_number("p"), "name": self._add(key.name, "text")}
+            return _filled(sql("keys_param_number"), parts)
         return _filled(sql("keys_tag"), {"name": self._add(key.name, "text")})
 
     def _compare(self, one: Compare) -> str:

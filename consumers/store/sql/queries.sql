@@ -79,7 +79,19 @@ ON CONFLICT (run_id, step_name, attempt) DO UPDATE SET
 
 -- name: save_params
 INSERT INTO params SELECT * FROM json_populate_recordset(NULL::params, $1::text::json)
-ON CONFLICT (run_id, step_name, attempt, name) DO UPDATE SET value = excluded.value;
+ON CONFLICT (run_id, step_name, attempt, name) DO UPDATE SET value = excluded.value, log_offset = excluded.log_offset;
+
+-- name: rank_params
+-- Decide which rows of these names of runs ($1, $2) count: schemas/params.py has the rule. The name of the step decides
+-- between rows of one record, or of a release that did not store offsets.
+UPDATE params AS p SET superseded = ranked.place > 1
+FROM (
+    SELECT run_id, step_name, attempt, name, row_number() OVER (
+        PARTITION BY run_id, name ORDER BY attempt DESC, log_offset DESC NULLS LAST, step_name DESC) AS place
+    FROM params JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[])) AS touched (run_id, name) USING (run_id, name)
+) AS ranked
+WHERE p.run_id = ranked.run_id AND p.name = ranked.name AND p.step_name = ranked.step_name
+  AND p.attempt = ranked.attempt AND p.superseded <> (ranked.place > 1);
 
 -- name: save_tags
 INSERT INTO tags SELECT * FROM json_populate_recordset(NULL::tags, $1::text::json)
@@ -218,7 +230,7 @@ ORDER BY c.series_id, c.first_index;
 SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r.ended, r.updated, r.attempt, r.points,
        CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
             THEN 'lost' ELSE r.state END AS state,
-       (SELECT jsonb_object_agg(p.name, p.value ORDER BY p.attempt) FROM params p WHERE p.run_id = r.run_id) AS params,
+       (SELECT jsonb_object_agg(p.name, p.value) FROM params p WHERE p.run_id = r.run_id AND NOT p.superseded) AS params,
        (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags,
        (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
         WHERE d.month = r.month AND r.points > 0) AS points_dropped
@@ -259,7 +271,8 @@ SELECT * FROM steps WHERE run_id = $1 ORDER BY position;
 SELECT * FROM attempts WHERE run_id = $1 ORDER BY step_name, attempt;
 
 -- name: get_params
-SELECT * FROM params WHERE run_id = $1 ORDER BY attempt, step_name, name;
+-- All values; those that count are the ones that are not superseded. In the order in which they were set.
+SELECT * FROM params WHERE run_id = $1 ORDER BY attempt, log_offset NULLS FIRST, step_name, name;
 
 -- name: get_tags
 SELECT name, value FROM tags WHERE run_id = $1 ORDER BY name;

@@ -42,12 +42,8 @@ WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.de
                     AND NOT later.deleted)
 
 -- name: where_param
--- The parameter of the newest attempt that has it counts, in any named step.
-SELECT p.run_id FROM params p
-WHERE p.name = :name AND :test
-  AND NOT EXISTS (SELECT FROM params later
-                  WHERE later.run_id = p.run_id AND later.attempt > 1 AND later.attempt > p.attempt
-                    AND later.name = p.name)
+-- The value that counts, see schemas/params.py.
+SELECT p.run_id FROM params p WHERE p.name = :name AND NOT p.superseded AND :test
 
 -- name: where_param_inside
 -- A value inside a JSON parameter: no index helps, but that of the names.
@@ -62,15 +58,7 @@ WHERE p.name = :name AND :value IS NOT NULL AND :test
       THEN (:value #>> '{}')::double precision END)
 
 -- name: keys_param_number
--- The lowest value of several named steps. No GROUP BY: in the order of the index, a page needs only its own rows.
-SELECT p.run_id, :number FROM params p
-WHERE p.name = :name AND :number IS NOT NULL
-  AND NOT EXISTS (SELECT FROM params later
-                  WHERE later.run_id = p.run_id AND later.attempt > 1 AND later.attempt > p.attempt
-                    AND later.name = p.name)
-  AND NOT EXISTS (SELECT FROM params lower
-                  WHERE lower.run_id = p.run_id AND lower.attempt = p.attempt AND lower.name = p.name
-                    AND (:lower_number, lower.step_name) < (:number, p.step_name))
+SELECT p.run_id, :number FROM params p WHERE p.name = :name AND NOT p.superseded AND :number IS NOT NULL
 
 -- name: keys_tag
 -- The beginning of the value, as the index tags_by_text holds it.

@@ -109,6 +109,9 @@ async def _write_rows(connection: PooledConnection, changes: Changes) -> None:
     for name, rows in tables.items():
         if rows:
             await connection.execute(sql(name), orjson.dumps(rows).decode())
+    if changes.params:
+        names = {(row["run_id"], row["name"]) for row in changes.params.values()}
+        await connection.execute(sql("rank_params"), *map(list, zip(*names, strict=True)))
 
 
 async def _write_points(connection: PooledConnection, changes: Changes) -> None:

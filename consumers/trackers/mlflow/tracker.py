@@ -26,8 +26,8 @@ from consumers.trackers.mlflow.edits import (
 )
 from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import read_points
-from consumers.trackers.mlflow.param_conflicts import resolve
-from consumers.trackers.mlflow.params import MAX_VALUES, PARAM_TAG, ArtifactSpill, params_of_refused
+from consumers.trackers.mlflow.param_conflicts import changed_params, resolve
+from consumers.trackers.mlflow.params import MAX_VALUES, ArtifactSpill, params_of_refused
 from consumers.trackers.mlflow.requests import split_calls
 from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone
 from consumers.trackers.mlflow.tags import changed_tags, user_tags
@@ -145,10 +145,7 @@ class MlflowTracker:
         run = backend.get_run(state["run"])
         keys = mapping.params if mapping.has_all_params else run.params.keys() - set(mapping.values)
         params = {mapping.name_of(key, run.tags): run.params[key] for key in keys if key in run.params}
-        for key, text in run.tags.items():
-            name = mapping.name_of(key, run.tags)
-            if name.startswith(PARAM_TAG):
-                params[name.removeprefix(PARAM_TAG).rpartition("@")[0]] = text
+        params |= changed_params(run.tags, mapping)
         return ReadBack(
             _points(backend, run, mapping),
             params,

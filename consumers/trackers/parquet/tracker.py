@@ -24,6 +24,7 @@ from consumers.trackers.protocol import Capabilities, ReadBack, State
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
+from schemas.params import replaces
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
@@ -36,7 +37,12 @@ class ParquetTracker:
     name = "parquet"
     cannot_hold: Sequence[str] = ("heartbeats and the sequence numbers of events",)
     capabilities = Capabilities(
-        keeps_artifacts=True, can_delete=True, can_edit_series=True, can_edit_params=True, can_edit_tags=True
+        keeps_artifacts=True,
+        can_delete=True,
+        can_edit_series=True,
+        can_edit_params=True,
+        can_edit_tags=True,
+        keeps_param_attempts=True,
     )
 
     def __init__(self, *, folder: str = "") -> None:
@@ -131,7 +137,12 @@ class ParquetTracker:
         """Read the run's files. Raises TrackerRefused if one is missing or damaged."""
         if state.get("deleted"):
             raise TrackerRefused("the run was deleted")
-        params = {row["name"]: row["value"] for row in self._rows("params", run_id, state)}
+        params: dict[str, str] = {}
+        attempts: dict[str, int] = {}
+        for one in self._rows("params", run_id, state):  # in log order
+            name, attempt = one["name"], one["attempt"]
+            if replaces(attempt, attempts.get(name, attempt)):
+                params[name], attempts[name] = one["value"], attempt
         tags = {row["name"]: row["value"] for row in self._rows("tags", run_id, state) if row["kind"] == "tag"}
         row = self._files.read_run(run_id)
         return ReadBack(

@@ -71,6 +71,21 @@ class TrackerContract:
 
         assert_read_back(tracker, run_id, state, envelopes)
 
+    @pytest.mark.parametrize("size", [1, 1_000])
+    @pytest.mark.parametrize("values", [(0.1, 0.2), (0.1, 0.2, 0.1), (0.1, 0.2, 0.1, 0.1, 0.3, 0.2)])
+    @pytest.mark.parametrize("are_attempts", [False, True])
+    def test_the_last_value_of_a_parameter_is_read_back(
+        self, tracker: Tracker, run_id: str, values: Sequence[float], are_attempts: bool, size: int
+    ) -> None:
+        """A tracker may keep the earlier ones, too."""
+        author = RunAuthor(run_id)
+        sent = [author.params(number if are_attempts else 1, lr=value) for number, value in enumerate(values, 1)]
+
+        state = deliver(tracker, run_id, [author.start(), *sent], {}, size=size)
+
+        if capabilities_of(tracker).keeps_params:
+            assert float(tracker.read_back(run_id, state).params["lr"]) == values[-1]
+
     def test_a_status_follows_the_log(self, tracker: Tracker, run_id: str) -> None:
         """A run that failed, was resumed and finished is running in between, and finished in the end."""
         author = RunAuthor(run_id)

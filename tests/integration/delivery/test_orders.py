@@ -86,7 +86,7 @@ async def test_after_a_kill_during_a_call_the_next_process_knows_what_is_in_doub
     assert lines.held() == wanted(envelopes)
     assert lines.is_ordered()
     assert lines.redelivered() > 0
-    assert (await progress(place, "lines"))["a"][6:] == (0, 0, False, 0)
+    assert (await progress(place, "lines"))["a"][6:] == (0, 0, False, 0, {})
 
 
 async def test_a_tracker_that_does_not_answer_is_probed_with_one_call_at_a_time(place: Place, lines: Lines) -> None:

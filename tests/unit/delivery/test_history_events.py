@@ -31,7 +31,7 @@ def rows_of(state: FoldState, changes: Changes) -> RunSnapshotRows:
     (run,) = state.runs.values()
     steps = sorted(state.steps.values(), key=lambda row: row.position)
     attempts = sorted(state.attempts.values(), key=lambda row: (row.step_name, row.attempt))
-    params = sorted(changes.params.values(), key=lambda row: int(row["attempt"]))
+    params = sorted(changes.params.values(), key=lambda row: (row["attempt"], row["log_offset"]))
     return RunSnapshotRows(
         asdict(run), list(map(asdict, steps)), list(map(asdict, attempts)), params, list(changes.tags.values()),
         list(changes.run_labels.values()), list(changes.artifacts.values()), list(changes.code_identities.values()),
@@ -52,7 +52,8 @@ def facts(rows: RunSnapshotRows) -> dict[str, Any]:
     """Return everything except what only points, sequence numbers and the log determine."""
     excluded = ("points", "next_offset", "first_offset", "updated", "created", "month", "partition")
     run = {name: value for name, value in rows.run.items() if name not in excluded}
-    return {**rows._asdict(), "run": run}
+    params = [{name: value for name, value in row.items() if name != "log_offset"} for row in rows.params]
+    return {**rows._asdict(), "run": run, "params": params}
 
 
 def run_with_steps() -> list[Envelope]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from consumers.delivery.dispatch.invoke import TrackerInvoker, admit_records
 from consumers.log.record import Record
 from consumers.store.delivery.checkpoints import Checkpoint
-from consumers.trackers.protocol import NothingTracker, State
+from consumers.trackers.protocol import Capabilities, NothingTracker, State
+from schemas import events as ev
+from schemas.values import FloatValue, to_plain
 from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
 
@@ -96,3 +98,45 @@ def test_records_below_the_offset_of_the_run_are_skipped() -> None:
     envelopes, after = admit_records(records, Checkpoint(next_offset=9))
 
     assert (envelopes, after) == ([], Checkpoint(next_offset=9))
+
+
+class ParamsTracker(NothingTracker):
+    """Keeps the parameters that it gets; the last value wins."""
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self.held: dict[str, object] = {}
+
+    def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State) -> State:
+        assert set(state) <= {"calls"}  # what the delivery keeps is not the tracker's
+        for envelope in envelopes:
+            assert isinstance(envelope.event, ev.Params)
+            self.held |= {name: to_plain(value) for name, value in envelope.event.params.items()}
+        return {"calls": state.get("calls", 0) + 1}
+
+
+def params(author: Author, attempt: int, **values: float) -> Envelope:
+    typed = {name: FloatValue(value=value) for name, value in values.items()}
+    return author.envelope(ev.Params(time=author.now(), attempt=attempt, params=typed))
+
+
+def test_a_tracker_gets_no_late_value_of_an_earlier_attempt() -> None:
+    author = Author("a")
+    sent = [params(author, 1, lr=0.1, x=1), params(author, 2, lr=0.2), params(author, 1, lr=0.3, x=2)]
+    all_records = [as_record(envelope, offset) for offset, envelope in enumerate(sent)]
+    tracker, checkpoint = ParamsTracker(Capabilities()), Checkpoint()
+    for record in all_records:
+        checkpoint = TrackerInvoker(tracker).deliver("a", [record], checkpoint).progress
+
+    assert tracker.held == {"lr": 0.2, "x": 2}
+    assert (checkpoint.state, checkpoint.param_attempts) == ({"calls": 3}, {"lr": 2})
+
+
+def test_a_tracker_that_keeps_attempts_gets_every_value() -> None:
+    author = Author("a")
+    sent = [params(author, 2, lr=0.2), params(author, 1, lr=0.3)]
+    tracker = ParamsTracker(Capabilities(keeps_param_attempts=True))
+
+    TrackerInvoker(tracker).deliver("a", [as_record(one, offset) for offset, one in enumerate(sent)], Checkpoint())
+
+    assert tracker.held == {"lr": 0.3}

@@ -177,9 +177,10 @@ def test_the_order_of_zeros_of_both_signs_does_not_matter(values: tuple[float, f
 
 
 def _without_offsets(store: Store) -> str:
-    for name in ("observations", "console_lines"):
-        for row in store.lists.get(name, []):
-            row["log_offset"] = 0
+    for row in [row for name in ("observations", "console_lines") for row in store.lists.get(name, [])]:
+        row["log_offset"] = 0
+    for row in store.rows.get("params", {}).values():
+        row["log_offset"] = 0
     return store.everything()
 
 
