@@ -22,6 +22,7 @@ END_KINDS = ("run_finished", "run_failed", "run_killed")
 WITH_GROUP, WIDE = 110, 160  # width of a terminal, in characters, from which the group and last values fit
 STARTED = "started (UTC)"
 MIN_WIDTHS = {"name": 8, "state": 8, STARTED: 13, "points": 6, "group": 8, "last values": 20}  # in characters
+LAST_US = 253_402_300_799_000_000  # µs: the last second of the year 9999, beyond which datetime has no times
 RECONNECT_S = 60.0  # how long `tail` tries to reach an API that no longer answers
 
 
@@ -219,4 +220,4 @@ def _short(value: Any) -> str:
 
 def _time_text(time_us: int | None) -> str:
     """Return a time in UTC, as run logs show it and filters take it."""
-    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S") if time_us else ""
+    return datetime.fromtimestamp(min(time_us, LAST_US) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S") if time_us else ""

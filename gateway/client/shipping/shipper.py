@@ -62,6 +62,7 @@ class Shipper:
         self._make_transport = make
         self.is_connected = False
         self.last_error = ""
+        self.uncut: dict[Producer, str] = {}  # why nothing can be cut from their journals
         self._producers: list[Producer] = []  # changed by single operations of a list only: no caller waits for a lock
         self._backlog: deque[OutgoingRecord] = deque()
         self._backlog_bytes = 0
@@ -191,6 +192,10 @@ class Shipper:
             self._orphan.delete()
             self._orphan.close()
             self._orphan, self._adopt_at = None, 0.0
+        elif self._orphan is not None and self.give_up(self._orphan):
+            self._skipped.add(self._orphan.folder)
+            self._orphan.close()
+            self._orphan, self._adopt_at = None, 0.0
         now = monotonic()
         if not self._adopts or self._is_searching or self._orphan is not None:
             return
@@ -234,7 +239,13 @@ class Shipper:
             if is_orphaned and monotonic() < self._cut_orphan_at:
                 continue
             begun = monotonic()
-            for record in producer.cut(TURN_ITEMS):
+            try:
+                cut = producer.cut(TURN_ITEMS)
+            except Exception as error:  # noqa: BLE001 -- its records stay in its journal, those of the others are sent
+                self._set_uncut(producer, error)
+                continue
+            self.uncut.pop(producer, None)
+            for record in cut:
                 self._backlog.append(record)
                 self._backlog_bytes += len(record.record)
                 points += record.points
@@ -246,6 +257,27 @@ class Shipper:
             if is_more or producer is not producers[-1]:
                 await asyncio.sleep(0)
         return points, is_more
+
+    def _set_uncut(self, producer: Producer, error: Exception) -> None:
+        """Name a journal from which nothing can be cut now. The next turn tries again."""
+        reason = f"its journal cannot be read ({type(error).__name__}: {str(error)[:200]})"
+        self.uncut[producer] = self.last_error = reason
+        warn_once(
+            f"uncut {producer.journal.run_id}",
+            f"run {producer.journal.run_id}: {reason}: its events stay there, those of other runs are sent; keep the "
+            "journal and report this",
+        )
+
+    def give_up(self, orphan: OrphanedJournal) -> str:
+        """Stop shipping an orphaned journal of which nothing more can be cut; return why, and "" while it continues."""
+        reason = next((self.uncut[one] for one in orphan.producers if one in self.uncut), "")
+        if not reason or any(one.acknowledged_records < one.records for one in orphan.producers):
+            return ""  # what was cut must be acknowledged in its journal
+        for producer in orphan.producers:
+            self.uncut.pop(producer, None)
+            if producer in self._producers:
+                self._producers.remove(producer)
+        return reason
 
     async def _send_forever(self, has_records: asyncio.Event) -> None:
         transport: Transport | None = None

@@ -56,24 +56,23 @@ def sync(
     """
     done = SyncResult(folder)
     for one in list(find_journals(folder, done.unsent)):
-        unsent = len(done.unsent)
         try:
             orphan = adopt(one)
             if orphan is None and is_held(one):
                 done.held.append(one)
             elif orphan is None:  # empty, or its holder has just let it go
                 orphan = adopt(one)
-        except OSError as error:
-            done.unsent.append(f"{one}: {error}")
+        except Exception as error:  # noqa: BLE001 -- a journal in an unforeseen state is named, and the others are sent
+            done.unsent.append(f"{one}: {error if isinstance(error, OSError) else repr(error)}")
             continue
         if orphan is None:
             continue
         try:
-            _ship(orphan, shipper, done, timeout_s, progress)
+            is_log_away = not _ship(orphan, shipper, done, timeout_s, progress)
         finally:
             orphan.close()
-        if len(done.unsent) > unsent:
-            break  # the log is away: the other journals would wait just as long
+        if is_log_away:
+            break  # the other journals would wait just as long
     return done
 
 
@@ -83,8 +82,10 @@ def _ship(
     done: SyncResult,
     timeout_s: float,
     progress: Callable[[str, int, int], None] | None,
-) -> None:
+) -> bool:
+    """Ship a journal; return False when the log did not take it in time."""
     shipper.adopt(orphan)
+    is_taken = True
     seen, since = -1, monotonic()
     while not orphan.is_done:
         if progress is not None:
@@ -93,6 +94,10 @@ def _ship(
             seen, since = now_sent, monotonic()
         elif monotonic() > since + timeout_s:
             done.unsent.append(f"{orphan.folder}: {shipper.last_error or 'no acknowledgement'}")
+            is_taken = False
+            break
+        if reason := shipper.give_up(orphan):
+            done.unsent.append(f"{orphan.folder}: {reason}: keep it and report this")
             break
         sleep(POLL_S)
     else:
@@ -103,3 +108,4 @@ def _ship(
     done.points += orphan.sent
     done.damaged += orphan.damaged
     done.runs.add(orphan.run_id)
+    return is_taken
