@@ -22,7 +22,7 @@ from consumers.store.statements import sql
 
 State = dict[str, Any]
 LEASE_POLL_S = 0.5
-PARAM_ATTEMPTS = "gateway:param_attempts"  # in the stored state, beside the tracker's own keys
+PARAM_ATTEMPTS = "gateway:param_attempts"  # in the stored state, next to the tracker's own keys
 
 
 class Checkpoint(NamedTuple):
