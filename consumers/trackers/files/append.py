@@ -9,13 +9,14 @@ disk when it returns: a state must not confirm bytes that a power cut can take (
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from consumers.trackers.files.durable import create_folder, sync_folder
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
+# Names of the files in a folder of a run. Other programs may write there too: a SummaryWriter, a person.
+WRITTEN = ("part-*.parquet", "events.out.tfevents.*.gateway", "run-*.wandb", "run-*.wandb.synced", "_*.new")
 AGAIN = "deliver the run again from the start"
 
 
@@ -70,10 +71,21 @@ def remove_file(path: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and its content if it exists. Raises TrackerUnavailable."""
+    """
+    Remove what trackers wrote to a folder of a run, and the folder unless other files are in it.
+
+    Raises TrackerUnavailable.
+    """
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
+        if not folder.is_dir():
+            return
+        for path in sorted(folder.iterdir()):
+            if any(path.match(pattern) for pattern in WRITTEN):
+                path.unlink()
+        if next(folder.iterdir(), None) is None:
+            folder.rmdir()
             sync_folder(folder.parent)
+        else:
+            sync_folder(folder)
     except OSError as error:
         raise TrackerUnavailable(f"{folder} cannot be removed ({error}): check its permissions") from error

@@ -54,6 +54,7 @@ def prepare(folder: Path, *, port: int) -> Command:
     Ends a server that a dead supervisor left running on this folder. Raises StackError.
     """
     bin_folder = binaries()
+    _password(folder)  # first: it refuses a folder that holds the cluster of another program
     user = _system_user(folder, bin_folder)
     data = folder / "data"
     _end_orphans(data)
@@ -121,8 +122,11 @@ def _password(folder: Path) -> str:
     """Return the password of this server; create one when there is no server yet."""
     path = folder / "password"
     if not path.exists():
-        if (folder / "data").exists():
-            raise StackError(f"{path} is missing while its database exists: restore the file from a copy")
+        if any((folder / name).exists() for name in ("data", "data.new")):
+            raise StackError(
+                f"{path} is missing while its database exists: restore the file from a copy, or name another --home "
+                "if another program made this folder"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         mine = folder / f"password.{os.getpid()}"
         _write_secret(mine, secrets.token_urlsafe(24))
