@@ -50,7 +50,7 @@ def _flatten(
 ) -> bool:
     """Add the entries of a dict to `found`; False when `left` allows no more."""
     around = (*around, id(outer))
-    for name, value in outer.items():
+    for name, value in fields_of(outer) or ():
         inner = f"{path}/{text_of(name)}"
         if not (issubclass(type(value), dict) and value):
             left[0] -= 1

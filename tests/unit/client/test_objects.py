@@ -125,6 +125,10 @@ def test_dicts_of_shared_dicts_stay_one_value() -> None:
     assert [name for name, _ in flatten(given)] == ["loss", "deep", "flat/a/b"]
 
 
+def test_a_dict_whose_items_fail_takes_no_other_with_it() -> None:
+    assert flatten([("x", HostileDict(a=1)), ("loss", 0.5)]) == [("x/a", 1), ("loss", 0.5)]
+
+
 def test_a_dict_in_itself_is_named_once() -> None:
     outer: dict[str, Any] = {"a": 1}
     outer["inner"] = {"b": 2, "outer": outer}
