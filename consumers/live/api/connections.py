@@ -8,12 +8,12 @@ is different: waiting does not help, so the process is asked to end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from fastapi import Request
 
-from consumers.live.api.fold_progress import FoldProgress
+from consumers.live.api.fold_progress import Folded, FoldProgress, Producer
 from consumers.live.api.shared import Shared
 from consumers.live.api.status import Sources, read_status
 from consumers.live.stream.subscribers import Subscribers
@@ -97,9 +97,10 @@ class Connections:
         probes = await asyncio.gather(self._probe_store(), self._probe_log())
         return {name: why for name, why in zip(("postgres", "kafka"), probes, strict=True) if why}
 
-    async def folded(self) -> dict[int, int]:
-        """Return the offsets up to which the log is folded: a later read of the store includes everything below."""
-        return await self.store().offsets(CONSUMER, self.topic)
+    async def folded(self, producers: Collection[Producer] = ()) -> Folded:
+        """Return how far the log is folded: a later read of the store includes everything below."""
+        async with self.store().snapshot() as now:
+            return Folded(await now.offsets(CONSUMER, self.topic), await now.received(producers))
 
     async def status(self) -> Status:
         """Return the state of every consumer of the log and of the dead letters. Raises StoreUnavailable."""

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.fold_progress import MAX_WAIT_S, missing_records
+from consumers.live.api.fold_progress import MAX_WAIT_S, Folded, Producer, missing_records
 from consumers.live.api.responses import json_response
 from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
-from consumers.store.offsets import CONSUMER
+from consumers.store.read.snapshot import NOTHING_FOLDED
 from schemas.bounds import MAX_RUN_ID
 
 MinOffsets = Annotated[str | None, Query(max_length=MAX_TEXT, description="partition:offset[,partition:offset...]")]
@@ -43,13 +43,10 @@ async def until_folded(connections: Connections, min_offsets: str | None, timeou
         wanted = parse_positions(min_offsets)
     except ValueError as error:
         raise bad_parameter("min_offsets", str(error), "pass as_of of an earlier answer") from None
-    folded: dict[int, int] = {}
-
-    async def is_folded() -> bool:
-        folded.update(await connections.folded())
-        return not missing_records(wanted, folded)
-
-    if not await connections.progress.wait_until(is_folded, timeout_s):
+    is_there, (folded, _) = await connections.progress.wait_until(
+        lambda now: not missing_records(wanted, now.offsets), timeout_s
+    )
+    if not is_there:
         rest = missing_records(wanted, folded)
         parts = ", ".join(
             f"{count:,} of partition {partition}" for partition, count in list(rest.items())[:SHOWN_RANGES]
@@ -77,22 +74,19 @@ async def received(
     if len(run_id) > MAX_RUN_ID or "\x00" in run_id or "\x00" in producer:
         raise bad_parameter("producer", "no event can carry this run or producer", "pass those of the run")
     connections = connections_of(request)
-    missing: list[tuple[int, int]] = []
-    as_of = ""
-
-    async def is_folded() -> bool:
-        nonlocal as_of
-        async with connections.store().snapshot() as now:
-            ledger = await now.received(run_id, producer)
-            as_of = write_positions(await now.offsets(CONSUMER, connections.topic))
-        missing[:] = [(first, min(end, below)) for first, end in ledger.missing if first < below]
-        if ledger.below < below:
-            missing.append((ledger.below, below))
-        return not missing
-
-    if not await connections.progress.wait_until(is_folded, timeout_s):
-        raise _not_received(run_id, producer, below, missing, timeout_s)
+    key = (run_id, producer)
+    is_there, now = await connections.progress.wait_until(lambda now: not _missing(now, key, below), timeout_s, key)
+    if not is_there:
+        raise _not_received(run_id, producer, below, _missing(now, key, below), timeout_s)
+    as_of = write_positions(now.offsets)
     return json_response(Received(run_id=run_id, producer=producer, below=below, as_of=as_of))
+
+
+def _missing(now: Folded, key: Producer, below: int) -> list[tuple[int, int]]:
+    """Return the ranges of numbers below `below` that are not folded."""
+    numbers = now.received.get(key, NOTHING_FOLDED)
+    found = [(first, min(end, below)) for first, end in numbers.missing if first < below]
+    return [*found, (numbers.below, below)] if numbers.below < below else found
 
 
 def _not_received(run_id: str, producer: str, below: int, missing: list[tuple[int, int]], timeout_s: float) -> Failure:

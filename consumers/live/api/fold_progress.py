@@ -1,16 +1,19 @@
 """
 Wait until the log is folded up to given offsets, so that a reader sees what was just written.
 
-However many requests wait, one task polls the store, and it ends when no request waits any more. Each request checks
-its own condition, but only after the polled offsets have changed.
+However many requests wait, one task asks the store, for all of them at once: for the offsets, and for the producers
+whose records are waited for. It ends when no request waits any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import NamedTuple
 
 from consumers.live.api.errors import Failure
+from consumers.store.read.snapshot import FoldedNumbers
 from schemas.errors import StoreUnavailable
 
 POLL_S = 0.02
@@ -18,40 +21,64 @@ MAX_WAITING = 1_000  # requests
 MAX_WAIT_S = 60.0  # of one request
 
 Positions = Mapping[int, int]
+Producer = tuple[str, str]  # run, producer
+
+
+class Folded(NamedTuple):
+    """How far the log is folded at one instant."""
+
+    offsets: Positions
+    received: Mapping[Producer, FoldedNumbers]  # of the producers that were asked for
 
 
 class FoldProgress:
     """How far the log is folded, for many requests that wait for it."""
 
-    def __init__(self, ask: Callable[[], Awaitable[Positions]]) -> None:
+    def __init__(self, ask: Callable[[Collection[Producer]], Awaitable[Folded]]) -> None:
         self._ask = ask
         self._changed = asyncio.Event()
         self._waiting = 0
+        self._producers: Counter[Producer] = Counter()
         self._poller: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._last: Folded | StoreUnavailable | None = None  # what the poller got; None: nothing yet
 
-    async def wait_until(self, is_folded: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
+    async def wait_until(
+        self, is_folded: Callable[[Folded], bool], timeout_s: float, producer: Producer | None = None
+    ) -> tuple[bool, Folded]:
         """
-        Return True once `is_folded` returns True, False after `timeout_s` seconds.
+        Return whether `is_folded` held within `timeout_s` seconds, and what it was given last.
 
-        Raises the errors of `is_folded`, and Failure when too many requests wait or this process stops.
+        `is_folded` is given the received numbers of `producer`, if there is one. Raises StoreUnavailable while
+        PostgreSQL is away, and Failure when too many requests wait or this process stops.
         """
         if self._waiting >= MAX_WAITING:
             raise Failure(503, f"{MAX_WAITING:,} requests wait already", "ask again in a moment", retry_after_s=2)
+        if not self._waiting:
+            self._last = None  # what was known when the last request ended may be an outage that is over
         self._waiting += 1
+        if producer is not None:
+            self._producers[producer] += 1
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
+        last = Folded({}, {})
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._is_closed:
-                    changed = self._changed
-                    if await is_folded():
-                        return True
+                    changed, now = self._changed, self._last
+                    if isinstance(now, StoreUnavailable):
+                        raise now
+                    if now is not None and (producer is None or producer in now.received):
+                        last = now
+                        if is_folded(now):
+                            return True, now
                     await changed.wait()
         except TimeoutError:
-            return False
+            return False, last
         finally:
             self._waiting -= 1
+            if producer is not None:
+                self._producers[producer] -= 1
         raise Failure(503, "this process is about to stop", "ask again in a moment", retry_after_s=2)
 
     def close(self) -> None:
@@ -60,15 +87,16 @@ class FoldProgress:
         self._notify()
 
     async def _poll(self) -> None:
-        """Wake the waiting requests when the offsets changed or could not be read."""
-        last: Positions | None = None
+        """Ask the store, and wake the waiting requests when the answer has changed."""
         while self._waiting and not self._is_closed:
+            self._producers += Counter()  # drops those that no request waits for any more
+            now: Folded | StoreUnavailable
             try:
-                now = await self._ask()
-            except StoreUnavailable:
-                now = None
-            if now is None or now != last:
-                last = now
+                now = await self._ask(list(self._producers))
+            except StoreUnavailable as error:
+                now = error
+            if now != self._last:
+                self._last = now
                 self._notify()
             await asyncio.sleep(POLL_S)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -43,6 +43,9 @@ class FoldedNumbers(NamedTuple):
 
     below: int
     missing: tuple[tuple[int, ...], ...]  # ranges (first, end), end exclusive
+
+
+NOTHING_FOLDED = FoldedNumbers(0, ())
 
 
 class RunsFound(NamedTuple):
@@ -255,12 +258,15 @@ class Snapshot:
             is_complete=len(rows) <= max_series, steps=steps,
         )  # fmt: skip
 
-    async def received(self, run_id: str, producer: str) -> FoldedNumbers:
-        """Return the folded sequence numbers of one producer of a run."""
-        row = await self._connection.fetchrow(sql("get_received"), run_id, producer)
-        return (
-            FoldedNumbers(0, ()) if row is None else FoldedNumbers(row["next_seq"], tuple(map(tuple, row["missing"])))
-        )
+    async def received(self, producers: Collection[tuple[str, str]]) -> dict[tuple[str, str], FoldedNumbers]:
+        """Return the folded sequence numbers of these producers, each given by its run and its name."""
+        found = dict.fromkeys(producers, NOTHING_FOLDED)
+        if found:
+            runs, names = zip(*found, strict=True)
+            for row in await self._connection.fetch(sql("get_received"), list(runs), list(names)):
+                numbers = FoldedNumbers(row["next_seq"], tuple(map(tuple, row["missing"])))
+                found[row["run_id"], row["producer"]] = numbers
+        return found
 
 
 async def _first_rows(connection: PooledConnection, statement: str, run_id: str, limit: int | None) -> list[Any]:

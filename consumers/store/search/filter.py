@@ -29,6 +29,8 @@ Op = Literal["in", "not in", "<", "<=", ">", ">=", "like", "not like", "ilike", 
 MAX_TEXT = 10_000  # characters
 MAX_COMPARISONS = 100
 MAX_DEPTH = 50  # of parentheses and `not`
+MAX_SERIES = 200  # that the metrics of a filter can mean, all together: each costs a part of the statement
+MAX_STEP_SLASHES = 8  # a named step ends at one of the first slashes of a written name
 STATES = ("created", "running", "finished", "failed", "killed", "lost")
 
 _PREFIXES: dict[str, Literal["metric", "param", "tag", "attribute"]] = {
@@ -153,6 +155,7 @@ class _Tokens:
         if "\x00" in text:
             raise FilterError(f"character {text.index(chr(0)) + 1} is U+0000, which no name or value has")
         self.comparisons = 0
+        self.series = 0
         self._tokens = list(_tokens(text))
         self._next = 0
 
@@ -251,8 +254,17 @@ def _key(tokens: _Tokens) -> Key:
     return Key(*found)
 
 
+def meanings(metric: str) -> int:
+    """Return how many series a written name can mean, at most: its step and its labels are part of it."""
+    return (1 + min(metric.count("/"), MAX_STEP_SLASHES)) * (2 if metric.endswith("}") else 1)
+
+
 def _compare(tokens: _Tokens) -> Compare:
     key = _key(tokens)
+    if key.kind == "metric":
+        tokens.series += meanings(key.name)
+        if tokens.series > MAX_SERIES:
+            raise tokens.error(f"fewer metrics with slashes: together they can mean at most {MAX_SERIES} series")
     if tokens.take("is"):
         negated = tokens.take("not")
         if not tokens.take("null"):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.search.filter import All, Compare, Either, Key, Node, Not, Order, Value
+from consumers.store.search.filter import MAX_STEP_SLASHES, All, Compare, Either, Key, Node, Not, Order, Value
 from consumers.store.search.page_token import SORTED_TEXT, PagePosition
 from consumers.store.statements import sql
 from schemas.events import MAIN_STEP
@@ -288,7 +288,7 @@ def param_paths(name: str) -> list[tuple[str, list[str]]]:
 
 def _splits(name: str) -> Iterable[tuple[str, str]]:
     slashes = [match.start() for match in re.finditer("/", name)]
-    return [(name[:at], name[at + 1 :]) for at in slashes[:8] if at and name[at + 1 :]]
+    return [(name[:at], name[at + 1 :]) for at in slashes[:MAX_STEP_SLASHES] if at and name[at + 1 :]]
 
 
 def _read_number(value: Value) -> float | None:

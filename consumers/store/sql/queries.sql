@@ -290,7 +290,8 @@ SELECT * FROM code_identities WHERE run_id = $1 ORDER BY step_name, attempt, cod
 SELECT * FROM producers WHERE run_id = $1 ORDER BY producer;
 
 -- name: get_received
-SELECT next_seq, missing FROM producers WHERE run_id = $1 AND producer = $2;
+SELECT run_id, producer, next_seq, missing
+FROM producers JOIN unnest($1::text[], $2::text[]) AS wanted (run_id, producer) USING (run_id, producer);
 
 -- name: get_observations
 SELECT * FROM observations WHERE run_id = $1 ORDER BY log_offset, position;

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.search.filter import All, Compare, Either, FilterError, Key, Not, parse_filter, parse_order
+from consumers.store.search.filter import (
+    MAX_SERIES,
+    All,
+    Compare,
+    Either,
+    FilterError,
+    Key,
+    Not,
+    meanings,
+    parse_filter,
+    parse_order,
+)
 from consumers.store.search.sql_builder import Search, param_paths, series_candidates
 
 WORDS = [
@@ -122,3 +133,27 @@ def test_the_name_of_a_parameter_can_be_a_path_into_another() -> None:
     assert param_paths("model.layers/0") == [("model", ["layers", "0"]), ("model.layers", ["0"])]
     assert param_paths(".a") == param_paths("a.") == []
     assert len(param_paths("a." * 500 + "b")) == 4
+
+
+NAMES = st.text(alphabet="ab/{}=,", min_size=1, max_size=40)
+
+
+@given(names=st.lists(NAMES, min_size=1, max_size=100), order=NAMES)
+def test_whatever_is_asked_the_statement_stays_short(names: list[str], order: str) -> None:
+    text = " or ".join(f"metrics.`{name}` < 1" for name in names)
+    assert all(len(series_candidates(name)) <= meanings(name) for name in names)
+    if sum(map(meanings, names)) > MAX_SERIES:
+        with pytest.raises(FilterError, match=f"at most {MAX_SERIES} series"):
+            parse_filter(text)
+        return
+    asked = Search(parse_filter(text), parse_order(f"metrics.`{order}`"), lost_after_s=90)
+
+    assert len(asked.runs(limit=10).statement) < 150_000
+
+
+def test_a_filter_that_would_become_a_long_statement_is_refused_with_the_reason() -> None:
+    text = " or ".join(["metrics.`a/b/c/d/e/f/g/h/i{x=1}` < 1"] * 100)
+
+    with pytest.raises(FilterError, match="fewer metrics with slashes"):
+        parse_filter(text)
+    parse_filter(" or ".join(["metrics.loss < 1"] * 100))
