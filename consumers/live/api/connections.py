@@ -155,7 +155,7 @@ class Connections:
         except LogUnavailable as error:
             return str(error)
         with suppress(StoreUnavailable):
-            if problem := shorter_log(self.topic, await self.folded(), bounds.end, "the materialiser"):
+            if problem := shorter_log(self.topic, (await self.folded()).offsets, bounds.end, "the materialiser"):
                 return problem
         return "" if self.tail.positions else self.tail.problem
 

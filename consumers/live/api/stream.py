@@ -41,7 +41,7 @@ async def stream(
     `points=last` keeps only the last point of each series in an event.
     """
     connections = connections_of(request)
-    if len(connections.subscribers) >= MAX_SUBSCRIBERS:
+    if connections.subscribers.is_full:
         raise Failure(503, f"{MAX_SUBSCRIBERS} streams are open already", "close some", retry_after_s=10)
     positions = await _start(connections, last_event_id or since, "Last-Event-ID" if last_event_id else "since")
     reads_all = since is None or positions.keys() >= connections.tail.positions.keys()
@@ -92,6 +92,8 @@ def _refuse_outside(
 async def _frames(
     connections: Connections, subscriber: Subscriber, positions: dict[int, int], detail: Detail
 ) -> AsyncIterator[bytes]:
+    if not connections.subscribers.enter(subscriber):
+        return  # others were faster; the browser asks again, and gets the error then
     try:
         yield mark(write_positions(positions), retry_ms=RETRY_MS)
         async with aclosing(catch_up(connections.tail, connections.subscribers, subscriber, positions)) as missed:

@@ -8,7 +8,9 @@ stream's positions, and the stream skips them when the tail publishes them again
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 from consumers.live.stream.messages import Message
 from consumers.live.stream.subscribers import Subscriber, Subscribers
@@ -22,6 +24,7 @@ from schemas.errors import LogUnavailable
 CLOSE_ENOUGH = 500  # records left to read when the subscriber is added to the tail
 FETCH_RECORDS = 200
 FETCH_WAIT_MS = 1_000
+TURN_WAIT_S = 1.0
 
 
 async def catch_up(
@@ -30,11 +33,34 @@ async def catch_up(
     """
     Yield the messages for `subscriber` from `positions` on and advance them; adds the subscriber to the tail.
 
-    Yields None after each part of the log that was read. Raises LogUnavailable, LogGap and LogDamaged.
+    Yields None after each part of the log that was read, and while it waits for its turn. Raises LogUnavailable, LogGap
+    and LogDamaged.
     """
     if not _left(tail.positions, positions):
         subscribers.add(subscriber)
         return
+    while not await _has_turn(subscribers.catch_ups):
+        yield None
+    try:
+        async with aclosing(_read(tail, subscribers, subscriber, positions)) as found:
+            async for message in found:
+                yield message
+    finally:
+        subscribers.catch_ups.release()
+
+
+async def _has_turn(turns: asyncio.Semaphore) -> bool:
+    """Return whether a turn came in time."""
+    try:
+        async with asyncio.timeout(TURN_WAIT_S):
+            return await turns.acquire()
+    except TimeoutError:
+        return False
+
+
+async def _read(
+    tail: Tail, subscribers: Subscribers, subscriber: Subscriber, positions: dict[int, int]
+) -> AsyncGenerator[Message | None, None]:
     reader = LogReader(tail.bootstrap, tail.topic, tail.security)
     try:
         await reader.open()

@@ -17,7 +17,8 @@ from consumers.live.stream.messages import Message
 
 MAX_QUEUE_BYTES = 4 * 1024 * 1024  # of record values waiting for one subscriber
 MAX_QUEUE_MESSAGES = 10_000
-MAX_SUBSCRIBERS = 1_000
+MAX_SUBSCRIBERS = 1_000  # streams, those included that catch up
+MAX_CATCH_UPS = 50  # at once: each has a connection to Kafka of its own, and others wait for their turn
 
 State = Literal["open", "overrun", "closed"]
 
@@ -85,17 +86,33 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._all: set[Subscriber] = set()
+        self._streams: set[Subscriber] = set()  # those of _all, and those that catch up
+        self.catch_ups = asyncio.Semaphore(MAX_CATCH_UPS)
         self.overruns = 0  # streams ended because their reader was too slow
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._streams)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no other stream may begin."""
+        return len(self._streams) >= MAX_SUBSCRIBERS
+
+    def enter(self, subscriber: Subscriber) -> bool:
+        """Count a stream that begins, also while it catches up; False if too many are open."""
+        if self.is_full:
+            return False
+        self._streams.add(subscriber)
+        return True
 
     def add(self, subscriber: Subscriber) -> None:
         """Offer a subscriber everything that is published from now on."""
+        self._streams.add(subscriber)
         self._all.add(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Remove a subscriber; does nothing if it is not there."""
+        self._streams.discard(subscriber)
         self._all.discard(subscriber)
 
     def publish(self, run_id: str, partition: int, make: Callable[[], Message | None]) -> None:
@@ -113,5 +130,5 @@ class Subscribers:
 
     def close(self) -> None:
         """End every stream."""
-        for subscriber in list(self._all):
+        for subscriber in list(self._streams):
             subscriber.close()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.wire import EncodedRecord, Envelope, encode
-from tests.support.live_server import DEADLINE_S, Frames, Live, serving, settings_for, stream, until
+from tests.support.live_server import DEADLINE_S, Frames, Live, serving, settings_for, stream, training, until
 from tests.support.log_author import Author, producer, write_records
 from tests.support.machine import allowed
 from tests.support.truncated_log import delete_before
@@ -202,6 +202,18 @@ async def test_a_browser_that_does_not_read_is_dropped_and_slows_no_other(live: 
 
     assert steps(events) == list(range(400_000))
     assert states <= {"overrun"}  # or already removed
+
+
+async def test_streams_catch_up_in_turns(live: Live) -> None:
+    turns = live.server.connections.subscribers.catch_ups = asyncio.Semaphore(1)
+    await live.publish_unfolded(training("run"))
+    await turns.acquire()  # as another stream that catches up does
+    async with stream(live, run="run", since="0:0,1:0") as one, stream(live, run="run", since="0:0,1:0") as other:
+        await until(lambda: subscribers(live, 2), "both count")
+        turns.release()
+        events = [await frames.take(4) for frames in (one, other)]
+
+    assert [[event["seq"] for event in found] for found in events] == [[0, 1, 2, 3]] * 2
 
 
 async def subscribers(live: Live, count: int) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.live.stream.messages import Message
-from consumers.live.stream.subscribers import Subscriber, Subscribers
+from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscriber, Subscribers
 from schemas import events as ev
 from tests.support.log_author import Author
 
@@ -114,3 +114,18 @@ def test_a_queue_never_holds_more_than_its_bound(sizes: list[int]) -> None:
     assert len(held) <= 20
     assert sum(found.size for found in held) <= 1_000
     assert (one.state == "open") == (len(held) == len(sizes))
+
+
+async def test_streams_that_catch_up_count_as_well() -> None:
+    subscribers = Subscribers()
+    streams = [subscriber() for _ in range(MAX_SUBSCRIBERS)]
+
+    assert all(subscribers.enter(one) for one in streams)
+    assert (len(subscribers), subscribers.is_full, subscribers.enter(subscriber())) == (MAX_SUBSCRIBERS, True, False)
+
+    subscribers.add(streams[0])  # it has caught up
+    assert len(subscribers) == MAX_SUBSCRIBERS
+    subscribers.remove(streams[1])
+    assert subscribers.enter(subscriber())
+    subscribers.close()
+    assert streams[2].state == "closed"
