@@ -31,6 +31,9 @@ def sync(
     folder: Folder = None,
     url: Annotated[str, typer.Option(help="Address to send to. Default: where training code sends.")] = "",
     timeout_s: Annotated[float, typer.Option(help="Seconds without an acknowledgement before giving up.")] = 60.0,
+    other_hosts: Annotated[
+        bool, typer.Option("--other-hosts", help="Send journals of other hosts too. Their processes must have ended.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +41,8 @@ def sync(
     Send the journals of killed or offline processes, with their original times.
 
     Journals of living processes are skipped, because those processes send them. What the log has acknowledged is
-    deleted here; running this twice, or killing it, does no harm.
+    deleted here; running this twice, or killing it, does no harm. On a file system that several hosts share, journals
+    of another host are left to that host: its locks may not be visible here.
 
     Examples: `gateway sync`, `gateway sync /media/stick/journal`
     """
@@ -55,7 +59,7 @@ def sync(
     shipper = Shipper(address_of(url, home), adopts=False)  # `ship` adopts each journal itself, and counts it
     try:
         with SyncBar(is_shown=not as_json) as bar:
-            done = ship(str(journals), shipper, timeout_s=timeout_s, progress=bar.move)
+            done = ship(str(journals), shipper, timeout_s=timeout_s, progress=bar.move, other_hosts=other_hosts)
     finally:
         shipper.stop()
     if as_json:

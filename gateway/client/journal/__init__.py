@@ -8,4 +8,5 @@ bytes.
   that a folder is a journal. `files`: its files. `format`: the bytes of a record.
 - `cursor`: where batches were cut. `contents`: what a journal on disk holds. `readable`: what a producer needs of a
   journal.
+- `hosts`: whether a free lock proves that the process has ended.
 """

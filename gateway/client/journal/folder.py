@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from contextlib import suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from hashlib import blake2b
@@ -21,6 +20,7 @@ from urllib.parse import quote
 
 from gateway.client.encoding.values import now
 from gateway.client.journal.format import VERSION
+from gateway.client.journal.hosts import this_host
 from gateway.client.journal.ownership import LOCK, META, deletion_order, is_journal, is_ours
 from gateway.client.journal.segment import remove
 from gateway.client.notices import warn_once
@@ -178,7 +178,7 @@ def build_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, addr
         "topic": topic,
         "time": now(),
         "pid": os.getpid(),
-        "host": socket.gethostname(),
+        **this_host(),
     }
 
 

@@ -19,6 +19,7 @@ from gateway.client.journal.contents import JournalContents
 from gateway.client.journal.cursor import CLOSED, ENDED, UNPUBLISHED, ShippingCursor, producer_of
 from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
 from gateway.client.journal.format import VERSION
+from gateway.client.journal.hosts import check_host
 from gateway.client.journal.ownership import read_meta
 from gateway.client.shipping.producer import Producer, crc_of
 
@@ -113,14 +114,18 @@ class OrphanedJournal:
         self._lock.release()
 
 
-def adopt(folder: str, *, rest_s: float = 0.0) -> OrphanedJournal | None:
+def adopt(folder: str, *, rest_s: float = 0.0, other_hosts: bool = False) -> OrphanedJournal | None:
     """
     Return the journal of a folder, ready to be shipped; None when its owner is alive or it is empty.
 
     While it is read, this thread sleeps for `rest_s` seconds again and again. An empty journal is deleted. Raises
-    OSError when the folder cannot be read or written, or is of a newer release.
+    OSError when the folder cannot be read or written, or is of a newer release, and OtherHost when a process of another
+    host may have it; with `other_hosts` the caller knows that none does.
     """
-    if (written := read_meta(folder).get("format", VERSION)) > VERSION:
+    meta = read_meta(folder)
+    if not other_hosts:
+        check_host(meta, folder)
+    if (written := meta.get("format", VERSION)) > VERSION:
         raise OSError(f"its format {written} is newer than this release: update tracking-gateway here")
     lock = JournalLock.try_acquire(folder)
     if lock is None:

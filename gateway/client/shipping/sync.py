@@ -47,21 +47,27 @@ class SyncResult:
 
 
 def sync(
-    folder: str, shipper: Shipper, *, timeout_s: float, progress: Callable[[str, int, int], None] | None = None
+    folder: str,
+    shipper: Shipper,
+    *,
+    timeout_s: float,
+    progress: Callable[[str, int, int], None] | None = None,
+    other_hosts: bool = False,
 ) -> SyncResult:
     """
     Ship every journal in a folder that no process holds; give up `timeout_s` seconds after the last acknowledgement.
 
-    `progress` is called with the run, the number of its points and values that are sent, and their total.
+    `progress` is called with the run, the number of its points and values that are sent, and their total. With
+    `other_hosts` the caller knows that no process of another host lives.
     """
     done = SyncResult(folder)
     for one in list(find_journals(folder, done.unsent)):
         try:
-            orphan = adopt(one)
+            orphan = adopt(one, other_hosts=other_hosts)
             if orphan is None and is_held(one):
                 done.held.append(one)
             elif orphan is None:  # empty, or its holder has just let it go
-                orphan = adopt(one)
+                orphan = adopt(one, other_hosts=other_hosts)
         except Exception as error:  # noqa: BLE001 -- a journal in an unforeseen state is named, and the others are sent
             done.unsent.append(f"{one}: {error if isinstance(error, OSError) else repr(error)}")
             continue

@@ -1,0 +1,75 @@
+"""
+Whether a free lock of a journal proves that its process has ended.
+
+It does where that process would take its lock in the kernel of this machine. On a file system that several machines
+share it may not: with BeeGFS, with Lustre's `localflock` and with NFS' `local_lock` each machine sees its own locks
+only, and a client cannot tell these mounts from others. There a journal of another host is left to that host, unless a
+person says that its process has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"  # Linux
+MOUNTS = "/proc/self/mountinfo"
+# File systems that one machine mounts at a time; overlay and tmpfs are those of containers.
+LOCAL = frozenset((
+    "apfs", "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "ntfs", "ntfs3", "overlay",
+    "ramfs", "reiserfs", "squashfs", "tmpfs", "udf", "ufs", "vfat", "xfs", "zfs",
+))  # fmt: skip
+
+
+class OtherHost(OSError):
+    """The process of a journal ran on another host, and may live."""
+
+
+def this_host() -> dict[str, str]:
+    """Return what meta.json says of the host."""
+    return {"host": socket.gethostname(), "boot": _boot()}
+
+
+def check_host(meta: Mapping[str, Any], folder: str) -> None:
+    """Raise OtherHost if a free lock of the journal in `folder` does not prove that its process has ended."""
+    host, here = meta.get("host"), this_host()
+    is_same_kernel = bool(here["boot"]) and meta.get("boot") == here["boot"]  # also in another container
+    if not host or host == here["host"] or is_same_kernel or _file_system(folder) in LOCAL:
+        return
+    raise OtherHost(
+        f"its process runs or ran on host {host}, and locks of other hosts may not be visible here: run `gateway sync` "
+        "there, or, once the process has ended, with --other-hosts here"
+    )
+
+
+def _boot() -> str:
+    try:
+        with open(BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _file_system(folder: str) -> str:
+    """Return the type of the file system that holds a folder, "" if it cannot be found out."""
+    path, found, longest = os.path.realpath(folder), "", -1
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields, kinds = before.split(), after.split()
+        if len(fields) < 5 or not kinds:
+            continue
+        point = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape").rstrip("/")
+        # The last of several mounts at one place is the visible one.
+        if (path == point or path.startswith(point + "/")) and len(point) >= longest:
+            found, longest = kinds[0], len(point)
+    return found
