@@ -118,6 +118,12 @@ class JournalFiles:
             delete_folder(folder)
         self.close()
 
+    @property
+    def may_close(self) -> bool:
+        """Whether the end of the producer is written, to files: another process could send all of it."""
+        is_ended = self.cursor is not None and bool(self.cursor.flags & CLOSED)
+        return is_ended and bool(self.folder)
+
     def start_again(self) -> None:
         """Delete the folder, in which nothing is written yet: the next record makes another one."""
         self.remove()

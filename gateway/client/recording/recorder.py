@@ -174,7 +174,9 @@ class Recorder:
         if not last.claim_end() or (last.shipper is None and not last.journal.segments):
             return
         last.journal.append(JournalEvent({"kind": "producer_closed", "time": now()}))
-        if last.shipper is not None:
+        if last.shipper is None or last.shipper.is_offline:
+            last.journal.close()  # nothing sends it from here: its files are free for `gateway sync`
+        else:
             last.shipper.wake()
 
     def after_fork(self) -> object:

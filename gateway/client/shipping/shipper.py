@@ -20,6 +20,7 @@ from collections import deque
 from time import monotonic
 
 from gateway.client.errors import Unsent
+from gateway.client.journal.journal import Journal
 from gateway.client.notices import warn, warn_once
 from gateway.client.process.forks import importing
 from gateway.client.shipping.heartbeats import Heartbeats
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.address import Address
-    from gateway.client.journal.journal import Journal
     from gateway.client.shipping.producer import OutgoingRecord
     from gateway.client.shipping.recovery import OrphanedJournal
     from gateway.client.transports.transport import Refusal, Transport
@@ -48,6 +48,7 @@ SEND_TIMEOUT_S = 60.0  # ... then the transport is closed and a new one is opene
 BACK_OFF_S = (0.1, 5.0)  # first and longest pause after a failure
 STOP_TIMEOUT_S = 5.0
 ORPHAN_REST = 4  # rest between two cuts of a dead process's journal, in times of the first one
+MAX_FINISHED = 32  # finished journals held open while the log is away; each has three file descriptors
 ADOPT_EVERY_S = 30.0  # between two searches for journals of dead processes
 
 
@@ -66,6 +67,8 @@ class Shipper:
         self._producers: list[Producer] = []  # changed by single operations of a list only: no caller waits for a lock
         self._backlog: deque[OutgoingRecord] = deque()
         self._backlog_bytes = 0
+        self._has_let_go = False  # finished journals of this process wait to be found again
+        self._is_sending = False  # the first records of the backlog are on their way
         self._loop: asyncio.AbstractEventLoop | None = None
         self._has_items: asyncio.Event | None = None  # set to cut now instead of at the next turn
         self._has_records: asyncio.Event | None = None
@@ -181,7 +184,11 @@ class Shipper:
                 continue
             pause = min(CUT_EVERY_S, max(CUT_AT_LEAST_S, pause * CUT_POINTS / max(points, 1)))
             # A timer instead of a timeout: nothing is cancelled and raised, five times a second in each process.
-            timer = asyncio.get_running_loop().call_later(pause, has_items.set) if self._producers else None
+            timer = (
+                asyncio.get_running_loop().call_later(pause, has_items.set)
+                if self._producers or self._has_let_go
+                else None
+            )
             await has_items.wait()
             if timer is not None:
                 timer.cancel()
@@ -213,6 +220,7 @@ class Shipper:
             with importing():
                 from gateway.client.shipping.recovery import find_orphan
             found = find_orphan((self.address.url, self.address.topic), self._skipped)
+            self._has_let_go = self._has_let_go and found is not None
             if found is not None and self._is_stopping:
                 found.close()
             elif found is not None:
@@ -226,6 +234,7 @@ class Shipper:
     async def _cut_all(self, has_records: asyncio.Event) -> tuple[int, bool]:
         """Give each journal one turn. Return the number of points cut, and whether more can be cut right away."""
         points, is_more = 0, False
+        self._let_go()
         producers = list(self._producers)
         for done in [one for one in producers if one.is_done]:
             self._producers.remove(done)
@@ -279,6 +288,28 @@ class Shipper:
                 self._producers.remove(producer)
         return reason
 
+    def _let_go(self) -> None:
+        """
+        Close the oldest finished journals beyond MAX_FINISHED while the log is away: a sweep has thousands of runs.
+
+        They are like those of a process that has died: found again, and sent, once the log is back.
+        """
+        is_away = bool(self._warned_down)  # since the last acknowledgement
+        if not is_away or self._is_sending or len(self._producers) <= MAX_FINISHED:
+            return
+        finished = [
+            (one, one.journal)
+            for one in list(self._producers)
+            if isinstance(one.journal, Journal) and one.journal.may_close and not one.journal.events_in_memory
+        ]
+        for producer, journal in finished[:-MAX_FINISHED]:
+            self._producers.remove(producer)
+            self.uncut.pop(producer, None)
+            self._backlog = deque(record for record in self._backlog if record.producer is not producer)
+            journal.close()
+            self._has_let_go, self._adopt_at = True, 0.0
+        self._backlog_bytes = sum(len(record.record) for record in self._backlog)
+
     async def _send_forever(self, has_records: asyncio.Event) -> None:
         transport: Transport | None = None
         pause = BACK_OFF_S[0]
@@ -301,6 +332,7 @@ class Shipper:
                     self._warn_down(error)
                     await _close(transport)
                     transport = None
+                    self._let_go()
                     await asyncio.sleep(pause * (0.75 + os.urandom(1)[0] / 512))
                     pause = min(pause * 2, BACK_OFF_S[1])
         finally:
@@ -318,6 +350,7 @@ class Shipper:
 
     async def _send(self, transport: Transport, group: list[OutgoingRecord]) -> Sequence[Refusal]:
         late = asyncio.get_running_loop().call_later(WARN_AFTER_S, self._warn_late)
+        self._is_sending = True
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S) as limit:
                 refusals = await transport.send([record.record for record in group]) or ()
@@ -326,6 +359,7 @@ class Shipper:
                 raise
             raise Unsent(f"no acknowledgement for {SEND_TIMEOUT_S:.0f} s") from error
         finally:
+            self._is_sending = False
             late.cancel()
         self._report_up()
         return refusals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import gateway
 from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.journal import segment as segments
@@ -302,3 +304,39 @@ def test_names_used_once_are_forgotten(shipper: Shipper, memory: Memory, monkeyp
     assert len(run.recorder.journal.counters) == 50
     assert [one.step for one in points(memory.events()) if one.name == "often"] == list(range(200))
     assert list(notices.counts) == ["names"]
+
+
+def descriptors() -> int:
+    """Return how many files and sockets this process has open."""
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_finished_offline_runs_hold_no_descriptors(own_process: None) -> None:
+    gateway.start_run().finish()
+    before = descriptors()
+    for _ in range(20):
+        with gateway.start_run() as run:
+            run.emit("loss", 1.0)
+    del run
+
+    assert descriptors() <= before + 3  # those of the last run
+
+
+def test_a_sweep_while_the_log_is_away_holds_few_descriptors_and_loses_nothing(
+    shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_module, "BACK_OFF_S", (0.01, 0.02))
+    memory.failures, memory.keeps_failed = 1_000_000, False
+    before = descriptors()
+    for number in range(44):
+        run = new_run(shipper, f"run-{number}")
+        run.emit("loss", float(number))
+        run.finish(timeout_s=0)
+    wait_for(lambda: descriptors() < before + 3 * (shipping_module.MAX_FINISHED + 4))
+
+    memory.failures = 0
+    wait_for(lambda: memory.kinds().count("producer_closed") == 44)
+    assert sorted(one.value for one in points(memory.events())) == [float(number) for number in range(44)]
+    assert memory.kinds().count("run_finished") == 44
+    assert "run_killed" not in memory.kinds()
