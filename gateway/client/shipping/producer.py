@@ -15,6 +15,7 @@ from gateway.client.encoding.wire import MAX_RECORD, encode_text, source_of
 from gateway.client.journal.cursor import BatchBoundary
 from gateway.client.journal.entries import time_of
 from gateway.client.journal.format import Damage
+from gateway.client.journal.journal import Journal
 from gateway.client.journal.series import ENDINGS
 from gateway.client.notices import warn_once
 from gateway.client.shipping.batching import encode_events, take_slice
@@ -272,3 +273,9 @@ def _add_totals(event: EncodedEvent, seq: int, points: int, dropped: int) -> byt
     if event.kind == "producer_closed":
         return event.text[:-1] + f',"batches":{seq + 1},"points":{points},"dropped":{dropped}}}'.encode()
     return event.text
+
+
+def finished_journals(producers: Iterable[Producer]) -> list[tuple[Producer, Journal]]:
+    """Return those of this process that nothing is recorded into any more, whole on the disk, oldest first."""
+    journals = [(one, one.journal) for one in list(producers) if isinstance(one.journal, Journal)]
+    return [(one, journal) for one, journal in journals if journal.may_close and not journal.events_in_memory]

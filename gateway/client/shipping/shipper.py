@@ -5,9 +5,7 @@ There is one daemon thread for each address, with its own event loop. One task c
 runs; the other sends them in the order in which they were cut. While one group is being sent, the next is cut and
 encoded. A record stays here, and in its journal, until it is acknowledged. When a send fails, the transport is closed
 and a new one is opened, after pauses that grow; sending then continues with the first record that is not acknowledged,
-with the same bytes.
-
-Nothing here raises into training, and nothing waits for training.
+with the same bytes. Nothing here raises into training, and nothing waits for training.
 """
 
 from __future__ import annotations
@@ -20,11 +18,10 @@ from collections import deque
 from time import monotonic
 
 from gateway.client.errors import Unsent
-from gateway.client.journal.journal import Journal
 from gateway.client.notices import warn, warn_once
 from gateway.client.process.forks import importing
 from gateway.client.shipping.heartbeats import Heartbeats
-from gateway.client.shipping.producer import Producer
+from gateway.client.shipping.producer import Producer, finished_journals
 from gateway.client.transports.factory import make_transport
 
 TYPE_CHECKING = False
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.address import Address
+    from gateway.client.journal.journal import Journal
     from gateway.client.shipping.producer import OutgoingRecord
     from gateway.client.shipping.recovery import OrphanedJournal
     from gateway.client.transports.transport import Refusal, Transport
@@ -289,20 +287,10 @@ class Shipper:
         return reason
 
     def _let_go(self) -> None:
-        """
-        Close the oldest finished journals beyond MAX_FINISHED while the log is away: a sweep has thousands of runs.
-
-        They are like those of a process that has died: found again, and sent, once the log is back.
-        """
-        is_away = bool(self._warned_down)  # since the last acknowledgement
-        if not is_away or self._is_sending or len(self._producers) <= MAX_FINISHED:
+        """Close the oldest finished journals while the log is away; they are found again, like those of the dead."""
+        if not self._warned_down or self._is_sending or len(self._producers) <= MAX_FINISHED:
             return
-        finished = [
-            (one, one.journal)
-            for one in list(self._producers)
-            if isinstance(one.journal, Journal) and one.journal.may_close and not one.journal.events_in_memory
-        ]
-        for producer, journal in finished[:-MAX_FINISHED]:
+        for producer, journal in finished_journals(self._producers)[:-MAX_FINISHED]:
             self._producers.remove(producer)
             self.uncut.pop(producer, None)
             self._backlog = deque(record for record in self._backlog if record.producer is not producer)
