@@ -9,7 +9,7 @@ times.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ class SeriesColumns(NamedTuple):
     steps: Sequence[int]
     times_ms: Sequence[int]
     values: Sequence[float]
+    times_us: Sequence[int] | None = None  # the same times, exactly; None: no place holds them finer than `times_ms`
 
 
 @dataclass
@@ -43,6 +44,7 @@ class SeriesFacts:
 
     points: int = 0
     checksum: int = 0  # below 2**128
+    exact: int | None = field(default=0, compare=False)  # the same with times in µs; None: these are not known
     first: tuple[int, int] | None = field(default=None, compare=False)  # the lowest (step, ms)
     last: tuple[int, int] | None = field(default=None, compare=False)  # the highest (step, ms)
 
@@ -51,13 +53,20 @@ class SeriesFacts:
         """The checksum as 32 hex digits."""
         return f"{self.checksum:032x}"
 
-    def add(self, steps: Sequence[int], times_ms: Sequence[int], values: Sequence[float]) -> None:
+    def add(
+        self,
+        steps: Sequence[int],
+        times_ms: Sequence[int],
+        values: Sequence[float],
+        times_us: Sequence[int] | None = None,
+    ) -> None:
         """Count points, given in columns of the same length."""
         if not len(steps):
             return
+        exact = None if times_us is None else sum_of_points(steps, times_us, values)
         self.merge(
             SeriesFacts(
-                len(steps), sum_of_points(steps, times_ms, values), _edge(min, steps, times_ms),
+                len(steps), sum_of_points(steps, times_ms, values), exact, _edge(min, steps, times_ms),
                 _edge(max, steps, times_ms),
             )
         )  # fmt: skip
@@ -66,6 +75,8 @@ class SeriesFacts:
         """Add totals that were counted elsewhere."""
         self.points += other.points
         self.checksum = (self.checksum + other.checksum) % MODULUS
+        known = self.exact is not None and other.exact is not None
+        self.exact = ((self.exact or 0) + (other.exact or 0)) % MODULUS if known else None
         self.first = min((one for one in (self.first, other.first) if one is not None), default=None)
         self.last = max((one for one in (self.last, other.last) if one is not None), default=None)
 
@@ -89,8 +100,21 @@ def count_points(series: dict[str, SeriesFacts], points: Iterable[Point]) -> Non
 
 def count_columns(series: dict[str, SeriesFacts], columns: Iterable[SeriesColumns]) -> None:
     """Count columns of points into the totals of their series."""
-    for name, steps, times_ms, values in columns:
-        series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)
+    for name, steps, times_ms, values, times_us in columns:
+        series.setdefault(name, SeriesFacts()).add(steps, times_ms, values, times_us)
+
+
+def exact_columns(points: Iterable[tuple[str, int, int, float]]) -> Iterator[SeriesColumns]:
+    """Yield points (series, step, µs, value) as columns, with a bounded number of points in memory."""
+    collected: dict[str, list[tuple[int, int, float]]] = {}
+    waiting = 0
+    for series, step, time, value in points:
+        collected.setdefault(series, []).append((step, time, value))
+        waiting += 1
+        if waiting >= _BUFFERED:
+            yield from _columns(collected)
+            collected, waiting = {}, 0
+    yield from _columns(collected)
 
 
 @dataclass
@@ -149,6 +173,12 @@ def _count(series: dict[str, SeriesFacts], collected: Mapping[str, list[Point]])
             _, steps, times_ms, values = zip(*points, strict=True)
             series.setdefault(name, SeriesFacts()).add(steps, times_ms, values)
             points.clear()
+
+
+def _columns(collected: Mapping[str, Sequence[tuple[int, int, float]]]) -> Iterator[SeriesColumns]:
+    for name, points in collected.items():
+        steps, times, values = zip(*points, strict=True)
+        yield SeriesColumns(name, steps, [time // 1_000 for time in times], values, times)
 
 
 def _edge(best: Any, steps: Sequence[int], times_ms: Sequence[int]) -> tuple[int, int]:

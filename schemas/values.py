@@ -128,15 +128,24 @@ def to_plain(typed: Typed) -> Any:
 
 def to_text(typed: Typed) -> str:
     """Return a value as text, for trackers that hold only text: `str()` of scalars, JSON of the rest."""
-    import orjson
-
     match typed:
         case FloatValue() | IntValue() | BoolValue() | StringValue():
             return str(typed.value)
         case DatetimeValue():
             return typed.value.isoformat()
         case _:
-            return orjson.dumps(to_plain(typed)).decode()
+            return _json_text(to_plain(typed))
+
+
+def _json_text(value: Any) -> str:
+    import json
+
+    import orjson
+
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an int beyond 64 bits: PostgreSQL's jsonb writes 1e20 as one
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _plain_floats(value: Any) -> Any:

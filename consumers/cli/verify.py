@@ -2,7 +2,8 @@
 `gateway verify`: prove that every tracker holds what PostgreSQL holds, and deliver again what is missing.
 
 Found by the entry-point group `gateway.commands`. Facts go to stdout, everything else to stderr. Exit status: 0 when
-all places are equal, 1 when they differ, 2 when a place cannot be read or the arguments do not fit, 130 after Ctrl-C.
+it is proved that all places hold the same, 1 when they differ, 2 when a place cannot be read or the arguments do not
+fit, 3 when nothing differs and something is not proved, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from consumers.delivery.verify.verify import VerifyResult, VerifyScope
     from schemas.runtime.settings import Settings
 
-EXIT_DIFFERENT, EXIT_STOPPED = 1, 130
+EXIT_DIFFERENT, EXIT_UNPROVED, EXIT_STOPPED = 1, 3, 130
 
 
 def verify(
@@ -57,9 +58,11 @@ def verify(
     Read runs back from PostgreSQL and from each tracker, and compare them value by value.
 
     For each series: the number of points, the first, the last, and a checksum of all steps, times and values. For
-    each run: parameters, tags, status, start and end. What a tracker cannot hold by design is listed separately and
-    does not count as a difference. Exit status: 0 all places are equal; 1 they differ; 2 a place cannot be read, or the
-    arguments do not fit; 130 after Ctrl-C.
+    each run: name, tag, experiment, status, start, end, parameters, tags, labels, note, artifacts, observations and
+    console lines. What a tracker cannot hold by design, or does not return, is listed separately and does not count as
+    a difference. Exit status: 0 it is proved that all places hold the same; 1 they differ; 2 a place cannot be read, or
+    the arguments do not fit; 3 nothing differs, but the log is not delivered to its end, cannot be reached, lacks
+    records, or has dead letters; 130 after Ctrl-C.
 
     Examples: `gateway verify`, `gateway verify --to mlflow --run r1`, `gateway verify --wait 60 --json | jq .equal`,
     `gateway verify --to parquet --repair`
@@ -68,13 +71,16 @@ def verify(
     from consumers.delivery.verify.verify import VerifyScope
 
     verified, repaired = _verify(home, VerifyScope(to or (), run or (), group), wait_s=wait, repair=repair)
-    if verified.caught_up is False:
-        print_notice("not all of the log is delivered yet: see `gateway status`, or use --wait")
+    for one in verified.unproved:
+        if one.what == "log":
+            print_notice(one.reason)
     if as_json:
         print_json(document(verified, repaired))
     else:
         print_report(verified, repaired, everything=everything)
-    raise typer.Exit(EXIT_DIFFERENT if verified.differences else 0)
+    if verified.differences:
+        raise typer.Exit(EXIT_DIFFERENT)
+    raise typer.Exit(0 if verified.is_proved else EXIT_UNPROVED)
 
 
 def _verify(

@@ -10,8 +10,8 @@ the trackers: a name is loaded when it is first used.
 - `protocol`: the plug-in contract, with what a tracker can keep (`Capabilities`). Trackers are found through the
   entry-point group `gateway.trackers`; each has a folder with `tracker`, `translate`, `writer` or `backend`,
   and `edits`.
-- `run_status`: how a run ended when its processes disagree. `edits`: pure; what deletes and renames change, as in
-  PostgreSQL.
+- `opening`, `run_status`: how a run began and ended when its processes disagree. `edits`: pure; what deletes and
+  renames change, as in PostgreSQL.
 - `fidelity`: which points a tracker will return, given what it declares. `files/`: what trackers that write files
   share.
 """
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
         series_key,
         split_at_edits,
     )
-    from consumers.trackers.protocol import CanStartOver, Capabilities, ReadBack, State, Tracker
+    from consumers.trackers.protocol import (
+        CanStartOver,
+        Capabilities,
+        Contents,
+        Line,
+        Observed,
+        ReadBack,
+        State,
+        Tracker,
+    )
     from consumers.trackers.run_status import RunStatus, fold_run_status
     from schemas import events
     from schemas.errors import BadSettings, TrackerRefused, TrackerUnavailable
@@ -41,7 +50,10 @@ __all__ = [
     "BadSettings",
     "CanStartOver",
     "Capabilities",
+    "Contents",
     "Envelope",
+    "Line",
+    "Observed",
     "Point",
     "ReadBack",
     "RunStatus",
@@ -66,7 +78,10 @@ _HOMES = {
     "BadSettings": "schemas.errors",
     "CanStartOver": "consumers.trackers.protocol",
     "Capabilities": "consumers.trackers.protocol",
+    "Contents": "consumers.trackers.protocol",
     "Envelope": "schemas.wire",
+    "Line": "consumers.trackers.protocol",
+    "Observed": "consumers.trackers.protocol",
     "Point": "schemas.facts",
     "ReadBack": "consumers.trackers.protocol",
     "RunStatus": "consumers.trackers.run_status",

@@ -9,7 +9,7 @@ suite that a tracker must pass; docs/trackers.md shows how to write one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from schemas.errors import BadSettings
@@ -20,6 +20,42 @@ from schemas.wire import Envelope
 NOTHING = "nothing"
 
 State = Mapping[str, Any]
+
+
+class Observed(NamedTuple):
+    """One value that is not a number, as a tracker holds it."""
+
+    series: str  # written name
+    step: int
+    time: int | None  # µs; None: the tracker keeps none, and perhaps only some of the values of one step
+    text: str | None  # as JSON or plain text, a histogram as {"counts": [...], "edges": [...]}; None: not returned
+
+
+class Line(NamedTuple):
+    """One console line, as a tracker holds it."""
+
+    stream: str
+    time: int  # µs
+    text: str
+
+
+class Contents(NamedTuple):
+    """
+    What a tracker holds of a run besides points, parameters and tags.
+
+    None: the tracker does not return it, and `gateway verify` lists it as not compared.
+    """
+
+    name: str | None = None
+    tag: str | None = None  # of the run, which groups runs into an experiment
+    misplaced: str = ""  # the experiment or project that shows the run, if that is not the one of its tag
+    where: str = ""  # where a person finds the run
+    note: str | None = None
+    labels: Mapping[str, str] | None = None
+    artifacts: Mapping[str, str] | None = None  # references by name, as JSON with at least uri, size and sha256
+    observations: Iterable[Observed] | None = None
+    unheld: int = 0  # observations that the tracker could not store, and counted
+    lines: Iterable[Line] | None = None
 
 
 class ReadBack(NamedTuple):
@@ -33,6 +69,7 @@ class ReadBack(NamedTuple):
     tags: Mapping[str, str] | None = None  # by their original names; None: the tracker does not return tags
     columns: Iterator[SeriesColumns] | None = None  # the same points in a faster form; read instead of `points`
     altered: Mapping[str, int] = {}  # what the tracker shows differently in this run, in words, and how often
+    contents: Contents = Contents()
 
 
 class Capabilities(NamedTuple):
@@ -92,7 +129,12 @@ class Tracker(Protocol):
         """Write these new events of one run to the tracker; return the state for the next call."""
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        """Return what the tracker holds of a run. Raises TrackerUnavailable, TrackerRefused."""
+        """
+        Return what a person sees of a run in the tracker. Raises TrackerUnavailable, TrackerRefused.
+
+        Raise TrackerRefused if the run is not there, or only in a trash. A run that was deleted must be looked for
+        as well: a restored backup may show it again.
+        """
 
     def close(self) -> None:
         """Close connections and files; no `deliver` is running."""
@@ -108,6 +150,18 @@ class CanStartOver(Tracker, Protocol):
         Remove what the following calls will not overwrite: a file that they write under another name, rows that they
         would add again. May be called twice, and if part of the run is gone. Raises TrackerUnavailable,
         TrackerRefused.
+        """
+
+
+class CanReplace(CanStartOver, Protocol):
+    """A tracker that keeps some things for good, and can make a run again that has others."""
+
+    def replace(self, run_id: str, state: State) -> State:
+        """
+        Take the run out of sight, so that a delivery from its first record makes another one; return {}.
+
+        Called by `gateway verify --repair` for a run that differs although it was delivered again. May be called
+        twice. Raises TrackerUnavailable, TrackerRefused.
         """
 
 
@@ -145,3 +199,8 @@ def capabilities_of(tracker: Tracker) -> Capabilities:
 def can_start_over(tracker: Tracker) -> TypeGuard[CanStartOver]:
     """Return True if this tracker can rewrite a run from its first record."""
     return callable(getattr(tracker, "start_over", None))
+
+
+def can_replace(tracker: Tracker) -> TypeGuard[CanReplace]:
+    """Return True if this tracker can make a run again that it cannot mend."""
+    return can_start_over(tracker) and callable(getattr(tracker, "replace", None))

@@ -11,10 +11,13 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from schemas.runtime.text import mask_unprintable
 from schemas.values import BoolValue, DatetimeValue, FloatValue, IntValue, StringValue, Typed, to_plain, to_text
+
+_LARGEST = 2**1_023  # an int below has a float64
 
 
 def is_same(value: Typed, text: str) -> bool:
@@ -43,6 +46,16 @@ def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
     return any(
         len(text) == length and len(one) > length and one[:length] == text for one in whole for length in lengths
     )
+
+
+def normal_text(text: str) -> str:
+    """Return one form for all notations of a value whose type is unknown: `1e2`, `100` and `"100"` are equal."""
+    plain, is_json = _parsed(text)
+    if isinstance(plain, str):
+        plain, is_json = _parsed(text := plain)
+        if isinstance(plain, str):
+            return plain
+    return _canonical(plain) if is_json else text
 
 
 def shown(value: Typed | str, most: int = 100) -> str:
@@ -75,4 +88,22 @@ def _instant(text: str) -> datetime | None:
 
 
 def _canonical(plain: Any) -> str:
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return json.dumps(_numbers(plain), sort_keys=True, ensure_ascii=False)
+
+
+def _numbers(plain: Any) -> Any:
+    """Return JSON with each number in one notation: PostgreSQL's jsonb writes 1e20 as an integer of 21 digits."""
+    match plain:
+        case dict():
+            return {name: _numbers(value) for name, value in plain.items()}
+        case list():
+            return [_numbers(value) for value in plain]
+        case bool():
+            return plain
+        case int():
+            as_float = float(plain) if abs(plain) < _LARGEST else math.inf
+            return repr(as_float) if math.isfinite(as_float) and Decimal(repr(as_float)) == plain else str(plain)
+        case float():
+            return repr(plain + 0.0)
+        case _:
+            return plain

@@ -2,9 +2,10 @@
 Repair runs that differ: first deliver what was never delivered, then rewrite the runs that still differ.
 
 A run to rewrite is set aside, so that no delivery touches it. Its tracker prepares for it (`start_over`), its row
-begins at the run's first record again, and the same loop as for any replay delivers it. While a live delivery runs,
-that one does the work. Each step may be killed and repeated: a run that is set aside stays so until the next repair,
-and a run that begins again continues like any other. Runs that do not differ are not touched.
+begins at the run's first record again, and the same loop as for any replay delivers it. A run that differs even then,
+because its tracker keeps something for good, is made again where the tracker can do that (`replace`). While a live
+delivery runs, that one does the work. Each step may be killed and repeated: a run that is set aside stays so until the
+next repair, and a run that begins again continues like any other. Runs that do not differ are not touched.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from consumers.delivery.replay.selection import RunSelection
 from consumers.delivery.service import Connected, connected
 from consumers.delivery.verify.verify import VerifyResult, VerifyScope, verify
 from consumers.store.delivery.repairs import Repairs
-from consumers.trackers.protocol import State, can_start_over
+from consumers.trackers.protocol import State, can_replace, can_start_over
 from schemas.errors import TrackerRefused
 from schemas.runtime.settings import Settings
 
@@ -31,6 +32,7 @@ MOVING = "training writes to it now, and it may be equal when that ends: compare
 REST_S = 1.0  # a run that differs and had no new records for this long is rewritten
 FREE_WITHIN_S = 30.0  # limit of the wait for a live delivery to end its call for a run
 POLL_S = 0.1
+Prepare = Callable[[str, State], State]
 Show = Callable[[str, int, int | None], object]
 
 
@@ -114,10 +116,16 @@ class _Repair:
         still = [run_id for run_id in different if before.get(run_id) == after.get(run_id)]
         moving = sorted({*different} - {*still})  # may differ only because places were read one after the other
         result.not_repaired += [NotRepaired(self._name, run_id, MOVING) for run_id in moving]
-        rewritten = await self._start_over(still, result)
+        tracker = self._services.tracker
+        rewritten = await self._start_over(still, result, tracker.start_over if can_start_over(tracker) else None)
         result.rewritten[self._name] = rewritten
         if rewritten:
             await self._deliver(rewritten)
+        if not rewritten or self._stopping.is_set() or not can_replace(tracker):
+            return
+        left = (await verify(self._services.settings, VerifyScope([self._name], rewritten))).places[self._name]
+        if replaced := await self._start_over(sorted(left.differing), result, tracker.replace):
+            await self._deliver(replaced)
 
     async def _deliver(self, runs: Sequence[str]) -> None:
         request, progress = ReplayRequest(RunSelection(tuple(runs))), ReplayProgress()
@@ -131,8 +139,12 @@ class _Repair:
         async with background(show()):
             await Replay(self._services, request, self._stopping, progress, self._notify).run()
 
-    async def _start_over(self, runs: Sequence[str], result: RepairResult) -> list[str]:
-        """Let runs begin at their first record again; return those for which that was possible."""
+    async def _start_over(self, runs: Sequence[str], result: RepairResult, prepare: Prepare | None) -> list[str]:
+        """
+        Let runs begin at their first record again; return those for which that was possible.
+
+        `prepare` is the tracker's method for that: `start_over` or `replace`; None: it has none.
+        """
         incomplete = await self._incomplete(runs)
         begun: list[str] = []
         async with AsyncExitStack() as stack:
@@ -142,23 +154,22 @@ class _Repair:
             for run_id in runs:
                 if self._stopping.is_set():
                     break
-                reason = incomplete.get(run_id) or await self._start_over_one(run_id, has_lease=has_lease)
+                reason = incomplete.get(run_id) or await self._start_over_one(run_id, prepare, has_lease=has_lease)
                 if reason:
                     result.not_repaired.append(NotRepaired(self._name, run_id, reason))
                 else:
                     begun.append(run_id)
         return begun
 
-    async def _start_over_one(self, run_id: str, *, has_lease: bool) -> str:
+    async def _start_over_one(self, run_id: str, prepare: Prepare | None, *, has_lease: bool) -> str:
         """Let one run begin at its first record again; return the reason if that is not possible, else ''."""
-        tracker = self._services.tracker
-        if not can_start_over(tracker):
+        if prepare is None:
             return f"the tracker {self._name} cannot rewrite a run (it has no `start_over`)"
         state = await self._set_aside(run_id, has_lease=has_lease)
         if state is None:
             return f"a delivery was busy with it for {FREE_WITHIN_S:.0f} s: try again when that ends"
         try:
-            fresh: State = await asyncio.to_thread(tracker.start_over, run_id, state)
+            fresh: State = await asyncio.to_thread(prepare, run_id, state)
         except TrackerRefused as error:
             return str(error)
         await self._repairs.start_over(run_id, fresh)

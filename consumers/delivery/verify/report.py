@@ -1,7 +1,7 @@
 """
 The report of `gateway verify`: a table and grouped lists for people, one JSON document for programs.
 
-docs/trackers.md describes the document; fields are only ever added.
+docs/verify.md describes the document; fields are only ever added.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from consumers.delivery.verify.compare import STORE
+from consumers.delivery.verify.proof import NOT_COMPARED
 from schemas.runtime.terminal import make_console
 from schemas.runtime.text import mask_unprintable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from consumers.delivery.verify.compare import Difference
+    from consumers.delivery.verify.findings import Difference
     from consumers.delivery.verify.repair import RepairResult
     from consumers.delivery.verify.verify import PlaceFacts, VerifyResult
 
@@ -28,6 +29,9 @@ def document(verified: VerifyResult, repaired: RepairResult | None) -> dict[str,
     """Return the result as `--json` prints it."""
     return {
         "equal": not verified.differences,
+        "proved": verified.is_proved,
+        "unproved": [one.to_json() for one in verified.unproved],
+        "not_compared": list(NOT_COMPARED),
         "places": {name: place.facts.to_json() for name, place in verified.places.items()},
         "trackers": {name: _tracker(verified, name, place) for name, place in _trackers(verified)},
         "differences": [difference.to_json() for difference in verified.differences],
@@ -51,8 +55,12 @@ def print_report(verified: VerifyResult, repaired: RepairResult | None, *, every
             "of the places differ because of them: retention dropped their points (`gateway retention show`)."
         )
     _print_losses(out, verified, everything=everything)
-    if not verified.differences:
+    out.print("Not compared: " + "; ".join(NOT_COMPARED) + ".", style="dim")
+    if verified.is_proved:
         out.print("Every place holds the same.", style="green")
+        return
+    _print_unproved(out, verified, everything=everything)
+    if not verified.differences:
         return
     _print_differences(out, verified.differences, everything=everything)
 
@@ -97,6 +105,20 @@ def _print_losses(out: Console, verified: VerifyResult, *, everything: bool) -> 
             more = f", and {len(runs) - len(named):,} more" if len(runs) > len(named) else ""
             count = sum(loss.amount for loss in of_kind)
             out.print(f"  {what}: {count:,} {mask_unprintable(reason)}; in {mask_unprintable(', '.join(named))}{more}")
+
+
+def _print_unproved(out: Console, verified: VerifyResult, *, everything: bool) -> None:
+    if not verified.unproved:
+        return
+    if not verified.differences:
+        out.print("No place differs from PostgreSQL, but it is not proved that they hold everything:", style="yellow")
+    else:
+        out.print("Not proved either:", style="yellow")
+    shown = verified.unproved if everything else verified.unproved[:SHOWN_RUNS]
+    for one in shown:
+        out.print(f"  {mask_unprintable(str(one))}")
+    if len(shown) < len(verified.unproved):
+        out.print(f"  ... and {len(verified.unproved) - len(shown):,} more: see all with --all-differences or --json")
 
 
 def _print_differences(out: Console, differences: Sequence[Difference], *, everything: bool) -> None:

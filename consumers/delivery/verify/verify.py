@@ -17,19 +17,23 @@ from consumers.delivery.background import cancel_all
 from consumers.delivery.plugins.config import call_seconds
 from consumers.delivery.plugins.loader import close_tracker, open_tracker
 from consumers.delivery.plugins.watchdog import BoundedCalls, TrackerHangs
-from consumers.delivery.verify.compare import STORE, Difference, Loss, RunFacts, findings
+from consumers.delivery.verify.compare import STORE, findings
+from consumers.delivery.verify.facts import RunFacts
+from consumers.delivery.verify.findings import Difference, Loss
+from consumers.delivery.verify.proof import Unproved, find_unproved, retry_outages
 from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import has_reached
 from consumers.store.delivery.checkpoints import Checkpoint, Deliveries
-from consumers.store.delivery.repairs import deleted_runs
+from consumers.store.delivery.repairs import deleted_runs, orphaned_runs
 from consumers.store.offsets import CONSUMER, consumer_name
 from consumers.store.pool import Database, open_database
+from consumers.store.read.contents import StoredEdit
 from consumers.store.read.reader import StoreReader
 from consumers.trackers.protocol import Capabilities, Tracker, capabilities_of
 from schemas.api import RunSummary
-from schemas.errors import LogUnavailable
+from schemas.errors import BadSettings, LogUnavailable, TrackingError
 from schemas.facts import Facts
 from schemas.runtime.settings import Settings
 
@@ -59,6 +63,12 @@ class VerifyResult:
     losses: list[Loss] = field(default_factory=list)
     caught_up: bool | None = None  # every consumer has read the log up to its end; None: Kafka did not answer
     counts_only: list[str] = field(default_factory=list)  # runs whose points retention dropped from PostgreSQL
+    unproved: list[Unproved] = field(default_factory=list)  # why places without a difference may still lack something
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether no difference was found and nothing is left unproved."""
+        return not self.differences and not self.unproved
 
     def add(self, expected: Expected, found: Mapping[str, RunFacts], can: Mapping[str, Capabilities]) -> None:
         """Add one run."""
@@ -109,8 +119,7 @@ class _PlaceReader:
                 yield one
 
     async def _read_page(self, run_ids: list[str]) -> AsyncGenerator[tuple[Expected, dict[str, RunFacts]], None]:
-        async with self.reading.snapshot() as now:
-            runs = await now.summaries(run_ids)
+        runs = await retry_outages(lambda: self._summaries(run_ids))
         known = {name: await deliveries.load(run_ids) for name, deliveries in self.deliveries.items()}
         waiting, begun = deque(run_ids), deque[asyncio.Task[tuple[Expected, dict[str, RunFacts]]]]()
         try:
@@ -124,18 +133,34 @@ class _PlaceReader:
         finally:
             await cancel_all(begun)
 
+    async def _summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
+        async with self.reading.snapshot() as now:
+            return await now.summaries(run_ids)
+
     async def _read_one(
         self, run_id: str, run: RunSummary | None, checkpoints: Mapping[str, Checkpoint | None]
     ) -> tuple[Expected, dict[str, RunFacts]]:
-        return await read_store(self.reading, run_id, run, self.can), {
-            name: await self.read_tracker(name, run_id, checkpoints[name]) for name in self.trackers
-        }
+        expected = await retry_outages(lambda: self._read_store(run_id, run))
+        edits = expected.facts.edits
+        found = {name: await self.read_tracker(name, run_id, checkpoints[name], edits) for name in self.trackers}
+        return expected, found
 
-    async def read_tracker(self, name: str, run_id: str, checkpoint: Checkpoint | None) -> RunFacts:
-        """Return what one tracker holds of a run; if it does not answer in time, facts with that as the reason."""
-        work = partial(read_tracker, self.trackers[name], run_id, checkpoint)
+    async def _read_store(self, run_id: str, run: RunSummary | None) -> Expected:
         try:
-            return await self._calls[name].call(work, f"read_back of run {run_id}")
+            return await read_store(self.reading, run_id, run, self.can)
+        except TrackingError:
+            raise
+        except Exception as error:  # noqa: BLE001  # rows that no fold wrote: only this run cannot be compared
+            reason = f"its rows in PostgreSQL cannot be read ({type(error).__name__}: {error}): see `gateway rebuild`"
+            return Expected(RunFacts(run_id, missing=reason[:500]), {})
+
+    async def read_tracker(
+        self, name: str, run_id: str, checkpoint: Checkpoint | None, edits: Sequence[StoredEdit] = ()
+    ) -> RunFacts:
+        """Return what one tracker holds of a run; if it does not answer in time, facts with that as the reason."""
+        work = partial(read_tracker, self.trackers[name], run_id, checkpoint, edits)
+        try:
+            return await retry_outages(lambda: self._calls[name].call(work, f"read_back of run {run_id}"))
         except TrackerHangs as error:
             return RunFacts(run_id, missing=f"it cannot be read: {error}")
 
@@ -161,8 +186,12 @@ async def verify(
         for name, tracker in trackers.items():
             verified.places[name].cannot_hold = list(tracker.cannot_hold)
         places = _PlaceReader(settings, database, trackers)
-        verified.caught_up = await _caught_up(settings, places.reading, names, wait_s)
-        run_ids = await _chosen(places.reading, scope)
+        verified.caught_up, is_folded = await _caught_up(settings, places.reading, names, wait_s)
+        run_ids = await _chosen(places, scope)
+        is_everything = not scope.run_ids and scope.group is None
+        if is_everything:
+            orphans = {one for name in names for one in await orphaned_runs(database, name)}
+            run_ids += sorted(orphans)
         reading = places.read(run_ids)
         stack.push_async_callback(reading.aclose)
         done = 0
@@ -171,46 +200,62 @@ async def verify(
             done += 1
             if progress is not None:
                 progress(done, len(run_ids))
+        known = None if is_everything else run_ids
+        # What PostgreSQL has folded is compared, so deliveries that are behind show as differences by themselves.
+        is_complete = verified.caught_up if wait_s else is_folded
+        verified.unproved = await find_unproved(places.reading, known, is_complete=is_complete, waited=wait_s > 0)
         if scope.group is None:
             for name in names:
                 await _deleted(places, name, await deleted_runs(database, name, scope.run_ids), verified)
     return verified
 
 
-async def _chosen(reading: StoreReader, scope: VerifyScope) -> list[str]:
-    """Return the runs of `scope` without deleted ones, which are compared separately; unknown ids stay."""
-    async with reading.snapshot() as now:
-        if not scope.run_ids:
-            return await now.run_ids(group=scope.group)
-        deleted = (await now.summaries(scope.run_ids)).keys() - {*await now.run_ids()}
-        return [run_id for run_id in dict.fromkeys(scope.run_ids) if run_id not in deleted]
+async def _chosen(places: _PlaceReader, scope: VerifyScope) -> list[str]:
+    """Return the runs of `scope` without deleted ones, which are compared separately. Raises BadSettings."""
+    async with places.reading.snapshot() as now:
+        existing = await now.run_ids(group=scope.group)
+        stored = {*await now.summaries(scope.run_ids)}
+        deleted = stored - {*await now.run_ids()} if stored else set()
+    if not scope.run_ids:
+        if scope.group is not None and not existing:
+            raise BadSettings(f"no run has the group {scope.group!r}: `gateway runs list` shows the groups")
+        return existing
+    for deliveries in places.deliveries.values():
+        stored |= (await deliveries.load(list(scope.run_ids))).keys()
+    if unknown := [run_id for run_id in scope.run_ids if run_id not in stored]:
+        text = ", ".join(map(repr, unknown[:5]))
+        raise BadSettings(f"no run has the id {text}: `gateway runs list` shows the ids")
+    return [run_id for run_id in dict.fromkeys(scope.run_ids) if run_id not in deleted]
 
 
 async def _deleted(places: _PlaceReader, name: str, run_ids: Sequence[str], verified: VerifyResult) -> None:
-    """Add the deleted runs that a tracker still has."""
+    """Add the deleted runs that a tracker still has, or has again."""
     known = await places.deliveries[name].load(list(run_ids))
     for run_id in run_ids:
         found = await places.read_tracker(name, run_id, known[run_id])
         if found.missing:
             continue
         if places.can[name].can_delete:
-            verified.differences.append(Difference(name, run_id, "run", "", "deleted", "there"))
+            verified.differences.append(Difference(name, run_id, "run", "", "deleted", "there", found.where))
             verified.places[name].differing.add(run_id)
         else:
             verified.losses.append(Loss(name, run_id, "run", "", 1, "deleted since, and still shown"))
 
 
-async def _caught_up(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> bool | None:
+async def _caught_up(
+    settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float
+) -> tuple[bool | None, bool | None]:
+    """Return whether all consumers, and whether PostgreSQL, have read the log's present end; None: no answer."""
     try:
         return await _wait(settings, reading, trackers, wait_s)
     except LogUnavailable:
         if wait_s:
             raise
-        return None  # the places can be compared without the log
+        return None, None  # the places can be compared without the log
 
 
-async def _wait(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> bool:
-    """Return whether all consumers have read up to the log's present end, at the latest after `wait_s`."""
+async def _wait(settings: Settings, reading: StoreReader, trackers: Sequence[str], wait_s: float) -> tuple[bool, bool]:
+    """Return the same, once all consumers have, at the latest after `wait_s`."""
     reader = LogReader(settings.need("kafka"), settings.topic, security_arguments(settings))
     try:
         await reader.open()
@@ -221,8 +266,6 @@ async def _wait(settings: Settings, reading: StoreReader, trackers: Sequence[str
     consumers = [CONSUMER, *map(consumer_name, trackers)]
     while True:
         behind = [name for name in consumers if not has_reached(await reading.offsets(name, settings.topic), ends)]
-        if not behind:
-            return True
-        if monotonic() >= deadline:
-            return False
+        if not behind or monotonic() >= deadline:
+            return not behind, CONSUMER not in behind
         await asyncio.sleep(POLL_S)

@@ -19,6 +19,13 @@ async def deleted_runs(database: Database, tracker: str, run_ids: Sequence[str] 
     return [row["run_id"] for row in rows]
 
 
+async def orphaned_runs(database: Database, tracker: str) -> list[str]:
+    """Return runs that a tracker received and PostgreSQL does not have. Raises StoreUnavailable."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("runs_only_delivered"), tracker)
+    return [row["run_id"] for row in rows]
+
+
 class RunPosition(NamedTuple):
     """Position of a run in the log, and how far it was delivered."""
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from consumers.store.codec.chunks import columns_of, unpack
 from consumers.store.pool import PooledConnection
+from consumers.store.read import contents as stored
 from consumers.store.read import documents
 from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
@@ -223,9 +224,8 @@ class Snapshot:
             rows = self._connection.cursor(sql("get_run_points"), list(written), month, prefetch=CHUNKS_AHEAD)
             async for chunk in rows:
                 steps, times, values = unpack((chunk,))
-                yield SeriesColumns(
-                    written[chunk["series_id"]], steps, array("q", [time // 1_000 for time in times]), values
-                )
+                times_ms = array("q", [time // 1_000 for time in times])
+                yield SeriesColumns(written[chunk["series_id"]], steps, times_ms, values, times)
 
     async def dropped_counts(self, run_id: str) -> dict[str, int] | None:
         """Return how many points each written series had when retention dropped them; None if they are kept."""
@@ -240,6 +240,26 @@ class Snapshot:
         rows = await self._connection.fetch(sql("get_params"), run_id)
         counting = [row for row in rows if not row["superseded"]]
         return {row["name"]: documents.TYPED.validate_python(row["value"]) for row in counting}
+
+    async def contents(self, run_id: str) -> stored.StoredContents:
+        """Return what a run holds besides points, parameters and tags, as far as it fits in memory."""
+        return await stored.load_contents(self._connection, run_id, self._lost_after_s)
+
+    def observations(self, run_id: str) -> AsyncIterator[stored.StoredObservation]:
+        """Yield the observations of a run, in log order."""
+        return stored.stream_observations(self._connection, run_id)
+
+    def lines(self, run_id: str) -> AsyncIterator[stored.StoredLine]:
+        """Yield the console lines of a run, in log order."""
+        return stored.stream_lines(self._connection, run_id)
+
+    async def gaps(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many records of these runs were sent and never folded, for runs with such records."""
+        return await stored.load_gaps(self._connection, run_ids)
+
+    async def open_letters(self, run_ids: Sequence[str] | None) -> dict[str, int]:
+        """Return the number of undecided dead letters by run; of all records if `run_ids` is None."""
+        return await stored.load_open_letters(self._connection, run_ids)
 
     async def offsets(self, consumer: str, topic: str) -> dict[int, int]:
         """Return the next offset of each partition that this consumer reads."""

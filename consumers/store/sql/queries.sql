@@ -139,6 +139,10 @@ WHERE chunks.series_id = reopened.series_id AND chunks.first_index >= reopened.f
 -- Until the end of the transaction.
 SET LOCAL statement_timeout = '1d';
 
+-- name: save_edit
+-- Any number of times: a set of edits is enough to tell what a tracker may still show.
+INSERT INTO edits (run_id, what, name, new_name) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
 -- name: delete_series
 -- With its points and observations: what comes later under the name is a new series.
 WITH gone AS (DELETE FROM series WHERE run_id = $1 AND name = $2 RETURNING series_id, month),

@@ -30,3 +30,33 @@ WHERE tracker = $1 AND run_id = $2 AND status = 'parked';
 SELECT runs.run_id, runs.partition, first_offset, runs.next_offset, coalesce(kept.next_offset, 0) AS delivered
 FROM runs LEFT JOIN deliveries AS kept ON kept.run_id = runs.run_id AND kept.tracker = $1
 WHERE runs.run_id = ANY ($2);
+
+-- name: get_edits
+-- Parts of a run that its log deletes or renames.
+SELECT what, name, new_name FROM edits WHERE run_id = $1 ORDER BY what, name, new_name;
+
+-- name: get_console_lines
+SELECT stream, time, line FROM console_lines WHERE run_id = $1 ORDER BY log_offset, position;
+
+-- name: incomplete_producers
+-- Records of these runs that were sent, or that their producer counted when it closed, and that were never folded.
+SELECT run_id, sum(absent)::bigint AS absent FROM (
+    SELECT run_id, coalesce((SELECT sum((gap ->> 1)::bigint - (gap ->> 0)::bigint)
+                             FROM jsonb_array_elements(missing) AS gap), 0)
+                   + greatest(0, coalesce(expected, 0) - next_seq) AS absent
+    FROM producers WHERE run_id = ANY ($1)
+) AS counted WHERE absent > 0 GROUP BY run_id;
+
+-- name: open_dead_letters
+-- Undecided records, by key; all of them, or those of some runs.
+SELECT record_key, count(*) AS letters FROM dead_letters
+LEFT JOIN dead_letters_settled AS settled USING (topic, partition, log_offset)
+WHERE settled.decision IS NULL
+  AND ($1::bytea[] IS NULL OR sha256(record_key) IN (SELECT sha256(one) FROM unnest($1) AS given (one)))
+GROUP BY record_key ORDER BY record_key;
+
+-- name: runs_only_delivered
+-- Runs that a tracker received, and that the tables do not have.
+SELECT run_id FROM deliveries
+WHERE tracker = $1 AND state <> '{}' AND NOT EXISTS (SELECT FROM runs WHERE runs.run_id = deliveries.run_id)
+ORDER BY run_id;

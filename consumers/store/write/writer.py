@@ -136,6 +136,7 @@ async def _write_edits(connection: PooledConnection, changes: Changes) -> None:
     # Of a series with a hundred million points it takes minutes: with the limit of other statements it never ended.
     await connection.execute(sql("allow_long_edit"))
     for edit in changes.edits:
+        await connection.execute(sql("save_edit"), edit.run_id, edit.what, edit.name, edit.new or "")
         if edit.new is None:
             await _execute_edit(connection, f"delete_{edit.what}", edit.run_id, edit.name)
         elif edit.what == "series":

@@ -50,6 +50,19 @@ def append_at(path: Path, length: int, data: bytes) -> None:
         raise TrackerUnavailable(f"{path} cannot be written ({error}): check the disk and its permissions") from error
 
 
+def refuse_surplus(path: Path, length: int) -> None:
+    """Raise TrackerRefused if a file is longer than the bytes that were delivered: its readers see more than those."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return  # the reader says so
+    if size > length:
+        raise TrackerRefused(
+            f"{path} has {size - length} bytes after those delivered: a call for this run has not ended, or another "
+            f"program wrote them; {AGAIN}"
+        )
+
+
 def write_new(path: Path, pieces: Iterable[bytes]) -> int:
     """Write a new file, piece by piece, for `EditPlan.commit`; return its size in bytes. Raises TrackerUnavailable."""
     try:
@@ -70,6 +83,15 @@ def remove_file(path: Path) -> None:
         raise TrackerUnavailable(f"{path} cannot be removed ({error}): check its permissions") from error
 
 
+def has_written(folder: Path) -> bool:
+    """Return True if a folder of a run has files that trackers wrote. Raises OSError."""
+    return folder.is_dir() and bool(_written(folder))
+
+
+def _written(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if any(path.match(pattern) for pattern in WRITTEN)]
+
+
 def remove_folder(folder: Path) -> None:
     """
     Remove what trackers wrote to a folder of a run, and the folder unless other files are in it.
@@ -79,9 +101,8 @@ def remove_folder(folder: Path) -> None:
     try:
         if not folder.is_dir():
             return
-        for path in sorted(folder.iterdir()):
-            if any(path.match(pattern) for pattern in WRITTEN):
-                path.unlink()
+        for path in _written(folder):
+            path.unlink()
         if next(folder.iterdir(), None) is None:
             folder.rmdir()
             sync_folder(folder.parent)

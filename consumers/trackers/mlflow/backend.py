@@ -25,11 +25,20 @@ class RemoteRun(NamedTuple):
     metric_keys: list[str]
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    experiment_id: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether it has neither metrics nor params."""
         return not self.metric_keys and not self.params
+
+
+class Experiment(NamedTuple):
+    """An experiment of MLflow's."""
+
+    id: str
+    name: str
+    is_active: bool  # False: deleted, with all its runs
 
 
 class NewRun(NamedTuple):
@@ -48,6 +57,12 @@ class Backend(Protocol):
 
     def ensure_experiment(self, name: str) -> str:
         """Return the id of an experiment; create it if it does not exist."""
+
+    def find_experiment(self, name: str) -> Experiment | None:
+        """Return the experiment with this name, also a deleted one; None if there is none."""
+
+    def get_experiment(self, experiment: str) -> Experiment:
+        """Return the experiment with this id."""
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
         """Return the active runs that have this tag, ordered by id."""
@@ -75,6 +90,9 @@ class Backend(Protocol):
 
     def store_artifact(self, artifact_uri: str, path: str, content: bytes) -> str:
         """Write an artifact below the artifact URI of a run; return "" if it is stored, otherwise the reason."""
+
+    def load_artifacts(self, artifact_uri: str, folder: str) -> Iterator[tuple[str, bytes]]:
+        """Yield path and content of every artifact in a folder and below; nothing if there is no such folder."""
 
     def close(self) -> None:
         """Close connections."""

@@ -1,6 +1,10 @@
 """
 Deletes and renames that MLflow can carry out: those of tags, and of whole runs.
 
+MLflow can change neither the experiment nor the start of a run, so the run is made again with both, gets everything
+that the old one has, and the old one goes to the trash. The process may die at any moment: the same call finds the new
+run by its key, start and experiment, and writes the same rows again.
+
 MLflow has no way to delete or rename a metric or a param. The log decides a rename, not what the server holds: a
 repeated call finds there what the first one did. Therefore the mapping state keeps the training code's tags with their
 values.
@@ -8,17 +12,21 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from consumers.trackers.edits import Edit
-from consumers.trackers.mlflow.backend import Backend, RemoteRun
+from consumers.trackers.mlflow.backend import Backend, NewRun, RemoteRun
 from consumers.trackers.mlflow.mapping_state import MAX_RUN_NAME, key_of
-from consumers.trackers.mlflow.requests import Call
+from consumers.trackers.mlflow.params import FOLDER
+from consumers.trackers.mlflow.requests import Call, split_calls
 from consumers.trackers.mlflow.responses import MISSING, MlflowRefused
 from schemas import events as ev
 from schemas.mapping.names import mlflow_key
 
 RUN_NAME_TAG = "mlflow.runName"
+REPLACED_TAG = "gw.replaced_by"
+COPIED_ROWS = 1_000  # of metrics in memory at once
 DELETED_TAG = "gw.deleted"  # of a run that the log deleted; a run that a person put into the trash does not have it
 OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
 _PREFIXES = {"label": "gw.label.", "artifact": "gw.artifact."}
@@ -97,3 +105,40 @@ def find_run(backend: Backend, run: str) -> list[RemoteRun]:
 def is_deleted_by_log(backend: Backend, run: str) -> bool:
     """Return True if the log deleted this run, False if a person did or if it is still there."""
     return any(not found.is_active and DELETED_TAG in found.tags for found in find_run(backend, run))
+
+
+def replace_run(backend: Backend, old: RemoteRun, wanted: NewRun, key_tag: str, parent_tag: str) -> RemoteRun:
+    """Return the run that takes the place of `old`. Raises TrackerUnavailable, TrackerRefused."""
+    found = backend.find_runs(key_tag, wanted.tags[key_tag])
+    new = next((run for run in found if run.id != old.id and _is_wanted(run, wanted)), None) or backend.create_run(
+        wanted
+    )
+    for key in old.metric_keys:
+        rows = backend.metric_history(old.id, key)
+        while some := list(islice(rows, COPIED_ROWS)):
+            backend.log_batch(new.id, Call(metrics=some))
+    for call in split_calls((), old.params, {key: text for key, text in old.tags.items() if key != REPLACED_TAG}):
+        backend.log_batch(new.id, call)
+    for path, content in backend.load_artifacts(old.artifact_uri, FOLDER):
+        backend.store_artifact(new.artifact_uri, path, content)
+    if old.ended_ms is not None:
+        backend.set_status(new.id, old.status, old.ended_ms)
+    _trash(backend, old, new.id, backend.find_runs(parent_tag, old.id), parent_tag)
+    return new
+
+
+def put_away(backend: Backend, old: RemoteRun) -> None:
+    """Move a run to the trash, so that its next delivery makes another one."""
+    _trash(backend, old, "", (), "")
+
+
+def _trash(backend: Backend, old: RemoteRun, new: str, children: Sequence[RemoteRun], parent_tag: str) -> None:
+    for child in children:
+        backend.log_batch(child.id, Call(tags={parent_tag: new}))
+    if old.is_active:
+        backend.log_batch(old.id, Call(tags={REPLACED_TAG: new or "the next delivery"}))
+        backend.delete_run(old.id)
+
+
+def _is_wanted(run: RemoteRun, wanted: NewRun) -> bool:
+    return (run.experiment_id, run.started_ms) == (wanted.experiment_id, wanted.started_ms)

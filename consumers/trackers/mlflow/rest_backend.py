@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -21,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from consumers.trackers.mlflow.backend import NewRun, RemoteRun
+from consumers.trackers.mlflow.backend import Experiment, NewRun, RemoteRun
 from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.requests import Call, body
 from consumers.trackers.mlflow.responses import EXISTS, MISSING, MlflowRefused, NothingDone, TooLarge, parse
@@ -33,6 +32,7 @@ PAGE_POINTS = 25_000  # of a metric's history: mlflow.store.tracking.GET_METRIC_
 PAGE_EXPERIMENTS = 1_000
 ARTIFACT_TRIES = 3  # if the server fails to store an artifact; then the run continues without it
 PROXIED_SCHEMES = ("mlflow-artifacts",)  # artifact stores that are written through the server
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _NEVER_SENT = ("NewConnectionError", "ConnectTimeout", "NameResolutionError")  # errors of urllib3 and requests
 
 
@@ -53,14 +53,30 @@ class RestBackend:
 
     def ensure_experiment(self, name: str) -> str:
         """Return the id of an experiment; create it if it does not exist."""
-        with suppress(MlflowRefused):
-            return self._existing_experiment(name)
+        if (found := self.find_experiment(name)) is not None:
+            return _active(found)
         try:
             return str(self._post("experiments/create", {"name": name})["experiment_id"])
         except MlflowRefused as error:
             if error.code not in EXISTS:
                 raise
-            return self._existing_experiment(name)  # another process was faster, or an answer was lost
+            found = self.find_experiment(name)  # another process was faster, or an answer was lost
+            if found is None:
+                raise
+            return _active(found)
+
+    def find_experiment(self, name: str) -> Experiment | None:
+        """Return the experiment with this name, also a deleted one; None if there is none."""
+        try:
+            return _experiment(self._get("experiments/get-by-name", {"experiment_name": name})["experiment"])
+        except MlflowRefused as error:
+            if error.code != MISSING:
+                raise
+            return None
+
+    def get_experiment(self, experiment: str) -> Experiment:
+        """Return the experiment with this id."""
+        return _experiment(self._get("experiments/get", {"experiment_id": experiment})["experiment"])
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
         """Return the active runs that have this tag, ordered by id."""
@@ -133,7 +149,7 @@ class RestBackend:
         uri = urlsplit(artifact_uri)
         if uri.scheme not in PROXIED_SCHEMES:
             return f"artifacts of this server are at {uri.scheme or 'a folder'}, which only the server can reach"
-        endpoint = "/api/2.0/mlflow-artifacts/artifacts/" + quote(f"{uri.path.strip('/')}/{path}")
+        endpoint = f"{_ARTIFACTS}/" + quote(f"{uri.path.strip('/')}/{path}")
         for _ in range(ARTIFACT_TRIES):
             response = self._request("PUT", endpoint, data=content)
             if response.status_code in (200, 201, 204):
@@ -144,14 +160,30 @@ class RestBackend:
                 break
         return f"HTTP {response.status_code}: {' '.join(str(response.text)[:200].split())}"
 
+    def load_artifacts(self, artifact_uri: str, folder: str) -> Iterator[tuple[str, bytes]]:
+        """Yield path and content of every artifact in a folder and below; nothing if there is no such folder."""
+        uri = urlsplit(artifact_uri)
+        if uri.scheme not in PROXIED_SCHEMES:
+            return
+        root = uri.path.strip("/")
+        waiting = [f"{root}/{folder}"]
+        while waiting:
+            path = waiting.pop()
+            listed = self._request("GET", _ARTIFACTS, params={"path": path})
+            if listed.status_code == 404:
+                continue
+            for item in self._read(listed).get("files", []):
+                found = f"{path}/{item['path'].rpartition('/')[2]}"
+                if item.get("is_dir"):
+                    waiting.append(found)
+                    continue
+                response = self._request("GET", f"{_ARTIFACTS}/{quote(found)}")
+                if response.status_code != 200:
+                    self._read(response)
+                yield found.removeprefix(f"{root}/"), response.content
+
     def close(self) -> None:
         """Do nothing: connections belong to MLflow's client and end with the process."""
-
-    def _existing_experiment(self, name: str) -> str:
-        found = self._get("experiments/get-by-name", {"experiment_name": name})["experiment"]
-        if found.get("lifecycle_stage", "active") != "active":
-            raise TrackerRefused(f"MLflow's experiment {name!r:.200} is deleted: restore it, or delete it for good")
-        return str(found["experiment_id"])
 
     def _all_experiments(self) -> list[str]:
         query: dict[str, Any] = {"max_results": PAGE_EXPERIMENTS}
@@ -193,6 +225,17 @@ class RestBackend:
         return kind(f"MLflow at {self.address} does not take events now ({type(cause or error).__name__}: {text})")
 
 
+def _experiment(found: Mapping[str, Any]) -> Experiment:
+    is_active = found.get("lifecycle_stage", "active") == "active"
+    return Experiment(str(found["experiment_id"]), found.get("name", ""), is_active)
+
+
+def _active(found: Experiment) -> str:
+    if not found.is_active:
+        raise TrackerRefused(f"MLflow's experiment {found.name!r:.200} is deleted: restore it, or delete it for good")
+    return found.id
+
+
 def _remote_run(run: Mapping[str, Any]) -> RemoteRun:
     info, data = run["info"], run.get("data", {})
     ended = info.get("end_time")
@@ -206,4 +249,5 @@ def _remote_run(run: Mapping[str, Any]) -> RemoteRun:
         metric_keys=[row["key"] for row in data.get("metrics", [])],
         params={row["key"]: row.get("value", "") for row in data.get("params", [])},
         tags={row["key"]: row.get("value", "") for row in data.get("tags", [])},
+        experiment_id=str(info.get("experiment_id", "")),
     )

@@ -23,7 +23,7 @@ from mlflow.entities import Metric as MetricEntity
 from mlflow.entities import Param, RunStatus, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from consumers.trackers.mlflow.backend import NewRun, RemoteRun
+from consumers.trackers.mlflow.backend import Experiment, NewRun, RemoteRun
 from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.requests import Call
 from consumers.trackers.mlflow.responses import EXISTS, MISSING, MlflowRefused, NothingDone, error_of
@@ -56,7 +56,7 @@ class SqliteBackend:
 
     def ensure_experiment(self, name: str) -> str:
         """Return the id of an experiment; create it if it does not exist."""
-        found = self._read(lambda store: store.get_experiment_by_name(name))
+        found = self.find_experiment(name)
         if found is None:
             artifact_uri = (self._path.parent / ARTIFACTS).as_uri()
             try:
@@ -64,10 +64,19 @@ class SqliteBackend:
             except MlflowRefused as error:
                 if error.code not in EXISTS:
                     raise
-                found = self._read(lambda store: store.get_experiment_by_name(name))
-        if found.lifecycle_stage != "active":
+                found = self.find_experiment(name)
+        if found is None or not found.is_active:
             raise TrackerRefused(f"MLflow's experiment {name!r:.200} is deleted: restore it, or delete it for good")
-        return str(found.experiment_id)
+        return found.id
+
+    def find_experiment(self, name: str) -> Experiment | None:
+        """Return the experiment with this name, also a deleted one; None if there is none."""
+        found = self._read(lambda store: store.get_experiment_by_name(name))
+        return None if found is None else _experiment(found)
+
+    def get_experiment(self, experiment: str) -> Experiment:
+        """Return the experiment with this id."""
+        return _experiment(self._read(lambda store: store.get_experiment(experiment)))
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
         """Return the active runs that have this tag, ordered by id."""
@@ -140,6 +149,13 @@ class SqliteBackend:
             return f"{target}: {error.strerror or error}"
         return ""
 
+    def load_artifacts(self, artifact_uri: str, folder: str) -> Iterator[tuple[str, bytes]]:
+        """Yield path and content of every artifact in a folder and below; nothing if there is no such folder."""
+        if artifact_uri.startswith(("file:", "/")):
+            root = _folder(artifact_uri)
+            for path in sorted((root / folder).rglob("*.jsonl")):
+                yield str(path.relative_to(root)), path.read_bytes()
+
     def close(self) -> None:
         """Close the database."""
         with self._lock:
@@ -202,6 +218,10 @@ def _folder(artifact_uri: str) -> Path:
     return Path(unquote(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else Path(artifact_uri)
 
 
+def _experiment(found: Any) -> Experiment:
+    return Experiment(str(found.experiment_id), found.name, found.lifecycle_stage == "active")
+
+
 def _remote_run(run: Any) -> RemoteRun:
     return RemoteRun(
         id=run.info.run_id,
@@ -213,4 +233,5 @@ def _remote_run(run: Any) -> RemoteRun:
         metric_keys=list(run.data.metrics),
         params=run.data.params,
         tags=run.data.tags,
+        experiment_id=str(run.info.experiment_id),
     )

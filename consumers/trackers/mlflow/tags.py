@@ -12,7 +12,6 @@ from typing import Any
 from consumers.trackers.mlflow.edits import OWN_PREFIX, TagChanges, edit_tags, tag_name
 from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MAX_TAG, MappingState, dump, first_items, key_of
 from schemas import events as ev
-from schemas.mapping.names import mlflow_key
 from schemas.values import Typed, to_text
 
 NOTE_TAG = "mlflow.note.content"
@@ -43,7 +42,8 @@ class TagCollector:
             case ev.Deleted() | ev.Renamed():
                 edit_tags(event, self.changes, self._known, self.names, self._remote_tags)
             case _:
-                self.changes |= {mlflow_key(name): text[:MAX_TAG] for name, text in _facts(event).items()}
+                facts = _facts(event).items()
+                self.changes |= {key_of(name, self.names): text[:MAX_TAG] for name, text in facts}
 
     def update(self, state: MappingState) -> MappingState:
         """Return the mapping state with the tags of the training code."""

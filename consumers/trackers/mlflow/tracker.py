@@ -23,27 +23,27 @@ from consumers.trackers.mlflow.edits import (
     delete_runs,
     find_run,
     is_deleted_by_log,
+    put_away,
+    replace_run,
 )
 from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import read_points
 from consumers.trackers.mlflow.param_conflicts import changed_params, resolve
 from consumers.trackers.mlflow.params import MAX_VALUES, ArtifactSpill, params_of_refused
+from consumers.trackers.mlflow.read import experiment_name, read_contents, visible_run
 from consumers.trackers.mlflow.requests import split_calls
 from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone
 from consumers.trackers.mlflow.tags import changed_tags, user_tags
 from consumers.trackers.mlflow.translate import StatusChange, Translation, read_status, run_key, translate
-from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
 from consumers.trackers.run_status import RunStatus
-from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
-from schemas.mapping.names import shorten
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
 from schemas.wire import Envelope
 
-MAX_EXPERIMENT = 500  # characters
-DEFAULT_EXPERIMENT = "Default"
 RUN_TAG, KEY_TAG, PARENT_TAG = "gw.run_id", "gw.run_key", "mlflow.parentRunId"
 TIMEOUT_S = 60.0
 SETTLE_S = 5.0  # after a creation without an answer: how long a run is looked for before it is created again
@@ -113,7 +113,13 @@ class MlflowTracker:
     def _write(
         self, backend: Backend, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int
     ) -> State:
-        kept, is_new = (dict(state), False) if state else self._find_or_create(backend, run_id, envelopes, in_doubt)
+        opening = fold_opening(
+            Opening(*state["opening"]) if "opening" in state else None, [envelope.event for envelope in envelopes]
+        )
+        kept, is_new = (dict(state), False) if state else self._find_or_create(backend, run_id, opening, in_doubt)
+        if not is_new and self._is_elsewhere(kept, opening):
+            self._move(backend, run_id, kept, opening)
+        kept["opening"] = list(opening)
         remote = CachedRemoteRun(backend, kept["run"], is_new=is_new)
         before = MappingState.from_json(kept.get("notes", {}))
         status = RunStatus(*kept["end"]) if kept.get("end") else None
@@ -124,6 +130,7 @@ class MlflowTracker:
         resolved = resolve([*new.params, *more.params], remote, {**new.names, **more.names}, mapping)
         mapping = mapping.with_names(resolved.names)
         tags = new.tags | resolved.tags | self._late_tags(backend, kept, new)
+        tags |= {"gw.tag": opening.tag[:MAX_TAG]} if "gw.tag" in tags else {}  # not that of a superseded attempt
         names = name_tags({**new.names, **more.names, **resolved.names})
         tags |= changed_tags(names | mapping.to_tags(), before.to_tags())
         tags |= {"gw.artifacts_refused": reason[:MAX_TAG]} if reason else {}
@@ -137,12 +144,16 @@ class MlflowTracker:
         return kept | {"notes": mapping.to_json()}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
-        """Read a run from MLflow. Raises TrackerUnavailable, TrackerRefused."""
-        if state.get("deleted"):
-            raise TrackerRefused("the run was deleted")
+        """Read what people see of a run in MLflow. Raises TrackerUnavailable, TrackerRefused."""
         backend = self._opened_backend()
+        if state.get("deleted"):
+            found = backend.find_runs(KEY_TAG, run_key(run_id))  # restored from the trash, or by a backup
+            if not found:
+                raise TrackerRefused("the run was deleted")
+            where = Contents(where=f"run {found[0].id} at {backend.address}")
+            return ReadBack(iter(()), {}, read_status(found[0].status), None, None, contents=where)
         mapping = MappingState.from_json(state.get("notes", {}))
-        run = backend.get_run(state["run"])
+        run = visible_run(backend, state["run"])
         keys = mapping.params if mapping.has_all_params else run.params.keys() - set(mapping.values)
         params = {mapping.name_of(key, run.tags): run.params[key] for key in keys if key in run.params}
         params |= changed_params(run.tags, mapping)
@@ -154,10 +165,18 @@ class MlflowTracker:
             run.ended_ms and run.ended_ms * 1_000,
             user_tags(mapping, run.tags) if state.get("tags") else None,
             altered=mapping.display_differences(),
+            contents=read_contents(backend, run, mapping),
         )
 
     def start_over(self, run_id: str, state: State) -> State:
         """Remove nothing: the run is found by its tag or created again, and existing rows are not stored twice."""
+        return {}
+
+    def replace(self, run_id: str, state: State) -> State:
+        """Move the run to the trash: its next delivery makes another one. Raises TrackerUnavailable."""
+        backend = self._opened_backend()
+        for old in find_run(backend, state["run"]) if "run" in state else ():
+            put_away(backend, old)
         return {}
 
     def _opened_backend(self) -> Backend:
@@ -166,22 +185,17 @@ class MlflowTracker:
         return self._backend
 
     def _find_or_create(
-        self, backend: Backend, run_id: str, envelopes: Sequence[Envelope], in_doubt: int
+        self, backend: Backend, run_id: str, opening: Opening, in_doubt: int
     ) -> tuple[dict[str, Any], bool]:
         """Return the state of a run that has no checkpoint, and whether this call created it."""
         key = run_key(run_id)
-        opened = next((e.event for e in envelopes if isinstance(e.event, ev.RunStarted | ev.RunCreated)), None)
         found, is_in_doubt = self._find(backend, key, in_doubt)
         found.sort(key=lambda run: run.is_empty)
         if is_in_doubt:
             delete_duplicates(backend, found[1:])
         if not found:
-            started = (opened.time if opened else min(envelope.event.time for envelope in envelopes)) // 1_000
-            name = ((opened.name if opened else "") or run_id)[:MAX_RUN_NAME]
-            tags = {RUN_TAG: run_id[:MAX_TAG], KEY_TAG: key}
-            experiment = self._experiment(backend, opened.tag if opened else "")
             try:
-                created = backend.create_run(NewRun(experiment, name, started, tags))
+                created = backend.create_run(self._wanted(backend, run_id, opening))
             except NothingDone:
                 raise
             except TrackerUnavailable:
@@ -193,9 +207,33 @@ class MlflowTracker:
             "run": run.id,
             "artifacts": run.artifact_uri,
             "tags": True,  # the mapping state has all of them
-            "named": bool(opened and opened.name),
+            "named": bool(opening.name) and not found,
+            "place": [experiment_name(opening.tag), opening.shown // 1_000] if not found else _place(backend, run),
         }
         return kept | ({"doubted": True} if is_in_doubt else {}), not found
+
+    def _wanted(self, backend: Backend, run_id: str, opening: Opening) -> NewRun:
+        name = (opening.name or run_id)[:MAX_RUN_NAME]
+        tags = {RUN_TAG: run_id[:MAX_TAG], KEY_TAG: run_key(run_id)}
+        return NewRun(self._experiment(backend, opening.tag), name, opening.shown // 1_000, tags)
+
+    def _is_elsewhere(self, kept: dict[str, Any], opening: Opening) -> bool:
+        """Return True if a run has another start, or is in another experiment, than its events say by now."""
+        if "place" not in kept:
+            return False  # an earlier release began it: `gateway verify --repair` finds such runs
+        experiment, started_ms = kept["place"]
+        is_late = opening.started is not None and started_ms != opening.started // 1_000
+        return is_late or bool(opening.tag and experiment != experiment_name(opening.tag))
+
+    def _move(self, backend: Backend, run_id: str, kept: dict[str, Any], opening: Opening) -> None:
+        """Make a run again where its events say by now that it belongs."""
+        wanted = self._wanted(backend, run_id, opening)
+        if not opening.tag:
+            experiment = backend.get_run(kept["run"]).experiment_id
+            wanted = wanted._replace(experiment_id=experiment or wanted.experiment_id)
+        run = replace_run(backend, backend.get_run(kept["run"]), wanted, KEY_TAG, PARENT_TAG)
+        place = [experiment_name(opening.tag) if opening.tag else kept["place"][0], opening.shown // 1_000]
+        kept |= {"run": run.id, "artifacts": run.artifact_uri, "place": place}
 
     def _find(self, backend: Backend, key: str, in_doubt: int) -> tuple[list[RemoteRun], bool]:
         """
@@ -212,7 +250,7 @@ class MlflowTracker:
             sleep(LOOK_AGAIN_S)
 
     def _experiment(self, backend: Backend, tag: str) -> str:
-        name = shorten(tag.strip() or DEFAULT_EXPERIMENT, tag, MAX_EXPERIMENT)
+        name = experiment_name(tag)
         with self._creating:
             if name not in self._experiments:
                 self._experiments[name] = backend.ensure_experiment(name)
@@ -237,9 +275,8 @@ class MlflowTracker:
     def _late_tags(self, backend: Backend, kept: dict[str, Any], new: Translation) -> TagChanges:
         """Return tags for facts that were unknown when the run was created: its name, and its parent's run."""
         tags: TagChanges = {}
-        if new.name and not kept["named"]:
-            kept["named"] = True
-            tags[RUN_NAME_TAG] = new.name[:MAX_RUN_NAME]
+        if new.name:
+            tags[RUN_NAME_TAG] = Opening(*kept["opening"]).name[:MAX_RUN_NAME]
         if new.parent_run_id is not None:
             kept["parent"] = new.parent_run_id or kept.get("parent", "")
         if kept.get("parent") and (parents := backend.find_runs(KEY_TAG, run_key(kept["parent"]))):
@@ -256,6 +293,11 @@ class MlflowTracker:
         if is_over and kept.pop("doubted", False):
             delete_duplicates(backend, [run for run in backend.find_runs(KEY_TAG, key) if run.id != kept["run"]])
         backend.set_status(kept["run"], change.status, change.time_ms if is_over else None)
+
+
+def _place(backend: Backend, run: RemoteRun) -> list[Any]:
+    experiment = backend.get_experiment(run.experiment_id).name if run.experiment_id else ""
+    return [experiment, run.started_ms]
 
 
 def _points(backend: Backend, run: RemoteRun, mapping: MappingState) -> Iterator[Point]:

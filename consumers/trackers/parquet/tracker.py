@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
+from consumers.trackers.files.append import has_written
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.files.durable import create_folder, replace_file
+from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.parquet.edits import NAME_COLUMNS, NamesInUse, apply_edits
 from consumers.trackers.parquet.translate import SCHEMAS, RunRow, fold_run_row, translate
 from consumers.trackers.parquet.writer import TableFiles, write_table
-from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.protocol import Capabilities, Contents, Line, Observed, ReadBack, State
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -85,12 +87,13 @@ class ParquetTracker:
     def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
         events = [envelope.event for envelope in envelopes]
         ends = {table: tuple(end) for table, end in kept.get("parts", {}).items()}
-        known = dict(kept.get("head") or {"started": min(event.time for event in events)})
-        opened = any(event.kind in ("run_started", "run_created") for event in events)
-        if opened and not kept.get("opened"):
-            known["started"] = None  # until now it was the time of the first event
+        head = RunRow(**(kept.get("head") or {}))
+        # An earlier release stored the row only.
+        stored = kept.get("opening") or (kept and [head.started, head.started, 1, head.name, head.tag])
+        opening = fold_opening(Opening(*stored) if stored else None, events)
         status = RunStatus(*kept["end"]) if kept.get("end") else None
-        row, status = fold_run_row(RunRow(**known), status, events)
+        row, status = fold_run_row(head, status, events)
+        row = row._replace(started=opening.shown, name=opening.name, tag=opening.tag)
         for table, rows in translate(envelopes).items():
             ends[table] = self._files.append(table, run_id, ends.get(table, (0, 0)), rows)
         if row._asdict() != kept.get("head"):
@@ -99,7 +102,7 @@ class ParquetTracker:
             "parts": {table: list(end) for table, end in ends.items()},
             "head": row._asdict(),
             "end": status and list(status),
-            "opened": opened or bool(kept.get("opened")),
+            "opening": list(opening),
         }
 
     def _edit(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
@@ -136,19 +139,42 @@ class ParquetTracker:
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's files. Raises TrackerRefused if one is missing or damaged."""
         if state.get("deleted"):
-            raise TrackerRefused("the run was deleted")
+            found = [folder for folder in self._files.folders(run_id) if has_written(folder)]
+            if not found:
+                raise TrackerRefused("the run was deleted")
+            return ReadBack(iter(()), {}, "running", None, None, contents=Contents(where=str(found[0])))
+        self._files.refuse_surplus(run_id, state)
+        params = self._params(run_id, state)
+        named: dict[str, dict[str, str]] = {"tag": {}, "label": {}, "artifact": {}, "note": {}}
+        for one in self._rows("tags", run_id, state):
+            named.setdefault(one["kind"], {})[one["name"]] = one["value"]
+        row = self._files.read_run(run_id)
+        contents = Contents(
+            name=row["name"] or run_id, tag=row["tag"], where=str(self._files.path("runs", run_id, 0)),
+            note=named["note"].get("", ""), labels=named["label"], artifacts=named["artifact"],
+            observations=self._observations(run_id, state), lines=self._lines(run_id, state),
+        )  # fmt: skip
+        return ReadBack(
+            self._points(run_id, state), params, row["status"], row["started"], row["ended"], named["tag"],
+            self._files.read_points(run_id, state), contents=contents,
+        )  # fmt: skip
+
+    def _params(self, run_id: str, state: State) -> dict[str, str]:
         params: dict[str, str] = {}
         attempts: dict[str, int] = {}
         for one in self._rows("params", run_id, state):  # in log order
             name, attempt = one["name"], one["attempt"]
             if replaces(attempt, attempts.get(name, attempt)):
                 params[name], attempts[name] = one["value"], attempt
-        tags = {row["name"]: row["value"] for row in self._rows("tags", run_id, state) if row["kind"] == "tag"}
-        row = self._files.read_run(run_id)
-        return ReadBack(
-            self._points(run_id, state), params, row["status"], row["started"], row["ended"], tags,
-            self._files.read_points(run_id, state),
-        )  # fmt: skip
+        return params
+
+    def _observations(self, run_id: str, state: State) -> Iterator[Observed]:
+        for row in self._rows("observations", run_id, state):
+            yield Observed(row["series"], row["step"], row["time"], row["value"])
+
+    def _lines(self, run_id: str, state: State) -> Iterator[Line]:
+        for row in self._rows("lines", run_id, state):
+            yield Line(row["stream"], row["time"], row["line"])
 
     def _rows(self, table: str, run_id: str, state: State) -> Iterator[dict[str, Any]]:
         for batch in self._files.read_batches(table, run_id, state):

@@ -113,7 +113,7 @@ def translate(envelopes: Iterable[Envelope]) -> dict[str, pa.Table]:
 def fold_run_row(
     row: RunRow, status: RunStatus | None, events: Iterable[ev.AnyEvent]
 ) -> tuple[RunRow, RunStatus | None]:
-    """Return the row of a run, and the status of its newest attempt, after some events."""
+    """Return the row of a run apart from its beginning, and the status of its newest attempt, after some events."""
     for event in events:
         status = fold_run_status(status, [event])
         if event.kind in STATUS_AFTER:
@@ -124,12 +124,8 @@ def fold_run_row(
         match event:
             case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
                 row = row._replace(
-                    started=event.time if row.started is None else row.started,
-                    name=event.name or row.name, tag=event.tag or row.tag, group=event.group or row.group,
-                    parent_run_id=event.parent_run_id or row.parent_run_id,
-                )  # fmt: skip
-            case ev.Renamed(what="run"):
-                row = row._replace(name=event.new)
+                    group=event.group or row.group, parent_run_id=event.parent_run_id or row.parent_run_id
+                )
     return row, status
 
 

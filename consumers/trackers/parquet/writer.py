@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from consumers.trackers.files.append import AGAIN, remove_folder
 from consumers.trackers.files.durable import create_folder, replace_file
-from consumers.trackers.parquet.translate import SCHEMAS, TABLES, RunRow, integer_times, run_table
+from consumers.trackers.parquet.translate import GROWING, SCHEMAS, TABLES, RunRow, integer_times, run_table
 from consumers.trackers.protocol import State
 from schemas.errors import TrackerRefused
 from schemas.events import MAIN_STEP
@@ -58,8 +58,21 @@ class TableFiles:
             for series, count in zip(*_value_counts(ordered["series"]), strict=True):
                 of_series = ordered.slice(at, count)
                 steps, times, values = (_numbers(of_series[name]) for name in ("step", "time", "value"))
-                yield SeriesColumns(series, steps, [time // 1_000 for time in times], values)
+                yield SeriesColumns(series, steps, [time // 1_000 for time in times], values, times)
                 at += count
+
+    def refuse_surplus(self, run_id: str, state: State) -> None:
+        """Raise TrackerRefused if a table has rows after the confirmed ones: readers of the files see them too."""
+        for table in GROWING:
+            last, count = state["parts"].get(table, (0, 0))
+            part, surplus = self.path(table, run_id, last), self.path(table, run_id, last + 1)
+            if part.exists() and self._load(part, SCHEMAS[table], ["run_id"]).num_rows > count:
+                surplus = part
+            if surplus.exists():
+                raise TrackerRefused(
+                    f"{surplus} has rows after those delivered: a call for this run has not ended, or another program "
+                    f"wrote them; {AGAIN}"
+                )
 
     def append(self, table: str, run_id: str, end: tuple[int, int], rows: pa.Table) -> tuple[int, int]:
         """Write rows after the confirmed end of a table (part, rows in it); return the new end."""

@@ -13,21 +13,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
-from consumers.trackers.files.append import remove_file
+from consumers.trackers.files.append import has_written, refuse_surplus, remove_file
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
-from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.tensorboard import summaries
+from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
+from consumers.trackers.tensorboard import read, summaries
 from consumers.trackers.tensorboard.edits import apply_edits, find_edits
 from consumers.trackers.tensorboard.translate import translate
 from consumers.trackers.tensorboard.writer import append_records, read_records, write_records
 from schemas.errors import TrackerRefused
-from schemas.facts import Point
-from schemas.mapping.names import folder_name, tensorboard_name
+from schemas.facts import Point, exact_columns
+from schemas.mapping.names import folder_name
 from schemas.runtime.settings import Settings
-from schemas.statuses import ENDED
 from schemas.wire import Envelope
 
 
@@ -73,7 +71,8 @@ class TensorboardTracker:
         return kept
 
     def _append(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope]) -> dict[str, Any]:
-        records, after = translate(run_id, [envelope.event for envelope in envelopes], kept)
+        begun = {"opening": list(Opening(kept["started"], kept["started"]))}  # an earlier release stored the start only
+        records, after = translate(run_id, [envelope.event for envelope in envelopes], begun | kept)
         return after | {"size": append_records(self._folder / kept["file"], kept["size"], records)}
 
     def _edit(self, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
@@ -97,31 +96,20 @@ class TensorboardTracker:
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused if it is missing or damaged."""
         if state.get("deleted"):
-            raise TrackerRefused("the run was deleted")
-        params: dict[str, str] = {}
-        tags: dict[str, str] = {}
-        facts: dict[str, Any] = {"status": "running", "time": None}
-        started = state["started"]
-        for event in self._events(state):
-            for value in event.summary.value:
-                if value.tag in (summaries.PARAMS, summaries.STATUS, summaries.TAGS):
-                    content = orjson.loads(summaries.text_of(value))
-                    if value.tag == summaries.PARAMS:
-                        params |= {name: str(text) for name, text in content.items()}
-                    elif value.tag == summaries.TAGS:
-                        tags |= content
-                    else:
-                        facts = content
-                        started = content.get("started") or started
-        ended = facts["time"] if facts["status"] in ENDED else None
-        return ReadBack(self._points(state), params, facts["status"], started, ended, tags)
-
-    def _points(self, state: State) -> Iterator[Point]:
-        for event in self._events(state):
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == summaries.SCALARS:
-                    time_ms = summaries.from_seconds(event.wall_time) // 1_000
-                    yield Point(tensorboard_name(value.tag), event.step, time_ms, summaries.exact_value(value))
+            folder = self._folder / folder_name(run_id)
+            if not has_written(folder):
+                raise TrackerRefused("the run was deleted")
+            return ReadBack(iter(()), {}, "running", None, None, contents=Contents(where=str(folder)))
+        path = self._folder / state["file"]
+        refuse_surplus(path, state["size"])
+        held = read.EventFileFacts(self._events(state), state["started"])
+        points = read.points(self._events(state))
+        contents = held.contents(read.observations(self._events(state)), run_id, str(path.parent))
+        return ReadBack(
+            (Point(series, step, time // 1_000, value) for series, step, time, value in points),
+            held.params, held.status, held.started, held.ended, held.tags,
+            exact_columns(read.points(self._events(state))), contents=contents,
+        )  # fmt: skip
 
     def _events(self, state: State) -> Iterable[Any]:
         return map(summaries.parse, self._records(state))
@@ -131,7 +119,8 @@ class TensorboardTracker:
 
 
 def _first_state(run_id: str, events: Sequence[Any]) -> dict[str, Any]:
-    opened = (event.time for event in events if event.kind in ("run_started", "run_created"))
-    started = next(opened, min(event.time for event in events))
+    opening = fold_opening(None, events)
+    started = opening.shown
     file = f"{folder_name(run_id)}/events.out.tfevents.{started // 1_000_000:010d}.gateway"
-    return {"file": file, "started": started, "size": 0, "facts": 0, "hparams": False}
+    begun = Opening(opening.first)
+    return {"file": file, "started": started, "size": 0, "facts": 0, "hparams": False, "opening": list(begun)}

@@ -19,6 +19,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from consumers.trackers.edits import SeriesKey, series_key
+from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from consumers.trackers.tensorboard import summaries
 from schemas import events as ev
@@ -119,13 +120,16 @@ def _text_records(run_id: str, events: Iterable[ev.AnyEvent], state: dict[str, A
 
 
 def _texts(run_id: str, event: ev.AnyEvent, state: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    opening = Opening(*state["opening"])
+    if event.kind in STATUS_AFTER or isinstance(event, ev.Renamed):
+        opening = fold_opening(opening, [event])
+        state["opening"], state["started"] = list(opening), opening.shown
     if event.kind in STATUS_AFTER:
-        if event.kind in ("run_started", "run_created"):
-            state["started"] = min(state.setdefault("opened", event.time), event.time)
         status = fold_run_status(RunStatus(*state["end"]) if state.get("end") else None, [event])
         state["end"] = status and list(status)
         facts = {"run_id": run_id, "status": STATUS_AFTER[event.kind], "time": event.time, "started": state["started"]}
         facts |= event.model_dump(exclude={"kind", "time"}, exclude_defaults=True)
+        facts |= {name: text for name, text in (("name", opening.name), ("tag", opening.tag)) if text}
         if status is not None:
             facts |= status._asdict() if status.is_over else {"status": status.status}
         yield summaries.STATUS, _json(facts)

@@ -318,7 +318,7 @@ class TrackerContract:
         if found.columns is not None:
             points = [
                 Point(name, *one)
-                for name, steps, times_ms, values in found.columns
+                for name, steps, times_ms, values, _ in found.columns
                 for one in zip(steps, times_ms, values, strict=True)
             ]
             assert _counted(points) == _counted(tracker.read_back(run_id, state).points)

@@ -33,6 +33,7 @@ _INSERT = {
     "SELECT ?, ?, column1, column3, column4 FROM (VALUES {})",
 }
 _WIDTH = 4
+_OF_RUN = {"metrics": "log_id", "system_metrics": "log_id", "alerts": "alert_id", "configs": "", "gateway_batches": ""}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PASSING = (
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL,
@@ -111,6 +112,10 @@ class Projects:
         with translated_errors(self._path(project)):
             return _inode(self._path(project)) is not None
 
+    def names(self) -> list[str]:
+        """Return the projects of the folder."""
+        return sorted(path.stem for path in self._folder.glob("*.db"))
+
     def close(self) -> None:
         """Close every file."""
         with self._lock:
@@ -157,10 +162,22 @@ def rename_run(connection: sqlite3.Connection, run_id: str, name: str) -> None:
 
 def remove_run(connection: sqlite3.Connection, run_id: str) -> None:
     """Remove the delivered rows of a run; rows of other writers stay."""
-    for table, column in (("metrics", "log_id"), ("system_metrics", "log_id"), ("alerts", "alert_id")):
-        connection.execute(f"DELETE FROM {table} WHERE run_id = ? AND {column} GLOB 'gw-*'", (run_id,))
-    for table in ("configs", "gateway_batches"):
-        connection.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
+    for table, column in _OF_RUN.items():
+        condition = f" AND {column} GLOB 'gw-*'" if column else ""
+        connection.execute(f"DELETE FROM {table} WHERE run_id = ?{condition}", (run_id,))
+
+
+def copy_run(source: sqlite3.Connection, target: sqlite3.Connection, run_id: str) -> None:
+    """Copy what `remove_run` removes to another project; rows that are there already stay as they are."""
+    for table, column in _OF_RUN.items():
+        query = f"SELECT * FROM {table} WHERE run_id = ?" + (f" AND {column} GLOB 'gw-*'" if column else "")
+        rows = source.execute(query, (run_id,))
+        names = [described[0] for described in rows.description]
+        chosen = [number for number, name in enumerate(names) if name != "id"]
+        places = ", ".join("?" * len(chosen))
+        insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names[at] for at in chosen)}) VALUES ({places})"
+        for row in rows:
+            target.execute(insert, [row[at] for at in chosen])
 
 
 def delete_run(connection: sqlite3.Connection, run_id: str, start_id: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.protocol import Contents
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from consumers.trackers.trackio.ids import from_instant, to_exact_instant, to_instant
 from consumers.trackers.trackio.translate import Cells, dump
@@ -28,26 +30,29 @@ class RunHead(NamedTuple):
     name: str
     started: int  # µs
     opened: bool  # False: `started` is the time of the first event, because the start event has not arrived
+    attempt: int = 1
+    tag: str = ""
+
+    def opening(self, run_id: str) -> Opening:
+        """Return how the run began."""
+        name = "" if self.name == run_id else self.name
+        return Opening(self.started, self.started if self.opened else None, self.attempt, name, self.tag)
 
 
 def fold_head(head: RunHead | None, events: Sequence[ev.AnyEvent], default_project: str, run_id: str) -> RunHead:
     """
     Return the state of a run after some events.
 
-    The tag of its first event decides the project: whether later events arrive in this call or in another is chance,
-    and a run must not be in two projects.
+    It stays in its project: the tracker moves it to that of its tag, because a run must not be in two of them.
     """
+    known = None if head is None else head.opening(run_id)
     if head is None:
-        tag = events[0].tag if isinstance(events[0], _OPENED) else ""
-        head = RunHead(tag or default_project, run_id, min(event.time for event in events), False)
-    for event in events:
-        if isinstance(event, ev.RunStarted | ev.RunCreated):
-            head = head._replace(started=min(head.started, event.time) if head.opened else event.time, opened=True)
-        if isinstance(event, _OPENED):
-            head = head._replace(name=event.name or head.name)
-        elif isinstance(event, ev.Renamed) and event.what == "run":
-            head = head._replace(name=event.new)
-    return head
+        head = RunHead(fold_opening(None, events).tag or default_project, run_id, events[0].time, False)
+    opening = fold_opening(known, events)
+    return head._replace(
+        name=opening.name or run_id, started=opening.shown, opened=opening.started is not None,
+        attempt=opening.attempt, tag=opening.tag,
+    )  # fmt: skip
 
 
 def apply(config: Cells, event: ev.AnyEvent) -> None:
@@ -82,6 +87,7 @@ def finish(config: Cells, run_id: str, head: RunHead) -> None:
     config["_Created"] = to_instant(head.started)
     config["gw.started_at"] = to_exact_instant(head.started)
     config["gw.run_id"] = run_id
+    config |= {"gw.tag": head.tag} if head.tag else {}
 
 
 def alert(event: ev.AnyEvent) -> tuple[str, str, str] | None:
@@ -98,6 +104,23 @@ def alert(event: ev.AnyEvent) -> tuple[str, str, str] | None:
 def params_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the parameters of a config as JSON text by their original names."""
     return {trackio_name(key): dump(value) for key, value in config.items() if not key.startswith(("_", "gw."))}
+
+
+def contents_of(config: Mapping[str, Any], name: str | None, project: str, default_project: str) -> Contents:
+    """Return what a config holds besides parameters and tags."""
+    tag = config.get("gw.tag", "")
+    return Contents(
+        name=name,
+        tag=tag,
+        misplaced="" if project == (tag or default_project) else f"project {project!r}",
+        note=config.get("gw.note", ""),
+        labels=_with_prefix(config, LABEL),
+        artifacts=_with_prefix(config, ARTIFACT),
+    )
+
+
+def _with_prefix(config: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): dump(value) for key, value in config.items() if key.startswith(prefix)}
 
 
 def tags_of(config: Mapping[str, Any]) -> dict[str, str]:

@@ -18,12 +18,12 @@ import orjson
 
 from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.files.append import AGAIN
-from consumers.trackers.protocol import Capabilities, ReadBack, State
+from consumers.trackers.protocol import Capabilities, Contents, Observed, ReadBack, State
 from consumers.trackers.trackio import backend, ids
 from consumers.trackers.trackio import config as configs
 from consumers.trackers.trackio.backend import Projects
 from consumers.trackers.trackio.edits import delete_series, rename_series
-from consumers.trackers.trackio.translate import Change, SqlRows, dump, read_columns, translate
+from consumers.trackers.trackio.translate import Change, SqlRows, dump, read_columns, read_observations, translate
 from schemas import events as ev
 from schemas.errors import TrackerRefused
 from schemas.facts import Point, SeriesColumns
@@ -69,6 +69,8 @@ class TrackioTracker:
         events = [envelope.event for envelope in envelopes]
         before = configs.RunHead(**state) if state else None
         head = configs.fold_head(before, events, self._project, run_id)
+        if before is not None and self._was_moved(run_id, before.project, head.tag):
+            before, head = before._replace(project=head.tag), head._replace(project=head.tag)
         parts = list(translate(envelopes))  # before the project is locked, because other runs wait for the lock
         with self._projects.transaction(trackio_project(head.project), create=before is None) as connection:
             if find_run_deletion(envelopes) is not None:
@@ -81,26 +83,71 @@ class TrackioTracker:
             for part in parts:
                 writer.write(part)
             writer.end()
+        if head.tag and head.tag != head.project:
+            self._move(run_id, trackio_project(head.project), trackio_project(head.tag))
+            head = head._replace(project=head.tag)
         return head._asdict()
+
+    def _move(self, run_id: str, old: str, new: str) -> None:
+        """Move a run to another project; a call that is repeated after a crash finds it in one of them, or in both."""
+        if old != new:
+            with self._projects.reader(old) as source, self._projects.transaction(new, create=True) as connection:
+                backend.copy_run(source, connection, run_id)
+            with self._projects.transaction(old, create=False) as connection:
+                backend.remove_run(connection, run_id)
+
+    def _was_moved(self, run_id: str, project: str, tag: str) -> bool:
+        """Return True if a call whose checkpoint was lost has moved a run to the project of its tag."""
+        old, new = trackio_project(project), trackio_project(tag or project)
+        return old != new and not self._has_run(old, run_id) and self._has_run(new, run_id)
+
+    def _has_run(self, project: str, run_id: str) -> bool:
+        if not self._projects.has(project):
+            return False
+        with self._projects.reader(project) as connection:
+            query = "SELECT 1 FROM metrics WHERE log_id = ?"
+            return connection.execute(query, (ids.start_id(run_id),)).fetchone() is not None
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's rows and its config. Raises TrackerRefused if the project or the run is gone."""
         if state.get("deleted"):
-            raise TrackerRefused("the run was deleted")
+            return self._deleted(run_id)
         project = trackio_project(state["project"])
         with self._projects.reader(project) as connection:
             _check_run(connection, run_id, state["project"])
             config = _config(connection, run_id)
+            name = connection.execute("SELECT run_name FROM configs WHERE run_id = ?", (run_id,)).fetchone()
         status = config.get("gw.status", "running")
         started, ended = (
             ids.from_instant(config[key]) if key in config else None for key in ("gw.started_at", "gw.ended_at")
         )
         points = (
-            Point(one.series, *point) for one in self._columns(project, run_id) for point in zip(*one[1:], strict=True)
+            Point(one.series, *point)
+            for one in self._columns(project, run_id)
+            for point in zip(one.steps, one.times_ms, one.values, strict=True)
         )
         ended = ended if status in ENDED else None
         params, tags = configs.params_of(config), configs.tags_of(config)
-        return ReadBack(points, params, status, started, ended, tags, self._columns(project, run_id))
+        contents = configs.contents_of(config, name and name[0], state["project"], self._project)._replace(
+            where=f"project {project}", observations=self._observations(project, run_id)
+        )
+        columns = self._columns(project, run_id)
+        return ReadBack(points, params, status, started, ended, tags, columns, contents=contents)
+
+    def _deleted(self, run_id: str) -> ReadBack:
+        """Look for a deleted run: a backup of a project may have brought it back. Raises TrackerRefused."""
+        for project in self._projects.names():
+            with self._projects.reader(project) as connection:
+                query = "SELECT 1 FROM metrics WHERE run_id = ? AND log_id GLOB 'gw-*' LIMIT 1"
+                if connection.execute(query, (run_id,)).fetchone() is not None:
+                    contents = Contents(where=f"project {project}")
+                    return ReadBack(iter(()), {}, "running", None, None, contents=contents)
+        raise TrackerRefused("the run was deleted")
+
+    def _observations(self, project: str, run_id: str) -> Iterator[Observed]:
+        query = "SELECT timestamp, step, metrics, log_id FROM metrics WHERE run_id = ?"
+        with self._projects.reader(project) as connection:
+            yield from read_observations(connection.execute(query, (run_id,)))
 
     def start_over(self, run_id: str, state: State) -> State:
         """Remove the delivered rows of a run, if there are any. Raises TrackerUnavailable, TrackerRefused."""

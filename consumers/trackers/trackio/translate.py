@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from consumers.trackers.protocol import Observed
 from consumers.trackers.trackio import ids
 from schemas import events as ev
 from schemas.columns import NON_FINITE, float_to_json
@@ -84,13 +85,31 @@ def read_columns(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> It
             if isinstance(number, int | float) and not isinstance(number, bool):
                 steps, times, values = found.setdefault(key, ([], [], []))
                 steps.append(step)
-                times.append(time // 1_000)
+                times.append(time)
                 values.append(float(number))
                 count += 1
         if count >= READ_POINTS:
-            yield from (SeriesColumns(trackio_name(key), *one) for key, one in found.items())
+            yield from map(_columns, found.items())
             found, count = {}, 0
-    yield from (SeriesColumns(trackio_name(key), *one) for key, one in found.items())
+    yield from map(_columns, found.items())
+
+
+def read_observations(rows: Iterable[tuple[str, int, str | bytes, str | None]]) -> Iterator[Observed]:
+    """Yield the values that are not numbers of rows (timestamp, step, metrics, log id)."""
+    for timestamp, step, metrics, log_id in rows:
+        row = ids.parse(log_id)
+        if row is None or row.kind != ids.OBSERVED:
+            continue
+        time = ids.from_instant(timestamp) if row.time is None else row.time
+        for key, cell in orjson.loads(metrics).items():
+            is_histogram = isinstance(cell, dict) and cell.get("_type") == "trackio.histogram"
+            value = {"counts": cell["values"], "edges": cell["bins"]} if is_histogram else cell
+            yield Observed(trackio_name(key), step, time, value if isinstance(value, str) else dump(value))
+
+
+def _columns(item: tuple[str, tuple[list[int], list[int], list[float]]]) -> SeriesColumns:
+    key, (steps, times, values) = item
+    return SeriesColumns(trackio_name(key), steps, [time // 1_000 for time in times], values, times)
 
 
 def dump(value: Any) -> str:

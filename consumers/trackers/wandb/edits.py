@@ -52,8 +52,8 @@ def find_edits(records: Iterable[Any], edits: Sequence[Edit]) -> FileEdits:
     return FileEdits(edited_series(series, edits), config, tags)
 
 
-def apply_edits(records: Iterable[Any], edits: FileEdits) -> Iterator[Any]:
-    """Yield the records of a file after the edits, without summaries and with their old numbers."""
+def apply_edits(records: Iterable[Any], edits: FileEdits, project: str) -> Iterator[Any]:
+    """Yield the records of a file after the edits, in this project, without summaries and with their old numbers."""
     for record in records:
         match record.WhichOneof("record_type"):
             case "history":
@@ -65,6 +65,7 @@ def apply_edits(records: Iterable[Any], edits: FileEdits) -> Iterator[Any]:
                     yield record
             case "run":
                 _remove_tags(record.run, edits.tags)
+                record.run.project = project
                 yield record
             case _:
                 yield record

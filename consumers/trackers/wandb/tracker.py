@@ -18,24 +18,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
-from consumers.trackers.files.append import append_at, remove_file, write_new
+from consumers.trackers.files.append import append_at, has_written, refuse_surplus, remove_file, write_new
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
-from consumers.trackers.protocol import Capabilities, ReadBack, State
-from consumers.trackers.wandb.edits import apply_edits, find_edits
-from consumers.trackers.wandb.translate import STEP_KEY, RunHeader, fold_header, from_instant
+from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
+from consumers.trackers.wandb import read
+from consumers.trackers.wandb.edits import FileEdits, apply_edits, find_edits
+from consumers.trackers.wandb.translate import RunHeader, fold_header
 from consumers.trackers.wandb.writer import RunFileWriter, read_records
-from schemas.columns import NON_FINITE
 from schemas.errors import TrackerRefused
-from schemas.facts import Point
-from schemas.mapping.names import wandb_id, wandb_name
+from schemas.facts import Point, exact_columns
+from schemas.mapping.names import wandb_id
 from schemas.runtime.settings import Settings
 from schemas.wire import Envelope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CONFIG_PREFIX, _TAG_PREFIX = "gw.", "gw.tag."
 
 
 class WandbTracker:
@@ -81,7 +79,7 @@ class WandbTracker:
             if are_edits and kept["length"]:
                 kept = self._edit(run_id, kept, part, plan)
             else:
-                kept = self._append(run_id, kept, part)
+                kept = self._move(run_id, self._append(run_id, kept, part), part, plan)
         remove_file(Path(f"{path}.synced"))  # so that the next `wandb sync` uploads it again
         return kept
 
@@ -100,12 +98,28 @@ class WandbTracker:
         header = fold_header(RunHeader(**kept["head"]), edits)
         if not any(found) and header._asdict() == kept["head"]:
             return kept
+        return self._rewrite(run_id, kept | {"head": header._asdict()}, envelopes[-1], found, plan)
+
+    def _move(self, run_id: str, kept: dict[str, Any], envelopes: Sequence[Envelope], plan: EditPlan) -> dict[str, Any]:
+        """Rewrite the file if its run belongs to another project than was known when it began."""
+        tag = Opening(*kept["opening"]).tag
+        if not tag or tag == kept["head"]["project"]:
+            return kept
+        head = kept["head"] | {"project": tag}
+        return self._rewrite(run_id, kept | {"head": head}, envelopes[-1], FileEdits({}, {}, ()), plan)
+
+    def _rewrite(
+        self, run_id: str, kept: dict[str, Any], last: Envelope, edits: FileEdits, plan: EditPlan
+    ) -> dict[str, Any]:
+        """Write the file again, with these edits and this header; `last` is the last event that it contains."""
+        path = self._folder / kept["file"]
         number = kept.get("edits", 0) + 1
         new_path = path.with_name(f"_edit-{number}.new")
-        fresh = kept | {"length": 0, "rows": 0, "records": 0, "head": header._asdict(), "edits": number}
+        fresh = kept | {"length": 0, "rows": 0, "records": 0, "edits": number}
         writer = RunFileWriter(run_id, fresh, self._project)
-        write_new(new_path, writer.rewrite(apply_edits(read_records(path, kept["length"]), found)))
-        plan.commit(Edited(writer.state, {new_path: path}), envelopes[-1])
+        records = apply_edits(read_records(path, kept["length"]), edits, kept["head"]["project"])
+        write_new(new_path, writer.rewrite(records))
+        plan.commit(Edited(writer.state, {new_path: path}), last)
         return writer.state
 
     def start_over(self, run_id: str, state: State) -> State:
@@ -117,32 +131,31 @@ class WandbTracker:
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's file. Raises TrackerRefused if it is missing or damaged."""
         if state.get("deleted"):
-            raise TrackerRefused("the run was deleted")
+            return self._deleted(run_id)
         path = self._folder / state["file"]
-        params: dict[str, str] = {}
-        facts: dict[str, Any] = {}
-        status = "running"
-        for record in read_records(path, state["size"]):
-            if record.WhichOneof("record_type") == "config":
-                for item in record.config.update:
-                    kept = facts if item.key.startswith(_CONFIG_PREFIX) else params
-                    kept[wandb_name(item.key)] = item.value_json
-            elif record.WhichOneof("record_type") == "exit":
-                status = orjson.loads(facts["gw.status"])
-        started, ended = (
-            from_instant(orjson.loads(facts.get(f"gw.{name}_at", "null"))) for name in ("started", "ended")
-        )
-        tags = {
-            key.removeprefix(_TAG_PREFIX): orjson.loads(text)
-            for key, text in facts.items()
-            if key.startswith(_TAG_PREFIX)
-        }
-        return ReadBack(_points(path, state["size"]), params, status, started, ended, tags)
+        refuse_surplus(path, state["size"])
+
+        def records() -> Iterator[Any]:
+            return read_records(path, state["size"])
+
+        held = read.RunFileFacts(records())
+        points = (Point(series, step, time // 1_000, value) for series, step, time, value in read.points(records()))
+        contents = held.contents(read.observations(records()), self._project, str(path.parent))
+        return ReadBack(
+            points, held.params, held.status, held.time("started"), held.time("ended"), held.tags,
+            exact_columns(read.points(records())), contents=contents,
+        )  # fmt: skip
+
+    def _deleted(self, run_id: str) -> ReadBack:
+        """Look for a deleted run: a backup of the folder may have brought it back. Raises TrackerRefused."""
+        found = [one for one in sorted(self._folder.glob(f"offline-run-*-{wandb_id(run_id)}")) if has_written(one)]
+        if not found:
+            raise TrackerRefused("the run was deleted")
+        return ReadBack(iter(()), {}, "running", None, None, contents=Contents(where=str(found[0])))
 
 
 def _first_state(run_id: str, envelopes: Sequence[Envelope]) -> dict[str, Any]:
-    opened = (e.event.time for e in envelopes if e.event.kind in ("run_started", "run_created"))
-    started = next(opened, min(envelope.event.time for envelope in envelopes))
+    started = fold_opening(None, [envelope.event for envelope in envelopes]).shown
     name = wandb_id(run_id)
     try:
         day = f"{_EPOCH + timedelta(microseconds=started):%Y%m%d_%H%M%S}"
@@ -152,20 +165,3 @@ def _first_state(run_id: str, envelopes: Sequence[Envelope]) -> dict[str, Any]:
         "id": name, "file": f"offline-run-{day}-{name}/run-{name}.wandb", "started": started, "length": 0, "size": 0,
         "rows": 0, "records": 0, "head": RunHeader()._asdict(), "end": None,
     }  # fmt: skip
-
-
-def _points(path: Path, size: int) -> Iterator[Point]:
-    for record in read_records(path, size):
-        if record.WhichOneof("record_type") != "history":
-            continue
-        cells = {item.key: item.value_json for item in record.history.item}
-        step, time = int(cells[STEP_KEY]), int(cells["_timestamp"].replace(".", ""))
-        for key, text in cells.items():
-            if key not in ("_step", "_timestamp", "_runtime", STEP_KEY) and (value := _number(text)) is not None:
-                yield Point(wandb_name(key), step, time // 1_000, value)
-
-
-def _number(text: str) -> float | None:
-    if text in NON_FINITE:
-        return NON_FINITE[text]
-    return float(text) if text[0] in "-0123456789" else None

@@ -155,11 +155,7 @@ def fold_header(header: RunHeader, events: Iterable[ev.AnyEvent]) -> RunHeader:
     for event in events:
         match event:
             case ev.RunStarted() | ev.RunCreated() | ev.RunResumed():
-                header = header._replace(
-                    name=event.name or header.name,
-                    group=event.group or header.group,
-                    project=header.project or event.tag,
-                )
+                header = header._replace(group=event.group or header.group)
             case ev.Note():
                 header = header._replace(notes=event.text)
             case ev.Renamed(what="run"):

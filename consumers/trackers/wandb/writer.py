@@ -15,6 +15,7 @@ from typing import Any
 from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.trackers.files.append import AGAIN
+from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.wandb.edits import cells_of
 from consumers.trackers.wandb.file import DamagedRunFile, frame, read
 from consumers.trackers.wandb.translate import (
@@ -50,14 +51,20 @@ class RunFileWriter:
 
     def write_events(self, events: Sequence[Any]) -> None:
         """Write what the events add to the file's body, then its tail if the run is over."""
-        before = RunHeader(**self.state["head"])
-        header = fold_header(before, events)
+        before, begun = RunHeader(**self.state["head"]), self.state["started"]
+        stored = self.state.get("opening") or (self._position and [begun, begun, 1, before.name, before.project])
+        opening = fold_opening(Opening(*stored) if stored else None, events)
+        self.state |= {"opening": list(opening), "started": opening.shown}
+        header = fold_header(before, events)._replace(name=opening.name)
+        items = config_items(events)
+        items |= {"gw.tag": dump(opening.tag)} if "gw.tag" in items else {}
         if not self._position:
-            header = header._replace(project=header.project or self._project)
+            header = header._replace(project=opening.tag or self._project)
             self._write_first(header)
-        elif header != before:
+        elif header != before or opening.shown != begun:
             self._write_run(header)
-        self._write_config(config_items(events))
+            items |= {"gw.started_at": dump(to_instant(opening.shown))} if opening.shown != begun else {}
+        self._write_config(items)
         self._write_history(history_rows(events))
         self.body = self._flush()
         end = fold_end(RunEnd(*self.state["end"]) if self.state["end"] else None, events)

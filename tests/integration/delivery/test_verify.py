@@ -42,14 +42,19 @@ async def test_equal_places_are_verified_and_damage_is_named(place: Place) -> No
     assert waited.returncode == 0, waited.stdout + waited.stderr
     facts: dict[str, Any] = json.loads(waited.stdout)
     assert facts["differences"] == []
-    assert facts["places"]["postgresql"] == facts["places"]["mlflow"] == facts["places"]["wandb"]
+    assert facts["places"]["postgresql"] == facts["places"]["wandb"]
+    assert (facts["trackers"]["mlflow"]["different"], facts["proved"], facts["unproved"]) == (0, True, [])
     assert facts["places"]["postgresql"] | {"checksum": ""} == {
         "runs": 2, "points": len(points_of(envelopes)), "params": 3, "checksum": "",
     }  # fmt: skip
 
-    # Kafka is not needed for this.
+    # Kafka is not needed to compare, but it may hold what no place has.
     one = await verify(place, "--run", FAILED_RUN, "--to", "wandb", GATEWAY_KAFKA="127.0.0.1:1")
-    assert (one.returncode, "Every place holds the same." in one.stdout) == (0, True)
+    assert (one.returncode, "Every place holds the same." in one.stdout) == (3, False)
+    assert "Kafka did not answer" in one.stdout
+    unknown = await verify(place, "--run", "nope", "--to", "wandb")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "no run has the id 'nope'" in unknown.stderr
 
     state = (await progress(place, "wandb"))[FAILED_RUN].state
     file = place.folder / "wandb" / state["file"]

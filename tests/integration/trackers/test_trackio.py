@@ -396,7 +396,7 @@ def test_a_run_that_was_deleted_in_trackio_is_reported(tmp_path: Path, tracker: 
 
 def test_starting_over_removes_the_run_from_its_project(tmp_path: Path, tracker: Tracker) -> None:
     author = RunAuthor("run-1")
-    envelopes = [author.metrics("loss", [1.0]), author.start(tag="vision")]
+    envelopes = [author.metrics("loss", [1.0]), author.start()]
     state = deliver(tracker, "run-1", envelopes, {})
     other = TrackioTracker(folder=str(tmp_path), project="elsewhere")
     other.open(Settings())

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.verify.compare import Difference, Loss, RunFacts, compare, findings
+from consumers.delivery.verify.compare import compare, findings
+from consumers.delivery.verify.facts import RunFacts, pool_points
+from consumers.delivery.verify.findings import Difference, Loss
+from consumers.store.read.contents import StoredEdit
 from consumers.trackers.fidelity import expected_points, keeps_all_points
 from consumers.trackers.protocol import Capabilities
-from schemas.facts import Point, SeriesFacts, count_points
+from schemas.facts import Point, SeriesColumns, SeriesFacts, count_points
 from schemas.values import FloatValue, StringValue, to_text
 
 POINTS = st.lists(
@@ -90,11 +96,16 @@ def test_another_start_or_end_is_a_difference_to_the_millisecond() -> None:
     assert (difference.what, difference.expected, difference.found) == ("ended", 5_000_000, 6_000_000)
 
 
-def test_a_place_that_reports_no_times_is_not_compared_by_them() -> None:
-    expected = held([])
-    expected.started = 1_000_000
+def test_a_place_that_lost_start_or_end_differs_and_one_that_shows_its_own_where_none_was_reported_does_not() -> None:
+    expected, own = held([]), held([])
+    own.started = 5
+    assert list(compare("trackio", expected, own)) == []
 
-    assert list(compare("trackio", expected, held([]))) == []
+    expected.started, expected.ended = 1_000_000, 2_000_000
+
+    assert [(one.what, one.found) for one in compare("trackio", expected, held([]))] == [
+        ("started", None), ("ended", None),
+    ]  # fmt: skip
 
 
 @given(POINTS.filter(len))
@@ -191,9 +202,13 @@ def test_a_cut_parameter_is_a_loss_only_at_the_documented_length() -> None:
     assert compared(expected, run(params={"text": "x" * 40}), EDITS)[0] != []
 
 
-def test_what_a_tracker_still_shows_after_an_edit_is_a_difference_only_where_it_can_edit() -> None:
-    expected = run({"loss": [1.0]}, params={}, tags={})
+EDITED = (StoredEdit("series", "gone", ""), StoredEdit("param", "lr", ""), StoredEdit("tag", "team", ""))
+
+
+def test_what_a_tracker_still_shows_is_excused_only_by_an_edit_that_the_log_has() -> None:
     found = run({"loss": [1.0], "gone": [2.0, 3.0]})
+    pool_points(found.pool, [Point("gone", 0, 1_000, 2.0), Point("gone", 1, 1_000, 3.0)])
+    expected = run({"loss": [1.0]}, params={}, tags={}, edits=EDITED)
     cannot = Capabilities()
 
     differences, losses = compared(expected, found, cannot)
@@ -203,20 +218,96 @@ def test_what_a_tracker_still_shows_after_an_edit_is_a_difference_only_where_it_
         ("series", "gone", 2), ("params", "lr", 1), ("tags", "team", 1),
     }  # fmt: skip
     assert {one.what for one in compared(expected, found, EDITS)[0]} == {"params", "tags", "points"}
+    expected.edits = ()  # PostgreSQL lacks them, and the log does not delete them
+    assert {one.what for one in compared(expected, found, cannot)[0]} == {"params", "tags", "points"}
 
 
-def test_a_renamed_series_is_recognised_by_its_points_and_a_lost_one_is_not_taken_for_renamed() -> None:
-    expected, cannot = run({"new": [1.0, 2.0, 3.0]}), Capabilities()
+AFTER_EDITS = {
+    "deleted": ([("a", "")], {}, {"a": [1.0, 2.0]}),
+    "deleted, then the same name": ([("a", "")], {"a": [3.0]}, {"a": [1.0, 2.0, 3.0]}),
+    "deleted, then the same points": ([("a", "")], {"a": [1.0]}, {"a": [1.0, 1.0]}),
+    "renamed": ([("a", "b")], {"b": [1.0, 2.0]}, {"a": [1.0, 2.0]}),
+    "renamed, then the new name": ([("a", "b")], {"b": [1.0, 3.0]}, {"a": [1.0], "b": [3.0]}),
+    "renamed, then the old name": ([("a", "b")], {"b": [1.0], "a": [3.0]}, {"a": [1.0, 3.0]}),
+    "labels and steps follow": ([("a", "b")], {"t/b{x=1}": [1.0]}, {"t/a{x=1}": [1.0]}),
+}
 
-    renamed = compared(expected, run({"old": [1.0, 2.0, 3.0]}), cannot)
-    partly = RunFacts("run-1", "finished", {"lr": "0.1"}, tags={"team": "vision"})
-    partly.add_points([Point("old", 0, 1_000, 1.0), Point("new", 1, 1_000, 2.0), Point("new", 2, 1_000, 3.0)])
-    lost = compared(expected, run({"old": [1.0, 2.0]}), cannot)
 
-    assert (renamed[0], renamed[1][0].reason) == ([], "renamed since, and still shown as 'old'")
-    assert compared(expected, partly, cannot)[0] == []
-    assert [(one.what, one.name, one.found) for one in lost[0]] == [("points", "new", 0)]
-    assert [one.name for one in compared(expected, run({"old": [1.0, 2.0, 3.0]}), EDITS)[0]] == ["new", "old"]
+@pytest.mark.parametrize("case", AFTER_EDITS)
+def test_points_of_edited_series_are_compared_whatever_their_names(case: str) -> None:
+    edits, stored, shown = AFTER_EDITS[case]
+    expected, found = pooled(stored, edits), pooled(shown, edits)
+
+    assert compared(expected, found, Capabilities())[0] == []
+    for name, values in stored.items():  # each point that PostgreSQL has must be there
+        changed = [values[0] + 7.0, *values[1:]]
+        assert compared(pooled({**stored, name: changed}, edits), found, Capabilities())[0] != []
+    if all(new for _, new in edits):  # and after a rename, no others
+        assert compared(expected, pooled({**shown, "a": [*shown.get("a", []), 9.0]}, edits), Capabilities())[0] != []
+
+
+def pooled(series: dict[str, list[float]], edits: Sequence[tuple[str, str]]) -> RunFacts:
+    """Return a run with these values, all at one step, and its edits; points of edited series are pooled."""
+    held = run(edits=[StoredEdit("series", *edit) for edit in edits])
+    points = [Point(name, 0, 1_000, value) for name, values in series.items() for value in values]
+    held.add_points(points)
+    pool_points(held.pool, points)
+    return held
+
+
+def test_a_renamed_parameter_is_listed_where_the_tracker_shows_the_old_name() -> None:
+    renamed = [StoredEdit("param", "y", "z")]
+    two, three = FloatValue(value=2), FloatValue(value=3)
+
+    differences, losses = compared(run(params={"z": two}, edits=renamed), run(params={"y": "2.0"}), Capabilities())
+
+    assert differences == []
+    assert [(one.name, one.reason) for one in losses] == [
+        ("y", "deleted or renamed since, and still shown"), ("z", "renamed since, and still shown as 'y'"),
+    ]  # fmt: skip
+    again = run(params={"z": two, "y": three}, edits=renamed)
+    assert compared(again, run(params={"y": "3.0"}), Capabilities())[0] == []
+    assert compared(run(params={"z": two}), run(params={"y": "2.0"}), Capabilities())[0] != []
+
+
+def test_what_else_a_run_holds_is_compared_or_listed() -> None:
+    expected = run(name="one", tag="t", note="n", labels={"kind": "x"}, artifacts={"model": [REFERENCE]})
+    expected.add_observation("seen", 1, 5, "text")
+    expected.add_line("stdout", 5, "line")
+    same = run(name="one", tag="t", note="n", labels={"kind": "x"}, artifacts={"model": json.dumps(REFERENCE)})
+    same.add_observation("seen", 1, 5, '"text"')
+    same.add_line("stdout", 5, "line")
+
+    assert compared(expected, same) == ([], [])
+    differences, losses = compared(expected, run())
+    assert (differences, {one.what for one in losses}) == (
+        [], {"name", "tag", "note", "labels", "artifacts", "observations", "lines"},
+    )  # fmt: skip
+    changes: list[dict[str, Any]] = [
+        {"name": "two"}, {"tag": "u"}, {"note": "m"}, {"labels": {"kind": "y"}}, {"artifacts": {}},
+        {"artifacts": {"model": json.dumps({**REFERENCE, "size": 2})}}, {"misplaced": "experiment 'Default'"},
+        {"observations": {}}, {"observations": {("seen", 2): same.observations[("seen", 1)]}},  # type: ignore[index]
+        {"lines": {}}, {"lines": {"stdout": (1, 7)}},
+    ]  # fmt: skip
+    for change in changes:
+        other = replace(same, **change)
+        assert len(compared(expected, other)[0]) == 1, change
+
+
+REFERENCE = {"uri": "s3://b/m", "size": 1, "sha256": "a" * 64}
+
+
+def test_times_within_a_millisecond_are_compared_where_both_places_know_them() -> None:
+    def at(micros: int | None) -> RunFacts:
+        exact = None if micros is None else [micros]
+        held = run()
+        held.add_columns([SeriesColumns("loss", [0], [1], [0.5], exact)])
+        return held
+
+    assert compared(at(1_000), at(1_000)) == ([], [])
+    assert compared(at(1_000), at(None)) == ([], [])
+    (difference,) = compared(at(1_000), at(1_012))[0]
+    assert (difference.what, difference.reason) == ("checksum", "times differ by less than a millisecond")
 
 
 def test_a_tracker_without_status_or_parameters_is_not_compared_by_them() -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from consumers.trackers.opening import Opening
 from consumers.trackers.parquet.translate import RunRow
 from consumers.trackers.run_status import RunStatus
 from consumers.trackers.trackio.config import RunHead
@@ -13,7 +14,7 @@ from consumers.trackers.wandb.translate import RunEnd, RunHeader
 
 BY_NAME = [
     (RunHeader, {"name": "one", "project": "p", "group": "g", "notes": "n", "tags": {"team": "vision"}}),
-    (RunHead, {"project": "p", "name": "one", "started": 1, "opened": True}),
+    (RunHead, {"project": "p", "name": "one", "started": 1, "opened": True, "attempt": 2, "tag": "p"}),
     (
         RunRow,
         {
@@ -23,6 +24,7 @@ BY_NAME = [
     ),
 ]  # fmt: skip
 BY_ORDER = [
+    (Opening, [1, 2, 3, "one", "p"], {"first": 1, "started": 2, "attempt": 3, "name": "one", "tag": "p"}),
     (RunStatus, ["failed", 1_500, "odd", 2], {"status": "failed", "time": 1_500, "message": "odd", "attempt": 2}),
     (
         RunEnd,

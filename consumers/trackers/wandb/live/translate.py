@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.wandb.translate import (
     STEP_KEY,
     HistoryRow,
@@ -59,10 +60,17 @@ def translate(run_id: str, envelopes: Sequence[Envelope], before: Mapping[str, A
     events = [envelope.event for envelope in envelopes]
     rows = [row for event in events for row in history_rows([event])]
     config = {key: json.loads(text) for key, text in config_items(events).items()}
-    config |= _start_item(state, events)
+    header = fold_header(RunHeader(**state["head"]), events)
+    if is_new or "opening" in state:  # an earlier release did not store how the run began
+        known = Opening(*state["opening"]) if "opening" in state else None
+        opening = fold_opening(known, events)
+        header = header._replace(name=opening.name)
+        config |= {"gw.tag": opening.tag} if "gw.tag" in config else {}
+        if known is None or known.shown != opening.shown:
+            config["gw.started_at"] = to_instant(opening.shown)
+        state["opening"] = list(opening)
     if is_new:
         config["gw.run_id"] = run_id
-    header = fold_header(RunHeader(**state["head"]), events)
     end_before = RunEnd(*state["end"]) if state["end"] else None
     was_over = end_before is not None and end_before.is_over
     end = fold_end(end_before, events)
@@ -93,21 +101,6 @@ def _first_state(run_id: str, first: Envelope, project: str, again: int) -> dict
     name = _PROJECT_REFUSED.sub("-", tag or project)[:MAX_PROJECT]
     return {
         "id": wandb_id(run_id) + (f"-r{again}" if again else ""), "again": again, "project": name,
-        "entity": "", "rows": 0, "started": 0,
+        "entity": "", "rows": 0,
         "head": RunHeader(project=name)._asdict(), "end": None,
     }  # fmt: skip
-
-
-def _start_item(state: dict[str, Any], events: Sequence[Any]) -> dict[str, str]:
-    """
-    Return the start time for the config, once it is known.
-
-    `started` in the state: 0 unknown, 1 the time of the first event, 2 the time of the start event, which is better.
-    """
-    if state["started"] == 2:
-        return {}
-    opened = next((event.time for event in events if event.kind in ("run_started", "run_created")), None)
-    if opened is None and state["started"] == 1:
-        return {}
-    state["started"] = 1 if opened is None else 2
-    return {"gw.started_at": to_instant(events[0].time if opened is None else opened)}

@@ -1,0 +1,93 @@
+"""Start, name and tag of runs that begin late, or are only resumed: every tracker shows what PostgreSQL holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.materialiser.fold.fold import fold
+from consumers.materialiser.fold.state import FoldState
+from consumers.store.rows import Changes
+from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.parquet.tracker import ParquetTracker
+from consumers.trackers.protocol import Tracker
+from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.runs import RunAuthor
+from consumers.trackers.trackio.tracker import TrackioTracker
+from consumers.trackers.wandb.tracker import WandbTracker
+from schemas import events as ev
+from schemas.facts import Point
+from schemas.runtime.settings import Settings
+from schemas.wire import Envelope
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
+FILES: dict[str, Callable[..., Any]] = {
+    "parquet": ParquetTracker, "tensorboard": TensorboardTracker, "wandb": WandbTracker, "trackio": TrackioTracker,
+}  # fmt: skip
+EARLY, LATE = 1_600_000_000_000_000, 1_600_000_045_000_000
+
+
+def opened(author: RunAuthor, kind: type[Any], time: int, **fields: Any) -> Envelope:
+    return author.envelope(kind(time=time, **fields))
+
+
+def cases() -> dict[str, list[Envelope]]:
+    one = RunAuthor("run")
+    other = RunAuthor("run", "p2")
+    return {
+        "the start follows points": [one.metrics("loss", [1.0]), opened(one, ev.RunStarted, EARLY, tag="t", name="n")],
+        "only resumed": [opened(one, ev.RunResumed, LATE, attempt=2, tag="t", name="n"), one.metrics("loss", [1.0])],
+        "an earlier start is late": [
+            opened(one, ev.RunResumed, LATE, attempt=2, tag="t"), one.metrics("loss", [1.0]),
+            opened(other, ev.RunStarted, EARLY, tag="old", name="n"), other.metrics("loss", [2.0]),
+        ],
+        "created, then started": [
+            opened(one, ev.RunCreated, EARLY, name="n"), one.tags(team="vision"),
+            opened(one, ev.RunStarted, LATE, tag="t"), one.metrics("loss", [1.0]), one.finish(),
+        ],
+        "another tag": [
+            opened(one, ev.RunStarted, EARLY, tag="a"), one.metrics("loss", [1.0]),
+            opened(one, ev.RunResumed, LATE, attempt=2, tag="b"), one.metrics("loss", [2.0]),
+        ],
+    }  # fmt: skip
+
+
+def open_tracker(name: str, folder: Path) -> Tracker:
+    if name == "mlflow":
+        made: Any = MlflowTracker(url=f"sqlite:///{folder}/mlflow.db")
+    else:
+        made = FILES[name](folder=str(folder))
+    made.open(Settings())
+    return made  # type: ignore[no-any-return]
+
+
+def stored(envelopes: Sequence[Envelope]) -> Any:
+    """Return the row of the run in PostgreSQL."""
+    state, changes = FoldState(), Changes()
+    for offset, envelope in enumerate(envelopes):
+        fold(state, changes, envelope, 0, offset)
+    return changes.runs["run"]
+
+
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("name", ["mlflow", *FILES])
+def test_start_name_and_tag_are_those_of_postgresql(tmp_path: Path, name: str, case: str, size: int) -> None:
+    envelopes, tracker = cases()[case], open_tracker(name, tmp_path)
+    state: Any = {}
+    for first in range(0, len(envelopes), size):
+        state = tracker.deliver("run", envelopes[first : first + size], state)
+    row = stored(envelopes)
+
+    held = tracker.read_back("run", state)
+    contents = held.contents
+    assert ((held.started or 0) // 1_000, contents.tag, contents.misplaced) == (row.started // 1_000, row.tag, "")
+    assert contents.name == (row.name or "run")
+    points = [Point(one.name, step, time // 1_000, value) for envelope in envelopes
+              if isinstance(envelope.event, ev.Metrics) for one in envelope.event.series
+              for step, time, value in zip(one.steps, one.times, one.values, strict=True)]  # fmt: skip
+    assert sorted(held.points) == sorted(points)
+    tracker.close()
