@@ -56,8 +56,6 @@ async def test_kafka_that_goes_away_while_the_worker_starts_is_waited_for(
 
             await until(is_away, "Kafka is missed")
             line.heal()
-            await until(is_open, "the topics are there")
-            gate.unlink()
             await until_folded(database, "events", 2)
             assert one.process.poll() is None
         finally:

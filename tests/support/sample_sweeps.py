@@ -6,6 +6,8 @@ import random
 import uuid
 from collections.abc import Sequence
 
+from consumers.trackers.fidelity import expected_points
+from consumers.trackers.protocol import Capabilities
 from schemas import events as ev
 from schemas.facts import Facts
 from schemas.values import FloatValue
@@ -31,11 +33,11 @@ def training(run_id: str, envelopes: int, points: int) -> list[Envelope]:
     return [*made, author.finish()]
 
 
-def emitted(envelopes: Sequence[Envelope]) -> Facts:
-    """Return the facts of a tracker that holds all of it."""
+def emitted(envelopes: Sequence[Envelope], can: Capabilities = Capabilities()) -> Facts:  # noqa: B008 -- unchangeable
+    """Return the facts of a tracker with these capabilities that holds all of it."""
     facts = Facts()
     for run_id in sorted({envelope.run_id for envelope in envelopes}):
         mine = [envelope for envelope in envelopes if envelope.run_id == run_id]
         names = {name for envelope in mine if isinstance(envelope.event, ev.Params) for name in envelope.event.params}
-        facts.add_run(run_id, points_of(mine), len(names))
+        facts.add_run(run_id, expected_points(points_of(mine), can), len(names))
     return facts

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from gateway.cli import main
 from gateway.cli.status import full_status, lag_by_consumer, print_consumers
 from gateway.console import with_home
+from gateway.local import stack
 from gateway.local.home import SUPERVISOR, Home, ProcessRecord
-from gateway.local.stack import Stack
 
 run = CliRunner().invoke
 
@@ -106,7 +106,7 @@ def answers() -> Iterator[tuple[int, dict[str, tuple[int, dict[str, Any]]]]]:
         thread.join()
 
 
-def running(home: Path, port: int, metrics_port: int = 0, **settings: object) -> Stack:
+def running(home: Path, port: int, metrics_port: int = 0, **settings: object) -> stack.Stack:
     """Return a stack whose supervisor is this process, and whose API and probes are at these ports."""
     Home(home).create()
     me = psutil.Process()
@@ -122,7 +122,7 @@ def running(home: Path, port: int, metrics_port: int = 0, **settings: object) ->
             "processes": {SUPERVISOR: ready, "live": ready},
         }
     )
-    return Stack(home)
+    return stack.Stack(home)
 
 
 USUAL: dict[str, Any] = {
