@@ -97,7 +97,7 @@ def verify(log: Log, target: Target, folder: Path, report: Callable[[str], None]
     finally:
         running.kill()
     answer = ended.document()
-    if ended.status not in (0, 1) or "places" not in answer:
+    if ended.status not in (0, 1, 3) or "places" not in answer:
         raise Missing(f"verify ended with status {ended.status}: {ended.last_words()}")
     return _verified(ended, answer, target.name, _cannot_hold(variables, target, folder))
 
