@@ -40,7 +40,8 @@ async def load_runs(
 async def load_series(database: Database, series_ids: Collection[UUID]) -> list[SeriesRow]:
     """Return the stored series of these ids, with their open points."""
     wanted = list(series_ids)
-    async with database.acquire() as connection:
+    # One snapshot: another worker, which has this partition now or had it before, may write between the two reads.
+    async with database.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await connection.fetch(sql("load_series"), wanted)
         chunks = await connection.fetch(sql("load_open_chunks"), wanted)
     # asyncpg has its own UUID class, which orjson does not support.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from threading import Thread
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,9 @@ from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.worker import Worker
 from consumers.store.migrations import migrate
 from consumers.store.pool import Database, open_database
+from consumers.store.statements import sql
+from consumers.store.write import loader
+from consumers.store.write.series_id import series_id
 from consumers.telemetry.instruments import FoldWatch
 from schemas import events as ev
 from schemas.wire import Envelope, encode
@@ -139,3 +143,32 @@ async def test_an_edit_may_take_longer_than_other_statements(store: Database, da
 
     assert await execute(database, "SELECT FROM tags") == []
     assert watch.pulse.problem == ""
+
+
+async def test_a_series_that_another_worker_makes_during_the_load_is_not_half_loaded(
+    store: Database, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a rebalance two workers may hold a partition; the one that lost it is fenced when it writes."""
+    author = Author("r")
+    made = records([author.start(), author.metrics("loss", [1.0, 2.0])])
+    wanted, begun = [series_id("r", ev.MAIN_STEP, 1, "loss", {})], list[str]()
+
+    async def fold_elsewhere() -> None:
+        other = await open_database(database, size=2)
+        try:
+            await (await assigned(other)).apply(made)
+        finally:
+            await other.close()
+
+    def statement(name: str) -> str:
+        if name == "load_open_chunks" and not begun:
+            begun.append(name)
+            thread = Thread(target=lambda: asyncio.run(fold_elsewhere()))
+            thread.start()
+            thread.join()
+        return sql(name)
+
+    monkeypatch.setattr(loader, "sql", statement)
+
+    assert await loader.load_series(store, wanted) == []
+    assert [row.points for row in await loader.load_series(store, wanted)] == [2]
