@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from consumers.delivery.backfill.catch_up import FETCH_RECORDS, POLL_MS, READ_AGAIN_S, CatchUp
+from consumers.delivery.backfill.catch_up import FETCH_RECORDS, POLL_MS, CatchUp
 from consumers.delivery.backfill.history import History, HistoryProgress
 from consumers.delivery.background import cancel_all
 from consumers.delivery.dispatch.calls import CallContext
@@ -68,7 +68,7 @@ class Delivery:
         self._parts, self._work, self._context = parts, parts.work, parts.context
         self._backlog, self._dispatcher, self._reader = parts.context.backlog, parts.dispatcher, parts.reader
         self._saved = dict(parts.saved)
-        self._next_save = self._next_check = self._read_again = 0.0
+        self._next_save = self._next_check = 0.0
         self._damaged: dict[int, LogDamaged] = {}  # by partition
 
     @property
@@ -150,10 +150,6 @@ class Delivery:
         if self._reader is None or self._backlog.is_full:
             await asyncio.sleep(POLL_MS / 1000)
             return
-        now = time.monotonic()
-        if self._damaged and now >= self._read_again:
-            self._read_again = now + READ_AGAIN_S
-            self._reader.take_back()
         try:
             records = await self._reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
         except LogDamaged as error:
@@ -175,8 +171,6 @@ class Delivery:
 
     def _set_aside(self, reader: LogReader, error: LogDamaged) -> None:
         """Leave a partition that cannot be read; the others continue."""
-        if error.partition not in self._damaged:
-            self._read_again = time.monotonic() + READ_AGAIN_S
         self._damaged[error.partition] = error
         reader.set_aside(error.partition)
         self._context.watch.pulse.damaged = str(error)

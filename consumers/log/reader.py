@@ -13,6 +13,7 @@ raise LogUnavailable.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,10 +23,11 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
 from consumers.log.topics import REQUEST_TIMEOUT_S, admin_client, finish_start, translated
-from schemas.errors import LogGap, LogShorter, LogUnavailable
+from schemas.errors import LogDamaged, LogGap, LogShorter, LogUnavailable
 
 SHOWN_PARTITIONS = 3  # in a message
 CHECK_FETCHES, CHECK_MS = 20, 500  # limits of the search for records that were read
+READ_AGAIN_S = 30.0  # after which partitions that cannot be read are tried again
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed
 
 
@@ -85,6 +87,7 @@ class LogReader:
         self._bootstrap = bootstrap
         self._next: dict[int, int] = {}  # by assigned partition, the offset after the last record that was returned
         self._set_aside: list[int] = []  # partitions that are not read
+        self._read_again = 0.0  # when they are tried again, monotonic s
         self._consumer = AIOKafkaConsumer(
             **security,
             bootstrap_servers=bootstrap,
@@ -141,7 +144,8 @@ class LogReader:
         """
         Raise LogShorter unless the log has these records, by partition, that `reader` has read; see docs/operations.md.
 
-        Records that retention has deleted are left out. Replaces the assignment. Raises LogUnavailable.
+        Records that retention has deleted, or that cannot be read, are left out. Replaces the assignment. Raises
+        LogUnavailable.
         """
         first, end = await self._bounds(await self.partitions())
         check_length(self.topic, {part: record.offset + 1 for part, record in read.items()}, end, reader)
@@ -149,7 +153,15 @@ class LogReader:
         if left:
             await self.assign({part: record.offset for part, record in left.items()})
         for _ in range(CHECK_FETCHES):
-            for record in await self.fetch(timeout_ms=CHECK_MS, max_records=1_000) if left else ():
+            if not left:
+                return
+            try:
+                records = await self.fetch(timeout_ms=CHECK_MS, max_records=1_000)
+            except LogDamaged as error:
+                self.set_aside(error.partition)
+                left.pop(error.partition, None)
+                continue
+            for record in records:
                 known = left.pop(record.partition, None)
                 if known is not None and known.offset == record.offset and known.time_ms != record.time_ms:
                     raise LogShorter(
@@ -165,6 +177,8 @@ class LogReader:
         Raises LogGap if retention has overtaken this reader, and LogDamaged, after which `set_aside` lets it continue
         with the other partitions. Returns [] while Kafka is away.
         """
+        if self._set_aside and time.monotonic() >= self._read_again:
+            self.take_back()
         try:
             found: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
@@ -179,14 +193,19 @@ class LogReader:
         ]
 
     def set_aside(self, partition: int) -> None:
-        """Do not read a partition until `take_back`. Call it when `fetch` has raised LogDamaged for it."""
+        """
+        Do not read a partition for READ_AGAIN_S: it may be repaired by then, or be damaged again.
+
+        Call it when `fetch` has raised LogDamaged for it.
+        """
         self._set_aside.append(partition)
+        self._read_again = time.monotonic() + READ_AGAIN_S
         self._consumer.pause(TopicPartition(self.topic, partition))
         for other, offset in self._next.items():  # records of others, read in the same fetch, were not returned
             self._consumer.seek(TopicPartition(self.topic, other), offset)
 
     def take_back(self) -> None:
-        """Read all partitions again: damage may have been repaired."""
+        """Read all partitions again, now."""
         self._consumer.resume(*(TopicPartition(self.topic, partition) for partition in self._set_aside))
         self._set_aside = []
 

@@ -30,7 +30,7 @@ import faust
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 
-from consumers.log.reader import check_length
+from consumers.log.reader import READ_AGAIN_S, check_length
 from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
 from consumers.log.security import security_arguments
@@ -48,7 +48,6 @@ PAUSE_S = 0.1  # between two checks whether reading may resume
 WATCH_S = 0.5  # between two checks whether Faust is alive
 NEVER_S = 7 * 86_400.0
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed and assigned
-READ_AGAIN_S = 30.0  # after which partitions that cannot be read are tried again
 UNBOUNDED = 1_000_000_000
 # While records arrive, a broker holds a fetch for half of batch_wait_ms until it has this many bytes; after a fetch
 # without records it waits for the next one.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from consumers.delivery.backfill.history import History
@@ -27,7 +26,6 @@ log = logging.getLogger("consumers.delivery")
 
 POLL_MS = 100  # idle wait of a reader; a record that arrives ends it immediately
 FETCH_RECORDS = 2_000
-READ_AGAIN_S = 30.0  # after which partitions that cannot be read are tried again
 
 
 class CatchUp:
@@ -94,7 +92,6 @@ class CatchUp:
         if not self.positions:
             return
         await reader.assign(self.positions)
-        read_again = float("inf")
         while not requested.is_set():
             await self._hand_over()
             if not self._backlog.reread_starts():
@@ -102,9 +99,6 @@ class CatchUp:
             if self._backlog.is_full:
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
-            if time.monotonic() >= read_again:
-                reader.take_back()
-                read_again = float("inf")
             try:
                 records = await reader.fetch(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
             except LogDamaged as error:
@@ -112,7 +106,6 @@ class CatchUp:
                     raise
                 log.warning("%s. Runs of other partitions continue", error)
                 reader.set_aside(error.partition)
-                read_again = time.monotonic() + READ_AGAIN_S
                 continue
             partitions = await self._run_partitions.of_records(records, claim=True)
             if not requested.is_set():  # otherwise a run may need records before these

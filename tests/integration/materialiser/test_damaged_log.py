@@ -125,6 +125,25 @@ async def test_a_reader_continues_with_the_other_partitions_and_loses_nothing_of
     assert [offset for partition, offset in found if partition == 1] == list(range(40))
 
 
+async def test_a_worker_and_a_delivery_start_although_the_last_record_that_was_folded_cannot_be_read(
+    kafka: str, topic: str, database: str, tmp_path: Path, data: Path
+) -> None:
+    """Whether the log is the one that was read is then decided by the other partitions."""
+    segment, _ = await write_whole(kafka, topic, data)
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await until_folded(database, topic, 12)
+    damage(segment, segment.stat().st_size - 5)
+    author = Author("other")
+    await write_batches(kafka, topic, 1, [batch_of([encode(author.start())])])
+
+    with materialiser(tmp_path, environment(kafka, topic, database)):
+        await until_folded(database, topic, 13)
+        here = Place(kafka, topic, database, tmp_path)
+        with delivery(here, "nothing") as one:
+            async with Watch(here, "nothing") as watch:
+                await watch.until_offsets({0: 10, 1: 1}, one)
+
+
 async def test_a_delivery_names_the_place_and_continues_with_the_other_partitions(
     kafka: str, topic: str, database: str, tmp_path: Path, data: Path
 ) -> None:
