@@ -161,8 +161,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope
         raise BadEvent(f"{identity.kind}: {field}: {first['msg']}") from None
     except MemoryError:
         raise
-    except Exception as error:
-        # Readers of the log must agree on which records are events: an error that no rule foresees refuses, too.
+    except Exception as error:  # an error that no rule foresees refuses, too: readers must agree on what is an event
         raise BadEvent(f"{identity.kind}: checking it failed with {type(error).__name__}: {error}") from error
     return Envelope(identity.run_id, identity.producer, identity.seq, identity.time, event)
 

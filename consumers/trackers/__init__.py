@@ -10,7 +10,7 @@ the trackers: a name is loaded when it is first used.
 - `protocol`: the plug-in contract, with what a tracker can keep (`Capabilities`). Trackers are found through the
   entry-point group `gateway.trackers`; each has a folder with `tracker`, `translate`, `writer` or `backend`,
   and `edits`.
-- `opening`, `run_status`: how a run began and ended when its processes disagree. `edits`: pure; what deletes and
+- `run_start`, `run_status`: how a run began and ended when its processes disagree. `edits`: pure; what deletes and
   renames change, as in PostgreSQL.
 - `fidelity`: which points a tracker will return, given what it declares. `files/`: what trackers that write files
   share.

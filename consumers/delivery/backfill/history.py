@@ -206,7 +206,7 @@ class History:
             await self._deliver(run_id, partition, position)
         except TrackingError:
             raise
-        except Exception as error:
+        except Exception as error:  # of any type: a row that nothing foresaw must not end the other histories
             log.exception("the history of run %s cannot be delivered to %s", run_id, self._source.tracker)
             await self._rereads.park(
                 {run_id: f"its history cannot be read: {type(error).__name__}: {str(error)[:300]}"}

@@ -35,8 +35,8 @@ from consumers.trackers.mlflow.requests import split_calls
 from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone
 from consumers.trackers.mlflow.tags import changed_tags, user_tags
 from consumers.trackers.mlflow.translate import StatusChange, Translation, read_status, run_key, translate
-from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point

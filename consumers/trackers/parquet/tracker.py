@@ -18,11 +18,11 @@ from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.append import has_written
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
 from consumers.trackers.files.durable import create_folder, replace_file
-from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.parquet.edits import NAME_COLUMNS, NamesInUse, apply_edits
 from consumers.trackers.parquet.translate import SCHEMAS, RunRow, fold_run_row, translate
 from consumers.trackers.parquet.writer import TableFiles, write_table
 from consumers.trackers.protocol import Capabilities, Contents, Line, Observed, ReadBack, State
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point

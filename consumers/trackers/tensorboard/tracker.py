@@ -16,8 +16,8 @@ from typing import Any
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.append import has_written, refuse_surplus, remove_file
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
-from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.tensorboard import read, summaries
 from consumers.trackers.tensorboard.edits import apply_edits, find_edits
 from consumers.trackers.tensorboard.translate import translate

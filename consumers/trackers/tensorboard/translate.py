@@ -19,7 +19,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from consumers.trackers.edits import SeriesKey, series_key
-from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from consumers.trackers.tensorboard import summaries
 from schemas import events as ev

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.protocol import Contents
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from consumers.trackers.trackio.ids import from_instant, to_exact_instant, to_instant
 from consumers.trackers.trackio.translate import Cells, dump

@@ -21,8 +21,8 @@ from typing import Any
 from consumers.trackers.edits import edits_of, find_run_deletion, split_at_edits
 from consumers.trackers.files.append import append_at, has_written, refuse_surplus, remove_file, write_new
 from consumers.trackers.files.atomic_edit import Edited, EditPlan, deleted
-from consumers.trackers.opening import Opening, fold_opening
 from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.wandb import read
 from consumers.trackers.wandb.edits import FileEdits, apply_edits, find_edits
 from consumers.trackers.wandb.translate import RunHeader, fold_header

@@ -15,7 +15,7 @@ from typing import Any
 from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.trackers.files.append import AGAIN
-from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.wandb.edits import cells_of
 from consumers.trackers.wandb.file import DamagedRunFile, frame, read
 from consumers.trackers.wandb.translate import (

@@ -13,25 +13,16 @@ import gateway
 from gateway.client.query import ApiRefused, get, run_path
 from gateway.local.ports import HOST, free_ports
 from tests.support.live_process import live_process
-from tests.support.materialiser_process import Materialiser, environment
+from tests.support.materialiser_process import Materialiser
 from tests.support.materialiser_process import materialiser as running_materialiser
 
 SHORT_S = 0.3  # timeout of a barrier that must fail
 
 
 @pytest.fixture
-def variables(kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Settings for every process of a test, also set in this one."""
-    (port,) = free_ports(1)
-    client = {
-        "GATEWAY_URL": f"kafka://{kafka}",
-        "GATEWAY_TOPIC": topic,
-        "GATEWAY_HOME": str(tmp_path),
-        "GATEWAY_LIVE_URL": f"http://{HOST}:{port}",
-    }
-    for name, value in client.items():
-        monkeypatch.setenv(name, value)
-    return environment(kafka, topic, database, live_port=str(port))
+def variables(servers: dict[str, str]) -> dict[str, str]:
+    """Settings for every process of a test; those of the client are also set in this one."""
+    return servers
 
 
 @pytest.fixture

@@ -9,32 +9,21 @@ import pytest
 
 import gateway
 from gateway.client.query import get, run_path
-from gateway.local.ports import HOST, free_ports
 from tests.support.gateway_command import gateway_with
 from tests.support.live_process import live_process
-from tests.support.materialiser_process import environment, materialiser
+from tests.support.materialiser_process import materialiser
 
 
 @pytest.fixture
-def variables(kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def variables(client_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Settings of this process and of commands."""
-    (port,) = free_ports(1)
-    client = {
-        "GATEWAY_URL": f"kafka://{kafka}",
-        "GATEWAY_TOPIC": topic,
-        "GATEWAY_HOME": str(tmp_path),
-        "GATEWAY_CAPTURE": "none",
-        "GATEWAY_LIVE_URL": f"http://{HOST}:{port}",
-    }
-    for name, value in client.items():
-        monkeypatch.setenv(name, value)
-    return client | {"port": str(port)}
+    monkeypatch.setenv("GATEWAY_CAPTURE", "none")
+    return client_variables | {"GATEWAY_CAPTURE": "none"}
 
 
 @pytest.fixture
-def api(kafka: str, topic: str, database: str, tmp_path: Path, variables: dict[str, str]) -> Iterator[str]:
+def api(tmp_path: Path, variables: dict[str, str], servers: dict[str, str]) -> Iterator[str]:
     """Address of an API that answers."""
-    servers = environment(kafka, topic, database, live_port=variables.pop("port"))
     with materialiser(tmp_path, servers), live_process(tmp_path, servers) as url:
         yield url
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -12,8 +12,7 @@ import pytest
 
 from consumers.log.record import Record
 from consumers.materialiser.worker import Worker
-from consumers.store.migrations import migrate
-from consumers.store.pool import Database, open_database
+from consumers.store.pool import Database
 from consumers.store.run_partitions import RunPartitions
 from schemas import events as ev
 from schemas.errors import LogUnavailable
@@ -64,16 +63,8 @@ def param(author: Author, value: float) -> Envelope:
     return author.envelope(ev.Params(time=author.now(), params={"lr": FloatValue(value=value)}))
 
 
-@pytest.fixture
-async def db(database: str) -> AsyncIterator[Database]:
-    opened = await open_database(database)
-    await migrate(opened)
-    yield opened
-    await opened.close()
-
-
-async def worker_of(db: Database, log: Log, partitions: Sequence[int]) -> Worker:
-    worker = Worker(db, "log", copy_strays=log.copy)
+async def worker_of(store: Database, log: Log, partitions: Sequence[int]) -> Worker:
+    worker = Worker(store, "log", copy_strays=log.copy)
     await worker.assign(partitions)
     return worker
 
@@ -120,21 +111,21 @@ async def check_moved(database: str) -> None:
 
 
 async def test_later_records_of_a_run_in_another_partition_are_folded_after_the_earlier_ones(
-    db: Database, database: str
+    store: Database, database: str
 ) -> None:
     log = Log(2)
     moved_run(log)
-    worker = await worker_of(db, log, [0, 1])
+    worker = await worker_of(store, log, [0, 1])
 
     await fold(worker, log)
 
     await check_moved(database)
 
 
-async def test_two_workers_with_a_partition_each_never_write_the_same_run(db: Database, database: str) -> None:
+async def test_two_workers_with_a_partition_each_never_write_the_same_run(store: Database, database: str) -> None:
     log = Log(2)
     moved_run(log)
-    first, second = await worker_of(db, log, [0]), await worker_of(db, log, [1])
+    first, second = await worker_of(store, log, [0]), await worker_of(store, log, [1])
     await first.apply(log.records[0][:1])
 
     while log.after(first.positions()) or log.after(second.positions()):
@@ -143,10 +134,10 @@ async def test_two_workers_with_a_partition_each_never_write_the_same_run(db: Da
     await check_moved(database)
 
 
-async def test_a_stray_is_skipped_only_once_its_copy_is_in_the_log(db: Database, database: str) -> None:
+async def test_a_stray_is_skipped_only_once_its_copy_is_in_the_log(store: Database, database: str) -> None:
     log = Log(2)
     moved_run(log)
-    worker = await worker_of(db, log, [0, 1])
+    worker = await worker_of(store, log, [0, 1])
     await worker.apply(log.records[0][:])
     log.is_away = True
 
@@ -161,31 +152,31 @@ async def test_a_stray_is_skipped_only_once_its_copy_is_in_the_log(db: Database,
     await check_moved(database)
 
 
-async def test_a_stray_that_is_copied_twice_is_folded_once(db: Database, database: str) -> None:
+async def test_a_stray_that_is_copied_twice_is_folded_once(store: Database, database: str) -> None:
     """The worker died after Kafka had the copies, and before its offset moved."""
     log = Log(2)
     moved_run(log)
-    await fold(await worker_of(db, log, [0]), log)
+    await fold(await worker_of(store, log, [0]), log)
     await log.copy({0: log.records[1][:3]})
 
-    await fold(await worker_of(db, log, [0, 1]), log)
+    await fold(await worker_of(store, log, [0, 1]), log)
 
     await check_moved(database)
     assert await stored(database, "SELECT refused FROM producers WHERE producer = 'p1'") == [(3,)]
 
 
-async def test_of_many_that_meet_a_run_in_different_partitions_one_decides(db: Database) -> None:
-    claims = [RunPartitions(db, "log").claim({f"r{number}": part for number in range(20)}) for part in range(8)]
+async def test_of_many_that_meet_a_run_in_different_partitions_one_decides(store: Database) -> None:
+    claims = [RunPartitions(store, "log").claim({f"r{number}": part for number in range(20)}) for part in range(8)]
 
     found = await asyncio.gather(*claims)
 
     assert all(one == found[0] for one in found)
-    assert await RunPartitions(db, "another log").find(["r0"]) == {}
+    assert await RunPartitions(store, "another log").find(["r0"]) == {}
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_folding_the_log_again_gives_the_same_rows_in_whatever_order_its_partitions_are_read(
-    db: Database, database: str, postgres_server: str, seed: int
+    store: Database, database: str, postgres_server: str, seed: int
 ) -> None:
     """The copies are in the log; a second fold knows the runs' partitions and copies nothing."""
     log = Log(3)
@@ -193,11 +184,11 @@ async def test_folding_the_log_again_gives_the_same_rows_in_whatever_order_its_p
     third = Author("third")
     for partition in (2, 1, 2, 0):
         log.append(partition, third.metrics("loss", [float(partition)]))
-    await fold(await worker_of(db, log, [0, 1, 2]), log, most=4)
+    await fold(await worker_of(store, log, [0, 1, 2]), log, most=4)
     before, chance = await dump(database), random.Random(seed)
 
-    again = Worker(db, "log", run_partitions=RunPartitions(db, "log"))
-    side = await _emptied(db, log)
+    again = Worker(store, "log", run_partitions=RunPartitions(store, "log"))
+    side = await _emptied(store, log)
     assert side == before.keys()
     await again.assign([0, 1, 2])
     while left := log.after(again.positions()):
@@ -207,9 +198,9 @@ async def test_folding_the_log_again_gives_the_same_rows_in_whatever_order_its_p
     assert await dump(database) == before
 
 
-async def _emptied(db: Database, log: Log) -> set[str]:
+async def _emptied(store: Database, log: Log) -> set[str]:
     """Empty every table that a rebuild folds again; return the names of all tables."""
-    async with db.acquire() as connection:
+    async with store.acquire() as connection:
         rows = await connection.fetch(
             "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_pogo%'"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from threading import Thread
 from typing import Any
 
@@ -14,7 +13,6 @@ from consumers.log.record import Record
 from consumers.materialiser import worker as worker_module
 from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.worker import Worker
-from consumers.store.migrations import migrate
 from consumers.store.pool import Database, open_database
 from consumers.store.statements import sql
 from consumers.store.write import loader
@@ -25,14 +23,6 @@ from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
 
 TOPIC = "log"
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[Database]:
-    opened = await open_database(database)
-    await migrate(opened)
-    yield opened
-    await opened.close()
 
 
 def records(envelopes: list[Envelope]) -> list[Record]:

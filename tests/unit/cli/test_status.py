@@ -22,12 +22,6 @@ from gateway.local.home import SUPERVISOR, Home, ProcessRecord
 run = CliRunner().invoke
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
-
-
 def test_status_of_a_home_that_never_ran(home: Path) -> None:
     result = run(main.app, ["status", "--json", "--home", str(home)])
 

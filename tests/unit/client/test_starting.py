@@ -51,7 +51,7 @@ def every_moment(call, interrupt, check, stride):
             try:
                 status = 0 if interrupted_at(moment, call, interrupt) else 77
                 check(status == 0)
-            except BaseException:
+            except BaseException:  # of any type: this is a forked child, which must not return into pytest
                 traceback.print_exc()
                 print("moment", moment, flush=True)
                 status = 1

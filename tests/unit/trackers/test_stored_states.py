@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from consumers.trackers.opening import Opening
 from consumers.trackers.parquet.translate import RunRow
+from consumers.trackers.run_start import Opening
 from consumers.trackers.run_status import RunStatus
 from consumers.trackers.trackio.config import RunHead
 from consumers.trackers.wandb.translate import RunEnd, RunHeader

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from consumers.trackers.opening import Opening, fold_opening
+from consumers.trackers.run_start import Opening, fold_opening
 from consumers.trackers.wandb.translate import (
     STEP_KEY,
     HistoryRow,
