@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple, NotRequired, TypedDict
 
 import psutil
 
+from gateway.client.process.owner import boot_id, started_ticks
 from gateway.client.stack_file import STACK_FILE, read_stack
 from schemas.errors import StackError
 from schemas.runtime.logs import message_of
@@ -174,12 +175,8 @@ def start_mark(pid: int) -> str:
     psutil's `create_time` adds the time of the boot, which moves when the clock is set: field 22 of /proc/PID/stat, see
     proc(5), does not.
     """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return ""
-    return f"{boot}:{fields[19].decode()}"
+    ticks = started_ticks(pid)
+    return ticks and f"{boot_id()}:{ticks}"
 
 
 def find_process(record: ProcessRecord) -> psutil.Process | None:

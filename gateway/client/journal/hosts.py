@@ -10,14 +10,16 @@ person says that its process has ended.
 from __future__ import annotations
 
 import os
+import re
 import socket
+
+from gateway.client.process.owner import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"  # Linux
 MOUNTS = "/proc/self/mountinfo"
 # File systems that one machine mounts at a time; overlay and tmpfs are those of containers.
 LOCAL = frozenset((
@@ -32,7 +34,7 @@ class OtherHost(OSError):
 
 def this_host() -> dict[str, str]:
     """Return what meta.json says of the host."""
-    return {"host": socket.gethostname(), "boot": _boot()}
+    return {"host": socket.gethostname(), "boot": boot_id()}
 
 
 def check_host(meta: Mapping[str, Any], folder: str) -> None:
@@ -45,14 +47,6 @@ def check_host(meta: Mapping[str, Any], folder: str) -> None:
         f"its process runs or ran on host {host}, and locks of other hosts may not be visible here: run `gateway sync` "
         "there, or, once the process has ended, with --other-hosts here"
     )
-
-
-def _boot() -> str:
-    try:
-        with open(BOOT_ID, encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def _file_system(folder: str) -> str:
@@ -68,8 +62,12 @@ def _file_system(folder: str) -> str:
         fields, kinds = before.split(), after.split()
         if len(fields) < 5 or not kinds:
             continue
-        point = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape").rstrip("/")
+        point = re.sub(r"\\([0-7]{3})", _character, fields[4]).rstrip("/")
         # The last of several mounts at one place is the visible one.
         if (path == point or path.startswith(point + "/")) and len(point) >= longest:
             found, longest = kinds[0], len(point)
     return found
+
+
+def _character(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 8))  # a space, a tab, a line end or a backslash: proc(5)

@@ -25,7 +25,7 @@ def this_process() -> dict[str, Any]:
 
 def name_of(pid: int) -> dict[str, Any]:
     """Return the name of a living process of this machine."""
-    return {**_machine(), "pid": pid, "started": _started(pid)}
+    return {**_machine(), "pid": pid, "started": started_ticks(pid)}
 
 
 def is_this_process(owner: Mapping[str, Any]) -> bool:
@@ -44,20 +44,27 @@ def is_gone(owner: Mapping[str, Any]) -> bool:
         return False  # the other one is in a container: its process id means nothing here
     if not os.path.isdir("/proc/self"):
         return not _exists(pid)
-    return _started(pid) != owner.get("started")
+    return started_ticks(pid) != owner.get("started")
+
+
+def boot_id() -> str:
+    """Return what names the present run of this machine's kernel; "" if it does not say."""
+    try:
+        with open(BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _machine() -> dict[str, str]:
     try:
-        with open(BOOT_ID, encoding="ascii") as file:
-            boot = file.read().strip()
         space = os.readlink(PID_SPACE)
     except OSError:
-        boot = space = ""
-    return {"host": os.uname().nodename if hasattr(os, "uname") else "", "boot": boot, "space": space}
+        space = ""
+    return {"host": os.uname().nodename if hasattr(os, "uname") else "", "boot": boot_id(), "space": space}
 
 
-def _started(pid: int) -> str:
+def started_ticks(pid: int) -> str:
     """Return when a process started, in clock ticks since the machine did; "" if there is none, or it is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

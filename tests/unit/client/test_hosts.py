@@ -60,6 +60,19 @@ def test_a_journal_of_another_host_is_left_to_that_host(shared: Path, memory: Me
     assert [one.value for one in points(memory.events())] == [1.0]
 
 
+def test_a_shared_file_system_at_a_path_of_any_characters_is_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, mounts = tmp_path.resolve() / "größe\\ 1", tmp_path / "mountinfo"
+    escaped = str(home).replace("\\", "\\134").replace(" ", "\\040")  # proc(5)
+    mounts.write_text(f"22 1 8:1 / / rw - ext4 x rw\n36 22 0:45 / {escaped} rw - beegfs x rw\n", encoding="utf-8")
+    monkeypatch.setenv("GATEWAY_JOURNAL_DIR", str(home))
+    monkeypatch.setattr(hosts, "MOUNTS", str(mounts))
+
+    with pytest.raises(OtherHost, match="ran on host node-b"):
+        adopt(str(left(host="node-b", boot="another boot")))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
