@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from schemas import events as ev
 from schemas.wire import Envelope, encode
@@ -195,6 +195,44 @@ async def test_a_run_of_ten_thousand_series_opens_and_its_series_are_found(live:
 
     assert first == 48
     assert browser.console_errors == []
+
+
+async def test_series_that_a_person_asked_for_come_although_the_page_starts_again_or_an_answer_fails(
+    live: Live, browser: Browser
+) -> None:
+    author, page = Author("wide"), browser.page
+    await live.publish([author.start(), wide(author, [f"w{number}" for number in range(200)])])
+    await page.goto(f"{live.url}/runs/wide")
+    charts = page.locator("figure.chart")
+    await expect(charts).to_have_count(48, timeout=20_000)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route("**/series?*page_token=*", hold)
+    await page.locator("button.more").click()
+    async with page.expect_response(lambda answer: "/series?" in answer.url and "page_token" not in answer.url):
+        await live.publish([author.envelope(ev.RunResumed(time=author.now(), attempt=2))])
+    held.set()
+    await expect(charts).to_have_count(96, timeout=20_000)
+
+    await page.unroute("**/series?*page_token=*", hold)
+    answers = iter([503])
+
+    async def fail_once(route: Route) -> None:
+        if status := next(answers, None):
+            await route.fulfill(
+                status=status, content_type="application/json", body='{"error": "busy", "next": "wait"}'
+            )
+        else:
+            await route.continue_()
+
+    await page.route("**/series?*page_token=*", fail_once)
+    await page.locator("button.more").click()
+    await expect(charts).to_have_count(144, timeout=20_000)
+    await expect(page.locator("#problem")).to_be_hidden(timeout=20_000)
 
 
 async def test_a_page_that_hears_nothing_from_its_server_is_not_live(live: Live, browser: Browser) -> None:

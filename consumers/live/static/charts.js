@@ -42,9 +42,9 @@ export class Charts {
   #dirty = new Set();
   #planned = false;
 
-  /** How many series are loaded. */
-  get size() {
-    return this.#cards.size;
+  /** How many series are loaded, or asked for by a person. */
+  get wanted() {
+    return Math.max(this.#cards.size, this.#shown);
   }
 
   /** Whether every series of the run is loaded. */
@@ -205,7 +205,7 @@ export class Charts {
       }
       place = card.root;
     }
-    this.#frame.append(this.#none, this.#more);
+    if (this.#frame.lastChild !== this.#more) this.#frame.append(this.#none, this.#more); // moved, it loses a click
     const total = this.#isComplete ? wanted.length : Math.max(this.#total, wanted.length);
     const hidden = total - visible.size;
     this.#more.hidden = hidden <= 0;

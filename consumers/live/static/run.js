@@ -62,7 +62,7 @@ async function start() {
   stop();
   try {
     const mine = (asked += 1);
-    const [page] = await Promise.all([getWindow({ atLeast: charts.size }), loadLog()]);
+    const [page] = await Promise.all([getWindow({ atLeast: charts.wanted }), loadLog()]);
     if (mine !== asked) return; // another start or filter is under way
     showProblem(byId("problem"), null);
     byId("empty").hidden = true;
@@ -103,10 +103,14 @@ async function loadWindow(after) {
   charts.hold();
   try {
     const page = await getWindow({ after, minOffsets: newest.text() });
-    if (mine === asked) show(page);
+    if (mine !== asked) return;
+    showProblem(byId("problem"), null);
+    show(page);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (mine === asked) showProblem(byId("problem"), error);
+    if (mine !== asked) return;
+    showProblem(byId("problem"), error);
+    setTimeout(() => mine === asked && loadWindow(after), RETRY_MS);
   } finally {
     if (mine === asked) charts.release();
   }
