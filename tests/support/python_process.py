@@ -137,7 +137,9 @@ def _server() -> socket.socket:
     with _lock:
         if not _started:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+            # Not PYTHONPATH either: that of the test which comes first would be in every later program.
+            given = (one for one in os.environ.items() if not one[0].startswith(("GATEWAY_", "PYTHONPATH")))
+            environment = dict(given)
             process = subprocess.Popen(
                 [sys.executable, str(SERVER), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

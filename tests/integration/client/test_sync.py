@@ -190,7 +190,9 @@ def test_all_journals_of_dead_processes_are_sent_and_counted(
     assert waiting > 1
     assert (facts["journals"], facts["held"], facts["unsent"]) == (waiting, [], [])
     assert list(find_journals(str(journal_home))) == []
-    assert len(points(events(kafka, topic))) == 24_000
+    # A record that was on its way when the process died is in the log twice, under one number, and folded once.
+    sent = {envelope[:3]: envelope.event for envelope in read_log(kafka, topic)}
+    assert len(points(list(sent.values()))) == 24_000
 
 
 @pytest.mark.parametrize(

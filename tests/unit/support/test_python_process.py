@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import python_process
 from tests.support.python_process import PythonProcess
 
 ENVIRONMENT = {"HOME": "/", "PATH": os.defpath}
@@ -46,6 +47,20 @@ def test_it_has_its_own_environment_folder_and_modules(tmp_path: Path) -> None:
     one = PythonProcess([sys.executable, "-c", code], env=variables, cwd=tmp_path)
 
     assert one.communicate(60) == (f"['A', 'PYTHONPATH'] {tmp_path} of the path\n", "")
+
+
+def test_the_path_of_the_test_that_starts_the_server_is_not_that_of_later_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python_process, "_started", [])
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    try:
+        started("pass").communicate(60)
+        one = started("import sys; print(*sys.path, sep='\\n')")
+
+        assert str(tmp_path) not in one.communicate(60)[0].splitlines()
+    finally:
+        python_process.end_server()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
