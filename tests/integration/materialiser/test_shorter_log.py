@@ -83,7 +83,7 @@ async def test_a_running_worker_and_a_running_delivery_name_it_and_end(
         await until_folded(place.database, place.topic, 6)
         await until_caught_up(place, sent, "recorder")
         await replace_topic(place.kafka, place.topic, 2)
-        await write(place.kafka, place.topic, run("new", 2))
+        await write(place.kafka, place.topic, run("next", 2))  # like "old" in partition 0, the only one that was read
         status = await asyncio.to_thread(worker.process.wait, 60)
         delivered = await asyncio.to_thread(sent.process.wait, 60)
 
