@@ -76,7 +76,7 @@ def start_capture(recorder: Recorder, on: frozenset[str]) -> None:
 
 
 def _start(recorder: Recorder, on: frozenset[str]) -> None:
-    background, folder = recorder.background(), os.getcwd()
+    background, folder = recorder.background(), _working_directory()
     if "command" in on:
         from gateway.client.capture.host import describe_command
 
@@ -98,6 +98,13 @@ def _start(recorder: Recorder, on: frozenset[str]) -> None:
 
         system = System(recorder)
         background.every(system.every_s, system.sample, last=system.stop)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""  # it was deleted
 
 
 def _environment(recorder: Recorder, values: dict[str, object]) -> None:

@@ -38,7 +38,7 @@ class Tee:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._waiting: deque[tuple[int, str]] = deque()
-        self._open = ""  # the last line, while it has not ended
+        self._open = ""  # the last line, while it has not ended; \r at its end: what follows replaces it
         self._process = os.getpid()
         self.is_on = True
         self.left_out = 0
@@ -64,7 +64,7 @@ class Tee:
     def _keep(self, text: str) -> None:
         # Two threads may be here at once: a line may then be split in two, and nothing worse.
         *lines, rest = (self._open + text).split("\n")
-        self._open = _as_displayed(rest)[-MAX_LINE:]
+        self._open = _as_displayed(rest)[-MAX_LINE:] + ("\r" if rest.endswith("\r") else "")
         for line in lines:
             if len(self._waiting) < MAX_WAITING:
                 self._waiting.append((max(0, time_ns() // 1_000), _as_displayed(line)[:MAX_LINE]))
@@ -73,8 +73,8 @@ class Tee:
 
     def take(self, *, is_last: bool) -> list[tuple[int, str]]:
         """Return the complete lines since the last call, and if `is_last` the unfinished one too, with times in µs."""
-        if is_last and self._open:
-            self._waiting.append((max(0, time_ns() // 1_000), self._open[:MAX_LINE]))
+        if is_last and (line := _as_displayed(self._open)):
+            self._waiting.append((max(0, time_ns() // 1_000), line[:MAX_LINE]))
             self._open = ""
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
@@ -100,9 +100,12 @@ class Console:
     def stop(self) -> None:
         """Restore the streams, unless the program has replaced them since, and record the last lines."""
         for name, tee in self._tees.items():
-            if getattr(sys, name, None) is tee:
-                setattr(sys, name, tee._stream)
             tee.is_on = False
+            stream = getattr(sys, name, None)
+            if stream is tee:
+                setattr(sys, name, _behind_ended(tee))
+            while type(stream) is Tee:  # those of runs that began later: each call of a long chain takes a stack frame
+                stream._stream = stream = _behind_ended(stream._stream)
         self._record(is_last=True)
 
     def _record(self, *, is_last: bool) -> None:
@@ -120,6 +123,13 @@ class Console:
                 )
             if tee.left_out:
                 warn_once("console", f"{name}: {tee.left_out:,} lines came faster than they can be kept: left out")
+
+
+def _behind_ended(stream: Any) -> Any:
+    """Return the stream itself, or the first behind it that is no tee of an ended capture."""
+    while type(stream) is Tee and not stream.is_on:
+        stream = stream._stream
+    return stream
 
 
 def _as_displayed(line: str) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 
+from gateway.client.capture.host import IN_URL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -39,12 +41,11 @@ def describe_code(folder: str) -> dict[str, Any] | None:
 
 def without_credentials(url: str) -> str:
     """Return the address of a repository without user, password, token or query."""
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = IN_URL.sub("", url).partition("://")
     if not separator:
         return url  # the user of git@host:path is no secret; a path has none
     rest = re.sub(r"[?#].*", "", rest)
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}://{rest}"
 
 
 def _message(digest: str | None) -> str:

@@ -12,6 +12,8 @@ import re
 import sys
 from itertools import pairwise
 
+from gateway.client.encoding.values import text_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,25 +27,33 @@ SECRETS = {
 }  # fmt: skip
 KEYS = {"api", "access", "secret", "private", "account", "auth", "signing", "encryption"}  # … key
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+# User and password in a URL. A password may hold @; behind a user and a colon that begins no port, also / ? and #.
+IN_URL = re.compile(r"(?<=://)(?:[^/?#\s]+@|[^/?#@:\[\]\s]*:(?!\d*(?:[/?#,\s]|$))\S*@)")
+_BETWEEN = re.compile(r"[=:,;&?(){}]")  # names and values within an argument: in a query, a header, JSON, code
 _packages: dict[str, str] = {}  # of this process, after the first call
 
 
 def describe_command(folder: str) -> dict[str, object]:
     """Return command line, script and working directory."""
-    given = list(getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or [])
+    own = list(map(text_of, getattr(sys, "argv", None) or []))  # a program may put anything there
+    given = list(map(text_of, getattr(sys, "orig_argv", None) or own))
     return {
         "command": mask_secrets(given[:MAX_ARGUMENTS]),
-        "script": os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else "",
+        "script": os.path.basename(own[0]) if own else "",
         "folder": folder,
     }
 
 
 def mask_secrets(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with each secret X masked: --token X, --api-key=X, db.password=X, https://user:X@host."""
+    """
+    Return the arguments with each secret X masked: --token X, --api-key=X, db.password=X, https://user:X@host.
+
+    Within an argument too: https://host/?n=1&token=X, --set=db.password=X, {"password": "X"}, Authorization: X.
+    """
     out: list[str] = []
     hides_next = False
-    for argument in arguments:
+    for whole in arguments:
+        argument = whole[: 4 * MAX_ARGUMENT]  # what is cut later is read, too: it may say what a part before it is
         name, equals, value = argument.partition("=")
         is_flag = name.startswith("-")
         if hides_next and not (is_flag and is_secret(name)):
@@ -53,8 +63,18 @@ def mask_secrets(arguments: Sequence[str]) -> list[str]:
         hides_next = is_flag and not equals and is_secret(name)
         if equals and is_secret(name):
             value = MASK
-        out.append(_IN_URL.sub(f"{MASK}@", f"{name}{equals}{value}")[:MAX_ARGUMENT])
+        out.append(_mask_inside(IN_URL.sub(f"{MASK}@", f"{name}{equals}{value}"))[:MAX_ARGUMENT])
     return out
+
+
+def _mask_inside(argument: str) -> str:
+    """Return an argument with all that follows the first name of a secret in it masked."""
+    start = 0
+    for found in _BETWEEN.finditer(argument):
+        if found[0] in "=:" and is_secret(argument[start : found.start()]):
+            return argument[: found.end()] + MASK
+        start = found.end()
+    return argument
 
 
 def is_secret(name: str) -> bool:
@@ -87,8 +107,11 @@ def installed_packages() -> dict[str, str]:
 
         found: dict[str, str] = {}
         for one in distributions():
-            name = one.name
-            if name and name not in found:  # the first on sys.path is the one that is imported
-                found[name] = one.version
+            try:
+                name = one.name
+                if name and name not in found:  # the first on sys.path is the one that is imported
+                    found[name] = one.version
+            except Exception:  # noqa: BLE001 -- damaged metadata, for example in another encoding: the others are kept
+                continue
         _packages.update(sorted(found.items()))
     return dict(_packages)

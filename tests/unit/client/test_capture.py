@@ -15,6 +15,7 @@ import pytest
 
 import gateway
 from gateway.client import notices
+from gateway.client.capture import host
 from gateway.client.capture.capture import read_switches, start_capture
 from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
 from gateway.client.capture.git import describe_code, without_credentials
@@ -24,7 +25,7 @@ from gateway.client.capture.system import System
 from gateway.client.run.run import Run
 from schemas import events as ev
 from schemas.values import to_plain
-from tests.support.client_harness import Memory
+from tests.support.client_harness import Memory, new_run, shipping
 
 DEFAULTS = {"command", "host", "packages", "code"}
 
@@ -102,10 +103,48 @@ def test_no_environment_variable_is_ever_recorded(run: Run, memory: Memory, monk
         ("db.password=hunter2 optimizer.key=3", "db.password=*** optimizer.key=3"),
         ("--db=postgresql://me:hunter2@host/db", "--db=postgresql://***@host/db"),
         ("--AWS_SECRET_ACCESS_KEY hunter2", "--AWS_SECRET_ACCESS_KEY ***"),
+        ("postgresql://me:hun@ter2@host/db", "postgresql://***@host/db"),
+        ("https://me:hun/ter?2@host/db", "https://***@host/db"),
+        ("kafka://a:9092,b:9092/x@y http://[::1]:80/x@y", "kafka://a:9092,b:9092/x@y http://[::1]:80/x@y"),
+        ("https://host/?n=1&token=hunter2", "https://host/?n=1&token=***"),
+        ("--set=db.password=hunter2", "--set=db.password=***"),
+        ('--json={"lr":1,"password":"hunter2"}', '--json={"lr":1,"password":***'),
+        ("lr=1;login(token='hunter2')", "lr=1;login(token=***"),
+        ("--header=X-Api-Key:hunter2", "--header=X-Api-Key:***"),
     ],
 )
 def test_secrets_on_the_command_line_are_masked(given: str, expected: str) -> None:
     assert mask_secrets(given.split()) == expected.split()
+
+
+def test_a_secret_within_an_argument_with_spaces_is_masked() -> None:
+    assert mask_secrets(["Authorization: Bearer hunter2"]) == ["Authorization:***"]
+
+
+def test_a_program_without_a_folder_or_with_odd_arguments_is_described(
+    run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "argv", [7])
+    start_capture(run.recorder, read_switches(None))
+    run.finish()
+
+    found = environment(memory)
+    assert (found["script"], found["folder"], found["process"]) == ("7", "", os.getpid())
+    assert "packages" in found
+
+
+def test_a_package_with_damaged_metadata_takes_no_other_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "old-1.dist-info").mkdir()
+    (tmp_path / "old-1.dist-info" / "METADATA").write_bytes("Name: old\nAuthor: Böhm\n".encode("latin-1"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(host, "_packages", {})
+
+    assert installed_packages()["pytest"] == pytest.__version__
 
 
 def test_packages_are_found_once_a_process() -> None:
@@ -169,6 +208,8 @@ def test_code_without_git_or_commit_is_left_out(
         ("git@github.com:a/b.git", "git@github.com:a/b.git"),
         ("ssh://git:pw@host:22/a", "ssh://host:22/a"),
         ("https://tok@host/a#frag", "https://host/a"),
+        ("https://me:hun@ter2@host/a", "https://host/a"),
+        ("https://me:hun/ter?2@host/a", "https://host/a"),
         ("/srv/git/a", "/srv/git/a"),
         ("", ""),
     ],
@@ -206,6 +247,33 @@ def test_a_stream_that_the_program_installs_later_stays(run: Run, monkeypatch: p
     run.finish()
 
     assert sys.stdout is own
+
+
+def test_captures_that_overlap_leave_no_chain_of_streams(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", own)
+    with shipping(memory) as shipper:
+        last = new_run(shipper)
+        start_capture(last.recorder, frozenset({"console"}))
+        for _ in range(20):
+            after = new_run(shipper)
+            start_capture(after.recorder, frozenset({"console"}))
+            last.finish()
+            last = after
+        depth, stream = 0, sys.stdout
+        while isinstance(stream, Tee):
+            depth, stream = depth + 1, stream._stream
+        last.finish()
+
+    assert (depth, stream, sys.stdout) == (1, own, own)
+
+
+def test_a_line_that_ends_with_a_return_is_replaced_by_the_next() -> None:
+    tee = Tee(io.StringIO())
+    for part in ("10 %", "\r", "20 %\r", "done\nleft\r\n", "30 %\r"):
+        tee.write(part)
+
+    assert [line for _, line in tee.take(is_last=True)] == ["done", "left", "30 %"]
 
 
 def test_a_tee_raises_what_the_stream_raises_and_is_the_stream_otherwise() -> None:
