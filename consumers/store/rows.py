@@ -109,7 +109,7 @@ class SeriesRow:
     points: int = 0
     non_finite: int = 0
     last_step: int = -(2**63)
-    last_time: int = 0
+    last_time: int = -(2**63)
     last_value: float = 0.0
     min_value: float | None = None
     max_value: float | None = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from schemas.events.base import Event, Name, Text
+from schemas.events.base import Event, IndexedText, Name
 
 
 class Deleted(Event):
@@ -19,7 +19,7 @@ class Deleted(Event):
 
     kind: Literal["deleted"] = "deleted"
     what: Literal["run", "series", "param", "tag", "label", "artifact"]
-    name: Text = ""
+    name: IndexedText = ""
 
 
 class Renamed(Event):
@@ -33,5 +33,5 @@ class Renamed(Event):
 
     kind: Literal["renamed"] = "renamed"
     what: Literal["run", "series", "param", "tag"]
-    old: Text = ""
+    old: IndexedText = ""
     new: Name

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ _TEXTS = (
     "9999-12-31T23:59:59.999999-14:00", "\x00", "a\x00b", "\x7f", "\ud800", "a\udfffb", "\uffff", "\U0001f600",
     "ü" * 512, "ü" * 513, "語" * 341, "語" * 342, "\U0001f600" * 256, "\U0001f600" * 1_024, "x" * 1_024, "x" * 1_025,
     "\\u0000", "'; DROP TABLE runs; --", "9" * 4_300, "-" + "9" * 4_300, "9" * 4_301, "\u202e", "\r\n\t", "a" * 70_000,
+    "".join(random.Random(1).choices(string.ascii_letters, k=6_000)),  # which no index can compress
 )  # fmt: skip
 _RAW = (  # not what a JSON library writes
     "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e-400", "-0", "-0.0", "1e16", "1e20", "1e308", "5e-324",

@@ -40,7 +40,7 @@ SELECT stream, time, line FROM console_lines WHERE run_id = $1 ORDER BY log_offs
 
 -- name: incomplete_producers
 -- Records of these runs that were sent, or that their producer counted when it closed, and that were never folded.
-SELECT run_id, sum(absent)::bigint AS absent FROM (
+SELECT run_id, least(sum(absent), 9223372036854775807)::bigint AS absent FROM (
     SELECT run_id, coalesce((SELECT sum((gap ->> 1)::bigint - (gap ->> 0)::bigint)
                              FROM jsonb_array_elements(missing) AS gap), 0)
                    + greatest(0, coalesce(expected, 0) - next_seq) AS absent
