@@ -68,13 +68,20 @@ def _of_array(values: Any, bins: int) -> Histogram | None:
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(values, numpy.ndarray):
         return None
+    if hasattr(values, "compressed"):
+        values = values.compressed()  # of a masked array: the numbers under the mask are no values
     flat = numpy.asarray(values, dtype=numpy.float64).ravel()
     finite = flat[numpy.isfinite(flat)]
     if len(finite) < len(flat):
         _warn_left_out(len(flat) - len(finite))
     if not len(finite):
         return _of_list([], bins)
-    counts, edges = numpy.histogram(finite, bins=bins)
+    if not math.isfinite(float(finite.max()) - float(finite.min())):
+        return _of_list(finite.tolist(), bins)  # numpy's edges would be NaN
+    try:
+        counts, edges = numpy.histogram(finite, bins=bins)
+    except ValueError:  # between the lowest and the highest value are fewer floats than bins
+        return _of_list(finite.tolist(), bins)
     return Histogram(counts.tolist(), edges.tolist())
 
 

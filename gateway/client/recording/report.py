@@ -32,9 +32,14 @@ class Report:
         return f"Report(emitted={self.emitted}, sent={self.sent}, unsent={self.unsent}, dropped={self.dropped})"
 
 
+def _is_success(code: object) -> bool:
+    """Return whether Python leaves with exit code 0: for "" or 0.0, which it prints, it leaves with 1."""
+    return code is None or (isinstance(code, int) and not code)
+
+
 def status_of(error: BaseException | None) -> tuple[Status, str]:
     """Return status and message of a run that `error` ended. Leaving with exit code 0 counts as finished."""
-    if error is None or (isinstance(error, SystemExit) and not error.code):
+    if error is None or (isinstance(error, SystemExit) and _is_success(error.code)):
         return "finished", ""
     kind, text = type(error).__name__, text_of(error)
     message = f"{kind}: {text}" if text else kind

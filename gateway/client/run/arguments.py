@@ -38,11 +38,15 @@ def flatten(entries: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     for name, value in entries:
         inside: list[tuple[Any, Any]] = []
-        if issubclass(type(value), dict) and value and _flatten(value, text_of(name), (), inside, [MAX_ENTRIES]):
+        if _has_entries(value) and _flatten(value, text_of(name), (), inside, [MAX_ENTRIES]):
             found += inside
         else:
             found.append((name, value))
     return found
+
+
+def _has_entries(value: Any) -> bool:
+    return issubclass(type(value), dict) and dict.__len__(value) > 0  # a subclass may measure itself in any way
 
 
 def _flatten(
@@ -52,7 +56,7 @@ def _flatten(
     around = (*around, id(outer))
     for name, value in fields_of(outer) or ():
         inner = f"{path}/{text_of(name)}"
-        if not (issubclass(type(value), dict) and value):
+        if not _has_entries(value):
             left[0] -= 1
             found.append((inner, value))
         elif id(value) in around:
@@ -159,11 +163,12 @@ def _read_fields(method: str, given: Any) -> Fields:
 
 def read_status(status: str, message: str) -> tuple[Status, str]:
     """Return the status and message of an end; an unknown status becomes the message of a failure."""
+    given = text_of(status)
     for known in STATUSES:
-        if status == known:
+        if given == known:
             return known, text_of(message)  # type: ignore[return-value]  # mypy does not narrow a loop over a tuple
     warn_once("status", f"status {safe_repr(status)} is none of {', '.join(STATUSES)}: the run is marked failed")
-    return "failed", text_of(message or status)
+    return "failed", text_of(message) or given
 
 
 def read_timeout(given: Any) -> float:

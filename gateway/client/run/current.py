@@ -81,6 +81,8 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
 
     Raises ClientError for an argument that cannot be used. It is no error if Kafka is away: events wait in the journal.
     """
+    # Before an id is taken: both raise for what cannot be used.
+    address, chosen = find_address(url), None if capture is None else _switches(capture, joins=False)
     notebook.end_runs_of_this_cell(registry.open_runs())
     outer, inherited = registry.find_here(), _joinable_run()
     found = identify(run_id, attempt, resume=resume, inherited=inherited if parent is None or resume else None)
@@ -90,8 +92,6 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
         if resume and attempt is None:
             pass_over(found, earlier.attempt)
     joins = not found.is_owner
-    switches = _switches(capture, joins=joins)
-    address = find_address(url)
     parent_id, parent_group = _parent(parent, outer, inherited, found.run_id)
     run = _new_run(
         found.run_id,
@@ -113,7 +113,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
         names = {"name": run.name, "tag": _short(tag), "group": run.group, "parent_run_id": parent_id}
         kind = "run_resumed" if found.is_resumed else "run_started"
         run.recorder.record(kind, attempt=run.attempt, **names)
-    _record_given(run, params, tags, switches)
+    _record_given(run, params, tags, _switches(None, joins=joins) if chosen is None else chosen)
     return run
 
 
@@ -372,7 +372,7 @@ def _switches(capture: bool | Mapping[str, bool] | None, *, joins: bool) -> froz
 
 
 def _script() -> str | None:
-    name = os.path.splitext(os.path.basename(sys.argv[0] if getattr(sys, "argv", None) else ""))[0]
+    name = os.path.splitext(os.path.basename(text_of(sys.argv[0]) if getattr(sys, "argv", None) else ""))[0]
     return None if name in ("", "-c", "-m", "-") else name
 
 

@@ -150,10 +150,10 @@ def _given_attempt(attempt: int | None) -> int | None:
 
 
 def _checked_id(run_id: str) -> str:
-    is_text = isinstance(run_id, str) and run_id and clean(run_id, MAX_RUN_ID) == run_id  # not cut, nothing replaced
-    if not is_text or len(run_id.encode()) > MAX_RUN_ID_BYTES:
+    text = str.__str__(run_id) if issubclass(type(run_id), str) else ""  # of an enum with text, the text
+    if not text or clean(text, MAX_RUN_ID) != text or len(text.encode()) > MAX_RUN_ID_BYTES:  # cut, or replaced
         raise ClientError(
             f"run id {safe_repr(run_id, 80)} cannot be used: give 1 to {MAX_RUN_ID} characters of text, at most "
             f"{MAX_RUN_ID_BYTES} bytes, without U+0000"
         )
-    return run_id
+    return text

@@ -130,7 +130,10 @@ class Step:
         from gateway.client.encoding.values import clean
         from gateway.client.recording.report import status_of
 
-        opened, token = self._entered.pop()
+        entry = self._find_entered()
+        if entry is None:
+            return  # it was not entered, or is left already
+        opened, token = entry
         status, message = status_of(error)
         status_text = "success" if status == "finished" else "fail"
         self._record("step_finished", opened, status=status_text, message=clean(message))
@@ -139,6 +142,16 @@ class Step:
             _innermost.reset(token)
         except ValueError:  # entered in another thread or task, for example by a generator
             _innermost.set(opened.outer)
+
+    def _find_entered(self) -> tuple[_Open, Token[_Open | None]] | None:
+        """Take the entry that this thread or task made last; the last one of any if it made none."""
+        mine, step = list(self._entered), _innermost.get()
+        while step is not None and all(one[0] is not step for one in mine):
+            step = step.outer
+        found = next((one for one in reversed(mine) if step is None or one[0] is step), None)
+        if found is not None:
+            self._entered.remove(found)
+        return found
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, (self._steps.run, self.name, self._given, self._type)

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,35 @@ def test_the_run_started_last_is_current_until_it_is_finished() -> None:
 def test_a_run_id_that_cannot_be_used_is_named(run_id: Any) -> None:
     with pytest.raises(gateway.ClientError, match="cannot be used: give 1 to 256 characters"):
         gateway.start_run(run_id=run_id)
+
+
+class Names(str, Enum):
+    FIRST = "r"
+
+
+def test_a_run_id_of_a_class_of_its_own_is_its_text() -> None:
+    run = gateway.start_run(run_id=Names.FIRST)
+    run.emit("x", 1.0)
+
+    assert (type(run.id), run.id, os.environ["GATEWAY_RUN_ID"]) == (str, "r", "r")
+    assert run.health()["journal"].split(os.sep)[-2] == "r"
+
+
+@pytest.mark.parametrize("refused", [{"url": "ftp://host:1"}, {"capture": {"consol": True}}])
+def test_a_call_that_is_refused_takes_no_id(refused: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(gateway.ClientError):
+        gateway.start_run(run_id="r", **refused)
+    run = gateway.start_run(run_id="r")
+
+    assert (run.id, run.attempt, capsys.readouterr().err) == ("r", 1, "")
+
+
+def test_emit_starts_a_run_whatever_the_arguments_of_the_program_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [7])
+    gateway.emit("x", 1.0)
+
+    run = gateway.current_run()
+    assert (run and run.name) == "7"
 
 
 def test_an_address_that_cannot_be_used_stops_start_run() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -118,6 +119,30 @@ def test_whole_numbers_of_any_type_are_steps(run: Run, memory: Memory, given_ste
     run.finish()
 
     assert without_time(points(memory.events())) == [("loss", step, 0.5)]
+
+
+class Immeasurable(dict[str, float]):
+    def __len__(self) -> int:
+        raise ValueError("len")
+
+
+class Named:
+    """A mapping whose names are no text: one cannot be hashed, one is a mapping itself."""
+
+    def items(self) -> list[tuple[Any, float]]:
+        return [("first", 1.0), ([2], 2.0), (Immeasurable(x=3.0), 3.0), ("last", 4.0)]
+
+
+def test_an_odd_entry_of_a_dict_takes_no_other_with_it(run: Run, memory: Memory) -> None:
+    for _ in range(2):
+        run.emit({"a": 1.0, "odd": Immeasurable(x=2.0), "b": 3.0})
+        run.emit(Named())  # type: ignore[arg-type]  # it has `items`, as many mappings do
+    report = run.finish()
+
+    assert Counter(seen.name for seen in points(memory.events())) == dict.fromkeys(
+        ("a", "odd/x", "b", "first", "[2]", "{'x': 3.0}", "last"), 2
+    )
+    assert (report.emitted, report.sent, report.dropped) == (14, 14, 0)
 
 
 def test_a_dict_by_name_stays_one_value(run: Run, memory: Memory) -> None:
@@ -262,6 +287,7 @@ def test_a_joined_run_is_closed_but_not_ended(shipper: Shipper, memory: Memory) 
         (ValueError("bad"), "run_failed", "ValueError: bad"),
         (KeyboardInterrupt(), "run_killed", "KeyboardInterrupt"),
         (SystemExit(0), "run_finished", ""),
+        (SystemExit(""), "run_failed", "SystemExit"),
         (SystemExit(3), "run_failed", "SystemExit: 3"),
     ],
 )
@@ -275,11 +301,27 @@ def test_an_exception_decides_how_the_run_ended(
     assert (ended.kind, ended.message) == (kind, message)
 
 
-def test_an_unknown_status_is_a_failure(run: Run, memory: Memory) -> None:
-    run.finish("great")  # type: ignore[arg-type]  # a mistake that people make
+class NoText:
+    """Cannot be compared, nor be true or false."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("eq")
+
+    def __bool__(self) -> bool:
+        raise ValueError("bool")
+
+    def __str__(self) -> str:
+        return "odd"
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize(("status", "message", "text"), [("great", "", "great"), (NoText(), NoText(), "odd")])
+def test_an_unknown_status_is_a_failure(run: Run, memory: Memory, status: Any, message: Any, text: str) -> None:
+    run.finish(status, message=message)  # a mistake that people make
 
     ended = memory.events()[-2]
-    assert (ended.kind, ended.message) == ("run_failed", "great")
+    assert (ended.kind, ended.message) == ("run_failed", text)
 
 
 def test_what_is_recorded_after_the_end_arrives_from_a_producer_of_its_own(run: Run, memory: Memory) -> None:

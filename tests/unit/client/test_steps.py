@@ -127,6 +127,42 @@ def test_threads_side_by_side_keep_their_steps(run: Run, memory: Memory) -> None
     assert found == {"a": ["of-a"], "b": ["of-b"]}
 
 
+def test_a_step_that_two_threads_enter_is_left_by_each(run: Run, memory: Memory) -> None:
+    shared, both = run.step("shared"), threading.Barrier(2)
+
+    def stay() -> None:
+        with shared:
+            both.wait()  # both are inside
+            both.wait()  # the other has left
+            run.emit("inside", 1.0)
+
+    thread = threading.Thread(target=stay)
+    with shared:
+        thread.start()
+        both.wait()
+    both.wait()
+    thread.join()
+    run.finish()
+
+    assert recorded(memory) == [
+        ("step_started", "shared", 1),
+        ("step_started", "shared", 2),
+        ("step_finished", "shared", 1),
+        ("metrics", "shared", 2),
+        ("step_finished", "shared", 2),
+    ]
+
+
+def test_a_step_that_was_not_entered_may_be_left(run: Run, memory: Memory) -> None:
+    run.step("never").__exit__(None, None, None)
+    with run.step("once") as step:
+        pass
+    step.__exit__(None, None, None)
+    run.finish()
+
+    assert [kind for kind, _, _ in recorded(memory)] == ["step_started", "step_finished"]
+
+
 def test_a_worker_thread_belongs_to_the_step_its_run_has_open(run: Run, memory: Memory) -> None:
     with run.step("train"):
         thread = threading.Thread(target=run.emit, args=("loss", 1.0))
