@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 from gateway.client.encoding.values import now
 from gateway.client.journal.format import VERSION
-from gateway.client.journal.hosts import this_host
-from gateway.client.journal.ownership import LOCK, META, deletion_order, is_journal, is_ours
+from gateway.client.journal.ownership import LOCK, META, deletion_order, find_meta, is_journal, is_ours
 from gateway.client.journal.segment import remove
 from gateway.client.notices import warn_once
+from gateway.client.process.owner import is_alive, this_process
 from gateway.client.stack_file import NoHome, default_home, expand
 
 try:
@@ -77,6 +77,8 @@ class JournalLock:
     def try_acquire(cls, folder: str) -> JournalLock | None:
         """Return the lock, or None when another process holds it or the folder is gone. Raises OSError."""
         path = os.path.join(folder, LOCK)
+        if not os.path.exists(path) and is_alive(find_meta(folder)):
+            return None  # the owner's: something that deletes old files deleted this one
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileNotFoundError, NotADirectoryError):
@@ -177,8 +179,7 @@ def build_meta(run_id: str, producer: str, *, is_owner: bool, attempt: int, addr
         "address": address,
         "topic": topic,
         "time": now(),
-        "pid": os.getpid(),
-        **this_host(),
+        **this_process(),
     }
 
 

@@ -51,6 +51,17 @@ def read_meta(folder: str) -> dict[str, Any]:
     return parse_meta(_begin_of(os.path.join(folder, META)))
 
 
+def find_meta(folder: str) -> dict[str, Any]:
+    """Return the content of meta.json, or of the header of a segment, which repeats it, when the file is no use."""
+    if found := read_meta(folder):
+        return found
+    try:
+        names = sorted(name for name in os.listdir(folder) if is_segment(name))
+    except OSError:
+        return {}
+    return next(filter(None, (_header_of(os.path.join(folder, name)) for name in names)), {})
+
+
 def parse_meta(text: bytes) -> dict[str, Any]:
     """Return the facts about a journal in this JSON; empty when it is damaged or about something else."""
     try:
@@ -64,11 +75,15 @@ def parse_meta(text: bytes) -> dict[str, Any]:
 
 def _is_proof(path: str, name: str) -> bool:
     if is_segment(name.removesuffix(PREALLOCATED)):
-        begin = _begin_of(path)
-        header = read_record(begin, 0, len(begin))
-        return header is not None and header.kind == HEADER and bool(parse_meta(header.payload))
+        return bool(_header_of(path))
     producer = producer_of(name)
     return bool(producer) and is_cursor_state(_begin_of(path), producer)
+
+
+def _header_of(path: str) -> dict[str, Any]:
+    begin = _begin_of(path)
+    header = read_record(begin, 0, len(begin))
+    return parse_meta(header.payload) if header is not None and header.kind == HEADER else {}
 
 
 def _begin_of(path: str) -> bytes:

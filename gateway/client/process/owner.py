@@ -47,6 +47,12 @@ def is_gone(owner: Mapping[str, Any]) -> bool:
     return started_ticks(pid) != owner.get("started")
 
 
+def is_alive(owner: Mapping[str, Any]) -> bool:
+    """Return whether it is proved that the process of this name lives; False also if nothing is known about it."""
+    here = _machine()
+    return type(owner.get("pid")) is int and {name: owner.get(name) for name in here} == here and not is_gone(owner)
+
+
 def boot_id() -> str:
     """Return what names the present run of this machine's kernel; "" if it does not say."""
     try:

@@ -20,7 +20,7 @@ from gateway.client.journal.cursor import CLOSED, ENDED, UNPUBLISHED, ShippingCu
 from gateway.client.journal.folder import JournalLock, delete_folder, find_journals, journal_home
 from gateway.client.journal.format import VERSION
 from gateway.client.journal.hosts import check_host
-from gateway.client.journal.ownership import read_meta
+from gateway.client.journal.ownership import find_meta, read_meta
 from gateway.client.shipping.producer import Producer, crc_of
 
 TYPE_CHECKING = False
@@ -122,7 +122,7 @@ def adopt(folder: str, *, rest_s: float = 0.0, other_hosts: bool = False) -> Orp
     OSError when the folder cannot be read or written, or is of a newer release, and OtherHost when a process of another
     host may have it; with `other_hosts` the caller knows that none does.
     """
-    meta = read_meta(folder)
+    meta = find_meta(folder)
     if not other_hosts:
         check_host(meta, folder)
     if (written := meta.get("format", VERSION)) > VERSION:

@@ -85,3 +85,21 @@ def test_sync_counts_every_journal_it_sends(journal_home: Path, memory: Memory) 
     assert (done.journals, done.points, len(done.runs)) == (12, 60, 12)
     assert (done.held, done.unsent) == ([], [])
     assert list(find_journals(str(journal_home))) == []
+
+
+@pytest.mark.parametrize("deleted", [["lock"], ["lock", "meta.json"]])
+def test_a_living_journal_is_not_adopted_when_something_deletes_its_old_files(
+    journal_home: Path, memory: Memory, deleted: list[str]
+) -> None:
+    journal = Journal("r")
+    journal.put("loss", 0.5, 0, MAIN)
+    for name in deleted:
+        Path(journal.folder, name).unlink()
+    kept = sorted(path.name for path in Path(journal.folder).iterdir())
+
+    assert recovery.adopt(journal.folder) is None
+    with shipping(memory) as shipper:
+        done = sync(str(journal_home), shipper, timeout_s=5.0)
+    assert (done.journals, done.held, done.unsent) == (0, [journal.folder], [])
+    assert sorted(path.name for path in Path(journal.folder).iterdir()) == kept
+    journal.close()

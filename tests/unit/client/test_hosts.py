@@ -10,6 +10,7 @@ import pytest
 from gateway.client.journal import hosts
 from gateway.client.journal.hosts import OtherHost
 from gateway.client.journal.journal import Journal
+from gateway.client.process import owner
 from gateway.client.shipping.recovery import adopt, find_orphan
 from gateway.client.shipping.sync import sync
 from tests.support.client_harness import Memory, points, shipping
@@ -71,6 +72,18 @@ def test_a_shared_file_system_at_a_path_of_any_characters_is_recognised(
 
     with pytest.raises(OtherHost, match="ran on host node-b"):
         adopt(str(left(host="node-b", boot="another boot")))
+
+
+def test_a_journal_of_another_host_whose_meta_json_is_damaged_is_left_to_that_host(
+    shared: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as there:
+        there.setattr(owner, "_machine", lambda: {"host": "node-b", "boot": "another boot", "space": ""})
+        folder = left()
+    (folder / "meta.json").write_bytes(b"\x00")
+
+    with pytest.raises(OtherHost, match="ran on host node-b"):
+        adopt(str(folder))
 
 
 @pytest.mark.parametrize(

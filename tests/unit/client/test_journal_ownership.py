@@ -94,9 +94,13 @@ def test_each_file_of_a_journal_proves_it_alone(journal_home: Path, tmp_path: Pa
     assert list(find_journals(str(tmp_path / "carried"))) == [str(copied)]
 
 
-def test_a_journal_without_its_lock_is_adopted(journal_home: Path) -> None:
+def test_a_journal_without_its_lock_is_adopted_once_its_process_has_ended(journal_home: Path) -> None:
     folder = left_journal(journal_home)
     (folder / "lock").unlink()
+    assert adopt(str(folder)) is None  # the process that meta.json names is this one
+
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    (folder / "meta.json").write_text(json.dumps(meta | {"started": "an earlier one"}), encoding="utf-8")
     orphan = adopt(str(folder))
 
     assert orphan is not None
