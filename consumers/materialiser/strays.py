@@ -73,6 +73,8 @@ class StrayCopier:
             await writer.close()
 
     async def _opened(self, partition: int, records: Sequence[Record]) -> LogWriter:
+        if partition >= self._width:
+            await self.close()  # the topic may have more partitions than when it was opened
         if self._writer is None:
             settings = self._settings
             self._writer = LogWriter(settings.need("kafka"), settings.topic, security_arguments(settings))

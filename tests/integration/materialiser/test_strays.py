@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,16 +12,20 @@ import asyncpg
 import pytest
 
 from consumers.log.record import Record
+from consumers.materialiser.strays import StrayCopier
 from consumers.materialiser.worker import Worker
 from consumers.store.pool import Database
 from consumers.store.run_partitions import RunPartitions
 from schemas import events as ev
-from schemas.errors import LogUnavailable
+from schemas.errors import LogGap, LogUnavailable
+from schemas.runtime.settings import Settings
 from schemas.values import FloatValue, StringValue
 from schemas.wire import Envelope, encode
+from tests.support import services
 from tests.support.log_author import Author, producer
 from tests.support.materialiser_process import dump, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, rebuild
+from tests.support.topic_reader import read_topic
 
 
 class Log:
@@ -233,3 +238,23 @@ async def test_a_rebuild_copies_the_strays_that_an_earlier_release_folded_where_
     assert await stored(database, "SELECT points FROM runs") == [(1,)]
     assert await stored(database, "SELECT next_seq, missing::text, refused FROM producers") == [(2, "[]", 1)]
     assert await stored(database, "SELECT count(*) FROM run_partitions_uncopied") == [(0,)]
+
+
+async def test_strays_are_copied_to_a_partition_that_the_topic_got_after_the_first_copy(kafka: str) -> None:
+    """The run was first met in the new partition, because the one of its beginning is read later."""
+    topic = f"grows-twice-{time.monotonic_ns()}"
+    await services.create_topic(kafka, topic, partitions=2)
+    copier = StrayCopier(Settings(kafka=kafka, topic=topic))
+    made = encode(Author("run").start())
+    stray = Record(topic, 0, 0, made.key, made.value, tuple(made.headers), 0)
+    try:
+        await copier.copy({1: [stray]})
+        await services.add_partitions(kafka, topic, 4)
+        await copier.copy({3: [stray]})
+        with pytest.raises(LogGap, match="has 4 partitions, and run run is in partition 4"):
+            await copier.copy({4: [stray]})
+    finally:
+        await copier.close()
+
+    records = await read_topic(kafka, topic, lambda found: len(found) >= 2)
+    assert sorted(record.partition for record in records) == [1, 3]
