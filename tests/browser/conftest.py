@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, Request, async_playwright
+from playwright.async_api import Page, Request, async_playwright, expect
 
 from tests.support.live_server import Live, serving, settings_for
 
+DEADLINE_MS = 90_000
+expect.set_options(timeout=DEADLINE_MS)
 CHROMIUM_FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -52,6 +54,7 @@ async def browser(live: Live) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         page = await started.new_page()
+        page.set_default_timeout(DEADLINE_MS)
         one = Browser(page, live)
         page.on("request", lambda request: record_request(one, request))
         page.on(

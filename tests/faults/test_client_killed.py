@@ -59,7 +59,7 @@ class Killed:
 
     def kill_after(self, seconds: float) -> Killed:
         """Send SIGKILL this many seconds after its first emit."""
-        deadline = monotonic() + 30
+        deadline = monotonic() + 90
         while not self.emitted:
             assert monotonic() < deadline, "it does not train"
             assert self._process.poll() is None, self._process.stderr

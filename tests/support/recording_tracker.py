@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from consumers.trackers.protocol import ReadBack, State
 from schemas.errors import TrackerRefused
@@ -24,7 +24,11 @@ ROOT = Path(__file__).parents[2]
 
 
 class RecordingTracker:
-    """One file for all runs. Its file `order` holds `refuse` (run ids) and `slow_s` (a pause before each envelope)."""
+    """
+    One file for all runs.
+
+    Its file `order` holds `refuse` (run ids), `slow_s` (a pause before each envelope) and `holds` (no call returns).
+    """
 
     cannot_hold: Sequence[str] = ()
 
@@ -42,7 +46,7 @@ class RecordingTracker:
         raise TrackerRefused("the recorder has no points to read back")
 
     def deliver(self, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int = 0) -> State:
-        order = json.loads((self._folder / "order").read_text())
+        order = self._order()
         if run_id in order["refuse"]:
             raise TrackerRefused("not this run")
         for number, envelope in enumerate(envelopes):
@@ -50,7 +54,13 @@ class RecordingTracker:
             line = f"{run_id} {envelope.producer} {envelope.seq} {int(number < in_doubt)}\n"
             os.write(self._file, line.encode())  # one write: there, or not there
             os.fsync(self._file)
+        while self._order()["holds"]:
+            time.sleep(0.01)
         return {"batches": state.get("batches", 0) + len(envelopes)}
+
+    def _order(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self._folder / "order").read_text())
+        return found
 
 
 class Recorded(NamedTuple):
@@ -82,10 +92,14 @@ class Recorder:
         path = [str(self._site), str(ROOT), str(ROOT / "examples/tracker-sqlite")]
         return {"PYTHONPATH": os.pathsep.join(path), FOLDER: str(self.folder)}
 
-    def behave(self, *, refuse: Iterable[str] = (), slow_s: float = 0.0) -> None:
-        """Set its behaviour from the next call on: runs to refuse, and a pause before each envelope in seconds."""
+    def behave(self, *, refuse: Iterable[str] = (), slow_s: float = 0.0, holds: bool = False) -> None:
+        """
+        Set its behaviour from the next call on: runs to refuse, and a pause before each envelope in seconds.
+
+        With `holds` no call returns until this is called again: a kill leaves each in doubt.
+        """
         new = self.folder / "order.new"
-        new.write_text(json.dumps({"refuse": list(refuse), "slow_s": slow_s}))
+        new.write_text(json.dumps({"refuse": list(refuse), "slow_s": slow_s, "holds": holds}))
         new.replace(self.folder / "order")
 
     def lines(self) -> int:

@@ -153,8 +153,11 @@ class History:
             while True:
                 waiting = asyncio.create_task(requested.wait())
                 pause = RESUME_S if self._finished else None
-                await asyncio.wait({waiting, *self._tasks.values()}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+                try:
+                    either = {waiting, *self._tasks.values()}
+                    await asyncio.wait(either, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
                 requested.clear()
                 for run_id in [run_id for run_id, task in self._tasks.items() if task.done()]:
                     self._tasks.pop(run_id).result()

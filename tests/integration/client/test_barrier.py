@@ -65,6 +65,7 @@ def test_a_stopped_materialiser_is_a_clear_timeout_and_nothing_is_lost(api: str,
         run.barrier(60)
         materialiser.process.send_signal(signal.SIGSTOP)
         run.emit("loss", 0.5)
+        assert run.flush(60)
 
         with pytest.raises(
             gateway.BarrierTimeout, match=r"the log has everything, but .*1 of 2 records of producer .*number 1"

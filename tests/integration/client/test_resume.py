@@ -9,6 +9,7 @@ import pytest
 
 import gateway
 from gateway.client.query import get, run_path
+from gateway.client.run import earlier
 from tests.support.gateway_command import gateway_with
 from tests.support.live_process import live_process
 from tests.support.materialiser_process import materialiser
@@ -18,6 +19,7 @@ from tests.support.materialiser_process import materialiser
 def variables(client_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Settings of this process and of commands."""
     monkeypatch.setenv("GATEWAY_CAPTURE", "none")
+    monkeypatch.setattr(earlier, "TIMEOUT_S", 60.0)  # a busy machine answers late
     return client_variables | {"GATEWAY_CAPTURE": "none"}
 
 

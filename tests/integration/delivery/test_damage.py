@@ -37,6 +37,7 @@ from tests.support.materialiser_process import materialiser, until_folded
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(1_800),  # the first test waits for `outcome`: a minute on a quiet machine
     pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning"),  # MLflow 3.17 and SQLAlchemy 2.1
 ]
 

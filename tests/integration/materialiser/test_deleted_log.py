@@ -11,7 +11,7 @@ from typing import NamedTuple
 from schemas import events as ev
 from schemas.wire import Envelope
 from tests.support.log_author import Author, write
-from tests.support.materialiser_process import Materialiser, environment, materialiser, until_folded
+from tests.support.materialiser_process import DEADLINE_S, Materialiser, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, folded_rows, has_side, rebuild, running, stop_in_the_middle
 from tests.support.truncated_log import delete_before
 
@@ -51,7 +51,7 @@ async def delete_under_worker(kafka: str, topic: str, database: str, folder: Pat
         partition, _ = await position(database)
         await delete_before(kafka, topic, {partition: before})
         worker.process.send_signal(signal.SIGCONT)
-        status = await asyncio.to_thread(worker.process.wait, 60)
+        status = await asyncio.to_thread(worker.process.wait, DEADLINE_S)
     _, stopped_at = await position(database)
     return Stopped(status, worker.text(), partition, stopped_at)
 
@@ -90,7 +90,7 @@ async def test_a_worker_that_starts_behind_the_start_of_the_log_names_all_that_i
     stood = {row["partition"]: row["next_offset"] for row in await execute(database, "SELECT * FROM consumer_offsets")}
     await delete_before(kafka, topic, {part: offset + 2 for part, offset in stood.items()})
     worker = Materialiser(tmp_path, variables)
-    status = await asyncio.to_thread(worker.process.wait, 60)
+    status = await asyncio.to_thread(worker.process.wait, DEADLINE_S)
 
     gone = " and ".join(f"offsets {at} to {at + 1} of partition {part}" for part, at in sorted(stood.items()))
     assert (len(stood), status) == (2, 78), worker.text()

@@ -14,7 +14,7 @@ from schemas.wire import Envelope
 from tests.support.delivery_process import Delivery, Place, delivery, until_caught_up
 from tests.support.live_server import serving, settings_for
 from tests.support.log_author import Author, write
-from tests.support.materialiser_process import Materialiser, environment, materialiser, until_folded
+from tests.support.materialiser_process import DEADLINE_S, Materialiser, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, rebuild
 from tests.support.recording_tracker import Recorder
 from tests.support.truncated_log import replace_topic
@@ -43,7 +43,7 @@ async def test_a_worker_names_it_at_its_start_and_folds_nothing(
     await write(kafka, topic, run("old", 3))
 
     worker = Materialiser(tmp_path, variables)
-    status = await asyncio.to_thread(worker.process.wait, 60)
+    status = await asyncio.to_thread(worker.process.wait, DEADLINE_S)
     checked = await asyncio.to_thread(rebuild, variables, "--check")
 
     last = worker.text().splitlines()[-1]
@@ -66,7 +66,7 @@ async def test_a_log_that_was_replaced_and_is_as_long_again_is_recognised_by_its
 
     worker = Materialiser(tmp_path, place.variables())
     again = Delivery(place, "recorder", recorder.variables())
-    statuses = [await asyncio.to_thread(one.process.wait, 60) for one in (worker, again)]
+    statuses = [await asyncio.to_thread(one.process.wait, DEADLINE_S) for one in (worker, again)]
 
     assert statuses == [78, 78], worker.text() + again.text()
     for text in (worker.text(), again.text()):
@@ -84,8 +84,8 @@ async def test_a_running_worker_and_a_running_delivery_name_it_and_end(
         await until_caught_up(place, sent, "recorder")
         await replace_topic(place.kafka, place.topic, 2)
         await write(place.kafka, place.topic, run("next", 2))  # like "old" in partition 0, the only one that was read
-        status = await asyncio.to_thread(worker.process.wait, 60)
-        delivered = await asyncio.to_thread(sent.process.wait, 60)
+        status = await asyncio.to_thread(worker.process.wait, DEADLINE_S)
+        delivered = await asyncio.to_thread(sent.process.wait, DEADLINE_S)
 
     assert (status, delivered) == (78, 78), worker.text() + sent.text()
     assert "before offset 6 of the materialiser" in worker.text().splitlines()[-1]
@@ -93,7 +93,7 @@ async def test_a_running_worker_and_a_running_delivery_name_it_and_end(
     assert recorder.lines() == 6
 
     again = Delivery(place, "recorder", recorder.variables())
-    assert await asyncio.to_thread(again.process.wait, 60) == 78
+    assert await asyncio.to_thread(again.process.wait, DEADLINE_S) == 78
     assert "before offset 6 of the delivery to recorder" in again.text().splitlines()[-1]
 
 
@@ -106,7 +106,7 @@ async def test_a_delivery_looks_at_the_offsets_of_its_runs_too(place: Place, rec
     await replace_topic(place.kafka, place.topic, 2)
 
     again = Delivery(place, "recorder", recorder.variables())
-    assert await asyncio.to_thread(again.process.wait, 60) == 78
+    assert await asyncio.to_thread(again.process.wait, DEADLINE_S) == 78
     assert "before offset 6 of the delivery to recorder" in again.text().splitlines()[-1]
 
 

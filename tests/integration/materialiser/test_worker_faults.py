@@ -21,6 +21,7 @@ from consumers.telemetry.instruments import FoldWatch
 from schemas import events as ev
 from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
+from tests.support.materialiser_process import DEADLINE_S
 
 TOPIC = "log"
 
@@ -100,11 +101,11 @@ async def test_a_read_only_server_is_waited_for(store: Database, database: str, 
     await execute(database, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     await store.pool.expire_connections()  # as after a failover: the address leads to the standby
     applying = asyncio.create_task(worker.apply(notes("a")))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE_S):
         while not (problem := watch.pulse.problem):  # noqa: ASYNC110  # the watch signals nothing
             await asyncio.sleep(0.01)
     await execute(postgres_server, f'ALTER DATABASE "{name}" RESET ALL')
-    await asyncio.wait_for(applying, 60)
+    await asyncio.wait_for(applying, DEADLINE_S)
 
     assert "is read-only" in problem
     assert [row["name"] for row in await execute(database, "SELECT name FROM tags")] == ["a"]

@@ -50,13 +50,13 @@ def test_a_journal_of_another_host_is_left_to_that_host(shared: Path, memory: Me
         adopt(str(folder))
     assert find_orphan(("kafka://memory:1", "t"), set()) is None
     with shipping(memory) as shipper:
-        done = sync(str(shared), shipper, timeout_s=5.0)
+        done = sync(str(shared), shipper, timeout_s=60.0)
     assert (done.journals, len(done.unsent)) == (0, 1)
     assert "--other-hosts" in done.unsent[0]
     assert sorted(path.name for path in folder.iterdir()) == before
 
     with shipping(memory) as shipper:
-        done = sync(str(shared), shipper, timeout_s=5.0, other_hosts=True)
+        done = sync(str(shared), shipper, timeout_s=60.0, other_hosts=True)
     assert (done.journals, done.unsent) == (1, [])
     assert [one.value for one in points(memory.events())] == [1.0]
 

@@ -333,7 +333,7 @@ def test_preparing_while_the_prepared_one_gets_its_name_loses_nothing(
 
     def publish_late(made: segments.Segment) -> None:
         shipper.start()  # it runs just before the segment gets its name
-        assert has_tried.wait(10)
+        assert has_tried.wait(60)
         publish(made)
 
     monkeypatch.setattr(SegmentAllocator, "preallocate", preallocate_and_signal)
