@@ -21,6 +21,7 @@ JOIN = "GATEWAY_JOIN"
 ATTEMPT = "GATEWAY_ATTEMPT"
 URL = "GATEWAY_URL"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "LOCAL_RANK")  # the first that is set counts
+LAUNCHES = ("SLURM_JOB_ID", "PMIX_NAMESPACE", "MASTER_PORT")  # equal in all processes of one launch
 MAX_RUN_ID, MAX_RUN_ID_BYTES = 256, 512  # characters; bytes in UTF-8
 MAX_ATTEMPT = 2**31 - 1
 
@@ -58,6 +59,13 @@ def find_rank() -> str | None:
         if number is not None:
             return str(number)
     return None
+
+
+def this_launch() -> dict[str, str]:
+    """Return what tells the launch of this process from others, as far as its launcher states it."""
+    # The components of a heterogeneous job of SLURM are one training and have different ids.
+    is_part = "SLURM_HET_SIZE" in os.environ
+    return {name: os.environ[name] for name in LAUNCHES[is_part:] if os.environ.get(name)}
 
 
 def export(run_id: str, number: int, url: str | None) -> None:

@@ -58,8 +58,8 @@ def identify(given: str | None, attempt: int | None, *, resume: bool, inherited:
         used_ids.add(run_id, number)
         return Identity(run_id, number)
     launched = inheritance.find_attempt(run_id, is_resumed=False)
-    if launched > 1 and (used_ids.add(run_id, launched) or _is_of_this_job(used_ids.newest(run_id))):
-        return Identity(run_id, launched, is_resumed=True)
+    if launched > 1 and (found := _take(run_id, launched)) is not None:
+        return found
     return _claim_inherited(run_id) if is_inherited else _claim_given(run_id)
 
 
@@ -71,9 +71,19 @@ def pass_over(found: Identity, newest: int) -> None:
 
 
 def _resume(run_id: str, number: int | None) -> Identity:
-    number = number or max(inheritance.find_attempt(run_id, is_resumed=True), _following(run_id))
+    if number is None:
+        number = max(inheritance.find_attempt(run_id, is_resumed=True), _following(run_id))
+        return _take(run_id, number) or Identity(run_id, number, is_resumed=True)
     used_ids.add(run_id, number)
     return Identity(run_id, number, is_resumed=True)
+
+
+def _take(run_id: str, number: int) -> Identity | None:
+    """Return an attempt above 1 that this process starts, or joins after others of its job; None if it is used."""
+    if used_ids.add(run_id, number):
+        return Identity(run_id, number, is_resumed=True)
+    last = used_ids.newest(run_id)
+    return _join(run_id, last) if last is not None and last.attempt == number and _is_of_this_job(last) else None
 
 
 def _following(run_id: str) -> int:
@@ -86,8 +96,9 @@ def _following(run_id: str) -> int:
 
 def _is_of_this_job(last: Use | None) -> bool:
     """Return whether another process of the same launcher has the run open, as far as is known."""
-    is_open = last is not None and not (last.has_ended or last.is_gone or last.is_ours)
-    return is_open and inheritance.find_rank() is not None
+    if last is None or last.has_ended or last.is_gone or last.is_ours:
+        return False
+    return inheritance.find_rank() is not None and not last.is_of_another_launch
 
 
 def _claim_given(run_id: str) -> Identity:

@@ -14,6 +14,7 @@ import os
 
 from gateway.client.encoding.values import now
 from gateway.client.journal.folder import USED_IDS, folder_name, journal_home, make_private
+from gateway.client.process.inheritance import this_launch
 from gateway.client.process.owner import is_gone, is_this_process, this_process
 
 TYPE_CHECKING = False
@@ -27,12 +28,13 @@ ENDED = "ended"
 class Use:
     """The newest attempt of a run that a process here has used."""
 
-    __slots__ = ("_owner", "attempt", "has_ended", "time")
+    __slots__ = ("_launch", "_owner", "attempt", "has_ended", "time")
 
     def __init__(self, attempt: int, owner: dict[str, Any], *, has_ended: bool) -> None:
         self.attempt = attempt
         self.has_ended = has_ended  # the process ended the run itself
         self.time = owner.pop("time", 0)  # µs, when it was claimed
+        self._launch = owner.pop("launch", None)
         self._owner = owner
 
     @property
@@ -44,6 +46,12 @@ class Use:
     def is_ours(self) -> bool:
         """Whether this process has it."""
         return is_this_process(self._owner)
+
+    @property
+    def is_of_another_launch(self) -> bool:
+        """Whether its process and this one are proved to be of two launches, for example of two jobs of SLURM."""
+        theirs = self._launch if isinstance(self._launch, dict) else {}
+        return any(theirs.get(name, value) != value for name, value in this_launch().items())
 
     @property
     def process(self) -> str:
@@ -80,7 +88,7 @@ def add(run_id: str, attempt: int) -> bool:
     except OSError:
         return True  # nothing can be remembered here, so nothing is known either
     try:
-        os.write(handle, json.dumps({**this_process(), "time": now()}).encode() + b"\n")
+        os.write(handle, json.dumps({**this_process(), "time": now(), "launch": this_launch()}).encode() + b"\n")
     except OSError:
         return True
     finally:

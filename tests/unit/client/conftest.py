@@ -14,6 +14,7 @@ from tests.support.client_harness import Memory, new_run, shipping
 
 LAUNCHERS = (
     *inheritance.RANKS,
+    *inheritance.LAUNCHES,
     "TORCHELASTIC_RESTART_COUNT",
     "SLURM_RESTART_COUNT",
     "GATEWAY_ATTEMPT",

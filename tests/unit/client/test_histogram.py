@@ -26,7 +26,7 @@ def test_a_histogram_of_anything_is_a_histogram(values: Any) -> None:
 def test_what_is_masked_is_not_counted() -> None:
     import numpy
 
-    values = numpy.ma.masked_array([[1.0, 2.0], [3.0, 1e9]], mask=[[0, 0], [0, 1]])
+    values = numpy.ma.masked_array([[1.0, 2.0], [3.0, 1e9]], mask=[[False, False], [False, True]])
 
     assert gateway.histogram(values, bins=2).counts == [1.0, 2.0]
 

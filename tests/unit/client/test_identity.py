@@ -11,7 +11,7 @@ import pytest
 
 import gateway
 from gateway.client.journal.folder import find_journals, journal_home
-from gateway.client.process import owner
+from gateway.client.process import inheritance, owner
 from gateway.client.run import used_ids
 from gateway.client.run.run import Run
 from tests.support.client_harness import ROOT
@@ -95,6 +95,36 @@ def test_processes_of_one_launcher_that_give_the_same_id_are_one_run() -> None:
     del os.environ["GATEWAY_RUN_ID"], os.environ["GATEWAY_JOIN"]
 
     assert elsewhere("run = gateway.start_run(run_id='r'); print(run.id, run.is_owner)", RANK="1")[:2] == ["r", "False"]
+
+
+@pytest.mark.parametrize("name", inheritance.LAUNCHES)
+def test_processes_of_two_launches_that_give_the_same_id_are_two_runs(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv(name, "1")
+    gateway.start_run(run_id="r")
+    del os.environ["GATEWAY_RUN_ID"], os.environ["GATEWAY_JOIN"]
+    code = "run = gateway.start_run(run_id='r'); print(run.id[:2], run.is_owner)"
+
+    assert elsewhere(code, RANK="1")[:2] == ["r", "False"]
+    assert elsewhere(code, **{name: "2"})[:2] == ["r-", "True"]
+
+
+@pytest.mark.parametrize("restarts", ["0", "1"])
+def test_processes_of_one_launch_continue_a_run_together(monkeypatch: pytest.MonkeyPatch, restarts: str) -> None:
+    for name, value in {"RANK": "0", "SLURM_JOB_ID": "1", "SLURM_RESTART_COUNT": restarts}.items():
+        monkeypatch.setenv(name, value)
+    first = gateway.start_run(run_id="r", resume=restarts == "0")
+    for name in ("RUN_ID", "JOIN", "ATTEMPT"):
+        del os.environ[f"GATEWAY_{name}"]
+    code = (
+        f"run = gateway.start_run(run_id='r', resume={restarts == '0'}); print(run.id[:2], run.attempt, run.is_owner)"
+    )
+
+    assert facts(first) == (True, 2, True)
+    assert elsewhere(code, RANK="1")[:3] == ["r", "2", "False"]
+    assert elsewhere(code, RANK="1", SLURM_JOB_ID="2")[:3] == [["r", "3", "True"], ["r-", "1", "True"]][int(restarts)]
 
 
 def test_each_resumption_is_an_attempt_of_its_own() -> None:
