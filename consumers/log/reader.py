@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,7 +26,8 @@ from consumers.log.topics import REQUEST_TIMEOUT_S, admin_client, finish_start, 
 from schemas.errors import LogDamaged, LogGap, LogShorter, LogUnavailable
 
 SHOWN_PARTITIONS = 3  # in a message
-CHECK_FETCHES, CHECK_MS = 20, 500  # limits of the search for records that were read
+# Limits of the search for records that were read: waits without a record, each of so many ms, and records at once.
+CHECK_WAITS, CHECK_MS, CHECK_RECORDS = 20, 500, 100
 READ_AGAIN_S = 30.0  # after which partitions that cannot be read are tried again
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed
 
@@ -152,15 +153,15 @@ class LogReader:
         left = {part: record for part, record in read.items() if record.offset >= first[part]}
         if left:
             await self.assign({part: record.offset for part, record in left.items()})
-        for _ in range(CHECK_FETCHES):
-            if not left:
-                return
+        waits = 0
+        while left and waits < CHECK_WAITS:
             try:
-                records = await self.fetch(timeout_ms=CHECK_MS, max_records=1_000)
+                records = await self.fetch(timeout_ms=CHECK_MS, max_records=CHECK_RECORDS, only=left)
             except LogDamaged as error:
                 self.set_aside(error.partition)
                 left.pop(error.partition, None)
                 continue
+            waits += not records
             for record in records:
                 known = left.pop(record.partition, None)
                 if known is not None and known.offset == record.offset and known.time_ms != record.time_ms:
@@ -170,9 +171,11 @@ class LogReader:
                         "by an election: restore the log that has it, or start with an empty database"
                     )
 
-    async def fetch(self, *, timeout_ms: int, max_records: int) -> list[Record]:
+    async def fetch(self, *, timeout_ms: int, max_records: int, only: Iterable[int] = ()) -> list[Record]:
         """
         Return the next records, in order within each partition; [] if none arrive within `timeout_ms`.
+
+        With `only` those of other partitions wait: they may be many.
 
         Raises LogGap if retention has overtaken this reader, and LogDamaged, after which `set_aside` lets it continue
         with the other partitions. Returns [] while Kafka is away.
@@ -180,7 +183,11 @@ class LogReader:
         if self._set_aside and time.monotonic() >= self._read_again:
             self.take_back()
         try:
-            found: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+            found: dict[Any, list[Any]] = await self._consumer.getmany(
+                *(TopicPartition(self.topic, partition) for partition in only),
+                timeout_ms=timeout_ms,
+                max_records=max_records,
+            )
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise await self._gap(error) from error
         except KafkaError as error:

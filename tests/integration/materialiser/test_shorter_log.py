@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from consumers.log.reader import LogReader, PlacedTime
 from consumers.log.watermarks import Bounds
 from consumers.materialiser.gaps import CHECKS, watch_for_gap
 from schemas.errors import LogShorter, LogUnavailable
-from schemas.wire import Envelope
+from schemas.wire import Envelope, encode
 from tests.support.delivery_process import Delivery, Place, delivery, until_caught_up
 from tests.support.live_server import serving, settings_for
 from tests.support.log_author import Author, write
 from tests.support.materialiser_process import DEADLINE_S, Materialiser, environment, materialiser, until_folded
+from tests.support.raw_log import batch_of, write_batches
 from tests.support.rebuild_process import execute, rebuild
 from tests.support.recording_tracker import Recorder
 from tests.support.truncated_log import replace_topic
@@ -137,3 +139,28 @@ async def test_a_running_worker_needs_several_answers_that_agree() -> None:
     found = await watch_for_gap("log", ask, lambda: {0: 5}, lambda: False, interval_s=0.001)
 
     assert (type(found), answers) == (LogShorter, [])
+
+
+@pytest.mark.parametrize("replaced", [0, 1])
+async def test_a_replaced_partition_is_recognised_behind_many_new_records_of_another(
+    kafka: str, topic: str, replaced: int
+) -> None:
+    made = encode(Author("run").start())
+    batch = batch_of([made._replace(value=b"", headers=())] * 4_000)
+    reader = LogReader(kafka, topic)
+    try:
+        for partition in (0, 1):
+            await write_batches(kafka, topic, partition, [batch] * 6)
+        await reader.open()
+        await reader.assign({0: 0, 1: 0})
+        read: dict[int, PlacedTime] = {}
+        while len(read) < 2:
+            for one in await reader.fetch(timeout_ms=500, max_records=100_000):
+                read.setdefault(one.partition, PlacedTime(one.offset, one.time_ms))
+
+        await reader.check_same_log(read, "the reader")
+        read[replaced] = PlacedTime(0, read[replaced].time_ms - 1)
+        with pytest.raises(LogShorter, match=f"record 0 of partition {replaced} is not the one"):
+            await reader.check_same_log(read, "the reader")
+    finally:
+        await reader.close()
