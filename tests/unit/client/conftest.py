@@ -8,9 +8,10 @@ import pytest
 import gateway
 from gateway.client import notices
 from gateway.client.process import inheritance
+from gateway.client.recording.recorder import CAPTURE, DIGESTS
 from gateway.client.run import registry
 from gateway.client.run.run import Run
-from tests.support.client_harness import Memory, new_run, shipping
+from tests.support.client_harness import DEADLINE_S, Memory, new_run, shipping
 
 LAUNCHERS = (
     *inheritance.RANKS,
@@ -49,6 +50,9 @@ def memory() -> Memory:
 
 @pytest.fixture
 def run(memory: Memory) -> Iterator[Run]:
-    """An open run whose events arrive in `memory`."""
+    """An open run whose events arrive in `memory`; what works beside it ends with the test."""
     with shipping(memory) as shipper:
-        yield new_run(shipper)
+        one = new_run(shipper)
+        yield one
+        for work in (CAPTURE, DIGESTS):
+            assert one.recorder.stop_background(work, DEADLINE_S)

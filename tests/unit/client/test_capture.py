@@ -22,10 +22,11 @@ from gateway.client.capture.git import describe_code, without_credentials
 from gateway.client.capture.host import installed_packages, mask_secrets
 from gateway.client.capture.machine import COUNTERS, _read_proc, find_reader
 from gateway.client.capture.system import System
+from gateway.client.recording.recorder import CAPTURE
 from gateway.client.run.run import Run
 from schemas import events as ev
 from schemas.values import to_plain
-from tests.support.client_harness import Memory, new_run, shipping
+from tests.support.client_harness import DEADLINE_S, Memory, new_run, shipping
 
 DEFAULTS = {"command", "host", "packages", "code"}
 
@@ -35,6 +36,12 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     monkeypatch.delenv("GATEWAY_CAPTURE", raising=False)
     notices.reset()
     return Memory()
+
+
+def finish(run: Run) -> None:
+    """Finish a run once all is captured: `Run.finish` alone waits a few seconds, and git may take longer."""
+    assert run.recorder.stop_background(CAPTURE, DEADLINE_S)
+    run.finish()
 
 
 def environment(memory: Memory) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def test_an_unknown_switch_is_refused_by_name(given: Any) -> None:
 
 def test_where_and_how_a_run_runs_is_recorded(run: Run, memory: Memory) -> None:
     start_capture(run.recorder, read_switches(None))
-    run.finish()
+    finish(run)
 
     found = environment(memory)
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -85,7 +92,7 @@ def test_where_and_how_a_run_runs_is_recorded(run: Run, memory: Memory) -> None:
 def test_no_environment_variable_is_ever_recorded(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_PASSWORD", "hunter2-in-the-environment")
     start_capture(run.recorder, read_switches(True))
-    run.finish()
+    finish(run)
 
     assert not any(b"hunter2-in-the-environment" in record.value for record in memory.sent)
 
@@ -129,7 +136,7 @@ def test_a_program_without_a_folder_or_with_odd_arguments_is_described(
     gone.rmdir()
     monkeypatch.setattr(sys, "argv", [7])
     start_capture(run.recorder, read_switches(None))
-    run.finish()
+    finish(run)
 
     found = environment(memory)
     assert (found["script"], found["folder"], found["process"]) == ("7", "", os.getpid())
@@ -195,7 +202,7 @@ def test_code_without_git_or_commit_is_left_out(
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.chdir(tmp_path)
     start_capture(run.recorder, frozenset({"code"}))
-    run.finish()
+    finish(run)
 
     assert (outside, empty) == (None, None)
     assert memory.kinds() == ["run_finished", "producer_closed"]
@@ -318,7 +325,7 @@ def test_the_machine_is_sampled(run: Run, memory: Memory, monkeypatch: pytest.Mo
 
 def test_a_short_run_is_sampled_once(run: Run, memory: Memory) -> None:
     start_capture(run.recorder, frozenset({"system"}))
-    run.finish()
+    finish(run)
 
     assert memory.kinds().count("system_metrics") == 1
 
