@@ -50,7 +50,7 @@ def memory() -> Memory:
 
 @pytest.fixture
 def run(memory: Memory) -> Iterator[Run]:
-    """An open run whose events arrive in `memory`; what works beside it ends with the test."""
+    """An open run whose events arrive in `memory`; its background work ends with the test."""
     with shipping(memory) as shipper:
         one = new_run(shipper)
         yield one
