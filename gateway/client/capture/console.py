@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
+from threading import Lock
 from time import time_ns
 
 from gateway.client.encoding.values import clean
@@ -37,6 +38,8 @@ class Tee:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._written: deque[str] = deque()  # not split into lines yet
+        self._keeping = Lock()  # taken, without waiting, by the call that does that
         self._waiting: deque[tuple[int, str]] = deque()
         self._open = ""  # the last line, while it has not ended; \r at its end: what follows replaces it
         self._process = os.getpid()
@@ -46,8 +49,8 @@ class Tee:
     def write(self, text: str) -> int:
         """Write to the stream, and keep the lines. Raises what the stream raises."""
         written = self._stream.write(text)
-        if self.is_on and type(text) is str and os.getpid() == self._process:
-            self._keep(text)
+        if self.is_on and issubclass(type(text), str) and os.getpid() == self._process:
+            self._keep(str.__str__(text))
         return written
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -62,7 +65,16 @@ class Tee:
         return iter(self._stream)
 
     def _keep(self, text: str) -> None:
-        # Two threads may be here at once: a line may then be split in two, and nothing worse.
+        # Another thread may be here, or this one, when a signal handler prints: then that call keeps this text, too.
+        self._written.append(text)
+        while self._written and self._keeping.acquire(blocking=False):
+            try:
+                while self._written:
+                    self._add(self._written.popleft())
+            finally:
+                self._keeping.release()
+
+    def _add(self, text: str) -> None:
         *lines, rest = (self._open + text).split("\n")
         self._open = _as_displayed(rest)[-MAX_LINE:] + ("\r" if rest.endswith("\r") else "")
         for line in lines:

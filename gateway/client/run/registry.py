@@ -81,7 +81,9 @@ def open_runs() -> list[Run]:
 
 def find_known(run_id: str) -> Run | None:
     """Return a run that the program has in this process, finished or not; an open one if there are several."""
-    found = [run for run in (*_known, *_runs) if run.id == run_id]
+    # A list of its references is made in one operation: other threads may start runs meanwhile.
+    known = [one() for one in list(_known.data)]  # type: ignore[attr-defined]  # typeshed leaves it out
+    found = [run for run in (*known, *_runs) if run is not None and run.id == run_id]
     return found[-1] if found else None
 
 

@@ -8,6 +8,8 @@ import math
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 
 import gateway
 from gateway.client import notices
-from gateway.client.capture import host
+from gateway.client.capture import console, host
 from gateway.client.capture.capture import read_switches, start_capture
 from gateway.client.capture.console import MAX_LINE, MAX_WAITING, Tee
 from gateway.client.capture.git import describe_code, without_credentials
@@ -281,6 +283,37 @@ def test_a_line_that_ends_with_a_return_is_replaced_by_the_next() -> None:
         tee.write(part)
 
     assert [line for _, line in tee.take(is_last=True)] == ["done", "left", "30 %"]
+
+
+class Written(str):
+    """Text of a class of its own."""
+
+    __slots__ = ()
+
+
+def test_what_threads_and_handlers_write_meanwhile_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tee = Tee(io.StringIO())
+    others: list[Callable[[], object]] = [
+        lambda: tee.write("handler "),
+        lambda: in_a_thread(lambda: tee.write("thread ")),
+    ]
+
+    def meanwhile(line: str) -> str:
+        if others:
+            others.pop()()
+        return line
+
+    def in_a_thread(work: Callable[[], object]) -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(console, "_as_displayed", meanwhile)
+    tee.write("one ")
+    tee.write(Written("two "))
+    tee.write("end\n")
+
+    assert [line for _, line in tee.take(is_last=True)] == ["one thread handler two end"]
 
 
 def test_a_tee_raises_what_the_stream_raises_and_is_the_stream_otherwise() -> None:

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 import cloudpickle  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -18,6 +20,7 @@ import pytest
 import gateway
 from gateway.client.journal.contents import JournalContents
 from gateway.client.journal.folder import find_journals, journal_home
+from gateway.client.run import registry
 from gateway.client.run.run import Run
 from tests.support.client_harness import ROOT
 
@@ -56,6 +59,32 @@ def test_what_holds_a_run_can_be_copied_and_pickled() -> None:
             other.run.emit("y", 1.0)
 
     assert model.run.health()["emitted"] == 6
+
+
+def test_a_run_is_found_while_another_thread_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, others = gateway.start_run(), [gateway.start_run() for _ in range(3)]
+    pickled, made = pickle.dumps(run), WeakSet([run, *others])
+    added: list[Run] = []
+    monkeypatch.setattr(registry, "_known", made)
+
+    def meanwhile(frame: FrameType, event: str, _: Any) -> None:
+        if frame.f_code is WeakSet.__iter__.__code__ and len(added) < 2:
+            added.append(copy_of(run))
+            made.add(added[-1])
+
+    sys.setprofile(meanwhile)
+    try:
+        found = pickle.loads(pickled)
+    finally:
+        sys.setprofile(None)
+
+    assert found is run
+
+
+def copy_of(run: Run) -> Run:
+    other: Run = object.__new__(Run)
+    other.id = f"{run.id}-2"
+    return other
 
 
 def test_a_report_and_a_histogram_can_be_pickled() -> None:
