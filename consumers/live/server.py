@@ -103,9 +103,8 @@ async def _announce_ready(server: Server, settings: Settings) -> None:
             reported = now
             log.warning("%s: waiting for it", now)
         await asyncio.sleep(READY_POLL_S)
-    host = f"[{settings.live_host}]" if ":" in settings.live_host else settings.live_host
     server.problem = ""
-    listener.report_ready(settings, f"http://{host}:{settings.live_port}", log)
+    listener.report_ready(settings, settings.model_copy(update={"live_url": ""}).api, log)
     while settings.metrics_port:  # then /readyz is served, and must stay up to date
         await asyncio.sleep(READY_AGAIN_S)
         server.problem = "; ".join((await server.connections.missing()).values())

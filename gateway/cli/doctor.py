@@ -102,13 +102,14 @@ def _addresses(settings: Settings) -> list[Check]:
     from gateway.local.stack import Stack
 
     running = Stack(settings.home).status()["running"]
+    shown = masked(settings)
     probes: list[tuple[str, str, Callable[[], None]]] = [
         ("kafka", settings.kafka, lambda: check_kafka(settings)),
-        ("postgres", masked(settings)["postgres"], lambda: check_postgres(settings.postgres.get_secret_value())),
-        ("mlflow", settings.mlflow_url, lambda: check_mlflow(settings.mlflow_url)),
+        ("postgres", shown["postgres"], lambda: check_postgres(settings.postgres.get_secret_value())),
+        ("mlflow", shown["mlflow_url"], lambda: check_mlflow(settings.mlflow_url)),
     ]
     if running:
-        probes.append(("api", settings.api, lambda: _ask_api(settings)))
+        probes.append(("api", mask_password(settings.api), lambda: _ask_api(settings)))
     return [_ports(settings, running), *(_reach(*one, own=_own(settings), running=running) for one in probes)]
 
 

@@ -16,6 +16,7 @@ import typer
 from gateway.cli.runs import RunArgument, api_of, complete_run
 from gateway.cli.sync import address_of
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
+from schemas.bounds import MAX_NAME, MAX_NAME_BYTES
 from schemas.errors import BadSettings, LogUnavailable, Refused
 from schemas.runtime.text import escape_unprintable
 
@@ -158,8 +159,6 @@ def set_tags(
 
 
 def _read_tags(words: Iterable[str]) -> dict[str, str]:
-    from gateway.client.encoding.values import MAX_NAME
-
     found: dict[str, str] = {}
     for word in words:
         key, is_given, value = word.partition("=")
@@ -169,12 +168,14 @@ def _read_tags(words: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _text(text: str, what: str, limit: int = 1_024) -> str:
-    """Return text that an event can hold unchanged. Raises BadSettings."""
+def _text(text: str, what: str, limit: int = MAX_NAME) -> str:
+    """Return text that an event can hold unchanged: a name, or what `limit` bounds. Raises BadSettings."""
     if not 0 < len(text) <= limit:
         raise BadSettings(f"{what} has 1 to {limit:,} characters, not {len(text):,}: give another one")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise BadSettings(f"{what} is not UTF-8: {text!r:.100}")
+    if limit == MAX_NAME and (size := len(text.encode())) > MAX_NAME_BYTES:
+        raise BadSettings(f"{what} has at most {MAX_NAME_BYTES:,} bytes in UTF-8, not {size:,}: give a shorter one")
     return text
 
 

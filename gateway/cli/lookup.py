@@ -4,7 +4,7 @@ Look up what the user names, through the API: runs and their series, parameters 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -42,10 +42,10 @@ def names_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
         names: Mapping[str, Any] = log["parameters" if what == "param" else "tags"]
         return {name: {name} for name in names}
     found: dict[str, set[str]] = {}
-    series = get(base, run_path(run_id, "series"), buckets=1)["series"]
-    for one in series:
+    known: set[str] = set()
+    for one in _all_series(base, run_id):
         found.setdefault(one["name"], set()).add(one["series"])
-    known = {one["series"] for one in series}
+        known.add(one["series"])
     for step_name, step in log["steps"].items():
         prefix = "" if step_name == "main" else f"{step_name}/"
         for written in step["user_defined_metrics"]:  # series whose values are not numbers are not in the API's list
@@ -53,6 +53,17 @@ def names_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
                 name = written.rpartition("{")[0] if written.endswith("}") else ""
                 found.setdefault(name or written, set()).add(prefix + written)
     return found
+
+
+def _all_series(base: str, run_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the series of a run, page by page."""
+    token: str | None = None
+    while True:
+        page = get(base, run_path(run_id, "series"), buckets=1, page_token=token)
+        yield from page["series"]
+        token = page["next_page_token"]
+        if token is None:
+            return
 
 
 def check_name(run_id: str, what: str, name: str, names: Mapping[str, set[str]]) -> None:

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from http.client import HTTPResponse
     from typing import Any
+    from urllib.parse import SplitResult
 
 DEFAULT_API = "http://127.0.0.1:8700"
 ANSWER_TIMEOUT_S = 20.0
-QUIET_TIMEOUT_S = 45.0  # of a stream: the API sends a keep-alive every 15 s
+QUIET_TIMEOUT_S = 45.0  # of a stream: the API sends a sign of life every 5 s
 MAX_ANSWER_BYTES = 1_000_000  # of an answer to `ask`
 CORRECT_ADDRESS = "correct GATEWAY_LIVE_URL"
 
@@ -84,7 +85,8 @@ def find_api(environ: Mapping[str, str] | None = None, *, home: str = "") -> Api
         if source.get("live_url"):
             return Api(str(source["live_url"]).rstrip("/"), token)
         if source.get("live_port"):
-            return Api(f"http://{source.get('live_host') or '127.0.0.1'}:{source['live_port']}", token)
+            host = str(source.get("live_host") or "127.0.0.1")
+            return Api(f"http://{f'[{host}]' if ':' in host else host}:{source['live_port']}", token)
     return Api(DEFAULT_API)
 
 
@@ -107,7 +109,10 @@ def get(api: str, path: str, /, **parameters: Any) -> Any:
     """
     with _request(api, _target(path, parameters), ANSWER_TIMEOUT_S) as response:
         _check(api, response)
-        return json.loads(response.read())
+        try:
+            return json.loads(response.read())
+        except ValueError:
+            raise ApiRefused(f"{_shown(api)} is another server than the API: {CORRECT_ADDRESS}") from None
 
 
 def ask(api: str, path: str, timeout_s: float, /, **parameters: Any) -> tuple[int, dict[str, Any]]:
@@ -150,10 +155,10 @@ def _request(api: str, target: str, timeout_s: float) -> Iterator[HTTPResponse]:
     """Send one GET and give the response to the block, which reads it. Raises ApiUnavailable, also for the block."""
     import http.client
 
-    address = urlsplit(api)
+    address, port = _split(api)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     try:
-        connection = kind(address.hostname or "", address.port, timeout=timeout_s)
+        connection = kind(address.hostname or "", port, timeout=timeout_s)
         try:
             headers = {"Accept": "application/json, text/event-stream"}
             if token := getattr(api, "token", ""):
@@ -163,8 +168,24 @@ def _request(api: str, target: str, timeout_s: float) -> Iterator[HTTPResponse]:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        problem = f"the API at {api} cannot be reached ({error or type(error).__name__})"
+        problem = f"the API at {_shown(api)} cannot be reached ({error or type(error).__name__})"
         raise ApiUnavailable(problem, f"start it with `gateway up`, or {CORRECT_ADDRESS}") from error
+
+
+def _split(api: str) -> tuple[SplitResult, int | None]:
+    try:
+        address = urlsplit(api)
+        port = address.port
+    except ValueError:  # its text may name a part of a password
+        raise ApiRefused(f"the address of the API, {_shown(api)}, is not one: {CORRECT_ADDRESS}") from None
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ApiRefused(f"the address of the API, {_shown(api)}, is not http(s)://host:port: {CORRECT_ADDRESS}")
+    return address, port
+
+
+def _shown(api: str) -> str:
+    """Return an address without what may be a user and a password."""
+    return f"{api.partition('://')[0]}://{api.rpartition('@')[2]}" if "@" in api else str(api)
 
 
 def _check(api: str, response: HTTPResponse) -> None:
@@ -175,5 +196,5 @@ def _check(api: str, response: HTTPResponse) -> None:
         answer = json.loads(response.read())
         problem, step = str(answer["error"]), str(answer["next"])
     except (ValueError, KeyError, TypeError):
-        problem, step = f"{api} answers {response.status} {response.reason}", CORRECT_ADDRESS
+        problem, step = f"{_shown(api)} answers {response.status} {response.reason}", CORRECT_ADDRESS
     raise ApiUnavailable(problem, step) if response.status == 503 else ApiRefused(f"{problem}: {step}")

@@ -17,6 +17,7 @@ from schemas.runtime.settings import Settings
 from schemas.runtime.text import mask_password
 
 CONNECT_TIMEOUT_S = 5.0
+_UNREADABLE = "write %2F for /, %40 for @, %3A for :, %23 for # and %3F for ? in user and password of"
 
 
 def check_external(plan: Plan) -> None:
@@ -81,7 +82,9 @@ async def _log_in(dsn: str) -> None:
         raise StoreRefused(f"PostgreSQL refuses the login ({error}) for {shown}: correct GATEWAY_POSTGRES") from error
     except asyncpg.CannotConnectNowError as error:
         raise StoreUnavailable(f"PostgreSQL at {shown} is not ready ({error}): wait until it is") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+    except ValueError as error:  # its text quotes what it takes for the port: it may be a part of the password
+        raise StoreRefused(f"PostgreSQL's address {shown} cannot be read: {_UNREADABLE} GATEWAY_POSTGRES") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise StoreRefused(f"PostgreSQL at {shown} cannot be used ({error}): correct GATEWAY_POSTGRES") from error
     except (OSError, TimeoutError) as error:
         raise StoreUnavailable(
@@ -92,13 +95,22 @@ async def _log_in(dsn: str) -> None:
 
 
 def check_mlflow(url: str) -> None:
-    """Check GET /health. Raises TrackerUnavailable. An address that is not HTTP (file, database) is not checked."""
-    address = urlsplit(url)
+    """
+    Check GET /health. Raises TrackerUnavailable and BadSettings.
+
+    An address that is not HTTP (file, database) is not checked.
+    """
+    try:
+        address, port = urlsplit(url), urlsplit(url).port
+    except ValueError as error:  # as above
+        raise BadSettings(
+            f"the address of MLflow, {mask_password(url)}, cannot be read: {_UNREADABLE} GATEWAY_MLFLOW_URL"
+        ) from error
     if address.scheme not in ("http", "https"):
         return
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     try:
-        connection = kind(address.hostname or "", address.port, timeout=CONNECT_TIMEOUT_S)
+        connection = kind(address.hostname or "", port, timeout=CONNECT_TIMEOUT_S)
         connection.request("GET", address.path.rstrip("/") + "/health")
         status = connection.getresponse().status
         connection.close()

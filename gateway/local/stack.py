@@ -245,6 +245,8 @@ class Stack:
         while True:
             if process and (code := process.poll()) not in (None, ALREADY_RUNNING):
                 last = self.home.last_line(SUPERVISOR).removeprefix("gateway: ")
+                if code == 0:
+                    raise StackError("the stack was stopped while it started: run `gateway up` again")
                 raise StackError(last if code == REFUSED else f"the supervisor ended with code {code}: {last}")
             children = self._children(process)
             for name, child in children.items():

@@ -158,6 +158,17 @@ class Settings(BaseSettings):
             raise ValueError("it must be printable ASCII without spaces")
         return token
 
+    @field_validator("live_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        try:
+            is_readable = not url or bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+        except ValueError:
+            is_readable = False
+        if not is_readable:  # without its text, which may hold a password
+            raise ValueError("it is not http(s)://host:port")
+        return url
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.kafka_security.startswith("SASL") and not (self.kafka_sasl_user and self.kafka_sasl_password):
@@ -173,7 +184,7 @@ class Settings(BaseSettings):
     @property
     def api(self) -> str:
         """Base address of the API, without a slash at the end."""
-        return self.live_url.rstrip("/") or f"http://{self.live_host}:{self.live_port}"
+        return self.live_url.rstrip("/") or f"http://{_in_url(self.live_host)}:{self.live_port}"
 
     @property
     def api_hosts(self) -> list[str]:
@@ -184,8 +195,7 @@ class Settings(BaseSettings):
     @property
     def ingest(self) -> str:
         """Base address of the server of POST /v1/events, as its own machine reaches it."""
-        host = f"[{self.ingest_host}]" if ":" in self.ingest_host else self.ingest_host
-        return f"{'https' if self.ingest_cert else 'http'}://{host}:{self.ingest_port}"
+        return f"{'https' if self.ingest_cert else 'http'}://{_in_url(self.ingest_host)}:{self.ingest_port}"
 
     def need(self, name: str) -> str:
         """Return a setting that this process requires. Raises BadSettings, naming it, if it is empty."""
@@ -222,6 +232,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment override gateway.toml, and gateway.toml the stack's own addresses."""
         return init_settings, env_settings, _TomlSource(settings_cls), _StackSource(settings_cls)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host  # an IPv6 address
 
 
 class _TomlSource(PydanticBaseSettingsSource):

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import re
 
-# Greedy: a password may hold @ and / that are not escaped, and its end must not be shown.
-_PASSWORD = re.compile(r"(://[^/\s:@]*):\S*@")
-_IN_QUERY = re.compile(r"([?&](?:password|sslpassword|token)=)[^&\s]*", re.IGNORECASE)
+# Greedy: a password may hold @, / and blanks that are not escaped, and its end must not be shown.
+_PASSWORD = re.compile(r"(://[^/:@]*):(?:\S|\s(?!\w+://))*@")
+_IN_QUERY = re.compile(r"([?&](?:password|sslpassword|token)=)[^&]*", re.IGNORECASE)
+# libpq's other form of an address: host=h password='a b'
+_IN_WORDS = re.compile(r"((?:^|\s)(?:password|sslpassword)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|\S*)", re.IGNORECASE)
 
 
 def mask_password(address: str) -> str:
     """Return a URL with the password in it replaced by three asterisks."""
-    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", address))
+    return _IN_WORDS.sub(r"\1***", _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", address)))
 
 
 def mask_unprintable(text: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from threading import Lock
 
@@ -30,6 +30,7 @@ MAX_RECORDS = 10_000
 MAX_RECORD = 1_040_000  # bytes of key, headers and value; below the broker's default message.max.bytes of 1,048,588
 MAX_HEADERS = 32  # of one record
 MAX_HEADER_BYTES = 16_384  # names and values of one record
+MAX_HEADER_TEXT = 8 * MAX_HEADER_BYTES  # of these in JSON, where a byte may be written with six
 BODY_TIMEOUT_S = 30.0  # for the whole body
 UNPACKED_IN_THREAD_FROM = 8_192  # bytes; such a body may become 8 MB, which takes 20 ms
 IN_THREAD_FROM = 32_768  # bytes; handing a smaller body to a thread takes longer than its unpacking and check
@@ -37,12 +38,14 @@ ENCODINGS = ("identity", "gzip", "zstd")
 
 
 _VALUE = b'"value"'
+_FORM = "key and value are strings (value: the event's JSON, as a string), headers an object"
+_LONG_HEADERS = f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them"
 _PLACE = re.compile(r"`\$\.records\[(\d+)\](.*)`$")
 
 
 class _SentRecord(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     key: str
-    headers: dict[str, str]
+    headers: msgspec.Raw  # read once it is known to be short
     value: str
 
 
@@ -51,6 +54,7 @@ class _SentBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _BODY: msgspec.json.Decoder[_SentBody] = msgspec.json.Decoder(_SentBody)
+_HEADERS: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 
 
 class Budget:
@@ -236,9 +240,7 @@ def _form_failure(error: str) -> Failure:
     number, member = int(place[1]), place[2]
     if not member:
         return _refusal(number, "it must have key, headers and value, and nothing else")
-    if member.startswith(".headers["):
-        return _refusal(number, "each header is a string")
-    return _refusal(number, "key and value are strings (value: the event's JSON, as a string), headers an object")
+    return _refusal(number, _FORM)
 
 
 def _refusal(number: int, why: str, status: int = 422) -> Failure:
@@ -247,11 +249,11 @@ def _refusal(number: int, why: str, status: int = 422) -> Failure:
 
 def _record(number: int, found: _SentRecord) -> Record:
     refuse = partial(_refusal, number)
-    key, headers, value = found.key, found.headers, found.value
-    packed = tuple((name, text.encode()) for name, text in headers.items())
+    key, value = found.key, found.value
+    packed = _headers(found.headers, refuse)
     in_headers = sum(len(name.encode()) + len(text) for name, text in packed)
     if len(packed) > MAX_HEADERS or in_headers > MAX_HEADER_BYTES:
-        raise refuse(f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them", 413)
+        raise refuse(_LONG_HEADERS, 413)
     record = Record(key.encode(), value.encode(), packed, 0)
     if len(record.key) + len(record.value) + in_headers > MAX_RECORD:
         raise refuse(f"it has more than {MAX_RECORD:,} bytes", 413)
@@ -262,3 +264,16 @@ def _record(number: int, found: _SentRecord) -> Record:
     except BadRecord as error:
         raise refuse(str(error)) from None
     return record
+
+
+def _headers(text: msgspec.Raw, refuse: Callable[..., Failure]) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of a record. Raises Failure 422 for another form, and 413 before many objects are made."""
+    if len(text) > MAX_HEADER_TEXT:
+        raise refuse(_LONG_HEADERS, 413)
+    try:
+        headers = _HEADERS.decode(text)
+    except msgspec.ValidationError as error:
+        raise refuse("each header is a string" if "`$[" in str(error) else _FORM) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refuse(f"its headers are not JSON: {error}", 400) from None
+    return tuple((name, value.encode()) for name, value in headers.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from consumers.live.api import runs as routes
+from gateway.cli.lookup import names_of
 from schemas import events as ev
 from schemas.values import StringValue
 from schemas.wire import Envelope
@@ -72,6 +74,15 @@ async def test_a_run_of_ten_thousand_series_is_read_in_windows(live: Live) -> No
     assert ([len(page) for page in pages], len(set(names))) == ([70, 41], 111)
     assert (len(log.content) < 50_000, log.json()["truncated"]) == (True, ["series"])
     assert len(log.json()["steps"]["main"]["user_defined_metrics"]) == 100
+
+
+async def test_a_command_knows_the_series_of_every_page(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "MAX_POINTS", 2)
+    author = Author("run")
+    names = [f"w{number}{{x}}" for number in range(5)]  # which the run log alone does not tell from labels
+    await live.publish([author.start(), author.envelope(metrics(author, names, 1))])
+
+    assert sorted(await asyncio.to_thread(names_of, live.url, "run", "series")) == names
 
 
 async def test_series_are_found_by_words_and_names(live: Live) -> None:

@@ -41,6 +41,8 @@ def test_help_has_examples(command: str) -> None:
         (["tag", "r", f"k={'v' * 8_193}"], "the value of tag k has 1 to 8,192 characters, not 8,193"),
         (["rename", "r", ""], "a name has 1 to 1,024 characters, not 0"),
         (["rename", "r", "\udcff"], "a name is not UTF-8"),
+        (["rename", "r", "é" * 513], "a name has at most 1,024 bytes in UTF-8, not 1,026"),
+        (["tag", "r", f"{'é' * 513}=v"], "a tag has at most 1,024 bytes in UTF-8, not 1,026"),
         (["rename", "\udcff", "x"], "a run id is not UTF-8"),
         (["rename", "r", "x", "--series", "a", "--tag", "b"], "give --series, --param or --tag"),
         (["delete", "r", "--yes"], f"the API at http://{UNREACHABLE} cannot be reached"),

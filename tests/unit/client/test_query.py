@@ -114,3 +114,26 @@ def test_a_token_goes_to_an_address_of_its_own_source_only(tmp_path: Path, monke
     found = find_api(env)
     assert (found, found.token) == ("http://stranger:1", "")
     assert find_api({**env, "GATEWAY_CONFIG": str(tmp_path / "gateway.toml")}).token == "secret"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h:abc", "http://[::1", "http://h:99999", "nonsense", "ftp://h", "http://me:pass#word@h"]
+)
+def test_an_address_that_is_none_is_refused_without_its_password(address: str) -> None:
+    with pytest.raises(ApiRefused, match="correct GATEWAY_LIVE_URL") as caught:
+        get(address, "/v1/runs")
+
+    assert "pass" not in str(caught.value)
+
+
+def test_another_server_is_named_as_that(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, "/page", (200, "<html>"))
+
+    with pytest.raises(ApiRefused, match="another server"):
+        get(api, "/page")
+
+
+def test_an_ipv6_address_is_written_in_brackets(tmp_path: Path) -> None:
+    environ = {"GATEWAY_HOME": str(tmp_path), "GATEWAY_LIVE_HOST": "::1", "GATEWAY_LIVE_PORT": "8700"}
+
+    assert find_api(environ) == "http://[::1]:8700"

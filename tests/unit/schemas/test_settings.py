@@ -16,6 +16,9 @@ from schemas.runtime.settings import Settings
         ({"kafka_cert": "c.pem"}, "kafka_cert and kafka_key belong together"),
         ({"ingest_key": "k.pem"}, "ingest_cert and ingest_key belong together"),
         ({"token": "two words"}, "printable ASCII"),
+        ({"live_url": "http://me:two words#@h"}, r"live_url does not fit \(it is not http\(s\)://host:port"),
+        ({"live_url": "http://[::1"}, "live_url does not fit"),
+        ({"live_url": "h:99999"}, "live_url does not fit"),
         ({"trackers": '["mlflow"'}, r"trackers does not fit \(it is no JSON list.*correct GATEWAY_TRACKERS$"),
         ({"trackers": '["mlflow", 3]'}, r"trackers does not fit \(entry 1: .*correct GATEWAY_TRACKERS$"),
     ],
@@ -36,6 +39,12 @@ def test_a_list_is_written_with_commas_or_in_json(text: str, monkeypatch: pytest
     monkeypatch.setenv("GATEWAY_TRACKERS", text)
 
     assert Settings.load().trackers == ["mlflow", "tensorboard"]
+
+
+def test_an_ipv6_address_is_written_in_brackets() -> None:
+    settings = Settings(live_host="::1", ingest_host="::1")
+
+    assert (settings.api, settings.ingest) == ("http://[::1]:8700", "http://[::1]:8701")
 
 
 def test_only_what_the_stack_gives_a_value_is_advised_to_come_from_it() -> None:

@@ -15,6 +15,10 @@ from schemas.runtime.text import mask_password
         ("https://me:s@ec/r@et@h:1/x", "https://me:***@h:1/x"),
         ("postgresql://me:se/cr?et@db/x", "postgresql://me:***@db/x"),
         ("postgresql://db/x?user=me&password=secret&y=1", "postgresql://db/x?user=me&password=***&y=1"),
+        ("postgresql://me:se cret @h/x", "postgresql://me:***@h/x"),
+        ("postgresql://db/x?password=se cret", "postgresql://db/x?password=***"),
+        ("host=h password=secret user=me", "host=h password=*** user=me"),
+        ("password = 'it\\'s secret' host=h", "password = *** host=h"),
         ("at http://me:secret@h and http://you@h", "at http://me:***@h and http://you@h"),
     ],
 )

@@ -217,3 +217,19 @@ def test_an_event_that_readers_would_park_is_refused(value: dict[str, Any], reas
 
     assert (found.status, found.record) == (422, 1)
     assert reason in found.error
+
+
+def test_many_headers_of_a_record_take_no_memory() -> None:
+    headers = b",".join(b'"%x":""' % number for number in range(200_000))
+    text = b'{"records":[{"key":"r","value":"v","headers":{' + headers + b"}}]}"
+    tracemalloc.start()
+    try:
+        found = failure(text)
+        assert (found.status, found.record, tracemalloc.get_traced_memory()[1] < len(text)) == (413, 0, True)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("headers", [b'{"a":"\\ud800"}', b'{"a":"\xff"}', b'{"\xff":"a"}'])
+def test_headers_that_are_not_text_are_refused(headers: bytes) -> None:
+    assert failure(b'{"records":[{"key":"r","value":"v","headers":' + headers + b"}]}").status == 400
