@@ -30,7 +30,7 @@ from consumers.deadletters.limits import (
 from consumers.log.record import Record
 from consumers.materialiser.fold.chunks import finalise_chunks
 from consumers.materialiser.fold.facts import is_edit
-from consumers.materialiser.fold.fold import fold, park, series_of
+from consumers.materialiser.fold.fold import fold, park, rows_of, series_of
 from consumers.materialiser.fold.state import FoldState
 from consumers.materialiser.gaps import GapPolicy, OffsetGap, allow_gaps
 from consumers.materialiser.strays import CopyStrays, leave_strays
@@ -47,6 +47,7 @@ from schemas.wire import Envelope, decode
 
 MAX_CACHED_SERIES = 20_000  # in memory, each with at most 24 kB of open points; beyond this number all are loaded again
 MAX_CACHED_RUNS = 20_000
+MAX_ROWS = 100_000  # in one transaction: a row may take 2 kB of memory, and 5 bytes of a record can be one
 BEAT_S = 5.0  # between two signs of life during an edit
 BACKOFF_S = (0.1, 5.0)  # first and longest wait while PostgreSQL is away, or Kafka for copies of strays
 
@@ -146,12 +147,14 @@ class Worker:
 
     async def _apply_all(self, records: Sequence[Record]) -> None:
         decoded = [_decode(record) for record in records]
-        start = 0
+        edits = [_is_edit(envelope) for envelope in decoded]
+        start = rows = 0
         for end, envelope in enumerate(decoded, 1):
+            rows += rows_of(envelope) if isinstance(envelope, Envelope) else 1
             # An edit by name acts on stored rows, so it shares its transaction neither with earlier nor later events.
-            if end == len(decoded) or _is_edit(envelope) or _is_edit(decoded[end]):
+            if end == len(decoded) or rows > MAX_ROWS or edits[end - 1] or edits[end]:
                 await self._commit(records[start:end], decoded[start:end])
-                start = end
+                start, rows = end, 0
         self._seen |= {record.partition for record in records}
 
     def _new_records(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[int, OffsetGap]]]:

@@ -31,6 +31,10 @@ _SIGNS_OF_WORK = (
     ev.Metrics, ev.SystemMetrics, ev.Values, ev.ConsoleText, ev.Heartbeat,
     ev.StepStarted, ev.StepFinished, ev.AttemptStarted, ev.AttemptFinished,
 )  # fmt: skip
+_LISTS = {  # by kind of event: the field with what becomes rows of their own
+    ev.Metrics: "series", ev.SystemMetrics: "series", ev.Values: "values", ev.ConsoleText: "lines",
+    ev.Params: "params", ev.Tags: "tags", ev.RunLabels: "labels",
+}  # fmt: skip
 MAX_REASON = 1_000  # characters of the reason why a record is parked
 
 
@@ -39,6 +43,12 @@ def series_of(envelope: Envelope) -> Iterable[UUID]:
     if isinstance(envelope.event, ev.Metrics | ev.SystemMetrics):
         for new in envelope.event.series:
             yield series_id(envelope.run_id, envelope.event.step_name, envelope.event.attempt, new.name, new.labels)
+
+
+def rows_of(envelope: Envelope) -> int:
+    """Return about how many rows an event becomes."""
+    field = _LISTS.get(type(envelope.event))
+    return len(getattr(envelope.event, field)) if field else 1
 
 
 def fold(state: FoldState, changes: Changes, envelope: Envelope, partition: int, offset: int) -> bool:

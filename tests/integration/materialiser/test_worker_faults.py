@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from threading import Thread
 from typing import Any
 
@@ -19,6 +20,7 @@ from consumers.store.write import loader
 from consumers.store.write.series_id import series_id
 from consumers.telemetry.instruments import FoldWatch
 from schemas import events as ev
+from schemas.values import BoolValue
 from schemas.wire import Envelope, encode
 from tests.support.log_author import Author
 from tests.support.materialiser_process import DEADLINE_S
@@ -163,3 +165,25 @@ async def test_a_series_that_another_worker_makes_during_the_load_is_not_half_lo
 
     assert await loader.load_series(store, wanted) == []
     assert [row.points for row in await loader.load_series(store, wanted)] == [2]
+
+
+async def test_records_of_many_rows_are_written_in_several_transactions(
+    store: Database, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 MB of empty console lines are 4 million rows: at once they take gigabytes, and longer than a statement may."""
+    monkeypatch.setattr(worker_module, "MAX_ROWS", 10)
+    author = Author("r1")
+    lines = ev.ConsoleText(time=author.now(), lines=[""] * 6, times=array("q", [0] * 6))
+    seen = [ev.Observation(name="on", time=author.now(), value=BoolValue(value=True))] * 11
+    events: list[ev.AnyEvent] = [lines, lines, lines, ev.Values(time=author.now(), values=seen), lines]
+
+    await (await assigned(store)).apply(records([author.envelope(event) for event in events]))
+
+    written = await execute(
+        database,
+        "SELECT log_offset, xmin::text FROM console_lines UNION SELECT log_offset, xmin::text FROM observations",
+    )
+    batches: dict[str, list[int]] = {}
+    for row in sorted(written):
+        batches.setdefault(row["xmin"], []).append(row["log_offset"])
+    assert list(batches.values()) == [[0, 1], [2, 3], [4]]
