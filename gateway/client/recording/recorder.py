@@ -62,6 +62,8 @@ class Recorder:
         self._first = self._last = ShippedJournal(Journal(run_id, is_owner=is_owner, attempt=attempt))
         self.journal = self._last.journal  # takes what is recorded now
         self._is_first_finish: list[bool] = [True]  # taken by the first caller of `finish`
+        self._end: dict[str, tuple[Status, str]] = {}  # how the run ends, once that is known
+        self._is_end_recorded = False
         self._find_shipper = find_shipper
         self._on_late = on_late
         self._workers: dict[str, BackgroundWorker] = {}
@@ -164,9 +166,16 @@ class Recorder:
             return False
 
     def end(self, status: Status, message: str) -> None:
-        """Append the end of the run, if this process owns it."""
-        if self.is_owner:
+        """
+        Append the end of the run as the first caller gives it, if this process owns the run.
+
+        Every caller does so until one has: Ctrl-C or SIGTERM may have come to the first one in the middle. Two equal
+        ends count once.
+        """
+        status, message = self._end.setdefault("", (status, message))
+        if self.is_owner and not self._is_end_recorded:
             self.record(f"run_{status}", attempt=self.attempt, message=clean(message))
+            self._is_end_recorded = True
 
     def close(self) -> None:
         """Append the end of the producer, unless that is done already or the journal is unused."""

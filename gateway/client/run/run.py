@@ -313,8 +313,7 @@ class Run:
         for work, most_s in (CAPTURE, CAPTURE_S), (DIGESTS, DIGESTS_S):
             recorder.stop_background(work, min(most_s, (end - monotonic()) / 4))
         is_first = recorder.finish()
-        if is_first:
-            recorder.end(*read_status(status, message))
+        recorder.end(*read_status(status, message))
         if not recorder.stop_background(DIGESTS, (end - monotonic()) / 2):
             warn_unmeasured(recorder)
         recorder.close()

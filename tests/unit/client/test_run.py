@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy
@@ -14,6 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.client import recording
+from gateway.client.journal.series import ENDINGS
 from gateway.client.run.run import Run
 from gateway.client.shipping.shipper import Shipper
 from schemas import events as ev
@@ -343,6 +349,33 @@ def test_a_run_is_finished_once_for_any_number_of_calls(run: Run, memory: Memory
 
     assert memory.kinds() == ["run_finished", "producer_closed"]
     assert [report.unsent for report in reports] == [0, 0, 0]
+
+
+def test_a_run_whose_end_is_interrupted_ends_with_the_next_call(shipper: Shipper, memory: Memory) -> None:
+    seen = ends = 0
+    is_interrupted = True
+    folder = str(Path(recording.__file__).parent)
+
+    def interrupt(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal seen, is_interrupted
+        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(folder):
+            seen += 1
+            if seen == ends:
+                sys.setprofile(None)
+                is_interrupted = True
+                raise KeyboardInterrupt
+
+    while is_interrupted:
+        run = new_run(shipper, f"r{ends}")
+        ends, seen, is_interrupted = ends + 1, 0, False
+        with suppress(KeyboardInterrupt):
+            sys.setprofile(interrupt)
+            run.finish("failed", message="first")
+        sys.setprofile(None)
+        run.finish()
+
+    found = {one.run_id for one in memory.envelopes() if one.event.kind in ENDINGS}
+    assert found == {f"r{number}" for number in range(ends)}
 
 
 def test_threads_lose_nothing_and_keep_their_own_order(run: Run, memory: Memory) -> None:
