@@ -164,9 +164,9 @@ class Backlog:
         """Tell whether records of a run are handed out."""
         return run_id in self._queues and self._queues[run_id].in_flight > 0
 
-    def position(self, partition: int) -> int:
-        """Return the next offset of the first reader."""
-        return self._positions[partition]
+    def position(self, partition: int) -> int | None:
+        """Return the next offset of the first reader; None for a partition that it does not read yet."""
+        return self._positions.get(partition)
 
     def ready(self, now: float, limit: int) -> list[str]:
         """Return at most `limit` runs that may be delivered now, longest waiting first."""

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from consumers.delivery.flow.backlog import Backlog
 from consumers.delivery.flow.quarantine import Quarantine
+from consumers.delivery.loop import Work
 from consumers.log.record import Record
 from consumers.store.delivery.history import HISTORY
 from schemas.wire import Envelope, encode
@@ -242,3 +243,11 @@ def test_strays_are_skipped_by_both_readers_and_their_offsets_are_passed() -> No
     backlog.start_reread("run", 0, 3)
     backlog.add_reread([as_record(stray, 9, partition=1), as_record(copy, 5)], partitions)
     assert (backlog.queued_records("run"), backlog.reread_positions()) == (1, {"run": (0, 6)})
+
+
+def test_a_run_of_a_partition_that_the_topic_has_just_got_is_served_by_the_second_reader_alone() -> None:
+    """A replay may choose it before the first reader knows the partition; its offset there is no end to stop at."""
+    backlog = Backlog({0: 5})
+    backlog.start_reread("run", 1, 0)
+
+    assert [Work().reread_target(backlog, partition) for partition in (0, 1)] == [5, None]
