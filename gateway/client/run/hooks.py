@@ -61,6 +61,7 @@ def _at_sigterm(timeout_s: float) -> None:
 def _finish_all(status: Status, message: str, timeout_s: float) -> None:
     end = monotonic() + timeout_s
     for run in registry.unfinished_runs():
+        run.is_replaced = True
         run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
 
 

@@ -83,7 +83,7 @@ class Run:
         self.outer: Run | None = None  # the run that was open around it when this process started it
         self.is_forked = False  # True in a forked child, which has the run from its parent
         self.is_entered = False  # True once its `with` block was entered
-        self.is_replaced = False  # True if another run takes its place at once
+        self.is_replaced = False  # True if another run takes its place at once, or the process ends
         self.parent_id = ""
         self.cell: tuple[str, int] | None = None  # of the notebook that started it: see notebook.py
         self.report: Report | None = None  # set by finish()

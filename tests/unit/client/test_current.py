@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ import gateway
 from gateway.client.encoding import values
 from gateway.client.run.run import Run
 from schemas import events as ev
-from tests.support.client_harness import Memory, new_run, points, shipping, train
+from tests.support.client_harness import ROOT, Memory, new_run, points, shipping, train
 
 pytestmark = pytest.mark.usefixtures("own_process")
 
@@ -373,6 +374,20 @@ def test_what_follows_the_end_of_a_run_goes_to_an_older_one_only_with_a_word(
     gateway.start_run("newer").finish()
 
     assert "run newer is finished, and run older, started before it, is still open" in capsys.readouterr().err
+
+
+def test_the_end_of_a_process_with_several_runs_says_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import gateway\ngateway.start_run('older')\ngateway.start_run('newer')"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stderr.count("gateway: ") == 1  # where the events are kept
+    assert "still open" not in done.stderr
 
 
 def test_the_end_of_a_child_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
