@@ -8,6 +8,7 @@ other threads read its counters.
 
 from __future__ import annotations
 
+import os
 from zlib import crc32
 
 from gateway.client.encoding.values import now
@@ -278,4 +279,9 @@ def _add_totals(event: EncodedEvent, seq: int, points: int, dropped: int) -> byt
 def finished_journals(producers: Iterable[Producer]) -> list[tuple[Producer, Journal]]:
     """Return those of this process that nothing is recorded into any more, whole on the disk, oldest first."""
     journals = [(one, one.journal) for one in list(producers) if isinstance(one.journal, Journal)]
-    return [(one, journal) for one, journal in journals if journal.may_close and not journal.events_in_memory]
+    return [(one, journal) for one, journal in journals if journal.may_close and _is_on_disk(journal)]
+
+
+def _is_on_disk(journal: Journal) -> bool:
+    """Return whether each segment has its file: the disk had room for it, and nothing has deleted it since."""
+    return all(os.path.exists(one.path) for one in list(journal.segments.values()))

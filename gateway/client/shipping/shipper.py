@@ -243,7 +243,8 @@ class Shipper:
             if self._backlog_bytes >= BACKLOG_BYTES:
                 return points, False
             is_orphaned = self._orphan is not None and producer in self._orphan.producers
-            if is_orphaned and monotonic() < self._cut_orphan_at:
+            # One that is let go while others have their turn may be another process's by now.
+            if producer not in self._producers or (is_orphaned and monotonic() < self._cut_orphan_at):
                 continue
             begun = monotonic()
             try:

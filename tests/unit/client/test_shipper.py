@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import shutil
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -16,10 +18,13 @@ from gateway.client import notices
 from gateway.client.address import Address
 from gateway.client.journal import segment as segments
 from gateway.client.journal import series
+from gateway.client.journal.entries import JournalEvent
+from gateway.client.journal.journal import Journal
 from gateway.client.run import registry
 from gateway.client.run.run import Run
 from gateway.client.shipping import producer as producer_module
 from gateway.client.shipping import shipper as shipping_module
+from gateway.client.shipping.producer import Producer
 from gateway.client.shipping.shipper import Shipper
 from schemas.wire import identify
 from tests.support.client_harness import DEADLINE_S, Memory, new_run, points, shipping, wait_for
@@ -340,3 +345,48 @@ def test_a_sweep_while_the_log_is_away_holds_few_descriptors_and_loses_nothing(
     assert sorted(one.value for one in points(memory.events())) == [float(number) for number in range(44)]
     assert memory.kinds().count("run_finished") == 44
     assert "run_killed" not in memory.kinds()
+
+
+def test_a_finished_run_whose_folder_was_deleted_is_kept_until_it_is_sent(
+    shipper: Shipper, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_module, "BACK_OFF_S", (0.01, 0.02))
+    monkeypatch.setattr(shipping_module, "MAX_FINISHED", 2)
+    memory.failures, memory.keeps_failed = 1_000_000, False
+    deleted = new_run(shipper, "deleted")
+    deleted.emit("loss", 1.0)
+    shutil.rmtree(deleted.finish(timeout_s=0).journal)
+    for number in range(5):
+        run = new_run(shipper, f"run-{number}")
+        run.emit("loss", 1.0)
+        run.finish(timeout_s=0)
+    wait_for(lambda: len(shipper._producers) == 3)
+
+    memory.failures = 0
+    wait_for(lambda: memory.kinds().count("producer_closed") == 6)
+    assert len(points(memory.events())) == 6
+
+
+def test_nothing_is_cut_from_a_journal_that_was_let_go_meanwhile(
+    journal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_module, "MAX_FINISHED", 1)
+    shipper, journals = Shipper(Address("kafka://memory:1", "t")), [Journal(f"r{number}") for number in range(3)]
+    for journal in journals:
+        journal.put("loss", 1.0, 0, ("main", 1, ()))
+        journal.append(JournalEvent({"kind": "producer_closed", "time": 1}))
+    shipper._producers += [Producer(journal) for journal in journals]
+
+    async def turn() -> None:
+        cutting = asyncio.ensure_future(shipper._cut_all(asyncio.Event()))
+        await asyncio.sleep(0)  # the first journal had its turn
+        shipper._warned_down.add("cannot be reached")
+        shipper._let_go()
+        await cutting
+
+    asyncio.run(turn())
+    cuts = [journal.cursor.cuts for journal in journals if journal.cursor is not None]
+    assert cuts == [2, 0, 2]
+    assert {record.producer.journal for record in shipper._backlog} == {journals[2]}
+    for journal in journals:
+        journal.close()
