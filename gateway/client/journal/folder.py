@@ -195,15 +195,18 @@ def delete_folder(folder: str) -> None:
     """
     Delete a journal of which the caller holds the lock. Files that no journal writes stay, and their folder with them.
 
-    When killed in between, nothing is left that would be sent again, and what is left still proves whose it is.
+    The folder of its run goes with its last journal; another one, into which somebody copied a journal, stays. When
+    killed in between, nothing is left that would be sent again, and what is left still proves whose it is.
     """
+    run_id, above = find_meta(folder).get("run_id"), os.path.dirname(folder)
+    is_of_run = run_id is None or os.path.basename(above) == folder_name(run_id)  # None: only its end is left
     try:
         names = sorted(filter(is_ours, os.listdir(folder)), key=deletion_order)
     except OSError:
         return
     for name in names:
         remove(os.path.join(folder, name))
-    for path in (folder, os.path.dirname(folder)):
+    for path in (folder, above) if is_of_run else (folder,):
         try:
             os.rmdir(path)
         except OSError:

@@ -15,6 +15,7 @@ from gateway.client.journal.journal import Journal
 from gateway.client.shipping.recovery import adopt
 from gateway.client.shipping.shipper import Shipper
 from gateway.client.shipping.sync import sync
+from tests.support.client_harness import Memory, shipping
 
 MAIN = ("main", 1, ())
 
@@ -92,6 +93,21 @@ def test_each_file_of_a_journal_proves_it_alone(journal_home: Path, tmp_path: Pa
     shutil.copy(folder / name, copied / name)
 
     assert list(find_journals(str(tmp_path / "carried"))) == [str(copied)]
+
+
+@pytest.mark.parametrize("name", ["", "carried"])
+def test_a_folder_into_which_a_journal_was_copied_stays(
+    journal_home: Path, tmp_path: Path, memory: Memory, name: str
+) -> None:
+    folder = left_journal(journal_home)
+    copied = shutil.copytree(folder, tmp_path / "stick" / (name or folder.name))
+    with shipping(memory) as shipper:
+        done = sync(str(tmp_path / "stick"), shipper, timeout_s=5.0)
+        assert sync(str(journal_home), shipper, timeout_s=5.0).journals == done.journals == 1
+
+    assert not copied.exists()
+    assert copied.parent.is_dir()
+    assert not folder.parent.exists()
 
 
 def test_a_journal_without_its_lock_is_adopted_once_its_process_has_ended(journal_home: Path) -> None:
