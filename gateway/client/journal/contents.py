@@ -55,11 +55,10 @@ class JournalContents:
         self.last_time = 0  # of the latest record, µs
         self.is_ended = False  # the run's end is in the journal
         self.closed_at: JournalPosition | None = None  # position of the producer's end
-        numbers = segments.numbers_in(folder)
-        for number in numbers:
+        self._ends: dict[int, tuple[int, tuple[int, int]]] = {}  # of the last intact record; what is damaged after it
+        for number in segments.numbers_in(folder):
             self._load(number)
-            if number != numbers[-1]:
-                self.damage.count_end()
+        self._set_ends()
         self.meta = read_meta(folder) or self.meta
 
     @property
@@ -82,6 +81,17 @@ class JournalContents:
             made.end += record_size(len(payload))
         self.segments[number] = made
 
+    def _set_ends(self) -> None:
+        """Count what is damaged at the end of a segment, but not in the last one, where it was never finished."""
+        least = min(segments.SIZES[0], segments.SMALLEST)  # smaller: one of `append_events`
+        last = max((number for number, one in self.segments.items() if one.size >= least), default=0)
+        for number, (intact, damaged) in self._ends.items():
+            if number < last:
+                self.damage.at_end = damaged
+                self.damage.count_end()
+            else:
+                self.segments[number].end = intact
+
     def _load(self, number: int) -> None:
         path = os.path.join(self.folder, f"{number:08d}{SUFFIX}")
         with open(path, "rb") as file:
@@ -92,8 +102,9 @@ class JournalContents:
                 return
             memory = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         one = Segment(number, memory, path)
-        one.end = find_end(memoryview(memory))
+        one.end, intact = find_end(memoryview(memory)), 0
         for count, found in enumerate(scan(memoryview(memory), 0, one.end, self.damage), 1):
+            intact = found.end
             if self._rest_s and not count % PIECE:
                 sleep(self._rest_s)
             if found.kind == POINT:
@@ -108,6 +119,7 @@ class JournalContents:
             else:
                 self._add_entry(one, found)
         self.segments[number] = one
+        self._ends[number] = intact, self.damage.at_end
 
     def _count(self, one: Segment, series: int) -> None:
         if series in one.series:

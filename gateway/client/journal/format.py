@@ -113,6 +113,8 @@ def scan(data: Buffer, start: int, end: int, damage: Damage | None = None) -> It
     """
     position, broken, lost, inside = start, 0, 0, 0
     end = min(end, len(data))  # the file may have been truncated
+    if damage is not None:
+        damage.at_end = (0, 0)
     while position + SLOT <= end:
         found = read_record(data, position, end)
         if found is None:

@@ -14,7 +14,7 @@ import math
 
 from gateway.client.encoding.values import dumps, float_to_json
 from gateway.client.journal.entries import kind_of
-from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, read_columns, scan
+from gateway.client.journal.format import EVENT, IS_INTEGER, IS_MICROS, POINT, SLOT, VALUE, Damage, read_columns, scan
 from gateway.client.journal.series import SeriesDefinition
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from gateway.client.journal.format import Damage, ScannedRecord
+    from gateway.client.journal.format import ScannedRecord
     from gateway.client.journal.segment import Segment
     from gateway.client.journal.series import PointColumns
 
@@ -34,48 +34,53 @@ POINT_BYTES = 48  # of a point in JSON: step, 16 digits of time, 18 of value, co
 class JournalSlice:
     """The records of one cut, in order."""
 
-    __slots__ = ("end", "event", "numbers", "points", "start", "values")
+    __slots__ = ("end", "event", "lost", "numbers", "points", "start", "values")
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.end = start
+        self.lost = 0  # damaged points and values in it
         self.event: bytes | None = None  # the JSON of an event that is neither metrics nor values
         self.numbers: list[int] = []  # the series of each point
         self.points: PointColumns = ([], [], [], [])  # flags, steps, times, values
         self.values: list[tuple[int, bytes]] = []  # series, JSON of step, time and value
 
 
-def take_slice(
-    segment: Segment, start: int, end: int, *, is_trusted: bool, damage: Damage | None = None
-) -> JournalSlice:
+def take_slice(segment: Segment, start: int, end: int, *, is_trusted: bool) -> JournalSlice:
     """
     Return the records of the next cut, which starts at `start` and ends at `end` or before.
 
-    With `is_trusted` this process wrote the records, so their CRCs are not checked. Points whose series is not defined
-    in the segment are skipped and counted in `damage`.
+    With `is_trusted` this process wrote the records, so their CRCs are not checked. Points and values that are damaged,
+    or whose series is not defined in the segment, are skipped and counted in `lost`.
     """
     piece = JournalSlice(start)
-    if is_trusted and _take_points(segment, piece, end):
-        return piece
+    if not (is_trusted and _take_points(segment, piece, end)):
+        damage = Damage()
+        _take_records(segment, piece, end, damage)
+        damage.count_end()
+        piece.lost = damage.lost
+    return piece
+
+
+def _take_records(segment: Segment, piece: JournalSlice, end: int, damage: Damage) -> None:
     size, known = 0, set[int]()
-    for found in scan(memoryview(segment.map), start, end, damage):
+    for found in scan(memoryview(segment.map), piece.start, end, damage):
         if found.kind == EVENT:
             if not piece.numbers and not piece.values:
                 piece.event, piece.end = found.payload, found.end
             else:
                 piece.end = found.start
-            return piece
+            return
         more = _json_size(segment, found, known, damage)
         full = size + more > MAX_BYTES or len(piece.numbers) + len(piece.values) >= MAX_POINTS
         if more and full and (piece.numbers or piece.values):
             piece.end = found.start
-            return piece
+            return
         size += more
         if more:
             _add(piece, found)
             known.add(found.series)
     piece.end = end
-    return piece
 
 
 def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
@@ -92,14 +97,13 @@ def _take_points(segment: Segment, piece: JournalSlice, end: int) -> bool:
     return True
 
 
-def _json_size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage | None) -> int:
+def _json_size(segment: Segment, found: ScannedRecord, known: set[int], damage: Damage) -> int:
     """Return about how many bytes of JSON a record adds; 0 when it adds nothing."""
     if found.kind not in (POINT, VALUE):
         return 0
     series = segment.series.get(found.series)
     if series is None:
-        if damage is not None:
-            damage.records += 1
+        damage.lost += 1
         return 0
     if found.kind == VALUE:
         return series.bytes + len(found.payload)

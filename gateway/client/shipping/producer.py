@@ -15,7 +15,6 @@ from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import MAX_RECORD, encode_text, source_of
 from gateway.client.journal.cursor import BatchBoundary
 from gateway.client.journal.entries import time_of
-from gateway.client.journal.format import Damage
 from gateway.client.journal.journal import Journal
 from gateway.client.journal.series import ENDINGS
 from gateway.client.notices import warn_once
@@ -63,7 +62,6 @@ class Producer:
         self.acknowledged_values = 0
         self.acknowledged_records = 0
         self.lost = 0  # points and values that were in the journal; the journal alone counts those it refused
-        self.damage = Damage()
         self.is_closed = False  # producer_closed is cut: nothing can follow
         self._source = b""
         self._position: JournalPosition = (0, 0)  # everything before it is cut
@@ -143,6 +141,8 @@ class Producer:
             segment, piece = found
             events = encode_events(segment, piece)
             records = self._record_cut(segment, piece, events) if events else []
+            if not events and piece.lost:
+                self.count_lost(piece.lost)
             self._position = (segment.number, piece.end)  # last: after an error the same slice is cut again
             if records:
                 return records
@@ -165,7 +165,7 @@ class Producer:
         if start >= end:
             self._position = (number, end)
             return self._next_slice()
-        return segment, take_slice(segment, start, end, is_trusted=self.journal.is_trusted, damage=self.damage)
+        return segment, take_slice(segment, start, end, is_trusted=self.journal.is_trusted)
 
     def _record_cut(self, segment: Segment, piece: JournalSlice, events: list[EncodedEvent]) -> list[OutgoingRecord]:
         """Number the events of a slice, write the cut down, and return the records."""
@@ -178,7 +178,7 @@ class Producer:
             # Every process that ships an orphaned journal, or a copy of it, makes the same cuts with the same times.
             time=now() if self.journal.is_trusted else time_of(events[-1].text),
             points=self.points,
-            dropped=self.journal.dropped,
+            dropped=self.journal.dropped + piece.lost,
         )
         records = self._encode(boundary, events)
         boundary.crc = crc_of(records)
@@ -190,7 +190,7 @@ class Producer:
         self.records += len(records)
         self.values += values
         self.is_closed = self.is_closed or any(event.kind == "producer_closed" for event in events)
-        if lost := sum(event.points + event.values for event in events) - points - values:
+        if lost := piece.lost + sum(event.points + event.values for event in events) - points - values:
             self.count_lost(lost)
         return records
 

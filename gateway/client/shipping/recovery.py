@@ -39,7 +39,7 @@ class OrphanedPart:
     def __init__(self, contents: JournalContents, cursor: ShippingCursor, run_id: str, *, is_last: bool) -> None:
         self.run_id = run_id
         self.is_trusted = False
-        self.dropped = cursor.dropped + contents.damage.lost
+        self.dropped = cursor.dropped  # with the damaged records before the last cut
         self.segments = contents.segments
         self.markers: list[Marker] = []
         self.cursor = cursor
@@ -55,6 +55,7 @@ class OrphanedPart:
 
     def record_cut(self, boundary: BatchBoundary, points: int) -> None:
         """Write down a cut, and the number of metric points up to its end."""
+        self.cursor.dropped = boundary.dropped
         self.cursor.append(boundary, points)
 
     def acknowledge(self, seq: int, cuts: int, position: JournalPosition | None) -> None:

@@ -15,6 +15,7 @@ from gateway.client.journal import segment as segments
 from gateway.client.journal.contents import JournalContents
 from gateway.client.journal.entries import JournalEvent, Observation
 from gateway.client.journal.folder import find_journals
+from gateway.client.journal.format import SLOT
 from gateway.client.journal.journal import Journal
 from gateway.client.shipping.producer import OutgoingRecord, Producer
 from gateway.client.shipping.recovery import adopt
@@ -122,6 +123,46 @@ def steps_of(outgoing: OutgoingRecord) -> list[int]:
     """Return the steps of the points in a record."""
     event: Any = decode(outgoing.record.key, outgoing.record.value, outgoing.record.headers).event
     return [step for series in event.series for step in series.steps] if isinstance(event, ev.Metrics) else []
+
+
+def test_damage_of_what_the_log_has_acknowledged_is_no_loss(
+    journal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SIZES", (40_960,))
+    journal = Journal("r")
+    producer = Producer(journal)
+    for step in range(500):
+        journal.put("loss", float(step), step, MAIN)
+    sent = producer.cut(10_000)
+    producer.acknowledge(sent)
+    journal.segments[1].map[:8_192] = bytes(8_192)  # the process was killed while it cleared the segment
+    journal.close()
+
+    assert Recovered(Path(journal.folder), sent).dropped == 0
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_loss_is_counted_once_however_often_the_journal_is_adopted(
+    left: tuple[Path, list[OutgoingRecord]], tmp_path: Path, before: int
+) -> None:
+    copied = Path(shutil.copytree(left[0], tmp_path / "copied"))
+    raw = bytearray((copied / LAST).read_bytes())
+    last = (len(bytes(raw).rstrip(b"\x00")) - 1) // SLOT * SLOT
+    for slot in (last - 30 * SLOT, last):  # a damaged point, and one that the process did not finish
+        raw[slot + 33] ^= 0x10
+    (copied / LAST).write_bytes(raw)
+    cut = []
+    for _ in range(before):
+        orphan = adopt(str(copied))
+        assert orphan is not None
+        for producer in orphan.producers:  # killed after it cut and sent a part
+            records = producer.cut(1)
+            producer.acknowledge(records)
+            cut += records
+        orphan.close()
+
+    found = Recovered(copied, [*left[1], *cut])
+    assert (found.lost, found.dropped) == (2, 1)
 
 
 @pytest.mark.parametrize(("slots", "lost"), [(1, 1), (3, 3)])
