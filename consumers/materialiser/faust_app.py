@@ -187,12 +187,14 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fetched = {}
+        self._sought: Any = None  # the assignment in which the last seek was
         self._damaged: dict[Any, LogDamaged] = {}  # partitions of which a batch cannot be read
         self._read_again = 0.0  # when they are tried again, monotonic s
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Seek to the store's offsets instead of Kafka's. Runs in the app's loop, at the start and every rebalance."""
         topic, worker, hooks, _ = self.feed
+        assigned = _assignment(self._ensure_consumer())
         mine = [tp for tp in self.assignment() if tp.topic == topic]
         try:
             offsets = await worker.assign([tp.partition for tp in mine])
@@ -211,7 +213,7 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._damaged = {}
         if seeks:
             await self.seek_wait(seeks)
-        self.fetched = dict(seeks)
+        self.fetched, self._sought = dict(seeks), assigned
         hooks.ready()
         return seeks
 
@@ -233,7 +235,8 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         fetched = self.fetched
         try:
             found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
-            if fetched is self.fetched:
+            # After a rebalance aiokafka reads from Kafka's committed offsets until it is told to seek.
+            if fetched is self.fetched and self._sought is _assignment(consumer):
                 _check_order(fetched, found)
         except LogDamaged as error:
             self._set_aside(consumer, error)
@@ -261,6 +264,12 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 self._damaged = {**self._damaged, tp: error}
         self._read_again = time.monotonic() + READ_AGAIN_S
         self.feed.hooks.damaged("; ".join(map(str, self._damaged.values())))
+
+
+def _assignment(consumer: Any) -> Any:
+    """Return what stands for the present assignment of a consumer: another object after each rebalance."""
+    subscription = consumer._subscription.subscription
+    return None if subscription is None else subscription.assignment
 
 
 def _check_order(fetched: dict[Any, int], found: Mapping[Any, Any]) -> None:
