@@ -235,7 +235,7 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         fetched = self.fetched
         try:
             found: Mapping[Any, Any] = await super()._fetch_records(consumer, *args, **options)
-            # After a rebalance aiokafka reads from Kafka's committed offsets until it is told to seek.
+            # Between a rebalance and its seek, aiokafka reads from the offsets that are committed to Kafka.
             if fetched is self.fetched and self._sought is _assignment(consumer):
                 _check_order(fetched, found)
         except LogDamaged as error:
