@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,8 +81,8 @@ def up(
     out.print(f"ready after {monotonic() - started:.1f} s")
     print_addresses(found.shown)
     out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.")
-    here = f" --home {home}" if home else ""
-    out.print(f"Training code finds this stack {_how_found(home)}. `gateway down{here}` stops it.")
+    stop = with_home("`gateway down` stops it.", str(home) if home else None)
+    out.print(f"Training code finds this stack {_how_found(home)}. {stop}")
 
 
 def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -150,11 +152,12 @@ def _named_ports(texts: list[str] | None) -> dict[str, int]:
     ports = {}
     for text in texts or []:
         name, _, number = text.partition("=")
-        if not number.isdigit() or not 0 < int(number) < 65_536:
+        if not (number.isdecimal() and len(number) <= 5 and 0 < int(number) < 65_536):
             raise BadSettings(f"--port {text} does not fit: write --port NAME=N, for example --port live=8700")
         ports[name] = int(number)
     return ports
 
 
 def _how_found(home: Path | None) -> str:
-    return f"with GATEWAY_HOME={home.absolute()}" if home else "without any setting"
+    named = home or os.environ.get("GATEWAY_HOME")
+    return f"with GATEWAY_HOME={shlex.quote(str(Path(named).absolute()))}" if named else "without any setting"

@@ -5,6 +5,7 @@ What the demo shows: progress bars during the training, then a run log, a table 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -78,7 +79,7 @@ def print_results(facts: dict[str, Any]) -> None:
 
 def print_next_steps(home: Path, *, keep: bool, explicit: bool) -> None:
     """Print what the user can do next."""
-    option = f" --home {home}"
+    option = f" --home {shlex.quote(str(home))}"
     again = f"gateway demo --keep{option if explicit else ''}"
     lines = (
         [f"The stack keeps running. gateway status{option}   gateway runs list{option}   gateway down{option}"]

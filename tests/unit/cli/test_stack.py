@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import main
+from gateway.local.demo.report import print_next_steps
 
 run = CliRunner().invoke
 
@@ -19,11 +21,18 @@ def test_down_of_a_home_that_never_ran_is_no_error(home: Path) -> None:
     assert not home.exists()
 
 
-def test_a_port_that_is_not_a_number_is_refused(home: Path) -> None:
-    result = run(main.app, ["up", "--port", "live=http", "--home", str(home)])
+@pytest.mark.parametrize("number", ["http", "²", "0", "65536", "9" * 5_000, ""])
+def test_a_port_that_is_not_a_number_is_refused(home: Path, number: str) -> None:
+    result = run(main.app, ["up", "--port", f"live={number}", "--home", str(home)])
 
     assert result.exit_code == 2
-    assert "--port live=http" in result.stderr
+    assert f"--port live={number} does not fit" in result.stderr
+
+
+def test_advice_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    print_next_steps(Path("/a b/c"), keep=True, explicit=True)
+
+    assert "gateway down --home '/a b/c'" in capsys.readouterr().out
 
 
 def test_logs_of_an_unknown_process_names_the_known_ones(home: Path) -> None:
