@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from consumers.store.pool import PooledConnection
 from consumers.store.search.page_token import TokenError
 from consumers.store.statements import sql
 
+_SORTED_LABELS = 200  # characters, as in find_series: a token, which is a part of a URL, must stay short
 _PLACE = itemgetter("system", "step_name", "name", "labels_text")
 
 
@@ -42,7 +44,7 @@ async def find_series(
     connection: PooledConnection, run_id: str, choice: SeriesChoice, limit: int | None
 ) -> SeriesFound:
     """Return the first `limit` series of a choice, after its page token. Raises TokenError."""
-    after = (None, None, None, None) if choice.page_token is None else _read_token(choice.page_token)
+    after = (None,) * 5 if choice.page_token is None else _read_token(choice.page_token)
     names = None if choice.names is None else list(choice.names)
     found = await connection.fetch(
         sql("find_series"), run_id, names, list(choice.words), *after, None if limit is None else limit + 1
@@ -56,15 +58,17 @@ async def find_series(
 
 def token_after(rows: Sequence[Any]) -> str:
     """Return the token of the page that begins after this series."""
-    text = json.dumps(_PLACE(rows[0]), ensure_ascii=False, separators=(",", ":"))
+    system, step_name, name, labels = _PLACE(rows[0])
+    place = (system, step_name, name, labels[:_SORTED_LABELS], sha256(labels.encode()).hexdigest())
+    text = json.dumps(place, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_token(token: str) -> tuple[bool, str, str, str]:
+def _read_token(token: str) -> tuple[bool, str, str, str, str]:
     try:
         found = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
         system, *texts = found
-        if not isinstance(system, bool) or len(texts) != 3 or any("\x00" in text for text in texts):
+        if not isinstance(system, bool) or len(texts) != 4 or any("\x00" in text for text in texts):
             raise ValueError(token)
         for text in texts:
             text.encode()  # raises for a lone surrogate

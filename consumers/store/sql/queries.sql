@@ -304,8 +304,9 @@ SELECT * FROM observations WHERE run_id = $1 ORDER BY log_offset, position;
 SELECT * FROM series WHERE run_id = $1 AND NOT deleted ORDER BY step_name, name, labels::text, attempt;
 
 -- name: find_series
--- Written series of a run, those of the system last: the first $8 after a position, and how many there are. Their
--- written names (schemas/names.py) are among $2, and contain each of the words $3.
+-- Written series of a run, those of the system last: the first $9 after a position, and how many there are. Their
+-- written names (schemas/names.py) are among $2, and contain each of the words $3. A position has the beginning and the
+-- hash of the labels, which may be long.
 WITH named AS (
     SELECT bool_and(system) AS system, step_name, name, labels::text AS labels_text,
            CASE WHEN step_name = 'main' THEN '' ELSE step_name || '/' END || name || CASE WHEN labels = '{}' THEN '' ELSE
@@ -313,20 +314,22 @@ WITH named AS (
                || '}' END AS written
     FROM series WHERE run_id = $1 AND NOT deleted GROUP BY step_name, name, labels
 ), wanted AS (
-    SELECT system, step_name, name, labels_text FROM named
+    SELECT system, step_name, name, labels_text, left(labels_text, 200) AS labels_begin,
+           encode(sha256(convert_to(labels_text, 'UTF8')), 'hex') AS labels_hash FROM named
     WHERE ($2::text[] IS NULL OR written = ANY ($2))
       AND NOT EXISTS (SELECT FROM unnest($3::text[]) AS word WHERE strpos(lower(written), lower(word)) = 0)
 )
 SELECT *, (SELECT count(*) FROM wanted) AS total FROM wanted
-WHERE $4::boolean IS NULL OR (system, step_name, name, labels_text) > ($4, $5::text, $6::text, $7::text)
-ORDER BY system, step_name, name, labels_text LIMIT $8;
+WHERE $4::boolean IS NULL
+   OR (system, step_name, name, labels_begin, labels_hash) > ($4, $5::text, $6::text, $7::text, $8::text)
+ORDER BY system, step_name, name, labels_begin, labels_hash LIMIT $9;
 
 -- name: get_found_series
 -- Rows of these written series, in the order of find_series, of each the first attempt first.
 SELECT s.*, labels::text AS labels_text FROM series s
 WHERE run_id = $1 AND NOT deleted
   AND (step_name, name, labels::text) IN (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]))
-ORDER BY system, step_name, name, labels::text, attempt;
+ORDER BY system, step_name, name, left(labels::text, 200), encode(sha256(convert_to(labels::text, 'UTF8')), 'hex'), attempt;
 
 -- name: get_progress
 SELECT attempt, deleted FROM runs WHERE run_id = $1;

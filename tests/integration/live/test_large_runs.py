@@ -85,6 +85,32 @@ async def test_a_command_knows_the_series_of_every_page(live: Live, monkeypatch:
     assert sorted(await asyncio.to_thread(names_of, live.url, "run", "series")) == names
 
 
+async def test_every_series_is_on_a_page_however_long_its_names_are(live: Live) -> None:
+    author = Author("run")
+    names = ["\x01" * 1_024, "é" * 512, "loss"]
+    labels: list[dict[str, str]] = [{}, {"a": "x" * 100_000 + "1"}, {"a": "x" * 100_000 + "2"}, {"b": "é" * 20_000}]
+    await live.publish(
+        [author.start()]
+        + [
+            author.envelope(
+                ev.Metrics(
+                    time=author.now(),
+                    step_name="\x02" * 1_024,
+                    series=[ev.Series(name=name, labels=one, steps=[0], times=[author.now()], values=[1.0])],
+                )
+            )
+            for name in names
+            for one in labels
+        ]
+    )
+
+    pages = await all_pages(live, "/v1/runs/run/series", "series", limit=1)
+    found = [(one["name"], one["labels"]) for page in pages for one in page]
+
+    assert len(found) == len(names) * len(labels)
+    assert all((name, one) in found for name in names for one in labels)
+
+
 async def test_series_are_found_by_words_and_names(live: Live) -> None:
     labelled = Author("run")
     labels = {"rank": "3", "Subset": "a_b%"}
