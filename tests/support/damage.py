@@ -20,7 +20,7 @@ from consumers.trackers.tensorboard import writer as events
 from consumers.trackers.wandb import file as wandb_file
 from schemas import events as ev
 from schemas.mapping.names import folder_name, trackio_project
-from schemas.values import FloatValue, Histogram, HistogramValue, StringValue
+from schemas.values import BoolValue, FloatValue, Histogram, HistogramValue, StringValue
 from schemas.wire import Envelope
 from tests.support.log_author import Author
 
@@ -38,7 +38,7 @@ def whole_run(run_id: str, tag: str = TAG) -> list[Envelope]:
     spread = HistogramValue(value=Histogram(counts=[1, 2], edges=[0, 1, 2]))
     observed = [
         ev.Observation(name=name, step=1, time=author.now(), value=value)
-        for name, value in (("word", StringValue(value="seen")), ("spread", spread))
+        for name, value in (("word", StringValue(value="seen")), ("spread", spread), ("flag", BoolValue(value=True)))
     ]
     return [
         author.start(tag=tag, name="named"), one(ev.Params, params={"lr": FloatValue(value=0.1)}),

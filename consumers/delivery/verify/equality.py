@@ -18,6 +18,8 @@ from schemas.runtime.text import mask_unprintable
 from schemas.values import BoolValue, DatetimeValue, FloatValue, IntValue, StringValue, Typed, to_plain, to_text
 
 _LARGEST = 2**1_023  # an int below has a float64
+# What str() writes of values for which JSON has another notation, or a text.
+_AS_JSON = {"True": "true", "False": "false", "nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def is_same(value: Typed, text: str) -> bool:
@@ -50,9 +52,10 @@ def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
 
 def normal_text(text: str) -> str:
     """Return one form for all notations of a value whose type is unknown: `1e2`, `100` and `"100"` are equal."""
-    plain, is_json = _parsed(text)
+    plain, is_json = _parsed(_AS_JSON.get(text, text))
     if isinstance(plain, str):
-        plain, is_json = _parsed(text := plain)
+        text = plain
+        plain, is_json = _parsed(_AS_JSON.get(text, text))
         if isinstance(plain, str):
             return plain
     return _canonical(plain) if is_json else text

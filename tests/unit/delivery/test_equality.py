@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.verify.equality import is_cut, is_same, shown
+from consumers.delivery.verify.equality import is_cut, is_same, normal_text, shown
 from schemas.values import (
     BoolValue,
     DatetimeValue,
@@ -45,6 +45,24 @@ SAME = [
     (DatetimeValue(value=NOON), "2026-11-21T13:00:00+01:00"),
     (JsonValue(value={"b": 1, "a": [None]}), '{"a": [null], "b": 1}'),
     (HistogramValue(value=Histogram(counts=[1], edges=[0, 1])), '{"edges":[0.0,1.0],"counts":[1.0]}'),
+]
+OF_EACH_TYPE: list[Typed] = [
+    FloatValue(value=0.1),
+    FloatValue(value=100.0),
+    FloatValue(value=math.nan),
+    FloatValue(value=math.inf),
+    FloatValue(value=-math.inf),
+    IntValue(value=7),
+    IntValue(value=10**40),
+    BoolValue(value=True),
+    BoolValue(value=False),
+    StringValue(value="adam"),
+    StringValue(value="True"),
+    StringValue(value='"quoted"'),
+    DatetimeValue(value=NOON),
+    JsonValue(value=None),
+    JsonValue(value={"b": [True, 1e20, {"$float": "NaN"}]}),
+    HistogramValue(value=Histogram(counts=[1], edges=[0, 1])),
 ]
 OTHER = [
     (FloatValue(value=0.1), "0.10000000000000002"),
@@ -114,3 +132,13 @@ def test_only_the_documented_length_is_a_cut() -> None:
 
 def test_a_shown_value_is_short_and_printable() -> None:
     assert shown("\x1b[2J" + "x" * 200) == "?[2J" + "x" * 96 + "…"
+
+
+@pytest.mark.parametrize("value", OF_EACH_TYPE)
+def test_text_and_json_of_a_value_whose_type_is_unknown_have_one_form(value: Typed) -> None:
+    assert normal_text(json.dumps(to_plain(value))) == normal_text(to_text(value))
+
+
+def test_other_values_have_another_form() -> None:
+    different = [value for value in OF_EACH_TYPE if value != StringValue(value="True")]
+    assert len({normal_text(to_text(value)) for value in different}) == len(different)
