@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,9 +69,8 @@ def test_a_killed_broker_loses_nothing_and_repeats_only_identical_records(
     events = [decode(r.key, r.value, r.headers).event for _, r in sorted(first.items())]
     assert [(seen.step, seen.value) for seen in points(events)] == [(step, 1 / (step + 1)) for step in steps]
     assert (report.sent, report.unsent, report.dropped) == (len(steps), 0, 0)
-    warnings = capsys.readouterr().err
-    assert warnings.count("cannot be reached") == 1
-    assert warnings.count("is reached again") == 1
+    said = re.findall("cannot be reached|is reached again", capsys.readouterr().err)
+    assert said == ["cannot be reached", "is reached again"] * max(1, len(said) // 2)  # a busy machine has more outages
 
 
 @pytest.mark.stack

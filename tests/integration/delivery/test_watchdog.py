@@ -27,6 +27,7 @@ from tests.support.delivery_process import Delivery, Place, Watch, delivery, pro
 from tests.support.gateway_command import gateway_with
 from tests.support.lines_tracker import Lines, wanted
 from tests.support.log_author import Author, write
+from tests.support.machine import allowed
 from tests.support.materialiser_process import materialiser, until_folded
 from tests.support.materialiser_process import until as until_true
 from tests.support.process_tree import until
@@ -110,7 +111,7 @@ async def test_after_a_hang_a_tracker_is_probed_with_a_run_that_did_not_hang(pla
     await until_given_up(place, lines, bad)
     calls = lines.calls()
     await write(place.kafka, place.topic, [good])
-    await open_circuit(place, "lines", 6.0)  # in that time the log is read
+    await open_circuit(place, "lines", allowed(6.0))  # in that time the log is read
     with delivery(place, "lines", short(lines)) as running:
         until(lambda: lines.calls() > calls, "the tracker is tried")
         running.until(lambda: lines.held() == wanted([good]), "the run that did not hang")
