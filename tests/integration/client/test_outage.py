@@ -107,7 +107,7 @@ def test_without_kafka_training_runs_to_its_end_and_one_line_reports_what_waits_
             while not run.health()["last_error"] and time.monotonic() < begin + 60:
                 time.sleep(0.01)
         """,
-        {"GATEWAY_URL": f"kafka://{HOST}:{port}", "GATEWAY_FINISH_TIMEOUT_S": "0.5"},
+        {"GATEWAY_URL": f"kafka://{HOST}:{port}", "GATEWAY_FINISH_TIMEOUT_S": "0.5", "GATEWAY_CAPTURE": "none"},
     )
 
     assert done.returncode == 0
