@@ -96,6 +96,7 @@ class Capabilities(NamedTuple):
     cut_params: Sequence[int] = ()  # texts of parameters are cut at one of these lengths, in characters; (): whole
     cut_tags: Sequence[int] = ()  # the same for texts of tags
     keeps_param_attempts: bool = False  # it gets all values of parameters, and its read-back picks those that count
+    cut_names: Sequence[int] = ()  # as `cut_tags`, for the name of the run
 
 
 class Tracker(Protocol):

@@ -58,7 +58,7 @@ def findings(
     held = None if found.labels is None else {name: str(value) for name, value in found.labels.items()}
     labels = NamedValues(subject, "labels", can.can_edit_tags, can.cut_tags, edits)
     yield from labels.compare(expected.labels or {}, held)
-    yield from compare_artifacts(subject, expected.artifacts or {}, found.artifacts)
+    yield from compare_artifacts(subject, expected.artifacts or {}, found.artifacts, can.cut_tags)
     edited = EditedSeries(() if can.can_edit_series else edits)
     yield from _series(subject, expected, found, can, expected.series if kept is None else kept)
     yield from compare_observations(subject, expected, found, edited)
@@ -77,9 +77,9 @@ def _head(subject: Subject, expected: RunFacts, found: RunFacts, can: Capabiliti
         yield subject.loss("status", 1, "status, start and end are not kept")
     if found.misplaced:
         yield subject.difference("experiment", expected.tag, found.misplaced)
-    limits = can.cut_tags
-    for what, one, other in (
-        ("name", expected.name, found.name), ("tag", expected.tag, found.tag), ("note", expected.note, found.note),
+    for what, one, other, limits in (
+        ("name", expected.name, found.name, can.cut_names), ("tag", expected.tag, found.tag, can.cut_tags),
+        ("note", expected.note, found.note, can.cut_tags),
     ):  # fmt: skip
         if not one and not other:
             continue
@@ -87,7 +87,7 @@ def _head(subject: Subject, expected: RunFacts, found: RunFacts, can: Capabiliti
             yield subject.loss(what, 1, NOT_RETURNED)
         elif one is None or one == other:
             continue
-        elif len(other) < len(one) and one.startswith(other) and (len(other) in limits or what == "name"):
+        elif len(other) < len(one) and one.startswith(other) and len(other) in limits:
             yield subject.loss(what, 1, f"cut at {len(other):,} characters")
         else:
             yield subject.difference(what, one[:200], other[:200])
@@ -109,7 +109,8 @@ def _series(
         if name in edited and (wanted.points != held.points if expected.counts_only else wanted != held):
             differing.add(name)
         elif expected.counts_only:
-            if held.points < wanted.points and not keeps_all_points(can):
+            # Of a series that had points a tracker keeps at least one, unless it drops all that are not finite.
+            if held.points < wanted.points and not keeps_all_points(can) and (held.points or not can.keeps_non_finite):
                 count = wanted.points - held.points
                 yield subject.loss("points", count, "may be points that this tracker cannot hold", name=name)
             elif wanted.points != held.points:

@@ -52,13 +52,11 @@ def is_cut(value: Typed, text: str, lengths: Sequence[int]) -> bool:
 
 def normal_text(text: str) -> str:
     """Return one form for all notations of a value whose type is unknown: `1e2`, `100` and `"100"` are equal."""
-    plain, is_json = _parsed(_AS_JSON.get(text, text))
-    if isinstance(plain, str):
-        text = plain
+    while True:
         plain, is_json = _parsed(_AS_JSON.get(text, text))
-        if isinstance(plain, str):
-            return plain
-    return _canonical(plain) if is_json else text
+        if not isinstance(plain, str):
+            return _canonical(plain) if is_json else text
+        text = plain
 
 
 def shown(value: Typed | str, most: int = 100) -> str:
@@ -105,8 +103,8 @@ def _numbers(plain: Any) -> Any:
             return plain
         case int():
             as_float = float(plain) if abs(plain) < _LARGEST else math.inf
-            return repr(as_float) if math.isfinite(as_float) and Decimal(repr(as_float)) == plain else str(plain)
+            return as_float if math.isfinite(as_float) and Decimal(repr(as_float)) == plain else plain
         case float():
-            return repr(plain + 0.0)
+            return plain + 0.0
         case _:
             return plain

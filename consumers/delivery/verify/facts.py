@@ -38,6 +38,7 @@ class RunFacts:
     tags: Mapping[str, str] | None = None
     counts_only: bool = False  # its points were dropped here: the number per series is known, the values are not
     missing: str = ""  # why the place does not have the run, or cannot be read for it
+    is_unread: bool = False  # it cannot be read, so it may be there or missing
     altered: Mapping[str, int] = field(default_factory=dict)  # what a tracker shows differently, and how often
     name: str | None = None
     tag: str | None = None
@@ -62,7 +63,9 @@ class RunFacts:
 
     def add_observation(self, series: str, step: int, time: int | None, text: str | None) -> None:
         """Count a value that is not a number."""
-        digest = None if text is None else blake2b(normal_text(text).encode(), digest_size=12).digest()
+        digest = (
+            None if text is None else blake2b(normal_text(text).encode(errors="surrogatepass"), digest_size=12).digest()
+        )
         if self.observations is None:
             self.observations = {}
         self.observations.setdefault((series, step), []).append((time, digest))

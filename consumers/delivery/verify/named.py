@@ -46,7 +46,9 @@ class NamedValues(NamedTuple):
                 yield self.subject.loss(self.what, 1, f"cut at {len(found[name]):,} characters", name=name)
             elif name in found and is_same(expected[name], found[name]):
                 continue
-            elif (earlier := _shown_as(name, edited, expected, found)) is not None:
+            elif (name not in found or edited.was_shown(name)) and (
+                earlier := _shown_as(name, edited, expected, found)
+            ) is not None:
                 reason = f"renamed since, and still shown as {earlier!r}"
                 yield self.subject.loss(self.what, 1, reason, name=name)
             else:
@@ -68,9 +70,12 @@ def _shown_as(name: str, edited: EditedNames, expected: Mapping[str, Typed], fou
 
 
 def compare_artifacts(
-    subject: Subject, expected: Mapping[str, Sequence[Mapping[str, Any]]], found: Mapping[str, str] | None
+    subject: Subject,
+    expected: Mapping[str, Sequence[Mapping[str, Any]]],
+    found: Mapping[str, str] | None,
+    cuts: Sequence[int],
 ) -> Iterator[Finding]:
-    """Compare references to artifacts: each must be one that the run has under that name."""
+    """Compare references to artifacts: each must be one that the run has under that name; `cuts` as of tags."""
     if found is None:
         if expected:
             yield subject.loss("artifacts", len(expected), NOT_RETURNED)
@@ -79,7 +84,7 @@ def compare_artifacts(
     reasons += [f"{name!r} is unexpected" for name in sorted(found.keys() - expected.keys())]
     for name in sorted(expected.keys() & found.keys()):
         held = _reference(found[name])
-        if held is None and len(found[name]) >= 1_000:
+        if held is None and len(found[name]) in cuts:
             yield subject.loss("artifacts", 1, "the reference is cut", name=name)
         elif held is None or not any(_is_reference(row, held) for row in expected[name]):
             reasons.append(f"the reference of {name!r} is another one")

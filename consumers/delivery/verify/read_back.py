@@ -93,8 +93,13 @@ def read_tracker(
     except TrackerUnavailable:
         raise
     except Exception as error:  # noqa: BLE001  # a plug-in's own code: only this run cannot be read
-        return RunFacts(run_id, missing=f"it cannot be read: {type(error).__name__}: {error}"[:500])
+        return unread(run_id, f"{type(error).__name__}: {error}")
     return facts
+
+
+def unread(run_id: str, why: str) -> RunFacts:
+    """Return the facts of a run that a tracker does not let read."""
+    return RunFacts(run_id, missing=f"it cannot be read: {why}"[:500], is_unread=True)
 
 
 def _add_contents(facts: RunFacts, held: Contents) -> None:

@@ -21,7 +21,7 @@ from consumers.delivery.verify.compare import STORE, findings
 from consumers.delivery.verify.facts import RunFacts
 from consumers.delivery.verify.findings import Difference, Loss
 from consumers.delivery.verify.proof import Unproved, find_unproved, retry_outages
-from consumers.delivery.verify.read_back import Expected, read_store, read_tracker
+from consumers.delivery.verify.read_back import Expected, read_store, read_tracker, unread
 from consumers.log.reader import LogReader
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import has_reached
@@ -162,7 +162,7 @@ class _PlaceReader:
         try:
             return await retry_outages(lambda: self._calls[name].call(work, f"read_back of run {run_id}"))
         except TrackerHangs as error:
-            return RunFacts(run_id, missing=f"it cannot be read: {error}")
+            return unread(run_id, str(error))
 
 
 async def verify(
@@ -233,10 +233,11 @@ async def _deleted(places: _PlaceReader, name: str, run_ids: Sequence[str], veri
     known = await places.deliveries[name].load(list(run_ids))
     for run_id in run_ids:
         found = await places.read_tracker(name, run_id, known[run_id])
-        if found.missing:
+        if found.missing and not found.is_unread:
             continue
-        if places.can[name].can_delete:
-            verified.differences.append(Difference(name, run_id, "run", "", "deleted", "there", found.where))
+        if found.is_unread or places.can[name].can_delete:
+            how, reason = ("unknown", found.missing) if found.is_unread else ("there", found.where)
+            verified.differences.append(Difference(name, run_id, "run", "", "deleted", how, reason))
             verified.places[name].differing.add(run_id)
         else:
             verified.losses.append(Loss(name, run_id, "run", "", 1, "deleted since, and still shown"))

@@ -29,6 +29,8 @@ REPLACED_TAG = "gw.replaced_by"
 COPIED_ROWS = 1_000  # of metrics in memory at once
 DELETED_TAG = "gw.deleted"  # of a run that the log deleted; a run that a person put into the trash does not have it
 OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
+# Of MLflow's tags those that hold facts of a run: one of the training code with that name must not replace the fact.
+_FACTS = {RUN_NAME_TAG, "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.git.commit"}
 _PREFIXES = {"label": "gw.label.", "artifact": "gw.artifact."}
 
 TagChanges = dict[str, str | None]  # by key: the new text; None: the tag is deleted
@@ -36,7 +38,7 @@ TagChanges = dict[str, str | None]  # by key: the new text; None: the tag is del
 
 def tag_name(name: str) -> str:
     """Return the name under which a tag of the training code is stored; names of ours begin with `gw.`."""
-    return f"{OWN_PREFIX}{name}" if name.startswith("gw.") else name
+    return f"{OWN_PREFIX}{name}" if name.startswith("gw.") or name in _FACTS else name
 
 
 def edit_tags(
@@ -107,10 +109,17 @@ def is_deleted_by_log(backend: Backend, run: str) -> bool:
     return any(not found.is_active and DELETED_TAG in found.tags for found in find_run(backend, run))
 
 
+def find_replacement(backend: Backend, run: str, key_tag: str, key: str) -> RemoteRun | None:
+    """Return the run that was made in the place of this one, which is in the trash; None if there is none."""
+    if not any(not found.is_active and REPLACED_TAG in found.tags for found in find_run(backend, run)):
+        return None
+    return next((found for found in backend.find_runs(key_tag, key) if found.id != run), None)
+
+
 def replace_run(backend: Backend, old: RemoteRun, wanted: NewRun, key_tag: str, parent_tag: str) -> RemoteRun:
     """Return the run that takes the place of `old`. Raises TrackerUnavailable, TrackerRefused."""
     found = backend.find_runs(key_tag, wanted.tags[key_tag])
-    new = next((run for run in found if run.id != old.id and _is_wanted(run, wanted)), None) or backend.create_run(
+    new = next((run for run in found if run.id != old.id and is_wanted(run, wanted)), None) or backend.create_run(
         wanted
     )
     for key in old.metric_keys:
@@ -140,5 +149,6 @@ def _trash(backend: Backend, old: RemoteRun, new: str, children: Sequence[Remote
         backend.delete_run(old.id)
 
 
-def _is_wanted(run: RemoteRun, wanted: NewRun) -> bool:
+def is_wanted(run: RemoteRun, wanted: NewRun) -> bool:
+    """Return True if a run is where, and began when, it should."""
     return (run.experiment_id, run.started_ms) == (wanted.experiment_id, wanted.started_ms)

@@ -21,8 +21,10 @@ from consumers.trackers.mlflow.edits import (
     TagChanges,
     delete_duplicates,
     delete_runs,
+    find_replacement,
     find_run,
     is_deleted_by_log,
+    is_wanted,
     put_away,
     replace_run,
 )
@@ -69,7 +71,7 @@ class MlflowTracker:
 
     capabilities = Capabilities(
         keeps_artifacts=True, can_delete=True, can_edit_tags=True, keeps_equal_points=False, keeps_infinity=False,
-        cut_params=(MAX_PARAM, MAX_TAG), cut_tags=(MAX_TAG,),
+        cut_params=(MAX_PARAM, MAX_TAG), cut_tags=(MAX_TAG,), cut_names=(MAX_RUN_NAME,),
     )  # fmt: skip
 
     call_bytes = 256 * 1024  # 6,000 points or more: 8 s if 8 runs share a server of 6,000 points/s
@@ -108,7 +110,13 @@ class MlflowTracker:
         except MlflowRefused:
             if state and is_deleted_by_log(backend, state["run"]):
                 return {"deleted": True}  # by a call whose checkpoint was lost; repeated events are dropped too
-            raise
+            found = find_replacement(backend, state["run"], KEY_TAG, run_key(run_id)) if state else None
+            if found is None:
+                raise
+        # A call whose checkpoint was lost has made the run again: this one may not have the event that says why.
+        return self._write(
+            backend, run_id, envelopes, {**state, "run": found.id, "artifacts": found.artifact_uri}, in_doubt
+        )
 
     def _write(
         self, backend: Backend, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int
@@ -231,7 +239,9 @@ class MlflowTracker:
         if not opening.tag:
             experiment = backend.get_run(kept["run"]).experiment_id
             wanted = wanted._replace(experiment_id=experiment or wanted.experiment_id)
-        run = replace_run(backend, backend.get_run(kept["run"]), wanted, KEY_TAG, PARENT_TAG)
+        run = backend.get_run(kept["run"])
+        if not (run.is_active and is_wanted(run, wanted)):
+            run = replace_run(backend, run, wanted, KEY_TAG, PARENT_TAG)
         place = [experiment_name(opening.tag) if opening.tag else kept["place"][0], opening.shown // 1_000]
         kept |= {"run": run.id, "artifacts": run.artifact_uri, "place": place}
 

@@ -33,6 +33,7 @@ _INSERT = {
     "SELECT ?, ?, column1, column3, column4 FROM (VALUES {})",
 }
 _WIDTH = 4
+_MOVED = ">"  # between the id of a run's first row and the project to which it was moved
 _OF_RUN = {"metrics": "log_id", "system_metrics": "log_id", "alerts": "alert_id", "configs": "", "gateway_batches": ""}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PASSING = (
@@ -168,16 +169,29 @@ def remove_run(connection: sqlite3.Connection, run_id: str) -> None:
 
 
 def copy_run(source: sqlite3.Connection, target: sqlite3.Connection, run_id: str) -> None:
-    """Copy what `remove_run` removes to another project; rows that are there already stay as they are."""
+    """Copy what `remove_run` removes to another project, in the place of an earlier copy."""
+    remove_run(target, run_id)
     for table, column in _OF_RUN.items():
         query = f"SELECT * FROM {table} WHERE run_id = ?" + (f" AND {column} GLOB 'gw-*'" if column else "")
         rows = source.execute(query, (run_id,))
         names = [described[0] for described in rows.description]
         chosen = [number for number, name in enumerate(names) if name != "id"]
         places = ", ".join("?" * len(chosen))
-        insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names[at] for at in chosen)}) VALUES ({places})"
+        insert = f"INSERT INTO {table} ({', '.join(names[at] for at in chosen)}) VALUES ({places})"
         for row in rows:
             target.execute(insert, [row[at] for at in chosen])
+
+
+def mark_moved(connection: sqlite3.Connection, start_id: str, run_id: str, project: str) -> None:
+    """Record that a run was moved to another project; a delivery from the start, or the run's return, forgets it."""
+    mark_applied(connection, f"{start_id}{_MOVED}{project}", run_id)
+
+
+def moved_to(connection: sqlite3.Connection, start_id: str) -> str:
+    """Return the project to which `mark_moved` says that a run was moved, or ""."""
+    query = "SELECT substr(log_id, ?) FROM gateway_batches WHERE log_id GLOB ?"
+    found = connection.execute(query, (len(start_id + _MOVED) + 1, f"{start_id}{_MOVED}*")).fetchone()
+    return "" if found is None else str(found[0])
 
 
 def delete_run(connection: sqlite3.Connection, run_id: str, start_id: str) -> None:

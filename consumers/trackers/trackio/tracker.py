@@ -69,9 +69,22 @@ class TrackioTracker:
         events = [envelope.event for envelope in envelopes]
         before = configs.RunHead(**state) if state else None
         head = configs.fold_head(before, events, self._project, run_id)
-        if before is not None and self._was_moved(run_id, before.project, head.tag):
-            before, head = before._replace(project=head.tag), head._replace(project=head.tag)
         parts = list(translate(envelopes))  # before the project is locked, because other runs wait for the lock
+        try:
+            return self._write(run_id, envelopes, parts, before, head)
+        except _RunGone:
+            if before is None or not self._bring_back(run_id, trackio_project(before.project)):
+                raise
+        return self._write(run_id, envelopes, parts, before, head)
+
+    def _write(
+        self,
+        run_id: str,
+        envelopes: Sequence[Envelope],
+        parts: Sequence[SqlRows | Change],
+        before: configs.RunHead | None,
+        head: configs.RunHead,
+    ) -> State:
         with self._projects.transaction(trackio_project(head.project), create=before is None) as connection:
             if find_run_deletion(envelopes) is not None:
                 backend.delete_run(connection, run_id, ids.start_id(run_id))
@@ -95,18 +108,22 @@ class TrackioTracker:
                 backend.copy_run(source, connection, run_id)
             with self._projects.transaction(old, create=False) as connection:
                 backend.remove_run(connection, run_id)
+                backend.mark_moved(connection, ids.start_id(run_id), run_id, new)
 
-    def _was_moved(self, run_id: str, project: str, tag: str) -> bool:
-        """Return True if a call whose checkpoint was lost has moved a run to the project of its tag."""
-        old, new = trackio_project(project), trackio_project(tag or project)
-        return old != new and not self._has_run(old, run_id) and self._has_run(new, run_id)
+    def _bring_back(self, run_id: str, project: str) -> bool:
+        """
+        Move a run back that a call whose checkpoint was lost has moved; return False if none has.
 
-    def _has_run(self, project: str, run_id: str) -> bool:
-        if not self._projects.has(project):
-            return False
+        Its repetition may have fewer events, not those that say where the run belongs.
+        """
         with self._projects.reader(project) as connection:
-            query = "SELECT 1 FROM metrics WHERE log_id = ?"
-            return connection.execute(query, (ids.start_id(run_id),)).fetchone() is not None
+            new = backend.moved_to(connection, ids.start_id(run_id))
+        if not new or not self._projects.has(new):
+            return False
+        with self._projects.reader(new) as connection:
+            _check_run(connection, run_id, new)
+        self._move(run_id, new, project)
+        return True
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
         """Read the run's rows and its config. Raises TrackerRefused if the project or the run is gone."""
@@ -162,6 +179,10 @@ class TrackioTracker:
         with self._projects.reader(project) as connection:
             for table in tables:
                 yield from read_columns(connection.execute(f"SELECT {table} WHERE run_id = ?", (run_id,)))
+
+
+class _RunGone(TrackerRefused):
+    """A project does not have a run that was delivered to it."""
 
 
 class _Writer:
@@ -234,4 +255,4 @@ def _config(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
 def _check_run(connection: sqlite3.Connection, run_id: str, project: str) -> None:
     found = connection.execute("SELECT 1 FROM metrics WHERE log_id = ?", (ids.start_id(run_id),)).fetchone()
     if found is None:
-        raise TrackerRefused(f"project {project!r} of trackio does not have the run any more: {AGAIN}")
+        raise _RunGone(f"project {project!r} of trackio does not have the run any more: {AGAIN}")

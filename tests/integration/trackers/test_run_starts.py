@@ -16,6 +16,7 @@ from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
 from consumers.trackers.testing.runs import RunAuthor
+from consumers.trackers.trackio import backend
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
@@ -90,4 +91,62 @@ def test_start_name_and_tag_are_those_of_postgresql(tmp_path: Path, name: str, c
               if isinstance(envelope.event, ev.Metrics) for one in envelope.event.series
               for step, time, value in zip(one.steps, one.times, one.values, strict=True)]  # fmt: skip
     assert sorted(held.points) == sorted(points)
+    tracker.close()
+
+
+def moving(kind: str) -> tuple[list[Envelope], list[Envelope]]:
+    """Return the first events of a run, and the next ones: one of them says where the run belongs."""
+    author = RunAuthor("run")
+    first = [author.metrics("gone", [1.0]), author.metrics("loss", [1.0])]
+    if kind == "another tag":
+        first = [opened(author, ev.RunStarted, EARLY, tag="a"), *first]
+        says = opened(author, ev.RunResumed, LATE, attempt=2, tag="b")
+    else:
+        says = opened(author, ev.RunStarted, EARLY, tag="t")
+    rest = [author.metrics("loss", [2.0], [5]), says, author.params(2, lr=0.1), author.tags(team="vision")]
+    return first, rest
+
+
+def check_moved(tracker: Tracker, state: Any) -> None:
+    held = tracker.read_back("run", state)
+    assert sorted((one.series, one.step) for one in held.points if one.series == "loss") == [("loss", 0), ("loss", 5)]
+    assert (held.params, held.tags, held.contents.misplaced) == ({"lr": "0.1"}, {"team": "vision"}, "")
+    assert held.started == EARLY
+
+
+@pytest.mark.parametrize("size", [1, 9])
+@pytest.mark.parametrize("kind", ["a late start", "another tag"])
+@pytest.mark.parametrize("name", ["mlflow", *FILES])
+def test_a_run_that_was_moved_by_a_call_without_checkpoint_gets_everything(
+    tmp_path: Path, name: str, kind: str, size: int
+) -> None:
+    tracker, (first, rest) = open_tracker(name, tmp_path), moving(kind)
+    before = tracker.deliver("run", first, {})
+    tracker.deliver("run", rest, before)  # killed before its checkpoint: it is repeated, cut differently
+    state: Any = before
+    for at in range(0, len(rest), size):
+        state = tracker.deliver("run", rest[at : at + size], state)
+
+    check_moved(tracker, state)
+    tracker.close()
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_a_run_that_is_in_two_projects_after_a_crash_gets_everything(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, (first, rest) = open_tracker("trackio", tmp_path), moving("another tag")
+    before = tracker.deliver("run", first, {})
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "mark_moved", lambda *_: 1 / 0)  # copied, and not removed
+        with pytest.raises(ZeroDivisionError):
+            tracker.deliver("run", rest[:2], before)
+    author = RunAuthor("run", "p2")
+    rest += [author.delete("series", "gone")]  # of what the copy has
+    state: Any = before
+    for at in range(0, len(rest), size):
+        state = tracker.deliver("run", rest[at : at + size], state)
+
+    check_moved(tracker, state)
+    assert {one.series for one in tracker.read_back("run", state).points} == {"loss"}
     tracker.close()

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from consumers.delivery.verify.compare import compare, findings
 from consumers.delivery.verify.facts import RunFacts, pool_points
 from consumers.delivery.verify.findings import Difference, Loss
+from consumers.delivery.verify.read_back import read_tracker
+from consumers.store.delivery.checkpoints import Checkpoint
 from consumers.store.read.contents import StoredEdit
 from consumers.trackers.fidelity import expected_points, keeps_all_points
-from consumers.trackers.protocol import Capabilities
+from consumers.trackers.protocol import Capabilities, NothingTracker, ReadBack, State
+from schemas.errors import TrackerRefused
 from schemas.facts import Point, SeriesColumns, SeriesFacts, count_points
 from schemas.values import FloatValue, StringValue, to_text
 
@@ -295,6 +298,58 @@ def test_what_else_a_run_holds_is_compared_or_listed() -> None:
 
 
 REFERENCE = {"uri": "s3://b/m", "size": 1, "sha256": "a" * 64}
+
+
+@pytest.mark.parametrize(("shown", "is_cut"), [("n" * 250, True), ("n" * 249, False), ("", False)])
+def test_a_name_that_is_shorter_is_excused_only_at_the_declared_length(shown: str, is_cut: bool) -> None:
+    can = Capabilities(cut_names=(250,))
+
+    differences, losses = compared(run(name="n" * 300), run(name=shown), can)
+
+    assert [one.what for one in differences] == ([] if is_cut else ["name"])
+    assert [one.reason for one in losses] == (["cut at 250 characters"] if is_cut else [])
+
+
+@pytest.mark.parametrize(("error", "is_unread"), [(RuntimeError("odd"), True), (TrackerRefused("gone"), False)])
+def test_a_run_that_cannot_be_read_is_not_taken_for_one_that_is_gone(error: Exception, is_unread: bool) -> None:
+    class Odd(NothingTracker):
+        def read_back(self, run_id: str, state: State) -> ReadBack:
+            raise error
+
+    held = read_tracker(Odd(), "run-1", Checkpoint(state={"deleted": True}))
+
+    assert (bool(held.missing), held.is_unread) == (True, is_unread)
+
+
+def test_a_damaged_reference_to_an_artifact_is_excused_only_at_the_declared_length() -> None:
+    long = {**REFERENCE, "uri": "s3://b/" + "m" * 3_000}
+    text, can = json.dumps(long), Capabilities(cut_tags=(2_000,))
+
+    assert compared(run(artifacts={"model": [long]}), run(artifacts={"model": text[:2_000]}), can)[0] == []
+    assert len(compared(run(artifacts={"model": [long]}), run(artifacts={"model": text[:1_999]}), can)[0]) == 1
+
+
+def test_a_wrong_value_under_the_new_name_is_not_excused_by_a_rename() -> None:
+    renamed = [StoredEdit("param", "y", "z")]
+    two, three, five = (FloatValue(value=value) for value in (2, 3, 5))
+
+    stored = run(params={"z": five, "y": three}, edits=renamed)  # renamed, then both names are set again
+    assert compared(stored, run(params={"z": "5.0", "y": "3.0"}), Capabilities())[0] == []
+    assert len(compared(stored, run(params={"z": "9.0", "y": "3.0"}), Capabilities())[0]) == 1
+    swapped = [StoredEdit("param", "a", "c"), StoredEdit("param", "b", "a"), StoredEdit("param", "c", "b")]
+    stored = run(params={"a": three, "b": two}, edits=swapped)
+    assert compared(stored, run(params={"a": "2.0", "b": "3.0"}), Capabilities())[0] == []
+
+
+def test_a_series_that_is_gone_differs_also_if_only_its_number_of_points_is_known() -> None:
+    expected, can = run(counts_only=True, params={}), EDITS._replace(keeps_equal_points=False)
+    expected.series = {"loss": SeriesFacts(3)}
+
+    (loss,) = findings("there", expected, run({"loss": [1.0]}, params={}), can)  # three equal points may be one
+    assert isinstance(loss, Loss)
+    assert loss.amount == 2
+    assert [one.found for one in compare("there", expected, run(params={}), can)] == [0]
+    assert list(compare("there", expected, run(params={}), can._replace(keeps_non_finite=False))) == []
 
 
 def test_times_within_a_millisecond_are_compared_where_both_places_know_them() -> None:

@@ -7,10 +7,11 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumers.delivery.verify.equality import is_cut, is_same, normal_text, shown
+from consumers.delivery.verify.facts import RunFacts
 from schemas.values import (
     BoolValue,
     DatetimeValue,
@@ -81,6 +82,7 @@ OTHER = [
     (JsonValue(value=[1]), "[1, 1]"),
     (JsonValue(value=None), ""),
     (JsonValue(value=[1]), "[" * 100_000),
+    (JsonValue(value={"lr": 1.0}), '{"lr": "1.0"}'),
 ]
 TYPED = st.one_of(
     st.builds(FloatValue, value=st.floats()),
@@ -106,6 +108,26 @@ def test_another_value_is_a_difference(value: Typed, text: str) -> None:
 def test_text_and_json_represent_every_value(value: Typed) -> None:
     assert is_same(value, to_text(value))
     assert is_same(value, json.dumps(to_plain(value)))
+
+
+@given(TYPED)
+@example(BoolValue(value=True))
+@example(FloatValue(value=math.nan))
+@example(FloatValue(value=-math.inf))
+@example(StringValue(value='"half \\ud800"'))
+def test_text_and_json_have_one_normal_form(value: Typed) -> None:
+    facts = [RunFacts("r"), RunFacts("r")]
+    for one, text in zip(facts, (to_text(value), json.dumps(to_plain(value))), strict=True):
+        one.add_observation("seen", 1, 5, text)
+
+    assert facts[0].observations == facts[1].observations
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("true", "false"), ("True", "1"), ("nan", "inf"), ('{"a":1}', '{"a":"1.0"}')]
+)
+def test_two_values_have_two_normal_forms(one: str, other: str) -> None:
+    assert normal_text(one) != normal_text(other)
 
 
 @given(st.text(min_size=1), st.text(min_size=1))

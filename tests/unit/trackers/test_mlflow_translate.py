@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.params import ArtifactSpill, Param
+from consumers.trackers.mlflow.tags import TagCollector, user_tags
 from consumers.trackers.mlflow.translate import StatusChange, Translation, translate
 from consumers.trackers.run_status import RunStatus
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, edited_run
@@ -173,3 +174,14 @@ def test_the_server_is_asked_only_for_the_value_of_a_renamed_tag_that_is_not_kno
     first = translate(known, MappingState(), None, remote)
     assert (first.tags, asked) == ({"team": None, "group": "vision"}, [])
     assert translate(unknown, MappingState(), None, remote).tags == {"old": None, "new": "x"}
+
+
+def test_a_tag_of_the_training_code_replaces_no_fact_of_the_run() -> None:
+    texts = {"mlflow.runName": "other", "mlflow.note.content": "other", "mlflow.user": "ann"}
+    collector = TagCollector(MappingState(), dict)
+    collector.add(ev.Note(time=1, text="noted"))
+    collector.add(ev.Tags(time=2, tags=texts))
+
+    held = {key: text for key, text in collector.changes.items() if text is not None}
+    assert (held["mlflow.note.content"], held["mlflow.user"], "mlflow.runName" in held) == ("noted", "ann", False)
+    assert user_tags(collector.update(MappingState()), held) == texts
