@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from gateway.client.query import get, run_path
+from gateway.client.query import ApiRefused, get, run_path
 from schemas.errors import Refused
 
 WORDS = {"series": "series", "param": "parameter", "tag": "tag"}
@@ -29,6 +29,15 @@ def find_run(base: str, run_id: str) -> dict[str, Any]:
         f"no run {run_id!r:.300} (a new one appears as soon as it is folded): "
         f"{near or 'list the runs with `gateway runs list`'}"
     )
+
+
+def document_of(base: str, run_id: str, document: str, **parameters: Any) -> dict[str, Any]:
+    """Return a document of a run. Raises Refused, with near ids, for an unknown one."""
+    try:
+        return dict(get(base, run_path(run_id, document), **parameters))
+    except ApiRefused:
+        find_run(base, run_id)
+        raise
 
 
 def names_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:

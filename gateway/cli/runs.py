@@ -96,9 +96,9 @@ def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 
     Examples: `gateway runs show RUN`, `gateway runs show RUN --json > run.json`
     """
-    from gateway.client.query import get, run_path
+    from gateway.cli.lookup import document_of
 
-    document = get(api_of(home), run_path(run, "log"))
+    document = document_of(api_of(home), run, "log")
     if as_json:
         print_json(document)
     else:
@@ -114,11 +114,11 @@ def tail(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
 
     Examples: `gateway runs tail RUN`, `gateway runs tail RUN --json | jq .kind`
     """
-    from gateway.client.query import get, run_path
+    from gateway.cli.lookup import document_of
 
     base = api_of(home)
-    as_of = get(base, run_path(run, "series"), buckets=1, limit=1)["as_of"]
-    state = get(base, run_path(run, "log")).get("state", "")
+    as_of = document_of(base, run, "series", buckets=1, limit=1)["as_of"]
+    state = document_of(base, run, "log").get("state", "")
     print_notice(f"{run} is {state}")
     if state in ENDED:
         return

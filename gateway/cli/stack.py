@@ -119,6 +119,8 @@ def logs(
             step = f"choose from {', '.join(found)}" if found else "run `gateway up` first"
             raise BadSettings(f"no log {name} in {folder}: {step}")
         found = {name: found[name]}
+    if not found:
+        print_notice(with_home(f"no logs in {folder} yet: run `gateway up`", str(home) if home else None))
     prefix = len(found) > 1
     for text in last_lines(found, lines, prefix=prefix):
         print(escape_lines(text))

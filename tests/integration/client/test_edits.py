@@ -30,6 +30,7 @@ from tests.support.materialiser_process import dump, materialiser, reading, unti
 from tests.support.server_process import serving
 from tests.support.verify_command import CommandResult, gateway, verify
 
+SERIES_OF_A_PAGE = 1_000
 FACTS = ("series", "chunks", "observations", "params", "tags", "steps", "attempts")  # tables with the contents of runs
 
 
@@ -173,7 +174,11 @@ async def test_edits_reach_postgresql_and_a_tracker_and_change_nothing_when_they
 
 async def test_what_is_not_there_or_taken_is_one_line_and_nothing_is_written(system: System) -> None:
     odd, place = "od'd/run é", system.place
-    await write(place.kafka, place.topic, [*plain_run("run-2026", "brave-fox-1"), *plain_run(odd)])
+    wide = RunAuthor("wide")
+    series: dict[str, dict[str, str]] = {f"m{number:04}": {} for number in range(SERIES_OF_A_PAGE)}
+    series["z"] = {}
+    runs = [*plain_run("run-2026", "brave-fox-1"), *plain_run(odd), wide.start(), wide.scoped("main", series)]
+    await write(place.kafka, place.topic, runs)
     records = await system.until_folded()
     closed_port = f"{HOST}:{free_ports(1)[0]}"
 
@@ -188,6 +193,9 @@ async def test_what_is_not_there_or_taken_is_one_line_and_nothing_is_written(sys
         ("rename", "run-2026", "--param", "learning", "x"): "has no parameter 'learning'",
         ("rename", "run-2026", "--param", "lr", "seed"): "already has a parameter seed",
         ("rename", "run-2026", "--tag", "team", "draft"): "already has a tag draft",
+        ("rename", "wide", "--series", "z", "z"): "already has this name",
+        ("show", "run-2025"): "did you mean 'run-2026'?",
+        ("tail", "zebra"): "list the runs with `gateway runs list`",
         ("rename", odd, "--series", "loss", "loss"): "already has this name",
         ("delete", odd): "confirmation is needed, and stdin is not a terminal: add --yes",
     }  # fmt: skip

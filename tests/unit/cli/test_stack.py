@@ -35,6 +35,13 @@ def test_advice_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -
     assert "gateway down --home '/a b/c'" in capsys.readouterr().out
 
 
+def test_logs_of_a_stack_that_never_ran_say_what_to_do(home: Path) -> None:
+    shown = run(main.app, ["logs", "--home", str(home)])
+
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert shown.stderr == f"no logs in {home / 'logs'} yet: run `gateway up --home {home}`\n"
+
+
 def test_logs_of_an_unknown_process_names_the_known_ones(home: Path) -> None:
     (home / "logs").mkdir(parents=True)
     (home / "logs" / "kafka.log").write_text("hello\n")
