@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from consumers.trackers.files.append import AGAIN
 from schemas.errors import TrackerRefused, TrackerUnavailable
 
 BUSY_S = 5.0  # how long a writer of another process, such as trackio's own, may hold the file
+LOCK_POLL_S = 0.02
 MAX_OPEN = 64  # projects; each holds three open files and up to 2 MB of pages
 WAL_PAGES = 8_000  # 32 MB in the write-ahead log before a checkpoint; SQLite's 1,000 costs a quarter of the speed
 ROWS_AT_ONCE = (256, 16, 1)  # of one statement: many rows share one call of SQLite and of the interpreter's lock
@@ -227,11 +229,6 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    # Trackio's values, except its cache of 20 MB, which is no faster here, and `synchronous`, where trackio has NORMAL:
-    # a power cut takes the last transactions then (sqlite.org/pragma.html), and PostgreSQL says that they are there.
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY", "cache_size = -2000"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     columns = {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
     if tables and not {"run_id", "log_id"} <= columns:
@@ -240,8 +237,32 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise TrackerRefused(
             f"{path} is not a project of trackio 0.24 or newer: open it with a newer trackio once, or move it away"
         )
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        with _creation_lock(path):  # of two connections that change it, SQLite refuses one at once
+            connection.execute("PRAGMA journal_mode = WAL")
+    # Trackio's values, except its cache of 20 MB, which is no faster here, and `synchronous`, where trackio has NORMAL:
+    # a power cut takes the last transactions then (sqlite.org/pragma.html), and PostgreSQL says that they are there.
+    for pragma in ("synchronous = FULL", "temp_store = MEMORY", "cache_size = -2000"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     if "gateway_batches" not in tables:
         connection.executescript(f"BEGIN IMMEDIATE;\n{_schema(is_new=not tables)}\nCOMMIT;")
+
+
+@contextmanager
+def _creation_lock(path: Path) -> Iterator[None]:
+    """Hold the lock that trackio takes while it creates a project. Raises TrackerUnavailable after BUSY_S."""
+    until = time.monotonic() + BUSY_S
+    with path.with_suffix(".lock").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise TrackerUnavailable(f"{path} is being created by trackio") from None
+                time.sleep(LOCK_POLL_S)
+        yield
 
 
 def _is_being_created(path: Path) -> bool:

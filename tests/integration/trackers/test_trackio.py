@@ -12,6 +12,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -366,6 +367,19 @@ def test_a_project_that_trackio_is_creating_is_an_outage(tmp_path: Path, tracker
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TrackerUnavailable, match="is being created by trackio"):
             deliver(tracker, "run-1", long_run("run-1"), {})
+
+
+def test_a_project_is_created_by_one_process_at_a_time(tmp_path: Path, tracker: Tracker) -> None:
+    """Of two that switch a new file to the write-ahead log, SQLite refuses one at once: "database is locked"."""
+    with ThreadPoolExecutor(1) as other, (tmp_path / "many.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        delivered = other.submit(deliver, tracker, "run-1", long_run("run-1"), {})
+        with pytest.raises(FutureTimeout):
+            delivered.result(0.5)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        state = delivered.result(60)
+
+    assert_read_back(tracker, "run-1", state, long_run("run-1"))
 
 
 def test_a_project_that_is_gone_is_not_created_again_silently(tmp_path: Path, tracker: Tracker) -> None:
