@@ -21,7 +21,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+THREAD_NAME = "gateway-background"
 MAX_TASKS = 10_000  # waiting; more are refused, which is reported once
+
+
+def is_background() -> bool:
+    """Return whether this code runs in the thread of a background worker."""
+    return threading.current_thread().name == THREAD_NAME
 
 
 class _Periodic:
@@ -75,7 +81,7 @@ class BackgroundWorker:
         if sys.is_finalizing():  # the thread would never run, and `stop` would wait for it
             self._starting.release()
             raise RuntimeError("the interpreter is going away")
-        thread = threading.Thread(target=self._work, name="gateway-background", daemon=True)
+        thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no thread is left, or the interpreter is exiting: the caller reports it

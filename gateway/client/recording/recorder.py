@@ -15,7 +15,7 @@ from gateway.client.encoding.values import clean, now
 from gateway.client.journal.entries import JournalEvent, Marker
 from gateway.client.journal.journal import Journal
 from gateway.client.notices import warn_once
-from gateway.client.recording.background import BackgroundWorker
+from gateway.client.recording.background import BackgroundWorker, is_background
 from gateway.client.recording.report import Report
 from gateway.client.recording.shipped_journal import ShippedJournal
 
@@ -218,9 +218,10 @@ class Recorder:
         last = self._last
         if last is self._first and not last.is_ended:
             return  # `finish` is waiting for digests
-        warn_once(
-            "finished", f"run {self.run_id} is finished: what is recorded after that is kept, and counted as late"
-        )
+        if not is_background():  # a capture or a digest that takes longer than `finish` waits is not the user's doing
+            warn_once(
+                "finished", f"run {self.run_id} is finished: what is recorded after that is kept, and counted as late"
+            )
         if not last.is_ended:
             return
         while last.is_ended:

@@ -25,6 +25,7 @@ from gateway.client.shipping.shipper import Shipper
 from schemas import events as ev
 from schemas.values import to_plain
 from tests.support.client_harness import LoggedPoint, Memory, new_run, points, shipping, values
+from tests.support.process_tree import until
 
 WORDS = st.text(max_size=30)
 NUMBERS = st.floats() | st.integers() | st.integers(-(2**80), 2**80)
@@ -342,6 +343,21 @@ def test_what_is_recorded_after_the_end_arrives_from_a_producer_of_its_own(run: 
     assert len({envelope.producer for envelope in memory.envelopes()}) == 2
     assert (again.emitted, again.sent, again.unsent) == (2, 2, 0)
     assert run.health()["notices"]["finished"] == 3
+
+
+def test_a_capture_that_ends_after_the_run_is_kept_and_says_nothing(run: Run, memory: Memory) -> None:
+    may_go_on, recorder = threading.Event(), run.recorder
+
+    def capture() -> None:
+        may_go_on.wait(60)
+        recorder.record_at("note", 1, text="captured")
+
+    recorder.background().submit(capture)
+    run.finish(timeout_s=0.1)
+    may_go_on.set()
+    until(lambda: run.finish(timeout_s=1.0).unsent == 0 and "note" in memory.kinds(), "the capture arrives")
+
+    assert "finished" not in run.health()["notices"]
 
 
 def test_a_run_is_finished_once_for_any_number_of_calls(run: Run, memory: Memory) -> None:
