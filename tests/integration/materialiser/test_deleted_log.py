@@ -37,45 +37,63 @@ class Stopped(NamedTuple):
     text: str
     partition: int
     offset: int  # at its end
+    before: int  # its offset when it was paused
+    first: int  # of the log afterwards
 
 
-async def delete_under_worker(kafka: str, topic: str, database: str, folder: Path, before: int) -> Stopped:
-    """Let a worker fold one of ten records, delete those below `before` while it is paused, and resume it."""
-    author = Author("r1")
+async def delete_under_worker(kafka: str, topic: str, database: str, folder: Path, left: int) -> Stopped:
+    """Write nine records while a worker is paused, delete all but the last `left`, and resume it."""
+    author, before = Author("r1"), 1
     with materialiser(folder, environment(kafka, topic, database)) as worker:
         await write(kafka, topic, [author.start()])
-        await until_folded(database, topic, 1)
-        worker.process.send_signal(signal.SIGSTOP)
-        await write(kafka, topic, edits(author, 1))  # answers the fetch that is in flight
-        await write(kafka, topic, edits(author, 8))
+        await until_folded(database, topic, before)
         partition, _ = await position(database)
-        await delete_before(kafka, topic, {partition: before})
-        worker.process.send_signal(signal.SIGCONT)
-        status = await asyncio.to_thread(worker.process.wait, DEADLINE_S)
+        while True:
+            worker.process.send_signal(signal.SIGSTOP)
+            await write(kafka, topic, edits(author, 1))  # answers the fetch that is in flight
+            await write(kafka, topic, edits(author, 8))
+            first = before + 9 - left
+            await delete_before(kafka, topic, {partition: first})
+            worker.process.send_signal(signal.SIGCONT)
+            if await has_ended(worker, database, before + 9):
+                break
+            before += 9  # the broker had answered late, with all nine: nothing was gone, once more
+        status = worker.process.wait(0)
     _, stopped_at = await position(database)
-    return Stopped(status, worker.text(), partition, stopped_at)
+    return Stopped(status, worker.text(), partition, stopped_at, before, first)
+
+
+async def has_ended(worker: Materialiser, database: str, end: int) -> bool:
+    """Return True once a worker has ended, False once it has folded everything below `end`."""
+    async with asyncio.timeout(DEADLINE_S):
+        while worker.process.poll() is None:
+            if (await position(database))[1] == end:
+                return False
+            await asyncio.sleep(0.02)
+    return True
 
 
 async def test_records_deleted_under_a_running_worker_are_named_and_not_skipped(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=7)
+    found = await delete_under_worker(kafka, topic, database, tmp_path, left=3)
 
-    assert stopped_at in (1, 2), "what it had fetched is folded, and nothing behind the gap"
-    assert status == 78, text
-    last = text.splitlines()[-1]
-    assert f"{topic}: offsets {stopped_at} to 6 of partition {partition} are gone from the log" in last
-    assert f"to 7 (partition {partition})" in last
+    assert found.before <= found.offset < found.first, "what it had fetched is folded, and nothing behind the gap"
+    assert found.status == 78, found.text
+    last = found.text.splitlines()[-1]
+    gone = f"offsets {found.offset} to {found.first - 1} of partition {found.partition} are gone from the log"
+    assert f"{topic}: {gone}" in last
+    assert f"to {found.first} (partition {found.partition})" in last
 
 
 async def test_a_gap_is_named_even_if_no_new_record_arrives(
     kafka: str, topic: str, database: str, tmp_path: Path
 ) -> None:
-    status, text, partition, stopped_at = await delete_under_worker(kafka, topic, database, tmp_path, before=10)
+    found = await delete_under_worker(kafka, topic, database, tmp_path, left=0)
 
-    assert status == 78, text
-    last = text.splitlines()[-1]
-    assert f"{topic}: offsets {stopped_at} to 9 of partition {partition} are gone from the log" in last
+    assert found.status == 78, found.text
+    gone = f"offsets {found.offset} to {found.first - 1} of partition {found.partition} are gone from the log"
+    assert f"{topic}: {gone}" in found.text.splitlines()[-1]
 
 
 async def test_a_worker_that_starts_behind_the_start_of_the_log_names_all_that_is_gone(
