@@ -106,13 +106,16 @@ def kill(processes: Sequence[PythonProcess]) -> None:
         process.wait(150)
 
 
-def until_lines(recorder: Recorder, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S) -> None:
+def until_lines(
+    recorder: Recorder, start: int, goal: int, processes: Sequence[PythonProcess], stall_s: float = DEADLINE_S
+) -> None:
     """
     Return when the recorder has received `goal` envelopes, or receives no more, or a process has ended.
 
-    It receives no more when `stall_s` have passed since the last one; the first may take as long as a start takes.
+    It receives no more when `stall_s` have passed since the last one; the first one after `start`, the number before
+    the processes were started, may take as long as a start takes.
     """
-    seen, moved, most_s = recorder.lines(), time.monotonic(), DEADLINE_S
+    seen, moved, most_s = start, time.monotonic(), DEADLINE_S
     while seen < goal and all(process.poll() is None for process in processes) and time.monotonic() - moved < most_s:
         time.sleep(0.002)
         if (lines := recorder.lines()) > seen:
@@ -144,13 +147,14 @@ def test_killed_while_chosen_runs_are_replayed(
         if number == 0:
             folded(place, given, 8)
         recorder.behave(slow_s=0.003, holds=number == 0)
-        goal = recorder.lines() + (dice.randint(1, 30) if number else 1)
+        start = recorder.lines()
+        goal = start + (dice.randint(1, 30) if number else 1)
         with (place.folder / "replays.log").open("ab") as log:
             running = [
                 PythonProcess(replay(given, name, "--where", "tag = 'want'"), env=variables, stdout=log, stderr=log)
                 for name in two(number)
             ]
-        until_lines(recorder, goal, running[:1])
+        until_lines(recorder, start, goal, running[:1])
         kill(running)
     recorder.behave()
     for name in TRACKERS:
@@ -190,9 +194,10 @@ def kill_rounds(
         for one in growing:
             one.grow()
             asyncio.run(one.write(place))
+        start = recorder.lines()
         running = [Delivery(place, name, given) for name in two(number)]
         order(number)
-        until_lines(recorder, recorder.lines() + dice.randint(0, 40), [one.process for one in running], STALL_S)
+        until_lines(recorder, start, start + dice.randint(0, 40), [one.process for one in running], STALL_S)
         assert [one.process.poll() for one in running] == [None] * len(running), running[0].text()
         kill([one.process for one in running])
 
