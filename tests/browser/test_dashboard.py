@@ -198,6 +198,9 @@ async def test_series_that_a_person_asked_for_come_although_the_page_starts_agai
     await page.goto(f"{live.url}/runs/wide")
     charts = page.locator("figure.chart")
     await expect(charts).to_have_count(48)
+    await expect(charts.first.locator("output")).not_to_be_empty()  # it is drawn, the last ones are not
+    heights = await charts.evaluate_all("(all) => [...new Set(all.map((one) => one.offsetHeight))]")
+    assert len(heights) == 1, "a chart that grows when it is drawn moves what is below it from under the pointer"
     held = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -205,7 +208,8 @@ async def test_series_that_a_person_asked_for_come_although_the_page_starts_agai
         await route.continue_()
 
     await page.route("**/series?*page_token=*", hold)
-    await page.locator("button.more").click()
+    async with page.expect_request(lambda request: "page_token" in request.url):
+        await page.locator("button.more").click()
     async with page.expect_response(lambda answer: "/series?" in answer.url and "page_token" not in answer.url):
         await live.publish([author.envelope(ev.RunResumed(time=author.now(), attempt=2))])
     held.set()
