@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 
-from gateway.client.process.owner import boot_id
+from gateway.client.process.owner import this_machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,14 +31,9 @@ class OtherHost(OSError):
     """The process of a journal ran on another host, and may live."""
 
 
-def this_host() -> dict[str, str]:
-    """Return what meta.json says of the host."""
-    return {"host": socket.gethostname(), "boot": boot_id()}
-
-
 def check_host(meta: Mapping[str, Any], folder: str) -> None:
     """Raise OtherHost if a free lock of the journal in `folder` does not prove that its process has ended."""
-    host, here = meta.get("host"), this_host()
+    host, here = meta.get("host"), this_machine()
     is_same_kernel = bool(here["boot"]) and meta.get("boot") == here["boot"]  # also in another container
     if not host or host == here["host"] or is_same_kernel or _file_system(folder) in LOCAL:
         return

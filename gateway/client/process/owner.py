@@ -25,7 +25,7 @@ def this_process() -> dict[str, Any]:
 
 def name_of(pid: int) -> dict[str, Any]:
     """Return the name of a living process of this machine."""
-    return {**_machine(), "pid": pid, "started": started_ticks(pid)}
+    return {**this_machine(), "pid": pid, "started": started_ticks(pid)}
 
 
 def is_this_process(owner: Mapping[str, Any]) -> bool:
@@ -35,7 +35,7 @@ def is_this_process(owner: Mapping[str, Any]) -> bool:
 
 def is_gone(owner: Mapping[str, Any]) -> bool:
     """Return whether it is proved that the process of this name has ended; False also if nothing is known about it."""
-    here, pid = _machine(), owner.get("pid")
+    here, pid = this_machine(), owner.get("pid")
     if owner.get("host") != here["host"] or type(pid) is not int:
         return False
     if owner.get("boot") != here["boot"]:
@@ -49,7 +49,7 @@ def is_gone(owner: Mapping[str, Any]) -> bool:
 
 def is_alive(owner: Mapping[str, Any]) -> bool:
     """Return whether it is proved that the process of this name lives; False also if nothing is known about it."""
-    here = _machine()
+    here = this_machine()
     return type(owner.get("pid")) is int and {name: owner.get(name) for name in here} == here and not is_gone(owner)
 
 
@@ -62,7 +62,8 @@ def boot_id() -> str:
         return ""
 
 
-def _machine() -> dict[str, str]:
+def this_machine() -> dict[str, str]:
+    """Return what the name of a process says of its machine: host, present run of its kernel, space of process ids."""
     try:
         space = os.readlink(PID_SPACE)
     except OSError:

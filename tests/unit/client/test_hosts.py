@@ -78,7 +78,7 @@ def test_a_journal_of_another_host_whose_meta_json_is_damaged_is_left_to_that_ho
     shared: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as there:
-        there.setattr(owner, "_machine", lambda: {"host": "node-b", "boot": "another boot", "space": ""})
+        there.setattr(owner, "this_machine", lambda: {"host": "node-b", "boot": "another boot", "space": ""})
         folder = left()
     (folder / "meta.json").write_bytes(b"\x00")
 
