@@ -15,16 +15,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from schemas import examples
-from schemas.events import VERSION, AnyEvent
+from schemas.events import VERSION, AnyEvent, RegistryEvent
 from schemas.runlog import RunLog
 
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return each JSON Schema by file name."""
     events: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+    requests: TypeAdapter[Any] = TypeAdapter(RegistryEvent)
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
         f"events.v{VERSION}.json": dialect | events.json_schema(mode="serialization"),
+        f"registry.v{VERSION}.json": dialect | requests.json_schema(mode="serialization"),
         "run_log.json": dialect | RunLog.model_json_schema(mode="serialization"),
     }
 

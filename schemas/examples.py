@@ -16,6 +16,7 @@ from typing import Any
 
 from schemas import events as ev
 from schemas.columns import FloatArray
+from schemas.subjects import Subject
 from schemas.values import (
     BoolValue,
     DatetimeValue,
@@ -27,7 +28,7 @@ from schemas.values import (
     StringValue,
     Typed,
 )
-from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RegistryEnvelope, RunId, encode
 
 FOLDER = Path(__file__).parent / "golden"
 TIME = 1_700_000_000_123_456  # µs: 2023-11-14T22:13:20.123456Z
@@ -91,13 +92,41 @@ EVENTS: list[ev.AnyEvent] = [
     ev.Renamed(time=TIME, what="series", old="loss", new="train/loss"),
 ]
 
+REQUESTS: list[ev.RegistryEvent] = [
+    ev.ExperimentCreated(time=TIME, name="digits", description="MNIST", tags={"team": "vision"}),
+    ev.ExperimentRenamed(time=TIME, name="digits 2"),
+    ev.ExperimentDescribed(time=TIME, description="MNIST, with augmentation."),
+    ev.ExperimentTags(time=TIME, tags={"team": "vision", "émoji": "🎉", "old": None}),
+    ev.ExperimentDeleted(time=TIME),
+    ev.ExperimentRestored(time=TIME),
+    ev.ModelRegistered(time=TIME, description="Digits of letters.", tags={"team": "vision"}),
+    ev.ModelRenamed(time=TIME, name="digits 2"),
+    ev.ModelDescribed(time=TIME, description="Digits of letters and cheques."),
+    ev.ModelTags(time=TIME, tags={"team": "vision", "old": None}),
+    ev.ModelDeleted(time=TIME),
+    ev.ModelAliasSet(time=TIME, alias="champion", version=3),
+    ev.ModelAliasDeleted(time=TIME, alias="champion"),
+    ev.ModelVersionCreated(time=TIME, source="s3://bucket/model", run_id="run/1 é", tags={"dtype": "int8"}),
+    ev.ModelVersionDescribed(time=TIME, version=3, description="With warm-up."),
+    ev.ModelVersionTags(time=TIME, version=3, tags={"dtype": "int8", "old": None}),
+    ev.ModelVersionStage(time=TIME, version=3, stage="Production", archive_existing=True),
+    ev.ModelVersionDeleted(time=TIME, version=3),
+]
+
 
 def records() -> dict[str, EncodedRecord]:
     """Return the record of each example, by kind."""
-    return {
-        event.kind: encode(Envelope(RunId("run/1 é"), ProducerId("producer-1"), number, TIME, event))
-        for number, event in enumerate(EVENTS)
-    }
+    producer = ProducerId("producer-1")
+    about_runs = [Envelope(RunId("run/1 é"), producer, number, TIME, event) for number, event in enumerate(EVENTS)]
+    requests = [
+        RegistryEnvelope(_subject(event), producer, number, TIME, event) for number, event in enumerate(REQUESTS)
+    ]
+    envelopes: list[Envelope | RegistryEnvelope] = [*about_runs, *requests]
+    return {envelope.event.kind: encode(envelope) for envelope in envelopes}
+
+
+def _subject(event: ev.RegistryEvent) -> Subject:
+    return Subject("experiments", "42") if event.kind.startswith("experiment_") else Subject("models", "digits/é 1")
 
 
 def to_json(record: EncodedRecord) -> str:

@@ -5,16 +5,16 @@ CloudEvents 1.0, Kafka binding, binary content mode: attributes are headers, the
 hold everything that a reader needs to route a record, refuse a duplicate or refuse a version, without parsing the
 value.
 
-    key             run id, UTF-8: events of one run share a partition and keep their order
+    key             of the subject, see schemas/subjects.py: events of one run share a partition and keep their order
     ce_specversion  1.0
     ce_type         tracking.<kind>
-    ce_source       /runs/<run>/producers/<producer>, both percent-encoded
-    ce_id           sequence number of the record, from 0, without gaps for each producer and run
+    ce_source       /runs/<run>/producers/<producer>, both percent-encoded; for experiments and models likewise
+    ce_id           sequence number of the record, from 0, without gaps for each producer and run (or key)
     ce_time         when the event was cut from the journal, RFC 3339, µs
     content-type    application/json
     schema          version of the contract, "1"
 
-(run, producer, seq) is the identity of a record: the same identity always has the same bytes.
+(key, producer, seq) is the identity of a record: the same identity always has the same bytes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, NewType
-from urllib.parse import quote, unquote
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.bounds import MAX_READ_VALUE, MAX_RUN_ID, MAX_RUN_ID_BYTES, holds_nul
+from schemas.bounds import MAX_READ_VALUE, holds_nul
 from schemas.errors import BadEvent, NotAnEvent, UnknownVersion
-from schemas.events import VERSION, AnyEvent, Metrics, SystemMetrics
+from schemas.events import VERSION, AnyEvent, ExperimentEvent, Metrics, ModelEvent, RegistryEvent, SystemMetrics
+from schemas.subjects import Collection, Subject, parse_source
 
 RunId = NewType("RunId", str)
 ProducerId = NewType("ProducerId", str)
@@ -37,17 +37,31 @@ Headers = Sequence[tuple[str, bytes]]
 
 LAST_TIME = 253_402_300_799_999_999  # µs: the end of the year 9999, the last that RFC 3339 can write
 _TYPE_PREFIX = "tracking."
-_EVENT: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+_EVENTS: dict[Collection, TypeAdapter[Any]] = {
+    "runs": TypeAdapter(AnyEvent),
+    "experiments": TypeAdapter(ExperimentEvent),
+    "models": TypeAdapter(ModelEvent),
+}
 
 
 class Envelope(NamedTuple):
-    """One event with its identity."""
+    """One event about a run, with its identity."""
 
     run_id: RunId
     producer: ProducerId
     seq: int  # from 0, no gaps, for each (run, producer)
     time: int  # when it was cut from the journal, µs since 1970-01-01 UTC
     event: AnyEvent
+
+
+class RegistryEnvelope(NamedTuple):
+    """One event about an experiment or a model, with its identity."""
+
+    subject: Subject
+    producer: ProducerId
+    seq: int  # from 0, no gaps, for each (collection, producer)
+    time: int  # when it was written, µs since 1970-01-01 UTC
+    event: RegistryEvent
 
 
 class EncodedRecord(NamedTuple):
@@ -61,40 +75,54 @@ class EncodedRecord(NamedTuple):
 class Identity(NamedTuple):
     """Identity, kind and time of a record, from its headers alone."""
 
-    run_id: RunId
+    subject: Subject
     producer: ProducerId
     seq: int
     kind: str
     time: int  # µs
 
+    @property
+    def run_id(self) -> RunId | None:
+        """The run that the record is about; None if it is about something else."""
+        return RunId(self.subject.id) if self.subject.collection == "runs" else None
 
-def points_of(envelope: Envelope) -> int:
+
+def ordering_key(envelope: Envelope | RegistryEnvelope) -> str:
+    """Return the key of an envelope's record: those with one key are in one order."""
+    return envelope.run_id if isinstance(envelope, Envelope) else envelope.subject.key.decode()
+
+
+def points_of(envelope: Envelope | RegistryEnvelope) -> int:
     """Return how many metric points an envelope carries."""
     event = envelope.event
     return sum(len(one.values) for one in event.series) if isinstance(event, Metrics | SystemMetrics) else 0
 
 
-def encode(envelope: Envelope) -> EncodedRecord:
+def encode(envelope: Envelope | RegistryEnvelope) -> EncodedRecord:
     """Return the record of an envelope. The same envelope always gives the same bytes."""
-    value = orjson.dumps(_EVENT.dump_python(envelope.event, mode="json"))
-    return encode_json(envelope.run_id, envelope.producer, envelope.seq, envelope.time, envelope.event.kind, value)
+    about = Subject("runs", envelope.run_id) if isinstance(envelope, Envelope) else envelope.subject
+    value = orjson.dumps(_EVENTS[about.collection].dump_python(envelope.event, mode="json"))
+    return _record(about, envelope.producer, envelope.seq, envelope.time, envelope.event.kind, value)
 
 
 def encode_json(run_id: str, producer: str, seq: int, time: int, kind: str, value: bytes) -> EncodedRecord:
-    """Return the record of an event that is already JSON; `time` is in µs."""
-    source = f"/runs/{quote(run_id, safe='')}/producers/{quote(producer, safe='')}"
+    """Return the record of an event about a run that is already JSON; `time` is in µs."""
+    return _record(Subject("runs", run_id), producer, seq, time, kind, value)
+
+
+def _record(subject: Subject, producer: str, seq: int, time: int, kind: str, value: bytes) -> EncodedRecord:
     time = min(time, LAST_TIME)  # of a producer whose clock is wrong
     cut = datetime.fromtimestamp(time // 1_000_000, UTC).replace(microsecond=time % 1_000_000)
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_type", f"{_TYPE_PREFIX}{kind}".encode()),
-        ("ce_source", source.encode()),
+        ("ce_source", subject.source(producer).encode()),
         ("ce_id", str(seq).encode()),
         ("ce_time", cut.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()),
         ("content-type", b"application/json"),
         ("schema", VERSION.encode()),
     ]
-    return EncodedRecord(run_id.encode(), value, headers)
+    return EncodedRecord(subject.key, value, headers)
 
 
 def identify(key: bytes | None, headers: Headers) -> Identity:
@@ -116,12 +144,12 @@ def identify(key: bytes | None, headers: Headers) -> Identity:
         raise NotAnEvent(f"CloudEvents version {spec!r:.20} is not 1.0")
     if not kind.startswith(_TYPE_PREFIX):
         raise NotAnEvent(f"ce_type {kind!r:.80} does not start with {_TYPE_PREFIX}")
-    run_id, producer = _parse_source(source)
-    if key is None or key != run_id.encode():
-        raise NotAnEvent("the record's key is not the run id of its ce_source")
+    subject, producer = parse_source(source)
+    if key is None or key != subject.key:
+        raise NotAnEvent("the record's key is not that of its ce_source")
     if not (seq.isascii() and seq.isdecimal() and len(seq) <= 18):
         raise NotAnEvent(f"ce_id {seq!r:.40} is not a sequence number")
-    return Identity(run_id, producer, int(seq), kind[len(_TYPE_PREFIX) :], _parse_time(cut))
+    return Identity(subject, ProducerId(producer), int(seq), kind[len(_TYPE_PREFIX) :], _parse_time(cut))
 
 
 def _odd_names(names: Iterable[str]) -> str:
@@ -138,7 +166,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope:
+def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope | RegistryEnvelope:
     """Return the envelope of a record. Raises NotAnEvent, UnknownVersion or BadEvent."""
     identity = identify(key, headers)
     if not value:
@@ -154,7 +182,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope
     if b"\\u0000" in value and holds_nul(raw):
         raise BadEvent("the event holds the character U+0000, which PostgreSQL cannot keep")
     try:
-        event = _EVENT.validate_python(raw)
+        event = _EVENTS[identity.subject.collection].validate_python(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -163,33 +191,18 @@ def decode(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope
         raise
     except Exception as error:  # an error that no rule foresees refuses, too: readers must agree on what is an event
         raise BadEvent(f"{identity.kind}: checking it failed with {type(error).__name__}: {error}") from error
-    return Envelope(identity.run_id, identity.producer, identity.seq, identity.time, event)
+    subject, producer, seq, _, cut = identity
+    if subject.collection != "runs":
+        return RegistryEnvelope(subject, producer, seq, cut, event)
+    return Envelope(RunId(subject.id), producer, seq, cut, event)
 
 
-def _parse_source(source: str) -> tuple[RunId, ProducerId]:
-    parts = source.split("/")
-    if len(parts) != 5 or parts[0] or parts[1] != "runs" or parts[3] != "producers":
-        raise NotAnEvent(f"ce_source {source!r:.80} is not /runs/<run>/producers/<producer>")
-    try:
-        run_id, producer = unquote(parts[2], errors="strict"), unquote(parts[4], errors="strict")
-    except UnicodeDecodeError:
-        raise NotAnEvent("ce_source is not UTF-8") from None
-    if not run_id or len(run_id) > MAX_RUN_ID or "\x00" in run_id:
-        raise NotAnEvent(f"the run id {_ID_BOUNDS}")
-    if not (run_id.isascii() or _is_short(run_id)):
-        raise NotAnEvent(f"the run id {_ID_BOUNDS}")
-    if (
-        not producer
-        or len(producer) > MAX_RUN_ID
-        or "\x00" in producer
-        or not (producer.isascii() or _is_short(producer))
-    ):
-        raise NotAnEvent(f"the producer id {_ID_BOUNDS}")
-    return RunId(run_id), ProducerId(producer)
-
-
-def _is_short(one: str) -> bool:
-    return len(one.encode()) <= MAX_RUN_ID_BYTES
+def decode_run(key: bytes | None, value: bytes | None, headers: Headers) -> Envelope:
+    """Return the envelope of a record about a run. Raises what `decode` raises, and NotAnEvent for another subject."""
+    envelope = decode(key, value, headers)
+    if isinstance(envelope, RegistryEnvelope):
+        raise NotAnEvent(f"the event is about {envelope.subject}, not about a run")
+    return envelope
 
 
 def _parse_time(text: str) -> int:
@@ -203,7 +216,6 @@ def _parse_time(text: str) -> int:
     return (cut - _EPOCH) // _MICROSECOND
 
 
-_ID_BOUNDS = f"must have 1 to {MAX_RUN_ID} characters, at most {MAX_RUN_ID_BYTES} bytes, and no U+0000"
 _MICROSECOND = datetime.resolution
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN = ("-", "-", "T", ":", ":", ".", "Z")

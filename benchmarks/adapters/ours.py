@@ -46,7 +46,7 @@ def read(workspace: Any) -> list[int]:
 
 async def _read_log(address: str, run_id: str) -> list[int]:
     from consumers.log.reader import LogReader
-    from schemas.wire import decode
+    from schemas.wire import decode_run
 
     reader, steps = LogReader(address, TOPIC), []
     await reader.open()
@@ -54,7 +54,7 @@ async def _read_log(address: str, run_id: str) -> list[int]:
         await reader.assign(dict.fromkeys(await reader.partitions(), 0))
         while records := await reader.fetch(timeout_ms=2_000, max_records=500):
             for record in (record for record in records if record.key == run_id.encode()):
-                for series in getattr(decode(record.key, record.value, record.headers).event, "series", ()):
+                for series in getattr(decode_run(record.key, record.value, record.headers).event, "series", ()):
                     steps += [step for step in series.steps if series.name == "loss"]
     finally:
         await reader.close()

@@ -33,17 +33,22 @@ from consumers.materialiser.fold.facts import is_edit
 from consumers.materialiser.fold.fold import fold, park, rows_of, series_of
 from consumers.materialiser.fold.state import FoldState
 from consumers.materialiser.gaps import GapPolicy, OffsetGap, allow_gaps
+from consumers.materialiser.registry.fold import fold_request
+from consumers.materialiser.registry.state import RegistryState, wanted_by
 from consumers.materialiser.strays import CopyStrays, leave_strays
 from consumers.store import dead_letters
 from consumers.store.offsets import CONSUMER, load_offsets
 from consumers.store.pool import Database
+from consumers.store.registry import load as registry_loader
 from consumers.store.rows import Changes, DeadLetterRow
 from consumers.store.run_partitions import RunPartitions
 from consumers.store.write import loader
 from consumers.store.write.writer import RowsRefused, TablesExchanged, write
 from consumers.telemetry.instruments import FoldWatch
 from schemas.errors import BadEvent, BadRecord, LogUnavailable, StoreUnavailable
-from schemas.wire import Envelope, decode
+from schemas.wire import Envelope, RegistryEnvelope, decode, ordering_key
+
+Decoded = Envelope | RegistryEnvelope | BadRecord
 
 MAX_CACHED_SERIES = 20_000  # in memory, each with at most 24 kB of open points; beyond this number all are loaded again
 MAX_CACHED_RUNS = 20_000
@@ -73,7 +78,7 @@ class Worker:
         self._copy_strays = copy_strays
         self._watch = watch or FoldWatch()
         self._limits = limits
-        self._state = FoldState()
+        self._state, self._registry = FoldState(), RegistryState()
         self._tally = Tally()
         self._next: dict[int, int] = {}
         self._seen: set[int] = set()  # partitions of which this process has applied a record
@@ -174,7 +179,7 @@ class Worker:
             new.append(record)
         return new, gaps
 
-    async def _commit(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> None:
+    async def _commit(self, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
         """Store records up to the first dead letter beyond the limits; raises TooManyDeadLetters there."""
         counted = await self._count(records, decoded)
         fit = len(counted.ordinals)
@@ -183,7 +188,7 @@ class Worker:
         if counted.excess is not None:
             raise counted.excess
 
-    async def _count(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> Counted:
+    async def _count(self, records: Sequence[Record], decoded: Sequence[Decoded]) -> Counted:
         tally = self._tally.copy()
         reasons = [str(envelope) if isinstance(envelope, BadRecord) else None for envelope in decoded]
         wanted: dict[int, set[bytes]] = {}
@@ -198,9 +203,7 @@ class Worker:
             tally.decided_of_run.update({(partition, one): found.get(one, nothing).decided for one in digests})
         return count_letters(tally, self._limits, records, reasons)
 
-    async def _store(
-        self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
-    ) -> None:
+    async def _store(self, records: Sequence[Record], decoded: Sequence[Decoded], counted: Counted) -> None:
         await self._load(records, decoded)
         started = time.monotonic()
         try:
@@ -240,11 +243,12 @@ class Worker:
         await task
 
     def _fold(
-        self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], counted: Counted
-    ) -> tuple[Changes, list[Envelope], list[tuple[Record, Envelope]]]:
+        self, records: Sequence[Record], decoded: Sequence[Decoded], counted: Counted
+    ) -> tuple[Changes, list[Envelope], list[tuple[Record, Envelope | RegistryEnvelope]]]:
         """Return what the records change, which were folded before, and which are strays. Raises RowsRefused."""
-        changes, duplicates, strays = Changes(), list[Envelope](), list[tuple[Record, Envelope]]()
-        partitions = self._state.partitions
+        changes, duplicates = Changes(), list[Envelope]()
+        strays = list[tuple[Record, Envelope | RegistryEnvelope]]()
+        partitions, changes.registry = self._state.partitions, self._registry.changes
         try:
             for record, envelope, ordinal in zip(records, decoded, counted.ordinals, strict=True):
                 expected, _ = changes.offsets.get(record.partition, (self._next[record.partition], 0))
@@ -252,6 +256,11 @@ class Worker:
                 changes.last_times[record.partition] = record.time_ms
                 if isinstance(envelope, BadRecord):
                     park(changes, envelope, _letter(record, ordinal or Ordinal(0, 0)))
+                elif isinstance(envelope, RegistryEnvelope):
+                    if partitions[ordering_key(envelope)] != record.partition:
+                        strays.append((record, envelope))
+                    else:
+                        fold_request(self._registry, envelope, record.offset)
                 elif partitions[envelope.run_id] != record.partition:
                     strays.append((record, envelope))
                 elif not fold(self._state, changes, envelope, record.partition, record.offset):
@@ -263,15 +272,15 @@ class Worker:
             raise RowsRefused(f"folding it failed with {type(error).__name__}: {error}") from error
         return changes, duplicates, strays
 
-    async def _copy(self, strays: Sequence[tuple[Record, Envelope]]) -> None:
+    async def _copy(self, strays: Sequence[tuple[Record, Envelope | RegistryEnvelope]]) -> None:
         """Append strays to the partitions of their runs. Raises LogUnavailable."""
         found: dict[int, list[Record]] = {}
         for record, envelope in strays:
-            found.setdefault(self._state.partitions[envelope.run_id], []).append(record)
+            found.setdefault(self._state.partitions[ordering_key(envelope)], []).append(record)
         await self._copy_strays(found)
 
     async def _commit_one_by_one(
-        self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord], error: RowsRefused
+        self, records: Sequence[Record], decoded: Sequence[Decoded], error: RowsRefused
     ) -> None:
         """Store a refused batch record by record, and park each record that cannot be stored alone."""
         if len(records) == 1:
@@ -283,7 +292,7 @@ class Worker:
         for record, envelope in zip(records, decoded, strict=True):
             await self._commit([record], [envelope])
 
-    async def _load(self, records: Sequence[Record], decoded: Sequence[Envelope | BadRecord]) -> None:
+    async def _load(self, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
         """Load the stored rows of the runs and series of these events that are not in memory."""
         state = self._state
         envelopes = [envelope for envelope in decoded if isinstance(envelope, Envelope)]
@@ -291,6 +300,7 @@ class Worker:
             state = self._state = FoldState()
         if not state.tables:  # read before the rows, so that rows of old tables are never taken for rows of new ones
             state.tables = await loader.identify_tables(self._database)
+        await self._load_registry([one for one in decoded if isinstance(one, RegistryEnvelope)], records)
         runs: set[str] = {envelope.run_id for envelope in envelopes}
         runs -= state.loaded
         if runs:
@@ -307,15 +317,30 @@ class Worker:
             rows = await loader.load_series(self._database, wanted)
             state.series.update((row.series_id, row) for row in rows)
 
+    async def _load_registry(self, requests: Sequence[RegistryEnvelope], records: Sequence[Record]) -> None:
+        """Load what these requests need, for this batch alone: they are few."""
+        state = self._registry = RegistryState()
+        if not requests:
+            return
+        met = {record.key: record.partition for record in reversed(records)}
+        keys = {ordering_key(one) for one in requests} - self._state.partitions.keys()
+        self._state.partitions |= await self._run_partitions.claim({key: met[key.encode()] for key in keys})
+        wanted = wanted_by(requests)
+        state.add(
+            await registry_loader.load_decided(self._database, wanted.requests),
+            await registry_loader.load_experiments(self._database, wanted.experiment_ids, wanted.experiment_names),
+            *await registry_loader.load_models(self._database, wanted.model_names, wanted.versions, wanted.stages),
+        )
 
-def _decode(record: Record) -> Envelope | BadRecord:
+
+def _decode(record: Record) -> Decoded:
     try:
         return decode(record.key, record.value, record.headers)
     except BadRecord as error:
         return error
 
 
-def _is_edit(envelope: Envelope | BadRecord) -> bool:
+def _is_edit(envelope: Decoded) -> bool:
     return isinstance(envelope, Envelope) and is_edit(envelope.event)
 
 

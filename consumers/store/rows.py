@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from consumers.store.registry.rows import RegistryChanges
 from schemas.columns import FloatArray, IntArray
 
 CHUNK_POINTS = 1_000  # measured with 1,000 points per chunk: COPY of 0.7 M points/s, 9-17 bytes per point
@@ -209,4 +210,5 @@ class Changes:
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)  # partition: (expected, next)
+    registry: RegistryChanges = field(default_factory=RegistryChanges)
     last_times: dict[int, int] = field(default_factory=dict)  # partition: ms, of the record before `next`

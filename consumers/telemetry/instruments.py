@@ -15,7 +15,7 @@ from consumers.telemetry.lag import LagWatch
 from consumers.telemetry.metrics import DeliveryMetrics, FoldMetrics, LagMetrics, MetricsRegistry
 from schemas.errors import BadRecord
 from schemas.runtime.probes import Probes
-from schemas.wire import Envelope, points_of
+from schemas.wire import Envelope, RegistryEnvelope, points_of
 
 NEVER_S = 1e9
 
@@ -62,10 +62,10 @@ class FoldWatch(ConsumerWatch):
     def committed(
         self,
         records: Sequence[Record],
-        decoded: Sequence[Envelope | BadRecord],
+        decoded: Sequence[Envelope | RegistryEnvelope | BadRecord],
         *,
         duplicates: Sequence[Envelope],
-        strays: Sequence[Envelope],
+        strays: Sequence[Envelope | RegistryEnvelope],
         seconds: float,
     ) -> None:
         """

@@ -3,13 +3,21 @@ Every kind of event, version 1, in one place: `from schemas import events as ev`
 
 - `base`: names, times and what all events share. `lifecycle`: runs, steps, attempts, heartbeats. `data`: points,
   observations, console lines. `facts`: params, tags, notes, artifacts, code, environment. `edits`: deletes and
-  renames. `union`: all of them as one type.
+  renames. `experiments`, `models`: requests about them. `union`: all as one type.
 """
 
 from schemas.bounds import MAX_NAME
 from schemas.events.base import MAIN_STEP, VERSION, Attempt, Count, Event, Labels, Name, Scoped, Text, Time
 from schemas.events.data import ConsoleText, Metrics, Observation, Series, SystemMetrics, Values
 from schemas.events.edits import Deleted, Renamed
+from schemas.events.experiments import (
+    ExperimentCreated,
+    ExperimentDeleted,
+    ExperimentDescribed,
+    ExperimentRenamed,
+    ExperimentRestored,
+    ExperimentTags,
+)
 from schemas.events.facts import Artifact, CodeIdentity, Environment, Note, Params, RunLabels, Tags
 from schemas.events.lifecycle import (
     AttemptFinished,
@@ -25,7 +33,21 @@ from schemas.events.lifecycle import (
     StepFinished,
     StepStarted,
 )
-from schemas.events.union import AnyEvent
+from schemas.events.models import (
+    ModelAliasDeleted,
+    ModelAliasSet,
+    ModelDeleted,
+    ModelDescribed,
+    ModelRegistered,
+    ModelRenamed,
+    ModelTags,
+    ModelVersionCreated,
+    ModelVersionDeleted,
+    ModelVersionDescribed,
+    ModelVersionStage,
+    ModelVersionTags,
+)
+from schemas.events.union import AnyEvent, ExperimentEvent, ModelEvent, RegistryEvent
 
 __all__ = [
     "MAIN_STEP",
@@ -42,14 +64,35 @@ __all__ = [
     "Deleted",
     "Environment",
     "Event",
+    "ExperimentCreated",
+    "ExperimentDeleted",
+    "ExperimentDescribed",
+    "ExperimentEvent",
+    "ExperimentRenamed",
+    "ExperimentRestored",
+    "ExperimentTags",
     "Heartbeat",
     "Labels",
     "Metrics",
+    "ModelAliasDeleted",
+    "ModelAliasSet",
+    "ModelDeleted",
+    "ModelDescribed",
+    "ModelEvent",
+    "ModelRegistered",
+    "ModelRenamed",
+    "ModelTags",
+    "ModelVersionCreated",
+    "ModelVersionDeleted",
+    "ModelVersionDescribed",
+    "ModelVersionStage",
+    "ModelVersionTags",
     "Name",
     "Note",
     "Observation",
     "Params",
     "ProducerClosed",
+    "RegistryEvent",
     "Renamed",
     "RunCreated",
     "RunFailed",

@@ -1,7 +1,8 @@
 """
-AnyEvent, the union of all kinds of events, version 1, discriminated by `kind`.
+The unions of all kinds of events, version 1, discriminated by `kind`: AnyEvent is about runs, RegistryEvent about the
+rest.
 
-One Kafka record holds one event of one producer for one run. Metrics, values and text are columns or lists, so one
+One Kafka record holds one event of one producer for one subject. Metrics, values and text are columns or lists, so one
 record holds many points. Within a version, changes are additive: readers ignore fields they do not know.
 """
 
@@ -13,6 +14,14 @@ from pydantic import Field
 
 from schemas.events.data import ConsoleText, Metrics, SystemMetrics, Values
 from schemas.events.edits import Deleted, Renamed
+from schemas.events.experiments import (
+    ExperimentCreated,
+    ExperimentDeleted,
+    ExperimentDescribed,
+    ExperimentRenamed,
+    ExperimentRestored,
+    ExperimentTags,
+)
 from schemas.events.facts import Artifact, CodeIdentity, Environment, Note, Params, RunLabels, Tags
 from schemas.events.lifecycle import (
     AttemptFinished,
@@ -28,6 +37,20 @@ from schemas.events.lifecycle import (
     StepFinished,
     StepStarted,
 )
+from schemas.events.models import (
+    ModelAliasDeleted,
+    ModelAliasSet,
+    ModelDeleted,
+    ModelDescribed,
+    ModelRegistered,
+    ModelRenamed,
+    ModelTags,
+    ModelVersionCreated,
+    ModelVersionDeleted,
+    ModelVersionDescribed,
+    ModelVersionStage,
+    ModelVersionTags,
+)
 
 AnyEvent = Annotated[
     RunCreated | RunStarted | RunResumed | RunFinished | RunFailed | RunKilled
@@ -36,3 +59,17 @@ AnyEvent = Annotated[
     | CodeIdentity | Environment | Deleted | Renamed,
     Field(discriminator="kind"),
 ]  # fmt: skip
+
+ExperimentEvent = Annotated[
+    ExperimentCreated | ExperimentRenamed | ExperimentDescribed | ExperimentTags | ExperimentDeleted
+    | ExperimentRestored,
+    Field(discriminator="kind"),
+]  # fmt: skip
+
+ModelEvent = Annotated[
+    ModelRegistered | ModelRenamed | ModelDescribed | ModelTags | ModelDeleted | ModelAliasSet | ModelAliasDeleted
+    | ModelVersionCreated | ModelVersionDescribed | ModelVersionTags | ModelVersionStage | ModelVersionDeleted,
+    Field(discriminator="kind"),
+]  # fmt: skip
+
+RegistryEvent = ExperimentEvent | ModelEvent

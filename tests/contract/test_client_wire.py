@@ -69,7 +69,7 @@ def records() -> list[Record]:
 
 
 def decoded(record: Record) -> wire.Envelope:
-    return wire.decode(record.key, record.value, record.headers)
+    return wire.decode_run(record.key, record.value, record.headers)
 
 
 def test_every_kind_the_client_writes_is_among_these(records: list[Record]) -> None:

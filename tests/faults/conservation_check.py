@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from consumers.log.record_parser import read_any_header_name
 from schemas import events as ev
 from schemas.errors import BadRecord
-from schemas.wire import decode
+from schemas.wire import decode_run
 
 SeriesKey = tuple[str, str, str]  # run, name, labels
 Point = tuple[int, int, float]  # step, time in µs, value
@@ -72,7 +72,7 @@ def _count(model: Model, record: object) -> None:
     r = record
     model.received += 1
     try:
-        envelope = decode(r.key, r.value, tuple(r.headers))  # type: ignore[attr-defined]  # aiokafka has no types
+        envelope = decode_run(r.key, r.value, tuple(r.headers))  # type: ignore[attr-defined]  # aiokafka has no types
     except BadRecord:
         model.poison.add((r.partition, r.offset))  # type: ignore[attr-defined]
         return

@@ -25,7 +25,7 @@ from gateway.client.shipping.batching import encode_events, take_slice
 from gateway.client.shipping.shipper import Shipper
 from gateway.client.transports.transport import Refusal
 from schemas import events as ev
-from schemas.wire import Envelope, decode
+from schemas.wire import Envelope, decode_run
 from tests.support.services import run as run_now
 
 RUN = "run-1"
@@ -64,7 +64,7 @@ class Memory:
         """Return the envelopes that were sent, decoded, each identity once."""
         found: dict[tuple[str, str, int], Envelope] = {}
         for record in list(self.sent):
-            envelope = decode(record.key, record.value, record.headers)
+            envelope = decode_run(record.key, record.value, record.headers)
             found.setdefault((envelope.run_id, envelope.producer, envelope.seq), envelope)
         return list(found.values())
 
@@ -108,7 +108,7 @@ def journaled(run_id: str = RUN) -> tuple[Run, Callable[[], tuple[list[Envelope]
 
     def read() -> tuple[list[Envelope], list[int]]:
         records = [record for journal, _ in run.recorder.journals() for record in _cut(journal)]
-        return [decode(one.key, one.value, one.headers) for one in records], [len(one.value) for one in records]
+        return [decode_run(one.key, one.value, one.headers) for one in records], [len(one.value) for one in records]
 
     return run, read
 
@@ -195,7 +195,7 @@ def raw_log(bootstrap: str, topic: str) -> list[Record]:
 
 def read_log(bootstrap: str, topic: str) -> list[Envelope]:
     """Return every envelope of a topic, decoded, duplicates included."""
-    return [decode(record.key, record.value, record.headers) for record in raw_log(bootstrap, topic)]
+    return [decode_run(record.key, record.value, record.headers) for record in raw_log(bootstrap, topic)]
 
 
 async def _raw_log(bootstrap: str, topic: str) -> list[Record]:

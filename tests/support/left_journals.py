@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.client.journal.folder import find_journals
 from gateway.client.shipping.recovery import adopt
-from schemas.wire import decode
+from schemas.wire import decode_run
 
 
 def left_events(home: Path) -> dict[str, list[Any]]:
@@ -19,7 +19,7 @@ def left_events(home: Path) -> dict[str, list[Any]]:
         for producer in orphan.producers:
             while records := producer.cut(10_000):
                 for one in records:
-                    envelope = decode(one.record.key, one.record.value, one.record.headers)
+                    envelope = decode_run(one.record.key, one.record.value, one.record.headers)
                     found.setdefault(envelope.run_id, []).append(envelope.event)
                     producer.acknowledge([one])
         orphan.close()

@@ -69,9 +69,13 @@ def hexdump(value: bytes) -> Iterator[str]:
 def identity(record: Record) -> dict[str, Any] | None:
     """Return the identity that the headers of a record give; None when they give none."""
     try:
-        return identify(record.key, record.headers)._asdict()
+        found = identify(record.key, record.headers)
     except BadRecord:
         return None
+    about: dict[str, Any] = (
+        {"run_id": found.run_id} if found.run_id is not None else {"run_id": None, "subject": str(found.subject)}
+    )
+    return {**about, "producer": found.producer, "seq": found.seq, "kind": found.kind, "time": found.time}
 
 
 def instant(time_ms: int) -> str:

@@ -24,7 +24,7 @@ from consumers.trackers.protocol import State, Tracker, capabilities_of
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.params import admit_params, edit_attempts
-from schemas.wire import Envelope, decode, identify, points_of
+from schemas.wire import Envelope, decode_run, identify, points_of
 
 STATE_CHARACTERS = 4 * 1024 * 1024  # as JSON: it is written with every call of its run
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape, and not a literal backslash before these letters
@@ -106,7 +106,7 @@ def admit_records(records: Sequence[Record], before: Checkpoint) -> tuple[list[E
         ledger, new = admit(ledgers.get(identity.producer, EMPTY), identity.seq)
         if new:
             try:
-                envelopes.append(decode(record.key, record.value, record.headers))
+                envelopes.append(decode_run(record.key, record.value, record.headers))
             except BadRecord:
                 skipped += 1
                 continue

@@ -69,7 +69,7 @@ class Backlog:
         """
         Queue records of the first reader, given the partitions of their runs.
 
-        Returns how many were skipped: of no run, of a run that is parked, or strays, whose copies come later.
+        Returns how many were skipped: about no run, of a run that is parked, or strays, whose copies come later.
         """
         skipped = 0
         for record in records:
@@ -79,7 +79,7 @@ class Backlog:
             except BadRecord:
                 skipped += 1  # the materialiser parks it
                 continue
-            if run_id in self._parked or is_stray(run_id, record.partition, partitions):
+            if run_id is None or run_id in self._parked or is_stray(run_id, record.partition, partitions):
                 skipped += 1
                 continue
             if run_id not in self._rereads:
@@ -93,7 +93,7 @@ class Backlog:
                 run_id = identify(record.key, record.headers).run_id
             except BadRecord:
                 continue
-            if is_stray(run_id, record.partition, partitions):
+            if run_id is None or is_stray(run_id, record.partition, partitions):
                 continue
             if run_id in self._rereads and record.offset >= self._rereads[run_id][1]:
                 self._rereads[run_id] = (record.partition, record.offset + 1)

@@ -136,7 +136,7 @@ class _Counts:
             run_id = identify(record.key, record.headers).run_id
         except BadRecord:
             return
-        if is_stray(run_id, record.partition, partitions):
+        if run_id is None or is_stray(run_id, record.partition, partitions):
             return
         before = self._known.get(run_id, Checkpoint())
         if record.offset >= below or before.status == "parked" or (self._chosen and run_id not in self._chosen):

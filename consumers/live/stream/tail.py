@@ -21,7 +21,7 @@ from consumers.log.record import Record
 from consumers.log.watermarks import close_quietly
 from consumers.store.run_partitions import is_stray
 from schemas.errors import BadRecord, LogDamaged, LogGap, LogUnavailable, StoreUnavailable
-from schemas.wire import decode
+from schemas.wire import decode_run
 
 FETCH_RECORDS = 100  # decoded at once, about 10 ms for 1,000-point records; other requests are served in between
 FETCH_WAIT_MS = 1_000
@@ -113,7 +113,7 @@ def key_text(record: Record) -> str | None:
 def to_message(record: Record) -> Message | None:
     """Return the event of a record, None for a record that is not an event."""
     try:
-        envelope = decode(record.key, record.value, record.headers)
+        envelope = decode_run(record.key, record.value, record.headers)
     except BadRecord:
         return None
     return Message(envelope, record.partition, record.offset, len(record.value or b""))

@@ -19,6 +19,7 @@ import orjson
 from consumers.store.codec.copy_format import COLUMNS, copy_stream
 from consumers.store.fencing import Fenced
 from consumers.store.pool import Database, PooledConnection
+from consumers.store.registry.save import save_registry
 from consumers.store.rows import Changes, DeadLetterRow, SeriesRow
 from consumers.store.statements import sql
 from consumers.store.write.partitions import open_months
@@ -72,6 +73,8 @@ async def _write(connection: PooledConnection, consumer: str, topic: str, change
     await _move_offsets(connection, consumer, topic, changes, tables)
     await _write_rows(connection, changes)
     await _write_points(connection, changes)
+    if changes.registry:
+        await save_registry(connection, changes.registry)
     if changes.edits:
         await _write_edits(connection, changes)
     if changes.dead_letters:

@@ -20,7 +20,7 @@ import pytest
 
 from consumers.log.reader import LogReader
 from schemas import events as ev
-from schemas.wire import Envelope, decode
+from schemas.wire import Envelope, decode_run
 from tests.faults.system_under_test import TRAINEE
 from tests.support.delivery_process import Delivery, Place, delivery, until_caught_up
 from tests.support.gateway_command import COMMAND, environment
@@ -138,7 +138,7 @@ async def logged(place: Place) -> list[Envelope]:
     finally:
         await reader.close()
     records = await read_topic(place.kafka, place.topic, lambda found: len(found) >= count)
-    return [decode(record.key, record.value, record.headers) for record in records]
+    return [decode_run(record.key, record.value, record.headers) for record in records]
 
 
 def points(envelopes: list[Envelope]) -> dict[str, int]:

@@ -19,7 +19,7 @@ from consumers.store.read.reader import StoreReader
 from schemas import events as ev
 from schemas.errors import BadRecord
 from schemas.values import to_plain
-from schemas.wire import decode, encode
+from schemas.wire import decode_run, encode
 from tests.support.hostile_records import hostile_param, hostile_record
 from tests.support.log_author import Author
 
@@ -88,7 +88,7 @@ def _record(dice: random.Random, number: int) -> Record:
 
 def _note(record: Record, expected: dict[str, dict[str, Any]], refused: list[int]) -> None:
     try:
-        envelope = decode(record.key, record.value, record.headers)
+        envelope = decode_run(record.key, record.value, record.headers)
     except BadRecord:
         refused.append(record.offset)
         return

@@ -15,7 +15,7 @@ from consumers.store.rows import Changes
 from schemas import events as ev
 from schemas.bounds import MAX_VALUE
 from schemas.values import FloatValue, StringValue
-from schemas.wire import LAST_TIME, Envelope, decode, encode_json
+from schemas.wire import LAST_TIME, Envelope, decode_run, encode_json
 from tests.support.edge_case_runs import edge_case_envelopes
 from tests.support.log_author import Author
 
@@ -45,7 +45,7 @@ def envelopes_of(rows: RunSnapshotRows) -> list[Envelope]:
         encode_json(rows.run["run_id"], "again", number, event["time"], event["kind"], orjson.dumps(event))
         for number, event in enumerate(events)
     ]
-    return [decode(record.key, record.value, record.headers) for record in found]
+    return [decode_run(record.key, record.value, record.headers) for record in found]
 
 
 def facts(rows: RunSnapshotRows) -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""
+State of the registry's fold: the stored rows that one batch of requests may need, and what it changes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from consumers.store.registry.rows import (
+    DecisionRow,
+    ExperimentRow,
+    ModelAliasRow,
+    ModelRow,
+    ModelVersionRow,
+    RegistryChanges,
+)
+from schemas import events as ev
+from schemas.wire import RegistryEnvelope
+
+RequestKey = tuple[str, str, int]  # collection, producer, seq
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What has to be loaded before a batch of requests is folded."""
+
+    requests: set[RequestKey] = field(default_factory=set)
+    experiment_ids: set[str] = field(default_factory=set)
+    experiment_names: set[str] = field(default_factory=set)
+    model_names: set[str] = field(default_factory=set)
+    versions: set[int] = field(default_factory=set)
+    stages: set[str] = field(default_factory=set)
+
+
+def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
+    """Return what these requests name."""
+    wanted = Wanted()
+    for subject, producer, seq, _, event in envelopes:
+        wanted.requests.add((subject.collection, producer, seq))
+        if subject.collection == "experiments":
+            wanted.experiment_ids.add(subject.id)
+            if isinstance(event, ev.ExperimentCreated | ev.ExperimentRenamed):
+                wanted.experiment_names.add(event.name)
+            continue
+        wanted.model_names.add(subject.id)
+        if isinstance(event, ev.ModelRenamed):
+            wanted.model_names.add(event.name)
+        if version := getattr(event, "version", None):
+            wanted.versions.add(version)
+        if isinstance(event, ev.ModelVersionStage) and event.archive_existing:
+            wanted.stages.add(event.stage)
+    return wanted
+
+
+class RegistryState:
+    """The rows as they are after the requests that were folded so far, and what these changed."""
+
+    def __init__(self) -> None:
+        self.decided: set[RequestKey] = set()
+        self.experiments: dict[str, ExperimentRow] = {}
+        self.experiment_names: dict[str, str] = {}  # the id of the experiment with a name
+        self.models: dict[str, ModelRow] = {}  # by name
+        self.versions: dict[tuple[int, int], ModelVersionRow] = {}
+        self.aliases: dict[tuple[int, str], ModelAliasRow] = {}
+        self.changes = RegistryChanges()
+
+    def add(
+        self,
+        decided: Iterable[RequestKey],
+        experiments: Iterable[ExperimentRow],
+        models: Iterable[ModelRow],
+        versions: Iterable[ModelVersionRow],
+        aliases: Iterable[ModelAliasRow],
+    ) -> None:
+        """Add rows that were loaded from the store."""
+        self.decided.update(decided)
+        for experiment in experiments:
+            self.experiments[experiment.experiment_id] = experiment
+            self.experiment_names[experiment.name] = experiment.experiment_id
+        self.models.update((model.name, model) for model in models)
+        self.versions.update(((one.model_id, one.version), one) for one in versions)
+        self.aliases.update(((one.model_id, one.alias), one) for one in aliases)
+
+    def save_experiment(self, row: ExperimentRow, time: int) -> None:
+        """Keep an experiment that a request of `time` (µs) changed."""
+        row.updated = max(row.updated, time)
+        self.experiments[row.experiment_id] = row
+        self.experiment_names[row.name] = row.experiment_id
+        self.changes.experiments[row.experiment_id] = row
+
+    def save_model(self, row: ModelRow, time: int) -> None:
+        """Keep a model that a request of `time` (µs) changed."""
+        row.updated = max(row.updated, time)
+        self.models[row.name] = row
+        self.changes.models[row.model_id] = row
+
+    def save_version(self, row: ModelVersionRow, time: int) -> None:
+        """Keep a version that a request of `time` (µs) changed."""
+        row.updated = max(row.updated, time)
+        key = row.model_id, row.version
+        self.versions[key] = self.changes.versions[key] = row
+
+    def save_alias(self, row: ModelAliasRow) -> None:
+        """Keep an alias."""
+        key = row.model_id, row.alias
+        self.aliases[key] = self.changes.aliases[key] = row
+        self.changes.gone_aliases.discard(key)
+
+    def drop_alias(self, model_id: int, alias: str) -> None:
+        """Forget an alias; does nothing if there is none."""
+        key = model_id, alias
+        if self.aliases.pop(key, None) is not None:
+            self.changes.aliases.pop(key, None)
+            self.changes.gone_aliases.add(key)
+
+    def drop_version(self, model_id: int, version: int) -> None:
+        """Forget a version, with the aliases that name it."""
+        for alias in [one.alias for one in self.aliases.values() if (one.model_id, one.version) == (model_id, version)]:
+            self.drop_alias(model_id, alias)
+        key = model_id, version
+        self.versions.pop(key, None)
+        self.changes.versions.pop(key, None)
+        self.changes.gone_versions.add(key)
+
+    def drop_model(self, row: ModelRow) -> None:
+        """Forget a model with its versions and aliases, also those that were not loaded."""
+        del self.models[row.name]
+        for rows in (self.versions, self.aliases, self.changes.versions, self.changes.aliases):
+            for key in [key for key in rows if key[0] == row.model_id]:
+                del rows[key]  # type: ignore[arg-type]  # the keys are its own
+        self.changes.models.pop(row.model_id, None)
+        self.changes.gone_models.add(row.model_id)
+
+    def decide(self, decision: DecisionRow) -> None:
+        """Keep what became of a request."""
+        self.decided.add((decision.collection, decision.producer, decision.seq))
+        self.changes.decisions.append(decision)

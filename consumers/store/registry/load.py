@@ -1,0 +1,47 @@
+"""
+Load the stored rows that a batch of requests may need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Set
+
+from consumers.store.pool import Database
+from consumers.store.registry.rows import ExperimentRow, ModelAliasRow, ModelRow, ModelVersionRow
+from consumers.store.statements import sql
+
+RequestKey = tuple[str, str, int]  # collection, producer, seq
+
+
+async def load_decided(database: Database, requests: Collection[RequestKey]) -> list[RequestKey]:
+    """Return those of these requests that were decided before."""
+    columns = [list(column) for column in zip(*requests, strict=True)] or [[], [], []]
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("load_decided"), *columns)
+    return [(row["collection"], row["producer"], row["seq"]) for row in rows]
+
+
+async def load_experiments(database: Database, ids: Set[str], names: Set[str]) -> list[ExperimentRow]:
+    """Return the experiments with one of these ids or names."""
+    if not ids and not names:
+        return []
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("load_experiments"), list(ids), list(names))
+    return [ExperimentRow(**row) for row in rows]
+
+
+async def load_models(
+    database: Database, names: Set[str], versions: Set[int], stages: Set[str]
+) -> tuple[list[ModelRow], list[ModelVersionRow], list[ModelAliasRow]]:
+    """Return the models with these names, their aliases, and their versions with these numbers or stages."""
+    if not names:
+        return [], [], []
+    async with database.acquire() as connection:
+        models = await connection.fetch(sql("load_models"), list(names))
+        found = await connection.fetch(sql("load_model_versions"), list(names), list(versions), list(stages))
+        aliases = await connection.fetch(sql("load_model_aliases"), list(names))
+    return (
+        [ModelRow(**row) for row in models],
+        [ModelVersionRow(**row) for row in found],
+        [ModelAliasRow(**row) for row in aliases],
+    )

@@ -1,0 +1,101 @@
+"""
+The rows of experiments, registered models, and of what became of each request about them.
+
+Plain values without I/O: the fold changes them, the store writes each changed row once, at the end of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["done", "exists", "absent", "deleted", "active"]
+
+
+@dataclass(slots=True)
+class ExperimentRow:
+    """An experiment, deleted or not."""
+
+    experiment_id: str
+    name: str
+    description: str
+    artifact_location: str
+    tags: dict[str, str]
+    created: int  # µs
+    updated: int  # µs
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class ModelRow:
+    """A registered model. `model_id` is the offset of its registration in the log, so it survives a new name."""
+
+    model_id: int
+    name: str
+    description: str
+    tags: dict[str, str]
+    created: int  # µs
+    updated: int  # µs
+    next_version: int = 1
+
+
+@dataclass(slots=True)
+class ModelVersionRow:
+    """One version of a model."""
+
+    model_id: int
+    version: int
+    source: str
+    run_id: str
+    description: str
+    tags: dict[str, str]
+    created: int  # µs
+    updated: int  # µs
+    stage: str = "None"
+
+
+@dataclass(slots=True)
+class ModelAliasRow:
+    """A name for one version of a model."""
+
+    model_id: int
+    alias: str
+    version: int
+
+
+@dataclass(slots=True)
+class DecisionRow:
+    """
+    What became of one request: `outcome` and, for people, `reason`; `result` is what the request made or met.
+
+    A request is known by collection, producer and seq. One that is in the log twice is decided once.
+    """
+
+    collection: str
+    producer: str
+    seq: int
+    subject_id: str
+    kind: str
+    outcome: Outcome
+    reason: str
+    result: dict[str, Any]
+    time: int  # µs, of the request
+    log_offset: int
+
+
+@dataclass(slots=True)
+class RegistryChanges:
+    """What one transaction writes. A row is either saved or gone."""
+
+    experiments: dict[str, ExperimentRow] = field(default_factory=dict)
+    models: dict[int, ModelRow] = field(default_factory=dict)
+    versions: dict[tuple[int, int], ModelVersionRow] = field(default_factory=dict)
+    aliases: dict[tuple[int, str], ModelAliasRow] = field(default_factory=dict)
+    gone_models: set[int] = field(default_factory=set)
+    gone_versions: set[tuple[int, int]] = field(default_factory=set)
+    gone_aliases: set[tuple[int, str]] = field(default_factory=set)
+    decisions: list[DecisionRow] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether a request was decided."""
+        return bool(self.decisions)

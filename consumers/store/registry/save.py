@@ -1,0 +1,33 @@
+"""
+Save what a batch of requests changed, in the transaction of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+
+from consumers.store.pool import PooledConnection
+from consumers.store.registry.rows import RegistryChanges
+from consumers.store.statements import sql
+
+
+async def save_registry(connection: PooledConnection, changes: RegistryChanges) -> None:
+    """Write rows and decisions; first what is gone, because a name of it may be in use again."""
+    if changes.gone_models:
+        await connection.execute(sql("drop_models"), list(changes.gone_models))
+    for name, gone in (("drop_model_versions", changes.gone_versions), ("drop_model_aliases", changes.gone_aliases)):
+        if gone:
+            await connection.execute(sql(name), *map(list, zip(*gone, strict=True)))
+    tables: dict[str, Collection[Any]] = {
+        "save_experiments": changes.experiments.values(),
+        "save_models": changes.models.values(),
+        "save_model_versions": changes.versions.values(),
+        "save_model_aliases": changes.aliases.values(),
+        "save_decisions": changes.decisions,
+    }
+    for name, rows in tables.items():
+        if rows:
+            await connection.execute(sql(name), orjson.dumps(list(rows)).decode())

@@ -1,0 +1,56 @@
+-- Experiments, registered models and decisions.
+
+-- name: load_experiments
+SELECT * FROM experiments WHERE experiment_id = ANY ($1::text[]) OR name = ANY ($2::text[]);
+
+-- name: load_models
+SELECT * FROM models WHERE name = ANY ($1::text[]);
+
+-- name: load_model_versions
+-- Those that a batch may name, and those in a stage from which it may move them: a model may get another name in it.
+SELECT v.* FROM model_versions v JOIN models m USING (model_id)
+WHERE m.name = ANY ($1::text[]) AND (v.version = ANY ($2::int[]) OR v.stage = ANY ($3::text[]));
+
+-- name: load_model_aliases
+SELECT a.* FROM model_aliases a JOIN models m USING (model_id) WHERE m.name = ANY ($1::text[]);
+
+-- name: load_decided
+SELECT collection, producer, seq FROM decisions
+JOIN unnest($1::text[], $2::text[], $3::bigint[]) AS asked (collection, producer, seq) USING (collection, producer, seq);
+
+-- name: save_experiments
+INSERT INTO experiments SELECT * FROM json_populate_recordset(NULL::experiments, $1::text::json)
+ON CONFLICT (experiment_id) DO UPDATE SET
+    name = excluded.name, description = excluded.description, artifact_location = excluded.artifact_location,
+    tags = excluded.tags, updated = excluded.updated, deleted = excluded.deleted;
+
+-- name: save_models
+INSERT INTO models SELECT * FROM json_populate_recordset(NULL::models, $1::text::json)
+ON CONFLICT (model_id) DO UPDATE SET
+    name = excluded.name, description = excluded.description, tags = excluded.tags, updated = excluded.updated,
+    next_version = excluded.next_version;
+
+-- name: save_model_versions
+INSERT INTO model_versions SELECT * FROM json_populate_recordset(NULL::model_versions, $1::text::json)
+ON CONFLICT (model_id, version) DO UPDATE SET
+    description = excluded.description, tags = excluded.tags, updated = excluded.updated, stage = excluded.stage;
+
+-- name: save_model_aliases
+INSERT INTO model_aliases SELECT * FROM json_populate_recordset(NULL::model_aliases, $1::text::json)
+ON CONFLICT (model_id, alias) DO UPDATE SET version = excluded.version;
+
+-- name: save_decisions
+INSERT INTO decisions SELECT * FROM json_populate_recordset(NULL::decisions, $1::text::json);
+
+-- name: drop_models
+WITH gone AS (DELETE FROM models WHERE model_id = ANY ($1::bigint[]) RETURNING model_id),
+     versions AS (DELETE FROM model_versions WHERE model_id = ANY ($1::bigint[]))
+DELETE FROM model_aliases WHERE model_id = ANY ($1::bigint[]);
+
+-- name: drop_model_versions
+DELETE FROM model_versions USING unnest($1::bigint[], $2::int[]) AS gone (model_id, version)
+WHERE model_versions.model_id = gone.model_id AND model_versions.version = gone.version;
+
+-- name: drop_model_aliases
+DELETE FROM model_aliases USING unnest($1::bigint[], $2::text[]) AS gone (model_id, alias)
+WHERE model_aliases.model_id = gone.model_id AND model_aliases.alias = gone.alias;

@@ -1,0 +1,210 @@
+"""Experiments and models: the order of the log decides names and versions, whatever is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.materialiser.registry.fold import fold_request
+from consumers.materialiser.registry.state import RegistryState
+from consumers.store.registry.rows import DecisionRow
+from schemas import events as ev
+from schemas.subjects import Subject
+from schemas.wire import ProducerId, RegistryEnvelope
+
+TIME = 1_700_000_000_000_000  # µs
+
+
+class Registry:
+    """A state and the requests that it was asked, in the order of a log."""
+
+    def __init__(self) -> None:
+        self.state = RegistryState()
+        self.offset = 0
+
+    def experiment(self, experiment_id: str, event: ev.ExperimentEvent) -> DecisionRow:
+        return self._ask(Subject("experiments", experiment_id), event)
+
+    def model(self, name: str, event: ev.ModelEvent) -> DecisionRow:
+        return self._ask(Subject("models", name), event)
+
+    def _ask(self, subject: Subject, event: ev.RegistryEvent) -> DecisionRow:
+        self.offset += 1
+        assert fold_request(
+            self.state, RegistryEnvelope(subject, ProducerId("p"), self.offset, TIME, event), self.offset
+        )
+        return self.state.changes.decisions[-1]
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+def at(**fields: Any) -> dict[str, Any]:
+    return {"time": TIME, **fields}
+
+
+def test_the_first_request_for_a_name_gets_it_and_the_second_learns_whose_it_is(registry: Registry) -> None:
+    first = registry.experiment("1", ev.ExperimentCreated(**at(name="digits")))
+    second = registry.experiment("2", ev.ExperimentCreated(**at(name="digits")))
+
+    assert (first.outcome, first.result["experiment_id"]) == ("done", "1")
+    assert (second.outcome, second.result) == ("exists", {"experiment_id": "1", "name": "digits", "deleted": False})
+    assert second.reason == "experiment 'digits' exists"
+    assert list(registry.state.experiments) == ["1"]
+
+
+def test_a_deleted_experiment_keeps_its_name_and_can_be_restored(registry: Registry) -> None:
+    registry.experiment("1", ev.ExperimentCreated(**at(name="digits")))
+    registry.experiment("1", ev.ExperimentDeleted(**at()))
+
+    outcomes = [
+        registry.experiment("2", ev.ExperimentCreated(**at(name="digits"))).outcome,
+        registry.experiment("1", ev.ExperimentDescribed(**at(description="x"))).outcome,
+        registry.experiment("1", ev.ExperimentDeleted(**at())).outcome,
+        registry.experiment("1", ev.ExperimentRestored(**at())).outcome,
+        registry.experiment("1", ev.ExperimentRestored(**at())).outcome,
+        registry.experiment("1", ev.ExperimentDescribed(**at(description="x"))).outcome,
+    ]
+
+    assert outcomes == ["exists", "deleted", "deleted", "done", "active", "done"]
+
+
+def test_a_name_that_was_given_up_is_free(registry: Registry) -> None:
+    registry.experiment("1", ev.ExperimentCreated(**at(name="digits")))
+    assert registry.experiment("1", ev.ExperimentRenamed(**at(name="letters"))).outcome == "done"
+    assert registry.experiment("2", ev.ExperimentCreated(**at(name="digits"))).outcome == "done"
+    assert registry.experiment("2", ev.ExperimentRenamed(**at(name="letters"))).outcome == "exists"
+    assert registry.experiment("1", ev.ExperimentRenamed(**at(name="letters"))).outcome == "done"  # its own
+
+
+def test_tags_are_set_and_removed(registry: Registry) -> None:
+    registry.experiment("1", ev.ExperimentCreated(**at(name="digits", tags={"a": "1", "b": "2"})))
+    registry.experiment("1", ev.ExperimentTags(**at(tags={"a": None, "b": "3", "c": "4", "d": None})))
+    assert registry.state.experiments["1"].tags == {"b": "3", "c": "4"}
+
+
+def test_versions_count_upwards_and_no_number_is_used_twice(registry: Registry) -> None:
+    registry.model("digits", ev.ModelRegistered(**at()))
+    made = [registry.model("digits", ev.ModelVersionCreated(**at(source="s"))).result["version"] for _ in range(3)]
+    registry.model("digits", ev.ModelVersionDeleted(**at(version=3)))
+    made.append(registry.model("digits", ev.ModelVersionCreated(**at(source="s"))).result["version"])
+    assert made == [1, 2, 3, 4]
+
+
+def test_a_deleted_model_is_gone_and_its_name_is_free(registry: Registry) -> None:
+    registry.model("digits", ev.ModelRegistered(**at()))
+    registry.model("digits", ev.ModelVersionCreated(**at(source="s")))
+    registry.model("digits", ev.ModelAliasSet(**at(alias="best", version=1)))
+    registry.model("digits", ev.ModelDeleted(**at()))
+
+    assert registry.model("digits", ev.ModelDescribed(**at(description="x"))).outcome == "absent"
+    assert (registry.state.models, registry.state.versions, registry.state.aliases) == ({}, {}, {})
+    again = registry.model("digits", ev.ModelVersionCreated(**at(source="s", register_model=True)))
+    assert again.result == {"name": "digits", "version": 1}
+
+
+def test_a_renamed_model_keeps_versions_and_aliases(registry: Registry) -> None:
+    registry.model("digits", ev.ModelVersionCreated(**at(source="s", register_model=True)))
+    registry.model("digits", ev.ModelAliasSet(**at(alias="best", version=1)))
+    registry.model("letters", ev.ModelRegistered(**at()))
+
+    assert registry.model("digits", ev.ModelRenamed(**at(name="letters"))).outcome == "exists"
+    assert registry.model("digits", ev.ModelRenamed(**at(name="numbers"))).outcome == "done"
+    assert registry.model("numbers", ev.ModelVersionDescribed(**at(version=1, description="x"))).outcome == "done"
+    assert registry.model("numbers", ev.ModelAliasDeleted(**at(alias="best"))).outcome == "done"
+    assert registry.model("digits", ev.ModelRegistered(**at())).outcome == "done"
+
+
+def test_a_stage_archives_the_others_only_on_request(registry: Registry) -> None:
+    for _ in range(3):
+        registry.model("digits", ev.ModelVersionCreated(**at(source="s", register_model=True)))
+    for version, archive in ((1, False), (2, False), (3, True)):
+        event = ev.ModelVersionStage(**at(version=version, stage="Production", archive_existing=archive))
+        registry.model("digits", event)
+    assert [row.stage for row in registry.state.versions.values()] == ["Archived", "Archived", "Production"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.ModelAliasSet(time=TIME, alias="best", version=7),
+        ev.ModelAliasDeleted(time=TIME, alias="best"),
+        ev.ModelVersionStage(time=TIME, version=7, stage="Staging"),
+        ev.ModelVersionDeleted(time=TIME, version=7),
+    ],
+)
+def test_what_does_not_exist_is_named(registry: Registry, event: ev.ModelEvent) -> None:
+    assert registry.model("digits", event).reason == "there is no model 'digits'"
+    registry.model("digits", ev.ModelRegistered(**at()))
+    refused = registry.model("digits", event)
+    assert (refused.outcome, refused.reason.startswith("model 'digits' has no ")) == ("absent", True)
+
+
+def test_a_version_takes_its_aliases_with_it(registry: Registry) -> None:
+    registry.model("digits", ev.ModelVersionCreated(**at(source="s", register_model=True)))
+    registry.model("digits", ev.ModelAliasSet(**at(alias="best", version=1)))
+    registry.model("digits", ev.ModelVersionDeleted(**at(version=1)))
+    assert registry.state.aliases == {}
+    assert registry.state.changes.gone_aliases  # also in the store
+
+
+def test_a_request_that_is_in_the_log_twice_is_decided_once(registry: Registry) -> None:
+    envelope = RegistryEnvelope(
+        Subject("models", "digits"),
+        ProducerId("q"),
+        0,
+        TIME,
+        ev.ModelVersionCreated(**at(source="s", register_model=True)),
+    )
+    assert [fold_request(registry.state, envelope, offset) for offset in (1, 2)] == [True, False]
+    assert len(registry.state.versions) == 1
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+REQUESTS = st.one_of(
+    st.tuples(
+        st.sampled_from(["1", "2", "3"]),
+        st.one_of(
+            st.builds(ev.ExperimentCreated, time=st.just(TIME), name=NAMES),
+            st.builds(ev.ExperimentRenamed, time=st.just(TIME), name=NAMES),
+            st.sampled_from([ev.ExperimentDeleted(time=TIME), ev.ExperimentRestored(time=TIME)]),
+        ),
+    ),
+    st.tuples(
+        NAMES,
+        st.one_of(
+            st.sampled_from([ev.ModelRegistered(time=TIME), ev.ModelDeleted(time=TIME)]),
+            st.builds(ev.ModelRenamed, time=st.just(TIME), name=NAMES),
+            st.builds(ev.ModelVersionCreated, time=st.just(TIME), source=st.just("s"), register_model=st.booleans()),
+            st.builds(ev.ModelVersionDeleted, time=st.just(TIME), version=st.integers(1, 4)),
+            st.builds(ev.ModelAliasSet, time=st.just(TIME), alias=NAMES, version=st.integers(1, 4)),
+        ),
+    ),
+)
+
+
+@given(st.lists(REQUESTS, max_size=40))
+def test_names_stay_unique_and_versions_rise_whatever_is_asked(asked: list[tuple[str, Any]]) -> None:
+    registry = Registry()
+    made: dict[int, list[int]] = {}
+    for subject_id, event in asked:
+        is_experiment = event.kind.startswith("experiment_")
+        decision = (registry.experiment if is_experiment else registry.model)(subject_id, event)
+        if event.kind == "model_version_created" and decision.outcome == "done":
+            model = registry.state.models[subject_id].model_id
+            made.setdefault(model, []).append(decision.result["version"])
+
+        state = registry.state
+        names = [row.name for row in state.experiments.values()]
+        assert len(set(names)) == len(names)
+        assert state.experiment_names == {row.name: key for key, row in state.experiments.items()}
+        assert all(row.name == name for name, row in state.models.items())
+        models = {row.model_id for row in state.models.values()}
+        assert {key[0] for key in (*state.versions, *state.aliases)} <= models
+        assert all((one.model_id, one.version) in state.versions for one in state.aliases.values())
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in made.values())
