@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from gateway.client.run import registry
 from gateway.local import ports
 from gateway.local.stack import Stack
-from tests.support import python_process, server_data, services, xdist_scheduling
+from tests.support import python_process, server_data, services, side_packages, xdist_scheduling
 from tests.support.process_tree import processes_of
 
 if TYPE_CHECKING:
@@ -167,3 +167,15 @@ def database(postgres_server: str) -> Iterator[str]:
     dsn = services.run(services.create_database(postgres_server))
     yield dsn
     services.run(services.drop_database(postgres_server, dsn))
+
+
+@pytest.fixture(scope="session")
+def magnus_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with magnus 0.5.1 and what it needs: see tests/support/side_packages.py."""
+    return side_packages.installed("magnus", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def runnable_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with runnable 0.50 and what it needs: see tests/support/side_packages.py."""
+    return side_packages.installed("runnable", tmp_path_factory)
