@@ -86,7 +86,8 @@ class RegistryState:
         """Keep an experiment that a request of `time` (µs) changed."""
         row.updated = max(row.updated, time)
         self.experiments[row.experiment_id] = row
-        self.experiment_names[row.name] = row.experiment_id
+        if self.experiment_names.get(row.name) != row.experiment_id:
+            self.experiment_names[row.name] = self.changes.names[row.name] = row.experiment_id
         self.changes.experiments[row.experiment_id] = row
 
     def save_model(self, row: ModelRow, time: int) -> None:

@@ -88,6 +88,7 @@ class RegistryChanges:
     """What one transaction writes. A row is either saved or gone."""
 
     experiments: dict[str, ExperimentRow] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # that experiments got, with the id of each
     models: dict[int, ModelRow] = field(default_factory=dict)
     versions: dict[tuple[int, int], ModelVersionRow] = field(default_factory=dict)
     aliases: dict[tuple[int, str], ModelAliasRow] = field(default_factory=dict)

@@ -21,6 +21,8 @@ async def save_registry(connection: PooledConnection, changes: RegistryChanges) 
     for name, gone in (("drop_model_versions", changes.gone_versions), ("drop_model_aliases", changes.gone_aliases)):
         if gone:
             await connection.execute(sql(name), *map(list, zip(*gone, strict=True)))
+    if changes.names:
+        await connection.execute(sql("save_experiment_names"), list(changes.names), list(changes.names.values()))
     tables: dict[str, Collection[Any]] = {
         "save_experiments": changes.experiments.values(),
         "save_models": changes.models.values(),

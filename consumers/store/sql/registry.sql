@@ -24,6 +24,10 @@ ON CONFLICT (experiment_id) DO UPDATE SET
     name = excluded.name, description = excluded.description, artifact_location = excluded.artifact_location,
     tags = excluded.tags, updated = excluded.updated, deleted = excluded.deleted;
 
+-- name: save_experiment_names
+INSERT INTO experiment_names SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT (name) DO UPDATE SET experiment_id = excluded.experiment_id;
+
 -- name: save_models
 INSERT INTO models SELECT * FROM json_populate_recordset(NULL::models, $1::text::json)
 ON CONFLICT (model_id) DO UPDATE SET

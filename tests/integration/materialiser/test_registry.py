@@ -17,7 +17,7 @@ from tests.support.log_author import START, Author, write_records
 from tests.support.materialiser_process import dump, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, rebuild
 
-TABLES = ("experiments", "models", "model_versions", "model_aliases", "decisions")
+TABLES = ("experiments", "experiment_names", "models", "model_versions", "model_aliases", "decisions")
 
 
 def request(number: int, subject: Subject, event: ev.RegistryEvent) -> RegistryEnvelope:

@@ -82,6 +82,18 @@ def test_a_name_that_was_given_up_is_free(registry: Registry) -> None:
     assert registry.experiment("1", ev.ExperimentRenamed(**at(name="letters"))).outcome == "done"  # its own
 
 
+def test_a_name_means_who_has_it_or_else_who_had_it_last(registry: Registry) -> None:
+    registry.experiment("1", ev.ExperimentCreated(**at(name="a")))
+    registry.experiment("1", ev.ExperimentRenamed(**at(name="b")))
+    assert registry.state.changes.names == {"a": "1", "b": "1"}  # nobody else has it
+    registry.experiment("2", ev.ExperimentCreated(**at(name="a")))
+    assert registry.state.changes.names == {"a": "2", "b": "1"}
+    registry.experiment("2", ev.ExperimentRenamed(**at(name="c")))
+    assert registry.state.changes.names == {"a": "2", "b": "1", "c": "2"}  # "2" had it last
+    registry.experiment("1", ev.ExperimentRenamed(**at(name="a")))
+    assert registry.state.changes.names == {"a": "1", "b": "1", "c": "2"}
+
+
 def test_tags_are_set_and_removed(registry: Registry) -> None:
     registry.experiment("1", ev.ExperimentCreated(**at(name="digits", tags={"a": "1", "b": "2"})))
     registry.experiment("1", ev.ExperimentTags(**at(tags={"a": None, "b": "3", "c": "4", "d": None})))

@@ -14,6 +14,15 @@ CREATE TABLE experiments (
     deleted           boolean NOT NULL
 );
 CREATE INDEX experiments_by_name ON experiments (name);
+CREATE INDEX experiments_by_time ON experiments (created DESC, experiment_id);
+
+-- Every name that an experiment has or had: it means the one that has it now, or else the one that had it last. So runs
+-- that name their experiment by a tag stay with it when it gets another name.
+CREATE TABLE experiment_names (
+    name          text PRIMARY KEY,
+    experiment_id text NOT NULL
+);
+CREATE INDEX experiment_names_by_id ON experiment_names (experiment_id);
 
 CREATE TABLE models (
     model_id     bigint PRIMARY KEY, -- offset of its registration in the log
