@@ -85,7 +85,7 @@ def test_a_name_that_was_given_up_is_free(registry: Registry) -> None:
 def test_a_name_means_who_has_it_or_else_who_had_it_last(registry: Registry) -> None:
     registry.experiment("1", ev.ExperimentCreated(**at(name="a")))
     registry.experiment("1", ev.ExperimentRenamed(**at(name="b")))
-    assert registry.state.changes.names == {"a": "1", "b": "1"}  # nobody else has it
+    assert registry.state.changes.names == {"a": "1", "b": "1"}  # no other has it
     registry.experiment("2", ev.ExperimentCreated(**at(name="a")))
     assert registry.state.changes.names == {"a": "2", "b": "1"}
     registry.experiment("2", ev.ExperimentRenamed(**at(name="c")))
