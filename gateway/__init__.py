@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
+    from gateway import query
     from gateway.client.encoding.histogram import Histogram, histogram
     from gateway.client.errors import ClientError
     from gateway.client.recording.report import Report
@@ -51,6 +52,7 @@ __all__ = [
     "log_artifact",
     "log_params",
     "note",
+    "query",
     "set_labels",
     "set_tags",
     "start_run",
@@ -66,6 +68,7 @@ _HOMES = {
     "Run": "gateway.client.run.run",
     "histogram": "gateway.client.encoding.histogram",
 }
+_MODULES = frozenset({"query"})  # of this folder
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name
@@ -73,6 +76,8 @@ if not TYPE_CHECKING:  # a type checker that saw it would accept any name
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module 'gateway' has no attribute {name!r}")
+        if name in _MODULES:
+            return __import__(f"gateway.{name}", fromlist=[name])  # which also sets the attribute
         home = _HOMES.get(name, "gateway.client.run.current")
         found = getattr(__import__(home, fromlist=[name]), name)
         globals()[name] = found  # the next use does not come here

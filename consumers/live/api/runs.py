@@ -20,7 +20,7 @@ from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.reader import narrow
 from consumers.store.read.series_pages import SeriesChoice, token_after
-from consumers.store.read.snapshot import LogBounds, SeriesOfRun
+from consumers.store.read.snapshot import LAST_VALUES, LogBounds, SeriesOfRun
 from consumers.store.search.filter import FilterError, parse_filter, parse_order
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import Position, RunsPage, RunSummary, SeriesPage
@@ -28,6 +28,7 @@ from schemas.bounds import MAX_RUN_ID
 from schemas.runlog import RunState
 
 MAX_RUNS = 10_000  # in one answer
+MAX_LAST = 1_000  # series of a run with their last value in a list
 MAX_BUCKETS = 10_000  # of one chart; no screen has more pixels
 MAX_LOG_POINTS = 1_000_000  # of all series in a run log
 MAX_LOG_SERIES = 10_000
@@ -57,6 +58,7 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     order_by: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
     group: Annotated[str | None, Query(max_length=10_000)] = None,
     status: RunState | None = None,
+    last: Annotated[int, Query(ge=0, le=MAX_LAST)] = LAST_VALUES,
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
 ) -> Response:
@@ -65,7 +67,8 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
 
     For the next page repeat the request with `page_token` set to `next_page_token` of this page. Runs that are added
     in between neither repeat nor displace others; a run whose sort key changes may appear twice or not at all. A page
-    ends early after MAX_PAGE_BYTES: a run may have any number of parameters.
+    ends early after MAX_PAGE_BYTES: a run may have any number of parameters. Of each run it has the last values of
+    `last` series.
     """
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not contain U+0000", "correct group")
@@ -79,7 +82,7 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
             page = await now.find_runs(filter=wanted, order=order, limit=limit, page_token=page_token)
         except TokenError as error:
             raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
-        items = await _rendered(now.run_summaries(page), _all_bytes, MAX_PAGE_BYTES)
+        items = await _rendered(now.run_summaries(page, last), _all_bytes, MAX_PAGE_BYTES)
     rest = RunsPage(runs=[], next_page_token=page.token_after(len(items)), as_of=write_positions(folded))
     return list_response(rest, "runs", items, folded)
 

@@ -31,7 +31,7 @@ from schemas.names import series_name
 from schemas.runlog import RunLog
 from schemas.values import Typed
 
-LAST_VALUES = 12  # number of series with their last value in a list of runs
+LAST_VALUES = 12  # number of series with their last value in a list of runs, unless another is asked for
 SUMMARIES_AT_ONCE = 100
 CHUNKS_AHEAD = 64  # chunks of a run's points in memory at once
 EVERY_SERIES = SeriesChoice()
@@ -114,12 +114,12 @@ class Snapshot:
         places = await self._find(Search(filter, order, lost_after_s=self._lost_after_s), limit + 1, after)
         return RunPlaces(places[:limit], len(places) <= limit, filter, order)
 
-    async def run_summaries(self, page: RunPlaces) -> AsyncGenerator[RunSummary]:
-        """Yield the summary of each run of a page, a few runs at a time."""
+    async def run_summaries(self, page: RunPlaces, last_values: int = LAST_VALUES) -> AsyncGenerator[RunSummary]:
+        """Yield the summary of each run of a page, with so many last values, a few runs at a time."""
         for first in range(0, len(page.places), SUMMARIES_AT_ONCE):
             ids = [place.run_id for place in page.places[first : first + SUMMARIES_AT_ONCE]]
             rows = await self._connection.fetch(sql("list_runs"), ids, self._lost_after_s)
-            last = await self._connection.fetch(sql("last_values"), ids, LAST_VALUES)
+            last = await self._connection.fetch(sql("last_values"), ids, last_values)
             values: dict[str, dict[str, float | str]] = {}
             for row in last:
                 name = series_name(row["name"], row["labels"], row["step_name"])
