@@ -10,6 +10,6 @@ RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir "
 FROM python:3.11-slim
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1
-RUN useradd --create-home gateway && install -d -o gateway /data/wandb /data/mlflow /data/parquet /data/tensorboard /data/trackio
+RUN useradd --create-home gateway && install -d -o gateway /data/wandb /data/mlflow /data/parquet /data/tensorboard /data/trackio /data/artifacts
 USER gateway
 CMD ["gateway", "--help"]

@@ -138,6 +138,7 @@ def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
         "ingest_port": ports["ingest"],
         "mlflow_url": given.mlflow_url or f"http://{HOST}:{ports['mlflow']}",
         "wandb_dir": given.wandb_dir or home.folder / "wandb",
+        "artifacts": given.artifacts or (home.folder / "artifacts").as_uri(),
     }
     if "postgres" not in external:
         update["postgres"] = postgres.dsn(home.folder / "postgres", ports["postgres"])

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="token that clients send; POST /v1/events and an API on a network require it"
     )
     tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
+    artifacts: str = Field(
+        default="", description="store of the bytes of artifacts: file:///folder, s3://bucket/path, http(s)://host:port"
+    )
+    artifact_max_gb: float = Field(
+        default=100.0, gt=0, description="largest artifact that the ingest server takes, 10⁹ bytes"
+    )
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")
     wandb_project: str = Field(default="tracking-gateway", description="W&B project of runs that name none")
