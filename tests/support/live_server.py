@@ -51,11 +51,11 @@ class Live:
         """Write envelopes to the log only, as if the materialiser were behind."""
         await write(self.settings.kafka, self.settings.topic, envelopes)
 
-    async def get(self, path: str, **parameters: Any) -> httpx.Response:
+    async def get(self, path: str, /, **parameters: Any) -> httpx.Response:
         """Send a GET request to the API."""
         return await self.http.get(path, params=parameters or None)
 
-    async def json(self, path: str, **parameters: Any) -> Any:
+    async def json(self, path: str, /, **parameters: Any) -> Any:
         """Return the JSON of a GET request that must succeed."""
         answer = await self.get(path, **parameters)
         assert answer.status_code == 200, answer.text

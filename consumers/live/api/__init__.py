@@ -2,6 +2,7 @@
 The query API: its routes, what they answer, and the stream of live messages over HTTP.
 
 - `routes`: which path is answered by what. `runs`: runs, run logs and series. `system`: health, status and schemas.
+- `artifacts`: the artifacts of a run, and their bytes.
 - `stream`: server-sent events. `connections`: PostgreSQL, Kafka and the tail that requests share.
 - `status`: the state of everything that reads the log. `shared`: one answer for all that ask the same.
 - `consistency`: lets a read wait until the log is folded up to `min_offsets`, or until a producer's records are

@@ -51,6 +51,7 @@ class Connections:
         self.failure: BaseException | None = None  # why this process cannot continue
         self._dsn = settings.need("postgres")
         self.topic = settings.topic
+        self.artifacts = settings.artifacts  # URL of the artifact store
         self.progress = FoldProgress(self.folded)
         self._lost_after_s = settings.lost_after_s
         self._trackers = settings.trackers

@@ -9,11 +9,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
+from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.consistency import Received, received
 from consumers.live.api.runs import progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
-from schemas.api import RunProgress, RunsPage, SeriesPage, Status
+from schemas.api import ArtifactsPage, RunProgress, RunsPage, SeriesPage, Status
 from schemas.runlog import RunLog
 
 
@@ -38,6 +39,8 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
     router.add_api_route("/v1/runs/{run_id:run}/received", received, response_model=Received)
     router.add_api_route("/v1/runs/{run_id:run}/progress", progress, response_model=RunProgress)
+    router.add_api_route("/v1/runs/{run_id:run}/artifacts", artifacts, response_model=ArtifactsPage)
+    router.add_api_route("/v1/runs/{run_id:run}/artifacts/content", artifact_content, methods=["GET", "HEAD"])
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

@@ -103,7 +103,7 @@ async def run_log(
 
     The header X-Folded gives the offsets of the log that the answer is as of.
     """
-    _refuse_impossible(run_id)
+    refuse_impossible(run_id)
     connections = connections_of(request)
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
@@ -133,7 +133,7 @@ async def series(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the
     ends after MAX_POINTS points. For the next page repeat the request with `page_token` set to `next_page_token` of
     this page.
     """
-    _refuse_impossible(run_id)
+    refuse_impossible(run_id)
     for parameter, texts in (("name", name or ()), ("match", (match,))):
         if any("\x00" in one for one in texts):
             raise bad_parameter(parameter, "it must not contain U+0000", "use the names in the answer without `name`")
@@ -185,7 +185,7 @@ def _all_bytes(_: RunSummary, item: bytes) -> int:
 
 async def progress(request: Request, run_id: str) -> Response:
     """Return the newest attempt of a run and the largest step of each series, so that a process can continue it."""
-    _refuse_impossible(run_id)
+    refuse_impossible(run_id)
     async with connections_of(request).store().snapshot() as now:
         found = await now.progress(run_id, max_series=MAX_CONTINUED)
     if found is None:
@@ -209,6 +209,7 @@ def _parsed(parameter: str, parse: Callable[[str], T], text: str) -> T:
         raise bad_parameter(parameter, str(error), _EXAMPLES[parameter]) from None
 
 
-def _refuse_impossible(run_id: str) -> None:
-    if len(run_id) > MAX_RUN_ID or "\x00" in run_id:  # no event can carry it, so no run has it
+def refuse_impossible(run_id: str) -> None:
+    """Raise the failure of a request for a run id that no event can carry."""
+    if len(run_id) > MAX_RUN_ID or "\x00" in run_id:
         raise unknown_run(run_id)

@@ -4,5 +4,6 @@ Queries for people and trackers, each in one snapshot.
 - `reader`: opens snapshots. `snapshot`: the queries inside one. `documents`: run logs.
 - `series_pages`: which series of a run a page holds. `charts`: the points of one series.
 - `contents`: what a run holds besides points, parameters and tags, and what of it is missing.
+- `artifacts`: the artifacts of a run as a tree of folders.
 - `downsampling`: charts reduced to the first, lowest, highest and last point of each bucket.
 """

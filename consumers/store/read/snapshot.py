@@ -17,6 +17,7 @@ from consumers.store.codec.chunks import columns_of, unpack
 from consumers.store.pool import PooledConnection
 from consumers.store.read import contents as stored
 from consumers.store.read import documents
+from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifact, find_artifacts
 from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
@@ -24,7 +25,7 @@ from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
-from schemas.api import LastStep, Position, RunProgress, RunSummary, SeriesData, SeriesPage
+from schemas.api import ArtifactEntry, LastStep, Position, RunProgress, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
 from schemas.facts import Point, SeriesColumns
 from schemas.names import series_name
@@ -244,6 +245,18 @@ class Snapshot:
     async def contents(self, run_id: str) -> stored.StoredContents:
         """Return what a run holds besides points, parameters and tags, as far as it fits in memory."""
         return await stored.load_contents(self._connection, run_id, self._lost_after_s)
+
+    async def artifacts(self, run_id: str, choice: ArtifactChoice) -> ArtifactsFound | None:
+        """Return a page of the artifacts of a run; None if there is no such run."""
+        if await self._connection.fetchrow(sql("get_run"), run_id, self._lost_after_s) is None:
+            return None
+        return await find_artifacts(self._connection, run_id, choice)
+
+    async def artifact(self, run_id: str, path: str) -> ArtifactEntry | None:
+        """Return the artifact of a run at a path; None if there is no such run, or no such artifact."""
+        if await self._connection.fetchrow(sql("get_run"), run_id, self._lost_after_s) is None:
+            return None
+        return await find_artifact(self._connection, run_id, path)
 
     def observations(self, run_id: str) -> AsyncIterator[stored.StoredObservation]:
         """Yield the observations of a run, in log order."""
