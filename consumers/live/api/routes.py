@@ -7,6 +7,7 @@ Read-only. A run id may hold any character; in a path it is percent-encoded, and
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import FileResponse
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
 from consumers.live.api.artifacts import artifact_content, artifacts
@@ -40,7 +41,9 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/runs/{run_id:run}/received", received, response_model=Received)
     router.add_api_route("/v1/runs/{run_id:run}/progress", progress, response_model=RunProgress)
     router.add_api_route("/v1/runs/{run_id:run}/artifacts", artifacts, response_model=ArtifactsPage)
-    router.add_api_route("/v1/runs/{run_id:run}/artifacts/content", artifact_content, methods=["GET", "HEAD"])
+    content = "/v1/runs/{run_id:run}/artifacts/content"
+    router.add_api_route(content, artifact_content, response_class=FileResponse)
+    router.add_api_route(content, artifact_content, methods=["HEAD"], include_in_schema=False)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

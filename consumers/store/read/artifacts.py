@@ -2,8 +2,7 @@
 Artifacts of a run as a tree of folders, whose paths are the names of the artifacts.
 
 Two records of a path, of several steps or attempts, are one artifact: the newest. A folder exists as long as an
-artifact is below it. Names come from producers and may be anything; whoever writes files by them checks them
-(gateway/client/artifacts).
+artifact is below it. Names come from producers and may be anything: a reader that writes files by them checks them.
 """
 
 from __future__ import annotations
