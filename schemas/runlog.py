@@ -78,8 +78,16 @@ class StepLog(_Document):
     code_identities: list[CodeIdentityLog] = Field(default_factory=list)
     attempts: list[AttemptLog] = Field(default_factory=list)
     user_defined_metrics: dict[str, Any] = Field(default_factory=dict)
-    branches: dict[str, Any] = Field(default_factory=dict)
+    branches: dict[str, BranchLog] = Field(default_factory=dict)
     data_catalog: list[DataCatalogLog] = Field(default_factory=list)
+
+
+class BranchLog(_Document):
+    """One branch of a step of type map, parallel or dag; its end decides its status."""
+
+    internal_name: str
+    status: LogStatus = "PROCESSING"
+    steps: dict[str, StepLog] = Field(default_factory=dict)
 
 
 class Completeness(_Document):

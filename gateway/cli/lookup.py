@@ -55,13 +55,21 @@ def names_of(base: str, run_id: str, what: str) -> dict[str, set[str]]:
     for one in _all_series(base, run_id):
         found.setdefault(one["name"], set()).add(one["series"])
         known.add(one["series"])
-    for step_name, step in log["steps"].items():
+    for step_name, step in all_steps(log):
         prefix = "" if step_name == "main" else f"{step_name}/"
         for written in step["user_defined_metrics"]:  # series whose values are not numbers are not in the API's list
             if prefix + written not in known:
                 name = written.rpartition("{")[0] if written.endswith("}") else ""
                 found.setdefault(name or written, set()).add(prefix + written)
     return found
+
+
+def all_steps(log: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every step of a run log by internal name, those of branches right after the step that holds them."""
+    for name, step in log["steps"].items():
+        yield name, step
+        for branch in step.get("branches", {}).values():
+            yield from all_steps(branch)
 
 
 def _all_series(base: str, run_id: str) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from gateway.cli.lookup import all_steps
 from gateway.console import console
 from schemas.runtime.text import escape_unprintable
 
@@ -23,8 +24,9 @@ def print_run_log(document: dict[str, Any]) -> None:
         _title("parameters")
         for name, value in document["parameters"].items():
             _line(f"  {name} = {_text(value)}")
-    for step in document["steps"].values():
-        _title(f"step {step['name']}  {step['status']}  {step['message']}".rstrip())
+    for name, step in all_steps(document):
+        title = step["name"] if name in document["steps"] else name
+        _title(f"step {title}  {step['status']}  {step['message']}".rstrip())
         for attempt in step["attempts"]:
             _line(_attempt(attempt))
         _print_metrics(step["user_defined_metrics"])

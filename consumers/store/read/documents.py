@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from consumers.store.read.branches import nest
 from consumers.store.read.downsampling import Sample
 from schemas.columns import float_to_json
 from schemas.events import MAIN_STEP
@@ -79,7 +80,7 @@ def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:
         tag=run["tag"],
         original_run_id=run["original_run_id"],
         status=STATUS[run["shown"]],
-        steps=steps,
+        steps=nest(steps),
         parameters={row["name"]: plain(row["value"]) for row in rows.params if not row["superseded"]},
         run_config=run["run_config"],
         name=run["name"],
@@ -116,7 +117,7 @@ def _step(row: Row, rows: RunRows, series: Sequence[SeriesPoints]) -> StepLog:
             [one for one in series if one.step_name == name],
             [seen for seen in rows.observations if seen["step_name"] == name],
         ),
-        data_catalog=[_artifact(one) for one in rows.artifacts if one["step_name"] == name],
+        data_catalog=[_artifact(rows.run["run_id"], one) for one in rows.artifacts if one["step_name"] == name],
     )
 
 
@@ -172,14 +173,29 @@ def _code(row: Row) -> CodeIdentityLog:
     return CodeIdentityLog(**{name: row[name] for name in CodeIdentityLog.model_fields})
 
 
-def _artifact(row: Row) -> DataCatalogLog:
+def _artifact(run_id: str, row: Row) -> DataCatalogLog:
+    path, place = _in_catalog(run_id, row["name"], row["uri"])
     return DataCatalogLog(
         name=row["name"],
         data_hash=row["sha256"],
-        catalog_relative_path=row["name"],
-        catalog_handler_location=row["uri"],
+        catalog_relative_path=path,
+        catalog_handler_location=place,
         stage=row["stage"],
     )
+
+
+def _in_catalog(run_id: str, name: str, uri: str) -> tuple[str, str]:
+    """
+    Return the path of an artifact below the catalog that holds it, and the place of that catalog.
+
+    Magnus stores a file as `<catalog>/<run id>/<name>`, and writes `<catalog>/<name>` of one that a step loaded. Other
+    places are named by a URI, which is shown whole.
+    """
+    paths = (f"{run_id}/{name}", name) if ":" not in uri else (f"{run_id}/{name}",)
+    for path in paths:
+        if uri.endswith(f"/{path}"):
+            return path, uri.removesuffix(f"/{path}")
+    return name, uri
 
 
 def _completeness(row: Row) -> Completeness:
