@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import doctor, edits, runs, stack, status, sync
+from gateway.cli import doctor, edits, imports, runs, stack, status, sync
 from gateway.cli.plugin_help import summary_of
 from gateway.client.errors import ClientError
 from gateway.console import named_home, print_notice, with_home
@@ -79,6 +79,7 @@ doctor.register(app)
 sync.register(app)
 edits.register(runs.app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(imports.app, name="import")
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def barrier(recorder: Recorder, timeout_s: float) -> None:
             continue  # it has recorded nothing
         if producer.is_closed and not producer.is_done:
             raise _unsent(run_id, shipper, f"{producer.records - producer.acknowledged_records:,} records")
-        _wait_for(api, run_id, journal.producer, producer.acknowledged_records, end)
+        wait_until_folded(api, run_id, journal.producer, producer.acknowledged_records, end)
 
 
 def _unsent(run_id: str, shipper: Shipper, what: str) -> BarrierTimeout:
@@ -59,8 +59,12 @@ def _unsent(run_id: str, shipper: Shipper, what: str) -> BarrierTimeout:
     )
 
 
-def _wait_for(api: str, run_id: str, producer: str, below: int, end: float) -> None:
-    """Ask the API until everything is folded; the waiting is done in the API, not here."""
+def wait_until_folded(api: str, run_id: str, producer: str, below: int, end: float) -> None:
+    """
+    Return once the records of a producer below this number are folded; the waiting is done in the API, not here.
+
+    `end` is on the clock of `monotonic`. Raises BarrierTimeout and ClientError.
+    """
     problem = "there was no time to ask the API"
     while True:
         left = max(end - monotonic(), 0.0)

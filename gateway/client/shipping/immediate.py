@@ -45,6 +45,15 @@ def send_now(address: Address, events: Mapping[str, Sequence[dict[str, Any]]], *
     return producer
 
 
+def send_records(address: Address, records: Sequence[Record], *, timeout_s: float) -> None:
+    """
+    Send records whose identity and order their author decided, such as an import, and return once all are acknowledged.
+
+    Sending the same records again is safe. Raises what `send_now` raises.
+    """
+    asyncio.run(_send(address, records, monotonic() + timeout_s))
+
+
 def _records(run_id: str, producer: str, bodies: Sequence[dict[str, Any]]) -> list[Record]:
     """Return the records of one run. The last one closes the producer."""
     time, source = now(), source_of(run_id, producer)

@@ -56,7 +56,9 @@ class ImportedRunLog:
         end = {"batches": len(bodies) + 1, "points": self.points, "dropped": 0}
         closed = [*bodies, {"kind": "producer_closed", "time": last, **end}]
         source = source_of(run_id, producer)
-        self.records: list[Record] = [encode(run_id, source, seq, body["time"], body) for seq, body in enumerate(closed)]
+        self.records: list[Record] = [
+            encode(run_id, source, seq, body["time"], body) for seq, body in enumerate(closed)
+        ]
         for body, record in zip(closed, self.records, strict=True):
             if len(record.value) > MAX_RECORD:
                 raise RunLogError(
@@ -142,14 +144,14 @@ def _metrics(step: Mapping[str, Any], time: int, scope: Body) -> Iterator[Body]:
         for at, one in by_step.items():
             if at not in numbers:
                 values[str(len(values))] = {"name": name, "step": at, "time": time, "value": _typed(one)}
-    yield from ({"kind": "metrics", "time": time, **scope, "series": part} for part in _batches(series))
+    yield from ({"kind": "metrics", "time": time, **scope, "series": part} for part in _grouped(series))
     for found in split(values):
         several = list(found.values())
         for first in range(0, len(several), MAX_POINTS):
             yield {"kind": "values", "time": time, **scope, "values": several[first : first + MAX_POINTS]}
 
 
-def _batches(series: Sequence[Body]) -> Iterator[list[Body]]:
+def _grouped(series: Sequence[Body]) -> Iterator[list[Body]]:
     """Yield series in groups of at most MAX_POINTS points; names of 1,024 bytes fit as well."""
     group: list[Body] = []
     room = MAX_POINTS

@@ -50,7 +50,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
 }  # fmt: skip
 
 
-class RunLogError(ValueError):
+class RunLogError(Exception):
     """A file or document cannot be imported; the message is one line: what is wrong, and the next step."""
 
 
@@ -134,11 +134,9 @@ def _check_texts(document: dict[str, Any]) -> None:
     for _ in range(MAX_DEPTH + 1):
         inner: list[tuple[str, Any]] = []
         for where, container in level:
-            is_object = isinstance(container, dict)
-            for key, value in container.items() if is_object else enumerate(container):
-                here = f"{where}[{key}]" if not is_object else f"{where}.{key}" if where else key
-                if is_object and _is_hostile(key):
-                    raise RunLogError(_hostile("a name in " + (where or "the run log"), key))
+            for here, name, value in _entries(where, container):
+                if _is_hostile(name):
+                    raise RunLogError(_hostile("a name in " + (where or "the run log"), name))
                 if isinstance(value, str) and _is_hostile(value):
                     raise RunLogError(_hostile(here, value))
                 if isinstance(value, dict | list):
@@ -147,6 +145,14 @@ def _check_texts(document: dict[str, Any]) -> None:
             return
         level = inner
     raise RunLogError(f"more than {MAX_DEPTH} values are nested in each other ({level[0][0]:.60}…): correct the file")
+
+
+def _entries(where: str, container: Any) -> Iterator[tuple[str, str, Any]]:
+    """Yield the place, name and value of each entry; those of a list have no name."""
+    if isinstance(container, dict):
+        yield from ((f"{where}.{name}" if where else name, name, value) for name, value in container.items())
+    else:
+        yield from ((f"{where}[{index}]", "", value) for index, value in enumerate(container))
 
 
 def _is_hostile(text: str) -> bool:

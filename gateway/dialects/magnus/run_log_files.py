@@ -9,7 +9,6 @@ the time at which the step was added, and orders them.
 from __future__ import annotations
 
 import json
-import os
 import stat
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from gateway.dialects.magnus.run_log_check import RunLogError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
 STORE = ".run_log_store"  # the folder that Magnus writes to by default
@@ -54,7 +53,7 @@ def read_run_log(place: Path) -> Any:
     if not place.is_dir():
         return _read(place)
     try:
-        names = sorted(name for name in os.listdir(place) if name.endswith(".json"))
+        names = sorted(one.name for one in place.iterdir() if one.suffix == ".json")
     except OSError as error:
         raise RunLogError(f"cannot be read ({error.strerror}): make it readable") from error
     return join_chunks({name: _read(place / name, inside=True) for name in names})
@@ -134,11 +133,7 @@ def _read(path: Path, *, inside: bool = False) -> Any:
 
 
 def _has_chunks(folder: Path) -> bool:
-    return any(_names(folder, ("StepLog-", "Parameter-", "BranchLog-")))
-
-
-def _names(folder: Path, prefixes: tuple[str, ...]) -> Iterable[str]:
     try:
-        return [name for name in os.listdir(folder) if name.startswith(prefixes)]
+        return any(one.name.startswith(("StepLog-", "Parameter-", "BranchLog-")) for one in folder.iterdir())
     except OSError:
-        return []
+        return False
