@@ -32,13 +32,19 @@ def run_log(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def differences(written: Any, printed: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield every place at which a printed run log lacks or changes what Magnus wrote; what it has more is left out."""
+    """
+    Yield every place at which a printed run log lacks or changes what Magnus wrote; what it has more is left out.
+
+    A data catalog is printed in the order of names, whatever the order in which Magnus wrote it.
+    """
     if isinstance(written, Mapping) and isinstance(printed, Mapping):
         for name, value in written.items():
             yield from differences(value, printed.get(name, "(missing)"), f"{where}/{name}")
         if where.endswith(("steps", "branches", "user_defined_metrics", "parameters")):
             yield from ((f"{where}/{name}", "(missing)", printed[name]) for name in printed.keys() - written.keys())
     elif isinstance(written, list) and isinstance(printed, list) and len(written) == len(printed):
+        if where.endswith("/data_catalog"):
+            written, printed = (sorted(one, key=lambda entry: entry["name"]) for one in (written, printed))
         for index, pair in enumerate(zip(written, printed, strict=True)):
             yield from differences(*pair, f"{where}/{index}")
     elif json.dumps(written, sort_keys=True) != json.dumps(printed, sort_keys=True):
