@@ -76,6 +76,21 @@ class StoredRun:
         return str(self.document["state"])
 
     @property
+    def experiment(self) -> str:
+        """The name of the experiment: the tag of the run, or what the experiment is called by now; "" without one."""
+        return str(self.document["experiment"])
+
+    @property
+    def experiment_id(self) -> str:
+        """The id of the experiment; "" if none of this name was created."""
+        return str(self.document["experiment_id"])
+
+    @property
+    def lifecycle_stage(self) -> str:
+        """Either active, or deleted: in the trash, from which the run can be restored."""
+        return str(self.document["lifecycle_stage"])
+
+    @property
     def message(self) -> str:
         """Why the run failed or was killed; "" otherwise."""
         return str(self.document["message"])
@@ -129,7 +144,7 @@ def get_run(run: str | Run, *, min_offsets: str | None = None, timeout_s: float 
     """
     run_id, api = _read(run, timeout_s), find_api()
     quoted = run_id.replace("'", "''")
-    parameters = {"where": f"run_id = '{quoted}'", "limit": 1, "last": PAGE_RUNS}
+    parameters = {"where": f"run_id = '{quoted}'", "limit": 1, "last": PAGE_RUNS, "stage": "all"}
     found = _get(api, "/v1/runs", **parameters, **_freshness(min_offsets, timeout_s))["runs"]
     if not found:
         raise RunNotFound(f"no run {run_id!r:.300}: a new one can be read as soon as its first event is folded")
@@ -147,6 +162,7 @@ def search_runs(
     *,
     order_by: str | None = None,
     limit: int | None = None,
+    stage: str = "active",
     page_token: str | None = None,
     min_offsets: str | None = None,
     timeout_s: float = WAIT_S,
@@ -156,12 +172,13 @@ def search_runs(
 
     The language is that of `gateway runs list --where` (seed 004: `metrics.accuracy > 0.9 AND params.model = 'rf'`).
     Newest first without `order_by`. With `limit` there are at most so many runs, and `page_token` continues after them.
+    `stage` is active, deleted (runs in the trash) or all.
     """
     api, found, wait = find_api(), RunPage(), _freshness(min_offsets, timeout_s)
     found.next_page_token = page_token
     while limit is None or len(found) < limit:
         count = PAGE_RUNS if limit is None else min(PAGE_RUNS, limit - len(found))
-        chosen = {"where": where or None, "order_by": order_by, "limit": count, "last": PAGE_RUNS}
+        chosen = {"where": where or None, "order_by": order_by, "limit": count, "last": PAGE_RUNS, "stage": stage}
         page = _get(api, "/v1/runs", **chosen, page_token=found.next_page_token, **wait)
         found += [StoredRun(api, one) for one in page["runs"]]
         found.next_page_token, found.as_of = page["next_page_token"], found.as_of or page["as_of"]

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from schemas.columns import float_to_json
-from schemas.runlog import RunState
+from schemas.runlog import LifecycleStage, RunState
 
 POINTS_DROPPED = "µs, when `gateway retention` dropped the points of the run; null while they are kept"
 
@@ -21,6 +21,9 @@ class RunSummary(BaseModel):
     name: str
     tag: str = ""
     group: str = ""
+    experiment_id: str = Field(default="", description="of the experiment of this name; empty: none is registered")
+    experiment: str = Field(default="", description="name of the experiment: the tag, or what it is called by now")
+    lifecycle_stage: LifecycleStage = "active"
     state: RunState
     message: str = ""
     created: int = Field(description="µs since 1970-01-01 UTC, from the first event")

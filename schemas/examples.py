@@ -90,6 +90,8 @@ EVENTS: list[ev.AnyEvent] = [
     ev.Environment(time=TIME, values={"command": JsonValue(value=["train.py", "--lr", "0.1"])}),
     ev.Deleted(time=TIME, what="tag", name="team"),
     ev.Renamed(time=TIME, what="series", old="loss", new="train/loss"),
+    ev.LifecycleStage(time=TIME, stage="deleted"),
+    ev.Moved(time=TIME, experiment_id="42", tag="digits"),
 ]
 
 REQUESTS: list[ev.RegistryEvent] = [

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RunState = Literal["created", "running", "finished", "failed", "killed", "lost"]
 LOST_AFTER_S = 90.0  # without an event; producers send a heartbeat every 30 s
+LifecycleStage = Literal["active", "deleted"]  # deleted: in the trash, from which a run can be restored (seed 004)
 LogStatus = Literal["CREATED", "PROCESSING", "SUCCESS", "FAIL"]
 
 STATUS: dict[str, LogStatus] = {
@@ -121,6 +122,9 @@ class RunLog(_Document):
     message: str = ""
     start_time: str | None = None
     end_time: str | None = None
+    experiment_id: str = Field(default="", description="of the experiment of this name; empty: none is registered")
+    experiment: str = Field(default="", description="name of the experiment: the tag, or what it is called by now")
+    lifecycle_stage: LifecycleStage = "active"
     tags: dict[str, str] = Field(default_factory=dict)
     labels: dict[str, Any] = Field(default_factory=dict)
     note: str = ""

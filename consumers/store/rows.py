@@ -51,6 +51,8 @@ class RunRow:
     first_offset: int | None = (
         None  # of its first folded record; None: folded by an older release, which did not store it
     )
+    experiment_id: str = ""  # "": the experiment that its tag names
+    lifecycle_stage: str = "active"  # or deleted: in the trash, from which it can be restored
 
 
 @dataclass(slots=True)

@@ -56,6 +56,7 @@ class Contents(NamedTuple):
     observations: Iterable[Observed] | None = None
     unheld: int = 0  # observations that the tracker could not store, and counted
     lines: Iterable[Line] | None = None
+    lifecycle_stage: str | None = None  # active, or deleted: in the tracker's trash
 
 
 class ReadBack(NamedTuple):

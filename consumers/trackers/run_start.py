@@ -2,7 +2,8 @@
 How a run began, whatever the order in which its processes report.
 
 Pure, and equal to what materialiser/fold/lifecycle.py decides for PostgreSQL: the earliest start or resumption is the
-start; the newest name and tag count, and those of a superseded attempt only fill gaps.
+start; the newest name and tag count, and those of a superseded attempt only fill gaps. Trackers know no ids of
+experiments: the tag names the experiment.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def fold_opening(known: Opening | None, events: Iterable[ev.AnyEvent]) -> Openin
             known = _open(known, event)
         elif isinstance(event, ev.Renamed) and event.what == "run":
             known = known._replace(name=event.new)
+        elif isinstance(event, ev.Moved):
+            known = known._replace(tag=event.tag or known.tag)
         if isinstance(event, _ATTEMPT):
             known = known._replace(attempt=max(known.attempt, event.attempt))
     assert known is not None  # the caller has an event, or knows the run

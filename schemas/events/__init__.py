@@ -2,14 +2,14 @@
 Every kind of event, version 1, in one place: `from schemas import events as ev`, then `ev.Metrics`.
 
 - `base`: names, times and what all events share. `lifecycle`: runs, steps, attempts, heartbeats. `data`: points,
-  observations, console lines. `facts`: params, tags, notes, artifacts, code, environment. `edits`: deletes and
-  renames. `experiments`, `models`: requests about them. `union`: all as one type.
+  observations, console lines. `facts`: params, tags, notes, artifacts, code, environment. `edits`: deletes,
+  renames and moves. `experiments`, `models`: requests about them. `union`: all as one type.
 """
 
 from schemas.bounds import MAX_NAME
 from schemas.events.base import MAIN_STEP, VERSION, Attempt, Count, Event, Labels, Name, Scoped, Text, Time
 from schemas.events.data import ConsoleText, Metrics, Observation, Series, SystemMetrics, Values
-from schemas.events.edits import Deleted, Renamed
+from schemas.events.edits import Deleted, LifecycleStage, Moved, Renamed
 from schemas.events.experiments import (
     ExperimentCreated,
     ExperimentDeleted,
@@ -73,6 +73,7 @@ __all__ = [
     "ExperimentTags",
     "Heartbeat",
     "Labels",
+    "LifecycleStage",
     "Metrics",
     "ModelAliasDeleted",
     "ModelAliasSet",
@@ -87,6 +88,7 @@ __all__ = [
     "ModelVersionDescribed",
     "ModelVersionStage",
     "ModelVersionTags",
+    "Moved",
     "Name",
     "Note",
     "Observation",

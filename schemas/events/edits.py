@@ -1,10 +1,12 @@
 """
-Events that delete or rename a run or a part of it.
+Events that people send about a run: deletes and renames of it or a part of it, its lifecycle stage, its experiment.
 """
 
 from __future__ import annotations
 
 from typing import Literal
+
+from pydantic import model_validator
 
 from schemas.events.base import Event, IndexedText, Name
 
@@ -35,3 +37,34 @@ class Renamed(Event):
     what: Literal["run", "series", "param", "tag"]
     old: IndexedText = ""
     new: Name
+
+
+class LifecycleStage(Event):
+    """
+    A run goes into the trash, or comes back from it (seed 004, `run.info.lifecycle_stage`). The last one counts.
+
+    Nothing else about the run changes: what is recorded into a deleted run is kept, and seen when it is restored.
+    `Deleted(what="run")` is permanent.
+    """
+
+    kind: Literal["lifecycle_stage"] = "lifecycle_stage"
+    stage: Literal["active", "deleted"]
+
+
+class Moved(Event):
+    """
+    A run is put into another experiment, by its id, by its name as the run's tag (seed 001), or both.
+
+    The last of these and of the run's starts that name an experiment counts. The id decides if there is one. Trackers
+    know experiments by name only, so a producer that knows the name gives it as `tag`.
+    """
+
+    kind: Literal["moved"] = "moved"
+    experiment_id: IndexedText = ""
+    tag: IndexedText = ""  # "": the tag stays
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Moved:
+        if not self.experiment_id and not self.tag:
+            raise ValueError("neither experiment_id nor tag says where the run is moved")
+        return self

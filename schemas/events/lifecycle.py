@@ -14,7 +14,8 @@ from schemas.events.base import Attempt, Count, Event, IndexedText, JsonObject, 
 class _RunOpened(Event):
     attempt: Attempt = 1
     name: Text = ""
-    tag: Text = ""  # groups runs into an experiment (Magnus, seeds 001 and 002)
+    tag: Text = ""  # names the experiment of the run (Magnus, seeds 001 and 002)
+    experiment_id: IndexedText = ""  # of its experiment; "": the one that the tag names
     group: IndexedText = ""  # runs of one sweep or job
     parent_run_id: Text = ""
     original_run_id: Text = ""

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.events.data import ConsoleText, Metrics, SystemMetrics, Values
-from schemas.events.edits import Deleted, Renamed
+from schemas.events.edits import Deleted, LifecycleStage, Moved, Renamed
 from schemas.events.experiments import (
     ExperimentCreated,
     ExperimentDeleted,
@@ -56,7 +56,7 @@ AnyEvent = Annotated[
     RunCreated | RunStarted | RunResumed | RunFinished | RunFailed | RunKilled
     | StepStarted | StepFinished | AttemptStarted | AttemptFinished | Heartbeat | ProducerClosed
     | Metrics | SystemMetrics | Values | Params | Tags | RunLabels | Note | Artifact | ConsoleText
-    | CodeIdentity | Environment | Deleted | Renamed,
+    | CodeIdentity | Environment | Deleted | Renamed | LifecycleStage | Moved,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -26,8 +26,8 @@ import pyarrow.parquet as pq
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import State, Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.checks import assert_read_back, deliver
 from consumers.trackers.testing.runs import RunAuthor, edited_run
-from consumers.trackers.testing.suite import assert_read_back, deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.errors import TrackingError
 from schemas.runtime.settings import Settings

@@ -23,6 +23,7 @@ def runs() -> None:
         assert_type(run, gateway.Run)
         assert_type(run.id, str)
         assert_type(run.finish("failed", message="why", timeout_s=1.0), gateway.Report)
+    gateway.start_run(experiment="exp")
     child = gateway.start_run(parent=run, url="kafka://localhost:9092", resume=True, attempt=3)
     assert_type(child.flush(timeout_s=1), bool)
     assert_type(gateway.current_run(), gateway.Run | None)

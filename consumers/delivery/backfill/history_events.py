@@ -59,6 +59,8 @@ def _ending(rows: RunSnapshotRows) -> list[Event]:
     if run["state"] in _END_KINDS:
         end = {"attempt": run["attempt"], "message": run["message"]}
         events.append({"kind": _END_KINDS[run["state"]], "time": run["ended"], **end})
+    if run["lifecycle_stage"] != "active":
+        events.append({"kind": "lifecycle_stage", "time": run["updated"], "stage": run["lifecycle_stage"]})
     if run["deleted"]:
         events.append({"kind": "deleted", "time": run["updated"], "what": "run"})
     return events
@@ -73,7 +75,7 @@ def _opened(rows: RunSnapshotRows) -> list[Event]:
     described = {
         "name": run["name"], "tag": run["tag"], "group": run["group_name"], "parent_run_id": run["parent_run_id"],
         "original_run_id": run["original_run_id"], "dag_hash": run["dag_hash"], "use_cached": run["use_cached"],
-        "run_config": run["run_config"],
+        "run_config": run["run_config"], "experiment_id": run["experiment_id"],
     }  # fmt: skip
     if run["started"] is None:  # known, and perhaps running; no event reported its start
         return [{"kind": "run_created", "time": run["created"], "attempt": run["attempt"], **described}]

@@ -75,6 +75,10 @@ def _head(subject: Subject, expected: RunFacts, found: RunFacts, can: Capabiliti
         yield from _times(subject, expected, found)
     else:
         yield subject.loss("status", 1, "status, start and end are not kept")
+    if expected.lifecycle_stage == "deleted" and found.lifecycle_stage is None:
+        yield subject.loss("lifecycle stage", 1, "in the trash, and still shown")
+    elif found.lifecycle_stage is not None and expected.lifecycle_stage != found.lifecycle_stage:
+        yield subject.difference("lifecycle stage", expected.lifecycle_stage, found.lifecycle_stage)
     if found.misplaced:
         yield subject.difference("experiment", expected.tag, found.misplaced)
     for what, one, other, limits in (

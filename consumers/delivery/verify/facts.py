@@ -49,6 +49,7 @@ class RunFacts:
     artifacts: Mapping[str, Any] | None = None  # references: rows in PostgreSQL, JSON text in a tracker
     observations: dict[tuple[str, int], list[ObservedValue]] | None = None  # by written series and step
     unheld: int = 0  # observations that the tracker counted as left out
+    lifecycle_stage: str | None = None  # active, or deleted: in the trash
     lines: dict[str, tuple[int, int]] | None = None  # number and checksum, by stream
     edits: Sequence[StoredEdit] = ()  # only in PostgreSQL
     pool: Counter[PooledPoint] = field(default_factory=Counter)  # points of series that the log edits

@@ -41,6 +41,7 @@ async def read_store(
     async with reading.snapshot() as now:
         facts = RunFacts(run_id, run.state, await now.params(run_id), tags=run.tags)
         facts.started, facts.ended = run.started, run.ended if run.state in ENDED else None
+        facts.lifecycle_stage = run.lifecycle_stage
         held = await now.contents(run_id)
         facts.name, facts.tag, facts.note, facts.labels = held.name or run_id, held.tag, held.note, held.labels
         facts.artifacts, facts.edits = held.artifacts, held.edits
@@ -107,6 +108,7 @@ def _add_contents(facts: RunFacts, held: Contents) -> None:
     facts.misplaced, facts.where, facts.artifacts, facts.unheld = (
         held.misplaced, held.where, held.artifacts, held.unheld
     )  # fmt: skip
+    facts.lifecycle_stage = held.lifecycle_stage
     if held.observations is not None:
         facts.observations = {}
         for seen in held.observations:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
@@ -58,6 +58,7 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     order_by: Annotated[str | None, Query(max_length=MAX_FILTER)] = None,
     group: Annotated[str | None, Query(max_length=10_000)] = None,
     status: RunState | None = None,
+    stage: Literal["active", "deleted", "all"] = "active",
     last: Annotated[int, Query(ge=0, le=MAX_LAST)] = LAST_VALUES,
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
@@ -68,11 +69,11 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     For the next page repeat the request with `page_token` set to `next_page_token` of this page. Runs that are added
     in between neither repeat nor displace others; a run whose sort key changes may appear twice or not at all. A page
     ends early after MAX_PAGE_BYTES: a run may have any number of parameters. Of each run it has the last values of
-    `last` series.
+    `last` series. Runs in the trash are listed with `stage` deleted or all.
     """
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not contain U+0000", "correct group")
-    wanted = narrow(_parsed("where", parse_filter, where), group, status)
+    wanted = narrow(_parsed("where", parse_filter, where), group, status, None if stage == "all" else stage)
     order = None if order_by is None else _parsed("order_by", parse_order, order_by)
     connections = connections_of(request)
     await until_folded(connections, min_offsets, timeout_s)

@@ -19,7 +19,7 @@ const LOG_SERIES = 100; // in the tree
 const TYPING_MS = 250;
 const DRAWN = new Set(["metrics", "system_metrics"]);
 // After these a series is not what it was plus points: charts are loaded afresh.
-const REWRITES = new Set(["run_resumed", "deleted", "renamed"]);
+const REWRITES = new Set(["run_resumed", "deleted", "renamed", "lifecycle_stage", "moved"]);
 
 const runId = readRunId();
 const charts = new Charts(byId("charts"), () => loadMore());

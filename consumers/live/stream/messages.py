@@ -35,6 +35,8 @@ _BRIEF_KINDS = frozenset(
         "tags",
         "deleted",
         "renamed",
+        "lifecycle_stage",
+        "moved",
     }
 )
 

@@ -128,6 +128,10 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
             _open_run(context, event)
         case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
             context.end(ev.MAIN_STEP, event.attempt, lifecycle.end_run(context.run, event), event.message, event.time)
+        case ev.LifecycleStage():
+            context.run.lifecycle_stage = event.stage
+        case ev.Moved():
+            lifecycle.move_run(context.run, event)
         case ev.StepStarted():
             context.attempt(event.step_name, event.attempt, event.time)
             step = context.step(event.step_name)

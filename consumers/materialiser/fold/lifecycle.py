@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.store.rows import AttemptRow, RunRow, StepRow
-from schemas.events import RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
+from schemas.events import Moved, RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
 from schemas.statuses import STATUS_AFTER, end_rank
 
 TWICE = (
@@ -32,6 +32,8 @@ Ended = RunFinished | RunFailed | RunKilled
 def open_run(run: RunRow, event: Opened) -> None:
     """Fold the creation, start or resumption of a run."""
     is_old = event.attempt < run.attempt  # values of a superseded attempt fill gaps and change nothing else
+    if (event.experiment_id or event.tag) and not (is_old and (run.experiment_id or run.tag)):
+        run.experiment_id = event.experiment_id
     for column, value in _description(event).items():
         if value and not (is_old and getattr(run, column)):
             setattr(run, column, value)
@@ -39,6 +41,11 @@ def open_run(run: RunRow, event: Opened) -> None:
     if not isinstance(event, RunCreated):
         mark_running(run)
         run.started = earliest(run.started, event.time)
+
+
+def move_run(run: RunRow, event: Moved) -> None:
+    """Put a run into another experiment."""
+    run.experiment_id, run.tag = event.experiment_id, event.tag or run.tag
 
 
 def is_second_start(run: RunRow, attempt: AttemptRow | None, event: Opened) -> bool:

@@ -101,8 +101,9 @@ class StoreReader:
             return await now.offsets(consumer, topic)
 
 
-def narrow(filter: Node, group: str | None, state: str | None) -> Node:
-    """Return `filter` restricted to a group and a state, if given."""
-    given: list[tuple[Key, str | None]] = [(Key("text", "group"), group), (Key("state", "state"), state)]
+def narrow(filter: Node, group: str | None, state: str | None, stage: str | None = None) -> Node:
+    """Return `filter` restricted to a group, a state and a lifecycle stage, if given."""
+    keys = (Key("text", "group"), group), (Key("state", "state"), state), (Key("text", "lifecycle_stage"), stage)
+    given: list[tuple[Key, str | None]] = list(keys)
     more = [Compare(key, "in", (Value(None, text),)) for key, text in given if text is not None]
     return All((filter, *more)) if more else filter

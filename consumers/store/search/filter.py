@@ -8,7 +8,8 @@ and parentheses. Keywords may have any case.
     params.NAME           compared as a number, or as text if the value is in quotes; params.model.layers also finds
                           what is inside a JSON parameter, by its path
     tags.NAME             text
-    state, name, group, tag, run_id, parent_run_id, message, note, points, attempt, created, started, ended, updated
+    state, name, group, tag, experiment, experiment_id, run_id, parent_run_id, message, note, points, attempt, created,
+    started, ended, updated
                           facts about the run; also as attributes.NAME and under MLflow's names (status, start_time, …);
                           a time is a number of ms, as in MLflow, or text such as '2026-11-21' (UTC)
     =  !=  <  <=  >  >=  like  ilike  in (…)  not in (…)  is null  is not null
@@ -41,6 +42,7 @@ _PREFIXES: dict[str, Literal["metric", "param", "tag", "attribute"]] = {
 }  # fmt: skip
 _ATTRIBUTES: dict[str, tuple[Kind, str]] = {
     **{name: ("text", name) for name in ("run_id", "name", "group", "tag", "parent_run_id", "message", "note")},
+    **{name: ("text", name) for name in ("experiment", "experiment_id")},
     **{name: ("number", name) for name in ("points", "attempt")},
     **{name: ("time", name) for name in ("created", "started", "ended", "updated")},
     "state": ("state", "state"),

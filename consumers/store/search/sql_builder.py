@@ -21,6 +21,9 @@ COLUMNS = {
     "run_id": "r.run_id", "name": "r.name", "group": "r.group_name", "tag": "r.tag", "message": "r.message",
     "parent_run_id": "r.parent_run_id", "note": "r.note", "points": "r.points", "attempt": "r.attempt",
     "created": "r.created", "started": "r.started", "ended": "r.ended", "updated": "r.updated", "state": "r.state",
+    "lifecycle_stage": "r.lifecycle_stage",
+    "experiment": "(SELECT x.experiment FROM run_experiments x WHERE x.run_id = r.run_id)",
+    "experiment_id": "(SELECT x.experiment_id FROM run_experiments x WHERE x.run_id = r.run_id)",
 }  # fmt: skip
 _SIGNS = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
@@ -157,6 +160,9 @@ class _StatementBuilder:
             return f"({empty})" if one.op == "is null" else f"(NOT {empty})"
         if one.key.kind == "state":
             return self._state(one)
+        if one.key.name in ("experiment", "experiment_id") and one.op == "in":
+            texts = self._add([value.text for value in one.values], "text[]")
+            return f"(r.run_id IN ({_filled(sql(f'where_{one.key.name}'), {'wanted': texts})}))"
         if one.key.kind == "text":
             return f"({self._text_test(column, one)})"
         return f"({self._number_test(column, one)})"

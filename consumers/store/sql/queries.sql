@@ -58,7 +58,8 @@ ON CONFLICT (run_id) DO UPDATE SET
     state = excluded.state, message = excluded.message, attempt = excluded.attempt, created = excluded.created,
     started = excluded.started, ended = excluded.ended, updated = excluded.updated, points = excluded.points,
     note = excluded.note, environment = excluded.environment, deleted = excluded.deleted,
-    next_offset = excluded.next_offset;
+    next_offset = excluded.next_offset, experiment_id = excluded.experiment_id,
+    lifecycle_stage = excluded.lifecycle_stage;
 
 -- name: save_producers
 INSERT INTO producers SELECT * FROM json_populate_recordset(NULL::producers, $1::text::json)
@@ -232,6 +233,7 @@ ORDER BY c.series_id, c.first_index;
 -- name: list_runs
 -- These runs, in this order.
 SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r.ended, r.updated, r.attempt, r.points,
+       r.lifecycle_stage, x.experiment_id, x.experiment,
        CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
             THEN 'lost' ELSE r.state END AS state,
        (SELECT jsonb_object_agg(p.name, p.value) FROM params p WHERE p.run_id = r.run_id AND NOT p.superseded) AS params,
@@ -239,6 +241,7 @@ SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r
        (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
         WHERE d.month = r.month AND r.points > 0) AS points_dropped
 FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r USING (run_id)
+JOIN run_experiments x USING (run_id)
 ORDER BY wanted.place;
 
 -- name: plan_search
@@ -264,9 +267,10 @@ CROSS JOIN LATERAL (
 -- the same rows, and the next event of the run ends it. `points_dropped`: when retention dropped its points, µs.
 SELECT r.*, CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
                  THEN 'lost' ELSE r.state END AS shown,
+       x.experiment_id AS in_experiment, x.experiment,
        (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
         WHERE d.month = r.month AND r.points > 0) AS points_dropped
-FROM runs r WHERE r.run_id = $1 AND NOT r.deleted;
+FROM runs r JOIN run_experiments x USING (run_id) WHERE r.run_id = $1 AND NOT r.deleted;
 
 -- name: get_steps
 SELECT * FROM steps WHERE run_id = $1 ORDER BY position;

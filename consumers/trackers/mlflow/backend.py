@@ -12,6 +12,10 @@ from typing import NamedTuple, Protocol
 from consumers.trackers.mlflow.metrics import Metric
 from consumers.trackers.mlflow.requests import Call
 
+DELETED_TAG = "gw.deleted"  # of a run that the log deleted; a run that a person put into the trash does not have it
+REPLACED_TAG = "gw.replaced_by"
+STAGE_TAG = "gw.lifecycle_stage"  # "deleted": the log put the run into the trash, and may restore it
+
 
 class RemoteRun(NamedTuple):
     """What MLflow holds of one run, without its points."""
@@ -31,6 +35,13 @@ class RemoteRun(NamedTuple):
     def is_empty(self) -> bool:
         """Whether it has neither metrics nor params."""
         return not self.metric_keys and not self.params
+
+    @property
+    def is_put_away(self) -> bool:
+        """Whether it is in the trash because the log says so, until the log restores it."""
+        return (
+            not self.is_active and STAGE_TAG in self.tags and self.tags.keys().isdisjoint({DELETED_TAG, REPLACED_TAG})
+        )
 
 
 class Experiment(NamedTuple):
@@ -65,7 +76,7 @@ class Backend(Protocol):
         """Return the experiment with this id."""
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
-        """Return the active runs that have this tag, ordered by id."""
+        """Return the runs that have this tag, ordered by id: the active ones, and those that the log put away."""
 
     def create_run(self, new: NewRun) -> RemoteRun:
         """Create a run. Raises NothingDone if it was certainly not created."""
@@ -84,6 +95,9 @@ class Backend(Protocol):
 
     def delete_run(self, run: str) -> None:
         """Move a run to the trash."""
+
+    def restore_run(self, run: str) -> None:
+        """Take a run out of the trash; does nothing if it is not there."""
 
     def delete_tag(self, run: str, key: str) -> None:
         """Delete a tag; does nothing if the run does not have it."""

@@ -1,9 +1,13 @@
 """
-Deletes and renames that MLflow can carry out: those of tags, and of whole runs.
+Deletes and renames that MLflow can carry out: those of tags, and of whole runs; and its trash.
 
 MLflow can change neither the experiment nor the start of a run, so the run is made again with both, gets everything
 that the old one has, and the old one goes to the trash. The process may die at any moment: the same call finds the new
 run by its key, start and experiment, and writes the same rows again.
+
+MLflow writes nothing into a run in its trash. What is recorded into a run that the log has put there must not be lost:
+the run is taken out, written to, and put back. A tag says that the log put it there, so that a call that is repeated
+after a crash finds it; a run that a person put there does not have the tag, and stays there.
 
 MLflow has no way to delete or rename a metric or a param. The log decides a rename, not what the server holds: a
 repeated call finds there what the first one did. Therefore the mapping state keeps the training code's tags with their
@@ -16,18 +20,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 from consumers.trackers.edits import Edit
-from consumers.trackers.mlflow.backend import Backend, NewRun, RemoteRun
+from consumers.trackers.mlflow.backend import DELETED_TAG, REPLACED_TAG, STAGE_TAG, Backend, NewRun, RemoteRun
 from consumers.trackers.mlflow.mapping_state import MAX_RUN_NAME, key_of
 from consumers.trackers.mlflow.params import FOLDER
 from consumers.trackers.mlflow.requests import Call, split_calls
 from consumers.trackers.mlflow.responses import MISSING, MlflowRefused
 from schemas import events as ev
 from schemas.mapping.names import mlflow_key
+from schemas.wire import Envelope
 
 RUN_NAME_TAG = "mlflow.runName"
-REPLACED_TAG = "gw.replaced_by"
 COPIED_ROWS = 1_000  # of metrics in memory at once
-DELETED_TAG = "gw.deleted"  # of a run that the log deleted; a run that a person put into the trash does not have it
 OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
 # Of MLflow's tags those that hold facts of a run: one of the training code with that name must not replace the fact.
 _FACTS = {RUN_NAME_TAG, "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.git.commit"}
@@ -78,7 +81,9 @@ def edit_tags(
 def delete_runs(backend: Backend, runs: Iterable[RemoteRun]) -> None:
     """Move runs to MLflow's trash, marked as deleted by the log; `mlflow gc` empties it."""
     for run in runs:
-        if run.is_active:
+        if run.is_put_away:
+            backend.restore_run(run.id)  # a run in the trash takes no tag
+        if run.is_active or run.is_put_away:
             backend.log_batch(run.id, Call(tags={DELETED_TAG: "1"}))
             backend.delete_run(run.id)
 
@@ -152,3 +157,23 @@ def _trash(backend: Backend, old: RemoteRun, new: str, children: Sequence[Remote
 def is_wanted(run: RemoteRun, wanted: NewRun) -> bool:
     """Return True if a run is where, and began when, it should."""
     return (run.experiment_id, run.started_ms) == (wanted.experiment_id, wanted.started_ms)
+
+
+def stage_after(stage: str, envelopes: Iterable[Envelope]) -> str:
+    """Return the lifecycle stage of a run after some events: active or deleted."""
+    changes = [one.event.stage for one in envelopes if isinstance(one.event, ev.LifecycleStage)]
+    return changes[-1] if changes else stage
+
+
+def set_stage(backend: Backend, run: str, before: str, after: str) -> None:
+    """Give an active run the stage `after`; `before` is the one of the last checkpoint."""
+    if after == "deleted":
+        backend.log_batch(run, Call(tags={STAGE_TAG: after}))
+        backend.delete_run(run)
+    elif before == "deleted":
+        backend.delete_tag(run, STAGE_TAG)
+
+
+def is_put_away(backend: Backend, run: str) -> bool:
+    """Return whether a run is in the trash because the log says so."""
+    return any(found.is_put_away for found in find_run(backend, run))

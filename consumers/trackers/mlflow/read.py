@@ -57,6 +57,7 @@ def read_contents(backend: Backend, run: RemoteRun, state: MappingState) -> Cont
         artifacts=_with_prefix(named, "gw.artifact."),
         observations=_observations(backend, run, state, named),
         unheld=state.left_out,
+        lifecycle_stage="active" if run.is_active else "deleted",
     )
 
 

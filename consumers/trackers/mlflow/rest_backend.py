@@ -79,11 +79,12 @@ class RestBackend:
         return _experiment(self._get("experiments/get", {"experiment_id": experiment})["experiment"])
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
-        """Return the active runs that have this tag, ordered by id."""
+        """Return the runs that have this tag, ordered by id: the active ones, and those that the log put away."""
         experiments = self._all_experiments()
         query = {"experiment_ids": experiments, "filter": f"tags.`{tag}` = '{value}'", "max_results": 100}
-        found = self._post("runs/search", query).get("runs", []) if experiments else []
-        return sorted(map(_remote_run, found), key=lambda run: run.id)
+        found = self._post("runs/search", query | {"run_view_type": "ALL"}).get("runs", []) if experiments else []
+        runs = [run for run in map(_remote_run, found) if run.is_active or run.is_put_away]
+        return sorted(runs, key=lambda run: run.id)
 
     def create_run(self, new: NewRun) -> RemoteRun:
         """Create a run. Raises NothingDone if it was certainly not created."""
@@ -135,6 +136,10 @@ class RestBackend:
     def delete_run(self, run: str) -> None:
         """Move a run to the trash."""
         self._post("runs/delete", {"run_id": run})
+
+    def restore_run(self, run: str) -> None:
+        """Take a run out of the trash; does nothing if it is not there."""
+        self._post("runs/restore", {"run_id": run})
 
     def delete_tag(self, run: str, key: str) -> None:
         """Delete a tag; does nothing if the run does not have it."""

@@ -79,14 +79,15 @@ class SqliteBackend:
         return _experiment(self._read(lambda store: store.get_experiment(experiment)))
 
     def find_runs(self, tag: str, value: str) -> list[RemoteRun]:
-        """Return the active runs that have this tag, ordered by id."""
+        """Return the runs that have this tag, ordered by id: the active ones, and those that the log put away."""
 
         def search(store: Any) -> list[Any]:
             experiments = [item.experiment_id for item in _pages(store.search_experiments)]
             query = f"tags.`{tag}` = '{value}'"
-            return list(store.search_runs(experiments, query, ViewType.ACTIVE_ONLY, max_results=PAGE))
+            return list(store.search_runs(experiments, query, ViewType.ALL, max_results=PAGE))
 
-        return sorted(map(_remote_run, self._read(search)), key=lambda run: run.id)
+        runs = [run for run in map(_remote_run, self._read(search)) if run.is_active or run.is_put_away]
+        return sorted(runs, key=lambda run: run.id)
 
     def create_run(self, new: NewRun) -> RemoteRun:
         """Create a run."""
@@ -124,6 +125,10 @@ class SqliteBackend:
     def delete_run(self, run: str) -> None:
         """Move a run to the trash."""
         self._write(lambda store: store.delete_run(run))
+
+    def restore_run(self, run: str) -> None:
+        """Take a run out of the trash; does nothing if it is not there."""
+        self._write(lambda store: store.restore_run(run))
 
     def delete_tag(self, run: str, key: str) -> None:
         """Delete a tag; does nothing if the run does not have it."""

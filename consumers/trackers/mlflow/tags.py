@@ -77,6 +77,8 @@ def _facts(event: ev.AnyEvent) -> dict[str, str]:
                 "run_config": dump(event.run_config) if event.run_config else "",
             }  # fmt: skip
             return {f"gw.{name}": text for name, text in facts.items() if text}
+        case ev.Moved() if event.tag:
+            return {"gw.tag": event.tag}
         case ev.RunFinished() | ev.RunFailed() | ev.RunKilled() if event.message:
             return {"gw.message": event.message}
         case ev.Note():

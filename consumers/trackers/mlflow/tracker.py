@@ -24,9 +24,12 @@ from consumers.trackers.mlflow.edits import (
     find_replacement,
     find_run,
     is_deleted_by_log,
+    is_put_away,
     is_wanted,
     put_away,
     replace_run,
+    set_stage,
+    stage_after,
 )
 from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import read_points
@@ -66,6 +69,7 @@ class MlflowTracker:
         "observations that are not numbers: text in params `name_step`; histograms, long ones and all after "
         f"{MAX_VALUES} are artifacts, or cut and counted if the server does not accept them (tag gw.artifacts_refused)",
         "console lines",
+        "the experiment of a run by id: its tag names the experiment",
         "deletes and renames of series and parameters",
     )
 
@@ -110,13 +114,16 @@ class MlflowTracker:
         except MlflowRefused:
             if state and is_deleted_by_log(backend, state["run"]):
                 return {"deleted": True}  # by a call whose checkpoint was lost; repeated events are dropped too
+            if state and state.get("stage") != "deleted" and is_put_away(backend, state["run"]):
+                # A call whose checkpoint was lost put it into the trash.
+                return self._write(backend, run_id, envelopes, {**state, "stage": "deleted"}, in_doubt)
             found = find_replacement(backend, state["run"], KEY_TAG, run_key(run_id)) if state else None
             if found is None:
                 raise
         # A call whose checkpoint was lost has made the run again: this one may not have the event that says why.
-        return self._write(
-            backend, run_id, envelopes, {**state, "run": found.id, "artifacts": found.artifact_uri}, in_doubt
-        )
+        stage = {"stage": "deleted"} if found.is_put_away else {}
+        place = {"run": found.id, "artifacts": found.artifact_uri}
+        return self._write(backend, run_id, envelopes, {**state, **place, **stage}, in_doubt)
 
     def _write(
         self, backend: Backend, run_id: str, envelopes: Sequence[Envelope], state: State, in_doubt: int
@@ -125,6 +132,9 @@ class MlflowTracker:
             Opening(*state["opening"]) if "opening" in state else None, [envelope.event for envelope in envelopes]
         )
         kept, is_new = (dict(state), False) if state else self._find_or_create(backend, run_id, opening, in_doubt)
+        before_stage = kept.pop("stage", "active")
+        if before_stage == "deleted":
+            backend.restore_run(kept["run"])
         if not is_new and self._is_elsewhere(kept, opening):
             self._move(backend, run_id, kept, opening)
         kept["opening"] = list(opening)
@@ -149,6 +159,9 @@ class MlflowTracker:
             backend.delete_tag(kept["run"], key)
         self._set_status(backend, kept, run_key(run_id), new.status_change, is_new=is_new)
         kept |= {} if new.status is None else {"end": list(new.status)}
+        stage = stage_after(before_stage, envelopes)
+        set_stage(backend, kept["run"], before_stage, stage)
+        kept |= {"stage": stage} if stage == "deleted" else {}
         return kept | {"notes": mapping.to_json()}
 
     def read_back(self, run_id: str, state: State) -> ReadBack:
@@ -161,7 +174,8 @@ class MlflowTracker:
             where = Contents(where=f"run {found[0].id} at {backend.address}")
             return ReadBack(iter(()), {}, read_status(found[0].status), None, None, contents=where)
         mapping = MappingState.from_json(state.get("notes", {}))
-        run = visible_run(backend, state["run"])
+        is_away = state.get("stage") == "deleted"
+        run = backend.get_run(state["run"]) if is_away else visible_run(backend, state["run"])
         keys = mapping.params if mapping.has_all_params else run.params.keys() - set(mapping.values)
         params = {mapping.name_of(key, run.tags): run.params[key] for key in keys if key in run.params}
         params |= changed_params(run.tags, mapping)
@@ -218,6 +232,7 @@ class MlflowTracker:
             "named": bool(opening.name) and not found,
             "place": [experiment_name(opening.tag), opening.shown // 1_000] if not found else _place(backend, run),
         }
+        kept |= {"stage": "deleted"} if run.is_put_away else {}
         return kept | ({"doubted": True} if is_in_doubt else {}), not found
 
     def _wanted(self, backend: Backend, run_id: str, opening: Opening) -> NewRun:

@@ -37,7 +37,10 @@ class ParquetTracker:
     """Tables `points`, `observations`, `params`, `tags`, `lines` and `runs`, partitioned by run."""
 
     name = "parquet"
-    cannot_hold: Sequence[str] = ("heartbeats and the sequence numbers of events",)
+    cannot_hold: Sequence[str] = (
+        "heartbeats and the sequence numbers of events",
+        "the trash: a run that can be restored stays, and table tags says so",
+    )
     capabilities = Capabilities(
         keeps_artifacts=True,
         can_delete=True,

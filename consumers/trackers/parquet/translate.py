@@ -201,6 +201,8 @@ def _facts(event: ev.AnyEvent) -> list[tuple[str, str, str]]:
             return [("artifact", event.name, _json(event.model_dump(exclude={"kind", "name", "time"})))]
         case ev.CodeIdentity():
             return [("code", event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
+        case ev.LifecycleStage():
+            return [("lifecycle_stage", "", event.stage)]
         case ev.StepStarted() | ev.StepFinished() | ev.AttemptStarted() | ev.AttemptFinished():
             return [(event.kind, event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
         case _:

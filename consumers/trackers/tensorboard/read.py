@@ -67,6 +67,8 @@ class EventFileFacts:
                 self._note = text.decode()
             case "gw/name":
                 self._name = text.decode()
+            case "gw/tag":
+                self._tag = text.decode()
             case tag if tag.startswith(summaries.ARTIFACT):
                 self._artifacts[tag.removeprefix(summaries.ARTIFACT)] = text.decode()
 

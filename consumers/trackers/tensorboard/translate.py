@@ -121,7 +121,7 @@ def _text_records(run_id: str, events: Iterable[ev.AnyEvent], state: dict[str, A
 
 def _texts(run_id: str, event: ev.AnyEvent, state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     opening = Opening(*state["opening"])
-    if event.kind in STATUS_AFTER or isinstance(event, ev.Renamed):
+    if event.kind in STATUS_AFTER or isinstance(event, ev.Renamed | ev.Moved):
         opening = fold_opening(opening, [event])
         state["opening"], state["started"] = list(opening), opening.shown
     if event.kind in STATUS_AFTER:
@@ -142,6 +142,8 @@ def _texts(run_id: str, event: ev.AnyEvent, state: dict[str, Any]) -> Iterator[t
             yield "gw/note", event.text
         case ev.Renamed(what="run"):
             yield "gw/name", event.new
+        case ev.Moved() if event.tag:
+            yield "gw/tag", event.tag
         case ev.RunLabels():
             yield summaries.LABELS, _json({name: to_plain(value) for name, value in event.labels.items()})
         case ev.Environment():

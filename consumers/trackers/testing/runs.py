@@ -89,6 +89,10 @@ class RunAuthor:
         ]
         return self.envelope(ev.Metrics(time=time, step_name=step_name, attempt=attempt, series=made))
 
+    def stage(self, stage: str) -> Envelope:
+        """Return the event that puts the run into the trash ("deleted"), or takes it out ("active")."""
+        return self.envelope(ev.LifecycleStage.model_validate({"time": self.now(), "stage": stage}))
+
     def delete(self, what: str, name: str = "") -> Envelope:
         """Return the delete of a part of the run, or of the whole run."""
         return self.envelope(ev.Deleted.model_validate({"time": self.now(), "what": what, "name": name}))

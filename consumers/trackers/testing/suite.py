@@ -15,20 +15,18 @@ read back and must be there exactly once.
 
 from __future__ import annotations
 
-import inspect
 import json
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consumers.trackers.fidelity import expected_points
-from consumers.trackers.protocol import ReadBack, State, Tracker, can_start_over, capabilities_of
-from consumers.trackers.testing.runs import START, RunAuthor, edge_case_run, edited_run, params_of, points_of, tags_of
+from consumers.trackers.protocol import State, Tracker, can_start_over, capabilities_of
+from consumers.trackers.testing.checks import assert_read_back, counted, deliver, statuses
+from consumers.trackers.testing.runs import START, RunAuthor, edge_case_run, edited_run
 from schemas import events as ev
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.examples import EVENTS
@@ -229,6 +227,38 @@ class TrackerContract:
         else:
             assert_read_back(tracker, run_id, state, envelopes)
 
+    @pytest.mark.parametrize("size", [1, 3, 1_000])
+    def test_a_run_in_the_trash_loses_nothing(self, tracker: Tracker, run_id: str, size: int) -> None:
+        """What is recorded into it all the same is kept, also after a lost checkpoint; then it is restored."""
+        author = RunAuthor(run_id)
+        envelopes = [author.start(), author.metrics("loss", [1.0]), author.stage("deleted")]
+        envelopes += [author.metrics("loss", [2.0], [1]), author.params(lr=0.1)]
+        deliver(tracker, run_id, envelopes, {}, size=size)  # its checkpoint is lost
+        state = deliver(tracker, run_id, envelopes, {}, size=size, in_doubt=len(envelopes))
+        stage = tracker.read_back(run_id, state).contents.lifecycle_stage
+        assert stage in ("deleted", None)
+        assert_read_back(tracker, run_id, state, envelopes)
+
+        rest = [author.metrics("loss", [3.0], [2]), author.stage("active"), author.finish()]
+        deliver(tracker, run_id, rest[:2], state, size=size)  # its checkpoint is lost
+        state = deliver(tracker, run_id, rest, state, size=size, in_doubt=2)
+
+        assert tracker.read_back(run_id, state).contents.lifecycle_stage == (None if stage is None else "active")
+        assert_read_back(tracker, run_id, state, envelopes + rest)
+
+    def test_a_run_that_moves_to_another_experiment(self, tracker: Tracker, run_id: str) -> None:
+        """It keeps everything; a tracker that shows runs by experiment shows it in the new one, or says so."""
+        author = RunAuthor(run_id)
+        envelopes = [author.start(tag="before"), author.metrics("loss", [1.0])]
+        state = deliver(tracker, run_id, envelopes, {})
+        more = [author.envelope(ev.Moved(time=author.now(), tag="after")), author.metrics("loss", [2.0], [1])]
+
+        state = deliver(tracker, run_id, more, state, size=1)
+
+        contents = tracker.read_back(run_id, state).contents
+        assert (contents.tag, contents.misplaced) in (("after", ""), (None, ""))
+        assert_read_back(tracker, run_id, state, envelopes + more)
+
     @pytest.mark.parametrize("size", [1, 2, 5, 1_000])
     def test_deletes_and_renames_take_effect(self, tracker: Tracker, run_id: str, size: int) -> None:
         """However the run is cut into calls. A tracker that cannot carry them out ignores them."""
@@ -321,7 +351,7 @@ class TrackerContract:
                 for name, steps, times_ms, values, _ in found.columns
                 for one in zip(steps, times_ms, values, strict=True)
             ]
-            assert _counted(points) == _counted(tracker.read_back(run_id, state).points)
+            assert counted(points) == counted(tracker.read_back(run_id, state).points)
 
     def test_the_state_stays_small(self, tracker: Tracker, run_id: str) -> None:
         """It is stored with every checkpoint, so it must not grow with the number of points."""
@@ -358,56 +388,9 @@ class TrackerContract:
         tracker.close()
 
 
-def deliver(
-    tracker: Tracker, run_id: str, envelopes: Sequence[Envelope], state: State, *, size: int = 1_000, in_doubt: int = 0
-) -> State:
-    """Deliver events as the delivery loop does, `size` in each call; return the state as PostgreSQL returns it."""
-    call: Callable[..., State] = tracker.deliver
-    takes_in_doubt = "in_doubt" in inspect.signature(call).parameters
-    for first in range(0, len(envelopes), size):
-        part = envelopes[first : first + size]
-        more = {"in_doubt": max(0, min(in_doubt - first, len(part)))} if takes_in_doubt else {}
-        state = json.loads(json.dumps(dict(call(run_id, part, state, **more)), allow_nan=False, sort_keys=True))
-    return state
-
-
-def assert_read_back(tracker: Tracker, run_id: str, state: State, envelopes: Sequence[Envelope]) -> None:
-    """Read a run back, and assert that it equals what was delivered."""
-    can = capabilities_of(tracker)
-    run = tracker.read_back(run_id, state)
-    points = points_of(envelopes, are_edited=can.can_edit_series)
-    found, expected = _counted(run.points), _counted(expected_points(points, can))
-    missing, extra = expected - found, found - expected
-
-    assert (_shown(missing), _shown(extra)) == ([], []), "missing points, and points that are there too often"
-    if can.keeps_params:
-        assert set(run.params) == params_of(envelopes, are_edited=can.can_edit_params)
-    if run.tags is not None:
-        tags = tags_of(envelopes, are_edited=can.can_edit_tags)
-        assert set(run.tags) == set(tags)
-        assert {name: text[:20] for name, text in run.tags.items()} == {
-            name: text[:20] for name, text in tags.items()
-        }, "long texts may be cut"
-
-
-def statuses(tracker: Tracker, run_id: str, state: State) -> list[str]:
-    """Return the status of a run in a list, empty if the tracker does not keep it."""
-    run: ReadBack = tracker.read_back(run_id, state)
-    return [run.status] if capabilities_of(tracker).keeps_status else []
-
-
 def _small_run(run_id: str, index: int) -> list[Envelope]:
     author = RunAuthor(run_id)
     return [author.start(), author.params(lr=0.1), author.metrics("loss", [index, index + 0.5]), author.finish()]
-
-
-def _counted(points: Iterable[Point]) -> Counter[tuple[str, int, int, str]]:
-    # As schemas/facts.py counts them: both zeros are equal, and all NaN are equal.
-    return Counter((one.series, one.step, one.time_ms, repr(one.value + 0.0)) for one in points)
-
-
-def _shown(points: Counter[tuple[str, int, int, str]]) -> list[tuple[str, int, int, str]]:
-    return [(name[:40], step, time, value) for name, step, time, value in sorted(points.elements())[:8]]
 
 
 def _points_left(tracker: Tracker, run_id: str, state: State) -> list[Point]:

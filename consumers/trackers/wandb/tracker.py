@@ -44,6 +44,7 @@ class WandbTracker:
         "console lines: W&B stamps them with the time of the upload",
         "start and end of named steps",
         "observations that are not numbers keep their value, but not their type",
+        "the trash: a run that can be restored stays",
         "the previous name of a renamed run stays in the file, hidden by the new one",
     )
 

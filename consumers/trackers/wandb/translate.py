@@ -135,6 +135,8 @@ def config_items(events: Iterable[ev.AnyEvent]) -> dict[str, str]:
                     "original_run_id": event.original_run_id, "run_config": event.run_config,
                 }  # fmt: skip
                 items |= {f"gw.{name}": dump(value) for name, value in facts.items() if value}
+            case ev.Moved() if event.tag:
+                items["gw.tag"] = dump(event.tag)
             case ev.Params():
                 items |= {wandb_key(name): dump(to_plain(value)) for name, value in event.params.items()}
             case ev.RunLabels():

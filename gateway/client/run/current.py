@@ -50,6 +50,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     params: object = None,
     tags: object = None,
     tag: str = "",
+    experiment: str = "",
     group: str = "",
     parent: Run | str | None = None,
     url: str | None = None,
@@ -62,8 +63,8 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     Start a run and make it the current one: `with gateway.start_run("baseline", params={"lr": 0.1}) as run:`.
 
     The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` is for people and may
-    repeat; it defaults to a random one. `run_id` identifies the run and defaults to a new UUID of version 7. `tag`
-    names the experiment, `group` the sweep or job. Inside the `with` block of a run, in the same thread or task, this
+    repeat; it defaults to a random one. `run_id` identifies the run and defaults to a new UUID of version 7.
+    `experiment` names the experiment, and so does `tag`, as Magnus calls it; `group` names the sweep or job. Inside the `with` block of a run, in the same thread or task, this
     starts a child of that run, in its group; `parent=run` does so elsewhere, `parent=""` starts one without a parent.
 
     A `run_id` that was used before on this machine is never written to again unasked, which one line on stderr says:
@@ -81,7 +82,8 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
 
     Raises ClientError for an argument that cannot be used. It is no error if Kafka is away: events wait in the journal.
     """
-    # Before an id is taken: both raise for what cannot be used.
+    # Before an id is taken: these raise for what cannot be used.
+    tag = _experiment(_short(tag), _short(experiment))
     address, chosen = find_address(url), None if capture is None else _switches(capture, joins=False)
     notebook.end_runs_of_this_cell(registry.open_runs())
     outer, inherited = registry.find_here(), _joinable_run()
@@ -110,7 +112,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     else:
         inheritance.export(run.id, run.attempt, url)
         _add(run)
-        names = {"name": run.name, "tag": _short(tag), "group": run.group, "parent_run_id": parent_id}
+        names = {"name": run.name, "tag": tag, "group": run.group, "parent_run_id": parent_id}
         kind = "run_resumed" if found.is_resumed else "run_started"
         run.recorder.record(kind, attempt=run.attempt, **names)
     _record_given(run, params, tags, _switches(None, joins=joins) if chosen is None else chosen)
@@ -353,6 +355,13 @@ def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, 
         parent = registry.find_enclosing(outer) or (inherited if is_above else None) or ""
     parent_id, group = (parent.id, parent.group) if isinstance(parent, Run) else (_short(parent), "")
     return ("", "") if parent_id == run_id else (parent_id, group)
+
+
+def _experiment(tag: str, experiment: str) -> str:
+    """Return the name of a run's experiment, which its tag holds. Raises ClientError if two different ones are given."""
+    if tag and experiment and tag != experiment:
+        raise ClientError(f"tag {tag!r:.100} and experiment {experiment!r:.100} name two experiments: give one of them")
+    return experiment or tag
 
 
 def _rank_label(rank: int | bool | None, *, joins: bool) -> Labels:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.checks import assert_read_back, deliver
 from consumers.trackers.testing.runs import RunAuthor, edited_run, points_of
-from consumers.trackers.testing.suite import assert_read_back, deliver
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev

@@ -11,7 +11,11 @@ import pytest
 
 import gateway
 from gateway import query
+from schemas import events as ev
+from schemas.subjects import Subject
+from schemas.wire import ProducerId, RegistryEnvelope, encode
 from tests.support.live_server import Live, serving, settings_for, training
+from tests.support.log_author import START, Author, write_records
 
 
 @pytest.fixture
@@ -42,6 +46,40 @@ async def test_runs_are_read_and_searched(live: Live) -> None:
     assert [one.id for one in found] == ["two"]
     assert ([one.id for one in first], [one.id for one in rest]) == (["two"], ["one"])
     assert rest.next_page_token is None
+
+
+async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) -> None:
+    by_tag, by_id, moved, away = (Author(run_id) for run_id in ("tag", "id", "moved", "away"))
+    digits = ev.ExperimentCreated(time=START, name="digits")
+    renamed = ev.ExperimentRenamed(time=START + 1, name="numbers")
+    requests = [
+        RegistryEnvelope(Subject("experiments", "7"), ProducerId(f"q{at}"), 0, event.time, event)
+        for at, event in enumerate((digits, renamed))
+    ]
+    await write_records(live.settings.kafka, live.settings.topic, map(encode, requests))
+    await live.publish([
+        by_tag.start(tag="digits"), by_id.start(tag="x", experiment_id="7"), moved.start(tag="numbers"), away.start(),
+        moved.envelope(ev.Moved(time=moved.now(), tag="letters")),
+        away.envelope(ev.LifecycleStage(time=away.now(), stage="deleted")), away.metrics("loss", [1.0]),
+    ])  # fmt: skip
+
+    async def ids(where: str = "", stage: str = "active") -> list[str]:
+        found = await asyncio.to_thread(lambda: query.search_runs(where, stage=stage))
+        return sorted(run.id for run in found)
+
+    assert await ids("experiment = 'numbers'") == ["id", "tag"]  # a tag that was its name before is its name still
+    assert await ids("experiment = 'digits'") == []
+    assert await ids("experiment IN ('letters', 'digits')") == ["moved"]
+    assert await ids("experiment LIKE 'n%' AND NOT tag = 'x'") == ["tag"]
+    assert await ids("experiment_id = '7'") == ["id", "tag"]
+    assert (await ids(), await ids(stage="deleted")) == (["id", "moved", "tag"], ["away"])
+    assert await ids("experiment IS NULL", "all") == ["away"]
+    run = await asyncio.to_thread(query.get_run, "away")
+    log = await asyncio.to_thread(query.get_run_log, "tag")
+    assert (run.lifecycle_stage, run.metrics, run.experiment) == ("deleted", {"loss": 1.0}, "")
+    assert (log["tag"], log["experiment"], log["experiment_id"]) == ("digits", "numbers", "7")
+    first = await asyncio.to_thread(lambda: query.search_runs(order_by="experiment", limit=1))
+    assert [one.experiment for one in first] == ["letters"]
 
 
 async def test_a_run_that_is_not_there_is_one_clear_error(live: Live) -> None:

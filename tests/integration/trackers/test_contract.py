@@ -11,8 +11,9 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.checks import deliver
 from consumers.trackers.testing.runs import RunAuthor
-from consumers.trackers.testing.suite import TrackerContract, deliver
+from consumers.trackers.testing.suite import TrackerContract
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas.runtime.settings import Settings

@@ -20,8 +20,8 @@ from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.summaries import to_float32
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
+from consumers.trackers.testing.checks import deliver
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
-from consumers.trackers.testing.suite import deliver
 from consumers.trackers.wandb.tracker import WandbTracker
 from schemas import events as ev
 from schemas.errors import TrackerRefused

@@ -21,8 +21,8 @@ from mlflow import MlflowClient
 from consumers.trackers.mlflow import sqlite_backend
 from consumers.trackers.mlflow.mapping_state import MAX_KEPT
 from consumers.trackers.mlflow.tracker import MlflowTracker
+from consumers.trackers.testing.checks import assert_read_back
 from consumers.trackers.testing.runs import RunAuthor
-from consumers.trackers.testing.suite import assert_read_back
 from gateway.local.servers import mlflow_server
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from consumers.trackers.protocol import State, Tracker
+from consumers.trackers.testing.checks import assert_read_back, deliver
 from consumers.trackers.testing.runs import RunAuthor, edge_case_run, points_of
-from consumers.trackers.testing.suite import assert_read_back, deliver
 from consumers.trackers.trackio import backend as trackio_backend
 from consumers.trackers.trackio.tracker import TrackioTracker
 from schemas import events as ev
@@ -72,7 +72,7 @@ DELIVER = """
 import json, sys
 from pathlib import Path
 from tests.integration.trackers.test_trackio import long_run, opened
-from consumers.trackers.testing.suite import deliver
+from consumers.trackers.testing.checks import deliver
 
 folder, run_id = sys.argv[1:]
 tracker = opened(Path(folder))
@@ -86,7 +86,7 @@ FILLED = """
 import resource, sys
 from pathlib import Path
 from tests.integration.trackers.test_trackio import long_run, opened
-from consumers.trackers.testing.suite import deliver
+from consumers.trackers.testing.checks import deliver
 
 tracker = opened(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

@@ -441,6 +441,20 @@ def test_a_call_that_is_refused_takes_no_id(refused: dict[str, Any], capsys: pyt
     assert (run.id, run.attempt, capsys.readouterr().err) == ("r", 1, "")
 
 
+@pytest.mark.parametrize(
+    "named", [{"experiment": "digits"}, {"tag": "digits"}, {"experiment": "digits", "tag": "digits"}]
+)
+def test_a_run_names_its_experiment_by_either_argument(named: dict[str, Any]) -> None:
+    run = gateway.start_run(**named)
+
+    assert b'"tag":"digits"' in b"".join(path.read_bytes() for path in Path(run.health()["journal"]).glob("*.seg"))
+
+
+def test_a_run_has_one_experiment() -> None:
+    with pytest.raises(gateway.ClientError, match="tag 'a' and experiment 'b' name two experiments"):
+        gateway.start_run(tag="a", experiment="b")
+
+
 def test_emit_starts_a_run_whatever_the_arguments_of_the_program_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [7])
     gateway.emit("x", 1.0)

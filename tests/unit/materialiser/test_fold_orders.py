@@ -242,6 +242,47 @@ def test_a_late_event_of_a_superseded_attempt_only_fills_gaps() -> None:
     assert [(run.name, run.tag) for run in (state_of(newer, older), state_of(older, newer))] == [("new", "digits")] * 2
 
 
+def test_the_last_lifecycle_stage_of_the_log_counts_and_a_deleted_run_loses_nothing() -> None:
+    deleted, restored = ev.LifecycleStage(time=9, stage="deleted"), ev.LifecycleStage(time=3, stage="active")
+
+    assert state_of(STARTED, deleted).lifecycle_stage == "deleted"
+    assert state_of(STARTED, deleted, restored).lifecycle_stage == "active"
+    run = state_of(deleted, STARTED, POINTS, FINISHED)
+    assert (run.lifecycle_stage, run.state, run.points, run.deleted) == ("deleted", "finished", 1, False)
+
+
+def started(**fields: Any) -> ev.RunStarted:
+    return ev.RunStarted(time=2, **fields)
+
+
+def resumed(**fields: Any) -> ev.RunResumed:
+    return ev.RunResumed(time=20, attempt=2, **fields)
+
+
+@pytest.mark.parametrize(
+    ("events", "experiment_id", "tag"),
+    [
+        ([started(tag="digits")], "", "digits"),
+        ([started(tag="digits", experiment_id="7")], "7", "digits"),
+        ([started(tag="digits"), ev.Moved(time=3, experiment_id="8")], "8", "digits"),
+        ([started(tag="digits"), ev.Moved(time=3, experiment_id="8", tag="letters")], "8", "letters"),
+        ([started(tag="digits", experiment_id="7"), ev.Moved(time=3, tag="letters")], "", "letters"),
+        ([ev.Moved(time=9, tag="letters"), ev.Moved(time=3, tag="words")], "", "words"),
+        ([started(tag="digits"), ev.Moved(time=3, experiment_id="8"), resumed()], "8", "digits"),
+        ([started(experiment_id="7"), resumed(tag="letters")], "", "letters"),
+        ([resumed(tag="letters"), started(experiment_id="7")], "", "letters"),
+        ([started(tag="digits", experiment_id="7"), resumed(experiment_id="8")], "8", "digits"),
+        ([resumed(experiment_id="8"), started(tag="digits", experiment_id="7")], "8", "digits"),
+    ],
+)
+def test_the_last_event_that_names_an_experiment_counts(
+    events: list[ev.AnyEvent], experiment_id: str, tag: str
+) -> None:
+    run = state_of(*events)
+
+    assert (run.experiment_id, run.tag) == (experiment_id, tag)
+
+
 def test_edits_are_kept_in_the_order_of_the_log() -> None:
     events: list[ev.AnyEvent] = [
         STARTED,

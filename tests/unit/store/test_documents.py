@@ -12,7 +12,7 @@ from consumers.store.read.downsampling import Sample
 RUN = {
     "run_id": "r1", "name": "", "tag": "", "group_name": "", "parent_run_id": "", "original_run_id": "", "dag_hash": "",
     "use_cached": False, "run_config": {}, "shown": "running", "message": "", "started": 1, "ended": None, "note": "",
-    "environment": {}, "points_dropped": None,
+    "environment": {}, "points_dropped": None, "in_experiment": "", "experiment": "", "lifecycle_stage": "active",
 }  # fmt: skip
 MAIN = {"step_name": "main", "name": "main", "state": "running", "step_type": "task", "message": "", "mock": False}
 

@@ -75,6 +75,8 @@ class WandbLiveTracker:
         "observations that are not numbers keep their value, but not their type",
         "the runtime of rows: W&B's SDK counts it from the upload",
         "deletes and renames of series, parameters and tags",
+        "the trash: a run that can be restored stays",
+        "the project of a run that moves to another experiment: its config has the new one",
     )
     capabilities = Capabilities(keeps_artifacts=True, can_delete=True)
     call_bytes = 1024 * 1024  # 25,000 points or more: 6 s at 4,000 rows/s, half a minute if cores are shared
