@@ -229,7 +229,7 @@ class TrackerContract:
 
     @pytest.mark.parametrize("size", [1, 3, 1_000])
     def test_a_run_in_the_trash_loses_nothing(self, tracker: Tracker, run_id: str, size: int) -> None:
-        """What is recorded into it all the same is kept, also after a lost checkpoint; then it is restored."""
+        """What is recorded into it even so is kept, also after a lost checkpoint; then it is restored."""
         author = RunAuthor(run_id)
         envelopes = [author.start(), author.metrics("loss", [1.0]), author.stage("deleted")]
         envelopes += [author.metrics("loss", [2.0], [1]), author.params(lr=0.1)]

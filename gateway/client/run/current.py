@@ -64,8 +64,9 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
 
     The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` is for people and may
     repeat; it defaults to a random one. `run_id` identifies the run and defaults to a new UUID of version 7.
-    `experiment` names the experiment, and so does `tag`, as Magnus calls it; `group` names the sweep or job. Inside the `with` block of a run, in the same thread or task, this
-    starts a child of that run, in its group; `parent=run` does so elsewhere, `parent=""` starts one without a parent.
+    `experiment` names the experiment, and so does `tag`, as Magnus calls it; `group` names the sweep or job. Inside the
+    `with` block of a run, in the same thread or task, this starts a child of that run, in its group; `parent=run` does
+    so elsewhere, `parent=""` starts one without a parent.
 
     A `run_id` that was used before on this machine is never written to again unasked, which one line on stderr says:
     if its process died, this is the run's next attempt; otherwise this is a run of its own, with a new id.
@@ -358,7 +359,7 @@ def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, 
 
 
 def _experiment(tag: str, experiment: str) -> str:
-    """Return the name of a run's experiment, which its tag holds. Raises ClientError if two different ones are given."""
+    """Return the name of a run's experiment, which is its tag. Raises ClientError if two different ones are given."""
     if tag and experiment and tag != experiment:
         raise ClientError(f"tag {tag!r:.100} and experiment {experiment!r:.100} name two experiments: give one of them")
     return experiment or tag

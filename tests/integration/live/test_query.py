@@ -50,11 +50,11 @@ async def test_runs_are_read_and_searched(live: Live) -> None:
 
 async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) -> None:
     by_tag, by_id, moved, away = (Author(run_id) for run_id in ("tag", "id", "moved", "away"))
-    digits = ev.ExperimentCreated(time=START, name="digits")
-    renamed = ev.ExperimentRenamed(time=START + 1, name="numbers")
+    about = Subject("experiments", "7")
+    created, renamed = ev.ExperimentCreated(time=START, name="digits"), ev.ExperimentRenamed(time=START, name="numbers")
     requests = [
-        RegistryEnvelope(Subject("experiments", "7"), ProducerId(f"q{at}"), 0, event.time, event)
-        for at, event in enumerate((digits, renamed))
+        RegistryEnvelope(about, ProducerId("q1"), 0, START, created),
+        RegistryEnvelope(about, ProducerId("q2"), 0, START, renamed),
     ]
     await write_records(live.settings.kafka, live.settings.topic, map(encode, requests))
     await live.publish([

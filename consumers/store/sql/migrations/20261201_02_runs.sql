@@ -9,7 +9,7 @@ CREATE INDEX runs_by_experiment ON runs (experiment_id, created DESC) WHERE expe
 CREATE INDEX runs_by_tag ON runs ((left(tag, 200) COLLATE "C")) WHERE tag <> '';
 
 -- The experiment of each run: the one that its id names, or else the one that has its tag as a name, or had it. A tag
--- that no experiment has as a name names one all the same.
+-- that no experiment has as a name still names one.
 CREATE VIEW run_experiments AS
 SELECT r.run_id, coalesce(e.experiment_id, nullif(r.experiment_id, ''), '') AS experiment_id,
        coalesce(e.name, r.tag) AS experiment
