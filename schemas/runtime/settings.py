@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     )
     tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
     artifacts: str = Field(
-        default="", description="store of the bytes of artifacts: file:///folder, s3://bucket/path, http(s)://host:port"
+        default="", description="store of the bytes of artifacts: file:///folder, s3://…, gs://… or http(s)://host:port"
     )
     artifact_max_gb: float = Field(
         default=100.0, gt=0, description="largest artifact that the ingest server takes, 10⁹ bytes"

