@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
-    from gateway import query
+    from gateway import experiments, models, query
     from gateway.client.encoding.histogram import Histogram, histogram
     from gateway.client.errors import ClientError
     from gateway.client.recording.report import Report
@@ -46,11 +46,13 @@ __all__ = [
     "artifact",
     "current_run",
     "emit",
+    "experiments",
     "finish",
     "flush",
     "histogram",
     "log_artifact",
     "log_params",
+    "models",
     "note",
     "query",
     "set_labels",
@@ -68,7 +70,7 @@ _HOMES = {
     "Run": "gateway.client.run.run",
     "histogram": "gateway.client.encoding.histogram",
 }
-_MODULES = frozenset({"query"})  # of this folder
+_MODULES = frozenset({"experiments", "models", "query"})  # of this folder
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

@@ -8,5 +8,5 @@ What runs inside training: standard library only at import, and never a module o
   (`stack_file`).
 - `guards`: nothing that callers pass can raise. `errors`: what may be raised. `notices`: warnings, each once. `ids`:
   new ids.
-- `query`: reads of the query API. `process/`: forks, signals and child processes.
+- `query`: reads of the query API. `registry/`: experiments and models. `process/`: forks, signals and child processes.
 """

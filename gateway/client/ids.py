@@ -32,6 +32,16 @@ def uuid7() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def time_of(one: str) -> int | None:
+    """Return the time in a UUID of version 7, in µs since 1970; None for any other id."""
+    if len(one) != 36 or one[14] != "7" or (one[8], one[13], one[18], one[23]) != ("-", "-", "-", "-"):
+        return None
+    try:
+        return int(one[:8] + one[9:13], 16) * 1_000
+    except ValueError:
+        return None
+
+
 def run_name() -> str:
     """Return a random name that is easy to pronounce: adjective-noun-NNNN."""
     noise = os.urandom(8)

@@ -47,7 +47,11 @@ class ApiUnavailable(ClientError):
 
 
 class ApiRefused(ClientError):
-    """The query API refuses the request; asking again does not help."""
+    """The query API refuses the request; asking again does not help. `status` is that of HTTP, 0 without an answer."""
+
+    def __init__(self, text: str, *, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Api(str):
@@ -197,4 +201,6 @@ def _check(api: str, response: HTTPResponse) -> None:
         problem, step = str(answer["error"]), str(answer["next"])
     except (ValueError, KeyError, TypeError):
         problem, step = f"{_shown(api)} answers {response.status} {response.reason}", CORRECT_ADDRESS
-    raise ApiUnavailable(problem, step) if response.status == 503 else ApiRefused(f"{problem}: {step}")
+    if response.status == 503:
+        raise ApiUnavailable(problem, step)
+    raise ApiRefused(f"{problem}: {step}", status=response.status)

@@ -1,7 +1,8 @@
 """
 The query API: its routes, what they answer, and the stream of live messages over HTTP.
 
-- `routes`: which path is answered by what. `runs`: runs, run logs and series. `system`: health, status and schemas.
+- `routes`: which path is answered by what. `runs`: runs, run logs and series. `registry`: experiments, models,
+  decisions. `system`: health, status and schemas.
 - `artifacts`: the artifacts of a run, and their bytes.
 - `stream`: server-sent events. `connections`: PostgreSQL, Kafka and the tail that requests share.
 - `status`: the state of everything that reads the log. `shared`: one answer for all that ask the same.

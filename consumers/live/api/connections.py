@@ -25,8 +25,9 @@ from consumers.log.watermarks import LogBounds
 from consumers.store.offsets import CONSUMER
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import StoreReader
+from consumers.store.registry.read import RequestKey
 from consumers.store.run_partitions import RunPartitions
-from schemas.api import Status
+from schemas.api import DecisionDocument, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
 from schemas.runtime.settings import Settings
 
@@ -98,10 +99,13 @@ class Connections:
         probes = await asyncio.gather(self._probe_store(), self._probe_log())
         return {name: why for name, why in zip(("postgres", "kafka"), probes, strict=True) if why}
 
-    async def folded(self, producers: Collection[Producer] = ()) -> Folded:
+    async def folded(self, asked: Collection[Producer | RequestKey] = ()) -> Folded:
         """Return how far the log is folded: a later read of the store includes everything below."""
+        requests: dict[RequestKey, DecisionDocument | None] = {one: None for one in asked if len(one) == 3}
         async with self.store().snapshot() as now:
-            return Folded(await now.offsets(CONSUMER, self.topic), await now.received(producers))
+            received = await now.received([one for one in asked if len(one) == 2])
+            decided = await now.registry.decisions(requests)
+            return Folded(await now.offsets(CONSUMER, self.topic), received, requests | decided)
 
     async def status(self) -> Status:
         """Return the state of every consumer of the log and of the dead letters. Raises StoreUnavailable."""

@@ -43,10 +43,11 @@ async def until_folded(connections: Connections, min_offsets: str | None, timeou
         wanted = parse_positions(min_offsets)
     except ValueError as error:
         raise bad_parameter("min_offsets", str(error), "pass as_of of an earlier answer") from None
-    is_there, (folded, _) = await connections.progress.wait_until(
+    is_there, now = await connections.progress.wait_until(
         lambda now: not missing_records(wanted, now.offsets), timeout_s
     )
     if not is_there:
+        folded = now.offsets
         rest = missing_records(wanted, folded)
         parts = ", ".join(
             f"{count:,} of partition {partition}" for partition, count in list(rest.items())[:SHOWN_RANGES]

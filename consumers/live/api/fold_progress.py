@@ -1,8 +1,8 @@
 """
 Wait until the log is folded up to given offsets, so that a reader sees what was just written.
 
-However many requests wait, one task asks the store, for all of them at once: for the offsets, and for the producers
-whose records are waited for. It ends when no request waits any more.
+However many requests wait, one task asks the store, for all of them at once: for the offsets, for the producers whose
+records are waited for, and for the decisions. It ends when no request waits any more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from consumers.live.api.errors import Failure
 from consumers.store.read.snapshot import FoldedNumbers
+from consumers.store.registry.read import RequestKey
+from schemas.api import DecisionDocument
 from schemas.errors import StoreUnavailable
 
 POLL_S = 0.02
@@ -29,36 +31,41 @@ class Folded(NamedTuple):
 
     offsets: Positions
     received: Mapping[Producer, FoldedNumbers]  # of the producers that were asked for
+    decided: Mapping[RequestKey, DecisionDocument | None] = {}  # of the requests that were asked for; None: not yet
+
+    def answers(self, asked: Producer | RequestKey | None) -> bool:
+        """Tell whether this includes what was asked for."""
+        return asked is None or asked in self.received or asked in self.decided
 
 
 class FoldProgress:
     """How far the log is folded, for many requests that wait for it."""
 
-    def __init__(self, ask: Callable[[Collection[Producer]], Awaitable[Folded]]) -> None:
+    def __init__(self, ask: Callable[[Collection[Producer | RequestKey]], Awaitable[Folded]]) -> None:
         self._ask = ask
         self._changed = asyncio.Event()
         self._waiting = 0
-        self._producers: Counter[Producer] = Counter()
+        self._asked: Counter[Producer | RequestKey] = Counter()
         self._poller: asyncio.Task[None] | None = None
         self._is_closed = False
         self._last: Folded | StoreUnavailable | None = None  # what the poller got; None: nothing yet
 
     async def wait_until(
-        self, is_folded: Callable[[Folded], bool], timeout_s: float, producer: Producer | None = None
+        self, is_folded: Callable[[Folded], bool], timeout_s: float, asked: Producer | RequestKey | None = None
     ) -> tuple[bool, Folded]:
         """
         Return whether `is_folded` held within `timeout_s` seconds, and what it was given last.
 
-        `is_folded` is given the received numbers of `producer`, if there is one. Raises StoreUnavailable while
-        PostgreSQL is away, and Failure when too many requests wait or this process stops.
+        `is_folded` is given the received numbers, or the decision, that is `asked` for, if any. Raises StoreUnavailable
+        while PostgreSQL is away, and Failure when too many requests wait or this process stops.
         """
         if self._waiting >= MAX_WAITING:
             raise Failure(503, f"{MAX_WAITING:,} requests wait already", "ask again in a moment", retry_after_s=2)
         if not self._waiting:
             self._last = None  # what was known when the last request ended may be an outage that is over
         self._waiting += 1
-        if producer is not None:
-            self._producers[producer] += 1
+        if asked is not None:
+            self._asked[asked] += 1
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         last = Folded({}, {})
@@ -68,7 +75,7 @@ class FoldProgress:
                     changed, now = self._changed, self._last
                     if isinstance(now, StoreUnavailable):
                         raise now
-                    if now is not None and (producer is None or producer in now.received):
+                    if now is not None and now.answers(asked):
                         last = now
                         if is_folded(now):
                             return True, now
@@ -77,8 +84,8 @@ class FoldProgress:
             return False, last
         finally:
             self._waiting -= 1
-            if producer is not None:
-                self._producers[producer] -= 1
+            if asked is not None:
+                self._asked[asked] -= 1
         raise Failure(503, "this process is about to stop", "ask again in a moment", retry_after_s=2)
 
     def close(self) -> None:
@@ -89,10 +96,10 @@ class FoldProgress:
     async def _poll(self) -> None:
         """Ask the store, and wake the waiting requests when the answer has changed."""
         while self._waiting and not self._is_closed:
-            self._producers += Counter()  # drops those that no request waits for any more
+            self._asked += Counter()  # drops those that no request waits for any more
             now: Folded | StoreUnavailable
             try:
-                now = await self._ask(list(self._producers))
+                now = await self._ask(list(self._asked))
             except StoreUnavailable as error:
                 now = error
             if now != self._last:

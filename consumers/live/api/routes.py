@@ -1,7 +1,8 @@
 """
 URL routes of the query API.
 
-Read-only. A run id may hold any character; in a path it is percent-encoded, and slashes may be encoded or not.
+Read-only. A run id may hold any character; in a path it is percent-encoded, and slashes may be encoded or not. So may
+the id of an experiment and the name of a model.
 """
 
 from __future__ import annotations
@@ -12,10 +13,33 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_conver
 
 from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.consistency import Received, received
+from consumers.live.api.registry import (
+    decision,
+    experiment,
+    experiments,
+    model,
+    model_versions,
+    models,
+    version,
+    versions,
+)
 from consumers.live.api.runs import progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
-from schemas.api import ArtifactsPage, RunProgress, RunsPage, SeriesPage, Status
+from schemas.api import (
+    ArtifactsPage,
+    DecisionDocument,
+    Experiment,
+    ExperimentsPage,
+    ModelDocument,
+    ModelsPage,
+    ModelVersionDocument,
+    ModelVersionsPage,
+    RunProgress,
+    RunsPage,
+    SeriesPage,
+    Status,
+)
 from schemas.runlog import RunLog
 
 
@@ -44,7 +68,19 @@ def routes() -> APIRouter:
     content = "/v1/runs/{run_id:run}/artifacts/content"
     router.add_api_route(content, artifact_content, response_class=FileResponse)
     router.add_api_route(content, artifact_content, methods=["HEAD"], include_in_schema=False)
+    _add_registry(router)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)
     return router
+
+
+def _add_registry(router: APIRouter) -> None:
+    router.add_api_route("/v1/experiments", experiments, response_model=ExperimentsPage)
+    router.add_api_route("/v1/experiments/{experiment_id:run}", experiment, response_model=Experiment)
+    router.add_api_route("/v1/models", models, response_model=ModelsPage)
+    router.add_api_route("/v1/models/{name:run}/versions/{number:int}", version, response_model=ModelVersionDocument)
+    router.add_api_route("/v1/models/{name:run}/versions", versions, response_model=ModelVersionsPage)
+    router.add_api_route("/v1/models/{name:run}", model, response_model=ModelDocument)
+    router.add_api_route("/v1/model-versions", model_versions, response_model=ModelVersionsPage)
+    router.add_api_route("/v1/decisions/{collection}/{producer:run}", decision, response_model=DecisionDocument)

@@ -21,6 +21,7 @@ from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_
 from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
+from consumers.store.registry.read import RegistryReader
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
@@ -100,6 +101,7 @@ class Snapshot:
 
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
+        self.registry = RegistryReader(connection)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -40,7 +41,8 @@ _PREFIXES: dict[str, Literal["metric", "param", "tag", "attribute"]] = {
     "tags": "tag", "tag": "tag",
     "attributes": "attribute", "attribute": "attribute", "attr": "attribute", "run": "attribute",
 }  # fmt: skip
-_ATTRIBUTES: dict[str, tuple[Kind, str]] = {
+Facts = Mapping[str, tuple[Kind, str]]  # by name in a filter: kind and name of a key
+_ATTRIBUTES: Facts = {
     **{name: ("text", name) for name in ("run_id", "name", "group", "tag", "parent_run_id", "message", "note")},
     **{name: ("text", name) for name in ("experiment", "experiment_id")},
     **{name: ("number", name) for name in ("points", "attempt")},
@@ -119,9 +121,13 @@ class Order(NamedTuple):
     descending: bool
 
 
-def parse_filter(text: str) -> Node:
-    """Return the tree of a filter; empty text matches all runs. Raises FilterError."""
-    tokens = _Tokens(text)
+def parse_filter(text: str, facts: Facts | None = None) -> Node:
+    """
+    Return the tree of a filter; empty text matches everything. Raises FilterError.
+
+    `facts` are those of what is searched, if it is not runs: then a filter compares only them and tags.
+    """
+    tokens = _Tokens(text, facts)
     if tokens.is_over:
         return All(())
     tree = _either(tokens, 0)
@@ -151,13 +157,15 @@ class _Token(NamedTuple):
 class _Tokens:
     """The tokens of a text, consumed one by one."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, facts: Facts | None = None) -> None:
         if len(text) > MAX_TEXT:
             raise FilterError(f"it has {len(text):,} characters: write at most {MAX_TEXT:,}")
         if "\x00" in text:
             raise FilterError(f"character {text.index(chr(0)) + 1} is U+0000, which no name or value has")
         self.comparisons = 0
         self.series = 0
+        self.facts = _ATTRIBUTES if facts is None else facts
+        self.example = "" if facts is None else "tags.NAME or a fact such as name"
         self._tokens = list(_tokens(text))
         self._next = 0
 
@@ -234,25 +242,27 @@ def _one(tokens: _Tokens, depth: int) -> Node:
 
 def _key(tokens: _Tokens) -> Key:
     token = tokens.move()
-    example = "metrics.NAME, params.NAME, tags.NAME or a fact such as state"
+    example = tokens.example or "metrics.NAME, params.NAME, tags.NAME or a fact such as state"
     if token.kind != "word":
         raise tokens.error(example, token)
     before, dot, name = token.text.partition(".")
     prefix = _PREFIXES.get(before.lower()) if dot else None
     if prefix is None:
-        found = _ATTRIBUTES.get(token.text.lower())
+        found = tokens.facts.get(token.text.lower())
         if found is None:
-            raise tokens.error(f"{example}; facts are {', '.join(sorted(_ATTRIBUTES))}", token)
+            raise tokens.error(f"{example}; facts are {', '.join(sorted(tokens.facts))}", token)
         return Key(*found)
+    if tokens.example and prefix in ("metric", "param"):
+        raise tokens.error(example, token)
     if not name and tokens.token.kind == "quoted" and tokens.token.at == token.at + len(token.text):
         name = _unquoted(tokens.move().text)
     if not name:
         raise tokens.error(f"a name right after {token.text}, in backticks when it has other characters than words")
     if prefix != "attribute":
         return Key(prefix, name)
-    found = _ATTRIBUTES.get(name.lower())
+    found = tokens.facts.get(name.lower())
     if found is None:
-        raise tokens.error(f"one of {', '.join(sorted(_ATTRIBUTES))}", token)
+        raise tokens.error(f"one of {', '.join(sorted(tokens.facts))}", token)
     return Key(*found)
 
 

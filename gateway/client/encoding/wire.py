@@ -47,6 +47,12 @@ def encode(run_id: str, source: bytes, seq: int, time: int, body: dict[str, Any]
     return encode_text(run_id, source, seq, time, body["kind"], encode_body(body))
 
 
+def encode_request(collection: str, subject_id: str, producer: str, body: dict[str, Any]) -> Record:
+    """Return the record of a request about an experiment or a model: the only event of its producer."""
+    source = f"/{collection}/{quote(subject_id, safe='')}/producers/{quote(producer, safe='')}".encode()
+    return encode_text(f"/{collection}", source, 0, body["time"], body["kind"], encode_body(body))
+
+
 def encode_text(run_id: str, source: bytes, seq: int, time: int, kind: str, text: bytes) -> Record:
     """Return the record of an event, given as JSON, cut at `time` (µs)."""
     time = min(max(time, 0), LAST)

@@ -11,6 +11,7 @@ is sent again within a call has the same identity and bytes, so readers of the l
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 from gateway.client.encoding.values import now
@@ -41,7 +42,7 @@ def send_now(address: Address, events: Mapping[str, Sequence[dict[str, Any]]], *
     """
     producer = uuid7()
     records = [record for run_id, bodies in events.items() for record in _records(run_id, producer, bodies)]
-    asyncio.run(_send(address, records, monotonic() + timeout_s))
+    send_records(address, records, timeout_s=timeout_s)
     return producer
 
 
@@ -51,7 +52,14 @@ def send_records(address: Address, records: Sequence[Record], *, timeout_s: floa
 
     Sending the same records again is safe. Raises what `send_now` raises.
     """
-    asyncio.run(_send(address, records, monotonic() + timeout_s))
+    end = monotonic() + timeout_s
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(_send(address, records, end))
+        return
+    with ThreadPoolExecutor(1) as thread:  # a notebook's thread runs an event loop already
+        thread.submit(asyncio.run, _send(address, records, end)).result()
 
 
 def _records(run_id: str, producer: str, bodies: Sequence[dict[str, Any]]) -> list[Record]:

@@ -40,7 +40,10 @@ def test_the_wheel_holds_the_client_and_nothing_of_the_other_side(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         folders = {"/".join(name.split("/")[:2]) for name in archive.namelist() if ".dist-info" not in name}
 
-    public = {"gateway/__init__.py", "gateway/py.typed", "gateway/query.py"}
+    public = {"gateway/__init__.py", "gateway/py.typed", "gateway/query.py"} | {
+        "gateway/experiments.py",
+        "gateway/models.py",
+    }
     assert folders == public | {"gateway/client", "gateway/dialects"}
 
 

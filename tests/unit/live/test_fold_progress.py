@@ -65,7 +65,7 @@ async def test_a_request_that_ends_in_vain_says_how_far_it_is() -> None:
     store = Store()
     store.offset = 3
 
-    assert await FoldProgress(store.ask).wait_until(lambda now: now.offsets[0] >= 7, 0.1) == (False, ({0: 3}, {}))
+    assert await FoldProgress(store.ask).wait_until(lambda now: now.offsets[0] >= 7, 0.1) == (False, Folded({0: 3}, {}))
 
 
 async def test_an_outage_answers_those_that_wait_and_those_that_come_after_it_wait_again() -> None:

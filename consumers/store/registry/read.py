@@ -1,0 +1,94 @@
+"""
+Read experiments, models, versions and decisions, within one snapshot of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from consumers.store.pool import PooledConnection
+from consumers.store.registry.search import Listed, Narrowing, RegistryStatement, narrowed
+from consumers.store.search.filter import All, Node
+from consumers.store.search.page_token import PagePosition, read_token, write_token
+from consumers.store.statements import sql
+from schemas.api import DecisionDocument, Experiment, ModelDocument, ModelVersionDocument
+
+T = TypeVar("T", bound=BaseModel)
+RequestKey = tuple[str, str, int]  # collection, producer, seq
+
+
+class Page(NamedTuple):
+    """Some rows of a list, as documents, and the token of those that follow; None if none do."""
+
+    rows: list[Any]
+    next_page_token: str | None
+
+
+class Wanted(NamedTuple):
+    """Which rows of a list are wanted."""
+
+    filter: Node = All(())
+    narrowings: Sequence[Narrowing] = ()
+    limit: int = 1
+    page_token: str | None = None
+
+
+class RegistryReader:
+    """Queries about the registry on the connection of one snapshot."""
+
+    def __init__(self, connection: PooledConnection) -> None:
+        self._connection = connection
+
+    async def experiments(self, wanted: Wanted) -> Page:
+        """Return a page of experiments, newest first. Raises TokenError."""
+        return await self._page("experiments", wanted, _experiment)
+
+    async def models(self, wanted: Wanted) -> Page:
+        """Return a page of models, newest first. Raises TokenError."""
+        return await self._page("models", wanted, _model)
+
+    async def versions(self, wanted: Wanted) -> Page:
+        """Return a page of versions of all models, newest model and highest number first. Raises TokenError."""
+        return await self._page("model_versions", wanted, _version)
+
+    async def model(self, name: str) -> ModelDocument | None:
+        """Return a model with the newest version of each stage; None if there is none of this name."""
+        found = (await self.models(Wanted(narrowings=[Narrowing("name", name)]))).rows
+        if not found:
+            return None
+        latest = await self._connection.fetch(sql("latest_model_versions"), name)
+        document: ModelDocument = found[0]
+        return document.model_copy(update={"latest": [_version(row) for row in latest]})
+
+    async def decisions(self, requests: Collection[RequestKey]) -> dict[RequestKey, DecisionDocument]:
+        """Return what became of those of these requests that are decided."""
+        if not requests:
+            return {}
+        columns = [list(column) for column in zip(*requests, strict=True)]
+        rows = await self._connection.fetch(sql("get_decisions"), *columns)
+        return {(row["collection"], row["producer"], row["seq"]): DecisionDocument(**row) for row in rows}
+
+    async def _page(self, listed: Listed, wanted: Wanted, document: Any) -> Page:
+        filter = narrowed(listed, wanted.filter, list(wanted.narrowings))
+        after = None if wanted.page_token is None else read_token(wanted.page_token, filter, None)
+        query = RegistryStatement(listed).page(filter, limit=wanted.limit + 1, after=after)
+        rows = await self._connection.fetch(query.statement, *query.parameters)
+        shown, token = rows[: wanted.limit], None
+        if len(rows) > len(shown):
+            token = write_token(PagePosition(True, shown[-1]["place"], shown[-1]["place_id"]), filter, None)
+        return Page([document(row) for row in shown], token)
+
+
+def _experiment(row: Any) -> Experiment:
+    return Experiment(**row, state="deleted" if row["deleted"] else "active")
+
+
+def _model(row: Any) -> ModelDocument:
+    return ModelDocument(**row)
+
+
+def _version(row: Any) -> ModelVersionDocument:
+    return ModelVersionDocument(**row)

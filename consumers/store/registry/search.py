@@ -1,0 +1,123 @@
+"""
+Translate a filter of experiments, models or versions into SQL. What people typed is always a parameter.
+
+Pure, with the language of search/filter.py and the facts below. Each list is in the order newest first, so the position
+of a page token (search/page_token.py) is the place of its last row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, NamedTuple
+
+from consumers.store.search.filter import All, Compare, Either, Facts, Key, Node, Not, Value
+from consumers.store.search.page_token import PagePosition
+from consumers.store.search.sql_builder import Query
+from consumers.store.statements import sql
+
+Listed = Literal["experiments", "models", "model_versions"]
+
+_TIMES: Facts = {"created": ("time", "created"), "updated": ("time", "updated")}
+_TEXTS: Facts = {name: ("text", name) for name in ("name", "description")}
+FACTS: dict[Listed, Facts] = {
+    "experiments": {
+        **_TEXTS, **_TIMES, "experiment_id": ("text", "experiment_id"), "state": ("text", "state"),
+        "artifact_location": ("text", "artifact_location"),
+    },
+    "models": {**_TEXTS, **_TIMES},
+    "model_versions": {
+        **_TEXTS, **_TIMES, "version": ("number", "version"), "version_number": ("number", "version"),
+        "stage": ("text", "stage"), "current_stage": ("text", "stage"), "run_id": ("text", "run_id"),
+        "source": ("text", "source"), "source_path": ("text", "source"), "alias": ("text", "alias"),
+    },
+}  # fmt: skip
+_COLUMNS = {
+    "state": "(CASE WHEN r.deleted THEN 'deleted' ELSE 'active' END)",
+    **{name: f"r.{name}" for name in ("description", "created", "updated", "experiment_id", "artifact_location")},
+    **{name: f"r.{name}" for name in ("version", "stage", "run_id", "source")},
+}
+_NAMES: dict[Listed, str] = {"experiments": "r.name", "models": "r.name", "model_versions": "m.name"}
+_SIGNS = {
+    "<": "<", "<=": "<=", ">": ">", ">=": ">=",
+    "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
+}  # fmt: skip
+
+
+class Narrowing(NamedTuple):
+    """A fact that a parameter of a request demands, besides its filter."""
+
+    fact: str
+    value: str
+
+
+def narrowed(listed: Listed, filter: Node, narrowings: list[Narrowing]) -> Node:
+    """Return the filter with these demands; the list is part of it, so that a page token is of one list only."""
+    wanted = [Compare(Key("text", one.fact), "in", (Value(None, one.value),)) for one in narrowings]
+    return All((Compare(Key("text", "listed"), "in", (Value(None, listed),)), *wanted, filter))
+
+
+class RegistryStatement:
+    """Builds one statement and collects its parameters."""
+
+    def __init__(self, listed: Listed) -> None:
+        self._listed = listed
+        self._parameters: list[Any] = []
+
+    def page(self, filter: Node, *, limit: int, after: PagePosition | None) -> Query:
+        """Return the query for a page of the rows that match."""
+        parts = {"condition": self._node(filter), "behind": self._behind(after), "limit": self._add(limit, "bigint")}
+        return Query(_filled(f"find_{self._listed}", parts), self._parameters)
+
+    def _behind(self, after: PagePosition | None) -> str:
+        if after is None:
+            return "true"
+        place, place_id = self._add(after.value, "bigint"), ""
+        if self._listed != "models":
+            place_id = self._add(after.run_id, "text")
+        return _filled(f"behind_in_{self._listed}", {"place": place, "place_id": place_id})
+
+    def _node(self, node: Node) -> str:
+        match node:
+            case All(parts):
+                return f"({' AND '.join(map(self._node, parts))})" if parts else "true"
+            case Either(parts):
+                return f"({' OR '.join(map(self._node, parts))})"
+            case Not(part):
+                return f"(NOT {self._node(part)})"
+            case Compare():
+                return self._compare(node)
+
+    def _compare(self, one: Compare) -> str:
+        kind, name = one.key
+        if name == "listed" and kind == "text":
+            return "true"
+        if kind == "tag":
+            tag = self._add(name, "text")
+            if not one.values:
+                return f"({'NOT ' if one.op == 'is null' else ''}r.tags ? {tag})"
+            return f"coalesce({self._test(f'(r.tags ->> {tag})', one)}, false)"  # without the tag it is NULL
+        if name == "alias":
+            negated = one.op == "is null"
+            found = _filled("has_alias", {"test": self._test("a.alias", one) if one.values else "true"})
+            return f"(NOT {found})" if negated else found
+        column = _NAMES[self._listed] if name == "name" else _COLUMNS[name]
+        if not one.values:
+            empty = f"{column} = ''" if kind == "text" else f"{column} IS NULL"
+            return f"({'' if one.op == 'is null' else 'NOT '}{empty})"
+        return f"({self._test(column, one)})"
+
+    def _test(self, column: str, one: Compare) -> str:
+        is_number = one.key.kind in ("number", "time")
+        kind = "float8" if is_number else "text"
+        values = [value.number if is_number else value.text for value in one.values]
+        if one.op in ("in", "not in"):
+            return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({self._add(values, f'{kind}[]')})"
+        return f"{column} {_SIGNS[one.op]} {self._add(values[0], kind)}"
+
+    def _add(self, value: Any, kind: str) -> str:
+        self._parameters.append(value)
+        return f"${len(self._parameters)}::{kind}"
+
+
+def _filled(name: str, parts: dict[str, str]) -> str:
+    return re.sub(r"(?<!:):(\w+)", lambda found: parts[found[1]], sql(name).rstrip().rstrip(";"))

@@ -1,0 +1,181 @@
+"""The registry over the query API: every list, document and refusal, on a real log and a real store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from schemas import events as ev
+from schemas.subjects import Subject
+from schemas.wire import ProducerId, RegistryEnvelope
+from tests.support.live_server import Live, serving, settings_for
+from tests.support.log_author import START
+
+NAMES = ["a/b", "x/versions/3", "x/versions", "x", "%2F 100%", "ü?#&;", " "]
+
+REFUSALS = [
+    ("/v1/experiments/none", 404, "no experiment 'none'"),
+    ("/v1/experiments/%00", 404, "no experiment"),
+    ("/v1/models/none", 404, "no model 'none'"),
+    ("/v1/models/" + "n" * 1_025, 404, "no model"),
+    ("/v1/models/none/versions/3", 404, "model 'none' has no version 3"),
+    ("/v1/models/none/versions/99999999999", 404, "has no version"),
+    ("/v1/decisions/models/none?timeout_s=0", 504, "is not decided within 0 s"),
+    ("/v1/decisions/runs/none", 422, "experiments"),
+    ("/v1/decisions/models/none?seq=-1", 422, "seq"),
+    ("/v1/experiments?state=gone", 422, "state"),
+    ("/v1/experiments?where=metrics.loss<1", 422, "expected tags.NAME or a fact such as name"),
+    ("/v1/experiments?where=version=1", 422, "facts are artifact_location, created, description"),
+    ("/v1/models?where=name='%00'", 422, "U+0000"),
+    ("/v1/model-versions?stage=%00", 422, "U+0000"),
+    ("/v1/models?page_token=x", 422, "page_token"),
+    ("/v1/models?min_offsets=0:9&timeout_s=0", 504, "not folded within 0 s"),
+    ("/v1/models/none?min_offsets=x", 422, "min_offsets"),
+]
+
+
+@pytest.fixture
+async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIterator[Live]:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as running:
+        yield running
+
+
+class Asker:
+    """Writes requests, each with a producer and a time of its own."""
+
+    def __init__(self) -> None:
+        self.requests: list[RegistryEnvelope] = []
+
+    def experiment(self, experiment_id: str, kind: type[ev.ExperimentEvent], **fields: Any) -> None:
+        self._add(Subject("experiments", experiment_id), kind, fields)
+
+    def model(self, name: str, kind: type[ev.ModelEvent], **fields: Any) -> None:
+        self._add(Subject("models", name), kind, fields)
+
+    def _add(self, subject: Subject, kind: Any, fields: dict[str, Any]) -> None:
+        number = len(self.requests)
+        event = kind(time=START + number, **fields)
+        self.requests.append(RegistryEnvelope(subject, ProducerId(f"p{number}"), 0, event.time, event))
+
+
+@pytest.fixture
+async def stocked(live: Live) -> Live:
+    """The server, with experiments, models and versions."""
+    ask = Asker()
+    for number in range(5):
+        tags = {"team": "vision" if number % 2 else "audio"}
+        ask.experiment(f"e{number}", ev.ExperimentCreated, name=f"experiment {number}", tags=tags)
+    ask.experiment("e1", ev.ExperimentRenamed, name="renamed")
+    ask.experiment("e2", ev.ExperimentDeleted)
+    ask.experiment("e3", ev.ExperimentCreated, name="refused")
+    for name in NAMES:
+        ask.model(name, ev.ModelRegistered, description=f"is {name}", tags={"task": "ocr"})
+    for number in range(1, 5):
+        ask.model(
+            "x", ev.ModelVersionCreated, source=f"s3://b/{number}", run_id=f"r{number % 2}", tags={"n": str(number)}
+        )
+    ask.model("x/versions", ev.ModelVersionCreated, source="file:///v")
+    for version, stage in ((1, "Production"), (2, "Production"), (3, "Staging")):
+        ask.model("x", ev.ModelVersionStage, version=version, stage=stage)
+    ask.model("x", ev.ModelAliasSet, alias="the best/1", version=2)
+    ask.model("x", ev.ModelAliasSet, alias="other", version=2)
+    await live.publish(ask.requests)
+    return live
+
+
+async def column(live: Live, path: str, rows: str, field: str, **parameters: Any) -> list[Any]:
+    """Return one field of each row of a list."""
+    return [one[field] for one in (await live.json(path, **parameters))[rows]]
+
+
+async def test_experiments_are_listed_searched_and_read(stocked: Live) -> None:
+    live = stocked
+
+    async def experiments(**parameters: Any) -> list[str]:
+        return await column(live, "/v1/experiments", "experiments", "experiment_id", **parameters)
+
+    assert await experiments() == ["e4", "e3", "e1", "e0"]
+    assert await experiments(state="deleted") == ["e2"]
+    assert await experiments(state="all", where="tags.team = 'vision'") == ["e3", "e1"]
+    assert await experiments(where="name like 'experiment%' and not (tags.team = 'audio')") == ["e3"]
+    assert await experiments(where="tags.team != 'audio'") == ["e3", "e1"]
+    assert await experiments(where="tags.none is null and created >= 0", limit=1) == ["e4"]
+    assert await experiments(where="experiment_id in ('e0', 'e2')", state="all") == ["e2", "e0"]
+    assert await experiments(name="renamed") == ["e1"]
+    assert await experiments(name="experiment 1") == []
+    assert await experiments(name="' or 1=1 --") == []
+    renamed = await live.json("/v1/experiments/e1")
+    assert (renamed["name"], renamed["former_names"], renamed["state"]) == ("renamed", ["experiment 1"], "active")
+    assert (await live.json("/v1/experiments/e2"))["state"] == "deleted"
+
+
+async def test_pages_hold_each_row_once(stocked: Live) -> None:
+    live = stocked
+    token, seen = None, list[str]()
+    while True:
+        page = await live.json("/v1/experiments", state="all", limit=2, **({"page_token": token} if token else {}))
+        seen += [one["experiment_id"] for one in page["experiments"]]
+        if (token := page["next_page_token"]) is None:
+            break
+        other = await live.get("/v1/models", page_token=token)
+        assert (other.status_code, "another filter" in other.text) == (422, True)
+    assert seen == ["e4", "e3", "e2", "e1", "e0"]
+    assert page["as_of"]
+
+
+async def test_models_of_any_name_and_their_versions_are_listed_searched_and_read(stocked: Live) -> None:
+    live = stocked
+
+    async def found(**parameters: Any) -> list[str]:
+        return await column(live, "/v1/models", "models", "name", **parameters)
+
+    async def versions(path: str = "/v1/model-versions", **parameters: Any) -> list[int]:
+        return await column(live, path, "versions", "version", **parameters)
+
+    for name in NAMES:
+        document = await live.json(f"/v1/models/{quote(name, safe='')}")
+        assert (document["name"], document["description"]) == (name, f"is {name}")
+    assert await found(where="name like 'x%'") == ["x", "x/versions", "x/versions/3"]
+    assert await found(limit=3) == NAMES[:-4:-1]
+    model = await live.json("/v1/models/x")
+    assert (model["versions"], model["aliases"]) == (4, {"the best/1": 2, "other": 2})
+    assert {one["stage"]: one["version"] for one in model["latest"]} == {"None": 4, "Production": 2, "Staging": 3}
+
+    assert await versions("/v1/models/x/versions") == [4, 3, 2, 1]
+    assert await versions("/v1/models/x/versions", stage="Production", limit=1) == [2]
+    assert await versions("/v1/models/x/versions", alias="the best/1") == [2]
+    assert await versions("/v1/models/x/versions", where="version > 1 and tags.n in ('1', '2', '3')") == [3, 2]
+    assert await versions("/v1/models/x%2Fversions/versions") == [1]
+    assert await versions(run_id="r1") == [3, 1]
+    assert await versions(where="name = 'x' and run_id = 'r0'") == [4, 2]
+    assert await versions(where="source like 's3://%' and alias is null") == [4, 3, 1]
+    assert await versions(where="source = 'file:///v'") == [1]
+    version = await live.json("/v1/models/x/versions/2")
+    assert (version["source"], version["aliases"], version["stage"]) == (
+        "s3://b/2",
+        ["other", "the best/1"],
+        "Production",
+    )
+    assert (await live.json("/v1/models/x%2Fversions/versions/1"))["name"] == "x/versions"
+    pages = [await live.json("/v1/models/x/versions", limit=3)]
+    pages.append(await live.json("/v1/models/x/versions", limit=3, page_token=pages[0]["next_page_token"]))
+    assert [[one["version"] for one in page["versions"]] for page in pages] == [[4, 3, 2], [1]]
+
+
+async def test_what_became_of_a_request_is_told(stocked: Live) -> None:
+    live = stocked
+    decision = await live.json("/v1/decisions/experiments/p7", timeout_s=0)
+    assert (decision["outcome"], decision["reason"]) == ("exists", "the id 'e3' is that of experiment 'experiment 3'")
+    assert (await live.json("/v1/decisions/models/p8"))["result"] == {"name": "a/b"}
+
+
+async def test_what_cannot_be_answered_is_one_clear_error(live: Live) -> None:
+    found = {path: await live.get(path) for path, _, _ in REFUSALS}
+
+    assert [(path, found[path].status_code) for path, _, _ in REFUSALS] == [(path, one) for path, one, _ in REFUSALS]
+    assert [path for path, _, answer in REFUSALS if answer not in found[path].json()["error"]] == []
+    assert [path for path in found if not found[path].json()["next"]] == []
