@@ -23,7 +23,7 @@ from gateway.local.ports import free_ports
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.values import FloatValue, JsonValue, StringValue
-from schemas.wire import Envelope
+from schemas.wire import Envelope, RegistryEnvelope
 from tests.support.log_author import Author, write
 
 DEADLINE_S = 150.0
@@ -42,12 +42,12 @@ class Live:
         """Base address of the API."""
         return self.settings.api
 
-    async def publish(self, envelopes: Iterable[Envelope]) -> None:
+    async def publish(self, envelopes: Iterable[Envelope | RegistryEnvelope]) -> None:
         """Write envelopes to the log and fold them into the store."""
         await write(self.settings.kafka, self.settings.topic, envelopes)
         await fold(self.settings)
 
-    async def publish_unfolded(self, envelopes: Iterable[Envelope]) -> None:
+    async def publish_unfolded(self, envelopes: Iterable[Envelope | RegistryEnvelope]) -> None:
         """Write envelopes to the log only, as if the materialiser were behind."""
         await write(self.settings.kafka, self.settings.topic, envelopes)
 

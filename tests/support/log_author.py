@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from schemas import events as ev
-from schemas.wire import EncodedRecord, Envelope, ProducerId, RunId, encode
+from schemas.wire import EncodedRecord, Envelope, ProducerId, RegistryEnvelope, RunId, encode
 
 START = 1_700_000_000_000_000  # µs: 2023-11-14, long before the clock of any test
 
@@ -70,6 +70,6 @@ async def write_records(bootstrap: str, topic: str, records: Iterable[EncodedRec
             await future
 
 
-async def write(bootstrap: str, topic: str, envelopes: Iterable[Envelope]) -> None:
+async def write(bootstrap: str, topic: str, envelopes: Iterable[Envelope | RegistryEnvelope]) -> None:
     """Write envelopes as the client would; return when Kafka has acknowledged all of them."""
     await write_records(bootstrap, topic, map(encode, envelopes))

@@ -186,7 +186,7 @@ def test_a_request_whose_writer_was_killed_is_repeated_and_decided_once(
         with pytest.raises(
             models.Undecided, match=f"the log has the request, .*repeat it with request_id='{request_id}'"
         ):
-            repeat(0.5)  # nothing folds
+            repeat(0.5)
         written = log_of(client_variables)
         assert [(one.key, one.value, one.headers) for one in written[1:]] == [
             (one.key, one.value, one.headers) for one in written[:1]

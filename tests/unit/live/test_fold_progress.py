@@ -10,6 +10,8 @@ import pytest
 from consumers.live.api.errors import Failure
 from consumers.live.api.fold_progress import Folded, FoldProgress, Producer
 from consumers.store.read.snapshot import FoldedNumbers
+from consumers.store.registry.read import RequestKey
+from schemas.api import DecisionDocument
 from schemas.errors import StoreUnavailable
 
 
@@ -17,18 +19,20 @@ class Store:
     """Counts the questions, and answers what is set."""
 
     def __init__(self) -> None:
-        self.questions: list[list[Producer]] = []
+        self.questions: list[list[Producer | RequestKey]] = []
         self.offset = 0
-        self.below: dict[Producer, int] = {}
+        self.below: dict[Producer | RequestKey, int] = {}
         self.is_away = False
+        self.decision: DecisionDocument | None = None
 
-    async def ask(self, producers: Collection[Producer]) -> Folded:
+    async def ask(self, asked: Collection[Producer | RequestKey]) -> Folded:
         """Answer one question."""
-        self.questions.append(sorted(producers))
+        self.questions.append(sorted(asked))
         await asyncio.sleep(0)
         if self.is_away:
             raise StoreUnavailable("away")
-        return Folded({0: self.offset}, {one: FoldedNumbers(self.below.get(one, 0), ()) for one in producers})
+        numbers = {one: FoldedNumbers(self.below.get(one, 0), ()) for one in asked if len(one) == 2}
+        return Folded({0: self.offset}, numbers, {one: self.decision for one in asked if len(one) == 3})
 
     async def asked(self, more: int = 2) -> None:
         """Return once it was asked more often."""
@@ -66,6 +70,20 @@ async def test_a_request_that_ends_in_vain_says_how_far_it_is() -> None:
     store.offset = 3
 
     assert await FoldProgress(store.ask).wait_until(lambda now: now.offsets[0] >= 7, 0.1) == (False, Folded({0: 3}, {}))
+
+
+async def test_a_request_waits_for_a_decision_of_its_own() -> None:
+    store = Store()
+    progress, key = FoldProgress(store.ask), ("models", "p", 0)
+    waiting = asyncio.create_task(progress.wait_until(lambda now: now.decided[key] is not None, 60, key))
+    await store.asked()
+    assert not waiting.done()
+    facts = {"collection": "models", "producer": "p", "seq": 0, "subject_id": "digits", "kind": "model_registered"}
+    store.decision = DecisionDocument.model_validate(
+        {**facts, "outcome": "done", "reason": "", "result": {}, "time": 1, "log_offset": 2}
+    )
+
+    assert (await waiting)[1].decided == {key: store.decision}
 
 
 async def test_an_outage_answers_those_that_wait_and_those_that_come_after_it_wait_again() -> None:
