@@ -7,6 +7,7 @@ process has emitted to it, because `run.barrier()` comes first. `min_offsets`, t
 until the answer is at least as new. Times are µs since 1970-01-01 UTC.
 
     RunNotFound (ClientError)    no run of this id is folded
+    PointsDropped (ClientError)  retention dropped the points of the run
     ApiUnavailable, ApiRefused   gateway/client/query.py
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.client.errors import ClientError
-from gateway.client.query import ApiRefused, ApiUnavailable, ask, find_api, get, run_path
+from gateway.client.query import ApiRefused, ApiUnavailable, find_api, get, run_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
     from gateway.client.run.run import Run
 
 __all__ = [
-    "ApiRefused", "ApiUnavailable", "Point", "RunNotFound", "RunPage", "StoredRun", "get_run", "get_run_log",
-    "metric_history", "search_runs",
+    "ApiRefused", "ApiUnavailable", "Point", "PointsDropped", "RunNotFound", "RunPage", "StoredRun", "get_run",
+    "get_run_log", "metric_history", "search_runs",
 ]  # fmt: skip
 
 PAGE_RUNS = 1_000  # runs asked for at once
+PAGE_POINTS = 50_000  # about 2 MB
 WAIT_S = 10.0  # the longest that the API waits for `min_offsets`
-ANSWER_S = 20.0  # beyond that, until it answers
 
 
 class RunNotFound(ClientError):
     """No run of this id is folded into PostgreSQL."""
+
+
+class PointsDropped(ClientError):
+    """Retention dropped the points of the run; the last value of each series is left."""
 
 
 class Point(NamedTuple):
@@ -147,7 +152,7 @@ def get_run(run: str | Run, *, min_offsets: str | None = None, timeout_s: float 
     parameters = {"where": f"run_id = '{quoted}'", "limit": 1, "last": PAGE_RUNS, "stage": "all"}
     found = _get(api, "/v1/runs", **parameters, **_freshness(min_offsets, timeout_s))["runs"]
     if not found:
-        raise RunNotFound(f"no run {run_id!r:.300}: a new one can be read as soon as its first event is folded")
+        raise RunNotFound(_not_found(run_id))
     return StoredRun(api, found[0])
 
 
@@ -191,18 +196,26 @@ def metric_history(
     run: str | Run, name: str, *, min_offsets: str | None = None, timeout_s: float = WAIT_S
 ) -> Iterator[Point]:
     """
-    Yield every point of a series, by step and time: `for point in metric_history(run_id, "accuracy")` (seed 004).
+    Yield every point of a series as it was recorded: `for point in metric_history(run_id, "accuracy")` (seed 004).
 
-    `name` is the written name: `loss`, `validate/loss`, `loss{rank=3}`. A series that a run lacks has no points.
-    Raises as `get_run` does.
+    `name` is the written name: `loss`, `validate/loss`, `loss{rank=3}`. A series that a run lacks has no points. Of
+    steps that a later attempt repeated only its points are there. The points are asked for page by page, so a series
+    may have any number. Raises as `get_run` does, and PointsDropped.
     """
     return _points(find_api(), _read(run, timeout_s), name, _freshness(min_offsets, timeout_s))
 
 
 def _points(api: Api, run_id: str, name: str, wait: Mapping[str, Any]) -> Iterator[Point]:
-    for series in _of_run(api, run_id, "series", name=name, buckets=10_000, **wait)["series"]:
-        for step, time, value in series["points"]:
+    token: str | None = ""
+    while token is not None:
+        page = _of_run(api, run_id, "history", name=name, limit=PAGE_POINTS, page_token=token or None, **wait)
+        if page["points_dropped"] is not None:
+            raise PointsDropped(
+                f"run {run_id:.300}: `gateway retention` dropped its points: get_run has the last values"
+            )
+        for step, time, value in page["points"]:
             yield Point(step, time, float(value))
+        token = page["next_page_token"]
 
 
 def _read(run: str | Run, timeout_s: float) -> str:
@@ -225,7 +238,11 @@ def _of_run(api: Api, run_id: str, document: str, **parameters: Any) -> dict[str
     """Return a document of a run. Raises RunNotFound for an unknown one."""
     try:
         return _get(api, run_path(run_id, document), **parameters)
-    except ApiRefused:
-        if ask(api, run_path(run_id, "progress"), ANSWER_S)[0] == 404:
-            raise RunNotFound(f"no run {run_id!r:.300}: a new one can be read once its first event is folded") from None
+    except ApiRefused as error:
+        if error.status == 404:
+            raise RunNotFound(_not_found(run_id)) from None
         raise
+
+
+def _not_found(run_id: str) -> str:
+    return f"no run {run_id!r:.300}: a new one can be read as soon as its first event is folded"

@@ -80,6 +80,16 @@ class SeriesPage(BaseModel):
     points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 
+class HistoryPage(BaseModel):
+    """Points of one series as they were recorded, without those that a later attempt repeated."""
+
+    run_id: str
+    series: str = Field(description="written name, see schemas/names.py")
+    points: list[tuple[int, int, float | str]] = Field(description="[step, time in µs, value], as recorded")
+    next_page_token: str | None = Field(default=None, description="pass it as page_token; null: this is the last page")
+    points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
+
+
 class LastStep(BaseModel):
     """The largest step of a series over all attempts."""
 

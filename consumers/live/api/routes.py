@@ -23,7 +23,7 @@ from consumers.live.api.registry import (
     version,
     versions,
 )
-from consumers.live.api.runs import progress, run_log, runs, series
+from consumers.live.api.runs import history, progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
 from schemas.api import (
@@ -31,6 +31,7 @@ from schemas.api import (
     DecisionDocument,
     Experiment,
     ExperimentsPage,
+    HistoryPage,
     ModelDocument,
     ModelsPage,
     ModelVersionDocument,
@@ -62,6 +63,7 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/runs", runs, response_model=RunsPage)
     router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
+    router.add_api_route("/v1/runs/{run_id:run}/history", history, response_model=HistoryPage)
     router.add_api_route("/v1/runs/{run_id:run}/received", received, response_model=Received)
     router.add_api_route("/v1/runs/{run_id:run}/progress", progress, response_model=RunProgress)
     router.add_api_route("/v1/runs/{run_id:run}/artifacts", artifacts, response_model=ArtifactsPage)

@@ -37,6 +37,7 @@ MAX_FILTER = 20_000  # characters; the parser refuses longer ones than its langu
 MAX_CONTINUED = 5_000  # series whose steps go on: the client reads an answer of up to 1 MB
 MAX_NAMES = 1_000  # series in one answer
 MAX_POINTS = 200_000  # in one answer with series; about 8 MB
+HISTORY_POINTS = 10_000  # in one page of a history
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of runs in one answer
 MAX_MATCH = 1_000  # characters
 MAX_SERIES_TOKEN = 20_000  # characters; of control characters in names six times as many become base64
@@ -150,6 +151,37 @@ async def series(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the
             raise unknown_run(run_id)
         items = await _rendered(now.charts(page, buckets), lambda one, _: len(one.points), MAX_POINTS)
     return list_response(_without_series(run_id, page, len(items), folded), "series", items, folded)
+
+
+async def history(
+    request: Request,
+    run_id: str,
+    name: Annotated[str, Query(min_length=1, max_length=MAX_MATCH * 10)],
+    limit: Annotated[int, Query(ge=1, le=MAX_POINTS)] = HISTORY_POINTS,
+    page_token: Annotated[str | None, Query(max_length=MAX_TOKEN)] = None,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
+) -> Response:
+    """
+    Return every point of one series, by its written name, in the order in which they were recorded.
+
+    For the next page repeat the request with `page_token` set to `next_page_token` of this page. A series that the run
+    lacks has no points.
+    """
+    refuse_impossible(run_id)
+    if "\x00" in name:
+        raise bad_parameter("name", "it must not contain U+0000", "use a name that .../series answers")
+    connections = connections_of(request)
+    await until_folded(connections, min_offsets, timeout_s)
+    async with connections.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, connections.topic)
+        try:
+            page = await now.history(run_id, name, limit=limit, page_token=page_token)
+        except TokenError as error:
+            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
+    if page is None:
+        raise unknown_run(run_id)
+    return await long_response(page, folded)
 
 
 def _without_series(run_id: str, page: SeriesOfRun, shown: int, folded: Mapping[int, int]) -> SeriesPage:

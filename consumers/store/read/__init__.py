@@ -3,7 +3,8 @@ Queries for people and trackers, each in one snapshot.
 
 - `reader`: opens snapshots. `snapshot`: the queries inside one. `documents`: run logs;
   `branches` puts the steps of map, parallel and dag nodes inside them.
-- `series_pages`: which series of a run a page holds. `charts`: the points of one series.
+- `series_pages`: which series of a run a page holds. `charts`: the points of one series;
+  `history`: all of them, in pages.
 - `contents`: what a run holds besides points, parameters and tags, and what of it is missing.
 - `artifacts`: the artifacts of a run as a tree of folders.
 - `downsampling`: charts reduced to the first, lowest, highest and last point of each bucket.

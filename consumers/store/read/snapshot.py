@@ -20,13 +20,14 @@ from consumers.store.read import documents
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifact, find_artifacts
 from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
+from consumers.store.read.history import HistoryPosition, read_history
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
 from consumers.store.registry.read import RegistryReader
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
-from schemas.api import ArtifactEntry, LastStep, Position, RunProgress, RunSummary, SeriesData, SeriesPage
+from schemas.api import ArtifactEntry, HistoryPage, LastStep, Position, RunProgress, RunSummary, SeriesData, SeriesPage
 from schemas.columns import float_to_json
 from schemas.facts import Point, SeriesColumns
 from schemas.names import series_name
@@ -199,6 +200,26 @@ class Snapshot:
         is_dropped = page.points_dropped is not None
         for rows in page.found.series:
             yield summarize(rows, []) if is_dropped else await chart(self._connection, rows, buckets)
+
+    async def history(
+        self, run_id: str, series: str, *, limit: int, page_token: str | None = None
+    ) -> HistoryPage | None:
+        """Return a page of the points of a written series, None for an unknown run. Raises TokenError."""
+        after = HistoryPosition() if page_token is None else HistoryPosition.from_token(page_token)
+        page = await self.series_of(run_id, SeriesChoice([series]))
+        if page is None:
+            return None
+        found: tuple[list[Sample], HistoryPosition | None] = ([], None)
+        if page.found.series and page.points_dropped is None:
+            found = await read_history(self._connection, page.found.series[0], after, limit)
+        points, following = found
+        return HistoryPage.model_construct(  # values in the store were validated before they were written
+            run_id=run_id,
+            series=series,
+            points=[(step, time, float_to_json(value)) for step, time, value in points],
+            next_page_token=None if following is None else following.token,
+            points_dropped=page.points_dropped,
+        )
 
     async def series(self, run_id: str, *, names: list[str] | None = None, buckets: int = 1_000) -> SeriesPage | None:
         """Return the series of a run (all, or those with these written names), None for an unknown run."""

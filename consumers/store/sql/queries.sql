@@ -351,6 +351,15 @@ GROUP BY step_name, name, labels ORDER BY step_name, name, labels::text LIMIT $2
 SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values
 FROM chunks WHERE series_id = $1 AND month = $2 ORDER BY first_index;
 
+-- name: get_points_from
+-- Chunks of one series that have points from number $3 on, in log order. A chunk has at most $4 points.
+SELECT first_index, points, min_step, max_step, min_time, steps, times, time_deltas, point_values
+FROM chunks WHERE series_id = $1 AND month = $2 AND first_index > $3 - $4::bigint AND first_index + points > $3
+ORDER BY first_index;
+
+-- name: lowest_step
+SELECT min(min_step) FROM chunks WHERE series_id = $1 AND month = $2;
+
 -- name: get_last_points
 -- Chunks of one series, the newest first.
 SELECT points, min_step, max_step, min_time, steps, times, time_deltas, point_values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,30 @@ async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) ->
     assert (log["tag"], log["experiment"], log["experiment_id"]) == ("digits", "numbers", "7")
     first = await asyncio.to_thread(lambda: query.search_runs(order_by="experiment", limit=1))
     assert [one.experiment for one in first] == ["letters"]
+
+
+async def test_a_history_has_every_point_whatever_the_size_of_its_pages(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = Author("long")
+    first, second = [float(n) for n in range(2_500)], [-1.0] * 800
+    resumed = author.envelope(ev.RunResumed(time=author.now(), attempt=2))
+    await live.publish([
+        author.start(), author.metrics("loss", first), resumed,
+        author.metrics("loss", second, first_step=1_900, attempt=2),
+    ])  # fmt: skip
+
+    expected = [*enumerate(first[:1_900]), *enumerate(second, 1_900)]
+    for page in (1_900, 700, 1):
+        monkeypatch.setattr(query, "PAGE_POINTS", page)
+        some = await asyncio.to_thread(lambda: query.metric_history("long", "loss"))
+        found = await asyncio.to_thread(list, islice(some, page * 5))
+        assert [(point.step, point.value) for point in found] == expected[: page * 5]
+    page = await live.json("/v1/runs/long/history", name="loss", limit=2)
+    assert (page["points"][1][0], page["next_page_token"]) == (1, "1.2")
+    assert (await live.json("/v1/runs/long/history", name="nothing"))["points"] == []
+    refused = await live.get("/v1/runs/long/history", name="loss", page_token="x")
+    assert (refused.status_code, "page_token" in refused.text) == (422, True)
 
 
 async def test_a_run_that_is_not_there_is_one_clear_error(live: Live) -> None:
