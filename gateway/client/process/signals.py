@@ -20,6 +20,7 @@ BOUND_S = 10.0  # schedulers give 30 s between SIGTERM and SIGKILL, and the prog
 
 is_installed = False  # True also where it turned out to be impossible
 _finish: Callable[[float], None] | None = None
+_forking: set[int] = set()  # threads in which SIGTERM is held back during a fork
 
 
 def install(finish: Callable[[float], None]) -> None:
@@ -34,6 +35,26 @@ def install(finish: Callable[[float], None]) -> None:
         return  # not the main thread: the program may install its own there at any time
 
 
+def before_fork() -> None:
+    """
+    Hold SIGTERM back during a fork that this thread makes.
+
+    A child forgets a signal that comes before Python has set it up, when a handler in Python is to get it: the child of
+    a `multiprocessing.Pool` that is ended at once would never end.
+    """
+    if signal.getsignal(signal.SIGTERM) is _on_term:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+        if signal.SIGTERM not in held:
+            _forking.add(_thread.get_ident())
+
+
+def after_fork_in_parent() -> None:
+    """Let SIGTERM come again."""
+    if _thread.get_ident() in _forking:
+        _forking.discard(_thread.get_ident())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+
+
 def after_fork() -> None:
     """Let SIGTERM end a child at once, until the child records something itself. In the child only."""
     global is_installed
@@ -43,6 +64,9 @@ def after_fork() -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except ValueError:
         return
+    finally:
+        after_fork_in_parent()  # one that came meanwhile takes effect now
+        _forking.clear()
 
 
 def _on_term(number: int, frame: object) -> None:

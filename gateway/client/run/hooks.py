@@ -34,7 +34,7 @@ def install() -> None:
         atexit.register(_at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_after_fork_in_child
+                before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
             )
     # A child of multiprocessing may end by os._exit, which skips atexit, but it runs its own finalizers.
     process = sys.modules.get("multiprocessing.process")
@@ -63,6 +63,16 @@ def _finish_all(status: Status, message: str, timeout_s: float) -> None:
     for run in registry.unfinished_runs():
         run.is_replaced = True
         run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
+
+
+def _before_fork() -> None:
+    forks.before()
+    signals.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    signals.after_fork_in_parent()
+    forks.after_in_parent()
 
 
 def _after_fork_in_child() -> None:

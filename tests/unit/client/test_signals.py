@@ -27,3 +27,29 @@ def test_sigterm_ends_a_process_on_which_the_default_effect_has_none(journal_hom
     events = left_events(journal_home)
     assert list(events) == ["r"]
     assert [event.kind for event in events["r"]] == ["run_started", "metrics", "run_killed", "producer_closed"]
+
+
+def test_a_child_that_is_ended_at_once_ends(journal_home: Path) -> None:
+    # The child of a multiprocessing.Pool is, when the pool has nothing left to do.
+    done = train(
+        """
+        import os, signal
+        import gateway
+        gateway.start_run(run_id="r")
+        ends = []
+        for _ in range(50):
+            child = os.fork()
+            if not child:
+                signal.alarm(5)  # what ends a child that has missed SIGTERM
+                while True:
+                    signal.pause()
+            os.kill(child, signal.SIGTERM)
+            ends.append(os.WTERMSIG(os.waitpid(child, 0)[1]))
+            if ends[-1] != signal.SIGTERM:
+                break
+        print({int(one) for one in ends})
+        """,
+        {"GATEWAY_URL": "none:", "GATEWAY_CAPTURE": "none"},
+    )
+
+    assert done.stdout.strip() == "{15}", done.stderr
