@@ -138,15 +138,15 @@ def search(where: str = "", *, limit: int | None = None, registry: Registry | No
 
 
 def search_versions(
-    where: str = "", *, limit: int | None = None, registry: Registry | None = None
+    where: str = "", *, name: str | None = None, limit: int | None = None, registry: Registry | None = None
 ) -> Iterator[ModelVersion]:
     """
-    Yield versions of all models, newest first, that match a filter.
+    Yield versions of all models, or of one, newest first, that match a filter.
 
     Its facts are name, version, stage, alias, run_id, source, description, created, updated and tags:
     `search_versions("run_id = 'RUN' and tags.passed = 'yes'")`.
     """
-    rows = (registry or Registry()).pages("/v1/model-versions", "versions", limit, where=where or None)
+    rows = (registry or Registry()).pages("/v1/model-versions", "versions", limit, where=where or None, name=name)
     return map(ModelVersion.from_document, rows)
 
 

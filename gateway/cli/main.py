@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import doctor, edits, imports, runs, stack, status, sync
 from gateway.cli.plugin_help import summary_of
+from gateway.cli.registry import experiments, models
 from gateway.client.errors import ClientError
 from gateway.console import named_home, print_notice, with_home
 from schemas.errors import BadSettings, TrackingError
@@ -79,6 +80,8 @@ doctor.register(app)
 sync.register(app)
 edits.register(runs.app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(experiments.app, name="experiments")
+app.add_typer(models.app, name="models")
 app.add_typer(imports.app, name="import")
 
 

@@ -5,7 +5,7 @@ What reads of experiments and models return: values that never change. Times are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -33,6 +33,12 @@ class Experiment:
             is_deleted=found["state"] == "deleted",
         )
 
+    def to_document(self) -> dict[str, Any]:
+        """Return the document of the query API."""
+        found = asdict(self)
+        state = "deleted" if found.pop("is_deleted") else "active"
+        return {"experiment_id": found.pop("id"), "name": found.pop("name"), "state": state, **found}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
@@ -55,6 +61,10 @@ class ModelVersion:
         given = {name: value for name, value in found.items() if name in cls.__slots__}
         return cls(**given | {"aliases": tuple(found["aliases"])})
 
+    def to_document(self) -> dict[str, Any]:
+        """Return the document of the query API."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -74,3 +84,7 @@ class Model:
         """Return it from the document of the query API."""
         given = {name: value for name, value in found.items() if name in cls.__slots__}
         return cls(**given | {"latest": tuple(map(ModelVersion.from_document, found["latest"] or ()))})
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the document of the query API."""
+        return asdict(self)

@@ -12,8 +12,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway import experiments, models
+from gateway.cli import main
 from gateway.client.encoding.wire import Record
 from gateway.client.errors import ClientError
 from tests.support.client_harness import raw_log, train
@@ -139,6 +141,7 @@ def test_of_two_processes_that_ask_for_the_same_at_once_one_wins_and_both_learn_
     code = textwrap.dedent("""
         import json, sys
         from gateway import experiments, models
+from gateway.cli import main
         found = []
         for number in range(4):
             try:
@@ -241,6 +244,7 @@ def test_without_servers_each_call_says_what_to_do(client_variables: dict[str, s
         """
         import os
         from gateway import experiments, models
+from gateway.cli import main
         from gateway.client.errors import ClientError
         for url, call in (
             ("none:", lambda: experiments.create("x", timeout_s=1)),
@@ -262,3 +266,40 @@ def test_without_servers_each_call_says_what_to_do(client_variables: dict[str, s
     assert lines[1].startswith("Kafka at 127.0.0.1:1 cannot be reached")
     assert ", and nothing was changed: start it with `gateway up`" in lines[1]
     assert lines[2].startswith("the API at http://127.0.0.1:1 cannot be reached")
+
+
+def test_the_commands_do_what_the_functions_do(system: dict[str, str]) -> None:
+    def command(*words: str, status: int = 0) -> str:
+        done = CliRunner().invoke(main.app, list(words))
+        assert done.exit_code == status, done.output
+        return done.stdout if status == 0 else done.stderr
+
+    made = json.loads(command("experiments", "create", "digits", "--tag", "team=vision", "--json"))
+    command("experiments", "tag", "digits", "note=two words", "--delete", "team")
+    command("experiments", "rename", "digits", "numbers")
+    command("experiments", "delete", made["experiment_id"])
+    refused = command("experiments", "describe", "numbers", "x", status=2)
+    assert (
+        f"experiment 'numbers' is deleted: restore it with `gateway experiments restore {made['experiment_id']}"
+        in refused
+    )
+    command("experiments", "restore", "numbers")
+    shown = json.loads(command("experiments", "show", "numbers", "--json"))
+    assert (shown["tags"], shown["former_names"]) == ({"note": "two words"}, ["digits"])
+    assert "formerly     digits" in command("experiments", "show", "numbers")
+    assert "numbers" in command("experiments", "list")
+    assert "no experiment is named 'digits'" in command("experiments", "show", "digits", status=2)
+
+    assert command("models", "create-version", "m", "s3://b/1", "--register", "--tag", "ok=yes") == "1\n"
+    assert command("models", "create-version", "m", "s3://b/2", "--run", "r1") == "2\n"
+    command("models", "stage", "m", "2", "production", "--archive-existing")
+    command("models", "alias", "m", "best", "1")
+    command("models", "tag", "m", "--version", "2", "n=2")
+    assert command("models", "resolve", "models:/m@best") == "s3://b/1\n"
+    assert json.loads(command("models", "resolve", "models:/m/Production", "--json"))["tags"] == {"n": "2"}
+    found = json.loads(command("models", "versions", "m", "--where", "tags.ok = 'yes'", "--json"))
+    assert [one["version"] for one in found["versions"]] == [1]
+    assert "model 'm' has no version 7" in command("models", "alias", "m", "best", "7", status=2)
+    command("models", "delete", "m", "--version", "1", "--yes")
+    assert json.loads(command("models", "show", "m", "--json"))["aliases"] == {}
+    assert "in Production version 2  s3://b/2" in " ".join(command("models", "show", "m").split(" "))
