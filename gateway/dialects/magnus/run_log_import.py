@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-TOGETHER = 32  # run logs in one send
+TOGETHER = 100  # run logs in one send
 TOGETHER_BYTES = 16_000_000  # ... or as many as have this size
 API_TIMEOUT_S = 20.0
 

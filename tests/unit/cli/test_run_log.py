@@ -96,3 +96,19 @@ def test_each_time_says_its_zone(capsys: pytest.CaptureFixture[str]) -> None:
     times = [line for line in capsys.readouterr().out.splitlines() if "03:4" in line]
     assert len(times) == 3
     assert all("00.000000 UTC" in line for line in times)
+
+
+def test_steps_of_branches_are_printed_under_their_internal_names(capsys: pytest.CaptureFixture[str]) -> None:
+    def step(name: str, **branches: Any) -> dict[str, Any]:
+        fields = {"status": "SUCCESS", "message": "", "attempts": [], "user_defined_metrics": {}}
+        return {"name": name, **fields, "branches": branches}
+
+    inside = {
+        "map.1.one": step("one"),
+        "map.1.in": step("in", **{"map.1.in.a": {"steps": {"map.1.in.a.b": step("b")}}}),
+    }
+    steps = {"first": step("first"), "map": step("map", **{"map.1": {"steps": inside}})}
+    print_run_log({**DOCUMENT, "steps": steps})
+
+    titles = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert titles == ["first", "map", "map.1.one", "map.1.in", "map.1.in.a.b"]
