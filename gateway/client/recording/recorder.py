@@ -57,6 +57,7 @@ class Recorder:
         # nested in each other; None while several are open side by side. `Steps` sets it.
         self.context: StepContext | None = None
         self.is_finished = False
+        self.is_late_expected = False  # True: records after the end are no mistake, and no notice says that there are
         # Appends one point (name, value, step, context): `Journal.put` itself, once a shipper has the journal.
         self.put: Callable[..., None] = self._put_first
         self._first = self._last = ShippedJournal(Journal(run_id, is_owner=is_owner, attempt=attempt))
@@ -218,7 +219,8 @@ class Recorder:
         last = self._last
         if last is self._first and not last.is_ended:
             return  # `finish` is waiting for digests
-        if not is_background():  # a capture or a digest that takes longer than `finish` waits is not the user's doing
+        # A capture or a digest that takes longer than `finish` waits is not the user's doing.
+        if not (is_background() or self.is_late_expected):
             warn_once(
                 "finished", f"run {self.run_id} is finished: what is recorded after that is kept, and counted as late"
             )

@@ -1,0 +1,192 @@
+"""
+The runs of this process: which one is active, what writes to the others, and what of them is still to be read.
+
+The active run is the newest open one of this thread, else that of the process. A run that has ended, or that another
+process started, takes records as well (seed 003: `log_metric(…, run=run)`): from a producer of its own, through a
+journal like any other, so that nothing waits for the network and nothing is lost while the log is away.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from threading import Lock, get_ident
+from time import monotonic, sleep
+from typing import NamedTuple
+
+import gateway
+from gateway import query
+from gateway.client.ids import uuid7
+from gateway.client.notices import tell
+from gateway.client.run import notebook, registry
+from gateway.client.run.arguments import finish_timeout
+from gateway.client.run.current import join_copy
+from gateway.client.run.earlier import counter_after, read_earlier
+from gateway.dialects.sap.checks import END, RUN_NAME, START
+from gateway.dialects.sap.errors import TrackingError, one_error
+from gateway.dialects.sap.objects import Run
+from gateway.dialects.sap.source import find_source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Place = tuple[int, int]  # thread and task
+
+MAX_WRITERS = 100  # runs that are not open and whose writer is kept; a further one is looked up again
+LOOKUP_S = 5.0  # the longest to wait until a run of another process can be read: it may have started just now
+LOOKUP_PAUSE_S = 0.1
+
+_open: list[_Open] = []  # oldest first
+_writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; newest last
+_unread: dict[str, gateway.Run] = {}  # those with records that a reader may not see yet
+_deleted: set[str] = set()
+_joining = Lock()
+
+
+class _Open(NamedTuple):
+    run: gateway.Run
+    place: Place  # that started it
+
+
+def start(run_collection_name: str | None, run_name: str | None) -> Run:
+    """Start a run and make it the active one; end the one that this thread or task has left open."""
+    source, run_id, place = find_source(), uuid7(), _place()
+    _open[:] = [one for one in _open if not one.run.is_finished]
+    for one in [one for one in _open if one.place == place]:
+        tell(
+            "sap-start",
+            f"run {one.run.name} is ended, because another one is started: call tracking.end_run() at its end",
+        )
+        one.run.is_replaced = True
+        end(one.run)
+    collection, name = run_collection_name or source.name, run_name or run_id
+    with one_error():
+        run = gateway.start_run(
+            name,
+            run_id=run_id,
+            experiment=collection,
+            params={START: _moment()},
+            tags={RUN_NAME: name, **source.tags(run_collection_name)},
+        )
+    run.recorder.is_late_expected = True
+    _open.append(_Open(run, place))
+    return Run(
+        run_id,
+        run_name=name,
+        run_collection_name=collection,
+        is_default_collection=run_collection_name is None,
+        state="running",
+        context=source.parts,
+    )
+
+
+def active() -> gateway.Run:
+    """Return the active run. Raises TrackingError if there is none."""
+    here, alive = gateway.current_run(), [one.run for one in _open if not one.run.is_finished]
+    if not alive:
+        raise TrackingError("no run is active: call tracking.start_run() first, or pass run= where a function takes it")
+    return here if here in alive else alive[-1]
+
+
+def end(run: gateway.Run) -> None:
+    """End a run: record its end, and wait until the log has everything."""
+    if run.is_owner:  # not in a forked child: the parent ends it
+        run.log_params({END: _moment()})
+    run.finish()
+    for one in [one for one in _open if one.run is run]:
+        with suppress(ValueError):  # another thread has removed it
+            _open.remove(one)
+    _keep(run)
+
+
+def is_open(run_id: str) -> bool:
+    """Return whether this process has started the run and not ended it."""
+    return any(one.run.id == run_id and not one.run.is_finished for one in _open)
+
+
+def writer(given: object) -> gateway.Run:
+    """Return what records into a run, given by object or id, None for the active one. Raises TrackingError."""
+    if given is None:
+        return active()
+    run_id = id_of(given)
+    if run_id in _deleted:
+        raise TrackingError(f"run {run_id} was deleted: what is recorded into it would be deleted, too")
+    found = next((one.run for one in _open if one.run.id == run_id), None)
+    if found is None or found.is_finished:
+        with _joining:  # one writer a run: each has its own count of steps
+            found = _writers.get(run_id) or registry.find_known(run_id) or _join(run_id)
+            _keep(found)
+    return found
+
+
+def id_of(given: object) -> str:
+    """Return the id of a run that is given as an object or by its id. Raises TrackingError."""
+    return given.id if isinstance(given, Run) else Run(given).id  # type: ignore[arg-type]  # Run checks what it is
+
+
+def until_readable(run_ids: Iterable[str] | None = None, timeout_s: float | None = None) -> None:
+    """
+    Wait until readers see what this process has recorded into these runs, None for all. Raises TrackingError.
+
+    `timeout_s` is for all of them together; None: GATEWAY_FINISH_TIMEOUT_S, or 30.
+    """
+    runs = {**_unread, **{one.run.id: one.run for one in _open}}
+    limit = monotonic() + (finish_timeout() if timeout_s is None else timeout_s)
+    for run_id in runs if run_ids is None else [one for one in run_ids if one in runs]:
+        _unread.pop(run_id, None)  # before the wait: what is recorded meanwhile is unread again
+        try:
+            with one_error():
+                runs[run_id].barrier(max(0.0, limit - monotonic()))
+        except TrackingError:
+            _unread[run_id] = runs[run_id]
+            raise
+
+
+def forget(run_ids: Iterable[str]) -> None:
+    """Record nothing more into these runs, which are deleted."""
+    for run_id in run_ids:
+        _deleted.add(run_id)
+        _writers.pop(run_id, None)
+        _unread.pop(run_id, None)
+
+
+def _join(run_id: str) -> gateway.Run:
+    """Return a writer of a run that this process does not know. Raises TrackingError if there is no such run."""
+    limit = monotonic() + LOOKUP_S
+    while True:
+        try:
+            with one_error():
+                stored = query.get_run(run_id)
+            break
+        except TrackingError as error:
+            if not isinstance(error.__cause__, query.RunNotFound) or monotonic() >= limit:
+                raise
+        sleep(LOOKUP_PAUSE_S)
+    earlier = read_earlier(run_id)
+    run = join_copy(run_id, stored.name, int(stored.document["attempt"]), str(stored.document["group"]), "", "")
+    run.recorder.journal.counters.make = counter_after(earlier, run_id)
+    return run
+
+
+def _keep(run: gateway.Run) -> None:
+    _writers.pop(run.id, None)
+    _writers[run.id] = _unread[run.id] = run
+    while len(_writers) > MAX_WRITERS:
+        with suppress(StopIteration, RuntimeError):  # another thread changes it
+            _writers.pop(next(iter(_writers)), None)
+
+
+def _place() -> Place:
+    """Return the thread and task that this code runs in. All cells of a notebook are one: each may be a task."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None and notebook.current_cell() is None:
+        with suppress(RuntimeError):  # no loop runs here
+            task = asyncio.current_task()
+    return get_ident(), 0 if task is None else id(task)
+
+
+def _moment() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,37 @@
+"""
+The one error of this dialect.
+
+    ClientError (gateway/client/errors.py)
+    +- TrackingError   the call was refused as a whole: nothing of it was logged, changed or deleted
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from gateway.client.errors import ClientError, InDoubt, Unsent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TrackingError(ClientError):
+    """A call cannot be done, and nothing of it was done; the message states why and the next step."""
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise what the client raises in the block as TrackingError, with the same message."""
+    try:
+        yield
+    except TrackingError:
+        raise
+    except InDoubt as error:
+        raise TrackingError(
+            f"the log may or may not have it ({error}): call it again, which changes nothing twice"
+        ) from error
+    except Unsent as error:
+        raise TrackingError(f"nothing was changed: the log {error.what} ({error.why}): {error.step}") from error
+    except (ClientError, TimeoutError) as error:  # BarrierTimeout is a TimeoutError
+        raise TrackingError(str(error)) from error
