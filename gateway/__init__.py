@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
-    from gateway import experiments, models, query
+    from gateway import experiments, models, query, runs
     from gateway.client.encoding.histogram import Histogram, histogram
     from gateway.client.errors import ClientError
     from gateway.client.recording.report import Report
@@ -55,6 +55,7 @@ __all__ = [
     "models",
     "note",
     "query",
+    "runs",
     "set_labels",
     "set_tags",
     "start_run",
@@ -70,7 +71,7 @@ _HOMES = {
     "Run": "gateway.client.run.run",
     "histogram": "gateway.client.encoding.histogram",
 }
-_MODULES = frozenset({"experiments", "models", "query"})  # of this folder
+_MODULES = frozenset({"experiments", "models", "query", "runs"})  # of this folder
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

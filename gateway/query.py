@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiRefused", "ApiUnavailable", "Point", "PointsDropped", "RunNotFound", "RunPage", "StoredRun", "get_run",
-    "get_run_log", "metric_history", "search_runs",
+    "get_run_log", "in_experiment", "metric_history", "read_history", "search_runs",
 ]  # fmt: skip
 
 PAGE_RUNS = 1_000  # runs asked for at once
@@ -131,7 +131,7 @@ class StoredRun:
 
     def history(self, name: str) -> Iterator[Point]:
         """Yield the points of a series, as `metric_history` does."""
-        return _points(self._api, self.id, name, {})
+        return read_history(self._api, self.id, name)
 
 
 class RunPage(list[StoredRun]):
@@ -165,6 +165,7 @@ def get_run_log(run: str | Run, *, min_offsets: str | None = None, timeout_s: fl
 def search_runs(
     where: str = "",
     *,
+    experiment: str | None = None,
     order_by: str | None = None,
     limit: int | None = None,
     stage: str = "active",
@@ -177,19 +178,34 @@ def search_runs(
 
     The language is that of `gateway runs list --where` (seed 004: `metrics.accuracy > 0.9 AND params.model = 'rf'`).
     Newest first without `order_by`. With `limit` there are at most so many runs, and `page_token` continues after them.
-    `stage` is active, deleted (runs in the trash) or all.
+    `experiment` is the name of one. `stage` is active, deleted (runs in the trash) or all.
     """
     api, found, wait = find_api(), RunPage(), _freshness(min_offsets, timeout_s)
+    chosen_where = in_experiment(where, experiment)
     found.next_page_token = page_token
     while limit is None or len(found) < limit:
         count = PAGE_RUNS if limit is None else min(PAGE_RUNS, limit - len(found))
-        chosen = {"where": where or None, "order_by": order_by, "limit": count, "last": PAGE_RUNS, "stage": stage}
+        chosen = {
+            "where": chosen_where or None,
+            "order_by": order_by,
+            "limit": count,
+            "last": PAGE_RUNS,
+            "stage": stage,
+        }
         page = _get(api, "/v1/runs", **chosen, page_token=found.next_page_token, **wait)
         found += [StoredRun(api, one) for one in page["runs"]]
         found.next_page_token, found.as_of = page["next_page_token"], found.as_of or page["as_of"]
         if found.next_page_token is None:
             break
     return found
+
+
+def in_experiment(where: str, experiment: str | None) -> str:
+    """Return a filter restricted to the runs of an experiment, given by its name; None: of any."""
+    if experiment is None:
+        return where
+    named = f"experiment = '{experiment.replace(chr(39), chr(39) * 2)}'"
+    return f"({where}) and {named}" if where.strip() else named
 
 
 def metric_history(
@@ -202,13 +218,14 @@ def metric_history(
     steps that a later attempt repeated only its points are there. The points are asked for page by page, so a series
     may have any number. Raises as `get_run` does, and PointsDropped.
     """
-    return _points(find_api(), _read(run, timeout_s), name, _freshness(min_offsets, timeout_s))
+    return read_history(find_api(), _read(run, timeout_s), name, _freshness(min_offsets, timeout_s))
 
 
-def _points(api: Api, run_id: str, name: str, wait: Mapping[str, Any]) -> Iterator[Point]:
+def read_history(api: str, run_id: str, name: str, wait: Mapping[str, Any] | None = None) -> Iterator[Point]:
+    """Yield the points of a series as `metric_history` does, from the API at this address."""
     token: str | None = ""
     while token is not None:
-        page = _of_run(api, run_id, "history", name=name, limit=PAGE_POINTS, page_token=token or None, **wait)
+        page = _of_run(api, run_id, "history", name=name, limit=PAGE_POINTS, page_token=token or None, **wait or {})
         if page["points_dropped"] is not None:
             raise PointsDropped(
                 f"run {run_id:.300}: `gateway retention` dropped its points: get_run has the last values"
@@ -230,11 +247,11 @@ def _freshness(min_offsets: str | None, timeout_s: float) -> dict[str, Any]:
     return {} if min_offsets is None else {"min_offsets": min_offsets, "timeout_s": timeout_s}
 
 
-def _get(api: Api, path: str, **parameters: Any) -> dict[str, Any]:
+def _get(api: str, path: str, **parameters: Any) -> dict[str, Any]:
     return dict(get(api, path, **parameters))
 
 
-def _of_run(api: Api, run_id: str, document: str, **parameters: Any) -> dict[str, Any]:
+def _of_run(api: str, run_id: str, document: str, **parameters: Any) -> dict[str, Any]:
     """Return a document of a run. Raises RunNotFound for an unknown one."""
     try:
         return _get(api, run_path(run_id, document), **parameters)

@@ -1,5 +1,5 @@
 """
-`gateway runs delete | rename | tag`: change runs, by events in the log like any other.
+`gateway runs delete | rename | tag | trash | restore | move`: change runs, by events in the log like any other.
 
 Runs and names are looked up through the API, as `gateway runs show` does. The event goes where training code sends,
 and the command returns once it is acknowledged. PostgreSQL, the dashboard and trackers follow the log.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from gateway.console import HomeOption, JsonOption, print_json, print_notice
 from schemas.bounds import MAX_NAME, MAX_NAME_BYTES
 from schemas.errors import BadSettings, LogUnavailable, Refused
 from schemas.runtime.text import escape_unprintable
+
+if TYPE_CHECKING:
+    from gateway.client.query import Api
 
 FOLLOW = "the log has it; PostgreSQL, the dashboard and trackers follow"
 SHOWN_RUNS = 10  # in the question before a deletion
@@ -63,6 +66,9 @@ def register(app: typer.Typer) -> None:
     app.command()(delete)
     app.command()(rename)
     app.command("tag")(set_tags)
+    app.command()(trash)
+    app.command()(restore)
+    app.command()(move)
 
 
 def delete(
@@ -77,6 +83,8 @@ def delete(
 ) -> None:
     """
     Delete runs, or parts of them, for good: for every reader, and in every tracker that can delete.
+
+    `gateway runs trash` only hides runs, and `gateway runs restore` brings them back.
 
     A series is deleted with all its steps, attempts and labels. A deletion covers what the log holds by then: what
     training writes later under the same name is new. A deleted run stays deleted, with everything that is still
@@ -156,6 +164,72 @@ def set_tags(
     given, base, address = _read_tags(tags), api_of(home), address_of("", home)
     run_id = find_run(base, _text(run, "a run id"))["run_id"]
     _write(address, {run_id: [{"kind": "tags", "tags": part} for part in split(given)]}, timeout_s, as_json=as_json)
+
+
+def trash(
+    runs: RunsArgument, timeout_s: TimeoutOption = 20.0, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """
+    Put runs into the trash: lists and searches leave them out, MLflow too, and `gateway runs restore` brings them back.
+
+    Nothing is lost, neither what a run has nor what is still recorded into it. `gateway runs list --stage deleted`
+    lists the trash. `gateway runs delete` deletes for good.
+
+    Examples: `gateway runs trash RUN`, `gateway runs trash RUN1 RUN2 --json`
+    """
+    _set_stage(runs, "deleted", timeout_s, home, as_json=as_json)
+
+
+def restore(
+    runs: RunsArgument, timeout_s: TimeoutOption = 20.0, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """
+    Take runs out of the trash. A run that `gateway runs delete` has deleted stays deleted.
+
+    Examples: `gateway runs restore RUN`, `gateway runs restore RUN1 RUN2 --json`
+    """
+    _set_stage(runs, "active", timeout_s, home, as_json=as_json)
+
+
+def move(
+    runs: RunsArgument,
+    experiment: Annotated[
+        str, typer.Option("--to", "-e", help="Name of the experiment.", show_default=False, metavar="EXPERIMENT")
+    ],
+    timeout_s: TimeoutOption = 20.0,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Put runs into another experiment; its name becomes their tag.
+
+    The experiment must exist, or be named by the tag of a run. Trackers follow: MLflow makes the run again in the
+    experiment of this name.
+
+    Examples: `gateway runs move RUN --to digits`, `gateway runs move RUN1 RUN2 --to digits --json`
+    """
+    from gateway.runs import move_event
+
+    _text(experiment, "the name of an experiment")
+    base, address = api_of(home), address_of("", home)
+    _change(base, address, runs, lambda: move_event(experiment, api=base), timeout_s, as_json=as_json)
+
+
+def _set_stage(runs: Sequence[str], stage: str, timeout_s: float, home: Any, *, as_json: bool) -> None:
+    base, address = api_of(home), address_of("", home)
+    body: Body = {"kind": "lifecycle_stage", "stage": stage}
+    _change(base, address, runs, lambda: body, timeout_s, as_json=as_json)
+
+
+def _change(
+    base: Api, address: Any, runs: Sequence[str], body: Callable[[], Body], timeout_s: float, *, as_json: bool
+) -> None:
+    """Write one event about each of these runs, which must exist."""
+    from gateway.cli.lookup import find_run
+
+    found = [find_run(base, _text(run, "a run id"))["run_id"] for run in dict.fromkeys(runs)]
+    event = body()
+    _write(address, {run_id: [event] for run_id in found}, timeout_s, as_json=as_json)
 
 
 def _read_tags(words: Iterable[str]) -> dict[str, str]:
@@ -247,6 +321,10 @@ def _next(error: Any) -> str:
 def _describe(event: Mapping[str, Any]) -> str:
     from gateway.cli.lookup import WORDS
 
+    if event["kind"] == "lifecycle_stage":
+        return "in the trash" if event["stage"] == "deleted" else "restored"
+    if event["kind"] == "moved":
+        return f"moved to experiment {event['tag']}"
     if event["kind"] == "tags":
         return "tagged " + ", ".join(f"{name}={value}" for name, value in event["tags"].items())
     part = "" if event["what"] == "run" else f" {WORDS[event['what']]} {event.get('name') or event.get('old')}"

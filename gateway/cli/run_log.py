@@ -50,6 +50,8 @@ def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("name", document.get("name", "")),
         ("group", document.get("group", "")),
         ("tag", document["tag"]),
+        ("experiment", _experiment(document)),
+        ("stage", "in the trash: `gateway runs restore` takes it out" if _is_in_trash(document) else ""),
         ("status", f"{document['status']} ({document['state']})" if document.get("state") else document["status"]),
         ("message", document.get("message", "")),
         ("started", _utc(document.get("start_time"))),
@@ -59,6 +61,15 @@ def _head(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("points", _dropped(document.get("points_dropped"))),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _experiment(document: dict[str, Any]) -> str:
+    name = document.get("experiment", "")
+    return "" if name == document["tag"] else name
+
+
+def _is_in_trash(document: dict[str, Any]) -> bool:
+    return document.get("lifecycle_stage") == "deleted"
 
 
 def _utc(time: str | None) -> str:

@@ -1,5 +1,5 @@
 """
-`gateway runs list | show | tail`: read runs through the API. The commands that change runs are in edits.py.
+`gateway runs list | show | history | tail`: read runs through the API. The commands that change runs are in edits.py.
 """
 
 from __future__ import annotations
@@ -7,16 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import monotonic, sleep
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
+from schemas.columns import float_to_json
+from schemas.errors import BadSettings
 from schemas.runtime.terminal import json_text
 from schemas.runtime.text import escape_unprintable, mask_unprintable
 from schemas.statuses import ENDED
 
-app = typer.Typer(no_args_is_help=True, help="List, show, follow, delete, rename and tag runs.")
+if TYPE_CHECKING:
+    from gateway.client.query import Api
+
+app = typer.Typer(no_args_is_help=True, help="List, show, follow, delete, restore, move, rename and tag runs.")
 
 END_KINDS = ("run_finished", "run_failed", "run_killed")
 WITH_GROUP, WIDE = 110, 160  # width of a terminal, in characters, from which the group and last values fit
@@ -45,7 +50,7 @@ RunArgument = Annotated[
 
 
 @app.command("list")
-def list_runs(
+def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signature
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Runs to show.")] = 50,
     page_token: Annotated[
         str | None, typer.Option("--page-token", help="Continue after a page: its next_page_token.")
@@ -56,37 +61,43 @@ def list_runs(
     order_by: Annotated[
         str | None, typer.Option("--order-by", "-o", help="A metric, parameter, tag or fact, then asc or desc.")
     ] = None,
+    experiment: Annotated[
+        str | None, typer.Option("-e", "--experiment", help="Only runs of this experiment, by its name.")
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Only runs of this group.")] = None,
     state: Annotated[
         str | None, typer.Option("--state", "--status", help="created, running, finished, failed, killed or lost.")
     ] = None,
+    stage: Annotated[str, typer.Option("--stage", help="active, deleted (in the trash) or all.")] = "active",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    List runs, newest first, or those that match a filter.
+    List runs, newest first, or those that match a filter. Runs in the trash are left out unless --stage says otherwise.
 
-    A filter compares metrics.NAME (the last value), params.NAME, tags.NAME and facts: state, name, group, tag, run_id,
-    parent_run_id, message, note, points, attempt, created, started, ended, updated. Its operators are = != < <= > >=,
-    like, ilike, in (...), is null, and, or, not and parentheses. Put a name in backticks when it holds characters other
-    than letters, digits and underscores.
+    A filter compares metrics.NAME (the last value), params.NAME, tags.NAME and facts: state, name, group, tag,
+    experiment, experiment_id, run_id, parent_run_id, message, note, points, attempt, created, started, ended, updated.
+    Its operators are = != < <= > >=, like, ilike, in (...), is null, and, or, not and parentheses. Put a name in
+    backticks when it holds characters other than letters, digits and underscores.
 
     Text is sorted by its first 200 characters; runs without a sort key come last. Use a page token with the same filter
     and order; runs that are added meanwhile neither repeat nor hide others.
 
-    Examples: `gateway runs list --state lost --json`,
+    Examples: `gateway runs list --state lost --json`, `gateway runs list -e digits --stage all`,
     `gateway runs list --where "metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x'" --order-by metrics.loss`
     """
     from gateway.client.query import get
+    from gateway.query import in_experiment
 
     found = get(
-        api_of(home), "/v1/runs", limit=limit, page_token=page_token, where=where or None, order_by=order_by,
-        group=group, status=state,
+        api_of(home), "/v1/runs", limit=limit, page_token=page_token, where=in_experiment(where, experiment) or None,
+        order_by=order_by, group=group, status=state, stage=stage,
     )  # fmt: skip
     if as_json:
         print_json(found)
     else:
-        _print_page(found, is_narrowed=bool(where or group or state or page_token))
+        is_narrowed = bool(where or experiment or group or state or page_token or stage != "active")
+        _print_page(found, is_narrowed=is_narrowed)
 
 
 @app.command()
@@ -105,6 +116,40 @@ def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False)
         from gateway.cli.run_log import print_run_log
 
         print_run_log(document)
+
+
+@app.command()
+def history(
+    run: RunArgument,
+    metric: Annotated[str, typer.Argument(help="Written name of a series.", show_default=False, metavar="METRIC")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: step, time in µs, value.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Print every point of one series, as it was recorded. With --json one object a line.
+
+    Of steps that a later attempt repeated only its points are printed. A series of a named step is written with it, and
+    with its labels: `validate/loss{rank=3}`.
+
+    Examples: `gateway runs history RUN accuracy`, `gateway runs history RUN loss --csv > loss.csv`
+    """
+    from gateway.cli.lookup import check_name, names_of
+    from gateway.query import read_history
+
+    if as_csv and as_json:
+        raise BadSettings("--csv and --json are two forms of one answer: give one of them")
+    base, points = api_of(home), 0
+    if as_csv:
+        print("step,time,value")
+    for points, (step, time, value) in enumerate(read_history(base, run, metric), 1):  # noqa: B007 -- used below
+        if as_json:
+            print(json_text({"step": step, "time": time, "value": float_to_json(value)}, indent=None))
+        else:
+            print(f"{step},{time},{value!r}" if as_csv else f"{step:>10}  {_time_text(time)} UTC  {value!r}")
+    if not points:
+        names = {name for written in names_of(base, run, "series").values() for name in written}
+        check_name(run, "series", metric, {name: {name} for name in names})
 
 
 @app.command()
@@ -147,7 +192,7 @@ def _follow(base: str, run: str, since: str) -> Iterator[dict[str, Any]]:
         sleep(0.5)
 
 
-def api_of(home: Any) -> str:
+def api_of(home: Any) -> Api:
     """Return the address of the API, with its token. Raises BadSettings."""
     from gateway.client.query import api_at
     from schemas.runtime.settings import Settings

@@ -40,11 +40,8 @@ def test_the_wheel_holds_the_client_and_nothing_of_the_other_side(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         folders = {"/".join(name.split("/")[:2]) for name in archive.namelist() if ".dist-info" not in name}
 
-    public = {"gateway/__init__.py", "gateway/py.typed", "gateway/query.py"} | {
-        "gateway/experiments.py",
-        "gateway/models.py",
-    }
-    assert folders == public | {"gateway/client", "gateway/dialects"}
+    modules = {f"gateway/{name}.py" for name in ("__init__", "experiments", "models", "query", "runs")}
+    assert folders == modules | {"gateway/py.typed", "gateway/client", "gateway/dialects"}
 
 
 def test_it_trains_next_to_a_schemas_folder_of_the_users_own(

@@ -1,4 +1,4 @@
-"""`gateway runs delete | rename | tag`: what is wrong is one line before any request or event is sent."""
+"""Commands that change runs: what is wrong is one line before any request or event is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_LIVE_URL", f"http://{UNREACHABLE}")
 
 
-@pytest.mark.parametrize("command", ["delete", "rename", "tag"])
+@pytest.mark.parametrize("command", ["delete", "rename", "tag", "trash", "restore", "move"])
 def test_help_has_examples(command: str) -> None:
     shown = run(main.app, ["runs", command, "--help"]).stdout
 
@@ -47,6 +47,11 @@ def test_help_has_examples(command: str) -> None:
         (["rename", "r", "x", "--series", "a", "--tag", "b"], "give --series, --param or --tag"),
         (["delete", "r", "--yes"], f"the API at http://{UNREACHABLE} cannot be reached"),
         (["rename", "r", "x"], "start it with `gateway up`, or correct GATEWAY_LIVE_URL"),
+        (["trash", "\udcff"], "a run id is not UTF-8"),
+        (["move", "r", "--to", ""], "the name of an experiment has 1 to 1,024 characters, not 0"),
+        (["restore", "r"], f"the API at http://{UNREACHABLE} cannot be reached"),
+        (["history", "r", "loss", "--csv", "--json"], "give one of them"),
+        (["history", "r", "loss"], f"the API at http://{UNREACHABLE} cannot be reached"),
         (["tag", "r", "a=b"], f"the API at http://{UNREACHABLE} cannot be reached"),
     ],
 )
