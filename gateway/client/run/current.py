@@ -223,6 +223,11 @@ def _pickled(run: Run) -> tuple[object, ...]:
 copyreg.pickle(Run, _pickled)  # type: ignore[arg-type]  # typeshed wants the reduced form spelled out
 
 
+def find_or_start() -> Run:
+    """Return the current run, or the run of a process that never started one; for dialects. Never raises."""
+    return _implicit()
+
+
 # Inside.
 
 

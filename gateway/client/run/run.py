@@ -39,7 +39,7 @@ from gateway.client.run.arguments import (
     read_time,
     read_timeout,
 )
-from gateway.client.run.steps import Step, Steps
+from gateway.client.run.steps import Step, Steps, before_end
 from gateway.client.shipping.batching import split
 
 TYPE_CHECKING = False
@@ -309,6 +309,8 @@ class Run:
         that are still being read. A second call returns an updated report.
         """
         recorder, end = self.recorder, monotonic() + read_timeout(timeout_s)
+        for call in before_end:
+            call(self)
         # Work in the background may take long: it gets a part of the time, so that the end reaches the log.
         for work, most_s in (CAPTURE, CAPTURE_S), (DIGESTS, DIGESTS_S):
             recorder.stop_background(work, min(most_s, (end - monotonic()) / 4))

@@ -40,6 +40,9 @@ class _Open:
         self.outer = outer  # the step around it in the same thread or task, of any run
 
 
+# Called with the run before the end of a named step, or of the run, is recorded, in the thread that ends it; for
+# dialects. A call must not raise.
+before_end: list[Callable[[Any], None]] = []
 _innermost: ContextVar[_Open | None] = ContextVar("gateway_step", default=None)
 
 
@@ -134,6 +137,8 @@ class Step:
         if entry is None:
             return  # it was not entered, or is left already
         opened, token = entry
+        for call in before_end:
+            call(self._steps.run)
         status, message = status_of(error)
         status_text = "success" if status == "finished" else "fail"
         self._record("step_finished", opened, status=status_text, message=clean(message))
