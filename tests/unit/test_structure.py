@@ -58,6 +58,7 @@ VENDORS = {
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},
     "yaml": {"consumers/delivery/plugins/config.py"},
+    "magnus": {"gateway/dialects/magnus/tracker.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {
         "consumers/telemetry/metrics.py",

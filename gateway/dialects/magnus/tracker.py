@@ -83,8 +83,8 @@ class GatewayTracker(BaseExperimentTracker):  # type: ignore[misc]  # magnus has
     @never_raises("magnus")
     def publish_data(self, tracked_data: dict[str, Any]) -> None:
         """Record a step that is over; at the end of the pipeline, the end of the run. The values are recorded."""
-        step, node, context = _step_log(), self._context.executor._context_node, self._context
-        pipeline = _find(self)
+        context = magnus.context.run_context
+        step, node, pipeline = _step_log(), context.executor._context_node, _find(self)
         if step is None:
             return
         pipeline.describe(_run_log(full=False))
