@@ -3,6 +3,7 @@ The run log: one JSON document per run, with the field names of Magnus (seeds 00
 
 Fields that a producer never sent are present with null or empty values. Statuses are those of Magnus. Times are UTC,
 `YYYY-MM-DD HH:MM:SS.ffffff`; Magnus writes them naive and local, which cannot be compared between machines.
+Steps of a map, parallel or dag node are inside the `branches` of its step, in the steps of their branch.
 `user_defined_metrics`: one value is a scalar ("eggs": 50.0), several steps are an object by step
 ("spam": {"0": "hello", "1": "hey"}); numbers and other values of one name are in one object. If attempts or producers
 wrote the same step, the last value is shown.

@@ -15,6 +15,7 @@ from gateway.cli.runs import api_of
 from gateway.cli.sync import SyncBar, address_of
 from gateway.console import HomeOption, JsonOption, console, print_json, print_notice
 from schemas.errors import BadSettings, LogUnavailable
+from schemas.runtime.text import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ def _report(outcomes: Sequence[Outcome], *, is_dry: bool, as_json: bool) -> None
     """Print what became of each file; if one failed, exit with an error."""
     for outcome in outcomes:
         if outcome.error:
-            print_notice(f"gateway: {outcome.file}: {outcome.error}")
+            print_notice(f"gateway: {escape_unprintable(f'{outcome.file}: {outcome.error}')}")
     if as_json:
         print_json({"run_logs": [asdict(one) for one in outcomes]})
     else:

@@ -219,10 +219,15 @@ def test_a_run_log_that_magnus_wrote_more_of_replaces_the_metrics_of_the_first(
     states = []
     for document in (before, after, after, before):
         (outcome,) = stack.done("import", "magnus", write(tmp_path, document), "--timezone", "UTC")["run_logs"]
-        states.append(outcome["state"])
+        states.append((outcome["state"], stack.log("grown-1")["state"]))
     log = stack.log("grown-1")
 
-    assert states == ["imported", "updated", "unchanged", "unchanged"]
+    assert states == [
+        ("imported", "lost"),
+        ("updated", "finished"),
+        ("unchanged", "finished"),
+        ("unchanged", "finished"),
+    ]
     assert log["status"] == "SUCCESS"
     assert unexplained(differences(after, log)) == []
     assert stack.rows("SELECT count(*) FROM metric_points WHERE run_id = 'grown-1'") == [(3,)]

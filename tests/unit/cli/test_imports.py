@@ -35,6 +35,14 @@ def test_a_folder_of_run_logs_is_summarised_in_one_line() -> None:
     assert answer.stdout.startswith("3 run logs: 3 read (")
 
 
+def test_a_file_name_or_a_text_in_a_file_adds_no_line(tmp_path: Path) -> None:
+    (tmp_path / "a\n\x1b[31m.json").write_text(json.dumps({"run_id": "r", "steps": {}, "x\ninjected": 1}))
+    answer = CliRunner().invoke(app, ["import", "magnus", str(tmp_path), "--dry-run"])
+
+    assert len(answer.stderr.splitlines()) == 1
+    assert answer.stderr.rstrip("\n").isprintable()
+
+
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "\x00", "x" * 300])
 def test_a_time_zone_that_does_not_exist_is_one_error(zone: str) -> None:
     answer = CliRunner().invoke(app, ["import", "magnus", "r.json", "--timezone", zone, "--dry-run"])
