@@ -1,5 +1,5 @@
 """
-`gateway sync [DIR]`: send the journals of processes that ended, or were offline.
+`gateway sync [DIR]`: send the journals of processes that ended, or were offline, and store their artifacts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Send the journals of killed or offline processes, with their original times.
+    Send the journals of killed or offline processes, with their original times, and store their artifacts.
 
     Journals of living processes are skipped, because those processes send them. What the log has acknowledged is
     deleted here; running this twice, or killing it, does no harm. On a file system that several hosts share, journals
@@ -46,6 +46,7 @@ def sync(
 
     Examples: `gateway sync`, `gateway sync /media/stick/journal`
     """
+    from gateway.client.artifacts.orphans import OrphanedUploads
     from gateway.client.journal.folder import journal_home
     from gateway.client.shipping.shipper import Shipper
     from gateway.client.shipping.sync import sync as ship
@@ -56,20 +57,22 @@ def sync(
     except NoHome as error:
         raise BadSettings(f"{error}: set GATEWAY_JOURNAL_DIR, or GATEWAY_HOME, or name the folder") from error
     _check(journals, is_named=folder is not None)
-    shipper = Shipper(address_of(url, home), adopts=False)  # `ship` adopts each journal itself, and counts it
+    address, is_own = address_of(url, home), folder is None
+    shipper = Shipper(address, adopts=False)  # `ship` adopts each journal itself, and counts it
     try:
         with SyncBar(is_shown=not as_json) as bar:
             done = ship(str(journals), shipper, timeout_s=timeout_s, progress=bar.move, other_hosts=other_hosts)
     finally:
         shipper.stop()
+    uploads = OrphanedUploads(str(journals), address, is_own=is_own, other_hosts=other_hosts).upload()
+    facts = {**done.to_json(), **uploads.to_json()}
     if as_json:
-        print_json(done.to_json())
+        print_json(facts)
     else:
-        _print(done.to_json())
-    if done.unsent:
-        raise LogUnavailable(
-            f"not all journals could be sent ({done.unsent[0]}): they stay; mend that, then run `gateway sync` again"
-        )
+        _print(facts)
+    for what, waiting in (("journals could be sent", done.unsent), ("artifacts could be stored", uploads.waiting)):
+        if waiting:
+            raise LogUnavailable(f"not all {what} ({waiting[0]}): they stay; mend that, then run `gateway sync` again")
 
 
 def _check(folder: Path, *, is_named: bool) -> None:
@@ -106,7 +109,7 @@ def address_of(url: str, home: Path | None) -> Any:
 def _print(facts: dict[str, Any]) -> None:
     out = console()
     runs = len(facts["runs"])
-    if not (facts["journals"] or facts["held"] or facts["unsent"]):
+    if not any(facts[name] for name in ("journals", "held", "unsent", *(one for one in facts if "artifacts" in one))):
         out.print(f"no journals in {facts['folder']}: nothing waits there", markup=False, soft_wrap=True)
         return
     out.print(f"{facts['journals']:,} journals of {runs:,} runs sent: {facts['points']:,} points and values")
@@ -116,6 +119,14 @@ def _print(facts: dict[str, Any]) -> None:
         out.print(f"{len(facts['held']):,} journals skipped: a living process writes or sends each of them")
     for line in facts["unsent"]:
         print_notice(f"not sent: {line}")
+    if facts["artifacts"]:
+        out.print(f"{facts['artifacts']:,} artifacts stored")
+    if facts["artifacts_held"]:
+        out.print(f"artifacts in {len(facts['artifacts_held']):,} folders skipped: a living process stores them")
+    for line in facts["artifacts_waiting"]:
+        print_notice(f"not stored: {line}")
+    for line in facts["artifacts_lost"]:
+        print_notice(f"bytes are gone, the artifact is a reference: {line}")
 
 
 class SyncBar:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    Method = TypeVar("Method", bound=Callable[..., None])
+    Method = TypeVar("Method", bound=Callable[..., Any])
 
 MAX_PARTS = 40_000  # of a structure whose text is written: with more, its text is longer than any that is kept
 
@@ -32,15 +32,16 @@ class Refused(Exception):
 
 
 def never_raises(name: str) -> Callable[[Method], Method]:
-    """Return a decorator for methods that must not raise; a call that fails is counted under `name`."""
+    """Return a decorator for methods that must not raise; one that fails returns None and is counted under `name`."""
 
     def decorate(method: Method) -> Method:
         @wraps(method)
-        def guarded(*args: Any, **kwargs: Any) -> None:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
-                method(*args, **kwargs)
+                return method(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 -- the caller's object failed while read: this call is counted as lost
                 warn_lost(name, f"{name}() cannot be kept", error)
+                return None
 
         return guarded  # type: ignore[return-value]  # same signature, which TypeVar cannot say without typing
 

@@ -36,10 +36,11 @@ class StoreAddress:
         return open_store(self.url, token=self.token, ca=self.ca)
 
 
-def find_store(environ: Mapping[str, str] | None = None, *, home: str = "") -> StoreAddress | None:
+def find_store(environ: Mapping[str, str] | None = None, *, home: str = "", sends_to: str = "") -> StoreAddress | None:
     """
     Return where bytes of artifacts are stored; None if no store is set. Raises ClientError.
 
+    The store of the local stack is for runs that are sent to that stack: `sends_to` is the address of the run's events.
     A token goes only to an address from the same source, or from one that is trusted as much: somebody who can put a
     gateway.toml into the working directory must not learn the token of the environment.
     """
@@ -51,7 +52,7 @@ def find_store(environ: Mapping[str, str] | None = None, *, home: str = "") -> S
     for source, secrets in (
         (variables, (variables, toml)),
         (toml, (variables, toml) if is_chosen else (toml,)),
-        (stack, (variables, stack)),
+        (stack if _is_stacks(sends_to, stack) else {}, (variables, stack)),
     ):
         if url := source.get("artifacts"):
             token, ca = (
@@ -62,6 +63,10 @@ def find_store(environ: Mapping[str, str] | None = None, *, home: str = "") -> S
                 raise ArtifactError("GATEWAY_TOKEN does not fit into a header: use printable ASCII without spaces")
             return StoreAddress(str(url), token, ca)
     return None
+
+
+def _is_stacks(sends_to: str, stack: Mapping[str, object]) -> bool:
+    return sends_to in ("", stack.get("url"), f"kafka://{stack.get('kafka')}")
 
 
 def open_store(url: str, *, token: str = "", ca: str = "") -> Store:

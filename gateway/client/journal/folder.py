@@ -41,6 +41,7 @@ MAX_VARIABLE = "GATEWAY_JOURNAL_MAX_MB"
 MAX_MB = 4_096.0
 NEW = ".new-"  # prefix of the name of an incomplete folder
 USED_IDS = ".run-ids"  # in the journal home, next to the runs: see run/used_ids.py
+UPLOADS = ".uploads"  # ... and see artifacts/pending.py
 IN_MEMORY = "events wait in memory and are lost when this process is killed"
 MAX_FOLDER_NAME = 120  # bytes
 
@@ -55,6 +56,14 @@ def journal_home() -> str:
     """
     named = os.environ.get(HOME_VARIABLE)
     return os.path.abspath(expand(named)) if named else os.path.join(default_home(), "journal")
+
+
+def has_uploads() -> bool:
+    """Return whether uploads of artifacts may wait in the journal home."""
+    try:
+        return os.path.isdir(os.path.join(journal_home(), UPLOADS))
+    except NoHome:
+        return False
 
 
 def max_bytes() -> int:
@@ -233,7 +242,9 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
         if is_journal(folder, names):
             yield folder
         elif depth < 3:
-            waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names) if name != USED_IDS]
+            waiting += [
+                (os.path.join(folder, name), depth + 1) for name in reversed(names) if name not in (USED_IDS, UPLOADS)
+            ]
 
 
 def warn_unusable(home: str, error: OSError) -> None:

@@ -5,8 +5,8 @@ What training code calls.
 - `identity`: which run and attempt `start_run` means, by `used_ids`: those that were used on this machine before.
   `notebook`: ends the runs of a cell that is executed again.
 - `earlier`: what the earlier attempts of a continued run have recorded.
-- `arguments`: what callers passed, checked. `artifacts`: references to files. `edits`: delete and rename. `barrier`:
-  waiting for readers.
+- `arguments`: what callers passed, checked. `artifacts`: references to files, `stored_artifacts`: files whose bytes are
+  stored. `edits`: delete and rename. `barrier`: waiting for readers.
 - `registry`: the runs that are open. `starting`: calls while a run starts. `hooks`: what happens at fork, SIGTERM and
   exit.
 """

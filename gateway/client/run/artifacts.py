@@ -1,5 +1,7 @@
 """
 Record references to files and other bytes. The bytes stay where they are; the log gets URI, size and SHA-256.
+
+`stored_artifacts` has the files whose bytes are stored.
 """
 
 from __future__ import annotations
@@ -44,30 +46,56 @@ def record_reference(
     recorder.record_at("artifact", time, step_name=context[0], attempt=context[1], **body)
 
 
-def record_file(recorder: Recorder, path: object, name: str | None, media_type: str, context: StepContext) -> None:
+class LoggedArtifact:
+    """What `log_artifact` did with a file: its bytes go to the artifact store, or the run refers to it."""
+
+    __slots__ = ("is_stored", "name", "store", "uri")
+
+    def __init__(self, name: str, uri: str, store: str = "") -> None:
+        self.name = name  # in the run
+        self.uri = uri  # of the file, and of its bytes in the store once they are there
+        self.store = store  # address of the store; "": the bytes stay in place
+        self.is_stored = False  # True once the store has the bytes
+
+    def __repr__(self) -> str:
+        how = (
+            f"stored in {self.store}"
+            if self.is_stored
+            else f"on its way to {self.store}"
+            if self.store
+            else "reference"
+        )
+        return f"<artifact {self.name!r}: {how}>"
+
+
+def record_file(recorder: Recorder, path: object, name: str, media_type: str, context: StepContext) -> LoggedArtifact:
     """
     Record a file or folder as an artifact at once; a background thread records it again with its size and digest.
 
     It does not where the name got another reference meanwhile, or was deleted.
     """
-    given = os.fspath(path)  # type: ignore[call-overload]  # the caller reports the TypeError
-    absolute = os.path.abspath(os.fsdecode(given))
-    label = os.path.basename(absolute) if name is None else name
+    absolute = absolute_path(path)
     uri, media_type = file_uri(absolute), media_type or guess_media_type(absolute)
-    body, time, reference = artifact_body(label, uri, None, "", media_type), now(), object()
+    body, time, reference = artifact_body(name, uri, None, "", media_type), now(), object()
     record_reference(recorder, time, context, body, reference=reference)
 
     def measure_and_record() -> None:
         size, digest = measure(absolute)
         if recorder.unmeasured.get((body["name"], *context[:2])) is not reference:
             return
-        measured = artifact_body(label, uri, size, digest, media_type)
+        measured = artifact_body(name, uri, size, digest, media_type)
         if measured == body:  # it cannot be read
             recorder.unmeasured.pop((body["name"], *context[:2]), None)
         else:
             record_reference(recorder, time, context, measured)
 
     recorder.background(DIGESTS).submit(measure_and_record)
+    return LoggedArtifact(body["name"], uri)
+
+
+def absolute_path(path: object) -> str:
+    """Return the absolute path of what a caller named. Raises TypeError if it is no path."""
+    return os.path.abspath(os.fsdecode(os.fspath(path)))  # type: ignore[call-overload]  # the caller reports the TypeError
 
 
 def file_uri(path: str) -> str:

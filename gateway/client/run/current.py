@@ -16,6 +16,7 @@ from gateway.client.address import NOWHERE, Address, find_address
 from gateway.client.encoding.values import MAX_NAME, clean, cut_bytes, text_of
 from gateway.client.errors import ClientError
 from gateway.client.ids import run_name, uuid7
+from gateway.client.journal.folder import has_uploads
 from gateway.client.notices import tell, warn_once
 from gateway.client.process import inheritance
 from gateway.client.run import hooks, notebook, registry, used_ids
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Report, Status
+    from gateway.client.run.artifacts import LoggedArtifact
     from gateway.client.run.steps import Step
     from gateway.client.shipping.shipper import Shipper
 
@@ -117,6 +119,10 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
         kind = "run_resumed" if found.is_resumed else "run_started"
         run.recorder.record(kind, attempt=run.attempt, **names)
     _record_given(run, params, tags, _switches(None, joins=joins) if chosen is None else chosen)
+    if has_uploads():
+        from gateway.client.artifacts.adoption import start_adoption
+
+        start_adoption(address)
     return run
 
 
@@ -166,9 +172,16 @@ def artifact(name: str, uri: str, size: int | None = None, sha256: str = "", *, 
     (_current or _implicit()).artifact(name, uri, size, sha256, media_type=media_type)
 
 
-def log_artifact(path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
-    """Record a reference to a file or folder in the current run. See Run.log_artifact."""
-    (_current or _implicit()).log_artifact(path, name, media_type=media_type)
+def log_artifact(
+    path: str | PathLike[str], name: str | None = None, *, artifact_path: str | None = None, media_type: str = ""
+) -> LoggedArtifact | None:
+    """Log a file or folder as an artifact of the current run. See Run.log_artifact."""
+    return (_current or _implicit()).log_artifact(path, name, artifact_path=artifact_path, media_type=media_type)
+
+
+def log_artifacts(folder: str | PathLike[str], artifact_path: str | None = None) -> list[LoggedArtifact] | None:
+    """Log each file below a folder as an artifact of the current run. See Run.log_artifacts."""
+    return (_current or _implicit()).log_artifacts(folder, artifact_path)
 
 
 def text(name: str, text: str, step: int | None = None) -> None:

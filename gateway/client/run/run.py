@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from gateway.client.journal.series import StepContext
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Status
+    from gateway.client.run.artifacts import LoggedArtifact
+    from gateway.client.run.stored_artifacts import ArtifactLog
     from gateway.client.shipping.shipper import Shipper
 
 CAPTURE_S = 5.0  # the longest that `finish` waits for the last console lines and samples before it records the end
@@ -100,6 +102,7 @@ class Run:
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
         self._steps = Steps(self.recorder, self)
+        self._artifacts: ArtifactLog | None = None  # made by the first artifact
 
     # Points and values.
 
@@ -232,16 +235,43 @@ class Run:
         self.emit(name, text_of(text), step)
 
     @never_raises("log_artifact")
-    def log_artifact(self, path: str | PathLike[str], name: str | None = None, *, media_type: str = "") -> None:
+    def log_artifact(
+        self,
+        path: str | PathLike[str],
+        name: str | None = None,
+        *,
+        artifact_path: str | None = None,
+        media_type: str = "",
+    ) -> LoggedArtifact | None:
         """
-        Record a reference to a file or folder by its file: URI, under its own name or `name`. The bytes stay in place.
+        Log a file as an artifact, under its own name or `name`, in the folder `artifact_path` of the run.
 
-        The reference is recorded at once. A background thread reads size and SHA-256 and adds them; `finish` waits for
-        that within its time. The size of a folder is that of its files; a folder has no SHA-256.
+        If an artifact store is set (GATEWAY_ARTIFACTS), its bytes are stored there, as they are now, by a background
+        thread; a folder is stored as its files. Otherwise the run refers to the file or folder by its file: URI, and
+        the bytes stay in place. The value that is returned says which: its `store` is "" for a reference; it is None
+        if nothing was recorded, which one line on stderr explains.
+
+        The file is recorded at once as a reference, and again with size and SHA-256 when they are known and, with a
+        store, the bytes are there. `finish` waits for that within its time. docs/artifacts.md has the rest.
         """
-        from gateway.client.run.artifacts import record_file
+        from gateway.client.run.stored_artifacts import name_in_run
 
-        record_file(self.recorder, path, name, media_type, self._context())
+        named = name_in_run(path, name, artifact_path)
+        return self._artifact_log().log_path(path, named, media_type, self._context())
+
+    @never_raises("log_artifacts")
+    def log_artifacts(
+        self, folder: str | PathLike[str], artifact_path: str | None = None
+    ) -> list[LoggedArtifact] | None:
+        """
+        Log each file below a folder, as `log_artifact` does, under its path in the folder, below `artifact_path`.
+
+        Links out of the folder, links to folders, pipes and devices are passed over, which one line on stderr says.
+        """
+        from gateway.client.artifacts.paths import safe_path
+
+        named = safe_path(artifact_path) if artifact_path else ""
+        return self._artifact_log().log_folder(folder, named, self._context())
 
     @never_raises("delete")
     def delete(
@@ -305,8 +335,8 @@ class Run:
         End the run and wait, up to `timeout_s` seconds, until the log has everything; return what became of it.
 
         `timeout_s` defaults to GATEWAY_FINISH_TIMEOUT_S, then to 30. If anything is unsent by then, one line on stderr
-        says so; sending continues while the process lives. At most half of the time is spent on digests of artifacts
-        that are still being read. A second call returns an updated report.
+        says so; sending continues while the process lives. At most half of the time is spent on artifacts: on digests
+        of those that are still being read, and on uploads. A second call returns an updated report.
         """
         recorder, end = self.recorder, monotonic() + read_timeout(timeout_s)
         for call in before_end:
@@ -318,7 +348,12 @@ class Run:
         recorder.end(*read_status(status, message))
         if not recorder.stop_background(DIGESTS, (end - monotonic()) / 2):
             warn_unmeasured(recorder)
+        uploads = self._artifacts.uploads if self._artifacts is not None else None
+        if uploads is not None and not uploads.wait((end - monotonic()) / 2):
+            uploads.warn_waiting()
         recorder.close()
+        if uploads is not None:
+            uploads.close()
         recorder.flush(max(0.0, end - monotonic()))
         self.report = recorder.count()
         if is_first:
@@ -364,7 +399,15 @@ class Run:
     def after_fork(self) -> object:
         """Join the run as a forked child; return the parent's objects, which the child must keep. In the child only."""
         self.is_forked = True
-        return self.recorder.after_fork()
+        parents, self._artifacts = self._artifacts, None  # the threads are the parent's
+        return parents, self.recorder.after_fork()
+
+    def _artifact_log(self) -> ArtifactLog:
+        if self._artifacts is None:
+            from gateway.client.run.stored_artifacts import ArtifactLog
+
+            self._artifacts = ArtifactLog(self.recorder)
+        return self._artifacts
 
     def _context(self) -> StepContext:
         """Return named step, attempt and labels of a record made now in this thread or task."""
