@@ -10,6 +10,7 @@ breaker, quarantine, rate limit); this module waits and reads.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from schemas.errors import LogDamaged, LogUnavailable, StoreUnavailable
 
 SAVE_OFFSETS_S = 0.2
 CHECK_LOG_S = 5.0
+
+log = logging.getLogger("consumers.delivery")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Delivery:
         self._saved = dict(parts.saved)
         self._next_save = self._next_check = 0.0
         self._damaged: dict[int, LogDamaged] = {}  # by partition
+        self._passed_over: set[str] = set()  # kinds of subjects that a tracker does not get, and that are logged
 
     @property
     def records(self) -> int:
@@ -157,6 +161,7 @@ class Delivery:
             return
         partitions = await self._parts.run_partitions.of_records(records, claim=True)
         self._backlog.add(records, partitions)
+        self._report_passed_over()
         if self._damaged:
             for partition in self._damaged.keys() & {one.partition for one in records}:
                 self._repaired(partition)
@@ -168,6 +173,15 @@ class Delivery:
         elif now >= self._next_check:
             self._next_check = now + CHECK_LOG_S
             await self._check_log(self._reader)
+
+    def _report_passed_over(self) -> None:
+        """Count the records about other subjects than runs, and log the first of each kind."""
+        for collection, count in self._backlog.passed_over.items():
+            if collection not in self._passed_over:
+                self._passed_over.add(collection)
+                log.info("records about %s are passed over: a tracker gets runs (docs/registry.md)", collection)
+            self._context.watch.delivery.passed_over(collection, count)
+        self._backlog.passed_over.clear()
 
     def _set_aside(self, reader: LogReader, error: LogDamaged) -> None:
         """Leave a partition that cannot be read; the others continue."""

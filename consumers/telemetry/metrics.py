@@ -137,11 +137,18 @@ class DeliveryMetrics:
             "delivery_doubted_batches", "envelopes delivered again because the result of an earlier call is unknown"
         )
         self._open = metrics.gauge("delivery_circuit_open", "1 while the tracker does not answer: one call at a time")
+        self._passed_over = metrics.counter(
+            "delivery_passed_over", "records about experiments and models, which trackers do not get", ("collection",)
+        )
         self._held_back = metrics.gauge("delivery_paused", "1 while `gateway trackers pause` holds deliveries back")
 
     def redelivered(self, envelopes: int) -> None:
         """Count envelopes that an earlier call may have delivered."""
         self._again.inc(envelopes)
+
+    def passed_over(self, collection: str, records: int) -> None:
+        """Count records about another subject than a run; `collection` names its kind."""
+        self._passed_over.labels(collection).inc(records)
 
     def set_state(self, *, is_open: bool, is_paused: bool) -> None:
         """Set whether the circuit is open, and whether deliveries are paused."""

@@ -14,7 +14,7 @@ it from its own offset.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -55,6 +55,7 @@ class Backlog:
         self._parked: set[str] = set()
         self._rereads: dict[str, tuple[int, int]] = {}  # by run: partition, next offset of the second reader
         self.bytes = 0
+        self.passed_over: Counter[str] = Counter()  # records about other subjects than runs, by collection
 
     def __len__(self) -> int:
         """Return how many runs have undelivered records."""
@@ -75,11 +76,16 @@ class Backlog:
         for record in records:
             self._positions[record.partition] = record.offset + 1
             try:
-                run_id = identify(record.key, record.headers).run_id
+                subject = identify(record.key, record.headers).subject
             except BadRecord:
                 skipped += 1  # the materialiser parks it
                 continue
-            if run_id is None or run_id in self._parked or is_stray(run_id, record.partition, partitions):
+            run_id = subject.id
+            if subject.collection != "runs":
+                self.passed_over[subject.collection] += 1
+                skipped += 1
+                continue
+            if run_id in self._parked or is_stray(run_id, record.partition, partitions):
                 skipped += 1
                 continue
             if run_id not in self._rereads:

@@ -38,6 +38,7 @@ def document(verified: VerifyResult, repaired: RepairResult | None) -> dict[str,
         "losses": [loss.to_json() for loss in verified.losses],
         "caught_up": verified.caught_up,
         "counts_only": verified.counts_only,
+        "not_delivered": dict(verified.not_delivered),
         "repaired": None if repaired is None else repaired.to_json(),
     }
 
@@ -55,6 +56,8 @@ def print_report(verified: VerifyResult, repaired: RepairResult | None, *, every
             "of the places differ because of them: retention dropped their points (`gateway retention show`)."
         )
     _print_losses(out, verified, everything=everything)
+    if passed_over := [f"{count:,} {kind}" for kind, count in verified.not_delivered.items() if count]:
+        out.print(f"Not delivered, because trackers get runs: {' and '.join(passed_over)}.", style="dim")
     out.print("Not compared: " + "; ".join(NOT_COMPARED) + ".", style="dim")
     if verified.is_proved:
         out.print("Every place holds the same.", style="green")

@@ -63,6 +63,9 @@ class VerifyResult:
     losses: list[Loss] = field(default_factory=list)
     caught_up: bool | None = None  # every consumer has read the log up to its end; None: Kafka did not answer
     counts_only: list[str] = field(default_factory=list)  # runs whose points retention dropped from PostgreSQL
+    not_delivered: Mapping[str, int] = field(
+        default_factory=dict
+    )  # subjects other than runs, by kind, if all are asked
     unproved: list[Unproved] = field(default_factory=list)  # why places without a difference may still lack something
 
     @property
@@ -192,6 +195,8 @@ async def verify(
         if is_everything:
             orphans = {one for name in names for one in await orphaned_runs(database, name)}
             run_ids += sorted(orphans)
+            async with places.reading.snapshot() as now:
+                verified.not_delivered = await now.registry.counts()
         reading = places.read(run_ids)
         stack.push_async_callback(reading.aclose)
         done = 0

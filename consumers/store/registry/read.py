@@ -63,6 +63,11 @@ class RegistryReader:
         document: ModelDocument = found[0]
         return document.model_copy(update={"latest": [_version(row) for row in latest]})
 
+    async def counts(self) -> dict[str, int]:
+        """Return how many experiments, deleted ones included, and models there are."""
+        row = await self._connection.fetchrow(sql("count_registry"))
+        return {} if row is None else dict(row)
+
     async def decisions(self, requests: Collection[RequestKey]) -> dict[RequestKey, DecisionDocument]:
         """Return what became of those of these requests that are decided."""
         if not requests:

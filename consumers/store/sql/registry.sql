@@ -58,3 +58,6 @@ WHERE model_versions.model_id = gone.model_id AND model_versions.version = gone.
 -- name: drop_model_aliases
 DELETE FROM model_aliases USING unnest($1::bigint[], $2::text[]) AS gone (model_id, alias)
 WHERE model_aliases.model_id = gone.model_id AND model_aliases.alias = gone.alias;
+
+-- name: count_registry
+SELECT (SELECT count(*) FROM experiments) AS experiments, (SELECT count(*) FROM models) AS models;

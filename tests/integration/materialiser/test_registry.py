@@ -13,7 +13,7 @@ from consumers.store.pool import Database
 from schemas import events as ev
 from schemas.subjects import Subject
 from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
-from tests.support.log_author import START, Author, write_records
+from tests.support.log_author import START, Author, producer, write_records
 from tests.support.materialiser_process import dump, environment, materialiser, until_folded
 from tests.support.rebuild_process import execute, rebuild
 
@@ -104,6 +104,44 @@ async def test_requests_among_the_records_of_runs_are_folded_with_them(store: Da
     (run,) = await execute(database, "SELECT state, points FROM runs")
     decided = await execute(database, "SELECT outcome FROM decisions")
     assert (tuple(run), [row["outcome"] for row in decided]) == (("finished", 1), ["done", "done"])
+
+
+async def test_requests_in_another_partition_of_a_topic_that_grew_come_after_the_earlier_ones(
+    kafka: str, topic: str, database: str, tmp_path: Path
+) -> None:
+    experiment, model = Subject("experiments", "1"), Subject("models", "digits")
+    asked: list[list[tuple[int, RegistryEnvelope]]] = [
+        [
+            (0, request(1, experiment, ev.ExperimentCreated(time=START, name="digits"))),
+            (1, request(2, model, ev.ModelVersionCreated(time=START, source="a", register_model=True))),
+        ],
+        [
+            (1, request(3, Subject("experiments", "2"), ev.ExperimentCreated(time=START, name="digits"))),
+            (0, request(4, model, ev.ModelVersionCreated(time=START, source="b"))),
+            (1, request(5, experiment, ev.ExperimentRenamed(time=START, name="letters"))),
+        ],
+    ]
+    variables = environment(kafka, topic, database)
+    with materialiser(tmp_path, variables):
+        for part, records in zip(asked, (2, 8), strict=True):  # the second part has three copies
+            async with producer(kafka) as sender:
+                for partition, one in part:
+                    made = encode(one)
+                    await sender.send_and_wait(
+                        topic, made.value, made.key, partition=partition, headers=list(made.headers)
+                    )
+            await until_folded(database, topic, records)
+        checked = await asyncio.to_thread(rebuild, variables, "--check")
+
+    found = await execute(
+        database, "SELECT producer, outcome, result ->> 'version' AS version FROM decisions ORDER BY 1"
+    )
+    assert [tuple(row) for row in found] == [
+        ("p1", "done", None), ("p2", "done", "1"), ("p3", "exists", None), ("p4", "done", "2"), ("p5", "done", None),
+    ]  # fmt: skip
+    claimed = await execute(database, "SELECT run_id, partition FROM run_partitions ORDER BY 1")
+    assert [tuple(row) for row in claimed] == [("/experiments", 0), ("/models", 1)]
+    assert checked.returncode == 0, checked.stderr
 
 
 async def test_killed_again_and_again_two_askers_learn_the_same_and_a_rebuild_agrees(

@@ -11,11 +11,13 @@ from consumers.delivery.flow.quarantine import Quarantine
 from consumers.delivery.loop import Work
 from consumers.log.record import Record
 from consumers.store.delivery.history import HISTORY
-from schemas.wire import Envelope, encode
+from schemas import events as ev
+from schemas.subjects import Subject
+from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
 from tests.support.log_author import Author
 
 
-def as_record(envelope: Envelope, offset: int, partition: int = 0) -> Record:
+def as_record(envelope: Envelope | RegistryEnvelope, offset: int, partition: int = 0) -> Record:
     made = encode(envelope)
     return Record("topic", partition, offset, made.key, made.value, tuple(made.headers), 0)
 
@@ -251,3 +253,21 @@ def test_a_run_of_a_partition_that_the_topic_has_just_got_is_served_by_the_secon
     backlog.start_reread("run", 1, 0)
 
     assert [Work().reread_target(backlog, partition) for partition in (0, 1)] == [5, None]
+
+
+def test_records_about_experiments_and_models_are_passed_over_and_counted() -> None:
+    about: list[tuple[Subject, ev.RegistryEvent]] = [
+        (Subject("experiments", "1"), ev.ExperimentDeleted(time=1)),
+        (Subject("models", "a"), ev.ModelRegistered(time=1)),
+        (Subject("models", "a"), ev.ModelDeleted(time=1)),
+    ]
+    found = [
+        as_record(RegistryEnvelope(subject, ProducerId("p"), number, 1, event), number)
+        for number, (subject, event) in enumerate(about)
+    ]
+    backlog = Backlog({0: 0})
+
+    assert backlog.add([*found, *(one._replace(offset=3) for one in runs_of("/models"))]) == 3
+    assert backlog.passed_over == {"experiments": 1, "models": 2}
+    assert backlog.ready(0.0, 10) == ["/models"]  # a run of that id is a run
+    assert backlog.offsets() == {0: 3}
