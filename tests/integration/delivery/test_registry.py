@@ -1,4 +1,4 @@
-"""Experiments and models beside runs in the log: trackers get the runs, and what they do not get is said."""
+"""Experiments and models in the log next to runs: trackers get the runs, and what they do not get is said."""
 
 from __future__ import annotations
 
