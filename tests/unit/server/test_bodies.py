@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.encoding.wire import Record
+from gateway.client.encoding.wire import Record, encode_request
 from gateway.client.transports.http_transport import encode_body
 from gateway.server.errors import Failure
 from gateway.server.ingest import bodies
@@ -118,7 +118,7 @@ HEADERS = plain([note("r", 1)])[0]["headers"]
         ({"key": None}, 422, "key, headers and value"),
         ({"more": 1}, 422, "nothing else"),
         ({"key": 7}, 422, "are strings"),
-        ({"key": "other"}, 422, "key is not the run id"),
+        ({"key": "other"}, 422, "key is not that of its ce_source"),
         ({"value": {"kind": "note"}}, 422, "are strings"),
         ({"value": ""}, 422, "no value"),
         ({"headers": []}, 422, "an object"),
@@ -233,3 +233,24 @@ def test_many_headers_of_a_record_take_no_memory() -> None:
 @pytest.mark.parametrize("headers", [b'{"a":"\\ud800"}', b'{"a":"\xff"}', b'{"\xff":"a"}'])
 def test_headers_that_are_not_text_are_refused(headers: bytes) -> None:
     assert failure(b'{"records":[{"key":"r","value":"v","headers":' + headers + b"}]}").status == 400
+
+
+def test_requests_about_experiments_and_models_are_taken_like_events_of_runs() -> None:
+    body = {"kind": "model_registered", "time": 1, "tags": {"a": "b"}}
+    made = encode_request("models", "a/b", "p", body)
+    (found,) = bodies.parse(json.dumps({"records": plain([made])}).encode())
+    assert (found.key, found.value, found.headers) == (b"/models", made.value, made.headers)
+
+    wrong = [
+        (encode_request("models", "m", "p", {**body, "kind": "experiment_deleted"}), "experiment_deleted"),
+        (encode_request("models", "m" * 1_025, "p", body), "model name must have 1 to 1024"),
+        (encode_request("views", "m", "p", body), "is not /runs/<run>/producers/<producer>, or one of /experiments"),
+        (
+            encode_request("models", "m", "p", {"kind": "model_alias_set", "time": 1, "alias": "a", "version": 0}),
+            "version",
+        ),
+        (encode_request("models", "m", "p", {**body, "tags": {"a": "\x00"}}), "U+0000"),
+    ]
+    for record, answer in wrong:
+        refused = failure(json.dumps({"records": plain([record])}).encode())
+        assert (refused.status, answer in str(refused)) == (422, True), str(refused)
