@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from threading import Lock, get_ident
+from threading import get_ident
 from time import monotonic, sleep
 from typing import NamedTuple
 
@@ -39,10 +39,9 @@ LOOKUP_S = 5.0  # the longest to wait until a run of another process can be read
 LOOKUP_PAUSE_S = 0.1
 
 _open: list[_Open] = []  # oldest first
-_writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; newest last
+_writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; oldest first
 _unread: dict[str, gateway.Run] = {}  # those with records that a reader may not see yet
 _deleted: set[str] = set()
-_joining = Lock()
 
 
 class _Open(NamedTuple):
@@ -115,9 +114,7 @@ def writer(given: object) -> gateway.Run:
         raise TrackingError(f"run {run_id} was deleted: what is recorded into it would be deleted, too")
     found = next((one.run for one in _open if one.run.id == run_id), None)
     if found is None or found.is_finished:
-        with _joining:  # one writer a run: each has its own count of steps
-            found = _writers.get(run_id) or registry.find_known(run_id) or _join(run_id)
-            _keep(found)
+        found = _keep(_writers.get(run_id) or registry.find_known(run_id) or _join(run_id))
     return found
 
 
@@ -170,12 +167,14 @@ def _join(run_id: str) -> gateway.Run:
     return run
 
 
-def _keep(run: gateway.Run) -> None:
-    _writers.pop(run.id, None)
-    _writers[run.id] = _unread[run.id] = run
+def _keep(run: gateway.Run) -> gateway.Run:
+    """Return the writer of a run, which is this one if it has none yet: each counts steps on its own."""
+    kept = _writers.setdefault(run.id, run)
+    _unread[run.id] = kept
     while len(_writers) > MAX_WRITERS:
         with suppress(StopIteration, RuntimeError):  # another thread changes it
             _writers.pop(next(iter(_writers)), None)
+    return kept
 
 
 def _place() -> Place:

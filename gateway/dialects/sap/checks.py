@@ -26,12 +26,13 @@ SYSTEM_TAG = "sapdi."  # begins the tags that hold the source of a run
 
 NOT_GIVEN = object()  # no value: None is one
 
+_FORMS = {"log_metrics": '{"loss": 0.1}, or a list of {"name": "loss", "value": 0.1}'}
 _ITEM = {"name", "value", "run"}  # keys of a metric in the list of log_metrics
 
 
 def read_text(what: str, given: object, limit: int = MAX_NAME, *, may_be_empty: bool = False) -> str:
     """Return text of at most `limit` characters that the log holds unchanged. Raises TrackingError."""
-    if not isinstance(given, str):
+    if not issubclass(type(given), str):  # not isinstance: it asks the object, which may raise
         raise TrackingError(f"{what} is text, not {type_name(given)} {safe_repr(given)}: pass a str")
     text = str.__str__(given)
     if not text and not may_be_empty:
@@ -79,7 +80,7 @@ def read_metric(name: object, value: object) -> tuple[str, float]:
 
 def _number(scalar: Any) -> float | None:
     """Return a number as float64, one that is too large as infinity; None for what is no number."""
-    if isinstance(scalar, bool) or not hasattr(type(scalar), "__float__"):
+    if type(scalar) is bool or not hasattr(type(scalar), "__float__"):
         return None
     try:
         return float(scalar)
@@ -89,24 +90,19 @@ def _number(scalar: Any) -> float | None:
         return None
 
 
-def read_metrics(given: object) -> list[tuple[str, float, object]]:
+def read_metrics(given: Any) -> list[tuple[str, float, object]]:
     """
     Return name, value and run of each metric of `log_metrics`, run None for the active one. Raises TrackingError.
 
     Takes both forms of seed 003: a list of {"name": …, "value": …, "run": …}, `run` optional, and {name: value}.
     """
-    if hasattr(given, "items"):
+    if not issubclass(type(given), list | tuple):
         return [(*read_metric(name, value), None) for name, value in _items("log_metrics", given)]
-    if not isinstance(given, list | tuple):
-        raise TrackingError(
-            f"log_metrics takes a list of dicts or a dict, not {type_name(given)}: "
-            'write [{"name": "loss", "value": 0.1}] or {"loss": 0.1}'
-        )
     return [_read_item(at, item) for at, item in enumerate(given)]
 
 
-def _read_item(at: int, item: object) -> tuple[str, float, object]:
-    if not isinstance(item, dict) or not {"name", "value"} <= item.keys() <= _ITEM:
+def _read_item(at: int, item: Any) -> tuple[str, float, object]:
+    if not (issubclass(type(item), dict) and {"name", "value"} <= item.keys() <= _ITEM):
         raise TrackingError(
             f"item {at} of log_metrics is {safe_repr(item)}: write a dict with name, value and perhaps run"
         )
@@ -142,8 +138,8 @@ def read_labels(given: object) -> dict[str, Any]:
 
 def read_names(given: object) -> list[str]:
     """Return the names of metrics, given as one or as several, each once. Raises TrackingError."""
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, list | tuple | set | frozenset):
+    names: Any = [given] if issubclass(type(given), str) else given
+    if not issubclass(type(names), list | tuple | set | frozenset):
         raise TrackingError(f"metrics is a list of names, not {type_name(given)} {safe_repr(given)}: pass ['loss']")
     return list(dict.fromkeys(read_text("the name of a metric", name, MAX_KEY) for name in names))
 
@@ -155,5 +151,6 @@ def _items(function: str, given: Any) -> Iterable[tuple[object, object]]:
         return list(mapping.items())
     except Exception:  # noqa: BLE001 -- it is no mapping, or the caller's object failed while it was read
         raise TrackingError(
-            f"{function} takes a dict, not {type_name(given)} {safe_repr(given)}: write {{name: value}}"
+            f"{function} takes a dict, not {type_name(given)} {safe_repr(given)}: "
+            f"write {_FORMS.get(function, '{name: value}')}"
         ) from None

@@ -12,6 +12,7 @@ from itertools import product
 from gateway.client.guards import safe_repr, type_name
 from gateway.dialects.sap.checks import read_text
 from gateway.dialects.sap.errors import TrackingError
+from gateway.dialects.sap.objects import Identified
 from gateway.dialects.sap.source import tag_of
 
 TYPE_CHECKING = False
@@ -73,22 +74,23 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _ids(name: str, given: Any) -> Iterator[str]:
-    if isinstance(given, str):
-        found = [part.strip() for part in given.split(",") if part.strip()]
+def _ids(name: str, given: Any, *, is_in_list: bool = False) -> Iterator[str]:
+    kind = type(given)
+    if issubclass(kind, str):
+        found = [part.strip() for part in str.__str__(given).split(",") if part.strip()]
         if not found:
             raise TrackingError(f"{name} names no id: write '<id>' or '<id>,<id>'")
         for one in found:
             yield read_text(f"an id of {name}", one)
-    elif isinstance(given, list | tuple | set | frozenset):
+    elif issubclass(kind, list | tuple | set | frozenset) and not is_in_list:
         for one in given:
-            yield from _ids(name, one)
-    elif isinstance(given, int) and not isinstance(given, bool):
+            yield from _ids(name, one, is_in_list=True)
+    elif kind is int:
         yield str(given)  # the version of a scenario
-    elif isinstance(getattr(given, "id", None), str):
-        yield read_text(f"the id of {name}", given.id)
+    elif issubclass(kind, Identified):
+        yield given.id
     else:
         raise TrackingError(
-            f"{name} is an id, an object with an id or a list of them, not {type_name(given)} {safe_repr(given)}"
-            f": pass for example {name}='<id>'"
+            f"{name} is an id, an object with an id or a list of them, not {type_name(given)} {safe_repr(given)}: "
+            f"pass for example {name}='<id>'"
         )

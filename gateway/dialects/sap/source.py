@@ -64,10 +64,13 @@ def find_source(environ: Mapping[str, str] | None = None) -> Source:
 def _find_notebook(env: Mapping[str, str]) -> str:
     """Return the name of the notebook that this process executes; "" outside of notebooks."""
     ipython = sys.modules.get("IPython")
-    shell: Any = None if ipython is None else ipython.get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
-        return ""  # IPython at a terminal is no notebook
-    file = env.get("JPY_SESSION_NAME") or text_of(getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__") or "")
+    try:
+        shell: Any = None if ipython is None else ipython.get_ipython()
+        if shell is None or not hasattr(shell, "kernel"):
+            return ""  # IPython at a terminal is no notebook
+        file = env.get("JPY_SESSION_NAME") or text_of(shell.user_ns.get("__vsc_ipynb_file__") or "")
+    except Exception:  # noqa: BLE001 -- it is another program's object; without it the script is the source
+        return ""
     return _stem(file) or NAMELESS[0]
 
 

@@ -779,6 +779,31 @@ def test_threads_have_runs_of_their_own_and_share_that_of_the_main_thread(sap: S
     assert sorted(shared) == [(f"shared {at}", float(value)) for at in range(4) for value in range(50)]
 
 
+def test_a_forked_child_logs_to_the_run_and_does_not_end_it(sap: Sap) -> None:
+    code = """
+        import os
+        from sapdi import tracking
+
+        run = tracking.start_run()
+        tracking.log_metric("parent", 1)
+        child = os.fork()
+        if child == 0:
+            tracking.log_metric("child", 2)
+            tracking.end_run()
+            os._exit(0)
+        os.waitpid(child, 0)
+        tracking.log_metric("parent", 3)
+        print(run.id, *[one.state for one in tracking.get_runs(run=run)])
+        tracking.end_run()
+        """
+    run_id, state = sap.run_python(textwrap.dedent(code)).split()
+
+    assert state == "running"
+    assert sap.points(sap.tracking.Run(run_id)) == [("parent", 1.0), ("child", 2.0), ("parent", 3.0)]
+    (found,) = sap.tracking.get_runs(run=run_id)
+    assert (found.state, set(found.parameters)) == ("finished", {"start", "end"})
+
+
 def test_names_in_any_script_come_back_as_they_were(sap: Sap) -> None:
     odd = "дом 🦆 'a' \"b\" `c` {d=e}/f\\n\n\t%_"
     sap.patch.setenv("GATEWAY_SAP_SCENARIO", odd)
