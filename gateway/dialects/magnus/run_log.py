@@ -5,7 +5,8 @@ The same run log always gives the same records: their producer is named by a has
 from 0, and their times are those in the document. So a file can be imported any number of times, after a kill and from
 any machine, and counts once. Magnus' times are naive; the caller gives their time zone.
 
-    run                 run_started with tag, dag_hash, use_cached, original_run_id, run_config; at the end its outcome
+    run                 run_started with tag, dag_hash, use_cached, original_run_id, and run_config, its secrets masked;
+                        at the end its outcome
     step                step_started … step_finished under its internal name, those of branches as well
     attempts            attempt_started, params, attempt_finished
     metrics             a number is a point, anything else an observation; `{"0": …, "1": …}` are the steps of one name
@@ -23,7 +24,8 @@ from hashlib import sha256
 from gateway.client.encoding.values import EXACT, INT64, float_to_json
 from gateway.client.encoding.wire import MAX_RECORD, encode, source_of
 from gateway.client.shipping.batching import MAX_POINTS, split
-from gateway.dialects.magnus.run_log_check import ENDS, RunLogError, steps_of
+from gateway.dialects.magnus.run_log_check import ENDS, RunLogError
+from gateway.dialects.magnus.steplog import steps_of, without_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def import_run_log(document: Mapping[str, Any], zone: tzinfo | None, *, replaces
 
 def _bodies(document: Mapping[str, Any], clock: _Clock, *, replaces: bool) -> Iterator[Body]:
     opened = {name: document.get(name) or "" for name in ("tag", "original_run_id", "dag_hash")}
-    use_cached, config = bool(document.get("use_cached")), _plain(document.get("run_config") or {})
+    use_cached, config = bool(document.get("use_cached")), _plain(without_secrets(document.get("run_config") or {}))
     yield {"kind": "run_started", "time": clock.start, **opened, "use_cached": use_cached, "run_config": config}
     steps = list(steps_of(document))
     if replaces:
@@ -109,7 +111,13 @@ def _step(step: Mapping[str, Any], clock: _Clock) -> Iterator[Body]:
     for code in step.get("code_identities") or ():
         dependable = bool(code.get("code_identifier_dependable"))
         found = {name: code.get(name) or "" for name in code if name.startswith("code_identifier")}
-        identity = {"code_identifier": "", **found, "code_identifier_dependable": dependable}
+        url = without_secrets(code.get("code_identifier_url") or "")
+        identity = {
+            "code_identifier": "",
+            **found,
+            "code_identifier_dependable": dependable,
+            "code_identifier_url": url,
+        }
         yield {"kind": "code", "time": start, **scope, **identity}
     for number, attempt in zip(numbers, attempts, strict=True):
         scope = {**scope, "attempt": number}

@@ -72,14 +72,6 @@ def check_run_log(document: Any, *, ignore_unknown: bool = False) -> None:
         seen.add(step["internal_name"])
 
 
-def steps_of(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every step of a run log or branch, those inside `branches` right after the step that holds them."""
-    for step in document["steps"].values():
-        yield step
-        for branch in (step.get("branches") or {}).values():
-            yield from steps_of(branch)
-
-
 def _check_steps(where: str, steps: Mapping[str, Any], ignore_unknown: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, step in steps.items():
         here = f"{where}.{key}"

@@ -75,7 +75,7 @@ def steps_of(log: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield all steps of a run log or branch log, each before those of its branches."""
     for step in log["steps"].values():
         yield step
-        for branch in step["branches"].values():
+        for branch in (step.get("branches") or {}).values():
             yield from steps_of(branch)
 
 

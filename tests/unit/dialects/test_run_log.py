@@ -116,6 +116,15 @@ def test_times_are_those_of_the_document_in_its_zone() -> None:
     assert time_text(ended.time) == END.replace("10 10:", "10 09:")
 
 
+def test_secrets_in_the_configuration_are_masked() -> None:
+    config = {"secrets_handler": {"token": "hunter2"}, "run": "x --password hunter2", "url": "https://me:hunter2@host/"}
+    code = {"code_identifier_url": "https://me:hunter2@host/r.git"}
+    found = envelopes(run_log(step("a", code_identities=[code]), run_config=config))
+
+    assert [one for one in found if "hunter2" in one.event.model_dump_json()] == []
+    assert b"@host/" in import_run_log(run_log(step("a"), run_config=config), UTC).records[0].value
+
+
 def test_the_end_of_a_run_is_that_of_magnus() -> None:
     kinds = {
         status: [one.event.kind for one in envelopes(run_log(step("a"), status=status))][-2:]
@@ -228,7 +237,7 @@ def test_what_is_in_the_log_decides_what_an_import_does() -> None:
         (run_log(step("a", attempts=[])), "no step has a start or an end"),
         (run_log(step("a", attempts=[{"start_time": "noon", "status": "FAIL"}])), "'noon' is no time: Magnus writes"),
         (run_log(step("a", attempts=[{"start_time": "1969-01-01", "status": "FAIL"}])), "is before 1970"),
-        (run_log(step("a"), run_config={"x": "y" * 1_000_000}), "run_config takes 1,000,"),
+        (run_log(step("a"), run_config={"x": "y " * 500_000}), "run_config takes 1,000,"),
         (run_log(step("a", user_defined_metrics={"x": "y" * 1_000_000})), "user_defined_metrics of step 'a' takes"),
     ],
 )
