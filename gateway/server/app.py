@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from gateway.server import errors
+from gateway.server.artifacts import routes as artifacts
+from gateway.server.artifacts.storage import Storage, open_storage
 from gateway.server.errors import Failure
 from gateway.server.ingest import routes
 from gateway.server.ingest.bodies import Budget
@@ -21,22 +23,29 @@ from schemas.runtime.access import AccessGuard
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
+STALE_S = 3_600.0  # between two looks for interrupted uploads that nobody continued
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application. It connects when it is started, and answers 503 until Kafka is reached."""
+    """
+    Return the application. It connects when it is started, and answers 503 until Kafka is reached.
+
+    Raises BadSettings for an artifact store that cannot be used.
+    """
     writer = LogWriter(settings)
+    storage = open_storage(settings)
     budget = Budget(IN_FLIGHT)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        connecting = asyncio.create_task(writer.run())
+        tasks = [asyncio.create_task(writer.run()), asyncio.create_task(_remove_stale(storage))]
         yield
-        connecting.cancel()
-        with suppress(asyncio.CancelledError):
-            await connecting
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     app = FastAPI(title="tracking-gateway ingest", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.writer = writer
@@ -48,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
     routes.install(app, writer, budget, metrics, token=token)
+    artifacts.install(app, storage, settings, budget)
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
@@ -60,3 +70,10 @@ def create_app(settings: Settings) -> FastAPI:
         return JSONResponse({"ok": True})
 
     return app
+
+
+async def _remove_stale(storage: Storage | None) -> None:
+    """Delete interrupted uploads that nobody continued, from time to time."""
+    while storage is not None:
+        await asyncio.to_thread(storage.remove_stale)
+        await asyncio.sleep(STALE_S)

@@ -4,6 +4,7 @@ The server's error answers: `{"error": what, "next": what to do}`, and the numbe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,19 +17,28 @@ RETRY_AFTER_S = 1
 class Failure(Exception):
     """A refused request, of which nothing is written; the texts are those that its sender reads."""
 
-    def __init__(self, status: int, error: str, next_step: str, *, record: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        next_step: str,
+        *,
+        record: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
         self.next_step = next_step
         self.record = record  # number of the record at fault, from 0
+        self.headers = dict(headers or {})  # besides those that every answer has
 
     def response(self) -> JSONResponse:
         """Return the answer, with the headers that its status requires."""
         body: dict[str, Any] = {"error": self.error, "next": self.next_step}
         if self.record is not None:
             body["record"] = self.record
-        headers = {"Cache-Control": "no-store"}
+        headers = {"Cache-Control": "no-store", **self.headers}
         if self.status in (429, 503):
             headers["Retry-After"] = str(RETRY_AFTER_S)
         if self.status == 401:

@@ -38,6 +38,9 @@ CLIENT_VENDORS = {
     "gateway/client/capture/machine.py": "psutil",  # where it is installed
     "gateway/client/capture/gpu.py": "pynvml",  # where it is installed
     "gateway/client/artifacts/fsspec_store.py": "fsspec",  # where it is installed
+    "gateway/client/artifacts/values/documents.py": "yaml",  # where it is installed
+    "gateway/client/artifacts/values/images.py": "PIL",  # where it is installed
+    "gateway/client/artifacts/values/tables.py": "pandas",  # where it is installed
 }
 # Who may import a vendor: its wrapper. Everything else asks the wrapper.
 VENDORS = {
@@ -57,7 +60,8 @@ VENDORS = {
     "tensorboard": {"consumers/trackers/tensorboard/*.py"},
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},
-    "yaml": {"consumers/delivery/plugins/config.py"},
+    "yaml": {"consumers/delivery/plugins/config.py", "gateway/client/artifacts/values/documents.py"},
+    "PIL": {"gateway/client/artifacts/values/images.py"},
     "magnus": {"gateway/dialects/magnus/tracker.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {

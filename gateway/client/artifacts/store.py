@@ -180,9 +180,8 @@ class Upload:
     """An upload, as a `with` block."""
 
     def __init__(self, writer: Writer) -> None:
-        self._writer = writer
         self.offset = writer.offset  # the first bytes, which an interrupted upload left
-        self.write = writer.write
+        self.write, self.commit, self.abort = writer.write, writer.commit, writer.abort
 
     def __enter__(self) -> Upload:
         return self
@@ -191,9 +190,9 @@ class Upload:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._writer.commit()
+            self.commit()
         else:
-            self._writer.abort()
+            self.abort()
 
 
 def key_of(sha256: str) -> str:

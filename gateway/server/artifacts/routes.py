@@ -1,0 +1,125 @@
+"""
+The routes of the door: `PUT`, `GET` and `HEAD /v1/artifacts/sha256/<hex>`.
+
+The address of bytes is their SHA-256, so they never change: a PUT of what is there is answered at once, and a client
+may keep what it has got for ever. Every answer says that it is a download: what training uploads, a page of its own
+for instance, must not run in the origin of this server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import closing
+from typing import TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from gateway.client.artifacts.store import DIGEST, ArtifactError, Store
+from gateway.server.artifacts.ranges import Part, Unsatisfiable, read_range
+from gateway.server.artifacts.receiving import HELD_BYTES, announced, receive
+from gateway.server.artifacts.storage import Storage
+from gateway.server.errors import Failure
+from gateway.server.ingest import bodies
+from gateway.server.ingest.bodies import Budget, Share
+from gateway.server.ingest.routes import is_allowed
+from schemas.runtime.settings import Settings
+
+PATH = "/v1/artifacts/sha256/{digest}"
+READ_BYTES = 1_048_576
+T = TypeVar("T")
+_DOWNLOAD = {
+    "Content-Type": "application/octet-stream",
+    "Content-Disposition": "attachment",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Accept-Ranges": "bytes",
+}
+
+
+def install(app: FastAPI, storage: Storage | None, settings: Settings, budget: Budget) -> None:
+    """Add the routes. Without a store they answer 501."""
+    token, max_bytes = settings.token.get_secret_value(), int(settings.artifact_max_gb * 1e9)
+
+    @app.put(PATH)
+    async def put(request: Request, digest: str) -> JSONResponse:
+        if not is_allowed(request, token):
+            await bodies.drain(request)
+        found = _admit(request, digest, storage, token)
+        held = announced(request, max_bytes)
+        is_new = await _asked(found.store.size, digest) != held.total
+        if is_new:
+            with Share(budget) as share:
+                share.reserve(HELD_BYTES)
+                await receive(request, found, digest, held)
+        facts = {"sha256": digest, "size": held.total, "stored": is_new}
+        return JSONResponse(facts, 201 if is_new else 200)
+
+    @app.api_route(PATH, methods=["GET", "HEAD"])
+    async def get(request: Request, digest: str) -> Response:
+        store = _admit(request, digest, storage, token).store
+        size = await _asked(store.size, digest)
+        if size is None:
+            kept = await _asked(store.partial, digest)
+            offset = {"Upload-Offset": str(kept)} if kept else None
+            raise Failure(404, f"the store has no artifact {digest}", "upload it with PUT", headers=offset)
+        headers = {**_DOWNLOAD, "ETag": f'"{digest}"'}
+        if digest in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        try:
+            part = read_range(_range_of(request, digest), size)
+        except Unsatisfiable:
+            what = f"the artifact has {size:,} bytes, none of them in the range"
+            raise Failure(416, what, "correct Range", headers={"Content-Range": f"bytes */{size}"}) from None
+        return _answer(request, store, digest, part, size, headers)
+
+
+def _admit(request: Request, digest: str, storage: Storage | None, token: str) -> Storage:
+    """Return the store for a request that may use it. Raises Failure."""
+    if not is_allowed(request, token):
+        raise Failure(401, "the token is missing or wrong", "set GATEWAY_TOKEN to the server's")
+    if not DIGEST.fullmatch(digest):
+        raise Failure(400, f"{digest!r:.80} is no SHA-256", "write 64 hex digits, in lower case")
+    if storage is None:
+        step = "set GATEWAY_ARTIFACTS of the server to a folder (file:///...) or a bucket"
+        raise Failure(501, "this server has no artifact store of its own", step)
+    return storage
+
+
+async def _asked(question: Callable[[str], T], digest: str) -> T:
+    """Return what the store says about a digest. Raises Failure 503."""
+    try:
+        return await asyncio.to_thread(question, digest)
+    except ArtifactError as error:
+        raise Failure(503, str(error), "send the same request again in a moment") from error
+
+
+def _range_of(request: Request, digest: str) -> str:
+    """Return the header Range where it counts: with If-Range only for the same bytes, which have one digest."""
+    condition = request.headers.get("if-range")
+    return request.headers.get("range", "") if condition in (None, f'"{digest}"') else ""
+
+
+def _answer(
+    request: Request, store: Store, digest: str, part: Part | None, size: int, headers: Mapping[str, str]
+) -> Response:
+    found = part or Part(0, size)
+    headers = {**headers, "Content-Length": str(found.end - found.start)}
+    if part:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
+    status = 206 if part else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    return StreamingResponse(_read(store, digest, found), status, headers)
+
+
+async def _read(store: Store, digest: str, part: Part) -> AsyncIterator[bytes]:
+    """Yield a part of an artifact. Should the store fail meanwhile, the answer ends before its announced length."""
+    left = part.end - part.start
+    source = await asyncio.to_thread(store.open, digest, part.start)
+    with closing(source):
+        while left and (chunk := await asyncio.to_thread(source.read, min(READ_BYTES, left))):
+            left -= len(chunk)
+            yield chunk
