@@ -66,7 +66,7 @@ dag:
         a:
           start_at: in
           steps:
-            in: {type: task, command: functions.emit, next: success}
+            in: {type: task, command: functions.emit, next: success, catalog: {get: [out.txt]}}
             success: {type: success}
             fail: {type: fail}
         b:
@@ -80,20 +80,30 @@ dag:
 """
 FAILING = """
 dag:
-  start_at: boom
+  start_at: inner
   steps:
+    inner: {type: dag, dag_definition: inner.yaml, next: skipped}
+    skipped: {type: stub, next: boom}
     boom: {type: task, command: functions.boom, next: success, on_failure: fail}
     success: {type: success}
     fail: {type: fail}
 """
+INNER = """
+dag:
+  start_at: only
+  steps: {only: {type: task, command: functions.emit, next: success}, success: {type: success}, fail: {type: fail}}
+"""
 # One process for all: loading Magnus takes longer than running these.
 RUN_ALL = """
 from magnus.entrypoints import execute
-for run_id, dag, store in (("fs-1", "whole", "fs"), ("chunked-1", "whole", "chunked"), ("failed-1", "failing", "fs")):
+for run_id, dag, store, cached in (
+    ("fs-1", "whole", "fs", ""), ("chunked-1", "whole", "chunked", ""),
+    ("failed-1", "failing", "fs", ""), ("again-1", "failing", "fs", "failed-1"),
+):
     try:
         execute(
             configuration_file=f"{store}.yaml", pipeline_file=f"{dag}.yaml", tag="exp-a", run_id=run_id,
-            parameters_file="parameters.yaml",
+            parameters_file="parameters.yaml", use_cached=cached,
         )
     except Exception as error:
         print(type(error).__name__)
@@ -101,7 +111,8 @@ for run_id, dag, store in (("fs-1", "whole", "fs"), ("chunked-1", "whole", "chun
 # What is printed otherwise than Magnus wrote it, by place, with the reason.
 DIFFERENCES = {
     r".*/code_identities/0/code_identifier(_url)?": "text, where Magnus writes null outside a git repository",
-    r"/steps/(map|parallel)/attempts": "a step with branches has one attempt, from its first to its last step",
+    r"/steps/(map|parallel|inner)/attempts": "a step with branches has one attempt, from its first to its last step",
+    r"/steps/skipped/attempts": "a step that is not executed again has one attempt, of no length",
     r".*/user_defined_metrics/bad": "JSON has no NaN: it is the text 'NaN'",
     r".*/steps/[^/]+/message": "a step has the message of its last attempt, where Magnus writes none",
 }
@@ -109,10 +120,11 @@ DIFFERENCES = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of run logs that real Magnus wrote: sequential with map and parallel, chunked, and failing."""
+    """The folder of run logs that real Magnus wrote: with branches, chunked, failing, and executed again from it."""
     folder = tmp_path_factory.mktemp("pipelines")
     files = {
-        "functions.py": FUNCTIONS, "whole.yaml": WHOLE, "failing.yaml": FAILING, "run.py": RUN_ALL, "out.txt": "hi",
+        "functions.py": FUNCTIONS, "run.py": RUN_ALL, "out.txt": "hi",
+        "whole.yaml": WHOLE, "failing.yaml": FAILING, "inner.yaml": INNER,
         "fs.yaml": "run_log_store: {type: file-system}", "chunked.yaml": "run_log_store: {type: chunked-fs}",
         "parameters.yaml": "chunks: [1, two]\nepochs: 3\nnested: {a: 1}\n",
     }  # fmt: skip
@@ -151,7 +163,7 @@ def write(folder: Path, document: Mapping[str, Any]) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("run_id", ["fs-1", "chunked-1", "failed-1"])
+@pytest.mark.parametrize("run_id", ["fs-1", "chunked-1", "failed-1", "again-1"])
 def test_the_printed_run_log_equals_the_file_except_for_what_is_listed(
     stack: DialectStack, store: Path, imported: list[dict[str, Any]], run_id: str
 ) -> None:
@@ -164,7 +176,7 @@ def test_the_printed_run_log_equals_the_file_except_for_what_is_listed(
 def test_every_listed_difference_exists(stack: DialectStack, store: Path, imported: list[dict[str, Any]]) -> None:
     found = [
         place
-        for run_id in ("fs-1", "failed-1")
+        for run_id in ("fs-1", "failed-1", "again-1")
         for place, _, _ in differences(read_run_log(store / f"{run_id}.json"), stack.log(run_id))
     ]
 
@@ -193,7 +205,7 @@ def test_importing_again_changes_nothing(stack: DialectStack, store: Path, impor
 
 
 def test_an_import_that_was_killed_in_the_middle_is_finished_by_the_next(
-    stack: DialectStack, store: Path, tmp_path: Path
+    stack: DialectStack, store: Path, imported: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     document = {**read_run_log(store / "fs-1.json"), "run_id": "killed-1"}
     records = import_run_log(document, UTC).records
