@@ -79,3 +79,16 @@ def more(run: gateway.Run) -> None:
     run.delete(series="loss", tag=["draft", "team"])
     run.rename("baseline")
     run.rename("train/loss", series="loss")
+
+
+def registry(run: gateway.Run) -> None:
+    experiment = gateway.experiments.ensure("digits", tags={"team": "vision"})
+    assert_type(experiment.former_names, tuple[str, ...])
+    assert_type([one.id for one in gateway.experiments.search("tags.team = 'vision'", state="all")], list[str])
+    version = gateway.models.create_version("digits", "s3://b/1", run_id=run.id, register_model=True)
+    assert_type(version.version, int)
+    assert_type(gateway.models.resolve("models:/digits@best").source, str)
+    try:
+        gateway.experiments.rename(experiment, "letters")
+    except gateway.experiments.AlreadyExists as error:
+        assert_type(error.request_id if isinstance(error, gateway.models.Undecided) else "", str)

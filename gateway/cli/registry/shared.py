@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.client.registry.connection import Registry
 
 COMPLETED = 200  # names offered
-TERMINAL_TABLE, WIDE = 100, 160  # width in characters
+WIDE = 160  # width in characters where there is no terminal
 LAST_US = 253_402_300_799_000_000  # µs: the last second of the year 9999
 
 TimeoutOption = Annotated[float, typer.Option("--timeout-s", min=0.1, help="Seconds to wait for the decision.")]
@@ -40,18 +40,9 @@ DeleteTagOption = Annotated[
 
 def registry_of(home: Any) -> Registry:
     """Return where requests go and where answers come from. An address to write to is needed with the first request."""
-    from gateway.client.query import Api
     from gateway.client.registry.connection import Registry
 
-    class OfHome(Registry):
-        """Looks the address up when it is needed: reading needs none."""
-
-        @property
-        def address(self) -> Any:
-            return address_of("", home)
-
-    api = api_of(home)
-    return OfHome(api=api if isinstance(api, Api) else Api(api))
+    return Registry(lambda: address_of("", home), api_of(home))
 
 
 def complete_experiment(ctx: Any, incomplete: str) -> list[str]:

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from gateway.client.address import find_address
 from gateway.client.errors import ClientError, NotFound
-from gateway.client.query import ApiRefused, ApiUnavailable, find_api, get
+from gateway.client.query import ApiRefused, find_api, get
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from gateway.client.address import Address
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 1_000  # asked for at once
 
-__all__ = ["ApiRefused", "ApiUnavailable", "Registry"]
-
 
 class Registry:
-    """An address to write requests to, and the query API. Both are found as those of training are, unless given."""
+    """
+    An address to write requests to, and the query API. Both are found as those of training are, unless given.
 
-    def __init__(self, address: Address | None = None, api: Api | None = None) -> None:
+    A function is called for the address with the first request, because reading needs none.
+    """
+
+    def __init__(self, address: Address | Callable[[], Address] | None = None, api: Api | None = None) -> None:
         self._address, self._api = address, api
 
     @property
     def address(self) -> Address:
         """Where requests are written. Raises ClientError if there is none."""
-        found = self._address or find_address()
+        found = self._address() if callable(self._address) else self._address or find_address()
         if not found.keeps:
             raise ClientError(
                 "there is no address to send a request to: start the stack with `gateway up`, or set GATEWAY_URL"

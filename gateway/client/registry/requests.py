@@ -95,10 +95,12 @@ def _write(
 
 
 def _wait(registry: Registry, collection: str, producer: str, end: float) -> dict[str, Any]:
-    problem = "there was no time to ask"
     while True:
-        left = max(end - monotonic(), 0.0)
-        decision, problem, is_away = _ask_or_problem(registry, collection, producer, min(left, REQUEST_WAIT_S))
+        left, pause_s = max(end - monotonic(), 0.0), 0.0
+        try:
+            decision, problem = _ask(registry, collection, producer, min(left, REQUEST_WAIT_S))
+        except ApiUnavailable as error:
+            decision, problem, pause_s = None, error.problem, RETRY_S
         if decision is not None:
             return decision
         if monotonic() >= end:
@@ -107,18 +109,7 @@ def _wait(registry: Registry, collection: str, producer: str, end: float) -> dic
                 f"whether the materialiser and the API run, then repeat it with request_id={producer!r}",
                 request_id=producer,
             )
-        if is_away:
-            sleep(min(RETRY_S, max(0.0, end - monotonic())))
-
-
-def _ask_or_problem(
-    registry: Registry, collection: str, producer: str, wait_s: float
-) -> tuple[dict[str, Any] | None, str, bool]:
-    try:
-        decision, problem = _ask(registry, collection, producer, wait_s)
-    except ApiUnavailable as error:
-        return None, error.problem, True
-    return decision, problem, False
+        sleep(min(pause_s, max(0.0, end - monotonic())))
 
 
 def _ask(registry: Registry, collection: str, producer: str, wait_s: float) -> tuple[dict[str, Any] | None, str]:

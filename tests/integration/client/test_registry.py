@@ -141,7 +141,6 @@ def test_of_two_processes_that_ask_for_the_same_at_once_one_wins_and_both_learn_
     code = textwrap.dedent("""
         import json, sys
         from gateway import experiments, models
-from gateway.cli import main
         found = []
         for number in range(4):
             try:
@@ -244,7 +243,6 @@ def test_without_servers_each_call_says_what_to_do(client_variables: dict[str, s
         """
         import os
         from gateway import experiments, models
-from gateway.cli import main
         from gateway.client.errors import ClientError
         for url, call in (
             ("none:", lambda: experiments.create("x", timeout_s=1)),
