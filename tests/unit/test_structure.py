@@ -62,7 +62,7 @@ VENDORS = {
     "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},
     "yaml": {"consumers/delivery/plugins/config.py", "gateway/client/artifacts/values/documents.py"},
     "PIL": {"gateway/client/artifacts/values/images.py"},
-    "magnus": {"gateway/dialects/magnus/tracker.py"},
+    "magnus": {"gateway/dialects/magnus/tracker.py", "consumers/trackers/magnus/tracker.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {
         "consumers/telemetry/metrics.py",
