@@ -22,7 +22,7 @@ from tests.support.run_logs import EXAMPLES, SEEDS, example
 RUNS = {name: str(example(name)["run_id"]) for name in EXAMPLES}
 EXECUTED = ("seed-000", "seed-001", "seed-001-steps", "seed-001-shell-steps", "seed-002", "seed-002-history")
 SCRIPTS = ("shapes", "variables", "context", "older_form")
-CONFIGURATION = "run_log_store: {type: file-system}\nexperiment_tracker: {type: gateway}\n"
+STORE = "run_log_store: {type: file-system}\n"
 
 
 class Seen(NamedTuple):
@@ -59,10 +59,11 @@ def seen(stack: DialectStack, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """The examples imported, the pipelines executed by real Magnus, and the script: once for all statements."""
     folder = tmp_path_factory.mktemp("seeds")
     stack.done("import", "magnus", *(str(SEEDS / f"{name}.json") for name in EXAMPLES), "--timezone", "UTC")
-    (folder / "gateway.yaml").write_text(CONFIGURATION)
+    (folder / "gateway.yaml").write_text(STORE + "experiment_tracker: {type: gateway}\n")
+    (folder / "do-nothing.yaml").write_text(STORE)
     (folder / "seed_tasks.py").write_bytes((PIPELINES / "seed_tasks.py").read_bytes())
     packages = side_packages.environment(side_packages.installed("magnus", tmp_path_factory), folder, TZ="UTC")
-    stack.python("seed_tasks.py", "gateway.yaml", *EXECUTED, cwd=folder, env=packages)
+    stack.python("seed_tasks.py", "seed-001-do-nothing", *EXECUTED, cwd=folder, env=packages)
     script = stack.python(str(ROOT / "tests/support/seed_script.py"), cwd=folder)
     for run_id in (*EXECUTED, *(f"script-{name}" for name in SCRIPTS)):
         stack.until(run_id, _is_whole, f"{run_id} is stored whole")
@@ -204,8 +205,12 @@ STATEMENTS = [
     ),
     Statement(
         "001", "The tag associate with an execution is used as the experiment name.",
-        lambda seen: [row(run_id, "tag")(seen) for run_id in ("seed-000", "script-shapes")] + [experiment_name("exp")],
+        lambda seen: [*(seen.log(run)["experiment"] for run in ("seed-000", "script-shapes")), experiment_name("exp")],
         ["exp-seeds", "exp-seeds", "exp"],
+    ),
+    Statement(
+        "001", "The default configuration of do-nothing is no-op by design.",
+        lambda seen: seen.log("seed-001-do-nothing"), {},
     ),
     Statement(
         "001", "The default client context is a null context manager.",
@@ -258,9 +263,10 @@ STATEMENTS = [
     Statement(
         "002", "you can use tag of magnus (grouping of experiments)",
         lambda seen: sorted(
-            seen.stack.rows("SELECT run_id FROM runs WHERE tag = 'exp-seeds' AND run_id LIKE 'seed-%' ORDER BY 1")
+            one["run_id"]
+            for one in seen.stack.done("runs", "list", "--where", "experiment = 'exp-seeds'")["runs"]
         ),
-        sorted((run_id,) for run_id in EXECUTED),
+        sorted([*EXECUTED, *(f"script-{name}" for name in SCRIPTS)]),
     ),
 ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """
 Tasks of pipelines as seeds 000, 001 and 002 show or describe them, for real Magnus; nothing here knows the gateway.
 
-`python seed_tasks.py CONFIGURATION` executes a pipeline for each, in one process.
+`python seed_tasks.py` executes a pipeline for each, in one process, with the configuration `gateway.yaml`.
 """
 
 import os
@@ -47,6 +47,7 @@ def history_of_seed_002() -> None:
 
 
 SDK = {"seed-000": ("Emit Metrics", emit_metrics), "seed-001-steps": ("Emit Metrics", emit_steps)}
+SDK |= {"seed-001-do-nothing": ("Emit Metrics", emit_metrics)}  # with the default of Magnus, not our tracker
 SDK |= {"seed-002": ("code", code_of_seed_002), "seed-002-history": ("code", history_of_seed_002)}
 SHELL = {
     "seed-001": ["spam=hello", """eggs='{"ham": "world"}'""", "answer=42.0"],
@@ -70,8 +71,8 @@ dag:
 """
 
 if __name__ == "__main__":
-    configuration, *run_ids = sys.argv[1:]
-    for run_id in run_ids or [*SDK, *SHELL]:
+    for run_id in sys.argv[1:] or [*SDK, *SHELL]:
+        configuration = "do-nothing.yaml" if run_id.endswith("do-nothing") else "gateway.yaml"
         if run_id in SHELL:
             command = " && ".join(f"export MAGNUS_TRACK_{word}" for word in SHELL[run_id])
             Path(f"{run_id}.yaml").write_text(DAG.format(command=command), encoding="utf-8")
