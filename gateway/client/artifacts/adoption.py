@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.client.address import Address
 
-RETRY_S = 30.0  # between two attempts, as for journals of dead processes
+RETRY_S = (1.0, 30.0)  # first and longest pause: the journal of the dead process is sent first
 
 _running: dict[tuple[str, str], int] = {}  # by URL and topic: the process that has the thread
 
@@ -39,7 +39,7 @@ def start_adoption(address: Address) -> None:
 
 def _adopt(address: Address) -> None:
     try:
-        home, pause = journal_home(), threading.Event()
+        home, timer, pause = journal_home(), threading.Event(), RETRY_S[0]
         while find_pending(home):
             found = OrphanedUploads(home, address, is_any_address=False).upload()
             for lost in found.lost:
@@ -48,7 +48,8 @@ def _adopt(address: Address) -> None:
                 )
             if not found.waiting:
                 return
-            pause.wait(RETRY_S)
+            timer.wait(pause)
+            pause = min(2 * pause, RETRY_S[1])
     except Exception as error:  # noqa: BLE001 -- the edge of the thread: what waits stays for `gateway sync`, which names it
         warn_lost("artifact-upload", "artifacts of earlier processes could not be stored", error)
     finally:

@@ -90,9 +90,9 @@ class OrphanedUploads:
 
     def _upload_folder(self, folder: PendingFolder) -> None:
         """Upload one folder. Raises what stops it: the rest waits."""
-        waiting = list(folder.waiting())
+        waiting = folder.waiting()
         newest = {_key(facts): number for number, facts in waiting}
-        group: list[tuple[str, list[Record]]] = []
+        group: list[tuple[int, list[Record]]] = []
         try:
             for number, facts in waiting:
                 if newest[_key(facts)] != number:  # a newer file of this name replaced it
@@ -117,7 +117,7 @@ class OrphanedUploads:
             return False
         return True
 
-    def _store(self, folder: PendingFolder, number: str, facts: dict[str, Any]) -> list[tuple[str, list[Record]]]:
+    def _store(self, folder: PendingFolder, number: int, facts: dict[str, Any]) -> list[tuple[int, list[Record]]]:
         """Store the bytes of an upload, and return its number with the records about it; nothing if they are gone."""
         source, identity = str(facts.get("source")), list(facts.get("identity") or [0, 0, 0, 0])
         path, kind = folder.data_path(number), str(facts.get("kind"))
@@ -145,7 +145,7 @@ class OrphanedUploads:
             self._stores[url] = (find_store(sends_to=self._address.url) or StoreAddress(url)).open()
         return self._stores[url]
 
-    def _send(self, folder: PendingFolder, group: list[tuple[str, list[Record]]]) -> None:
+    def _send(self, folder: PendingFolder, group: list[tuple[int, list[Record]]]) -> None:
         """Send the records of stored artifacts, and forget their uploads. Raises Unsent, ClientError."""
         if not group:
             return

@@ -1,10 +1,11 @@
 """
 Uploads that are not done yet, on disk, so that they survive the process.
 
-    <journal home>/.uploads/<id>/   owner.json, lock, NNNNNN.json (what is to be uploaded), NNNNNN.data (its bytes)
+    <journal home>/.uploads/<id>/   owner.json, lock, list (what is to be uploaded, and what is done), N.data (bytes)
 
 Each process has one folder for each run into which it logs artifacts. Its lock shows that the process lives, as that of
-a journal does. An upload without .data reads the bytes where the user's file is.
+a journal does. The list has a line for each upload and one for its end, because on some disks a new file takes longer
+than everything else. An upload without .data reads the bytes where the user's file is.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ from gateway.client.process.owner import this_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
-OWNER, JSON, DATA = "owner.json", ".json", ".data"
+OWNER, LIST, DATA = "owner.json", "list", ".data"
 FORMAT = 1
 
 
@@ -35,6 +35,8 @@ class PendingFolder:
         self.owner = owner  # facts about the run and the process
         self._lock = lock
         self._last = 0
+        self._open: set[int] = set()  # uploads of this process
+        self._handle = -1  # of the list
 
     @classmethod
     def create(cls, facts: dict[str, Any]) -> PendingFolder:
@@ -48,7 +50,8 @@ class PendingFolder:
             raise OSError(f"{made} cannot be locked")
         owner = {**this_process(), **facts, "format": FORMAT}
         try:
-            _write_json(os.path.join(made, OWNER), owner)
+            with open(os.path.join(made, OWNER), "w", encoding="utf-8") as file:
+                json.dump(owner, file)
             os.rename(made, path)
         except BaseException:  # Ctrl-C too
             lock.release()
@@ -62,7 +65,7 @@ class PendingFolder:
 
         With `other_hosts` the caller knows that no process of another host lives.
         """
-        owner = _read_json(os.path.join(path, OWNER))
+        owner = _read(os.path.join(path, OWNER))
         if not other_hosts:
             check_host(owner, path)
         if owner.get("format", FORMAT) != FORMAT:
@@ -70,43 +73,63 @@ class PendingFolder:
         lock = JournalLock.try_acquire(path)
         return None if lock is None else cls(path, lock, owner)
 
-    def new_number(self) -> str:
+    def new_number(self) -> int:
         """Return the number of a new upload."""
         self._last += 1
-        return f"{self._last:06}"
+        return self._last
 
-    def data_path(self, number: str) -> str:
+    def data_path(self, number: int) -> str:
         """Return where the bytes of an upload are, or go."""
-        return os.path.join(self.path, number + DATA)
+        return os.path.join(self.path, f"{number}{DATA}")
 
-    def write(self, number: str, facts: dict[str, Any]) -> None:
+    def write(self, number: int, facts: dict[str, Any]) -> None:
         """Write down an upload whose bytes are in place. Raises OSError."""
-        _write_json(os.path.join(self.path, number + JSON), facts)
+        self._append({"number": number, **facts})
+        self._open.add(number)
 
-    def waiting(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield number and facts of each upload, in order. Damaged ones are passed over. Raises OSError."""
-        for name in sorted(os.listdir(self.path)):
-            number = name.removesuffix(JSON)
-            if number != name and number.isdecimal() and (facts := _read_json(os.path.join(self.path, name))):
-                yield number, facts
+    def waiting(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return number and facts of each upload that is not done, in order. Raises OSError."""
+        found: dict[int, dict[str, Any]] = {}
+        try:
+            with open(os.path.join(self.path, LIST), "rb") as file:
+                for line in file:
+                    facts = _parse(line)  # {}: empty, or cut off when the process was killed
+                    if type(number := facts.get("number")) is int:
+                        found[number] = facts
+                    found.pop(facts.get("done", 0), None)
+        except FileNotFoundError:
+            return []
+        return sorted(found.items())
 
-    def remove(self, number: str) -> None:
+    def remove(self, number: int) -> None:
         """Forget an upload. Does not raise."""
-        for end in (JSON, DATA):  # in this order: what has no .json is never uploaded
-            with suppress(OSError):
-                os.unlink(os.path.join(self.path, number + end))
+        with suppress(OSError):
+            self._append({"done": number})
+            self._open.discard(number)
+            if not self._open and self._last:  # in the process that wrote it
+                os.ftruncate(self._handle, 0)
+        with suppress(OSError):  # after that: what is not in the list is never uploaded
+            os.unlink(self.data_path(number))
 
     def close(self) -> None:
         """Release the folder; delete it if nothing waits in it."""
         with suppress(OSError):
-            names = os.listdir(self.path)
-            if not any(name.endswith(JSON) and name != OWNER for name in names):
-                # The lock goes last but one: without owner.json the folder has no owner.
-                for name in sorted(names, key=lambda one: (one == OWNER, one)):
+            if not self.waiting():
+                # owner.json goes last: without it, the lock of a copy on another host would prove nothing.
+                for name in sorted(os.listdir(self.path), key=lambda one: (one == OWNER, one)):
                     os.unlink(os.path.join(self.path, name))
                 os.rmdir(self.path)
                 os.rmdir(os.path.dirname(self.path))
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
         self._lock.release()
+
+    def _append(self, facts: dict[str, Any]) -> None:
+        if self._handle < 0:
+            self._handle = os.open(os.path.join(self.path, LIST), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # The line end comes first: it ends a line that was cut off.
+        os.write(self._handle, b"\n" + json.dumps(facts).encode())
 
 
 def find_pending(home: str) -> list[str]:
@@ -119,16 +142,17 @@ def find_pending(home: str) -> list[str]:
     return [os.path.join(folder, name) for name in names if not name.startswith(NEW)]
 
 
-def _write_json(path: str, facts: dict[str, Any]) -> None:
-    with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(facts, file)
-    os.replace(path + ".new", path)
-
-
-def _read_json(path: str) -> dict[str, Any]:
+def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError, RecursionError):
+        with open(path, "rb") as file:
+            return _parse(file.read())
+    except OSError:
+        return {}
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -45,10 +45,10 @@ class Upload:
 
     __slots__ = ("done", "identity", "is_wanted", "kind", "number", "path", "size", "source")
 
-    def __init__(self, source: str, path: str, number: str, *, kind: str, identity: list[int]) -> None:
+    def __init__(self, source: str, path: str, number: int, *, kind: str, identity: list[int]) -> None:
         self.source = source  # the user's file
         self.path = path  # where its bytes are read
-        self.number = number  # in the pending folder; "" if it is not written down
+        self.number = number  # in the pending folder; 0 if it is not written down
         self.kind = kind
         self.identity = identity
         self.size = identity[2]
@@ -88,20 +88,23 @@ class Uploads:
                 "artifact-waiting", f"{MAX_WAITING:,} uploads wait already: the bytes of {source} are not stored"
             )
         folder = self._pending_folder()
-        number = "" if folder is None else folder.new_number()
-        kept = folder.data_path(number) if folder is not None else ""
-        room = min(budget, MAX_COPIED - self._copied)
-        found = take_snapshot(source, kept, copy_budget(folder.path, room) if folder is not None else 0)
+        number, kept, room = 0, "", 0
+        if folder is not None:
+            number = folder.new_number()
+            kept = folder.data_path(number)
+            room = copy_budget(folder.path, min(budget, MAX_COPIED - self._copied))
+        found = take_snapshot(source, kept, room)
         path = source if found.kind == IN_PLACE else kept
         upload = Upload(source, path, number, kind=found.kind, identity=found.identity)
-        if folder is not None:
-            try:
-                folder.write(number, {**facts, "source": source, "kind": found.kind, "identity": found.identity})
-            except OSError as error:
-                _warn_unkept(error)
-        with self._changed:
+        facts = {**facts, "source": source, "kind": found.kind, "identity": found.identity}
+        with self._changed:  # the list of the folder is emptied when its last upload is done
             self._open += 1
             self._copied += upload.size if found.kind == COPIED else 0
+            try:
+                if folder is not None:
+                    folder.write(number, facts)
+            except OSError as error:
+                _warn_unkept(error)
         return upload
 
     def submit(self, upload: Upload) -> None:
