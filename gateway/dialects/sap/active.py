@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from threading import get_ident
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import gateway
 from gateway import query
@@ -34,14 +34,18 @@ if TYPE_CHECKING:
 
     Place = tuple[int, int]  # thread and task
 
+Kept = TypeVar("Kept")
+
 MAX_WRITERS = 100  # runs that are not open and whose writer is kept; a further one is looked up again
+MAX_UNREAD = 1_000  # runs that a read waits for; readers see earlier ones by then, because `end_run` waits for the log
+MAX_DELETED = 10_000  # ids that are refused without a look-up
 LOOKUP_S = 5.0  # the longest to wait until a run of another process can be read: it may have started just now
 LOOKUP_PAUSE_S = 0.1
 
 _open: list[_Open] = []  # oldest first
-_writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; oldest first
+_writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; newest last
 _unread: dict[str, gateway.Run] = {}  # those with records that a reader may not see yet
-_deleted: set[str] = set()
+_deleted: dict[str, None] = {}  # ids of runs
 
 
 class _Open(NamedTuple):
@@ -144,7 +148,7 @@ def until_readable(run_ids: Iterable[str] | None = None, timeout_s: float | None
 def forget(run_ids: Iterable[str]) -> None:
     """Record nothing more into these runs, which are deleted."""
     for run_id in run_ids:
-        _deleted.add(run_id)
+        _put(_deleted, run_id, None, MAX_DELETED)
         _writers.pop(run_id, None)
         _unread.pop(run_id, None)
 
@@ -169,12 +173,19 @@ def _join(run_id: str) -> gateway.Run:
 
 def _keep(run: gateway.Run) -> gateway.Run:
     """Return the writer of a run, which is this one if it has none yet: each counts steps on its own."""
-    kept = _writers.setdefault(run.id, run)
-    _unread[run.id] = kept
-    while len(_writers) > MAX_WRITERS:
-        with suppress(StopIteration, RuntimeError):  # another thread changes it
-            _writers.pop(next(iter(_writers)), None)
+    kept = _writers.get(run.id, run)
+    _put(_writers, run.id, kept, MAX_WRITERS)
+    _put(_unread, run.id, kept, MAX_UNREAD)
     return kept
+
+
+def _put(kept: dict[str, Kept], run_id: str, value: Kept, limit: int) -> None:
+    """Put a value at the end of a dict, and drop what is at its beginning beyond a limit."""
+    kept.pop(run_id, None)
+    kept[run_id] = value
+    while len(kept) > limit:
+        with suppress(StopIteration, RuntimeError):  # another thread changes it
+            kept.pop(next(iter(kept)), None)
 
 
 def _place() -> Place:

@@ -62,7 +62,7 @@ class Scenario(Identified):
 
 class Run(Identified):
     """
-    A run: `tracking.Run(id=…)` names one, `get_runs` returns what is stored of it.
+    A run: `tracking.Run(id=…)` names one, `start_run` and `get_runs` return it as it is at that moment.
 
     `parameters` are text by name, with the system's `start` and `end`; `tags` text by key, with the system's `runName`;
     `metrics` the last value of each metric by name (`get_metrics_history` returns all); `labels` any values by key,

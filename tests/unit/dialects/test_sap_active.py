@@ -181,6 +181,19 @@ def test_what_is_recorded_by_id_goes_to_the_open_run() -> None:
         assert active.writer(given) is active.active()
 
 
+def test_many_runs_in_one_process_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(active, "MAX_UNREAD", 3)
+    monkeypatch.setattr(active, "MAX_WRITERS", 2)
+    runs = []
+    for _ in range(5):
+        runs.append(tracking.start_run())
+        tracking.end_run()
+    tracking.log_metric("loss", 1, run=runs[3])
+
+    kept = (vars(active)["_unread"], vars(active)["_writers"])
+    assert [list(one) for one in kept] == [[runs[at].id for at in places] for places in ((2, 4, 3), (4, 3))]
+
+
 def test_a_wrong_metric_of_a_list_leaves_the_others_out() -> None:
     tracking.start_run()
     for wrong in ([{"name": "a", "value": 1}, {"name": "b", "value": "x"}], {"a": 1, "b": float("nan")}):
