@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.dialects.sap.selection import Chosen
 
+RUNS_AT_ONCE = 1_000  # of which ids are asked for
 MAX_HISTORY = 1_000  # values of a metric in a history (seed 003)
 SYSTEM_METRIC = "system/"  # begins the names of series about the machine (schemas/events/data.py)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +37,23 @@ def find_runs(chosen: Chosen, tags: Mapping[str, str]) -> list[Run]:
     with one_error():
         found = [one for where in filters(chosen, tags) for one in query.search_runs(where)]
     return [_run(one) for one in sorted(found, key=lambda one: int(one.document["created"]), reverse=True)]
+
+
+def find_ids(chosen: Chosen) -> list[str]:
+    """Return the ids of the runs that these selectors choose. Raises TrackingError."""
+    until_readable(chosen.get("run"))
+    with one_error():
+        return [run_id for where in filters(chosen, {}) for run_id in _ids(where)]
+
+
+def _ids(where: str) -> Iterator[str]:
+    api, token = find_api(), None
+    while True:
+        page = get(api, "/v1/runs", where=where, limit=RUNS_AT_ONCE, last=0, page_token=token)
+        yield from (str(one["run_id"]) for one in page["runs"])
+        token = page["next_page_token"]
+        if token is None:
+            return
 
 
 def read_history(run_id: str, names: Sequence[str] | None) -> list[Metric]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = ("scenario", "scenario_version", "pipeline", "execution", "notebook", "run")
 MAX_IDS = 1_200  # characters of the ids of a selector in one filter: the API takes filters of 10,000
+MAX_OTHERS = 9_000  # ... that a filter leaves out
 
 
 def read_selectors(function: str, given: Mapping[str, object], *, is_bulk_exclusive: bool) -> Chosen:
@@ -49,6 +50,17 @@ def filters(chosen: Chosen, tags: Mapping[str, str]) -> Iterator[str]:
     ends = [f"{_key(name)} = {_quote(value)}" for name, value in tags.items()]
     for parts in product(*(_pieces(name, ids) for name, ids in chosen.items())):
         yield " and ".join([*parts, *ends])
+
+
+def others(part: str, known: Sequence[str]) -> tuple[str, bool]:
+    """Return a filter for runs of other values of a part of their source, and whether it leaves out all known ones."""
+    texts, size = list[str](), 0
+    for one in known:
+        size += len(_quote(one)) + 2
+        if size > MAX_OTHERS:
+            break
+        texts.append(_quote(one))
+    return f"{_key(tag_of(part))} not in ({', '.join(texts)})", len(texts) == len(known)
 
 
 def _pieces(name: str, ids: Sequence[str]) -> list[str]:

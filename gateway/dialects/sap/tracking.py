@@ -22,7 +22,7 @@ from gateway.dialects.sap import active, checks
 from gateway.dialects.sap.deleting import delete
 from gateway.dialects.sap.errors import TrackingError
 from gateway.dialects.sap.objects import Metric, Notebook, Run
-from gateway.dialects.sap.reading import find_runs, read_history
+from gateway.dialects.sap.reading import find_ids, find_runs, read_history
 from gateway.dialects.sap.selection import NAMES, read_selectors
 from gateway.dialects.sap.source import COLLECTION_TAG
 
@@ -204,7 +204,7 @@ def delete_runs(
     """
     given = _selectors(scenario, scenario_version, pipeline, execution, notebook, run)
     chosen = read_selectors("delete_runs", given, is_bulk_exclusive=True)
-    found = [one.id for one in find_runs(chosen, {})]
+    found = find_ids(chosen)
     delete(found)
     return found
 

@@ -9,7 +9,7 @@ import pytest
 from consumers.store.search.filter import MAX_TEXT, All, Compare, parse_filter
 from gateway.dialects.sap import Scenario
 from gateway.dialects.sap.errors import TrackingError
-from gateway.dialects.sap.selection import filters, read_selectors
+from gateway.dialects.sap.selection import filters, others, read_selectors
 from gateway.dialects.sap.tracking import Notebook, Run
 
 
@@ -89,3 +89,12 @@ def test_what_the_document_forbids_is_refused() -> None:
         chosen()
     with pytest.raises(TrackingError, match=r"get_runs\(notebook=…\) needs scenario or run"):
         chosen(notebook="n", execution="e")
+
+
+def test_a_filter_leaves_out_as_many_ids_as_it_can_hold() -> None:
+    for known, is_whole in (["a"], True), ([f"{at:036}" for at in range(1_000)], False), (["'" * 1_024] * 9, False):
+        text, is_all = others("scenario", known)
+        (found,) = comparisons(text)
+
+        assert (is_all, found.op, found.key.name, len(text) < MAX_TEXT) == (is_whole, "not in", "sapdi.scenario", True)
+        assert [value.text for value in found.values] == known[: len(found.values)]
