@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         step,
         text,
     )
+    from gateway.client.run.logged.functions import log_dict, log_figure, log_image, log_table, log_text
     from gateway.client.run.run import Run
 
 __version__ = "0.1.0"
@@ -53,7 +54,12 @@ __all__ = [
     "histogram",
     "log_artifact",
     "log_artifacts",
+    "log_dict",
+    "log_figure",
+    "log_image",
     "log_params",
+    "log_table",
+    "log_text",
     "models",
     "note",
     "query",
@@ -72,6 +78,11 @@ _HOMES = {
     "Report": "gateway.client.recording.report",
     "Run": "gateway.client.run.run",
     "histogram": "gateway.client.encoding.histogram",
+    "log_dict": "gateway.client.run.logged.functions",
+    "log_figure": "gateway.client.run.logged.functions",
+    "log_image": "gateway.client.run.logged.functions",
+    "log_table": "gateway.client.run.logged.functions",
+    "log_text": "gateway.client.run.logged.functions",
 }
 _MODULES = frozenset({"experiments", "models", "query", "runs"})  # of this folder
 

@@ -23,7 +23,7 @@ from schemas.runtime.access import AccessGuard
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
-STALE_S = 3_600.0  # between two looks for interrupted uploads that nobody continued
+STALE_S = 3_600.0  # between two looks for interrupted uploads that no client continued
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
 
 
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _remove_stale(storage: Storage | None) -> None:
-    """Delete interrupted uploads that nobody continued, from time to time."""
+    """Delete interrupted uploads that no client continued, from time to time."""
     while storage is not None:
         await asyncio.to_thread(storage.remove_stale)
         await asyncio.sleep(STALE_S)

@@ -42,6 +42,8 @@ MAX_MB = 4_096.0
 NEW = ".new-"  # prefix of the name of an incomplete folder
 USED_IDS = ".run-ids"  # in the journal home, next to the runs: see run/used_ids.py
 UPLOADS = ".uploads"  # ... and see artifacts/pending.py
+VALUES = ".values"  # ... and see run/logged/values.py
+_NO_JOURNALS = (USED_IDS, UPLOADS, VALUES)
 IN_MEMORY = "events wait in memory and are lost when this process is killed"
 MAX_FOLDER_NAME = 120  # bytes
 
@@ -242,9 +244,7 @@ def find_journals(home: str, unreadable: list[str] | None = None) -> Iterator[st
         if is_journal(folder, names):
             yield folder
         elif depth < 3:
-            waiting += [
-                (os.path.join(folder, name), depth + 1) for name in reversed(names) if name not in (USED_IDS, UPLOADS)
-            ]
+            waiting += [(os.path.join(folder, name), depth + 1) for name in reversed(names) if name not in _NO_JOURNALS]
 
 
 def warn_unusable(home: str, error: OSError) -> None:

@@ -241,6 +241,11 @@ def find_or_start() -> Run:
     return _implicit()
 
 
+def run_here() -> Run:
+    """Return the run that module functions record into, as they find it."""
+    return _current or _implicit()
+
+
 # Inside.
 
 

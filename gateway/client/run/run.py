@@ -39,6 +39,7 @@ from gateway.client.run.arguments import (
     read_time,
     read_timeout,
 )
+from gateway.client.run.logged.methods import ArtifactMethods
 from gateway.client.run.steps import Step, Steps, before_end
 from gateway.client.shipping.batching import split
 
@@ -46,22 +47,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from os import PathLike
     from types import TracebackType
     from typing import Any
 
     from gateway.client.journal.series import StepContext
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Status
-    from gateway.client.run.artifacts import LoggedArtifact
-    from gateway.client.run.stored_artifacts import ArtifactLog
     from gateway.client.shipping.shipper import Shipper
 
 CAPTURE_S = 5.0  # the longest that `finish` waits for the last console lines and samples before it records the end
 DIGESTS_S = 1.0  # ... and for digests of artifacts: those of small files precede the end
 
 
-class Run:
+class Run(ArtifactMethods):
     """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
 
     def __init__(  # noqa: PLR0913 -- called in one place only, and in tests
@@ -102,7 +100,6 @@ class Run:
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
         self._steps = Steps(self.recorder, self)
-        self._artifacts: ArtifactLog | None = None  # made by the first artifact
 
     # Points and values.
 
@@ -222,56 +219,9 @@ class Run:
         """Set the note of the run, a text for people; the last note wins."""
         self.recorder.record("note", text=clean(text_of(text)))
 
-    @never_raises("artifact")
-    def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
-        """Record a reference to bytes kept elsewhere. `size` is in bytes, `sha256` is 64 hex digits."""
-        from gateway.client.run.artifacts import artifact_body, record_reference
-
-        body = artifact_body(name, uri, size, sha256, media_type)
-        record_reference(self.recorder, now(), self._context(), body)
-
     def text(self, name: str, text: str, step: int | None = None) -> None:
         """Record text at a step, for example a sample of a model's output. It is cut to 131,072 characters."""
         self.emit(name, text_of(text), step)
-
-    @never_raises("log_artifact")
-    def log_artifact(
-        self,
-        path: str | PathLike[str],
-        name: str | None = None,
-        *,
-        artifact_path: str | None = None,
-        media_type: str = "",
-    ) -> LoggedArtifact | None:
-        """
-        Log a file as an artifact, under its own name or `name`, in the folder `artifact_path` of the run.
-
-        If an artifact store is set (GATEWAY_ARTIFACTS), its bytes are stored there, as they are now, by a background
-        thread; a folder is stored as its files. Otherwise the run refers to the file or folder by its file: URI, and
-        the bytes stay in place. The value that is returned says which: its `store` is "" for a reference; it is None
-        if nothing was recorded, which one line on stderr explains.
-
-        The file is recorded at once as a reference, and again with size and SHA-256 when they are known and, with a
-        store, the bytes are there. `finish` waits for that within its time. docs/artifacts.md has the rest.
-        """
-        from gateway.client.run.stored_artifacts import name_in_run
-
-        named = name_in_run(path, name, artifact_path)
-        return self._artifact_log().log_path(path, named, media_type, self._context())
-
-    @never_raises("log_artifacts")
-    def log_artifacts(
-        self, folder: str | PathLike[str], artifact_path: str | None = None
-    ) -> list[LoggedArtifact] | None:
-        """
-        Log each file below a folder, as `log_artifact` does, under its path in the folder, below `artifact_path`.
-
-        Links out of the folder, links to folders, pipes and devices are passed over, which one line on stderr says.
-        """
-        from gateway.client.artifacts.paths import safe_path
-
-        named = safe_path(artifact_path) if artifact_path else ""
-        return self._artifact_log().log_folder(folder, named, self._context())
 
     @never_raises("delete")
     def delete(
@@ -401,13 +351,6 @@ class Run:
         self.is_forked = True
         parents, self._artifacts = self._artifacts, None  # the threads are the parent's
         return parents, self.recorder.after_fork()
-
-    def _artifact_log(self) -> ArtifactLog:
-        if self._artifacts is None:
-            from gateway.client.run.stored_artifacts import ArtifactLog
-
-            self._artifacts = ArtifactLog(self.recorder)
-        return self._artifacts
 
     def _context(self) -> StepContext:
         """Return named step, attempt and labels of a record made now in this thread or task."""

@@ -17,7 +17,7 @@ from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
 SPARE_BYTES = 64 * 1024 * 1024  # left free on the disk of the store
-KEEP_PARTIAL_S = 7 * 86_400  # an interrupted upload that nobody continues for longer is deleted
+KEEP_PARTIAL_S = 7 * 86_400  # an interrupted upload that is not continued for longer is deleted
 
 
 class Storage:

@@ -3,7 +3,7 @@ Write a downloaded file below a folder: whole, checked, and nowhere else.
 
 The name of an artifact comes from the log, where a producer may have put anything. A name that is not a plain relative
 path is refused, and each folder on the way is opened from its parent without following a symbolic link, so that neither
-a name nor a link in the folder leads out of it. Bytes go to a part file, named by their digest, beside their place;
+a name nor a link in the folder leads out of it. Bytes go to a part file, named by their digest, next to their place;
 a later download continues it. It gets its name once its SHA-256 is right.
 
     ArtifactError

@@ -1,0 +1,5 @@
+"""
+Logging of artifacts.
+
+- `methods`: what `Run` has of them. `values`: values as files. `functions`: the same for the current run.
+"""
