@@ -8,16 +8,16 @@ ALTER TABLE runs ADD COLUMN lifecycle_stage text NOT NULL DEFAULT 'active'; -- o
 CREATE INDEX runs_by_experiment ON runs (experiment_id, created DESC) WHERE experiment_id <> '';
 CREATE INDEX runs_by_tag ON runs ((left(tag, 200) COLLATE "C")) WHERE tag <> '';
 
+CREATE OR REPLACE VIEW existing_runs AS SELECT * FROM runs WHERE NOT deleted;
+
 -- The experiment of each run: the one that its id names, or else the one that has its tag as a name, or had it. A tag
 -- that no experiment has as a name still names one.
 CREATE VIEW run_experiments AS
 SELECT r.run_id, coalesce(e.experiment_id, nullif(r.experiment_id, ''), '') AS experiment_id,
        coalesce(e.name, r.tag) AS experiment
-FROM runs r
+FROM existing_runs r
 LEFT JOIN experiment_names n ON r.experiment_id = '' AND r.tag <> '' AND n.name = r.tag
 LEFT JOIN experiments e ON e.experiment_id = coalesce(nullif(r.experiment_id, ''), n.experiment_id);
-
-CREATE OR REPLACE VIEW existing_runs AS SELECT * FROM runs WHERE NOT deleted;
 
 CREATE OR REPLACE VIEW runs_overview AS
 SELECT r.run_id, r.name, r.tag, r.group_name,
