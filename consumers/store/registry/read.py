@@ -5,9 +5,7 @@ Read experiments, models, versions and decisions, within one snapshot of the sto
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, TypeVar
-
-from pydantic import BaseModel
+from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
 from consumers.store.registry.search import Listed, Narrowing, RegistryStatement, narrowed
@@ -16,8 +14,9 @@ from consumers.store.search.page_token import PagePosition, read_token, write_to
 from consumers.store.statements import sql
 from schemas.api import DecisionDocument, Experiment, ModelDocument, ModelVersionDocument
 
-T = TypeVar("T", bound=BaseModel)
 RequestKey = tuple[str, str, int]  # collection, producer, seq
+ROWS_AHEAD = 50
+PAGE_CHARACTERS = 8_000_000  # of descriptions and tags; a page ends after the row that exceeds it
 
 
 class Page(NamedTuple):
@@ -80,11 +79,20 @@ class RegistryReader:
         filter = narrowed(listed, wanted.filter, list(wanted.narrowings))
         after = None if wanted.page_token is None else read_token(wanted.page_token, filter, None)
         query = RegistryStatement(listed).page(filter, limit=wanted.limit + 1, after=after)
-        rows = await self._connection.fetch(query.statement, *query.parameters)
-        shown, token = rows[: wanted.limit], None
-        if len(rows) > len(shown):
-            token = write_token(PagePosition(True, shown[-1]["place"], shown[-1]["place_id"]), filter, None)
-        return Page([document(row) for row in shown], token)
+        shown, characters, last = [], 0, None
+        async for row in self._connection.cursor(query.statement, *query.parameters, prefetch=ROWS_AHEAD):
+            if last is not None and (len(shown) == wanted.limit or characters > PAGE_CHARACTERS):
+                position = PagePosition(True, last["place"], last["place_id"])
+                return Page(shown, write_token(position, filter, None))
+            shown.append(document(row))
+            characters += _length(row)
+            last = row
+        return Page(shown, None)
+
+
+def _length(row: Any) -> int:
+    """Return the characters of the texts of a row that may be long."""
+    return len(row["description"]) + sum(len(name) + len(value) for name, value in row["tags"].items())
 
 
 def _experiment(row: Any) -> Experiment:

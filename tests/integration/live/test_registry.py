@@ -166,6 +166,18 @@ async def test_models_of_any_name_and_their_versions_are_listed_searched_and_rea
     assert [[one["version"] for one in page["versions"]] for page in pages] == [[4, 3, 2], [1]]
 
 
+async def test_a_page_of_long_texts_ends_early(live: Live) -> None:
+    ask = Asker()
+    for number in range(30):
+        ask.model(f"m{number}", ev.ModelRegistered, description="x" * 400_000)
+    await live.publish(ask.requests)
+
+    first = await live.json("/v1/models")
+    rest = await live.json("/v1/models", page_token=first["next_page_token"])
+
+    assert (len(first["models"]), len(rest["models"]), rest["next_page_token"]) == (21, 9, None)
+
+
 async def test_what_became_of_a_request_is_told(stocked: Live) -> None:
     live = stocked
     decision = await live.json("/v1/decisions/experiments/p7", timeout_s=0)
