@@ -33,6 +33,22 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def mlflow_tables(session_folder: Path) -> Path:
+    """A database file of MLflow's to copy: MLflow takes seconds to create its tables, and one to be imported."""
+    from consumers.trackers.mlflow.tracker import MlflowTracker
+    from consumers.trackers.testing.checks import deliver
+    from consumers.trackers.testing.runs import RunAuthor
+    from schemas.runtime.settings import Settings
+
+    file = session_folder / "mlflow-tables" / "mlflow.db"
+    tracker = MlflowTracker(url=f"sqlite:///{file}")
+    tracker.open(Settings())
+    deliver(tracker, "first", [RunAuthor("first").start()], {})
+    tracker.close()
+    return file
+
+
+@pytest.fixture(scope="session")
 def mlflow_server(session_folder: Path) -> Iterator[MlflowServer]:
     """A real MLflow server, shared by all tests; each test uses its own runs and experiments."""
     with running_mlflow(session_folder / "mlflow") as server:

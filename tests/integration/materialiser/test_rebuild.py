@@ -41,6 +41,8 @@ def training(run_id: str, *, points: int = 1_500) -> list[Envelope]:
     envelopes.append(author.envelope(ev.Deleted(time=author.now(), what="series", name="scratch")))
     envelopes.append(author.envelope(ev.Deleted(time=author.now(), what="tag", name="gone")))
     envelopes.append(author.envelope(ev.Renamed(time=author.now(), what="param", old="old", new="new")))
+    envelopes.append(author.envelope(ev.Moved(time=author.now(), experiment_id="7", tag="letters")))
+    envelopes.append(author.envelope(ev.LifecycleStage(time=author.now(), stage="deleted")))
     envelopes.append(
         author.envelope(ev.ConsoleText(time=author.now(), stream="stdout", lines=["a"], times=[author.time]))
     )

@@ -11,8 +11,6 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker
 from consumers.trackers.tensorboard.tracker import TensorboardTracker
-from consumers.trackers.testing.checks import deliver
-from consumers.trackers.testing.runs import RunAuthor
 from consumers.trackers.testing.suite import TrackerContract
 from consumers.trackers.trackio.tracker import TrackioTracker
 from consumers.trackers.wandb.tracker import WandbTracker
@@ -40,13 +38,8 @@ class TestMlflowServer(TrackerContract):
 @pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
 class TestMlflowDatabase(TrackerContract):
     @pytest.fixture(autouse=True)
-    def tables(self, session_folder: Path) -> None:
-        # MLflow takes seconds to create its tables: once, with a copy for each test.
-        self.template = session_folder / "mlflow-tables" / "mlflow.db"
-        if not self.template.exists():
-            tracker = opened(MlflowTracker(url=f"sqlite:///{self.template}"))
-            deliver(tracker, "first", [RunAuthor("first").start()], {})
-            tracker.close()
+    def tables(self, mlflow_tables: Path) -> None:
+        self.template = mlflow_tables
 
     def make_tracker(self, folder: Path) -> Tracker:
         file = folder / "mlflow.db"

@@ -297,6 +297,22 @@ def test_what_else_a_run_holds_is_compared_or_listed() -> None:
         assert len(compared(expected, other)[0]) == 1, change
 
 
+@pytest.mark.parametrize(
+    ("stored", "shown", "differences", "losses"),
+    [
+        ("active", "active", [], []), ("deleted", "deleted", [], []), ("active", None, [], []),
+        ("deleted", None, [], ["lifecycle stage"]),
+        ("deleted", "active", ["lifecycle stage"], []), ("active", "deleted", ["lifecycle stage"], []),
+    ],
+)  # fmt: skip
+def test_a_run_is_in_the_trash_of_both_or_of_none(
+    stored: str, shown: str | None, differences: list[str], losses: list[str]
+) -> None:
+    found = compared(run(lifecycle_stage=stored), run(lifecycle_stage=shown))
+
+    assert [[one.what for one in part] for part in found] == [differences, losses]
+
+
 REFERENCE = {"uri": "s3://b/m", "size": 1, "sha256": "a" * 64}
 
 

@@ -71,6 +71,8 @@ def run_with_steps() -> list[Envelope]:
         author.envelope(ev.Environment(time=author.now(), values={"host": StringValue(value="h")})),
         author.envelope(ev.RunResumed(time=author.now(), attempt=2)),
         author.envelope(ev.RunKilled(time=author.now(), attempt=2, message="stopped")),
+        author.envelope(ev.Moved(time=author.now(), experiment_id="7", tag="u")),
+        author.envelope(ev.LifecycleStage(time=author.now(), stage="deleted")),
     ]
 
 

@@ -1,0 +1,194 @@
+"""
+One table: what each place that reads events does with each kind of event, and the proof that it does so.
+
+A new kind fails here until each of its cells is decided: `+` is handled, another word is ignored for that reason.
+"""
+
+from __future__ import annotations
+
+import shutil
+import typing
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.delivery.flow.backlog import Backlog
+from consumers.live.stream.tail import to_message
+from consumers.log.record import Record
+from consumers.materialiser.registry.fold import fold_request
+from consumers.materialiser.registry.state import RegistryState
+from consumers.store.migrations import migrate
+from consumers.store.pool import Database, open_database
+from schemas import events as ev
+from schemas.examples import REQUESTS
+from schemas.runtime.settings import Settings
+from schemas.subjects import Subject
+from schemas.wire import ProducerId, RegistryEnvelope, encode
+from tests.support import kinds_and_places as places
+
+REASONS = {
+    "beat": "it says only that its producer lives, and every event says so: the time of the run's last event moves",
+    "count": "how many records a producer sent is compared in PostgreSQL only; a history has a producer of its own",
+    "brief": "a list of runs learns that something happened, and reads the run again where that changes what it shows",
+    "steps": "the tracker knows no steps inside runs; metrics carry their name",
+    "ends": "MLflow knows no steps inside runs; the result of a step is a tag, which its own event sets",
+    "console": "the tracker keeps no console lines, or stamps them with the time of the upload",
+    "trash": "the tracker has no trash: the run stays, and `gateway verify` says so",
+    "apart": "`gateway verify` compares what a person sees of a run; this is kept where the tracker has room for it",
+    "no-run": "it is about no run: deliveries, histories and streams are about runs, and pass over it",
+}
+
+RUNS = """
+                  fold   retold  stream  list    mlflow   wandb    wandb-live  tensorboard  trackio  parquet  verify
+run_created       +      +       +       +       +        +        +           +            +        +        +
+run_started       +      +       +       +       +        +        +           +            +        +        +
+run_resumed       +      +       +       +       +        +        +           +            +        +        +
+run_finished      +      +       +       +       +        +        +           +            +        +        +
+run_failed        +      +       +       +       +        +        +           +            +        +        +
+run_killed        +      +       +       +       +        +        +           +            +        +        +
+step_started      +      +       +       brief   ends     steps    steps       steps        steps    +        apart
+step_finished     +      +       +       brief   +        steps    steps       steps        steps    +        apart
+attempt_started   +      +       +       brief   ends     steps    steps       steps        steps    +        apart
+attempt_finished  +      +       +       brief   ends     steps    steps       steps        steps    +        apart
+heartbeat         beat   beat    beat    beat    beat     beat     beat        beat         beat     beat     beat
+producer_closed   +      count   +       brief   count    count    count       count        count    count    count
+metrics           +      +       +       +       +        +        +           +            +        +        +
+system_metrics    +      +       +       +       +        +        +           +            +        +        +
+values            +      +       +       brief   +        +        +           +            +        +        +
+params            +      +       +       brief   +        +        +           +            +        +        +
+tags              +      +       +       +       +        +        +           +            +        +        +
+labels            +      +       +       brief   +        +        +           +            +        +        +
+note              +      +       +       brief   +        +        +           +            +        +        +
+artifact          +      +       +       brief   +        +        +           +            +        +        +
+text              +      +       +       brief   console  console  console     console      console  +        +
+code              +      +       +       brief   +        +        +           +            +        +        apart
+environment       +      +       +       brief   +        +        +           +            +        +        apart
+deleted           +      +       +       +       +        +        +           +            +        +        +
+renamed           +      +       +       +       +        +        +           +            +        +        +
+lifecycle_stage   +      +       +       +       +        trash    trash       trash        trash    +        +
+moved             +      +       +       +       +        +        +           +            +        +        +
+"""
+
+REGISTRY = """
+                          fold  elsewhere
+experiment_created        +     no-run
+experiment_renamed        +     no-run
+experiment_described      +     no-run
+experiment_tags           +     no-run
+experiment_deleted        +     no-run
+experiment_restored       +     no-run
+model_registered          +     no-run
+model_renamed             +     no-run
+model_described           +     no-run
+model_tags                +     no-run
+model_deleted             +     no-run
+model_alias_set           +     no-run
+model_alias_deleted       +     no-run
+model_version_created     +     no-run
+model_version_described   +     no-run
+model_version_tags        +     no-run
+model_version_stage       +     no-run
+model_version_deleted     +     no-run
+"""
+
+
+def table(text: str) -> dict[str, dict[str, str]]:
+    """Return the cells of a table by kind and place."""
+    head, *rows = (line.split() for line in text.strip().splitlines())
+    return {kind: dict(zip(head, cells, strict=True)) for kind, *cells in rows}
+
+
+def kinds(*unions: Any) -> list[str]:
+    """Return every kind of event of these unions."""
+    members = [one for union in unions for one in typing.get_args(typing.get_args(union)[0])]
+    return sorted(one.model_fields["kind"].default for one in members)
+
+
+def column(place: str) -> dict[str, bool]:
+    """Return which kinds a place handles."""
+    return {kind: cells[place] == "+" for kind, cells in table(RUNS).items()}
+
+
+def test_every_kind_is_decided_for_every_place() -> None:
+    runs, requests = table(RUNS), table(REGISTRY)
+
+    assert sorted(runs) == kinds(ev.AnyEvent) == sorted(places.EVENTS), "decide each cell of the new kind's row"
+    assert sorted(requests) == kinds(ev.ExperimentEvent, ev.ModelEvent)
+    words = {cell for cells in (*runs.values(), *requests.values()) for cell in cells.values()}
+    assert words == {"+", *REASONS}
+
+
+@pytest.mark.parametrize(("place", "detail"), [("stream", "all"), ("list", "last")])
+def test_what_a_message_of_the_stream_says(place: str, detail: str) -> None:
+    assert {kind: places.streamed(kind, detail) for kind in places.EVENTS} == column(place)
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload``:DeprecationWarning")  # MLflow 3.17 and SQLAlchemy 2.1
+@pytest.mark.parametrize("place", list(places.TRACKERS))
+def test_what_changes_what_a_tracker_holds(place: str, tmp_path: Path, mlflow_tables: Path) -> None:
+    if place == "mlflow":
+        shutil.copy(mlflow_tables, tmp_path)
+    assert places.tracked(place, tmp_path, list(places.EVENTS)) == column(place)
+
+
+def test_what_is_sent_to_a_live_run_of_wandb() -> None:
+    assert {kind: places.uploaded(kind) for kind in places.EVENTS} == column("wandb-live")
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Database]:
+    opened = await open_database(database)
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+async def test_what_is_folded_told_again_and_compared(store: Database, tmp_path: Path) -> None:
+    runs = [[*run, *event] for run, event in (places.with_event(kind, kind) for kind in places.EVENTS)]
+    without = ("without", "also without")
+    await places.folded(store, [*runs, *(places.with_event(run_id, None)[0] for run_id in without)])
+
+    rows = {run_id: await places.stored(store, run_id) for run_id in (*places.EVENTS, *without)}
+    histories = await places.retold(store, [*places.EVENTS, *without])
+    tracker = places.TRACKERS["parquet"][0](tmp_path)
+    tracker.open(Settings())
+    compared = {kind: await places.verified(store, tracker, kind) for kind in (*places.EVENTS, *without)}
+
+    for found in (rows, histories):
+        assert found["without"] == found["also without"]
+    assert not compared["without"]
+    assert {kind: rows[kind] != rows["without"] for kind in places.EVENTS} == column("fold")
+    assert {kind: histories[kind] != histories["without"] for kind in places.EVENTS} == column("retold")
+    assert {kind: compared[kind] for kind in places.EVENTS} == column("verify")
+
+
+def test_a_request_is_decided_and_passed_over_by_all_that_are_about_runs() -> None:
+    at = 1_700_000_000_000_000
+    about = {"experiments": Subject("experiments", "42"), "models": Subject("models", "digits")}
+    first: dict[str, list[ev.RegistryEvent]] = {
+        "experiments": [ev.ExperimentCreated(time=at, name="digits", tags={"old": "1"})],
+        "models": [
+            ev.ModelRegistered(time=at, tags={"old": "1"}),
+            *(ev.ModelVersionCreated(time=at, source="s", tags={"old": "1"}) for _ in range(3)),
+            ev.ModelAliasSet(time=at, alias="champion", version=1),
+        ],
+    }
+    handled = {}
+    for event in REQUESTS:
+        collection = "experiments" if event.kind.startswith("experiment_") else "models"
+        before = [] if event.kind in ("experiment_created", "model_registered") else list(first[collection])
+        before += [ev.ExperimentDeleted(time=at)] if event.kind == "experiment_restored" else []
+        state = RegistryState()
+        for number, one in enumerate([*before, event]):
+            envelope = RegistryEnvelope(about[collection], ProducerId("p"), number, one.time, one)
+            assert fold_request(state, envelope, number)
+        handled[event.kind] = state.changes.decisions[-1].outcome == "done"
+
+        made = encode(envelope)
+        record = Record("log", 0, 0, made.key, made.value, tuple(made.headers), 0)
+        backlog = Backlog({0: 0})
+        assert (backlog.add([record]), len(backlog), to_message(record)) == (1, 0, None)
+
+    assert handled == {kind: cells["fold"] == "+" for kind, cells in table(REGISTRY).items()}
