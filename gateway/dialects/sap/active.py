@@ -87,10 +87,14 @@ def start(run_collection_name: str | None, run_name: str | None) -> Run:
 
 def active() -> gateway.Run:
     """Return the active run. Raises TrackingError if there is none."""
-    here, alive = gateway.current_run(), [one.run for one in _open if not one.run.is_finished]
+    here = gateway.current_run()
+    for one in _open:
+        if one.run is here and not here.is_finished:
+            return here
+    alive = [one.run for one in _open if not one.run.is_finished]
     if not alive:
         raise TrackingError("no run is active: call tracking.start_run() first, or pass run= where a function takes it")
-    return here if here in alive else alive[-1]
+    return alive[-1]
 
 
 def end(run: gateway.Run) -> None:

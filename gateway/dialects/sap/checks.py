@@ -46,6 +46,11 @@ def read_text(what: str, given: object, limit: int = MAX_NAME, *, may_be_empty: 
     return text
 
 
+def _is_plain(name: str) -> bool:
+    """Return whether a name needs no closer look: ASCII of an allowed length."""
+    return 0 < len(name) <= MAX_KEY and name.isascii() and "\x00" not in name
+
+
 def read_parameters(given: object, value: object = NOT_GIVEN) -> dict[str, str]:
     """Return parameters as text, or the one whose value is given apart from its name. Raises TrackingError."""
     found = {}
@@ -65,6 +70,8 @@ def read_parameters(given: object, value: object = NOT_GIVEN) -> dict[str, str]:
 
 def read_metric(name: object, value: object) -> tuple[str, float]:
     """Return name and value of a metric. Raises TrackingError for a value that is no finite number."""
+    if type(value) is float and type(name) is str and -LARGEST <= value <= LARGEST and _is_plain(name):
+        return name, value  # as in most calls, which training loops make
     key, found = read_text("the name of a metric", name, MAX_KEY), _number(scalar(value))
     if found is None:
         raise TrackingError(
