@@ -78,6 +78,8 @@ def test_settings_and_commands_that_the_readme_names_exist() -> None:
         "logs",
         "doctor",
         "runs",
+        "experiments",
+        "models",
         "sync",
         *project["entry-points"]["gateway.commands"],
     }
