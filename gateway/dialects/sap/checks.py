@@ -62,7 +62,7 @@ def read_parameters(given: object, value: object = NOT_GIVEN) -> dict[str, str]:
         if len(text) > MAX_PARAMETER:
             raise TrackingError(
                 f"the value of parameter {key!r} has {len(text):,} characters and may have {MAX_PARAMETER:,}: "
-                "shorten it, or log it as an artifact"
+                "shorten it"
             )
         found[key] = text
     return found
