@@ -101,16 +101,29 @@ def list_runs(  # noqa: PLR0913, PLR0917 -- Typer reads options from the signatu
 
 
 @app.command()
-def show(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def show(
+    run: RunArgument,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    shape: Annotated[
+        Literal["magnus", "runnable"] | None,
+        typer.Option("--format", help="Print the run log as JSON, in the form of Magnus or of runnable."),
+    ] = None,
+) -> None:
     """
     Show one run; with --json its run log, exactly as the API returns it.
 
-    Examples: `gateway runs show RUN`, `gateway runs show RUN --json > run.json`
+    Examples: `gateway runs show RUN`, `gateway runs show RUN --json > run.json`,
+    `gateway runs show RUN --format runnable | jq .steps`
     """
     from gateway.cli.lookup import document_of
 
     document = document_of(api_of(home), run, "log")
-    if as_json:
+    if shape is not None:
+        from gateway.dialects.shapes import in_shape
+
+        print_json(in_shape(document, shape))
+    elif as_json:
         print_json(document)
     else:
         from gateway.cli.run_log import print_run_log

@@ -63,6 +63,7 @@ VENDORS = {
     "yaml": {"consumers/delivery/plugins/config.py", "gateway/client/artifacts/values/documents.py"},
     "PIL": {"gateway/client/artifacts/values/images.py"},
     "magnus": {"gateway/dialects/magnus/tracker.py", "consumers/trackers/magnus/tracker.py"},
+    "runnable": {"gateway/dialects/runnable/store.py"},
     "pynvml": {"gateway/client/capture/gpu.py"},
     "prometheus_client": {
         "consumers/telemetry/metrics.py",

@@ -1,5 +1,5 @@
 """
-Put the steps of branches where Magnus' run log has them: inside the step of type map, parallel or dag that ran them.
+Put the steps of branches where Magnus' run log has them: inside the step of a type in COMPOSITES that ran them.
 
 Pure. A step of a branch has the internal name `<composite>.<branch>.<name>`, and rows hold steps by that name. Only a
 step of one of these types holds others, so a dot in the name of any other step means nothing.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from schemas.runlog import BranchLog, LogStatus, StepLog
 
-COMPOSITES = ("map", "parallel", "dag")
+COMPOSITES = ("map", "parallel", "dag", "conditional", "loop")  # the last two are runnable's
 _ENDS: Mapping[str, LogStatus] = {"fail": "FAIL", "success": "SUCCESS"}  # by the type of the node that ends a branch
 
 

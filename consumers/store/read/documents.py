@@ -191,13 +191,13 @@ def _in_catalog(run_id: str, name: str, uri: str) -> tuple[str, str]:
     """
     Return the path of an artifact below the catalog that holds it, and the place of that catalog.
 
-    Magnus stores a file as `<catalog>/<run id>/<name>`, and writes `<catalog>/<name>` of one that a step loaded. Other
-    places are named by a URI, which is shown whole.
+    Magnus stores a file as `<catalog>/<run id>/<name>`, and writes `<catalog>/<name>` of one that a step loaded;
+    runnable writes no catalog. Other places are named by a URI, which is shown whole.
     """
     paths = (f"{run_id}/{name}", name) if ":" not in uri else (f"{run_id}/{name}",)
     for path in paths:
-        if uri.endswith(f"/{path}"):
-            return path, uri.removesuffix(f"/{path}")
+        if f"/{uri}".endswith(f"/{path}"):
+            return path, uri.removesuffix(path).removesuffix("/")
     return name, uri
 
 
