@@ -71,7 +71,10 @@ def more(run: gateway.Run) -> None:
     gateway.start_run(capture=False, rank=3)
     gateway.text("sample", "output of the model", step=3)
     run.text("sample", "output of the model")
-    gateway.log_artifact("model.pt")
+    logged = gateway.log_artifact("model.pt", artifact_path="model")
+    store: str = logged.store if logged is not None else ""
+    names = [one.name for one in gateway.log_artifacts(Path("checkpoint"), store) or ()]
+    gateway.log_params(names=names)
     run.log_artifact(Path("model.pt"), "model", media_type="application/x")
     assert_type(gateway.histogram([1, 2, 3], bins=8), gateway.Histogram)
     gateway.emit("weights", gateway.Histogram([1, 2], [0.0, 0.5, 1.0]), step=1)

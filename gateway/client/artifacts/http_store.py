@@ -1,15 +1,14 @@
 """
 A store behind a gateway server, for workers that reach nothing else. Standard library only.
 
-    HEAD /v1/artifacts/sha256/<hex>    200 with Content-Length, or 404, with Upload-Offset: 5 if it keeps 5 bytes
-                                       of an interrupted upload
-    PUT /v1/artifacts/sha256/<hex>     the bytes, or with `Content-Range: bytes 5-9/10` those that are missing:
-                                       201 stored, 200 was there, 409 another Upload-Offset, 422 other bytes
-    GET /v1/artifacts/sha256/<hex>     200, or 206 for `Range: bytes=5-`, or 404
-    DELETE /v1/artifacts/sha256/<hex>  204, or 404
+    HEAD /v1/artifacts/sha256/<hex>  200 with Content-Length, or 404, with Upload-Offset: 5 if it keeps 5 bytes
+                                     of an interrupted upload
+    PUT /v1/artifacts/sha256/<hex>   the bytes, or with `Content-Range: bytes 5-9/10` those that are missing:
+                                     201 stored, 200 was there, 409 another Upload-Offset, 422 other bytes
+    GET /v1/artifacts/sha256/<hex>   200, or 206 for `Range: bytes=5-`, or 404
 
-Each request has a connection of its own and carries the token as `POST /v1/events` does. Any other answer, and none,
-means StoreUnavailable: the same request may be sent again.
+Requests carry the token as `POST /v1/events` does. Each thread keeps one connection, because small files take longer to
+connect than to send. Any other answer, and none, means StoreUnavailable: the same request may be sent again.
 """
 
 from __future__ import annotations
@@ -17,9 +16,17 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import threading
 from urllib.parse import urlsplit
 
-from gateway.client.artifacts.store import DOOR, ArtifactError, ArtifactMissing, StoreUnavailable, WrongBytes
+from gateway.client.artifacts.store import (
+    DOOR,
+    READ_BYTES,
+    ArtifactError,
+    ArtifactMissing,
+    StoreUnavailable,
+    WrongBytes,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ class HttpBackend:
 
     def __init__(self, url: str, *, token: str = "", ca: str = "") -> None:
         self._url, self._token, self._ca = url, token, ca
+        self._idle = threading.local()  # .connection: that of this thread, while no request uses it
         try:
             self._parts = urlsplit(url)
             self._port = self._parts.port
@@ -58,14 +66,15 @@ class HttpBackend:
 
     def writer(self, sha256: str, size: int) -> HttpWriter:
         """Begin or continue an upload of `size` bytes in total. Raises StoreUnavailable."""
-        offset = self.partial(sha256)
+        offset = self.partial(sha256) if size > READ_BYTES else 0
         return HttpWriter(self, sha256, size, offset if offset < size else 0)
 
     def open(self, sha256: str, offset: int) -> BinaryIO:
         """Return a file that reads from `offset`. Raises ArtifactMissing, StoreUnavailable."""
         connection = self.connect()
         try:
-            connection.request("GET", self.path(sha256), headers=self.headers({"Range": f"bytes={offset}-"}))
+            part = {"Range": f"bytes={offset}-"} if offset else {}
+            connection.request("GET", self.path(sha256), headers=self.headers(part))
             response = connection.getresponse()
             if response.status == 404:
                 raise ArtifactMissing(f"{self._url} has no artifact {sha256}: was it deleted? Log it again")
@@ -82,33 +91,47 @@ class HttpBackend:
         return _Body(self, connection, response)  # type: ignore[return-value]  # it has what readers use of a file
 
     def delete(self, sha256: str) -> bool:
-        """Delete the bytes; False if there were none. Raises StoreUnavailable."""
-        return self._ask("DELETE", sha256)[0] != 404
+        """Raise ArtifactError: the same bytes may be artifacts of others, which a worker does not see."""
+        raise ArtifactError(f"{self._url}: a gateway server deletes no bytes: delete them in the server's own store")
 
     def _ask(self, method: str, sha256: str) -> tuple[int, Message]:
-        connection = self.connect()
+        connection = self.take()
+        is_kept = connection.sock is not None
         try:
             connection.request(method, self.path(sha256), headers=self.headers({}))
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self.away(error) from error
-        finally:
             connection.close()
-        if response.status not in (200, 204, 404):
+            if is_kept:  # the server has closed it meanwhile
+                return self._ask(method, sha256)
+            raise self.away(error) from error
+        if response.status not in (200, 404):
+            connection.close()
             raise self.refusal(response.status, answer)
+        self.give_back(connection)
         return response.status, response.headers
+
+    def take(self) -> http.client.HTTPConnection:
+        """Return the connection of this thread, which may be open, or a new one."""
+        kept: http.client.HTTPConnection | None = getattr(self._idle, "connection", None)
+        self._idle.connection = None
+        return self.connect() if kept is None else kept
+
+    def give_back(self, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection whose answer is read to its end."""
+        self._idle.connection = connection
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection that is not open yet. Raises StoreUnavailable."""
         host = self._parts.hostname or ""
         if self._parts.scheme == "http":
-            return http.client.HTTPConnection(host, self._port, timeout=TIMEOUT_S)
+            return _Connection(host, self._port, timeout=TIMEOUT_S)
         try:
             trust = ssl.create_default_context(cafile=self._ca or None)
         except OSError as error:  # ssl.SSLError is one
             raise StoreUnavailable(f"GATEWAY_TLS_CA {self._ca} cannot be used ({error}): name a PEM file") from error
-        return http.client.HTTPSConnection(host, self._port, timeout=TIMEOUT_S, context=trust)
+        return _TlsConnection(host, self._port, timeout=TIMEOUT_S, context=trust)
 
     def path(self, sha256: str) -> str:
         """Return the path of bytes at the server."""
@@ -143,13 +166,27 @@ class HttpBackend:
         return kind(f"artifact store {self._url}: {why}: {step}")
 
 
+class _Connection(http.client.HTTPConnection):
+    """A connection that is closed with the thread that keeps it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    """The same, encrypted."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class HttpWriter:
     """An upload in one request."""
 
     def __init__(self, backend: HttpBackend, sha256: str, size: int, offset: int) -> None:
         self._backend = backend
         self.offset = offset
-        self._connection = connection = backend.connect()
+        self._connection = connection = backend.take()
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - offset)}
         if offset:
             headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
@@ -175,11 +212,12 @@ class HttpWriter:
             response = self._connection.getresponse()
             answer = response.read(MAX_ANSWER)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self._backend.away(error) from error
-        finally:
             self._connection.close()
+            raise self._backend.away(error) from error
         if response.status not in (200, 201):
+            self._connection.close()
             raise self._backend.refusal(response.status, answer)
+        self._backend.give_back(self._connection)
 
     def abort(self) -> None:
         """Close the connection: the server sees that bytes are missing, and keeps what it has."""

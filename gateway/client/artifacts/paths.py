@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_FILES = 100_000  # in a folder
+MAX_PART = 255  # bytes of a file name on the usual file systems
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_DRIVE = re.compile(r"([A-Za-z]):(?=/|$)")
+_DRIVE = re.compile(r"^/*([A-Za-z]):")
 
 
 def safe_path(*parts: object) -> str:
@@ -31,11 +32,9 @@ def safe_path(*parts: object) -> str:
     """
     given = "/".join(text_of(part) for part in parts if part is not None and text_of(part))
     path = _CONTROL.sub("_", given.replace("\\", "/"))
-    path = _DRIVE.sub(r"\1", path)
-    kept = "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
-    if len(kept.encode()) > MAX_NAME:
-        kept = _shorten(kept)
-    kept = kept or "unnamed"
+    path = _DRIVE.sub(r"\1/", path)
+    kept = "/".join(_cut_start(part, MAX_PART) for part in path.split("/") if part not in ("", ".", ".."))
+    kept = _cut_start(kept, MAX_NAME).lstrip("/") or "unnamed"
     if kept != given.rstrip("/").removeprefix("./"):
         warn_once(
             "artifact-name", f"artifact name {given!r:.200} is no path inside the run: it is kept as {kept!r:.200}"
@@ -43,9 +42,10 @@ def safe_path(*parts: object) -> str:
     return kept
 
 
-def _shorten(path: str) -> str:
-    """Return a path that is cut to its last bytes, where the file's own name and its ending are."""
-    return path.encode()[-MAX_NAME:].decode(errors="ignore").lstrip("/.")
+def _cut_start(text: str, limit: int) -> str:
+    """Return the last bytes of a text that is too long: a file's own name and its ending are there."""
+    encoded = text.encode()
+    return text if len(encoded) <= limit else encoded[-limit:].decode(errors="ignore")
 
 
 def files_below(folder: str) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,6 @@ READ_BYTES = 1_048_576  # held in memory at once, whatever the size of the artif
 DIGEST = re.compile("[0-9a-f]{64}")
 URI = re.compile(r"(?P<store>[a-z][a-z0-9+.-]*:.*)/sha256/(?:[0-9a-f]{2}/)?(?P<sha256>[0-9a-f]{64})", re.DOTALL)
 DOOR = "/v1/artifacts"  # of a gateway server, before /sha256/
-PART = ".part"  # ends the name of a download that is not complete
 
 
 class ArtifactError(ClientError):
@@ -138,38 +137,11 @@ class Store:
 
     def open(self, sha256: str, offset: int = 0) -> BinaryIO:
         """
-        Return a file that reads the bytes from `offset` on; `fetch` checks what it reads, this does not.
+        Return a file that reads the bytes from `offset` on. It does not check them: `reading.landing` does.
 
         Raises ArtifactMissing, StoreUnavailable.
         """
         return self._backend.open(checked(sha256), offset)
-
-    def fetch(self, sha256: str, path: str, *, progress: Callable[[int], None] | None = None) -> None:
-        """
-        Download to a file, which appears once its digest is checked; continue a download that was interrupted.
-
-        Raises ArtifactMissing, WrongBytes, StoreUnavailable, and OSError if the file cannot be written.
-        """
-        from hashlib import sha256 as new_digest
-
-        digest, part = new_digest(), path + PART
-        with open(part, "ab+") as file:
-            file.seek(0)
-            while data := file.read(READ_BYTES):
-                digest.update(data)
-            done = file.tell()
-            if not done or digest.hexdigest() != sha256:
-                with self.open(sha256, done) as source:
-                    while data := source.read(READ_BYTES):
-                        file.write(data)
-                        digest.update(data)
-                        done += len(data)
-                        if progress is not None:
-                            progress(done)
-        if digest.hexdigest() != sha256:
-            os.unlink(part)
-            raise WrongBytes(f"{self.uri(sha256)} has other bytes ({done:,} of them): log the artifact again")
-        os.replace(part, path)
 
     def delete(self, sha256: str) -> bool:
         """Delete the bytes; False if the store had none of this digest. Raises StoreUnavailable."""

@@ -67,7 +67,8 @@ class Uploads:
         self._waiting: deque[Upload] = deque()
         self._open = 0  # uploads that wait or are under way
         self._copied = 0  # bytes of copies
-        self._failures = 0  # attempts since the store last took something
+        self._waits = 0  # calls of `wait`
+        self._failed_in = -1  # how many of them there were when the last attempt that failed began; -1: none fails
         self._changed = threading.Condition(threading.RLock())  # a signal handler may log an artifact
         self._hurry = threading.Event()  # do not pause any longer: `finish` waits
         self._folder: PendingFolder | None = None
@@ -129,14 +130,16 @@ class Uploads:
         """
         Wait until all uploads are done; False if `timeout_s` seconds were not enough, or the store is away.
 
-        It is away if it fails once more after this was called.
+        It is away if an attempt fails that began after this was called.
         """
-        end, failures = monotonic() + timeout_s, self._failures
-        self._hurry.set()
+        end = monotonic() + timeout_s
         with self._changed:
+            self._waits += 1
+            this = self._waits
+            self._hurry.set()
             while self._open:
                 left = end - monotonic()
-                if left <= 0 or self._failures > failures:
+                if left <= 0 or self._failed_in >= this:
                     return False
                 self._changed.wait(min(left, BACK_OFF_S[0]))
         return True
@@ -145,7 +148,7 @@ class Uploads:
         """Warn on stderr about the uploads that `finish` does not wait for any longer."""
         recorder, count = self._recorder, self._open
         names = ", ".join([name for name, _, _ in list(recorder.unmeasured)][:3])
-        why = self.last_error if self._failures else "there was not enough time"
+        why = self.last_error if self._failed_in >= 0 else "there was not enough time"
         where = "in memory only" if self._folder is None else f"in {self._folder.path}"
         warn(
             f"run {recorder.run_id}: {count:,} artifacts ({names:.200}) are not stored yet ({why}) and wait {where}: "
@@ -179,12 +182,13 @@ class Uploads:
     def _upload(self, upload: Upload) -> None:
         pause = BACK_OFF_S[0]
         while upload.is_wanted():
+            began_in = self._waits
             try:
                 if self._store is None:
                     self._store = self.address.open()
                 uri, size, digest = store_file(self._store, upload.path)
             except ArtifactError as error:
-                self._note_failure(error)
+                self._note_failure(error, began_in)
                 self._hurry.wait(pause)
                 self._hurry.clear()
                 pause = min(2 * pause, BACK_OFF_S[1])
@@ -192,16 +196,16 @@ class Uploads:
             except OSError as error:
                 warn_once("artifact", f"{upload.source} cannot be read ({error}): its bytes are not stored")
                 return
-            self._failures = 0
+            self._failed_in = -1
             warn_changed(upload)
             upload.done(uri, size, digest)
             return
 
-    def _note_failure(self, error: ArtifactError) -> None:
+    def _note_failure(self, error: ArtifactError, began_in: int) -> None:
         self.last_error = str(error)
         warn_once("artifact-store", f"{error}. Bytes of artifacts wait until it takes them")
         with self._changed:
-            self._failures += 1
+            self._failed_in = began_in
             self._changed.notify_all()
 
     def _finish(self, upload: Upload, *, is_over: bool) -> None:

@@ -110,7 +110,7 @@ def _answer(
     if part:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
     status = 206 if part else 200
-    if request.method == "HEAD":
+    if request.method == "HEAD" or found.start == found.end:
         return Response(status_code=status, headers=headers)
     return StreamingResponse(_read(store, digest, found), status, headers)
 

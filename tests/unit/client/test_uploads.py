@@ -156,8 +156,10 @@ def test_the_same_bytes_are_stored_once(run: Run, memory: Memory, store: Path, m
         ("line\nfeed\x1b[2J", "line_feed_[2J"),
         ("..", "unnamed"),
         ("/", "unnamed"),
-        ("x" * 4_000 + "/w.pt", "x" * 1_019 + "/w.pt"),
-        ("é" * 4_000, "é" * 512),
+        ("x" * 4_000 + ".pt", "x" * 252 + ".pt"),
+        ("deep/" * 800 + "w.pt", "deep/" * 204 + "w.pt"),
+        ("a:b", "a/b"),
+        ("é" * 4_000, "é" * 127),
     ],
 )
 def test_a_hostile_name_is_kept_as_a_path_inside_the_run(
@@ -171,7 +173,7 @@ def test_a_hostile_name_is_kept_as_a_path_inside_the_run(
     assert notices.counts == {"artifact-name": 1}
 
 
-@pytest.mark.parametrize("name", ["a b/ü.pt", "./model.pt", "...", "a:b"])
+@pytest.mark.parametrize("name", ["a b/ü.pt", "./model.pt", "...", "loss:train"])
 def test_an_ordinary_name_gives_no_warning(run: Run, store: Path, model: Path, name: str) -> None:
     one = logged(run.log_artifact(model, name))
 

@@ -325,7 +325,7 @@ def test_the_client_stores_and_reads_through_it(door: Door, folder: Path, tmp_pa
     with pytest.raises(StoreUnavailable, match="it refuses the token: set GATEWAY_TOKEN"):
         open_store(door.url, token="wrong").put_file(str(source), OTHER)
     # Other runs may have the same bytes, so the door deletes nothing.
-    with pytest.raises(ArtifactError, match=r"DELETE .*Method Not Allowed"):
+    with pytest.raises(ArtifactError, match="a gateway server deletes no bytes"):
         store.delete(DIGEST)
     assert store.exists(DIGEST)
 
