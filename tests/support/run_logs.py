@@ -44,8 +44,14 @@ def differences(written: Any, printed: Any, where: str = "") -> Iterator[tuple[s
             yield from ((f"{where}/{name}", "(missing)", printed[name]) for name in printed.keys() - written.keys())
     elif isinstance(written, list) and isinstance(printed, list) and len(written) == len(printed):
         if where.endswith("/data_catalog"):
-            written, printed = (sorted(one, key=lambda entry: entry["name"]) for one in (written, printed))
+            written, printed = (
+                sorted(one, key=lambda entry: (entry["name"], entry["stage"])) for one in (written, printed)
+            )
         for index, pair in enumerate(zip(written, printed, strict=True)):
             yield from differences(*pair, f"{where}/{index}")
     elif json.dumps(written, sort_keys=True) != json.dumps(printed, sort_keys=True):
         yield where, written, printed
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return entry["name"], entry["stage"]

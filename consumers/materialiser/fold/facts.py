@@ -32,7 +32,7 @@ def fold_fact(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) ->
             values = {name: value.model_dump(mode="json") for name, value in event.values.items()}
             run.environment = {**run.environment, **values}
         case ev.Artifact():
-            artifact = (run.run_id, event.step_name, event.name, event.attempt)
+            artifact = (run.run_id, event.step_name, event.name, event.attempt, event.stage)
             changes.artifacts[artifact] = {"run_id": run.run_id, **event.model_dump(exclude={"kind"})}
         case ev.CodeIdentity():
             identity = (run.run_id, event.step_name, event.attempt, event.code_identifier)

@@ -104,9 +104,9 @@ ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value;
 
 -- name: save_artifacts
 INSERT INTO artifacts SELECT * FROM json_populate_recordset(NULL::artifacts, $1::text::json)
-ON CONFLICT (run_id, step_name, name, attempt) DO UPDATE SET
+ON CONFLICT (run_id, step_name, name, attempt, stage) DO UPDATE SET
     uri = excluded.uri, size = excluded.size, sha256 = excluded.sha256, media_type = excluded.media_type,
-    stage = excluded.stage, time = excluded.time;
+    time = excluded.time;
 
 -- name: save_code_identities
 INSERT INTO code_identities SELECT * FROM json_populate_recordset(NULL::code_identities, $1::text::json)
@@ -289,7 +289,7 @@ SELECT name, value FROM tags WHERE run_id = $1 ORDER BY name;
 SELECT name, value FROM run_labels WHERE run_id = $1 ORDER BY name;
 
 -- name: get_artifacts
-SELECT * FROM artifacts WHERE run_id = $1 ORDER BY step_name, name, attempt;
+SELECT * FROM artifacts WHERE run_id = $1 ORDER BY step_name, name, attempt, stage;
 
 -- name: get_code_identities
 SELECT * FROM code_identities WHERE run_id = $1 ORDER BY step_name, attempt, code_identifier;

@@ -185,8 +185,8 @@ def _by_step(value: Any) -> dict[int, Any]:
 
 
 def _artifacts(step: Mapping[str, Any], time: int, scope: Body) -> Iterator[Body]:
-    """Yield the data catalog of a step. Of a file that it loaded and stored, the stored one comes last and counts."""
-    for entry in sorted(step.get("data_catalog") or (), key=lambda one: one.get("stage") != "get"):
+    """Yield the data catalog of a step."""
+    for entry in step.get("data_catalog") or ():
         path, place = entry.get("catalog_relative_path") or entry["name"], entry.get("catalog_handler_location") or ""
         digest = entry.get("data_hash") or ""
         known = {"sha256": digest} if _HASH.fullmatch(digest) else {}

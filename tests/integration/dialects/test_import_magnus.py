@@ -66,7 +66,7 @@ dag:
         a:
           start_at: in
           steps:
-            in: {type: task, command: functions.emit, next: success, catalog: {get: [out.txt]}}
+            in: {type: task, command: functions.emit, next: success, catalog: {get: [out.txt], put: [out.txt]}}
             success: {type: success}
             fail: {type: fail}
         b:

@@ -191,7 +191,7 @@ def test_parameters_that_no_attempt_has_had_are_of_the_run() -> None:
     ]
 
 
-def test_the_data_catalog_is_artifacts_the_stored_ones_last() -> None:
+def test_the_data_catalog_is_artifacts() -> None:
     entry = {"name": "out.txt", "data_hash": "ab" * 32, "catalog_handler_location": ".catalog"}
     catalog = [
         {**entry, "catalog_relative_path": "r1/out.txt", "stage": "put"},
@@ -200,8 +200,8 @@ def test_the_data_catalog_is_artifacts_the_stored_ones_last() -> None:
     found = events(run_log(step("a", data_catalog=catalog)), "artifact")
 
     assert [(one.name, one.uri, one.sha256, one.stage) for one in found] == [
-        ("out.txt", ".catalog/out.txt", "", "get"),
         ("out.txt", ".catalog/r1/out.txt", "ab" * 32, "put"),
+        ("out.txt", ".catalog/out.txt", "", "get"),
     ]
 
 

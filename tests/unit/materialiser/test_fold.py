@@ -252,3 +252,19 @@ def test_the_message_of_the_end_stays_behind_the_mark() -> None:
 
     assert store.state.attempts["r1", "main", 1].message == f"{TWICE}; SIGTERM"
     assert store.state.runs["r1"].message == "SIGTERM"
+
+
+def test_a_file_that_a_step_loads_and_stores_is_kept_as_both() -> None:
+    changes, state = Changes(), FoldState()
+    events: list[ev.AnyEvent] = [
+        ev.Artifact(time=1, name="x", uri="stored", stage="put"),
+        ev.Artifact(time=2, name="x", uri="loaded", stage="get"),
+        ev.Artifact(time=3, name="x", uri="stored again", stage="put"),
+    ]
+    for offset, envelope in enumerate(envelopes_of("r1", "p1", events)):
+        fold(state, changes, envelope, 0, offset)
+
+    assert {(row["uri"], row["stage"]) for row in changes.artifacts.values()} == {
+        ("stored again", "put"),
+        ("loaded", "get"),
+    }
