@@ -56,7 +56,8 @@ class _Open(NamedTuple):
 def start(run_collection_name: str | None, run_name: str | None) -> Run:
     """Start a run and make it the active one; end the one that this thread or task has left open."""
     source, run_id, place = find_source(), uuid7(), _place()
-    _open[:] = [one for one in _open if not one.run.is_finished]
+    for one in [one for one in _open if one.run.is_finished]:  # by gateway.finish() or a signal
+        _close(one)
     for one in [one for one in _open if one.place == place]:
         tell(
             "sap-start",
@@ -103,9 +104,13 @@ def end(run: gateway.Run) -> None:
         run.log_params({END: _moment()})
     run.finish()
     for one in [one for one in _open if one.run is run]:
-        with suppress(ValueError):  # another thread has removed it
-            _open.remove(one)
+        _close(one)
     _keep(run)
+
+
+def _close(one: _Open) -> None:
+    with suppress(ValueError):  # another thread has removed it
+        _open.remove(one)
 
 
 def is_open(run_id: str) -> bool:

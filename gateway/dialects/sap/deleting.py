@@ -7,7 +7,7 @@ from __future__ import annotations
 from time import monotonic
 
 from gateway.client.address import find_address
-from gateway.client.errors import ClientError
+from gateway.client.errors import ClientError, InDoubt, Unsent
 from gateway.client.query import ask, find_api, run_path
 from gateway.client.run.arguments import finish_timeout
 from gateway.client.shipping.immediate import send_now
@@ -30,14 +30,29 @@ def delete(run_ids: Sequence[str]) -> None:
             f"run {still_open[0]} is active, and would lose what is logged from here on: call tracking.end_run() "
             "first; nothing was deleted"
         )
-    with one_error():
-        address, limit = find_address(), monotonic() + finish_timeout()
-        for first in range(0, len(run_ids), RUNS_AT_ONCE):
-            some = run_ids[first : first + RUNS_AT_ONCE]
-            producer = send_now(address, {one: [DELETION] for one in some}, timeout_s=finish_timeout())
-            forget(some)
+    for first in range(0, len(run_ids), RUNS_AT_ONCE):
+        some = run_ids[first : first + RUNS_AT_ONCE]
+        producer = _send(some, f"{first:,} of {len(run_ids):,} runs are deleted")
+        forget(some)
+        limit = monotonic() + finish_timeout()
+        with one_error():
             for run_id in some:
                 _until_deleted(run_id, producer, limit)
+
+
+def _send(run_ids: Sequence[str], done: str) -> str:
+    """Send the deletions of these runs; return the id of their producer. Raises TrackingError, which tells `done`."""
+    with one_error():
+        address = find_address()
+    try:
+        return send_now(address, {one: [DELETION] for one in run_ids}, timeout_s=finish_timeout())
+    except InDoubt as error:
+        problem = f"{done}, and perhaps some of the next: {address.label} {error.what} ({error.why})"
+        raise TrackingError(f"{problem}: call it again, which changes nothing twice") from error
+    except Unsent as error:
+        raise TrackingError(f"{done}: {address.label} {error.what} ({error.why}): {error.step}") from error
+    except ClientError as error:
+        raise TrackingError(f"{done}: {error}") from error
 
 
 def _until_deleted(run_id: str, producer: str, limit: float) -> None:

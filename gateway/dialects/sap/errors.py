@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from gateway.client.errors import ClientError, InDoubt, Unsent
+from gateway.client.errors import ClientError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,5 @@ def one_error() -> Iterator[None]:
         yield
     except TrackingError:
         raise
-    except InDoubt as error:
-        raise TrackingError(
-            f"the log may or may not have it ({error}): call it again, which changes nothing twice"
-        ) from error
-    except Unsent as error:
-        raise TrackingError(f"nothing was changed: the log {error.what} ({error.why}): {error.step}") from error
     except (ClientError, TimeoutError) as error:  # BarrierTimeout is a TimeoutError
         raise TrackingError(str(error)) from error

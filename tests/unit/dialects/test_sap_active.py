@@ -245,3 +245,13 @@ def test_an_address_that_is_none_is_an_error_of_this_api(monkeypatch: pytest.Mon
     with pytest.raises(tracking.TrackingError, match="'nonsense' is not an address"):
         tracking.start_run()
     assert open_names() == []
+
+
+def test_a_run_that_something_else_ended_is_active_no_more() -> None:
+    tracking.start_run(run_name="first")
+    gateway.finish()
+
+    with pytest.raises(tracking.TrackingError, match="no run is active"):
+        tracking.log_metric("loss", 1)
+    tracking.start_run(run_name="second")
+    assert open_names() == ["second"]

@@ -61,10 +61,10 @@ def test_filters_are_of_the_language_of_the_api() -> None:
 
 
 def test_many_ids_are_several_filters_of_which_each_run_fits_one() -> None:
-    runs, scenarios = [f"run-{at:04}" for at in range(1_000)], [f"{at:036}" for at in range(100)]
+    runs, scenarios = [f"run-{at:04}" for at in range(300)], [f"{at:036}" for at in range(50)]
     found = list(filters(chosen(run=runs, scenario=scenarios), {}))
 
-    assert len(found) > 4
+    assert len(found) >= 4
     assert max(map(len, found)) < MAX_TEXT
     pairs = [
         (scenario.text, run.text)
