@@ -100,12 +100,13 @@ def ensure(
 
 def get(experiment_id: str, *, registry: Registry | None = None) -> Experiment:
     """Return an experiment by its id, also a deleted one. Raises NotFound."""
-    return Experiment.from_document((registry or Registry()).read(path_of("experiments", experiment_id)))
+    path = path_of("experiments", check_id(experiment_id, "the id of an experiment"))
+    return Experiment.from_document((registry or Registry()).read(path))
 
 
 def get_by_name(name: str, *, registry: Registry | None = None) -> Experiment:
     """Return the experiment that has this name now, also a deleted one. Raises NotFound."""
-    found = _named(registry or Registry(), name)
+    found = _named(registry or Registry(), check_name(name, "the name of an experiment"))
     if found is None:
         raise NotFound(f"no experiment is named {name!r:.300}: list them with `gateway experiments list`, or create it")
     return found

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -243,13 +244,13 @@ def restore(
 def _find(registry: Registry, experiment: str) -> Experiment:
     """Return the experiment with this id, or else with this name. Raises NotFound."""
     from gateway import experiments
-    from gateway.client.registry.arguments import check_name
+    from gateway.client.registry.arguments import MAX_ID, check_name
 
     check_name(experiment, "the id or name of an experiment")
-    try:
-        return experiments.get(experiment, registry=registry)
-    except experiments.NotFound:
-        return experiments.get_by_name(experiment, registry=registry)
+    if len(experiment) <= MAX_ID and len(experiment.encode()) <= MAX_ID:  # no longer one is looked up as an id
+        with suppress(experiments.NotFound):
+            return experiments.get(experiment, registry=registry)
+    return experiments.get_by_name(experiment, registry=registry)
 
 
 def _state(experiment: Experiment) -> str:

@@ -14,7 +14,7 @@ from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import MAX_RECORD, encode_request
 from gateway.client.errors import ClientError, InDoubt, Undecided, Unsent
 from gateway.client.ids import time_of, uuid7
-from gateway.client.query import ApiUnavailable, ask
+from gateway.client.query import ApiRefused, ApiUnavailable, ask
 from gateway.client.registry.arguments import check_request_id
 from gateway.client.registry.connection import path_of
 from gateway.client.registry.outcomes import refusal
@@ -24,12 +24,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gateway.client.query import Api
     from gateway.client.registry.connection import Registry
 
 TIMEOUT_S = 30.0
 REQUEST_WAIT_S = 10.0  # the longest that one question waits in the API
 ANSWER_S = 5.0  # beyond that, until the API answers
-RETRY_S = 0.2  # between two questions to an API that cannot be reached
+RETRY_S = 0.2  # between two questions
 
 
 def new_request_id() -> str:
@@ -55,12 +56,12 @@ def decide(
     Raises RegistryError (its subclass says why) when it was refused, Undecided when there is no decision in time, and
     ClientError when nothing was written.
     """
-    end = monotonic() + timeout_s
+    end, api = monotonic() + timeout_s, registry.api  # one that cannot be used is an error before anything is written
     producer = check_request_id(request_id) if request_id is not None else new_id or uuid7()
-    decision = _ask(registry, collection, producer, 0.0)[0] if request_id is not None else None
+    decision = _ask(api, collection, producer, 0.0)[0] if request_id is not None else None
     if decision is None:
         _write(registry, collection, subject_id, body, producer, end)
-        decision = _wait(registry, collection, producer, end)
+        decision = _wait(api, collection, producer, end)
     if (decision["kind"], decision["subject_id"]) != (body["kind"], subject_id):
         raise ClientError(
             f"request {producer} was about {decision['subject_id']!r:.100} ({decision['kind']}): an id is of one "
@@ -94,13 +95,15 @@ def _write(
         ) from error
 
 
-def _wait(registry: Registry, collection: str, producer: str, end: float) -> dict[str, Any]:
+def _wait(api: Api, collection: str, producer: str, end: float) -> dict[str, Any]:
     while True:
-        left, pause_s = max(end - monotonic(), 0.0), 0.0
+        left = max(end - monotonic(), 0.0)
         try:
-            decision, problem = _ask(registry, collection, producer, min(left, REQUEST_WAIT_S))
+            decision, problem = _ask(api, collection, producer, min(left, REQUEST_WAIT_S))
         except ApiUnavailable as error:
-            decision, problem, pause_s = None, error.problem, RETRY_S
+            decision, problem = None, error.problem
+        except ApiRefused as error:
+            decision, problem, end = None, str(error), 0.0  # asking again does not help
         if decision is not None:
             return decision
         if monotonic() >= end:
@@ -109,12 +112,11 @@ def _wait(registry: Registry, collection: str, producer: str, end: float) -> dic
                 f"whether the materialiser and the API run, then repeat it with request_id={producer!r}",
                 request_id=producer,
             )
-        sleep(min(pause_s, max(0.0, end - monotonic())))
+        sleep(min(RETRY_S, max(0.0, end - monotonic())))  # a proxy may answer 504 at once
 
 
-def _ask(registry: Registry, collection: str, producer: str, wait_s: float) -> tuple[dict[str, Any] | None, str]:
-    """Return the decision, or None and why there is none. Raises ApiUnavailable, and ClientError for another server."""
-    api = registry.api
+def _ask(api: Api, collection: str, producer: str, wait_s: float) -> tuple[dict[str, Any] | None, str]:
+    """Return the decision, or None and why there is none. Raises ApiUnavailable, and ApiRefused for another server."""
     path = path_of("decisions", collection, producer)
     status, answer = ask(api, path, wait_s + ANSWER_S, timeout_s=f"{wait_s:.3f}")
     if status == 200 and "outcome" in answer:
@@ -123,7 +125,7 @@ def _ask(registry: Registry, collection: str, producer: str, wait_s: float) -> t
     if status == 503:
         raise ApiUnavailable(problem, "ask again")
     if status != 504:
-        raise ClientError(
+        raise ApiRefused(
             f"the API at {api} does not know decisions ({problem}): correct GATEWAY_LIVE_URL, or update it"
         )
     return None, problem

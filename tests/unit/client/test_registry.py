@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
+from gateway.client.address import Address
 from gateway.client.encoding.values import MAX_NAME
 from gateway.client.encoding.wire import encode_request
-from gateway.client.errors import AlreadyExists, ClientError, IsDeleted, NotDeleted, NotFound
+from gateway.client.errors import AlreadyExists, ClientError, IsDeleted, NotDeleted, NotFound, Undecided
 from gateway.client.ids import time_of, uuid7
+from gateway.client.query import Api
 from gateway.client.registry import arguments
-from gateway.client.registry.connection import path_of
+from gateway.client.registry.connection import Registry, path_of
 from gateway.client.registry.model_uri import ModelUri, parse_model_uri
 from gateway.client.registry.outcomes import refusal
+from gateway.client.registry.requests import decide
 from gateway.client.registry.results import Experiment, Model
+from gateway.client.shipping import immediate
 from schemas import bounds, examples
 from schemas.api import Experiment as ExperimentDocument
 from schemas.api import ModelDocument
 from schemas.events.models import Stage
 from schemas.wire import RegistryEnvelope, decode, encode
+from tests.support.client_harness import Memory
 
 NAMES = ["digits", "a/b", "%2F", "é ü", "..", "?#&", "\n"]
 
@@ -158,3 +168,107 @@ def test_results_are_the_documents_of_the_api() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_path_holds_any_name_as_one_part(name: str) -> None:
     assert path_of("models", name, "versions", 3).count("/") == 5
+
+
+@pytest.fixture
+def answers() -> Iterator[tuple[Api, list[tuple[int, dict[str, object]]]]]:
+    """An HTTP server, and the answers that it gives: one after the other, the last one again and again."""
+    given: list[tuple[int, dict[str, object]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = given.pop(0) if len(given) > 1 else given[0]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Keep the output of the tests clean."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Api(f"http://127.0.0.1:{server.server_port}"), given
+        server.shutdown()
+        thread.join()
+
+
+DONE: dict[str, object] = {
+    "outcome": "done",
+    "kind": "model_deleted",
+    "subject_id": "m",
+    "result": {"name": "m"},
+    "reason": "",
+}
+
+
+def test_a_decision_is_waited_for_through_an_outage(
+    answers: tuple[Api, list[tuple[int, dict[str, object]]]], memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, given = answers
+    monkeypatch.setattr(immediate, "make_transport", lambda _: memory)
+    registry = Registry(Address("kafka://memory:1", "t"), api)
+    given += [(504, {"error": "not yet"}), (503, {"error": "away"}), (504, {}), (200, DONE)]
+
+    assert decide(registry, "models", "m", {"kind": "model_deleted"}, None, 30.0) == {"name": "m"}
+    assert [(one.key, dict(one.headers)["ce_id"]) for one in memory.sent] == [(b"/models", b"0")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ((504, {"error": "not yet"}), r"\(not yet\): check with `gateway status`"),
+        ((503, {"error": "away"}), r"\(away\)"),
+        (
+            (404, {"error": "Not Found"}),
+            r"decisions \(Not Found\): correct GATEWAY_LIVE_URL, or update it",
+        ),
+        ((200, {"html": 1}), r"does not know decisions"),
+    ],
+)
+def test_without_a_decision_the_error_has_the_id_with_which_to_ask_again(
+    answers: tuple[Api, list[tuple[int, dict[str, object]]]],
+    memory: Memory,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: tuple[int, dict[str, object]],
+    why: str,
+) -> None:
+    api, given = answers
+    given.append(answer)
+    monkeypatch.setattr(immediate, "make_transport", lambda _: memory)
+
+    with pytest.raises(Undecided, match=why) as caught:
+        decide(Registry(Address("kafka://memory:1", "t"), api), "models", "m", {"kind": "model_deleted"}, None, 0.3)
+
+    assert dict(memory.sent[0].headers)["ce_source"].decode() == f"/models/m/producers/{caught.value.request_id}"
+
+
+def test_a_request_that_may_be_in_the_log_can_be_repeated_with_the_same_bytes(
+    answers: tuple[Api, list[tuple[int, dict[str, object]]]], memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, given = answers
+    memory.failures = 1_000
+    monkeypatch.setattr(immediate, "make_transport", lambda _: memory)
+    registry, body = Registry(Address("kafka://memory:1", "t"), api), {"kind": "model_deleted"}
+    given.append((504, {}))
+
+    with pytest.raises(Undecided, match="the log may or may not have the request: repeat it with") as caught:
+        decide(registry, "models", "m", body, None, 0.2)
+    memory.failures = 0
+    given[:] = [(504, {}), (200, DONE)]
+    assert decide(registry, "models", "m", body, caught.value.request_id, 5.0) == {"name": "m"}
+
+    assert len({(one.key, one.value, one.headers) for one in memory.sent}) == 1
+    given[:] = [(200, DONE)]
+    with pytest.raises(ClientError, match=r"was about 'm' \(model_deleted\): an id is of one request only"):
+        decide(registry, "models", "other", body, caught.value.request_id, 5.0)
+
+
+def test_a_request_that_is_too_long_is_not_written(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(immediate, "make_transport", lambda _: memory)
+    registry = Registry(Address("kafka://memory:1", "t"), Api("http://127.0.0.1:1"))
+
+    with pytest.raises(ClientError, match=r"has 1,000,\d+ bytes, and may have 1,000,000: shorten its texts"):
+        decide(registry, "models", "m", {"kind": "model_described", "description": "x" * 1_000_000}, None, 5.0)
+
+    assert memory.sent == []
