@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing` has it; importing typing would cost more than this whole package
 if TYPE_CHECKING:
-    from gateway import experiments, models, query, runs
+    from gateway import artifacts, experiments, models, query, runs
     from gateway.client.encoding.histogram import Histogram, histogram
     from gateway.client.errors import ClientError
     from gateway.client.recording.report import Report
@@ -46,6 +46,7 @@ __all__ = [
     "Report",
     "Run",
     "artifact",
+    "artifacts",
     "current_run",
     "emit",
     "experiments",
@@ -84,7 +85,7 @@ _HOMES = {
     "log_table": "gateway.client.run.logged.functions",
     "log_text": "gateway.client.run.logged.functions",
 }
-_MODULES = frozenset({"experiments", "models", "query", "runs"})  # of this folder
+_MODULES = frozenset({"artifacts", "experiments", "models", "query", "runs"})  # of this folder
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

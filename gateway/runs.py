@@ -11,6 +11,7 @@ readers do not see the change in time, and ClientError, whose message says wheth
 
 from __future__ import annotations
 
+import os
 from time import monotonic
 
 from gateway import experiments
@@ -24,6 +25,7 @@ from gateway.query import get_run, in_experiment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from gateway.client.query import Api
@@ -76,19 +78,28 @@ def move_event(experiment: str, *, api: Api | None = None) -> dict[str, Any]:
 
 
 def _write(run_ids: tuple[str, ...], body: dict[str, Any], timeout_s: float) -> None:
+    for run_id in run_ids:
+        get_run(run_id)
+    write_events({run_id: [body] for run_id in run_ids}, timeout_s)
+
+
+def write_events(events: Mapping[str, Sequence[dict[str, Any]]], timeout_s: float, *, home: str = "") -> None:
+    """
+    Write events, given by run and without their time, and return once readers see them.
+
+    `home` is the folder of the stack, by default the one that is set. Raises as every function here does.
+    """
     end = monotonic() + timeout_s
-    address, api = find_address(), find_api()
+    environ = {**os.environ, **({"GATEWAY_HOME": home} if home else {})}
+    address, api = find_address(environ=environ), find_api(environ)
     if not address.keeps:
         raise ClientError(
             "there is no address to send a change to: start the stack with `gateway up`, or set GATEWAY_URL"
         )
-    for run_id in run_ids:
-        get_run(run_id)
-    edits = {run_id: [body] for run_id in run_ids}
-    if not edits:
+    if not events:
         return
     try:
-        producer = send_now(address, edits, timeout_s=timeout_s)
+        producer = send_now(address, events, timeout_s=timeout_s)
     except InDoubt as error:
         raise ClientError(
             f"{address.label} {error.what} ({error.why:.300}): the log may or may not have the change: call this "
@@ -98,5 +109,5 @@ def _write(run_ids: tuple[str, ...], body: dict[str, Any], timeout_s: float) -> 
         raise ClientError(
             f"{address.label} {error.what} ({error.why:.300}): nothing was changed: {error.step}"
         ) from error
-    for run_id in edits:
-        wait_until_folded(api, run_id, producer, 1, max(end, monotonic() + 1.0))
+    for run_id, bodies in events.items():
+        wait_until_folded(api, run_id, producer, len(bodies), max(end, monotonic() + 1.0))

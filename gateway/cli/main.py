@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import doctor, edits, imports, runs, stack, status, sync
+from gateway.cli import artifacts, doctor, edits, imports, runs, stack, status, sync
 from gateway.cli.plugin_help import summary_of
 from gateway.cli.registry import experiments, models
 from gateway.client.errors import ClientError
@@ -82,6 +82,7 @@ edits.register(runs.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(models.app, name="models")
+app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(imports.app, name="import")
 
 

@@ -23,7 +23,7 @@ from gateway.client.stack_file import settings_of_stack
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from http.client import HTTPResponse
+    from http.client import HTTPConnection, HTTPResponse
     from typing import Any
     from urllib.parse import SplitResult
 
@@ -149,6 +149,60 @@ def stream(api: str, /, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]
                 data = ""
 
 
+class ApiBytes:
+    """The bytes of an answer from an offset on, or a redirect. It has what readers use of a file."""
+
+    def __init__(self, api: str, target: str, offset: int) -> None:
+        import http.client
+
+        self._api, self._errors = api, (OSError, http.client.HTTPException)
+        self._connection = _connect(api, QUIET_TIMEOUT_S)
+        try:
+            headers = {**_headers(api), "Accept": "*/*", "Range": f"bytes={offset}-"}
+            self._connection.request("GET", _path(api, target), headers=headers)
+            self._response = self._connection.getresponse()
+            self.location = (self._response.getheader("Location") or "") if self._response.status == 307 else ""
+            if self._response.status not in (206, 307):
+                _check(api, self._response)
+                while offset and (data := self.read(min(offset, 65_536))):  # a proxy in between knows no ranges
+                    offset -= len(data)
+        except self._errors as error:
+            self.close()
+            raise _away(api, error) from error
+        except ClientError:
+            self.close()
+            raise
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; b"" at the end. Raises ApiUnavailable, also where the answer ends too early."""
+        try:
+            data = self._response.read(size)
+        except self._errors as error:
+            raise _away(self._api, error) from error
+        if not data and size and self._response.length:
+            raise _away(self._api, ConnectionError("the answer ended too early"))
+        return data
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> ApiBytes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_bytes(api: str, path: str, offset: int, /, **parameters: Any) -> ApiBytes:
+    """
+    Return the bytes at a path of the API, from an offset on; the caller closes it, and follows its `location`, if any.
+
+    Raises ApiUnavailable, and ApiRefused.
+    """
+    return ApiBytes(api, _target(path, parameters), offset)
+
+
 def _target(path: str, parameters: Mapping[str, Any]) -> str:
     given = {name: value for name, value in parameters.items() if value is not None}
     return f"{path}?{urlencode(given, errors='replace')}" if given else path
@@ -159,21 +213,37 @@ def _request(api: str, target: str, timeout_s: float) -> Iterator[HTTPResponse]:
     """Send one GET and give the response to the block, which reads it. Raises ApiUnavailable, also for the block."""
     import http.client
 
+    connection = _connect(api, timeout_s)
+    try:
+        connection.request("GET", _path(api, target), headers=_headers(api))
+        yield connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        raise _away(api, error) from error
+    finally:
+        connection.close()
+
+
+def _connect(api: str, timeout_s: float) -> HTTPConnection:
+    import http.client
+
     address, port = _split(api)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    try:
-        connection = kind(address.hostname or "", port, timeout=timeout_s)
-        try:
-            headers = {"Accept": "application/json, text/event-stream"}
-            if token := getattr(api, "token", ""):
-                headers["Authorization"] = f"Bearer {token}"
-            connection.request("GET", address.path + target, headers=headers)
-            yield connection.getresponse()
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as error:
-        problem = f"the API at {_shown(api)} cannot be reached ({error or type(error).__name__})"
-        raise ApiUnavailable(problem, f"start it with `gateway up`, or {CORRECT_ADDRESS}") from error
+    return kind(address.hostname or "", port, timeout=timeout_s)
+
+
+def _path(api: str, target: str) -> str:
+    return _split(api)[0].path + target
+
+
+def _headers(api: str) -> dict[str, str]:
+    token = getattr(api, "token", "")
+    headers = {"Accept": "application/json, text/event-stream"}
+    return {**headers, "Authorization": f"Bearer {token}"} if token else headers
+
+
+def _away(api: str, error: Exception) -> ApiUnavailable:
+    problem = f"the API at {_shown(api)} cannot be reached ({error or type(error).__name__})"
+    return ApiUnavailable(problem, f"start it with `gateway up`, or {CORRECT_ADDRESS}")
 
 
 def _split(api: str) -> tuple[SplitResult, int | None]:

@@ -78,18 +78,17 @@ def land(dst: str, name: str, sha256: str, size: int | None, open_at: OpenAt, mo
         if not _has(folder, file, sha256, size):
             part = f".gateway-{sha256[:32] or os.urandom(8).hex()}.part"
             with _part(folder, part) as handle:
-                is_left = False
+                is_done, continues = False, bool(sha256)
                 try:
                     if not _has(folder, file, sha256, size):  # another process may have written it meanwhile
-                        is_left = bool(sha256)  # a later call continues what came
                         _fill(handle, name, sha256, size, open_at, moved)
                         _give_name(folder, part, file, name)
-                        is_left = True
-                except (WrongBytes, BadPath):
-                    is_left = False
+                        is_done = True
+                except BadPath:
+                    continues = False
                     raise
                 finally:
-                    if not is_left:
+                    if not is_done and not (continues and os.fstat(handle).st_size):  # a later call continues the rest
                         os.unlink(part, dir_fd=folder)
     return os.path.join(dst, *folders, file)
 
@@ -172,7 +171,7 @@ def _fill(handle: int, name: str, sha256: str, size: int | None, open_at: OpenAt
             there += len(chunk)
         began = there
         moved(there)
-        if size is None or there < size:
+        if digest.hexdigest() != sha256 and (size is None or there < size):
             there = _copy(handle, there, size, digest.update, open_at, moved)
         if digest.hexdigest() == sha256 or (not sha256 and size in (None, there)):
             return
