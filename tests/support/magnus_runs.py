@@ -27,6 +27,11 @@ run_log_store: {type: %s}
 experiment_tracker: {type: gateway}
 executor: {type: local, config: {enable_parallel: %s}}
 """
+JOB = """
+run_log_store: {type: file-system}
+experiment_tracker: {type: gateway}
+executor: {type: argo, config: {image: any, output_file: job-pipeline.yaml}}
+"""
 
 
 class Magnus:
@@ -36,6 +41,7 @@ class Magnus:
         self.folder = folder
         shutil.copytree(PIPELINES, folder, dirs_exist_ok=True)
         (folder / "parameters.yaml").write_text("chunks: [1, 2]\n")
+        (folder / "job.yaml").write_text(JOB)
         (folder / ".gitignore").write_text("*\n!*.py\n")
         for command in ("init -q", "add .", "commit -qm pipelines", f"remote add origin {REMOTE}"):
             identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -67,6 +73,11 @@ class Magnus:
         """Execute a pipeline by the command of magnus."""
         command = ["-c", "from magnus.cli import cli; cli()", "execute", "-f", definition, "-c", configuration]
         return self.python(*command, "--run-id", run_id, "--tag", "exp-a", "-p", "parameters.yaml", **variables)
+
+    def execute_step(self, definition: str, run_id: str, step: str) -> subprocess.CompletedProcess[str]:
+        """Execute one step in a process of its own, as a container of an orchestrator does."""
+        command = ["-c", "from magnus.cli import cli; cli()", "execute_single_node", run_id, step, "-f", definition]
+        return self.python(*command, "-c", "job.yaml", "--tag", "exp-a", "-p", "parameters.yaml")
 
     def written(self, run_id: str) -> dict[str, Any]:
         """Return the run log that Magnus wrote into its own file. It may hold NaN, which is no JSON."""

@@ -51,7 +51,7 @@ class Pipeline:
         self.run = run
         self.magnus_id = magnus_id  # differs from the run's id if that was used before: see gateway.start_run
         self._suffixes = suffixes
-        self._is_described = not run.is_owner
+        self._is_described = False
         self._noticed: dict[str, str] = {}  # variables that are recorded already, with their values
         self._steps: set[tuple[str, int]] = set()  # steps that have started, with their attempts
         self._ended: set[str] = set()
@@ -71,9 +71,13 @@ class Pipeline:
         config = typed(without_secrets(log["run_config"]))
         if config["type"] != "json":
             warn_once("magnus-config", "run_config is too large for the run log: it is left out")
+            config = {"value": {}}
         fields = {name: log[name] or "" for name in ("tag", "original_run_id", "dag_hash")}
         body = {**fields, "use_cached": log["use_cached"], "run_config": config["value"]}
-        self.run.recorder.record("run_created", attempt=self.run.attempt, **body)
+        if self.run.is_owner or self.run.is_forked:
+            self.run.recorder.record("run_created", attempt=self.run.attempt, **body)
+        else:  # a job of an orchestrator, in which no process starts the run
+            self.run.recorder.record("run_resumed", attempt=self.run.attempt, name=self.magnus_id, **body)
 
     @never_raises("magnus")
     def start_composite(self, log: Mapping[str, Any]) -> None:
@@ -120,15 +124,11 @@ class Pipeline:
             self._record(time, body)
         self._add_artifacts(step)
 
-    @never_raises("magnus")
     def end(self, log: Mapping[str, Any], status: str) -> None:
         """Record what the run log has besides, and the end of the run: `status` is SUCCESS or FAIL."""
-        steps = list(steps_of(log))
-        for step in steps:
-            if step["internal_name"] not in self._ended:
-                self._end_other(step)
-            self._add_artifacts(step)
-        self.finish("finished" if status == "SUCCESS" else "failed", "" if status == "SUCCESS" else failure_of(steps))
+        self._end_others(log)
+        is_success = status == "SUCCESS"
+        self.finish("finished" if is_success else "failed", "" if is_success else failure_of(list(steps_of(log))))
 
     def finish(self, status: Any, message: str) -> None:
         """End the run, and wait until the log has everything; at most GATEWAY_FINISH_TIMEOUT_S."""
@@ -146,6 +146,13 @@ class Pipeline:
             start = min((time for time, _ in attempt_events(step, base=self.base, now=now())), default=now())
             self._record(start, start_event(step, found[1]))
         return found
+
+    @never_raises("magnus")
+    def _end_others(self, log: Mapping[str, Any]) -> None:
+        for step in steps_of(log):
+            if step["internal_name"] not in self._ended:
+                self._end_other(step)
+            self._add_artifacts(step)
 
     def _end_other(self, step: StepLog) -> None:
         """Record a step that has branches, that was not executed again, or that another process executed."""

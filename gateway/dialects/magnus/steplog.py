@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway.client.capture.host import IN_URL, MASK, is_secret, mask_secrets
 from gateway.client.encoding.typed import typed
+from gateway.client.shipping.batching import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def attempt_events(step: Mapping[str, Any], *, base: int, now: int) -> Iterator[
         scope = {"step_name": step["internal_name"], "attempt": base + max(1, attempt["attempt_number"])}
         start, end = micros(attempt["start_time"]) or now, micros(attempt["end_time"]) or now
         yield from ((start, body) for body in code_events(step, scope["attempt"]))
-        if attempt["parameters"]:
-            params = {name: typed(value) for name, value in attempt["parameters"].items()}
-            yield start, {"kind": "params", **scope, "params": params}
+        params = {name: typed(value) for name, value in attempt["parameters"].items()}
+        for part in split(params) if params else ():
+            yield start, {"kind": "params", **scope, "params": part}
         status = STATUS.get(attempt["status"], "fail")
         yield end, {"kind": "step_finished", **scope, "status": status, "message": attempt["message"]}
 

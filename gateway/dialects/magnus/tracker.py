@@ -124,7 +124,11 @@ class GatewayIntegration(BaseIntegration):  # type: ignore[misc]  # magnus has n
     @never_raises("magnus")
     def configure_for_execution(self, **_: Any) -> None:
         """Record what is around the next task; join the run where this process executes a part of the pipeline only."""
-        pipeline, log = _find(self.service), _run_log(full=True)
+        pipeline = _find(self.service)
+        try:
+            log = _run_log(full=True)
+        except RunLogNotFoundError:  # the first step of a job, which is about to make it
+            return
         pipeline.describe(log)
         pipeline.start_composite(log)
 
@@ -161,7 +165,9 @@ def _end(status: str) -> None:
     api.is_read_by_magnus = False
 
 
+@never_raises("magnus")
 def _notice(variable: str, text: str) -> None:
+    """Record a value; called inside of what sets its variable, which must not fail."""
     if _pipeline is not None:
         _pipeline.notice(_step_log(), _attempt(), variable, text)
 

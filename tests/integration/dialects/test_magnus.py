@@ -22,7 +22,7 @@ from tests.support.magnus_runs import REMOTE, Magnus, fold_log
 from tests.support.mlflow_service import MlflowServer
 
 SDK = ("sequential", "collision", "hard", "failing", "fails", "mapped", "parallel")
-COMPARED = [f"m-{name}" for name in (*SDK, "shell", "branches", "cli")]
+COMPARED = [f"m-{name}" for name in (*SDK, "shell", "branches", "cli", "job")]
 
 
 class Done(NamedTuple):
@@ -74,6 +74,9 @@ def done(
         "branches": magnus.execute("branches.yaml", "m-branches"),
         "at once": magnus.execute("branches.yaml", "m-at-once", "at-once.yaml"),
         "cli": magnus.execute("fails.yaml", "m-cli"),
+        "job": magnus.execute("shell.yaml", "m-written-only", "job.yaml"),
+        "step 1": magnus.execute_step("shell.yaml", "m-job", "shell"),
+        "step 2": magnus.execute_step("shell.yaml", "m-job", "success"),
         "sync": magnus.python("-c", "from gateway.cli.main import main; main()", "sync"),
     }
     database = services.run(services.create_database(postgres_server))
@@ -85,7 +88,8 @@ def done(
 def test_pipelines_end_as_without_the_gateway(done: Done) -> None:
     codes = {name: output.returncode for name, output in done.outputs.items()}
 
-    assert codes == {"killed": -9, "sdk": 0, "shell": 0, "branches": 0, "at once": 1, "cli": 1, "sync": 0}
+    assert {name: code for name, code in codes.items() if code} == {"killed": -9, "at once": 1, "cli": 1}
+    assert set(done.logs) == {*COMPARED, "m-killed", "m-at-once"}
     assert [
         line for one in done.outputs.values() for line in one.stderr.splitlines() if line.startswith("gateway:")
     ] == []
@@ -192,6 +196,15 @@ def test_branches_in_processes_of_their_own_join_the_run(done: Done) -> None:
     assert (log.state, "fan_in() got multiple values" in log.message) == ("failed", True)
     assert [done.metrics("at-once", f"both.{side}.inner") for side in ("left", "right")] == [{"rows": 7}] * 2
     assert [(one.received, one.missing) for one in log.completeness] == [(one.expected, []) for one in log.completeness]
+
+
+def test_the_steps_of_a_job_are_one_run(done: Done) -> None:
+    """Argo's executor writes a job, whose containers execute one step each: no process starts the run."""
+    log = done.logs["m-job"]
+
+    assert (log.name, log.tag, log.state, len(log.completeness)) == ("m-job", "exp-a", "finished", 2)
+    assert log.start_time is not None
+    assert done.metrics("job", "shell") == done.metrics("shell", "shell")
 
 
 CONFIGURE = """
