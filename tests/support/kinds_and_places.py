@@ -27,6 +27,7 @@ from consumers.store.delivery.history import Histories, IncompleteRun
 from consumers.store.pool import Database
 from consumers.store.read.reader import StoreReader
 from consumers.trackers.edits import find_run_deletion
+from consumers.trackers.magnus.translate import calls, fold_tag
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.parquet.tracker import ParquetTracker
 from consumers.trackers.protocol import Tracker, capabilities_of
@@ -164,6 +165,13 @@ def uploaded(kind: str) -> bool:
         return True
     state = translate_live("r", envelopes, {}, "p").state
     return not translate_live("r", event, state, "p").is_empty(state)
+
+
+def handed(kind: str) -> bool:
+    """Return whether a tracker of Magnus is called for an event, or finds it in its context: the tag."""
+    (envelope,) = with_event("r", kind)[1]
+    event = envelope.event.model_copy(update={"tag": "letters"})
+    return bool([*calls(envelope)]) or fold_tag("", [event]) == "letters"
 
 
 # Places on PostgreSQL.

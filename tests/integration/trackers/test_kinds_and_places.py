@@ -35,40 +35,41 @@ REASONS = {
     "steps": "the tracker knows no steps inside runs; metrics carry their name",
     "ends": "MLflow knows no steps inside runs; the result of a step is a tag, which its own event sets",
     "console": "the tracker keeps no console lines, or stamps them with the time of the upload",
+    "bare": "the interface of Magnus has numbers, other values and parameters only",
     "trash": "the tracker has no trash: the run stays, and `gateway verify` says so",
     "apart": "`gateway verify` compares what a person sees of a run; this is kept where the tracker has room for it",
     "no-run": "it is about no run: deliveries, histories and streams are about runs, and pass over it",
 }
 
 RUNS = """
-                  fold   retold  stream  list    mlflow   wandb    wandb-live  tensorboard  trackio  parquet  verify
-run_created       +      +       +       +       +        +        +           +            +        +        +
-run_started       +      +       +       +       +        +        +           +            +        +        +
-run_resumed       +      +       +       +       +        +        +           +            +        +        +
-run_finished      +      +       +       +       +        +        +           +            +        +        +
-run_failed        +      +       +       +       +        +        +           +            +        +        +
-run_killed        +      +       +       +       +        +        +           +            +        +        +
-step_started      +      +       +       brief   ends     steps    steps       steps        steps    +        apart
-step_finished     +      +       +       brief   +        steps    steps       steps        steps    +        apart
-attempt_started   +      +       +       brief   ends     steps    steps       steps        steps    +        apart
-attempt_finished  +      +       +       brief   ends     steps    steps       steps        steps    +        apart
-heartbeat         beat   beat    beat    beat    beat     beat     beat        beat         beat     beat     beat
-producer_closed   +      count   +       brief   count    count    count       count        count    count    count
-metrics           +      +       +       +       +        +        +           +            +        +        +
-system_metrics    +      +       +       +       +        +        +           +            +        +        +
-values            +      +       +       brief   +        +        +           +            +        +        +
-params            +      +       +       brief   +        +        +           +            +        +        +
-tags              +      +       +       +       +        +        +           +            +        +        +
-labels            +      +       +       brief   +        +        +           +            +        +        +
-note              +      +       +       brief   +        +        +           +            +        +        +
-artifact          +      +       +       brief   +        +        +           +            +        +        +
-text              +      +       +       brief   console  console  console     console      console  +        +
-code              +      +       +       brief   +        +        +           +            +        +        apart
-environment       +      +       +       brief   +        +        +           +            +        +        apart
-deleted           +      +       +       +       +        +        +           +            +        +        +
-renamed           +      +       +       +       +        +        +           +            +        +        +
-lifecycle_stage   +      +       +       +       +        trash    trash       trash        trash    +        +
-moved             +      +       +       +       +        +        +           +            +        +        +
+                  fold retold stream list  mlflow  wandb   wandb-live tensorboard trackio parquet magnus verify
+run_created       +    +      +      +     +       +       +          +           +       +       +      +
+run_started       +    +      +      +     +       +       +          +           +       +       +      +
+run_resumed       +    +      +      +     +       +       +          +           +       +       +      +
+run_finished      +    +      +      +     +       +       +          +           +       +       bare   +
+run_failed        +    +      +      +     +       +       +          +           +       +       bare   +
+run_killed        +    +      +      +     +       +       +          +           +       +       bare   +
+step_started      +    +      +      brief ends    steps   steps      steps       steps   +       bare   apart
+step_finished     +    +      +      brief +       steps   steps      steps       steps   +       bare   apart
+attempt_started   +    +      +      brief ends    steps   steps      steps       steps   +       bare   apart
+attempt_finished  +    +      +      brief ends    steps   steps      steps       steps   +       bare   apart
+heartbeat         beat beat   beat   beat  beat    beat    beat       beat        beat    beat    beat   beat
+producer_closed   +    count  +      brief count   count   count      count       count   count   count  count
+metrics           +    +      +      +     +       +       +          +           +       +       +      +
+system_metrics    +    +      +      +     +       +       +          +           +       +       +      +
+values            +    +      +      brief +       +       +          +           +       +       +      +
+params            +    +      +      brief +       +       +          +           +       +       +      +
+tags              +    +      +      +     +       +       +          +           +       +       bare   +
+labels            +    +      +      brief +       +       +          +           +       +       bare   +
+note              +    +      +      brief +       +       +          +           +       +       bare   +
+artifact          +    +      +      brief +       +       +          +           +       +       bare   +
+text              +    +      +      brief console console console    console     console +       bare   +
+code              +    +      +      brief +       +       +          +           +       +       bare   apart
+environment       +    +      +      brief +       +       +          +           +       +       bare   apart
+deleted           +    +      +      +     +       +       +          +           +       +       bare   +
+renamed           +    +      +      +     +       +       +          +           +       +       bare   +
+lifecycle_stage   +    +      +      +     +       trash   trash      trash       trash   +       bare   +
+moved             +    +      +      +     +       +       +          +           +       +       +      +
 """
 
 REGISTRY = """
@@ -135,6 +136,10 @@ def test_what_changes_what_a_tracker_holds(place: str, tmp_path: Path, mlflow_ta
 
 def test_what_is_sent_to_a_live_run_of_wandb() -> None:
     assert {kind: places.uploaded(kind) for kind in places.EVENTS} == column("wandb-live")
+
+
+def test_what_is_handed_to_a_tracker_of_magnus() -> None:
+    assert {kind: places.handed(kind) for kind in places.EVENTS} == column("magnus")
 
 
 @pytest.fixture
