@@ -17,6 +17,7 @@ from gateway.client.run.arguments import finish_timeout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gateway.client.recording.report import Status
+    from gateway.client.run.run import Run
 
 _is_hooked = False
 _is_child_hooked = False
@@ -62,7 +63,18 @@ def _finish_all(status: Status, message: str, timeout_s: float) -> None:
     end = monotonic() + timeout_s
     for run in registry.unfinished_runs():
         run.is_replaced = True
-        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()))
+        waits = not (registry.is_terminating and not run.is_owner and _is_away(run))
+        run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()) if waits else 0.0)
+
+
+def _is_away(run: Run) -> bool:
+    """
+    Return whether what this process recorded cannot be sent now, as far as is known.
+
+    Who ends a child that has joined a run, as a `multiprocessing.Pool` does, waits for it; its journal keeps the events.
+    """
+    shipper = run.recorder.shipper
+    return shipper is not None and not shipper.is_connected and bool(shipper.last_error)
 
 
 def _before_fork() -> None:

@@ -53,3 +53,32 @@ def test_a_child_that_is_ended_at_once_ends(journal_home: Path) -> None:
     )
 
     assert done.stdout.strip() == "{15}", done.stderr
+
+
+def test_a_child_does_not_wait_for_a_server_that_is_away(journal_home: Path) -> None:
+    # A pipeline ends its children after each parallel part, and would wait for the bound of each.
+    done = train(
+        """
+        import os, signal, time
+        import gateway
+        run = gateway.start_run(run_id="r")
+        ready, told = os.pipe()
+        child = os.fork()
+        if not child:
+            gateway.emit("loss", 1.0)
+            while not run.recorder.shipper.last_error:
+                time.sleep(0.01)
+            signal.alarm(5)  # half of what it would wait
+            os.write(told, b"1")
+            while True:
+                signal.pause()
+        os.read(ready, 1)
+        os.kill(child, signal.SIGTERM)
+        print(int(os.WTERMSIG(os.waitpid(child, 0)[1])), flush=True)
+        os._exit(0)
+        """,
+        {"GATEWAY_URL": "http://127.0.0.1:9", "GATEWAY_CAPTURE": "none"},
+    )
+
+    assert done.stdout.strip() == "15", done.stderr
+    assert "metrics" in [event.kind for event in left_events(journal_home)["r"]]
