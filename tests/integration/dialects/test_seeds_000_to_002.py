@@ -19,6 +19,7 @@ from tests.support.dialect_stack import ROOT, DialectStack
 from tests.support.magnus_runs import PIPELINES
 from tests.support.run_logs import EXAMPLES, SEEDS, example
 
+FILES = {"000": "000_1a826164b4b7c2d6.txt", "001": "001_1c28573838de73d3.txt", "002": "002_8b071c816e240e3d.txt"}
 RUNS = {name: str(example(name)["run_id"]) for name in EXAMPLES}
 EXECUTED = ("seed-000", "seed-001", "seed-001-steps", "seed-001-shell-steps", "seed-002", "seed-002-history")
 SCRIPTS = ("shapes", "variables", "context", "older_form")
@@ -226,6 +227,16 @@ STATEMENTS = [
         lambda seen: seen.points("seed-002", "answer"), [(0, 42.0)],
     ),
     Statement(
+        "002", "experiment tracking is defined per step of the pipeline",
+        lambda seen: seen.stack.rows("SELECT DISTINCT run_id, step_name FROM metric_points WHERE run_id LIKE 'seed-00_'"
+                                     " ORDER BY 1"),
+        [("seed-000", "Emit Metrics"), ("seed-001", "shell"), ("seed-002", "code")],
+    ),
+    Statement(
+        "002", "environmental variables would not invoke the underlying ... tool (they do, as in Magnus 0.5.1)",
+        lambda seen: seen.points("seed-002", "question"), [(0, 42.0)],
+    ),
+    Statement(
         "002", "Magnus allows the value pair of the metric to be any JSON friendly datatype.",
         lambda seen: {
             name: seen.metrics("script-shapes", "train")[name]
@@ -271,7 +282,7 @@ STATEMENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("statement", STATEMENTS, ids=[f"{one.seed}-{one.sentence:.60}" for one in STATEMENTS])
+@pytest.mark.parametrize("statement", STATEMENTS, ids=[f"{FILES[one.seed]}: {one.sentence:.60}" for one in STATEMENTS])
 def test_what_the_document_says_is_so(seen: Seen, statement: Statement) -> None:
     assert statement.look(seen) == statement.expected
 
