@@ -71,7 +71,8 @@ def _is_away(run: Run) -> bool:
     """
     Return whether what this process recorded cannot be sent now, as far as is known.
 
-    Who ends a child that has joined a run, as a `multiprocessing.Pool` does, waits for it; its journal keeps the events.
+    Who ends a child that has joined a run, as a `multiprocessing.Pool` does, waits for it. Its journal
+    keeps the events.
     """
     shipper = run.recorder.shipper
     return shipper is not None and not shipper.is_connected and bool(shipper.last_error)
