@@ -233,7 +233,8 @@ ORDER BY c.series_id, c.first_index;
 -- name: list_runs
 -- These runs, in this order.
 SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r.ended, r.updated, r.attempt, r.points,
-       r.lifecycle_stage, x.experiment_id, x.experiment,
+       r.lifecycle_stage, coalesce(x.experiment_id, r.experiment_id) AS experiment_id,
+       coalesce(x.experiment, r.tag) AS experiment,
        CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
             THEN 'lost' ELSE r.state END AS state,
        (SELECT jsonb_object_agg(p.name, p.value) FROM params p WHERE p.run_id = r.run_id AND NOT p.superseded) AS params,
@@ -241,7 +242,7 @@ SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r
        (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d
         WHERE d.month = r.month AND r.points > 0) AS points_dropped
 FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r USING (run_id)
-JOIN run_experiments x USING (run_id)
+LEFT JOIN run_experiments x USING (run_id)
 ORDER BY wanted.place;
 
 -- name: plan_search

@@ -50,6 +50,10 @@ class Seen(NamedTuple):
         run = query.get_run(run_id)
         return run.params["model"], run.metrics["accuracy"]
 
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return what PostgreSQL has of the run."""
+        return self.stack.rows(statement, self.run_ids[0])
+
     def artifacts(self, path: str = "") -> list[tuple[str, bool]]:
         """Return path of each artifact directly in a folder of the run, and whether it is a folder itself."""
         found = get(self.stack.api, run_path(self.run_ids[0], "artifacts"), path=path)["artifacts"]
@@ -151,6 +155,9 @@ STATEMENTS = [
     Statement("run_name names the run", lambda seen: seen.run.name, "v1_baseline_lr0.001"),
     Statement("get_run: status", lambda seen: seen.run.state, "finished"),
     Statement("end_time - start_time", lambda seen: (seen.run.duration_s or -1) >= 0, True),
+    Statement("... in PostgreSQL", lambda seen: seen.sql(
+        "SELECT name, state, experiment, lifecycle_stage FROM runs_overview WHERE run_id = $1"),
+        [("v1_baseline_lr0.001", "finished", "my_first_experiment", "active")]),
     Statement("the run is in the active experiment", lambda seen: seen.run.experiment_id == seen.experiment.id, True),
     # Parameters
     Statement("log_param, log_params, run.data.params", lambda seen: seen.run.params, {
@@ -163,6 +170,11 @@ STATEMENTS = [
     Statement("a second metric now and then", lambda seen: seen.history("val_loss"), [(0, 2.0), (5, 2 / 6)]),
     Statement("log_metrics", lambda seen: {name: seen.run.metrics[name] for name in ("precision", "recall")},
               {"precision": 0.93, "recall": 0.94}),
+    Statement("... in PostgreSQL", lambda seen: seen.sql(
+        "SELECT name, count(*), max(step) FROM metric_points WHERE run_id = $1 GROUP BY name ORDER BY name"),
+        [("accuracy", 1, 0), ("loss", 10, 9), ("precision", 1, 0), ("recall", 1, 0), ("val_loss", 2, 5)]),
+    Statement("... in the run log", lambda seen: seen.stack.log(seen.run_ids[0])["steps"]["main"]
+              ["user_defined_metrics"]["val_loss"], {"0": 2.0, "5": 2 / 6}),
     # Artifacts
     Statement("log_artifact, log_artifacts", lambda seen: seen.artifacts(),
               [("a.txt", False), ("model.pkl", False), ("visualizations", True)]),
