@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from gateway.client.errors import ClientError
-from gateway.client.query import ApiRefused, ApiUnavailable, ask, get, run_path
+from gateway.client.query import ask, get, run_path
 from gateway.client.run.barrier import BarrierTimeout, wait_until_folded
 from gateway.client.shipping.immediate import send_records
 from gateway.dialects.magnus.run_log import PRODUCER, ImportedRunLog, import_run_log, producer_of
@@ -155,18 +155,15 @@ def replaces_earlier(document: Mapping[str, Any], known: Mapping[str, bool]) -> 
 
 
 def producers_of(api: str, run_id: str) -> dict[str, bool]:
-    """Return the producers of a run, with whether all their records are folded. Raises RunLogError if it is deleted."""
-    try:
-        found = get(api, run_path(run_id, "log"), max_points=1)
-    except ApiRefused:
-        status, progress = ask(api, run_path(run_id, "progress"), API_TIMEOUT_S)
-        if status == 404:
-            return {}
-        if status == 503:
-            raise ApiUnavailable(str(progress.get("error") or f"{api} answers {status}"), "try again") from None
-        if status == 200 and progress.get("is_deleted"):
-            raise RunLogError(
-                f"run {run_id} was deleted, and stays deleted: change the run_id in a copy of the file"
-            ) from None
-        raise
+    """
+    Return the producers of a run, with whether all their records are folded; {} for a run that is not in the log.
+
+    Raises RunLogError for a run that is deleted, ApiUnavailable and ApiRefused.
+    """
+    status, progress = ask(api, run_path(run_id, "progress"), API_TIMEOUT_S)
+    if status == 404:
+        return {}
+    if status == 200 and progress.get("is_deleted"):
+        raise RunLogError(f"run {run_id} was deleted, and stays deleted: change the run_id in a copy of the file")
+    found = get(api, run_path(run_id, "log"), max_points=1)
     return {one["producer"]: one["received"] == one["expected"] for one in found["completeness"]}
