@@ -166,6 +166,23 @@ def test_an_upload_killed_in_the_middle_is_continued_with_flat_memory(
     assert max(killed.peak_bytes, ended.peak_bytes) - base.peak_bytes < MEMORY_BYTES
 
 
+@pytest.mark.slow
+def test_an_artifact_of_20_gb_is_stored_with_flat_memory(
+    settings: dict[str, str], kafka: str, topic: str, tmp_path: Path
+) -> None:
+    model, size = tmp_path / "model.pt", 20_000_000_000
+    with model.open("wb") as file:
+        file.write(b"begin")
+        file.truncate(size)  # a sparse file
+    ended = start({**settings, "GATEWAY_FINISH_TIMEOUT_S": "1000"}, TRAIN, str(model))
+
+    last = artifacts(kafka, topic)[-1]
+    sys.stdout.write(f"{size:,} bytes, SHA-256 {last.sha256}: peak memory {ended.peak_bytes // MIB} MiB\n")
+    assert (last.size, last.uri) == (size, (tmp_path / "store/sha256" / last.sha256[:2] / last.sha256).as_uri())
+    assert (tmp_path / "store/sha256" / last.sha256[:2] / last.sha256).stat().st_blocks * 512 < MEMORY_BYTES
+    assert ended.peak_bytes < MEMORY_BYTES
+
+
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_many_small_files_are_stored_each_once(
     settings: dict[str, str], kafka: str, topic: str, tmp_path: Path, journal_home: Path, count: int

@@ -85,6 +85,20 @@ def test_bytes_are_stored_once_and_come_back(store: Store, source: Path) -> None
     assert store.uri(DIGEST).endswith(f"/{DIGEST}")
 
 
+def test_a_sparse_file_is_stored_whole_and_without_its_holes(tmp_path: Path) -> None:
+    store, source = open_store(f"file://{tmp_path}/store"), tmp_path / "sparse"
+    data = b"begin" + bytes(5_000_000) + b"end"
+    with source.open("wb") as file:
+        file.write(b"begin")
+        file.seek(5_000_005)
+        file.write(b"end")
+    digest = hashlib.sha256(data).hexdigest()
+    store.put_file(str(source), digest)
+
+    assert read(store, digest) == data
+    assert (tmp_path / "store/sha256" / digest[:2] / digest).stat().st_blocks * 512 < 3_000_000
+
+
 def test_an_artifact_of_no_bytes_is_stored(store: Store, tmp_path: Path) -> None:
     digest = hashlib.sha256(b"").hexdigest()
     (tmp_path / "empty").touch()
