@@ -40,7 +40,7 @@ def test_the_wheel_holds_the_client_and_nothing_of_the_other_side(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         folders = {"/".join(name.split("/")[:2]) for name in archive.namelist() if ".dist-info" not in name}
 
-    modules = {f"gateway/{name}.py" for name in ("__init__", "experiments", "models", "query", "runs")}
+    modules = {f"gateway/{name}.py" for name in ("__init__", "artifacts", "experiments", "models", "query", "runs")}
     assert folders == modules | {"gateway/py.typed", "gateway/client", "gateway/dialects"}
 
 
