@@ -25,18 +25,22 @@ from gateway.client.registry.arguments import (
     check_version,
 )
 from gateway.client.registry.connection import Registry, path_of
-from gateway.client.registry.model_uri import parse_model_uri
+from gateway.client.registry.model_uri import parse_model_uri, parse_run_uri
 from gateway.client.registry.requests import TIMEOUT_S, decide, new_request_id
 from gateway.client.registry.results import Model, ModelVersion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
+    from gateway.artifacts import Progress
+
 __all__ = [
     "AlreadyExists", "Model", "ModelVersion", "NotFound", "RegistryError", "Undecided", "create_version", "delete",
-    "delete_alias", "delete_tag", "delete_version", "describe", "get", "get_by_alias", "get_version", "latest",
+    "delete_alias", "delete_tag", "delete_version", "describe", "download", "get", "get_by_alias", "get_version",
+    "latest", "load",
     "new_request_id", "register", "rename", "resolve", "search", "search_versions", "set_alias", "set_stage",
     "set_tags", "versions",
 ]  # fmt: skip
@@ -168,6 +172,58 @@ def resolve(uri: str, *, registry: Registry | None = None) -> ModelVersion:
             f"model {named.name!r:.300} has no {what}: see what it has with `gateway models versions {named.name:.300}`"
         )
     return max(found, key=lambda one: one.version)
+
+
+def download(
+    uri: str,
+    dst: str | os.PathLike[str] = ".",
+    *,
+    progress: Progress | None = None,
+    registry: Registry | None = None,
+) -> str:
+    """
+    Download the files of a version to their path below the folder `dst`, and return where they are.
+
+    They are artifacts of a run (`runs:/RUN/path` as the source of the version, or the URI of an artifact of its run),
+    and are downloaded and checked as `gateway.artifacts.download` does. Raises NotFound, and ArtifactError if they are
+    not artifacts, or their bytes cannot be had.
+    """
+    from gateway import artifacts
+
+    where = registry or Registry()
+    run_id, path = _files_of(resolve(uri, registry=where), where)
+    return artifacts.download(run_id, path, dst, progress=progress, api=where.api)
+
+
+def load(uri: str, file: str = "", *, registry: Registry | None = None) -> bytes:
+    """
+    Return the bytes of a version that is one file, or of one `file` in its folder, checked by their SHA-256.
+
+    `pickle.loads(gateway.models.load("models:/digits/Production"))`; unpickle only what you trust. Raises as `download`
+    does.
+    """
+    from gateway import artifacts
+
+    where = registry or Registry()
+    run_id, path = _files_of(resolve(uri, registry=where), where)
+    with artifacts.open(run_id, f"{path}/{file}" if path and file else path or file, api=where.api) as found:
+        return bytes(found.read())
+
+
+def _files_of(version: ModelVersion, registry: Registry) -> tuple[str, str]:
+    """Return the run and the path in it that a version's source names. Raises ArtifactError."""
+    from gateway import artifacts
+
+    if named := parse_run_uri(version.source):
+        return named
+    if version.run_id:
+        listed = artifacts.list(version.run_id, recursive=True, api=registry.api)
+        if found := next((one for one in listed if one.uri == version.source), None):
+            return version.run_id, found.path
+    raise artifacts.ArtifactError(
+        f"the files of version {version.version} of model {version.name!r:.200} are at {version.source!r:.300}, and "
+        "are no artifacts of a run: fetch them from there, or create a version with the source runs:/RUN/PATH"
+    )
 
 
 def rename(

@@ -1,11 +1,12 @@
 """
 `gateway models list | show | versions | register | create-version | stage | alias | tag | describe | rename | delete |
-resolve`.
+resolve | download`.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,7 @@ from gateway.cli.registry.shared import (
 from gateway.cli.runs import complete_run
 from gateway.console import HomeOption, JsonOption, print_json, print_notice
 from schemas.errors import BadSettings
+from schemas.runtime.text import escape_unprintable
 
 app = typer.Typer(no_args_is_help=True, help="Register models; list, change and resolve their versions.")
 
@@ -38,6 +40,9 @@ NameArgument = Annotated[
 ]
 VersionArgument = Annotated[int, typer.Argument(help="Number of a version.", show_default=False, metavar="VERSION")]
 VersionOption = Annotated[int | None, typer.Option("--version", help="Of this version, not of the model.")]
+UriArgument = Annotated[
+    str, typer.Argument(help="models:/NAME/VERSION, /STAGE, /latest, or models:/NAME@ALIAS.", show_default=False)
+]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
 
@@ -339,8 +344,32 @@ def delete(
 
 
 @app.command()
+def download(
+    uri: UriArgument,
+    dst: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path(),
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Download the files of a version, which are artifacts of a run, and print where they are.
+
+    What is there with the right bytes is left, and a download that was interrupted continues.
+
+    Examples: `gateway models download models:/digits/Production`,
+    `gateway models download models:/digits@champion /tmp`
+    """
+    from gateway import models
+
+    place = models.download(uri, dst, registry=registry_of(home))
+    if as_json:
+        print_json({"path": place})
+    else:
+        typer.echo(escape_unprintable(place))
+
+
+@app.command()
 def resolve(
-    uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION, /STAGE, /latest, or models:/NAME@ALIAS.")],
+    uri: UriArgument,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

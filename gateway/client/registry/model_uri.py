@@ -1,5 +1,5 @@
 """
-Names of a version as text: `models:/name/3`, `models:/name/Production`, `models:/name/latest`, `models:/name@alias`.
+Names of a version, and of its files, as text: `models:/name/3`, `/Production` or `/latest`, `models:/name@alias`.
 
 The forms are MLflow's (seed 004: `models:/iris_classifier/Production`); `models:/name/@alias` is one too. The name is
 percent-decoded, so that it may hold any character.
@@ -15,6 +15,19 @@ from gateway.client.registry.arguments import STAGES, check_version
 
 SCHEME = "models:/"
 FORMS = "write models:/NAME/VERSION, models:/NAME/STAGE, models:/NAME/latest or models:/NAME@ALIAS"
+
+
+RUNS = "runs:/"
+
+
+def parse_run_uri(uri: str) -> tuple[str, str] | None:
+    """
+    Return run id and path of artifacts named as `runs:/RUN/path/in/the/run`; None for a URI of another form.
+
+    The form is MLflow's; both are percent-decoded. Without a path it means all artifacts of the run.
+    """
+    run_id, _, path = uri.removeprefix(RUNS).partition("/")
+    return (unquote(run_id), unquote(path.strip("/"))) if uri.startswith(RUNS) and run_id else None
 
 
 class ModelUri(NamedTuple):

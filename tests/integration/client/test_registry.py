@@ -14,7 +14,8 @@ from urllib.parse import quote
 import pytest
 from typer.testing import CliRunner
 
-from gateway import experiments, models
+import gateway
+from gateway import artifacts, experiments, models
 from gateway.cli import main
 from gateway.client.encoding.wire import Record
 from gateway.client.errors import ClientError
@@ -135,6 +136,33 @@ def test_the_life_of_a_model(system: dict[str, str]) -> None:
     with pytest.raises(models.NotFound, match="no model 'y'"):
         models.get("y")
     assert models.create_version("y", "s3://b/4", register_model=True).version == 1
+
+
+def test_the_files_of_a_version_are_artifacts_of_a_run(
+    system: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_ARTIFACTS", f"file://{tmp_path}/store")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.bin").write_bytes(b"weights")
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with gateway.start_run(capture=False) as run:
+        run.log_artifacts(tmp_path / "model", "model")
+    run.barrier()
+    (weights,) = artifacts.list(run.id, "model/weights.bin", recursive=True)
+    models.create_version("m", f"runs:/{run.id}/model", register_model=True)
+    models.create_version("m", weights.uri, run_id=run.id)
+    models.create_version("m", "s3://elsewhere/1", run_id=run.id)
+    models.create_version("m", f"runs:/{run.id}/none")
+
+    place = Path(models.download("models:/m/1", tmp_path / "out"))
+    assert sorted(one.name for one in place.iterdir()) == ["config.json", "weights.bin"]
+    assert models.load("models:/m/1", "weights.bin") == models.load("models:/m/2") == b"weights"
+    done = CliRunner().invoke(main.app, ["models", "download", "models:/m/2", str(tmp_path / "cli"), "--json"])
+    assert Path(json.loads(done.stdout)["path"]).read_bytes() == b"weights"
+    with pytest.raises(ClientError, match=r"version 3 of model 'm' are at 's3://elsewhere/1', and are no artifacts of"):
+        models.download("models:/m/3", tmp_path)
+    with pytest.raises(ClientError, match="has no artifact 'none'"):
+        models.load("models:/m/4")
 
 
 def test_of_two_processes_that_ask_for_the_same_at_once_one_wins_and_both_learn_it(system: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import gateway
-from gateway import experiments, models, query
+from gateway import artifacts, experiments, models, query
 from gateway.client.query import get, run_path
 from tests.support.dialect_stack import DialectStack
 
@@ -191,6 +191,11 @@ STATEMENTS = [
               lambda _: models.latest("iris_classifier", stages=["Staging"]), []),
     Statement("models:/iris_classifier/Production",
               lambda _: models.resolve("models:/iris_classifier/Production").version, 1),
+    Statement("load_model", lambda _: pickle.loads(models.load("models:/iris_classifier/Production")),
+              {"weights": [1, 2]}),
+    Statement("download_artifacts",
+              lambda seen: Path(artifacts.download(seen.run_ids[0], "model.pkl", "down")).read_bytes(),
+              pickle.dumps({"weights": [1, 2]})),
     # Searching
     Statement("search_runs of an experiment", lambda seen: sorted(seen.search()),
               ["bad", "good", "other", "v1_baseline_lr0.001"]),

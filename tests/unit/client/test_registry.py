@@ -17,7 +17,7 @@ from gateway.client.ids import time_of, uuid7
 from gateway.client.query import Api
 from gateway.client.registry import arguments
 from gateway.client.registry.connection import Registry, path_of
-from gateway.client.registry.model_uri import ModelUri, parse_model_uri
+from gateway.client.registry.model_uri import ModelUri, parse_model_uri, parse_run_uri
 from gateway.client.registry.outcomes import refusal
 from gateway.client.registry.requests import decide
 from gateway.client.registry.results import Experiment, Model
@@ -92,6 +92,20 @@ def test_a_uri_names_a_version(uri: str, named: ModelUri) -> None:
 def test_what_names_no_version_is_refused(uri: str) -> None:
     with pytest.raises(ClientError, match=r"does not name a version of a model: write models:/NAME|is no number of a"):
         parse_model_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("runs:/r1/model/a.pt", ("r1", "model/a.pt")),
+        ("runs:/r1", ("r1", "")),
+        ("runs:/r%2F1/a%20b/", ("r/1", "a b")),
+        ("runs:/", None),
+        ("s3://b/1", None),
+    ],
+)
+def test_a_source_may_name_artifacts_of_a_run(uri: str, named: tuple[str, str] | None) -> None:
+    assert parse_run_uri(uri) == named
 
 
 def test_bounds_and_stages_are_those_of_the_contract() -> None:
