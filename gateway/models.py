@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from gateway.artifacts import Progress
+    from gateway import artifacts as stored
 
 __all__ = [
     "AlreadyExists", "Model", "ModelVersion", "NotFound", "RegistryError", "Undecided", "create_version", "delete",
@@ -178,7 +178,7 @@ def download(
     uri: str,
     dst: str | os.PathLike[str] = ".",
     *,
-    progress: Progress | None = None,
+    progress: stored.Progress | None = None,
     registry: Registry | None = None,
 ) -> str:
     """

@@ -26,7 +26,7 @@ FILES = sorted(path for side in SIDES for path in (ROOT / side).rglob("*.py"))
 STANDARD = sys.stdlib_module_names | {"gateway"}
 
 ALLOWED = {"gateway": {"gateway", "schemas"}, "schemas": {"schemas"}, "consumers": {"consumers", "schemas"}}
-PUBLIC = ("__init__", "experiments", "models", "query", "runs")  # modules of the client outside its folder
+PUBLIC = ("__init__", "artifacts", "experiments", "models", "query", "runs")  # modules of the client outside its folder
 CLIENT = [
     path
     for path in FILES
@@ -201,7 +201,7 @@ def test_the_client_needs_the_standard_library_and_its_wrappers_only() -> None:
         outside = {
             module
             for module in imports(path)
-            if re.match(r"gateway\.(?!client|dialects|query$|runs$|experiments$|models$)", module)
+            if re.match(r"gateway\.(?!client|dialects|query$|runs$|experiments$|models$|artifacts$)", module)
         }
         if foreign | outside:
             wrong[name(path)] = foreign | outside
