@@ -25,16 +25,19 @@ RETRY_S = (1.0, 30.0)  # first and longest pause: the journal of the dead proces
 _running: dict[tuple[str, str], int] = {}  # by URL and topic: the process that has the thread
 
 
-def start_adoption(address: Address) -> None:
-    """Upload in the background what was to be sent to this address, unless a thread does so already."""
+def start_adoption(address: Address) -> threading.Thread | None:
+    """Upload in the background what was to be sent to this address; None if a thread does so already, or none can."""
     key = (address.url, address.topic)
     if _running.get(key) == os.getpid() or not address.keeps:
-        return
+        return None
     _running[key] = os.getpid()
+    thread = threading.Thread(target=_adopt, args=(address,), name=THREAD_NAME, daemon=True)
     try:
-        threading.Thread(target=_adopt, args=(address,), name=THREAD_NAME, daemon=True).start()
+        thread.start()
     except RuntimeError:  # no thread is left, or the interpreter is exiting
         _running.pop(key, None)
+        return None
+    return thread
 
 
 def _adopt(address: Address) -> None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from gateway.client.ids import uuid7
 from gateway.client.journal.folder import NEW, UPLOADS, JournalLock, journal_home, make_private
 from gateway.client.journal.hosts import check_host
+from gateway.client.journal.ownership import LOCK
 from gateway.client.process.owner import this_process
 
 TYPE_CHECKING = False
@@ -65,10 +66,10 @@ class PendingFolder:
 
         With `other_hosts` the caller knows that no process of another host lives.
         """
-        owner = _read(os.path.join(path, OWNER))
+        owner = _read_owner(path)
         if not other_hosts:
             check_host(owner, path)
-        if owner.get("format", FORMAT) != FORMAT:
+        if owner.get("format") != FORMAT:
             raise OSError("its format is newer than this release: update tracking-gateway here")
         lock = JournalLock.try_acquire(path)
         return None if lock is None else cls(path, lock, owner)
@@ -115,8 +116,8 @@ class PendingFolder:
         """Release the folder; delete it if nothing waits in it."""
         with suppress(OSError):
             if not self.waiting():
-                # owner.json goes last: without it, the lock of a copy on another host would prove nothing.
-                for name in sorted(os.listdir(self.path), key=lambda one: (one == OWNER, one)):
+                # Only what is written here is deleted, and owner.json last, without which the folder is not looked at.
+                for name in sorted(filter(_is_ours, os.listdir(self.path)), key=lambda one: (one == OWNER, one)):
                     os.unlink(os.path.join(self.path, name))
                 os.rmdir(self.path)
                 os.rmdir(os.path.dirname(self.path))
@@ -133,13 +134,24 @@ class PendingFolder:
 
 
 def find_pending(home: str) -> list[str]:
-    """Return the folders of uploads that wait in a journal home."""
+    """Return the folders of uploads that wait in a journal home. Folders of other programs are passed over."""
     folder = os.path.join(home, UPLOADS)
     try:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    return [os.path.join(folder, name) for name in names if not name.startswith(NEW)]
+    found = [os.path.join(folder, name) for name in names if not name.startswith(NEW)]
+    return [path for path in found if _read_owner(path)]
+
+
+def _is_ours(name: str) -> bool:
+    return name in (OWNER, LIST, LOCK) or (name.endswith(DATA) and name.removesuffix(DATA).isdecimal())
+
+
+def _read_owner(path: str) -> dict[str, Any]:
+    """Return the facts about the owner of a folder; {} if it is no folder of pending uploads."""
+    owner = _read(os.path.join(path, OWNER))
+    return owner if type(owner.get("format")) is int and isinstance(owner.get("run_id"), str) else {}
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -290,6 +290,9 @@ def test_a_store_that_is_away_delays_no_end_and_the_next_process_uploads(
     }
     assert len(artifacts(memory)) == 4  # two references, two that are stored: the second time gave the same records
     assert [find_pending(copy) for copy in copies] == [[], []]
+    store.unlink()
+    run.finish()  # the thread tries again as long as the process lives
+    assert find_pending(home) == []
 
 
 def _copy_of(folder: str, above: Path) -> str:
