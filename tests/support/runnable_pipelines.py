@@ -13,7 +13,7 @@ from tests.support.dialect_stack import ROOT, DialectStack
 from tests.support.side_packages import environment
 
 FUNCTIONS = """
-import os, signal
+import gateway, os, signal
 from pathlib import Path
 from pydantic import BaseModel
 
@@ -40,6 +40,7 @@ def may_pass():
     return Path(os.environ["RUNNABLE_RUN_ID"] + ".may-pass").exists()
 
 def fragile():
+    gateway.emit("inside", 1.5)
     if not may_pass():
         raise ValueError("no data")
     return 0.5

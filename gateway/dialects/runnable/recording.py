@@ -7,13 +7,14 @@ for it, join. Several pipelines may run one after the other in one process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.client.encoding.typed import typed
 from gateway.client.encoding.values import clean, clean_name, cut_bytes, dumps, is_point, scalar
 from gateway.client.journal.entries import Observation
 from gateway.client.journal.series import MAIN
 from gateway.client.run.current import join_copy, start_run
+from gateway.client.run.steps import Steps
 from gateway.client.shipping.batching import split
 from gateway.dialects.runnable.chunks import to_labels
 
@@ -37,6 +38,8 @@ class Recording:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.has_ended = False
+        self._steps = Steps(run.recorder, run)
+        self._open: dict[tuple[str, int], Any] = {}  # steps that a task runs in now, by name and attempt
 
     def record(self, facts: Sequence[Fact], parts: Mapping[str, str]) -> None:
         """Append what happened, and the changed parts of the run log; returns when the journal has all of it."""
@@ -79,8 +82,17 @@ class Recording:
             case "end":
                 self._end(fact)
             case _:
+                self._follow(fact.kind, context[0], fact.attempt)
                 body = {key: clean(value) if isinstance(value, str) else value for key, value in fact.body.items()}
                 recorder.record_at(fact.kind, fact.time, **scope, **body)
+
+    def _follow(self, kind: str, name: str, attempt: int) -> None:
+        """Let what a task emits itself belong to its step, from its start to its end."""
+        key = name, attempt
+        if kind == "step_started" and attempt and key not in self._open:
+            self._open[key] = self._steps.enter(name, attempt)
+        elif kind == "step_finished" and key in self._open:
+            self._steps.leave(self._open.pop(key))
 
     def _context(self, fact: Fact) -> StepContext:
         name = clean_name(fact.step_name) if fact.step_name else MAIN

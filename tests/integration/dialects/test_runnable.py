@@ -199,7 +199,8 @@ def test_a_failing_task_is_tried_again_as_the_next_attempt(pipelines: Pipelines)
     assert failed["message"].startswith("step second failed: Call to the function functions.fragile did not succeed")
     assert _attempts(finished, "first") == [(1, "SUCCESS")]
     assert _attempts(finished, "second") == [(1, "FAIL"), (2, "SUCCESS")]
-    assert finished["steps"]["second"]["user_defined_metrics"] == {"m": 0.5}
+    assert finished["steps"]["second"]["user_defined_metrics"] == {"m": 0.5, "inside": {"0": 1.5, "1": 1.5}}
+    assert "inside" not in finished["steps"]["main"]["user_defined_metrics"]
     assert (finished["status"], finished["message"]) == ("SUCCESS", "")
 
 
@@ -253,7 +254,7 @@ def test_a_pipeline_runs_while_everything_is_away(pipelines: Pipelines) -> None:
 
     log = pipelines.stack.until("away", _has_all("away"), "everything has arrived")
     assert log["status"] == "SUCCESS"
-    assert log["steps"]["second"]["user_defined_metrics"] == {"m": 0.5}
+    assert log["steps"]["second"]["user_defined_metrics"] == {"m": 0.5, "inside": 1.5}
 
 
 def test_a_job_is_a_run_with_one_step(pipelines: Pipelines) -> None:
