@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -62,7 +64,9 @@ def list_artifacts(
     """
     from gateway import artifacts
 
-    found = artifacts.list(run, path, recursive=recursive, api=api_of(home))
+    base = api_of(home)
+    with _known(base, run):
+        found = artifacts.list(run, path, recursive=recursive, api=base)
     if as_json:
         print_json({"run_id": run, "path": path, "artifacts": [one._asdict() for one in found]})
     elif not found:
@@ -98,8 +102,9 @@ def download(
     """
     from gateway import artifacts
 
-    with _Bars(is_shown=not as_json) as bars:
-        place = artifacts.download(run, path, to, progress=bars.move, api=api_of(home), home=str(home or ""))
+    base = api_of(home)
+    with _known(base, run), _Bars(is_shown=not as_json) as bars:
+        place = artifacts.download(run, path, to, progress=bars.move, api=base, home=str(home or ""))
     if as_json:
         print_json({"run_id": run, "path": path, "to": place})
     else:
@@ -125,7 +130,8 @@ def log(
     from gateway import artifacts
 
     try:
-        names = artifacts.log(run, file, name, timeout_s=timeout_s, home=str(home or ""))
+        with _known(api_of(home), run):
+            names = artifacts.log(run, file, name, timeout_s=timeout_s, home=str(home or ""))
     except OSError as error:
         raise BadSettings(f"{file} cannot be read ({error.strerror}): name a file or a folder") from error
     if as_json:
@@ -156,17 +162,32 @@ def delete(
     """
     from gateway import artifacts
 
-    if not yes:
-        if not sys.stdin.isatty():
-            raise BadSettings("confirmation is needed, and stdin is not a terminal: add --yes")
-        count = len(artifacts.list(run, path, recursive=True, api=api_of(home)))
-        typer.confirm(f"Delete {path!r} of run {run} ({count:,} artifacts)?", err=True, abort=True)
-    names = artifacts.delete(run, path, timeout_s=timeout_s, api=api_of(home), home=str(home or ""))
+    base = api_of(home)
+    if not yes and not sys.stdin.isatty():
+        raise BadSettings("confirmation is needed, and stdin is not a terminal: add --yes")
+    with _known(base, run):
+        if not yes:
+            count = len(artifacts.list(run, path, recursive=True, api=base))
+            typer.confirm(f"Delete {path!r} of run {run} ({count:,} artifacts)?", err=True, abort=True)
+        names = artifacts.delete(run, path, timeout_s=timeout_s, api=base, home=str(home or ""))
     if as_json:
         print_json({"run_id": run, "deleted": names})
     else:
         for one in names:
             typer.echo(f"deleted {escape_unprintable(one)}")
+
+
+@contextmanager
+def _known(base: str, run: str) -> Iterator[None]:
+    """Raise Refused, with near ids, for a run that the API does not know; the block asks about it."""
+    from gateway.cli.lookup import find_run
+    from gateway.client.query import ApiRefused
+
+    try:
+        yield
+    except ApiRefused:
+        find_run(base, run)
+        raise
 
 
 class _Bars:

@@ -39,6 +39,7 @@ TRAINING = textwrap.dedent("""
         gateway.log_figure(figure, "plots/loss.png")
         gateway.log_image(np.zeros((4, 4)), "plots/black.png")
         gateway.log_table({"a": [1, 2]}, "t.csv")
+        assert [one.path for one in gateway.artifacts.list(run, "notes")] == ["notes/summary.md"]
         run.finish()
         run.barrier(60)
         print("readable")
@@ -93,8 +94,9 @@ def test_artifacts_of_a_worker_that_reaches_only_the_gateway(
             assert file.read() == b"a"  # the bytes of more/a.txt too, which is deleted
         with pytest.raises(artifacts.ArtifactMissing, match="has no artifact 'plots'"):
             artifacts.delete("worker", "plots")
-        with pytest.raises(artifacts.ApiRefused, match="no run 'nobody'"):
-            artifacts.log("nobody", tmp_path / "more")
+        with pytest.raises(artifacts.ApiRefused, match="no run 'stranger'"):
+            artifacts.log("stranger", tmp_path / "more")
+        assert "did you mean 'worker'?" in run(main.app, ["artifacts", "list", "work"]).stderr
 
 
 def memory(server: Server) -> int:

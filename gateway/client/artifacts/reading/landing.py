@@ -14,7 +14,6 @@ a later download continues it. It gets its name once its SHA-256 is right.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -22,6 +21,11 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256 as new_digest
 
 from gateway.client.artifacts.store import READ_BYTES, ArtifactError, WrongBytes
+
+try:
+    import fcntl
+except ImportError:  # Windows, which cannot open a folder below another without following links either
+    fcntl = None  # type: ignore[assignment]  # a module or nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +44,7 @@ if TYPE_CHECKING:
 
 MAX_COMPONENT = 255  # bytes of a file name, of every usual file system
 _DRIVE = re.compile(r"[A-Za-z]:")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PART = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY, _NO_LINK = (getattr(os, name, 0) for name in ("O_DIRECTORY", "O_NOFOLLOW"))  # 0: Windows
 
 
 class BadPath(ArtifactError):
@@ -73,6 +76,8 @@ def land(dst: str, name: str, sha256: str, size: int | None, open_at: OpenAt, mo
     nothing is checked or continued. Raises BadPath, WrongBytes, OSError, and what `open_at` raises.
     """
     *folders, file = components_of(name)
+    if fcntl is None:
+        raise ArtifactError("downloading to a folder is not supported on this system: use gateway.artifacts.open")
     os.makedirs(dst, exist_ok=True)
     with _folder(dst, folders, name) as folder:
         if not _has(folder, file, sha256, size):
@@ -96,13 +101,13 @@ def land(dst: str, name: str, sha256: str, size: int | None, open_at: OpenAt, mo
 @contextmanager
 def _folder(dst: str, folders: list[str], name: str) -> Iterator[int]:
     """Open the folder of an artifact below `dst`, and make what is missing of it. Raises BadPath at a link or file."""
-    handle = os.open(dst, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # the user named it: it may be a link
+    handle = os.open(dst, os.O_RDONLY | _DIRECTORY)  # the user named it: it may be a link
     try:
         for part in folders:
             with suppress(FileExistsError):
                 os.mkdir(part, dir_fd=handle)
             try:
-                inner = os.open(part, _FOLDER, dir_fd=handle)
+                inner = os.open(part, os.O_RDONLY | _DIRECTORY | _NO_LINK, dir_fd=handle)
             except OSError as error:
                 if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                     raise
@@ -121,7 +126,7 @@ def _folder(dst: str, folders: list[str], name: str) -> Iterator[int]:
 def _part(folder: int, name: str) -> Iterator[int]:
     """Open a part file that no other process writes to meanwhile."""
     while True:
-        handle = os.open(name, _PART, 0o666, dir_fd=folder)
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666, dir_fd=folder)
         try:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -145,7 +150,7 @@ def _has(folder: int, file: str, sha256: str, size: int | None) -> bool:
     if not sha256:
         return False
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
+        handle = os.open(file, os.O_RDONLY | _NO_LINK | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         return False
     try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from gateway.client.artifacts.address import open_store
 from gateway.client.artifacts.store import DOOR, ArtifactError, ArtifactMissing, split_uri
-from gateway.client.query import ApiRefused, open_bytes, run_path
+from gateway.client.errors import ClientError
+from gateway.client.query import open_bytes, run_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Sources:
         for place in self._places(artifact, offset):
             try:
                 return place()
-            except (ArtifactError, ApiRefused) as error:
+            except ClientError as error:
                 problems.append(str(error))
         raise ArtifactMissing(f"no place has the bytes of artifact {artifact.path!r:.200}: {'; '.join(problems)}")
 
