@@ -18,6 +18,7 @@ from gateway.client.shipping.immediate import send_records
 from gateway.dialects.magnus.run_log import import_run_log
 from gateway.dialects.magnus.run_log_files import read_run_log
 from tests.support import side_packages
+from tests.support.delivery_process import delivery
 from tests.support.dialect_stack import DialectStack
 from tests.support.run_logs import differences, run_log, step
 from tests.support.server_process import serving
@@ -289,3 +290,16 @@ def test_an_import_through_the_http_server_and_a_dry_run(stack: DialectStack, tm
 
     assert outcome == {**dry, "state": "imported"}
     assert stack.log("http-1")["steps"]["a"]["user_defined_metrics"] == {"x": 1}
+
+
+def test_what_was_imported_is_rebuilt_the_same_and_delivered_whole(
+    stack: DialectStack, imported: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    check = stack.gateway("rebuild", "--check", "--json")
+    tracker = {"GATEWAY_TRACKERS": "parquet", "GATEWAY_PARQUET_DIR": str(tmp_path)}
+    runs = [argument for one in imported for argument in ("--run", one["run_id"])]
+    with delivery(stack.place, "parquet", tracker):
+        proof = stack.gateway("verify", "--to", "parquet", *runs, "--wait", "120", "--json", **tracker)
+
+    assert (check.returncode, check.stderr) == (0, "")
+    assert (proof.returncode, json.loads(proof.stdout)["differences"]) == (0, [])
