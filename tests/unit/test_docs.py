@@ -80,6 +80,7 @@ def test_settings_and_commands_that_the_readme_names_exist() -> None:
         "runs",
         "experiments",
         "models",
+        "artifacts",
         "sync",
         *project["entry-points"]["gateway.commands"],
     }
