@@ -12,6 +12,8 @@ OFFSET = timedelta(hours=5, minutes=30)  # of TZ=Asia/Kolkata, in which the pipe
 # Path from the step, or in the run log, and the reason. docs/magnus.md has the same reasons.
 REASONS: Mapping[str, str] = {
     "(both|mapper)/attempts(/.*)?": "a step with branches has an attempt: the time of the steps in it",
+    "hello/attempts(/.*)?": "a step that was not executed again has an attempt: the moment at which it was passed over",
+    "children/user_defined_metrics/loss(/.*)?": "what a child process tracked is kept",
     "[^/]+/message": "the message of a failed attempt is that of its step, too",
     "fails/user_defined_metrics(/.*)?": "what a failed step tracked is kept",
     "hard/user_defined_metrics/(Loss|loss|loss_STEP_size|loss_step_size)": "keys keep their case",
@@ -45,12 +47,18 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Diff
 def reason_of(found: Difference) -> str | None:
     """Return the reason for a difference, None if there is none."""
     _, _, inside = found.path.rpartition("steps/")
-    reason = next((reason for path, reason in REASONS.items() if re.fullmatch(path, inside)), None)
+    reasons = (reason for path, reason in REASONS.items() if re.fullmatch(path, inside))
+    return next((reason for reason in reasons if _explains(reason, found)), None)
+
+
+def _explains(reason: str, found: Difference) -> bool:
+    if "has an attempt" in reason:
+        return found.theirs in ([], MISSING)
     if reason == "times are UTC":
-        return reason if datetime.fromisoformat(found.theirs) - OFFSET == datetime.fromisoformat(found.ours) else None
-    if reason is not None and isinstance(found.theirs, float) and not math.isfinite(found.theirs):
-        return reason if found.ours in ("NaN", "Infinity", "-Infinity") else None
-    return reason
+        return datetime.fromisoformat(found.theirs) - OFFSET == datetime.fromisoformat(found.ours)
+    if isinstance(found.theirs, float) and not math.isfinite(found.theirs):
+        return found.ours in ("NaN", "Infinity", "-Infinity")
+    return True
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

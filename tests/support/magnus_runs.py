@@ -68,11 +68,11 @@ class Magnus:
         return self.python("pipelines.py", configuration, *names)
 
     def execute(
-        self, definition: str, run_id: str, configuration: str = "config.yaml", **variables: str
+        self, definition: str, run_id: str, configuration: str = "config.yaml", *more: str, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Execute a pipeline by the command of magnus."""
         command = ["-c", "from magnus.cli import cli; cli()", "execute", "-f", definition, "-c", configuration]
-        return self.python(*command, "--run-id", run_id, "--tag", "exp-a", "-p", "parameters.yaml", **variables)
+        return self.python(*command, "--run-id", run_id, "--tag", "exp-a", "-p", "parameters.yaml", *more, **variables)
 
     def execute_step(self, definition: str, run_id: str, step: str) -> subprocess.CompletedProcess[str]:
         """Execute one step in a process of its own, as a container of an orchestrator does."""

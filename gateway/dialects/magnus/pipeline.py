@@ -80,12 +80,14 @@ class Pipeline:
             self.run.recorder.record("run_resumed", attempt=self.run.attempt, name=self.magnus_id, **body)
 
     @never_raises("magnus")
-    def start_composite(self, log: Mapping[str, Any]) -> None:
-        """Record the start of every step with branches in which something is executed now."""
+    def add_known(self, log: Mapping[str, Any]) -> None:
+        """Record steps that were not executed again, and the start of those with branches, before the next task."""
         for step in steps_of(log):
-            # Not of a task: its attempt starts a moment later, and the earliest event counts.
+            # Not the start of a task: its attempt starts a moment later, and the earliest event counts.
             if step["step_type"] in COMPOSITE and step["status"] == "PROCESSING":
                 self._start(step, 1)
+            if step["mock"] and step["internal_name"] not in self._ended:
+                self._end_other(step)
 
     @never_raises("magnus")
     def notice(self, step: StepLog | None, attempt: int, variable: str, text: str) -> None:
@@ -159,6 +161,7 @@ class Pipeline:
         if step["attempts"]:
             self.end_step(step)
             return
+        self._ended.add(step["internal_name"])
         start, end = time_span(step, now())
         scope = {"step_name": step["internal_name"], "attempt": self.base + 1}
         self._record(start, start_event(step, self.base + 1))

@@ -123,14 +123,14 @@ class GatewayIntegration(BaseIntegration):  # type: ignore[misc]  # magnus has n
 
     @never_raises("magnus")
     def configure_for_execution(self, **_: Any) -> None:
-        """Record what is around the next task; join the run where this process executes a part of the pipeline only."""
+        """Record what precedes the next task; join the run where this process executes a part of the pipeline only."""
         pipeline = _find(self.service)
         try:
             log = _run_log(full=True)
         except RunLogNotFoundError:  # the first step of a job, which is about to make it
             return
         pipeline.describe(log)
-        pipeline.start_composite(log)
+        pipeline.add_known(log)
 
 
 def _find(tracker: GatewayTracker, *, is_root: bool = False) -> Pipeline:

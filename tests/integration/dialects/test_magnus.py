@@ -21,8 +21,8 @@ from tests.support.magnus_differences import REASONS, differences, reason_of
 from tests.support.magnus_runs import REMOTE, Magnus, fold_log
 from tests.support.mlflow_service import MlflowServer
 
-SDK = ("sequential", "collision", "hard", "failing", "fails", "mapped", "parallel")
-COMPARED = [f"m-{name}" for name in (*SDK, "shell", "branches", "cli", "job")]
+SDK = ("sequential", "collision", "hard", "failing", "fails", "mapped", "parallel", "children")
+COMPARED = [f"m-{name}" for name in (*SDK, "shell", "branches", "cli", "again", "job")]
 
 
 class Done(NamedTuple):
@@ -74,6 +74,7 @@ def done(
         "branches": magnus.execute("branches.yaml", "m-branches"),
         "at once": magnus.execute("branches.yaml", "m-at-once", "at-once.yaml"),
         "cli": magnus.execute("fails.yaml", "m-cli"),
+        "again": magnus.execute("fails.yaml", "m-again", "config.yaml", "--use-cached", "m-cli"),
         "job": magnus.execute("shell.yaml", "m-written-only", "job.yaml"),
         "step 1": magnus.execute_step("shell.yaml", "m-job", "shell"),
         "step 2": magnus.execute_step("shell.yaml", "m-job", "success"),
@@ -88,7 +89,7 @@ def done(
 def test_pipelines_end_as_without_the_gateway(done: Done) -> None:
     codes = {name: output.returncode for name, output in done.outputs.items()}
 
-    assert {name: code for name, code in codes.items() if code} == {"killed": -9, "at once": 1, "cli": 1}
+    assert {name: code for name, code in codes.items() if code} == {"killed": -9, "at once": 1, "cli": 1, "again": 1}
     assert set(done.logs) == {*COMPARED, "m-killed", "m-at-once"}
     assert [
         line for one in done.outputs.values() for line in one.stderr.splitlines() if line.startswith("gateway:")
@@ -166,6 +167,19 @@ def test_what_a_failing_step_tracked_is_kept(done: Done) -> None:
     assert [(done.logs[f"m-{run}"].state, done.logs[f"m-{run}"].message) for run in ("fails", "cli")] == [
         ("failed", "step fails failed: no such file")
     ] * 2
+
+
+def test_a_pipeline_that_is_executed_again_says_which_steps_it_took_from_the_first(done: Done) -> None:
+    log = done.logs["m-again"]
+
+    assert (log.use_cached, log.original_run_id, log.state) == (True, "m-cli", "failed")
+    assert [(name, step.mock) for name, step in done.steps("again").items()] == [
+        ("hello", True), ("fails", False), ("fail", False)
+    ]  # fmt: skip
+
+
+def test_what_a_child_process_tracked_is_kept(done: Done) -> None:
+    assert done.metrics("children", "children") == {"loss": {"0": 0.5, "1": 0.5}, "here": 1}
 
 
 def test_what_a_killed_pipeline_tracked_is_kept(done: Done) -> None:

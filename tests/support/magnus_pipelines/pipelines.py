@@ -40,6 +40,10 @@ def fails() -> Pipeline:
     return of(task("fails", "fail_after_tracking", last=True))
 
 
+def children() -> Pipeline:
+    return of(task("children", "track_in_children", last=True))
+
+
 def mapped() -> Pipeline:
     branch = of(task("one", "of_branch", last=True))
     return of(Map(name="mapper", branch=branch, iterate_on="chunks", iterate_as="chunk", terminate_with_success=True))

@@ -1,5 +1,6 @@
 """Tasks of pipelines for magnus 0.5.1, as a user writes them: nothing here knows the gateway."""
 
+import multiprocessing
 import os
 import signal
 
@@ -50,6 +51,14 @@ def with_context() -> None:
         track_this(inside=get_run_id())
         if run is not None:  # the default context has no value
             run.emit("from_context", 7, 0)
+
+
+def track_in_children() -> None:
+    for number in range(2):
+        child = multiprocessing.get_context("fork").Process(target=track_this, kwargs={"step": number, "loss": 0.5})
+        child.start()
+        child.join()
+    track_this(here=1)
 
 
 def fail_after_tracking() -> None:
