@@ -52,10 +52,15 @@ def join_run_log(chunks: Mapping[str, Chunk]) -> dict[str, Any] | None:
     steps = {key: step for chunk in whole.values() for key, step in chunk["steps"].items()}
     branches = [(name, chunk) for name, chunk in whole.items() if name != ROOT]
     for name, branch in sorted(branches, key=lambda found: int(found[1].pop("position", 0))):
-        parent = steps.get(name.rpartition(".")[0])
+        parent = steps.get(name.rpartition(".")[0]) or _holder(name, steps)
         if parent is not None:
             parent["branches"][name] = branch
     return whole[ROOT]
+
+
+def _holder(branch: str, steps: Mapping[str, Any]) -> Any:
+    """Return the step around a branch with a dot in its own name, such as a value that a map node goes through."""
+    return steps.get(max((key for key in steps if branch.startswith(f"{key}.")), key=len, default=""))
 
 
 def _copied(chunk: Chunk) -> Chunk:

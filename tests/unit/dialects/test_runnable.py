@@ -199,7 +199,7 @@ def nested() -> Chunk:
     middle = step("m.x.n", "SUCCESS", step_type="parallel", branches={"m.x.n.y": inner})
     branches = {
         name: {"internal_name": name, "status": "SUCCESS", "steps": steps, "parameters": {"p": param(1)}}
-        for name, steps in (("m.x", {"m.x.n": middle}), ("m.b", {}), ("m.ü", {}))
+        for name, steps in (("m.x", {"m.x.n": middle}), ("m.b", {}), ("m.ü", {}), ("m.v1.0", {}))
     }
     return run_log(
         step("z"), step("m", step_type="map", branches=branches), step("a"), parameters={"n": param(math.nan)}
@@ -212,7 +212,7 @@ def test_a_run_log_is_made_again_from_its_chunks_and_from_its_labels() -> None:
     for name, chunk in chunks.items():
         labels |= to_labels(parts_of(name, chunk))
 
-    assert list(chunks) == [ROOT, "m.x", "m.x.n.y", "m.b", "m.ü"]
+    assert list(chunks) == [ROOT, "m.x", "m.x.n.y", "m.b", "m.ü", "m.v1.0"]
     assert json.dumps(join_run_log(chunks)) == json.dumps(nested())
     assert json.dumps(join_run_log(from_labels(dict(sorted(labels.items()))))) == json.dumps(nested())
     assert from_labels({"other": 1}) == {}
