@@ -81,6 +81,7 @@ def test_settings_and_commands_that_the_readme_names_exist() -> None:
         "experiments",
         "models",
         "artifacts",
+        "import",
         "sync",
         *project["entry-points"]["gateway.commands"],
     }
