@@ -74,7 +74,8 @@ class OrphanedUploads:
 
     def upload(self) -> UploadedOrphans:
         """Upload and record everything that no living process does. Does not raise for what stays; it is named."""
-        for path in find_pending(self._home):
+        homes = [self._home] if self._is_own else [self._home, *_folders_in(self._home)]  # it may be above the copy
+        for path in (path for home in homes for path in find_pending(home)):
             try:
                 folder = PendingFolder.adopt(path, other_hosts=self._other_hosts)
                 if folder is None:
@@ -111,7 +112,7 @@ class OrphanedUploads:
         ):
             return False
         journal = str(facts.get("journal") or "")
-        if journal and os.path.isdir(os.path.join(self._home, journal)):
+        if journal and os.path.isdir(os.path.join(folder.path, "../..", journal)):
             if (reason := f"{folder.path}: {NOT_SENT}") not in self.found.waiting:
                 self.found.waiting.append(reason)
             return False
@@ -162,6 +163,14 @@ def records_of(run_id: str, producer: str, event: dict[str, Any]) -> list[Record
     end = {"kind": "producer_closed", "time": time, "batches": 2, "points": 0, "dropped": 0}
     first = {"kind": event["kind"], **event}
     return [encode(run_id, source, seq, time, body) for seq, body in enumerate((first, end))]
+
+
+def _folders_in(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
 
 
 def _key(facts: dict[str, Any]) -> tuple[Any, ...]:

@@ -349,7 +349,7 @@ class Run(ArtifactMethods):
     def after_fork(self) -> object:
         """Join the run as a forked child; return the parent's objects, which the child must keep. In the child only."""
         self.is_forked = True
-        parents, self._artifacts = self._artifacts, None  # the threads are the parent's
+        parents = self.__dict__.pop("_artifacts", None)  # the threads are the parent's
         return parents, self.recorder.after_fork()
 
     def _context(self) -> StepContext:

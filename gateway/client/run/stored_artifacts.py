@@ -71,6 +71,8 @@ class ArtifactLog:
             one, copied = self._upload(self.uploads, file, path_in_run, "", context, budget)
             budget -= copied
             logged.append(one)
+        if not logged:
+            warn_once("artifact-empty", f"{path} holds no file: nothing is logged")
         return logged
 
     def _upload(

@@ -152,6 +152,16 @@ def test_a_folder_from_elsewhere_uploads_no_file_of_this_machine(
     assert (done.stored, len(done.lost), stored(memory), store.exists()) == (0, 1, {}, False)
 
 
+def test_the_folder_above_a_copy_may_be_named(
+    left: PendingFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(left, "model", b"weights")
+    left.close()
+
+    assert upload(tmp_path, Memory(), monkeypatch).stored == 0
+    assert upload(tmp_path, Memory(), monkeypatch, is_own=False).stored == 1
+
+
 def test_files_of_other_programs_are_left_alone(
     left: PendingFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,25 @@ def test_a_folder_is_stored_as_its_files_without_what_leads_out_of_it(
         for name, data in [("deep/er/x.bin", b"x"), ("empty", b""), ("latest", b"x")]
     }
     assert notices.counts == {"artifact-passed-over": 12}
+
+
+def test_a_folder_without_files_is_reported(run: Run, memory: Memory, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint/deep").mkdir(parents=True)
+
+    assert run.log_artifacts(tmp_path / "checkpoint") == []
+    assert notices.counts == {"artifact-empty": 1}
+
+
+def test_threads_that_log_their_first_artifact_at_once_share_the_uploads(
+    run: Run, memory: Memory, store: Path, model: Path, home: str
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: run.log_artifact(model, f"{number}.pt"), range(40)))
+    run.finish()
+
+    assert {found.sha256 for found in newest(memory).values()} == {digest(b"weights")}
+    assert len(newest(memory)) == 40
+    assert find_pending(home) == []
 
 
 @pytest.mark.parametrize("what", ["missing", "pipe", "device", "link in a circle", "no folder"])

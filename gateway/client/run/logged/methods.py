@@ -149,7 +149,9 @@ class ArtifactMethods:
         if self._artifacts is None:
             from gateway.client.run.stored_artifacts import ArtifactLog
 
-            self._artifacts = ArtifactLog(self.recorder)
+            # One operation: another thread, or a signal handler, may log its first artifact at this moment.
+            made: ArtifactLog = self.__dict__.setdefault("_artifacts", ArtifactLog(self.recorder))
+            return made
         return self._artifacts
 
     def _context(self) -> StepContext:
