@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from gateway.client.journal.series import StepContext
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Status
+    from gateway.client.run.stored_artifacts import ArtifactLog
     from gateway.client.shipping.shipper import Shipper
 
 CAPTURE_S = 5.0  # the longest that `finish` waits for the last console lines and samples before it records the end
@@ -61,6 +62,8 @@ DIGESTS_S = 1.0  # ... and for digests of artifacts: those of small files preced
 
 class Run(ArtifactMethods):
     """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
+
+    _artifacts: ArtifactLog | None = None  # see ArtifactMethods
 
     def __init__(  # noqa: PLR0913 -- called in one place only, and in tests
         self,

@@ -25,7 +25,7 @@ class ArtifactMethods:
 
     id: str
     recorder: Recorder
-    _artifacts: ArtifactLog | None = None  # made by the first artifact
+    _artifacts: ArtifactLog | None  # made by the first artifact
 
     @never_raises("artifact")
     def artifact(self, name: str, uri: str, size: int | None = None, sha256: str = "", *, media_type: str = "") -> None:
