@@ -44,22 +44,27 @@ WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.de
 -- name: where_experiment
 -- Runs of the experiments with these names, and of tags that no experiment has or had as a name. Arrays, because an
 -- index finds their elements.
-SELECT x.run_id FROM runs x WHERE x.experiment_id <> ''
-  AND x.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE e.name = ANY (:wanted)))
-UNION ALL
-SELECT x.run_id FROM runs x, LATERAL (SELECT ARRAY(
+WITH named AS MATERIALIZED (
     SELECT n.name FROM experiment_names n JOIN experiments e USING (experiment_id) WHERE e.name = ANY (:wanted)
     UNION ALL
     SELECT w.name FROM unnest(:wanted) AS w (name)
     WHERE NOT EXISTS (SELECT FROM experiment_names n WHERE n.name = w.name)
-) AS tags) AS named
-WHERE x.experiment_id = '' AND x.tag = ANY (named.tags)
+)
+SELECT x.run_id FROM runs x
+WHERE x.experiment_id <> ''
+  AND x.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE e.name = ANY (:wanted)))
+UNION ALL
+SELECT x.run_id FROM runs x
+WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
+  AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
 
 -- name: where_experiment_id
-SELECT x.run_id FROM runs x WHERE x.experiment_id = ANY (:wanted) AND x.experiment_id <> ''
+WITH named AS MATERIALIZED (SELECT n.name FROM experiment_names n WHERE n.experiment_id = ANY (:wanted))
+SELECT x.run_id FROM runs x WHERE x.experiment_id <> '' AND x.experiment_id = ANY (:wanted)
 UNION ALL
-SELECT x.run_id FROM runs x JOIN experiment_names n ON n.name = x.tag
-WHERE x.experiment_id = '' AND n.experiment_id = ANY (:wanted)
+SELECT x.run_id FROM runs x
+WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
+  AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
 
 -- name: where_param
 -- The value that counts, see schemas/params.py.

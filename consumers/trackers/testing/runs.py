@@ -131,7 +131,7 @@ def edge_case_run(run_id: str) -> list[Envelope]:
 
 
 def edited_run(run_id: str) -> list[Envelope]:
-    """Return a run of two attempts whose series, parameters, tags, name and note change, in log order."""
+    """Return a run of two attempts whose series, parameters, tags, name, note and experiment change, in log order."""
     author, other = RunAuthor(run_id), RunAuthor(run_id, "p2", time=START + 700)
     return [
         author.start(name="first name", tag="contract"),
@@ -158,10 +158,13 @@ def edited_run(run_id: str) -> list[Envelope]:
         author.rename("param", "depth", "rate"),  # taken
         author.tags(stage="final"),
         author.delete("tag", "owner"),
+        author.stage("deleted"),
         author.rename("tag", "team", "group"),
         author.rename("run", "", "better name"),
+        author.envelope(ev.Moved(time=author.now(), tag="contract, edited")),
         author.envelope(ev.Note(time=author.now(), text="edited")),
         author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd")),
+        author.stage("active"),
         author.delete("series", "seen 1"),
         author.delete("param", "lost"),
         author.envelope(ev.RunResumed(time=author.now(), attempt=2)),
