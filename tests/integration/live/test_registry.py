@@ -92,9 +92,15 @@ async def column(live: Live, path: str, rows: str, field: str, **parameters: Any
     return [one[field] for one in (await live.json(path, **parameters))[rows]]
 
 
-async def test_experiments_are_listed_searched_and_read(stocked: Live) -> None:
-    live = stocked
+async def test_experiments_models_pages_and_decisions_are_read_and_searched(stocked: Live) -> None:
+    """Four checks of one server: starting one takes longer than all of them."""
+    await check_experiments(stocked)
+    await check_models(stocked)
+    await check_pages(stocked)
+    await check_decisions(stocked)
 
+
+async def check_experiments(live: Live) -> None:
     async def experiments(**parameters: Any) -> list[str]:
         return await column(live, "/v1/experiments", "experiments", "experiment_id", **parameters)
 
@@ -113,8 +119,7 @@ async def test_experiments_are_listed_searched_and_read(stocked: Live) -> None:
     assert (await live.json("/v1/experiments/e2"))["state"] == "deleted"
 
 
-async def test_pages_hold_each_row_once(stocked: Live) -> None:
-    live = stocked
+async def check_pages(live: Live) -> None:
     token, seen = None, list[str]()
     while True:
         page = await live.json("/v1/experiments", state="all", limit=2, **({"page_token": token} if token else {}))
@@ -127,9 +132,7 @@ async def test_pages_hold_each_row_once(stocked: Live) -> None:
     assert page["as_of"]
 
 
-async def test_models_of_any_name_and_their_versions_are_listed_searched_and_read(stocked: Live) -> None:
-    live = stocked
-
+async def check_models(live: Live) -> None:
     async def found(**parameters: Any) -> list[str]:
         return await column(live, "/v1/models", "models", "name", **parameters)
 
@@ -178,8 +181,7 @@ async def test_a_page_of_long_texts_ends_early(live: Live) -> None:
     assert (len(first["models"]), len(rest["models"]), rest["next_page_token"]) == (21, 9, None)
 
 
-async def test_what_became_of_a_request_is_told(stocked: Live) -> None:
-    live = stocked
+async def check_decisions(live: Live) -> None:
     decision = await live.json("/v1/decisions/experiments/p7", timeout_s=0)
     assert (decision["outcome"], decision["reason"]) == ("exists", "the id 'e3' is that of experiment 'experiment 3'")
     assert (await live.json("/v1/decisions/models/p8"))["result"] == {"name": "a/b"}
