@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
-INSTALL = "install it with: pip install 'tracking-gateway[artifacts]'"
+INSTALL = "pip install 'tracking-gateway[artifacts]', or 'tracking-gateway-client[artifacts]' where that is installed"
 ATOMIC = {"s3", "s3a", "gs", "gcs", "abfs", "az"}  # an object appears when its upload is complete
 BLOCK_BYTES = 16_777_216  # of a multipart upload: 10,000 of them, the most that S3 takes, are 160 GB
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -134,6 +135,48 @@ def test_a_large_file_is_linked_and_what_is_written_into_it_is_stored_and_report
         "replaced.pt": digest(b"first version"),
     }
     assert notices.counts["artifact-changed"] == 1
+
+
+def test_a_large_file_that_cannot_be_linked_and_vanishes_stays_a_reference(
+    run: Run, memory: Memory, store: Path, model: Path, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another disk")
+
+    monkeypatch.setattr("gateway.client.run.stored_artifacts.COPY_BYTES", 3)
+    monkeypatch.setattr(snapshots, "FICLONE", 0)
+    monkeypatch.setattr(os, "link", refuse)
+    store.touch()  # in the way: the store takes nothing
+    (model.parent / "stays.pt").write_bytes(b"stays")
+    run.log_artifacts(model.parent)
+    wait_for(lambda: "artifact-store" in notices.counts)
+    model.unlink()
+    store.unlink()
+    run.finish()
+
+    assert {name: found.sha256 for name, found in newest(memory).items()} == {
+        "model.pt": "",
+        "stays.pt": digest(b"stays"),
+    }
+    assert notices.counts["artifact"] == 1
+    assert find_pending(home) == []
+
+
+def test_bytes_are_stored_where_no_folder_can_be_written_for_what_waits(
+    run: Run,
+    memory: Memory,
+    store: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GATEWAY_JOURNAL_DIR", str(model / "below a file"))
+    run.log_artifact(model)
+    run.finish()
+
+    assert newest(memory)["model.pt"].sha256 == digest(b"weights")
+    assert notices.counts["artifact-home"] == 1
+    assert "set GATEWAY_JOURNAL_DIR to a folder that can be written" in capsys.readouterr().err
 
 
 def test_the_same_bytes_are_stored_once(run: Run, memory: Memory, store: Path, model: Path) -> None:
