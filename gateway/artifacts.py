@@ -38,6 +38,7 @@ __all__ = [
 WAIT_S = 10.0  # the longest that a `Run` waits until its own artifacts are listed
 SEND_S = 20.0  # ... and a change until the log has it
 EVENTS_AT_ONCE = 1_000  # in one send
+THREADS = 8  # that download small files at once: each costs a round trip
 SHOWN = 5  # artifacts that an error names
 
 
@@ -66,37 +67,43 @@ def download(
 
     `download(run_id, "model/weights.pt", "/tmp")` writes /tmp/model/weights.pt. What is there with the right bytes is
     left, a download that was interrupted continues, and a file appears once its SHA-256 is right. No name in the log
-    leads out of `dst`. `progress` gets the artifact and how many of its bytes are there.
+    leads out of `dst`. `progress` gets the artifact and how many of its bytes are there, from several threads.
 
     Raises ArtifactError if anything cannot be downloaded, after the rest was; OSError if `dst` cannot be written.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from gateway.client.artifacts.reading.landing import land
 
     api, run_id, folder = api or find_api(home=home), _id_of(run), os.fspath(dst)
     found, sources = list(run_id, path, recursive=True, api=api), _sources(api, run_id, home)
     if not found:
         raise _missing(run_id, path)
-    place, failed = folder, builtins.list[ArtifactError]()
-    for one in found:
 
-        def open_at(offset: int, one: Artifact = one) -> Any:
-            return sources.open(one, offset)
-
-        def moved(count: int, one: Artifact = one) -> None:
+    def land_one(one: Artifact) -> str | ArtifactError:
+        def moved(count: int) -> None:
             if progress is not None:
                 progress(one, count)
 
         try:
-            place = land(folder, one.path, one.sha256, one.size, open_at, moved)
+            return land(folder, one.path, one.sha256, one.size, lambda offset: sources.open(one, offset), moved)
         except ArtifactError as error:
-            failed.append(error)
+            return error
+
+    with ThreadPoolExecutor(min(THREADS, len(found))) as pool:
+        try:
+            landed = [*pool.map(land_one, found)]
+        except BaseException:  # Ctrl-C, a full disk
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    failed = [one for one in landed if isinstance(one, ArtifactError)]
     if failed and len(found) == 1:
         raise failed[0]
     if failed:
         more = f"; and {len(failed) - SHOWN:,} more" if len(failed) > SHOWN else ""
         shown = "; ".join(map(str, failed[:SHOWN])) + more
         raise ArtifactError(f"{len(failed):,} of {len(found):,} artifacts are not downloaded: {shown}")
-    return place if len(found) == 1 and found[0].path == path else str(Path(folder, path)) if path else folder
+    return str(Path(folder, path)) if path else folder
 
 
 def open(run: str | Run, path: str, mode: str = "rb", *, api: Api | None = None) -> IO[Any]:

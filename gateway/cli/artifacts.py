@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from gateway.console import HomeOption, JsonOption, console, print_json, print_n
 from schemas.errors import BadSettings
 from schemas.runtime.text import escape_unprintable
 
-SHOWN_BARS = 5
+SHOWN_BARS = 8
 
 app = typer.Typer(no_args_is_help=True, help="List, download, log and delete artifacts of runs.")
 
@@ -103,8 +104,12 @@ def download(
     from gateway import artifacts
 
     base = api_of(home)
-    with _known(base, run), _Bars(is_shown=not as_json) as bars:
-        place = artifacts.download(run, path, to, progress=bars.move, api=base, home=str(home or ""))
+    try:
+        with _known(base, run), _Bars(is_shown=not as_json) as bars:
+            place = artifacts.download(run, path, to, progress=bars.move, api=base, home=str(home or ""))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise BadSettings(f"{to} cannot be written ({why}): name another folder with --to, or make room") from error
     if as_json:
         print_json({"run_id": run, "path": path, "to": place})
     else:
@@ -198,6 +203,7 @@ class _Bars:
         self._is_shown = is_shown and self._console.is_terminal
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
+        self._lock = Lock()
 
     def __enter__(self) -> _Bars:
         if self._is_shown:
@@ -218,8 +224,9 @@ class _Bars:
         """Show how many bytes of an artifact are there; only the newest few keep their bars."""
         if self._bars is None:
             return
-        if artifact.path not in self._tasks:
-            if len(self._tasks) >= SHOWN_BARS:
-                self._bars.remove_task(self._tasks.pop(next(iter(self._tasks))))
-            self._tasks[artifact.path] = self._bars.add_task(escape_unprintable(artifact.path), total=artifact.size)
-        self._bars.update(self._tasks[artifact.path], completed=count)
+        with self._lock:  # several threads download
+            if artifact.path not in self._tasks:
+                if len(self._tasks) >= SHOWN_BARS:
+                    self._bars.remove_task(self._tasks.pop(next(iter(self._tasks))))
+                self._tasks[artifact.path] = self._bars.add_task(escape_unprintable(artifact.path), total=artifact.size)
+            self._bars.update(self._tasks[artifact.path], completed=count)

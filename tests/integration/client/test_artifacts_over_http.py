@@ -96,6 +96,11 @@ def test_artifacts_of_a_worker_that_reaches_only_the_gateway(
             artifacts.delete("worker", "plots")
         with pytest.raises(artifacts.ApiRefused, match="no run 'stranger'"):
             artifacts.log("stranger", tmp_path / "more")
+        no_folder = str(tmp_path / "more/a.txt/x")
+        assert (
+            "cannot be written (Not a directory)"
+            in run(main.app, ["artifacts", "download", "worker", "--to", no_folder]).stderr
+        )
         assert "did you mean 'worker'?" in run(main.app, ["artifacts", "list", "work"]).stderr
 
 

@@ -94,7 +94,7 @@ async def test_files_and_folders_are_listed_opened_and_downloaded(live: Live, st
     assert (one, folder, whole) == (str(dst / "model/weights.pt"), str(dst / "model"), str(tmp_path / "whole"))
     assert files(dst) == {"model/config.json": b'{"a": "\xc3\xa4"}', "model/weights.pt": BIG}
     assert len(files(tmp_path / "whole")) == 3
-    assert moves[-1] == ("model/config.json", 11)  # weights.pt was there
+    assert set(moves) == {("model/config.json", 0), ("model/config.json", 11)}  # weights.pt was there
     assert (found, part) == ('{"a": "ä"}', BIG[1_000_000:1_000_010])
     with pytest.raises(artifacts.ArtifactMissing, match="run 'one' has no artifact 'no such'"):
         await call(artifacts.download, "one", "no such", dst)
