@@ -96,14 +96,18 @@ def download(
         except BaseException:  # Ctrl-C, a full disk
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    failed = [one for one in landed if isinstance(one, ArtifactError)]
-    if failed and len(found) == 1:
+    _raise_failed([one for one in landed if isinstance(one, ArtifactError)], len(found))
+    return str(Path(folder, path)) if path else folder
+
+
+def _raise_failed(failed: builtins.list[ArtifactError], asked: int) -> None:
+    """Raise one error for those of `asked` downloads that failed, if any."""
+    if failed and asked == 1:
         raise failed[0]
     if failed:
         more = f"; and {len(failed) - SHOWN:,} more" if len(failed) > SHOWN else ""
         shown = "; ".join(map(str, failed[:SHOWN])) + more
-        raise ArtifactError(f"{len(failed):,} of {len(found):,} artifacts are not downloaded: {shown}")
-    return str(Path(folder, path)) if path else folder
+        raise ArtifactError(f"{len(failed):,} of {asked:,} artifacts are not downloaded: {shown}")
 
 
 def open(run: str | Run, path: str, mode: str = "rb", *, api: Api | None = None) -> IO[Any]:
