@@ -5,7 +5,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 COPY schemas schemas
 COPY consumers consumers
-RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[mlflow,mlflow-server,wandb,parquet,tensorboard]"
+RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[artifacts,mlflow,mlflow-server,wandb,parquet,tensorboard]"
 
 FROM python:3.11-slim
 COPY --from=build /opt/gateway /opt/gateway
