@@ -121,6 +121,22 @@ async def test_a_run_page_can_be_opened_by_its_address_and_tells_all(live: Live,
     assert (await live.json(str(raw)))["run_id"] == "sweep/7 ü"
 
 
+async def test_a_run_in_the_trash_leaves_the_list_and_its_page_says_so(live: Live, browser: Browser) -> None:
+    author = Author("away")
+    await live.publish([*training("stays"), author.start()])
+    await browser.page.goto(live.url)
+    rows = browser.page.locator("#runs tbody tr")
+    await expect(rows).to_have_count(2)
+
+    await live.publish([author.envelope(ev.LifecycleStage(time=author.now(), stage="deleted"))])
+    await expect(rows).to_have_count(1)
+    await browser.page.goto(f"{live.url}/runs/away")
+    await expect(browser.page.locator("[data-fact=Trash]")).to_contain_text("in the trash")
+
+    await live.publish([author.envelope(ev.LifecycleStage(time=author.now(), stage="active"))])
+    await expect(browser.page.locator("[data-fact=Trash]")).to_have_count(0)
+
+
 async def test_a_page_that_waits_for_a_run_opens_when_it_starts(live: Live, browser: Browser) -> None:
     await browser.page.goto(f"{live.url}/runs/later")
     await expect(browser.page.get_by_role("heading", name="No such run yet")).to_be_visible()

@@ -38,6 +38,8 @@ function facts(log) {
     ["Run id", log.run_id],
     ["Group", log.group],
     ["Tag", log.tag],
+    ["Experiment", log.experiment === log.tag ? "" : log.experiment],
+    ["Trash", log.lifecycle_stage === "deleted" ? "in the trash: `gateway runs restore` takes it out" : ""],
     ["Started", start === null ? "" : moment(start)],
     ["Duration", runDuration(log, Date.now())],
     ["Original run", log.original_run_id],
