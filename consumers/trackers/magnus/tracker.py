@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from threading import Lock
 from types import SimpleNamespace
@@ -65,8 +66,9 @@ class MagnusTracker:
                 f"instead of {self._wanted!r:.80}: installed are {known}"
             )
         try:
-            self._class = found[self._wanted].load()
-            self._class(**self._config)
+            with _own_logging():
+                self._class = found[self._wanted].load()
+                self._class(**self._config)
         except Exception as error:  # noqa: BLE001 -- the class is foreign code; its message may quote a password
             raise BadSettings(
                 f"Magnus' tracker {self._wanted!r} cannot be made ({type(error).__name__}): correct its config"
@@ -134,6 +136,21 @@ class MagnusTracker:
         while len(self._instances) > MAX_RUNS:
             self._instances.popitem(last=False)
         return tracker
+
+
+@contextmanager
+def _own_logging() -> Iterator[None]:
+    """Keep the logging of this process: the import of magnus replaces it, and silences every logger there is."""
+    root, known = logging.getLogger(), logging.root.manager.loggerDict.values()
+    handlers, level = root.handlers[:], root.level
+    disabled = {one: one.disabled for one in known if isinstance(one, logging.Logger)}
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for logger, was_disabled in disabled.items():
+            logger.disabled = was_disabled
 
 
 def _is_outage(error: BaseException | None) -> bool:

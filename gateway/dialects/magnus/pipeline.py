@@ -12,7 +12,7 @@ import os
 from gateway.client.encoding.typed import typed
 from gateway.client.encoding.values import clean_name, dumps, is_point, now, scalar
 from gateway.client.errors import ClientError
-from gateway.client.guards import never_raises, warn_lost
+from gateway.client.guards import never_raises
 from gateway.client.journal.entries import Observation
 from gateway.client.notices import warn_once
 from gateway.client.process.inheritance import JOIN, RUN_ID
@@ -190,6 +190,6 @@ def open_pipeline(magnus_id: str, tag: str, *, url: str, is_root: bool, suffixes
     try:
         run = current.start_run(name=magnus_id, run_id=magnus_id, tag=tag, url=url or None)
     except ClientError as error:
-        warn_lost("address", "the pipeline is kept in the journal until this is mended", error)
+        warn_once("address", f"{error}; until then events are kept in the journal")
         run = current.start_run(name=magnus_id, run_id=magnus_id, tag=tag, url="none:")
     return Pipeline(run, magnus_id, suffixes=suffixes)

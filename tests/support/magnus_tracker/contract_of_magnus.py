@@ -7,6 +7,8 @@ What a tracker of Magnus got is read from its file, because its interface has no
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,21 @@ def test_a_call_that_failed_continues_where_it_failed(tracker: Readable, tmp_pat
 def test_a_configuration_that_does_not_fit_is_one_clear_error(config: dict[str, Any], words: str) -> None:
     with pytest.raises(BadSettings, match=words):
         MagnusTracker(**config).open(Settings())
+
+
+def test_the_import_of_magnus_leaves_the_logging_of_the_process() -> None:
+    program = """
+import logging
+from consumers.trackers.magnus.tracker import MagnusTracker
+from schemas.runtime.settings import Settings
+logging.basicConfig(level="INFO", format="own: %(message)s")
+logging.getLogger("consumers.delivery").info("before")
+MagnusTracker(tracker="lines", config={"folder": "."}).open(Settings())
+logging.getLogger("consumers.delivery").info("after")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stderr.splitlines() == ["own: before", "own: after"]
 
 
 def test_the_mlflow_tracker_of_magnus_gets_both_values_of_one_text() -> None:
