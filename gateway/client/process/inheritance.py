@@ -13,6 +13,7 @@ The attempt is GATEWAY_ATTEMPT, else SLURM_RESTART_COUNT + 1, plus TORCHELASTIC_
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from gateway.client.notices import warn_once
 
@@ -25,14 +26,15 @@ LAUNCHES = ("SLURM_JOB_ID", "PMIX_NAMESPACE", "MASTER_PORT")  # equal in all pro
 MAX_RUN_ID, MAX_RUN_ID_BYTES = 256, 512  # characters; bytes in UTF-8
 MAX_ATTEMPT = 2**31 - 1
 
-_exported: list[tuple[str, dict[str, str]]] = []  # variables of each open run that was started here, oldest first
+# Variables of each open run that was started here, oldest first. Read from a copy: threads start and end runs at once.
+_exported: list[tuple[str, dict[str, str]]] = []
 _before: dict[str, str | None] = {}  # values of the variables before the first of them
 
 
 def inherited_run() -> str | None:
     """Return the id of the run that this process inherited, or None."""
     run_id = os.environ.get(RUN_ID) or None
-    return None if any(run_id == ours for ours, _ in _exported) else run_id
+    return None if any(run_id == ours for ours, _ in _exported.copy()) else run_id
 
 
 def is_started_elsewhere(run_id: str) -> bool:
@@ -82,12 +84,13 @@ def export(run_id: str, number: int, url: str | None) -> None:
 
 def withdraw(run_id: str) -> None:
     """Undo `export`: set the variables of the run before this one again, or restore the original environment."""
-    at = next((at for at in reversed(range(len(_exported))) if _exported[at][0] == run_id), None)
-    if at is None:
+    mine = next((one for one in reversed(_exported.copy()) if one[0] == run_id), None)
+    if mine is None:
         return
-    mine = _exported.pop(at)[1]
-    rest = {name: value for _, variables in _exported for name, value in variables.items()}
-    for name, value in mine.items():
+    with suppress(ValueError):  # a signal handler has removed it
+        _exported.remove(mine)
+    rest = {name: value for _, variables in _exported.copy() for name, value in variables.items()}
+    for name, value in mine[1].items():
         if os.environ.get(name) == value:
             _set({name: rest.get(name, _before.get(name))})
     if not _exported:

@@ -39,6 +39,8 @@ def warn_unsent(recorder: Recorder, report: Report) -> None:
     run_id, shipper, producer = recorder.run_id, recorder.shipper, recorder.producer
     if producer is not None and producer.is_done:
         return
+    if shipper is None and not recorder.journal.segments:
+        return  # a forked child that has recorded nothing
     is_kept, missing = bool(report.journal), f"{report.unsent:,} of {report.emitted:,} points are not in"
     label = shipper.address.label if shipper is not None else "the log"
     if not is_kept:

@@ -42,7 +42,7 @@ MAX_DELETED = 10_000  # ids that are refused without a look-up
 LOOKUP_S = 5.0  # the longest to wait until a run of another process can be read: it may have started just now
 LOOKUP_PAUSE_S = 0.1
 
-_open: list[_Open] = []  # oldest first
+_open: list[_Open] = []  # oldest first; read from a copy, because threads start and end runs at once
 _writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; newest last
 _unread: dict[str, gateway.Run] = {}  # those with records that a reader may not see yet
 _deleted: dict[str, None] = {}  # ids of runs
@@ -56,9 +56,10 @@ class _Open(NamedTuple):
 def start(run_collection_name: str | None, run_name: str | None) -> Run:
     """Start a run and make it the active one; end the one that this thread or task has left open."""
     source, run_id, place = find_source(), uuid7(), _place()
-    for one in [one for one in _open if one.run.is_finished]:  # by gateway.finish() or a signal
-        _close(one)
-    for one in [one for one in _open if one.place == place]:
+    for one in _open.copy():
+        if one.run.is_finished:  # by gateway.finish() or a signal
+            _close(one)
+    for one in [one for one in _open.copy() if one.place == place and one.run.is_owner]:  # not the parent's of a fork
         tell(
             "sap-start",
             f"run {one.run.name} is ended, because another one is started: call tracking.end_run() at its end",
@@ -89,10 +90,10 @@ def start(run_collection_name: str | None, run_name: str | None) -> Run:
 def active() -> gateway.Run:
     """Return the active run. Raises TrackingError if there is none."""
     here = gateway.current_run()
-    for one in _open:
+    for one in _open.copy():
         if one.run is here and not here.is_finished:
             return here
-    alive = [one.run for one in _open if not one.run.is_finished]
+    alive = [one.run for one in _open.copy() if not one.run.is_finished]
     if not alive:
         raise TrackingError("no run is active: call tracking.start_run() first, or pass run= where a function takes it")
     return alive[-1]
@@ -103,8 +104,9 @@ def end(run: gateway.Run) -> None:
     if run.is_owner:  # not in a forked child: the parent ends it
         run.log_params({END: _moment()})
     run.finish()
-    for one in [one for one in _open if one.run is run]:
-        _close(one)
+    for one in _open.copy():
+        if one.run is run:
+            _close(one)
     _keep(run)
 
 
@@ -115,7 +117,7 @@ def _close(one: _Open) -> None:
 
 def is_open(run_id: str) -> bool:
     """Return whether this process has started the run and not ended it."""
-    return any(one.run.id == run_id and not one.run.is_finished for one in _open)
+    return any(one.run.id == run_id and not one.run.is_finished for one in _open.copy())
 
 
 def writer(given: object) -> gateway.Run:
@@ -125,7 +127,7 @@ def writer(given: object) -> gateway.Run:
     run_id = id_of(given)
     if run_id in _deleted:
         raise TrackingError(f"run {run_id} was deleted: what is recorded into it would be deleted, too")
-    found = next((one.run for one in _open if one.run.id == run_id), None)
+    found = next((one.run for one in _open.copy() if one.run.id == run_id), None)
     if found is None or found.is_finished:
         found = _keep(_writers.get(run_id) or registry.find_known(run_id) or _join(run_id))
     return found
@@ -142,7 +144,7 @@ def until_readable(run_ids: Iterable[str] | None = None, timeout_s: float | None
 
     `timeout_s` is for all of them together; None: GATEWAY_FINISH_TIMEOUT_S, or 30.
     """
-    runs = {**_unread, **{one.run.id: one.run for one in _open}}
+    runs = {**_unread, **{one.run.id: one.run for one in _open.copy()}}
     limit = monotonic() + (finish_timeout() if timeout_s is None else timeout_s)
     for run_id in runs if run_ids is None else [one for one in run_ids if one in runs]:
         _unread.pop(run_id, None)  # before the wait: what is recorded meanwhile is unread again

@@ -43,3 +43,20 @@ def test_parent_and_child_never_share_a_journal(journal_home: Path) -> None:
     seen = {run_id: sorted(one.value for one in points(events)) for run_id, events in left_events(journal_home).items()}
     both = [2.0, 3.0, 666.0, 667.0]
     assert seen == {"late again": [0.0, 1.0, *both], "late": [1.0, *both], "finished": both, "open": both}
+
+
+def test_a_child_that_has_recorded_nothing_ends_in_silence() -> None:
+    done = train(
+        """
+        import gateway, os
+        run = gateway.start_run()
+        if not os.fork():
+            run.finish()
+            os._exit(0)
+        os.wait()
+        """,
+        {"GATEWAY_URL": "none:", "GATEWAY_CAPTURE": "none"},
+    )
+
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "events are kept in" not in line] == []

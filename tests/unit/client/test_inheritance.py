@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import gateway
+from gateway.client.process import inheritance
 from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.support.client_harness import Memory, shipping
@@ -147,3 +148,39 @@ def test_a_process_that_joined_starts_a_run_of_its_own_when_it_names_a_parent(mo
 
     assert (joined.id, joined.is_owner, own.is_owner) == ("above", False, True)
     assert own.id != "above"
+
+
+class Ending(str):
+    """The id of a run; another thread ends a run, named by `ends`, at the moment in which ids are compared."""
+
+    ends = ""
+
+    def __eq__(self, other: object) -> bool:
+        ends, self.ends = self.ends, ""
+        if ends:
+            inheritance.withdraw(ends)
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_run_ends_while_another_thread_ends_one() -> None:
+    for run_id in ("first", "second", "third"):
+        inheritance.export(run_id, 1, None)
+    second = Ending("second")
+    second.ends = "first"
+    inheritance.withdraw(second)
+
+    assert os.environ["GATEWAY_RUN_ID"] == "third"
+    inheritance.withdraw("third")
+    assert "GATEWAY_RUN_ID" not in os.environ
+
+
+def test_a_run_of_this_process_is_no_inherited_one_while_another_thread_ends_one() -> None:
+    first = Ending("first")
+    for run_id in (first, "second"):
+        inheritance.export(run_id, 1, None)
+    first.ends = "first"
+
+    assert inheritance.inherited_run() is None
+    inheritance.withdraw("second")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from gateway.client import notices
 from gateway.client.run import registry
 from gateway.dialects.sap import active, tracking
 from gateway.local.ports import HOST, free_ports
+from tests.support.client_harness import train
 from tests.support.sap_program import forget_runs
 
 LEFT_OPEN = "is ended, because another one is started: call tracking.end_run() at its end"
@@ -119,6 +122,71 @@ def test_a_thread_has_its_own_run_or_that_of_the_main_thread(capsys: pytest.Capt
         *(f"{when} {at}" for when in ("before", "after") for at in range(8)),
     }
     assert LEFT_OPEN not in capsys.readouterr().err
+
+
+class EndedMeanwhile:
+    """An open run that another thread ends at the moment in which this one looks at it."""
+
+    def __init__(self, at: int) -> None:
+        opened = vars(active)["_open"]
+        self._run: gateway.Run = opened[at].run
+        self.place = opened[at].place
+        opened[at] = self
+
+    @property
+    def run(self) -> gateway.Run:
+        with suppress(ValueError):
+            vars(active)["_open"].remove(self)
+        return self._run
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda mine: active.active().id == mine.id,
+        lambda mine: active.is_open(mine.id),
+        lambda mine: active.writer(mine.id).name == "mine",
+        lambda _: bool(tracking.start_run()) and "mine" not in open_names(),
+    ],
+    ids=["active", "is_open", "writer", "start"],
+)
+def test_a_run_is_found_while_another_thread_ends_one(
+    look: Callable[[Any], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_elsewhere(name: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(active, "get_ident", lambda: name)
+            contextvars.Context().run(tracking.start_run, run_name=name)
+
+    start_elsewhere("ends")
+    mine = tracking.start_run(run_name="mine")
+    start_elsewhere("newest")
+    EndedMeanwhile(0)
+
+    assert look(mine)
+
+
+def test_a_forked_child_that_starts_a_run_leaves_that_of_its_parent_open() -> None:
+    done = train(
+        """
+        import os
+        from gateway.dialects.sap import active, tracking
+
+        tracking.start_run(run_name="parent")
+        if os.fork() == 0:
+            tracking.start_run(run_name="child")
+            names = [active.active().name]
+            tracking.end_run()
+            print(*names, active.active().name, flush=True)
+            os._exit(0)
+        os.wait()
+        tracking.end_run()
+        """,
+        {"GATEWAY_URL": "none:", "GATEWAY_CAPTURE": "none"},
+    )
+
+    assert (done.returncode, done.stdout.split()) == (0, ["child", "parent"]), done.stderr
+    assert [line for line in done.stderr.splitlines() if "events are kept in" not in line] == []
 
 
 def test_tasks_side_by_side_do_not_end_the_runs_of_each_other(capsys: pytest.CaptureFixture[str]) -> None:
