@@ -44,16 +44,17 @@ def describe_command(folder: str) -> dict[str, object]:
     }
 
 
-def mask_secrets(arguments: Sequence[str]) -> list[str]:
+def mask_secrets(arguments: Sequence[str], *, longest: int = MAX_ARGUMENT) -> list[str]:
     """
-    Return the arguments with each secret X masked: --token X, --api-key=X, db.password=X, https://user:X@host.
+    Return the arguments, cut to `longest` characters, with each secret X masked: --token X, --api-key=X,
+    db.password=X, https://user:X@host.
 
     Within an argument too: https://host/?n=1&token=X, --set=db.password=X, {"password": "X"}, Authorization: X.
     """
     out: list[str] = []
     hides_next = False
     for whole in arguments:
-        argument = whole[: 4 * MAX_ARGUMENT]  # what is cut later is read, too: it may say what a part before it is
+        argument = whole[: 4 * longest]  # what is cut later is read, too: it may say what a part before it is
         name, equals, value = argument.partition("=")
         is_flag = name.startswith("-")
         if hides_next and not (is_flag and is_secret(name)):
@@ -63,7 +64,7 @@ def mask_secrets(arguments: Sequence[str]) -> list[str]:
         hides_next = is_flag and not equals and is_secret(name)
         if equals and is_secret(name):
             value = MASK
-        out.append(_mask_inside(IN_URL.sub(f"{MASK}@", f"{name}{equals}{value}"))[:MAX_ARGUMENT])
+        out.append(_mask_inside(IN_URL.sub(f"{MASK}@", f"{name}{equals}{value}"))[:longest])
     return out
 
 

@@ -27,9 +27,9 @@ from gateway.dialects.magnus.steplog import (
     start_event,
     steps_of,
     time_span,
-    without_secrets,
 )
 from gateway.dialects.magnus.variables import read_json, read_name
+from gateway.dialects.masking import mask_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Pipeline:
         if self._is_described:
             return
         self._is_described = True
-        config = typed(without_secrets(log["run_config"]))
+        config = typed(mask_config(log["run_config"]))
         if config["type"] != "json":
             warn_once("magnus-config", "run_config is too large for the run log: it is left out")
             config = {"value": {}}

@@ -25,7 +25,8 @@ from gateway.client.encoding.values import EXACT, INT64, float_to_json
 from gateway.client.encoding.wire import MAX_RECORD, encode, source_of
 from gateway.client.shipping.batching import MAX_POINTS, split
 from gateway.dialects.magnus.run_log_check import ENDS, RunLogError
-from gateway.dialects.magnus.steplog import steps_of, without_secrets
+from gateway.dialects.magnus.steplog import steps_of
+from gateway.dialects.masking import mask_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def import_run_log(document: Mapping[str, Any], zone: tzinfo | None, *, replaces
 
 def _bodies(document: Mapping[str, Any], clock: _Clock, *, replaces: bool) -> Iterator[Body]:
     opened = {name: document.get(name) or "" for name in ("tag", "original_run_id", "dag_hash")}
-    use_cached, config = bool(document.get("use_cached")), _plain(without_secrets(document.get("run_config") or {}))
+    use_cached, config = bool(document.get("use_cached")), _plain(mask_config(document.get("run_config") or {}))
     yield {"kind": "run_started", "time": clock.start, **opened, "use_cached": use_cached, "run_config": config}
     steps = list(steps_of(document))
     if replaces:
@@ -111,7 +112,7 @@ def _step(step: Mapping[str, Any], clock: _Clock) -> Iterator[Body]:
     for code in step.get("code_identities") or ():
         dependable = bool(code.get("code_identifier_dependable"))
         found = {name: code.get(name) or "" for name in code if name.startswith("code_identifier")}
-        url = without_secrets(code.get("code_identifier_url") or "")
+        url = mask_config(code.get("code_identifier_url") or "")
         identity = {
             "code_identifier": "",
             **found,

@@ -11,9 +11,9 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from gateway.client.capture.host import IN_URL, MASK, is_secret, mask_secrets
 from gateway.client.encoding.typed import typed
 from gateway.client.shipping.batching import split
+from gateway.dialects.masking import mask_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,21 +97,8 @@ def failure_of(steps: Sequence[Mapping[str, Any]]) -> str:
     return "the pipeline took its failure path"
 
 
-def without_secrets(value: Any, name: str = "") -> Any:
-    """Return a configuration with its secrets masked: values of such names, and credentials in URLs and commands."""
-    if isinstance(value, dict):
-        return {key: without_secrets(inside, str(key)) for key, inside in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_secrets(inside, name) for inside in value]
-    if value and is_secret(name) and not isinstance(value, bool):
-        return MASK
-    if not isinstance(value, str):
-        return value
-    return " ".join(mask_secrets(IN_URL.sub(f"{MASK}@", value).split(" ")))
-
-
 def _code(code: Mapping[str, Any]) -> dict[str, Any]:
     names = ("identifier", "identifier_type", "identifier_url", "identifier_message")
     found: dict[str, Any] = {f"code_{name}": code[f"code_{name}"] or "" for name in names}
-    url = without_secrets(found["code_identifier_url"])
+    url = mask_config(found["code_identifier_url"])
     return {**found, "code_identifier_url": url, "code_identifier_dependable": bool(code["code_identifier_dependable"])}

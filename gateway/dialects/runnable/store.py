@@ -22,10 +22,10 @@ from runnable.datastore import BaseRunLogStore, BranchLog, JobLog, RunLog, StepL
 
 from gateway.client.address import find_address
 from gateway.client.encoding.values import now
+from gateway.dialects.masking import mask_config
 from gateway.dialects.runnable.changes import find_facts
 from gateway.dialects.runnable.chunks import ROOT, Chunk, as_json, join_run_log, parts_of, split_run_log
 from gateway.dialects.runnable.local_copy import LocalCopy, find_folder
-from gateway.dialects.runnable.masking import mask_config
 from gateway.dialects.runnable.read_back import read_back
 from gateway.dialects.runnable.recording import Recording, find_recording, join_recording, start_recording
 

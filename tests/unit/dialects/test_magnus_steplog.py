@@ -15,7 +15,6 @@ from gateway.dialects.magnus.steplog import (
     micros,
     start_event,
     time_span,
-    without_secrets,
 )
 
 CODE = {
@@ -90,19 +89,3 @@ def test_a_file_of_the_catalog_is_named_by_a_uri(digest: str, kept: str) -> None
 
     assert (found["name"], found["sha256"], found["stage"]) == ("out.txt", kept, "put")
     assert found["uri"] == f"file://{Path.cwd()}/.catalog/r1/out.txt"
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"variables": {"db_password": "x", "name": "x"}}, {"variables": {"db_password": "***", "name": "x"}}),
-        ({"secrets_handler": {"service_name": "do-nothing"}}, {"secrets_handler": {"service_name": "do-nothing"}}),
-        ({"api_keys": ["x", "y"], "token": ""}, {"api_keys": ["***", "***"], "token": ""}),
-        ({"server_url": "https://u:x@host/?a=1"}, {"server_url": "https://***@host/?a=1"}),
-        ({"command": "export API_TOKEN=x && run --password x -n 1"},
-         {"command": "export API_TOKEN=*** && run --password *** -n 1"}),
-        ({"description": "one\ntwo  three", "secret": False}, {"description": "one\ntwo  three", "secret": False}),
-    ],
-)  # fmt: skip
-def test_secrets_in_a_configuration_are_masked(given: Any, expected: Any) -> None:
-    assert without_secrets(given) == expected

@@ -1,4 +1,4 @@
-"""What a state of a run log of runnable means, how it is taken apart and made again, and what of it is hidden. Pure."""
+"""What a state of a run log of runnable means, and how it is taken apart and made again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from gateway.dialects.runnable.chunks import (
     to_labels,
 )
 from gateway.dialects.runnable.local_copy import LocalCopy
-from gateway.dialects.runnable.masking import mask_config
 from gateway.dialects.shapes import in_shape
 
 NOW = 1_700_000_000_000_000
@@ -248,32 +247,7 @@ def test_what_is_restored_does_not_replace_what_is_there(tmp_path: Path) -> None
     assert copy.read_all()[ROOT]["status"] == "FAIL"
 
 
-# Hidden, and printed.
-
-
-def test_secrets_of_services_are_masked_in_a_configuration() -> None:
-    config: dict[str, Any] = {
-        "catalog": {"service_name": "minio", "secret_access_key": "X", "access_key": "X", "bucket": "b"},
-        "secrets": {"service_name": "dotenv", "location": ".env", "secrets": {"A": "X"}},
-        "dag": {
-            "nodes": {"a": {"secrets": ["NAME"], "command": "curl https://me:X@host/p --token X"}},
-            "n": [1, None, True],
-        },
-        "password": "",
-    }
-
-    masked = mask_config(config)
-
-    assert "X" not in json.dumps(masked).replace("***", "")
-    assert masked["catalog"] == {
-        "service_name": "minio",
-        "secret_access_key": "***",
-        "access_key": "***",
-        "bucket": "b",
-    }
-    assert masked["secrets"]["location"] == ".env"
-    assert masked["dag"]["nodes"]["a"] == {"secrets": ["NAME"], "command": "curl https://***@host/p --token ***"}
-    assert (masked["dag"]["n"], masked["password"]) == ([1, None, True], "")
+# Printed.
 
 
 def document(**fields: Any) -> dict[str, Any]:
