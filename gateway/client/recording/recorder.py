@@ -9,6 +9,7 @@ more; so a forked child starts a new journal, and so does anything recorded afte
 
 from __future__ import annotations
 
+from threading import RLock
 from time import monotonic
 
 from gateway.client.encoding.values import clean, now
@@ -70,6 +71,7 @@ class Recorder:
         self._workers: dict[str, BackgroundWorker] = {}
         # Artifacts (name, named step, attempt) without size and digest so far, each with its newest reference.
         self.unmeasured: dict[tuple[str, str, int], object] = {}
+        self.measuring = RLock()  # held while what is in `unmeasured` changes with what is recorded
         if not is_lazy:
             self._ship()
 
@@ -195,9 +197,9 @@ class Recorder:
 
         Returns the parent's objects, which the child must keep.
         """
-        parents = (self._first, self._workers, self.unmeasured)
+        parents = (self._first, self._workers, self.unmeasured, self.measuring)
         self.is_owner = False
-        self._workers, self.unmeasured = {}, {}  # the threads are the parent's
+        self._workers, self.unmeasured, self.measuring = {}, {}, RLock()  # the threads are the parent's
         journal = Journal(self.run_id, is_owner=False, attempt=self.attempt)
         journal.counters.make = parents[0].journal.counters.make
         self._first = self._last = ShippedJournal(journal, is_ended=self.is_finished)

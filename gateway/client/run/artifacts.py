@@ -40,10 +40,22 @@ def record_reference(
     recorder: Recorder, time: int, context: StepContext, body: dict[str, Any], *, reference: object = None
 ) -> None:
     """Record an artifact. With `reference` its size and digest will follow; those of an earlier one no longer do."""
-    recorder.unmeasured.pop((body["name"], *context[:2]), None)
-    if reference is not None:
-        recorder.unmeasured[body["name"], *context[:2]] = reference
-    recorder.record_at("artifact", time, step_name=context[0], attempt=context[1], **body)
+    with recorder.measuring:
+        recorder.unmeasured.pop((body["name"], *context[:2]), None)
+        if reference is not None:
+            recorder.unmeasured[body["name"], *context[:2]] = reference
+        recorder.record_at("artifact", time, step_name=context[0], attempt=context[1], **body)
+
+
+def record_measured(
+    recorder: Recorder, time: int, context: StepContext, body: dict[str, Any], reference: object
+) -> bool:
+    """Record what followed a reference; False if the name got another one meanwhile, or was deleted."""
+    with recorder.measuring:
+        if recorder.unmeasured.get((body["name"], *context[:2])) is not reference:
+            return False
+        record_reference(recorder, time, context, body)
+        return True
 
 
 class LoggedArtifact:
@@ -77,17 +89,18 @@ def record_file(recorder: Recorder, path: object, name: str, media_type: str, co
     absolute = absolute_path(path)
     uri, media_type = file_uri(absolute), media_type or guess_media_type(absolute)
     body, time, reference = artifact_body(name, uri, None, "", media_type), now(), object()
+    key = (body["name"], *context[:2])
     record_reference(recorder, time, context, body, reference=reference)
 
     def measure_and_record() -> None:
         size, digest = measure(absolute)
-        if recorder.unmeasured.get((body["name"], *context[:2])) is not reference:
-            return
         measured = artifact_body(name, uri, size, digest, media_type)
-        if measured == body:  # it cannot be read
-            recorder.unmeasured.pop((body["name"], *context[:2]), None)
-        else:
-            record_reference(recorder, time, context, measured)
+        if measured != body:
+            record_measured(recorder, time, context, measured, reference)
+            return
+        with recorder.measuring:  # it cannot be read
+            if recorder.unmeasured.get(key) is reference:
+                recorder.unmeasured.pop(key, None)
 
     recorder.background(DIGESTS).submit(measure_and_record)
     return LoggedArtifact(body["name"], uri)

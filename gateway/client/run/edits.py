@@ -25,12 +25,19 @@ def delete(recorder: Recorder, names: Mapping[str, str | Iterable[str]], logged:
     if not parts:
         raise TypeError("nothing is named: call for example run.delete(series='loss')")
     for what, name in parts:
+        if what == "artifact":
+            _delete_artifact(recorder, clean_name(name))
+            continue
         recorder.record("deleted", what=what, name=clean_name(name))
         if what in logged:
             logged[what].pop(clean_name(name), None)
-        if what == "artifact":
-            for artifact in [one for one in list(recorder.unmeasured) if one[0] == clean_name(name)]:
-                recorder.unmeasured.pop(artifact, None)
+
+
+def _delete_artifact(recorder: Recorder, name: str) -> None:
+    with recorder.measuring:  # its size and digest, or its place in the store, must not follow the deletion
+        for artifact in [one for one in list(recorder.unmeasured) if one[0] == name]:
+            recorder.unmeasured.pop(artifact, None)
+        recorder.record("deleted", what="artifact", name=name)
 
 
 def rename(recorder: Recorder, new: str, old_names: Mapping[str, str | None], logged: Logged) -> str:

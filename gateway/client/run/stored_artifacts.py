@@ -24,6 +24,7 @@ from gateway.client.run.artifacts import (
     file_uri,
     guess_media_type,
     record_file,
+    record_measured,
     record_reference,
 )
 
@@ -99,8 +100,9 @@ class ArtifactLog:
             return LoggedArtifact(body["name"], uri), 0
 
         def record_stored(stored_uri: str, size: int, digest: str) -> None:
-            record_reference(recorder, time, context, artifact_body(name, stored_uri, size, digest, media_type))
-            logged.uri, logged.is_stored = stored_uri, True
+            stored = artifact_body(name, stored_uri, size, digest, media_type)
+            if record_measured(recorder, time, context, stored, reference):
+                logged.uri, logged.is_stored = stored_uri, True
 
         upload.done = record_stored
         upload.is_wanted = lambda: recorder.unmeasured.get(key) is reference  # no newer one, and not deleted

@@ -5,10 +5,14 @@ import hashlib
 import os
 import shutil
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from gateway.client import notices
 from gateway.client.address import Address
@@ -319,6 +323,37 @@ def test_a_newer_file_of_a_name_and_a_deleted_artifact_are_not_uploaded(
     assert [path for path in store.rglob("*") if path.is_file()] == [stored_at(store, b"next epoch")]
     assert newest(memory)["model.pt"].sha256 == digest(b"next epoch")
     assert newest(memory)["draft"].sha256 == ""
+
+
+def test_a_newer_file_and_a_deletion_count_while_an_older_one_is_being_uploaded(
+    run: Run, memory: Memory, store: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    class Slow(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+        protocol = "slow"
+        cachable = False
+
+        def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+            if mode == "wb":
+                began.set()
+                assert go_on.wait(10)
+            return super()._open(path, mode, **options)
+
+    fsspec.register_implementation("slow", Slow, clobber=True)
+    monkeypatch.setenv("GATEWAY_ARTIFACTS", "slow://bucket")
+    first = logged(run.log_artifact(model))
+    run.log_artifact(model, "draft")
+    assert began.wait(10)
+    model.write_bytes(b"next epoch")
+    second = logged(run.log_artifact(model))
+    run.delete(artifact="draft")
+    go_on.set()
+    run.finish()
+
+    assert newest(memory)["model.pt"].sha256 == digest(b"next epoch")
+    assert newest(memory)["draft"].sha256 == ""
+    assert (first.is_stored, second.is_stored) == (False, True)
 
 
 def test_a_store_that_is_away_delays_no_end_and_the_next_process_uploads(
