@@ -9,6 +9,7 @@ more; so a forked child starts a new journal, and so does anything recorded afte
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from threading import RLock
 from time import monotonic
 
@@ -22,7 +23,7 @@ from gateway.client.recording.shipped_journal import ShippedJournal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from gateway.client.journal.series import StepContext
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Labels = tuple[tuple[str, str], ...]
 
 CAPTURE, DIGESTS = "capture", "digests"  # background workers: capture does not wait for a digest, which takes minutes
+MEASURING_S = 1.0  # longest wait of `measuring`; its block takes microseconds
 POLL_S = 0.2  # how often `flush` checks whether the producer has closed meanwhile
 
 
@@ -71,7 +73,7 @@ class Recorder:
         self._workers: dict[str, BackgroundWorker] = {}
         # Artifacts (name, named step, attempt) without size and digest so far, each with its newest reference.
         self.unmeasured: dict[tuple[str, str, int], object] = {}
-        self.measuring = RLock()  # held while what is in `unmeasured` changes with what is recorded
+        self._measuring = RLock()
         if not is_lazy:
             self._ship()
 
@@ -87,6 +89,21 @@ class Recorder:
         self.journal.append(JournalEvent({"kind": kind, "time": time, **body}))
         if self.shipper is not None:
             self.shipper.wake()
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """
+        Enter the block in which `unmeasured` changes together with what is recorded; other threads wait.
+
+        Not for ever: a signal handler may wait here while its thread, in the middle of a record, has the lock of the
+        journal, for which the thread in the block waits.
+        """
+        is_held = self._measuring.acquire(timeout=MEASURING_S)
+        try:
+            yield
+        finally:
+            if is_held:
+                self._measuring.release()
 
     def prepare(self) -> None:
         """Ensure that the journal is open and has a shipper. Required before every append other than by `put`."""
@@ -197,9 +214,9 @@ class Recorder:
 
         Returns the parent's objects, which the child must keep.
         """
-        parents = (self._first, self._workers, self.unmeasured, self.measuring)
+        parents = (self._first, self._workers, self.unmeasured, self._measuring)
         self.is_owner = False
-        self._workers, self.unmeasured, self.measuring = {}, {}, RLock()  # the threads are the parent's
+        self._workers, self.unmeasured, self._measuring = {}, {}, RLock()  # the threads are the parent's
         journal = Journal(self.run_id, is_owner=False, attempt=self.attempt)
         journal.counters.make = parents[0].journal.counters.make
         self._first = self._last = ShippedJournal(journal, is_ended=self.is_finished)

@@ -40,7 +40,7 @@ def record_reference(
     recorder: Recorder, time: int, context: StepContext, body: dict[str, Any], *, reference: object = None
 ) -> None:
     """Record an artifact. With `reference` its size and digest will follow; those of an earlier one no longer do."""
-    with recorder.measuring:
+    with recorder.measuring():
         recorder.unmeasured.pop((body["name"], *context[:2]), None)
         if reference is not None:
             recorder.unmeasured[body["name"], *context[:2]] = reference
@@ -51,7 +51,7 @@ def record_measured(
     recorder: Recorder, time: int, context: StepContext, body: dict[str, Any], reference: object
 ) -> bool:
     """Record what followed a reference; False if the name got another one meanwhile, or was deleted."""
-    with recorder.measuring:
+    with recorder.measuring():
         if recorder.unmeasured.get((body["name"], *context[:2])) is not reference:
             return False
         record_reference(recorder, time, context, body)
@@ -98,7 +98,7 @@ def record_file(recorder: Recorder, path: object, name: str, media_type: str, co
         if measured != body:
             record_measured(recorder, time, context, measured, reference)
             return
-        with recorder.measuring:  # it cannot be read
+        with recorder.measuring():  # it cannot be read
             if recorder.unmeasured.get(key) is reference:
                 recorder.unmeasured.pop(key, None)
 

@@ -34,7 +34,7 @@ def delete(recorder: Recorder, names: Mapping[str, str | Iterable[str]], logged:
 
 
 def _delete_artifact(recorder: Recorder, name: str) -> None:
-    with recorder.measuring:  # its size and digest, or its place in the store, must not follow the deletion
+    with recorder.measuring():  # its size and digest, or its place in the store, must not follow the deletion
         for artifact in [one for one in list(recorder.unmeasured) if one[0] == name]:
             recorder.unmeasured.pop(artifact, None)
         recorder.record("deleted", what="artifact", name=name)
