@@ -76,9 +76,18 @@ class Address:
 
 
 def find_address(url: str | None = None, environ: Mapping[str, str] | None = None) -> Address:
-    """Return the address to send to. Raises ClientError if the address, an option or gateway.toml cannot be used."""
+    """
+    Return the address to send to. Raises ClientError if the address, an option or gateway.toml cannot be used.
+
+    `none:` as argument can always be used: who cannot send now keeps events in the journal.
+    """
     env = dict(os.environ if environ is None else environ)
-    toml = read_toml(env.get("GATEWAY_CONFIG") or "")
+    try:
+        toml = read_toml(env.get("GATEWAY_CONFIG") or "")
+    except ClientError:
+        if url != NOWHERE:
+            raise
+        toml = {}
     home = env.get("GATEWAY_HOME") or str(toml.get("home") or "")
     stack = settings_of_stack(home, env)
     variables = {name: env.get(f"GATEWAY_{name.upper()}") for name in ("url", "kafka", "topic", *OPTIONS)}
@@ -86,6 +95,8 @@ def find_address(url: str | None = None, environ: Mapping[str, str] | None = Non
     is_chosen = bool(env.get("GATEWAY_CONFIG"))  # not merely found in the working directory
     for source in ({"url": url}, variables, toml, stack):
         named = source.get("url") or (f"kafka://{source['kafka']}" if source.get("kafka") else "")
+        if named == NOWHERE:
+            return Address(NOWHERE, topic)
         if named:
             # The secrets of a stack are for that stack only, not for an address from another source.
             sources: Sequence[Mapping[str, object]] = (variables, toml, stack) if source is stack else (variables, toml)

@@ -12,6 +12,7 @@ import json
 import os
 from contextlib import nullcontext
 
+from gateway.client.address import NOWHERE
 from gateway.client.encoding.typed import typed
 from gateway.client.encoding.values import clean, text_of
 from gateway.client.errors import ClientError
@@ -113,11 +114,12 @@ def _find_run() -> Run:
     os.environ.setdefault(RUN_ID, clean(run_id))
     with registry.implicit_lock:
         run = current.current_run()
+        tag = os.environ.get(MAGNUS_RUN_TAG, "")
         try:
-            return run or current.start_run(tag=os.environ.get(MAGNUS_RUN_TAG, ""))
+            return run or current.start_run(tag=tag)
         except ClientError as error:
             warn_once("address", f"{error}; until then events are kept in the journal")
-            return current.find_or_start()
+            return current.start_run(tag=tag, url=NOWHERE)
 
 
 @never_raises("MAGNUS_TRACK_")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from gateway.client.address import NOWHERE
 from gateway.client.encoding.typed import typed
 from gateway.client.encoding.values import clean_name, dumps, is_point, now, scalar
 from gateway.client.errors import ClientError
@@ -191,5 +192,5 @@ def open_pipeline(magnus_id: str, tag: str, *, url: str, is_root: bool, suffixes
         run = current.start_run(name=magnus_id, run_id=magnus_id, tag=tag, url=url or None)
     except ClientError as error:
         warn_once("address", f"{error}; until then events are kept in the journal")
-        run = current.start_run(name=magnus_id, run_id=magnus_id, tag=tag, url="none:")
+        run = current.start_run(name=magnus_id, run_id=magnus_id, tag=tag, url=NOWHERE)
     return Pipeline(run, magnus_id, suffixes=suffixes)

@@ -21,6 +21,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from gateway.client.capture.host import IN_URL, MASK
 from gateway.client.encoding.values import EXACT, INT64, float_to_json
 from gateway.client.encoding.wire import MAX_RECORD, encode, source_of
 from gateway.client.shipping.batching import MAX_POINTS, split
@@ -189,6 +190,7 @@ def _artifacts(step: Mapping[str, Any], time: int, scope: Body) -> Iterator[Body
     """Yield the data catalog of a step."""
     for entry in step.get("data_catalog") or ():
         path, place = entry.get("catalog_relative_path") or entry["name"], entry.get("catalog_handler_location") or ""
+        place = IN_URL.sub(f"{MASK}@", place)
         digest = entry.get("data_hash") or ""
         known = {"sha256": digest} if _HASH.fullmatch(digest) else {}
         yield {

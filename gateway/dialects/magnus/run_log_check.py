@@ -35,7 +35,7 @@ ATTEMPT = {
     "message": "text", "parameters": "names",
 }  # fmt: skip
 CODE = {
-    "code_identifier": "text", "code_identifier_type": "text", "code_identifier_dependable": "bool",
+    "code_identifier": "short", "code_identifier_type": "text", "code_identifier_dependable": "bool",
     "code_identifier_url": "text", "code_identifier_message": "text",
 }  # fmt: skip
 CATALOG = {
@@ -44,8 +44,8 @@ CATALOG = {
 }  # fmt: skip
 BRANCH = {"internal_name": "text!", "status": "status!", "steps": "object!"}
 _KINDS: Mapping[str, tuple[type, str]] = {
-    "text": (str, "text"), "name": (str, "text"), "status": (str, "text"), "stage": (str, "text"),
-    "bool": (bool, "true or false"), "number": (int, "a whole number"), "object": (dict, "an object"),
+    "text": (str, "text"), "name": (str, "text"), "short": (str, "text"), "status": (str, "text"),
+    "stage": (str, "text"), "bool": (bool, "true or false"), "number": (int, "a whole number"), "object": (dict, "an object"),
     "names": (dict, "an object"), "list": (list, "a list"),
 }  # fmt: skip
 
@@ -115,6 +115,8 @@ def _check_value(where: str, kind: str, value: Any) -> None:
         raise RunLogError(f"{where} is {value!r:.100}: a stage is put or get")
     if kind == "number" and not 1 <= value <= 2**31 - 1:
         raise RunLogError(f"{where} is {value}: attempts are counted from 1")
+    if kind == "short" and len(value.encode()) > MAX_NAME:
+        raise RunLogError(f"{where} has {len(value.encode()):,} bytes, at most {MAX_NAME:,} can be kept: shorten it")
     for name in (value,) if kind == "name" else value if kind == "names" else ():
         if not 1 <= len(name) <= MAX_NAME or len(name.encode()) > MAX_NAME:
             raise RunLogError(f"{where}: a name has 1 to {MAX_NAME:,} bytes, not {len(name.encode()):,}: {name!r:.60}")

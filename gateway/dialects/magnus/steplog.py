@@ -11,6 +11,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from gateway.client.capture.host import IN_URL, MASK
 from gateway.client.encoding.typed import typed
 from gateway.client.shipping.batching import split
 from gateway.dialects.masking import mask_config
@@ -66,7 +67,8 @@ def code_events(step: Mapping[str, Any], attempt: int) -> list[dict[str, Any]]:
 
 def artifact_event(step: Mapping[str, Any], entry: Mapping[str, Any], attempt: int) -> dict[str, Any]:
     """Return the event of an entry of the data catalog: where its bytes are, as a file: URI, and their digest."""
-    place = Path(entry["catalog_handler_location"] or ".") / (entry["catalog_relative_path"] or entry["name"])
+    folder = IN_URL.sub(f"{MASK}@", entry["catalog_handler_location"] or ".")
+    place = Path(folder) / (entry["catalog_relative_path"] or entry["name"])
     found = {"name": entry["name"], "uri": place.absolute().as_uri(), "stage": entry["stage"] or "put"}
     digest = entry["data_hash"] if _SHA256.fullmatch(entry["data_hash"]) else ""
     return {"kind": "artifact", "step_name": step["internal_name"], "attempt": attempt, "sha256": digest, **found}

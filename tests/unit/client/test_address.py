@@ -115,6 +115,15 @@ def test_a_file_in_the_working_directory_does_not_get_the_secrets_of_the_environ
         find_address(None, environment(folder, GATEWAY_KAFKA_SASL_PASSWORD="secret"))
 
 
+@pytest.mark.parametrize("variables", [{"GATEWAY_CONFIG": "nowhere.toml"}, {"GATEWAY_KAFKA_SECURITY": "TLS"}, {}])
+def test_nowhere_can_always_be_given(folder: Path, variables: dict[str, str]) -> None:
+    """Dialects keep events in the journal by it, until the settings are mended."""
+    (folder / "gateway.toml").write_text("no = = toml")
+
+    found = find_address("none:", environment(folder, **variables))
+    assert (found.url, found.topic, found.options) == ("none:", "tracking.events", {})
+
+
 def token_of(text: str) -> dict[str, str]:
     return {"token": text}
 

@@ -21,6 +21,7 @@ from gateway.dialects.magnus import (
     set_parameter,
     track_this,
 )
+from gateway.dialects.magnus.pipeline import open_pipeline
 from schemas import events as ev
 from tests.support.client_harness import RUN, Memory
 
@@ -165,3 +166,23 @@ def test_a_run_that_is_open_comes_before_the_one_that_magnus_names(run: Run, mon
     monkeypatch.setenv("MAGNUS_RUN_ID", "clean-ride-1048")
 
     assert get_run_id() == RUN
+
+
+@pytest.mark.parametrize("is_pipeline", [False, True])
+def test_settings_that_cannot_be_used_do_not_lose_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], is_pipeline: bool
+) -> None:
+    """As a gateway.toml that is no TOML, or a misspelt security of Kafka."""
+    (tmp_path / "gateway.toml").write_text("no = = toml")
+    monkeypatch.setenv("MAGNUS_RUN_ID", "m-unset")
+    monkeypatch.setenv("GATEWAY_RUN_ID", "")  # so that it is as before after the test
+    monkeypatch.delenv("GATEWAY_RUN_ID")
+    if is_pipeline:
+        open_pipeline("m-unset", "exp-a", url="", is_root=True, suffixes=False)
+
+    track_this(answer=42)
+
+    run = gateway.current_run()
+    report = run.finish() if run else None
+    assert (run and run.id, report and report.emitted) == ("m-unset", 1)
+    assert "correct the file" in capfd.readouterr().err

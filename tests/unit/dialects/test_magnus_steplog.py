@@ -89,3 +89,4 @@ def test_a_file_of_the_catalog_is_named_by_a_uri(digest: str, kept: str) -> None
 
     assert (found["name"], found["sha256"], found["stage"]) == ("out.txt", kept, "put")
     assert found["uri"] == f"file://{Path.cwd()}/.catalog/r1/out.txt"
+    assert "hunter2" not in artifact_event(step(), entry | {"catalog_handler_location": "s3://a:hunter2@b"}, 1)["uri"]

@@ -119,7 +119,8 @@ def test_times_are_those_of_the_document_in_its_zone() -> None:
 def test_secrets_in_the_configuration_are_masked() -> None:
     config = {"secrets_handler": {"token": "hunter2"}, "run": "x --password hunter2", "url": "https://me:hunter2@host/"}
     code = {"code_identifier_url": "https://me:hunter2@host/r.git"}
-    found = envelopes(run_log(step("a", code_identities=[code]), run_config=config))
+    kept = {"name": "out.txt", "catalog_handler_location": "s3://me:hunter2@bucket"}
+    found = envelopes(run_log(step("a", code_identities=[code], data_catalog=[kept]), run_config=config))
 
     assert [one for one in found if "hunter2" in one.event.model_dump_json()] == []
     assert b"@host/" in import_run_log(run_log(step("a"), run_config=config), UTC).records[0].value

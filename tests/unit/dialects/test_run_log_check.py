@@ -49,6 +49,7 @@ def test_null_is_allowed_where_magnus_writes_it() -> None:
         (run_log(step("a", data_catalog=[{"name": "x", "stage": "push"}])), "a stage is put or get"),
         (run_log(step("a", user_defined_metrics={"": 1})), "a name has 1 to 1,024 bytes, not 0"),
         (run_log(step("a", user_defined_metrics={"é" * 513: 1})), "a name has 1 to 1,024 bytes, not 1,026"),
+        (run_log(step("a", code_identities=[{"code_identifier": "é" * 513}])), "has 1,026 bytes, at most 1,024"),
         (run_log(step("a", branches={"b": {"internal_name": "b"}})), r"steps\.a\.branches\.b\.status is missing"),
         (run_log(step("a"), steps={"x": step("a"), "y": step("a")}), "there is another step 'a'"),
         (run_log(step("a", message="x\x00")), r"steps\.a\.message contains the character U\+0000"),
