@@ -29,6 +29,7 @@ from schemas.api import ExperimentsPage, ModelsPage, ModelVersionsPage
 from schemas.bounds import MAX_NAME, MAX_RUN_ID
 
 MAX_ROWS = 1_000  # in one answer
+LAST_NUMBER, LONGEST_NUMBER = 2**31 - 1, 10  # of a version
 MAX_FILTER = 20_000  # characters; the parser refuses longer ones than its language allows, with its own words
 _EXAMPLES: dict[Listed, str] = {
     "experiments": "write for example name like 'vision-%' and tags.team = 'x'",
@@ -124,16 +125,16 @@ async def versions(
 
 
 async def version(
-    request: Request, name: str, number: int, min_offsets: MinOffsets = None, timeout_s: TimeoutS = 10.0
+    request: Request, name: str, number: str, min_offsets: MinOffsets = None, timeout_s: TimeoutS = 10.0
 ) -> Response:
     """Return one version of a model."""
     name, is_list, found = _named(request)
     if not is_list:
         return await _model(request, name, min_offsets, timeout_s)
     unknown = Failure(
-        404, f"model {name!r:.300} has no version {found}", "list them with GET /v1/models/{name}/versions"
+        404, f"model {name!r:.300} has no version {found:.20}", "list them with GET /v1/models/{name}/versions"
     )
-    if "\x00" in name or not found.isascii() or int(found) >= 2**31:
+    if "\x00" in name or len(found) > LONGEST_NUMBER or int(found) > LAST_NUMBER:
         raise unknown
     wanted = Wanted(
         narrowings=[Narrowing("name", name)], filter=parse_filter(f"version = {int(found)}", FACTS["model_versions"])
@@ -181,7 +182,7 @@ def _named(request: Request) -> tuple[str, bool, str]:
     """Return the name in the path, whether its versions are asked for, and the number of one, "" for all."""
     raw = bytes(request.scope["raw_path"]).partition(b"?")[0].decode("ascii", "replace")
     parts = [unquote(part, errors="replace") for part in raw.partition("/v1/models/")[2].split("/")]
-    if len(parts) > 2 and parts[-2] == "versions" and parts[-1].isdecimal():
+    if len(parts) > 2 and parts[-2] == "versions" and parts[-1].isascii() and parts[-1].isdecimal():
         return "/".join(parts[:-2]), True, parts[-1]
     if len(parts) > 1 and parts[-1] == "versions":
         return "/".join(parts[:-1]), True, ""

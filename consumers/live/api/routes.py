@@ -54,10 +54,15 @@ class _RunConvertor(Convertor[str]):
         return value
 
 
+class _DigitsConvertor(_RunConvertor):
+    regex = "[0-9]+"  # Starlette's own convertor "int" fails with thousands of them
+
+
 def routes() -> APIRouter:
     """Return the routes of the API."""
     if "run" not in CONVERTOR_TYPES:  # Starlette's own convertor "path" stops at a line break
         register_url_convertor("run", _RunConvertor())
+        register_url_convertor("digits", _DigitsConvertor())
     router = APIRouter()
     router.add_api_route("/healthz", healthz)
     router.add_api_route("/v1/runs", runs, response_model=RunsPage)
@@ -81,7 +86,7 @@ def _add_registry(router: APIRouter) -> None:
     router.add_api_route("/v1/experiments", experiments, response_model=ExperimentsPage)
     router.add_api_route("/v1/experiments/{experiment_id:run}", experiment, response_model=Experiment)
     router.add_api_route("/v1/models", models, response_model=ModelsPage)
-    router.add_api_route("/v1/models/{name:run}/versions/{number:int}", version, response_model=ModelVersionDocument)
+    router.add_api_route("/v1/models/{name:run}/versions/{number:digits}", version, response_model=ModelVersionDocument)
     router.add_api_route("/v1/models/{name:run}/versions", versions, response_model=ModelVersionsPage)
     router.add_api_route("/v1/models/{name:run}", model, response_model=ModelDocument)
     router.add_api_route("/v1/model-versions", model_versions, response_model=ModelVersionsPage)

@@ -1,7 +1,7 @@
 """
 Decide what becomes of a request about an experiment.
 
-Pure. Requests come in the order of the log, so the first one for a name gets it, whoever folds the log and whenever.
+Pure. Requests come in the order of the log, so the first one for a name gets it, in every process that folds the log.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.materialiser.registry.state import RegistryState
-from consumers.materialiser.registry.verdict import DONE, Verdict, change_tags
+from consumers.materialiser.registry.verdict import DONE, Verdict, change_tags, too_large
 from consumers.store.registry.rows import ExperimentRow
 from schemas import events as ev
 
@@ -59,7 +59,9 @@ def _change(state: RegistryState, row: ExperimentRow, event: ev.ExperimentEvent)
         case ev.ExperimentDescribed():
             row.description = event.description
         case ev.ExperimentTags():
-            row.tags = change_tags(row.tags, event.tags)
+            if (tags := change_tags(row.tags, event.tags)) is None:
+                return too_large(f"experiment {row.name!r}", _as_result(row))
+            row.tags = tags
         case ev.ExperimentDeleted():
             row.deleted = True
         case _:

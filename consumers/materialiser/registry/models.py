@@ -7,7 +7,7 @@ Pure. Versions count upwards from 1 in the order of the log; the number of a del
 from __future__ import annotations
 
 from consumers.materialiser.registry.state import RegistryState
-from consumers.materialiser.registry.verdict import DONE, Verdict, change_tags
+from consumers.materialiser.registry.verdict import DONE, Verdict, change_tags, too_large
 from consumers.store.registry.rows import ModelAliasRow, ModelRow, ModelVersionRow
 from schemas import events as ev
 
@@ -54,20 +54,23 @@ def _change_version(state: RegistryState, model: ModelRow, event: _OfVersion) ->
     row = state.versions.get((model.model_id, event.version))
     if row is None:
         return _no_version(model, event.version)
-    state.save_model(model, event.time)  # its time of change
-    if isinstance(event, ev.ModelVersionDeleted):
-        state.drop_version(model.model_id, event.version)
-        return DONE
     match event:
         case ev.ModelVersionDescribed():
             row.description = event.description
         case ev.ModelVersionTags():
-            row.tags = change_tags(row.tags, event.tags)
+            if (tags := change_tags(row.tags, event.tags)) is None:
+                result = {"name": model.name, "version": row.version}
+                return too_large(f"version {row.version} of model {model.name!r}", result)
+            row.tags = tags
         case ev.ModelVersionStage():
-            if event.archive_existing:
+            if event.archive_existing and event.stage != "Archived":
                 _archive(state, row, event)
             row.stage = event.stage
-    state.save_version(row, event.time)
+        case ev.ModelVersionDeleted():
+            state.drop_version(model.model_id, event.version)
+    if not isinstance(event, ev.ModelVersionDeleted):
+        state.save_version(row, event.time)
+    state.save_model(model, event.time)  # its time of change
     return DONE
 
 
@@ -89,7 +92,9 @@ def _change_model(state: RegistryState, row: ModelRow, event: ev.ModelEvent) -> 
         case ev.ModelDescribed():
             row.description = event.description
         case ev.ModelTags():
-            row.tags = change_tags(row.tags, event.tags)
+            if (tags := change_tags(row.tags, event.tags)) is None:
+                return too_large(f"model {row.name!r}", {"name": row.name})
+            row.tags = tags
         case ev.ModelDeleted():
             state.drop_model(row)
             return DONE

@@ -48,7 +48,7 @@ def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
             wanted.model_names.add(event.name)
         if version := getattr(event, "version", None):
             wanted.versions.add(version)
-        if isinstance(event, ev.ModelVersionStage) and event.archive_existing:
+        if isinstance(event, ev.ModelVersionStage) and event.archive_existing and event.stage != "Archived":
             wanted.stages.add(event.stage)
     return wanted
 

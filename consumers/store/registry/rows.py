@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["done", "exists", "absent", "deleted", "active"]
+Outcome = Literal["done", "exists", "absent", "deleted", "active", "too_large"]
 
 
 @dataclass(slots=True)

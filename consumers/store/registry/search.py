@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal, NamedTuple
 
 from consumers.store.search.filter import All, Compare, Either, Facts, Key, Node, Not, Value
-from consumers.store.search.page_token import PagePosition
+from consumers.store.search.page_token import PagePosition, TokenError
 from consumers.store.search.sql_builder import Query
 from consumers.store.statements import sql
 
@@ -41,6 +41,7 @@ _SIGNS = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
+_VERSION = re.compile("[0-9]{10}")  # in a page token
 
 
 class Narrowing(NamedTuple):
@@ -71,6 +72,8 @@ class RegistryStatement:
     def _behind(self, after: PagePosition | None) -> str:
         if after is None:
             return "true"
+        if self._listed == "model_versions" and not _VERSION.fullmatch(after.run_id):
+            raise TokenError("it is not a token of this API")
         place, place_id = self._add(after.value, "bigint"), ""
         if self._listed != "models":
             place_id = self._add(after.run_id, "text")

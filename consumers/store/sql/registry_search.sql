@@ -29,17 +29,20 @@ ORDER BY r.model_id DESC, r.version DESC LIMIT :limit;
 r.model_id < :place
 
 -- name: behind_in_model_versions
-(r.model_id, r.version) < (:place, :place_id::int)
+(r.model_id, r.version) < (:place, :place_id::bigint)
 
 -- name: has_alias
 EXISTS (SELECT FROM model_aliases a WHERE a.model_id = r.model_id AND a.version = r.version AND :test)
 
 -- name: latest_model_versions
--- The newest of each stage.
-SELECT DISTINCT ON (r.stage) r.*, m.name,
+-- The newest of each stage, chosen before their aliases are looked up: a model may have 100,000 versions.
+SELECT r.*, m.name,
        ARRAY(SELECT a.alias FROM model_aliases a
              WHERE a.model_id = r.model_id AND a.version = r.version ORDER BY a.alias) AS aliases
-FROM model_versions r JOIN models m USING (model_id) WHERE m.name = $1 ORDER BY r.stage, r.version DESC;
+FROM models m CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (v.stage) v.* FROM model_versions v WHERE v.model_id = m.model_id ORDER BY v.stage, v.version DESC
+) AS r
+WHERE m.name = $1 ORDER BY r.stage;
 
 -- name: get_decisions
 SELECT d.* FROM decisions d

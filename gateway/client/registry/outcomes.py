@@ -31,6 +31,8 @@ def _next_step(decision: Mapping[str, Any]) -> str:
         return "use that one, or choose another name"
     if outcome == "active":
         return "nothing has to be restored"
+    if outcome == "too_large":
+        return "remove tags, or store what they hold as an artifact"
     if "version" in result or decision["kind"] == "model_alias_deleted":
         return f"see what it has with `gateway models show {result.get('name', decision['subject_id'])}`"
     return f"list them with `gateway {collection} list`, or create the {one} first"

@@ -9,6 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
+from consumers.store.registry.search import narrowed
+from consumers.store.search.filter import All
+from consumers.store.search.page_token import PagePosition, write_token
 from schemas import events as ev
 from schemas.subjects import Subject
 from schemas.wire import ProducerId, RegistryEnvelope
@@ -24,6 +27,8 @@ REFUSALS = [
     ("/v1/models/" + "n" * 1_025, 404, "no model"),
     ("/v1/models/none/versions/3", 404, "model 'none' has no version 3"),
     ("/v1/models/none/versions/99999999999", 404, "has no version"),
+    ("/v1/models/none/versions/" + "9" * 5_000, 404, "has no version 9999"),
+    ("/v1/models/none/versions/%D9%A3", 404, "no model 'none/versions/٣'"),
     ("/v1/decisions/models/none?timeout_s=0", 504, "is not decided within 0 s"),
     ("/v1/decisions/runs/none", 422, "experiments"),
     ("/v1/decisions/models/none?seq=-1", 422, "seq"),
@@ -129,6 +134,12 @@ async def check_pages(live: Live) -> None:
         other = await live.get("/v1/models", page_token=token)
         assert (other.status_code, "another filter" in other.text) == (422, True)
     assert seen == ["e4", "e3", "e2", "e1", "e0"]
+    asked = narrowed("model_versions", All(()), [])
+    for number in ("abc", "9" * 40, "-000000001", "²²²²²²²²²²"):
+        made_up = await live.get(
+            "/v1/model-versions", page_token=write_token(PagePosition(True, 1, number), asked, None)
+        )
+        assert (made_up.status_code, "not a token of this API" in made_up.text) == (422, True)
     assert page["as_of"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.client.address import Address
 from gateway.client.encoding.values import MAX_NAME
 from gateway.client.encoding.wire import encode_request
-from gateway.client.errors import AlreadyExists, ClientError, IsDeleted, NotDeleted, NotFound, Undecided
+from gateway.client.errors import AlreadyExists, ClientError, IsDeleted, NotDeleted, NotFound, RegistryError, Undecided
 from gateway.client.ids import time_of, uuid7
 from gateway.client.query import Api
 from gateway.client.registry import arguments
@@ -137,6 +137,7 @@ def test_what_is_no_number_of_a_version_is_refused(version: object) -> None:
 
 RESTORE = "restore it with `gateway experiments restore 1`"
 LIST = "list them with `gateway experiments list`, or create the experiment first"
+LARGE = "remove tags, or store what they hold as an artifact"
 DELETED = {"experiment_id": "1", "deleted": True}
 
 
@@ -147,6 +148,7 @@ DELETED = {"experiment_id": "1", "deleted": True}
         ("exists", AlreadyExists, "experiment 'x' exists", {}, "use that one, or choose another name"),
         ("deleted", IsDeleted, "experiment 'x' is deleted: restore it first", DELETED, RESTORE),
         ("active", NotDeleted, "experiment 'x' is not deleted", {}, "nothing has to be restored"),
+        ("too_large", RegistryError, "the tags of experiment 'x' would", {}, LARGE),
         ("absent", NotFound, "there is no experiment with the id '1'", {}, LIST),
     ],
 )

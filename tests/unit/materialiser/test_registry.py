@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.materialiser.registry.fold import fold_request
 from consumers.materialiser.registry.state import RegistryState
+from consumers.materialiser.registry.verdict import MAX_TAGS
 from consumers.store.registry.rows import DecisionRow
 from schemas import events as ev
 from schemas.subjects import Subject
@@ -100,6 +101,29 @@ def test_tags_are_set_and_removed(registry: Registry) -> None:
     assert registry.state.experiments["1"].tags == {"b": "3", "c": "4"}
 
 
+def test_tags_that_grew_beyond_their_limit_are_refused_and_can_be_made_fewer(registry: Registry) -> None:
+    long = "x" * (MAX_TAGS // 2)
+    registry.experiment("1", ev.ExperimentCreated(**at(name="digits")))
+    registry.model("digits", ev.ModelVersionCreated(**at(source="s", register_model=True)))
+
+    def tag(**tags: str | None) -> list[DecisionRow]:
+        return [
+            registry.experiment("1", ev.ExperimentTags(**at(tags=tags))),
+            registry.model("digits", ev.ModelTags(**at(tags=tags))),
+            registry.model("digits", ev.ModelVersionTags(**at(version=1, tags=tags))),
+        ]
+
+    outcomes = [[one.outcome for one in tag(**tags)] for tags in ({"a": long}, {"b": long}, {"a": None}, {"b": long})]
+    assert outcomes == [["done"] * 3, ["too_large"] * 3, ["done"] * 3, ["done"] * 3]
+    assert [one.reason for one in tag(c=long)] == [
+        f"the tags of {what} would have more than 4,000,000 characters"
+        for what in ("experiment 'digits'", "model 'digits'", "version 1 of model 'digits'")
+    ]
+    registry.state.experiments["1"].tags = {"a": long, "b": long, "c": long}  # given when it was created
+    more, fewer = (registry.experiment("1", ev.ExperimentTags(**at(tags=one))) for one in ({"d": ""}, {"c": None}))
+    assert (more.outcome, fewer.outcome) == ("too_large", "done")
+
+
 def test_versions_count_upwards_and_no_number_is_used_twice(registry: Registry) -> None:
     registry.model("digits", ev.ModelRegistered(**at()))
     made = [registry.model("digits", ev.ModelVersionCreated(**at(source="s"))).result["version"] for _ in range(3)]
@@ -139,6 +163,14 @@ def test_a_stage_archives_the_others_only_on_request(registry: Registry) -> None
         event = ev.ModelVersionStage(**at(version=version, stage="Production", archive_existing=archive))
         registry.model("digits", event)
     assert [row.stage for row in registry.state.versions.values()] == ["Archived", "Archived", "Production"]
+
+
+def test_who_is_archived_already_is_left_alone(registry: Registry) -> None:
+    for version in (1, 2):
+        registry.model("digits", ev.ModelVersionCreated(**at(source="s", register_model=True)))
+        event = ev.ModelVersionStage(time=TIME + version, version=version, stage="Archived", archive_existing=True)
+        registry.model("digits", event)
+    assert [row.updated - TIME for row in registry.state.versions.values()] == [1, 2]
 
 
 @pytest.mark.parametrize(
