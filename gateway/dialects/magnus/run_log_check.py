@@ -45,8 +45,8 @@ CATALOG = {
 BRANCH = {"internal_name": "text!", "status": "status!", "steps": "object!"}
 _KINDS: Mapping[str, tuple[type, str]] = {
     "text": (str, "text"), "name": (str, "text"), "short": (str, "text"), "status": (str, "text"),
-    "stage": (str, "text"), "bool": (bool, "true or false"), "number": (int, "a whole number"), "object": (dict, "an object"),
-    "names": (dict, "an object"), "list": (list, "a list"),
+    "stage": (str, "text"), "bool": (bool, "true or false"), "number": (int, "a whole number"),
+    "object": (dict, "an object"), "names": (dict, "an object"), "list": (list, "a list"),
 }  # fmt: skip
 
 
