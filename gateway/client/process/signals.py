@@ -42,17 +42,19 @@ def before_fork() -> None:
     A child forgets a signal that comes before Python has set it up, when a handler in Python is to get it: the child of
     a `multiprocessing.Pool` that is ended at once would never end.
     """
-    if signal.getsignal(signal.SIGTERM) is _on_term:
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
-        if signal.SIGTERM not in held:
-            _forking.add(_thread.get_ident())
+    is_ours = signal.getsignal(signal.SIGTERM) is _on_term
+    if is_ours and signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        _forking.add(_thread.get_ident())  # first: Ctrl-C may interrupt the next line when it has taken effect
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
 
 
 def after_fork_in_parent() -> None:
     """Let SIGTERM come again."""
     if _thread.get_ident() in _forking:
-        _forking.discard(_thread.get_ident())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+        finally:
+            _forking.discard(_thread.get_ident())
 
 
 def after_fork() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _is_hooked = False
 _is_child_hooked = False
+_is_forked = False
 
 
 def install() -> None:
@@ -63,7 +64,7 @@ def _finish_all(status: Status, message: str, timeout_s: float) -> None:
     end = monotonic() + timeout_s
     for run in registry.unfinished_runs():
         run.is_replaced = True
-        waits = not (registry.is_terminating and not run.is_owner and _is_away(run))
+        waits = not (registry.is_terminating and _is_forked and not run.is_owner and _is_away(run))
         run.finish(status, message=message, timeout_s=max(0.0, end - monotonic()) if waits else 0.0)
 
 
@@ -71,8 +72,8 @@ def _is_away(run: Run) -> bool:
     """
     Return whether what this process recorded cannot be sent now, as far as is known.
 
-    Who ends a child that has joined a run, as a `multiprocessing.Pool` does, waits for it. Its journal
-    keeps the events.
+    Who ends a forked child that has joined a run, as a `multiprocessing.Pool` does, waits for it. Its journal keeps the
+    events. The ranks of a launcher are no such children: their journals may end with their machine.
     """
     shipper = run.recorder.shipper
     return shipper is not None and not shipper.is_connected and bool(shipper.last_error)
@@ -89,8 +90,8 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _is_child_hooked
-    _is_child_hooked = False
+    global _is_child_hooked, _is_forked
+    _is_child_hooked, _is_forked = False, True
     forks.after_in_child()
     inheritance.after_fork()
     signals.after_fork()

@@ -55,6 +55,66 @@ def test_a_child_that_is_ended_at_once_ends(journal_home: Path) -> None:
     assert done.stdout.strip() == "{15}", done.stderr
 
 
+def test_ctrl_c_during_a_fork_leaves_sigterm_to_parent_and_child(journal_home: Path) -> None:
+    # Python handles pending signals when it has changed the mask, so the call raises although it had its effect.
+    done = train(
+        """
+        import os, signal
+        import gateway
+        gateway.start_run(run_id="r")
+        change = signal.pthread_sigmask
+
+        def interrupted(how, signals):
+            before = change(how, signals)
+            if how == signal.SIG_BLOCK and signals:
+                raise KeyboardInterrupt
+            return before
+
+        signal.pthread_sigmask = interrupted
+        child = os.fork()
+        is_held = signal.SIGTERM in change(signal.SIG_BLOCK, ())
+        if not child:
+            os._exit(is_held)
+        print(int(is_held), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """,
+        {"GATEWAY_URL": "none:", "GATEWAY_CAPTURE": "none"},
+    )
+
+    assert done.stdout.strip() == "0 0", done.stderr
+
+
+def test_a_process_of_a_launcher_waits_at_sigterm_for_a_server_that_comes_back(journal_home: Path) -> None:
+    done = train(
+        """
+        import os, signal, socket, threading, time
+        server = socket.socket()
+        server.bind(("127.0.0.1", 0))
+        os.environ["GATEWAY_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}"
+        import gateway
+        from gateway.client.run import registry
+        run = gateway.start_run()
+        assert not run.is_owner
+        gateway.emit("loss", 1.0)
+        while not run.recorder.shipper.last_error:
+            time.sleep(0.01)
+
+        def come_back():
+            while not registry.is_terminating:
+                time.sleep(0.01)
+            server.listen()
+            server.accept()
+            os.write(1, b"asked")
+            os._exit(0)
+
+        threading.Thread(target=come_back, daemon=True).start()
+        os.kill(os.getpid(), signal.SIGTERM)
+        """,
+        {"GATEWAY_RUN_ID": "r", "GATEWAY_JOIN": "r", "GATEWAY_CAPTURE": "none"},
+    )
+
+    assert done.stdout.strip() == "asked", done.stderr
+
+
 def test_a_child_does_not_wait_for_a_server_that_is_away(journal_home: Path) -> None:
     # A pipeline ends its children after each parallel part, and would wait for the bound of each.
     done = train(
