@@ -21,7 +21,7 @@ from gateway.client.ids import uuid7
 from gateway.client.registry.arguments import check_id, check_name, check_reference, check_tags, check_text
 from gateway.client.registry.connection import Registry, path_of
 from gateway.client.registry.outcomes import refusal
-from gateway.client.registry.requests import TIMEOUT_S, decide, new_request_id
+from gateway.client.registry.requests import TIMEOUT_S, decide, new_request_id, used_before
 from gateway.client.registry.results import Experiment
 
 TYPE_CHECKING = False
@@ -63,7 +63,9 @@ def create(
         "tags": check_tags(tags),
     }
     where = registry or Registry()
-    decide(where, "experiments", chosen, body, request_id, timeout_s, new_id=new_id)
+    made = decide(where, "experiments", chosen, body, request_id, timeout_s, new_id=new_id)
+    if made["name"] != name:
+        raise used_before(request_id, f"an experiment named {made['name']!r:.100}")
     return get(chosen, registry=where)
 
 

@@ -26,7 +26,7 @@ from gateway.client.registry.arguments import (
 )
 from gateway.client.registry.connection import Registry, path_of
 from gateway.client.registry.model_uri import parse_model_uri, parse_run_uri
-from gateway.client.registry.requests import TIMEOUT_S, decide, new_request_id
+from gateway.client.registry.requests import TIMEOUT_S, decide, new_request_id, used_before
 from gateway.client.registry.results import Model, ModelVersion
 
 TYPE_CHECKING = False
@@ -93,7 +93,10 @@ def create_version(  # noqa: PLR0913 -- all but two have a default
     }
     name, where = check_name(name, "the name of a model"), registry or Registry()
     made = decide(where, "models", name, body, request_id, timeout_s)
-    return get_version(name, made["version"], registry=where)
+    found = get_version(name, made["version"], registry=where)
+    if (found.source, found.run_id) != (source, run_id):
+        raise used_before(request_id, f"version {found.version} with the source {found.source!r:.200}")
+    return found
 
 
 def get(name: str, *, registry: Registry | None = None) -> Model:

@@ -31,11 +31,20 @@ TIMEOUT_S = 30.0
 REQUEST_WAIT_S = 10.0  # the longest that one question waits in the API
 ANSWER_S = 5.0  # beyond that, until the API answers
 RETRY_S = 0.2  # between two questions
+_PASSING = (429, 500, 502, 503)  # answers of the API, or of a proxy in front of it, that the next one may replace
 
 
 def new_request_id() -> str:
     """Return an id for a request that may have to be repeated: pass it as `request_id` to every attempt."""
     return uuid7()
+
+
+def used_before(request_id: str | None, subject: str) -> ClientError:
+    """Return the error of a call with the id of another request, which was about `subject`."""
+    return ClientError(
+        f"request {request_id} was about {subject}: an id is of one request only; leave request_id out, or take a new "
+        "one"
+    )
 
 
 def decide(
@@ -63,10 +72,7 @@ def decide(
         _write(registry, collection, subject_id, body, producer, end)
         decision = _wait(api, collection, producer, end)
     if (decision["kind"], decision["subject_id"]) != (body["kind"], subject_id):
-        raise ClientError(
-            f"request {producer} was about {decision['subject_id']!r:.100} ({decision['kind']}): an id is of one "
-            "request only; leave request_id out, or take a new one"
-        )
+        raise used_before(producer, f"{decision['subject_id']!r:.100} ({decision['kind']})")
     if decision["outcome"] != "done":
         raise refusal(decision)
     return dict(decision["result"])
@@ -122,8 +128,10 @@ def _ask(api: Api, collection: str, producer: str, wait_s: float) -> tuple[dict[
     if status == 200 and "outcome" in answer:
         return answer, ""
     problem = str(answer.get("error") or f"{api} answers {status}")
-    if status == 503:
+    if status in _PASSING:
         raise ApiUnavailable(problem, "ask again")
+    if status in (401, 403):
+        raise ApiRefused(f"{api} does not tell the decision ({problem}): {answer.get('next') or 'correct the token'}")
     if status != 504:
         raise ApiRefused(
             f"the API at {api} does not know decisions ({problem}): correct GATEWAY_LIVE_URL, or update it"

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from gateway import experiments, models
 from gateway.client.address import Address
 from gateway.client.encoding.values import MAX_NAME
 from gateway.client.encoding.wire import encode_request
@@ -224,7 +225,7 @@ def test_a_decision_is_waited_for_through_an_outage(
     api, given = answers
     monkeypatch.setattr(immediate, "make_transport", lambda _: memory)
     registry = Registry(Address("kafka://memory:1", "t"), api)
-    given += [(504, {"error": "not yet"}), (503, {"error": "away"}), (504, {}), (200, DONE)]
+    given += [(504, {"error": "not yet"}), (503, {"error": "away"}), (502, {}), (504, {}), (200, DONE)]
 
     assert decide(registry, "models", "m", {"kind": "model_deleted"}, None, 30.0) == {"name": "m"}
     assert [(one.key, dict(one.headers)["ce_id"]) for one in memory.sent] == [(b"/models", b"0")]
@@ -240,6 +241,7 @@ def test_a_decision_is_waited_for_through_an_outage(
             r"decisions \(Not Found\): correct GATEWAY_LIVE_URL, or update it",
         ),
         ((200, {"html": 1}), r"does not know decisions"),
+        ((401, {"error": "no token", "next": "set it"}), r"does not tell the decision \(no token\): set it"),
     ],
 )
 def test_without_a_decision_the_error_has_the_id_with_which_to_ask_again(
@@ -278,6 +280,28 @@ def test_a_request_that_may_be_in_the_log_can_be_repeated_with_the_same_bytes(
     given[:] = [(200, DONE)]
     with pytest.raises(ClientError, match=r"was about 'm' \(model_deleted\): an id is of one request only"):
         decide(registry, "models", "other", body, caught.value.request_id, 5.0)
+
+
+def test_the_id_of_another_creation_is_an_error_and_not_its_result(
+    answers: tuple[Api, list[tuple[int, dict[str, object]]]],
+) -> None:
+    api, given = answers
+    registry = Registry(Address("kafka://memory:1", "t"), api)
+    made = {**DONE, "kind": "experiment_created", "subject_id": "job", "result": {"experiment_id": "job", "name": "a"}}
+    given[:] = [(200, made)]
+    with pytest.raises(ClientError, match="request job was about an experiment named 'a': an id is of one request"):
+        experiments.create("b", request_id="job", registry=registry)
+
+    version = {
+        "name": "m", "version": 1, "source": "s3://a", "run_id": "", "stage": "None", "aliases": [], "description": "",
+        "tags": {}, "created": 1, "updated": 2,
+    }  # fmt: skip
+    done = (200, {**DONE, "kind": "model_version_created", "result": {"name": "m", "version": 1}})
+    given[:] = [done, (200, version)]
+    assert models.create_version("m", "s3://a", request_id="job", registry=registry).version == 1
+    given[:] = [done, (200, version)]
+    with pytest.raises(ClientError, match="request job was about version 1 with the source 's3://a': an id is of one"):
+        models.create_version("m", "s3://b", request_id="job", registry=registry)
 
 
 def test_a_request_that_is_too_long_is_not_written(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
