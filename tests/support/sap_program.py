@@ -88,5 +88,5 @@ def install_sapdi(folder: Path) -> Path:
 
 def forget_runs(patch: pytest.MonkeyPatch) -> None:
     """Give a test the state of a process that has started no run."""
-    for name, kind in (("_open", list), ("_writers", dict), ("_unread", dict), ("_deleted", dict)):
+    for name, kind in (("_open", list), ("_writers", dict), ("_unread", dict), ("_sent", dict), ("_deleted", dict)):
         patch.setattr(active, name, kind())

@@ -121,6 +121,11 @@ class ShippingCursor:
         found._load()
         return found
 
+    def release(self) -> None:
+        """Close the file, which was deleted."""
+        if self._path:
+            self._map.close()
+
     def save(self) -> None:
         """Write the state, one copy after the other: one copy stays intact when the process is killed in between."""
         raw = _STATE.pack(

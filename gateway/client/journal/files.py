@@ -16,10 +16,12 @@ from gateway.client.notices import warn_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from gateway.client.journal.cursor import BatchBoundary
     from gateway.client.journal.readable import JournalPosition
+    from gateway.client.journal.segment import Segment
 
 
 class JournalFiles:
@@ -117,6 +119,15 @@ class JournalFiles:
         if folder:
             delete_folder(folder)
         self.close()
+
+    def release(self, segments: Iterable[Segment]) -> None:
+        """Close the files of a journal that was deleted, with these segments: nothing is written there any more."""
+        if self.folder:
+            return  # its end is not acknowledged yet
+        for segment in segments:
+            segment.release()
+        if self.cursor is not None:
+            self.cursor.release()
 
     @property
     def may_close(self) -> bool:

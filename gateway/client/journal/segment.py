@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from contextlib import suppress
 from time import sleep
 
 from gateway.client.journal.format import HEADER, SLOT, record_size, write_record
@@ -53,6 +54,12 @@ class Segment:
         """Remove the file. The mapped memory stays readable."""
         if self.path:
             remove(self.path)
+
+    def release(self) -> None:
+        """Close the file, which was deleted."""
+        with suppress(BufferError):  # somebody still reads it
+            if self.path:
+                self.map.close()
 
     def reuse(self, number: int, used: int, header: bytes) -> Segment:
         """

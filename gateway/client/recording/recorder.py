@@ -208,6 +208,12 @@ class Recorder:
         else:
             last.shipper.wake()
 
+    def release(self) -> None:
+        """Close the files of the journals that have ended and that the log has whole; late records open others."""
+        for journal, producer in self.journals():
+            if producer is not None and producer.is_done:
+                journal.release(list(journal.segments.values()))
+
     def after_fork(self) -> object:
         """
         Start a new producer of the same run; unsent records of the parent stay the parent's. In the child only.

@@ -19,8 +19,10 @@ import gateway
 from gateway import query
 from gateway.client.ids import uuid7
 from gateway.client.notices import tell
+from gateway.client.query import find_api
 from gateway.client.run import notebook, registry
 from gateway.client.run.arguments import finish_timeout
+from gateway.client.run.barrier import wait_until_folded
 from gateway.client.run.current import join_copy
 from gateway.client.run.earlier import counter_after, read_earlier
 from gateway.dialects.sap.checks import END, RUN_NAME, START
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Place = tuple[int, int]  # thread and task
+    Sent = list[tuple[str, int]]  # producers of a run, and how many records each has sent
 
 Kept = TypeVar("Kept")
 
-MAX_WRITERS = 100  # runs that are not open and whose writer is kept; a further one is looked up again
-MAX_UNREAD = 1_000  # runs that a read waits for; readers see earlier ones by then, because `end_run` waits for the log
+MAX_WRITERS = 10  # runs that are not open and whose writer is kept, each with five open files
+MAX_UNREAD = 20  # runs that a read waits for, each with two open files or more
+MAX_SENT = 1_000  # further runs that a read waits for, all of whose records the log has
 MAX_DELETED = 10_000  # ids that are refused without a look-up
 LOOKUP_S = 5.0  # the longest to wait until a run of another process can be read: it may have started just now
 LOOKUP_PAUSE_S = 0.1
@@ -45,6 +49,7 @@ LOOKUP_PAUSE_S = 0.1
 _open: list[_Open] = []  # oldest first; read from a copy, because threads start and end runs at once
 _writers: dict[str, gateway.Run] = {}  # of runs that are not open here, by id; newest last
 _unread: dict[str, gateway.Run] = {}  # those with records that a reader may not see yet
+_sent: dict[str, Sent] = {}  # those of which only this is kept
 _deleted: dict[str, None] = {}  # ids of runs
 
 
@@ -144,24 +149,40 @@ def until_readable(run_ids: Iterable[str] | None = None, timeout_s: float | None
 
     `timeout_s` is for all of them together; None: GATEWAY_FINISH_TIMEOUT_S, or 30.
     """
-    runs = {**_unread, **{one.run.id: one.run for one in _open.copy()}}
+    runs: dict[str, gateway.Run | Sent] = {**_sent, **_unread, **{one.run.id: one.run for one in _open.copy()}}
     limit = monotonic() + (finish_timeout() if timeout_s is None else timeout_s)
     for run_id in runs if run_ids is None else [one for one in run_ids if one in runs]:
-        _unread.pop(run_id, None)  # before the wait: what is recorded meanwhile is unread again
+        found = runs[run_id]
+        for kept in (_sent, _unread):
+            kept.pop(run_id, None)  # before the wait: what is recorded meanwhile is unread again
         try:
             with one_error():
-                runs[run_id].barrier(max(0.0, limit - monotonic()))
+                _until_read(run_id, found, limit)
         except TrackingError:
-            _unread[run_id] = runs[run_id]
+            if isinstance(found, list):
+                _sent[run_id] = found
+            else:
+                _unread[run_id] = found
             raise
+
+
+def _until_read(run_id: str, found: gateway.Run | Sent, limit: float) -> None:
+    if not isinstance(found, list):
+        found.barrier(max(0.0, limit - monotonic()))
+        return
+    api = find_api()
+    for producer, records in found:
+        wait_until_folded(api, run_id, producer, records, limit)
 
 
 def forget(run_ids: Iterable[str]) -> None:
     """Record nothing more into these runs, which are deleted."""
     for run_id in run_ids:
         _put(_deleted, run_id, None, MAX_DELETED)
-        _writers.pop(run_id, None)
+        if (found := _writers.pop(run_id, None)) is not None:
+            _rest(found)
         _unread.pop(run_id, None)
+        _sent.pop(run_id, None)
 
 
 def _join(run_id: str) -> gateway.Run:
@@ -185,18 +206,33 @@ def _join(run_id: str) -> gateway.Run:
 def _keep(run: gateway.Run) -> gateway.Run:
     """Return the writer of a run, which is this one if it has none yet: each counts steps on its own."""
     kept = _writers.get(run.id, run)
-    _put(_writers, run.id, kept, MAX_WRITERS)
-    _put(_unread, run.id, kept, MAX_UNREAD)
+    for one in _put(_writers, run.id, kept, MAX_WRITERS):
+        _rest(one)
+    for one in _put(_unread, run.id, kept, MAX_UNREAD):
+        producers = [(journal.producer, found) for journal, found in one.recorder.journals() if found is not None]
+        if all(found.is_done for _, found in producers):  # otherwise the log is away, of which the newer ones tell
+            _put(_sent, one.id, [(name, found.acknowledged_records) for name, found in producers], MAX_SENT)
+        one.recorder.release()
     return kept
 
 
-def _put(kept: dict[str, Kept], run_id: str, value: Kept, limit: int) -> None:
-    """Put a value at the end of a dict, and drop what is at its beginning beyond a limit."""
+def _rest(run: gateway.Run) -> None:
+    """Close the files of a run that is not open here, without waiting; a further record opens others."""
+    if run not in registry.open_runs():  # one that gateway.start_run has started
+        run.recorder.is_late_expected = True
+        run.recorder.finish()  # first: only who finishes a run reports what is still on its way
+        run.finish(timeout_s=0)
+
+
+def _put(kept: dict[str, Kept], run_id: str, value: Kept, limit: int) -> list[Kept]:
+    """Put a value at the end of a dict; drop what is at its beginning beyond a limit, and return it."""
     kept.pop(run_id, None)
     kept[run_id] = value
+    dropped = []
     while len(kept) > limit:
-        with suppress(StopIteration, RuntimeError):  # another thread changes it
-            kept.pop(next(iter(kept)), None)
+        with suppress(StopIteration, RuntimeError, KeyError):  # another thread changes it
+            dropped.append(kept.pop(next(iter(kept))))
+    return dropped
 
 
 def _place() -> Place:

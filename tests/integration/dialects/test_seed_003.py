@@ -12,7 +12,7 @@ import math
 import textwrap
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from gateway.client.run import registry
 from gateway.dialects.sap import Scenario, active
 from gateway.dialects.sap.tracking import Notebook
 from tests.support.dialect_stack import DialectStack
@@ -208,14 +209,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sap(stack: DialectStack, site: Path, monkeypatch: pytest.MonkeyPatch) -> Sap:
+def sap(stack: DialectStack, site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sap]:
     """`sapdi` as a notebook called "abc" imports it."""
     for name in ("GATEWAY_URL", "GATEWAY_TOPIC", "GATEWAY_LIVE_URL", "GATEWAY_HOME", "GATEWAY_CAPTURE"):
         monkeypatch.setenv(name, stack.variables.get(name, ""))
     monkeypatch.setenv("GATEWAY_SAP_NOTEBOOK", "abc")
     monkeypatch.syspath_prepend(str(site))
     forget_runs(monkeypatch)
-    return Sap(importlib.import_module("sapdi"), stack, monkeypatch)
+    yield Sap(importlib.import_module("sapdi"), stack, monkeypatch)
+    for run in registry.unfinished_runs():
+        if run not in registry.open_runs():
+            run.finish()  # while there is a log: the end of the process would wait for it
 
 
 def texts(values: dict[str, Any]) -> dict[str, Any]:
@@ -759,6 +763,26 @@ def test_the_active_run_is_not_deleted(sap: Sap) -> None:
     assert ended is None
     assert sap.tracking.delete_runs(run=run) == [run.id]
     assert sap.tracking.delete_runs(run=run) == []
+
+
+def test_many_runs_in_one_process_do_not_hold_their_files(sap: Sap, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_files() -> int:
+        links = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+        return sum(run.id in link for link in links for run in runs)
+
+    monkeypatch.setattr(active, "MAX_WRITERS", 2)
+    monkeypatch.setattr(active, "MAX_UNREAD", 4)
+    runs: list[Any] = []
+    for value in range(20):
+        runs.append(sap.train(values=[value]))
+        sap.tracking.log_metric("late", value, run=runs[-1])
+
+    assert open_files() <= 4 * 5  # five files of each run that is remembered
+    found = sap.tracking.get_runs(run=runs)
+    assert [one.metrics for one in reversed(found)] == [{"late": value, "loss": value} for value in range(20)]
+    sap.tracking.log_metric("late", 7, run=runs[0])
+    assert sap.points(runs[0]) == [("loss", 0.0), ("late", 0.0), ("late", 7.0)]
+    assert [one.step for one in sap.tracking.get_metrics_history(runs[0], "late")] == [0, 1]
 
 
 def test_threads_have_runs_of_their_own_and_share_that_of_the_main_thread(sap: Sap) -> None:

@@ -262,6 +262,25 @@ def test_many_runs_in_one_process_are_not_all_remembered(monkeypatch: pytest.Mon
     assert [list(one) for one in kept] == [[runs[at].id for at in places] for places in ((2, 4, 3), (4, 3))]
 
 
+def test_many_runs_with_records_after_their_end_do_not_hold_their_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(active, "MAX_UNREAD", 2)
+    monkeypatch.setattr(active, "MAX_WRITERS", 2)
+    recorders, runs = [], []
+    for value in range(30):
+        runs.append(tracking.start_run())
+        recorders.append(active.active().recorder)
+        tracking.end_run()
+        tracking.log_metric("loss", value, run=runs[-1])
+    active.forget([runs[-1].id])
+
+    assert [run.id for run in registry.unfinished_runs()] == [runs[-2].id]
+    assert [one.count().emitted for one in recorders] == [1] * 30
+    assert notices_of(capsys) == []
+    registry.unfinished_runs()[0].finish()
+
+
 def test_a_wrong_metric_of_a_list_leaves_the_others_out() -> None:
     tracking.start_run()
     for wrong in ([{"name": "a", "value": 1}, {"name": "b", "value": "x"}], {"a": 1, "b": float("nan")}):
