@@ -11,8 +11,8 @@ WITH newest AS (
     WHERE run_id = $1 AND stage = 'put' AND starts_with(name, $2)
     ORDER BY name, time DESC, attempt DESC, step_name DESC
 ), children AS (
-    SELECT path, name <> path AS is_dir, count(*)::int AS files, least(sum(size), 9223372036854775807)::bigint AS size, max(time) AS time,
-        max(sha256) AS sha256, max(media_type) AS media_type, max(uri) AS uri, max(step_name) AS step_name,
+    SELECT path, name <> path AS is_dir, count(*)::int AS files, max(time) AS time,
+        CASE WHEN count(size) > 0 THEN least(sum(size), 9223372036854775807)::bigint END AS size, max(sha256) AS sha256, max(media_type) AS media_type, max(uri) AS uri, max(step_name) AS step_name,
         max(attempt) AS attempt
     FROM newest GROUP BY path, name <> path
 )

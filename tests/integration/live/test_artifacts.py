@@ -69,6 +69,13 @@ async def test_artifacts_are_a_tree_of_folders(live: Live) -> None:
     # `%` and `_` are letters like any other, and a prefix is no folder.
     assert await listed(live, recursive=1, path="mode") == await listed(live, recursive=1, path="%") == []
 
+    # A size that is not known is none, whichever list has it; a folder has that of the others.
+    await live.publish([logged(author, name, size=None) for name in ("u", "unknown/a", "some/a")])
+    await live.publish([logged(author, "some/b")])
+    sizes = {path: size for path, _, size in await listed(live)}
+    assert (sizes["u"], sizes["unknown"], sizes["some"]) == (None, None, 6)
+    assert await listed(live, recursive=1, path="u") == [("u", False, None)]
+
     # Pages meet without a gap, also where a file and a folder have the same path.
     await live.publish(
         [logged(author, "model"), logged(author, "model", size=2**62), logged(author, "q/a", size=2**62)]
