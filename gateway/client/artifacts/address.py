@@ -9,6 +9,7 @@ Find the artifact store, GATEWAY_ARTIFACTS, `artifacts` in gateway.toml, or what
 from __future__ import annotations
 
 import os
+import re
 
 from gateway.client.address import read_toml
 from gateway.client.artifacts.store import DOOR, ArtifactError, Store
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.client.artifacts.store import Backend
+
+
+# A password, or a query with a key in it. The address is a part of the URI of each artifact, which all readers see.
+_SECRET = re.compile(r"://(?:[^/]*:[^/]*@|.*\?)|^https?://[^/]*@")
 
 
 class StoreAddress:
@@ -61,8 +66,17 @@ def find_store(environ: Mapping[str, str] | None = None, *, home: str = "", send
             )
             if not (token.isascii() and token.isprintable() and " " not in token):  # the message never shows it
                 raise ArtifactError("GATEWAY_TOKEN does not fit into a header: use printable ASCII without spaces")
-            return StoreAddress(str(url), token, ca)
+            return StoreAddress(_without_secret(str(url)), token, ca)
     return None
+
+
+def _without_secret(url: str) -> str:
+    if not url.startswith("file:") and _SECRET.search(url):  # the message never shows it
+        raise ArtifactError(
+            "the address of an artifact store must have no password and no `?`, because the log names it: put the "
+            "token into GATEWAY_TOKEN, and credentials where its library finds them, as AWS_SECRET_ACCESS_KEY"
+        )
+    return url
 
 
 def _is_stacks(sends_to: str, stack: Mapping[str, object]) -> bool:
@@ -76,7 +90,7 @@ def open_store(url: str, *, token: str = "", ca: str = "") -> Store:
     `token` goes to a gateway server, and `ca` is a PEM file of its authority. Raises ArtifactError for an address that
     cannot be used, and where the library for it is not installed.
     """
-    scheme, url = url.partition("://")[0], url.rstrip("/")
+    scheme, url = url.partition("://")[0], _without_secret(url).rstrip("/")
     backend: Backend
     if scheme == "file":
         from gateway.client.artifacts.folder_store import FolderBackend

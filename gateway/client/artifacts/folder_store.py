@@ -48,9 +48,11 @@ class FolderBackend:
         """Return the folder that a file: URL names. Raises ArtifactError."""
         parts = urlsplit(url)
         path = unquote(parts.path, errors="surrogateescape")
-        if parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
+        is_path = path.startswith("/") and "\0" not in path and not parts.query and not parts.fragment
+        if parts.netloc not in ("", "localhost") or not is_path:
             raise ArtifactError(
-                f"{url!r:.200} names no folder of this machine: write file:///folder, with three slashes"
+                f"{url!r:.200} names no folder of this machine: write file:///folder, with three slashes, "
+                "and ? and # as %3F and %23"
             )
         return cls(path)
 
@@ -113,7 +115,7 @@ class FolderWriter:
     """An upload into a folder."""
 
     def __init__(self, folder: str, partial: str, path: str, sha256: str, size: int) -> None:
-        self._folder, self._path, self._sha256 = folder, path, sha256
+        self._folder, self._path, self._sha256, self._size = folder, path, sha256, size
         self._digest = new_digest()
         self.offset = 0
         os.makedirs(os.path.dirname(partial), exist_ok=True)
@@ -152,13 +154,24 @@ class FolderWriter:
         self._digest.update(data)
 
     def commit(self) -> None:
-        """Rename the file to its digest. Raises WrongBytes, StoreUnavailable."""
+        """
+        Rename the file to its digest, once the disk has its bytes. Raises WrongBytes, StoreUnavailable.
+
+        After a power failure, a file of the right size with other bytes would count as stored for ever, and the copy
+        from which it was made is deleted by then.
+        """
         try:
             if (found := self._digest.hexdigest()) != self._sha256:
                 os.unlink(self._part)
                 raise WrongBytes(
                     f"the bytes have SHA-256 {found}, not {self._sha256}: nothing is stored, send them again"
                 )
+            if (there := os.fstat(self._file.fileno()).st_size) != self._size:  # locks do not reach other hosts
+                os.unlink(self._part)
+                raise WrongBytes(
+                    f"{self._part} has {there:,} bytes, not {self._size:,}: another upload wrote to it: send them again"
+                )
+            os.fsync(self._file.fileno())
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             os.replace(self._part, self._path)
             self._file.close()  # of NFS, this tells whether the bytes have arrived

@@ -213,6 +213,41 @@ def test_two_uploads_of_the_same_bytes_do_not_disturb_each_other(tmp_path: Path)
     assert list((tmp_path / "store/partial").iterdir()) == []
 
 
+def test_an_upload_into_which_another_host_wrote_is_refused(tmp_path: Path, source: Path) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    upload = store.writer(DIGEST, len(BYTES))
+    upload.write(BYTES)
+    with (tmp_path / "store/partial" / DIGEST).open("ab") as other:  # its lock is not seen here
+        other.write(BYTES[:100])
+    with pytest.raises(WrongBytes, match="another upload wrote to it"):
+        upload.commit()
+
+    assert store.size(DIGEST) is None
+    assert store.put_file(str(source), DIGEST)
+
+
+def test_bytes_are_on_the_disk_before_they_have_their_name(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, int]] = []
+    sync, rename = os.fsync, os.replace
+
+    def note_sync(handle: int) -> None:
+        calls.append(("fsync", os.fstat(handle).st_ino))
+        sync(handle)
+
+    def note_rename(old: str, new: str) -> None:
+        calls.append(("rename", Path(old).stat().st_ino))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    open_store(f"file://{tmp_path}/store").put_file(str(source), DIGEST)
+
+    (place,) = (tmp_path / "store/sha256").rglob(DIGEST)
+    assert calls == [("fsync", place.stat().st_ino), ("rename", place.stat().st_ino)]
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -220,7 +255,12 @@ def test_two_uploads_of_the_same_bytes_do_not_disturb_each_other(tmp_path: Path)
         ("/mnt/artifacts", "is no artifact store: write file:///folder"),
         ("file://host/folder", "three slashes"),
         ("file:///a%00b", "names no folder"),
-        ("https://user:secret@host", "without a user: put the token into GATEWAY_TOKEN"),
+        ("file:///a?b", "and # as %3F and %23"),
+        ("https://user:secret@host", "must have no password"),
+        ("https://secret@host", "put the token into GATEWAY_TOKEN"),
+        ("https://host/?token=secret", "must have no password and no `?`"),
+        ("s3://key:secret@bucket/a", "must have no password"),
+        ("simplecache::sftp://user:p@secret@host/a", "must have no password"),
         ("https://host:port", "write https://host:port"),
         ("nonsense://x", "cannot be opened"),
     ],
@@ -228,6 +268,9 @@ def test_two_uploads_of_the_same_bytes_do_not_disturb_each_other(tmp_path: Path)
 def test_an_address_that_cannot_be_used_is_refused(url: str, message: str) -> None:
     with pytest.raises(ArtifactError, match=message) as caught:
         open_store(url)
+    if "secret" in url:  # refused before anything names it, the log above all
+        with pytest.raises(ArtifactError, match=message):
+            find_store({"GATEWAY_ARTIFACTS": url})
 
     assert "secret" not in str(caught.value)
 
