@@ -94,9 +94,11 @@ class Pipeline:
     def notice(self, step: StepLog | None, attempt: int, variable: str, text: str) -> None:
         """Record a value at the moment at which its variable is set."""
         key, number = read_name(variable)
-        if key:
-            self._noticed[variable] = text
-            self.put(step, attempt, key, read_json(text), number)
+        if not key:
+            warn_once(variable, f"{variable} has no key: it is not tracked")
+            return
+        self._noticed[variable] = text
+        self.put(step, attempt, key, read_json(text), number)
 
     def read(self, step: StepLog | None, attempt: int, variable: str, text: str) -> None:
         """Record a value that its variable has when the step ends, unless it was noticed."""
@@ -127,9 +129,17 @@ class Pipeline:
             self._record(time, body)
         self._add_artifacts(step)
 
+    @never_raises("magnus")
+    def end_others(self, log: Mapping[str, Any]) -> None:
+        """Record the steps that this process has not recorded, and what Magnus has added to the data catalog."""
+        for step in steps_of(log):
+            if step["internal_name"] not in self._ended:
+                self._end_other(step)
+            self._add_artifacts(step)
+
     def end(self, log: Mapping[str, Any], status: str) -> None:
         """Record what the run log has besides, and the end of the run: `status` is SUCCESS or FAIL."""
-        self._end_others(log)
+        self.end_others(log)
         is_success = status == "SUCCESS"
         self.finish("finished" if is_success else "failed", "" if is_success else failure_of(list(steps_of(log))))
 
@@ -149,13 +159,6 @@ class Pipeline:
             start = min((time for time, _ in attempt_events(step, base=self.base, now=now())), default=now())
             self._record(start, start_event(step, found[1]))
         return found
-
-    @never_raises("magnus")
-    def _end_others(self, log: Mapping[str, Any]) -> None:
-        for step in steps_of(log):
-            if step["internal_name"] not in self._ended:
-                self._end_other(step)
-            self._add_artifacts(step)
 
     def _end_other(self, step: StepLog) -> None:
         """Record a step that has branches, that was not executed again, or that another process executed."""

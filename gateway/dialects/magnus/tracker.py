@@ -26,7 +26,7 @@ from magnus.experiment_tracker import BaseExperimentTracker
 from magnus.integration import BaseIntegration
 from pydantic import ConfigDict, model_validator
 
-from gateway.client.capture.host import IN_URL, is_secret
+from gateway.client.capture.host import is_secret
 from gateway.client.guards import never_raises
 from gateway.client.recording.report import status_of
 from gateway.dialects.magnus import api
@@ -34,6 +34,7 @@ from gateway.dialects.magnus.pipeline import Pipeline, open_pipeline
 from gateway.dialects.magnus.settings import has_suffixes
 from gateway.dialects.magnus.variables import PREFIX, read_json, read_name
 from gateway.dialects.magnus.watch import watch
+from gateway.dialects.masking import mask_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ class GatewayTracker(BaseExperimentTracker):  # type: ignore[misc]  # magnus has
     @classmethod
     def _refuse_secrets(cls, given: Any) -> Any:
         for name, value in dict(given).items():
-            if is_secret(str(name)) or IN_URL.search(str(value)):
+            if is_secret(str(name)) or mask_config(str(value)) != str(value):
                 raise ValueError(f"{name}: Magnus writes this into its run log: give secrets in GATEWAY_TOKEN instead")
         return given
 
@@ -154,7 +155,15 @@ def _leave() -> None:
         status, message = status_of(getattr(sys, "last_value", None))
         if status == "finished":
             status, message = "failed", "Magnus left the pipeline before its end"
+        _add_rest(pipeline)
         pipeline.finish(status, message)
+
+
+@never_raises("magnus")
+def _add_rest(pipeline: Pipeline) -> None:
+    """Record the steps that have ended, while the run log of the pipeline is at hand."""
+    if magnus.context.run_context.run_id == pipeline.magnus_id:
+        pipeline.end_others(_run_log(full=True))
 
 
 def _end(status: str) -> None:

@@ -72,6 +72,7 @@ def done(
         "sdk": magnus.pipelines("config.yaml", SDK),
         "shell": magnus.execute("shell.yaml", "m-shell", MAGNUS_VAR_db_password="hunter2"),
         "branches": magnus.execute("branches.yaml", "m-branches"),
+        "dies": magnus.execute("branches.yaml", "m-dies", MAGNUS_PRM_chunks='["b.c"]'),
         "at once": magnus.execute("branches.yaml", "m-at-once", "at-once.yaml"),
         "cli": magnus.execute("fails.yaml", "m-cli"),
         "again": magnus.execute("fails.yaml", "m-again", "config.yaml", "--use-cached", "m-cli"),
@@ -89,8 +90,10 @@ def done(
 def test_pipelines_end_as_without_the_gateway(done: Done) -> None:
     codes = {name: output.returncode for name, output in done.outputs.items()}
 
-    assert {name: code for name, code in codes.items() if code} == {"killed": -9, "at once": 1, "cli": 1, "again": 1}
-    assert set(done.logs) == {*COMPARED, "m-killed", "m-at-once"}
+    assert {name: code for name, code in codes.items() if code} == {
+        "killed": -9, "dies": 1, "at once": 1, "cli": 1, "again": 1
+    }  # fmt: skip
+    assert set(done.logs) == {*COMPARED, "m-killed", "m-dies", "m-at-once"}
     assert [
         line for one in done.outputs.values() for line in one.stderr.splitlines() if line.startswith("gateway:")
     ] == []
@@ -189,6 +192,17 @@ def test_what_a_killed_pipeline_tracked_is_kept(done: Done) -> None:
     assert log.steps["dies"].user_defined_metrics == {"loss": {"7": 0.125}}
 
 
+def test_steps_that_have_ended_before_magnus_dies_have_ended(done: Done) -> None:
+    """A map over a value with a dot: `KeyError: 'mapper.b'`."""
+    log, written = done.logs["m-dies"], done.magnus.written("m-dies")
+
+    assert (log.state, log.message, written["status"]) == ("failed", "KeyError: 'mapper.b'", "PROCESSING")
+    assert [(name, step.status) for name, step in log.steps.items()] == [("both", "SUCCESS"), ("mapper", "PROCESSING")]
+    assert {name: step["status"] for name, step in written["steps"].items()} == {
+        name: step.status for name, step in log.steps.items()
+    }
+
+
 def test_branches_are_told_apart_by_their_internal_names(done: Done) -> None:
     for run in ("mapped", "branches"):
         assert [done.metrics(run, f"mapper.{chunk}.one") for chunk in (1, 2)] == [{"rows": 10}, {"rows": 20}]
@@ -223,7 +237,8 @@ def test_the_steps_of_a_job_are_one_run(done: Done) -> None:
 
 CONFIGURE = """
 from gateway.dialects.magnus.tracker import GatewayTracker
-for config in {"token": "hunter2"}, {"url": "https://user:hunter2@host"}, {"topic": "hunter2"}:
+urls = "https://user:hunter2@host", "https://h/?token=hunter2"
+for config in {"token": "hunter2"}, *({"url": url} for url in urls), {"topic": "hunter2"}:
     try:
         print(GatewayTracker(**config))
     except ValueError as error:
@@ -234,7 +249,7 @@ for config in {"token": "hunter2"}, {"url": "https://user:hunter2@host"}, {"topi
 def test_a_secret_or_an_unknown_key_in_the_configuration_is_refused_unseen(done: Done) -> None:
     said = done.magnus.python("-c", CONFIGURE)
 
-    assert said.stdout.count("Magnus writes this into its run log: give secrets in GATEWAY_TOKEN instead") == 2
+    assert said.stdout.count("Magnus writes this into its run log: give secrets in GATEWAY_TOKEN instead") == 3
     assert said.stdout.count("Extra inputs are not permitted") == 1
     assert "hunter2" not in said.stdout + said.stderr
 
