@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COPY_BYTES = 67_108_864  # copied in one call: about 40 ms
 DISK_SHARE = 4  # the part of the free disk that one copy takes at most
+LINK_BYTES = 1 << 62  # one file of any size: the link itself takes no disk
 FICLONE = 0x40049409  # ioctl_ficlone(2)
 
 COPIED, LINKED, IN_PLACE = "copied", "linked", "in place"
@@ -45,9 +46,9 @@ class Snapshot:
         self.size = identity[2]  # bytes
 
 
-def take_snapshot(path: str, kept: str, budget: int) -> Snapshot:
+def take_snapshot(path: str, kept: str, budget: int, links: int) -> Snapshot:
     """
-    Keep the bytes of a file at the path `kept`; "" for nowhere. At most `budget` bytes are copied.
+    Keep the bytes of a file at the path `kept`; "" for nowhere. At most `budget` bytes are copied, or `links` linked.
 
     Raises OSError if the file cannot be read, and Refused if it is not a regular file.
     """
@@ -63,7 +64,7 @@ def take_snapshot(path: str, kept: str, budget: int) -> Snapshot:
             return Snapshot(COPIED, identity)
     finally:
         os.close(handle)
-    if kept:
+    if kept and identity[2] <= links:
         with suppress(OSError):
             os.link(os.path.realpath(path), kept)
             return Snapshot(LINKED, identity)
@@ -75,13 +76,27 @@ def identity_of(found: os.stat_result) -> list[int]:
     return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
 
 
-def copy_budget(folder: str, left: int) -> int:
-    """Return how many bytes of a file may be copied into a folder, of `left` in this call."""
+def free_bytes(folder: str) -> int:
+    """Return the free bytes of a disk; 0 if that is not known."""
     try:
         disk = os.statvfs(folder)
     except (OSError, AttributeError):
         return 0
-    return min(left, disk.f_bavail * disk.f_frsize // DISK_SHARE)
+    return disk.f_bavail * disk.f_frsize
+
+
+def copy_budget(free: int, left: int) -> int:
+    """Return how many bytes of a file may be copied to a disk with `free` bytes, of `left` in this call."""
+    return min(left, free // DISK_SHARE)
+
+
+def link_budget(free: int, linked: int) -> int:
+    """
+    Return how many bytes may be linked on a disk with `free` bytes, after `linked` bytes that wait.
+
+    Training that deletes its old checkpoints frees no disk while they are linked: they must not fill it.
+    """
+    return free - linked if linked else LINK_BYTES
 
 
 def _copy(source: int, kept: str, budget: int) -> bool:

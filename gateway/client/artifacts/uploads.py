@@ -15,7 +15,17 @@ from collections import deque
 from time import monotonic
 
 from gateway.client.artifacts.pending import PendingFolder
-from gateway.client.artifacts.snapshots import COPIED, COPY_BYTES, IN_PLACE, copy_budget, identity_of, take_snapshot
+from gateway.client.artifacts.snapshots import (
+    COPIED,
+    COPY_BYTES,
+    IN_PLACE,
+    LINKED,
+    copy_budget,
+    free_bytes,
+    identity_of,
+    link_budget,
+    take_snapshot,
+)
 from gateway.client.artifacts.store import READ_BYTES, ArtifactError, StoreUnavailable, WrongBytes
 from gateway.client.guards import Refused, safe_repr, warn_lost
 from gateway.client.notices import warn, warn_once
@@ -66,7 +76,7 @@ class Uploads:
         self._store: Store | None = None
         self._waiting: deque[Upload] = deque()
         self._open = 0  # uploads that wait or are under way
-        self._copied = 0  # bytes of copies
+        self._held = {COPIED: 0, LINKED: 0, IN_PLACE: 0}  # bytes of files that wait
         self._waits = 0  # calls of `wait`
         self._failed_in = -1  # how many of them there were when the last attempt that failed began; -1: none fails
         self._changed = threading.Condition(threading.RLock())  # a signal handler may log an artifact
@@ -89,18 +99,19 @@ class Uploads:
                 "artifact-waiting", f"{MAX_WAITING:,} uploads wait already: the bytes of {source} are not stored"
             )
         folder = self._pending_folder()
-        number, kept, room = 0, "", 0
+        number, kept, free = 0, "", 0
         if folder is not None:
             number = folder.new_number()
             kept = folder.data_path(number)
-            room = copy_budget(folder.path, min(budget, MAX_COPIED - self._copied))
-        found = take_snapshot(source, kept, room)
+            free = free_bytes(folder.path)
+        room = copy_budget(free, min(budget, MAX_COPIED - self._held[COPIED]))
+        found = take_snapshot(source, kept, room, link_budget(free, self._held[LINKED]))
         path = source if found.kind == IN_PLACE else kept
         upload = Upload(source, path, number, kind=found.kind, identity=found.identity)
         facts = {**facts, "source": source, "kind": found.kind, "identity": found.identity}
         with self._changed:  # the list of the folder is emptied when its last upload is done
             self._open += 1
-            self._copied += upload.size if found.kind == COPIED else 0
+            self._held[found.kind] += upload.size
             try:
                 if folder is not None:
                     folder.write(number, facts)
@@ -213,7 +224,7 @@ class Uploads:
             if is_over and self._folder is not None and upload.number:
                 self._folder.remove(upload.number)
             self._open -= 1
-            self._copied -= upload.size if upload.kind == COPIED else 0
+            self._held[upload.kind] -= upload.size
             if self._is_closing:
                 self._close_folder()
             self._changed.notify_all()

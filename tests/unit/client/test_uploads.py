@@ -166,6 +166,25 @@ def test_a_large_file_that_cannot_be_linked_and_vanishes_stays_a_reference(
     assert find_pending(home) == []
 
 
+def test_links_to_large_files_that_training_deletes_do_not_fill_the_disk(
+    run: Run, memory: Memory, store: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.client.run.stored_artifacts.COPY_BYTES", 3)
+    monkeypatch.setattr(snapshots, "FICLONE", 0)
+    monkeypatch.setattr("gateway.client.artifacts.uploads.free_bytes", lambda _: 16)
+    store.touch()  # in the way: the store takes nothing
+    for epoch in range(4):  # 9 bytes each, of 16 that are free
+        checkpoint = model.parent / f"{epoch}.pt"
+        checkpoint.write_bytes(b"weights %d" % epoch)
+        run.log_artifact(checkpoint)
+        checkpoint.unlink()
+    wait_for(lambda: "artifact-store" in notices.counts)
+    store.unlink()
+    run.finish()
+
+    assert [newest(memory)[f"{epoch}.pt"].sha256 for epoch in range(4)] == [digest(b"weights 0"), "", "", ""]
+
+
 def test_bytes_are_stored_where_no_folder_can_be_written_for_what_waits(
     run: Run,
     memory: Memory,
