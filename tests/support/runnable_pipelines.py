@@ -46,6 +46,7 @@ def fragile():
     return 0.5
 
 def deadly():
+    gateway.emit("inside", 2.5)
     if not may_pass():
         os.kill(os.getpid(), signal.SIGKILL)
     return 0.25

@@ -5,15 +5,18 @@ Take a run log of runnable apart, and put it together again. Pure.
     chunk       the run log without branches, or one branch without the branches in it: the unit of a local file,
                 because only one process at a time writes a branch. By name; that of the run log itself is ""
     part        what changes as one: facts of the run, its configuration, a job, a branch, a step
-    label       a part as JSON text under a name of its own (event kind `labels`): so the log has the exact
-                run log
+    label       a part as a time (µs) and JSON text, under a name of its own (event kind `labels`): so the log has the
+                exact run log. Each process has its own names, because the journal of one that was killed may reach
+                the log after what another wrote later; of one part, the label with the latest time counts
 
-`position` keeps the order of branches and steps. A part above PIECE characters is several labels.
+`position` keeps the order of branches and steps. The chunk of the run log has, in `lost`, how many attempts of each
+step a killed process began, which runnable forgets. A part above PIECE characters is several labels.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -21,8 +24,11 @@ from typing import Any
 Chunk = dict[str, Any]
 
 ROOT = ""  # name of the chunk with the run log itself
-PREFIX, PIECES = "runnable/", "runnable-pieces/"
+LOST = "lost"
+ENDED = ("SUCCESS", "FAIL")  # states in which a step is not executed now
+PREFIX = "runnable/"
 PIECE = 100_000  # characters of a label; a text of an event has at most 131,072
+_LABEL = re.compile("runnable(?P<writer>@[0-9a-f]+)?/(?P<name>.*)", re.DOTALL)
 MAX_KEY = 400  # characters of a label's name; the contract allows 1,024 bytes
 _LAST = ("steps", "job", "parameters", "run_config")
 _RUN, _CONFIG, _JOB, _BRANCHES, _STEPS = "run", "run_config", "job", "branches/", "steps/"
@@ -55,7 +61,20 @@ def join_run_log(chunks: Mapping[str, Chunk]) -> dict[str, Any] | None:
         parent = steps.get(name.rpartition(".")[0]) or _holder(name, steps)
         if parent is not None:
             parent["branches"][name] = branch
+    whole[ROOT].pop(LOST, None)
     return whole[ROOT]
+
+
+def fail_unfinished(chunks: Mapping[str, Chunk]) -> dict[str, Chunk]:
+    """Return the chunks that change if the process that wrote them was killed: its attempts of steps are lost."""
+    changed: dict[str, Chunk] = {}
+    lost = dict(chunks[ROOT].get(LOST) or {}) if ROOT in chunks else {}
+    for name, chunk in chunks.items():
+        steps = {key: {**step, "status": "FAIL"} for key, step in chunk["steps"].items() if step["status"] not in ENDED}
+        if steps:
+            changed[name] = {**chunk, "steps": {**chunk["steps"], **steps}}
+            lost |= {key: lost.get(key, 0) + 1 for key in steps}
+    return {**changed, ROOT: {**changed.get(ROOT, chunks[ROOT]), LOST: lost}} if changed else {}
 
 
 def _holder(branch: str, steps: Mapping[str, Any]) -> Any:
@@ -93,28 +112,30 @@ def _key(name: str) -> str:
     return PREFIX + name
 
 
-def to_labels(parts: Mapping[str, str]) -> dict[str, str]:
-    """Return parts as labels; a long one is cut into pieces."""
+def to_labels(parts: Mapping[str, str], time: int, writer: str = "") -> dict[str, str]:
+    """Return parts as the labels of a process (`writer`, hex) at a time (µs); a long one is cut into pieces."""
     labels: dict[str, str] = {}
+    mark = f"@{writer}" if writer else ""
     for key, text in parts.items():
+        name = key.removeprefix(PREFIX)
         pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
-        if len(pieces) == 1:
-            labels[key] = text
-        else:
-            labels |= {_piece_key(key, number): piece for number, piece in enumerate(pieces)}
-            labels[key] = f"#{len(pieces)}"
+        if len(pieces) > 1:
+            labels |= {_piece_key(mark, name, number): piece for number, piece in enumerate(pieces)}
+        kept = text if len(pieces) == 1 else f"#{len(pieces)}"
+        labels[f"runnable{mark}/{name}"] = f"{time} {kept}"
     return labels
 
 
-def _piece_key(key: str, number: int) -> str:
-    return f"{PIECES}{key.removeprefix(PREFIX)}/{number}"
+def _piece_key(mark: str, name: str, number: int) -> str:
+    return f"runnable-pieces{mark}/{name}/{number}"
 
 
 def from_labels(labels: Mapping[str, Any]) -> dict[str, Chunk]:
     """Return the chunks that labels of a run hold, by name; {} for a run that runnable did not write."""
-    parts = {key.removeprefix(PREFIX): json.loads(_text_of(key, labels)) for key in labels if key.startswith(PREFIX)}
-    if _RUN not in parts:
+    latest = _latest(labels)
+    if _RUN not in latest:
         return {}
+    parts = {name: json.loads(_text_of(name, mark, text, labels)) for name, (_, mark, text) in latest.items()}
     job, config = parts.get(_JOB), parts.get(_CONFIG) or {}
     chunks: dict[str, Chunk] = {ROOT: _ordered({**parts[_RUN], "steps": {}, "job": job, "run_config": config})}
     for key, part in parts.items():
@@ -134,8 +155,17 @@ def _ordered(chunk: Chunk) -> Chunk:
     }
 
 
-def _text_of(key: str, labels: Mapping[str, Any]) -> str:
-    text = str(labels[key])
+def _latest(labels: Mapping[str, Any]) -> dict[str, tuple[int, str, str]]:
+    """Return time, mark of the writer and text of the latest label of each part, by the name of the part."""
+    latest: dict[str, tuple[int, str, str]] = {}
+    for key, value in labels.items():
+        found, (time, _, text) = _LABEL.fullmatch(key), str(value).partition(" ")
+        if found and time.isdecimal() and (found["name"] not in latest or latest[found["name"]][0] < int(time)):
+            latest[found["name"]] = int(time), found["writer"] or "", text
+    return latest
+
+
+def _text_of(name: str, mark: str, text: str, labels: Mapping[str, Any]) -> str:
     if not text.startswith("#"):
         return text
-    return "".join(str(labels[_piece_key(key, number)]) for number in range(int(text[1:])))
+    return "".join(str(labels[_piece_key(mark, name, number)]) for number in range(int(text[1:])))

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gateway.client.errors import ClientError
 from gateway.client.journal.folder import folder_name, make_private
 from gateway.client.stack_file import default_home, expand
 from gateway.dialects.runnable.chunks import ROOT, Chunk
@@ -45,19 +46,15 @@ class LocalCopy:
             os.close(handle)
 
     def read(self, name: str) -> Chunk | None:
-        """Return a chunk; None if there is none. Raises OSError, and ValueError for a file that somebody damaged."""
-        try:
-            found: dict[str, Any] = json.loads(self._path(name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return found
+        """Return a chunk; None if there is none. Raises OSError, and ClientError for a file that somebody damaged."""
+        return self._load(self._path(name))
 
     def read_all(self) -> dict[str, Chunk]:
         """Return all chunks, by name. Raises as `read` does."""
         found = {} if (root := self.read(ROOT)) is None else {ROOT: root}
         for path in sorted(self._folder.glob("branch-*.json")):
-            branch = json.loads(path.read_text(encoding="utf-8"))
-            found[branch["internal_name"]] = branch
+            if (branch := self._load(path)) is not None:
+                found[branch["internal_name"]] = branch
         return found
 
     def count_branches(self) -> int:
@@ -78,6 +75,17 @@ class LocalCopy:
         for name in sorted(chunks, reverse=True):  # ROOT is "": with it, the copy is whole
             if self.read(name) is None:
                 self.write(name, chunks[name])
+
+    def _load(self, path: Path) -> Chunk | None:
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ClientError(
+                f"{path} is damaged ({error}): move its folder away, and the run log is read back from PostgreSQL"
+            ) from None
+        return found
 
     def _make_folder(self) -> None:
         if not self._folder.is_dir():

@@ -7,10 +7,12 @@ for it, join. Several pipelines may run one after the other in one process.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from gateway.client.encoding.typed import typed
-from gateway.client.encoding.values import clean, clean_name, cut_bytes, dumps, is_point, scalar
+from gateway.client.encoding.values import clean, clean_name, cut_bytes, dumps, is_point, now, scalar
 from gateway.client.journal.entries import Observation
 from gateway.client.journal.series import MAIN
 from gateway.client.run.current import join_copy, start_run
@@ -35,9 +37,12 @@ _open: dict[str, Recording] = {}  # by run id; a forked child has those of its p
 class Recording:
     """One run, as this process records it."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, lost: Mapping[str, int]) -> None:
         self.run = run
+        self.lost = lost  # attempts that runnable forgot, by step: the number of an attempt is above them
         self.has_ended = False
+        is_first = run.is_owner and run.attempt == 1
+        self._process, self._mark = (os.getpid() if is_first else 0), ""
         self._steps = Steps(run.recorder, run)
         self._open: dict[tuple[str, int], Any] = {}  # steps that a task runs in now, by name and attempt
 
@@ -45,9 +50,17 @@ class Recording:
         """Append what happened, and the changed parts of the run log; returns when the journal has all of it."""
         for fact in facts:
             self._record(fact)
-        labels = {key: {"type": "string", "value": text} for key, text in to_labels(parts).items()}
+        labels = {
+            key: {"type": "string", "value": text} for key, text in to_labels(parts, now(), self._writer()).items()
+        }
         for some in split(labels) if labels else ():
             self.run.recorder.record("labels", labels=some)
+
+    def _writer(self) -> str:
+        """Return what the labels of this process have in their names; a forked child has another."""
+        if self._process != os.getpid():
+            self._process, self._mark = os.getpid(), uuid4().hex[:12]
+        return self._mark
 
     def finish(self) -> None:
         """Wait until the log has everything, as the end of each run does, if the run has ended."""
@@ -82,21 +95,23 @@ class Recording:
             case "end":
                 self._end(fact)
             case _:
-                self._follow(fact.kind, context[0], fact.attempt)
+                if fact.attempt:
+                    self._follow(fact.kind, *context[:2])
                 body = {key: clean(value) if isinstance(value, str) else value for key, value in fact.body.items()}
                 recorder.record_at(fact.kind, fact.time, **scope, **body)
 
     def _follow(self, kind: str, name: str, attempt: int) -> None:
         """Let what a task emits itself belong to its step, from its start to its end."""
         key = name, attempt
-        if kind == "step_started" and attempt and key not in self._open:
+        if kind == "step_started" and key not in self._open:
             self._open[key] = self._steps.enter(name, attempt)
         elif kind == "step_finished" and key in self._open:
             self._steps.leave(self._open.pop(key))
 
     def _context(self, fact: Fact) -> StepContext:
         name = clean_name(fact.step_name) if fact.step_name else MAIN
-        return name, fact.attempt or self.run.attempt, self.run.recorder.labels
+        attempt = fact.attempt + self.lost.get(fact.step_name, 0) if fact.attempt else self.run.attempt
+        return name, attempt, self.run.recorder.labels
 
     def _record_value(self, fact: Fact, context: StepContext) -> None:
         recorder = self.run.recorder
@@ -131,14 +146,17 @@ def find_recording(run_id: str) -> Recording | None:
     return None if found is None or found.run.is_finished else found
 
 
-def start_recording(run_id: str, *, tag: str, url: str, resume: bool = False) -> Recording:
+def start_recording(
+    run_id: str, *, tag: str, url: str, resume: bool = False, lost: Mapping[str, int] | None = None
+) -> Recording:
     """Start a run, or with `resume` its next attempt, in the process that leads it. Raises ClientError."""
-    return _add(
-        start_run(run_id, run_id=run_id, tag=tag, url=url or None, resume=resume, attempt=None if resume else 1)
-    )
+    attempt = None if resume else 1
+    return _add(start_run(run_id, run_id=run_id, tag=tag, url=url or None, resume=resume, attempt=attempt), lost)
 
 
-def join_recording(run_id: str, *, url: str, starts: bool = False, tag: str = "") -> Recording:
+def join_recording(
+    run_id: str, *, url: str, starts: bool = False, tag: str = "", lost: Mapping[str, int] | None = None
+) -> Recording:
     """
     Join a run that another process leads, or that none does; `starts` records its start.
 
@@ -147,9 +165,9 @@ def join_recording(run_id: str, *, url: str, starts: bool = False, tag: str = ""
     run = join_copy(run_id, run_id, 1, "", url, "")
     if starts:
         run.recorder.record("run_started", attempt=1, name=clean_name(run_id), tag=clean_name(tag) if tag else "")
-    return _add(run)
+    return _add(run, lost)
 
 
-def _add(run: Run) -> Recording:
-    found = _open[run.id] = Recording(run)
+def _add(run: Run, lost: Mapping[str, int] | None) -> Recording:
+    found = _open[run.id] = Recording(run, lost or {})
     return found

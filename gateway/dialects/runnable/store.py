@@ -24,7 +24,16 @@ from gateway.client.address import find_address
 from gateway.client.encoding.values import now
 from gateway.dialects.masking import mask_config
 from gateway.dialects.runnable.changes import find_facts
-from gateway.dialects.runnable.chunks import ROOT, Chunk, as_json, join_run_log, parts_of, split_run_log
+from gateway.dialects.runnable.chunks import (
+    LOST,
+    ROOT,
+    Chunk,
+    as_json,
+    fail_unfinished,
+    join_run_log,
+    parts_of,
+    split_run_log,
+)
 from gateway.dialects.runnable.local_copy import LocalCopy, find_folder
 from gateway.dialects.runnable.read_back import read_back
 from gateway.dialects.runnable.recording import Recording, find_recording, join_recording, start_recording
@@ -184,23 +193,37 @@ class GatewayRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # runnable has
 
     def _write(self, run_id: str, name: str, chunk: Mapping[str, Any]) -> None:
         """Record what changes in a chunk, then change it. The caller holds the lock."""
-        copy = LocalCopy(self.log_folder, run_id)
+        copy, recording = LocalCopy(self.log_folder, run_id), self._recording(run_id)
         old, new = copy.read(name), as_json(split_run_log(chunk)[ROOT])
         if name != ROOT:
             new["position"] = old["position"] if old is not None else copy.count_branches()
+        elif recording.lost:
+            new[LOST] = recording.lost
         known = parts_of(name, old)
         changed = {key: text for key, text in parts_of(name, new).items() if known.get(key) != text}
         if changed:
-            self._recording(run_id).record(find_facts(name, old, new, now()), changed)
+            recording.record(find_facts(name, old, new, now()), changed)
             copy.write(name, new)
 
     def _recording(self, run_id: str) -> Recording:
         found = find_recording(run_id)
         if found is not None:
             return found
+        chunks = LocalCopy(self.log_folder, run_id).read_all()
         if self._leads() and context.get_run_context().is_retry:
-            return start_recording(run_id, tag="", url=self.url, resume=True)
-        return join_recording(run_id, url=self.url)
+            return self._resume(run_id, chunks)
+        return join_recording(run_id, url=self.url, lost=(chunks.get(ROOT) or {}).get(LOST))
+
+    def _resume(self, run_id: str, chunks: Mapping[str, Chunk]) -> Recording:
+        """Start the next attempt of a run. Steps that a killed process was executing failed."""
+        changed = fail_unfinished(chunks)
+        lost = {**chunks, **changed}.get(ROOT, {}).get(LOST)
+        recording = start_recording(run_id, tag="", url=self.url, resume=True, lost=lost)
+        for name, chunk in changed.items():
+            known = parts_of(name, chunks[name])
+            recording.record([], {key: text for key, text in parts_of(name, chunk).items() if known[key] != text})
+            LocalCopy(self.log_folder, run_id).write(name, chunk)
+        return recording
 
     @staticmethod
     def _leads() -> bool:

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from gateway.client.errors import ClientError
 from gateway.dialects.runnable.changes import Fact, find_facts, micros
 from gateway.dialects.runnable.chunks import (
+    LOST,
     PIECE,
     ROOT,
     Chunk,
+    fail_unfinished,
     from_labels,
     join_run_log,
     parts_of,
@@ -209,7 +212,7 @@ def test_a_run_log_is_made_again_from_its_chunks_and_from_its_labels() -> None:
     chunks = split_run_log(nested())
     labels: dict[str, str] = {}
     for name, chunk in chunks.items():
-        labels |= to_labels(parts_of(name, chunk))
+        labels |= to_labels(parts_of(name, chunk), 1)
 
     assert list(chunks) == [ROOT, "m.x", "m.x.n.y", "m.b", "m.ü", "m.v1.0"]
     assert json.dumps(join_run_log(chunks)) == json.dumps(nested())
@@ -219,11 +222,11 @@ def test_a_run_log_is_made_again_from_its_chunks_and_from_its_labels() -> None:
 
 def test_a_long_part_is_several_labels_and_a_shorter_one_later_replaces_it() -> None:
     long, short = (run_log(parameters={"x": param("y" * size)}) for size in (3 * PIECE, 3))
-    labels = to_labels(parts_of(ROOT, long))
+    labels = to_labels(parts_of(ROOT, long), 1)
 
     assert max(map(len, labels.values())) == PIECE
     assert join_run_log(from_labels(labels)) == long
-    assert join_run_log(from_labels(labels | to_labels(parts_of(ROOT, short)))) == short
+    assert join_run_log(from_labels(labels | to_labels(parts_of(ROOT, short), 2))) == short
 
 
 def test_a_local_copy_has_what_was_written_whatever_the_names_are(tmp_path: Path) -> None:
@@ -237,6 +240,45 @@ def test_a_local_copy_has_what_was_written_whatever_the_names_are(tmp_path: Path
     assert sorted(copy.read_all()) == sorted(names)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert copy.count_branches() == 3
+
+
+def test_what_a_killed_process_wrote_and_arrives_last_replaces_nothing() -> None:
+    long = "x" * (2 * PIECE)
+    killed = to_labels(parts_of(ROOT, run_log(status="PROCESSING", tag=long)), 10)
+    retried = to_labels(parts_of(ROOT, run_log(status="SUCCESS", tag=long[1:])), 11, "ab12")
+    of_the_user = {"runnable/run": "mine", "runnable@zz/x": "1", "runnables": "2", "runnable/steps/x": "not ours"}
+
+    for labels in ({**retried, **killed}, {**killed, **retried}, {**of_the_user, **killed, **retried}):
+        found = from_labels(labels)[ROOT]
+        assert (found["status"], found["tag"]) == ("SUCCESS", long[1:])
+    assert from_labels(of_the_user) == {}
+
+
+def test_attempts_that_a_kill_ended_are_counted_and_their_steps_failed() -> None:
+    root = {**run_log(), "steps": {"a": {"status": "SUCCESS"}, "m": {"status": "PROCESSING"}}}
+    branch = {"internal_name": "m.b", "steps": {"m.b.c": {"status": "CREATED"}}}
+    chunks: dict[str, Chunk] = {ROOT: root, "m.b": branch, "m.d": {"internal_name": "m.d", "steps": {}}}
+
+    failed = fail_unfinished(chunks)
+    again = fail_unfinished({**failed, "m.b": branch})
+
+    assert sorted(failed) == [ROOT, "m.b"]
+    assert failed[ROOT]["steps"] == {"a": {"status": "SUCCESS"}, "m": {"status": "FAIL"}}
+    assert failed["m.b"]["steps"] == {"m.b.c": {"status": "FAIL"}}
+    assert (failed[ROOT][LOST], again[ROOT][LOST]) == ({"m": 1, "m.b.c": 1}, {"m": 1, "m.b.c": 2})
+    assert root["steps"]["m"]["status"] == "PROCESSING"
+    assert fail_unfinished({ROOT: {**root, "steps": {}}}) == {} == fail_unfinished({})
+
+
+def test_a_damaged_file_is_one_error_that_says_what_to_do(tmp_path: Path) -> None:
+    copy = LocalCopy(str(tmp_path), "r")
+    copy.restore({ROOT: run_log(), "m.b": {"internal_name": "m.b"}})
+    for path in tmp_path.rglob("*.json"):
+        path.write_bytes(path.read_bytes()[:9])
+
+    for read in (lambda: copy.read(ROOT), lambda: copy.read("m.b"), copy.read_all):
+        with pytest.raises(ClientError, match=r"\.json is damaged .*: move its folder away"):
+            read()
 
 
 def test_what_is_restored_does_not_replace_what_is_there(tmp_path: Path) -> None:
@@ -314,7 +356,7 @@ def test_a_run_of_another_origin_is_printed_in_the_shape_of_runnable() -> None:
 
 
 def test_a_run_of_runnable_is_printed_as_it_is_kept() -> None:
-    labels = to_labels(parts_of(ROOT, run_log(parameters={"x": param(math.inf, "metric")})))
+    labels = to_labels(parts_of(ROOT, run_log(parameters={"x": param(math.inf, "metric")})), 1)
 
     assert in_shape(document(labels=labels), "runnable")["parameters"]["x"]["value"] == "Infinity"
     assert in_shape(document(labels=labels, truncated=["labels"]), "runnable")["parameters"]["p"]["value"] == 1
