@@ -65,8 +65,13 @@ class LocalCopy:
         """Replace a chunk. The caller holds the lock. Raises OSError."""
         path = self._path(name)
         unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(json.dumps(chunk, indent=1), encoding="utf-8")
-        unfinished.replace(path)
+        try:
+            unfinished.write_text(json.dumps(chunk, indent=1), encoding="utf-8")
+            unfinished.replace(path)
+        except OSError:  # the disk may be full
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
 
     def restore(self, chunks: Mapping[str, Chunk]) -> None:
         """Write chunks that come from elsewhere, that of the run last; those that are here stay. Raises OSError."""

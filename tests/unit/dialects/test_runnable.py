@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import resource
+import signal
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -279,6 +281,23 @@ def test_a_damaged_file_is_one_error_that_says_what_to_do(tmp_path: Path) -> Non
     for read in (lambda: copy.read(ROOT), lambda: copy.read("m.b"), copy.read_all):
         with pytest.raises(ClientError, match=r"\.json is damaged .*: move its folder away"):
             read()
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_state_and_no_other_file(tmp_path: Path) -> None:
+    copy = LocalCopy(str(tmp_path), "r")
+    copy.restore({ROOT: run_log(status="FAIL")})
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as a full disk: a part is written
+        with pytest.raises(OSError, match="large"):
+            copy.write(ROOT, run_log(status="SUCCESS"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert [path.name for path in tmp_path.glob("r/*")] == ["run.json"]
+    assert copy.read_all()[ROOT]["status"] == "FAIL"
 
 
 def test_what_is_restored_does_not_replace_what_is_there(tmp_path: Path) -> None:
