@@ -29,13 +29,13 @@ class Wanted:
     experiment_ids: set[str] = field(default_factory=set)
     experiment_names: set[str] = field(default_factory=set)
     model_names: set[str] = field(default_factory=set)
-    versions: set[int] = field(default_factory=set)
-    stages: set[str] = field(default_factory=set)
+    versions: set[tuple[str, int]] = field(default_factory=set)  # name of the model, number
+    stages: set[tuple[str, str]] = field(default_factory=set)  # name of the model, stage of its versions
 
 
 def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
     """Return what these requests name."""
-    wanted = Wanted()
+    wanted, is_renaming = Wanted(), False
     for subject, producer, seq, _, event in envelopes:
         wanted.requests.add((subject.collection, producer, seq))
         if subject.collection == "experiments":
@@ -46,10 +46,14 @@ def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
         wanted.model_names.add(subject.id)
         if isinstance(event, ev.ModelRenamed):
             wanted.model_names.add(event.name)
+            is_renaming = True
         if version := getattr(event, "version", None):
-            wanted.versions.add(version)
+            wanted.versions.add((subject.id, version))
         if isinstance(event, ev.ModelVersionStage) and event.archive_existing and event.stage != "Archived":
-            wanted.stages.add(event.stage)
+            wanted.stages.add((subject.id, event.stage))
+    if is_renaming:  # what is asked of a name may be about a model that has another one in the store
+        wanted.versions = {(name, version) for name in wanted.model_names for _, version in wanted.versions}
+        wanted.stages = {(name, stage) for name in wanted.model_names for _, stage in wanted.stages}
     return wanted
 
 

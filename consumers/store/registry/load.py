@@ -15,9 +15,8 @@ RequestKey = tuple[str, str, int]  # collection, producer, seq
 
 async def load_decided(database: Database, requests: Collection[RequestKey]) -> list[RequestKey]:
     """Return those of these requests that were decided before."""
-    columns = [list(column) for column in zip(*requests, strict=True)] or [[], [], []]
     async with database.acquire() as connection:
-        rows = await connection.fetch(sql("load_decided"), *columns)
+        rows = await connection.fetch(sql("load_decided"), *_columns(requests, 3))
     return [(row["collection"], row["producer"], row["seq"]) for row in rows]
 
 
@@ -31,17 +30,21 @@ async def load_experiments(database: Database, ids: Set[str], names: Set[str]) -
 
 
 async def load_models(
-    database: Database, names: Set[str], versions: Set[int], stages: Set[str]
+    database: Database, names: Set[str], versions: Set[tuple[str, int]], stages: Set[tuple[str, str]]
 ) -> tuple[list[ModelRow], list[ModelVersionRow], list[ModelAliasRow]]:
-    """Return the models with these names, their aliases, and their versions with these numbers or stages."""
+    """Return the models with these names, their aliases, and the versions given by name and number, or stage."""
     if not names:
         return [], [], []
     async with database.acquire() as connection:
         models = await connection.fetch(sql("load_models"), list(names))
-        found = await connection.fetch(sql("load_model_versions"), list(names), list(versions), list(stages))
+        found = await connection.fetch(sql("load_model_versions"), *_columns(versions, 2), *_columns(stages, 2))
         aliases = await connection.fetch(sql("load_model_aliases"), list(names))
     return (
         [ModelRow(**row) for row in models],
         [ModelVersionRow(**row) for row in found],
         [ModelAliasRow(**row) for row in aliases],
     )
+
+
+def _columns(rows: Collection[tuple[str | int, ...]], count: int) -> list[list[str | int]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]

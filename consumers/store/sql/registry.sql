@@ -7,9 +7,12 @@ SELECT * FROM experiments WHERE experiment_id = ANY ($1::text[]) OR name = ANY (
 SELECT * FROM models WHERE name = ANY ($1::text[]);
 
 -- name: load_model_versions
--- Those that a batch may name, and those in a stage from which it may move them: a model may get another name in it.
-SELECT v.* FROM model_versions v JOIN models m USING (model_id)
-WHERE m.name = ANY ($1::text[]) AND (v.version = ANY ($2::int[]) OR v.stage = ANY ($3::text[]));
+-- Those of a model with a number or in a stage; some of them twice.
+SELECT v.* FROM unnest($1::text[], $2::int[]) AS asked (name, version)
+JOIN models m USING (name) JOIN model_versions v USING (model_id, version)
+UNION ALL
+SELECT v.* FROM unnest($3::text[], $4::text[]) AS asked (name, stage)
+JOIN models m USING (name) JOIN model_versions v USING (model_id, stage);
 
 -- name: load_model_aliases
 SELECT a.* FROM model_aliases a JOIN models m USING (model_id) WHERE m.name = ANY ($1::text[]);

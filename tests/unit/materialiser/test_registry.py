@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.materialiser.registry.fold import fold_request
-from consumers.materialiser.registry.state import RegistryState
+from consumers.materialiser.registry.state import RegistryState, wanted_by
 from consumers.materialiser.registry.verdict import MAX_TAGS
 from consumers.store.registry.rows import DecisionRow
 from schemas import events as ev
@@ -207,6 +207,22 @@ def test_a_request_that_is_in_the_log_twice_is_decided_once(registry: Registry) 
     )
     assert [fold_request(registry.state, envelope, offset) for offset in (1, 2)] == [True, False]
     assert len(registry.state.versions) == 1
+
+
+def test_a_batch_loads_the_versions_that_it_names_and_more_only_where_models_get_other_names() -> None:
+    events: list[tuple[str, ev.ModelEvent]] = [
+        ("a", ev.ModelVersionDeleted(**at(version=1))),
+        ("b", ev.ModelVersionStage(**at(version=2, stage="Staging", archive_existing=True))),
+        ("c", ev.ModelRenamed(**at(name="d"))),
+    ]
+    asked = [
+        RegistryEnvelope(Subject("models", name), ProducerId("p"), seq, TIME, event)
+        for seq, (name, event) in enumerate(events)
+    ]
+    some, more = wanted_by(asked[:2]), wanted_by(asked)
+    assert (some.versions, some.stages) == ({("a", 1), ("b", 2)}, {("b", "Staging")})
+    assert more.versions == {(name, version) for name in "abcd" for version in (1, 2)}
+    assert more.stages == {(name, "Staging") for name in "abcd"}
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
