@@ -14,9 +14,10 @@ from gateway.client.errors import ClientError
 from gateway.client.query import ask, get, run_path
 from gateway.client.run.barrier import BarrierTimeout, wait_until_folded
 from gateway.client.shipping.immediate import send_records
-from gateway.dialects.magnus.run_log import PRODUCER, ImportedRunLog, import_run_log, producer_of
-from gateway.dialects.magnus.run_log_check import RunLogError, check_run_log
+from gateway.dialects.magnus.run_log import MAIN_STEP, PRODUCER, ImportedRunLog, import_run_log, producer_of
+from gateway.dialects.magnus.run_log_check import ENDS, RunLogError, check_run_log
 from gateway.dialects.magnus.run_log_files import read_run_log
+from gateway.dialects.magnus.steplog import steps_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Import:
         self._target, self._zone, self._ignore_unknown = target, zone, ignore_unknown
         self._waiting: list[tuple[Outcome, ImportedRunLog]] = []
         self._sent: dict[str, dict[str, bool]] = {}  # by run: the producers that this import has sent
+        self._ended: dict[str, set[str]] = {}  # by run: the steps that have ended in what it has sent
         self.outcomes: list[Outcome] = []
 
     def run(self, places: Sequence[Path], progress: Progress) -> list[Outcome]:
@@ -98,8 +100,11 @@ class Import:
             document = read_run_log(place)
             check_run_log(document, ignore_unknown=self._ignore_unknown)
             outcome.run_id = document["run_id"]
-            known = self._known(outcome.run_id)
+            known, ended = self._known(outcome.run_id)
             replaces = replaces_earlier(document, known)
+            if replaces and ended - ended_steps(document):
+                outcome.state = "unchanged"  # an earlier state than that in the log, which has more
+                return
             imported = import_run_log(document, self._zone, replaces=replaces)
         except RunLogError as error:
             outcome.error = str(error)
@@ -112,13 +117,15 @@ class Import:
         else:
             outcome.state = "updated" if replaces else "imported"
             self._sent.setdefault(outcome.run_id, {})[imported.producer] = True
+            self._ended.setdefault(outcome.run_id, set()).update(ended_steps(document))
             self._waiting.append((outcome, imported))
 
-    def _known(self, run_id: str) -> dict[str, bool]:
-        """Return the producers of a run in the log, with whether all their records are there."""
+    def _known(self, run_id: str) -> tuple[dict[str, bool], set[str]]:
+        """Return the producers of a run, with whether all their records are there, and the steps that have ended."""
         if self._target.api is None:
-            return {}
-        return producers_of(self._target.api, run_id) | self._sent.get(run_id, {})
+            return {}, set()
+        producers, ended = known_of(self._target.api, run_id)
+        return producers | self._sent.get(run_id, {}), ended | self._ended.get(run_id, set())
 
     def _send(self, several: Sequence[tuple[Outcome, ImportedRunLog]]) -> None:
         """Send run logs together; if one is refused, each alone, so that the others arrive and the error names it."""
@@ -154,16 +161,21 @@ def replaces_earlier(document: Mapping[str, Any], known: Mapping[str, bool]) -> 
     return bool(known)
 
 
-def producers_of(api: str, run_id: str) -> dict[str, bool]:
+def ended_steps(document: Mapping[str, Any]) -> set[str]:
+    """Return the internal names of the steps of a run log that have ended, but for `main`. Pure."""
+    return {one["internal_name"] for one in steps_of(document) if one["status"] in ENDS} - {MAIN_STEP}
+
+
+def known_of(api: str, run_id: str) -> tuple[dict[str, bool], set[str]]:
     """
-    Return the producers of a run, with whether all their records are folded; {} for a run that is not in the log.
+    Return the producers of a run, with whether all their records are folded, and the steps of it that have ended.
 
     Raises RunLogError for a run that is deleted, ApiUnavailable and ApiRefused.
     """
     status, progress = ask(api, run_path(run_id, "progress"), API_TIMEOUT_S)
     if status == 404:
-        return {}
+        return {}, set()
     if status == 200 and progress.get("is_deleted"):
         raise RunLogError(f"run {run_id} was deleted, and stays deleted: change the run_id in a copy of the file")
     found = get(api, run_path(run_id, "log"), max_points=1)
-    return {one["producer"]: one["received"] == one["expected"] for one in found["completeness"]}
+    return {one["producer"]: one["received"] == one["expected"] for one in found["completeness"]}, ended_steps(found)

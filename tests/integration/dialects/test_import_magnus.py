@@ -247,6 +247,27 @@ def test_a_run_log_that_magnus_wrote_more_of_replaces_the_metrics_of_the_first(
     assert stack.rows("SELECT count(*) FROM observations WHERE run_id = 'grown-1'") == [(1,)]
 
 
+@pytest.mark.parametrize("is_together", [False, True])
+def test_an_older_copy_of_a_run_log_does_not_replace_what_a_newer_one_has(
+    stack: DialectStack, tmp_path: Path, is_together: bool
+) -> None:
+    run_id = f"copied-{is_together}"
+    train, test = (step(name, user_defined_metrics={"loss": 0.5}) for name in ("train", "test"))
+    newer, older = run_log(train, test, run_id=run_id), run_log(train, run_id=run_id, status="PROCESSING")
+    places = []
+    for name, document in (("1", newer), ("2", older)):
+        (tmp_path / name).mkdir()
+        places.append(write(tmp_path / name, document))
+    outcomes = [
+        outcome
+        for several in ([places] if is_together else [[place] for place in places])
+        for outcome in stack.done("import", "magnus", *several, "--timezone", "UTC")["run_logs"]
+    ]
+
+    assert [outcome["state"] for outcome in outcomes] == ["imported", "unchanged"]
+    assert unexplained(differences(newer, stack.log(run_id))) == []
+
+
 def test_what_cannot_be_imported_is_named_and_the_others_go_on(stack: DialectStack, tmp_path: Path) -> None:
     write(tmp_path, run_log(step("a", user_defined_metrics={"x": 1}), run_id="good-1"))
     write(tmp_path, run_log(step("a", message="\x00"), run_id="nul-1"))
