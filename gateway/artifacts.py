@@ -125,7 +125,10 @@ def open(run: str | Run, path: str, mode: str = "rb", *, api: Api | None = None)
     if mode not in ("r", "rb"):
         raise ArtifactError(f"mode {mode!r:.20} is not known: write 'rb' or 'r'; artifacts never change")
     api, run_id = api or find_api(), _id_of(run)
-    found = [one for one in list(run_id, path, recursive=True, api=api) if one.path == path]
+    below = list(run_id, path, recursive=True, api=api)
+    found = [one for one in below if one.path == path]
+    if not found and below:
+        raise ArtifactError(f"{path!r:.200} of run {run_id!r:.200} is a folder: name a file, as {below[0].path!r:.300}")
     if not found:
         raise _missing(run_id, path)
     with ExitStack() as undo:

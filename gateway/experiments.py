@@ -7,7 +7,7 @@ decides: of two processes that create the same name at once one gets it, and the
 return once that is decided and can be read.
 
     experiment = gateway.experiments.ensure("digits", description="Handwritten digits")
-    with gateway.start_run(tag=experiment.name): ...
+    with gateway.start_run(experiment=experiment): ...
 
 Standard library only. Errors (gateway/client/errors.py): AlreadyExists, NotFound, IsDeleted, NotDeleted, Undecided
 (with its `request_id` the same call can be repeated, and nothing is done twice), ApiUnavailable, and their base

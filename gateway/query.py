@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.query import Api
+    from gateway.client.registry.results import Experiment
     from gateway.client.run.run import Run
 
 __all__ = [
@@ -165,7 +166,7 @@ def get_run_log(run: str | Run, *, min_offsets: str | None = None, timeout_s: fl
 def search_runs(
     where: str = "",
     *,
-    experiment: str | None = None,
+    experiment: str | Experiment | None = None,
     order_by: str | None = None,
     limit: int | None = None,
     stage: str = "active",
@@ -178,7 +179,8 @@ def search_runs(
 
     The language is that of `gateway runs list --where` (seed 004: `metrics.accuracy > 0.9 AND params.model = 'rf'`).
     Newest first without `order_by`. With `limit` there are at most so many runs, and `page_token` continues after them.
-    `experiment` is the name of one. `stage` is active, deleted (runs in the trash) or all.
+    `experiment` is the name of one, or what `gateway.experiments` returned. `stage` is active, deleted (runs in the
+    trash) or all.
     """
     api, found, wait = find_api(), RunPage(), _freshness(min_offsets, timeout_s)
     chosen_where = in_experiment(where, experiment)
@@ -200,11 +202,12 @@ def search_runs(
     return found
 
 
-def in_experiment(where: str, experiment: str | None) -> str:
-    """Return a filter restricted to the runs of an experiment, given by its name; None: of any."""
+def in_experiment(where: str, experiment: str | Experiment | None) -> str:
+    """Return a filter restricted to the runs of an experiment, given by its name or as it was read; None: of any."""
     if experiment is None:
         return where
-    named = f"experiment = '{experiment.replace(chr(39), chr(39) * 2)}'"
+    fact, value = ("experiment", experiment) if isinstance(experiment, str) else ("experiment_id", experiment.id)
+    named = f"{fact} = '{value.replace(chr(39), chr(39) * 2)}'"
     return f"({where}) and {named}" if where.strip() else named
 
 

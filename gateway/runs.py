@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.client.query import Api
+    from gateway.client.registry.results import Experiment
 
 __all__ = ["delete", "move", "restore", "trash"]
 
@@ -45,9 +46,9 @@ def restore(*run_ids: str, timeout_s: float = TIMEOUT_S) -> None:
     _write(run_ids, {"kind": "lifecycle_stage", "stage": "active"}, timeout_s)
 
 
-def move(*run_ids: str, experiment: str, timeout_s: float = TIMEOUT_S) -> None:
+def move(*run_ids: str, experiment: str | Experiment, timeout_s: float = TIMEOUT_S) -> None:
     """
-    Put runs into another experiment, given by its name; the runs' tag becomes that name (seed 001).
+    Put runs into another experiment, given by its name or as it was read; its name becomes their tag (seed 001).
 
     Raises RunNotFound, NotFound if there is no such experiment, IsDeleted if it has to be restored first.
     """
@@ -59,21 +60,25 @@ def delete(*run_ids: str, timeout_s: float = TIMEOUT_S) -> None:
     _write(run_ids, {"kind": "deleted", "what": "run"}, timeout_s)
 
 
-def move_event(experiment: str, *, api: Api | None = None) -> dict[str, Any]:
+def move_event(experiment: str | Experiment, *, api: Api | None = None) -> dict[str, Any]:
     """
-    Return the event, without its time, that puts a run into the experiment of this name. Raises NotFound, IsDeleted.
+    Return the event, without its time, that puts a run into an experiment. Raises NotFound, IsDeleted.
 
     An experiment that was not created, and that only the tags of runs name, has no id.
     """
     where = api or find_api()
+    registry = Registry(api=where)
     try:
-        found = experiments.get_by_name(experiment, registry=Registry(api=where))
+        if isinstance(experiment, str):
+            found = experiments.get_by_name(experiment, registry=registry)
+        else:
+            found = experiments.get(experiment.id, registry=registry)
     except NotFound:
         if not get(where, "/v1/runs", where=in_experiment("", experiment), stage="all", limit=1)["runs"]:
             raise
-        return {"kind": "moved", "tag": experiment}
+        return {"kind": "moved", "tag": experiment if isinstance(experiment, str) else experiment.name}
     if found.is_deleted:
-        raise IsDeleted(f"experiment {experiment!r:.300} is deleted: restore it first, or choose another one")
+        raise IsDeleted(f"experiment {found.name!r:.300} is deleted: restore it first, or choose another one")
     return {"kind": "moved", "experiment_id": found.id, "tag": found.name}
 
 

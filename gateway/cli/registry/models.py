@@ -95,7 +95,7 @@ def show(name: NameArgument, home: HomeOption = None, as_json: JsonOption = Fals
             ("aliases", ", ".join(f"{alias}={number}" for alias, number in sorted(found.aliases.items()))),
             ("created", f"{time_text(found.created)} UTC"),
             ("updated", f"{time_text(found.updated)} UTC"),
-            *((f"in {one.stage}", f"version {one.version}  {one.source}") for one in found.latest),
+            *((one.stage, f"version {one.version}  {one.source}") for one in found.latest),
         ]
     )
 

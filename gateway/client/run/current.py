@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.client.recording.recorder import Labels
     from gateway.client.recording.report import Report, Status
+    from gateway.client.registry.results import Experiment
     from gateway.client.run.artifacts import LoggedArtifact
     from gateway.client.run.steps import Step
     from gateway.client.shipping.shipper import Shipper
@@ -52,7 +53,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     params: object = None,
     tags: object = None,
     tag: str = "",
-    experiment: str = "",
+    experiment: str | Experiment = "",
     group: str = "",
     parent: Run | str | None = None,
     url: str | None = None,
@@ -66,9 +67,9 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
 
     The end of the block finishes the run; an exception marks it failed, Ctrl-C killed. `name` is for people and may
     repeat; it defaults to a random one. `run_id` identifies the run and defaults to a new UUID of version 7.
-    `experiment` names the experiment, and so does `tag`, as Magnus calls it; `group` names the sweep or job. Inside the
-    `with` block of a run, in the same thread or task, this starts a child of that run, in its group; `parent=run` does
-    so elsewhere, `parent=""` starts one without a parent.
+    `experiment`, a name or what `gateway.experiments` returned, names the experiment, and so does `tag`, as Magnus
+    calls it; `group` names the sweep or job. Inside the `with` block of a run, in the same thread or task, this starts
+    a child of that run, in its group; `parent=run` does so elsewhere, `parent=""` starts one without a parent.
 
     A `run_id` that was used before on this machine is never written to again unasked, which one line on stderr says:
     if its process died, this is the run's next attempt; otherwise this is a run of its own, with a new id.
@@ -86,7 +87,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     Raises ClientError for an argument that cannot be used. It is no error if Kafka is away: events wait in the journal.
     """
     # Before an id is taken: these raise for what cannot be used.
-    tag = _experiment(_short(tag), _short(experiment))
+    where = _experiment(_short(tag), experiment)
     address, chosen = find_address(url), None if capture is None else _switches(capture, joins=False)
     notebook.end_runs_of_this_cell(registry.open_runs())
     outer, inherited = registry.find_here(), _joinable_run()
@@ -115,7 +116,7 @@ def start_run(  # noqa: PLR0913 -- each is a fact about a run, and users know th
     else:
         inheritance.export(run.id, run.attempt, url)
         _add(run)
-        names = {"name": run.name, "tag": tag, "group": run.group, "parent_run_id": parent_id}
+        names = {"name": run.name, **where, "group": run.group, "parent_run_id": parent_id}
         kind = "run_resumed" if found.is_resumed else "run_started"
         run.recorder.record(kind, attempt=run.attempt, **names)
     _record_given(run, params, tags, _switches(None, joins=joins) if chosen is None else chosen)
@@ -381,11 +382,17 @@ def _parent(parent: Run | str | None, outer: Run | None, inherited: str | None, 
     return ("", "") if parent_id == run_id else (parent_id, group)
 
 
-def _experiment(tag: str, experiment: str) -> str:
-    """Return the name of a run's experiment, which is its tag. Raises ClientError if two different ones are given."""
-    if tag and experiment and tag != experiment:
-        raise ClientError(f"tag {tag!r:.100} and experiment {experiment!r:.100} name two experiments: give one of them")
-    return experiment or tag
+def _experiment(tag: str, experiment: object) -> dict[str, str]:
+    """Return tag and id of a run's experiment. Raises ClientError if two different ones are given."""
+    known = {}
+    if type(experiment) is not str:
+        from gateway.client.registry.results import Experiment
+
+        if type(experiment) is Experiment:
+            known, experiment = {"experiment_id": experiment.id}, experiment.name
+    if tag and (name := _short(experiment)) and tag != name:
+        raise ClientError(f"tag {tag!r:.100} and experiment {name!r:.100} name two experiments: give one of them")
+    return {"tag": _short(experiment) or tag, **known}
 
 
 def _rank_label(rank: int | bool | None, *, joins: bool) -> Labels:

@@ -80,6 +80,7 @@ def test_a_run_moves_to_another_experiment(here: DialectStack) -> None:
     assert (moved.experiment, moved.experiment_id, moved.document["tag"]) == ("letters", target.id, "letters")
     experiments.rename(target, "characters")
     assert [one.id for one in query.search_runs("experiment = 'characters'")] == ["traveller"]
+    assert [one.id for one in query.search_runs("state = 'finished'", experiment=target)] == ["traveller"]
     trained("stays", "numbers")
     runs.move("traveller", experiment="numbers")  # which only the tag of a run names
     assert (query.get_run("traveller").experiment, query.get_run("traveller").experiment_id) == ("numbers", "")
@@ -87,6 +88,10 @@ def test_a_run_moves_to_another_experiment(here: DialectStack) -> None:
         runs.move("traveller", experiment="numbrs")
     with pytest.raises(IsDeleted, match="experiment 'gone' is deleted: restore it first"):
         runs.move("traveller", experiment="gone")
+    runs.move("traveller", experiment=target)  # as it was before it was renamed
+    assert query.get_run("traveller").experiment == "characters"
+    with gateway.start_run(experiment=target) as run:
+        assert query.get_run(run).experiment == "characters"
 
 
 def test_commands_do_the_same(here: DialectStack) -> None:

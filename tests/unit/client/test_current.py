@@ -19,11 +19,17 @@ from hypothesis import strategies as st
 
 import gateway
 from gateway.client.encoding import values
+from gateway.client.registry.results import Experiment
 from gateway.client.run.run import Run
 from schemas import events as ev
 from tests.support.client_harness import ROOT, Memory, new_run, points, shipping, train
 
 pytestmark = pytest.mark.usefixtures("own_process")
+
+EXPERIMENT = Experiment(
+    id="42", name="digits", former_names=(), is_deleted=False, description="", artifact_location="", tags={}, created=0,
+    updated=0,
+)  # fmt: skip
 
 
 class Hostile:
@@ -448,6 +454,14 @@ def test_a_run_names_its_experiment_by_either_argument(named: dict[str, Any]) ->
     run = gateway.start_run(**named)
 
     assert b'"tag":"digits"' in b"".join(path.read_bytes() for path in Path(run.health()["journal"]).glob("*.seg"))
+
+
+def test_a_run_starts_in_an_experiment_that_was_returned() -> None:
+    run = gateway.start_run(experiment=EXPERIMENT)
+
+    journal = b"".join(path.read_bytes() for path in Path(run.health()["journal"]).glob("*.seg"))
+    assert b'"tag":"digits"' in journal
+    assert b'"experiment_id":"42"' in journal
 
 
 def test_a_run_has_one_experiment() -> None:
