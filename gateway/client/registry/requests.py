@@ -115,7 +115,8 @@ def _wait(api: Api, collection: str, producer: str, end: float) -> dict[str, Any
         if monotonic() >= end:
             raise Undecided(
                 f"the log has the request, but there is no decision yet ({problem}): check with `gateway status` "
-                f"whether the materialiser and the API run, then repeat it with request_id={producer!r}",
+                "whether the materialiser and the API run, and whether the request is among the dead letters, then "
+                f"repeat it with request_id={producer!r}",
                 request_id=producer,
             )
         sleep(min(RETRY_S, max(0.0, end - monotonic())))  # a proxy may answer 504 at once

@@ -234,7 +234,10 @@ def test_a_decision_is_waited_for_through_an_outage(
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ((504, {"error": "not yet"}), r"\(not yet\): check with `gateway status`"),
+        (
+            (504, {"error": "not yet"}),
+            r"\(not yet\): check with `gateway status` .* whether the request is among the dead letters",
+        ),
         ((503, {"error": "away"}), r"\(away\)"),
         (
             (404, {"error": "Not Found"}),
