@@ -100,9 +100,9 @@ def ensure(
     return found
 
 
-def get(experiment_id: str, *, registry: Registry | None = None) -> Experiment:
-    """Return an experiment by its id, also a deleted one. Raises NotFound."""
-    path = path_of("experiments", check_id(experiment_id, "the id of an experiment"))
+def get(experiment_id: Experiment | str, *, registry: Registry | None = None) -> Experiment:
+    """Return an experiment by its id, as it is now, also a deleted one. Raises NotFound."""
+    path = path_of("experiments", _id_of(experiment_id))
     return Experiment.from_document((registry or Registry()).read(path))
 
 

@@ -72,7 +72,7 @@ def move_event(experiment: str | Experiment, *, api: Api | None = None) -> dict[
         if isinstance(experiment, str):
             found = experiments.get_by_name(experiment, registry=registry)
         else:
-            found = experiments.get(experiment.id, registry=registry)
+            found = experiments.get(experiment, registry=registry)
     except NotFound:
         if not get(where, "/v1/runs", where=in_experiment("", experiment), stage="all", limit=1)["runs"]:
             raise

@@ -78,7 +78,7 @@ async def experiment(
     request: Request, experiment_id: str, min_offsets: MinOffsets = None, timeout_s: TimeoutS = 10.0
 ) -> Response:
     """Return an experiment, also a deleted one."""
-    unknown = Failure(404, f"no experiment {experiment_id!r:.300}", "list them with GET /v1/experiments?state=all")
+    unknown = Failure(404, f"no experiment {experiment_id!r:.300}", "list them with `gateway experiments list`")
     if len(experiment_id) > MAX_RUN_ID or "\x00" in experiment_id:
         raise unknown
     wanted = Wanted(narrowings=[Narrowing("experiment_id", experiment_id)])
@@ -132,7 +132,7 @@ async def version(
     if not is_list:
         return await _model(request, name, min_offsets, timeout_s)
     unknown = Failure(
-        404, f"model {name!r:.300} has no version {found:.20}", "list them with GET /v1/models/{name}/versions"
+        404, f"model {name!r:.300} has no version {found:.20}", "see what it has with `gateway models versions`"
     )
     if "\x00" in name or len(found) > LONGEST_NUMBER or int(found) > LAST_NUMBER:
         raise unknown
@@ -172,7 +172,7 @@ async def decision(
 
 
 async def _model(request: Request, name: str, min_offsets: str | None, timeout_s: float) -> Response:
-    unknown = Failure(404, f"no model {name!r:.300}", "list them with GET /v1/models")
+    unknown = Failure(404, f"no model {name!r:.300}", "list them with `gateway models list`")
     if len(name) > MAX_NAME or "\x00" in name:
         raise unknown
     return await _single(request, min_offsets, timeout_s, lambda now: now.registry.model(name), unknown)

@@ -121,7 +121,10 @@ def versions(
     """
     from gateway import models
 
-    found = list(models.search_versions(where, name=name, limit=limit, registry=registry_of(home)))
+    registry = registry_of(home)
+    found = list(models.search_versions(where, name=name, limit=limit, registry=registry))
+    if name and not found:
+        models.get(name, registry=registry)  # whose error says that there is no such model
     if as_json:
         print_json({"versions": [one.to_document() for one in found]})
     elif found:
@@ -131,7 +134,11 @@ def versions(
         ]
         print_table(("name", "version", "stage", "aliases", "run", "created (UTC)", "source"), rows)
     else:
-        print_notice("no versions: create one with `gateway models create-version NAME SOURCE`")
+        print_notice(
+            "no versions match: see all with `gateway models versions`"
+            if where
+            else "no versions: create one with `gateway models create-version NAME SOURCE`"
+        )
 
 
 @app.command()

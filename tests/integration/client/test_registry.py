@@ -60,6 +60,7 @@ def test_the_life_of_an_experiment(system: dict[str, str]) -> None:
         experiments.rename(other, "digits")
 
     assert experiments.rename(made, "numbers").former_names == ("digits",)
+    assert experiments.get(made).name == "numbers"
     with pytest.raises(experiments.NotFound, match="no experiment is named 'digits': list them with"):
         experiments.get_by_name("digits")
     assert experiments.delete(made).is_deleted
@@ -77,7 +78,7 @@ def test_the_life_of_an_experiment(system: dict[str, str]) -> None:
         experiments.restore(made)
     with pytest.raises(experiments.NotFound, match="there is no experiment with the id 'none': list them"):
         experiments.delete("none")
-    with pytest.raises(experiments.NotFound, match="no experiment 'none'"):
+    with pytest.raises(experiments.NotFound, match="no experiment 'none': list them with `gateway experiments list"):
         experiments.get("none")
 
 
@@ -328,6 +329,9 @@ def test_the_commands_do_what_the_functions_do(system: dict[str, str]) -> None:
     found = json.loads(command("models", "versions", "m", "--where", "tags.ok = 'yes'", "--json"))
     assert [one["version"] for one in found["versions"]] == [1]
     assert "model 'm' has no version 7" in command("models", "alias", "m", "best", "7", status=2)
+    see = "model 'm' has no version 7: see what it has with `gateway models versions`"
+    assert see in command("models", "resolve", "models:/m/7", status=2)
+    assert "no model 'n': list them with `gateway models list`" in command("models", "versions", "n", status=2)
     command("models", "delete", "m", "--version", "1", "--yes")
     assert json.loads(command("models", "show", "m", "--json"))["aliases"] == {}
     assert "Production   version 2  s3://b/2" in command("models", "show", "m")
