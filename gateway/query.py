@@ -20,7 +20,7 @@ from gateway.client.query import ApiRefused, ApiUnavailable, find_api, get, run_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from gateway.client.query import Api
@@ -144,7 +144,7 @@ class RunPage(list[StoredRun]):
 
 def get_run(run: str | Run, *, min_offsets: str | None = None, timeout_s: float = WAIT_S) -> StoredRun:
     """
-    Return a run: its state, times, parameters, tags and the last value of each series.
+    Return a run: its state, times, parameters, tags and the last value of each series, of up to 1,000 series.
 
     Raises RunNotFound, ApiUnavailable, ApiRefused; BarrierTimeout for a `Run` whose events are not readable in time.
     """
@@ -167,7 +167,7 @@ def search_runs(
     where: str = "",
     *,
     experiment: str | Experiment | None = None,
-    order_by: str | None = None,
+    order_by: str | Sequence[str] | None = None,
     limit: int | None = None,
     stage: str = "active",
     page_token: str | None = None,
@@ -178,18 +178,18 @@ def search_runs(
     Return the runs that match a filter: `search_runs("metrics.accuracy >= 0.9", order_by="metrics.accuracy DESC")`.
 
     The language is that of `gateway runs list --where` (seed 004: `metrics.accuracy > 0.9 AND params.model = 'rf'`).
-    Newest first without `order_by`. With `limit` there are at most so many runs, and `page_token` continues after them.
-    `experiment` is the name of one, or what `gateway.experiments` returned. `stage` is active, deleted (runs in the
-    trash) or all.
+    Newest first without `order_by`, which may also be a list of one text, as in seed 004. With `limit` there are at
+    most so many runs, and `page_token` continues after them. `experiment` is the name of one, or what
+    `gateway.experiments` returned. `stage` is active, deleted (runs in the trash) or all.
     """
     api, found, wait = find_api(), RunPage(), _freshness(min_offsets, timeout_s)
-    chosen_where = in_experiment(where, experiment)
+    chosen_where, order = in_experiment(where, experiment), _one_order(order_by)
     found.next_page_token = page_token
     while limit is None or len(found) < limit:
         count = PAGE_RUNS if limit is None else min(PAGE_RUNS, limit - len(found))
         chosen = {
             "where": chosen_where or None,
-            "order_by": order_by,
+            "order_by": order,
             "limit": count,
             "last": PAGE_RUNS,
             "stage": stage,
@@ -200,6 +200,15 @@ def search_runs(
         if found.next_page_token is None:
             break
     return found
+
+
+def _one_order(order_by: str | Sequence[str] | None) -> str | None:
+    """Return the order that a text, or a list of one, describes. Raises ClientError."""
+    if order_by is None or isinstance(order_by, str):
+        return order_by
+    if len(order_by) > 1:
+        raise ClientError(f"order_by has {len(order_by)} keys: runs are ordered by one, so give the first")
+    return order_by[0] if order_by else None
 
 
 def in_experiment(where: str, experiment: str | Experiment | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import events as ev
+from schemas.wire import Envelope
 
 _OPENED = ev.RunCreated | ev.RunStarted | ev.RunResumed
 _ATTEMPT = _OPENED | ev.RunFinished | ev.RunFailed | ev.RunKilled
@@ -46,6 +47,11 @@ def fold_opening(known: Opening | None, events: Iterable[ev.AnyEvent]) -> Openin
             known = known._replace(attempt=max(known.attempt, event.attempt))
     assert known is not None  # the caller has an event, or knows the run
     return known
+
+
+def may_move(envelopes: Iterable[Envelope]) -> bool:
+    """Return whether one of these can change the experiment or the start of a run."""
+    return any(isinstance(one.event, _OPENED | ev.Moved) for one in envelopes)
 
 
 def _open(known: Opening, event: ev.RunCreated | ev.RunStarted | ev.RunResumed) -> Opening:

@@ -36,7 +36,7 @@ CORRECT_ADDRESS = "correct GATEWAY_LIVE_URL"
 
 class ApiUnavailable(ClientError):
     """
-    The query API does not answer, or answers that it cannot now (503); asking again may help.
+    The query API does not answer, or answers that it cannot now (503, 504); asking again may help.
 
     `problem` is the message without its next step.
     """
@@ -109,9 +109,11 @@ def get(api: str, path: str, /, **parameters: Any) -> Any:
     """
     Return the JSON document at a path of the API. Parameters that are None are left out.
 
-    Raises ApiUnavailable when the API does not answer or answers 503, and ApiRefused for every other error status.
+    Raises ApiUnavailable when the API does not answer, or answers 503, or 504: what was asked for is not folded within
+    `timeout_s`. Raises ApiRefused for every other error status.
     """
-    with _request(api, _target(path, parameters), ANSWER_TIMEOUT_S) as response:
+    timeout_s = ANSWER_TIMEOUT_S + float(parameters.get("timeout_s") or 0)
+    with _request(api, _target(path, parameters), timeout_s) as response:
         _check(api, response)
         try:
             return json.loads(response.read())
@@ -271,6 +273,6 @@ def _check(api: str, response: HTTPResponse) -> None:
         problem, step = str(answer["error"]), str(answer["next"])
     except (ValueError, KeyError, TypeError):
         problem, step = f"{_shown(api)} answers {response.status} {response.reason}", CORRECT_ADDRESS
-    if response.status == 503:
+    if response.status in (503, 504):
         raise ApiUnavailable(problem, step)
     raise ApiRefused(f"{problem}: {step}", status=response.status)

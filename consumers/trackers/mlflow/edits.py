@@ -115,10 +115,16 @@ def is_deleted_by_log(backend: Backend, run: str) -> bool:
 
 
 def find_replacement(backend: Backend, run: str, key_tag: str, key: str) -> RemoteRun | None:
-    """Return the run that was made in the place of this one, which is in the trash; None if there is none."""
-    if not any(not found.is_active and REPLACED_TAG in found.tags for found in find_run(backend, run)):
-        return None
-    return next((found for found in backend.find_runs(key_tag, key) if found.id != run), None)
+    """Return the last run that was made in the place of this one, which is in the trash; None if there is none."""
+    old, replaced = run, set[str]()
+    while old not in replaced and (found := find_run(backend, old)):
+        if old != run and (found[0].is_active or found[0].is_put_away):
+            return found[0]
+        if found[0].is_active or REPLACED_TAG not in found[0].tags:
+            return None
+        replaced.add(old)
+        old = found[0].tags[REPLACED_TAG]
+    return next((other for other in backend.find_runs(key_tag, key) if other.id not in replaced), None)
 
 
 def replace_run(backend: Backend, old: RemoteRun, wanted: NewRun, key_tag: str, parent_tag: str) -> RemoteRun:
@@ -163,6 +169,19 @@ def stage_after(stage: str, envelopes: Iterable[Envelope]) -> str:
     """Return the lifecycle stage of a run after some events: active or deleted."""
     changes = [one.event.stage for one in envelopes if isinstance(one.event, ev.LifecycleStage)]
     return changes[-1] if changes else stage
+
+
+def take_out(backend: Backend, run: str) -> None:
+    """
+    Take a run that the log put into the trash out of it, so that it can be written to.
+
+    Raises MlflowRefused if it is there for another reason: a call whose checkpoint was lost deleted or replaced it.
+    """
+    found = backend.get_run(run)
+    if found.is_put_away:
+        backend.restore_run(run)
+    elif not found.is_active:
+        raise MlflowRefused(f"run {run} is in MLflow's trash, which the log did not ask for: restore or repair it")
 
 
 def set_stage(backend: Backend, run: str, before: str, after: str) -> None:

@@ -30,6 +30,7 @@ from consumers.trackers.mlflow.edits import (
     replace_run,
     set_stage,
     stage_after,
+    take_out,
 )
 from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState, name_tags
 from consumers.trackers.mlflow.metrics import read_points
@@ -41,7 +42,7 @@ from consumers.trackers.mlflow.responses import MlflowRefused, NothingDone
 from consumers.trackers.mlflow.tags import changed_tags, user_tags
 from consumers.trackers.mlflow.translate import StatusChange, Translation, read_status, run_key, translate
 from consumers.trackers.protocol import Capabilities, Contents, ReadBack, State
-from consumers.trackers.run_start import Opening, fold_opening
+from consumers.trackers.run_start import Opening, fold_opening, may_move
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
@@ -122,7 +123,7 @@ class MlflowTracker:
                 raise
         # A call whose checkpoint was lost has made the run again: this one may not have the event that says why.
         stage = {"stage": "deleted"} if found.is_put_away else {}
-        place = {"run": found.id, "artifacts": found.artifact_uri}
+        place = {"run": found.id, "artifacts": found.artifact_uri, "place": _place(backend, found)}
         return self._write(backend, run_id, envelopes, {**state, **place, **stage}, in_doubt)
 
     def _write(
@@ -134,8 +135,8 @@ class MlflowTracker:
         kept, is_new = (dict(state), False) if state else self._find_or_create(backend, run_id, opening, in_doubt)
         before_stage = kept.pop("stage", "active")
         if before_stage == "deleted":
-            backend.restore_run(kept["run"])
-        if not is_new and self._is_elsewhere(kept, opening):
+            take_out(backend, kept["run"])
+        if not is_new and may_move(envelopes) and self._is_elsewhere(kept, opening):
             self._move(backend, run_id, kept, opening)
         kept["opening"] = list(opening)
         remote = CachedRemoteRun(backend, kept["run"], is_new=is_new)
@@ -159,7 +160,7 @@ class MlflowTracker:
             backend.delete_tag(kept["run"], key)
         self._set_status(backend, kept, run_key(run_id), new.status_change, is_new=is_new)
         kept |= {} if new.status is None else {"end": list(new.status)}
-        stage = stage_after(before_stage, envelopes)
+        stage = stage_after(before_stage if state else "active", envelopes)  # without a state all comes again
         set_stage(backend, kept["run"], before_stage, stage)
         kept |= {"stage": stage} if stage == "deleted" else {}
         return kept | {"notes": mapping.to_json()}
@@ -255,7 +256,9 @@ class MlflowTracker:
             experiment = backend.get_run(kept["run"]).experiment_id
             wanted = wanted._replace(experiment_id=experiment or wanted.experiment_id)
         run = backend.get_run(kept["run"])
-        if not (run.is_active and is_wanted(run, wanted)):
+        if not run.is_active:
+            raise MlflowRefused(f"run {run.id} is in MLflow's trash and cannot move: restore it, or repair it")
+        if not is_wanted(run, wanted):
             run = replace_run(backend, run, wanted, KEY_TAG, PARENT_TAG)
         place = [experiment_name(opening.tag) if opening.tag else kept["place"][0], opening.shown // 1_000]
         kept |= {"run": run.id, "artifacts": run.artifact_uri, "place": place}

@@ -200,7 +200,7 @@ STATEMENTS = [
     Statement("search_runs of an experiment", lambda seen: sorted(seen.search()),
               ["bad", "good", "other", "v1_baseline_lr0.001"]),
     Statement("filter, order_by and max_results",
-              lambda seen: seen.search("metrics.accuracy >= 0.9", order_by="metrics.accuracy DESC", limit=2),
+              lambda seen: seen.search("metrics.accuracy >= 0.9", order_by=["metrics.accuracy DESC"], limit=2),
               ["good", "other"]),
     Statement("metrics.accuracy > 0.95",
               lambda seen: sorted(seen.search("metrics.accuracy > 0.95")), ["good", "other"]),

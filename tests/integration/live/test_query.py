@@ -35,7 +35,7 @@ async def test_runs_are_read_and_searched(live: Live) -> None:
     log = await asyncio.to_thread(query.get_run_log, "one")
     history = await asyncio.to_thread(lambda: list(query.metric_history("one", "loss")))
     found = await asyncio.to_thread(query.search_runs, "metrics.loss > 0.3 AND params.o = 'adam'")
-    first = await asyncio.to_thread(query.search_runs, "", order_by="metrics.loss DESC", limit=1)
+    first = await asyncio.to_thread(query.search_runs, "", order_by=["metrics.loss DESC"], limit=1)
     rest = await asyncio.to_thread(
         lambda: query.search_runs(order_by="metrics.loss DESC", page_token=first.next_page_token)
     )
@@ -47,6 +47,8 @@ async def test_runs_are_read_and_searched(live: Live) -> None:
     assert [one.id for one in found] == ["two"]
     assert ([one.id for one in first], [one.id for one in rest]) == (["two"], ["one"])
     assert rest.next_page_token is None
+    with pytest.raises(gateway.ClientError, match="order_by has 2 keys: runs are ordered by one"):
+        query.search_runs(order_by=["metrics.loss DESC", "name"])
 
 
 async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) -> None:

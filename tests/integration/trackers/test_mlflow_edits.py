@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
 from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.protocol import State
@@ -81,6 +82,44 @@ def test_edits_after_a_lost_checkpoint_have_the_same_effect(
     state = deliver_all(tracker, envelopes[confirmed:], before)
 
     assert read_tags(tracker, author, state) == {"b": "2", "longer": "x" * 3_000}
+
+
+def moved(author: Author, tag: str) -> Envelope:
+    return author.envelope(ev.Moved(time=author.now(), tag=tag))
+
+
+def staged(author: Author, stage: Any) -> Envelope:
+    return author.envelope(ev.LifecycleStage(time=author.now(), stage=stage))
+
+
+@pytest.mark.parametrize(("confirmed", "done", "size"), [(1, 3, 100), (2, 6, 1), (4, 6, 100), (1, 7, 2)])
+def test_moves_and_the_trash_after_a_lost_checkpoint_leave_one_run_in_the_right_place(
+    tracker: MlflowTracker, author: Author, mlflow_server: MlflowServer, confirmed: int, done: int, size: int
+) -> None:
+    """What comes again may be cut otherwise: a later call has undone, by then, what the lost one did."""
+    names = [f"{author.run_id} {letter}" for letter in "ab"]
+    envelopes = [
+        author.start(tag=names[0]), author.metrics("loss", [1.0]), moved(author, names[1]), staged(author, "deleted"),
+        author.metrics("loss", [2.0], first_step=1), moved(author, names[0]),
+        author.metrics("loss", [3.0], first_step=2),
+    ]  # fmt: skip
+    before = deliver_all(tracker, envelopes[:confirmed], {})
+    deliver_all(tracker, envelopes[confirmed:done], before)  # its state is lost
+
+    state = deliver_all(tracker, envelopes[confirmed:], before, size)
+
+    client = MlflowClient(mlflow_server.url)
+    ids = [one.experiment_id for one in client.search_experiments() if one.name in names]
+    found = client.search_runs(ids, run_view_type=ViewType.ALL)
+    kept = [run for run in found if run.info.run_id == state["run"] or "gw.replaced_by" not in run.data.tags]
+    assert [(run.info.run_id, run.info.lifecycle_stage) for run in kept] == [(state["run"], "deleted")]
+    assert client.get_experiment(kept[0].info.experiment_id).name == names[0]
+    assert [one.value for one in client.get_metric_history(state["run"], "loss")] == [1.0, 2.0, 3.0]
+
+    history = [author.start(tag=names[0]), author.metrics("loss", [1.0])]  # as of a run that was restored meanwhile
+    state = deliver_all(tracker, history, tracker.start_over(author.run_id, state))
+    assert client.get_run(state["run"]).info.lifecycle_stage == "active"
+    assert "gw.lifecycle_stage" not in client.get_run(state["run"]).data.tags
 
 
 def test_a_run_that_an_older_release_began_continues(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.client import query
 from gateway.client.query import DEFAULT_API, ApiRefused, ApiUnavailable, ask, find_api, get, run_path, stream
 
 ANSWERS = {
@@ -17,6 +18,7 @@ ANSWERS = {
     "/v1/runs/a%2Fb/received?producer=p&below=3&timeout_s=0.300": (504, '{"error": "not yet", "next": "wait"}'),
     "/refused": (400, '{"error": "no such thing", "next": "name another"}'),
     "/away": (503, '{"error": "PostgreSQL is away", "next": "wait"}'),
+    "/late?min_offsets=0%3A9&timeout_s=30.0": (504, '{"error": "not folded", "next": "ask again"}'),
     "/html": (404, "<html>"),
     "/list": (200, "[1]"),
     "/v1/stream?since=0%3A1": (200, ': ping\n\nid: 0:2\ndata: {"kind": "a"}\n\nid: 0:3\ndata: {"kind": "b"}\n\n'),
@@ -26,6 +28,8 @@ ANSWERS = {
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status, body = ANSWERS[self.path]
+        if "late" in self.path:
+            threading.Event().wait(0.2)  # longer than other answers may take in that test
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body.encode())
@@ -62,6 +66,15 @@ def test_a_body_that_is_no_object_is_an_empty_document(api: str, path: str, stat
 def test_a_refusal_is_in_the_words_of_the_api(api: str) -> None:
     with pytest.raises(ApiRefused, match=r"^no such thing: name another$"):
         get(api, "/refused")
+
+
+def test_an_answer_may_take_as_long_as_was_asked_for_and_what_is_not_folded_by_then_may_be_later(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "ANSWER_TIMEOUT_S", 0.05)
+
+    with pytest.raises(ApiUnavailable, match=r"^not folded: ask again$"):
+        get(api, "/late", min_offsets="0:9", timeout_s=30.0)
 
 
 def test_503_is_an_outage(api: str) -> None:
