@@ -57,6 +57,12 @@ UNION ALL
 SELECT x.run_id FROM runs x
 WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
   AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
+UNION ALL -- of an experiment that is not there, or not yet
+SELECT x.run_id FROM runs x
+WHERE x.tag <> ''
+  AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(w.name, 200) FROM unnest(:wanted) AS w (name)))
+  AND x.tag = ANY (:wanted) AND x.experiment_id <> ''
+  AND NOT EXISTS (SELECT FROM experiments e WHERE e.experiment_id = x.experiment_id)
 
 -- name: where_experiment_id
 WITH named AS MATERIALIZED (SELECT n.name FROM experiment_names n WHERE n.experiment_id = ANY (:wanted))

@@ -52,7 +52,7 @@ async def test_runs_are_read_and_searched(live: Live) -> None:
 
 
 async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) -> None:
-    by_tag, by_id, moved, away = (Author(run_id) for run_id in ("tag", "id", "moved", "away"))
+    by_tag, by_id, moved, away, early = (Author(run_id) for run_id in ("tag", "id", "moved", "away", "early"))
     about = Subject("experiments", "7")
     created, renamed = ev.ExperimentCreated(time=START, name="digits"), ev.ExperimentRenamed(time=START, name="numbers")
     requests = [
@@ -62,6 +62,7 @@ async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) ->
     await write_records(live.settings.kafka, live.settings.topic, map(encode, requests))
     await live.publish([
         by_tag.start(tag="digits"), by_id.start(tag="x", experiment_id="7"), moved.start(tag="numbers"), away.start(),
+        early.start(tag="letters", experiment_id="of an experiment that is not folded yet"),
         moved.envelope(ev.Moved(time=moved.now(), tag="letters")),
         away.envelope(ev.LifecycleStage(time=away.now(), stage="deleted")), away.metrics("loss", [1.0]),
     ])  # fmt: skip
@@ -72,10 +73,11 @@ async def test_runs_belong_to_experiments_and_may_be_in_the_trash(live: Live) ->
 
     assert await ids("experiment = 'numbers'") == ["id", "tag"]  # a tag that was its name before is its name still
     assert await ids("experiment = 'digits'") == []
-    assert await ids("experiment IN ('letters', 'digits')") == ["moved"]
+    assert await ids("experiment IN ('letters', 'digits')") == ["early", "moved"]
+    assert await ids("experiment LIKE 'letters'") == ["early", "moved"]
     assert await ids("experiment LIKE 'n%' AND NOT tag = 'x'") == ["tag"]
     assert await ids("experiment_id = '7'") == ["id", "tag"]
-    assert (await ids(), await ids(stage="deleted")) == (["id", "moved", "tag"], ["away"])
+    assert (await ids(), await ids(stage="deleted")) == (["early", "id", "moved", "tag"], ["away"])
     assert await ids("experiment IS NULL", "all") == ["away"]
     run = await asyncio.to_thread(query.get_run, "away")
     log = await asyncio.to_thread(query.get_run_log, "tag")
