@@ -28,7 +28,8 @@ SECRETS = {
 KEYS = {"api", "access", "secret", "private", "account", "auth", "signing", "encryption"}  # … key
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # User and password in a URL. A password may hold @; behind a user and a colon that begins no port, also / ? and #.
-IN_URL = re.compile(r"(?<=://)(?:[^/?#\s]+@|[^/?#@:\[\]\s]*:(?!\d*(?:[/?#,\s]|$))\S*@)")
+# The bound keeps the time linear for a text of many URLs.
+IN_URL = re.compile(r"(?<=://)(?:[^/?#\s]+@|[^/?#@:\[\]\s]*:(?!\d*(?:[/?#,\s]|$))\S{0,4096}@)")
 _BETWEEN = re.compile(r"[=:,;&?(){}]")  # names and values within an argument: in a query, a header, JSON, code
 _packages: dict[str, str] = {}  # of this process, after the first call
 
