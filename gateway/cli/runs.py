@@ -38,7 +38,7 @@ def complete_run(ctx: Any, incomplete: str) -> list[str]:
     from schemas.errors import TrackingError
 
     try:
-        found = get(api_of(ctx.params.get("home")), "/v1/runs", limit=200)
+        found = get(api_of(ctx.params.get("home")), "/v1/runs", limit=200, stage="all")
     except (TrackingError, ClientError):
         return []  # completion must not print errors into the command line
     return [run["run_id"] for run in found["runs"] if run["run_id"].startswith(incomplete)]

@@ -6,11 +6,13 @@ import csv
 import json
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import gateway
 from gateway import experiments, query, runs
+from gateway.cli.runs import complete_run
 from gateway.client.errors import IsDeleted, NotFound
 from tests.support.dialect_stack import DialectStack
 
@@ -103,6 +105,7 @@ def test_commands_do_the_same(here: DialectStack) -> None:
     assert (event["kind"], event["stage"]) == ("lifecycle_stage", "deleted")
     found = [run_id in listed(here, *more) for more in ((), ("--stage", "deleted"), ("--stage", "all"))]
     assert found == [False, True, True]
+    assert complete_run(SimpleNamespace(params={}), run_id[:4]) == [run_id]  # for `gateway runs restore`
     assert "in the trash: `gateway runs restore` takes it out" in here.gateway("runs", "show", run_id).stdout
     here.done("runs", "restore", run_id)
     here.until(run_id, lambda log: log["lifecycle_stage"] == "active", "it is restored")
