@@ -50,8 +50,9 @@ def create(
     """
     Create an experiment and return it. Raises AlreadyExists if its name is taken, also by a deleted one.
 
-    `artifact_location` is the URI below which its runs store artifacts; "" means the artifact store. `experiment_id` is
-    an id of your own; by default it is new. `request_id` (`new_request_id()`) makes the call repeatable.
+    `artifact_location` is a URI that is kept and shown; its runs store artifacts where GATEWAY_ARTIFACTS says.
+    `experiment_id` is an id of your own; by default it is new. `request_id` (`new_request_id()`) makes the call
+    repeatable.
     """
     new_id = request_id or uuid7()
     chosen = check_id(experiment_id if experiment_id is not None else new_id, "the id of an experiment")

@@ -22,7 +22,7 @@ class ExperimentCreated(Event):
     kind: Literal["experiment_created"] = "experiment_created"
     name: Name
     description: Text = ""
-    artifact_location: IndexedText = ""  # URI below which its runs store artifacts; "": that of the artifact store
+    artifact_location: IndexedText = ""  # as it was given; runs store artifacts where GATEWAY_ARTIFACTS says
     tags: dict[Name, Text] = Field(default_factory=dict)
 
 

@@ -110,7 +110,7 @@ def create(
     description: DescriptionOption = "",
     tag: TagOption = None,
     artifact_location: Annotated[
-        str, typer.Option("--artifact-location", help="URI below which its runs store artifacts.", metavar="URI")
+        str, typer.Option("--artifact-location", help="URI to keep with it; nothing is stored there.", metavar="URI")
     ] = "",
     experiment_id: Annotated[str | None, typer.Option("--id", help="An id of your own. Default: a new one.")] = None,
     timeout_s: TimeoutOption = 30.0,

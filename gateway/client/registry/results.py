@@ -18,7 +18,7 @@ class Experiment:
     former_names: tuple[str, ...]  # that no other experiment has or had since
     is_deleted: bool
     description: str
-    artifact_location: str  # URI below which its runs store artifacts; "": that of the artifact store
+    artifact_location: str  # as it was given; runs store artifacts where GATEWAY_ARTIFACTS says
     tags: Mapping[str, str]
     created: int
     updated: int

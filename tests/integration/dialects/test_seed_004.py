@@ -196,6 +196,8 @@ STATEMENTS = [
     Statement("download_artifacts",
               lambda seen: Path(artifacts.download(seen.run_ids[0], "model.pkl", "down")).read_bytes(),
               pickle.dumps({"weights": [1, 2]})),
+    Statement("download_artifacts(run_id, '.')",
+              lambda seen: Path(artifacts.download(seen.run_ids[0], ".", "all"), "model.pkl").is_file(), True),
     # Searching
     Statement("search_runs of an experiment", lambda seen: sorted(seen.search()),
               ["bad", "good", "other", "v1_baseline_lr0.001"]),

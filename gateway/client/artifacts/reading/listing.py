@@ -36,10 +36,11 @@ def list_artifacts(
     api: Api, run_id: str, path: str = "", *, recursive: bool = False, min_offsets: str | None = None
 ) -> Iterator[Artifact]:
     """
-    Yield the artifacts in a folder of a run by path, or with `recursive` every file at or below a path.
+    Yield the artifacts in a folder of a run by path, or with `recursive` every file at or below a path; "." is all.
 
     Raises ApiRefused for an unknown run, and ApiUnavailable.
     """
+    path = "" if path == "." else path
     asked: dict[str, Any] = {"path": path or None, "recursive": "1" if recursive else None, "min_offsets": min_offsets}
     token: str | None = None
     while True:
