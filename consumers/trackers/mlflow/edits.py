@@ -31,6 +31,7 @@ from schemas.wire import Envelope
 
 RUN_NAME_TAG = "mlflow.runName"
 COPIED_ROWS = 1_000  # of metrics in memory at once
+COPY_TAG = "gw.replaces"  # the run that this one was made in the place of
 OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
 # Of MLflow's tags those that hold facts of a run: one of the training code with that name must not replace the fact.
 _FACTS = {RUN_NAME_TAG, "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.git.commit"}
@@ -130,14 +131,14 @@ def find_replacement(backend: Backend, run: str, key_tag: str, key: str) -> Remo
 def replace_run(backend: Backend, old: RemoteRun, wanted: NewRun, key_tag: str, parent_tag: str) -> RemoteRun:
     """Return the run that takes the place of `old`. Raises TrackerUnavailable, TrackerRefused."""
     found = backend.find_runs(key_tag, wanted.tags[key_tag])
-    new = next((run for run in found if run.id != old.id and is_wanted(run, wanted)), None) or backend.create_run(
-        wanted
-    )
+    new = next((run for run in found if run.id != old.id and is_wanted(run, wanted)), None)
+    new = new or backend.create_run(wanted._replace(tags={**wanted.tags, COPY_TAG: old.id}))
     for key in old.metric_keys:
         rows = backend.metric_history(old.id, key)
         while some := list(islice(rows, COPIED_ROWS)):
             backend.log_batch(new.id, Call(metrics=some))
-    for call in split_calls((), old.params, {key: text for key, text in old.tags.items() if key != REPLACED_TAG}):
+    tags = {key: text for key, text in old.tags.items() if key not in (REPLACED_TAG, COPY_TAG)}
+    for call in split_calls((), old.params, tags):
         backend.log_batch(new.id, call)
     for path, content in backend.load_artifacts(old.artifact_uri, FOLDER):
         backend.store_artifact(new.artifact_uri, path, content)
@@ -145,6 +146,13 @@ def replace_run(backend: Backend, old: RemoteRun, wanted: NewRun, key_tag: str, 
         backend.set_status(new.id, old.status, old.ended_ms)
     _trash(backend, old, new.id, backend.find_runs(parent_tag, old.id), parent_tag)
     return new
+
+
+def drop_copies(backend: Backend, old: str, kept: str, key_tag: str, key: str) -> None:
+    """Move copies of `old` to the trash that a killed call began and that are not wanted any more; `kept` stays."""
+    for run in backend.find_runs(key_tag, key):
+        if run.id not in (old, kept) and run.tags.get(COPY_TAG) == old:
+            _trash(backend, run, kept, (), "")
 
 
 def put_away(backend: Backend, old: RemoteRun) -> None:

@@ -21,6 +21,7 @@ from consumers.trackers.mlflow.edits import (
     TagChanges,
     delete_duplicates,
     delete_runs,
+    drop_copies,
     find_replacement,
     find_run,
     is_deleted_by_log,
@@ -138,6 +139,8 @@ class MlflowTracker:
             take_out(backend, kept["run"])
         if not is_new and may_move(envelopes) and self._is_elsewhere(kept, opening):
             self._move(backend, run_id, kept, opening)
+        if state and in_doubt and may_move(envelopes):
+            drop_copies(backend, state["run"], kept["run"], KEY_TAG, run_key(run_id))
         kept["opening"] = list(opening)
         remote = CachedRemoteRun(backend, kept["run"], is_new=is_new)
         before = MappingState.from_json(kept.get("notes", {}))

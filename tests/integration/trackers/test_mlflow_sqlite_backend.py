@@ -24,6 +24,7 @@ from consumers.trackers.mlflow.tracker import MlflowTracker
 from consumers.trackers.testing.checks import assert_read_back
 from consumers.trackers.testing.runs import RunAuthor
 from gateway.local.servers import mlflow_server
+from schemas import events as ev
 from schemas.errors import BadSettings, TrackerUnavailable
 from schemas.runtime.settings import Settings
 from tests.support.edge_case_runs import edge_case_envelopes, facts_of, mlflow_points_of
@@ -54,6 +55,36 @@ def opened(url: str) -> MlflowTracker:
     tracker = MlflowTracker(url=url)
     tracker.open(Settings())
     return tracker
+
+
+@pytest.mark.parametrize("last", ["b", "a"])
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_a_copy_that_a_killed_move_began_goes_to_the_trash_if_a_later_move_does_not_want_it(
+    tracker: MlflowTracker, database: str, run_id: str, monkeypatch: pytest.MonkeyPatch, killed_at: int, last: str
+) -> None:
+    author, calls = RunAuthor(run_id), [0]
+    begin = [author.start(tag=f"{run_id} a"), author.metrics("loss", [1.0])]
+    moves = [author.envelope(ev.Moved(time=author.now(), tag=f"{run_id} {name}")) for name in ("c", last)]
+    state = tracker.deliver(run_id, begin, {})
+    log_batch = sqlite_backend.SqliteBackend.log_batch
+
+    def killed(backend: sqlite_backend.SqliteBackend, run: str, call: Any) -> None:
+        calls[0] += 1
+        if calls[0] == killed_at:
+            raise KeyboardInterrupt
+        log_batch(backend, run, call)
+
+    monkeypatch.setattr(sqlite_backend.SqliteBackend, "log_batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.deliver(run_id, moves[:1], state)
+    monkeypatch.undo()
+    state = tracker.deliver(run_id, moves, state, in_doubt=1)
+
+    assert_read_back(tracker, run_id, state, begin + moves)
+    client = MlflowClient(database)
+    named = {one.experiment_id: one.name for one in client.search_experiments() if one.name.startswith(run_id)}
+    found = client.search_runs(list(named))
+    assert [(run.info.run_id, named[run.info.experiment_id]) for run in found] == [(state["run"], f"{run_id} {last}")]
 
 
 def test_a_run_with_more_names_than_a_checkpoint_holds(tracker: MlflowTracker, run_id: str) -> None:
