@@ -73,7 +73,7 @@ def test_a_request_with_one_bad_record_is_refused_as_a_whole(server: Server, kaf
     status, _, answer = post(server, encode_body(records))
 
     assert (status, answer["record"]) == (422, 2)
-    assert "key is not the run id" in answer["error"]
+    assert "key is not that of its ce_source" in answer["error"]
     assert arrived(kafka, "whole") == []
 
 
