@@ -159,8 +159,8 @@ def log(
     `name` is the artifact, or the folder in the run; by default it is the file's own name, or the run itself. Returns
     the paths in the run once the store has the bytes and readers see the artifacts. `run.log_artifact` is for training.
 
-    Raises ArtifactError, also without a store, ApiRefused for an unknown run, ClientError where the log cannot
-    be written, and OSError for a file that cannot be read.
+    Raises ArtifactError, also without a store and for a deleted run, ApiRefused for an unknown run, ClientError where
+    the log cannot be written, and OSError for a file that cannot be read.
     """
     from gateway.client.address import find_address
     from gateway.client.artifacts.address import find_store
@@ -170,7 +170,9 @@ def log(
     address = find_store(environ, sends_to=find_address(environ=environ).url)
     if address is None:
         raise ArtifactError("no artifact store is set: set GATEWAY_ARTIFACTS, or start the stack with `gateway up`")
-    get(find_api(environ), run_path(run_id, "progress"))  # refuses an unknown run before anything is stored
+    # Refuses an unknown run before anything is stored.
+    if get(find_api(environ), run_path(run_id, "progress"))["is_deleted"]:
+        raise ArtifactError(f"run {run_id!r:.200} is deleted: log the artifact in another one")
     events = store_and_describe(address.open(), os.fspath(path), name)
     _write_in_parts(run_id, events, timeout_s, home)
     return [event["name"] for event in events]

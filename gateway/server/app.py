@@ -24,7 +24,8 @@ from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 STALE_S = 3_600.0  # between two looks for interrupted uploads that no client continued
-IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
+IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests with events together may hold
+UPLOADS = 256 * 1024 * 1024  # those of artifacts: an upload takes hours, and must leave no event waiting
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
     routes.install(app, writer, budget, metrics, token=token)
-    artifacts.install(app, storage, settings, budget)
+    artifacts.install(app, storage, settings, Budget(UPLOADS, "uploads under way"))
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:

@@ -58,10 +58,10 @@ _HEADERS: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, 
 
 
 class Budget:
-    """The memory that all requests together may hold, in bytes."""
+    """The memory that all requests of a kind together may hold, in bytes."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, what: str = "events in flight") -> None:
+        self._limit, self._what = limit, what
         self._lock = Lock()  # large bodies are unpacked in threads
         self.held = 0
 
@@ -73,7 +73,7 @@ class Budget:
                 return
         raise Failure(
             503,
-            "the events in flight use all the memory this server may use for them",
+            f"the {self._what} use all the memory this server may use for them",
             "send the same request again in a moment",
         )
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from gateway import artifacts
+from gateway import artifacts, runs
 from gateway.cli import main
 from gateway.client.artifacts.address import open_store
 from gateway.client.artifacts.store import StoreUnavailable
@@ -102,6 +102,9 @@ def test_artifacts_of_a_worker_that_reaches_only_the_gateway(
             in run(main.app, ["artifacts", "download", "worker", "--to", no_folder]).stderr
         )
         assert "did you mean 'worker'?" in run(main.app, ["artifacts", "list", "work"]).stderr
+        runs.delete("worker")
+        with pytest.raises(artifacts.ArtifactError, match="run 'worker' is deleted"):
+            artifacts.log("worker", tmp_path / "more")
 
 
 def memory(server: Server) -> int:

@@ -86,8 +86,8 @@ def test_a_run_moves_to_another_experiment(here: DialectStack) -> None:
     trained("stays", "numbers")
     runs.move("traveller", experiment="numbers")  # which only the tag of a run names
     assert (query.get_run("traveller").experiment, query.get_run("traveller").experiment_id) == ("numbers", "")
-    with pytest.raises(NotFound, match="no experiment is named 'numbrs'"):
-        runs.move("traveller", experiment="numbrs")
+    with pytest.raises(NotFound, match="no experiment is named 'numbrz'"):
+        runs.move("traveller", experiment="numbrz")
     with pytest.raises(IsDeleted, match="experiment 'gone' is deleted: restore it first"):
         runs.move("traveller", experiment="gone")
     runs.move("traveller", experiment=target)  # as it was before it was renamed

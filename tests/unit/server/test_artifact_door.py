@@ -17,6 +17,7 @@ import pytest
 
 from gateway.client.artifacts.address import open_store
 from gateway.client.artifacts.store import ArtifactError, StoreUnavailable
+from gateway.server import app
 from gateway.server.artifacts import receiving, storage
 from gateway.server.artifacts.storage import open_storage
 from schemas.errors import BadSettings
@@ -206,6 +207,28 @@ def kept(door: Door) -> int:
     status, headers, _ = ask(door, "HEAD")
     assert status == 404
     return int(headers.get("upload-offset", "0"))
+
+
+def test_uploads_that_use_all_their_memory_leave_no_event_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "UPLOADS", receiving.HELD_BYTES)
+    monkeypatch.setattr(app, "IN_FLIGHT", receiving.HELD_BYTES)
+    with running_door(tmp_path, (tmp_path / "store").as_uri()) as door, send_part(door, 1_500_000):
+        until(lambda: kept(door) >= 1_048_576, "the upload is under way")
+        assert problem(ask(door, "PUT", OTHER, b"other")) == (
+            503,
+            "the uploads under way use all the memory this server may use for them",
+        )
+        event = {"key": "run", "headers": {}, "value": "{}"}
+        answer = request(
+            door.port,
+            "POST",
+            "/v1/events",
+            json.dumps({"records": [event]}).encode(),
+            {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+        )
+    assert "use all the memory" not in problem(answer)[1]
 
 
 def test_a_sender_that_goes_away_leaves_nothing_to_see_and_may_continue(door: Door, folder: Path) -> None:
