@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gateway
-from gateway.client.query import ApiRefused, get, run_path
+from gateway.client.query import ApiRefused, ApiUnavailable, get, run_path
 from gateway.local.ports import HOST, free_ports
 from tests.support.live_process import live_process
 from tests.support.materialiser_process import Materialiser
@@ -90,7 +90,7 @@ def test_a_read_waits_for_the_offsets_it_asks_for(api: str, materialiser: Materi
         assert get(api, "/v1/runs", min_offsets=here)["runs"][0]["run_id"] == run.id
         for path in ("/v1/runs", run_path(run.id, "log"), run_path(run.id, "series")):
             with pytest.raises(
-                ApiRefused, match=rf"not folded within 0.3 s: 1 of partition {as_of['partition']} .*ask again"
+                ApiUnavailable, match=rf"not folded within 0.3 s: 1 of partition {as_of['partition']} .*ask again"
             ):
                 get(api, path, min_offsets=there, timeout_s=SHORT_S)
         with pytest.raises(ApiRefused, match="parameter min_offsets"):
