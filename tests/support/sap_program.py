@@ -40,7 +40,12 @@ class Sap(NamedTuple):
         return run
 
     def run_python(self, code: str) -> str:
-        """Run a program in a process of its own, which must succeed in silence, and return its output."""
+        """
+        Run a program in a process of its own, which must succeed in silence, and return its output.
+
+        It ends once readers see what it has recorded, which this process does not wait for.
+        """
+        code += "\nfrom gateway.dialects.sap import active; active.until_readable()"
         paths = os.pathsep.join([str(Path(str(self.sapdi.__file__)).parents[1]), str(ROOT)])
         done = subprocess.run(
             [sys.executable, "-c", code],

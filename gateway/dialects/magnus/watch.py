@@ -30,6 +30,6 @@ def _hook(event: str, arguments: tuple[str | bytes, ...]) -> None:
     if event != "os.putenv":
         return
     name = os.fsencode(arguments[0])  # text on Windows
-    for prefix, call in _watchers.items():
+    for prefix, call in list(_watchers.items()):  # another thread may add one
         if name.startswith(prefix):
             call(os.fsdecode(name), os.fsdecode(arguments[1]))

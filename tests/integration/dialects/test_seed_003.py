@@ -827,6 +827,7 @@ def test_a_forked_child_logs_to_the_run_and_does_not_end_it(sap: Sap) -> None:
     run_id, state = sap.run_python(textwrap.dedent(code)).split()
 
     assert state == "running"
+    sap.until_points(sap.tracking.Run(run_id), 3)  # the child's are its own to wait for
     assert sap.points(sap.tracking.Run(run_id)) == [("parent", 1.0), ("child", 2.0), ("parent", 3.0)]
     (found,) = sap.tracking.get_runs(run=run_id)
     assert (found.state, set(found.parameters)) == ("finished", {"start", "end"})
