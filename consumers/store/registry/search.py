@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NamedTuple
 
-from consumers.store.search.filter import All, Compare, Either, Facts, Key, Node, Not, Value
+from consumers.store.search.filter import All, Compare, Facts, Key, Node, Value
 from consumers.store.search.page_token import PagePosition, TokenError
-from consumers.store.search.sql_builder import Query
+from consumers.store.search.sql_builder import SIGNS, Query, condition_of, filled
 from consumers.store.statements import sql
 
 Listed = Literal["experiments", "models", "model_versions"]
@@ -37,10 +37,6 @@ _COLUMNS = {
     **{name: f"r.{name}" for name in ("version", "stage", "run_id", "source")},
 }
 _NAMES: dict[Listed, str] = {"experiments": "r.name", "models": "r.name", "model_versions": "m.name"}
-_SIGNS = {
-    "<": "<", "<=": "<=", ">": ">", ">=": ">=",
-    "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
-}  # fmt: skip
 _VERSION = re.compile("[0-9]{10}")  # in a page token
 
 
@@ -66,8 +62,9 @@ class RegistryStatement:
 
     def page(self, filter: Node, *, limit: int, after: PagePosition | None) -> Query:
         """Return the query for a page of the rows that match."""
-        parts = {"condition": self._node(filter), "behind": self._behind(after), "limit": self._add(limit, "bigint")}
-        return Query(_filled(f"find_{self._listed}", parts), self._parameters)
+        matches = condition_of(filter, self._compare)
+        parts = {"condition": matches, "behind": self._behind(after), "limit": self._add(limit, "bigint")}
+        return Query(filled(sql(f"find_{self._listed}"), parts), self._parameters)
 
     def _behind(self, after: PagePosition | None) -> str:
         if after is None:
@@ -77,18 +74,7 @@ class RegistryStatement:
         place, place_id = self._add(after.value, "bigint"), ""
         if self._listed != "models":
             place_id = self._add(after.run_id, "text")
-        return _filled(f"behind_in_{self._listed}", {"place": place, "place_id": place_id})
-
-    def _node(self, node: Node) -> str:
-        match node:
-            case All(parts):
-                return f"({' AND '.join(map(self._node, parts))})" if parts else "true"
-            case Either(parts):
-                return f"({' OR '.join(map(self._node, parts))})"
-            case Not(part):
-                return f"(NOT {self._node(part)})"
-            case Compare():
-                return self._compare(node)
+        return filled(sql(f"behind_in_{self._listed}"), {"place": place, "place_id": place_id})
 
     def _compare(self, one: Compare) -> str:
         kind, name = one.key
@@ -101,7 +87,7 @@ class RegistryStatement:
             return f"coalesce({self._test(f'(r.tags ->> {tag})', one)}, false)"  # without the tag it is NULL
         if name == "alias":
             negated = one.op == "is null"
-            found = _filled("has_alias", {"test": self._test("a.alias", one) if one.values else "true"})
+            found = filled(sql("has_alias"), {"test": self._test("a.alias", one) if one.values else "true"})
             return f"(NOT {found})" if negated else found
         column = _NAMES[self._listed] if name == "name" else _COLUMNS[name]
         if not one.values:
@@ -115,12 +101,8 @@ class RegistryStatement:
         values = [value.number if is_number else value.text for value in one.values]
         if one.op in ("in", "not in"):
             return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({self._add(values, f'{kind}[]')})"
-        return f"{column} {_SIGNS[one.op]} {self._add(values[0], kind)}"
+        return f"{column} {SIGNS[one.op]} {self._add(values[0], kind)}"
 
     def _add(self, value: Any, kind: str) -> str:
         self._parameters.append(value)
         return f"${len(self._parameters)}::{kind}"
-
-
-def _filled(name: str, parts: dict[str, str]) -> str:
-    return re.sub(r"(?<!:):(\w+)", lambda found: parts[found[1]], sql(name).rstrip().rstrip(";"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from consumers.store.search.filter import MAX_STEP_SLASHES, All, Compare, Either, Key, Node, Not, Order, Value
@@ -25,7 +25,7 @@ COLUMNS = {
     "experiment": "(SELECT x.experiment FROM run_experiments x WHERE x.run_id = r.run_id)",
     "experiment_id": "(SELECT x.experiment_id FROM run_experiments x WHERE x.run_id = r.run_id)",
 }  # fmt: skip
-_SIGNS = {
+SIGNS = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
@@ -84,7 +84,7 @@ class Search:
         builder = _StatementBuilder(self._lost_after_s)
         condition = builder.node(self._filter)
         if key.kind in ("metric", "param", "tag"):
-            lacks = _filled(sql("without_key"), {"keys": builder.keys(key)})
+            lacks = filled(sql("without_key"), {"keys": builder.keys(key)})
         else:
             lacks = f"{COLUMNS[key.name]} IS NULL"
         following = builder.after("r.created", after, descending=True, kind="bigint")
@@ -101,7 +101,7 @@ class _StatementBuilder:
     def query(self, name: str, *, limit: int, **parts: str) -> Query:
         """Return the named statement with its parts filled in."""
         parts["limit"] = self._add(limit, "bigint")
-        return Query(_filled(sql(name), parts), self._parameters)
+        return Query(filled(sql(name), parts), self._parameters)
 
     def after(self, column: str, after: PagePosition | None, *, descending: bool, kind: str) -> str:
         """Return a condition that holds for runs after `after` in an order by `column`."""
@@ -110,44 +110,36 @@ class _StatementBuilder:
         sign = "<" if descending else ">"
         parts = {"column": column, "after": sign, "at_or_after": f"{sign}="}
         parts |= {"value": self._add(after.value, kind), "run_id": self._add(after.run_id, "text")}
-        return _filled(sql("behind"), parts)
+        return filled(sql("behind"), parts)
 
     def node(self, node: Node) -> str:
         """Return `node` as a condition on `r`, a row of runs."""
-        match node:
-            case All(parts):
-                return f"({' AND '.join(map(self.node, parts))})" if parts else "true"
-            case Either(parts):
-                return f"({' OR '.join(map(self.node, parts))})"
-            case Not(part):
-                return f"(NOT {self.node(part)})"
-            case Compare():
-                return self._compare(node)
+        return condition_of(node, self._compare)
 
     def keys(self, key: Key) -> str:
         """Return a SELECT of run ids and sort values, one row per run."""
         if key.kind == "metric":
-            branches = [_filled(sql("keys_metric"), series) for series in self._series(key.name)]
+            branches = [filled(sql("keys_metric"), series) for series in self._series(key.name)]
             if len(branches) == 1:
                 return branches[0]
             return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
         if key.kind == "param":
             parts = {"number": _param_number("p"), "name": self._add(key.name, "text")}
-            return _filled(sql("keys_param_number"), parts)
-        return _filled(sql("keys_tag"), {"name": self._add(key.name, "text")})
+            return filled(sql("keys_param_number"), parts)
+        return filled(sql("keys_tag"), {"name": self._add(key.name, "text")})
 
     def _compare(self, one: Compare) -> str:
         kind, name = one.key
         lacks = one.op == "is null"
         if kind == "metric":
             test = "true" if not one.values else self._number_test("s.last_value", one, not_nan=True)
-            branches = [_filled(sql("where_metric"), {**series, "test": test}) for series in self._series(name)]
+            branches = [filled(sql("where_metric"), {**series, "test": test}) for series in self._series(name)]
             found = " UNION ALL ".join(branches)
         elif kind == "param":
             found = " UNION ALL ".join(self._param_branches(one))
         elif kind == "tag":
             test = self._text_test("t.value", one, head=_head("t.value"))
-            found = _filled(sql("where_tag"), {"name": self._add(name, "text"), "test": test})
+            found = filled(sql("where_tag"), {"name": self._add(name, "text"), "test": test})
         else:
             return self._fact(one)
         return f"(r.run_id {'NOT IN' if lacks else 'IN'} ({found}))"
@@ -162,7 +154,7 @@ class _StatementBuilder:
             return self._state(one)
         if one.key.name in ("experiment", "experiment_id") and one.op == "in":
             texts = self._add([value.text for value in one.values], "text[]")
-            return f"(r.run_id IN ({_filled(sql(f'where_{one.key.name}'), {'wanted': texts})}))"
+            return f"(r.run_id IN ({filled(sql(f'where_{one.key.name}'), {'wanted': texts})}))"
         if one.key.kind == "text":
             return f"({self._text_test(column, one)})"
         return f"({self._number_test(column, one)})"
@@ -182,7 +174,7 @@ class _StatementBuilder:
         if one.op in ("in", "not in"):
             test = f"{column} = ANY ({self._add(numbers, 'float8[]')})"
             return test if one.op == "in" else f"NOT {test}"
-        test = f"{column} {_SIGNS[one.op]} {self._add(numbers[0], 'float8')}"
+        test = f"{column} {SIGNS[one.op]} {self._add(numbers[0], 'float8')}"
         # In PostgreSQL, NaN is greater than every number.
         return f"{test} AND {column} < 'NaN'" if not_nan and not math.isnan(numbers[0]) else test
 
@@ -194,7 +186,7 @@ class _StatementBuilder:
             return self._same_text(column, texts, head)
         if one.op == "not in":
             return f"NOT {column} = ANY ({self._add(texts, 'text[]')})"
-        test = f"{column} {_SIGNS[one.op]} {self._add(texts[0], 'text')}"
+        test = f"{column} {SIGNS[one.op]} {self._add(texts[0], 'text')}"
         begin = re.split(r"[%_\\\\]", texts[0])[0][:HEAD]
         if head and begin and one.op == "like":
             return f"{head} LIKE {self._add(begin + '%', 'text')} AND {test}"
@@ -214,12 +206,12 @@ class _StatementBuilder:
         """Return SELECTs of the runs whose parameter of this name, or of this path inside a JSON value, fits."""
         text = "p.value ->> 'value'"
         test = self._param_test(one, _param_number("p"), text, _head(text))
-        branches = [_filled(sql("where_param"), {"name": self._add(one.key.name, "text"), "test": test})]
+        branches = [filled(sql("where_param"), {"name": self._add(one.key.name, "text"), "test": test})]
         for name, path in param_paths(one.key.name):
             value = f"(p.value #> {self._add(['value', *path], 'text[]')})"
-            test = self._param_test(one, _filled(sql("inside_number"), {"value": value}), f"({value} #>> '{{}}')", "")
+            test = self._param_test(one, filled(sql("inside_number"), {"value": value}), f"({value} #>> '{{}}')", "")
             parts = {"name": self._add(name, "text"), "value": value, "test": test}
-            branches.append(_filled(sql("where_param_inside"), parts))
+            branches.append(filled(sql("where_param_inside"), parts))
         return branches
 
     def _param_test(self, one: Compare, number: str, text: str, head: str) -> str:
@@ -263,7 +255,7 @@ def _head(column: str) -> str:
 
 
 def _param_number(row: str) -> str:
-    return _filled(sql("param_number"), {"row": row})
+    return filled(sql("param_number"), {"row": row})
 
 
 def _sorted_column(key: Key) -> str:
@@ -311,5 +303,19 @@ def _forms(text: str) -> Sequence[str]:
     return (text, text.lower()) if text in ("True", "False") else (text,)
 
 
-def _filled(statement: str, parts: dict[str, str]) -> str:
+def condition_of(node: Node, compare: Callable[[Compare], str]) -> str:
+    """Return a filter as a condition of SQL; `compare` returns that of one comparison."""
+    match node:
+        case All(parts):
+            return f"({' AND '.join(condition_of(part, compare) for part in parts)})" if parts else "true"
+        case Either(parts):
+            return f"({' OR '.join(condition_of(part, compare) for part in parts)})"
+        case Not(part):
+            return f"(NOT {condition_of(part, compare)})"
+        case Compare():
+            return compare(node)
+
+
+def filled(statement: str, parts: dict[str, str]) -> str:
+    """Return a statement with these parts in place of its `:names`."""
     return re.sub(r"(?<!:):(\w+)", lambda found: parts[found[1]], statement.rstrip().rstrip(";"))
