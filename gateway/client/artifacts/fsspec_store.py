@@ -36,7 +36,7 @@ class FsspecBackend:
             raise ArtifactError(
                 f"artifact store {url} needs a library that is not installed ({error}): {INSTALL}"
             ) from error
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise ArtifactError(
                 f"artifact store {url} cannot be opened ({error}): correct GATEWAY_ARTIFACTS"
             ) from error
@@ -50,7 +50,7 @@ class FsspecBackend:
             return int(self._fs.info(path)["size"])
         except FileNotFoundError:
             return None
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise self.unavailable(error) from error
 
     def partial(self, sha256: str) -> int:
@@ -66,7 +66,7 @@ class FsspecBackend:
                 self._fs.makedirs(folder, exist_ok=True)
             block = max(BLOCK_BYTES, size // 9_000)
             return FsspecWriter(self, self._fs.open(part, "wb", block_size=block), part, path)
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise self.unavailable(error) from error
 
     def open(self, sha256: str, offset: int) -> BinaryIO:
@@ -77,7 +77,7 @@ class FsspecBackend:
             file.seek(offset)
         except FileNotFoundError:
             raise ArtifactMissing(f"{self._url}/{key_of(sha256)} is not there: was it deleted? Log it again") from None
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise self.unavailable(error) from error
         return file
 
@@ -87,7 +87,7 @@ class FsspecBackend:
             self._fs.rm_file(self._path(sha256))
         except FileNotFoundError:
             return False
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise self.unavailable(error) from error
         return True
 
@@ -124,7 +124,7 @@ class FsspecWriter:
         """Append bytes. Raises StoreUnavailable."""
         try:
             self._file.write(data)
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise self._backend.unavailable(error) from error
         self._digest.update(data)
 
@@ -136,7 +136,7 @@ class FsspecWriter:
         try:
             self._file.close()
             self._backend.publish(self._part, self._path)
-        except Exception as error:
+        except Exception as error:  # each driver has exceptions of its own
             raise self._backend.unavailable(error) from error
 
     def abort(self) -> None:

@@ -49,7 +49,7 @@ def test_variables_name_what_a_run_belongs_to(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("variables", "names", "name"),
     [
-        ({"JPY_SESSION_NAME": "/home/me/work/abc.ipynb"}, {}, "abc"),
+        ({"JPY_SESSION_NAME": "/home/me/books/abc.ipynb"}, {}, "abc"),
         ({}, {"__vsc_ipynb_file__": "C:\\work\\abc.ipynb"}, "abc"),
         ({}, {"__vsc_ipynb_file__": 7}, "7"),
         ({}, {}, "notebook"),
