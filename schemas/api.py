@@ -46,6 +46,47 @@ class RunsPage(BaseModel):
     as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
 
 
+class LastPoint(BaseModel):
+    """The newest point of a series: that with the highest step, then time, then value."""
+
+    step: int
+    time: int = Field(description="µs")
+    value: float | str = Field(description='a number, or "NaN", "Infinity", "-Infinity"')
+    integer: bool = Field(default=False, description="all values of the series were ints")
+
+
+class RunDocument(BaseModel):
+    """Everything about a run but its points and its steps: what a client of another tracker asks for at once."""
+
+    run_id: str
+    name: str
+    tag: str = ""
+    group: str = ""
+    experiment_id: str = ""
+    experiment: str = ""
+    lifecycle_stage: LifecycleStage = "active"
+    state: RunState
+    message: str = ""
+    parent_run_id: str = ""
+    created: int = Field(description="µs since 1970-01-01 UTC, from the first event")
+    started: int | None = Field(default=None, description="µs")
+    ended: int | None = Field(default=None, description="µs")
+    updated: int = Field(description="µs, newest event time")
+    attempt: int = 1
+    params: dict[str, object] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, object] = Field(default_factory=dict)
+    metrics: dict[str, LastPoint] = Field(default_factory=dict, description="by written name, see schemas/names.py")
+
+
+class RunDocumentsPage(BaseModel):
+    """One page of run documents."""
+
+    runs: list[RunDocument]
+    next_page_token: str | None = Field(default=None, description="pass it as page_token; null: this is the last page")
+    as_of: str = Field(description="partition:offset[,partition:offset...]: everything below is in this answer")
+
+
 class Position(BaseModel):
     """A position in the log: the next offset to read in one partition."""
 

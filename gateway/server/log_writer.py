@@ -71,6 +71,7 @@ class LogWriter:
         self._sends: set[asyncio.Task[None] | None] = set()
         self._broken = asyncio.Event()  # set when the current producer has failed
         self.problem = "it is not connected yet"  # "" while it serves
+        self.written: dict[int, int] = {}  # by partition: the offset after the newest record that was acknowledged
 
     async def run(self) -> None:
         """Connect, and connect again after each failure, until cancelled."""
@@ -164,7 +165,10 @@ class LogWriter:
         try:
             await asyncio.wait({sending, breaking}, timeout=ACKNOWLEDGE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
-                return sending.result()
+                refusals = sending.result()
+                for partition, end in kafka.written.items():
+                    self.written[partition] = max(self.written.get(partition, 0), end)
+                return refusals
             self._break(broken, f"no acknowledgement within {ACKNOWLEDGE_TIMEOUT_S:.0f} s")
         except Exception as error:  # noqa: BLE001 - whatever state it is in: the producer is replaced, nothing is lost
             self._break(broken, describe(error))

@@ -16,14 +16,14 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class Metrics:
-    """The metrics of one ingest server."""
+    """The metrics of one server, of ingest or of a door."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: str = "ingest") -> None:
         one = self._registry = CollectorRegistry()
         ProcessCollector(registry=one)
         PlatformCollector(registry=one)
         info = Gauge("gateway_process_info", "1; which process this is", ["process", "version"], registry=one)
-        info.labels("ingest", version("tracking-gateway")).set(1)
+        info.labels(process, version("tracking-gateway")).set(1)
         self._requests = Counter(
             "gateway_http_requests", "requests answered", ["method", "route", "status"], registry=one
         )

@@ -1,5 +1,5 @@
 """
-The web server around the application: its socket, its limits, its start and its end.
+The web server around an application, that of ingest or that of a door: its socket, its limits, its start and its end.
 """
 
 from __future__ import annotations
@@ -8,8 +8,11 @@ import asyncio
 import logging
 import resource
 import socket
+from collections.abc import Callable
+from typing import NamedTuple
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.server.app import create_app
@@ -67,11 +70,19 @@ class Protocol(H11Protocol):
             self._deadline = None
 
 
-class Server(uvicorn.Server):
-    """The server of POST /v1/events."""
+class Place(NamedTuple):
+    """Where an application listens, and the beginning of the names of the settings that say so."""
 
-    def __init__(self, settings: Settings) -> None:
-        app = create_app(settings)
+    host: str
+    port: int
+    setting: str  # of <setting>_HOST and <setting>_PORT
+    address: str  # as its own machine reaches it
+
+
+class Server(uvicorn.Server):
+    """A server of an application that writes to the log."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
         self.metrics: Metrics = app.state.metrics
         self.writer: LogWriter = app.state.writer
         self.budget: Budget = app.state.budget
@@ -118,27 +129,42 @@ def _raise_connection_limit() -> int:
     return max(min(soft - SPARE_FILES, MAX_CONNECTIONS), 1)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Return a listening socket on the settings' host and port. Raises StackError naming them."""
-    return listener.listen(settings.ingest_host, settings.ingest_port, setting="GATEWAY_INGEST", backlog=BACKLOG)
+def listen(place: Place) -> socket.socket:
+    """Return a listening socket. Raises StackError naming the settings of its host and port."""
+    return listener.listen(place.host, place.port, setting=place.setting, backlog=BACKLOG)
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until a signal, then answer the requests under way. Raises BadSettings and StackError."""
-    require_token("ingest_host", settings.ingest_host, settings.token.get_secret_value())
-    with listen(settings) as listening:
-        server = _server(settings)
+    """Serve ingest until a signal, then answer the requests under way. Raises BadSettings and StackError."""
+    await serve_app(settings, create_app, ingest_place(settings))
+
+
+def ingest_place(settings: Settings) -> Place:
+    """Return where ingest listens."""
+    return Place(settings.ingest_host, settings.ingest_port, "GATEWAY_INGEST", settings.ingest)
+
+
+async def serve_app(settings: Settings, create: Callable[[Settings], FastAPI], place: Place) -> None:
+    """
+    Serve an application until a signal, then answer the requests under way. Raises BadSettings and StackError.
+
+    Its `state` has the `writer`, the `budget` and the `metrics`.
+    """
+    name = place.setting.removeprefix("GATEWAY_").lower()
+    require_token(f"{name}_host", place.host, settings.token.get_secret_value())
+    with listen(place) as listening:
+        server = _server(create, settings)
         async with serve_probes(settings, server.probes()):
-            announcing = asyncio.create_task(_announce_ready(server.writer, settings))
+            announcing = asyncio.create_task(_announce_ready(server.writer, settings, place.address))
             try:
                 await server.serve(sockets=[listening])
             finally:
                 announcing.cancel()
 
 
-def _server(settings: Settings) -> Server:
+def _server(create: Callable[[Settings], FastAPI], settings: Settings) -> Server:
     try:
-        server = Server(settings)
+        server = Server(create(settings), settings)
         server.config.load()
     except OSError as error:  # ssl.SSLError is one
         raise BadSettings(
@@ -148,7 +174,7 @@ def _server(settings: Settings) -> Server:
     return server
 
 
-async def _announce_ready(writer: LogWriter, settings: Settings) -> None:
+async def _announce_ready(writer: LogWriter, settings: Settings, address: str) -> None:
     while writer.problem:  # noqa: ASYNC110 - twenty polls a second, only at the start
         await asyncio.sleep(READY_POLL_S)
-    listener.report_ready(settings, settings.ingest, log)
+    listener.report_ready(settings, address, log)

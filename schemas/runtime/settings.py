@@ -108,6 +108,16 @@ class Settings(BaseSettings):
     ingest_port: int = Field(default=8701, ge=1, le=65_535, description="port of POST /v1/events")
     ingest_cert: Path | None = Field(default=None, description="PEM file of its certificate chain: then it is https")
     ingest_key: Path | None = Field(default=None, description="PEM file of the private key")
+    mlflow_door_host: str = Field(default="127.0.0.1", description="address that the MLflow door listens on")
+    mlflow_door_port: int = Field(
+        default=5001, ge=1, le=65_535, description="port of the MLflow door: MLFLOW_TRACKING_URI=http://host:port"
+    )
+    mlflow_doors: int = Field(
+        default=1,
+        ge=1,
+        le=1_000,
+        description="how many MLflow doors this log has; with more than one, each asks what others wrote",
+    )
     token: SecretStr = Field(
         default=SecretStr(""), description="token that clients send; POST /v1/events and an API on a network require it"
     )
@@ -208,6 +218,12 @@ class Settings(BaseSettings):
     def ingest(self) -> str:
         """Base address of the server of POST /v1/events, as its own machine reaches it."""
         return f"{'https' if self.ingest_cert else 'http'}://{_in_url(self.ingest_host)}:{self.ingest_port}"
+
+    @property
+    def mlflow_door(self) -> str:
+        """Base address of the MLflow door, as its own machine reaches it."""
+        scheme = "https" if self.ingest_cert else "http"
+        return f"{scheme}://{_in_url(self.mlflow_door_host)}:{self.mlflow_door_port}"
 
     def need(self, name: str) -> str:
         """Return a setting that this process requires. Raises BadSettings, naming it, if it is empty."""

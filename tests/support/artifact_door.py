@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from gateway.local.ports import free_ports
-from gateway.server.serve import Server, listen
+from gateway.server.app import create_app
+from gateway.server.serve import Server, ingest_place, listen
 from schemas.runtime.settings import Settings
 from tests.support.process_tree import until
 
@@ -31,8 +32,8 @@ def running_door(home: Path, store: str, **settings: Any) -> Iterator[Door]:
     (port,) = free_ports(1)
     chosen = {"token": SecretStr(TOKEN), "artifacts": store, **settings}
     made = Settings(home=home, kafka="127.0.0.1:1", ingest_port=port, **chosen)
-    with listen(made) as listening:
-        server = Server(made)
+    with listen(ingest_place(made)) as listening:
+        server = Server(create_app(made), made)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -24,12 +24,14 @@ TIME = 1_700_000_000_000_000  # µs
 class Server:
     """A server process, its port and its log file. It keeps its port when it is started again."""
 
+    module, port_setting = "gateway.server", "GATEWAY_INGEST_PORT"
+
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://{HOST}:{self.port}"
-        self._log = folder / f"ingest-{uuid.uuid4().hex[:8]}.log"
+        self._log = folder / f"{self.module}-{uuid.uuid4().hex[:8]}.log"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-        mine = {"GATEWAY_INGEST_PORT": str(self.port), "GATEWAY_HOME": str(folder / "no-stack")}
+        mine = {self.port_setting: str(self.port), "GATEWAY_HOME": str(folder / "no-stack")}
         self._variables = inherited | mine | dict(variables)
         self.process: PythonProcess | None = None
 
@@ -37,7 +39,7 @@ class Server:
         """Start it and return at once; it may not serve yet."""
         with self._log.open("ab") as out:
             self.process = PythonProcess(
-                [sys.executable, "-m", "gateway.server"], env=self._variables, stdout=out, stderr=out
+                [sys.executable, "-m", self.module], env=self._variables, stdout=out, stderr=out
             )
         return self
 

@@ -63,6 +63,7 @@ class KafkaTransport:
         self._placed: dict[bytes, int] = {}  # partition by key
         self._room = MAX_BATCH  # bytes of records that the brokers accept in one batch, as far as is known
         self._is_timed = True  # the brokers accept our timestamps
+        self.written: dict[int, int] = {}  # by partition: the offset after the newest record that was acknowledged
 
     async def open(self) -> None:
         """Connect and fetch the topic's partitions. Raises Unsent when either fails."""
@@ -163,24 +164,28 @@ class KafkaTransport:
     async def _send_batch(self, batch: Any, partition: int, *, is_alone: bool) -> None:
         batch.close()  # complete: aiokafka need not wait for more
         try:
-            if not is_alone or not await self._send_at_once(batch, TopicPartition(self._topic, partition)):
-                await (await self._producer.send_batch(batch, self._topic, partition=partition))
+            part = TopicPartition(self._topic, partition)
+            stored = await self._send_at_once(batch, part) if is_alone else None
+            if stored is None:
+                stored = await (await self._producer.send_batch(batch, self._topic, partition=partition))
+            self.written[partition] = max(self.written.get(partition, 0), stored.offset + batch.record_count())
         except (*TOO_LARGE, InvalidTimestampError):
             # Nothing was accepted: use the sequence numbers again, or the broker refuses all later batches.
             numbers = self._producer._txn_manager
             numbers.increment_sequence_number(TopicPartition(self._topic, partition), -batch.record_count())
             raise
 
-    async def _send_at_once(self, batch: Any, part: TopicPartition) -> bool:
+    async def _send_at_once(self, batch: Any, part: TopicPartition) -> Any:
         """
-        Send a batch as aiokafka's own task would, but in this task; False outside the simple, usual case.
+        Send a batch as aiokafka's own task would, but in this task, and return its metadata; None outside the simple,
+        usual case.
 
         Waking that task twice for each batch is much of the cost of a small batch. Retries are left to that task.
         """
         sender, waiting = self._producer._sender, self._producer._message_accumulator
         node = self._producer.client.cluster.leader_for_partition(part)
         if node in (None, -1) or sender._in_flight or waiting._batches or sender.sender_task.done():
-            return False
+            return None
         waiting._batches[part].append(MessageBatch(part, batch, REQUEST_TIMEOUT_MS / 1_000, 0))
         numbered = waiting._pop_batch(part)
         sender._in_flight.add(node)
@@ -188,8 +193,7 @@ class KafkaTransport:
         await sender._send_produce_req(node, {part: numbered})
         if waiting._batches:
             waiting._wakeup(waiting._waiter_future)
-        await numbered.future
-        return True
+        return await numbered.future
 
     def _unsent(self, error: Exception, more: str = "") -> Unsent:
         """Return the error for an error of aiokafka, in words for a person."""

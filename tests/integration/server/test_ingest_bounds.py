@@ -14,6 +14,7 @@ from gateway.client.transports.http_transport import encode_body
 from gateway.local.ports import HOST, free_ports
 from gateway.server import app as app_module
 from gateway.server import log_writer, serve
+from gateway.server.app import create_app
 from gateway.server.ingest import bodies
 from schemas.runtime.settings import Settings
 from tests.support.client_harness import raw_log
@@ -30,8 +31,8 @@ async def running(kafka: str, topic: str) -> AsyncIterator[tuple[serve.Server, h
     """Give a server in this event loop, so that a test can shorten its timeouts, and a client of it."""
     (port,) = free_ports(1)
     settings = Settings(kafka=kafka, topic=topic, ingest_port=port)
-    with serve.listen(settings) as listening:
-        server = serve.Server(settings)
+    with serve.listen(serve.ingest_place(settings)) as listening:
+        server = serve.Server(create_app(settings), settings)
         task = asyncio.create_task(server.serve(sockets=[listening]))
         async with httpx.AsyncClient(
             base_url=f"http://{HOST}:{port}", timeout=DEADLINE_S, trust_env=False, headers=JSON

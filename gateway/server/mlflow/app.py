@@ -1,0 +1,58 @@
+"""
+The application of the MLflow door, and the process that serves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from gateway.server.artifacts.storage import open_storage
+from gateway.server.ingest.bodies import Budget
+from gateway.server.log_writer import LogWriter
+from gateway.server.metrics import Metrics
+from gateway.server.mlflow import errors, routing, server_info
+from gateway.server.mlflow.door import Door
+from gateway.server.mlflow.reading import Reader
+from gateway.server.serve import Place, serve_app
+from schemas.runtime.access import AccessGuard
+from schemas.runtime.request_metrics import RequestCounter
+from schemas.runtime.settings import Settings
+
+IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
+ROUTES: list[routing.Route] = []
+
+
+async def serve(settings: Settings) -> None:
+    """Serve the door until a signal. Raises BadSettings and StackError."""
+    place = Place(settings.mlflow_door_host, settings.mlflow_door_port, "GATEWAY_MLFLOW_DOOR", settings.mlflow_door)
+    await serve_app(settings, create_app, place)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application. Raises BadSettings for settings that cannot be used."""
+    writer, budget, metrics = LogWriter(settings), Budget(IN_FLIGHT), Metrics("mlflow-door")
+    reader = Reader(settings, writer.written)
+    door = Door(settings=settings, writer=writer, reader=reader, storage=open_storage(settings), budget=budget)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await reader.open()
+        writing = asyncio.create_task(writer.run())
+        yield
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await reader.close()
+
+    app = FastAPI(title="tracking-gateway MLflow door", lifespan=lifespan, openapi_url=None, docs_url=None)
+    app.state.writer, app.state.budget, app.state.metrics = writer, budget, metrics
+    app.add_middleware(AccessGuard, token=settings.token.get_secret_value(), hosts=settings.allowed_hosts)
+    app.add_middleware(RequestCounter, answered=metrics.count_request)
+    errors.install(app)
+    server_info.install(app)
+    routing.install(app, door, ROUTES)
+    return app

@@ -1,0 +1,24 @@
+"""
+What the handlers of the door share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.server.artifacts.storage import Storage
+from gateway.server.ingest.bodies import Budget
+from gateway.server.log_writer import LogWriter
+from gateway.server.mlflow.reading import Reader
+from schemas.runtime.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """The parts behind the door's routes."""
+
+    settings: Settings
+    writer: LogWriter
+    reader: Reader
+    storage: Storage | None  # of artifacts; None: GATEWAY_ARTIFACTS names none
+    budget: Budget  # bytes that all requests together may hold

@@ -1,0 +1,117 @@
+"""
+Requests as messages of MLflow's protocol: the only file of the door's front that imports mlflow.
+
+Its protobuf classes define which fields a request has and which JSON forms each may have: a number as text, as Java
+writes it, or lowerCamelCase names. How types and required fields are checked follows mlflow/server/handlers.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.json_format import ParseError
+from mlflow.protos import mlflow_artifacts_pb2, model_registry_pb2, service_pb2
+from mlflow.utils.proto_json_utils import message_to_json, parse_dict
+from mlflow.version import VERSION
+
+from gateway.server.mlflow.errors import invalid
+
+__all__ = ["VERSION", "as_json", "message_class", "read_message"]
+
+Check = Callable[[Any], bool]
+Schema = Mapping[str, Sequence[Check]]
+_MODULES = (service_pb2, model_registry_pb2, mlflow_artifacts_pb2)
+
+
+def required(value: Any) -> bool:
+    """Tell whether a value was given; an empty text was not."""
+    return value is not None and value != ""
+
+
+def string(value: Any) -> bool:
+    """Tell whether a value is a text."""
+    return isinstance(value, str)
+
+
+def integer(value: Any) -> bool:
+    """Tell whether a value is a whole number, or the text of one."""
+    try:
+        return value is None or int(value) is not None
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def number(value: Any) -> bool:
+    """Tell whether a value is a number, or the text of one."""
+    try:
+        return value is None or float(value) is not None
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def boolean(value: Any) -> bool:
+    """Tell whether a value is true or false."""
+    return isinstance(value, bool)
+
+
+def array(value: Any) -> bool:
+    """Tell whether a value is a list."""
+    return isinstance(value, list)
+
+
+def texts(value: Any) -> bool:
+    """Tell whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_OF_TYPE = frozenset({string, integer, number, boolean, array, texts})
+
+
+def message_class(name: str) -> Any:
+    """Return the class of a message by its name: `CreateRun`."""
+    return next(getattr(module, name) for module in _MODULES if hasattr(module, name))
+
+
+def read_message(given: Any, message: Any, schema: Schema) -> Any:
+    """
+    Fill a new message with the fields of a JSON object, and return it.
+
+    Raises Refused INVALID_PARAMETER_VALUE for a required field that is missing, and for a field of the schema that has
+    another type. Fields that the message does not have are ignored, and so are wrong types elsewhere, as in MLflow.
+    """
+    if not isinstance(given, dict):
+        raise invalid(f"Invalid request body: it is a JSON {type(given).__name__}, not an object.")
+    is_parsed = True
+    try:
+        parse_dict(given, message)
+    except (ParseError, AttributeError, TypeError, ValueError):
+        is_parsed = False
+    for name, checks in schema.items():
+        value = given.get(name)
+        if name == "run_id" and value is None:
+            value = given.get("run_uuid")
+        if name in given or required in checks:
+            _check(name, value, checks, is_parsed=is_parsed)
+    return message
+
+
+def _check(name: str, value: Any, checks: Sequence[Check], *, is_parsed: bool) -> None:
+    for check in checks:
+        if (check in _OF_TYPE and is_parsed) or check(value):
+            continue
+        if check is required:
+            message = f"Missing value for required parameter '{name}'."
+        else:
+            message = (
+                f"Invalid value {value!r:.200} for parameter '{name}' supplied. "
+                f"Hint: Value was of type '{type(value).__name__}'."
+            )
+        raise invalid(f"{message} See the API docs for more information about request parameters.")
+
+
+def as_json(message: Any) -> dict[str, Any]:
+    """Return a message as the object that MLflow's servers answer."""
+    found: dict[str, Any] = json.loads(message_to_json(message))
+    return found

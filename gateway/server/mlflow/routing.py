@@ -1,0 +1,112 @@
+"""
+The table of routes: method and path of MLflow's API, the message that a request carries, and who handles it.
+
+Every path of the API is served below three prefixes. `/api` is that of clients and `/ajax-api` that of MLflow's own
+pages. `/store/api` is for the store plug-in in MLflow's server: what the door does not serve itself is refused there,
+because the door forwards it to that very server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from gateway.server.ingest import bodies
+from gateway.server.ingest.bodies import Share
+from gateway.server.mlflow.door import Door
+from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.protobuf import Schema, message_class, read_message
+
+PREFIXES = ("/api", "/ajax-api", "/store/api")
+
+
+class Call(NamedTuple):
+    """A request: its message, the JSON object or query that it was read from, and the variables in its path."""
+
+    message: Any
+    given: Mapping[str, Any]
+    path: Mapping[str, str]
+
+
+Handler = Callable[[Door, Call], Awaitable[Mapping[str, Any]]]  # returns the object to answer
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route: `Route("POST", "/mlflow/runs/create", "CreateRun", create_run, {"run_name": [string]})`."""
+
+    method: str
+    path: str  # below /api/<version>.0; variables are in braces, as in FastAPI
+    message: str
+    handler: Handler
+    schema: Schema = field(default_factory=dict)
+    version: int = 2
+
+
+def install(app: FastAPI, door: Door, routes: Sequence[Route]) -> None:
+    """Add the routes below each prefix."""
+    for route in routes:
+        endpoint = _endpoint(door, route)
+        for prefix in PREFIXES:
+            app.router.add_route(f"{prefix}/{route.version}.0{route.path}", endpoint, methods=[route.method])
+
+
+def _endpoint(door: Door, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    message, repeated, booleans = message_class(route.message), *_kinds(message_class(route.message))
+
+    async def endpoint(request: Request) -> Response:
+        with Share(door.budget) as share:
+            if route.method == "GET":
+                given = _query(request, repeated, booleans)
+            else:
+                given = await read_json(request, share)
+            found = read_message(given, message(), route.schema)
+            answer = await route.handler(door, Call(found, given, request.path_params))
+        return Response(orjson.dumps(answer), media_type="application/json")
+
+    return endpoint
+
+
+def _kinds(message: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of the fields of a message that may repeat, and of those that are true or false."""
+    fields = message.DESCRIPTOR.fields
+    repeated = frozenset(one.name for one in fields if one.is_repeated)
+    return repeated, frozenset(one.name for one in fields if one.type == one.TYPE_BOOL)
+
+
+def _query(request: Request, repeated: frozenset[str], booleans: frozenset[str]) -> dict[str, Any]:
+    """Return the parameters of a URL as the object that a body would hold."""
+    found: dict[str, Any] = {}
+    for name in request.query_params:
+        values = request.query_params.getlist(name)
+        value: Any = values if name in repeated else values[0]
+        if name in booleans:
+            if value.lower() not in ("true", "false"):
+                raise invalid(f"Invalid boolean value: {value:.100}, must be 'true' or 'false'.")
+            value = value.lower() == "true"
+        found[name] = value
+    return found
+
+
+async def read_json(request: Request, share: Share) -> Any:
+    """
+    Return the JSON of a body; {} for an empty body and for text that is no JSON, as in MLflow.
+
+    A text is decoded once more, because older clients send their JSON as a JSON text. Raises Refused for another
+    content type, and Failure for a body that is too large.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        await bodies.drain(request)
+        raise invalid("Bad Request. Content-Type must be one of ['application/json'].")
+    body = await bodies.read(request, share)
+    try:
+        found = orjson.loads(body) if body else {}
+        found = orjson.loads(found) if isinstance(found, str) else found
+    except ValueError:
+        return {}
+    return {} if found is None else found
