@@ -7,5 +7,6 @@ log and is answered when Kafka has them; a read asks the query API, at least as 
 - `__main__`, `app`: the process and its application. `door`: what all handlers share.
 - `routing`: the table of routes, each with a message of MLflow and a handler. `errors`: MLflow's error answers.
 - `protobuf`: requests as messages of MLflow; imports mlflow. `reading`: the query API, asked by this process.
+- `requests`: a request about the registry, and what became of it.
 - `server_info`: what a client asks about the server itself.
 """

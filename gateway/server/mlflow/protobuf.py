@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.json_format import ParseError
+from mlflow.exceptions import MlflowException
 from mlflow.protos import mlflow_artifacts_pb2, model_registry_pb2, service_pb2
+from mlflow.utils import validation
 from mlflow.utils.proto_json_utils import message_to_json, parse_dict
 from mlflow.version import VERSION
 
-from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.errors import Refused, invalid
 
-__all__ = ["VERSION", "as_json", "message_class", "read_message"]
+__all__ = ["VERSION", "as_json", "message_class", "read_message", "validate"]
 
 Check = Callable[[Any], bool]
 Schema = Mapping[str, Sequence[Check]]
@@ -115,3 +117,14 @@ def as_json(message: Any) -> dict[str, Any]:
     """Return a message as the object that MLflow's servers answer."""
     found: dict[str, Any] = json.loads(message_to_json(message))
     return found
+
+
+def validate(check: str, *values: Any) -> Any:
+    """
+    Call a check of mlflow/utils/validation.py by its name: `validate("experiment_name", name)` is its
+    `_validate_experiment_name`. Return what it returns. Raises Refused with MLflow's code and words.
+    """
+    try:
+        return getattr(validation, f"_validate_{check}")(*values)
+    except MlflowException as error:
+        raise Refused(error.error_code, error.message) from None
