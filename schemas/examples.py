@@ -55,6 +55,7 @@ EVENTS: list[ev.AnyEvent] = [
     ev.RunCreated(time=TIME, name="brisk-otter-7", tag="digits", group="sweep-1", run_config={"executor": "local"}),
     ev.RunStarted(time=TIME, name="brisk-otter-7", tag="digits", group="sweep-1", parent_run_id="parent"),
     ev.RunResumed(time=TIME, attempt=2),
+    ev.RunReopened(time=TIME),
     ev.RunFinished(time=TIME, batches=12),
     ev.RunFailed(time=TIME, message="ValueError: loss is NaN", batches=12),
     ev.RunKilled(time=TIME, message="SIGTERM"),

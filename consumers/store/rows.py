@@ -53,6 +53,7 @@ class RunRow:
     )
     experiment_id: str = ""  # "": the experiment that its tag names
     lifecycle_stage: str = "active"  # or deleted: in the trash, from which it can be restored
+    heartbeats: bool = True  # False: its writers send none, so it is never shown as lost
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class Changes:
     producers: dict[Key, ProducerRow] = field(default_factory=dict)
     steps: dict[Key, StepRow] = field(default_factory=dict)
     attempts: dict[Key, AttemptRow] = field(default_factory=dict)
+    first_params: dict[Key, dict[str, Any]] = field(default_factory=dict)  # only where there is no row yet
     params: dict[Key, dict[str, Any]] = field(default_factory=dict)
     tags: dict[Key, dict[str, Any]] = field(default_factory=dict)
     run_labels: dict[Key, dict[str, Any]] = field(default_factory=dict)

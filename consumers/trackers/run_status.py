@@ -2,7 +2,8 @@
 The status of a run, whatever the order in which its processes report.
 
 Pure, and equal to what materialiser/fold/lifecycle.py decides for PostgreSQL: a higher attempt supersedes a lower one,
-and the late end of a superseded attempt changes nothing. Within an attempt schemas/statuses.py ranks the ends.
+and the late end of a superseded attempt changes nothing. Within an attempt schemas/statuses.py ranks the ends, of
+those after the last `run_reopened`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def fold_run_status(known: RunStatus | None, events: Iterable[ev.AnyEvent]) -> R
         if not isinstance(event, _LIFECYCLE):
             continue
         newest = 1 if known is None else known.attempt
+        if isinstance(event, ev.RunReopened) and event.attempt >= newest:
+            known, newest = RunStatus("running", None, "", event.attempt), event.attempt
         if event.attempt > newest:
             known, newest = RunStatus("running", None, "", event.attempt), event.attempt
         if isinstance(event, _END) and event.attempt == newest:
@@ -44,4 +47,4 @@ def fold_run_status(known: RunStatus | None, events: Iterable[ev.AnyEvent]) -> R
 
 
 _END = ev.RunFinished | ev.RunFailed | ev.RunKilled
-_LIFECYCLE = ev.RunCreated | ev.RunStarted | ev.RunResumed | _END
+_LIFECYCLE = ev.RunCreated | ev.RunStarted | ev.RunResumed | ev.RunReopened | _END

@@ -13,10 +13,17 @@ from schemas.values import Typed
 
 
 class Params(Scoped):
-    """Inputs of an attempt, by name. Which of several values of a name counts is in schemas/params.py."""
+    """
+    Inputs of an attempt, by name. Which of several values of a name counts is in schemas/params.py.
+
+    With `once`, a name that this step and attempt has in the log already keeps its value (MLflow's parameters never
+    change). Its writer reads which value counts; if it is another one, it writes that value again without `once`, so
+    that readers who take the last value have it too.
+    """
 
     kind: Literal["params"] = "params"
     params: Annotated[dict[Name, Typed], Field(min_length=1)]
+    once: bool = False
 
 
 class Tags(Event):

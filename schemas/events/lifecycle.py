@@ -22,6 +22,7 @@ class _RunOpened(Event):
     dag_hash: Text = ""
     use_cached: bool = False
     run_config: JsonObject = Field(default_factory=dict)
+    heartbeats: bool = True  # False: its writers send none, so a long silence does not mean that the run is lost
 
 
 class RunCreated(_RunOpened):
@@ -40,6 +41,18 @@ class RunResumed(_RunOpened):
     """A run continues in a new attempt, for example from a checkpoint."""
 
     kind: Literal["run_resumed"] = "run_resumed"
+
+
+class RunReopened(Event):
+    """
+    A run that had ended goes on within its attempt: the ends of this attempt that the log holds before it do not count.
+
+    For APIs without attempts, whose users set the status of a run (MLflow, seed 004). Training that starts again from a
+    checkpoint is a new attempt, `RunResumed`.
+    """
+
+    kind: Literal["run_reopened"] = "run_reopened"
+    attempt: Attempt = 1
 
 
 class _RunEnded(Event):

@@ -32,6 +32,7 @@ from schemas.events.lifecycle import (
     RunFailed,
     RunFinished,
     RunKilled,
+    RunReopened,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -53,7 +54,7 @@ from schemas.events.models import (
 )
 
 AnyEvent = Annotated[
-    RunCreated | RunStarted | RunResumed | RunFinished | RunFailed | RunKilled
+    RunCreated | RunStarted | RunResumed | RunReopened | RunFinished | RunFailed | RunKilled
     | StepStarted | StepFinished | AttemptStarted | AttemptFinished | Heartbeat | ProducerClosed
     | Metrics | SystemMetrics | Values | Params | Tags | RunLabels | Note | Artifact | ConsoleText
     | CodeIdentity | Environment | Deleted | Renamed | LifecycleStage | Moved,

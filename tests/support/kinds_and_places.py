@@ -64,6 +64,7 @@ EVENTS: dict[str, ev.AnyEvent] = {
         ev.RunCreated(time=AT, name="other"),
         ev.RunStarted(time=AT, name="other"),
         ev.RunResumed(time=AT, attempt=2, name="other"),
+        ev.RunReopened(time=AT),
         ev.RunFinished(time=AT, message="done"),
         ev.RunFailed(time=AT, message="ValueError"),
         ev.RunKilled(time=AT, message="SIGTERM"),
@@ -92,21 +93,28 @@ EVENTS: dict[str, ev.AnyEvent] = {
 }
 
 
-def before(run_id: str) -> tuple[RunAuthor, list[Envelope]]:
+def before(run_id: str, *, is_over: bool = False) -> tuple[RunAuthor, list[Envelope]]:
     """Return a run to which each kind has something to add, and its author."""
     author = RunAuthor(run_id)
+    end = [ev.RunFailed(time=AT - 1, message="ValueError")] if is_over else []
     return author, [
         author.start(name="first", tag="digits"),
         author.params(lr=0.1),
         author.tags(team="vision"),
         author.metrics("loss", [0.5]),
         author.envelope(ev.StepStarted(time=author.now(), step_name="train")),
+        *map(author.envelope, end),
     ]
 
 
-def with_event(run_id: str, kind: str | None) -> tuple[list[Envelope], list[Envelope]]:
+def is_about_ended(kind: str | None) -> bool:
+    """Return whether a kind has something to add only to a run that has ended."""
+    return kind == "run_reopened"
+
+
+def with_event(run_id: str, kind: str | None, *, is_over: bool = False) -> tuple[list[Envelope], list[Envelope]]:
     """Return the run, and the event of this kind that follows; without one for None."""
-    author, envelopes = before(run_id)
+    author, envelopes = before(run_id, is_over=is_over or is_about_ended(kind))
     return envelopes, [] if kind is None else [author.envelope(EVENTS[kind])]
 
 
@@ -213,7 +221,7 @@ async def retold(store: Database, run_ids: Sequence[str]) -> dict[str, str]:
 
 async def verified(store: Database, tracker: Tracker, kind: str) -> bool:
     """Return whether `gateway verify` says that a tracker lacks the event, if it has the run without it."""
-    state = deliver(tracker, kind, before(kind)[1], {})
+    state = deliver(tracker, kind, before(kind, is_over=is_about_ended(kind))[1], {})
     reader = StoreReader(store)
     async with reader.snapshot() as now:
         summary = (await now.summaries([kind])).get(kind)

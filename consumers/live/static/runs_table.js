@@ -9,6 +9,7 @@ const STATE_OF_KIND = {
   run_created: "created",
   run_started: "running",
   run_resumed: "running",
+  run_reopened: "running",
   run_finished: "finished",
   run_failed: "failed",
   run_killed: "killed",

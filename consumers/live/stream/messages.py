@@ -29,6 +29,7 @@ _BRIEF_KINDS = frozenset(
         "run_created",
         "run_started",
         "run_resumed",
+        "run_reopened",
         "run_finished",
         "run_failed",
         "run_killed",

@@ -17,8 +17,11 @@ def fold_fact(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) ->
             for name, value in event.params.items():
                 row = {"step_name": event.step_name, "attempt": event.attempt, "name": name, "log_offset": offset}
                 key = (run.run_id, event.step_name, event.attempt, name)
+                if event.once and (key in changes.params or key in changes.first_params):
+                    continue
                 value_json = value.model_dump(mode="json")
-                changes.params[key] = {"run_id": run.run_id, **row, "value": value_json, "superseded": False}
+                row |= {"run_id": run.run_id, "value": value_json, "superseded": False}
+                (changes.first_params if event.once else changes.params)[key] = row
         case ev.Tags():
             for name, text in event.tags.items():
                 changes.tags[run.run_id, name] = {"run_id": run.run_id, "name": name, "value": text}

@@ -128,6 +128,10 @@ def _apply(context: FoldContext, event: ev.AnyEvent) -> None:
             _open_run(context, event)
         case ev.RunFinished() | ev.RunFailed() | ev.RunKilled():
             context.end(ev.MAIN_STEP, event.attempt, lifecycle.end_run(context.run, event), event.message, event.time)
+        case ev.RunReopened():
+            attempt = context.attempt(ev.MAIN_STEP, event.attempt, event.time)
+            lifecycle.reopen(context.run, attempt, event)
+            context.update_step(ev.MAIN_STEP)
         case ev.LifecycleStage():
             context.run.lifecycle_stage = event.stage
         case ev.Moved():

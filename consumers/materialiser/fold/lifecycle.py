@@ -4,7 +4,8 @@ Apply lifecycle events to a run, its steps and its attempts.
 Pure. The producers of one run are not synchronised, so an event may arrive late: a start after the finish, or metrics
 before the start. Three rules make the result independent of the order. A higher attempt always wins over a lower one.
 Within an attempt the most severe end counts (finished < failed < killed); of two equal ends the later counts; and no
-start undoes an end. A step has the state of its newest attempt. `lost` is not a state here: it depends on the time of
+start undoes an end; only `run_reopened` does, for the ends before it in the log. A step has the state of its newest
+attempt. `lost` is not a state here: it depends on the time of
 reading, see sql/queries.sql.
 
 Clients give an id that was used on their machine a new attempt or a suffix. If two machines start the same attempt of a
@@ -17,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.store.rows import AttemptRow, RunRow, StepRow
-from schemas.events import Moved, RunCreated, RunFailed, RunFinished, RunKilled, RunResumed, RunStarted
+from schemas.events import Moved, RunCreated, RunFailed, RunFinished, RunKilled, RunReopened, RunResumed, RunStarted
 from schemas.statuses import STATUS_AFTER, end_rank
 
 TWICE = (
@@ -37,6 +38,8 @@ def open_run(run: RunRow, event: Opened) -> None:
     for column, value in _description(event).items():
         if value and not (is_old and getattr(run, column)):
             setattr(run, column, value)
+    if not is_old:
+        run.heartbeats = event.heartbeats
     _advance_attempt(run, event.attempt)
     if not isinstance(event, RunCreated):
         mark_running(run)
@@ -81,6 +84,15 @@ def end_run(run: RunRow, event: Ended) -> str:
     if event.attempt == run.attempt:  # otherwise this is the late end of a superseded attempt
         _end(run, state, event.message, event.time)
     return state
+
+
+def reopen(run: RunRow, attempt: AttemptRow, event: RunReopened) -> None:
+    """Fold the continuation of an attempt that had ended."""
+    _advance_attempt(run, event.attempt)
+    mark, _ = _split(attempt.message)
+    attempt.state, attempt.ended, attempt.message = "running", None, mark
+    if event.attempt == run.attempt:
+        run.state, run.ended, run.message = "running", None, ""
 
 
 def start_attempt(attempt: AttemptRow, time: int) -> None:

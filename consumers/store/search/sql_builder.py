@@ -163,10 +163,10 @@ class _StatementBuilder:
         """Return a condition on the state. A lost run is a running one that is silent; no row records that."""
         states = {value.text for value in one.values}
         parts = [f"r.state = ANY ({self._add(sorted(states - {'running', 'lost'}), 'text[]')})"]
-        for state, sign in (("running", ">="), ("lost", "<")):
-            if state in states:
-                silent = f"(extract(epoch FROM now())::float8 - {self._add(self._lost_after_s, 'float8')}) * 1e6"
-                parts.append(f"(r.state = 'running' AND r.updated {sign} {silent})")
+        tests = {"running": "NOT r.heartbeats OR r.updated >=", "lost": "r.heartbeats AND r.updated <"}
+        for state in (one for one in tests if one in states):
+            silent = f"(extract(epoch FROM now())::float8 - {self._add(self._lost_after_s, 'float8')}) * 1e6"
+            parts.append(f"(r.state = 'running' AND ({tests[state]} {silent}))")
         return f"({'NOT ' if one.op == 'not in' else ''}({' OR '.join(parts)}))"
 
     def _number_test(self, column: str, one: Compare, *, not_nan: bool = False) -> str:

@@ -59,7 +59,7 @@ ON CONFLICT (run_id) DO UPDATE SET
     started = excluded.started, ended = excluded.ended, updated = excluded.updated, points = excluded.points,
     note = excluded.note, environment = excluded.environment, deleted = excluded.deleted,
     next_offset = excluded.next_offset, experiment_id = excluded.experiment_id,
-    lifecycle_stage = excluded.lifecycle_stage;
+    lifecycle_stage = excluded.lifecycle_stage, heartbeats = excluded.heartbeats;
 
 -- name: save_producers
 INSERT INTO producers SELECT * FROM json_populate_recordset(NULL::producers, $1::text::json)
@@ -77,6 +77,10 @@ ON CONFLICT (run_id, step_name) DO UPDATE SET
 INSERT INTO attempts SELECT * FROM json_populate_recordset(NULL::attempts, $1::text::json)
 ON CONFLICT (run_id, step_name, attempt) DO UPDATE SET
     state = excluded.state, message = excluded.message, started = excluded.started, ended = excluded.ended;
+
+-- name: save_first_params
+-- Parameters that never change: the first value of a name in the log counts.
+INSERT INTO params SELECT * FROM json_populate_recordset(NULL::params, $1::text::json) ON CONFLICT DO NOTHING;
 
 -- name: save_params
 INSERT INTO params SELECT * FROM json_populate_recordset(NULL::params, $1::text::json)
@@ -235,7 +239,7 @@ ORDER BY c.series_id, c.first_index;
 SELECT r.run_id, r.name, r.tag, r.group_name, r.message, r.created, r.started, r.ended, r.updated, r.attempt, r.points,
        r.lifecycle_stage, coalesce(x.experiment_id, r.experiment_id) AS experiment_id,
        coalesce(x.experiment, r.tag) AS experiment,
-       CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
+       CASE WHEN r.state = 'running' AND r.heartbeats AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
             THEN 'lost' ELSE r.state END AS state,
        (SELECT jsonb_object_agg(p.name, p.value) FROM params p WHERE p.run_id = r.run_id AND NOT p.superseded) AS params,
        (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags,
@@ -264,9 +268,11 @@ CROSS JOIN LATERAL (
 ) AS s;
 
 -- name: get_run
--- `shown` is its state, or lost if it is running and was silent for $2 seconds. No row holds that: the same log gives
--- the same rows, and the next event of the run ends it. `points_dropped`: when retention dropped its points, µs.
-SELECT r.*, CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
+-- `shown` is its state, or lost if it is running, its writers send heartbeats, and it was silent for $2 seconds. No row
+-- holds that: the same log gives the same rows, and the next event of the run ends it. `points_dropped`: when retention
+-- dropped its points, µs.
+SELECT r.*, CASE WHEN r.state = 'running' AND r.heartbeats
+                      AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
                  THEN 'lost' ELSE r.state END AS shown,
        x.experiment_id AS in_experiment, x.experiment,
        (SELECT (extract(epoch FROM d.dropped) * 1e6)::bigint FROM retention_dropped d

@@ -100,6 +100,7 @@ async def _write_rows(connection: PooledConnection, changes: Changes) -> None:
         "save_producers": list(changes.producers.values()),
         "save_steps": list(changes.steps.values()),
         "save_attempts": list(changes.attempts.values()),
+        "save_first_params": list(changes.first_params.values()),
         "save_params": list(changes.params.values()),
         "save_tags": list(changes.tags.values()),
         "save_run_labels": list(changes.run_labels.values()),
@@ -112,8 +113,8 @@ async def _write_rows(connection: PooledConnection, changes: Changes) -> None:
     for name, rows in tables.items():
         if rows:
             await connection.execute(sql(name), orjson.dumps(rows).decode())
-    if changes.params:
-        names = {(row["run_id"], row["name"]) for row in changes.params.values()}
+    if changes.params or changes.first_params:
+        names = {(row["run_id"], row["name"]) for row in (*changes.params.values(), *changes.first_params.values())}
         await connection.execute(sql("rank_params"), *map(list, zip(*names, strict=True)))
 
 

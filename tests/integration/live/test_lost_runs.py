@@ -44,6 +44,21 @@ async def test_silence_is_lost_until_the_next_sign_of_life(live: Live) -> None:
     assert (await live.json("/v1/runs/silent/log"))["state"] == "running"
 
 
+async def test_a_run_whose_writers_send_no_heartbeats_is_never_lost(live: Live, database: str) -> None:
+    await live.publish([Author("silent").start(), Author("quiet").start(heartbeats=False)])
+
+    assert await states(live) == {"silent": "lost", "quiet": "running"}
+    assert (await live.json("/v1/runs/quiet/log"))["state"] == "running"
+    assert await states(live, status="lost") == {"silent": "lost"}
+    assert await states(live, status="running") == {"quiet": "running"}
+    connection = await asyncpg.connect(database)
+    try:
+        view = await connection.fetch("SELECT run_id, state FROM runs_overview")
+        assert {row["run_id"]: row["state"] for row in view} == {"silent": "lost", "quiet": "running"}
+    finally:
+        await connection.close()
+
+
 async def test_the_time_until_lost_is_a_setting(kafka: str, topic: str, database: str, tmp_path: Path) -> None:
     age_s = time.time() - START / 1e6
     for lost_after_s, state in ((age_s + 86_400, "running"), (age_s - 86_400, "lost")):

@@ -94,3 +94,27 @@ async def test_rows_of_an_earlier_release_are_ranked_by_attempt_and_step(databas
     await connection.close()
 
     assert (found, counting) == (FloatValue(value=0.4), 1)
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
+async def test_a_parameter_that_is_set_once_keeps_its_first_value_in_the_log(database: str, size: int) -> None:
+    writes = [
+        ("a", 0.1, True),
+        ("a", 0.2, True),
+        ("b", 0.1, False),
+        ("b", 0.2, True),
+        ("c", 0.1, True),
+        ("c", 0.2, False),
+    ]
+    author = Author("once")
+    envelopes = [
+        author.envelope(ev.Params(time=author.now(), params={name: FloatValue(value=value)}, once=once))
+        for name, value, once in writes
+    ]
+    store = await open_database(database)
+    await fold(store, envelopes, size)
+
+    reader = StoreReader(store)
+    found = await reader.params("once")
+    await reader.close()
+    assert {name: to_plain(value) for name, value in found.items()} == {"a": 0.1, "b": 0.1, "c": 0.2}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import typing
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ RUNS = """
 run_created       +    +      +      +     +       +       +          +           +       +       +      +
 run_started       +    +      +      +     +       +       +          +           +       +       +      +
 run_resumed       +    +      +      +     +       +       +          +           +       +       +      +
+run_reopened      +    +      +      +     +       +       +          +           +       +       bare   +
 run_finished      +    +      +      +     +       +       +          +           +       +       bare   +
 run_failed        +    +      +      +     +       +       +          +           +       +       bare   +
 run_killed        +    +      +      +     +       +       +          +           +       +       bare   +
@@ -152,20 +153,25 @@ async def store(database: str) -> AsyncIterator[Database]:
 
 async def test_what_is_folded_told_again_and_compared(store: Database, tmp_path: Path) -> None:
     runs = [[*run, *event] for run, event in (places.with_event(kind, kind) for kind in places.EVENTS)]
-    without = ("without", "also without")
-    await places.folded(store, [*runs, *(places.with_event(run_id, None)[0] for run_id in without)])
+    without = ("without", "also without", "ended")
+    plain = [places.with_event(run_id, None, is_over=run_id == "ended")[0] for run_id in without]
+    await places.folded(store, [*runs, *plain])
 
     rows = {run_id: await places.stored(store, run_id) for run_id in (*places.EVENTS, *without)}
     histories = await places.retold(store, [*places.EVENTS, *without])
     tracker = places.TRACKERS["parquet"][0](tmp_path)
     tracker.open(Settings())
-    compared = {kind: await places.verified(store, tracker, kind) for kind in (*places.EVENTS, *without)}
+    compared = {kind: await places.verified(store, tracker, kind) for kind in (*places.EVENTS, "without")}
+
+    def changed(found: Mapping[str, str]) -> dict[str, bool]:
+        base = {kind: "ended" if places.is_about_ended(kind) else "without" for kind in places.EVENTS}
+        return {kind: found[kind] != found[base[kind]] for kind in places.EVENTS}
 
     for found in (rows, histories):
         assert found["without"] == found["also without"]
     assert not compared["without"]
-    assert {kind: rows[kind] != rows["without"] for kind in places.EVENTS} == column("fold")
-    assert {kind: histories[kind] != histories["without"] for kind in places.EVENTS} == column("retold")
+    assert changed(rows) == column("fold")
+    assert changed(histories) == column("retold")
     assert {kind: compared[kind] for kind in places.EVENTS} == column("verify")
 
 

@@ -18,6 +18,7 @@ from consumers.materialiser.fold.fold import fold
 from consumers.materialiser.fold.lifecycle import TWICE
 from consumers.materialiser.fold.state import FoldState
 from consumers.store.rows import CHUNK_POINTS, FIRST_SPREAD, SMALL_POINTS, Changes, ChunkRow, SeriesRow
+from consumers.trackers.run_status import fold_run_status
 from schemas import events as ev
 from schemas.examples import EVENTS
 from schemas.wire import Envelope, ProducerId, RunId
@@ -175,6 +176,38 @@ def test_a_later_attempt_revives_a_run_and_a_late_end_of_the_first_does_not_end_
     assert run_state([*first, second[0]]) == ("running", 2, "")
     assert run_state([first[0], second[0], first[1]]) == ("running", 2, "")
     assert run_state([*first, *second]) == ("finished", 2, "")
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (None, ("running", 1, "")),
+        (ev.RunFinished(time=12), ("finished", 1, "")),
+        (ev.RunKilled(time=12, message="again"), ("killed", 1, "again")),
+    ],
+)
+def test_a_run_that_is_reopened_has_the_end_that_comes_after(
+    end: ev.RunFinished | ev.RunKilled | None, expected: tuple[str, int, str]
+) -> None:
+    ended: list[ev.AnyEvent] = [ev.RunStarted(time=1), ev.RunFailed(time=9, message="boom"), ev.RunReopened(time=10)]
+    events = [*ended, *([end] if end else [])]
+
+    assert run_state(envelopes_of("r1", "door", events)) == expected
+    known = fold_run_status(None, events)
+    assert known is not None
+    assert (known.status, known.attempt, known.message) == expected
+
+
+def test_a_reopened_attempt_that_is_superseded_changes_nothing_in_the_run() -> None:
+    events: list[ev.AnyEvent] = [
+        ev.RunStarted(time=1), ev.RunFailed(time=5), ev.RunResumed(time=6, attempt=2),
+        ev.RunFinished(time=9, attempt=2), ev.RunReopened(time=10),
+    ]  # fmt: skip
+
+    assert run_state(envelopes_of("r1", "door", events)) == ("finished", 2, "")
+    known = fold_run_status(None, events)
+    assert known is not None
+    assert (known.status, known.attempt) == ("finished", 2)
 
 
 def test_a_parked_record_shows_as_a_missing_number() -> None:
