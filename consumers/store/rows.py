@@ -112,7 +112,7 @@ class SeriesRow:
     deleted: bool = False
     points: int = 0
     non_finite: int = 0
-    last_step: int = -(2**63)
+    last_step: int = -(2**63)  # of the newest point: the highest step, then time, then value
     last_time: int = -(2**63)
     last_value: float = 0.0
     min_value: float | None = None

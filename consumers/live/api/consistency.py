@@ -2,8 +2,9 @@
 Read-your-writes: reads that are at least as new as a given write, by `min_offsets` or by the barrier of one producer.
 
 A position here is what every answer calls `as_of`: the next offset of the log that the answer does not include. A read
-with `min_offsets` waits until everything below those offsets is folded and then reads one snapshot. After `timeout_s`
-it is answered with 504 and says what is missing; older data is never returned instead.
+with `min_offsets` waits until everything below those offsets is folded and then reads one snapshot; `end` means the
+offsets at which the log ends when the request comes. After `timeout_s` it is answered with 504 and says what is
+missing; older data is never returned instead.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_pos
 from consumers.store.read.snapshot import NOTHING_FOLDED
 from schemas.bounds import MAX_RUN_ID
 
-MinOffsets = Annotated[str | None, Query(max_length=MAX_TEXT, description="partition:offset[,partition:offset...]")]
+END = "end"
+MinOffsets = Annotated[
+    str | None,
+    Query(max_length=MAX_TEXT, description="partition:offset[,partition:offset...], or end: that of the log"),
+]
 TimeoutS = Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="seconds to wait until it is folded")]
 SHOWN_RANGES = 5
 
@@ -36,13 +41,17 @@ class Received(BaseModel):
 
 
 async def until_folded(connections: Connections, min_offsets: str | None, timeout_s: float) -> None:
-    """Return once everything below `min_offsets` is folded. Raises Failure 504 when that takes over `timeout_s`."""
+    """
+    Return once everything below `min_offsets` is folded, for END everything that the log has now.
+
+    Raises Failure 504 when that takes over `timeout_s`, and LogUnavailable while Kafka does not say where END is.
+    """
     if min_offsets is None:
         return
     try:
-        wanted = parse_positions(min_offsets)
+        wanted = (await connections.bounds.ask()).end if min_offsets == END else parse_positions(min_offsets)
     except ValueError as error:
-        raise bad_parameter("min_offsets", str(error), "pass as_of of an earlier answer") from None
+        raise bad_parameter("min_offsets", str(error), f"pass as_of of an earlier answer, or {END}") from None
     is_there, now = await connections.progress.wait_until(
         lambda now: not missing_records(wanted, now.offsets), timeout_s
     )

@@ -7,7 +7,9 @@ A long answer is sent in pieces, so that neither its compression nor its renderi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
@@ -16,6 +18,7 @@ from pydantic import BaseModel
 from consumers.live.stream.positions import write_positions
 
 PIECE_BYTES = 65_536
+M = TypeVar("M", bound=BaseModel)
 
 
 def json_response(model: BaseModel, folded: Mapping[int, int] | None = None) -> Response:
@@ -33,6 +36,19 @@ def list_response(model: BaseModel, field: str, items: Sequence[bytes], folded: 
     """Return a model whose list `field`, empty in it, has these items, each JSON already."""
     rest = model.model_dump_json(exclude={field}).encode()
     return _streamed(_joined(b'{"%b":[' % field.encode(), items, b"]," + rest[1:]), folded)
+
+
+async def rendered(found: AsyncGenerator[M], cost: Callable[[M, bytes], int], bound: int) -> list[bytes]:
+    """Return each model as JSON, up to the one with which their costs reach the bound."""
+    items, spent = list[bytes](), 0
+    async with aclosing(found):
+        async for one in found:
+            items.append(one.model_dump_json().encode())
+            spent += cost(one, items[-1])
+            if spent >= bound:
+                break
+            await asyncio.sleep(0)
+    return items
 
 
 def _joined(head: bytes, items: Sequence[bytes], tail: bytes) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ from consumers.live.api.registry import (
     version,
     versions,
 )
+from consumers.live.api.run_documents import DocumentsQuery, run_documents
 from consumers.live.api.runs import history, progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
@@ -36,6 +37,7 @@ from schemas.api import (
     ModelsPage,
     ModelVersionDocument,
     ModelVersionsPage,
+    RunDocumentsPage,
     RunProgress,
     RunsPage,
     SeriesPage,
@@ -66,6 +68,11 @@ def routes() -> APIRouter:
     router = APIRouter()
     router.add_api_route("/healthz", healthz)
     router.add_api_route("/v1/runs", runs, response_model=RunsPage)
+    asked = {"requestBody": {"content": {"application/json": {"schema": DocumentsQuery.model_json_schema()}}}}
+    documents = "/v1/runs/documents"
+    router.add_api_route(
+        documents, run_documents, methods=["POST"], response_model=RunDocumentsPage, openapi_extra=asked
+    )
     router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
     router.add_api_route("/v1/runs/{run_id:run}/history", history, response_model=HistoryPage)

@@ -4,18 +4,15 @@ Endpoints about runs: the list, a run log, and the series of a run.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel
 
 from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.responses import list_response, long_response
+from consumers.live.api.responses import list_response, long_response, rendered
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.reader import narrow
@@ -43,8 +40,7 @@ MAX_MATCH = 1_000  # characters
 MAX_SERIES_TOKEN = 20_000  # characters; of control characters in names six times as many become base64
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
-_EXAMPLES = {
+EXAMPLES = {
     "where": "write for example metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'",
     "order_by": "write for example metrics.loss, or created desc",
     "page_token": "leave it out to start again, and pass each page's next_page_token with the same parameters",
@@ -74,8 +70,8 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
     """
     if group is not None and "\x00" in group:
         raise bad_parameter("group", "it must not contain U+0000", "correct group")
-    wanted = narrow(_parsed("where", parse_filter, where), group, status, None if stage == "all" else stage)
-    order = None if order_by is None else _parsed("order_by", parse_order, order_by)
+    wanted = narrow(parsed("where", parse_filter, where), group, status, None if stage == "all" else stage)
+    order = None if order_by is None else parsed("order_by", parse_order, order_by)
     connections = connections_of(request)
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
@@ -83,8 +79,8 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
         try:
             page = await now.find_runs(filter=wanted, order=order, limit=limit, page_token=page_token)
         except TokenError as error:
-            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
-        items = await _rendered(now.run_summaries(page, last), _all_bytes, MAX_PAGE_BYTES)
+            raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
+        items = await rendered(now.run_summaries(page, last), _all_bytes, MAX_PAGE_BYTES)
     rest = RunsPage(runs=[], next_page_token=page.token_after(len(items)), as_of=write_positions(folded))
     return list_response(rest, "runs", items, folded)
 
@@ -146,10 +142,10 @@ async def series(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the
         try:
             page = await now.series_of(run_id, SeriesChoice(name, match.split(), page_token), limit=limit)
         except TokenError as error:
-            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
+            raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
         if page is None:
             raise unknown_run(run_id)
-        items = await _rendered(now.charts(page, buckets), lambda one, _: len(one.points), MAX_POINTS)
+        items = await rendered(now.charts(page, buckets), lambda one, _: len(one.points), MAX_POINTS)
     return list_response(_without_series(run_id, page, len(items), folded), "series", items, folded)
 
 
@@ -178,7 +174,7 @@ async def history(
         try:
             page = await now.history(run_id, name, limit=limit, page_token=page_token)
         except TokenError as error:
-            raise bad_parameter("page_token", str(error), _EXAMPLES["page_token"]) from None
+            raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
     if page is None:
         raise unknown_run(run_id)
     return await long_response(page, folded)
@@ -197,19 +193,6 @@ def _without_series(run_id: str, page: SeriesOfRun, shown: int, folded: Mapping[
         next_page_token=None if is_last else token_after(found.series[shown - 1]),
         points_dropped=page.points_dropped,
     )
-
-
-async def _rendered(found: AsyncGenerator[M], cost: Callable[[M, bytes], int], bound: int) -> list[bytes]:
-    """Return each model as JSON, up to the one with which their costs reach the bound."""
-    items, spent = list[bytes](), 0
-    async with aclosing(found):
-        async for one in found:
-            items.append(one.model_dump_json().encode())
-            spent += cost(one, items[-1])
-            if spent >= bound:
-                break
-            await asyncio.sleep(0)
-    return items
 
 
 def _all_bytes(_: RunSummary, item: bytes) -> int:
@@ -235,11 +218,12 @@ def unknown_run(run_id: str) -> Failure:
     )
 
 
-def _parsed(parameter: str, parse: Callable[[str], T], text: str) -> T:
+def parsed(parameter: str, parse: Callable[[str], T], text: str) -> T:
+    """Return what a parameter means. Raises Failure 422 for a text that `parse` refuses."""
     try:
         return parse(text)
     except FilterError as error:
-        raise bad_parameter(parameter, str(error), _EXAMPLES[parameter]) from None
+        raise bad_parameter(parameter, str(error), EXAMPLES[parameter]) from None
 
 
 def refuse_impossible(run_id: str) -> None:

@@ -43,8 +43,7 @@ class _Summary(NamedTuple):
 
 def append_points(row: SeriesRow, new: Series, changes: Changes) -> None:
     """Append the points of one record to a series, and note in `changes` which of its open points need rows."""
-    summary = _summary(new.steps, new.times, new.values)
-    _add_to_series(row, new, summary)
+    _add_to_series(row, new)
     first_index = row.open_index + len(row.values)
     row.points += len(new.values)
     changes.new_points[row.month] = changes.new_points.get(row.month, 0) + len(new.values)
@@ -104,7 +103,7 @@ def _reopen_from(changes: Changes, row: SeriesRow, first: int) -> None:
 
 def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -> None:
     steps, times, values = columns
-    summary = _summary(steps, times, values)
+    summary, _ = _summary(steps, times, values)
     changes.chunks[row.series_id, index] = ChunkRow(
         series_id=row.series_id,
         first_index=index,
@@ -119,18 +118,19 @@ def _put_chunk(changes: Changes, row: SeriesRow, index: int, columns: Columns) -
     )
 
 
-def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> _Summary:
+def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> tuple[_Summary, bool]:
+    """Return the summary, and whether several points may have the highest step and the highest time."""
     if len(values) == 1:
         (step,), (time,), (value,) = steps, times, values
         if math.isfinite(value):
             bound = value + 0.0  # -0.0 and 0.0 are equal: the result must not depend on which came first
-            return _Summary(step, step, time, time, bound, bound, 0)
-        return _Summary(step, step, time, time, None, None, 1)
+            return _Summary(step, step, time, time, bound, bound, 0), False
+        return _Summary(step, step, time, time, None, None, 1), False
     finite: Sequence[float] = values.tolist()  # a list: an array creates a new number object at each access
     if not math.isfinite(sum(finite)):  # the sum of a column with NaN or an infinity is never finite
         finite = [value for value in finite if math.isfinite(value)]
     in_order, at = sorted(steps), sorted(times)  # nearly always sorted already, then faster than min() and max()
-    return _Summary(
+    summary = _Summary(
         min_step=in_order[0],
         max_step=in_order[-1],
         min_time=at[0],
@@ -139,18 +139,34 @@ def _summary(steps: IntArray, times: IntArray, values: FloatArray) -> _Summary:
         max_value=max(finite) + 0.0 if finite else None,
         non_finite=len(values) - len(finite),
     )
+    return summary, in_order[-2] == in_order[-1] and at[-2] == at[-1]
 
 
-def _add_to_series(row: SeriesRow, new: Series, summary: _Summary) -> None:
+def _add_to_series(row: SeriesRow, new: Series) -> None:
+    summary, may_tie = _summary(new.steps, new.times, new.values)
     row.non_finite += summary.non_finite
     row.integer = row.integer and new.integer
     low, high = summary.min_value, summary.max_value
     if low is not None and high is not None:
         row.min_value = low if row.min_value is None else min(row.min_value, low)
         row.max_value = high if row.max_value is None else max(row.max_value, high)
-    # The last of the points with the highest (step, time): it is the last point unless points came out of order.
-    at = len(new.steps) - 1
-    if (new.steps[at], new.times[at]) != (summary.max_step, summary.max_time):
-        at = max(range(len(new.steps)), key=lambda index: (new.steps[index], new.times[index], index))
-    if (new.steps[at], new.times[at]) >= (row.last_step, row.last_time):
-        row.last_step, row.last_time, row.last_value = new.steps[at], new.times[at], new.values[at]
+    at = len(new.steps) - 1  # of the newest point, unless points came out of order
+    newest = new.steps[at], new.times[at]
+    if may_tie or newest != (summary.max_step, summary.max_time):
+        at = max(
+            range(len(new.steps)), key=lambda index: (new.steps[index], new.times[index], _rank(new.values[index]))
+        )
+        newest = new.steps[at], new.times[at]
+    known = row.last_step, row.last_time
+    if newest > known or not row.points or (newest == known and _rank(new.values[at]) > _rank(row.last_value)):
+        (row.last_step, row.last_time), row.last_value = newest, new.values[at]
+
+
+def _rank(value: float) -> float:
+    """
+    Return the place of a value among points of equal step and time, of which the highest is the newest.
+
+    NaN counts as 0, and the first of equals stays, as in MLflow (store/tracking/sqlalchemy_store.py,
+    `_update_latest_metrics_if_necessary`).
+    """
+    return 0.0 if math.isnan(value) else value

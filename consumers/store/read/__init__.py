@@ -3,6 +3,7 @@ Queries for people and trackers, each in one snapshot.
 
 - `reader`: opens snapshots. `snapshot`: the queries inside one. `documents`: run logs;
   `branches` puts the steps of map, parallel and dag nodes inside them.
+- `run_documents`: everything about runs but their points, for many runs at once.
 - `series_pages`: which series of a run a page holds. `charts`: the points of one series;
   `history`: all of them, in pages.
 - `contents`: what a run holds besides points, parameters and tags, and what of it is missing.

@@ -21,13 +21,24 @@ from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_
 from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.history import HistoryPosition, read_history
+from consumers.store.read.run_documents import read_documents
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
 from consumers.store.registry.read import RegistryReader
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
-from schemas.api import ArtifactEntry, HistoryPage, LastStep, Position, RunProgress, RunSummary, SeriesData, SeriesPage
+from schemas.api import (
+    ArtifactEntry,
+    HistoryPage,
+    LastStep,
+    Position,
+    RunDocument,
+    RunProgress,
+    RunSummary,
+    SeriesData,
+    SeriesPage,
+)
 from schemas.columns import float_to_json
 from schemas.facts import Point, SeriesColumns
 from schemas.names import series_name
@@ -130,6 +141,10 @@ class Snapshot:
                 values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
             for row in rows:
                 yield _summary(row, values.get(row["run_id"], {}))
+
+    def run_documents(self, run_ids: Sequence[str]) -> AsyncGenerator[RunDocument]:
+        """Yield the documents of these runs in this order; unknown runs are left out."""
+        return read_documents(self._connection, run_ids, self._lost_after_s)
 
     async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
         """Return the summaries of these runs without last values, by id; unknown runs are absent."""

@@ -249,6 +249,24 @@ FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r US
 LEFT JOIN run_experiments x USING (run_id)
 ORDER BY wanted.place;
 
+-- name: get_run_documents
+-- These runs, in this order, without those that are deleted for good. $2: as in get_run.
+SELECT r.run_id, r.name, r.tag, r.group_name AS "group", r.message, r.parent_run_id, r.created, r.started, r.ended,
+       r.updated, r.attempt, r.lifecycle_stage, x.experiment_id, x.experiment,
+       CASE WHEN r.state = 'running' AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
+            THEN 'lost' ELSE r.state END AS state,
+       (SELECT jsonb_object_agg(p.name, p.value) FROM params p WHERE p.run_id = r.run_id AND NOT p.superseded) AS params,
+       (SELECT jsonb_object_agg(t.name, t.value) FROM tags t WHERE t.run_id = r.run_id) AS tags,
+       (SELECT jsonb_object_agg(l.name, l.value) FROM run_labels l WHERE l.run_id = r.run_id) AS labels
+FROM unnest($1::text[]) WITH ORDINALITY AS wanted (run_id, place) JOIN runs r USING (run_id)
+JOIN run_experiments x USING (run_id)
+ORDER BY wanted.place;
+
+-- name: get_newest_points
+-- Of each series of these runs, those of the system too; first attempt first.
+SELECT run_id, step_name, name, labels, integer, last_step, last_time, last_value
+FROM series WHERE run_id = ANY ($1::text[]) AND NOT deleted ORDER BY attempt;
+
 -- name: plan_search
 -- Statements of a search differ in what is rare: a plan for other values may be a thousand times slower. To compile
 -- one, or to start other processes for it, takes longer than to execute it.
