@@ -259,6 +259,8 @@ class ModelVersionDocument(BaseModel):
     version: int
     source: str = Field(description="URI of its files")
     run_id: str = Field(description="the run that stored them; empty if none is known")
+    run_link: str = Field(default="", description="URL of a page about the run")
+    location: str = Field(default="", description="URI of its files where source names another model; else empty")
     stage: Literal["None", "Staging", "Production", "Archived"]
     aliases: list[str]
     description: str

@@ -77,6 +77,8 @@ class ModelVersionCreated(Event):
     description: Text = ""
     tags: dict[Name, Text] = Field(default_factory=dict)
     register_model: bool = False
+    run_link: Text = ""  # URL of a page about the run
+    location: Text = ""  # URI of its files where `source` names another model: `models:/m-…`, `models:/name/3`
 
 
 class ModelVersionDescribed(Event):

@@ -22,13 +22,14 @@ from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.registry.read import Page, Wanted
-from consumers.store.registry.search import FACTS, Listed, Narrowing
+from consumers.store.registry.search import FACTS, Listed, Narrowing, parse_sorting
 from consumers.store.search.filter import FilterError, parse_filter
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import ExperimentsPage, ModelsPage, ModelVersionsPage
 from schemas.bounds import MAX_NAME, MAX_RUN_ID
 
 MAX_ROWS = 1_000  # in one answer
+MAX_ORDERS = 10
 LAST_NUMBER, LONGEST_NUMBER = 2**31 - 1, 10  # of a version
 MAX_FILTER = 20_000  # characters; the parser refuses longer ones than its language allows, with its own words
 _EXAMPLES: dict[Listed, str] = {
@@ -48,6 +49,7 @@ class Paging(NamedTuple):
     page_token: str | None
     min_offsets: str | None
     timeout_s: float
+    order: list[str]
 
 
 def _paging(
@@ -56,8 +58,9 @@ def _paging(
     page_token: Annotated[str | None, Query(max_length=MAX_TOKEN)] = None,
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
+    order: Annotated[list[str], Query(max_length=MAX_ORDERS)] = [],  # noqa: B006 - FastAPI copies it
 ) -> Paging:
-    return Paging(where, limit, page_token, min_offsets, timeout_s)
+    return Paging(where, limit, page_token, min_offsets, timeout_s, order)
 
 
 PagingParameters = Annotated[Paging, Depends(_paging)]
@@ -85,9 +88,9 @@ async def experiment(
     return await _single(request, min_offsets, timeout_s, lambda now: _first(now.registry.experiments(wanted)), unknown)
 
 
-async def models(request: Request, paging: PagingParameters) -> Response:
-    """List registered models, newest first."""
-    return await _listed(request, "models", paging, {})
+async def models(request: Request, paging: PagingParameters, latest: bool = False) -> Response:
+    """List registered models, newest first; `latest`: with the newest version of each stage."""
+    return await _listed(request, "models", paging, {}, latest=latest)
 
 
 async def model(request: Request, name: str, min_offsets: MinOffsets = None, timeout_s: TimeoutS = 10.0) -> Response:
@@ -189,27 +192,34 @@ def _named(request: Request) -> tuple[str, bool, str]:
     return "/".join(parts), False, ""
 
 
-async def _listed(request: Request, listed: Listed, paging: Paging, given: dict[str, str | None]) -> Response:
+async def _listed(
+    request: Request, listed: Listed, paging: Paging, given: dict[str, str | None], *, latest: bool = False
+) -> Response:
     try:
         filter = parse_filter(paging.where, FACTS[listed])
     except FilterError as error:
         raise bad_parameter("where", str(error), _EXAMPLES[listed]) from None
+    try:
+        order = [parse_sorting(listed, one) for one in paging.order]
+    except FilterError as error:
+        raise bad_parameter("order", str(error), "write for example order=name or order=created%20desc") from None
     for parameter, value in given.items():
         if value is not None and "\x00" in value:
             raise bad_parameter(parameter, "it must not contain U+0000", f"correct {parameter}")
     narrowings = [Narrowing(fact, value) for fact, value in given.items() if value is not None]
-    wanted = Wanted(filter, narrowings, paging.limit, paging.page_token)
+    wanted = Wanted(filter, narrowings, paging.limit, paging.page_token, order)
     connections = connections_of(request)
     await until_folded(connections, paging.min_offsets, paging.timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
         try:
             page = await _page(now, listed, wanted)
+            rows = await now.registry.with_latest(page.rows) if latest else page.rows
         except TokenError as error:
             step = "leave it out to start again, and pass each page's next_page_token with the same parameters"
             raise bad_parameter("page_token", str(error), step) from None
     rest = {"next_page_token": page.next_page_token, "as_of": write_positions(folded)}
-    items = [one.model_dump_json().encode() for one in page.rows]
+    items = [one.model_dump_json().encode() for one in rows]
     if listed == "experiments":
         return list_response(ExperimentsPage(experiments=[], **rest), "experiments", items, folded)
     if listed == "models":

@@ -43,8 +43,9 @@ def _create_version(state: RegistryState, model: ModelRow, event: ev.ModelVersio
     model.next_version += 1
     tags = dict(event.tags)
     row = ModelVersionRow(
-        model.model_id, number, event.source, event.run_id, event.description, tags, event.time, event.time
-    )
+        model.model_id, number, event.source, event.run_id, event.description, tags, event.time, event.time,
+        run_link=event.run_link, location=event.location,
+    )  # fmt: skip
     state.save_version(row, event.time)
     state.save_model(model, event.time)
     return Verdict("done", "", {"name": model.name, "version": number})

@@ -8,14 +8,15 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
-from consumers.store.registry.search import Listed, Narrowing, RegistryStatement, narrowed
+from consumers.store.registry.search import Listed, Narrowing, RegistryStatement, Sorted, narrowed
 from consumers.store.search.filter import All, Node
-from consumers.store.search.page_token import PagePosition, read_token, write_token
+from consumers.store.search.page_token import PagePosition, TokenError, read_token, write_token
 from consumers.store.statements import sql
 from schemas.api import DecisionDocument, Experiment, ModelDocument, ModelVersionDocument
 
 RequestKey = tuple[str, str, int]  # collection, producer, seq
 ROWS_AHEAD = 50
+LONGEST_OFFSET = 18  # digits
 PAGE_CHARACTERS = 8_000_000  # of descriptions and tags; a page ends after the row that exceeds it
 
 
@@ -32,7 +33,8 @@ class Wanted(NamedTuple):
     filter: Node = All(())
     narrowings: Sequence[Narrowing] = ()
     limit: int = 1
-    page_token: str | None = None
+    page_token: str | None = None  # in an order of its own: how many rows come before the page
+    order: Sequence[Sorted] = ()  # newest first if empty
 
 
 class RegistryReader:
@@ -58,9 +60,14 @@ class RegistryReader:
         found = (await self.models(Wanted(narrowings=[Narrowing("name", name)]))).rows
         if not found:
             return None
-        latest = await self._connection.fetch(sql("latest_model_versions"), name)
-        document: ModelDocument = found[0]
-        return document.model_copy(update={"latest": [_version(row) for row in latest]})
+        return (await self.with_latest(found))[0]
+
+    async def with_latest(self, models: Sequence[ModelDocument]) -> list[ModelDocument]:
+        """Return models with the newest version of each stage."""
+        latest: dict[str, list[ModelVersionDocument]] = {one.name: [] for one in models}
+        for row in await self._connection.fetch(sql("latest_model_versions"), list(latest)):
+            latest[row["name"]].append(_version(row))
+        return [one.model_copy(update={"latest": latest[one.name]}) for one in models]
 
     async def counts(self) -> dict[str, int]:
         """Return how many experiments, deleted ones included, and models there are."""
@@ -77,17 +84,32 @@ class RegistryReader:
 
     async def _page(self, listed: Listed, wanted: Wanted, document: Any) -> Page:
         filter = narrowed(listed, wanted.filter, list(wanted.narrowings))
-        after = None if wanted.page_token is None else read_token(wanted.page_token, filter, None)
-        query = RegistryStatement(listed).page(filter, limit=wanted.limit + 1, after=after)
+        after, offset = None, 0
+        if wanted.order:
+            offset = _offset(wanted.page_token)
+        elif wanted.page_token is not None:
+            after = read_token(wanted.page_token, filter, None)
+        query = RegistryStatement(listed).page(
+            filter, limit=wanted.limit + 1, after=after, order=wanted.order, offset=offset
+        )
         shown, characters, last = [], 0, None
         async for row in self._connection.cursor(query.statement, *query.parameters, prefetch=ROWS_AHEAD):
             if last is not None and (len(shown) == wanted.limit or characters > PAGE_CHARACTERS):
+                if wanted.order:
+                    return Page(shown, str(offset + len(shown)))
                 position = PagePosition(True, last["place"], last["place_id"])
                 return Page(shown, write_token(position, filter, None))
             shown.append(document(row))
             characters += _length(row)
             last = row
         return Page(shown, None)
+
+
+def _offset(page_token: str | None) -> int:
+    token = page_token or "0"
+    if not (token.isascii() and token.isdecimal() and len(token) <= LONGEST_OFFSET):
+        raise TokenError("it is not a token of this API")
+    return int(token)
 
 
 def _length(row: Any) -> int:

@@ -52,6 +52,8 @@ class ModelVersionRow:
     created: int  # µs
     updated: int  # µs
     stage: str = "None"
+    run_link: str = ""
+    location: str = ""
 
 
 @dataclass(slots=True)

@@ -2,15 +2,17 @@
 Translate a filter of experiments, models or versions into SQL. What people typed is always a parameter.
 
 Pure, with the language of search/filter.py and the facts below. Each list is in the order newest first, so the position
-of a page token (search/page_token.py) is the place of its last row.
+of a page token (search/page_token.py) is the place of its last row. In another order, a page starts after a number of
+rows.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from consumers.store.search.filter import All, Compare, Facts, Key, Node, Value
+from consumers.store.search.filter import All, Compare, Facts, FilterError, Key, Node, Value
 from consumers.store.search.page_token import PagePosition, TokenError
 from consumers.store.search.sql_builder import SIGNS, Query, condition_of, filled
 from consumers.store.statements import sql
@@ -36,6 +38,19 @@ _COLUMNS = {
     **{name: f"r.{name}" for name in ("description", "created", "updated", "experiment_id", "artifact_location")},
     **{name: f"r.{name}" for name in ("version", "stage", "run_id", "source")},
 }
+_NEWEST: dict[Listed, str] = {
+    "experiments": "r.created DESC, r.experiment_id DESC",
+    "models": "r.model_id DESC",
+    "model_versions": "r.model_id DESC, r.version DESC",
+}
+_TIME_COLUMNS = {"created": "r.created", "updated": "r.updated"}
+ORDERS: dict[Listed, dict[str, str]] = {  # what a list can be sorted by, and its column
+    "experiments": {
+        "name": 'r.name COLLATE "C"', "experiment_id": 'r.experiment_id COLLATE "C"', **_TIME_COLUMNS,
+    },
+    "models": {"name": 'r.name COLLATE "C"', **_TIME_COLUMNS},
+    "model_versions": {"name": 'm.name COLLATE "C"', "version": "r.version", **_TIME_COLUMNS},
+}  # fmt: skip
 _NAMES: dict[Listed, str] = {"experiments": "r.name", "models": "r.name", "model_versions": "m.name"}
 _VERSION = re.compile("[0-9]{10}")  # in a page token
 
@@ -45,6 +60,21 @@ class Narrowing(NamedTuple):
 
     fact: str
     value: str
+
+
+class Sorted(NamedTuple):
+    """A fact that a list is sorted by, one of ORDERS."""
+
+    fact: str
+    descending: bool
+
+
+def parse_sorting(listed: Listed, text: str) -> Sorted:
+    """Return the order that `name` or `created desc` describes. Raises FilterError."""
+    fact, _, direction = text.strip().lower().partition(" ")
+    if fact not in ORDERS[listed] or direction.strip() not in ("", "asc", "desc"):
+        raise FilterError(f"{text!r:.60} is not one of {', '.join(ORDERS[listed])}, with asc or desc behind it")
+    return Sorted(fact, direction.strip() == "desc")
 
 
 def narrowed(listed: Listed, filter: Node, narrowings: list[Narrowing]) -> Node:
@@ -60,10 +90,24 @@ class RegistryStatement:
         self._listed = listed
         self._parameters: list[Any] = []
 
-    def page(self, filter: Node, *, limit: int, after: PagePosition | None) -> Query:
-        """Return the query for a page of the rows that match."""
-        matches = condition_of(filter, self._compare)
-        parts = {"condition": matches, "behind": self._behind(after), "limit": self._add(limit, "bigint")}
+    def page(
+        self,
+        filter: Node,
+        *,
+        limit: int,
+        after: PagePosition | None = None,
+        order: Sequence[Sorted] = (),
+        offset: int = 0,
+    ) -> Query:
+        """Return the query for a page of the rows that match: those behind `after`, or `offset` rows of `order`."""
+        columns = [f"{ORDERS[self._listed][one.fact]} {'DESC' if one.descending else 'ASC'}" for one in order]
+        parts = {
+            "condition": condition_of(filter, self._compare),
+            "behind": self._behind(after),
+            "order": ", ".join([*columns, _NEWEST[self._listed]]),
+            "limit": self._add(limit, "bigint"),
+            "offset": self._add(offset, "bigint"),
+        }
         return Query(filled(sql(f"find_{self._listed}"), parts), self._parameters)
 
     def _behind(self, after: PagePosition | None) -> str:

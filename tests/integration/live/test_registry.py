@@ -38,6 +38,9 @@ REFUSALS = [
     ("/v1/models?where=name='%00'", 422, "U+0000"),
     ("/v1/model-versions?stage=%00", 422, "U+0000"),
     ("/v1/models?page_token=x", 422, "page_token"),
+    ("/v1/models?order=name&page_token=x", 422, "page_token"),
+    ("/v1/models?order=version", 422, "'version' is not one of name, created, updated"),
+    ("/v1/experiments?order=name+up", 422, "with asc or desc behind it"),
     ("/v1/models?min_offsets=0:9&timeout_s=0", 504, "not folded within 0 s"),
     ("/v1/models/none?min_offsets=x", 422, "min_offsets"),
 ]
@@ -155,11 +158,20 @@ async def check_models(live: Live) -> None:
         assert (document["name"], document["description"]) == (name, f"is {name}")
     assert await found(where="name like 'x%'") == ["x", "x/versions", "x/versions/3"]
     assert await found(limit=3) == NAMES[:-4:-1]
+    assert await found(order="name") == sorted(NAMES)
+    assert await found(order=["created desc", "name"]) == await found()
+    page = await live.json("/v1/models?order=name%20desc&limit=4")
+    assert page["next_page_token"] == "4"
+    assert await found(order="name desc", page_token=4) == sorted(NAMES, reverse=True)[4:]
+    assert [len(one["latest"]) for one in (await live.json("/v1/models?latest=true&order=name"))["models"]] == [
+        3 if name == "x" else int(name == "x/versions") for name in sorted(NAMES)
+    ]
     model = await live.json("/v1/models/x")
     assert (model["versions"], model["aliases"]) == (4, {"the best/1": 2, "other": 2})
     assert {one["stage"]: one["version"] for one in model["latest"]} == {"None": 4, "Production": 2, "Staging": 3}
 
     assert await versions("/v1/models/x/versions") == [4, 3, 2, 1]
+    assert await versions("/v1/models/x/versions", order="version") == [1, 2, 3, 4]
     assert await versions("/v1/models/x/versions", stage="Production", limit=1) == [2]
     assert await versions("/v1/models/x/versions", alias="the best/1") == [2]
     assert await versions("/v1/models/x/versions", where="version > 1 and tags.n in ('1', '2', '3')") == [3, 2]
