@@ -1,10 +1,10 @@
 """
 A file tracker, killed before the n-th file-system call of its deletes and renames.
 
-`python -m tests.faults.edit_crashes wandb FOLDER` tries every n until there are no more steps, each in a new child that
-dies by SIGKILL. Then the same envelopes are delivered again with the last checkpoint. In the same call they must leave
-the same bytes as a process that was never killed; split into other calls, the same run. Prints JSON: the number of
-deaths, and the errors by number of the step.
+`python -m tests.faults.edit_crashes wandb FOLDER EVERY` tries every n, or every third for EVERY = 3, until there are no
+more steps, each in a new child that dies by SIGKILL. Then the same envelopes are delivered again with the last
+checkpoint. In the same call they must leave the same bytes as a process that was never killed; split into other calls,
+the same run. Prints JSON: the number of the last step, and the errors by number of the step.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope]) -> dict[str, Any]:
-    """Kill the second call at each of its steps; return the number of deaths, and the errors by step."""
+def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope], every: int) -> dict[str, Any]:
+    """Kill the second call at each of its steps, or every few; return their number, and the errors by step."""
     start, whole = folder / "start", folder / "whole"
     state: State = deliver(made(kind, start), RUN, envelopes[:BEFORE], {})
     shutil.copytree(start, whole)
     end = deliver(made(kind, whole), RUN, envelopes[BEFORE:], state)
     wrong: dict[int, str] = {}
-    for number in itertools.count(1):
+    for number in itertools.count(1, every):
         place, other = folder / str(number), folder / f"{number} cut"
         shutil.copytree(start, place)
         if not in_child(number, partial(deliver, made(kind, place), RUN, envelopes[BEFORE:], state), make_steps):
@@ -100,9 +100,9 @@ def kill_everywhere(kind: str, folder: Path, envelopes: Sequence[Envelope]) -> d
 if __name__ == "__main__":
     edited = edited_run(RUN)
     gone = [*edited[:12], (author := RunAuthor(RUN, "p9")).delete("run"), author.metrics("loss", [1.0])]
-    name, where = sys.argv[1], Path(sys.argv[2])
+    name, where, step = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     found = {
-        what: kill_everywhere(name, where / what, envelopes)
+        what: kill_everywhere(name, where / what, envelopes, step if what == "edits" else 1)
         for what, envelopes in (("edits", edited), ("delete", gone))
     }
     sys.stdout.write(json.dumps(found))

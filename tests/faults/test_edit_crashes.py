@@ -13,9 +13,10 @@ from tests.faults.edit_crashes import KINDS
 from tests.support.client_harness import ROOT
 
 
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_killed_before_any_step_an_edit_takes_effect_once(kind: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.faults.edit_crashes", kind, str(tmp_path)]
+def test_killed_before_any_step_an_edit_takes_effect_once(kind: str, every: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.faults.edit_crashes", kind, str(tmp_path), str(every)]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 

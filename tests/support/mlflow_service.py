@@ -34,12 +34,16 @@ class MlflowServer:
 
     def start(self) -> None:
         fill_mlflow(self._folder)
+        self.launch()
+        keep_mlflow(self._folder)
+
+    def launch(self) -> None:
+        """Start it on what its folder holds, and wait until it serves."""
         command = self.command(self._folder, self._port)
         with (self._folder / "mlflow.log").open("ab") as log:
             self._child = spawn(command, log)
         ready = wait_until(self.serves, self._child, START_TIMEOUT_S)
         assert ready, (self._folder / "mlflow.log").read_text()
-        keep_mlflow(self._folder)
 
     def command(self, folder: Path, port: int) -> Command:
         return mlflow_server.prepare(folder, port=port)

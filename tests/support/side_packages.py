@@ -35,6 +35,7 @@ PINS: Mapping[str, tuple[str, ...]] = {
         "ruamel.yaml==0.19.1",
         "stevedore==5.10.0",
     ),
+    "mlflow-3.12": ("mlflow==3.12.0", "mlflow-skinny==3.12.0"),  # an earlier release, whose database is upgraded
 }
 
 
