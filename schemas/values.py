@@ -134,10 +134,11 @@ def to_text(typed: Typed) -> str:
         case DatetimeValue():
             return typed.value.isoformat()
         case _:
-            return _json_text(to_plain(typed))
+            return json_text(to_plain(typed))
 
 
-def _json_text(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """Return any JSON value as JSON."""
     import json
 
     import orjson

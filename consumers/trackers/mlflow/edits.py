@@ -21,20 +21,20 @@ from itertools import islice
 
 from consumers.trackers.edits import Edit
 from consumers.trackers.mlflow.backend import DELETED_TAG, REPLACED_TAG, STAGE_TAG, Backend, NewRun, RemoteRun
-from consumers.trackers.mlflow.mapping_state import MAX_RUN_NAME, key_of
+from consumers.trackers.mlflow.mapping_state import key_of
 from consumers.trackers.mlflow.params import FOLDER
 from consumers.trackers.mlflow.requests import Call, split_calls
 from consumers.trackers.mlflow.responses import MISSING, MlflowRefused
 from schemas import events as ev
+from schemas.mapping.mlflow import MAX_RUN_NAME, NOTE_TAG, PARENT_TAG, RUN_NAME_TAG
 from schemas.mapping.names import mlflow_key
 from schemas.wire import Envelope
 
-RUN_NAME_TAG = "mlflow.runName"
 COPIED_ROWS = 1_000  # of metrics in memory at once
 COPY_TAG = "gw.replaces"  # the run that this one was made in the place of
 OWN_PREFIX = "gw.tag."  # of tags of the training code whose names begin like ours
 # Of MLflow's tags those that hold facts of a run: one of the training code with that name must not replace the fact.
-_FACTS = {RUN_NAME_TAG, "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.git.commit"}
+_FACTS = {RUN_NAME_TAG, NOTE_TAG, PARENT_TAG, "mlflow.source.git.commit"}
 _PREFIXES = {"label": "gw.label.", "artifact": "gw.artifact."}
 
 TagChanges = dict[str, str | None]  # by key: the new text; None: the tag is deleted

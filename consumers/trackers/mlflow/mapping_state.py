@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
+from schemas.mapping.mlflow import MAX_TAG
 from schemas.mapping.names import MLFLOW_MAX_KEY, mlflow_key, mlflow_name
 
-MAX_PARAM, MAX_TAG, MAX_RUN_NAME = 6_000, 8_000, 250  # characters, limits of MLflow
 MAX_KEPT = 500  # entries of each kind: about 100 kB of a run with more of all kinds
 NAME_TAG = "gw.name."
 Value = TypeVar("Value")

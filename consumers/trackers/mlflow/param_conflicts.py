@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from consumers.trackers.mlflow.backend import CachedRemoteRun
 from consumers.trackers.mlflow.edits import TagChanges
-from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_TAG, MappingState, key_of
+from consumers.trackers.mlflow.mapping_state import MappingState, key_of
 from consumers.trackers.mlflow.params import PARAM_TAG, VALUE_TAG, Param
+from schemas.mapping.mlflow import MAX_PARAM, MAX_TAG
 
 
 class ResolvedParams(NamedTuple):

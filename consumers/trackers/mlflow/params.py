@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import orjson
 
-from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MAX_PARAM, MappingState
+from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MappingState
 from schemas import events as ev
+from schemas.mapping.mlflow import MAX_PARAM
 from schemas.mapping.names import folder_name, mlflow_key, mlflow_name
 from schemas.names import series_name
 from schemas.values import HistogramValue, Typed, to_text

@@ -11,12 +11,11 @@ import orjson
 from pydantic import TypeAdapter
 
 from consumers.trackers.mlflow.backend import Backend, RemoteRun
-from consumers.trackers.mlflow.edits import RUN_NAME_TAG
-from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_TAG, MappingState
+from consumers.trackers.mlflow.mapping_state import MappingState
 from consumers.trackers.mlflow.params import FOLDER, VALUE_TAG
-from consumers.trackers.mlflow.tags import NOTE_TAG
 from consumers.trackers.protocol import Contents, Observed
 from schemas.errors import TrackerRefused
+from schemas.mapping.mlflow import MAX_PARAM, MAX_TAG, NOTE_TAG, RUN_NAME_TAG
 from schemas.mapping.names import shorten
 from schemas.values import Typed, to_text
 

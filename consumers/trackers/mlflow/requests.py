@@ -14,8 +14,8 @@ from typing import NamedTuple
 import orjson
 
 from consumers.trackers.mlflow.metrics import Metric
+from schemas.mapping.mlflow import MAX_PARAMS, MAX_TAGS, MAX_TOGETHER
 
-MAX_TOGETHER, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
 MAX_BYTES = 900_000  # of a call
 _METRIC_BYTES, _TEXT_BYTES = 120, 30  # JSON around a key and its values
 _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}

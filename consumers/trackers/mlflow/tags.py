@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from consumers.trackers.mlflow.edits import OWN_PREFIX, TagChanges, edit_tags, tag_name
-from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MAX_TAG, MappingState, dump, first_items, key_of
+from consumers.trackers.mlflow.mapping_state import MAX_KEPT, MappingState, dump, first_items, key_of
 from schemas import events as ev
+from schemas.mapping.mlflow import MAX_TAG, NOTE_TAG
 from schemas.values import Typed, to_text
 
-NOTE_TAG = "mlflow.note.content"
 MAX_KEPT_CHARS = 500  # characters up to which a tag is kept in full with the checkpoint
 
 

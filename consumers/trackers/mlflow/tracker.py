@@ -17,7 +17,6 @@ from consumers.trackers.edits import find_run_deletion
 from consumers.trackers.mlflow.address import open_backend
 from consumers.trackers.mlflow.backend import Backend, CachedRemoteRun, NewRun, RemoteRun
 from consumers.trackers.mlflow.edits import (
-    RUN_NAME_TAG,
     TagChanges,
     delete_duplicates,
     delete_runs,
@@ -33,7 +32,7 @@ from consumers.trackers.mlflow.edits import (
     stage_after,
     take_out,
 )
-from consumers.trackers.mlflow.mapping_state import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, MappingState, name_tags
+from consumers.trackers.mlflow.mapping_state import MappingState, name_tags
 from consumers.trackers.mlflow.metrics import read_points
 from consumers.trackers.mlflow.param_conflicts import changed_params, resolve
 from consumers.trackers.mlflow.params import MAX_VALUES, ArtifactSpill, params_of_refused
@@ -47,11 +46,12 @@ from consumers.trackers.run_start import Opening, fold_opening, may_move
 from consumers.trackers.run_status import RunStatus
 from schemas.errors import TrackerRefused, TrackerUnavailable
 from schemas.facts import Point
+from schemas.mapping.mlflow import MAX_PARAM, MAX_RUN_NAME, MAX_TAG, PARENT_TAG, RUN_NAME_TAG
 from schemas.runtime.settings import Settings
 from schemas.statuses import ENDED
 from schemas.wire import Envelope
 
-RUN_TAG, KEY_TAG, PARENT_TAG = "gw.run_id", "gw.run_key", "mlflow.parentRunId"
+RUN_TAG, KEY_TAG = "gw.run_id", "gw.run_key"
 TIMEOUT_S = 60.0
 SETTLE_S = 5.0  # after a creation without an answer: how long a run is looked for before it is created again
 LOOK_AGAIN_S = 0.25

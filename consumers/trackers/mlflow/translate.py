@@ -18,10 +18,9 @@ from consumers.trackers.mlflow.params import ArtifactSpill, Param, ParamCollecto
 from consumers.trackers.mlflow.tags import TagCollector
 from consumers.trackers.run_status import RunStatus, fold_run_status
 from schemas import events as ev
+from schemas.mapping.mlflow import STATE_OF, STATUS_OF
 from schemas.statuses import STATUS_AFTER
 from schemas.wire import Envelope
-
-_STATUSES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "created"}
 
 
 class RemoteTexts(Protocol):
@@ -97,7 +96,7 @@ def translate(
 
 def read_status(status: str) -> str:
     """Return the status of a run that MLflow shows with this one."""
-    return _STATUSES.get(status, "running")
+    return STATE_OF.get(status, "running")
 
 
 def run_key(run_id: str) -> str:
@@ -107,9 +106,5 @@ def run_key(run_id: str) -> str:
 
 def _status_change(status: RunStatus | None, last: ev.AnyEvent) -> StatusChange:
     if status is None:
-        return StatusChange(_written_status(STATUS_AFTER[last.kind]), last.time // 1_000)
-    return StatusChange(_written_status(status.status), (last.time if status.time is None else status.time) // 1_000)
-
-
-def _written_status(status: str) -> str:
-    return "SCHEDULED" if status == "created" else status.upper()
+        return StatusChange(STATUS_OF[STATUS_AFTER[last.kind]], last.time // 1_000)
+    return StatusChange(STATUS_OF[status.status], (last.time if status.time is None else status.time) // 1_000)
