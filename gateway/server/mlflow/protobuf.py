@@ -80,11 +80,13 @@ def read_message(given: Any, message: Any, schema: Schema) -> Any:
     """
     Fill a new message with the fields of a JSON object, and return it.
 
-    Raises Refused INVALID_PARAMETER_VALUE for a required field that is missing, and for a field of the schema that has
-    another type. Fields that the message does not have are ignored, and so are wrong types elsewhere, as in MLflow.
+    Raises Refused INVALID_PARAMETER_VALUE for a required field that is missing, for a field of the schema that has
+    another type, and for one that is there twice, as `run_id` and as `runId`. Fields that the message does not have
+    are ignored, and so are wrong types elsewhere, as in MLflow.
     """
     if not isinstance(given, dict):
         raise invalid(f"Invalid request body: it is a JSON {type(given).__name__}, not an object.")
+    _reject_two_spellings(given, message.DESCRIPTOR)
     is_parsed = True
     try:
         parse_dict(given, message)
@@ -97,6 +99,19 @@ def read_message(given: Any, message: Any, schema: Schema) -> Any:
         if name in given or required in checks:
             _check(name, value, checks, is_parsed=is_parsed)
     return message
+
+
+def _reject_two_spellings(given: Any, descriptor: Any) -> None:
+    """Raise Refused for a field that is given by both of its names: one of two values would be lost without a word."""
+    if not isinstance(given, dict):
+        return
+    for field in descriptor.fields:
+        if field.name != field.json_name and field.name in given and field.json_name in given:
+            raise invalid(f"Request specifies both '{field.name}' and '{field.json_name}'; provide only one of them.")
+        if field.message_type is not None:
+            value = given.get(field.name, given.get(field.json_name))
+            for item in value if isinstance(value, list) else [value]:
+                _reject_two_spellings(item, field.message_type)
 
 
 def _check(name: str, value: Any, checks: Sequence[Check], *, is_parsed: bool) -> None:

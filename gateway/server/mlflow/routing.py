@@ -8,6 +8,7 @@ because the door forwards it to that very server.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -60,7 +61,7 @@ def _endpoint(door: Door, route: Route) -> Callable[[Request], Awaitable[Respons
 
     async def endpoint(request: Request) -> Response:
         with Share(door.budget) as share:
-            if route.method == "GET":
+            if route.method == "GET" and request.query_params:
                 given = _query(request, repeated, booleans)
             else:
                 given = await read_json(request, share)
@@ -97,16 +98,32 @@ async def read_json(request: Request, share: Share) -> Any:
     Return the JSON of a body; {} for an empty body and for text that is no JSON, as in MLflow.
 
     A text is decoded once more, because older clients send their JSON as a JSON text. Raises Refused for another
-    content type, and Failure for a body that is too large.
+    content type where one is needed, and for a text that holds no JSON; Failure for a body that is too large.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    kind = request.headers.get("content-type", "").split(";")[0]
+    if request.method in ("POST", "PUT") and kind != "application/json":
         await bodies.drain(request)
         raise invalid("Bad Request. Content-Type must be one of ['application/json'].")
     body = await bodies.read(request, share)
-    try:
-        found = orjson.loads(body) if body else {}
-        found = orjson.loads(found) if isinstance(found, str) else found
-    except ValueError:
-        return {}
+    found = _loads(body)
+    if isinstance(found, str):
+        found = _loads(found)
+        if found is None:
+            raise invalid("Invalid request body: it is a JSON text, not an object.")
     return {} if found is None else found
+
+
+def _loads(text: str | bytes) -> Any:
+    """
+    Return the value of a JSON text; None for any other text.
+
+    NaN and Infinity become texts, which protobuf reads as numbers: MLflow's server reads a bare NaN as 0.0.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):  # RecursionError: nested too deeply
+        return None
