@@ -114,7 +114,28 @@ REQUESTS: list[ev.RegistryEvent] = [
     ev.ModelVersionTags(time=TIME, version=3, tags={"dtype": "int8", "old": None}),
     ev.ModelVersionStage(time=TIME, version=3, stage="Production", archive_existing=True),
     ev.ModelVersionDeleted(time=TIME, version=3),
-]
+    ev.LoggedModelCreated(
+        time=TIME, experiment_id="42", name="digits", model_type="classifier", source_run_id="run/1 é",
+        params={"depth": "7"}, tags={"team": "vision"},
+    ),
+    ev.LoggedModelStatus(time=TIME, status="ready"),
+    ev.LoggedModelParams(time=TIME, params={"seed": "3"}),
+    ev.LoggedModelTags(time=TIME, tags={"team": "vision", "old": None}),
+    ev.LoggedModelDeleted(time=TIME),
+    ev.LoggedModelArtifact(
+        time=TIME, path="MLmodel", uri="s3://bucket/MLmodel", size=1_024, sha256="0" * 64, media_type="text/plain"
+    ),
+    ev.LoggedModelArtifactDeleted(time=TIME, path="data"),
+    ev.LoggedModelMetrics(
+        time=TIME,
+        metrics=[
+            ev.ModelPoint(name="loss", value=math.nan, time=TIME, step=3, run_id="run/1 é"),
+            ev.ModelPoint(
+                name="acc", value=0.5, time=TIME, run_id="run/1 é", dataset_name="digits", dataset_digest="1f"
+            ),
+        ],
+    ),
+]  # fmt: skip
 
 
 def records() -> dict[str, EncodedRecord]:
@@ -129,6 +150,8 @@ def records() -> dict[str, EncodedRecord]:
 
 
 def _subject(event: ev.RegistryEvent) -> Subject:
+    if event.kind.startswith("logged_model_"):
+        return Subject("logged_models", "m-1")
     return Subject("experiments", "42") if event.kind.startswith("experiment_") else Subject("models", "digits/é 1")
 
 

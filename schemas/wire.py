@@ -28,7 +28,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.bounds import MAX_READ_VALUE, holds_nul
 from schemas.errors import BadEvent, NotAnEvent, UnknownVersion
-from schemas.events import VERSION, AnyEvent, ExperimentEvent, Metrics, ModelEvent, RegistryEvent, SystemMetrics
+from schemas.events import (
+    VERSION,
+    AnyEvent,
+    ExperimentEvent,
+    LoggedModelEvent,
+    Metrics,
+    ModelEvent,
+    RegistryEvent,
+    SystemMetrics,
+)
 from schemas.subjects import Collection, Subject, parse_source
 
 RunId = NewType("RunId", str)
@@ -41,6 +50,7 @@ _EVENTS: dict[Collection, TypeAdapter[Any]] = {
     "runs": TypeAdapter(AnyEvent),
     "experiments": TypeAdapter(ExperimentEvent),
     "models": TypeAdapter(ModelEvent),
+    "logged_models": TypeAdapter(LoggedModelEvent),
 }
 
 
@@ -55,7 +65,7 @@ class Envelope(NamedTuple):
 
 
 class RegistryEnvelope(NamedTuple):
-    """One event about an experiment or a model, with its identity."""
+    """One event about an experiment, a model or a logged model, with its identity."""
 
     subject: Subject
     producer: ProducerId

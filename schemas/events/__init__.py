@@ -3,7 +3,7 @@ Every kind of event, version 1, in one place: `from schemas import events as ev`
 
 - `base`: names, times and what all events share. `lifecycle`: runs, steps, attempts, heartbeats. `data`: points,
   observations, console lines. `facts`: params, tags, notes, artifacts, code, environment. `edits`: deletes,
-  renames and moves. `experiments`, `models`: requests about them. `union`: all as one type.
+  renames and moves. `experiments`, `models`, `logged_models`: requests about them. `union`: all as one type.
 """
 
 from schemas.bounds import MAX_NAME
@@ -34,6 +34,17 @@ from schemas.events.lifecycle import (
     StepFinished,
     StepStarted,
 )
+from schemas.events.logged_models import (
+    LoggedModelArtifact,
+    LoggedModelArtifactDeleted,
+    LoggedModelCreated,
+    LoggedModelDeleted,
+    LoggedModelMetrics,
+    LoggedModelParams,
+    LoggedModelStatus,
+    LoggedModelTags,
+    ModelPoint,
+)
 from schemas.events.models import (
     ModelAliasDeleted,
     ModelAliasSet,
@@ -48,7 +59,7 @@ from schemas.events.models import (
     ModelVersionStage,
     ModelVersionTags,
 )
-from schemas.events.union import AnyEvent, ExperimentEvent, ModelEvent, RegistryEvent
+from schemas.events.union import AnyEvent, ExperimentEvent, LoggedModelEvent, ModelEvent, RegistryEvent
 
 __all__ = [
     "MAIN_STEP",
@@ -75,12 +86,22 @@ __all__ = [
     "Heartbeat",
     "Labels",
     "LifecycleStage",
+    "LoggedModelArtifact",
+    "LoggedModelArtifactDeleted",
+    "LoggedModelCreated",
+    "LoggedModelDeleted",
+    "LoggedModelEvent",
+    "LoggedModelMetrics",
+    "LoggedModelParams",
+    "LoggedModelStatus",
+    "LoggedModelTags",
     "Metrics",
     "ModelAliasDeleted",
     "ModelAliasSet",
     "ModelDeleted",
     "ModelDescribed",
     "ModelEvent",
+    "ModelPoint",
     "ModelRegistered",
     "ModelRenamed",
     "ModelTags",

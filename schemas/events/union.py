@@ -38,6 +38,16 @@ from schemas.events.lifecycle import (
     StepFinished,
     StepStarted,
 )
+from schemas.events.logged_models import (
+    LoggedModelArtifact,
+    LoggedModelArtifactDeleted,
+    LoggedModelCreated,
+    LoggedModelDeleted,
+    LoggedModelMetrics,
+    LoggedModelParams,
+    LoggedModelStatus,
+    LoggedModelTags,
+)
 from schemas.events.models import (
     ModelAliasDeleted,
     ModelAliasSet,
@@ -73,4 +83,10 @@ ModelEvent = Annotated[
     Field(discriminator="kind"),
 ]  # fmt: skip
 
-RegistryEvent = ExperimentEvent | ModelEvent
+LoggedModelEvent = Annotated[
+    LoggedModelCreated | LoggedModelStatus | LoggedModelParams | LoggedModelTags | LoggedModelDeleted
+    | LoggedModelArtifact | LoggedModelArtifactDeleted | LoggedModelMetrics,
+    Field(discriminator="kind"),
+]  # fmt: skip
+
+RegistryEvent = ExperimentEvent | ModelEvent | LoggedModelEvent

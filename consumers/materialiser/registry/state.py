@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from consumers.store.registry.rows import (
     DecisionRow,
     ExperimentRow,
+    LoggedModelRow,
     ModelAliasRow,
+    ModelArtifactRow,
     ModelRow,
     ModelVersionRow,
     RegistryChanges,
@@ -31,6 +33,7 @@ class Wanted:
     model_names: set[str] = field(default_factory=set)
     versions: set[tuple[str, int]] = field(default_factory=set)  # name of the model, number
     stages: set[tuple[str, str]] = field(default_factory=set)  # name of the model, stage of its versions
+    logged_models: set[str] = field(default_factory=set)  # ids
 
 
 def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
@@ -38,6 +41,9 @@ def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
     wanted, is_renaming = Wanted(), False
     for subject, producer, seq, _, event in envelopes:
         wanted.requests.add((subject.collection, producer, seq))
+        if subject.collection == "logged_models":
+            wanted.logged_models.add(subject.id)
+            continue
         if subject.collection == "experiments":
             wanted.experiment_ids.add(subject.id)
             if isinstance(event, ev.ExperimentCreated | ev.ExperimentRenamed):
@@ -67,6 +73,7 @@ class RegistryState:
         self.models: dict[str, ModelRow] = {}  # by name
         self.versions: dict[tuple[int, int], ModelVersionRow] = {}
         self.aliases: dict[tuple[int, str], ModelAliasRow] = {}
+        self.logged_models: dict[str, LoggedModelRow] = {}
         self.changes = RegistryChanges()
 
     def add(
@@ -76,6 +83,7 @@ class RegistryState:
         models: Iterable[ModelRow],
         versions: Iterable[ModelVersionRow],
         aliases: Iterable[ModelAliasRow],
+        logged_models: Iterable[LoggedModelRow] = (),
     ) -> None:
         """Add rows that were loaded from the store."""
         self.decided.update(decided)
@@ -85,6 +93,7 @@ class RegistryState:
         self.models.update((model.name, model) for model in models)
         self.versions.update(((one.model_id, one.version), one) for one in versions)
         self.aliases.update(((one.model_id, one.alias), one) for one in aliases)
+        self.logged_models.update((one.model_id, one) for one in logged_models)
 
     def save_experiment(self, row: ExperimentRow, time: int) -> None:
         """Keep an experiment that a request of `time` (µs) changed."""
@@ -136,6 +145,21 @@ class RegistryState:
                 del rows[key]  # type: ignore[arg-type]  # the keys are its own
         self.changes.models.pop(row.model_id, None)
         self.changes.gone_models.add(row.model_id)
+
+    def save_logged_model(self, row: LoggedModelRow) -> None:
+        """Keep a logged model that a request changed."""
+        self.logged_models[row.model_id] = self.changes.logged_models[row.model_id] = row
+
+    def save_artifact(self, row: ModelArtifactRow) -> None:
+        """Keep a file of a logged model."""
+        self.changes.artifacts[row.model_id, row.path] = row
+
+    def drop_artifacts(self, model_id: str, path: str) -> None:
+        """Forget a file of a logged model and all files below this path; all of its files if it is empty."""
+        changed = self.changes.artifacts
+        for key in [key for key in changed if key[0] == model_id and f"{key[1]}/".startswith(f"{path}/" if path else "")]:
+            del changed[key]
+        self.changes.gone_artifacts.add((model_id, path))
 
     def decide(self, decision: DecisionRow) -> None:
         """Keep what became of a request."""

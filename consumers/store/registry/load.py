@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Set
 
 from consumers.store.pool import Database
-from consumers.store.registry.rows import ExperimentRow, ModelAliasRow, ModelRow, ModelVersionRow
+from consumers.store.registry.rows import ExperimentRow, LoggedModelRow, ModelAliasRow, ModelRow, ModelVersionRow
 from consumers.store.statements import sql
 
 RequestKey = tuple[str, str, int]  # collection, producer, seq
@@ -44,6 +44,15 @@ async def load_models(
         [ModelVersionRow(**row) for row in found],
         [ModelAliasRow(**row) for row in aliases],
     )
+
+
+async def load_logged_models(database: Database, ids: Set[str]) -> list[LoggedModelRow]:
+    """Return the logged models with these ids."""
+    if not ids:
+        return []
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("load_logged_models"), list(ids))
+    return [LoggedModelRow(**row) for row in rows]
 
 
 def _columns(rows: Collection[tuple[str | int, ...]], count: int) -> list[list[str | int]]:

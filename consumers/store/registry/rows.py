@@ -1,5 +1,5 @@
 """
-The rows of experiments, registered models, and of what became of each request about them.
+The rows of experiments, registered and logged models, and of what became of each request about them.
 
 Plain values without I/O: the fold changes them, the store writes each changed row once, at the end of a batch.
 """
@@ -66,6 +66,52 @@ class ModelAliasRow:
 
 
 @dataclass(slots=True)
+class LoggedModelRow:
+    """A logged model, deleted or not."""
+
+    model_id: str
+    experiment_id: str
+    name: str
+    model_type: str
+    source_run_id: str
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    created: int  # µs
+    updated: int  # µs; when it got its status, or was deleted
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class ModelPointRow:
+    """A point of a metric of a logged model. The first one with this model, name, time, step and run is kept."""
+
+    model_id: str
+    name: str
+    time: int  # µs
+    step: int
+    run_id: str
+    value: float | str  # as schemas/columns.py writes it to JSON
+    dataset_name: str
+    dataset_digest: str
+    log_offset: int
+    number: int  # in the event
+
+
+@dataclass(slots=True)
+class ModelArtifactRow:
+    """A file of a logged model."""
+
+    model_id: str
+    path: str
+    uri: str
+    size: int
+    sha256: str
+    media_type: str
+    time: int  # µs
+
+
+@dataclass(slots=True)
 class DecisionRow:
     """
     What became of one request: `outcome` and, for people, `reason`; `result` is what the request made or met.
@@ -97,8 +143,12 @@ class RegistryChanges:
     gone_models: set[int] = field(default_factory=set)
     gone_versions: set[tuple[int, int]] = field(default_factory=set)
     gone_aliases: set[tuple[int, str]] = field(default_factory=set)
+    logged_models: dict[str, LoggedModelRow] = field(default_factory=dict)
+    points: list[ModelPointRow] = field(default_factory=list)
+    artifacts: dict[tuple[str, str], ModelArtifactRow] = field(default_factory=dict)
+    gone_artifacts: set[tuple[str, str]] = field(default_factory=set)  # with all below; dropped before others are saved
     decisions: list[DecisionRow] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Whether a request was decided."""
-        return bool(self.decisions)
+        """Whether a request was decided, or points were kept."""
+        return bool(self.decisions or self.points)

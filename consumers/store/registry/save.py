@@ -18,7 +18,7 @@ async def save_registry(connection: PooledConnection, changes: RegistryChanges) 
     """Write rows and decisions; first what is gone, because a name of it may be in use again."""
     if changes.gone_models:
         await connection.execute(sql("drop_models"), list(changes.gone_models))
-    for name, gone in (("drop_model_versions", changes.gone_versions), ("drop_model_aliases", changes.gone_aliases)):
+    for name, gone in _gone(changes):
         if gone:
             await connection.execute(sql(name), *map(list, zip(*gone, strict=True)))
     if changes.names:
@@ -28,8 +28,19 @@ async def save_registry(connection: PooledConnection, changes: RegistryChanges) 
         "save_models": changes.models.values(),
         "save_model_versions": changes.versions.values(),
         "save_model_aliases": changes.aliases.values(),
+        "save_logged_models": changes.logged_models.values(),
+        "save_model_points": changes.points,
+        "save_model_artifacts": changes.artifacts.values(),
         "save_decisions": changes.decisions,
     }
     for name, rows in tables.items():
         if rows:
             await connection.execute(sql(name), orjson.dumps(list(rows)).decode())
+
+
+def _gone(changes: RegistryChanges) -> list[tuple[str, Collection[tuple[Any, Any]]]]:
+    return [
+        ("drop_model_versions", changes.gone_versions),
+        ("drop_model_aliases", changes.gone_aliases),
+        ("drop_model_artifacts", changes.gone_artifacts),
+    ]

@@ -46,6 +46,26 @@ ON CONFLICT (model_id, version) DO UPDATE SET
 INSERT INTO model_aliases SELECT * FROM json_populate_recordset(NULL::model_aliases, $1::text::json)
 ON CONFLICT (model_id, alias) DO UPDATE SET version = excluded.version;
 
+-- name: load_logged_models
+SELECT * FROM logged_models WHERE model_id = ANY ($1::text[]);
+
+-- name: save_logged_models
+INSERT INTO logged_models SELECT * FROM json_populate_recordset(NULL::logged_models, $1::text::json)
+ON CONFLICT (model_id) DO UPDATE SET
+    status = excluded.status, params = excluded.params, tags = excluded.tags, updated = excluded.updated,
+    deleted = excluded.deleted;
+
+-- name: save_model_points
+-- In the order of the log, so that the first of equal ones is kept.
+INSERT INTO logged_model_points SELECT * FROM json_populate_recordset(NULL::logged_model_points, $1::text::json)
+ON CONFLICT DO NOTHING;
+
+-- name: save_model_artifacts
+INSERT INTO logged_model_artifacts SELECT * FROM json_populate_recordset(NULL::logged_model_artifacts, $1::text::json)
+ON CONFLICT (model_id, path) DO UPDATE SET
+    uri = excluded.uri, size = excluded.size, sha256 = excluded.sha256, media_type = excluded.media_type,
+    time = excluded.time;
+
 -- name: save_decisions
 INSERT INTO decisions SELECT * FROM json_populate_recordset(NULL::decisions, $1::text::json);
 
@@ -62,5 +82,10 @@ WHERE model_versions.model_id = gone.model_id AND model_versions.version = gone.
 DELETE FROM model_aliases USING unnest($1::bigint[], $2::text[]) AS gone (model_id, alias)
 WHERE model_aliases.model_id = gone.model_id AND model_aliases.alias = gone.alias;
 
+-- name: drop_model_artifacts
+DELETE FROM logged_model_artifacts f USING unnest($1::text[], $2::text[]) AS gone (model_id, path)
+WHERE f.model_id = gone.model_id AND (gone.path IN ('', f.path) OR starts_with(f.path, gone.path || '/'));
+
 -- name: count_registry
-SELECT (SELECT count(*) FROM experiments) AS experiments, (SELECT count(*) FROM models) AS models;
+SELECT (SELECT count(*) FROM experiments) AS experiments, (SELECT count(*) FROM models) AS models,
+       (SELECT count(*) FROM logged_models) AS logged_models;
