@@ -8,7 +8,8 @@ What an event is about: a run, an experiment, a registered model or a logged mod
 
 Ids are percent-encoded in a source. Experiments share a key, and so do models, because their names are unique and
 their versions are counted: which of two requests came first has to be the same for every reader. Logged models share
-one too, so that all requests are folded by the same code. They are few, so one partition is enough. The key of a collection may also be the id of a run: then they share a partition.
+one too, so that the same code folds all requests. They are few, so one partition for all of them is enough. The key of
+a collection may also be the id of a run: then they share a partition.
 """
 
 from __future__ import annotations

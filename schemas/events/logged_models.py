@@ -1,9 +1,9 @@
 """
 Events about a logged model: files that a training stored as one model, under an id, before anyone gives it a version.
 
-The id is the producer's, as that of a run is. Names need not be unique. What is stored of a model belongs to it alone:
-parameters, tags, artifacts, and the points of metrics that runs measured of it, also runs other than the one it is from.
-A deleted model keeps all of that; it is no longer listed.
+The id is chosen by the producer, as that of a run is. Names need not be unique. A model has parameters, tags, artifacts
+and the points of metrics that runs measured of it, also other runs than the one that stored it. A deleted model keeps
+all of that; it is no longer listed.
 """
 
 from __future__ import annotations

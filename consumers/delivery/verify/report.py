@@ -56,8 +56,9 @@ def print_report(verified: VerifyResult, repaired: RepairResult | None, *, every
             "of the places differ because of them: retention dropped their points (`gateway retention show`)."
         )
     _print_losses(out, verified, everything=everything)
-    if passed_over := [f"{count:,} {kind}" for kind, count in verified.not_delivered.items() if count]:
-        out.print(f"Not delivered, because trackers get runs: {' and '.join(passed_over)}.", style="dim")
+    counts = verified.not_delivered.items()
+    if passed_over := [f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts if count]:
+        out.print(f"Not delivered, because trackers get runs: {', '.join(passed_over)}.", style="dim")
     out.print("Not compared: " + "; ".join(NOT_COMPARED) + ".", style="dim")
     if verified.is_proved:
         out.print("Every place holds the same.", style="green")

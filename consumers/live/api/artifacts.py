@@ -48,11 +48,7 @@ async def artifacts(
     artifacts. For the next page repeat the request with `page_token` set to `next_page_token` of this page.
     """
     refuse_impossible(run_id)
-    for name, text in (("path", path), ("page_token", page_token or "")):
-        if "\x00" in text:
-            raise bad_parameter(name, "it must not contain U+0000", f"correct {name}")
-    if page_token is not None and page_token[:1] not in ("f", "d"):
-        raise bad_parameter("page_token", "it is none of this list", "leave it out to start again")
+    check_choice(path, page_token)
     connections = connections_of(request)
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
@@ -62,6 +58,15 @@ async def artifacts(
         raise unknown_run(run_id)
     found = ArtifactsPage(run_id=run_id, path=path, artifacts=page.entries, next_page_token=page.next_page_token)
     return await long_response(found, folded)
+
+
+def check_choice(path: str, page_token: str | None) -> None:
+    """Raise Failure for a path or a page token that no list of artifacts has."""
+    for name, text in (("path", path), ("page_token", page_token or "")):
+        if "\x00" in text:
+            raise bad_parameter(name, "it must not contain U+0000", f"correct {name}")
+    if page_token is not None and page_token[:1] not in ("f", "d"):
+        raise bad_parameter("page_token", "it is none of this list", "leave it out to start again")
 
 
 async def artifact_content(

@@ -13,6 +13,7 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_conver
 
 from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.consistency import Received, received
+from consumers.live.api.logged_models import logged_model, logged_model_artifacts, search_logged_models
 from consumers.live.api.registry import (
     decision,
     experiment,
@@ -33,6 +34,9 @@ from schemas.api import (
     Experiment,
     ExperimentsPage,
     HistoryPage,
+    LoggedModelArtifacts,
+    LoggedModelDocument,
+    LoggedModelsPage,
     ModelDocument,
     ModelsPage,
     ModelVersionDocument,
@@ -97,4 +101,9 @@ def _add_registry(router: APIRouter) -> None:
     router.add_api_route("/v1/models/{name:run}/versions", versions, response_model=ModelVersionsPage)
     router.add_api_route("/v1/models/{name:run}", model, response_model=ModelDocument)
     router.add_api_route("/v1/model-versions", model_versions, response_model=ModelVersionsPage)
+    found = "/v1/logged-models/search"
+    router.add_api_route(found, search_logged_models, methods=["POST"], response_model=LoggedModelsPage)
+    files = "/v1/logged-models/{model_id:run}/artifacts"
+    router.add_api_route(files, logged_model_artifacts, response_model=LoggedModelArtifacts)
+    router.add_api_route("/v1/logged-models/{model_id:run}", logged_model, response_model=LoggedModelDocument)
     router.add_api_route("/v1/decisions/{collection}/{producer:run}", decision, response_model=DecisionDocument)

@@ -157,7 +157,9 @@ class RegistryState:
     def drop_artifacts(self, model_id: str, path: str) -> None:
         """Forget a file of a logged model and all files below this path; all of its files if it is empty."""
         changed = self.changes.artifacts
-        for key in [key for key in changed if key[0] == model_id and f"{key[1]}/".startswith(f"{path}/" if path else "")]:
+        for key in [
+            key for key in changed if key[0] == model_id and f"{key[1]}/".startswith(f"{path}/" if path else "")
+        ]:
             del changed[key]
         self.changes.gone_artifacts.add((model_id, path))
 

@@ -1,5 +1,5 @@
 """
-Artifacts of a run as a tree of folders, whose paths are the names of the artifacts.
+Artifacts of a run, or of a logged model, as a tree of folders, whose paths are the names of the artifacts.
 
 Two records of a path, of several steps or attempts, are one artifact: the newest. A folder exists as long as an
 artifact is below it. Names come from producers and may be anything: a reader that writes files by them checks them.
@@ -34,17 +34,23 @@ class ArtifactsFound(NamedTuple):
     next_page_token: str | None
 
 
-async def find_artifacts(connection: PooledConnection, run_id: str, choice: ArtifactChoice) -> ArtifactsFound:
-    """Return a page of the artifacts of a run. Its token is f or d (file or folder) and the path of its last entry."""
+async def find_artifacts(
+    connection: PooledConnection, owner: str, choice: ArtifactChoice, statement: str = "list_artifacts"
+) -> ArtifactsFound:
+    """
+    Return a page of the artifacts of an owner: of a run, if the statement is that of runs.
+
+    Its token is f or d (file or folder) and the path of its last entry.
+    """
     token = choice.page_token or ""
     after, is_after_folder = token[1:], token[:1] == "d"
     if choice.recursive:
-        arguments = [run_id, choice.path, after, choice.limit + 1]
-        rows = await connection.fetch(sql("list_artifacts_below"), *arguments)
+        arguments = [owner, choice.path, after, choice.limit + 1]
+        rows = await connection.fetch(sql(f"{statement}_below"), *arguments)
     else:
         folder = choice.path if not choice.path or choice.path.endswith("/") else choice.path + "/"
-        arguments = [run_id, folder, after, is_after_folder, choice.limit + 1]
-        rows = await connection.fetch(sql("list_artifacts"), *arguments)
+        arguments = [owner, folder, after, is_after_folder, choice.limit + 1]
+        rows = await connection.fetch(sql(statement), *arguments)
     entries = [_entry(row) for row in rows[: choice.limit]]
     is_last = len(rows) <= choice.limit
     return ArtifactsFound(entries, None if is_last else f"{'fd'[entries[-1].is_dir]}{entries[-1].path}")

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -54,6 +54,7 @@ _ATTRIBUTES: Facts = {
     "start_time": ("time", "started"),
     "end_time": ("time", "ended"),
 }
+_NAMED: tuple[Kind, ...] = ("metric", "param", "tag")
 _MLFLOW_STATES = {"scheduled": "created"}
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -121,13 +122,13 @@ class Order(NamedTuple):
     descending: bool
 
 
-def parse_filter(text: str, facts: Facts | None = None) -> Node:
+def parse_filter(text: str, facts: Facts | None = None, named: Sequence[Kind] = ("tag",)) -> Node:
     """
     Return the tree of a filter; empty text matches everything. Raises FilterError.
 
-    `facts` are those of what is searched, if it is not runs: then a filter compares only them and tags.
+    `facts` are those of what is searched, if it is not runs: then a filter compares only them and what is `named`.
     """
-    tokens = _Tokens(text, facts)
+    tokens = _Tokens(text, facts, named)
     if tokens.is_over:
         return All(())
     tree = _either(tokens, 0)
@@ -157,7 +158,7 @@ class _Token(NamedTuple):
 class _Tokens:
     """The tokens of a text, consumed one by one."""
 
-    def __init__(self, text: str, facts: Facts | None = None) -> None:
+    def __init__(self, text: str, facts: Facts | None = None, named: Sequence[Kind] = _NAMED) -> None:
         if len(text) > MAX_TEXT:
             raise FilterError(f"it has {len(text):,} characters: write at most {MAX_TEXT:,}")
         if "\x00" in text:
@@ -165,7 +166,9 @@ class _Tokens:
         self.comparisons = 0
         self.series = 0
         self.facts = _ATTRIBUTES if facts is None else facts
-        self.example = "" if facts is None else "tags.NAME or a fact such as name"
+        self.named = _NAMED if facts is None else named
+        names = ", ".join(f"{one}s.NAME" for one in self.named)
+        self.example = f"{names} or a fact such as {'state' if facts is None else 'name'}"
         self._tokens = list(_tokens(text))
         self._next = 0
 
@@ -242,7 +245,7 @@ def _one(tokens: _Tokens, depth: int) -> Node:
 
 def _key(tokens: _Tokens) -> Key:
     token = tokens.move()
-    example = tokens.example or "metrics.NAME, params.NAME, tags.NAME or a fact such as state"
+    example = tokens.example
     if token.kind != "word":
         raise tokens.error(example, token)
     before, dot, name = token.text.partition(".")
@@ -252,7 +255,7 @@ def _key(tokens: _Tokens) -> Key:
         if found is None:
             raise tokens.error(f"{example}; facts are {', '.join(sorted(tokens.facts))}", token)
         return Key(*found)
-    if tokens.example and prefix in ("metric", "param"):
+    if prefix != "attribute" and prefix not in tokens.named:
         raise tokens.error(example, token)
     if not name and tokens.token.kind == "quoted" and tokens.token.at == token.at + len(token.text):
         name = _unquoted(tokens.move().text)

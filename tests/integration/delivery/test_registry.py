@@ -19,6 +19,7 @@ async def test_a_delivery_passes_over_experiments_and_models_and_says_so_once(pl
         (Subject("experiments", "1"), ev.ExperimentCreated(time=START, name="digits")),
         (Subject("experiments", "1"), ev.ExperimentDeleted(time=START)),
         (Subject("models", "m"), ev.ModelRegistered(time=START)),
+        (Subject("logged_models", "m-1"), ev.LoggedModelCreated(time=START, experiment_id="1", name="digits")),
     ]
     asked = [
         RegistryEnvelope(subject, ProducerId(f"p{number}"), 0, START, event)
@@ -36,10 +37,13 @@ async def test_a_delivery_passes_over_experiments_and_models_and_says_so_once(pl
         log = running.log.read_text(encoding="utf-8")
 
     passed = {key: value for key, value in found.items() if "passed_over_total" in key}
-    assert sorted(passed.values()) == [1.0, 2.0]
-    assert log.count("are passed over: a tracker gets runs") == 2  # once for each kind
+    assert sorted(passed.values()) == [1.0, 1.0, 2.0]
+    assert log.count("are passed over: a tracker gets runs") == 3  # once for each kind
     assert "ERROR" not in log
     proved = await verify(place, "--to", "parquet", variables=folder)
     people = await gateway(place, "verify", "--to", "parquet", variables=folder)
-    assert (proved.status, proved.facts["not_delivered"]) == (0, {"experiments": 1, "models": 1})
-    assert "Not delivered, because trackers get runs: 1 experiments and 1 models." in people.out
+    assert (proved.status, proved.facts["not_delivered"]) == (
+        0,
+        {"experiments": 1, "models": 1, "logged_models": 1},
+    )
+    assert "Not delivered, because trackers get runs: 1 experiments, 1 models, 1 logged models." in people.out

@@ -29,6 +29,10 @@ REFUSALS = [
     ("/v1/models/none/versions/99999999999", 404, "has no version"),
     ("/v1/models/none/versions/" + "9" * 5_000, 404, "has no version 9999"),
     ("/v1/models/none/versions/%D9%A3", 404, "no model 'none/versions/٣'"),
+    ("/v1/logged-models/none", 404, "no logged model 'none'"),
+    ("/v1/logged-models/none/artifacts", 404, "no logged model 'none'"),
+    ("/v1/logged-models/%00", 404, "no logged model"),
+    ("/v1/logged-models/x/artifacts?page_token=x", 422, "page_token"),
     ("/v1/decisions/models/none?timeout_s=0", 504, "is not decided within 0 s"),
     ("/v1/decisions/runs/none", 422, "experiments"),
     ("/v1/decisions/models/none?seq=-1", 422, "seq"),
@@ -64,6 +68,9 @@ class Asker:
     def model(self, name: str, kind: type[ev.ModelEvent], **fields: Any) -> None:
         self._add(Subject("models", name), kind, fields)
 
+    def logged_model(self, model_id: str, kind: type[ev.LoggedModelEvent], **fields: Any) -> None:
+        self._add(Subject("logged_models", model_id), kind, fields)
+
     def _add(self, subject: Subject, kind: Any, fields: dict[str, Any]) -> None:
         number = len(self.requests)
         event = kind(time=START + number, **fields)
@@ -91,8 +98,31 @@ async def stocked(live: Live) -> Live:
         ask.model("x", ev.ModelVersionStage, version=version, stage=stage)
     ask.model("x", ev.ModelAliasSet, alias="the best/1", version=2)
     ask.model("x", ev.ModelAliasSet, alias="other", version=2)
+    log_models(ask)
     await live.publish(ask.requests)
     return live
+
+
+def log_models(ask: Asker) -> None:
+    """Add requests about logged models m0 to m5, of which m5 is deleted."""
+    for number in range(6):
+        ask.logged_model(
+            f"m{number}", ev.LoggedModelCreated, experiment_id=f"e{number % 2}", name=f"n{number // 2}",
+            params={"depth": str(number)}, tags={"team": "vision"} if number else {},
+        )  # fmt: skip
+        points = [
+            ev.ModelPoint(
+                name="acc`%", value=value, time=START, step=step, run_id="r", dataset_name="d", dataset_digest=digest
+            )
+            for step, (value, digest) in enumerate([(number, "1"), (9 - number, "2")])
+        ]
+        if number < 3:
+            ask.logged_model(f"m{number}", ev.LoggedModelMetrics, metrics=points)
+    ask.logged_model("m1", ev.LoggedModelStatus, status="ready")
+    ask.logged_model("m5", ev.LoggedModelDeleted)
+    for path in ("MLmodel", "data/a", "data/b/c"):
+        ask.logged_model("m1", ev.LoggedModelArtifact, path=path, uri="u", size=1, sha256="0" * 64)
+    ask.logged_model("m1", ev.LoggedModelArtifactDeleted, path="data/b")
 
 
 async def column(live: Live, path: str, rows: str, field: str, **parameters: Any) -> list[Any]:
@@ -101,11 +131,12 @@ async def column(live: Live, path: str, rows: str, field: str, **parameters: Any
 
 
 async def test_experiments_models_pages_and_decisions_are_read_and_searched(stocked: Live) -> None:
-    """Four checks of one server: starting one takes longer than all of them."""
+    """Five checks of one server: starting one takes longer than all of them."""
     await check_experiments(stocked)
     await check_models(stocked)
     await check_pages(stocked)
     await check_decisions(stocked)
+    await check_logged_models(stocked)
 
 
 async def check_experiments(live: Live) -> None:
@@ -202,6 +233,53 @@ async def test_a_page_of_long_texts_ends_early(live: Live) -> None:
     rest = await live.json("/v1/models", page_token=first["next_page_token"])
 
     assert (len(first["models"]), len(rest["models"]), rest["next_page_token"]) == (21, 9, None)
+
+
+async def check_logged_models(live: Live) -> None:
+    async def found(**question: Any) -> list[str]:
+        answer = await live.http.post("/v1/logged-models/search", json=question)
+        assert answer.status_code == 200, answer.text
+        return [one["model_id"] for one in answer.json()["models"]]
+
+    on_1 = {"name": "d", "digest": "1"}
+    accuracy = "metrics.acc`%"
+    assert await found() == ["m4", "m3", "m2", "m1", "m0"]
+    assert await found(experiment_ids=["e0"]) == ["m4", "m2", "m0"]
+    assert await found(experiment_ids=[]) == []
+    assert await found(where="metrics.`acc``%` > 7.5") == ["m1", "m0"]
+    assert await found(where="metrics.`acc``%` >= 1", datasets=[on_1]) == ["m2", "m1"]
+    assert await found(datasets=[{"name": "d", "digest": "3"}, {"name": "d"}]) == ["m2", "m1", "m0"]
+    assert await found(where="params.depth != '3' and tags.team like 'v%' and name in ('n0', 'n1')") == ["m2", "m1"]
+    assert await found(where="tags.team is null or status = 'ready'") == ["m1", "m0"]
+    assert await found(order_by=[{"key": accuracy}]) == ["m2", "m1", "m0", "m4", "m3"]
+    on_first = {"key": accuracy, "descending": True, "dataset": on_1}
+    assert await found(order_by=[on_first], limit=2) == ["m2", "m1"]
+    assert await found(order_by=[on_first], limit=2, offset=2) == ["m0", "m4"]
+    assert await found(order_by=[{"key": "name", "descending": True}, {"key": "created"}], limit=3) == [
+        "m4",
+        "m2",
+        "m3",
+    ]
+    deleted = await live.json("/v1/logged-models/m5")
+    assert (deleted["state"], deleted["status"], deleted["params"]) == ("deleted", "pending", {"depth": "5"})
+    model = await live.json("/v1/logged-models/m1")
+    assert [(one["step"], one["value"]) for one in model["points"]] == [(0, 1.0), (1, 8.0)]
+    listed = "/v1/logged-models/m1/artifacts"
+    files = [[one["path"] for one in (await live.json(listed, path=path))["artifacts"]] for path in ("", "data")]
+    assert files == [["MLmodel", "data"], ["data/a"]]
+    below = await column(live, listed, "artifacts", "path", recursive=True, limit=1)
+    assert below == ["MLmodel"]
+    refused = {
+        await live.http.post("/v1/logged-models/search", json=question): named
+        for question, named in (
+            ({"where": "points > 1"}, "metrics.NAME, params.NAME, tags.NAME or a fact such as name"),
+            ({"order_by": [{"key": "params.x"}]}, "order_by"),
+            ({"experiment_ids": ["\0"]}, "U+0000"),
+            ({"limit": 0}, "limit"),
+        )
+    }
+    assert [one.status_code for one in refused] == [422] * 4
+    assert [named for one, named in refused.items() if named not in one.text] == []
 
 
 async def check_decisions(live: Live) -> None:

@@ -93,6 +93,14 @@ model_version_described   +     no-run
 model_version_tags        +     no-run
 model_version_stage       +     no-run
 model_version_deleted     +     no-run
+logged_model_created      +     no-run
+logged_model_status       +     no-run
+logged_model_params       +     no-run
+logged_model_tags         +     no-run
+logged_model_deleted      +     no-run
+logged_model_artifact     +     no-run
+logged_model_artifact_deleted + no-run
+logged_model_metrics      +     no-run
 """
 
 
@@ -117,7 +125,7 @@ def test_every_kind_is_decided_for_every_place() -> None:
     runs, requests = table(RUNS), table(REGISTRY)
 
     assert sorted(runs) == kinds(ev.AnyEvent) == sorted(places.EVENTS), "decide each cell of the new kind's row"
-    assert sorted(requests) == kinds(ev.ExperimentEvent, ev.ModelEvent)
+    assert sorted(requests) == kinds(ev.ExperimentEvent, ev.ModelEvent, ev.LoggedModelEvent)
     words = {cell for cells in (*runs.values(), *requests.values()) for cell in cells.values()}
     assert words == {"+", *REASONS}
 
@@ -177,7 +185,11 @@ async def test_what_is_folded_told_again_and_compared(store: Database, tmp_path:
 
 def test_a_request_is_decided_and_passed_over_by_all_that_are_about_runs() -> None:
     at = 1_700_000_000_000_000
-    about = {"experiments": Subject("experiments", "42"), "models": Subject("models", "digits")}
+    about = {
+        "experiments": Subject("experiments", "42"),
+        "models": Subject("models", "digits"),
+        "logged_models": Subject("logged_models", "m-1"),
+    }
     first: dict[str, list[ev.RegistryEvent]] = {
         "experiments": [ev.ExperimentCreated(time=at, name="digits", tags={"old": "1"})],
         "models": [
@@ -185,17 +197,20 @@ def test_a_request_is_decided_and_passed_over_by_all_that_are_about_runs() -> No
             *(ev.ModelVersionCreated(time=at, source="s", tags={"old": "1"}) for _ in range(3)),
             ev.ModelAliasSet(time=at, alias="champion", version=1),
         ],
+        "logged_models": [ev.LoggedModelCreated(time=at, experiment_id="42", name="digits")],
     }
     handled = {}
     for event in REQUESTS:
-        collection = "experiments" if event.kind.startswith("experiment_") else "models"
-        before = [] if event.kind in ("experiment_created", "model_registered") else list(first[collection])
+        family = event.kind.partition("_")[0]
+        collection = {"experiment": "experiments", "model": "models", "logged": "logged_models"}[family]
+        before = [] if event.kind == first[collection][0].kind else list(first[collection])
         before += [ev.ExperimentDeleted(time=at)] if event.kind == "experiment_restored" else []
         state = RegistryState()
         for number, one in enumerate([*before, event]):
             envelope = RegistryEnvelope(about[collection], ProducerId("p"), number, one.time, one)
             assert fold_request(state, envelope, number)
-        handled[event.kind] = state.changes.decisions[-1].outcome == "done"
+        is_kept = bool(state.changes.points)  # without a decision
+        handled[event.kind] = is_kept or state.changes.decisions[-1].outcome == "done"
 
         made = encode(envelope)
         record = Record("log", 0, 0, made.key, made.value, tuple(made.headers), 0)

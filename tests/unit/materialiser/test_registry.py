@@ -32,6 +32,9 @@ class Registry:
     def model(self, name: str, event: ev.ModelEvent) -> DecisionRow:
         return self._ask(Subject("models", name), event)
 
+    def logged_model(self, model_id: str, event: ev.LoggedModelEvent) -> DecisionRow:
+        return self._ask(Subject("logged_models", model_id), event)
+
     def _ask(self, subject: Subject, event: ev.RegistryEvent) -> DecisionRow:
         self.offset += 1
         assert fold_request(
@@ -195,6 +198,56 @@ def test_a_version_takes_its_aliases_with_it(registry: Registry) -> None:
     registry.model("digits", ev.ModelVersionDeleted(**at(version=1)))
     assert registry.state.aliases == {}
     assert registry.state.changes.gone_aliases  # also in the store
+
+
+def test_a_logged_model_gets_parameters_once_and_keeps_what_it_has_when_it_is_deleted(registry: Registry) -> None:
+    created = ev.LoggedModelCreated(**at(experiment_id="1", name="digits", params={"depth": "7"}))
+    asked: list[ev.LoggedModelEvent] = [
+        ev.LoggedModelTags(**at(tags={"a": "1"})),
+        created,
+        created,
+        ev.LoggedModelParams(**at(params={"seed": "3"})),
+        ev.LoggedModelParams(**at(params={"new": "1", "seed": "3"})),
+        ev.LoggedModelStatus(time=TIME + 1, status="ready"),
+        ev.LoggedModelDeleted(time=TIME + 2),
+        ev.LoggedModelTags(time=TIME + 3, tags={"a": "1", "b": None}),
+    ]
+    decisions = [registry.logged_model("m-1", event) for event in asked]
+
+    assert [one.outcome for one in decisions] == ["absent", "done", "exists", "done", "exists", "done", "done", "done"]
+    assert decisions[4].reason == "logged model 'digits' has param 'seed' already"
+    row = registry.state.logged_models["m-1"]
+    assert (row.params, row.tags, row.status, row.deleted) == ({"depth": "7", "seed": "3"}, {"a": "1"}, "ready", True)
+    assert (row.created, row.updated) == (TIME, TIME + 2)  # a tag is no news of the model, as in MLflow
+
+
+def test_points_of_a_logged_model_need_no_decision(registry: Registry) -> None:
+    point = ev.ModelPoint(name="loss", value=float("nan"), time=TIME, run_id="run")
+    envelope = RegistryEnvelope(
+        Subject("logged_models", "m-1"), ProducerId("q"), 0, TIME, ev.LoggedModelMetrics(**at(metrics=[point]))
+    )
+    assert (fold_request(registry.state, envelope, 1), bool(registry.state.changes)) == (False, False)  # no such model
+    registry.logged_model("m-1", ev.LoggedModelCreated(**at(experiment_id="1", name="digits")))
+
+    assert fold_request(registry.state, envelope, 2)
+    (row,) = registry.state.changes.points
+    assert (row.value, row.log_offset, len(registry.state.changes.decisions)) == ("NaN", 2, 1)
+
+
+@pytest.mark.parametrize(("path", "left"), [("", []), ("a", ["ab"]), ("a/b", ["a", "ab"]), ("b", ["a", "a/b", "ab"])])
+def test_a_deleted_path_takes_all_below_it_and_what_comes_later_stays(
+    registry: Registry, path: str, left: list[str]
+) -> None:
+    def store(name: str) -> None:
+        registry.logged_model("m", ev.LoggedModelArtifact(**at(path=name, uri="u", size=1, sha256="0" * 64)))
+
+    registry.logged_model("m", ev.LoggedModelCreated(**at(experiment_id="1", name="digits")))
+    for name in ("a", "a/b", "ab"):
+        store(name)
+    registry.logged_model("m", ev.LoggedModelArtifactDeleted(**at(path=path)))
+    store("a/new")
+    assert [name for _, name in registry.state.changes.artifacts] == [*left, "a/new"]
+    assert registry.state.changes.gone_artifacts == {("m", path)}  # also in the store
 
 
 def test_a_request_that_is_in_the_log_twice_is_decided_once(registry: Registry) -> None:
