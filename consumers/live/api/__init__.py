@@ -1,10 +1,10 @@
 """
 The query API: its routes, what they answer, and the stream of live messages over HTTP.
 
-- `routes`: which path is answered by what. `runs`: runs, run logs and series. `registry`: experiments, models,
-  decisions. `system`: health, status and schemas.
+- `routes`: which path is answered by what. `runs`: runs, run logs and series. `registry/`: experiments and models.
+  `system`: health, status and schemas.
 - `run_documents`: runs with their newest points, for clients that ask for many at once.
-- `artifacts`: the artifacts of a run, and their bytes. `logged_models`: one, its files, and a search.
+- `artifacts`: the artifacts of a run, and their bytes.
 - `stream`: server-sent events. `connections`: PostgreSQL, Kafka and the tail that requests share.
 - `status`: the state of everything that reads the log. `shared`: one answer for all that ask the same.
 - `consistency`: lets a read wait until the log is folded up to `min_offsets`, or until a producer's records are

@@ -13,8 +13,8 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_conver
 
 from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.consistency import Received, received
-from consumers.live.api.logged_models import logged_model, logged_model_artifacts, search_logged_models
-from consumers.live.api.registry import (
+from consumers.live.api.registry.logged_models import logged_model, logged_model_artifacts, search_logged_models
+from consumers.live.api.registry.models import (
     decision,
     experiment,
     experiments,

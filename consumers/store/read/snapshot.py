@@ -23,7 +23,6 @@ from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.history import HistoryPosition, read_history
 from consumers.store.read.run_documents import read_documents
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
-from consumers.store.registry.logged_models import LoggedModelReader
 from consumers.store.registry.read import RegistryReader
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
@@ -115,7 +114,6 @@ class Snapshot:
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
         self.registry = RegistryReader(connection)
-        self.logged_models = LoggedModelReader(connection)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

@@ -31,7 +31,7 @@ async def search_logged_models(request: Request, question: LoggedModelsQuestion)
     await until_folded(connections, question.min_offsets, question.timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
-        found = await now.logged_models.search(wanted._replace(limit=question.limit + 1))
+        found = await now.registry.logged_models.search(wanted._replace(limit=question.limit + 1))
     next_offset = question.offset + question.limit if len(found) > question.limit else None
     page = LoggedModelsPage(models=[], next_offset=next_offset, as_of=write_positions(folded))
     return list_response(page, "models", [one.model_dump_json().encode() for one in found[: question.limit]], folded)
@@ -46,7 +46,7 @@ async def logged_model(
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
-        found = await now.logged_models.get(model_id)
+        found = await now.registry.logged_models.get(model_id)
     if found is None:
         raise _unknown(model_id)
     return json_response(found, folded)
@@ -69,9 +69,9 @@ async def logged_model_artifacts(
     await until_folded(connections, min_offsets, timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
-        if await now.logged_models.get(model_id) is None:
+        if await now.registry.logged_models.get(model_id) is None:
             raise _unknown(model_id)
-        found = await now.logged_models.artifacts(model_id, ArtifactChoice(path, recursive, page_token, limit))
+        found = await now.registry.logged_models.artifacts(model_id, ArtifactChoice(path, recursive, page_token, limit))
     page = LoggedModelArtifacts(
         model_id=model_id, path=path, artifacts=found.entries, next_page_token=found.next_page_token
     )
