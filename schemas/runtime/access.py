@@ -18,7 +18,7 @@ import binascii
 import hmac
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -94,31 +94,44 @@ def _hostname(address: str) -> str:
         return ""
 
 
+def _error_body(status: int, error: str, step: str) -> dict[str, str]:
+    return {"error": error, "next": step}
+
+
 class AccessGuard:
     """
     ASGI middleware that answers 401 without the token, or 403 to requests of foreign pages if there is no token.
 
-    `hosts` are further names of this server, for instance those of a proxy in front of it.
+    `hosts` are further names of this server, for instance those of a proxy in front of it. Requests to `open_paths` are
+    not checked. `body` makes the JSON object of an answer from its status, its error and the next step.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str,
+        hosts: Iterable[str] = (),
+        open_paths: Collection[str] = (),
+        body: Callable[[int, str, str], dict[str, str]] = _error_body,
+    ) -> None:
         self._app, self._token, self._hosts = app, token, frozenset(hosts)
+        self._open_paths, self._body = frozenset(open_paths), body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             if self._token and not holds_token(headers.get("authorization", ""), self._token):
                 step = "set GATEWAY_TOKEN to the server's; in a browser, enter it as the password"
-                await _refuse(send, 401, "the token is missing or wrong", step)
+                await _refuse(send, 401, self._body(401, "the token is missing or wrong", step))
                 return
             if not self._token and (problem := foreign(headers, scope["method"], self._hosts)):
-                await _refuse(send, 403, *problem)
+                await _refuse(send, 403, self._body(403, *problem))
                 return
         await self._app(scope, receive, send)
 
 
-async def _refuse(send: Send, status: int, error: str, step: str) -> None:
-    body = json.dumps({"error": error, "next": step}).encode()
+async def _refuse(send: Send, status: int, answer: dict[str, str]) -> None:
+    body = json.dumps(answer).encode()
     headers = [
         (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"), (b"connection", b"close"),  # a body may still be on its way

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -118,6 +126,11 @@ class Settings(BaseSettings):
         le=1_000,
         description="how many MLflow doors this log has; with more than one, each asks what others wrote",
     )
+    mlflow_ui: str = Field(
+        default="auto",
+        description="MLflow's own server behind the MLflow door, for its pages: http(s)://host:port, none, or auto: "
+        "started where it is installed, by the first request that needs it",
+    )
     token: SecretStr = Field(
         default=SecretStr(""), description="token that clients send; POST /v1/events and an API on a network require it"
     )
@@ -180,11 +193,12 @@ class Settings(BaseSettings):
             raise ValueError("it must be printable ASCII without spaces")
         return token
 
-    @field_validator("live_url")
+    @field_validator("live_url", "mlflow_ui")
     @classmethod
-    def _is_address(cls, url: str) -> str:
+    def _is_address(cls, url: str, info: ValidationInfo) -> str:
+        words = ("auto", "none") if info.field_name == "mlflow_ui" else ("",)
         try:
-            is_readable = not url or bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+            is_readable = url in words or bool(urlsplit(url).hostname and urlsplit(url).port != 0)
         except ValueError:
             is_readable = False
         if not is_readable:  # without its text, which may hold a password

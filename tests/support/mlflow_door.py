@@ -17,8 +17,12 @@ class MlflowDoor(Server):
 
 @contextmanager
 def mlflow_door(stack: DialectStack, **settings: str) -> Iterator[MlflowDoor]:
-    """Yield a door on the log and the API of a stack; kill it when the block ends."""
-    named = {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
+    """
+    Yield a door on the log and the API of a stack; kill it when the block ends.
+
+    MLflow's server behind it is not started, unless `mlflow_ui` says so.
+    """
+    named = {"GATEWAY_MLFLOW_UI": "none"} | {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
     artifacts = {"GATEWAY_ARTIFACTS": (stack.place.folder / "artifacts").as_uri()}
     door = MlflowDoor(stack.place.folder, {**stack.variables, **artifacts, **named})
     try:

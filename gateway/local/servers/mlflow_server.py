@@ -43,13 +43,20 @@ def prepare(folder: Path, *, port: int) -> Command:
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "./artifacts",
+    }
+    return command(variables, ["--host", HOST, "--port", str(port)], folder)
+
+
+def command(variables: dict[str, str], listen: list[str], folder: Path) -> Command:
+    """Return the command of a server with these variables; `listen` are options of uvicorn."""
+    fixed = {
         "_MLFLOW_SGI_NAME": "uvicorn",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     server = [sys.executable, "-P", "-W", "ignore", "-m", "uvicorn", APPLICATION]
-    options = ["--host", HOST, "--port", str(port), "--workers", "1", "--no-access-log", "--log-level", "warning"]
-    return Command([*server, *options], variables, folder=folder)
+    options = ["--workers", "1", "--no-access-log", "--log-level", "warning"]
+    return Command([*server, *listen, *options], variables | fixed, folder=folder)
 
 
 def _analyze(database: Path) -> None:

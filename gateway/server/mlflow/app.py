@@ -14,8 +14,9 @@ from gateway.server.artifacts.storage import open_storage
 from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
-from gateway.server.mlflow import errors, routing, server_info
+from gateway.server.mlflow import empty_pages, errors, routing, server_info
 from gateway.server.mlflow.door import Door
+from gateway.server.mlflow.forwarding import catch_all
 from gateway.server.mlflow.reading import Reader
 from gateway.server.serve import Place, serve_app
 from schemas.runtime.access import AccessGuard
@@ -23,7 +24,7 @@ from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
-ROUTES: list[routing.Route] = []
+ROUTES: list[routing.Route] = [*empty_pages.ROUTES]
 
 
 async def serve(settings: Settings) -> None:
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the application. Raises BadSettings for settings that cannot be used."""
     writer, budget, metrics = LogWriter(settings), Budget(IN_FLIGHT), Metrics("mlflow-door")
     reader = Reader(settings, writer.written)
+    proxy = catch_all.open_proxy(settings)
     door = Door(settings=settings, writer=writer, reader=reader, storage=open_storage(settings), budget=budget)
 
     @asynccontextmanager
@@ -47,12 +49,22 @@ def create_app(settings: Settings) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await writing
         await reader.close()
+        if proxy is not None:
+            await proxy.close()
 
     app = FastAPI(title="tracking-gateway MLflow door", lifespan=lifespan, openapi_url=None, docs_url=None)
     app.state.writer, app.state.budget, app.state.metrics = writer, budget, metrics
-    app.add_middleware(AccessGuard, token=settings.token.get_secret_value(), hosts=settings.allowed_hosts)
+    app.add_middleware(
+        AccessGuard,
+        token=settings.token.get_secret_value(),
+        hosts=settings.allowed_hosts,
+        open_paths=server_info.OPEN_PATHS,
+        body=errors.access_body,
+    )
     app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
     server_info.install(app)
+    empty_pages.install(app)
     routing.install(app, door, ROUTES)
+    catch_all.install(app, proxy)
     return app

@@ -50,6 +50,11 @@ def unavailable(message: str) -> Refused:
     return Refused("TEMPORARILY_UNAVAILABLE", message)
 
 
+def access_body(status: int, error: str, step: str) -> dict[str, str]:
+    """Return the answer to a request that may not use the door."""
+    return {"error_code": _CODES[status], "message": f"{error}: {step}"}
+
+
 def install(app: FastAPI) -> None:
     """Make `app` answer every error in this form."""
 
@@ -67,7 +72,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "BAD_REQUEST")
-        return _answer(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}")
+        answer = _answer(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}")
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

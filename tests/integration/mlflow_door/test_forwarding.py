@@ -1,0 +1,109 @@
+"""What the door does not serve itself: refused, or answered by MLflow's own server behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.dialect_stack import DialectStack
+from tests.support.mlflow_door import MlflowDoor, mlflow_door
+from tests.support.mlflow_service import MlflowServer
+from tests.support.server_process import request
+
+TOKEN = "hunter2"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def shown(stack: DialectStack) -> Iterator[MlflowDoor]:
+    """A door with a token, and with MLflow's server behind it once a request needs it."""
+    with mlflow_door(stack, mlflow_ui="auto", token=TOKEN) as made:
+        yield made
+
+
+def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON object of an answer."""
+    status, _, text = request(port, method, path, None if body is None else json.dumps(body).encode(), headers)
+    return status, json.loads(text)
+
+
+def test_a_door_without_pages_refuses_what_it_does_not_serve(door: MlflowDoor) -> None:
+    for method, path, expected in (
+        ("POST", "/api/2.0/mlflow/nope", (404, "ENDPOINT_NOT_FOUND")),
+        ("GET", "/ajax-api/9.0/nope", (404, "ENDPOINT_NOT_FOUND")),
+        ("POST", "/store/api/3.0/mlflow/traces", (501, "NOT_IMPLEMENTED")),
+        ("DELETE", "/api/3.0/mlflow/server-info", (405, "BAD_REQUEST")),
+        ("DELETE", "/store/api/3.0/mlflow/server-info", (405, "BAD_REQUEST")),
+        ("GET", "/", (501, "NOT_IMPLEMENTED")),
+        ("POST", "/graphql", (501, "NOT_IMPLEMENTED")),
+    ):
+        status, answer = ask(door.port, method, path, {} if method == "POST" else None)
+        assert ((status, answer["error_code"]), bool(answer["message"])) == (expected, True), (method, path)
+
+
+def test_it_says_what_it_can_and_has_nothing_of_the_rest_as_a_stock_server(
+    door: MlflowDoor, stock: MlflowServer
+) -> None:
+    _, ours = ask(door.port, "GET", "/api/3.0/mlflow/server-info")
+    port = int(stock.url.rpartition(":")[2])
+    _, theirs = ask(port, "GET", "/api/3.0/mlflow/server-info")
+    assert ours.keys() == theirs.keys()
+    assert {name for name in ours if ours[name] != theirs[name]} == {
+        "presigned_upload_run_id_supported", "presigned_upload_model_id_supported", "features_enabled",
+    }  # fmt: skip
+
+    here = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}]}
+    for method, path, body in (
+        ("POST", "/ajax-api/3.0/mlflow/traces/search", here),
+        ("POST", "/ajax-api/3.0/mlflow/traces/search", {}),
+        ("POST", "/ajax-api/3.0/mlflow/traces/batchGetInfos", {}),
+        ("GET", "/ajax-api/3.0/mlflow/scorers/list?experiment_id=0", None),
+        ("POST", "/ajax-api/3.0/mlflow/datasets/search", {"experiment_ids": ["0"]}),
+        ("POST", "/ajax-api/3.0/mlflow/issues/search", {"experiment_id": "0"}),
+        ("GET", "/ajax-api/3.0/mlflow/review-queues/list?experiment_id=0", None),
+        ("GET", "/ajax-api/3.0/mlflow/gateway/endpoints/list", None),
+        ("POST", "/ajax-api/3.0/jobs/search", {}),
+        ("GET", "/ajax-api/3.0/mlflow/ui-telemetry", None),
+    ):
+        (status, answer), (expected, stock_answer) = ask(door.port, method, path, body), ask(port, method, path, body)
+        assert (status, answer.get("error_code")) == (expected, stock_answer.get("error_code")), path
+        assert status != 200 or answer == stock_answer, path
+
+
+def test_pages_and_the_rest_of_the_api_come_from_the_server_behind_the_door(shown: MlflowDoor) -> None:
+    status, headers, page = request(shown.port, "GET", "/", headers=BEARER)
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    script = page.decode().partition('src="static-files/')[2].partition('"')[0]
+    status, headers, text = request(shown.port, "GET", f"/static-files/{script}", headers=BEARER)
+    assert (status, int(headers["content-length"])) == (200, len(text))
+    assert request(shown.port, "GET", "/api/2.0/mlflow/nope", headers=BEARER)[0] == 404
+
+    # It asks this door, which refuses what it does not serve instead of asking back.
+    trace = {"trace": {"trace_info": {"trace_id": "tr-1", "trace_location": {"type": "MLFLOW_EXPERIMENT"}}}}
+    status, answer = ask(shown.port, "POST", "/api/3.0/mlflow/traces", trace, **BEARER)
+    assert (status, answer["error_code"]) == (501, "NOT_IMPLEMENTED")
+
+
+def test_a_request_without_the_token_reaches_nothing_but_health_and_version(shown: MlflowDoor) -> None:
+    for path in ("/health", "/version"):
+        assert request(shown.port, "GET", path)[0] == 200
+    for path in ("/", "/api/3.0/mlflow/server-info", "/store/api/3.0/mlflow/server-info", "/static-files/x"):
+        status, headers, body = request(shown.port, "GET", path)
+        assert (status, json.loads(body)["error_code"]) == (401, "UNAUTHENTICATED"), path
+        assert headers["www-authenticate"].startswith("Basic "), "a browser asks for it"
+
+
+def test_a_page_of_another_site_reaches_nothing_on_a_door_without_a_token(door: MlflowDoor) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        status, answer = ask(door.port, "GET", "/api/3.0/mlflow/server-info", **headers)
+        assert (status, answer["error_code"]) == (403, "PERMISSION_DENIED"), headers
+
+
+def test_a_server_behind_the_door_that_is_away_is_refused_without_a_reason_to_try_again(stack: DialectStack) -> None:
+    with mlflow_door(stack, mlflow_ui="http://127.0.0.1:9") as made:
+        status, answer = ask(made.port, "GET", "/ajax-api/2.0/mlflow/nope")
+    assert (status, answer["error_code"]) == (501, "NOT_IMPLEMENTED")
+    assert "does not answer" in answer["message"]

@@ -1,0 +1,21 @@
+"""Which headers pass the door on the way to MLflow's server and back."""
+
+from __future__ import annotations
+
+from gateway.server.mlflow.forwarding.headers import to_client, to_server
+
+
+def test_what_belongs_to_a_connection_or_to_the_door_stays_behind() -> None:
+    given = [
+        ("Host", "door:5001"), ("Authorization", "Bearer hunter2"), ("Origin", "http://door:5001"),
+        ("Connection", "close, X-Of-This-Hop"), ("X-Of-This-Hop", "1"), ("Transfer-Encoding", "chunked"),
+        ("Content-Type", "application/json"), ("Cookie", "a=b"), ("Accept", "text/html"),
+    ]  # fmt: skip
+
+    assert to_server(given) == [("Content-Type", "application/json"), ("Cookie", "a=b"), ("Accept", "text/html")]
+
+
+def test_an_answer_keeps_its_length_its_encoding_and_headers_that_repeat() -> None:
+    kept = [("content-length", "3"), ("content-encoding", "gzip"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]
+
+    assert to_client([*kept, ("keep-alive", "timeout=5"), ("server", "uvicorn"), ("date", "today")]) == kept
