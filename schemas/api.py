@@ -131,6 +131,22 @@ class HistoryPage(BaseModel):
     points_dropped: int | None = Field(default=None, description=POINTS_DROPPED)
 
 
+class PointColumns(BaseModel):
+    """Points of one run as columns."""
+
+    run_id: str
+    steps: list[int]
+    times_ms: list[int]
+    values: list[float | str]
+
+
+class PointsPage(BaseModel):
+    """Points of a series in several runs. A run has any number of entries in a row, none without points."""
+
+    runs: list[PointColumns]
+    next_page_token: str | None = Field(default=None, description="pass it as page_token; null: this is the last page")
+
+
 class LastStep(BaseModel):
     """The largest step of a series over all attempts."""
 

@@ -25,7 +25,7 @@ from consumers.live.api.registry.models import (
     versions,
 )
 from consumers.live.api.run_documents import DocumentsQuery, run_documents
-from consumers.live.api.runs import history, progress, run_log, runs, series
+from consumers.live.api.runs import history, points, points_sample, progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
 from schemas.api import (
@@ -41,6 +41,7 @@ from schemas.api import (
     ModelsPage,
     ModelVersionDocument,
     ModelVersionsPage,
+    PointsPage,
     RunDocumentsPage,
     RunProgress,
     RunsPage,
@@ -80,6 +81,8 @@ def routes() -> APIRouter:
     router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
     router.add_api_route("/v1/runs/{run_id:run}/history", history, response_model=HistoryPage)
+    router.add_api_route("/v1/points", points, response_model=PointsPage)
+    router.add_api_route("/v1/points/sample", points_sample, response_model=PointsPage)
     router.add_api_route("/v1/runs/{run_id:run}/received", received, response_model=Received)
     router.add_api_route("/v1/runs/{run_id:run}/progress", progress, response_model=RunProgress)
     router.add_api_route("/v1/runs/{run_id:run}/artifacts", artifacts, response_model=ArtifactsPage)

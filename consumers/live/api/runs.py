@@ -4,17 +4,18 @@ Endpoints about runs: the list, a run log, and the series of a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import Query, Request, Response
 
-from consumers.live.api.connections import connections_of
+from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import list_response, long_response, rendered
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
+from consumers.store.read.ordered_points import Steps
 from consumers.store.read.reader import narrow
 from consumers.store.read.series_pages import SeriesChoice, token_after
 from consumers.store.read.snapshot import LAST_VALUES, LogBounds, SeriesOfRun
@@ -38,6 +39,14 @@ HISTORY_POINTS = 10_000  # in one page of a history
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of runs in one answer
 MAX_MATCH = 1_000  # characters
 MAX_SERIES_TOKEN = 20_000  # characters; of control characters in names six times as many become base64
+
+MAX_RUNS_OF_POINTS = 100
+MAX_ALIASES = 10  # names of a series
+MAX_SAMPLE = 10_000  # points of one run
+
+RunIds = Annotated[list[str], Query(min_length=1, max_length=MAX_RUNS_OF_POINTS)]
+SeriesNames = Annotated[list[str], Query(min_length=1, max_length=MAX_ALIASES)]
+Step = Annotated[int, Query(ge=-(2**63), le=2**63 - 1)]
 
 T = TypeVar("T")
 EXAMPLES = {
@@ -178,6 +187,69 @@ async def history(
     if page is None:
         raise unknown_run(run_id)
     return await long_response(page, folded)
+
+
+async def points(
+    request: Request,
+    run_id: RunIds,
+    name: SeriesNames,
+    limit: Annotated[int, Query(ge=0, le=MAX_POINTS)] = HISTORY_POINTS,
+    page_token: Annotated[str | None, Query(max_length=MAX_TOKEN)] = None,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
+) -> Response:
+    """
+    Return the points of a series of several runs as columns: by run, time, step and value.
+
+    Of several `name`s, written names, a run should have one.
+    Times are in ms, and points that are equal then are one. Unknown runs, and runs without the series, have no points.
+    For the next page repeat the request with `page_token` set to `next_page_token` of this page.
+    """
+    connections = await _asked_for_points(request, name, min_offsets, timeout_s)
+    async with connections.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, connections.topic)
+        try:
+            page = await now.points_of.page(_possible(run_id), name, limit=limit, page_token=page_token)
+        except TokenError as error:
+            raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
+    return await long_response(page, folded)
+
+
+async def points_sample(
+    request: Request,
+    run_id: RunIds,
+    name: SeriesNames,
+    count: Annotated[int, Query(ge=1, le=MAX_SAMPLE)] = 1_000,
+    first_step: Step = -(2**63),
+    last_step: Step = 2**63 - 1,
+    min_offsets: MinOffsets = None,
+    timeout_s: TimeoutS = 10.0,
+) -> Response:
+    """
+    Return up to `count` points of a series of each run, evenly out of a range of steps: by run, step, time and value.
+
+    They include the first and the last; see consumers/store/read/points.py. Otherwise as `points`.
+    """
+    connections = await _asked_for_points(request, name, min_offsets, timeout_s)
+    async with connections.store().snapshot() as now:
+        folded = await now.offsets(CONSUMER, connections.topic)
+        steps = Steps(first_step, last_step)
+        page = await now.points_of.sample(_possible(run_id), name, count=count, steps=steps)
+    return await long_response(page, folded)
+
+
+async def _asked_for_points(
+    request: Request, names: Sequence[str], min_offsets: str | None, timeout_s: float
+) -> Connections:
+    if any("\x00" in one for one in names):
+        raise bad_parameter("name", "it must not contain U+0000", "use a name that .../series answers")
+    connections = connections_of(request)
+    await until_folded(connections, min_offsets, timeout_s)
+    return connections
+
+
+def _possible(run_ids: Sequence[str]) -> list[str]:
+    return [one for one in run_ids if len(one) <= MAX_RUN_ID and "\x00" not in one]
 
 
 def _without_series(run_id: str, page: SeriesOfRun, shown: int, folded: Mapping[int, int]) -> SeriesPage:

@@ -21,6 +21,7 @@ from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_
 from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.history import HistoryPosition, read_history
+from consumers.store.read.points import PointsReader
 from consumers.store.read.run_documents import read_documents
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
 from consumers.store.registry.read import RegistryReader
@@ -113,7 +114,7 @@ class Snapshot:
 
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
-        self.registry = RegistryReader(connection)
+        self.registry, self.points_of = RegistryReader(connection), PointsReader(connection)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

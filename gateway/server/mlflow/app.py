@@ -18,13 +18,14 @@ from gateway.server.mlflow import empty_pages, errors, routing, server_info
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.forwarding import catch_all
 from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.runs import history
 from gateway.server.serve import Place, serve_app
 from schemas.runtime.access import AccessGuard
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
-ROUTES: list[routing.Route] = [*empty_pages.ROUTES]
+ROUTES: list[routing.Route] = [*empty_pages.ROUTES, *history.ROUTES]
 
 
 async def serve(settings: Settings) -> None:

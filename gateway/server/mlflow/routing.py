@@ -33,7 +33,7 @@ class Call(NamedTuple):
     path: Mapping[str, str]
 
 
-Handler = Callable[[Door, Call], Awaitable[Mapping[str, Any]]]  # returns the object to answer
+Handler = Callable[[Door, Call], Awaitable[Mapping[str, Any] | Response]]  # returns the object to answer, or the answer
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Route:
     handler: Handler
     schema: Schema = field(default_factory=dict)
     version: int = 2
+    repeated: frozenset[str] = frozenset()  # parameters that may repeat, besides those of the message
 
 
 def install(app: FastAPI, door: Door, routes: Sequence[Route]) -> None:
@@ -62,12 +63,12 @@ def _endpoint(door: Door, route: Route) -> Callable[[Request], Awaitable[Respons
     async def endpoint(request: Request) -> Response:
         with Share(door.budget) as share:
             if route.method == "GET" and request.query_params:
-                given = _query(request, repeated, booleans)
+                given = _query(request, repeated | route.repeated, booleans)
             else:
                 given = await read_json(request, share)
             found = read_message(given, message(), route.schema)
             answer = await route.handler(door, Call(found, given, request.path_params))
-        return Response(orjson.dumps(answer), media_type="application/json")
+        return answer if isinstance(answer, Response) else Response(orjson.dumps(answer), media_type="application/json")
 
     return endpoint
 

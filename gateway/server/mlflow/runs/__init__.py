@@ -1,0 +1,5 @@
+"""
+Routes about runs.
+
+- `history`: the points of metrics.
+"""
