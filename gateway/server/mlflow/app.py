@@ -16,6 +16,8 @@ from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
 from gateway.server.mlflow import empty_pages, errors, routing, server_info
 from gateway.server.mlflow.door import Door
+from gateway.server.mlflow.experiments import routes as experiments
+from gateway.server.mlflow.experiments.default import keep_default
 from gateway.server.mlflow.forwarding import catch_all
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs import history
@@ -25,7 +27,11 @@ from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
-ROUTES: list[routing.Route] = [*empty_pages.ROUTES, *history.ROUTES]
+ROUTES: list[routing.Route] = [
+    *empty_pages.ROUTES,
+    *experiments.ROUTES,
+    *history.ROUTES,
+]
 
 
 async def serve(settings: Settings) -> None:
@@ -45,10 +51,12 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await reader.open()
         writing = asyncio.create_task(writer.run())
+        keeping = asyncio.create_task(keep_default(door))
         yield
-        writing.cancel()
-        with suppress(asyncio.CancelledError):
-            await writing
+        for task in (keeping, writing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await reader.close()
         if proxy is not None:
             await proxy.close()

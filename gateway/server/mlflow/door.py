@@ -4,11 +4,12 @@ What the handlers of the door share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.server.artifacts.storage import Storage
 from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter
+from gateway.server.mlflow.experiments.known import KnownExperiments
 from gateway.server.mlflow.reading import Reader
 from schemas.runtime.settings import Settings
 
@@ -22,3 +23,4 @@ class Door:
     reader: Reader
     storage: Storage | None  # of artifacts; None: GATEWAY_ARTIFACTS names none
     budget: Budget  # bytes that all requests together may hold
+    experiments: KnownExperiments = field(default_factory=KnownExperiments)

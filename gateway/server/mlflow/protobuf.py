@@ -14,13 +14,14 @@ from typing import Any
 from google.protobuf.json_format import ParseError
 from mlflow.exceptions import MlflowException
 from mlflow.protos import mlflow_artifacts_pb2, model_registry_pb2, service_pb2
+from mlflow.store.artifact import host_policy
 from mlflow.utils import validation
 from mlflow.utils.proto_json_utils import message_to_json, parse_dict
 from mlflow.version import VERSION
 
 from gateway.server.mlflow.errors import Refused, invalid
 
-__all__ = ["VERSION", "as_json", "message_class", "read_message", "validate"]
+__all__ = ["VERSION", "as_json", "check_host", "message_class", "read_message", "validate"]
 
 Check = Callable[[Any], bool]
 Schema = Mapping[str, Sequence[Check]]
@@ -143,3 +144,10 @@ def validate(check: str, *values: Any) -> Any:
         return getattr(validation, f"_validate_{check}")(*values)
     except MlflowException as error:
         raise Refused(error.error_code, error.message) from None
+
+
+def check_host(uri: str, field: str) -> None:
+    """Refuse a URI that names a host which a server of MLflow does not connect to. Raises Refused."""
+    scheme = host_policy.rejected_host_addressed_scheme(uri)
+    if scheme is not None:
+        raise invalid(host_policy.host_addressed_rejection_message(scheme, field_name=field))
