@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 PortOption = Annotated[
     list[str] | None,
-    typer.Option("--port", metavar="NAME=N", help="Port of kafka, kafka-controller, postgres, mlflow, live or ingest."),
+    typer.Option(
+        "--port",
+        metavar="NAME=N",
+        help="Port of kafka, kafka-controller, postgres, mlflow, live, ingest, mlflow-door.",
+    ),
 ]
 
 
@@ -58,7 +62,7 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Start the stack: Kafka, PostgreSQL, MLflow, the consumers, the dashboard and HTTP ingest.
+    Start the stack: Kafka, PostgreSQL, MLflow, the consumers, the dashboard, HTTP ingest and the MLflow door.
 
     The first start downloads Kafka (45 MB). Data, ports and logs stay in the home, so a second stack only needs another
     --home. With an address in GATEWAY_KAFKA, GATEWAY_POSTGRES or GATEWAY_MLFLOW_URL (or gateway.toml), that server is
@@ -81,6 +85,10 @@ def up(
     out.print(f"ready after {monotonic() - started:.1f} s")
     print_addresses(found.shown)
     out.print(f"PostgreSQL's password is in {stack.home.folder / 'stack.json'}.")
+    if found.mlflow_door:
+        out.print(
+            f"Code that calls MLflow writes here with MLFLOW_TRACKING_URI={found.mlflow_door} (its UI is there too)."
+        )
     stop = with_home("`gateway down` stops it.", str(home) if home else None)
     out.print(f"Training code finds this stack {_how_found(home)}. {stop}")
 

@@ -128,9 +128,11 @@ def print_addresses(addresses: dict[str, Any]) -> None:
         "postgres": "PostgreSQL",
         "wandb_dir": "W&B files",
         "ingest": "HTTP ingest",
+        "mlflow_door": "MLflow door",
     }
     for key, name in names.items():
-        console().print(f"{name:<11} {addresses[key]}")
+        if addresses[key]:
+            console().print(f"{name:<11} {addresses[key]}")
 
 
 def print_services(facts: dict[str, Any], home: str | None = None) -> None:

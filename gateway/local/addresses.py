@@ -7,6 +7,7 @@ with the stack's own servers, on ports that are chosen once and remembered.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from schemas.runtime.settings import Settings
 from schemas.runtime.text import mask_password
 
 SECRETS = tuple(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
-PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
+PORTS = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest", "mlflow-door")
 METRICS = "-metrics"  # suffix of the name of the port on which our processes answer /metrics, /healthz and /readyz
 
 
@@ -34,6 +35,7 @@ class Addresses(NamedTuple):
     postgres: str
     wandb_dir: str
     ingest: str
+    mlflow_door: str  # "" where none is started
 
     @property
     def shown(self) -> dict[str, str]:
@@ -61,7 +63,13 @@ def addresses_of(settings: Settings) -> Addresses:
         settings.postgres.get_secret_value(),
         str(settings.wandb_dir),
         settings.ingest,
+        settings.mlflow_door if has_door(settings) else "",
     )
+
+
+def has_door(settings: Settings) -> bool:
+    """Tell whether a stack starts a MLflow door: it is wanted, and MLflow's client is installed."""
+    return settings.mlflow_doors > 0 and importlib.util.find_spec("mlflow") is not None
 
 
 def running_settings(written: dict[str, Any]) -> Settings:
@@ -85,7 +93,14 @@ def changed_settings(given: Settings, written: dict[str, Any]) -> list[str]:
 
 def port_names(trackers: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the ports of a stack with these trackers."""
-    ours = (SUPERVISOR, "materialiser", "live", "ingest", *(f"delivery-{tracker}" for tracker in trackers))
+    ours = (
+        SUPERVISOR,
+        "materialiser",
+        "live",
+        "ingest",
+        "mlflow-door",
+        *(f"delivery-{tracker}" for tracker in trackers),
+    )
     return (*PORTS, *(name + METRICS for name in ours))
 
 
@@ -129,6 +144,8 @@ def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
         ports = {**ports, "live": given.live_port}
     if "ingest_port" in given.model_fields_set:
         ports = {**ports, "ingest": given.ingest_port}
+    if "mlflow_door_port" in given.model_fields_set:
+        ports = {**ports, "mlflow-door": given.mlflow_door_port}
     bootstrap = given.kafka or f"{HOST}:{ports['kafka']}"
     update: dict[str, Any] = {
         "home": home.folder,
@@ -136,6 +153,7 @@ def make_plan(home: Home, given: Settings, ports: dict[str, int]) -> Plan:
         "url": given.url or f"kafka://{bootstrap}",
         "live_port": ports["live"],
         "ingest_port": ports["ingest"],
+        "mlflow_door_port": ports["mlflow-door"],
         "mlflow_url": given.mlflow_url or f"http://{HOST}:{ports['mlflow']}",
         "wandb_dir": given.wandb_dir or home.folder / "wandb",
         "artifacts": given.artifacts or (home.folder / "artifacts").as_uri(),

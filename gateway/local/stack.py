@@ -29,6 +29,7 @@ from gateway.local.addresses import (
     changed_settings,
     choose_ports,
     given_settings,
+    has_door,
     make_plan,
     metrics_url,
     running_settings,
@@ -176,6 +177,8 @@ class Stack:
         given = given_settings(self.home.folder)
         plan = make_plan(self.home, given, choose_ports(self.home, ports, given.trackers, new=new_ports))
         check_external(plan)
+        if given.mlflow_doors and not has_door(given):
+            progress.report('mlflow-door is left out: MLflow is not installed (pip install "tracking-gateway[mlflow]")')
         wanted = {"kafka", "postgres", "mlflow"} if services is None else set(services)
         if "kafka" in wanted - plan.external:
             find_java()

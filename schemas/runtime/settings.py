@@ -122,9 +122,10 @@ class Settings(BaseSettings):
     )
     mlflow_doors: int = Field(
         default=1,
-        ge=1,
+        ge=0,
         le=1_000,
-        description="how many MLflow doors this log has; with more than one, each asks what others wrote",
+        description="how many MLflow doors this log has; 0: the stack starts none; with more than one, each asks what "
+        "others wrote",
     )
     mlflow_ui: str = Field(
         default="auto",

@@ -55,6 +55,7 @@ def test_the_processes_of_the_embedded_stack_are_all_there() -> None:
         "python -m consumers.materialiser",
         "python -m consumers.live",
         "python -m gateway.server",
+        "python -m gateway.server.mlflow",
         *(f"python -m consumers.delivery {tracker}" for tracker in trackers),
     }
     assert all(find_spec(command.split()[2]) for command in commands)
@@ -72,14 +73,15 @@ def test_versions_are_those_that_the_embedded_stack_runs() -> None:
 def test_every_port_is_published_on_loopback_only() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
-    assert len(published) == 4
+    assert len(published) == 5
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
 def test_servers_that_listen_on_every_address_of_their_container_require_a_token() -> None:
-    for name, host in (("live", "GATEWAY_LIVE_HOST"), ("ingest", "GATEWAY_INGEST_HOST")):
+    for name, setting in (("live", "LIVE"), ("ingest", "INGEST"), ("mlflow-door", "MLFLOW_DOOR")):
         variables = OURS[name]["environment"]
-        assert (variables[host], variables["GATEWAY_TOKEN"][:17]) == ("0.0.0.0", "${GATEWAY_TOKEN:?")
+        assert variables[f"GATEWAY_{setting}_HOST"] == "0.0.0.0"
+        assert variables["GATEWAY_TOKEN"].startswith("${GATEWAY_TOKEN:?")
 
 
 def test_no_password_is_written_down() -> None:

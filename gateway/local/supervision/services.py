@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.local.addresses import METRICS, Plan, stack_settings
+from gateway.local.addresses import METRICS, Plan, has_door, stack_settings
 from gateway.local.command import Command
 from gateway.local.ports import HOST
 from gateway.local.servers import kafka, mlflow_server, postgres
@@ -102,6 +102,8 @@ _VENDORS: dict[str, Callable[[Plan], Service]] = {"mlflow": _mlflow, "postgres":
 
 
 def _processes(plan: Plan) -> list[Service]:
+    # As ingest, it answers the requests under way before it ends; then MLflow's server behind it ends.
+    door = _process("mlflow-door", ["gateway.server.mlflow"], plan, needs=("materialiser",), stop_timeout_s=25)
     stores = tuple(name for name in ("postgres", "kafka") if name not in plan.external)
     mlflow = ("mlflow",) if _is_embedded("mlflow", plan) else ()
     deliveries = [
@@ -118,6 +120,7 @@ def _processes(plan: Plan) -> list[Service]:
         _process("live", ["consumers.live"], plan, needs=("materialiser",), stop_timeout_s=5),
         # Ingest answers the requests under way before it ends, and Kafka ends after it.
         _process("ingest", ["gateway.server"], plan, needs=("materialiser",), stop_timeout_s=20),
+        *([door] if has_door(plan.settings) else []),
         *deliveries,
     ]
 

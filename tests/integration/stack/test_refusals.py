@@ -134,7 +134,7 @@ def test_new_ports_avoid_a_port_in_use(home: Path, stack_folder_with_ports: dict
 @pytest.fixture
 def stack_folder_with_ports(home: Path) -> dict[str, int]:
     """Give `home` remembered ports, as an earlier start would have."""
-    names = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest")
+    names = ("kafka", "kafka-controller", "postgres", "mlflow", "live", "ingest", "mlflow-door")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     fill_home(home)
     (home / "stack.json").write_text(json.dumps({"version": 1, "running": False, "ports": ports}))

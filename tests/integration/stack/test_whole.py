@@ -22,7 +22,9 @@ from tests.support import probe_client
 from tests.support.process_tree import until
 
 DEADLINE_S = 240
-ALL = {"mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "delivery-mlflow", "delivery-wandb"}
+ALL = {
+    "mlflow", "postgres", "kafka", "materialiser", "live", "ingest", "mlflow-door", "delivery-mlflow", "delivery-wandb"
+}  # fmt: skip
 VENDORS = {"mlflow", "postgres", "kafka"}
 TRAIN = """
 import sys, gateway

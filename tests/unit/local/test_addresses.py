@@ -14,7 +14,7 @@ from gateway.local.supervision.services import child_environment, declare
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 
-PORTS = {"kafka": 1, "kafka-controller": 2, "postgres": 3, "mlflow": 4, "live": 5, "ingest": 6}
+PORTS = {"kafka": 1, "kafka-controller": 2, "postgres": 3, "mlflow": 4, "live": 5, "ingest": 6, "mlflow-door": 7}
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def test_everything_is_started_where_nothing_is_given(home: Home) -> None:
         "materialiser",
         "live",
         "ingest",
+        "mlflow-door",
         "delivery-mlflow",
         "delivery-wandb",
     ]
@@ -52,7 +53,7 @@ def test_a_given_address_is_used_and_not_started(home: Home, monkeypatch: pytest
     monkeypatch.setenv("GATEWAY_KAFKA", "broker:9092")
     Path("gateway.toml").write_text('postgres = "postgresql://u:p@db/x"\nmlflow_url = "https://mlflow"\n')
 
-    assert names(home) == ["materialiser", "live", "ingest", "delivery-mlflow", "delivery-wandb"]
+    assert names(home) == ["materialiser", "live", "ingest", "mlflow-door", "delivery-mlflow", "delivery-wandb"]
     assert plan(home).settings.url == "kafka://broker:9092"
     assert plan(home).settings.postgres.get_secret_value() == "postgresql://u:p@db/x"
 
@@ -67,7 +68,17 @@ def test_what_an_earlier_start_wrote_does_not_count_as_given(home: Home) -> None
 def test_without_the_tracker_mlflow_no_server_is_started(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TRACKERS", '["wandb"]')
 
-    assert names(home) == ["postgres", "kafka", "materialiser", "live", "ingest", "delivery-wandb"]
+    assert names(home) == ["postgres", "kafka", "materialiser", "live", "ingest", "mlflow-door", "delivery-wandb"]
+
+
+def test_the_mlflow_door_can_be_switched_off_and_has_the_port_that_is_given(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_MLFLOW_DOOR_PORT", "5999")
+    assert addresses.addresses_of(plan(home).settings).mlflow_door == "http://127.0.0.1:5999"
+    monkeypatch.setenv("GATEWAY_MLFLOW_DOORS", "0")
+    assert "mlflow-door" not in names(home)
+    assert addresses.addresses_of(plan(home).settings).mlflow_door == ""
 
 
 def test_ports_are_remembered_requested_or_new(home: Home) -> None:
@@ -96,7 +107,7 @@ def test_children_read_exactly_the_settings_of_the_stack(home: Home, monkeypatch
 
 def test_addresses_are_shown_without_passwords() -> None:
     pair = "user:s3cret@127.0.0.1:1"
-    found = addresses.Addresses("http://d", f"https://{pair}", "k:1", f"postgresql://{pair}/x", "/a[b", "http://i")
+    found = addresses.Addresses("http://d", f"https://{pair}", "k:1", f"postgresql://{pair}/x", "/a[b", "http://i", "")
 
     assert "s3cret" not in str(found.shown)
     assert found.shown["mlflow"] == "https://user:***@127.0.0.1:1"
