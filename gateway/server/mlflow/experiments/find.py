@@ -45,6 +45,8 @@ async def find_experiment(door: Door, experiment_id: str) -> dict[str, Any]:
 
     Raises Refused RESOURCE_DOES_NOT_EXIST; INVALID_PARAMETER_VALUE for an id that is no number and names none.
     """
+    if experiment_id in ("", ".", ".."):  # in a path these would name another document
+        raise no_experiment(experiment_id)
     path = f"/v1/experiments/{quote(experiment_id, safe='', errors='replace')}"
     try:
         return experiment_json(await door.reader.get(path))
