@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,14 +22,17 @@ from consumers.live.api.runs import EXAMPLES, MAX_FILTER, MAX_PAGE_BYTES, MAX_RU
 from consumers.live.stream.positions import MAX_TEXT, write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.reader import narrow
-from consumers.store.read.snapshot import RunPlaces, Snapshot
-from consumers.store.search.filter import Node, parse_filter
+from consumers.store.read.snapshot import OrderedRuns, RunsWanted, Snapshot
+from consumers.store.search.filter import All, parse_filter
+from consumers.store.search.filter_tree import read_orders, read_tree
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunDocument, RunDocumentsPage
 from schemas.bounds import MAX_RUN_ID
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; MAX_RUNS ids of the usual length are 0.4 MB
 BODY_TIMEOUT_S = 30.0
+MAX_EXPERIMENTS = 1_000
+NEWEST = [{"key": ["fact", "created"], "descending": True}]
 RunId = Annotated[str, Field(max_length=MAX_RUN_ID, pattern=r"^[^\x00]*$")]
 
 
@@ -42,6 +45,11 @@ class DocumentsQuery(BaseModel):
         default=None, description="these runs in this order, of every stage; unknown ones are left out"
     )
     where: str = Field(default="", max_length=MAX_FILTER, description="as in GET /v1/runs")
+    filter: Any = Field(default={}, description="the same as JSON, see consumers/store/search/filter_tree.py")
+    experiment_ids: Annotated[list[RunId], Field(max_length=MAX_EXPERIMENTS)] | None = Field(
+        default=None, description='runs of these experiments; "": those of no registered experiment'
+    )
+    order_by: Any = Field(default=NEWEST, description='[{"key": [kind, name], "descending": true}, ...], see there')
     stage: Literal["active", "deleted", "all"] = "active"
     limit: Annotated[int, Field(ge=1, le=MAX_RUNS)] = 200
     page_token: Annotated[str, Field(max_length=MAX_TOKEN)] | None = None
@@ -58,15 +66,20 @@ async def run_documents(request: Request) -> Response:
     """
     query = _checked(await _read(request))
     stage = None if query.stage == "all" else query.stage
-    wanted = narrow(parsed("where", parse_filter, query.where), None, None, stage)
+    given = All((parsed("where", parse_filter, query.where), parsed("filter", read_tree, query.filter)))
+    wanted = RunsWanted(
+        narrow(given, None, None, stage),
+        None if query.experiment_ids is None else tuple(query.experiment_ids),
+        parsed("order_by", read_orders, query.order_by),
+    )
     connections = connections_of(request)
     await until_folded(connections, query.min_offsets, query.timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
         if query.run_ids is not None:
-            given = _after(query.run_ids, query.page_token)
-            items, count = await _documents(now, given[: query.limit])
-            token = None if count == len(given) else given[count - 1]
+            following = _after(query.run_ids, query.page_token)
+            items, count = await _documents(now, following[: query.limit])
+            token = None if count == len(following) else following[count - 1]
         else:
             page = await _find(now, query, wanted)
             items, count = await _documents(now, [place.run_id for place in page.places])
@@ -108,9 +121,9 @@ def _after(run_ids: Sequence[str], page_token: str | None) -> list[str]:
     return ids[ids.index(page_token) + 1 :]
 
 
-async def _find(now: Snapshot, query: DocumentsQuery, wanted: Node) -> RunPlaces:
+async def _find(now: Snapshot, query: DocumentsQuery, wanted: RunsWanted) -> OrderedRuns:
     try:
-        return await now.find_runs(filter=wanted, order=None, limit=query.limit, page_token=query.page_token)
+        return await now.find_ordered(wanted, limit=query.limit, page_token=query.page_token)
     except TokenError as error:
         raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
 

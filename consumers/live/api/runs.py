@@ -48,10 +48,12 @@ RunIds = Annotated[list[str], Query(min_length=1, max_length=MAX_RUNS_OF_POINTS)
 SeriesNames = Annotated[list[str], Query(min_length=1, max_length=MAX_ALIASES)]
 Step = Annotated[int, Query(ge=-(2**63), le=2**63 - 1)]
 
+P = TypeVar("P")
 T = TypeVar("T")
 EXAMPLES = {
     "where": "write for example metrics.loss < 0.3 and params.lr = 0.1 and tags.team = 'x' and state = 'finished'",
     "order_by": "write for example metrics.loss, or created desc",
+    "filter": 'write for example {"key": ["metric", "loss"], "op": "<", "values": [0.3]}',
     "page_token": "leave it out to start again, and pass each page's next_page_token with the same parameters",
 }
 
@@ -290,10 +292,10 @@ def unknown_run(run_id: str) -> Failure:
     )
 
 
-def parsed(parameter: str, parse: Callable[[str], T], text: str) -> T:
-    """Return what a parameter means. Raises Failure 422 for a text that `parse` refuses."""
+def parsed(parameter: str, parse: Callable[[P], T], given: P) -> T:
+    """Return what a parameter means. Raises Failure 422 for what `parse` refuses."""
     try:
-        return parse(text)
+        return parse(given)
     except FilterError as error:
         raise bad_parameter(parameter, str(error), EXAMPLES[parameter]) from None
 

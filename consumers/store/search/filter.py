@@ -9,9 +9,10 @@ and parentheses. Keywords may have any case.
                           what is inside a JSON parameter, by its path
     tags.NAME             text
     state, name, group, tag, experiment, experiment_id, run_id, parent_run_id, message, note, points, attempt, created,
-    started, ended, updated
+    started, began, ended, updated
                           facts about the run; also as attributes.NAME and under MLflow's names (status, start_time, …);
-                          a time is a number of ms, as in MLflow, or text such as '2026-11-21' (UTC)
+                          a time is a number of ms, as in MLflow, or text such as '2026-11-21' (UTC);
+                          began: when it started, or else when it was created
     =  !=  <  <=  >  >=  like  ilike  in (…)  not in (…)  is null  is not null
 
 `!=` and `not in` find runs that have the name with another value; `not (… = …)` also finds runs without the name.
@@ -25,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-Kind = Literal["metric", "param", "tag", "text", "number", "time", "state"]
+Kind = Literal["metric", "param", "param_text", "tag", "label", "text", "number", "time", "state"]
 Op = Literal["in", "not in", "<", "<=", ">", ">=", "like", "not like", "ilike", "not ilike", "is null", "is not null"]
 
 MAX_TEXT = 10_000  # characters
@@ -42,11 +43,11 @@ _PREFIXES: dict[str, Literal["metric", "param", "tag", "attribute"]] = {
     "attributes": "attribute", "attribute": "attribute", "attr": "attribute", "run": "attribute",
 }  # fmt: skip
 Facts = Mapping[str, tuple[Kind, str]]  # by name in a filter: kind and name of a key
-_ATTRIBUTES: Facts = {
+RUN_FACTS: Facts = {
     **{name: ("text", name) for name in ("run_id", "name", "group", "tag", "parent_run_id", "message", "note")},
     **{name: ("text", name) for name in ("experiment", "experiment_id")},
     **{name: ("number", name) for name in ("points", "attempt")},
-    **{name: ("time", name) for name in ("created", "started", "ended", "updated")},
+    **{name: ("time", name) for name in ("created", "started", "began", "ended", "updated")},
     "state": ("state", "state"),
     # MLflow's names.
     "status": ("state", "state"),
@@ -165,7 +166,7 @@ class _Tokens:
             raise FilterError(f"character {text.index(chr(0)) + 1} is U+0000, which no name or value has")
         self.comparisons = 0
         self.series = 0
-        self.facts = _ATTRIBUTES if facts is None else facts
+        self.facts = RUN_FACTS if facts is None else facts
         self.named = _NAMED if facts is None else named
         names = ", ".join(f"{one}s.NAME" for one in self.named)
         self.example = f"{names} or a fact such as {'state' if facts is None else 'name'}"

@@ -22,6 +22,7 @@ COLUMNS = {
     "parent_run_id": "r.parent_run_id", "note": "r.note", "points": "r.points", "attempt": "r.attempt",
     "created": "r.created", "started": "r.started", "ended": "r.ended", "updated": "r.updated", "state": "r.state",
     "lifecycle_stage": "r.lifecycle_stage",
+    "began": "coalesce(r.started, r.created)",
     "experiment": "(SELECT x.experiment FROM run_experiments x WHERE x.run_id = r.run_id)",
     "experiment_id": "(SELECT x.experiment_id FROM run_experiments x WHERE x.run_id = r.run_id)",
 }  # fmt: skip
@@ -29,7 +30,7 @@ SIGNS = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
-_MAY_BE_NULL = ("started", "ended")
+MAY_BE_NULL = ("started", "ended")
 MAX_PATHS = 4  # readings of a name as a path: params may have dots and slashes in their names too
 HEAD = SORTED_TEXT  # leading characters of a parameter or tag that an index holds
 
@@ -52,11 +53,11 @@ class Search:
         """Whether runs without a value of the order's key may exist, which `runs_without_key` finds."""
         if self._order is None:
             return False
-        return self._order.key.kind in ("metric", "param", "tag") or self._order.key.name in _MAY_BE_NULL
+        return self._order.key.kind in ("metric", "param", "tag") or self._order.key.name in MAY_BE_NULL
 
     def runs(self, *, limit: int, after: PagePosition | None = None) -> Query:
         """Return the query for ids and sort values in order, after `after`; only runs that have the order's key."""
-        builder = _StatementBuilder(self._lost_after_s)
+        builder = StatementBuilder(self._lost_after_s)
         condition = builder.node(self._filter)
         if self._order is None:
             following = builder.after("r.created", after, descending=True, kind="bigint")
@@ -64,7 +65,7 @@ class Search:
         key, descending = self._order
         direction = "DESC" if descending else "ASC"
         if key.kind not in ("metric", "param", "tag"):
-            column = _sorted_column(key)
+            column = sorted_column(key)
             kind = "bigint" if key.kind in ("number", "time") else "text"
             following = builder.after(column, after, descending=descending, kind=kind)
             return builder.query(
@@ -81,7 +82,7 @@ class Search:
         """Return the query for runs without the order's key: ids and creation times, newest first, after `after`."""
         assert self._order is not None
         key = self._order.key
-        builder = _StatementBuilder(self._lost_after_s)
+        builder = StatementBuilder(self._lost_after_s)
         condition = builder.node(self._filter)
         if key.kind in ("metric", "param", "tag"):
             lacks = filled(sql("without_key"), {"keys": builder.keys(key)})
@@ -91,7 +92,7 @@ class Search:
         return builder.query("search", condition=f"{condition} AND {lacks}", behind=following, limit=limit)
 
 
-class _StatementBuilder:
+class StatementBuilder:
     """Builds one statement and collects its parameters."""
 
     def __init__(self, lost_after_s: float) -> None:
@@ -100,7 +101,7 @@ class _StatementBuilder:
 
     def query(self, name: str, *, limit: int, **parts: str) -> Query:
         """Return the named statement with its parts filled in."""
-        parts["limit"] = self._add(limit, "bigint")
+        parts["limit"] = self.add(limit, "bigint")
         return Query(filled(sql(name), parts), self._parameters)
 
     def after(self, column: str, after: PagePosition | None, *, descending: bool, kind: str) -> str:
@@ -109,24 +110,27 @@ class _StatementBuilder:
             return "true"
         sign = "<" if descending else ">"
         parts = {"column": column, "after": sign, "at_or_after": f"{sign}="}
-        parts |= {"value": self._add(after.value, kind), "run_id": self._add(after.run_id, "text")}
+        parts |= {"value": self.add(after.value, kind), "run_id": self.add(after.run_id, "text")}
         return filled(sql("behind"), parts)
 
     def node(self, node: Node) -> str:
         """Return `node` as a condition on `r`, a row of runs."""
         return condition_of(node, self._compare)
 
-    def keys(self, key: Key) -> str:
-        """Return a SELECT of run ids and sort values, one row per run."""
+    def keys(self, key: Key, *, nan: bool = False) -> str:
+        """Return a SELECT of run ids and sort values, one row per run; `nan`: also of metrics that are NaN."""
         if key.kind == "metric":
-            branches = [filled(sql("keys_metric"), series) for series in self._series(key.name)]
+            name = "keys_metric_or_nan" if nan else "keys_metric"
+            branches = [filled(sql(name), series) for series in self._series(key.name)]
             if len(branches) == 1:
                 return branches[0]
             return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
         if key.kind == "param":
-            parts = {"number": _param_number("p"), "name": self._add(key.name, "text")}
+            parts = {"number": _param_number("p"), "name": self.add(key.name, "text")}
             return filled(sql("keys_param_number"), parts)
-        return filled(sql("keys_tag"), {"name": self._add(key.name, "text")})
+        if key.kind == "param_text":
+            return filled(sql("keys_param_text"), {"name": self.add(key.name, "text")})
+        return filled(sql("keys_tag"), {"name": self.add(key.name, "text")})
 
     def _compare(self, one: Compare) -> str:
         kind, name = one.key
@@ -137,9 +141,14 @@ class _StatementBuilder:
             found = " UNION ALL ".join(branches)
         elif kind == "param":
             found = " UNION ALL ".join(self._param_branches(one))
+        elif kind == "param_text":
+            test = self._exact_text_test("p.value ->> 'value'", one)
+            found = filled(sql("where_param"), {"name": self.add(name, "text"), "test": test})
+        elif kind == "label":
+            found = self._label(one)
         elif kind == "tag":
             test = self._text_test("t.value", one, head=_head("t.value"))
-            found = filled(sql("where_tag"), {"name": self._add(name, "text"), "test": test})
+            found = filled(sql("where_tag"), {"name": self.add(name, "text"), "test": test})
         else:
             return self._fact(one)
         return f"(r.run_id {'NOT IN' if lacks else 'IN'} ({found}))"
@@ -153,7 +162,7 @@ class _StatementBuilder:
         if one.key.kind == "state":
             return self._state(one)
         if one.key.name in ("experiment", "experiment_id") and one.op == "in":
-            texts = self._add([value.text for value in one.values], "text[]")
+            texts = self.add([value.text for value in one.values], "text[]")
             return f"(r.run_id IN ({filled(sql(f'where_{one.key.name}'), {'wanted': texts})}))"
         if one.key.kind == "text":
             return f"({self._text_test(column, one)})"
@@ -162,19 +171,19 @@ class _StatementBuilder:
     def _state(self, one: Compare) -> str:
         """Return a condition on the state. A lost run is a running one that is silent; no row records that."""
         states = {value.text for value in one.values}
-        parts = [f"r.state = ANY ({self._add(sorted(states - {'running', 'lost'}), 'text[]')})"]
+        parts = [f"r.state = ANY ({self.add(sorted(states - {'running', 'lost'}), 'text[]')})"]
         tests = {"running": "NOT r.heartbeats OR r.updated >=", "lost": "r.heartbeats AND r.updated <"}
         for state in (one for one in tests if one in states):
-            silent = f"(extract(epoch FROM now())::float8 - {self._add(self._lost_after_s, 'float8')}) * 1e6"
+            silent = f"(extract(epoch FROM now())::float8 - {self.add(self._lost_after_s, 'float8')}) * 1e6"
             parts.append(f"(r.state = 'running' AND ({tests[state]} {silent}))")
         return f"({'NOT ' if one.op == 'not in' else ''}({' OR '.join(parts)}))"
 
     def _number_test(self, column: str, one: Compare, *, not_nan: bool = False) -> str:
         numbers = [value.number for value in one.values if value.number is not None]
         if one.op in ("in", "not in"):
-            test = f"{column} = ANY ({self._add(numbers, 'float8[]')})"
+            test = f"{column} = ANY ({self.add(numbers, 'float8[]')})"
             return test if one.op == "in" else f"NOT {test}"
-        test = f"{column} {SIGNS[one.op]} {self._add(numbers[0], 'float8')}"
+        test = f"{column} {SIGNS[one.op]} {self.add(numbers[0], 'float8')}"
         # In PostgreSQL, NaN is greater than every number.
         return f"{test} AND {column} < 'NaN'" if not_nan and not math.isnan(numbers[0]) else test
 
@@ -185,32 +194,48 @@ class _StatementBuilder:
         if one.op == "in":
             return self._same_text(column, texts, head)
         if one.op == "not in":
-            return f"NOT {column} = ANY ({self._add(texts, 'text[]')})"
-        test = f"{column} {SIGNS[one.op]} {self._add(texts[0], 'text')}"
+            return f"NOT {column} = ANY ({self.add(texts, 'text[]')})"
+        test = f"{column} {SIGNS[one.op]} {self.add(texts[0], 'text')}"
         begin = re.split(r"[%_\\\\]", texts[0])[0][:HEAD]
         if head and begin and one.op == "like":
-            return f"{head} LIKE {self._add(begin + '%', 'text')} AND {test}"
+            return f"{head} LIKE {self.add(begin + '%', 'text')} AND {test}"
         return test
 
     def _same_text(self, column: str, texts: list[str], head: str) -> str:
         """Return a test whether a text is one of these; `head` is its beginning as an index holds it."""
-        wanted = self._add(texts, "text[]")
+        wanted = self.add(texts, "text[]")
         if not head:
             return f"{column} = ANY ({wanted})"
         if all(len(text) < HEAD for text in texts):  # the whole text, and the planner estimates one test well
             return f"{head} = ANY ({wanted})"
-        heads = self._add([text[:HEAD] for text in texts], "text[]")
+        heads = self.add([text[:HEAD] for text in texts], "text[]")
         return f"({head} = ANY ({heads}) AND {column} = ANY ({wanted}))"
+
+    def _exact_text_test(self, text: str, one: Compare) -> str:
+        """Return a test of a parameter as text; clients of MLflow write booleans as Python does."""
+        test = self._text_test(text, one, head=_head(text))
+        booleans = [value.text.lower() for value in one.values if value.text in ("True", "False")]
+        if not booleans or one.op not in ("in", "not in"):
+            return test
+        as_stored = filled(sql("is_boolean"), {"text": text, "wanted": self.add(booleans, "text[]")})
+        return f"({test} OR {as_stored})" if one.op == "in" else f"({test} AND NOT {as_stored})"
+
+    def _label(self, one: Compare) -> str:
+        prefix, star, path = one.key.name.partition("*")
+        statement = "where_inside_labels" if star else "where_label"
+        value = f"(l.value #>> {self.add(['value', *path.split('.')] if path else ['value'], 'text[]')})"
+        test = self._text_test(value, one) if one.values else f"{value} IS NOT NULL"
+        return filled(sql(statement), {"name": self.add(prefix, "text"), "test": test})
 
     def _param_branches(self, one: Compare) -> list[str]:
         """Return SELECTs of the runs whose parameter of this name, or of this path inside a JSON value, fits."""
         text = "p.value ->> 'value'"
         test = self._param_test(one, _param_number("p"), text, _head(text))
-        branches = [filled(sql("where_param"), {"name": self._add(one.key.name, "text"), "test": test})]
+        branches = [filled(sql("where_param"), {"name": self.add(one.key.name, "text"), "test": test})]
         for name, path in param_paths(one.key.name):
-            value = f"(p.value #> {self._add(['value', *path], 'text[]')})"
+            value = f"(p.value #> {self.add(['value', *path], 'text[]')})"
             test = self._param_test(one, filled(sql("inside_number"), {"value": value}), f"({value} #>> '{{}}')", "")
-            parts = {"name": self._add(name, "text"), "value": value, "test": test}
+            parts = {"name": self.add(name, "text"), "value": value, "test": test}
             branches.append(filled(sql("where_param_inside"), parts))
         return branches
 
@@ -226,7 +251,7 @@ class _StatementBuilder:
         texts = sorted({form for value in one.values if value.number is None for form in _forms(value.text)})
         tests = []
         if numbers:
-            tests.append(f"{number} = ANY ({self._add(numbers, 'float8[]')})")
+            tests.append(f"{number} = ANY ({self.add(numbers, 'float8[]')})")
         if texts:
             tests.append(self._same_text(text, texts, head))
         either = " OR ".join(tests)
@@ -237,14 +262,15 @@ class _StatementBuilder:
         """Return the parameters of all series that may have this written name, see schemas/names.py."""
         return [
             {
-                "step": self._add(step, "text"),
-                "name": self._add(name, "text"),
-                "labels": self._add(labels, "jsonb"),
+                "step": self.add(step, "text"),
+                "name": self.add(name, "text"),
+                "labels": self.add(labels, "jsonb"),
             }
             for step, name, labels in series_candidates(written)
         ]
 
-    def _add(self, value: Any, kind: str) -> str:
+    def add(self, value: Any, kind: str) -> str:
+        """Add a parameter, and return how the statement names it."""
         self._parameters.append(value)
         return f"${len(self._parameters)}::{kind}"
 
@@ -258,7 +284,8 @@ def _param_number(row: str) -> str:
     return filled(sql("param_number"), {"row": row})
 
 
-def _sorted_column(key: Key) -> str:
+def sorted_column(key: Key) -> str:
+    """Return the column of a fact, or of a text its beginning, by which runs are sorted."""
     column = COLUMNS[key.name]
     return column if key.kind in ("number", "time") else f'(left({column}, {SORTED_TEXT}) COLLATE "C")'
 

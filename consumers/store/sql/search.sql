@@ -15,6 +15,19 @@ SELECT r.run_id, o.sort_value FROM (:keys) AS o (run_id, sort_value) JOIN runs r
 WHERE NOT r.deleted AND :condition AND :behind
 ORDER BY o.sort_value :direction, r.run_id LIMIT :limit;
 
+-- name: search_by_keys
+-- Runs in the order of several keys, with rank and value of each key.
+SELECT r.run_id:places FROM runs r :joined
+WHERE NOT r.deleted AND :condition AND :behind
+ORDER BY :order, r.run_id LIMIT :limit;
+
+-- name: join_keys
+LEFT JOIN (:keys) AS :alias (run_id, sort_value) ON :alias.run_id = r.run_id
+
+-- name: rank_of_key
+-- Runs with a value come first, in both directions, then those with NaN, then those without a value.
+(CASE WHEN :column IS NULL THEN 2 WHEN :is_nan THEN 1 ELSE 0 END)
+
 -- name: without_key
 NOT EXISTS (SELECT FROM (:keys) AS o (run_id, sort_value) WHERE o.run_id = r.run_id)
 
@@ -26,6 +39,14 @@ NOT EXISTS (SELECT FROM (:keys) AS o (run_id, sort_value) WHERE o.run_id = r.run
 -- The series of the newest attempt counts.
 SELECT s.run_id FROM series s
 WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system AND :test
+  AND NOT EXISTS (SELECT FROM series later
+                  WHERE later.run_id = s.run_id AND later.attempt > 1 AND later.attempt > s.attempt
+                    AND later.name = s.name AND later.step_name = s.step_name AND later.labels = s.labels
+                    AND NOT later.deleted)
+
+-- name: keys_metric_or_nan
+SELECT s.run_id, s.last_value FROM series s
+WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
   AND NOT EXISTS (SELECT FROM series later
                   WHERE later.run_id = s.run_id AND later.attempt > 1 AND later.attempt > s.attempt
                     AND later.name = s.name AND later.step_name = s.step_name AND later.labels = s.labels
@@ -72,9 +93,38 @@ SELECT x.run_id FROM runs x
 WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
   AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
 
+-- name: in_experiment
+-- For one experiment an index has its runs in order.
+r.experiment_id = :wanted
+
+-- name: in_experiments
+r.experiment_id = ANY (:wanted)
+
+-- name: tag_names_experiment
+-- The names are those of the experiments that are asked for.
+(r.experiment_id = '' AND (left(r.tag, 200) COLLATE "C") = ANY (:heads) AND r.tag = ANY (:names))
+
+-- name: in_no_experiment
+(r.experiment_id = '' AND NOT EXISTS (SELECT FROM experiment_names n WHERE n.name = r.tag))
+
+-- name: names_of_experiments
+SELECT name FROM experiment_names WHERE experiment_id = ANY ($1::text[]);
+
 -- name: where_param
 -- The value that counts, see schemas/params.py.
 SELECT p.run_id FROM params p WHERE p.name = :name AND NOT p.superseded AND :test
+
+-- name: is_boolean
+(jsonb_typeof(p.value -> 'value') = 'boolean' AND :text = ANY (:wanted))
+
+-- name: where_label
+SELECT l.run_id FROM run_labels l WHERE (left(l.name, 200) COLLATE "C") = left(:name, 200) AND l.name = :name AND :test
+
+-- name: where_inside_labels
+-- A value inside any label whose name begins so. The range is that of the index.
+SELECT l.run_id FROM run_labels l
+WHERE (left(l.name, 200) COLLATE "C") >= left(:name, 200) AND (left(l.name, 200) COLLATE "C") <= left(:name, 200) || U&'\+10FFFF'
+  AND starts_with(l.name, :name) AND :test
 
 -- name: where_param_inside
 -- A value inside a JSON parameter: no index helps, but that of the names.
@@ -90,6 +140,10 @@ WHERE p.name = :name AND :value IS NOT NULL AND :test
 
 -- name: keys_param_number
 SELECT p.run_id, :number FROM params p WHERE p.name = :name AND NOT p.superseded AND :number IS NOT NULL
+
+-- name: keys_param_text
+-- The beginning of the value, as the index params_by_text holds it.
+SELECT p.run_id, left(p.value ->> 'value', 200) COLLATE "C" FROM params p WHERE p.name = :name AND NOT p.superseded
 
 -- name: keys_tag
 -- The beginning of the value, as the index tags_by_text holds it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import httpx
 import pytest
 
 from schemas import events as ev
-from schemas.values import JsonValue, StringValue
-from schemas.wire import Envelope
+from schemas.subjects import Subject
+from schemas.values import BoolValue, FloatValue, JsonValue, StringValue
+from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
 from tests.support.live_server import Live, fold, serving, settings_for
-from tests.support.log_author import START, Author
+from tests.support.log_author import START, Author, write_records
 
 NAN = float("nan")
 
@@ -105,11 +108,99 @@ async def test_the_end_of_the_log_is_a_position_to_wait_for(live: Live) -> None:
     assert await ids(live, run_ids=["late"], min_offsets="end") == ["late"]
 
 
+KEYS = [
+    ["metric", "loss"],
+    ["param_text", "lr"],
+    ["tag", "team"],
+    ["fact", "began"],
+    ["fact", "ended"],
+    ["fact", "name"],
+]
+
+
+def sortable_runs() -> Iterator[Envelope]:
+    """Yield runs that share times, names and values, and lack some of them."""
+    for number, loss in enumerate([0.5, NAN, None, -math.inf, 0.5, math.inf, NAN, 0.25, -0.0]):
+        author = Author(f"r{number}", time=START + number // 3 * 1_000_000)
+        yield author.start(name="ab"[number % 2])
+        if number % 3:
+            params = {"lr": StringValue(value=str(number % 4))}
+            yield author.envelope(ev.Params(time=author.now(), params=params))
+            yield author.envelope(ev.Tags(time=author.now(), tags={"team": "xyz"[number % 3]}))
+        if loss is not None:
+            yield author.metrics("loss", [loss])
+        if number % 4:
+            yield author.finish()
+
+
+async def test_orders_of_several_keys_are_the_same_on_pages_of_any_size(live: Live) -> None:
+    await live.publish(sortable_runs())
+    orders = [
+        [{"key": first, "descending": down}, {"key": second, "descending": not down}]
+        for first, second in itertools.combinations(KEYS, 2) for down in (True, False)
+    ]  # fmt: skip
+
+    for order in orders:
+        whole, found, token = await ids(live, order_by=order), list[str](), None
+        while token is not None or not found:
+            page = await documents(live, order_by=order, limit=4, page_token=token)
+            found += [run["run_id"] for run in page["runs"]]
+            token = page["next_page_token"]
+        assert (found, sorted(found)) == (whole, [f"r{number}" for number in range(9)]), order
+    best = await ids(live, order_by=[{"key": ["metric", "loss"], "descending": True}, {"key": ["fact", "run_id"]}])
+    assert best == ["r5", "r0", "r4", "r7", "r8", "r3", "r1", "r6", "r2"]
+
+
+async def test_filters_as_trees_and_runs_of_experiments(live: Live) -> None:
+    about = RegistryEnvelope(
+        Subject("experiments", "7"), ProducerId("q"), 0, START, ev.ExperimentCreated(time=START, name="digits")
+    )
+    await write_records(live.settings.kafka, live.settings.topic, [encode(about)])
+    by_id, by_name, none = Author("id"), Author("name"), Author("none")
+    label = JsonValue(value={"kind": "train", "rows": [7]})
+    await live.publish([
+        by_id.start(tag="x", experiment_id="7"), by_name.start(tag="digits"), none.start(),
+        by_id.envelope(ev.Params(time=by_id.now(), params={"lr": FloatValue(value=0.5), "on": BoolValue(value=True)})),
+        by_id.envelope(ev.RunLabels(time=by_id.now(), labels={"data/a": label, "word": StringValue(value="o'k")})),
+        by_name.envelope(ev.RunLabels(time=by_name.now(), labels={"data/b": JsonValue(value={"kind": "test"})})),
+    ])  # fmt: skip
+
+    async def found(key: list[str], op: str, *values: object) -> list[str]:
+        return sorted(await ids(live, filter={"key": key, "op": op, "values": list(values)}))
+
+    assert sorted(await ids(live, experiment_ids=["7"])) == ["id", "name"]
+    assert (await ids(live, experiment_ids=[""]), await ids(live, experiment_ids=[])) == (["none"], [])
+    assert len(await ids(live, experiment_ids=["7", "", "?"])) == 3
+    for key, op, value in (
+        (["param", "lr"], "in", "0.50"), (["param_text", "lr"], "in", "0.5"), (["param_text", "lr"], "not in", "0.50"),
+        (["param_text", "on"], "in", "True"), (["label", "word"], "like", "o'_"),
+        (["label", "data/*rows.0"], "in", "7"), (["label", "data/*kind"], "not in", "test"),
+    ):  # fmt: skip
+        assert await found(key, op, value) == ["id"], key
+    assert (await found(["param_text", "lr"], "in", "0.50"), await found(["param_text", "on"], "in", "TRUE")) == (
+        [],
+        [],
+    )
+    assert await found(["label", "data/*kind"], "is null") == ["none"]
+    lacks = {"not": {"key": ["label", "data/*"], "op": "is not null"}}
+    either = {"any": [lacks, {"key": ["fact", "run_id"], "op": "in", "values": ["id"]}]}
+    assert sorted(await ids(live, filter={"all": [either]}, where="state = 'lost'")) == ["id", "none"]
+
+
 WRONG = [
     (b"", "body"), (b"[]", "body"), (b"{", "body"), (b'{"x":1}', "x"), (b'{"run_ids":"a"}', "run_ids"),
     (b'{"run_ids":["\\u0000"]}', "run_ids.0"), (b'{"limit":0}', "limit"), (b'{"where":"metrics."}', "where"),
     (b'{"stage":"x"}', "stage"), (b'{"page_token":"x"}', "page_token"), (b'{"min_offsets":"x"}', "min_offsets"),
     (b'{"run_ids":["a"],"page_token":"x"}', "page_token"), (b'{"timeout_s":61}', "timeout_s"),
+    *[(b'{"filter":%b}' % tree, "filter") for tree in (
+        b"[]", b'{"all":[]}', b'{"key":["x","y"],"op":"in","values":["z"]}', b'{"key":["fact","z"],"op":"is null"}',
+        b'{"key":["metric","m"],"op":"<","values":["1"]}', b'{"key":["metric","m"],"op":"<","values":[NaN]}',
+        b'{"key":["metric","m"],"op":"like","values":[1]}', b'{"key":["tag","t"],"op":"<","values":["1"]}',
+        b'{"key":["tag","t"],"op":"in","values":[]}', b'{"key":["tag","t"],"op":"like","values":["a","b"]}',
+        b'{"key":["fact","state"],"op":"in","values":["x"]}', b'{"key":["tag","t"],"op":"in","values":["\\u0000"]}',
+        b'{"key":["tag","t"],"op":"like","values":["\\\\"]}', b'{"not":' * 60 + b"{}" + b"}" * 60,
+    )],
+    *[(b'{"order_by":%b}' % keys, "order_by") for keys in (b"{}", b"[1]", b'[{"key":["param","x"]}]')],
 ]  # fmt: skip
 
 

@@ -1,0 +1,141 @@
+"""
+Filters and orders as JSON, for programs: names and values need no quotes, and there may be thousands of values.
+
+Pure. The trees are those of filter.py:
+
+    {"all": [...]}  {"any": [...]}  {"not": ...}  {"key": [kind, name], "op": "<", "values": [0.3]}
+
+Kinds of keys are metric, param (compared as in filter.py), param_text (as text alone), tag, label and fact. A label is
+compared as text; ["label", "data/*rows.count"] means the text at a path inside any label whose name begins with data/.
+Times are µs, as documents have them. The operators are those of filter.py; `in` and `not in` are equality.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, get_args
+
+from consumers.store.search.filter import (
+    MAX_COMPARISONS,
+    MAX_DEPTH,
+    MAX_SERIES,
+    RUN_FACTS,
+    STATES,
+    All,
+    Compare,
+    Either,
+    FilterError,
+    Key,
+    Node,
+    Not,
+    Op,
+    Order,
+    Value,
+    meanings,
+)
+
+MAX_VALUES = 10_000  # of one comparison
+MAX_KEYS = 16  # of an order
+MAX_LENGTH = 10_000  # characters of a name or value
+_NAMED = ("metric", "param", "param_text", "tag", "label")
+_OPS: tuple[Op, ...] = get_args(Op)
+_NUMBERS = ("metric", "number", "time")
+
+
+def read_tree(tree: Any) -> Node:
+    """Return the filter that a JSON value describes; {} matches everything. Raises FilterError."""
+    if tree == {}:
+        return All(())
+    reader = _Reader()
+    return reader.node(tree, 0)
+
+
+def read_orders(keys: Any) -> tuple[Order, ...]:
+    """Return the order that a list such as [{"key": ["metric", "loss"], "descending": true}] describes."""
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        raise FilterError(f"it is not a list of at most {MAX_KEYS} keys")
+    orders, reader = [], _Reader()
+    for one in keys:
+        match one:
+            case {"key": key, **rest} if (
+                not rest.keys() - {"descending"} and type(rest.get("descending", False)) is bool
+            ):
+                orders.append(Order(reader.key(key), bool(rest.get("descending"))))
+            case _:
+                raise FilterError(f'{one!r:.100} is not {{"key": [kind, name], "descending": false}}')
+        if orders[-1].key.kind in ("param", "label"):
+            raise FilterError(f"runs have no order by a {orders[-1].key.kind}; param_text orders by parameters as text")
+    return tuple(orders)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._comparisons = self._series = 0
+
+    def node(self, tree: Any, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise FilterError(f"it has more than {MAX_DEPTH} levels")
+        match tree:
+            case {"all": [_, *_] as parts, **rest} if not rest:
+                return All(tuple(self.node(part, depth + 1) for part in parts))
+            case {"any": [_, *_] as parts, **rest} if not rest:
+                return Either(tuple(self.node(part, depth + 1) for part in parts))
+            case {"not": part, **rest} if not rest:
+                return Not(self.node(part, depth + 1))
+            case {"key": key, "op": op, **rest} if op in _OPS and not rest.keys() - {"values"}:
+                return self._compare(self.key(key), op, rest.get("values", []))
+        raise FilterError(f'{tree!r:.100} is none of {{"all": [...]}}, {{"any": [...]}}, {{"not": ...}}, '
+                          '{"key": [kind, name], "op": ..., "values": [...]}')  # fmt: skip
+
+    def key(self, key: Any) -> Key:
+        match key:
+            case [kind, str(name)] if kind in _NAMED and name:
+                if kind == "metric":
+                    self._series += meanings(name)
+                if self._series > MAX_SERIES:
+                    raise FilterError(f"its metrics can mean more than {MAX_SERIES} series: name fewer with slashes")
+                return Key(kind, _text(name))
+            case ["fact", str(name)] if name in RUN_FACTS:
+                return Key(*RUN_FACTS[name])
+        raise FilterError(
+            f"{key!r:.100} is no key: write [kind, name], kind one of {', '.join(_NAMED)}; "
+            f'or ["fact", name], name one of {", ".join(sorted(RUN_FACTS))}'
+        )
+
+    def _compare(self, key: Key, op: Op, values: Any) -> Compare:
+        self._comparisons += 1
+        if self._comparisons > MAX_COMPARISONS:
+            raise FilterError(f"it has more than {MAX_COMPARISONS} comparisons")
+        count = 0 if op in ("is null", "is not null") else MAX_VALUES if op in ("in", "not in") else 1
+        if not isinstance(values, list) or not min(count, 1) <= len(values) <= count:
+            raise FilterError(
+                f"{op} of {key.name:.100} takes {'up to ' if count > 1 else ''}{count:,} values in a list"
+            )
+        is_number, is_order = key.kind in _NUMBERS, op in ("<", "<=", ">", ">=")
+        if values and ((op.endswith("like") and is_number) or (is_order and not is_number) or
+                       (key.kind == "state" and op not in ("in", "not in"))):  # fmt: skip
+            raise FilterError(f"{op} does not compare a {key.kind}")
+        return Compare(key, op, tuple(_value(key, op, one) for one in values))
+
+
+def _value(key: Key, op: Op, value: Any) -> Value:
+    if key.kind in _NUMBERS:
+        bound = 2.0**62 if key.kind == "time" else sys.float_info.max
+        if type(value) not in (int, float) or not abs(value) <= bound:
+            raise FilterError(f"{value!r:.100} is no number that {key.name:.100} can have")
+        return Value(float(value), str(value))
+    if not isinstance(value, str):
+        raise FilterError(f"{value!r:.100} is no text, which {key.name:.100} is")
+    if key.kind == "state" and value not in STATES:
+        raise FilterError(f"{value!r:.100} is none of {', '.join(STATES)}")
+    if op.endswith("like") and (len(value) - len(value.rstrip("\\"))) % 2:
+        raise FilterError("a pattern must not end with a single \\")
+    return Value(None, _text(value))
+
+
+def _text(text: str) -> str:
+    if "\x00" in text or len(text) > MAX_LENGTH:
+        raise FilterError(
+            f"{text!r:.100}: no name or value has U+0000, or is compared beyond {MAX_LENGTH:,} characters"
+        )
+    return text

@@ -1,0 +1,125 @@
+"""
+Searches of runs in the order of several keys, within experiments.
+
+Pure, as sql_builder.py. Runs without a value of a key come after those with one, in both directions, as in MLflow;
+those whose value is NaN come between. The id of a run decides last, so a position is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from consumers.store.search.filter import Node, Order
+from consumers.store.search.page_token import SORTED_TEXT, KeysPosition
+from consumers.store.search.sql_builder import MAY_BE_NULL, Query, StatementBuilder, filled, sorted_column
+from consumers.store.statements import sql
+
+_OF_PARTS = ("metric", "param_text", "tag")  # kinds of keys whose values are in other tables
+
+
+class InExperiments(NamedTuple):
+    """Experiments whose runs are searched."""
+
+    ids: Sequence[str]  # "": runs of no registered experiment
+    names: Sequence[str]  # that these experiments have or had: the tags of runs may name them
+
+
+class _SortKey(NamedTuple):
+    column: str
+    descending: bool
+    rank: str | None  # None: every run has a value
+    kind: str  # PostgreSQL's type
+
+
+class OrderedSearch:
+    """One page of a search. `query` returns its statement, whose rows `position` reads."""
+
+    def __init__(self, filter: Node, experiments: InExperiments | None, orders: Sequence[Order]) -> None:
+        self._filter, self._experiments, self._orders = filter, experiments, orders
+
+    def query(self, *, limit: int, after: KeysPosition | None, lost_after_s: float) -> Query:
+        """Return the query for the runs after a position."""
+        builder = StatementBuilder(lost_after_s)
+        joined, keys = list[str](), list[_SortKey]()
+        for number, order in enumerate(self._orders):
+            if order.key.kind in _OF_PARTS:
+                alias = f"o{number}"
+                parts = {"keys": builder.keys(order.key, nan=True), "alias": alias}
+                joined.append(filled(sql("join_keys"), parts))
+            keys.append(_sort_key(order, f"o{number}.sort_value"))
+        conditions = [builder.node(self._filter)]
+        if self._experiments is not None:
+            conditions.append(_within(self._experiments, builder))
+        return builder.query(
+            "search_by_keys",
+            places="".join(f", {key.rank or 0} AS rank{at}, {key.column} AS value{at}" for at, key in enumerate(keys)),
+            joined=" ".join(joined),
+            condition=" AND ".join(conditions),
+            behind="true" if after is None else _behind(keys, after, builder),
+            order=", ".join(_direction(key) for key in keys),
+            limit=limit,
+        )
+
+    def position(self, row: Any) -> KeysPosition:
+        """Return the position of a row."""
+        ranks = range(len(self._orders))
+        places = [(row[f"rank{at}"], None if row[f"rank{at}"] else row[f"value{at}"]) for at in ranks]
+        return KeysPosition(tuple(places), row["run_id"])
+
+
+def _sort_key(order: Order, joined_column: str) -> _SortKey:
+    kind, name = order.key
+    if kind in _OF_PARTS:
+        is_nan = f"{joined_column} = 'NaN'" if kind == "metric" else "false"
+        rank = filled(sql("rank_of_key"), {"column": joined_column, "is_nan": is_nan})
+        return _SortKey(joined_column, order.descending, rank, "float8" if kind == "metric" else "text")
+    column = sorted_column(order.key)
+    may_be_null = name in MAY_BE_NULL
+    null_rank = filled(sql("rank_of_key"), {"column": column, "is_nan": "false"}) if may_be_null else None
+    return _SortKey(column, order.descending, null_rank, "bigint" if kind in ("number", "time") else "text")
+
+
+def _direction(key: _SortKey) -> str:
+    direction = f"{key.column} {'DESC' if key.descending else 'ASC'}"
+    return f"{key.rank}, {direction}" if key.rank else direction
+
+
+def _behind(keys: Sequence[_SortKey], after: KeysPosition, builder: StatementBuilder) -> str:
+    """Return the condition that a run comes after a position: the first keys are equal, the next one is after it."""
+    equal, either = list[str](), list[str]()
+    for key, (rank, value) in zip(keys, after.places, strict=True):
+        same_rank = f"{key.rank} = {rank:d}"
+        if rank:
+            either.append(" AND ".join([*equal, f"{key.rank} > {rank:d}"]))
+            equal.append(same_rank)
+            continue
+        wanted = builder.add(value, key.kind)
+        following = f"{key.column} {'<' if key.descending else '>'} {wanted}"
+        if key.rank:
+            following = f"({key.rank} > 0 OR ({same_rank} AND {following}))"
+        either.append(" AND ".join([*equal, following]))
+        equal.append(f"{key.column} = {wanted}")
+    either.append(" AND ".join([*equal, f"r.run_id > {builder.add(after.run_id, 'text')}"]))
+    first, (_, value) = keys[0], after.places[0]
+    condition = f"({' OR '.join(f'({one})' for one in either)})"
+    if first.rank:
+        return condition
+    # For an index, at which PostgreSQL begins at the value.
+    return f"{first.column} {'<=' if first.descending else '>='} {builder.add(value, first.kind)} AND {condition}"
+
+
+def _within(experiments: InExperiments, builder: StatementBuilder) -> str:
+    ids, names = [one for one in experiments.ids if one], list(experiments.names)
+    found = []
+    if len(ids) == 1:
+        found.append(filled(sql("in_experiment"), {"wanted": builder.add(ids[0], "text")}))
+    elif ids:
+        found.append(filled(sql("in_experiments"), {"wanted": builder.add(ids, "text[]")}))
+    if names:
+        heads = builder.add([name[:SORTED_TEXT] for name in names], "text[]")
+        parts = {"heads": heads, "names": builder.add(names, "text[]")}
+        found.append(filled(sql("tag_names_experiment"), parts))
+    if "" in experiments.ids:
+        found.append(filled(sql("in_no_experiment"), {}))
+    return f"({' OR '.join(found)})" if found else "false"
