@@ -22,7 +22,8 @@ from consumers.live.api.runs import EXAMPLES, MAX_FILTER, MAX_PAGE_BYTES, MAX_RU
 from consumers.live.stream.positions import MAX_TEXT, write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.reader import narrow
-from consumers.store.read.snapshot import OrderedRuns, RunsWanted, Snapshot
+from consumers.store.read.run_documents import OrderedRuns, RunsWanted
+from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.filter import All, parse_filter
 from consumers.store.search.filter_tree import read_orders, read_tree
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
@@ -123,7 +124,7 @@ def _after(run_ids: Sequence[str], page_token: str | None) -> list[str]:
 
 async def _find(now: Snapshot, query: DocumentsQuery, wanted: RunsWanted) -> OrderedRuns:
     try:
-        return await now.find_ordered(wanted, limit=query.limit, page_token=query.page_token)
+        return await now.documents.find(wanted, limit=query.limit, page_token=query.page_token)
     except TokenError as error:
         raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
 
@@ -137,6 +138,6 @@ async def _documents(now: Snapshot, ids: list[str]) -> tuple[list[bytes], int]:
         last = one.run_id
         return len(item)
 
-    items = await rendered(now.run_documents(ids), size, MAX_PAGE_BYTES)
+    items = await rendered(now.documents.read(ids), size, MAX_PAGE_BYTES)
     is_whole = sum(map(len, items)) < MAX_PAGE_BYTES
     return items, len(ids) if is_whole else ids.index(last) + 1

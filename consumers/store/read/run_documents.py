@@ -1,14 +1,17 @@
 """
-Run documents: everything about runs but their points, for many runs with two statements.
+Run documents: which runs a search finds, and everything about runs but their points, with few statements for many.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
 from consumers.store.read.documents import plain
+from consumers.store.search.filter import Node, Order
+from consumers.store.search.ordered_search import InExperiments, OrderedSearch
+from consumers.store.search.page_token import KeysPosition, read_keys_token, write_keys_token
 from consumers.store.statements import sql
 from schemas.api import LastPoint, RunDocument
 from schemas.columns import float_to_json
@@ -17,18 +20,58 @@ from schemas.names import series_name
 DOCUMENTS_AT_ONCE = 100
 
 
-async def read_documents(
-    connection: PooledConnection, run_ids: Sequence[str], lost_after_s: float
-) -> AsyncGenerator[RunDocument]:
-    """Yield the documents of these runs in this order, a few at a time; unknown and deleted runs are left out."""
-    for first in range(0, len(run_ids), DOCUMENTS_AT_ONCE):
-        wanted = list(run_ids[first : first + DOCUMENTS_AT_ONCE])
-        runs = await connection.fetch(sql("get_run_documents"), wanted, lost_after_s)
-        newest: dict[str, list[Any]] = {}
-        for row in await connection.fetch(sql("get_newest_points"), wanted):
-            newest.setdefault(row["run_id"], []).append(row)
-        for run in runs:
-            yield _document(run, newest.get(run["run_id"], ()))
+class RunsWanted(NamedTuple):
+    """A search in the order of several keys."""
+
+    filter: Node
+    experiment_ids: tuple[str, ...] | None  # None: in all; "" among them: of no registered experiment, too
+    orders: tuple[Order, ...]
+
+
+class OrderedRuns(NamedTuple):
+    """Which runs are on a page of such a search, in order."""
+
+    places: list[KeysPosition]
+    is_last: bool
+    wanted: RunsWanted
+
+    def token_after(self, count: int) -> str | None:
+        """Return the token of the page after the first `count` runs; None if no run follows."""
+        if self.is_last and count == len(self.places):
+            return None
+        return write_keys_token(self.places[count - 1], *self.wanted)
+
+
+class RunDocuments:
+    """Queries for run documents within one snapshot. One at a time."""
+
+    def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
+        self._connection, self._lost_after_s = connection, lost_after_s
+
+    async def find(self, wanted: RunsWanted, *, limit: int, page_token: str | None) -> OrderedRuns:
+        """Return which runs are on a page of a search. Raises TokenError."""
+        kinds = [order.key.kind for order in wanted.orders]
+        after = None if page_token is None else read_keys_token(page_token, kinds, *wanted)
+        experiments = None
+        if wanted.experiment_ids is not None:
+            named = await self._connection.fetch(sql("names_of_experiments"), list(wanted.experiment_ids))
+            experiments = InExperiments(wanted.experiment_ids, [row["name"] for row in named])
+        search = OrderedSearch(wanted.filter, experiments, wanted.orders)
+        query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s)
+        await self._connection.execute(sql("plan_search"))
+        rows = await self._connection.fetch(query.statement, *query.parameters)
+        return OrderedRuns([search.position(row) for row in rows[:limit]], len(rows) <= limit, wanted)
+
+    async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[RunDocument]:
+        """Yield the documents of these runs in this order, a few at a time; unknown and deleted runs are left out."""
+        for first in range(0, len(run_ids), DOCUMENTS_AT_ONCE):
+            wanted = list(run_ids[first : first + DOCUMENTS_AT_ONCE])
+            runs = await self._connection.fetch(sql("get_run_documents"), wanted, self._lost_after_s)
+            newest: dict[str, list[Any]] = {}
+            for row in await self._connection.fetch(sql("get_newest_points"), wanted):
+                newest.setdefault(row["run_id"], []).append(row)
+            for run in runs:
+                yield _document(run, newest.get(run["run_id"], ()))
 
 
 def _document(run: Any, series: Iterable[Any]) -> RunDocument:

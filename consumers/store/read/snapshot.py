@@ -22,19 +22,11 @@ from consumers.store.read.charts import chart, summarize
 from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.history import HistoryPosition, read_history
 from consumers.store.read.points import PointsReader
-from consumers.store.read.run_documents import read_documents
+from consumers.store.read.run_documents import RunDocuments
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
 from consumers.store.registry.read import RegistryReader
 from consumers.store.search.filter import Node, Order
-from consumers.store.search.ordered_search import InExperiments, OrderedSearch
-from consumers.store.search.page_token import (
-    KeysPosition,
-    PagePosition,
-    read_keys_token,
-    read_token,
-    write_keys_token,
-    write_token,
-)
+from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
 from schemas.api import (
@@ -42,7 +34,6 @@ from schemas.api import (
     HistoryPage,
     LastStep,
     Position,
-    RunDocument,
     RunProgress,
     RunSummary,
     SeriesData,
@@ -94,28 +85,6 @@ class RunPlaces(NamedTuple):
         return write_token(self.places[count - 1], self.filter, self.order)
 
 
-class RunsWanted(NamedTuple):
-    """A search in the order of several keys."""
-
-    filter: Node
-    experiment_ids: tuple[str, ...] | None  # None: in all; "" among them: of no registered experiment, too
-    orders: tuple[Order, ...]
-
-
-class OrderedRuns(NamedTuple):
-    """Which runs are on a page of such a search, in order."""
-
-    places: list[KeysPosition]
-    is_last: bool
-    wanted: RunsWanted
-
-    def token_after(self, count: int) -> str | None:
-        """Return the token of the page after the first `count` runs; None if no run follows."""
-        if self.is_last and count == len(self.places):
-            return None
-        return write_keys_token(self.places[count - 1], *self.wanted)
-
-
 class LogBounds(NamedTuple):
     """How much of a run a run log holds at most; None: all of it."""
 
@@ -145,6 +114,7 @@ class Snapshot:
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
         self.registry, self.points_of = RegistryReader(connection), PointsReader(connection)
+        self.documents = RunDocuments(connection, lost_after_s)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
@@ -172,24 +142,6 @@ class Snapshot:
                 values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
             for row in rows:
                 yield _summary(row, values.get(row["run_id"], {}))
-
-    async def find_ordered(self, wanted: RunsWanted, *, limit: int, page_token: str | None) -> OrderedRuns:
-        """Return which runs are on a page of a search in the order of several keys. Raises TokenError."""
-        kinds = [order.key.kind for order in wanted.orders]
-        after = None if page_token is None else read_keys_token(page_token, kinds, *wanted)
-        experiments = None
-        if wanted.experiment_ids is not None:
-            named = await self._connection.fetch(sql("names_of_experiments"), list(wanted.experiment_ids))
-            experiments = InExperiments(wanted.experiment_ids, [row["name"] for row in named])
-        search = OrderedSearch(wanted.filter, experiments, wanted.orders)
-        query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s)
-        await self._connection.execute(sql("plan_search"))
-        rows = await self._connection.fetch(query.statement, *query.parameters)
-        return OrderedRuns([search.position(row) for row in rows[:limit]], len(rows) <= limit, wanted)
-
-    def run_documents(self, run_ids: Sequence[str]) -> AsyncGenerator[RunDocument]:
-        """Yield the documents of these runs in this order; unknown runs are left out."""
-        return read_documents(self._connection, run_ids, self._lost_after_s)
 
     async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
         """Return the summaries of these runs without last values, by id; unknown runs are absent."""
