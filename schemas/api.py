@@ -336,6 +336,7 @@ class LoggedModelDocument(BaseModel):
     name: str
     model_type: str
     source_run_id: str = Field(description="the run that stored its files; empty if none is known")
+    artifact_location: str = Field(description="URI below which its files are; empty: see its artifacts")
     status: Literal["unspecified", "pending", "ready", "failed"]
     state: Literal["active", "deleted"]
     params: dict[str, str]
@@ -346,9 +347,9 @@ class LoggedModelDocument(BaseModel):
 
 
 class DatasetChoice(BaseModel):
-    """A dataset, of any digest if that is empty."""
+    """A dataset; what is empty may be anything."""
 
-    name: str = Field(min_length=1)
+    name: str = ""
     digest: str = ""
 
 

@@ -29,6 +29,7 @@ class LoggedModelCreated(Event):
     name: Name
     model_type: IndexedText = ""
     source_run_id: IndexedText = ""  # the run that stores its files
+    artifact_location: Text = ""  # URI below which its files are; empty: their events say where each is
     params: dict[Name, Text] = Field(default_factory=dict)
     tags: dict[Name, Text] = Field(default_factory=dict)
 

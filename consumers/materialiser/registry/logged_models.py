@@ -43,8 +43,8 @@ def keep_points(state: RegistryState, model_id: str, event: ev.LoggedModelMetric
 
 def _create(state: RegistryState, model_id: str, event: ev.LoggedModelCreated) -> Verdict:
     row = LoggedModelRow(
-        model_id, event.experiment_id, event.name, event.model_type, event.source_run_id, "pending",
-        dict(event.params), dict(event.tags), event.time, event.time,
+        model_id, event.experiment_id, event.name, event.model_type, event.source_run_id,
+        event.artifact_location, "pending", dict(event.params), dict(event.tags), event.time, event.time,
     )  # fmt: skip
     state.save_logged_model(row)
     return Verdict("done", "", _as_result(row))

@@ -136,10 +136,9 @@ class _Builder:
         return f"{filled(sql('last_model_value'), {'name': name, 'test': test})} {direction} NULLS LAST"
 
     def _on(self, dataset: DatasetChoice) -> str:
-        test = f"p.dataset_name = {self.add(dataset.name, 'text')}"
-        if dataset.digest:
-            test += f" AND p.dataset_digest = {self.add(dataset.digest, 'text')}"
-        return f"({test})"
+        wanted = [("name", dataset.name), ("digest", dataset.digest)]
+        tests = [f"p.dataset_{field} = {self.add(text, 'text')}" for field, text in wanted if text]
+        return f"({' AND '.join(tests) or 'true'})"
 
     def _test(self, column: str, one: Compare) -> str:
         if not one.values:

@@ -74,6 +74,7 @@ class LoggedModelRow:
     name: str
     model_type: str
     source_run_id: str
+    artifact_location: str
     status: str
     params: dict[str, str]
     tags: dict[str, str]

@@ -47,9 +47,7 @@ async def request(door: Door, collection: str, subject_id: str, kind: str, **fie
     Raises Refused: INVALID_PARAMETER_VALUE for what no event can hold, with nothing written; TEMPORARILY_UNAVAILABLE
     when Kafka does not acknowledge it within 60 s, or nothing decides it within 30 s.
     """
-    producer = uuid7()
-    body = {"kind": kind, "time": time_of(producer) or now(), **fields}
-    await _write(door, _record(collection, subject_id, producer, body))
+    producer = await write(door, collection, subject_id, kind, **fields)
     path = f"/v1/decisions/{quote(collection, safe='')}/{quote(producer, safe='')}"
     end = asyncio.get_running_loop().time() + DECISION_S
     while True:
@@ -64,6 +62,14 @@ async def request(door: Door, collection: str, subject_id: str, kind: str, **fie
             return Decision(found["outcome"], found["reason"], found["result"])
 
 
+async def write(door: Door, collection: str, subject_id: str, kind: str, **fields: Any) -> str:
+    """Write an event as `request` does, without waiting for its decision; return its producer. Raises Refused."""
+    producer = uuid7()
+    body = {"kind": kind, "time": time_of(producer) or now(), **fields}
+    await _send(door, _record(collection, subject_id, producer, body))
+    return producer
+
+
 def _record(collection: str, subject_id: str, producer: str, body: dict[str, Any]) -> Record:
     """Return the record, which every reader of the log can decode. Raises Refused."""
     try:
@@ -76,7 +82,7 @@ def _record(collection: str, subject_id: str, producer: str, body: dict[str, Any
     return record
 
 
-async def _write(door: Door, record: Record) -> None:
+async def _send(door: Door, record: Record) -> None:
     end = asyncio.get_running_loop().time() + WRITE_S
     while True:
         try:

@@ -9,6 +9,7 @@ CREATE TABLE logged_models (
     name          text    NOT NULL,
     model_type    text    NOT NULL,
     source_run_id text    NOT NULL,
+    artifact_location text NOT NULL,
     status        text    NOT NULL,
     params        jsonb   NOT NULL,
     tags          jsonb   NOT NULL,

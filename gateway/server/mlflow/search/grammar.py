@@ -4,17 +4,31 @@ MLflow's own parsers of filters, orders and page tokens (mlflow/utils/search_uti
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+import sqlparse
 from mlflow.exceptions import MlflowException
-from mlflow.utils.search_utils import SearchExperimentsUtils, SearchModelUtils, SearchModelVersionUtils, SearchUtils
+from mlflow.utils.search_utils import (
+    SearchExperimentsUtils,
+    SearchLoggedModelsPaginationToken,
+    SearchModelUtils,
+    SearchModelVersionUtils,
+    SearchUtils,
+    _join_in_comparison_tokens,
+)
 
 from gateway.server.mlflow.errors import Refused, invalid
 
 Listed = Literal["experiments", "models", "model_versions"]
 
+MODEL_TIMES = {  # of logged models: MLflow's names, and those of the query API
+    "creation_time": "created", "creation_timestamp": "created", "creation_timestamp_ms": "created",
+    "last_updated_timestamp": "updated", "last_updated_timestamp_ms": "updated",
+}  # fmt: skip
 _PARSERS = {
     "experiments": SearchExperimentsUtils,
     "models": SearchModelUtils,
@@ -82,3 +96,67 @@ def read_offset(page_token: str) -> int:
 def write_offset(offset: int) -> str:
     """Return the token of the page behind `offset` rows, as MLflow writes it."""
     return bytes(SearchUtils.create_page_token(offset)).decode()
+
+
+def parse_models_filter(text: str) -> list[Comparison]:
+    """
+    Return the comparisons of a filter of logged models: of attributes, metrics, params and tags. Raises Refused.
+
+    The grammar is that of mlflow/utils/search_logged_model_utils.py, which cannot be imported: it needs SQLAlchemy.
+    """
+    with refusing():
+        parsed = sqlparse.parse(text) if text else []
+        if len(parsed) > 1:
+            raise MlflowException.invalid_parameter_value(
+                f"Invalid filter string: {text!r}. Expected a single SQL expression."
+            )
+        found = []
+        for token in _join_in_comparison_tokens(parsed[0].tokens) if parsed else ():
+            if isinstance(token, sqlparse.sql.Comparison):
+                found.append(_models_comparison([str(one) for one in token.tokens if not one.is_whitespace], str(token)))
+            elif token.value.strip().upper() != "AND":
+                raise MlflowException.invalid_parameter_value(
+                    f"Invalid filter string: {text!r}. Expected a list of comparisons "
+                    "separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = 0.01')."
+                )
+        return found
+
+
+def _models_comparison(parts: list[str], text: str) -> Comparison:
+    if len(parts) != 3:
+        raise MlflowException.invalid_parameter_value(f"Invalid comparison: {text}. Expected a comparison with 3 tokens.")
+    identifier, comparator, value = parts[0], parts[1].upper(), parts[2]
+    match = re.match(r"([a-z]+)\.(.+)$", identifier)
+    entity, key = match.groups() if match else ("attributes", identifier)
+    if entity not in ("attributes", "metrics", "params", "tags"):
+        raise MlflowException.invalid_parameter_value(
+            f"Invalid entity type: {entity!r}. Expected one of ['attributes', 'metrics', 'params', 'tags']."
+        )
+    key = key.strip("`")
+    is_number = entity == "metrics" or (entity == "attributes" and key in MODEL_TIMES)
+    allowed = ("<", "<=", ">", ">=", "=", "!=") if is_number else ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+    if comparator not in allowed:
+        raise MlflowException.invalid_parameter_value(
+            f"Invalid comparison operator for {entity}.{key}: {comparator!r}. Expected one of {allowed}."
+        )
+    return Comparison(entity[:-1], key, comparator, float(value) if is_number else _text_or_texts(value))
+
+
+def _text_or_texts(value: str) -> str | list[str]:
+    if not (value.startswith("(") and value.endswith(")")):
+        return value.strip("'")
+    found = ast.literal_eval(value)
+    return [found] if isinstance(found, str) else [str(one) for one in found]
+
+
+def read_models_offset(page_token: str, experiment_ids: list[str], filter: str | None, order_by: Any) -> int:
+    """Return how many logged models come before the page of a token of this search. Raises Refused."""
+    with refusing():
+        token = SearchLoggedModelsPaginationToken.decode(page_token)
+        token.validate(experiment_ids, filter, order_by)
+        return int(token.offset)
+
+
+def write_models_offset(offset: int, experiment_ids: list[str], filter: str | None, order_by: Any) -> str:
+    """Return the token of the page of logged models behind `offset` of them, as MLflow writes it."""
+    return SearchLoggedModelsPaginationToken(experiment_ids, filter, order_by, offset).encode()
