@@ -92,6 +92,12 @@ def _statement(wanted: LoggedModelSearch) -> tuple[str, list[Any]]:
     return filled(sql("find_logged_models"), parts), builder.parameters
 
 
+def _sorted(key: str) -> str:
+    if key == "status":
+        return "array_position('{unspecified,pending,ready,failed}'::text[], r.status)"
+    return f"r.{key}" if FACTS[key][0] == "time" else f'r.{key} COLLATE "C"'
+
+
 def _last(order: Sequence[LoggedModelOrder]) -> list[str]:
     keys = {one.key for one in order}
     return [text for key, text in (("created", "r.created DESC"), ("model_id", "r.model_id")) if key not in keys]
@@ -129,8 +135,7 @@ class _Builder:
     def order(self, one: LoggedModelOrder) -> str:
         direction = "DESC" if one.descending else "ASC"
         if not one.key.startswith(_METRIC):
-            collation = ' COLLATE "C"' if FACTS[one.key][0] == "text" else ""
-            return f"r.{one.key}{collation} {direction}"
+            return f"{_sorted(one.key)} {direction}"
         name = self.add(one.key.removeprefix(_METRIC), "text")
         test = "true" if one.dataset is None else self._on(one.dataset)
         return f"{filled(sql('last_model_value'), {'name': name, 'test': test})} {direction} NULLS LAST"

@@ -19,6 +19,8 @@ from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.experiments import routes as experiments
 from gateway.server.mlflow.experiments.default import keep_default
 from gateway.server.mlflow.forwarding import catch_all
+from gateway.server.mlflow.logged_models import routes as logged_models
+from gateway.server.mlflow.logged_models import search as logged_model_search
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs import history
 from gateway.server.serve import Place, serve_app
@@ -31,6 +33,8 @@ ROUTES: list[routing.Route] = [
     *empty_pages.ROUTES,
     *experiments.ROUTES,
     *history.ROUTES,
+    *logged_models.ROUTES,
+    *logged_model_search.ROUTES,
 ]
 
 

@@ -45,7 +45,7 @@ class Reader:
         """The parameter `min_offsets` of a read that includes all that this door wrote; None for nothing."""
         return ",".join(f"{part}:{offset}" for part, offset in sorted(self._written.items())) or None
 
-    async def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+    async def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
         """Return a document. Parameters that are None are left out. Raises NotThere and Refused."""
         wanted = {"min_offsets": self.min_offsets, "timeout_s": WAIT_S} | parameters
         return await self._ask("GET", path, parameters=wanted)

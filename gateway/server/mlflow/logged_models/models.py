@@ -18,7 +18,7 @@ async def read_model(door: Door, model_id: str, *, allow_deleted: bool = False) 
     if not model_id:
         raise unknown_model(model_id)
     try:
-        model = await door.reader.get(f"/v1/logged-models/{quote(model_id, safe='')}")
+        model = await door.reader.get(f"/v1/logged-models/{quote(model_id, safe='', errors='replace')}")
     except NotThere:
         raise unknown_model(model_id) from None
     if model["state"] == "deleted" and not allow_deleted:

@@ -1,7 +1,8 @@
 """
 Routes of one logged model: it is created, read, finalized and deleted, and gets parameters and tags.
 
-What is checked, and how it is answered, follows mlflow/server/handlers.py and mlflow/store/tracking/sqlalchemy_store.py.
+What is checked, and how it is answered, follows mlflow/server/handlers.py and
+mlflow/store/tracking/sqlalchemy_store.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from uuid import uuid4
 from gateway.client.ids import run_name
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, absent, invalid
+from gateway.server.mlflow.experiments.find import active_experiment, default_location
 from gateway.server.mlflow.logged_models.artifacts import list_model_files
 from gateway.server.mlflow.logged_models.model_json import STATUSES, artifact_uri, model_json
 from gateway.server.mlflow.logged_models.models import read_model, unknown_model
@@ -27,18 +29,18 @@ async def create_model(door: Door, call: Call) -> Mapping[str, Any]:
     """Create a model, pending, in an experiment."""
     asked = call.message
     validate("logged_model_name", asked.name or None)
-    location = await _location(door, asked.experiment_id)
+    experiment = await active_experiment(door, asked.experiment_id)
     model_id = f"m-{uuid4().hex}"
     decision = await request(
         door,
         COLLECTION,
         model_id,
         "logged_model_created",
-        experiment_id=asked.experiment_id,
+        experiment_id=experiment["experiment_id"],
         name=asked.name or run_name(),
         model_type=asked.model_type,
         source_run_id=asked.source_run_id,
-        artifact_location=f"{location.rstrip('/')}/models/{model_id}/artifacts" if location else "",
+        artifact_location=_location(experiment, model_id),
         params=_texts(asked.params, "param"),
         tags=_texts(asked.tags, "tag"),
     )
@@ -107,6 +109,15 @@ async def list_artifacts(door: Door, call: Call) -> Mapping[str, Any]:
         for one in found
     ]
     return {"root_uri": artifact_uri(model)} | ({"files": files} if files else {})
+
+
+def _location(experiment: Mapping[str, Any], model_id: str) -> str:
+    """Return where the files of a model are; "" for the place that follows from its experiment's id."""
+    location = experiment["artifact_location"]
+    if location == default_location(experiment["experiment_id"]):
+        return ""
+    base, question, query = location.partition("?")
+    return f"{base.rstrip('/')}/models/{model_id}/artifacts{question}{query}"
 
 
 async def _request(door: Door, model_id: str, kind: str, **fields: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, invalid
+from gateway.server.mlflow.experiments.find import find_experiment
 from gateway.server.mlflow.logged_models.model_json import STATUSES, model_json
 from gateway.server.mlflow.protobuf import array, integer, required, string, texts
 from gateway.server.mlflow.routing import Call, Route
@@ -35,7 +36,7 @@ async def search_models(door: Door, call: Call) -> Mapping[str, Any]:
     ids, filter, order_by = list(asked.experiment_ids), asked.filter or None, _orders(asked)
     for one in ids:
         if not (one.isascii() and one.isdecimal()):
-            raise invalid(f"Invalid experiment ID {one!r:.300}. Experiment ID must be a valid integer.")
+            await find_experiment(door, one)  # or refuse it
     if not all(one.dataset_name for one in asked.datasets):
         raise invalid("`dataset_name` in the `datasets` clause must be specified.")
     if asked.max_results < 0:
@@ -101,13 +102,14 @@ def _condition(one: Comparison) -> str:
     return f"{key} {one.comparator.lower()} {_quoted(value, chr(39))}"
 
 
-def _statuses(one: Comparison) -> str | list[str]:
+def _statuses(one: Comparison) -> Any:
     """Return statuses in the words of the query API. MLflow compares their numbers, as texts."""
     if one.comparator not in ("=", "!=", "IN", "NOT IN"):
         raise Refused("INVALID_PARAMETER_VALUE", f"Invalid comparison operator for status: {one.comparator!r}.")
     numbers = {str(number): status for number, status in enumerate(STATUSES)}
-    found = [numbers.get(text, text) for text in (one.value if isinstance(one.value, list) else [one.value])]
-    return found if isinstance(one.value, list) else found[0]
+    if isinstance(one.value, list):
+        return [numbers.get(text, text) for text in one.value]
+    return numbers.get(one.value, one.value)
 
 
 def _quoted(text: str, quote: str) -> str:

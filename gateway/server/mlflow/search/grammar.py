@@ -113,7 +113,8 @@ def parse_models_filter(text: str) -> list[Comparison]:
         found = []
         for token in _join_in_comparison_tokens(parsed[0].tokens) if parsed else ():
             if isinstance(token, sqlparse.sql.Comparison):
-                found.append(_models_comparison([str(one) for one in token.tokens if not one.is_whitespace], str(token)))
+                parts = [str(one) for one in token.tokens if not one.is_whitespace]
+                found.append(_models_comparison(parts, str(token)))
             elif token.value.strip().upper() != "AND":
                 raise MlflowException.invalid_parameter_value(
                     f"Invalid filter string: {text!r}. Expected a list of comparisons "
@@ -124,7 +125,8 @@ def parse_models_filter(text: str) -> list[Comparison]:
 
 def _models_comparison(parts: list[str], text: str) -> Comparison:
     if len(parts) != 3:
-        raise MlflowException.invalid_parameter_value(f"Invalid comparison: {text}. Expected a comparison with 3 tokens.")
+        words = f"Invalid comparison: {text}. Expected a comparison with 3 tokens."
+        raise MlflowException.invalid_parameter_value(words)
     identifier, comparator, value = parts[0], parts[1].upper(), parts[2]
     match = re.match(r"([a-z]+)\.(.+)$", identifier)
     entity, key = match.groups() if match else ("attributes", identifier)
@@ -142,7 +144,7 @@ def _models_comparison(parts: list[str], text: str) -> Comparison:
     return Comparison(entity[:-1], key, comparator, float(value) if is_number else _text_or_texts(value))
 
 
-def _text_or_texts(value: str) -> str | list[str]:
+def _text_or_texts(value: str) -> Any:
     if not (value.startswith("(") and value.endswith(")")):
         return value.strip("'")
     found = ast.literal_eval(value)
@@ -159,4 +161,4 @@ def read_models_offset(page_token: str, experiment_ids: list[str], filter: str |
 
 def write_models_offset(offset: int, experiment_ids: list[str], filter: str | None, order_by: Any) -> str:
     """Return the token of the page of logged models behind `offset` of them, as MLflow writes it."""
-    return SearchLoggedModelsPaginationToken(experiment_ids, filter, order_by, offset).encode()
+    return str(SearchLoggedModelsPaginationToken(experiment_ids, filter, order_by, offset).encode())
