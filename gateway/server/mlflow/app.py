@@ -23,6 +23,8 @@ from gateway.server.mlflow.logged_models import routes as logged_models
 from gateway.server.mlflow.logged_models import search as logged_model_search
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs import history
+from gateway.server.mlflow.runs import routes as runs
+from gateway.server.mlflow.runs.writer import RunWriter
 from gateway.server.serve import Place, serve_app
 from schemas.runtime.access import AccessGuard
 from schemas.runtime.request_metrics import RequestCounter
@@ -32,6 +34,7 @@ IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
 ROUTES: list[routing.Route] = [
     *empty_pages.ROUTES,
     *experiments.ROUTES,
+    *runs.ROUTES,
     *history.ROUTES,
     *logged_models.ROUTES,
     *logged_model_search.ROUTES,
@@ -49,15 +52,18 @@ def create_app(settings: Settings) -> FastAPI:
     writer, budget, metrics = LogWriter(settings), Budget(IN_FLIGHT), Metrics("mlflow-door")
     reader = Reader(settings, writer.written)
     proxy = catch_all.open_proxy(settings)
-    door = Door(settings=settings, writer=writer, reader=reader, storage=open_storage(settings), budget=budget)
+    run_writer = RunWriter(writer, reader)
+    door = Door(
+        settings=settings, writer=writer, reader=reader, runs=run_writer, storage=open_storage(settings), budget=budget
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await reader.open()
-        writing = asyncio.create_task(writer.run())
-        keeping = asyncio.create_task(keep_default(door))
+        tasks = [asyncio.create_task(one) for one in (writer.run(), keep_default(door), run_writer.known.run())]
         yield
-        for task in (keeping, writing):
+        await run_writer.close()
+        for task in reversed(tasks):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

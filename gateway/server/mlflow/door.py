@@ -11,6 +11,7 @@ from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter
 from gateway.server.mlflow.experiments.known import KnownExperiments
 from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.runs.writer import RunWriter
 from schemas.runtime.settings import Settings
 
 
@@ -21,6 +22,7 @@ class Door:
     settings: Settings
     writer: LogWriter
     reader: Reader
+    runs: RunWriter  # of all events about runs
     storage: Storage | None  # of artifacts; None: GATEWAY_ARTIFACTS names none
     budget: Budget  # bytes that all requests together may hold
     experiments: KnownExperiments = field(default_factory=KnownExperiments)

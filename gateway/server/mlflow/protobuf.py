@@ -123,8 +123,8 @@ def _check(name: str, value: Any, checks: Sequence[Check], *, is_parsed: bool) -
             message = f"Missing value for required parameter '{name}'."
         else:
             message = (
-                f"Invalid value {value!r:.200} for parameter '{name}' supplied. "
-                f"Hint: Value was of type '{type(value).__name__}'."
+                f"Invalid value {json.dumps(value, sort_keys=True, separators=(',', ':')):.200} for parameter "
+                f"'{name}' supplied:  Hint: Value was of type '{type(value).__name__}'."
             )
         raise invalid(f"{message} See the API docs for more information about request parameters.")
 

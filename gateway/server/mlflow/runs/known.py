@@ -1,0 +1,193 @@
+"""
+What the door must know of a run before it answers a write: whether it exists, its stage, its params.
+
+It is read once from the query API, as of the end of the log, so that a run that was created a moment ago by whatever
+writer is found. Writes of this door change it at once. What other writers change is read again every REFRESH_S for the
+runs that are written to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from gateway.client.encoding.values import now
+from gateway.server.mlflow.errors import Refused, absent, invalid
+from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.run_json import run_info
+from gateway.server.mlflow.runs.events import Row
+from gateway.server.mlflow.runs.producer import RunProducer
+from schemas.mapping.mlflow import shown_key, shown_param
+
+MAX_RUNS = 10_000
+IDLE_S = 600.0  # without a write: the run's producer reports its totals, and the run is forgotten
+REFRESH_S = 10.0
+CLOCK_SKEW_MS = 60_000  # of clients
+NEVER = -1  # ms; before the time of every row
+MAX_UNANSWERED = 1_000
+
+log = logging.getLogger("gateway.server")
+
+
+class KnownRun:
+    """A run that this process writes about."""
+
+    __slots__ = (
+        "changes", "changing", "info", "params", "producer", "run_id", "sending_params", "stored", "used",
+        "written_before",
+    )  # fmt: skip
+
+    def __init__(self, info: dict[str, Any], params: dict[str, str], written_before: int) -> None:
+        self.run_id: str = info["run_id"]
+        self.info = info  # MLflow's `run_info`
+        self.params = params
+        self.sending_params: dict[str, asyncio.Future[str]] = {}
+        self.producer: RunProducer | None = None
+        self.written_before = written_before  # ms; rows of up to then may be in the log without this process knowing
+        self.stored: dict[str, tuple[int, set[Row]]] = {}  # by key: rows that are in the log, from a time in ms
+        self.used = 0.0  # loop time of the last write
+        self.changes = 0  # of `info` by this process
+        self.changing: asyncio.Future[str] | None = None  # the sending of the last one
+
+    def check_active(self) -> None:
+        """Raise Refused INVALID_PARAMETER_VALUE with MLflow's words if the run is in the trash."""
+        if (stage := self.info["lifecycle_stage"]) != "active":
+            raise invalid(f"The run {self.run_id} must be in the 'active' state. Current state is {stage}.")
+
+    def add_params(self, values: Mapping[str, str], sending: asyncio.Future[str]) -> None:
+        """Add params that are being written: `sending` gets its result when the log has them."""
+        self.params |= values
+        self.sending_params |= dict.fromkeys(values, sending)
+
+    def settle_params(self, keys: Iterable[str], *, is_written: bool) -> None:
+        """End the sending of params. Those that the log will never have are new again."""
+        for key in keys:
+            self.sending_params.pop(key, None)
+            if not is_written:
+                self.params.pop(key, None)
+
+
+class KnownRuns:
+    """The runs that this process writes about. `close(run)` is called for a run that is forgotten."""
+
+    def __init__(self, reader: Reader, close: Callable[[KnownRun], None]) -> None:
+        self._reader, self._close = reader, close
+        self._runs: OrderedDict[str, KnownRun] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[KnownRun]] = {}
+
+    def get(self, run_id: str) -> KnownRun | None:
+        """Return a run that is known already."""
+        return self._runs.get(run_id)
+
+    def all(self) -> list[KnownRun]:
+        """Return the runs that are known."""
+        return list(self._runs.values())
+
+    def add(self, run: KnownRun) -> None:
+        """Add a run; the one that was not written to for the longest time is forgotten if there are too many."""
+        self._runs[run.run_id] = run
+        run.used = asyncio.get_running_loop().time()
+        if len(self._runs) > MAX_RUNS:
+            self.forget(next(iter(self._runs.values())))
+
+    def forget(self, run: KnownRun) -> None:
+        """Forget a run."""
+        if self._runs.pop(run.run_id, None) is not None:
+            self._close(run)
+
+    async def find(self, run_id: str) -> KnownRun:
+        """Return a run. Raises Refused RESOURCE_DOES_NOT_EXIST with MLflow's words."""
+        run = self._runs.get(run_id)
+        if run is None:
+            loading = self._loading.get(run_id)
+            if loading is None:
+                loading = self._loading[run_id] = asyncio.create_task(self._load(run_id))
+                loading.add_done_callback(lambda done: self._loaded(run_id, done))
+            run = await asyncio.shield(loading)
+        else:
+            run.used = asyncio.get_running_loop().time()
+            self._runs.move_to_end(run_id)
+        return run
+
+    async def run(self) -> None:
+        """Read again what other writers may have changed, and forget idle runs, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            for run in self.all():
+                if clock() - run.used > IDLE_S:
+                    self.forget(run)
+            used = [run for run in self.all() if clock() - run.used <= REFRESH_S]
+            if used:
+                with suppress(Refused):  # the query API is away: what is known stays
+                    await self._refresh(used)
+
+    async def _load(self, run_id: str) -> KnownRun:
+        document = await find_document(self._reader, run_id, min_offsets="end")
+        if document is None:
+            raise no_run(run_id)
+        run = KnownRun(run_info(document), params_of(document), now() // 1_000 + CLOCK_SKEW_MS)
+        self.add(run)
+        return run
+
+    def _loaded(self, run_id: str, task: asyncio.Task[KnownRun]) -> None:
+        del self._loading[run_id]
+        if not task.cancelled():
+            task.exception()  # each call that waits has it
+
+    async def _refresh(self, runs: list[KnownRun]) -> None:
+        changes = {run.run_id: run.changes for run in runs}
+        page = await self._reader.post("/v1/runs/documents", {"run_ids": list(changes), "limit": len(changes)})
+        found = {document["run_id"]: document for document in page["runs"]}
+        for run in runs:
+            document = found.get(run.run_id)
+            if document is None or run.changes != changes[run.run_id]:
+                continue  # on a further page, deleted, or changed by this process since: read with the next write
+            run.info = run_info(document)
+            run.params = {**params_of(document), **run.params}
+        if page["next_page_token"] is None:
+            for run in runs:
+                if run.run_id not in found:
+                    self.forget(run)
+
+
+async def find_document(reader: Reader, run_id: str, **parameters: str) -> Mapping[str, Any] | None:
+    """Return the RunDocument of a run, None if there is none. Raises Refused TEMPORARILY_UNAVAILABLE."""
+    try:
+        page = await reader.post("/v1/runs/documents", {"run_ids": [run_id], **parameters})
+    except Refused as error:
+        if error.code == "INVALID_PARAMETER_VALUE":  # an id that no run can have
+            return None
+        raise
+    return next(iter(page["runs"]), None)
+
+
+def no_run(run_id: str) -> Refused:
+    """Return MLflow's refusal of an unknown run."""
+    return absent(f"Run with id={run_id} not found")
+
+
+def params_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the params of a RunDocument as MLflow shows them."""
+    return {shown_key(name): shown_param(value) for name, value in document["params"].items()}
+
+
+class Unanswered:
+    """New runs whose call was answered that the log does not have them yet, by the content of the call."""
+
+    def __init__(self) -> None:
+        self._runs: dict[bytes, tuple[dict[str, Any], asyncio.Future[str]]] = {}
+
+    def add(self, call: bytes, document: dict[str, Any], writing: asyncio.Future[str]) -> None:
+        """Keep the document of a run for the call that its client repeats."""
+        if len(self._runs) >= MAX_UNANSWERED:
+            self._runs.pop(next(iter(self._runs)))
+        self._runs[call] = (document, writing)
+
+    def pop(self, call: bytes) -> tuple[dict[str, Any], asyncio.Future[str]] | None:
+        """Return what an earlier call with this content made."""
+        return self._runs.pop(call, None)
