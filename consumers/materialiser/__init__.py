@@ -10,7 +10,8 @@ The stream processor: log -> fold -> PostgreSQL, each event exactly once.
   the worker, the missing offsets are named and the process ends (78), having kept what came before them.
 - `strays`: copies records of a run that are in another partition than the run, after the topic got more partitions.
 - `backpressure`: bounds, in bytes, what is read and not applied: while PostgreSQL is away or slow, reading pauses,
-  the member stays in its group, and memory stays flat. `gc_tuning`: garbage collection for many short-lived objects.
+  the member stays in its group, and memory stays flat. `pace`: which records wait for more.
+- `gc_tuning`: garbage collection for many short-lived objects.
 - `fold/`: the pure fold. `rebuild/`: folding the log again.
 
 A paused worker is fenced twice: PostgreSQL ends its open transaction after `GATEWAY_SESSION_TIMEOUT_MS`, so that its

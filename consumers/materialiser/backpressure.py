@@ -18,7 +18,7 @@ class ReadAhead:
     """Sizes of the records between the log and the store."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self.bytes = 0
+        self.bytes = self.records = 0
         self._max_bytes = max_bytes
         self._records: dict[int, deque[tuple[int, int]]] = {}  # (offset, bytes), by partition
         self._lock = Lock()
@@ -33,6 +33,7 @@ class ReadAhead:
         with self._lock:
             self._records.setdefault(partition, deque()).append((offset, size + RECORD_COST))
             self.bytes += size + RECORD_COST
+            self.records += 1
 
     def release(self, partition: int, next_offset: int) -> None:
         """Stop counting the records of a partition below `next_offset`: they are applied."""
@@ -40,9 +41,10 @@ class ReadAhead:
             records = self._records.get(partition, deque())
             while records and records[0][0] < next_offset:
                 self.bytes -= records.popleft()[1]
+                self.records -= 1
 
     def clear(self) -> None:
         """Stop counting all records: reading restarts at the store's offsets, and what was read is discarded."""
         with self._lock:
             self._records.clear()
-            self.bytes = 0
+            self.bytes = self.records = 0

@@ -13,7 +13,8 @@ too: Faust would block on a full buffer (counted in records, whatever their size
 group.
 
 A broker answers a fetch as soon as it has one record. With many producers that means one fetch per record, which costs
-as much CPU as folding it. So while records arrive, the broker is asked to wait a little for more of them.
+as much CPU as folding it. So while many arrive, the broker is asked to wait a little for more of them, and a
+transaction waits for more, too. Few are folded at once (`pace.py`): somebody may wait to read them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from consumers.log.record import Record
 from consumers.log.record_parser import read_any_header_name
 from consumers.log.security import security_arguments
 from consumers.materialiser.gaps import READER, check_start
+from consumers.materialiser.pace import Arrivals, FullBatch
 from consumers.store.offsets import CONSUMER
 from schemas.errors import LogDamaged, LogShorter
 
@@ -49,8 +51,8 @@ WATCH_S = 0.5  # between two checks whether Faust is alive
 NEVER_S = 7 * 86_400.0
 METADATA_AGE_MS = 10_000  # after which new partitions of the topic are noticed and assigned
 UNBOUNDED = 1_000_000_000
-# While records arrive, a broker holds a fetch for half of batch_wait_ms until it has this many bytes; after a fetch
-# without records it waits for the next one.
+# While many records arrive, a broker holds a fetch for half of batch_wait_ms until it has this many bytes; otherwise it
+# waits for the next record.
 BUSY_FETCH_BYTES = 65_536
 IDLE_FETCH_MS, IDLE_FETCH_BYTES = 1_500, 1
 
@@ -101,9 +103,12 @@ def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.A
     app.transport.Consumer = _consumer_class(_Feed(settings.topic, worker, hooks, wait_ms))
     topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, internal=False)
 
+    full = FullBatch(settings.batch_records, lambda: hooks.read_ahead.records)
+
     async def materialise(stream: Any) -> None:
-        async for events in stream.take_events(settings.batch_records, within=wait_ms / 1000):
+        async for events in stream.take_events(full, within=wait_ms / 1000):
             records = [_record(event.message) for event in events]
+            full.begin()
             try:
                 await worker.apply(records)
             except asyncio.CancelledError:
@@ -112,6 +117,7 @@ def build_app(settings: Settings, worker: Worker, hooks: ReaderHooks) -> faust.A
                 hooks.stop(error)
             for record in records:
                 hooks.read_ahead.release(record.partition, record.offset + 1)
+            full.end()
 
     app.agent(topic, concurrency=1)(materialise)
     return app
@@ -189,6 +195,7 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.fetched = {}
         self._sought: Any = None  # the assignment in which the last seek was
         self._damaged: dict[Any, LogDamaged] = {}  # partitions of which a batch cannot be read
+        self._arrivals = Arrivals()
         self._read_again = 0.0  # when they are tried again, monotonic s
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
@@ -247,9 +254,10 @@ class _Reader(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if repaired := self._damaged.keys() & found.keys():
             self._damaged = {tp: error for tp, error in self._damaged.items() if tp not in repaired}
             self.feed.hooks.damaged("; ".join(map(str, self._damaged.values())))
+        is_busy = self._arrivals.are_many(sum(map(len, found.values())))
         fetcher = consumer._fetcher
-        fetcher._fetch_max_wait_ms = self.feed.wait_ms if found else IDLE_FETCH_MS
-        fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if found else IDLE_FETCH_BYTES
+        fetcher._fetch_max_wait_ms = self.feed.wait_ms if is_busy else IDLE_FETCH_MS
+        fetcher._fetch_min_bytes = BUSY_FETCH_BYTES if is_busy else IDLE_FETCH_BYTES
         for tp, records in found.items():
             for record in records:
                 size = len(record.key or b"") + len(record.value or b"")

@@ -22,7 +22,7 @@ from consumers.log.reader import shorter_log
 from consumers.log.record import Record
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
-from consumers.store.offsets import CONSUMER
+from consumers.store.offsets import CONSUMER, stored_offsets
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import StoreReader
 from consumers.store.registry.read import RequestKey
@@ -101,11 +101,18 @@ class Connections:
 
     async def folded(self, asked: Collection[Producer | RequestKey] = ()) -> Folded:
         """Return how far the log is folded: a later read of the store includes everything below."""
+        if not asked:  # a single query needs no snapshot, which takes three more
+            return Folded(await self._offsets(), {})
         requests: dict[RequestKey, DecisionDocument | None] = {one: None for one in asked if len(one) == 3}
         async with self.store().snapshot() as now:
             received = await now.received([one for one in asked if len(one) == 2])
             decided = await now.registry.decisions(requests)
             return Folded(await now.offsets(CONSUMER, self.topic), received, requests | decided)
+
+    async def _offsets(self) -> dict[int, int]:
+        if self._database is None:
+            raise StoreUnavailable(self._problem)
+        return await stored_offsets(self._database, CONSUMER, self.topic)
 
     async def status(self) -> Status:
         """Return the state of every consumer of the log and of the dead letters. Raises StoreUnavailable."""

@@ -18,7 +18,10 @@ from consumers.store.registry.read import RequestKey
 from schemas.api import DecisionDocument
 from schemas.errors import StoreUnavailable
 
-POLL_S = 0.02
+POLL_S = (0.002, 0.02)  # between two questions: soon after a wait began, and later
+SOON_S = 0.2
+ASKING = 0.2  # of the time, as long as that makes no pause longer than the last
+LONGEST_S = 0.1
 MAX_WAITING = 1_000  # requests
 MAX_WAIT_S = 60.0  # of one request
 
@@ -47,6 +50,7 @@ class FoldProgress:
         self._waiting = 0
         self._asked: Counter[Producer | RequestKey] = Counter()
         self._poller: asyncio.Task[None] | None = None
+        self._began = 0.0  # when the newest wait began, in the loop's time
         self._is_closed = False
         self._last: Folded | StoreUnavailable | None = None  # what the poller got; None: nothing yet
 
@@ -64,6 +68,7 @@ class FoldProgress:
         if not self._waiting:
             self._last = None  # what was known when the last request ended may be an outage that is over
         self._waiting += 1
+        self._began = asyncio.get_running_loop().time()
         if asked is not None:
             self._asked[asked] += 1
         if self._poller is None or self._poller.done():
@@ -95,7 +100,9 @@ class FoldProgress:
 
     async def _poll(self) -> None:
         """Ask the store, and wake the waiting requests when the answer has changed."""
+        clock = asyncio.get_running_loop().time
         while self._waiting and not self._is_closed:
+            asked_at = clock()
             self._asked += Counter()  # drops those that no request waits for any more
             now: Folded | StoreUnavailable
             try:
@@ -105,7 +112,10 @@ class FoldProgress:
             if now != self._last:
                 self._last = now
                 self._notify()
-            await asyncio.sleep(POLL_S)
+            answered_at = clock()
+            pause = POLL_S[0] if answered_at - self._began < SOON_S else POLL_S[1]
+            rest = (answered_at - asked_at) * (1 / ASKING - 1)
+            await asyncio.sleep(max(pause, min(rest, LONGEST_S)))
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

@@ -12,16 +12,16 @@ from fastapi import Query, Request, Response
 from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.responses import list_response, long_response, rendered
+from consumers.live.api.responses import json_response, list_response, long_response, rendered
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
-from consumers.store.read.ordered_points import Steps
+from consumers.store.read.ordered_points import IN_LOOP_POINTS, Steps
 from consumers.store.read.reader import narrow
 from consumers.store.read.series_pages import SeriesChoice, token_after
 from consumers.store.read.snapshot import LAST_VALUES, LogBounds, SeriesOfRun
 from consumers.store.search.filter import FilterError, parse_filter, parse_order
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
-from schemas.api import Position, RunsPage, RunSummary, SeriesPage
+from schemas.api import PointsPage, Position, RunsPage, RunSummary, SeriesPage
 from schemas.bounds import MAX_RUN_ID
 from schemas.runlog import RunState
 
@@ -214,7 +214,7 @@ async def points(
             page = await now.points_of.page(_possible(run_id), name, limit=limit, page_token=page_token)
         except TokenError as error:
             raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
-    return await long_response(page, folded)
+    return await _points_response(page, folded)
 
 
 async def points_sample(
@@ -237,7 +237,12 @@ async def points_sample(
         folded = await now.offsets(CONSUMER, connections.topic)
         steps = Steps(first_step, last_step)
         page = await now.points_of.sample(_possible(run_id), name, count=count, steps=steps)
-    return await long_response(page, folded)
+    return await _points_response(page, folded)
+
+
+async def _points_response(page: PointsPage, folded: Mapping[int, int]) -> Response:
+    is_short = sum(len(run.steps) for run in page.runs) <= IN_LOOP_POINTS
+    return json_response(page, folded) if is_short else await long_response(page, folded)
 
 
 async def _asked_for_points(

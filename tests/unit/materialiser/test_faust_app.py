@@ -11,6 +11,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from consumers.materialiser import faust_app
 from consumers.materialiser.backpressure import ReadAhead
+from consumers.materialiser.pace import Arrivals
 from schemas.errors import LogShorter
 
 PART = TopicPartition("log", 2)
@@ -37,6 +38,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
     made = object.__new__(faust_app._Reader)
+    made._arrivals = Arrivals()
     hooks = SimpleNamespace(read_ahead=ReadAhead(), must_pause=lambda: False)
     made.feed = faust_app._Feed("log", None, hooks, 5)  # type: ignore[arg-type]
     made.fetched, made._damaged, made._sought = {PART: 45}, {}, "the assignment of the seek"
