@@ -76,6 +76,7 @@ PAGES = [
     ),
     Page("POST", "/3.0/mlflow/ui-telemetry", {"status": "disabled"}),
     Page("GET", "/3.0/mlflow/assistant/config", {"providers": {}, "projects": {}, "remote_access_allowed": False}),
+    Page("GET", "/3.0/mlflow/assistant/providers", {"providers": []}),
 ]
 
 

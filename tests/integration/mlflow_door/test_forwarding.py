@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import pytest
 
+from gateway.local.command import Command
+from gateway.local.ports import HOST, free_ports
+from gateway.local.servers import mlflow_server
+from gateway.local.supervision.process import end, spawn, wait_until
 from tests.support.dialect_stack import DialectStack
 from tests.support.mlflow_door import MlflowDoor, mlflow_door
 from tests.support.mlflow_service import MlflowServer
@@ -81,6 +89,9 @@ def test_pages_and_the_rest_of_the_api_come_from_the_server_behind_the_door(show
     assert (status, int(headers["content-length"])) == (200, len(text))
     assert request(shown.port, "GET", "/api/2.0/mlflow/nope", headers=BEARER)[0] == 404
 
+    status, answer = ask(shown.port, "POST", "/ajax-api/3.0/mlflow/assistant/sessions", {}, **BEARER)
+    assert (status, answer["error_code"]) == (404, "ENDPOINT_NOT_FOUND"), "it would run programs on the machine"
+
     # It asks this door, which refuses what it does not serve instead of asking back.
     trace = {"trace": {"trace_info": {"trace_id": "tr-1", "trace_location": {"type": "MLFLOW_EXPERIMENT"}}}}
     status, answer = ask(shown.port, "POST", "/api/3.0/mlflow/traces", trace, **BEARER)
@@ -100,6 +111,21 @@ def test_a_page_of_another_site_reaches_nothing_on_a_door_without_a_token(door: 
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         status, answer = ask(door.port, "GET", "/api/3.0/mlflow/server-info", **headers)
         assert (status, answer["error_code"]) == (403, "PERMISSION_DENIED"), headers
+
+
+@pytest.mark.slow
+def test_a_stock_server_starts_over_a_door_by_its_command_line(door: MlflowDoor, tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    options = ["--backend-store-uri", door.url.replace("http", "gateway"), "--host", HOST, "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    argv = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--workers", "2", *options]
+    child = spawn(Command(argv, {}), DEVNULL, environment=environment, folder=tmp_path)
+    try:
+        assert wait_until(lambda: mlflow_server.serves(HOST, port), child, 150)
+        _, found = ask(port, "GET", "/api/2.0/mlflow/experiments/search?max_results=10")
+        assert {"experiment_id": "0", "name": "Default"}.items() <= found["experiments"][-1].items()
+    finally:
+        end(child, timeout_s=10)
 
 
 def test_a_server_behind_the_door_that_is_away_is_refused_without_a_reason_to_try_again(stack: DialectStack) -> None:

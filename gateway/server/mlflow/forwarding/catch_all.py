@@ -17,6 +17,8 @@ from schemas.runtime.settings import Settings
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 API = ("/api/", "/ajax-api/", "/store/")
 STORE = "/store/"  # of the store plug-in inside MLflow's server: forwarding it there would go round for ever
+# It runs programs for people at its own machine (mlflow/server/assistant/api.py), and takes the door for one of them.
+ASSISTANT = "/mlflow/assistant/"
 NO_PAGES = (
     'This MLflow door has no pages: run `pip install "tracking-gateway[mlflow-server]"` where it runs, '
     "or name a server of MLflow with GATEWAY_MLFLOW_UI"
@@ -33,8 +35,8 @@ def install(app: FastAPI, proxy: Proxy | None) -> None:
     """Add the route; it must be the last."""
 
     async def unserved(request: Request) -> Response:
-        path = request.url.path
-        if proxy is not None and not path.startswith(STORE):
+        path: str = request.scope["path"]
+        if proxy is not None and not path.startswith(STORE) and ASSISTANT not in path:
             try:
                 return await proxy.forward(request)
             except NotRunning as error:
