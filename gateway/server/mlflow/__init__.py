@@ -9,7 +9,7 @@ log and is answered when Kafka has them; a read asks the query API, at least as 
 - `protobuf`: requests as messages of MLflow; imports mlflow. `reading`: the query API, asked by this process.
 - `requests`: a request about the registry, and what became of it.
 - `run_json`: a run as MLflow shows it.
-- `experiments`: experiments, and which one a new run is in. `search`: filters and orders.
-- `logged_models`: models that trainings store, before anyone gives them a version.
+- `experiments`: experiments, and which one a new run is in. `registry`: registered models and versions.
+- `logged_models`: models that trainings store, before anyone gives them a version. `search`: filters and orders.
 - `server_info`: what a client asks about the server itself. `empty_pages`: what the door does not keep.
 """

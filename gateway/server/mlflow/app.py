@@ -22,6 +22,7 @@ from gateway.server.mlflow.forwarding import catch_all
 from gateway.server.mlflow.logged_models import routes as logged_models
 from gateway.server.mlflow.logged_models import search as logged_model_search
 from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.registry import routes as registry
 from gateway.server.mlflow.runs import history
 from gateway.server.mlflow.runs import routes as runs
 from gateway.server.mlflow.runs.writer import RunWriter
@@ -38,6 +39,7 @@ ROUTES: list[routing.Route] = [
     *history.ROUTES,
     *logged_models.ROUTES,
     *logged_model_search.ROUTES,
+    *registry.ROUTES,
 ]
 
 
