@@ -13,7 +13,8 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.entities import PagedList
 from mlflow.tracking import MlflowClient
 
-WITH_IDS = ("", "experiment_id", "artifact_location", "run_id", "source", "model_id")  # a tag may have any value
+# What may be, or end with, an id; "" is a returned value itself. A tag may have any value.
+WITH_IDS = ("", "experiment_id", "artifact_location", "run_id", "source", "model_id", "model_uri")
 
 
 class Side:
@@ -26,12 +27,13 @@ class Side:
         """
         Return what a method of the client returns, or the code of its error, in a form that both servers can share.
 
-        `$name` in an argument is an id that was kept under this name; `keep`: keep the one that is returned.
+        `$name` in an argument is an id that was kept under this name. `keep`: keep the one that is returned, or that of
+        the logged model.
         """
         try:
             found = getattr(self.client, method)(*self._filled(arguments), **self._filled(named))
             if keep:
-                self.ids[keep] = found
+                self.ids[keep] = found if isinstance(found, str) else found.model_id
             return self._plain(found)
         except RestException as error:
             return {"error_code": error.error_code, "status": error.get_http_status_code()}

@@ -120,6 +120,11 @@ def check_sources(pair: Pair, name: str, other: str) -> None:
         pair.same("create_model_version", other, source)
     pair.same("create_model_version", other, f"models:/{other}/1", run_id="abc")
     pair.same("create_model_version", other, f"models:/{name}/2", run_id="another")
+    pair.same("create_logged_model", "0", name="net", keep="model")
+    pair.same("create_model_version", other, "models:/$model", model_id="$model")
+    pair.same("create_model_version", other, "models:/$model", model_id="m-another")
+    assert '"version"' in pair.same("get_logged_model", "$model")["tags"]["mlflow.modelVersions"]
+    pair.same("get_model_version_download_uri", other, 6)
     pair.same("get_model_version_download_uri", other, 1)
     pair.same("get_model_version_download_uri", other, 5)
     pair.same("get_model_version_download_uri", name, 2)

@@ -8,15 +8,17 @@ and a path on this machine is refused. So it is in mlflow/server/handlers.py. A 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from gateway.client.errors import ClientError
 from gateway.client.registry.model_uri import parse_model_uri, parse_run_uri
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, invalid
+from gateway.server.mlflow.logged_models.model_json import artifact_uri
+from gateway.server.mlflow.logged_models.models import read_model
 from gateway.server.mlflow.protobuf import check_host
-from gateway.server.mlflow.reading import NotThere
 from gateway.server.mlflow.registry.find import find_by_alias, find_model, find_version, newest
 from gateway.server.mlflow.registry.shown import is_prompt
 from gateway.server.mlflow.run_json import run_info
@@ -46,7 +48,7 @@ async def checked_source(door: Door, asked: Any, tags: dict[str, str]) -> Source
     _check_path(source)
     if asked.model_id:
         model = await _logged_model(door, asked.model_id, source)
-        if source.startswith("runs:") or (_is_proxied(source) and not _is_inside(source, _location(model))):
+        if source.startswith("runs:") or (_is_proxied(source) and not _is_inside(source, artifact_uri(model))):
             raise _foreign(source, "model_id")
         return Source(source, asked.run_id or model["source_run_id"])
     if source.startswith("runs:"):
@@ -67,7 +69,7 @@ async def _of_a_model(door: Door, asked: Any) -> Source:
         if rest != asked.model_id:
             raise _foreign(source, "model_id")
         model = await _logged_model(door, rest, source)
-        return Source(source, asked.run_id or model["source_run_id"], _location(model))
+        return Source(source, asked.run_id or model["source_run_id"], artifact_uri(model))
     version = await _named_version(door, source)
     # Versions do not know their logged model, so one that is asked for does not match.
     if (asked.HasField("run_id") and asked.run_id != version["run_id"]) or asked.model_id:
@@ -136,15 +138,11 @@ async def _run_location(door: Door, run_id: str, source: str) -> str:
     return str(run_info(found[0])["artifact_uri"])
 
 
-async def _logged_model(door: Door, model_id: str, source: str) -> dict[str, Any]:
+async def _logged_model(door: Door, model_id: str, source: str) -> Mapping[str, Any]:
     try:
-        return await door.reader.get(f"/v1/logged-models/{quote(model_id, safe='', errors='replace')}")
-    except NotThere:
-        raise _foreign(source, "model_id") from None
-
-
-def _location(model: dict[str, Any]) -> str:
-    return f"mlflow-artifacts:/{model['experiment_id']}/models/{model['model_id']}/artifacts"
+        return await read_model(door, model_id)
+    except Refused as error:
+        raise _foreign(source, "model_id") if error.code == "RESOURCE_DOES_NOT_EXIST" else error from None
 
 
 def _foreign(source: str, parameter: str) -> Refused:

@@ -7,16 +7,14 @@ stage that is not active is refused with 400: MLflow answers 500, which its clie
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
-
-import orjson
 
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.logged_models.models import read_model
 from gateway.server.mlflow.protobuf import validate
-from gateway.server.mlflow.reading import NotThere
 from gateway.server.mlflow.registry.find import find_version, no_version, version_number
 from gateway.server.mlflow.registry.models import done_or_absent
 from gateway.server.mlflow.registry.shown import ACTIVE_STAGES, stage_of, version_json
@@ -108,15 +106,12 @@ async def _answer(door: Door, name: str, version: str | int) -> Mapping[str, Any
 
 async def _tell_logged_model(door: Door, model_id: str, name: str, version: int) -> None:
     """Add a version to the tag of the logged model that it was made of."""
+    model = await read_model(door, model_id, allow_deleted=True)
     try:
-        model = await door.reader.get(f"/v1/logged-models/{quote(model_id, safe='')}")
-    except NotThere:  # deleted meanwhile
-        return
-    try:
-        known = orjson.loads(model["tags"].get(VERSIONS_TAG, "[]"))
+        known = json.loads(model["tags"].get(VERSIONS_TAG, "[]"))
     except ValueError:
         known = []
     made = {"name": name, "version": version}
     if isinstance(known, list) and made not in known:
-        text = orjson.dumps([*known, made]).decode()
+        text = json.dumps([*known, made])
         await request(door, "logged_models", model_id, "logged_model_tags", tags={VERSIONS_TAG: text})
