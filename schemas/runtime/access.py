@@ -87,6 +87,18 @@ def foreign(headers: Headers, method: str, hosts: Iterable[str]) -> tuple[str, s
     return None
 
 
+def crosses_sites(headers: Headers, method: str) -> tuple[str, str] | None:
+    """
+    Return what is wrong about a change to a server with a token, and the next step; None for nothing.
+
+    A browser that a person gave the token as a password sends it with whatever any page lets it send.
+    """
+    site = headers.get("sec-fetch-site", "none")
+    if method in ("GET", "HEAD", "OPTIONS") or site in _OWN_SITES:
+        return None
+    return f"a page of another origin sent it (Sec-Fetch-Site: {site:.20})", "open this server's own pages"
+
+
 def _hostname(address: str) -> str:
     try:
         return (urlsplit(address).hostname or "").rstrip(".")
@@ -100,7 +112,8 @@ def _error_body(status: int, error: str, step: str) -> dict[str, str]:
 
 class AccessGuard:
     """
-    ASGI middleware that answers 401 without the token, or 403 to requests of foreign pages if there is no token.
+    ASGI middleware that answers 401 without the token, and 403 to what pages of other sites send: to changes, or to
+    everything if there is no token.
 
     `hosts` are further names of this server, for instance those of a proxy in front of it. Requests to `open_paths` are
     not checked. `body` makes the JSON object of an answer from its status, its error and the next step.
@@ -124,7 +137,11 @@ class AccessGuard:
                 step = "set GATEWAY_TOKEN to the server's; in a browser, enter it as the password"
                 await _refuse(send, 401, self._body(401, "the token is missing or wrong", step))
                 return
-            if not self._token and (problem := foreign(headers, scope["method"], self._hosts)):
+            if self._token:
+                problem = crosses_sites(headers, scope["method"])
+            else:
+                problem = foreign(headers, scope["method"], self._hosts)
+            if problem:
                 await _refuse(send, 403, self._body(403, *problem))
                 return
         await self._app(scope, receive, send)

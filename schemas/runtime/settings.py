@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         except ValueError:
             is_readable = False
         if not is_readable:  # without its text, which may hold a password
-            raise ValueError("it is not http(s)://host:port")
+            raise ValueError(" or ".join(["it is not http(s)://host:port", *filter(None, words)]))
         return url
 
     @model_validator(mode="after")

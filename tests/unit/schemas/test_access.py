@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from schemas.errors import BadSettings
-from schemas.runtime.access import foreign, holds_token, require_token
+from schemas.runtime.access import crosses_sites, foreign, holds_token, require_token
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
@@ -39,3 +39,10 @@ def test_a_person_may_follow_a_link_to_a_page_but_a_page_cannot_embed_or_ask() -
     assert foreign({**link, "sec-fetch-dest": "iframe"}, "GET", ()) is not None
     assert foreign({**link, "sec-fetch-dest": "document"}, "POST", ()) is not None
     assert foreign({**link, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"}, "GET", ()) is not None
+
+
+def test_a_page_of_another_site_cannot_change_what_a_browser_has_the_token_for() -> None:
+    assert crosses_sites({"sec-fetch-site": "cross-site"}, "POST") is not None
+    assert crosses_sites({"sec-fetch-site": "cross-site"}, "GET") is None, "its answer is not shown to that page"
+    assert crosses_sites({"sec-fetch-site": "same-origin"}, "POST") is None
+    assert crosses_sites({}, "POST") is None, "a program"
