@@ -105,6 +105,8 @@ async def log_model(door: Door, call: Call) -> Mapping[str, Any]:
     missing = _MODEL_FIELDS - set(model if isinstance(model, dict) else ())
     if missing:
         raise invalid(f"Model json is missing mandatory fields: {missing}")
+    if not isinstance(model["flavors"], dict):
+        raise invalid("Model json has flavors that are no object.")
     run = await door.runs.find(run_id)
     entry = {name: model.get(name) for name in _KEPT_FIELDS}
     entry["flavors"] = {

@@ -1,0 +1,173 @@
+"""What the door writes about runs: events, their numbers, what is repeated, and sending until the log has it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+
+from gateway.client.encoding.wire import MAX_RECORD, Record
+from gateway.server.log_writer import LogWriter, RecordRefused
+from gateway.server.mlflow.errors import Refused
+from gateway.server.mlflow.runs import events, outbox
+from gateway.server.mlflow.runs.events import Row
+from gateway.server.mlflow.runs.outbox import Outbox, Sending
+from gateway.server.mlflow.runs.producer import RunProducer
+from gateway.server.mlflow.runs.recent import RecentRows
+from schemas import events as ev
+from schemas.errors import LogUnavailable
+from schemas.runtime.settings import Settings
+from schemas.wire import Envelope, decode_run
+
+TIME = 1_700_000_000_000_000  # µs
+
+
+def decoded(records: list[Record]) -> list[Envelope]:
+    return [decode_run(one.key, one.value, one.headers) for one in records]
+
+
+def test_rows_become_columns_by_series() -> None:
+    rows = [Row("a", 1, 5, 0.5), Row("b", 1, 5, None), Row("a", 2, 6, math.inf)]
+    producer = RunProducer("r")
+    (envelope,) = decoded(producer.number(events.encoded(events.metrics(rows, TIME)), TIME))
+    assert isinstance(envelope.event, ev.Metrics)
+    one, other = envelope.event.series
+    assert (list(one.steps), list(one.times), list(one.values)) == ([1, 2], [5_000, 6_000], [0.5, math.inf])
+    assert math.isnan(other.values[0])
+    assert producer.points == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        events.metrics([Row("é" * 240 + str(n), 0, 1, 0.0) for n in range(3_000)], TIME),
+        events.params({f"p{n}": "😀" * 6_000 for n in range(100)}, TIME),
+        events.tags({f"t{n}": "😀" * 8_000 for n in range(100)}, TIME),
+    ],
+)
+def test_a_batch_that_is_larger_than_a_record_becomes_several(body: dict[str, Any]) -> None:
+    records = RunProducer("r").number(events.encoded(body), TIME)
+    assert len(records) > 1
+    assert all(len(one.value) <= MAX_RECORD for one in records)
+    parts = [one.event for one in decoded(records)]
+    names: list[str] = []
+    for part in parts:
+        if isinstance(part, ev.Metrics):
+            names += [series.name for series in part.series]
+        else:
+            assert isinstance(part, ev.Params | ev.Tags)
+            names += part.params if isinstance(part, ev.Params) else part.tags
+    given = body.get("series") or body.get("params") or body.get("tags")
+    assert names == [one["name"] if isinstance(one, dict) else one for one in given or ()]
+
+
+def test_an_entry_that_no_record_holds_is_refused() -> None:
+    with pytest.raises(Refused, match="in one entry"):
+        list(events.encoded(events.label("profile", "x" * MAX_RECORD, TIME)))
+
+
+def test_the_last_records_of_a_producer_say_how_much_it_wrote() -> None:
+    producer = RunProducer("r")
+    records = producer.number(events.encoded(events.metrics([Row("a", 1, 5, 0.5)], TIME)), TIME)
+    records += producer.number(events.encoded({"kind": "run_finished", "time": TIME}), TIME)
+    records.append(producer.close(TIME))
+    _, end, closed = decoded(records)
+    assert isinstance(end.event, ev.RunFinished)
+    assert isinstance(closed.event, ev.ProducerClosed)
+    assert [one.seq for one in decoded(records)] == [0, 1, 2]
+    assert (end.event.batches, closed.event.batches, closed.event.points) == (2, 3, 1)
+
+
+@pytest.mark.parametrize("ms", [-1, 2**62])
+def test_a_time_that_no_event_can_have_is_refused(ms: int) -> None:
+    with pytest.raises(Refused, match="start_time"):
+        events.time_of(ms, "start_time")
+
+
+async def test_a_row_is_new_once() -> None:
+    forgotten: list[tuple[str, int]] = []
+    recent = RecentRows(lambda run_id, ms: forgotten.append((run_id, ms)), limit=2)
+    one, other = Row("a", 1, 5, 0.5), Row("a", 1, 5, None)
+    sending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    assert recent.split("r", [one, other, one]) == ([one, other], [])
+    recent.add("r", [one, other], sending)
+    assert recent.split("r", [one, other]) == ([], [sending, sending]), "its sending is waited for"
+    recent.settle("r", [one, other], is_written=True)
+    assert recent.split("r", [one]) == ([], [])
+    assert recent.split("another", [one]) == ([one], [])
+    recent.add("r", [Row("b", 1, 9, 1.0)], sending)
+    assert forgotten == [("r", 5)]
+    assert recent.split("r", [one, other]) == ([one], [])
+
+
+async def test_a_row_that_the_log_refused_is_new_again() -> None:
+    recent = RecentRows(lambda run_id, ms: None)
+    sending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    recent.add("r", [Row("a", 1, 5, 0.5)], sending)
+    recent.settle("r", [Row("a", 1, 5, 0.5)], is_written=False)
+    assert recent.split("r", [Row("a", 1, 5, 0.5)])[0]
+
+
+class ScriptedLog(LogWriter):
+    """A writer whose next answers are given; afterwards it takes everything."""
+
+    def __init__(self, *answers: Exception) -> None:
+        super().__init__(Settings(kafka="127.0.0.1:1"))
+        self.answers, self.taken = list(answers), []  # type: ignore[var-annotated]
+
+    async def write(self, records: Any) -> None:
+        if self.answers:
+            raise self.answers.pop(0)
+        self.taken += records
+
+
+def sending_of(producer: RunProducer, settled: list[str]) -> Sending:
+    records = producer.number(events.encoded(events.tags({"a": "b"}, TIME)), TIME)
+    return Sending(records, producer.substitute, settled.append)
+
+
+async def test_the_same_bytes_are_sent_until_the_log_has_them() -> None:
+    settled: list[str] = []
+    log = ScriptedLog(LogUnavailable("away"), LogUnavailable("away"))
+    sending = sending_of(RunProducer("r"), settled)
+    expected = list(sending.records)
+    await Outbox(log).send(sending)
+    assert (log.taken, settled) == (expected, [""])
+
+
+async def test_a_call_that_waits_too_long_is_refused_and_its_records_sent_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "WAIT_S", 0.01)
+    settled: list[str] = []
+    log = ScriptedLog(LogUnavailable("away"), LogUnavailable("away"))
+    sent = Outbox(log)
+    with pytest.raises(Refused) as refused:
+        await sent.send(sending_of(RunProducer("r"), settled))
+    assert refused.value.code == "TEMPORARILY_UNAVAILABLE"
+    assert not settled
+    await sent.close(10.0)
+    assert (len(log.taken), settled) == (1, [""])
+
+
+async def test_another_record_takes_the_number_of_one_that_kafka_refuses() -> None:
+    settled: list[str] = []
+    log = ScriptedLog(RecordRefused(0, "too large"))
+    with pytest.raises(Refused, match="too large") as refused:
+        await Outbox(log).send(sending_of(RunProducer("r"), settled))
+    assert refused.value.code == "INVALID_PARAMETER_VALUE"
+    (envelope,) = decoded(log.taken)
+    assert (envelope.seq, envelope.event.kind, settled) == (0, "heartbeat", ["too large"])
+
+
+async def test_beyond_its_memory_a_call_is_refused_before_it_gets_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 100)
+    sent = Outbox(ScriptedLog(*[LogUnavailable("away")] * 1_000))
+    sent.check()
+    sent.send_later(sending_of(RunProducer("r"), []))
+    with pytest.raises(Refused, match="too many calls wait"):
+        sent.check()
+    await sent.close(0.0)
+    sent.check()
