@@ -1,5 +1,5 @@
 """
-MLflow's own client in a process: each thread logs into a run of its own until it is told to stop.
+MLflow's own client in a process: each thread logs into a run of its own until a file says that it stops.
 
 Arguments: a folder, the number of threads. A file of each run has the number of steps that calls which returned have
 logged.
