@@ -13,8 +13,11 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.entities import PagedList
 from mlflow.tracking import MlflowClient
 
-# What may be, or end with, an id; "" is a returned value itself. A tag may have any value.
-WITH_IDS = ("", "experiment_id", "artifact_location", "run_id", "source", "model_id", "model_uri")
+# What may be, or hold between slashes, an id; "" is a returned value itself. A tag may have any value.
+WITH_IDS = (
+    "", "experiment_id", "artifact_location", "artifact_uri", "root_uri", "run_id", "source_run_id", "source",
+    "model_id", "model_uri",
+)  # fmt: skip
 
 
 class Side:
@@ -45,7 +48,7 @@ class Side:
         given = self._filled(given)
         query = f"?{urllib.parse.urlencode(given, doseq=True)}" if method == "GET" else ""
         request = urllib.request.Request(
-            f"{self.url}/api/2.0/mlflow/{path}{query}",
+            f"{self.url}/api/2.0/mlflow/{self._filled(path)}{query}",
             None if method == "GET" else json.dumps(given).encode(),
             {"Content-Type": "application/json"},
             method=method,
@@ -67,10 +70,8 @@ class Side:
         if isinstance(value, PagedList):
             return {"rows": [self._plain(one) for one in value], "token": value.token}
         if isinstance(value, str):
-            for name, one in self.ids.items() if key in WITH_IDS else ():
-                if value == one or value.endswith(f"/{one}") or f"/{one}/" in value:
-                    return value.replace(one, f"<{name}>")
-            return value
+            names = {one: f"<{name}>" for name, one in self.ids.items()} if key in WITH_IDS else {}
+            return "/".join(names.get(part, part) for part in value.split("/"))
         if isinstance(value, int) and not isinstance(value, bool) and "time" in key:
             return "a time"
         if isinstance(value, list | tuple):

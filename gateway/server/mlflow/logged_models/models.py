@@ -13,6 +13,7 @@ from gateway.server.mlflow.errors import Refused, absent
 from gateway.server.mlflow.reading import NotThere
 
 
+
 async def read_model(door: Door, model_id: str, *, allow_deleted: bool = False) -> Mapping[str, Any]:
     """Return the document of a model (LoggedModelDocument in schemas/api.py). Raises Refused, as MLflow does."""
     if not model_id:
