@@ -19,6 +19,7 @@ from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.experiments import routes as experiments
 from gateway.server.mlflow.experiments.default import keep_default
 from gateway.server.mlflow.forwarding import catch_all
+from gateway.server.mlflow.logged_models import links
 from gateway.server.mlflow.logged_models import routes as logged_models
 from gateway.server.mlflow.logged_models import search as logged_model_search
 from gateway.server.mlflow.reading import Reader
@@ -40,6 +41,7 @@ ROUTES: list[routing.Route] = [
     *logged_models.ROUTES,
     *logged_model_search.ROUTES,
     *registry.ROUTES,
+    *links.ROUTES,
 ]
 
 

@@ -26,3 +26,4 @@ class Door:
     storage: Storage | None  # of artifacts; None: GATEWAY_ARTIFACTS names none
     budget: Budget  # bytes that all requests together may hold
     experiments: KnownExperiments = field(default_factory=KnownExperiments)
+    logged_models: set[str] = field(default_factory=set)  # ids of models that exist; deleted ones do too

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
 import pytest
 
 from tests.support.mlflow_door import MlflowDoor
-from tests.support.mlflow_pair import Pair
+from tests.support.mlflow_pair import Pair, Side
 from tests.support.mlflow_service import MlflowServer
 
 OF = "logged-models"
@@ -25,13 +26,20 @@ ORDERS: list[list[dict[str, Any]]] = [
     [{"field_name": "status"}, {"field_name": "name"}], [{"field_name": "last_updated_timestamp", "ascending": False}],
     [{"field_name": "metrics.none"}, {"field_name": "model_type"}],
 ]  # fmt: skip
+BAD_MODELS: list[dict[str, Any]] = [
+    {"name": "a.b"}, {"name": "a/b"}, {"name": 5}, {"params": "x"}, {"model_type": 5},
+    {"params": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]},
+    {"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]},
+]  # fmt: skip
+BAD_SEARCHES: list[dict[str, Any]] = [
+    {"filter": "name"}, {"filter": "name = 'a' OR name = 'b'"}, {"filter": "name > 'a'"}, {"filter": "a IS NULL"},
+    {"filter": "metrics.a LIKE 'x'"}, {"filter": "foo.bar = 'x'"}, {"filter": "a; b"}, {"filter": 5},
+    {"datasets": [{"dataset_digest": "1"}]}, {"order_by": [{"field_name": "params.a"}]}, {"order_by": [{}]},
+    {"order_by": [{"field_name": "none"}]}, {"order_by": "name"}, {"max_results": "x"}, {"page_token": 5},
+]  # fmt: skip
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "", {}),
-    *(("POST", "", {"experiment_id": "$home", **given}) for given in (
-        {"name": "a.b"}, {"name": "a/b"}, {"name": 5}, {"params": "x"}, {"model_type": 5},
-        {"params": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]},
-        {"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]},
-    )),
+    *(("POST", "", {"experiment_id": "$home", **given}) for given in BAD_MODELS),
     ("POST", "", {"experiment_id": "77"}),
     ("POST", "", {"experiment_id": "abc"}),
     ("POST", "", {"experiment_id": 5}),
@@ -50,16 +58,29 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/m-none/artifacts/directories", {}),
     ("GET", "/$one/artifacts/directories", {"artifact_directory_path": "../x"}),
     ("POST", "/search", {}),
-    *(("POST", "/search", {"experiment_ids": ["$home"], **given}) for given in (
-        {"filter": "name"}, {"filter": "name = 'a' OR name = 'b'"}, {"filter": "name > 'a'"}, {"filter": "a IS NULL"},
-        {"filter": "metrics.a LIKE 'x'"}, {"filter": "foo.bar = 'x'"}, {"filter": "a; b"}, {"filter": 5},
-        {"datasets": [{"dataset_digest": "1"}]}, {"order_by": [{"field_name": "params.a"}]}, {"order_by": [{}]},
-        {"order_by": [{"field_name": "none"}]}, {"order_by": "name"}, {"max_results": "x"}, {"page_token": 5},
-    )),
+    *(("POST", "/search", {"experiment_ids": ["$home"], **given}) for given in BAD_SEARCHES),
     ("POST", "/search", {"experiment_ids": ["abc"]}),
     ("POST", "/search", {"experiment_ids": "x"}),
 ]  # fmt: skip
-FAILING = [  # 500 in MLflow, which clients repeat for minutes
+TREE = {"dataset": {"name": "tree", "digest": "1", "source_type": "s", "source": "x", "schema": "{}", "profile": "p"}}
+LINKS_REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("log-inputs", {"datasets": []}),
+    ("log-inputs", {"run_id": "none", "datasets": []}),
+    ("log-inputs", {"run_id": "a/../b", "datasets": []}),
+    ("log-inputs", {"run_id": "$run", "datasets": "x"}),
+    ("log-inputs", {"run_id": "$run", "models": "x"}),
+    *(("log-inputs", {"run_id": "$run", "datasets": [{"dataset": {**TREE["dataset"], field: "x" * size}}]})
+      for field, size in (("name", 501), ("digest", 37), ("source", 65_536), ("schema", 1_048_576))),
+    *(("log-inputs", {"run_id": "$run", "datasets": [{**TREE, "tags": [{"key": "k" * key, "value": "v" * value}]}]})
+      for key, value in ((256, 1), (1, 501))),
+    ("outputs", {"run_id": "$run"}),
+    ("outputs", {"run_id": "$run", "models": "x"}),
+    ("outputs", {"run_id": "a" * 32, "models": [{"model_id": "$one"}]}),
+    ("outputs", {"run_id": "$run", "models": [{"model_id": "$one", "step": 4}]}),
+    ("log-metric", {"run_id": "$run", "key": "a", "value": 1, "timestamp": 1, "model_id": "m-none"}),
+    ("log-batch", {"run_id": "$run", "metrics": [{"key": "a", "value": 1, "timestamp": 1, "model_id": "m-none"}]}),
+]  # fmt: skip
+FAILING: list[dict[str, Any]] = [  # 500 in MLflow, which clients repeat for minutes
     {"filter": "foo = 'x'"}, {"filter": "metrics.a > 'x'"}, {"page_token": "xx"}, {"order_by": [{"field_name": "tags"}]}
 ]  # fmt: skip
 
@@ -72,13 +93,15 @@ def pair(stock: MlflowServer, door: MlflowDoor) -> Pair:
     create(made, "one", params={"depth": "3", "empty": ""}, tags={"team": "it's", "k": "1"})
     create(made, "two", model_type="tree", params={"depth": "4"}, tags={"a b": "c"})
     create(made, "three")
+    for side in (made.stock, made.door):
+        side.ids["run"] = side.client.create_run(side.ids["home"]).info.run_id
     return made
 
 
-def create(pair: Pair, name: str, **given: Any) -> None:
+def create(pair: Pair, name: str, home: str = "home", **given: Any) -> None:
     """Create a model with both clients; its name is the name of its id too."""
     for side in (pair.stock, pair.door):
-        side.ids[name] = side.client.create_logged_model(side.ids["home"], name=name, **given).model_id
+        side.ids[name] = side.client.create_logged_model(side.ids[home], name=name, **given).model_id
     pair.same("get_logged_model", f"${name}")
 
 
@@ -119,7 +142,7 @@ def check_searches(pair: Pair) -> None:
     assert pair.same("search_logged_models", ["$home", "77"])["rows"]
     assert pair.same_wire("POST", f"{OF}/search", experiment_ids=[]) == (200, {})
     for side in (pair.stock, pair.door):
-        found, token = [], None
+        found, token = list[str](), None
         while not found or token:
             page = side.client.search_logged_models([side.ids["home"]], max_results=1, page_token=token)
             found += [one.name for one in page]
@@ -129,6 +152,62 @@ def check_searches(pair: Pair) -> None:
     for changed in ({"filter": "name = 'x'"}, {"order_by": [{"field_name": "name"}]}, {"experiment_ids": ["0"]}):
         given = {"experiment_ids": ["$home"], "page_token": "$token", **changed}
         assert pair.same_wire("POST", f"{OF}/search", **given) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_metrics_of_a_run_that_name_a_model_are_points_of_both(pair: Pair) -> None:
+    pair.same("create_experiment", uuid.uuid4().hex, keep="lab")
+    create(pair, "unmeasured", "lab")
+    create(pair, "measured", "lab")
+    of = {"model_id": "$measured"}
+    on = {"dataset_name": "d", "dataset_digest": "1"}
+    points: list[tuple[float, int, dict[str, str]]] = [
+        (0.5, 1, of | on), (0.75, 2, of), (float("nan"), 3, of), (float("inf"), 4, of), (float("-inf"), 5, of),
+        (0.1, 6, {}),
+    ]  # fmt: skip
+    for value, step, about in points:
+        pair.same("log_metric", "$run", "acc", value, 7, step, **about)
+    batch = [
+        {"key": "acc", "value": 0.25, "timestamp": 1, "step": 9, **of | on},
+        {"key": "f", "value": 1, "timestamp": 1},
+    ]
+    pair.same_wire("POST", "runs/log-batch", run_id="$run", metrics=batch)
+
+    model = pair.same("get_logged_model", "$measured")
+    assert [one["step"] for one in model["metrics"]] == [1, 2, 3, 4, 5, 9]
+    assert len(pair.same_wire("GET", "metrics/get-history", run_id="$run", metric_key="acc")[1]["metrics"]) == 7
+    digest = [{"dataset_name": "d", "dataset_digest": "1"}]
+    for text in ("metrics.acc > 0.5", "metrics.acc >= 0.7 AND metrics.acc < 0.3", "metrics.`acc` = 0.1"):
+        for datasets in (None, [{"dataset_name": "d"}], digest, [{"dataset_name": "d", "dataset_digest": "2"}]):
+            pair.same("search_logged_models", ["$lab"], filter_string=text, datasets=datasets)
+    pair.same("search_logged_models", ["$lab"], datasets=digest)
+    for order in ({}, {"ascending": False}, {"dataset_name": "d"}, {"dataset_digest": "1", "ascending": False}):
+        pair.same("search_logged_models", ["$lab"], order_by=[{"field_name": "metrics.acc", **order}])
+
+
+def test_a_run_has_its_datasets_and_models_once(pair: Pair) -> None:
+    context = {"tags": [{"key": "mlflow.data.context", "value": "train"}]}
+    other = {"dataset": {"name": "tree", "digest": "2", "source_type": "s", "source": "y"}}
+    for datasets in ([{**TREE, **context}, other, TREE], [TREE, {"dataset": {"name": "bare"}}], []):
+        assert pair.same_wire("POST", "runs/log-inputs", run_id="$run", datasets=datasets) == (200, {})
+    for _ in range(2):
+        pair.same_wire("POST", "runs/log-inputs", run_id="$run", models=[{"model_id": "$one"}, {"model_id": "m-none"}])
+    made = [{"model_id": "$one", "step": 3}, {"model_id": "$two"}]
+    pair.same_wire("POST", "runs/outputs", run_id="$run", models=made)
+    again = {"run_id": "$run", "models": [{"model_id": "$one", "step": 3}]}
+    assert pair.door.wire("POST", "runs/outputs", again) == (200, {})  # 400 in MLflow, where a repeated call fails
+    for route, given in LINKS_REFUSED:
+        pair.same_wire("POST", f"runs/{route}", **given)
+
+    stock, door = (_links(side) for side in (pair.stock, pair.door))
+    assert door == stock
+    assert [len(one) for one in stock] == [3, 2, 2]
+
+
+def _links(side: Side) -> list[list[str]]:
+    """Return datasets, model inputs and model outputs of the run, each in a fixed order."""
+    run = side.wire("GET", "runs/get", {"run_id": "$run"})[1]["run"]
+    found = [*(run["inputs"][name] for name in ("dataset_inputs", "model_inputs")), run["outputs"]["model_outputs"]]
+    return [sorted(json.dumps(one, sort_keys=True) for one in links) for links in found]
 
 
 def test_what_a_stock_server_refuses_is_refused_with_its_status_and_code(pair: Pair) -> None:

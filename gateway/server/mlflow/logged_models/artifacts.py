@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from gateway.server.mlflow.door import Door
-from gateway.server.mlflow.logged_models.models import read_model, unknown_model
+from gateway.server.mlflow.logged_models.models import check_exists, unknown_model
 from gateway.server.mlflow.reading import NotThere
 from gateway.server.mlflow.requests import write
 
@@ -27,7 +27,7 @@ class StoredFile(NamedTuple):
 
 async def add_model_file(door: Door, model_id: str, path: str, file: StoredFile) -> None:
     """Make stored bytes a file of a model; it replaces one of the same path. Raises Refused."""
-    await read_model(door, model_id, allow_deleted=True)
+    await check_exists(door, model_id)
     await write(door, "logged_models", model_id, "logged_model_artifact", path=path, **file._asdict())
 
 

@@ -12,6 +12,7 @@ from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, absent
 from gateway.server.mlflow.reading import NotThere
 
+MAX_KNOWN = 100_000  # ids
 
 
 async def read_model(door: Door, model_id: str, *, allow_deleted: bool = False) -> Mapping[str, Any]:
@@ -25,6 +26,15 @@ async def read_model(door: Door, model_id: str, *, allow_deleted: bool = False) 
     if model["state"] == "deleted" and not allow_deleted:
         raise unknown_model(model_id)
     return model
+
+
+async def check_exists(door: Door, model_id: str) -> None:
+    """Raise Refused, as MLflow does, if there is no such model. It is asked for once: models stay."""
+    if model_id not in door.logged_models:
+        await read_model(door, model_id, allow_deleted=True)
+        if len(door.logged_models) >= MAX_KNOWN:
+            door.logged_models.clear()
+        door.logged_models.add(model_id)
 
 
 def unknown_model(model_id: str) -> Refused:

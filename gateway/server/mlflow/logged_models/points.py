@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused
-from gateway.server.mlflow.logged_models.models import read_model
+from gateway.server.mlflow.logged_models.models import check_exists
 from gateway.server.mlflow.requests import write
 from schemas.columns import float_to_json
 
@@ -18,7 +18,7 @@ async def check_models(door: Door, metrics: Iterable[Any]) -> None:
     """Raise Refused, as MLflow does, if metrics (messages of MLflow) name a model that does not exist."""
     for model_id in {one.model_id for one in metrics if one.model_id}:
         try:
-            await read_model(door, model_id, allow_deleted=True)
+            await check_exists(door, model_id)
         except Refused as error:
             code = "BAD_REQUEST" if error.code == "RESOURCE_DOES_NOT_EXIST" else error.code
             raise Refused(code, error.message) from None

@@ -15,6 +15,7 @@ from typing import Any
 from gateway.client.encoding.values import now
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import absent, invalid
+from gateway.server.mlflow.logged_models.points import check_models, write_points
 from gateway.server.mlflow.protobuf import validate
 from gateway.server.mlflow.routing import Call
 from gateway.server.mlflow.run_json import run_tags
@@ -34,7 +35,11 @@ async def log_metric(door: Door, call: Call) -> Mapping[str, Any]:
     message = call.message
     row = _row(message, "")
     run = await door.runs.find(message.run_id or message.run_uuid)
+    if message.model_id:
+        await check_models(door, [message])
     await door.runs.log(run, [row])
+    if message.model_id:
+        await write_points(door, run.run_id, [message])
     return {}
 
 
@@ -73,7 +78,9 @@ async def log_batch(door: Door, call: Call) -> Mapping[str, Any]:
         raise invalid(
             f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run.run_id}'."
         )
+    await check_models(door, message.metrics)
     await _log(door, run, rows, values, _tag_events({tag.key: tag.value for tag in tags}))
+    await write_points(door, run.run_id, message.metrics)
     return {}
 
 

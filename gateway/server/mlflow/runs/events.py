@@ -13,7 +13,7 @@ from gateway.client.encoding.wire import MAX_RECORD, encode_body
 from gateway.server.mlflow.errors import invalid
 
 Body = dict[str, Any]
-_DIVISIBLE = {"metrics": "series", "params": "params", "tags": "tags", "run_labels": "labels"}  # by kind: the field
+_DIVISIBLE = {"metrics": "series", "params": "params", "tags": "tags", "labels": "labels"}  # by kind: the field
 LAST_MS = 2**62 // 1_000  # a later time is no time of an event
 
 
@@ -63,9 +63,12 @@ def tags(values: Mapping[str, str], time: int) -> Body:
     return {"kind": "tags", "time": time, "tags": dict(values)}
 
 
-def label(name: str, value: str, time: int) -> Body:
-    """Return an event with a label that is a text."""
-    return {"kind": "run_labels", "time": time, "labels": {name: {"type": "string", "value": value}}}
+def labels(values: Mapping[str, Any], time: int) -> Body:
+    """Return an event with labels: texts, or JSON objects."""
+    typed = {
+        name: {"type": "string" if isinstance(value, str) else "json", "value": value} for name, value in values.items()
+    }
+    return {"kind": "labels", "time": time, "labels": typed}
 
 
 def encoded(body: Body) -> Iterator[EncodedBody]:

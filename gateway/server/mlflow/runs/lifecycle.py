@@ -76,7 +76,7 @@ async def _new_run(door: Door, message: Any) -> tuple[dict[str, Any], list[Body]
         "started": started, "params": {}, "metrics": {}, "tags": tags, "labels": labels,
     }  # fmt: skip
     start = {"kind": "run_started", "time": started, **description, "tag": experiment.name, "heartbeats": False}
-    bodies = [start, events.tags(tags, time), *(events.label(key, text, time) for key, text in labels.items())]
+    bodies = [start, events.tags(tags, time), *([events.labels(labels, time)] if labels else [])]
     return document, bodies
 
 
