@@ -65,7 +65,7 @@ def test_a_batch_that_is_larger_than_a_record_becomes_several(body: dict[str, An
 
 def test_an_entry_that_no_record_holds_is_refused() -> None:
     with pytest.raises(Refused, match="in one entry"):
-        list(events.encoded(events.label("profile", "x" * MAX_RECORD, TIME)))
+        list(events.encoded(events.labels({"profile": "x" * MAX_RECORD}, TIME)))
 
 
 def test_the_last_records_of_a_producer_say_how_much_it_wrote() -> None:
