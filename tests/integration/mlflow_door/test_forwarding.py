@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
 
+import psutil
 import pytest
 
 from gateway.local.command import Command
@@ -111,6 +113,24 @@ def test_a_page_of_another_site_reaches_nothing_on_a_door_without_a_token(door: 
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         status, answer = ask(door.port, "GET", "/api/3.0/mlflow/server-info", **headers)
         assert (status, answer["error_code"]) == (403, "PERMISSION_DENIED"), headers
+
+
+@pytest.mark.slow
+def test_a_server_behind_the_door_that_dies_is_started_again_and_ends_with_the_door(stack: DialectStack) -> None:
+    with mlflow_door(stack, mlflow_ui="auto") as made:
+        assert made.process is not None
+        door_process = psutil.Process(made.process.pid)
+        assert request(made.port, "GET", "/")[0] == 200
+        (first,) = door_process.children()
+        first.kill()
+        psutil.wait_procs([first], timeout=60)
+
+        assert request(made.port, "GET", "/")[0] == 200
+        (second,) = door_process.children()
+        assert second != first
+        made.end(signal.SIGKILL)
+        _, alive = psutil.wait_procs([second], timeout=60)
+        assert alive == []
 
 
 @pytest.mark.slow
