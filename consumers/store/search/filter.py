@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-Kind = Literal["metric", "param", "param_text", "tag", "label", "text", "number", "time", "state"]
+Kind = Literal["metric", "param", "param_text", "tag", "label", "joined", "text", "number", "time", "state"]
 Op = Literal["in", "not in", "<", "<=", ">", ">=", "like", "not like", "ilike", "not ilike", "is null", "is not null"]
 
 MAX_TEXT = 10_000  # characters

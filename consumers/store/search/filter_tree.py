@@ -5,13 +5,16 @@ Pure. The trees are those of filter.py:
 
     {"all": [...]}  {"any": [...]}  {"not": ...}  {"key": [kind, name], "op": "<", "values": [0.3]}
 
-Kinds of keys are metric, param (compared as in filter.py), param_text (as text alone), tag, label and fact. A label is
-compared as text; ["label", "data/*rows.count"] means the text at a path inside any label whose name begins with data/.
+Kinds of keys are metric, param (compared as in filter.py), param_text (as text alone), tag, label, joined and fact. A
+label is compared as text; ["label", "data/*rows/count"] means the text at a path inside any label whose name begins
+with data/, and ["label", "data/*tags/key=team/value"] looks through a list there. ["joined", "runs:/{run_id}/x"] is a
+text that is put together from facts.
 Times are µs, as documents have them. The operators are those of filter.py; `in` and `not in` are equality.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, get_args
 
@@ -37,7 +40,8 @@ from consumers.store.search.filter import (
 MAX_VALUES = 10_000  # of one comparison
 MAX_KEYS = 16  # of an order
 MAX_LENGTH = 10_000  # characters of a name or value
-_NAMED = ("metric", "param", "param_text", "tag", "label")
+_NAMED = ("metric", "param", "param_text", "tag", "label", "joined")
+_BRACES = re.compile(r"\{(\w+)\}")
 _OPS: tuple[Op, ...] = get_args(Op)
 _NUMBERS = ("metric", "number", "time")
 
@@ -63,7 +67,7 @@ def read_orders(keys: Any) -> tuple[Order, ...]:
                 orders.append(Order(reader.key(key), bool(rest.get("descending"))))
             case _:
                 raise FilterError(f'{one!r:.100} is not {{"key": [kind, name], "descending": false}}')
-        if orders[-1].key.kind in ("param", "label"):
+        if orders[-1].key.kind in ("param", "label", "joined"):
             raise FilterError(f"runs have no order by a {orders[-1].key.kind}; param_text orders by parameters as text")
     return tuple(orders)
 
@@ -94,6 +98,8 @@ class _Reader:
                     self._series += meanings(name)
                 if self._series > MAX_SERIES:
                     raise FilterError(f"its metrics can mean more than {MAX_SERIES} series: name fewer with slashes")
+                if kind == "joined" and any(RUN_FACTS.get(one, ("",))[0] != "text" for one in _BRACES.findall(name)):
+                    raise FilterError(f"{name:.100} names what is no fact that is text")
                 return Key(kind, _text(name))
             case ["fact", str(name)] if name in RUN_FACTS:
                 return Key(*RUN_FACTS[name])

@@ -7,6 +7,7 @@ sql/search.sql and from the operators and columns named here; nothing else is ev
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -146,6 +147,8 @@ class StatementBuilder:
             found = filled(sql("where_param"), {"name": self.add(name, "text"), "test": test})
         elif kind == "label":
             found = self._label(one)
+        elif kind == "joined":
+            return self._joined(one)
         elif kind == "tag":
             test = self._text_test("t.value", one, head=_head("t.value"))
             found = filled(sql("where_tag"), {"name": self.add(name, "text"), "test": test})
@@ -222,10 +225,18 @@ class StatementBuilder:
 
     def _label(self, one: Compare) -> str:
         prefix, star, path = one.key.name.partition("*")
-        statement = "where_inside_labels" if star else "where_label"
-        value = f"(l.value #>> {self.add(['value', *path.split('.')] if path else ['value'], 'text[]')})"
-        test = self._text_test(value, one) if one.values else f"{value} IS NOT NULL"
-        return filled(sql(statement), {"name": self.add(prefix, "text"), "test": test})
+        name = self.add(prefix, "text")
+        if star:
+            test = self._text_test("(found.item #>> '{}')", one)
+            parts = {"name": name, "path": self.add(json_path(path), "jsonpath"), "test": test}
+            return filled(sql("where_inside_labels"), parts)
+        return filled(sql("where_label"), {"name": name, "test": self._text_test("(l.value ->> 'value')", one)})
+
+    def _joined(self, one: Compare) -> str:
+        """Return a condition on a text that is put together from facts, each of which is named in braces."""
+        pieces = re.split(r"\{(\w+)\}", one.key.name)
+        text = " || ".join(COLUMNS[piece] if at % 2 else self.add(piece, "text") for at, piece in enumerate(pieces))
+        return f"({self._text_test(f'({text})', one)})"
 
     def _param_branches(self, one: Compare) -> list[str]:
         """Return SELECTs of the runs whose parameter of this name, or of this path inside a JSON value, fits."""
@@ -302,6 +313,18 @@ def series_candidates(written: str) -> list[tuple[str, str, dict[str, str]]]:
         for name, labels in forms
         for series in ((MAIN_STEP, name, labels), *((step, rest, labels) for step, rest in _splits(name)))
     ]
+
+
+def json_path(path: str) -> str:
+    """Return SQL's path to values inside a label: rows/0, or tags/key=team/value, which looks through a list."""
+    found = "$.value"
+    for part in path.split("/") if path else ():
+        name, sign, value = part.partition("=")
+        if sign:
+            found += f"[*] ? (@.{json.dumps(name)} == {json.dumps(value)})"
+        else:
+            found += f"[{int(part)}]" if re.fullmatch("[0-9]{1,9}", part) else f".{json.dumps(part)}"
+    return found
 
 
 def param_paths(name: str) -> list[tuple[str, list[str]]]:

@@ -121,10 +121,10 @@ SELECT p.run_id FROM params p WHERE p.name = :name AND NOT p.superseded AND :tes
 SELECT l.run_id FROM run_labels l WHERE (left(l.name, 200) COLLATE "C") = left(:name, 200) AND l.name = :name AND :test
 
 -- name: where_inside_labels
--- A value inside any label whose name begins so. The range is that of the index.
+-- Any value at a path inside any label whose name begins so. The range is that of the index.
 SELECT l.run_id FROM run_labels l
-WHERE (left(l.name, 200) COLLATE "C") >= left(:name, 200) AND (left(l.name, 200) COLLATE "C") <= left(:name, 200) || U&'\+10FFFF'
-  AND starts_with(l.name, :name) AND :test
+WHERE (left(l.name, 200) COLLATE "C") BETWEEN left(:name, 200) AND left(:name, 200) || U&'\+10FFFF'
+  AND starts_with(l.name, :name) AND EXISTS (SELECT FROM jsonb_path_query(l.value, :path) AS found (item) WHERE :test)
 
 -- name: where_param_inside
 -- A value inside a JSON parameter: no index helps, but that of the names.

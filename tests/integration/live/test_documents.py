@@ -157,7 +157,8 @@ async def test_filters_as_trees_and_runs_of_experiments(live: Live) -> None:
     )
     await write_records(live.settings.kafka, live.settings.topic, [encode(about)])
     by_id, by_name, none = Author("id"), Author("name"), Author("none")
-    label = JsonValue(value={"kind": "train", "rows": [7]})
+    tags = [{"key": "a", "value": "b"}, {"key": 'c"', "value": "d"}]
+    label = JsonValue(value={"kind": "train", "rows": [7], "tags": tags})
     await live.publish([
         by_id.start(tag="x", experiment_id="7"), by_name.start(tag="digits"), none.start(),
         by_id.envelope(ev.Params(time=by_id.now(), params={"lr": FloatValue(value=0.5), "on": BoolValue(value=True)})),
@@ -174,7 +175,8 @@ async def test_filters_as_trees_and_runs_of_experiments(live: Live) -> None:
     for key, op, value in (
         (["param", "lr"], "in", "0.50"), (["param_text", "lr"], "in", "0.5"), (["param_text", "lr"], "not in", "0.50"),
         (["param_text", "on"], "in", "True"), (["label", "word"], "like", "o'_"),
-        (["label", "data/*rows.0"], "in", "7"), (["label", "data/*kind"], "not in", "test"),
+        (["label", 'data/*tags/key=c"/value'], "in", "d"), (["joined", "runs:/{run_id}/x"], "like", "runs:/i%/x"),
+        (["label", "data/*rows/0"], "in", "7"), (["label", "data/*kind"], "not in", "test"),
     ):  # fmt: skip
         assert await found(key, op, value) == ["id"], key
     assert (await found(["param_text", "lr"], "in", "0.50"), await found(["param_text", "on"], "in", "TRUE")) == (
@@ -182,6 +184,7 @@ async def test_filters_as_trees_and_runs_of_experiments(live: Live) -> None:
         [],
     )
     assert await found(["label", "data/*kind"], "is null") == ["none"]
+    assert await found(["label", "data/*tags/key=a/value"], "in", "d") == []
     lacks = {"not": {"key": ["label", "data/*"], "op": "is not null"}}
     either = {"any": [lacks, {"key": ["fact", "run_id"], "op": "in", "values": ["id"]}]}
     assert sorted(await ids(live, filter={"all": [either]}, where="state = 'lost'")) == ["id", "none"]
@@ -197,7 +200,8 @@ WRONG = [
         b'{"key":["metric","m"],"op":"<","values":["1"]}', b'{"key":["metric","m"],"op":"<","values":[NaN]}',
         b'{"key":["metric","m"],"op":"like","values":[1]}', b'{"key":["tag","t"],"op":"<","values":["1"]}',
         b'{"key":["tag","t"],"op":"in","values":[]}', b'{"key":["tag","t"],"op":"like","values":["a","b"]}',
-        b'{"key":["fact","state"],"op":"in","values":["x"]}', b'{"key":["tag","t"],"op":"in","values":["\\u0000"]}',
+        b'{"key":["fact","state"],"op":"in","values":["x"]}', b'{"key":["joined","{points}"],"op":"in","values":["1"]}',
+        b'{"key":["tag","t"],"op":"in","values":["\\u0000"]}',
         b'{"key":["tag","t"],"op":"like","values":["\\\\"]}', b'{"not":' * 60 + b"{}" + b"}" * 60,
     )],
     *[(b'{"order_by":%b}' % keys, "order_by") for keys in (b"{}", b"[1]", b'[{"key":["param","x"]}]')],
