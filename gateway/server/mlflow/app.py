@@ -27,6 +27,7 @@ from gateway.server.mlflow.registry import routes as registry
 from gateway.server.mlflow.runs import history
 from gateway.server.mlflow.runs import routes as runs
 from gateway.server.mlflow.runs.writer import RunWriter
+from gateway.server.mlflow.search import runs as run_search
 from gateway.server.serve import Place, serve_app
 from schemas.runtime.access import AccessGuard
 from schemas.runtime.request_metrics import RequestCounter
@@ -38,6 +39,7 @@ ROUTES: list[routing.Route] = [
     *experiments.ROUTES,
     *runs.ROUTES,
     *history.ROUTES,
+    *run_search.ROUTES,
     *logged_models.ROUTES,
     *logged_model_search.ROUTES,
     *registry.ROUTES,

@@ -5,6 +5,8 @@ MLflow's own parsers of filters, orders and page tokens (mlflow/utils/search_uti
 from __future__ import annotations
 
 import ast
+import base64
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +41,7 @@ _PARSERS = {
 class Comparison(NamedTuple):
     """One comparison of a filter, which is true where all of its comparisons are."""
 
-    kind: str  # attribute, tag
+    kind: str  # attribute, tag, ...
     key: str
     comparator: str  # = != < <= > >= LIKE ILIKE IN NOT IN IS NULL IS NOT NULL
     value: Any  # text, number, texts, or None
@@ -48,7 +50,7 @@ class Comparison(NamedTuple):
 class Ordering(NamedTuple):
     """What a list is sorted by."""
 
-    kind: str  # attribute, tag
+    kind: str  # attribute, tag, ...
     key: str
     ascending: bool
 
@@ -62,6 +64,8 @@ def refusing() -> Iterator[None]:
     """
     try:
         yield
+    except Refused:
+        raise
     except MlflowException as error:
         code = error.error_code
         raise Refused("INVALID_PARAMETER_VALUE" if code == "INTERNAL_ERROR" else code, error.message) from None
@@ -85,6 +89,39 @@ def parse_list_order(listed: Listed, texts: Sequence[str]) -> list[Ordering]:
         if listed == "experiments":
             return [Ordering(*SearchExperimentsUtils.parse_order_by_for_search_experiments(one)) for one in texts]
         return [Ordering(*SearchModelVersionUtils.parse_order_by_for_search_model_versions(one)) for one in texts]
+
+
+def parse_run_filter(text: str) -> list[Comparison]:
+    """Return the comparisons of a filter of runs: their kind is attribute, metric, parameter, tag or dataset."""
+    found = []
+    with refusing():
+        for one in SearchUtils.parse_search_filter(text):
+            kind, key = one["type"], SearchUtils.translate_key_alias(one["key"])
+            comparator = one["comparator"].upper()
+            for check in (SearchUtils.is_metric, SearchUtils.is_param, SearchUtils.is_tag, SearchUtils.is_dataset):
+                check(kind, comparator)
+            SearchUtils.is_attribute(kind, key, comparator)
+            is_list = comparator in ("IN", "NOT IN")
+            if is_list != isinstance(one["value"], tuple | list):
+                what = f"{one['key']} {comparator} {one['value']!r:.200}"
+                raise Refused("BAD_REQUEST", f"{what}: IN and NOT IN take a list, the others a value.")
+            found.append(Comparison(kind, key, comparator, one["value"]))
+    return found
+
+
+def parse_run_orders(texts: Sequence[str]) -> list[Ordering]:
+    """Return the order of a list of runs; times are `start_time` and `end_time`. Raises Refused."""
+    found: list[Ordering] = []
+    with refusing():
+        for text in texts:
+            kind, key, ascending = SearchUtils.parse_order_by_for_search_runs(text)
+            key = SearchUtils.translate_key_alias(key)
+            if kind == "dataset":
+                raise invalid(f"Invalid identifier type '{kind}'")
+            if any((kind, key) == one[:2] for one in found):
+                raise invalid(f"`order_by` contains duplicate fields: {list(texts)}")
+            found.append(Ordering(kind, key, ascending))
+    return found
 
 
 def read_offset(page_token: str) -> int:
@@ -162,3 +199,20 @@ def read_models_offset(page_token: str, experiment_ids: list[str], filter: str |
 def write_models_offset(offset: int, experiment_ids: list[str], filter: str | None, order_by: Any) -> str:
     """Return the token of the page of logged models behind `offset` of them, as MLflow writes it."""
     return str(SearchLoggedModelsPaginationToken(experiment_ids, filter, order_by, offset).encode())
+
+
+def read_place(page_token: str) -> tuple[int, str | None]:
+    """Return how many runs come before the page of a token, and the query API's token. Raises Refused."""
+    offset = read_offset(page_token)
+    if not page_token:
+        return 0, None
+    with refusing():
+        token = json.loads(base64.b64decode(page_token)).get("after")
+    if not isinstance(token, str):
+        raise invalid(f"Invalid page token, parsed value={page_token:.200}: it is not one of this server")
+    return offset, token
+
+
+def write_place(offset: int, token: str) -> str:
+    """Return the token of a page as `read_place` reads it; MLflow's own parser reads it too."""
+    return base64.b64encode(json.dumps({"offset": offset, "after": token}).encode()).decode()

@@ -1,0 +1,82 @@
+"""
+Search of runs: MLflow's filter, order and pages.
+
+A page token of MLflow is an offset, so runs that are added meanwhile shift its pages. One of the door also names the
+run after which the next page begins, and pages do not shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.server.mlflow.door import Door
+from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.protobuf import array, integer, string, texts
+from gateway.server.mlflow.routing import Call, Route
+from gateway.server.mlflow.run_json import run_json
+from gateway.server.mlflow.search.grammar import parse_run_filter, parse_run_orders, read_place, write_place
+from gateway.server.mlflow.search.run_filter import run_filter, run_order
+from schemas.mapping.mlflow import DEFAULT_EXPERIMENT_ID
+
+DOCUMENTS = "/v1/runs/documents"
+MAX_RESULTS = 50_000  # mlflow/store/tracking/__init__.py, SEARCH_MAX_RESULTS_THRESHOLD
+PAGE_RUNS = 1_000  # asked of the query API at once
+STAGES = {1: "active", 2: "deleted", 3: "all"}  # by number in MLflow's enum ViewType
+
+
+async def search_runs(door: Door, call: Call) -> Mapping[str, Any]:
+    """Answer a page of the runs of experiments that match a filter."""
+    asked = call.message
+    limit = _limit(asked.max_results)
+    wanted = run_filter(parse_run_filter(asked.filter))
+    order = run_order(parse_run_orders(asked.order_by))
+    offset, token = read_place(asked.page_token)
+    experiments = experiment_ids(asked.experiment_ids)
+    if wanted is False or not experiments:
+        return {}
+    question = {
+        "filter": {} if wanted is True else wanted,
+        "experiment_ids": experiments,
+        "order_by": order,
+        "stage": STAGES[asked.run_view_type] if asked.HasField("run_view_type") else "active",
+    }
+    found: list[Mapping[str, Any]] = []
+    while True:
+        page = await door.reader.post(
+            DOCUMENTS, question | {"limit": min(PAGE_RUNS, limit - len(found)), "page_token": token}
+        )
+        found += map(run_json, page["runs"])
+        token = page["next_page_token"]
+        if token is None or len(found) >= limit:
+            break
+    answer: dict[str, Any] = {"runs": found} if found else {}
+    return answer if token is None else {**answer, "next_page_token": write_place(offset + len(found), token)}
+
+
+def experiment_ids(given: Any) -> list[str]:
+    """Return the experiments of a request as the query API names them. Raises Refused for an id that is no number."""
+    found = []
+    for one in given:
+        try:
+            found.append(str(int(one)))
+        except ValueError:
+            raise invalid(f"Invalid experiment ID '{one}'. Experiment ID must be a valid integer.") from None
+    return [*found, ""] if DEFAULT_EXPERIMENT_ID in found else found  # "": runs of no registered experiment
+
+
+def _limit(max_results: int) -> int:
+    name = f"Invalid value {max_results} for parameter 'max_results' supplied. It must be"
+    if max_results < 1:
+        raise invalid(f"{name} a positive integer")
+    if max_results > MAX_RESULTS:
+        raise invalid(f"{name} at most {MAX_RESULTS}")
+    return max_results
+
+
+ROUTES = [
+    Route(
+        "POST", "/mlflow/runs/search", "SearchRuns", search_runs,
+        {"experiment_ids": [array], "filter": [string], "max_results": [integer], "order_by": [array, texts]},
+    ),
+]  # fmt: skip
