@@ -8,7 +8,7 @@ Runs of the MLflow door: what MLflow's clients write about runs becomes events; 
 - `stored`: those that an earlier process wrote.
 - `known`: what a door must know of a run before it answers a write, read once.
 - `writer`: the writer of all runs; everything in the door that writes about a run uses it.
-- `lifecycle`: creating, updating, deleting and restoring runs. `experiments`: the experiment of a new run.
+- `lifecycle`: creating, updating, deleting and restoring runs.
 - `entries`: metrics, params and tags. `races`: a param that two doors set.
 - `routes`: the table of these routes.
 - `history`: the points of metrics.

@@ -16,6 +16,7 @@ from gateway.client.encoding.values import cut_bytes, now
 from gateway.client.ids import run_name as random_name
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.experiments.find import active_experiment, default_location
 from gateway.server.mlflow.routing import Call
 from gateway.server.mlflow.run_json import ARTIFACT_URI_LABEL, USER_LABEL, run_info, run_json
 from gateway.server.mlflow.runs import events
@@ -54,7 +55,8 @@ async def create_run(door: Door, call: Call) -> Mapping[str, Any]:
 
 async def _new_run(door: Door, message: Any) -> tuple[dict[str, Any], list[Body]]:
     """Return the document of a new run (schemas/api.py) and the events that make it."""
-    experiment = await door.runs.experiments.find(message.experiment_id)
+    experiment = await active_experiment(door, message.experiment_id)
+    experiment_id, location = str(experiment["experiment_id"]), str(experiment["artifact_location"])
     tags = {tag.key: tag.value for tag in message.tags}
     given, in_tags = message.run_name, tags.get(RUN_NAME_TAG, "")
     if given and in_tags and given != in_tags:
@@ -65,17 +67,18 @@ async def _new_run(door: Door, message: Any) -> tuple[dict[str, Any], list[Body]
     time, run_id, name = now(), uuid4().hex, given or in_tags or random_name()
     tags.setdefault(RUN_NAME_TAG, name)
     started = events.time_of(message.start_time, "start_time") if message.start_time else time
-    labels = {}
-    if experiment.artifact_location:
-        labels[ARTIFACT_URI_LABEL] = f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts"
+    labels: dict[str, str] = {}
+    if location != default_location(experiment_id):
+        folder, mark, query = location.partition("?")
+        labels[ARTIFACT_URI_LABEL] = f"{folder.rstrip('/')}/{run_id}/artifacts{mark}{query}"
     if message.user_id and message.user_id != tags.get(USER_TAG, NOBODY):
         labels[USER_LABEL] = message.user_id
-    description = {"name": name, "experiment_id": experiment.id, "parent_run_id": tags.get(PARENT_TAG, "")}
+    description = {"name": name, "experiment_id": experiment_id, "parent_run_id": tags.get(PARENT_TAG, "")}
     document = {
         "run_id": run_id, **description, "lifecycle_stage": "active", "state": "running", "created": started,
         "started": started, "params": {}, "metrics": {}, "tags": tags, "labels": labels,
     }  # fmt: skip
-    start = {"kind": "run_started", "time": started, **description, "tag": experiment.name, "heartbeats": False}
+    start = {"kind": "run_started", "time": started, **description, "tag": experiment["name"], "heartbeats": False}
     bodies = [start, events.tags(tags, time), *([events.labels(labels, time)] if labels else [])]
     return document, bodies
 

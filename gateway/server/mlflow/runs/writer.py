@@ -17,7 +17,6 @@ from gateway.server.mlflow.errors import invalid
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs import events
 from gateway.server.mlflow.runs.events import Body, Row
-from gateway.server.mlflow.runs.experiments import Experiments
 from gateway.server.mlflow.runs.known import KnownRun, KnownRuns, Unanswered
 from gateway.server.mlflow.runs.outbox import Outbox, Sending, Settle, wait
 from gateway.server.mlflow.runs.producer import RunProducer
@@ -39,7 +38,6 @@ class RunWriter:
     def __init__(self, writer: LogWriter, reader: Reader) -> None:
         self.reader = reader
         self.known = KnownRuns(reader, self._close_producer)
-        self.experiments = Experiments(reader)
         self.unanswered = Unanswered()
         self.recent = RecentRows(self._forget_row)
         self._outbox = Outbox(writer)
