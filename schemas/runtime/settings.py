@@ -140,7 +140,7 @@ class Settings(BaseSettings):
         default="", description="store of the bytes of artifacts: file:///folder, s3://…, gs://… or http(s)://host:port"
     )
     artifact_max_gb: float = Field(
-        default=100.0, gt=0, description="largest artifact that the ingest server takes, 10⁹ bytes"
+        default=100.0, gt=0, description="largest artifact that the ingest server and the MLflow door take, 10⁹ bytes"
     )
     mlflow_url: str = Field(default="", description="tracking server, for the tracker mlflow")
     wandb_dir: Path | None = Field(default=None, description="folder of offline run files, for the tracker wandb")

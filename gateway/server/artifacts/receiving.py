@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.client.artifacts.store import StoreUnavailable, Upload, WrongBytes
+from gateway.server.artifacts.incoming import Incoming, Stored
 from gateway.server.artifacts.storage import Storage
 from gateway.server.errors import Failure
 
@@ -51,9 +53,14 @@ def announced(request: Request, max_bytes: int) -> Announced:
             )
         found = Announced(first, total)
     if found.total > max_bytes:
-        step = "send a smaller one, or raise GATEWAY_ARTIFACT_MAX_GB of the server"
-        raise Failure(413, f"an artifact has at most {max_bytes:,} bytes here", step)
+        raise too_large(max_bytes)
     return found
+
+
+def too_large(max_bytes: int) -> Failure:
+    """Return the failure of an upload with more bytes than this server takes."""
+    step = "send a smaller one, or raise GATEWAY_ARTIFACT_MAX_GB of the server"
+    return Failure(413, f"an artifact has at most {max_bytes:,} bytes here", step)
 
 
 async def receive(request: Request, storage: Storage, digest: str, held: Announced) -> None:
@@ -85,31 +92,84 @@ async def receive(request: Request, storage: Storage, digest: str, held: Announc
             422, f"the bytes do not have the SHA-256 {digest}", "nothing is stored: send the right ones"
         ) from error
     except StoreUnavailable as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
-            raise full(str(error.__cause__.strerror)) from error
-        raise Failure(
-            503, f"the store cannot be written: {error}", "send the same request again in a moment"
-        ) from error
+        raise _unwritable(error) from error
+
+
+async def receive_unnamed(request: Request, storage: Storage, max_bytes: int) -> Stored:
+    """
+    Store the body of a request, whose digest and length may not be known, and return what it is.
+
+    Nothing of a body that does not arrive whole is kept. Raises Failure: 400, 408, 413, 415, 503 or 507.
+    """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Failure(415, "Content-Encoding is not supported", "send the bytes as they are")
+    length = request.headers.get("content-length", "")
+    least = int(length[:18]) if length.isascii() and length.isdecimal() else 0
+    if least > max_bytes:
+        raise too_large(max_bytes)
+    if not await asyncio.to_thread(storage.has_room, least):
+        raise full("the disk has no room for it")
+    try:
+        incoming = await asyncio.to_thread(Incoming, storage)
+        try:
+            await _pass_on(request, incoming, max_bytes)
+            return await asyncio.to_thread(incoming.commit)
+        except BaseException:
+            await asyncio.to_thread(incoming.abort)
+            raise
+    except StoreUnavailable as error:
+        raise _unwritable(error) from error
+
+
+async def _pass_on(request: Request, incoming: Incoming, max_bytes: int) -> None:
+    received, piece, stream = 0, bytearray(), request.stream()
+    while True:
+        chunk = await _next(stream)
+        received += len(chunk or b"")
+        if received > max_bytes:
+            raise too_large(max_bytes)
+        piece += chunk or b""
+        if piece and (chunk is None or len(piece) >= PIECE_BYTES):
+            await asyncio.to_thread(incoming.write, bytes(piece))
+            piece.clear()
+        if chunk is None:
+            return
 
 
 async def _copy(request: Request, upload: Upload, skip: int, length: int) -> None:
     """Write the body of `length` bytes without the first `skip`, which the store has."""
     received, piece, stream = 0, bytearray(), request.stream()
+    while received < length:
+        if (chunk := await _next(stream)) is None:
+            raise _cut_short()
+        received += len(chunk)
+        passed = min(skip, len(chunk))
+        skip -= passed
+        piece += chunk[passed:]
+        if len(piece) >= PIECE_BYTES or received == length:
+            await asyncio.to_thread(upload.write, bytes(piece))
+            piece.clear()
+
+
+async def _next(stream: AsyncIterator[bytes]) -> bytes | None:
+    """Return what arrives next; None at the end of the body. Raises Failure: 400 or 408."""
     try:
-        while received < length:
-            async with asyncio.timeout(IDLE_S):
-                chunk = await anext(stream)
-            received += len(chunk)
-            passed = min(skip, len(chunk))
-            skip -= passed
-            piece += chunk[passed:]
-            if len(piece) >= PIECE_BYTES or received == length:
-                await asyncio.to_thread(upload.write, bytes(piece))
-                piece.clear()
+        async with asyncio.timeout(IDLE_S):
+            return await anext(stream, None)
     except TimeoutError:
         raise Failure(408, f"no byte arrived for {IDLE_S:.0f} s", "send the same request again") from None
-    except (ClientDisconnect, StopAsyncIteration):
-        raise Failure(400, "the connection ended before the body did", "send the request again") from None
+    except ClientDisconnect:
+        raise _cut_short() from None
+
+
+def _cut_short() -> Failure:
+    return Failure(400, "the connection ended before the body did", "send the request again")
+
+
+def _unwritable(error: StoreUnavailable) -> Failure:
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+        return full(str(error.__cause__.strerror))
+    return Failure(503, f"the store cannot be written: {error}", "send the same request again in a moment")
 
 
 def full(why: str) -> Failure:

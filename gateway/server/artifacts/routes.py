@@ -9,16 +9,15 @@ for instance, must not run in the origin of this server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
-from gateway.client.artifacts.store import DIGEST, ArtifactError, Store
-from gateway.server.artifacts.ranges import Part, Unsatisfiable, read_range
+from gateway.client.artifacts.store import DIGEST, ArtifactError
 from gateway.server.artifacts.receiving import HELD_BYTES, announced, receive
+from gateway.server.artifacts.sending import send
 from gateway.server.artifacts.storage import Storage
 from gateway.server.errors import Failure
 from gateway.server.ingest import bodies
@@ -27,7 +26,6 @@ from gateway.server.ingest.routes import is_allowed
 from schemas.runtime.settings import Settings
 
 PATH = "/v1/artifacts/sha256/{digest}"
-READ_BYTES = 1_048_576
 T = TypeVar("T")
 _DOWNLOAD = {
     "Content-Type": "application/octet-stream",
@@ -35,7 +33,6 @@ _DOWNLOAD = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=31536000, immutable",
-    "Accept-Ranges": "bytes",
 }
 
 
@@ -65,15 +62,7 @@ def install(app: FastAPI, storage: Storage | None, settings: Settings, budget: B
             kept = await _asked(store.partial, digest)
             offset = {"Upload-Offset": str(kept)} if kept else None
             raise Failure(404, f"the store has no artifact {digest}", "upload it with PUT", headers=offset)
-        headers = {**_DOWNLOAD, "ETag": f'"{digest}"'}
-        if digest in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        try:
-            part = read_range(_range_of(request, digest), size)
-        except Unsatisfiable:
-            what = f"the artifact has {size:,} bytes, none of them in the range"
-            raise Failure(416, what, "correct Range", headers={"Content-Range": f"bytes */{size}"}) from None
-        return _answer(request, store, digest, part, size, headers)
+        return send(request, store, digest, size, _DOWNLOAD)
 
 
 def _admit(request: Request, digest: str, storage: Storage | None, token: str) -> Storage:
@@ -94,32 +83,3 @@ async def _asked(question: Callable[[str], T], digest: str) -> T:
         return await asyncio.to_thread(question, digest)
     except ArtifactError as error:
         raise Failure(503, str(error), "send the same request again in a moment") from error
-
-
-def _range_of(request: Request, digest: str) -> str:
-    """Return the header Range where it counts: with If-Range only for the same bytes, which have one digest."""
-    condition = request.headers.get("if-range")
-    return request.headers.get("range", "") if condition in (None, f'"{digest}"') else ""
-
-
-def _answer(
-    request: Request, store: Store, digest: str, part: Part | None, size: int, headers: Mapping[str, str]
-) -> Response:
-    found = part or Part(0, size)
-    headers = {**headers, "Content-Length": str(found.end - found.start)}
-    if part:
-        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
-    status = 206 if part else 200
-    if request.method == "HEAD" or found.start == found.end:
-        return Response(status_code=status, headers=headers)
-    return StreamingResponse(_read(store, digest, found), status, headers)
-
-
-async def _read(store: Store, digest: str, part: Part) -> AsyncIterator[bytes]:
-    """Yield a part of an artifact. Should the store fail meanwhile, the answer ends before its announced length."""
-    left = part.end - part.start
-    source = await asyncio.to_thread(store.open, digest, part.start)
-    with closing(source):
-        while left and (chunk := await asyncio.to_thread(source.read, min(READ_BYTES, left))):
-            left -= len(chunk)
-            yield chunk

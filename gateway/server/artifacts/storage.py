@@ -26,20 +26,20 @@ class Storage:
     def __init__(self, store: Store) -> None:
         self.store = store
         is_folder = store.url.startswith("file:")
-        self._folder = Path(unquote(urlsplit(store.url).path, errors="surrogateescape")) if is_folder else None
+        self.folder = Path(unquote(urlsplit(store.url).path, errors="surrogateescape")) if is_folder else None
 
     def has_room(self, size: int) -> bool:
         """Tell whether the disk has room for so many more bytes; True for a store that is no folder."""
-        if self._folder is None:
+        if self.folder is None:
             return True
-        existing = next(path for path in (self._folder, *self._folder.parents) if path.exists())
+        existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         return shutil.disk_usage(existing).free >= size + SPARE_BYTES
 
     def remove_stale(self) -> int:
         """Delete what was left of interrupted uploads long ago, and return how many there were."""
         removed = 0
-        if self._folder is not None:
-            with suppress(OSError), os.scandir(self._folder / "partial") as found:
+        if self.folder is not None:
+            with suppress(OSError), os.scandir(self.folder / "partial") as found:
                 for entry in found:
                     with suppress(OSError):  # another server of the same store deleted it
                         if entry.is_file() and entry.stat().st_mtime < time.time() - KEEP_PARTIAL_S:

@@ -11,5 +11,6 @@ log and is answered when Kafka has them; a read asks the query API, at least as 
 - `run_json`: a run as MLflow shows it.
 - `experiments`: experiments, and which one a new run is in. `registry`: registered models and versions.
 - `logged_models`: models that trainings store, before anyone gives them a version. `search`: filters and orders.
+- `artifacts`: bytes in and out, and lists of them.
 - `server_info`: what a client asks about the server itself. `empty_pages`: what the door does not keep.
 """

@@ -15,6 +15,7 @@ from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
 from gateway.server.mlflow import empty_pages, errors, routing, server_info
+from gateway.server.mlflow.artifacts import routes as artifacts
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.experiments import routes as experiments
 from gateway.server.mlflow.experiments.default import keep_default
@@ -34,7 +35,8 @@ from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
-ROUTES: list[routing.Route] = [
+ROUTES: list[routing.Route | routing.RawRoute] = [
+    *artifacts.ROUTES,
     *empty_pages.ROUTES,
     *experiments.ROUTES,
     *runs.ROUTES,

@@ -5,6 +5,7 @@ What the handlers of the door share.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.server.artifacts.storage import Storage
 from gateway.server.ingest.bodies import Budget
@@ -13,6 +14,10 @@ from gateway.server.mlflow.experiments.known import KnownExperiments
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs.writer import RunWriter
 from schemas.runtime.settings import Settings
+
+UPLOADS = (
+    256 * 1024 * 1024
+)  # bytes that uploads of artifacts may hold; they may take hours, and no event waits for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,5 +30,6 @@ class Door:
     runs: RunWriter  # of all events about runs
     storage: Storage | None  # of artifacts; None: GATEWAY_ARTIFACTS names none
     budget: Budget  # bytes that all requests together may hold
+    uploads: Budget = field(default_factory=partial(Budget, UPLOADS, "uploads under way"))
     experiments: KnownExperiments = field(default_factory=KnownExperiments)
     logged_models: set[str] = field(default_factory=set)  # ids of models that exist; deleted ones do too

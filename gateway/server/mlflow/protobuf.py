@@ -16,12 +16,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import mlflow_artifacts_pb2, model_registry_pb2, service_pb2
 from mlflow.store.artifact import host_policy
 from mlflow.utils import validation
+from mlflow.utils.mime_type_utils import _guess_mime_type
 from mlflow.utils.proto_json_utils import message_to_json, parse_dict
+from mlflow.utils.uri import validate_path_is_safe
 from mlflow.version import VERSION
 
 from gateway.server.mlflow.errors import Refused, invalid
 
-__all__ = ["VERSION", "as_json", "check_host", "message_class", "read_message", "validate"]
+__all__ = [
+    "VERSION", "as_json", "check_host", "media_type", "message_class", "read_message", "safe_path", "validate",
+]  # fmt: skip
 
 Check = Callable[[Any], bool]
 Schema = Mapping[str, Sequence[Check]]
@@ -151,3 +155,18 @@ def check_host(uri: str, field: str) -> None:
     scheme = host_policy.rejected_host_addressed_scheme(uri)
     if scheme is not None:
         raise invalid(host_policy.host_addressed_rejection_message(scheme, field_name=field))
+
+
+def safe_path(path: str) -> str:
+    """Return a path of an artifact, decoded as MLflow does it. Raises Refused for one that leads out of its folder."""
+    try:
+        found: str = validate_path_is_safe(path)
+    except (MlflowException, ValueError):
+        raise invalid("Invalid path") from None
+    return found
+
+
+def media_type(path: str) -> str:
+    """Return the media type that MLflow gives a file of this name."""
+    found: str = _guess_mime_type(path)
+    return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -34,6 +35,7 @@ class Call(NamedTuple):
 
 
 Handler = Callable[[Door, Call], Awaitable[Mapping[str, Any] | Response]]  # returns the object to answer, or the answer
+RawHandler = Callable[[Door, Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,23 @@ class Route:
     repeated: frozenset[str] = frozenset()  # parameters that may repeat, besides those of the message
 
 
-def install(app: FastAPI, door: Door, routes: Sequence[Route]) -> None:
+@dataclass(frozen=True)
+class RawRoute:
+    """A route whose handler reads the request and makes the answer itself: bytes go through it, no message."""
+
+    method: str
+    path: str  # below /api/<version>.0, or below nothing
+    handler: RawHandler
+    version: int | None = 2  # None: the path is below no prefix
+
+
+def install(app: FastAPI, door: Door, routes: Sequence[Route | RawRoute]) -> None:
     """Add the routes below each prefix."""
     for route in routes:
-        endpoint = _endpoint(door, route)
-        for prefix in PREFIXES:
-            app.router.add_route(f"{prefix}/{route.version}.0{route.path}", endpoint, methods=[route.method])
+        endpoint = _endpoint(door, route) if isinstance(route, Route) else partial(route.handler, door)
+        places = [""] if route.version is None else [f"{prefix}/{route.version}.0" for prefix in PREFIXES]
+        for place in places:
+            app.router.add_route(place + route.path, endpoint, methods=[route.method])
 
 
 def _endpoint(door: Door, route: Route) -> Callable[[Request], Awaitable[Response]]:
