@@ -46,11 +46,16 @@ def run_json(run: Mapping[str, Any]) -> dict[str, Any]:
             "tags": [{"key": key, "value": text} for key, text in run_tags(run).items()],
         },
         "inputs": {
-            "dataset_inputs": [_object(one) for name, one in labels.items() if name.startswith(DATASET)],
+            "dataset_inputs": dataset_inputs(run),
             "model_inputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_INPUT)],
         },
         "outputs": {"model_outputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_OUTPUT)]},
     }  # fmt: skip
+
+
+def dataset_inputs(run: Mapping[str, Any]) -> list[Any]:
+    """Return MLflow's `dataset_input` objects of a RunDocument."""
+    return [_object(one) for name, one in (run.get("labels") or {}).items() if name.startswith(DATASET)]
 
 
 def run_info(run: Mapping[str, Any]) -> dict[str, Any]:

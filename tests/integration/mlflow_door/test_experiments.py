@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
-from mlflow.entities import ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, ViewType
 
 from tests.support.dialect_stack import DialectStack
 from tests.support.mlflow_door import MlflowDoor, mlflow_door
 from tests.support.mlflow_pair import Pair, Side
 from tests.support.mlflow_service import MlflowServer
 from tests.support.process_tree import until
+from tests.support.server_process import request
 
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "create", {}),
@@ -126,6 +128,33 @@ def check_searches(pair: Pair, mark: str) -> None:
 def test_what_a_stock_server_refuses_is_refused_with_its_status_and_code(pair: Pair) -> None:
     for method, path, given in REFUSED:
         pair.same_wire(method, f"experiments/{path}", **given)
+
+
+def test_the_datasets_of_the_runs_of_an_experiment_are_listed(pair: Pair) -> None:
+    answers = []
+    for side in (pair.stock, pair.door):
+        experiment_id = side.client.create_experiment(uuid.uuid4().hex)
+        for context in ("train", None, "train"):
+            tags = [InputTag("mlflow.data.context", context)] if context else []
+            dataset = Dataset(name="digits", digest="1a", source_type="local", source="{}")
+            run = side.client.create_run(experiment_id)
+            side.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
+        asked = [{"experiment_ids": [experiment_id]}, {"experiment_ids": []}, {"experiment_ids": ["0"] * 21}]
+        answers.append([_datasets(side, one, experiment_id) for one in asked])
+
+    assert answers[0] == answers[1]
+    assert [len(one) for one in answers[1][0]] == [3, 4], "without and with a context"
+
+
+def _datasets(side: Side, asked: dict[str, Any], experiment_id: str) -> Any:
+    """Return what MLflow's pages are told, with the experiment named."""
+    path = "/ajax-api/2.0/mlflow/experiments/search-datasets"
+    port = int(side.url.rpartition(":")[2])
+    status, _, text = request(port, "POST", path, json.dumps(asked).encode())
+    if status != 200:
+        return status, json.loads(text)["error_code"]
+    rows = json.loads(text)["dataset_summaries"]
+    return sorted(({**one, "experiment_id": one["experiment_id"] == experiment_id} for one in rows), key=len)
 
 
 def test_two_clients_that_create_one_name_at_once_learn_who_did(door: MlflowDoor) -> None:
