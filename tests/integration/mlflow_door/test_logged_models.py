@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from typing import Any
 
@@ -83,6 +85,44 @@ LINKS_REFUSED: list[tuple[str, dict[str, Any]]] = [
 FAILING: list[dict[str, Any]] = [  # 500 in MLflow, which clients repeat for minutes
     {"filter": "foo = 'x'"}, {"filter": "metrics.a > 'x'"}, {"page_token": "xx"}, {"order_by": [{"field_name": "tags"}]}
 ]  # fmt: skip
+
+
+FLUENT = """
+import json, sys
+import mlflow, pandas
+from mlflow.entities import LoggedModelInput, LoggedModelOutput
+
+def use(url):
+    mlflow.set_tracking_uri(url)
+    mlflow.set_experiment("fluent models")
+    data = mlflow.data.from_pandas(pandas.DataFrame({"x": [1, 2]}), name="rows")
+    with mlflow.start_run() as run:
+        model = mlflow.initialize_logged_model(name="fluent", params={"depth": 3}, tags={"a": "b"}, model_type="tree")
+        mlflow.log_model_params({"seed": "1"}, model_id=model.model_id)
+        mlflow.set_logged_model_tags(model.model_id, {"x": "y"})
+        mlflow.delete_logged_model_tag(model.model_id, "a")
+        mlflow.finalize_logged_model(model.model_id, "READY")
+        mlflow.log_input(data, context="train", model=LoggedModelInput(model.model_id))
+        mlflow.log_metric("acc", 0.5, step=1, model_id=model.model_id, dataset=data)
+        mlflow.log_metrics({"f1": 0.75}, step=2, model_id=model.model_id)
+        mlflow.log_outputs(models=[LoggedModelOutput(model.model_id, 3)])
+        mlflow.initialize_logged_model(name="second")
+    mlflow.clear_active_model()
+    table = mlflow.search_logged_models(order_by=[{"field_name": "metrics.acc"}])
+    found = mlflow.search_logged_models(filter_string="metrics.f1 > 0.7 AND params.depth = '3'", output_format="list")
+    shown, run = mlflow.get_logged_model(model.model_id), mlflow.get_run(run.info.run_id)
+    mlflow.MlflowClient().delete_logged_model(model.model_id)
+    return [
+        sorted(table), list(table["name"]), [one.name for one in found], shown.params, shown.status, shown.model_type,
+        {key: text for key, text in shown.tags.items() if not key.startswith("mlflow.")}, run.data.metrics,
+        [(one.key, one.value, one.step, one.dataset_name, one.dataset_digest) for one in shown.metrics],
+        [one.to_dictionary() for one in run.inputs.dataset_inputs], len(run.inputs.model_inputs),
+        [one.step for one in run.outputs.model_outputs], shown.source_run_id == run.info.run_id,
+        mlflow.last_logged_model().name, [one.name for one in mlflow.search_logged_models(output_format="list")],
+    ]
+
+print(json.dumps([use(url) for url in sys.argv[1:]]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +256,13 @@ def test_what_a_stock_server_refuses_is_refused_with_its_status_and_code(pair: P
     for given in FAILING:
         refused = pair.door.wire("POST", f"{OF}/search", {"experiment_ids": ["$home"], **given})
         assert refused == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_the_functions_of_mlflow_about_logged_models_do_what_they_do_at_a_stock_server(pair: Pair) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", FLUENT, pair.stock.url, pair.door.url], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    stock, door = json.loads(answer.stdout.splitlines()[-1])
+    assert door == stock
+    assert stock[1:3] == [["fluent", "second"], ["fluent"]]
