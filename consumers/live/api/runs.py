@@ -197,11 +197,12 @@ async def points(
     name: SeriesNames,
     limit: Annotated[int, Query(ge=0, le=MAX_POINTS)] = HISTORY_POINTS,
     page_token: Annotated[str | None, Query(max_length=MAX_TOKEN)] = None,
+    since_ms: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     min_offsets: MinOffsets = None,
     timeout_s: TimeoutS = 10.0,
 ) -> Response:
     """
-    Return the points of a series of several runs as columns: by run, time, step and value.
+    Return the points of a series of several runs as columns, from the time `since_ms` on: by run, time, step and value.
 
     Of several `name`s, written names, a run should have one.
     Times are in ms, and points that are equal then are one. Unknown runs, and runs without the series, have no points.
@@ -211,7 +212,9 @@ async def points(
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
         try:
-            page = await now.points_of.page(_possible(run_id), name, limit=limit, page_token=page_token)
+            page = await now.points_of.page(
+                _possible(run_id), name, limit=limit, page_token=page_token, since_ms=since_ms
+            )
         except TokenError as error:
             raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
     return await _points_response(page, folded)

@@ -64,14 +64,21 @@ class PointsReader:
         self._connection = connection
 
     async def page(
-        self, run_ids: Sequence[str], names: Sequence[str], *, limit: int, page_token: str | None
+        self,
+        run_ids: Sequence[str],
+        names: Sequence[str],
+        *,
+        limit: int,
+        page_token: str | None,
+        since_ms: int | None = None,
     ) -> PointsPage:
-        """Return up to `limit` points by run, time, step and value. Raises TokenError."""
+        """Return up to `limit` points from a time (ms) on by run, time, step and value. Raises TokenError."""
+        start = FIRST if since_ms is None else (since_ms, *FIRST[1:])
         after = PointsPosition() if page_token is None else PointsPosition.from_token(page_token)
         found: list[PointColumns] = []
         last = after
         for run_id, rows in await self._series([one for one in run_ids if one >= after.run_id], names):
-            begin = after.point if run_id == after.run_id else FIRST
+            begin = after.point if run_id == after.run_id else start
             chunks = await chunks_of(self._connection, rows, "time", after=begin)
             async with aclosing(sweep(self._connection, chunks, "time", begin)) as blocks:
                 async for block in blocks:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from urllib.parse import quote
 
-from gateway.server.mlflow.reading import NotThere, Reader
+from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs.events import Row
 from gateway.server.mlflow.runs.known import CLOCK_SKEW_MS, KnownRun
 
@@ -31,17 +30,16 @@ async def stored_rows(reader: Reader, run: KnownRun, rows: Sequence[Row]) -> set
 
 async def _read(reader: Reader, run_id: str, key: str, since_ms: int) -> set[Row]:
     found: set[Row] = set()
+    asked = {"run_id": run_id, "name": key, "since_ms": max(since_ms, 0), "limit": PAGE, "min_offsets": "end"}
     token = None
-    path = f"/v1/runs/{quote(run_id, safe='')}/history"
     while True:
-        try:
-            page = await reader.get(path, name=key, limit=PAGE, page_token=token, min_offsets="end")
-        except NotThere:
-            return found
-        for step, time, value in page["points"]:
-            if (time_ms := time // 1_000) >= since_ms:
-                number = float(value)
-                found.add(Row(key, step, time_ms, None if math.isnan(number) else number))
+        page = await reader.get("/v1/points", page_token=token, **asked)
+        for run in page["runs"]:
+            numbers = map(float, run["values"])
+            found.update(
+                Row(key, step, time_ms, None if math.isnan(value) else value)
+                for step, time_ms, value in zip(run["steps"], run["times_ms"], numbers, strict=True)
+            )
         token = page["next_page_token"]
         if token is None:
             return found
