@@ -95,7 +95,7 @@ def read_message(given: Any, message: Any, schema: Schema) -> Any:
     is_parsed = True
     try:
         parse_dict(given, message)
-    except (ParseError, AttributeError, TypeError, ValueError):
+    except (ParseError, AttributeError, TypeError, ValueError, OverflowError):
         is_parsed = False
     for name, checks in schema.items():
         value = given.get(name)

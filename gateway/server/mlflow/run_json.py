@@ -36,7 +36,7 @@ def run_json(run: Mapping[str, Any]) -> dict[str, Any]:
     labels = run.get("labels") or {}
     return {
         "info": run_info(run),
-        "data": {
+        "data": _filled({
             "metrics": [
                 {"key": shown_key(name), "value": shown_value(last["value"]), "timestamp": last["time"] // 1_000,
                  "step": last["step"]}
@@ -44,12 +44,14 @@ def run_json(run: Mapping[str, Any]) -> dict[str, Any]:
             ],
             "params": [{"key": shown_key(name), "value": shown_param(one)} for name, one in run["params"].items()],
             "tags": [{"key": key, "value": text} for key, text in run_tags(run).items()],
-        },
-        "inputs": {
+        }),
+        "inputs": _filled({
             "dataset_inputs": dataset_inputs(run),
             "model_inputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_INPUT)],
-        },
-        "outputs": {"model_outputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_OUTPUT)]},
+        }),
+        "outputs": _filled({
+            "model_outputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_OUTPUT)],
+        }),
     }  # fmt: skip
 
 
@@ -89,6 +91,11 @@ def run_tags(run: Mapping[str, Any]) -> dict[str, str]:
 def artifact_uri(experiment_id: str, run_id: str) -> str:
     """Return the place of a run's artifacts."""
     return f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts"
+
+
+def _filled(lists: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the lists that hold anything: MLflow leaves the others out."""
+    return {name: one for name, one in lists.items() if one}
 
 
 def _object(value: Any) -> Any:

@@ -74,9 +74,14 @@ def _limit(max_results: int) -> int:
     return max_results
 
 
+def _is_page(value: Any) -> bool:
+    """Tell whether a number, or the text of one, is not too large for a page: also one that no field can hold."""
+    return value is None or int(value) <= MAX_RESULTS
+
+
 ROUTES = [
     Route(
         "POST", "/mlflow/runs/search", "SearchRuns", search_runs,
-        {"experiment_ids": [array], "filter": [string], "max_results": [integer], "order_by": [array, texts]},
+        {"experiment_ids": [array], "filter": [string], "max_results": [integer, _is_page], "order_by": [array, texts]},
     ),
 ]  # fmt: skip

@@ -108,6 +108,7 @@ def test_a_content_type_may_have_parameters(kind: str) -> None:
         (b'"no JSON"', "application/json"), (b"[]", "application/json"), (b"5", "application/json"),
         (b"[" * 200_000, "application/json"), (b'{"run_id": ' + b"[" * 200_000, "application/json"),
         (b'{"run_id', "application/json"),
+        (b'{"metrics": [{"key": "m", "value": %s}]}' % (b"9" * 400), "application/json"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_understood_is_an_invalid_parameter(body: bytes, kind: str) -> None:
