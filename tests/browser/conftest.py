@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, Request, async_playwright, expect
@@ -28,16 +30,16 @@ CHROMIUM_FLAGS = [
 
 @dataclass
 class Browser:
-    """A page with its requests and the errors and warnings of its console."""
+    """A page of a server, with its requests and the errors and warnings of its console."""
 
     page: Page
-    live: Live
+    url: str
     requested: list[str] = field(default_factory=list)
     console_errors: list[str] = field(default_factory=list)
 
     def outside(self) -> list[str]:
         """Return requests to other origins than the server."""
-        return [url for url in self.requested if not url.startswith(f"{self.live.url}/")]
+        return [url for url in self.requested if not url.startswith(f"{self.url}/")]
 
 
 @pytest.fixture
@@ -48,14 +50,21 @@ async def live(kafka: str, topic: str, database: str, tmp_path: Path) -> AsyncIt
 
 @pytest.fixture
 async def browser(live: Live) -> AsyncIterator[Browser]:
-    """An empty page of a new browser."""
+    """An empty page of a new browser, for the dashboard."""
+    async with open_browser(live.url) as one:
+        yield one
+
+
+@asynccontextmanager
+async def open_browser(url: str, **options: Any) -> AsyncIterator[Browser]:
+    """Yield an empty page of a new browser, for the server at `url`; `options` are those of playwright's `new_page`."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "these tests need Chromium on PATH: install it (Debian, Ubuntu: apt-get install chromium)"
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = await started.new_page()
+        page = await started.new_page(**options)
         page.set_default_timeout(DEADLINE_MS)
-        one = Browser(page, live)
+        one = Browser(page, url)
         page.on("request", lambda request: record_request(one, request))
         page.on(
             "console",

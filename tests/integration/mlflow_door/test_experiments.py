@@ -147,7 +147,7 @@ def test_the_datasets_of_the_runs_of_an_experiment_are_listed(pair: Pair) -> Non
 
 
 def _datasets(side: Side, asked: dict[str, Any], experiment_id: str) -> Any:
-    """Return what MLflow's pages are told, with the experiment named."""
+    """Return what MLflow's pages get; whether it is about the experiment in place of its id."""
     path = "/ajax-api/2.0/mlflow/experiments/search-datasets"
     port = int(side.url.rpartition(":")[2])
     status, _, text = request(port, "POST", path, json.dumps(asked).encode())
