@@ -21,10 +21,9 @@ from consumers.live.api.responses import list_response, rendered
 from consumers.live.api.runs import EXAMPLES, MAX_FILTER, MAX_PAGE_BYTES, MAX_RUNS, parsed
 from consumers.live.stream.positions import MAX_TEXT, write_positions
 from consumers.store.offsets import CONSUMER
-from consumers.store.read.reader import narrow
 from consumers.store.read.run_documents import OrderedRuns, RunsWanted
 from consumers.store.read.snapshot import Snapshot
-from consumers.store.search.filter import All, parse_filter
+from consumers.store.search.filter import All, Compare, Key, Value, parse_filter
 from consumers.store.search.filter_tree import read_orders, read_tree
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunDocument, RunDocumentsPage
@@ -51,7 +50,9 @@ class DocumentsQuery(BaseModel):
         default=None, description='runs of these experiments; "": those of no registered experiment'
     )
     order_by: Any = Field(default=NEWEST, description='[{"key": [kind, name], "descending": true}, ...], see there')
-    stage: Literal["active", "deleted", "all"] = "active"
+    stage: Literal["active", "deleted", "all"] = Field(
+        default="active", description="a run of a deleted experiment is deleted, too"
+    )
     limit: Annotated[int, Field(ge=1, le=MAX_RUNS)] = 200
     page_token: Annotated[str, Field(max_length=MAX_TOKEN)] | None = None
     min_offsets: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
@@ -66,10 +67,11 @@ async def run_documents(request: Request) -> Response:
     `next_page_token` of this page.
     """
     query = _checked(await _read(request))
-    stage = None if query.stage == "all" else query.stage
-    given = All((parsed("where", parse_filter, query.where), parsed("filter", read_tree, query.filter)))
+    given = [parsed("where", parse_filter, query.where), parsed("filter", read_tree, query.filter)]
+    if query.stage != "all":
+        given.append(Compare(Key("text", "stage_with_experiment"), "in", (Value(None, query.stage),)))
     wanted = RunsWanted(
-        narrow(given, None, None, stage),
+        All(tuple(given)),
         None if query.experiment_ids is None else tuple(query.experiment_ids),
         parsed("order_by", read_orders, query.order_by),
     )

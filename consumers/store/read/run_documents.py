@@ -12,6 +12,7 @@ from consumers.store.read.documents import plain
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.ordered_search import InExperiments, OrderedSearch
 from consumers.store.search.page_token import KeysPosition, read_keys_token, write_keys_token
+from consumers.store.search.sql_builder import filled
 from consumers.store.statements import sql
 from schemas.api import LastPoint, RunDocument
 from schemas.columns import float_to_json
@@ -64,9 +65,10 @@ class RunDocuments:
 
     async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[RunDocument]:
         """Yield the documents of these runs in this order, a few at a time; unknown and deleted runs are left out."""
+        statement = filled(sql("get_run_documents"), {"stage": sql("stage_with_experiment")})
         for first in range(0, len(run_ids), DOCUMENTS_AT_ONCE):
             wanted = list(run_ids[first : first + DOCUMENTS_AT_ONCE])
-            runs = await self._connection.fetch(sql("get_run_documents"), wanted, self._lost_after_s)
+            runs = await self._connection.fetch(statement, wanted, self._lost_after_s)
             newest: dict[str, list[Any]] = {}
             for row in await self._connection.fetch(sql("get_newest_points"), wanted):
                 newest.setdefault(row["run_id"], []).append(row)

@@ -252,7 +252,7 @@ ORDER BY wanted.place;
 -- name: get_run_documents
 -- These runs, in this order, without those that are deleted for good. $2: as in get_run.
 SELECT r.run_id, r.name, r.tag, r.group_name AS "group", r.message, r.parent_run_id, r.created, r.started, r.ended,
-       r.updated, r.attempt, r.lifecycle_stage, x.experiment_id, x.experiment,
+       r.updated, r.attempt, :stage AS lifecycle_stage, x.experiment_id, x.experiment,
        CASE WHEN r.state = 'running' AND r.heartbeats AND r.updated < (extract(epoch FROM now())::float8 - $2) * 1e6
             THEN 'lost' ELSE r.state END AS state,
        (SELECT jsonb_object_agg(p.name, p.value) FROM params p WHERE p.run_id = r.run_id AND NOT p.superseded) AS params,

@@ -1,6 +1,11 @@
 -- Parts of a search, assembled by sql_builder.py: `:name` stands for a parameter or another part, never for text that
 -- people typed. Each condition is one set of runs, so that PostgreSQL can begin with the smallest.
 
+-- name: stage_with_experiment
+-- The stage of a run in the view of MLflow's clients: the runs of a deleted experiment are deleted, until it is restored.
+CASE WHEN r.experiment_id = ANY (ARRAY(SELECT e.experiment_id FROM experiments e WHERE e.deleted)) THEN 'deleted'
+     ELSE r.lifecycle_stage END
+
 -- name: search
 SELECT r.run_id, r.created AS sort_value FROM runs r WHERE NOT r.deleted AND :condition AND :behind
 ORDER BY r.created DESC, r.run_id LIMIT :limit;

@@ -125,6 +125,28 @@ def check_searches(pair: Pair, mark: str) -> None:
     assert (len(first["rows"]), len(rest["rows"]), rest["token"]) == (2, 3, None)
 
 
+def test_the_runs_of_a_deleted_experiment_are_deleted_until_it_is_restored(pair: Pair) -> None:
+    pair.same("create_experiment", uuid.uuid4().hex, keep="group")
+    for name in ("kept", "logged"):
+        for side in (pair.stock, pair.door):
+            side.ids[name] = side.client.create_run(side.ids["group"], run_name=name).info.run_id
+    pair.same("delete_experiment", "$group")
+    assert stages(pair) == {"deleted"}
+    pair.same("log_metric", "$logged", "loss", 1.0)
+    refused = {"experiment_id": "$group"}
+    assert pair.same_wire("POST", "runs/create", **refused) == (400, "INVALID_PARAMETER_VALUE")
+    assert pair.same_wire("POST", "runs/create", experiment_id="77")[0] == 404
+    pair.same("restore_experiment", "$group")
+    assert stages(pair) == {"active"}
+    pair.same("log_metric", "$logged", "loss", 2.0)
+    assert pair.same_wire("POST", "runs/log-metric", run_id="$kept", key="a", value=1, timestamp=1)[0] == 200
+
+
+def stages(pair: Pair) -> set[str]:
+    """Return the stages of the runs, which must be the same on both sides."""
+    return {pair.same("get_run", f"${name}")["info"]["lifecycle_stage"] for name in ("kept", "logged")}
+
+
 def test_what_a_stock_server_refuses_is_refused_with_its_status_and_code(pair: Pair) -> None:
     for method, path, given in REFUSED:
         pair.same_wire(method, f"experiments/{path}", **given)

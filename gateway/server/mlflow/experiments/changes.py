@@ -59,18 +59,12 @@ async def rename_experiment(door: Door, call: Call) -> Mapping[str, Any]:
 
 async def delete_experiment(door: Door, call: Call) -> Mapping[str, Any]:
     """Delete an experiment, with its runs; it can be restored."""
-    decision = await _change(door, call.message.experiment_id, "experiment_deleted")
-    if decision.outcome == "deleted":
-        raise no_experiment(call.message.experiment_id)
-    return _done(call.message.experiment_id, decision)
+    return await _move(door, call.message.experiment_id, "experiment_deleted", refused="deleted")
 
 
 async def restore_experiment(door: Door, call: Call) -> Mapping[str, Any]:
     """Restore a deleted experiment, with its runs."""
-    decision = await _change(door, call.message.experiment_id, "experiment_restored")
-    if decision.outcome == "active":
-        raise no_experiment(call.message.experiment_id)
-    return _done(call.message.experiment_id, decision)
+    return await _move(door, call.message.experiment_id, "experiment_restored", refused="active")
 
 
 async def set_tag(door: Door, call: Call) -> Mapping[str, Any]:
@@ -94,6 +88,16 @@ async def delete_tag(door: Door, call: Call) -> Mapping[str, Any]:
     return _done(
         asked.experiment_id, await _change(door, asked.experiment_id, "experiment_tags", tags={asked.key: None})
     )
+
+
+async def _move(door: Door, experiment_id: str, kind: str, *, refused: str) -> Mapping[str, Any]:
+    """Delete or restore an experiment. Its runs follow it, so the stages of those that are known are read again."""
+    decision = await _change(door, experiment_id, kind)
+    if decision.outcome == refused:
+        raise no_experiment(experiment_id)
+    answer = _done(experiment_id, decision)
+    await door.runs.known.refresh(experiment_id)
+    return answer
 
 
 async def _change(door: Door, experiment_id: str, kind: str, **fields: Any) -> Decision:

@@ -26,6 +26,7 @@ from schemas.mapping.mlflow import shown_key, shown_param
 MAX_RUNS = 10_000
 IDLE_S = 600.0  # without a write: the run's producer reports its totals, and the run is forgotten
 REFRESH_S = 10.0
+REFRESHED_AT_ONCE = 200
 CLOCK_SKEW_MS = 60_000  # of clients
 NEVER = -1  # ms; before the time of every row
 MAX_UNANSWERED = 1_000
@@ -138,6 +139,12 @@ class KnownRuns:
         del self._loading[run_id]
         if not task.cancelled():
             task.exception()  # each call that waits has it
+
+    async def refresh(self, experiment_id: str) -> None:
+        """Read again the runs of an experiment that this process deleted or restored."""
+        runs = [run for run in self.all() if run.info["experiment_id"] == experiment_id]
+        for first in range(0, len(runs), REFRESHED_AT_ONCE):
+            await self._refresh(runs[first : first + REFRESHED_AT_ONCE])
 
     async def _refresh(self, runs: list[KnownRun]) -> None:
         changes = {run.run_id: run.changes for run in runs}
