@@ -143,7 +143,9 @@ def test_the_runs_of_a_deleted_experiment_are_deleted_until_it_is_restored(pair:
 
 
 def stages(pair: Pair) -> set[str]:
-    """Return the stages of the runs, which must be the same on both sides."""
+    """Return the stages of the runs, which must be the same on both sides, as must be what a search of each finds."""
+    for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY, ViewType.ALL):
+        pair.same("search_runs", ["$group"], run_view_type=view, order_by=["run_name"])
     return {pair.same("get_run", f"${name}")["info"]["lifecycle_stage"] for name in ("kept", "logged")}
 
 
