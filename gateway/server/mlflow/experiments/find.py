@@ -14,6 +14,8 @@ from gateway.server.mlflow.reading import NotThere
 from schemas.bounds import MAX_NAME
 from schemas.mapping.mlflow import DEFAULT_EXPERIMENT, DEFAULT_EXPERIMENT_ID, NOTE_TAG
 
+_END = {"min_offsets": "end"}  # what is not there may be in the rest of the log: others write, too
+
 
 def experiment_json(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return MLflow's `experiment` object of an Experiment (schemas/api.py). Its description is MLflow's note."""
@@ -48,21 +50,22 @@ async def find_experiment(door: Door, experiment_id: str) -> dict[str, Any]:
     if experiment_id in ("", ".", ".."):  # in a path these would name another document
         raise no_experiment(experiment_id)
     path = f"/v1/experiments/{quote(experiment_id, safe='', errors='replace')}"
-    try:
-        return experiment_json(await door.reader.get(path))
-    except NotThere:
-        if experiment_id == DEFAULT_EXPERIMENT_ID:
-            return _BEFORE_IT_EXISTS
-        raise no_experiment(experiment_id) from None
+    for newest in ({}, _END):
+        try:
+            return experiment_json(await door.reader.get(path, **newest))
+        except NotThere:
+            if experiment_id == DEFAULT_EXPERIMENT_ID:
+                return _BEFORE_IT_EXISTS
+    raise no_experiment(experiment_id)
 
 
 async def find_by_name(door: Door, name: str) -> dict[str, Any]:
     """Return the experiment of a name, also a deleted one. Raises Refused RESOURCE_DOES_NOT_EXIST."""
-    found: list[Any] = []
     if len(name) <= MAX_NAME and "\x00" not in name:
-        found = (await door.reader.get("/v1/experiments", state="all", name=name, limit=1))["experiments"]
-    if found:
-        return experiment_json(found[0])
+        for newest in ({}, _END):
+            found = (await door.reader.get("/v1/experiments", state="all", name=name, limit=1, **newest))["experiments"]
+            if found:
+                return experiment_json(found[0])
     if name == DEFAULT_EXPERIMENT:
         return _BEFORE_IT_EXISTS
     raise absent(f"Could not find experiment with name '{name}'")
