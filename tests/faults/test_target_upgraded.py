@@ -96,7 +96,7 @@ def test_a_tracker_is_upgraded_under_eight_trainings(
         target.start()
         parts.callback(target.stop)
         place = stack.place._replace(mlflow_url=target.url)
-        sending = parts.enter_context(delivery(place, "mlflow"))
+        parts.enter_context(delivery(place, "mlflow"))
         environment = os.environ | {"MLFLOW_TRACKING_URI": door.url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         trainings = [
             subprocess.Popen(
