@@ -25,6 +25,7 @@ from consumers.live.api.registry.models import (
     versions,
 )
 from consumers.live.api.run_documents import DocumentsQuery, run_documents
+from consumers.live.api.run_labels import LabelValuesList, run_labels
 from consumers.live.api.runs import history, points, points_sample, progress, run_log, runs, series
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
@@ -78,6 +79,7 @@ def routes() -> APIRouter:
     router.add_api_route(
         documents, run_documents, methods=["POST"], response_model=RunDocumentsPage, openapi_extra=asked
     )
+    router.add_api_route("/v1/run-labels", run_labels, response_model=LabelValuesList)
     router.add_api_route("/v1/runs/{run_id:run}/log", run_log, response_model=RunLog)
     router.add_api_route("/v1/runs/{run_id:run}/series", series, response_model=SeriesPage)
     router.add_api_route("/v1/runs/{run_id:run}/history", history, response_model=HistoryPage)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from consumers.store.pool import PooledConnection
 from consumers.store.read.documents import plain
 from consumers.store.search.filter import Node, Order
-from consumers.store.search.ordered_search import InExperiments, OrderedSearch
+from consumers.store.search.ordered_search import InExperiments, OrderedSearch, label_values
 from consumers.store.search.page_token import KeysPosition, read_keys_token, write_keys_token
 from consumers.store.search.sql_builder import filled
 from consumers.store.statements import sql
@@ -53,15 +53,26 @@ class RunDocuments:
         """Return which runs are on a page of a search. Raises TokenError."""
         kinds = [order.key.kind for order in wanted.orders]
         after = None if page_token is None else read_keys_token(page_token, kinds, *wanted)
-        experiments = None
-        if wanted.experiment_ids is not None:
-            named = await self._connection.fetch(sql("names_of_experiments"), list(wanted.experiment_ids))
-            experiments = InExperiments(wanted.experiment_ids, [row["name"] for row in named])
+        experiments = None if wanted.experiment_ids is None else await self._experiments(wanted.experiment_ids)
         search = OrderedSearch(wanted.filter, experiments, wanted.orders)
         query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s)
         await self._connection.execute(sql("plan_search"))
         rows = await self._connection.fetch(query.statement, *query.parameters)
         return OrderedRuns([search.position(row) for row in rows[:limit]], len(rows) <= limit, wanted)
+
+    async def label_values(
+        self, experiment_ids: Sequence[str], prefix: str, paths: Sequence[str], *, limit: int
+    ) -> list[tuple[str, list[str | None]]]:
+        """Return the different values at these paths inside labels whose name begins so, with their experiment."""
+        experiments = await self._experiments(experiment_ids)
+        query = label_values(experiments, prefix, paths, limit=limit, lost_after_s=self._lost_after_s)
+        await self._connection.execute(sql("plan_search"))
+        rows = await self._connection.fetch(query.statement, *query.parameters)
+        return [(row["experiment_id"], row["found"]) for row in rows]
+
+    async def _experiments(self, ids: Sequence[str]) -> InExperiments:
+        named = await self._connection.fetch(sql("names_of_experiments"), list(ids))
+        return InExperiments(ids, [row["name"] for row in named])
 
     async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[RunDocument]:
         """Yield the documents of these runs in this order, a few at a time; unknown and deleted runs are left out."""

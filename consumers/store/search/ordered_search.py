@@ -1,5 +1,5 @@
 """
-Searches of runs in the order of several keys, within experiments.
+Searches of runs in the order of several keys, within experiments, and of what their labels have.
 
 Pure, as sql_builder.py. Runs without a value of a key come after those with one, in both directions, as in MLflow;
 those whose value is NaN come between. The id of a run decides last, so a position is exact.
@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 
 from consumers.store.search.filter import Node, Order
 from consumers.store.search.page_token import SORTED_TEXT, KeysPosition
-from consumers.store.search.sql_builder import MAY_BE_NULL, Query, StatementBuilder, filled, sorted_column
+from consumers.store.search.sql_builder import (
+    COLUMNS,
+    MAY_BE_NULL,
+    Query,
+    StatementBuilder,
+    filled,
+    json_path,
+    sorted_column,
+)
 from consumers.store.statements import sql
 
 _OF_PARTS = ("metric", "param_text", "tag")  # kinds of keys whose values are in other tables
@@ -66,6 +74,16 @@ class OrderedSearch:
         ranks = range(len(self._orders))
         places = [(row[f"rank{at}"], None if row[f"rank{at}"] else row[f"value{at}"]) for at in ranks]
         return KeysPosition(tuple(places), row["run_id"])
+
+
+def label_values(
+    experiments: InExperiments, prefix: str, paths: Sequence[str], *, limit: int, lost_after_s: float
+) -> Query:
+    """Return the query for the different values at paths inside labels whose name begins so."""
+    builder = StatementBuilder(lost_after_s)
+    parts = {"experiment_id": COLUMNS["experiment_id"], "condition": _within(experiments, builder)}
+    parts["paths"] = builder.add([json_path(path) for path in paths], "text[]")
+    return builder.query("label_values", prefix=builder.add(prefix, "text"), limit=limit, **parts)
 
 
 def _sort_key(order: Order, joined_column: str) -> _SortKey:

@@ -131,6 +131,15 @@ SELECT l.run_id FROM run_labels l
 WHERE (left(l.name, 200) COLLATE "C") BETWEEN left(:name, 200) AND left(:name, 200) || U&'\+10FFFF'
   AND starts_with(l.name, :name) AND EXISTS (SELECT FROM jsonb_path_query(l.value, :path) AS found (item) WHERE :test)
 
+-- name: label_values
+SELECT DISTINCT :experiment_id AS experiment_id, ARRAY(
+    SELECT jsonb_path_query_first(l.value, path::jsonpath) #>> '{}' FROM unnest(:paths) WITH ORDINALITY AS p (path, place)
+    ORDER BY place) AS found
+FROM run_labels l JOIN runs r USING (run_id)
+WHERE (left(l.name, 200) COLLATE "C") BETWEEN left(:prefix, 200) AND left(:prefix, 200) || U&'\+10FFFF'
+  AND starts_with(l.name, :prefix) AND NOT r.deleted AND :condition
+ORDER BY experiment_id, found LIMIT :limit;
+
 -- name: where_param_inside
 -- A value inside a JSON parameter: no index helps, but that of the names.
 SELECT p.run_id FROM params p

@@ -189,6 +189,15 @@ async def test_filters_as_trees_and_runs_of_experiments(live: Live) -> None:
     either = {"any": [lacks, {"key": ["fact", "run_id"], "op": "in", "values": ["id"]}]}
     assert sorted(await ids(live, filter={"all": [either]}, where="state = 'lost'")) == ["id", "none"]
 
+    path = "/v1/run-labels?experiment_id=7&experiment_id=&prefix=data/&path=kind&path=tags/key=a/value"
+    listed = (await live.json(path))["labels"]
+    assert listed == [
+        {"experiment_id": "7", "values": ["test", None]},
+        {"experiment_id": "7", "values": ["train", "b"]},
+    ]
+    assert (await live.json(path.replace("=7", "=8")))["labels"] == []
+    assert (await live.get(path + "&path=%00")).status_code == 422
+
 
 WRONG = [
     (b"", "body"), (b"[]", "body"), (b"{", "body"), (b'{"x":1}', "x"), (b'{"run_ids":"a"}', "run_ids"),

@@ -158,6 +158,26 @@ def test_pages_do_not_shift_and_make_up_the_list(stock: MlflowServer, door: Mlfl
     assert (status, json.loads(answer)["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
 
 
+def test_datasets_of_experiments_are_those_of_a_stock_server(
+    stock: MlflowServer, door: MlflowDoor, runs: list[Made]
+) -> None:
+    ids = sorted({run.experiment for run in runs})
+    for given in (ids, ids[:1], ["77"], [], ["x"], ids * 11, "1", None):
+        found = []
+        for port in (int(stock.url.rpartition(":")[2]), door.port):
+            body, path = (
+                json.dumps({"experiment_ids": given}).encode(),
+                "/ajax-api/2.0/mlflow/experiments/search-datasets",
+            )
+            status, _, answer = request(port, "POST", path, body)
+            content = json.loads(answer)
+            rows = content.get("dataset_summaries", [])
+            refusal = [content.get("error_code"), content.get("message")]
+            found.append((status, sorted(map(str, rows)) if status == 200 else refusal))
+        assert found[1] == found[0], given
+        assert given != ids or len(rows) > 5
+
+
 SCRIPT = """
 import json, sys
 import mlflow

@@ -37,7 +37,7 @@ _EXPERIMENT = ["fact", "experiment_id"]
 _TIMES = {"start_time": "began", "end_time": "ended"}
 _USER = [["tag", USER_TAG], ["label", USER_LABEL]]
 _OPS = {"=": "in", "!=": "not in", "IN": "in", "NOT IN": "not in", "LIKE": "like", "ILIKE": "ilike"}
-_IN_DATASET = {
+IN_DATASET = {  # where the label of a dataset has it
     "name": "dataset/name", "digest": "dataset/digest", "context": "tags/key=mlflow.data.context/value",
 }  # fmt: skip
 
@@ -75,7 +75,7 @@ def _condition(one: Comparison) -> Tree:
     if kind == "attribute":
         return _attribute(one)
     if kind == "dataset":
-        return _text(["label", f"{DATASET}*{_IN_DATASET[key]}"], one)
+        return _text(["label", f"{DATASET}*{IN_DATASET[key]}"], one)
     if not key or not is_possible(key):
         return one.comparator == "IS NULL"
     if kind == "metric":
