@@ -2,7 +2,7 @@
 When to fold at once, and when to wait for more records.
 
 Pure: the clock comes in. Grouping records makes many of them cheap, and a single one slow, which somebody may wait to
-read. So few records are folded at once, as long as that takes no more than half of the time.
+read. So few records are folded at once, as long as that takes no more than a quarter of the time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+REST = 3
 BUSY_RECORDS_S = 200  # a second: from here on one fetch a record costs more than the wait for several
 
 
@@ -17,7 +18,7 @@ class FullBatch:
     """
     The size from which on a batch waits for no more records. Faust asks `size >= it` after each that it adds.
 
-    A smaller batch is full, too, if nothing else was read, and if the last transaction took no longer than what has
+    A smaller batch is full, too, if nothing else was read, and if REST times as long as the last transaction took have
     passed since its end. A backlog makes batches as large as ever.
     """
 
@@ -29,7 +30,7 @@ class FullBatch:
     def __le__(self, size: int) -> bool:
         if size >= self._most:
             return True
-        return size >= self._unapplied() and self._clock() - self._ended >= self._ended - self._began
+        return size >= self._unapplied() and self._clock() - self._ended >= REST * (self._ended - self._began)
 
     def begin(self) -> None:
         """Note that the transaction of a batch begins."""

@@ -11,9 +11,9 @@ from consumers.materialiser.pace import Arrivals, FullBatch
 @pytest.mark.parametrize(
     ("size", "unapplied", "since_end", "is_full"),
     [
-        (1, 1, 4.0, True),  # nothing else was read, and transactions took half of the time
-        (1, 1, 3.9, False),
-        (1, 2, 9.0, False),  # another record was read
+        (1, 1, 12.0, True),  # nothing else was read, and transactions took a quarter of the time
+        (1, 1, 11.9, False),
+        (1, 2, 90.0, False),  # another record was read
         (10, 99, 0.0, True),  # as large as a batch may be
     ],
 )
