@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 
 from gateway.local.command import Command
 from gateway.local.ports import HOST, free_ports
@@ -134,16 +135,27 @@ def test_a_server_behind_the_door_that_dies_is_started_again_and_ends_with_the_d
 
 
 @pytest.mark.slow
-def test_a_stock_server_starts_over_a_door_by_its_command_line(door: MlflowDoor, tmp_path: Path) -> None:
-    port = free_ports(1)[0]
-    options = ["--backend-store-uri", door.url.replace("http", "gateway"), "--host", HOST, "--port", str(port)]
+def test_a_stock_server_over_a_door_by_its_command_line_and_a_client_over_it(door: MlflowDoor, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    over = door.url.replace("http", "gateway")
+    options = ["--backend-store-uri", over, "--host", HOST, "--port", str(port), "--workers", "2"]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    argv = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--workers", "2", *options]
+    argv = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", *options]
     child = spawn(Command(argv, {}), DEVNULL, environment=environment, folder=tmp_path)
     try:
         assert wait_until(lambda: mlflow_server.serves(HOST, port), child, 150)
-        _, found = ask(port, "GET", "/api/2.0/mlflow/experiments/search?max_results=10")
-        assert {"experiment_id": "0", "name": "Default"}.items() <= found["experiments"][-1].items()
+        clients = [MlflowClient(uri, uri) for uri in (f"http://{HOST}:{port}", over, door.url)]
+        assert [one.get_experiment_by_name("Default").experiment_id for one in clients] == ["0"] * 3
+        run_id = clients[0].create_run("0").info.run_id
+        for number, one in enumerate(clients):
+            one.log_metric(run_id, "loss", 0.5, step=number)
+            one.log_text(run_id, f"by {number}", f"model/{number}.txt")
+        for one in clients:
+            assert [point.step for point in one.get_metric_history(run_id, "loss")] == [0, 1, 2]
+            assert [file.path for file in one.list_artifacts(run_id, "model")] == [f"model/{n}.txt" for n in range(3)]
+            found = one.download_artifacts(run_id, "model", str(tmp_path))
+            assert [(Path(found) / f"{n}.txt").read_text() for n in range(3)] == ["by 0", "by 1", "by 2"]
+        assert not (tmp_path / "mlartifacts").exists()
     finally:
         end(child, timeout_s=10)
 
