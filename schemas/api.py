@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.columns import float_to_json
 from schemas.runlog import LifecycleStage, RunState
@@ -363,6 +363,8 @@ class LoggedModelOrder(BaseModel):
 
 class LoggedModelsQuestion(BaseModel):
     """Which logged models are wanted; deleted ones never are."""
+
+    model_config = ConfigDict(extra="forbid")
 
     experiment_ids: list[str] | None = Field(default=None, max_length=10_000, description="null: of all experiments")
     where: str = Field(default="", max_length=20_000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +33,7 @@ MAX_BODY = 4 * 1024 * 1024  # bytes; MAX_RUNS ids of the usual length are 0.4 MB
 BODY_TIMEOUT_S = 30.0
 MAX_EXPERIMENTS = 1_000
 NEWEST = [{"key": ["fact", "created"], "descending": True}]
+Question = TypeVar("Question", bound=BaseModel)
 RunId = Annotated[str, Field(max_length=MAX_RUN_ID, pattern=r"^[^\x00]*$")]
 
 
@@ -66,7 +67,7 @@ async def run_documents(request: Request) -> Response:
     A page ends early after MAX_PAGE_BYTES. For the next one repeat the request with `page_token` set to
     `next_page_token` of this page.
     """
-    query = _checked(await _read(request))
+    query = await read_question(request, DocumentsQuery)
     given = [parsed("where", parse_filter, query.where), parsed("filter", read_tree, query.filter)]
     if query.stage != "all":
         given.append(Compare(Key("text", "stage_with_experiment"), "in", (Value(None, query.stage),)))
@@ -91,8 +92,18 @@ async def run_documents(request: Request) -> Response:
     return list_response(rest, "runs", items, folded)
 
 
+async def read_question(request: Request, model: type[Question]) -> Question:
+    """Return the question in a body. Raises Failure for a body that is too large or too slow, and for no question."""
+    try:
+        return model.model_validate_json(await _read(request))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"])) or "body"
+        step = "send a JSON object with the fields that docs/query.md and docs/registry.md list"
+        raise bad_parameter(name, first["msg"], step) from None
+
+
 async def _read(request: Request) -> bytes:
-    """Return the body. Raises Failure for one that is too large or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -103,15 +114,6 @@ async def _read(request: Request) -> bytes:
     except TimeoutError:
         raise Failure(408, f"the body took longer than {BODY_TIMEOUT_S:g} s", "send it at once") from None
     return bytes(body)
-
-
-def _checked(body: bytes) -> DocumentsQuery:
-    try:
-        return DocumentsQuery.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"])) or "body"
-        raise bad_parameter(name, first["msg"], "send a JSON object with the fields that docs/query.md lists") from None
 
 
 def _after(run_ids: Sequence[str], page_token: str | None) -> list[str]:

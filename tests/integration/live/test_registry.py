@@ -276,9 +276,11 @@ async def check_logged_models(live: Live) -> None:
             ({"order_by": [{"key": "params.x"}]}, "order_by"),
             ({"experiment_ids": ["\0"]}, "U+0000"),
             ({"limit": 0}, "limit"),
+            ({"none": 1}, "none"),
+            ([], "body"),
         )
     }
-    assert [one.status_code for one in refused] == [422] * 4
+    assert [one.status_code for one in refused] == [422] * 6
     assert [named for one, named in refused.items() if named not in one.text] == []
 
 

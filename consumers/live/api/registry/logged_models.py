@@ -13,6 +13,7 @@ from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.responses import json_response, list_response, long_response
+from consumers.live.api.run_documents import read_question
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.artifacts import ArtifactChoice
@@ -24,8 +25,9 @@ from schemas.bounds import MAX_NAME, MAX_RUN_ID
 EXAMPLE = "write for example metrics.accuracy > 0.9 and params.depth = '7' and tags.team = 'x'"
 
 
-async def search_logged_models(request: Request, question: LoggedModelsQuestion) -> Response:
+async def search_logged_models(request: Request) -> Response:
     """Return the logged models that fit, without deleted ones; newest first, if no other order is asked for."""
+    question = await read_question(request, LoggedModelsQuestion)
     wanted = _search(question)
     connections = connections_of(request)
     await until_folded(connections, question.min_offsets, question.timeout_s)
