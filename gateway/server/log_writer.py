@@ -16,6 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from gateway.client.address import OPTIONS
 from gateway.client.encoding.wire import Record
@@ -69,7 +70,7 @@ class LogWriter:
         self._kafka: KafkaTransport | None = None
         self._waiting: deque[Request] = deque()
         self._sends: set[asyncio.Task[None] | None] = set()
-        self._broken = asyncio.Event()  # set when the current producer has failed
+        self._broken: asyncio.Future[None] | None = None  # done when the current producer has failed
         self.problem = "it is not connected yet"  # "" while it serves
         self.written: dict[int, int] = {}  # by partition: the offset after the newest record that was acknowledged
 
@@ -107,9 +108,9 @@ class LogWriter:
             pause = min(pause * 2, BACK_OFF_S[1])
 
     async def _serve(self, kafka: KafkaTransport) -> None:
-        self._broken = asyncio.Event()
+        self._broken = broken = asyncio.get_running_loop().create_future()
         self._kafka, self.problem = kafka, ""
-        await self._broken.wait()
+        await broken
 
     async def write(self, records: Sequence[Record]) -> None:
         """
@@ -158,12 +159,12 @@ class LogWriter:
 
     async def _send(self, records: Sequence[Record]) -> Sequence[Refusal]:
         kafka, broken = self._kafka, self._broken
-        if kafka is None:
+        if kafka is None or broken is None:
             raise LogUnavailable(f"{self._label} cannot be reached ({self.problem})")
         sending = asyncio.ensure_future(kafka.send(records))
-        breaking = asyncio.ensure_future(broken.wait())
+        either: set[asyncio.Future[Any]] = {sending, broken}
         try:
-            await asyncio.wait({sending, breaking}, timeout=ACKNOWLEDGE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=ACKNOWLEDGE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 refusals = sending.result()
                 for partition, end in kafka.written.items():
@@ -173,17 +174,17 @@ class LogWriter:
         except Exception as error:  # noqa: BLE001 - whatever state it is in: the producer is replaced, nothing is lost
             self._break(broken, describe(error))
         finally:
-            for task in (sending, breaking):
-                task.cancel()
-            await asyncio.wait({sending, breaking})
+            if not sending.done():
+                sending.cancel()
+                await asyncio.wait({sending})
         raise LogUnavailable(f"{self._label} did not acknowledge ({self.problem})")
 
-    def _break(self, broken: asyncio.Event, why: str) -> None:
+    def _break(self, broken: asyncio.Future[None], why: str) -> None:
         """Make `run` replace the producer. What it still holds is dropped, and its senders send it again."""
-        if broken is self._broken and not broken.is_set():
+        if broken is self._broken and not broken.done():
             self.problem = why
             self._kafka = None
-            broken.set()
+            broken.set_result(None)
 
     @property
     def _label(self) -> str:

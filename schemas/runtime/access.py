@@ -19,6 +19,7 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ _OWN_SITES = ("same-origin", "none")  # "none": typed by a person, or a bookmark
 _HOSTS = "add its name to GATEWAY_ALLOWED_HOSTS if it is that of a proxy in front of this server"
 
 
+@lru_cache(maxsize=256)  # asked for each request, nearly always with the same name
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach a server that listens on `host`."""
     try:
