@@ -47,6 +47,7 @@ client.create_model_version("ui-logistic", f"runs:/{runs[0]}/model", runs[0])
 client.set_registered_model_alias("ui-logistic", "champion", "1")
 print(json.dumps({"experiment": experiment.experiment_id, "runs": runs}))
 """
+TOKEN = "hunter2"
 NOT_OURS = (
     "AG Grid: ", "GL Driver Message", "WebGL", "ResizeObserver loop",  # of the libraries of MLflow's pages
     "status of 404",  # /users/current, of MLflow's sign-in app, and files of a model that it was made without
@@ -61,8 +62,8 @@ def stack(kafka: str, postgres_server: str, session_folder: Path) -> Iterator[Di
 
 @pytest.fixture(scope="module")
 def door(stack: DialectStack) -> Iterator[MlflowDoor]:
-    """A door with MLflow's server behind it."""
-    with mlflow_door(stack, mlflow_ui="auto") as made:
+    """A door with a token, and with MLflow's server behind it."""
+    with mlflow_door(stack, mlflow_ui="auto", token=TOKEN) as made:
         yield made
 
 
@@ -99,10 +100,13 @@ class Pages:
 
 
 async def test_mlflows_own_pages_show_what_its_clients_logged(stack: DialectStack, door: MlflowDoor) -> None:
-    done = stack.python("-W", "ignore", "-c", TRAIN, env={"MLFLOW_TRACKING_URI": door.url})
+    done = stack.python(
+        "-W", "ignore", "-c", TRAIN, env={"MLFLOW_TRACKING_URI": door.url, "MLFLOW_TRACKING_TOKEN": TOKEN}
+    )
     facts = json.loads(done.stdout.splitlines()[-1])
 
-    async with open_browser(door.url, viewport={"width": 1_600, "height": 1_000}) as browser:
+    person = {"username": "anyone", "password": TOKEN}
+    async with open_browser(door.url, viewport={"width": 1_600, "height": 1_000}, http_credentials=person) as browser:
         pages = Pages(browser)
         await look_at_runs(pages, facts["experiment"], facts["runs"])
         await look_at_one_run(pages, f"experiments/{facts['experiment']}/runs/{facts['runs'][0]}")
