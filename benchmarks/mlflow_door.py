@@ -190,6 +190,7 @@ class Measuring:
 
     def _add(self, what: str, unit: str, value: float, *, is_rate: bool = False) -> None:
         self._rows.append(Row(what, unit, value, is_rate))
+        print(f"{self._side.name}: {what}: {value:,.3f} {unit}", file=sys.stderr, flush=True)
 
     def _connect(self) -> Connection:
         return Connection(self._side.address)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.board import EMITTED, SENT, START, VISIBLE, Board
 from benchmarks.catalogue import INGEST_PEERS, OURS, PEERS, Peer, chosen
+from benchmarks.door_tables import Row, door_table
 from benchmarks.figures import Figures, Latency, combined, figures_of, latency, percentile, slowdown
 from benchmarks.flow import lags_us, sustained
 from benchmarks.growth import Chart, Growth
@@ -346,3 +347,16 @@ def test_a_run_that_measured_nothing_says_so() -> None:
 @pytest.mark.parametrize("word", ["sustained", "queryable", "lag", "bytes a point", "chart", "× 10 costs"])
 def test_the_document_explains_what_ingest_measures(word: str) -> None:
     assert f"**{word}**" in DOCUMENT
+
+
+def test_the_table_of_the_door_says_how_many_times_it_is_better() -> None:
+    door = [Row("log", "calls/s", 200.0, True), Row("log", "p50 ms", 2.0, False), Row("search", "p50 ms", 1.0, False)]
+    stock = [Row("log", "calls/s", 20.0, True), Row("log", "p50 ms", 9.0, False)]
+
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in door_table(door, stock).splitlines()[2:]]
+
+    assert cells == [
+        ["log", "calls/s", "200", "20.0", "10.0×"],
+        ["log", "p50 ms", "2.00", "9.00", "4.50×"],
+        ["search", "p50 ms", "1.00", "", ""],
+    ]
