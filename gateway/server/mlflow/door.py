@@ -13,6 +13,7 @@ from gateway.server.log_writer import LogWriter
 from gateway.server.mlflow.experiments.known import KnownExperiments
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs.writer import RunWriter
+from gateway.server.mlflow.unanswered import UnansweredRequests
 from schemas.runtime.settings import Settings
 
 UPLOADS = (
@@ -32,4 +33,5 @@ class Door:
     budget: Budget  # bytes that all requests together may hold
     uploads: Budget = field(default_factory=partial(Budget, UPLOADS, "uploads under way"))
     experiments: KnownExperiments = field(default_factory=KnownExperiments)
+    unanswered: UnansweredRequests = field(default_factory=UnansweredRequests)  # about the registry
     logged_models: set[str] = field(default_factory=set)  # ids of models that exist; deleted ones do too

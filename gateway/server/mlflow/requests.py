@@ -2,8 +2,8 @@
 Write one request about the registry to the log, and wait for what the fold makes of it.
 
 Each request is the only event of a producer of its own. Sent again it has the same bytes, so it is decided once
-(consumers/materialiser/registry). A client that had no answer repeats its call as a new request: it learns from the
-outcome what became of the first one, as it does from an MLflow server whose answer was lost.
+(consumers/materialiser/registry). A call that had to be answered with 503 is repeated by its client with the same
+content: then it continues with the request of the first call, and gets its decision.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from gateway.client.ids import time_of, uuid7
 from gateway.server.log_writer import RecordRefused
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, invalid, unavailable
+from gateway.server.mlflow.reading import NotThere
+from gateway.server.mlflow.unanswered import Asked
 from schemas.errors import BadRecord, LogUnavailable
 from schemas.wire import decode
 
@@ -38,36 +40,59 @@ class Decision(NamedTuple):
     outcome: str
     reason: str
     result: Mapping[str, Any]
+    subject_id: str = ""  # what the request was about
 
 
-async def request(door: Door, collection: str, subject_id: str, kind: str, **fields: Any) -> Decision:
+async def request(
+    door: Door, collection: str, subject_id: str, kind: str, *, is_new_id: bool = False, **fields: Any
+) -> Decision:
     """
     Write the event `kind` about `subject_id` of a collection, and return its decision.
+
+    `is_new_id`: the id was made for this call, so that a repeated call has another one; the decision has the one that
+    counts.
 
     Raises Refused: INVALID_PARAMETER_VALUE for what no event can hold, with nothing written; TEMPORARILY_UNAVAILABLE
     when Kafka does not acknowledge it within 60 s, or nothing decides it within 30 s.
     """
-    producer = await write(door, collection, subject_id, kind, **fields)
+    call = repr((collection, None if is_new_id else subject_id, kind, sorted(fields.items())))
+    asked = door.unanswered.pop(call) or _asked(collection, subject_id, kind, fields)
+    try:
+        await _send(door, asked.record)
+        found = await _decision(door, collection, asked.producer)
+    except Refused as error:
+        if error.code == "TEMPORARILY_UNAVAILABLE":
+            door.unanswered.keep(call, asked)
+        raise
+    return Decision(found["outcome"], found["reason"], found["result"], asked.subject_id)
+
+
+async def write(door: Door, collection: str, subject_id: str, kind: str, **fields: Any) -> str:
+    """Write an event as `request` does, without waiting for its decision; return its producer. Raises Refused."""
+    asked = _asked(collection, subject_id, kind, fields)
+    await _send(door, asked.record)
+    return asked.producer
+
+
+async def _decision(door: Door, collection: str, producer: str) -> Mapping[str, Any]:
     path = f"/v1/decisions/{quote(collection, safe='')}/{quote(producer, safe='')}"
     end = asyncio.get_running_loop().time() + DECISION_S
     while True:
         left = max(end - asyncio.get_running_loop().time(), 0.0)
         try:
-            found = await door.reader.get(path, min_offsets=None, timeout_s=min(left, 20.0))
+            return await door.reader.get(path, min_offsets=None, timeout_s=min(left, 20.0))
+        except NotThere as error:
+            raise unavailable(f"the query API knows no decisions about {collection} ({error}): update it") from None
         except Refused as error:
             if error.code != "TEMPORARILY_UNAVAILABLE" or left < AGAIN_S:
                 raise
             await asyncio.sleep(AGAIN_S)
-        else:
-            return Decision(found["outcome"], found["reason"], found["result"])
 
 
-async def write(door: Door, collection: str, subject_id: str, kind: str, **fields: Any) -> str:
-    """Write an event as `request` does, without waiting for its decision; return its producer. Raises Refused."""
+def _asked(collection: str, subject_id: str, kind: str, fields: Mapping[str, Any]) -> Asked:
     producer = uuid7()
     body = {"kind": kind, "time": time_of(producer) or now(), **fields}
-    await _send(door, _record(collection, subject_id, producer, body))
-    return producer
+    return Asked(subject_id, producer, _record(collection, subject_id, producer, body))
 
 
 def _record(collection: str, subject_id: str, producer: str, body: dict[str, Any]) -> Record:

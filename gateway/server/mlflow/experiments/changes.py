@@ -36,13 +36,14 @@ async def create_experiment(door: Door, call: Call) -> Mapping[str, Any]:
         "experiments",
         experiment_id,
         "experiment_created",
+        is_new_id=True,
         name=asked.name,
         artifact_location=asked.artifact_location,
         tags={tag.key: tag.value for tag in asked.tags},
     )
     if decision.outcome != "done":
         raise _taken(asked.name, decision)
-    return {"experiment_id": experiment_id}
+    return {"experiment_id": decision.subject_id}
 
 
 async def rename_experiment(door: Door, call: Call) -> Mapping[str, Any]:

@@ -53,7 +53,7 @@ async def set_alias(door: Door, call: Call) -> Mapping[str, Any]:
     validate("model_alias_name", alias)
     validate("model_alias_name_reserved", alias)
     number = version_number(name, call.message.version)
-    fields = {"alias": alias, "version": number}
+    fields: dict[str, Any] = {"alias": alias, "version": number}
     version_done(name, number, await request(door, "models", name, "model_alias_set", **fields))
     return {}
 
@@ -80,6 +80,6 @@ async def _tag_model(door: Door, name: str, tags: Mapping[str, str | None]) -> M
 
 
 async def _tag_version(door: Door, name: str, number: int, tags: Mapping[str, str | None]) -> Mapping[str, Any]:
-    fields = {"version": number, "tags": tags}
+    fields: dict[str, Any] = {"version": number, "tags": tags}
     version_done(name, number, await request(door, "models", name, "model_version_tags", **fields))
     return {}

@@ -9,8 +9,9 @@ import pytest
 
 from gateway.server.mlflow import requests
 from gateway.server.mlflow.door import Door
-from gateway.server.mlflow.errors import Refused
+from gateway.server.mlflow.errors import Refused, unavailable
 from gateway.server.mlflow.requests import Decision, request
+from gateway.server.mlflow.unanswered import UnansweredRequests
 from schemas.errors import LogUnavailable
 
 
@@ -27,25 +28,51 @@ class _Log:
 
 
 class _Api:
+    def __init__(self) -> None:
+        self.is_away = False
+
     async def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         self.path = path
+        if self.is_away:
+            raise unavailable("nothing decides it")
         return {"outcome": "exists", "reason": "experiment 'a' exists", "result": {"experiment_id": "7"}}
 
 
 class _Parts:
     def __init__(self) -> None:
-        self.writer, self.reader = _Log(), _Api()
+        self.writer, self.reader, self.unanswered = _Log(), _Api(), UnansweredRequests()
 
 
 def test_it_sends_the_same_bytes_until_kafka_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "AGAIN_S", 0.0)
     parts = _Parts()
     found = asyncio.run(request(cast(Door, parts), "experiments", "12", "experiment_created", name="a"))
-    assert found == Decision("exists", "experiment 'a' exists", {"experiment_id": "7"})
+    assert found == Decision("exists", "experiment 'a' exists", {"experiment_id": "7"}, "12")
     assert len(parts.writer.attempts) == 2
     assert parts.writer.attempts[0] == parts.writer.attempts[1]
     source = dict(parts.writer.attempts[0][1])["ce_source"].decode()
     assert parts.reader.path == f"/v1/decisions/experiments/{source.rpartition('/')[2]}"
+
+
+def test_a_call_that_was_answered_with_503_goes_on_with_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "AGAIN_S", 0.001)
+    monkeypatch.setattr(requests, "DECISION_S", 0.0)
+    parts = _Parts()
+
+    def create(experiment_id: str, name: str) -> Decision:
+        call = request(cast(Door, parts), "experiments", experiment_id, "experiment_created", is_new_id=True, name=name)
+        return asyncio.run(call)
+
+    parts.reader.is_away = True
+    with pytest.raises(Refused, match="nothing decides it"):
+        create("12", "a")
+    parts.reader.is_away = False
+    assert create("13", "b").subject_id == "13"
+    assert create("14", "a").subject_id == "12"
+    assert create("15", "a").subject_id == "15"
+    sources = [dict(headers)["ce_source"].decode().split("/")[2] for _, headers in parts.writer.attempts]
+    assert sources == ["12", "12", "13", "12", "15"]  # the log was away at first
+    assert parts.writer.attempts[0] == parts.writer.attempts[3]
 
 
 @pytest.mark.parametrize("name", ["", "n\x00l", "lone \ud800", "ü" * 600, "a" * 1_000_001])
