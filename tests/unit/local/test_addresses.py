@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_the_mlflow_door_can_be_switched_off_and_has_the_port_that_is_given(
     monkeypatch.setenv("GATEWAY_MLFLOW_DOORS", "0")
     assert "mlflow-door" not in names(home)
     assert addresses.addresses_of(plan(home).settings).mlflow_door == ""
+
+
+def test_without_mlflow_the_door_is_left_out_and_the_rest_starts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlflow" else found(name))
+
+    assert "mlflow-door" not in names(home)
+    assert {"materialiser", "live", "ingest"} <= set(names(home))
 
 
 def test_ports_are_remembered_requested_or_new(home: Home) -> None:
