@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request, Response
@@ -17,7 +18,7 @@ from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import until_folded
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.api.fold_progress import MAX_WAIT_S
-from consumers.live.api.responses import list_response, rendered
+from consumers.live.api.responses import list_response
 from consumers.live.api.runs import EXAMPLES, MAX_FILTER, MAX_PAGE_BYTES, MAX_RUNS, parsed
 from consumers.live.stream.positions import MAX_TEXT, write_positions
 from consumers.store.offsets import CONSUMER
@@ -26,7 +27,7 @@ from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.filter import All, Compare, Key, Value, parse_filter
 from consumers.store.search.filter_tree import read_orders, read_tree
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
-from schemas.api import RunDocument, RunDocumentsPage
+from schemas.api import RunDocumentsPage
 from schemas.bounds import MAX_RUN_ID
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; MAX_RUNS ids of the usual length are 0.4 MB
@@ -135,13 +136,12 @@ async def _find(now: Snapshot, query: DocumentsQuery, wanted: RunsWanted) -> Ord
 
 async def _documents(now: Snapshot, ids: list[str]) -> tuple[list[bytes], int]:
     """Return the documents of these runs as JSON up to MAX_PAGE_BYTES, and how many of the ids they stand for."""
-    last = ""
-
-    def size(one: RunDocument, item: bytes) -> int:
-        nonlocal last
-        last = one.run_id
-        return len(item)
-
-    items = await rendered(now.documents.read(ids), size, MAX_PAGE_BYTES)
-    is_whole = sum(map(len, items)) < MAX_PAGE_BYTES
-    return items, len(ids) if is_whole else ids.index(last) + 1
+    items, spent = list[bytes](), 0
+    async with aclosing(now.documents.read(ids)) as documents:
+        async for run_id, item in documents:
+            items.append(item)
+            spent += len(item)
+            if spent >= MAX_PAGE_BYTES:
+                return items, ids.index(run_id) + 1
+            await asyncio.sleep(0)
+    return items, len(ids)

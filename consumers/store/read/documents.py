@@ -63,6 +63,8 @@ class SeriesPoints:
 
 def plain(value: Any) -> Any:
     """Return a stored typed value in the form of the documents."""
+    if value["type"] == "string":  # the most frequent, as it is
+        return value["value"]
     return to_plain(TYPED.validate_python(value))
 
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from schemas import events as ev
+from schemas.api import RunDocumentsPage
 from schemas.subjects import Subject
 from schemas.values import BoolValue, FloatValue, JsonValue, StringValue
 from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
@@ -35,6 +36,7 @@ async def ask(live: Live, **body: Any) -> httpx.Response:
 async def documents(live: Live, **body: Any) -> Any:
     answer = await ask(live, **body)
     assert answer.status_code == 200, answer.text
+    RunDocumentsPage.model_validate(answer.json(), extra="forbid")
     return answer.json()
 
 

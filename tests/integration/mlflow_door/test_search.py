@@ -178,6 +178,17 @@ def test_datasets_of_experiments_are_those_of_a_stock_server(
         assert given != ids or len(rows) > 5
 
 
+def test_a_search_has_what_was_just_written(door: MlflowDoor) -> None:
+    made = api(door.port, "experiments/create", {"name": f"fresh {uuid.uuid4().hex}"})["experiment_id"]
+    for number in range(5):
+        run_id = api(door.port, "runs/create", {"experiment_id": made, "start_time": number})["run"]["info"]["run_id"]
+        point = {"run_id": run_id, "key": "loss", "value": number, "timestamp": 1, "step": 0}
+        api(door.port, "runs/log-metric", point)
+        asked = {"experiment_ids": [made], "filter": f"metrics.loss = {number}"}
+        assert [run["info"]["run_id"] for run in api(door.port, "runs/search", asked)["runs"]] == [run_id]
+    assert len(api(door.port, "runs/search", {"experiment_ids": [made]})["runs"]) == 5
+
+
 SCRIPT = """
 import json, sys
 import mlflow
