@@ -24,7 +24,7 @@ from consumers.live.stream.positions import MAX_TEXT, write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.run_documents import OrderedRuns, RunsWanted
 from consumers.store.read.snapshot import Snapshot
-from consumers.store.search.filter import All, Compare, Key, Value, parse_filter
+from consumers.store.search.filter import All, parse_filter
 from consumers.store.search.filter_tree import read_orders, read_tree
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunDocumentsPage
@@ -69,11 +69,9 @@ async def run_documents(request: Request) -> Response:
     `next_page_token` of this page.
     """
     query = await read_question(request, DocumentsQuery)
-    given = [parsed("where", parse_filter, query.where), parsed("filter", read_tree, query.filter)]
-    if query.stage != "all":
-        given.append(Compare(Key("text", "stage_with_experiment"), "in", (Value(None, query.stage),)))
     wanted = RunsWanted(
-        All(tuple(given)),
+        All((parsed("where", parse_filter, query.where), parsed("filter", read_tree, query.filter))),
+        None if query.stage == "all" else query.stage,
         None if query.experiment_ids is None else tuple(query.experiment_ids),
         parsed("order_by", read_orders, query.order_by),
     )

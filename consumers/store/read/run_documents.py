@@ -12,7 +12,7 @@ import orjson
 from consumers.store.pool import PooledConnection
 from consumers.store.read.documents import plain
 from consumers.store.search.filter import Node, Order
-from consumers.store.search.ordered_search import InExperiments, OrderedSearch, label_values
+from consumers.store.search.ordered_search import InExperiments, InStage, OrderedSearch, label_values
 from consumers.store.search.page_token import KeysPosition, read_keys_token, write_keys_token
 from consumers.store.search.sql_builder import filled
 from consumers.store.statements import sql
@@ -28,6 +28,7 @@ class RunsWanted(NamedTuple):
     """A search in the order of several keys."""
 
     filter: Node
+    stage: str | None  # active or deleted, as runs of a deleted experiment are; None: all
     experiment_ids: tuple[str, ...] | None  # None: in all; "" among them: of no registered experiment, too
     orders: tuple[Order, ...]
 
@@ -57,7 +58,12 @@ class RunDocuments:
         kinds = [order.key.kind for order in wanted.orders]
         after = None if page_token is None else read_keys_token(page_token, kinds, *wanted)
         experiments = None if wanted.experiment_ids is None else await self._experiments(wanted.experiment_ids)
-        search = OrderedSearch(wanted.filter, experiments, wanted.orders)
+        stage = None
+        if wanted.stage is not None:
+            gone = [row["experiment_id"] for row in await self._connection.fetch(sql("deleted_experiments"))]
+            asked = set(gone if wanted.experiment_ids is None else wanted.experiment_ids)
+            stage = InStage(wanted.stage, [one for one in gone if one in asked])
+        search = OrderedSearch(wanted.filter, stage, experiments, wanted.orders)
         query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s)
         await self._connection.execute(sql("plan_search"))
         rows = await self._connection.fetch(query.statement, *query.parameters)

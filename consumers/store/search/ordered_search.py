@@ -33,6 +33,13 @@ class InExperiments(NamedTuple):
     names: Sequence[str]  # that these experiments have or had: the tags of runs may name them
 
 
+class InStage(NamedTuple):
+    """The stage of the runs that are searched."""
+
+    stage: str  # active, deleted
+    deleted: Sequence[str]  # experiments whose runs are deleted with them; constants, so that their number is estimated
+
+
 class _SortKey(NamedTuple):
     column: str
     descending: bool
@@ -43,8 +50,10 @@ class _SortKey(NamedTuple):
 class OrderedSearch:
     """One page of a search. `query` returns its statement, whose rows `position` reads."""
 
-    def __init__(self, filter: Node, experiments: InExperiments | None, orders: Sequence[Order]) -> None:
-        self._filter, self._experiments, self._orders = filter, experiments, orders
+    def __init__(
+        self, filter: Node, stage: InStage | None, experiments: InExperiments | None, orders: Sequence[Order]
+    ) -> None:
+        self._filter, self._stage, self._experiments, self._orders = filter, stage, experiments, orders
 
     def query(self, *, limit: int, after: KeysPosition | None, lost_after_s: float) -> Query:
         """Return the query for the runs after a position."""
@@ -57,6 +66,8 @@ class OrderedSearch:
                 joined.append(filled(sql("join_keys"), parts))
             keys.append(_sort_key(order, f"o{number}.sort_value"))
         conditions = [builder.node(self._filter)]
+        if self._stage is not None:
+            conditions.append(_in_stage(self._stage, builder))
         if self._experiments is not None:
             conditions.append(_within(self._experiments, builder))
         return builder.query(
@@ -125,6 +136,14 @@ def _behind(keys: Sequence[_SortKey], after: KeysPosition, builder: StatementBui
         return condition
     # For an index, at which PostgreSQL begins at the value.
     return f"{first.column} {'<=' if first.descending else '>='} {builder.add(value, first.kind)} AND {condition}"
+
+
+def _in_stage(stage: InStage, builder: StatementBuilder) -> str:
+    stored = filled(sql("in_stage"), {"stage": builder.add(stage.stage, "text")})
+    if not stage.deleted:
+        return stored
+    deleted = filled(sql("in_experiments"), {"wanted": builder.add(list(stage.deleted), "text[]")})
+    return f"({stored} OR {deleted})" if stage.stage == "deleted" else f"({stored} AND NOT {deleted})"
 
 
 def _within(experiments: InExperiments, builder: StatementBuilder) -> str:

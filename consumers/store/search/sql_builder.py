@@ -23,7 +23,6 @@ COLUMNS = {
     "parent_run_id": "r.parent_run_id", "note": "r.note", "points": "r.points", "attempt": "r.attempt",
     "created": "r.created", "started": "r.started", "ended": "r.ended", "updated": "r.updated", "state": "r.state",
     "lifecycle_stage": "r.lifecycle_stage",
-    "stage_with_experiment": sql("stage_with_experiment"),
     "began": "coalesce(r.started, r.created)",
     "experiment": "(SELECT x.experiment FROM run_experiments x WHERE x.run_id = r.run_id)",
     "experiment_id": "(SELECT x.experiment_id FROM run_experiments x WHERE x.run_id = r.run_id)",

@@ -98,6 +98,12 @@ SELECT x.run_id FROM runs x
 WHERE x.tag <> '' AND (left(x.tag, 200) COLLATE "C") = ANY (ARRAY(SELECT left(name, 200) FROM named))
   AND x.tag = ANY (ARRAY(SELECT name FROM named)) AND x.experiment_id = ''
 
+-- name: in_stage
+r.lifecycle_stage = :stage
+
+-- name: deleted_experiments
+SELECT experiment_id FROM experiments WHERE deleted;
+
 -- name: in_experiment
 -- For one experiment an index has its runs in order.
 r.experiment_id = :wanted
