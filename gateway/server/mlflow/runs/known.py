@@ -115,17 +115,21 @@ class KnownRuns:
         return run
 
     async def run(self) -> None:
-        """Read again what other writers may have changed, and forget idle runs, until cancelled."""
-        clock = asyncio.get_running_loop().time
+        """Do `tidy` every REFRESH_S until cancelled."""
         while True:
             await asyncio.sleep(REFRESH_S)
-            for run in self.all():
-                if clock() - run.used > IDLE_S:
-                    self.forget(run)
-            used = [run for run in self.all() if clock() - run.used <= REFRESH_S]
-            if used:
-                with suppress(Refused):  # the query API is away: what is known stays
-                    await self._refresh(used)
+            await self.tidy()
+
+    async def tidy(self) -> None:
+        """Forget idle runs, and read again what other writers may have changed of those in use."""
+        time = asyncio.get_running_loop().time()
+        for run in self.all():
+            if time - run.used > IDLE_S:
+                self.forget(run)
+        used = [run for run in self.all() if time - run.used <= 2 * REFRESH_S]
+        if used:
+            with suppress(Refused):  # the query API is away: what is known stays
+                await self._refresh(used)
 
     async def _load(self, run_id: str) -> KnownRun:
         document = await find_document(self._reader, run_id, min_offsets="end")
