@@ -222,6 +222,9 @@ def test_metrics_of_a_run_that_name_a_model_are_points_of_both(pair: Pair) -> No
     pair.same("search_logged_models", ["$lab"], datasets=digest)
     for order in ({}, {"ascending": False}, {"dataset_name": "d"}, {"dataset_digest": "1", "ascending": False}):
         pair.same("search_logged_models", ["$lab"], order_by=[{"field_name": "metrics.acc", **order}])
+    many = [{"key": f"{'k' * 240}{number}", "value": number, "timestamp": 1, **of | on} for number in range(250)]
+    pair.same_wire("POST", "runs/log-batch", run_id="$run", metrics=many)
+    assert len(pair.same("get_logged_model", "$measured")["metrics"]) == 256
 
 
 def test_a_run_has_its_datasets_and_models_once(pair: Pair) -> None:
@@ -258,6 +261,7 @@ def test_what_a_stock_server_refuses_is_refused_with_its_status_and_code(pair: P
         assert refused == (400, "INVALID_PARAMETER_VALUE")
 
 
+@pytest.mark.slow
 def test_the_functions_of_mlflow_about_logged_models_do_what_they_do_at_a_stock_server(pair: Pair) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", FLUENT, pair.stock.url, pair.door.url], capture_output=True, text=True, check=False

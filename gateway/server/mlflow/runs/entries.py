@@ -78,9 +78,10 @@ async def log_batch(door: Door, call: Call) -> Mapping[str, Any]:
         raise invalid(
             f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run.run_id}'."
         )
-    await check_models(door, message.metrics)
+    of_models = [one for one in message.metrics if one.model_id]
+    await check_models(door, of_models)
     await _log(door, run, rows, values, _tag_events({tag.key: tag.value for tag in tags}))
-    await write_points(door, run.run_id, message.metrics)
+    await write_points(door, run.run_id, of_models)
     return {}
 
 
