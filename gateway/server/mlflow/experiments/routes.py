@@ -4,7 +4,7 @@ The routes of experiments; what they require follows mlflow/server/handlers.py.
 
 from __future__ import annotations
 
-from gateway.server.mlflow.experiments import changes, datasets, reads
+from gateway.server.mlflow.experiments import changes, reads
 from gateway.server.mlflow.protobuf import Schema, array, integer, required, string
 from gateway.server.mlflow.routing import Route
 
@@ -44,5 +44,4 @@ ROUTES = [
         "POST", f"{_PATH}/delete-experiment-tag", "DeleteExperimentTag", changes.delete_tag,
         {**_ID, "key": [required, string]},
     ),
-    Route("POST", f"{_PATH}/search-datasets", "SearchDatasets", datasets.search_datasets),
 ]  # fmt: skip
