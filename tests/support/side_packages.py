@@ -1,7 +1,8 @@
 """
 Libraries that cannot share an environment with each other: each in a folder of its own, for `PYTHONPATH`.
 
-magnus 0.5.1 needs stevedore < 4, runnable 0.50 needs stevedore >= 5.4. Each is installed once per session, without the
+magnus 0.5.1 needs stevedore < 4, runnable 0.50 needs stevedore >= 5.4; older clients of MLflow need an older protobuf.
+Each is installed once per session, without the
 packages that the tests' environment has; the folder comes first on a subprocess' path.
 """
 
