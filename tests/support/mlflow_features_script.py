@@ -48,7 +48,7 @@ def _seen(folder: Path, url: str) -> dict[str, Any]:
         mlflow.set_experiment(f"{NAME}-{feature.__name__}")
         try:
             seen[feature.__name__] = _without_ids(feature())
-        except Exception as error:  # noqa: BLE001 - a test shows it and goes on with the next feature
+        except Exception as error:  # noqa: BLE001 - a test shows it; the next feature follows
             seen[feature.__name__] = f"{url}: {error!r}"
         while mlflow.active_run():
             mlflow.end_run()
@@ -219,7 +219,7 @@ def experiments() -> Any:
 def client_calls() -> Any:
     identity = mlflow.get_experiment_by_name(f"{NAME}-client_calls").experiment_id
     run_id = CLIENT.create_run(identity, start_time=1000, tags={"a": "b"}, run_name="r").info.run_id
-    CLIENT.log_batch(run_id, metrics=[Metric("m", 1.5, 2000, 1), Metric("m", float("inf"), 2001, 2), Metric("n", -0.0,
+    CLIENT.log_batch(run_id, metrics=[Metric("m", 1.5, 2000, 1), Metric("m", float("inf"), 2001, 2), Metric("n", -2.0,
           1, 0)],
                      params=[Param("p", "1")], tags=[RunTag("t", "x")])  # fmt: skip
     CLIENT.log_param(run_id, "p", "1")
