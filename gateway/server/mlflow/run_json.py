@@ -29,11 +29,11 @@ from schemas.mapping.mlflow import (
 ARTIFACT_URI_LABEL = "mlflow.artifact_uri"  # where it is not the place that follows from the run's experiment
 USER_LABEL = "mlflow.user_id"  # where no tag says it
 DATASET, MODEL_INPUT, MODEL_OUTPUT = "mlflow.dataset/", "mlflow.input/", "mlflow.output/"  # JSON; the rest is the id
+NUMBER = "number"  # in such a label: which one of the run it is, because labels have no order
 
 
 def run_json(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return MLflow's `run` object of a RunDocument (schemas/api.py)."""
-    labels = run.get("labels") or {}
     return {
         "info": run_info(run),
         "data": _filled({
@@ -47,17 +47,17 @@ def run_json(run: Mapping[str, Any]) -> dict[str, Any]:
         }),
         "inputs": _filled({
             "dataset_inputs": dataset_inputs(run),
-            "model_inputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_INPUT)],
+            "model_inputs": _links(run, MODEL_INPUT),
         }),
         "outputs": _filled({
-            "model_outputs": [_object(one) for name, one in labels.items() if name.startswith(MODEL_OUTPUT)],
+            "model_outputs": _links(run, MODEL_OUTPUT),
         }),
     }  # fmt: skip
 
 
 def dataset_inputs(run: Mapping[str, Any]) -> list[Any]:
     """Return MLflow's `dataset_input` objects of a RunDocument."""
-    return [_object(one) for name, one in (run.get("labels") or {}).items() if name.startswith(DATASET)]
+    return _links(run, DATASET)
 
 
 def run_info(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +98,11 @@ def _filled(lists: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     return {name: one for name, one in lists.items() if one}
 
 
-def _object(value: Any) -> Any:
-    """Return the JSON object of a label."""
-    return orjson.loads(value) if isinstance(value, str) else value
+def _links(run: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
+    """Return the JSON objects of labels, in the order in which they were logged."""
+    labels = (run.get("labels") or {}).items()
+    found = [
+        orjson.loads(one) if isinstance(one, str) else dict(one) for name, one in labels if name.startswith(prefix)
+    ]
+    found.sort(key=lambda one: one.get(NUMBER, 0))
+    return [{name: value for name, value in one.items() if name != NUMBER} for one in found]

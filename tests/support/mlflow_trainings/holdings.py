@@ -30,6 +30,7 @@ def holdings(experiment: str) -> dict[str, Any]:
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     runs = client.search_runs([found.experiment_id], run_view_type=ViewType.ALL, max_results=1_000)
+    runs = [client.get_run(run.info.run_id) for run in runs]  # the other answer has no model inputs at a stock server
     models = client.search_logged_models([found.experiment_id], max_results=50)
     versions = client.search_model_versions(f"name = '{experiment}'")
     names = Names()
@@ -144,8 +145,8 @@ def _content(names: Names, file: Path, size: int | None) -> Any:
     if zipfile.is_zipfile(file):  # skops and Keras name members by addresses, and write the time into them
         with zipfile.ZipFile(file) as packed:
             return f"{len(packed.namelist())} members"
-    if file.name in ("model.pkl", "estimator.html"):  # of a search: how long each fit took
-        return size if file.suffix == ".html" else "a pickle"
+    if file.name in ("model.pkl", "estimator.html"):  # of a search: how long each fit took, and addresses
+        return file.suffix
     try:
         text = content.decode()
     except UnicodeDecodeError:

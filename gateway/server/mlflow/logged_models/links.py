@@ -2,7 +2,7 @@
 What went into a run and what came out of it: datasets and logged models, each a label of the run.
 
 The first link of a run with a dataset or a model stays, as in mlflow/store/tracking/sqlalchemy_store.py. A label holds
-the object that MLflow answers for it.
+the object that MLflow answers for it, and its number among those of the run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused
 from gateway.server.mlflow.protobuf import array, required, string, validate
 from gateway.server.mlflow.routing import Call, Route
-from gateway.server.mlflow.run_json import DATASET, MODEL_INPUT, MODEL_OUTPUT
+from gateway.server.mlflow.run_json import DATASET, MODEL_INPUT, MODEL_OUTPUT, NUMBER
 from gateway.server.mlflow.runs import events
 from gateway.server.mlflow.runs.known import KnownRun, find_document
 
@@ -36,8 +36,7 @@ async def log_inputs(door: Door, call: Call) -> Mapping[str, Any]:
     links |= {f"{MODEL_INPUT}{one.model_id}": {"model_id": one.model_id} for one in asked.models}
     run = await door.runs.find(asked.run_id)
     if links:
-        known = await _labels(door, run)
-        await _write(door, run, {name: one for name, one in links.items() if name not in known})
+        await _write(door, run, links, await _labels(door, run))
     return {}
 
 
@@ -49,9 +48,9 @@ async def log_outputs(door: Door, call: Call) -> Mapping[str, Any]:
     if links:
         known = await _labels(door, run)
         for name, one in links.items():
-            if known.get(name, one) != one:
+            if name in known and known[name]["step"] != one["step"]:
                 raise Refused("BAD_REQUEST", f"Model {one['model_id']} is an output of run {run.run_id} already.")
-        await _write(door, run, {name: one for name, one in links.items() if name not in known})
+        await _write(door, run, links, known)
     return {}
 
 
@@ -68,9 +67,12 @@ async def _labels(door: Door, run: KnownRun) -> Mapping[str, Any]:
     return {} if document is None else document["labels"]
 
 
-async def _write(door: Door, run: KnownRun, links: Links) -> None:
-    if links:
-        await door.runs.append(run, [events.labels(links, now())])
+async def _write(door: Door, run: KnownRun, links: Links, known: Mapping[str, Any]) -> None:
+    """Write the links that the run does not have, each with its number, which is their order."""
+    new = [(name, one) for name, one in links.items() if name not in known]
+    if new:
+        numbered = {name: {**one, NUMBER: number} for number, (name, one) in enumerate(new, len(known))}
+        await door.runs.append(run, [events.labels(numbered, now())])
 
 
 ROUTES = [

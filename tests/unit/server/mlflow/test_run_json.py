@@ -14,6 +14,9 @@ from schemas.api import LastPoint, RunDocument
 from schemas.mapping.mlflow import is_key, shown_key, shown_names, shown_param, shown_value
 
 
+ORDER = (("a", 2), ("b", 0), ("c", 1))  # name, and which one of the run it is
+
+
 def document(**fields: Any) -> dict[str, Any]:
     found = RunDocument(run_id="r1", name="calm-tern-7", state="running", created=1_000_000, updated=2_000_000)
     return found.model_copy(update=fields).model_dump(mode="json")
@@ -77,3 +80,9 @@ def test_another_name_is_escaped_and_found_again(name: str) -> None:
 
 def test_a_parameter_longer_than_mlflow_takes_is_cut() -> None:
     assert shown_param("x" * 7_000) == "x" * 6_000
+
+
+def test_datasets_are_in_the_order_in_which_they_were_logged() -> None:
+    labels = {f"mlflow.dataset/{name}/n": {"dataset": {"name": name}, "number": number} for name, number in ORDER}
+    found = run_json(document(labels=labels))["inputs"]["dataset_inputs"]
+    assert found == [{"dataset": {"name": name}} for name in ("b", "c", "a")]
