@@ -13,7 +13,6 @@ from gateway.server.mlflow.run_json import run_json
 from schemas.api import LastPoint, RunDocument
 from schemas.mapping.mlflow import is_key, shown_key, shown_names, shown_param, shown_value
 
-
 ORDER = (("a", 2), ("b", 0), ("c", 1))  # name, and which one of the run it is
 
 
