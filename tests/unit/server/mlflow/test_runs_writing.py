@@ -9,13 +9,20 @@ from typing import Any
 import pytest
 
 from gateway.client.encoding.wire import MAX_RECORD, Record
+from gateway.server.ingest.bodies import Budget
 from gateway.server.log_writer import LogWriter, RecordRefused
+from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused
+from gateway.server.mlflow.protobuf import message_class, read_message
+from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.routing import Call
 from gateway.server.mlflow.runs import events, outbox
 from gateway.server.mlflow.runs.events import Row
+from gateway.server.mlflow.runs.lifecycle import create_run
 from gateway.server.mlflow.runs.outbox import Outbox, Sending
 from gateway.server.mlflow.runs.producer import RunProducer
 from gateway.server.mlflow.runs.recent import RecentRows
+from gateway.server.mlflow.runs.writer import RunWriter
 from schemas import events as ev
 from schemas.errors import LogUnavailable
 from schemas.runtime.settings import Settings
@@ -171,3 +178,26 @@ async def test_beyond_its_memory_a_call_is_refused_before_it_gets_numbers(monkey
         sent.check()
     await sent.close(0.0)
     sent.check()
+
+
+async def test_a_run_whose_creation_was_not_acknowledged_in_time_is_not_created_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "WAIT_S", 0.01)
+    settings = Settings(kafka="127.0.0.1:1")
+    log = ScriptedLog(LogUnavailable("away"), LogUnavailable("away"))
+    reader = Reader(settings, {})
+    door = Door(
+        settings=settings, writer=log, reader=reader, runs=RunWriter(log, reader), storage=None, budget=Budget(1)
+    )
+    door.experiments.keep({"experiment_id": "0", "name": "Default", "artifact_location": "mlflow-artifacts:/0"})
+    message = read_message({"experiment_id": "0", "start_time": 5}, message_class("CreateRun")(), {})
+    call = Call(message, {}, {})
+    with pytest.raises(Refused) as refused:
+        await create_run(door, call)
+    assert refused.value.code == "TEMPORARILY_UNAVAILABLE"
+    monkeypatch.setattr(outbox, "WAIT_S", 60.0)
+    again = await create_run(door, call)
+    another = await create_run(door, call)
+    started = [one.run_id for one in decoded(log.taken) if one.event.kind == "run_started"]
+    assert started == [found["run"]["info"]["run_id"] for found in (again, another)]
