@@ -48,7 +48,7 @@ class Connection:
 
     async def send(self, request: bytes) -> bytes:
         """Return the body of the answer. Raises RuntimeError for another status than 200."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # a server closes a connection that is idle
             self._streams = await asyncio.open_connection(self._host, int(self._port), limit=2**26)
         reader, writer = self._streams
         writer.write(request)

@@ -92,7 +92,7 @@ class Measuring:
         for measure in (self.writes, self.client, self.latency, self.history, self.search):
             try:
                 await measure()
-            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            except (RuntimeError, OSError, EOFError, subprocess.SubprocessError) as error:
                 print(f"{self._side.name}: {measure.__name__}: {error!r:.500}", file=sys.stderr)
         return self._rows
 
