@@ -37,6 +37,8 @@ PINS: Mapping[str, tuple[str, ...]] = {
         "stevedore==5.10.0",
     ),
     "mlflow-3.12": ("mlflow==3.12.0", "mlflow-skinny==3.12.0"),  # an earlier release, whose database is upgraded
+    "mlflow-2.22": ("mlflow-skinny==2.22.1", "protobuf==5.29.5"),
+    "mlflow-3.1": ("mlflow-skinny==3.1.4", "protobuf==5.29.5"),
 }
 
 
