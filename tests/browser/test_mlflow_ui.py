@@ -93,6 +93,11 @@ class Pages:
         if self._folder:
             await self.page.screenshot(path=Path(self._folder) / f"{name}.png")
 
+    async def sees_drawn(self, name: str) -> None:
+        """Wait until the page shows both charts with their lines."""
+        await expect(self.page.locator(".js-plotly-plot").filter(has=self.page.locator(".trace"))).to_have_count(2)
+        await self.sees(name)
+
     def problems(self) -> list[str]:
         """Return what the console reports that matters, and answers that say the server failed."""
         ours = [text for text in self.browser.console_errors if not any(known in text for known in NOT_OURS)]
@@ -121,7 +126,7 @@ async def look_at_runs(pages: Pages, experiment: str, runs: list[str]) -> None:
     await pages.show("experiments", "experiments", "ui-digits", "Default")
     await pages.show("runs", f"experiments/{experiment}/runs", *names, "Run Name")
     await pages.show("chart", f"experiments/{experiment}/runs?compareRunsMode=CHART", "loss", "accuracy")
-    await expect(pages.page.locator(".js-plotly-plot").first).to_be_visible()
+    await pages.sees_drawn("chart")
     compared = f'runs={json.dumps(runs, separators=(",", ":"))}&experiments=["{experiment}"]'
     await pages.show("compare", f"compare-runs?{compared}", "Comparing 2 Runs from 1 Experiment", *names)
 
@@ -131,7 +136,7 @@ async def look_at_one_run(pages: Pages, address: str) -> None:
     facts = ("logistic-0.5", "Finished", "ui-logistic", "learning_rate", "0.5", "loss")
     await pages.show("run", address, address.rpartition("/")[2], *facts)
     await pages.show("metrics", f"{address}/model-metrics", "loss")
-    await expect(pages.page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    await pages.sees_drawn("metrics")
     await pages.show("artifacts", f"{address}/artifacts", "model")
     await pages.page.get_by_text("model", exact=True).click()
     await pages.page.get_by_text("weights.txt", exact=True).click()
