@@ -29,7 +29,7 @@ from tests.support.process_tree import until
 from tests.support.verify_command import verify
 
 TRAININGS, STEPS_BETWEEN = 8, 5
-# Logs one step after another until it is told to stop; each step is written down once its call has returned.
+# Logs one step after another until it learns to stop; each step is written down once its call has returned.
 SCRIPT = """
 import json, pathlib, sys, time
 import mlflow
