@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.server.app import create_app
 from gateway.server.ingest.bodies import Budget
@@ -37,10 +37,16 @@ READY_POLL_S = 0.05
 log = logging.getLogger("gateway.server")
 
 
-class Protocol(H11Protocol):
-    """HTTP/1.1 with a deadline for the headers of a request; uvicorn itself waits for them forever."""
+class Protocol(HttpToolsProtocol):
+    """
+    HTTP/1.1 with a deadline and a limit for the headers of a request; uvicorn itself waits for them forever.
+
+    Its parser takes a third of the time of uvicorn's other one, which is in Python.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _is_in_head = False
+    _head = 0  # bytes of headers that have not ended yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Start the deadline for the first request."""
@@ -50,7 +56,20 @@ class Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Process bytes; cancel or start the deadline."""
         super().data_received(data)
+        self._head = self._head + len(data) if self._is_in_head else 0
+        if self._head > MAX_HEAD:
+            self.send_400_response("The headers are too long.")
         self._update_deadline()
+
+    def on_message_begin(self) -> None:
+        """Note that the headers of a request begin."""
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Note that they have ended."""
+        self._is_in_head = False
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadline."""
@@ -100,7 +119,6 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
                 limit_concurrency=_raise_connection_limit(),
-                h11_max_incomplete_event_size=MAX_HEAD,
                 ssl_certfile=settings.ingest_cert,
                 ssl_keyfile=settings.ingest_key,
             )

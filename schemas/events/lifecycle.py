@@ -45,7 +45,7 @@ class RunResumed(_RunOpened):
 
 class RunReopened(Event):
     """
-    A run that had ended continues within its attempt: the ends of this attempt that the log holds before it do not count.
+    A run that had ended continues within its attempt: the ends of this attempt that the log has before it do not count.
 
     For APIs without attempts, whose users set the status of a run (MLflow, seed 004). Training that starts again from a
     checkpoint is a new attempt, `RunResumed`.

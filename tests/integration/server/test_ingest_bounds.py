@@ -203,3 +203,35 @@ async def test_connections_beyond_the_limit_are_asked_to_retry(
         async with asyncio.timeout(DEADLINE_S):
             while (await http.get("/healthz")).status_code != 200:  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "head", [b"X-Long: " + b"x" * 100_000, b"GET / HTTP/1.1\r\nX: y\r\n" * 3_000], ids=["one", "many"]
+)
+async def test_headers_that_are_too_long_are_refused(kafka: str, topic: str, head: bytes) -> None:
+    async with running(kafka, topic) as (_, http):
+        reader, writer = await asyncio.open_connection(HOST, port_of(http))
+        try:
+            writer.write(HEAD + head)
+            answer = await asyncio.wait_for(reader.readline(), DEADLINE_S)
+        finally:
+            writer.close()
+
+    assert answer == b"HTTP/1.1 400 Bad Request\r\n"
+
+
+async def test_what_follows_of_a_body_after_its_answer_is_no_header(kafka: str, topic: str) -> None:
+    size = 12_000_000  # of which the server reads 8 MB before it answers
+    async with running(kafka, topic) as (_, http):
+        reader, writer = await asyncio.open_connection(HOST, port_of(http))
+        try:
+            writer.write(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n")
+            writer.write(
+                b"Content-Length: %d\r\n\r\n" % size + bytes(size) + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            )
+            first = await asyncio.wait_for(reader.readuntil(b"\r\n"), DEADLINE_S)
+            await asyncio.wait_for(reader.readuntil(b"HTTP/1.1 200 OK\r\n"), DEADLINE_S)
+        finally:
+            writer.close()
+
+    assert first == b"HTTP/1.1 415 Unsupported Media Type\r\n"
