@@ -221,19 +221,25 @@ import gateway
 with gateway.start_run("by-the-client", run_id="native", params={"lr": 0.1, "layers": [1, 2]}) as run:
     gateway.emit("loss", 0.5, step=3)
     gateway.emit("loss", 0.25, step=4, labels={"rank": 0})
+with gateway.start_run(run_id="native", resume=True):
+    gateway.emit("accuracy", 0.75, step=4)
 """
 
 
 def test_a_native_run_is_shown_and_continued(stack: DialectStack, door: MlflowDoor) -> None:
     stack.python("-c", NATIVE)
+    stack.until("native", lambda log: "accuracy" in str(log) and log["state"] == "finished", "both attempts are folded")
     run = get_run(door.url, "native")
     assert (run["info"]["run_name"], run["info"]["status"]) == ("by-the-client", "FINISHED")
     assert {one["key"]: one["value"] for one in run["data"]["params"]} == {"lr": "0.1", "layers": "[1,2]"}
-    assert {one["key"]: one["value"] for one in run["data"]["metrics"]} == {"loss": 0.5, "loss::rank:0": 0.25}
+    assert {one["key"]: one["value"] for one in run["data"]["metrics"]} == {
+        "accuracy": 0.75, "loss": 0.5, "loss::rank:0": 0.25,
+    }  # fmt: skip
 
     changed = call(door.url, "POST", "/runs/log-parameter", {"run_id": "native", "key": "lr", "value": "0.2"})
     assert "was already logged with value='0.1'" in changed.body["message"]
     post(door.url, "/runs/update", run_id="native", status="RUNNING")
+    assert get_run(door.url, "native")["info"]["status"] == "RUNNING", "of the attempt that counts"
     post(door.url, "/runs/log-metric", run_id="native", key="loss", value=0.125, timestamp=now_ms(), step=5)
     post(door.url, "/runs/update", run_id="native", status="KILLED", end_time=now_ms())
     log = stack.until("native", lambda log: log["state"] == "killed", "its end is folded")

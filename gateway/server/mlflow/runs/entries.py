@@ -69,15 +69,7 @@ async def log_batch(door: Door, call: Call) -> Mapping[str, Any]:
     validate("param_keys_unique", params)
     run = await door.runs.find(message.run_id)
     values = {one.key: one.value for one in params}
-    changed = [
-        {"key": key, "old_value": run.params[key], "new_value": text}
-        for key, text in values.items()
-        if run.params.get(key, text) != text
-    ]
-    if changed:
-        raise invalid(
-            f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run.run_id}'."
-        )
+    run.check_params(values)
     of_models = [one for one in message.metrics if one.model_id]
     await check_models(door, of_models)
     await _log(door, run, rows, values, _tag_events({tag.key: tag.value for tag in tags}))

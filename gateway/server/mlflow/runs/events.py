@@ -14,6 +14,7 @@ from gateway.server.mlflow.errors import invalid
 
 Body = dict[str, Any]
 _DIVISIBLE = {"metrics": "series", "params": "params", "tags": "tags", "labels": "labels"}  # by kind: the field
+_OF_ATTEMPTS = frozenset({"artifact", "metrics", "params", "run_failed", "run_finished", "run_killed", "run_reopened"})
 LAST_MS = 2**62 // 1_000  # a later time is no time of an event
 
 
@@ -69,6 +70,11 @@ def labels(values: Mapping[str, Any], time: int) -> Body:
         name: {"type": "string" if isinstance(value, str) else "json", "value": value} for name, value in values.items()
     }
     return {"kind": "labels", "time": time, "labels": typed}
+
+
+def of_attempt(body: Body, attempt: int) -> Body:
+    """Return an event as one of an attempt; MLflow's own runs have the first one only, which needs no field."""
+    return body if attempt == 1 or body["kind"] not in _OF_ATTEMPTS else {**body, "attempt": attempt}
 
 
 def encoded(body: Body) -> Iterator[EncodedBody]:

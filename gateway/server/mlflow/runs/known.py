@@ -12,24 +12,27 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from gateway.client.encoding.values import now
 from gateway.server.mlflow.errors import Refused, absent, invalid
-from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.reading import NotThere, Reader
 from gateway.server.mlflow.run_json import run_info
 from gateway.server.mlflow.runs.events import Row
 from gateway.server.mlflow.runs.producer import RunProducer
+from gateway.server.mlflow.unanswered import KEPT_S
 from schemas.mapping.mlflow import shown_key, shown_param
 
 MAX_RUNS = 10_000
 IDLE_S = 600.0  # without a write: the run's producer reports its totals, and the run is forgotten
 REFRESH_S = 10.0
+USED_S = 2 * REFRESH_S  # a run without a write for longer is read again with its next write
 REFRESHED_AT_ONCE = 200
 CLOCK_SKEW_MS = 60_000  # of clients
 NEVER = -1  # ms; before the time of every row
 MAX_UNANSWERED = 1_000
+READ_S = 2.0  # the longest wait for what others changed of a run that was idle
 
 log = logging.getLogger("gateway.server")
 
@@ -38,13 +41,14 @@ class KnownRun:
     """A run that this process writes about."""
 
     __slots__ = (
-        "changes", "changing", "info", "params", "producer", "run_id", "sending_params", "stored", "used",
+        "attempt", "changes", "changing", "info", "params", "producer", "run_id", "sending_params", "stored", "used",
         "written_before",
     )  # fmt: skip
 
-    def __init__(self, info: dict[str, Any], params: dict[str, str], written_before: int) -> None:
+    def __init__(self, info: dict[str, Any], params: dict[str, str], written_before: int, attempt: int = 1) -> None:
         self.run_id: str = info["run_id"]
         self.info = info  # MLflow's `run_info`
+        self.attempt = attempt  # the newest one: what is written about an earlier one no longer counts
         self.params = params
         self.sending_params: dict[str, asyncio.Future[str]] = {}
         self.producer: RunProducer | None = None
@@ -58,6 +62,24 @@ class KnownRun:
         """Raise Refused INVALID_PARAMETER_VALUE with MLflow's words if the run is in the trash."""
         if (stage := self.info["lifecycle_stage"]) != "active":
             raise invalid(f"The run {self.run_id} must be in the 'active' state. Current state is {stage}.")
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the log does not have the last change of `info` by this process yet."""
+        return self.changing is not None and not self.changing.done()
+
+    def check_params(self, values: Mapping[str, str]) -> None:
+        """Raise Refused with MLflow's words if the run has another value of one of the params."""
+        changed = [
+            {"key": key, "old_value": self.params[key], "new_value": text}
+            for key, text in values.items()
+            if self.params.get(key, text) != text
+        ]
+        if changed:
+            raise invalid(
+                f"Changing param values is not allowed. Params were already logged='{changed}' for run "
+                f"ID='{self.run_id}'."
+            )
 
     def add_params(self, values: Mapping[str, str], sending: asyncio.Future[str]) -> None:
         """Add params that are being written: `sending` gets its result when the log has them."""
@@ -79,6 +101,7 @@ class KnownRuns:
         self._reader, self._close = reader, close
         self._runs: OrderedDict[str, KnownRun] = OrderedDict()
         self._loading: dict[str, asyncio.Task[KnownRun]] = {}
+        self._reading: set[asyncio.Task[None]] = set()
 
     def get(self, run_id: str) -> KnownRun | None:
         """Return a run that is known already."""
@@ -103,6 +126,8 @@ class KnownRuns:
     async def find(self, run_id: str) -> KnownRun:
         """Return a run. Raises Refused RESOURCE_DOES_NOT_EXIST with MLflow's words."""
         run = self._runs.get(run_id)
+        if run is not None and asyncio.get_running_loop().time() - run.used > USED_S:
+            run = await self._read_again(run)
         if run is None:
             loading = self._loading.get(run_id)
             if loading is None:
@@ -113,6 +138,15 @@ class KnownRuns:
             run.used = asyncio.get_running_loop().time()
             self._runs.move_to_end(run_id)
         return run
+
+    async def _read_again(self, run: KnownRun) -> KnownRun | None:
+        """Return a run that was idle, with what others changed meanwhile; None if it is no longer known."""
+        run.used = asyncio.get_running_loop().time()
+        reading = asyncio.create_task(self._try_refresh([run]))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        await asyncio.wait({reading}, timeout=READ_S)
+        return self._runs.get(run.run_id)
 
     async def run(self) -> None:
         """Do `tidy` every REFRESH_S until cancelled."""
@@ -126,16 +160,21 @@ class KnownRuns:
         for run in self.all():
             if time - run.used > IDLE_S:
                 self.forget(run)
-        used = [run for run in self.all() if time - run.used <= 2 * REFRESH_S]
+        used = [run for run in self.all() if time - run.used <= USED_S]
         if used:
-            with suppress(Refused):  # the query API is away: what is known stays
-                await self._refresh(used)
+            await self._try_refresh(used)
+
+    async def _try_refresh(self, runs: list[KnownRun]) -> None:
+        try:
+            await self._refresh(runs)
+        except (Refused, NotThere) as error:  # the query API is away: what is known stays
+            log.debug("runs are not read again: %s", error)
 
     async def _load(self, run_id: str) -> KnownRun:
         document = await find_document(self._reader, run_id, min_offsets="end")
         if document is None:
             raise no_run(run_id)
-        run = KnownRun(run_info(document), params_of(document), now() // 1_000 + CLOCK_SKEW_MS)
+        run = KnownRun(run_info(document), params_of(document), now() // 1_000 + CLOCK_SKEW_MS, document["attempt"])
         self.add(run)
         return run
 
@@ -151,6 +190,9 @@ class KnownRuns:
             await self._refresh(runs[first : first + REFRESHED_AT_ONCE])
 
     async def _refresh(self, runs: list[KnownRun]) -> None:
+        runs = [run for run in runs if not run.is_changing]  # what is on its way is in no answer
+        if not runs:
+            return
         changes = {run.run_id: run.changes for run in runs}
         page = await self._reader.post("/v1/runs/documents", {"run_ids": list(changes), "limit": len(changes)})
         found = {document["run_id"]: document for document in page["runs"]}
@@ -158,7 +200,7 @@ class KnownRuns:
             document = found.get(run.run_id)
             if document is None or run.changes != changes[run.run_id]:
                 continue  # on a further page, deleted, or changed by this process since: read with the next write
-            run.info = run_info(document)
+            run.info, run.attempt = run_info(document), document["attempt"]
             run.params = {**params_of(document), **run.params}
         if page["next_page_token"] is None:
             for run in runs:
@@ -191,14 +233,15 @@ class Unanswered:
     """New runs whose call was answered that the log does not have them yet, by the content of the call."""
 
     def __init__(self) -> None:
-        self._runs: dict[bytes, tuple[dict[str, Any], asyncio.Future[str]]] = {}
+        self._runs: dict[bytes, tuple[float, tuple[dict[str, Any], asyncio.Future[str]]]] = {}
 
     def add(self, call: bytes, document: dict[str, Any], writing: asyncio.Future[str]) -> None:
         """Keep the document of a run for the call that its client repeats."""
         if len(self._runs) >= MAX_UNANSWERED:
             self._runs.pop(next(iter(self._runs)))
-        self._runs[call] = (document, writing)
+        self._runs[call] = monotonic(), (document, writing)
 
     def pop(self, call: bytes) -> tuple[dict[str, Any], asyncio.Future[str]] | None:
-        """Return what an earlier call with this content made."""
-        return self._runs.pop(call, None)
+        """Return what an earlier call with this content made, unless that is too long ago to be repeated."""
+        kept_at, found = self._runs.pop(call, (0.0, None))
+        return found if monotonic() - kept_at < KEPT_S else None

@@ -1,8 +1,9 @@
 """
 Creating, reading, updating, deleting and restoring runs.
 
-MLflow has statuses and no attempts: all of a run is its first attempt. A status that follows an end reopens the run
-first, so that the last status counts, as in MLflow, and not the most severe one.
+MLflow has statuses and no attempts: what its clients write is of the first attempt, or of the newest one of a native
+run. A status that follows an end reopens the run first, so that the last status counts, as in MLflow, and not the most
+severe one.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ async def create_run(door: Door, call: Call) -> Mapping[str, Any]:
     key = call.message.SerializeToString()
     if earlier := door.runs.unanswered.pop(key):
         document, writing = earlier
-        await wait(writing)
-        return {"run": run_json(document)}
-    document, bodies = await _new_run(door, call.message)
-    run = KnownRun(run_info(document), {}, NEVER)
-    writing = asyncio.get_running_loop().create_future()
-    sending = door.runs.number(run, bodies, writing.set_result)
-    door.runs.known.add(run)
+        sent = wait(writing)
+    else:
+        document, bodies = await _new_run(door, call.message)
+        run = KnownRun(run_info(document), {}, NEVER)
+        run.changing = writing = asyncio.get_running_loop().create_future()
+        sent = door.runs.send(door.runs.number(run, bodies, writing.set_result))
+        door.runs.known.add(run)
     try:
-        await door.runs.send(sending)
+        await sent
     finally:
         if not writing.done():
             door.runs.unanswered.add(key, document, writing)

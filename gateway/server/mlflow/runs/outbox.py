@@ -9,11 +9,12 @@ events get numbers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import accumulate, takewhile
 
 from gateway.client.encoding.wire import Record
-from gateway.server.log_writer import LogWriter, RecordRefused
+from gateway.server.log_writer import GROUP_BYTES, LogWriter, RecordRefused
 from gateway.server.mlflow.errors import invalid, unavailable
 from schemas.errors import LogUnavailable
 
@@ -27,25 +28,32 @@ Settle = Callable[[str], None]  # gets why Kafka will never take the records, ""
 class Sending:
     """Some records on their way."""
 
-    __slots__ = ("reason", "records", "settle", "substitute")
+    __slots__ = ("reason", "records", "settle", "size", "substitute")
 
     def __init__(self, records: Iterable[Record], substitute: Callable[[Record], Record], settle: Settle) -> None:
         self.records = list(records)
+        self.size = sum(map(len, self.records))  # bytes
         self.substitute, self.settle = substitute, settle
         self.reason = ""
 
-    def replace(self, error: RecordRefused) -> None:
+    def replace(self, number: int, reason: str) -> None:
         """Replace a record that Kafka will never take by one that has its number."""
-        self.reason = self.reason or str(error) or "Kafka refuses the record"
-        self.records[error.number] = self.substitute(self.records[error.number])
+        self.reason = self.reason or reason or "Kafka refuses the record"
+        self.records[number] = self.substitute(self.records[number])
 
 
 class Outbox:
-    """Sends records through the writer of the log."""
+    """
+    Sends records through the writer of the log.
+
+    What waits to be sent again stands in one line for each run, and so does all that follows it: a tag or a status that
+    is set after the log is reached again comes after the earlier one.
+    """
 
     def __init__(self, writer: LogWriter) -> None:
         self._writer = writer
-        self._repeating: set[asyncio.Task[str]] = set()
+        self._lines: dict[bytes, list[tuple[Sending, asyncio.Future[str]]]] = {}  # by key of the records
+        self._repeating: set[asyncio.Task[None]] = set()
         self._waiting = 0  # bytes
 
     def check(self) -> None:
@@ -55,7 +63,7 @@ class Outbox:
 
     async def send(self, sending: Sending) -> None:
         """
-        Return when Kafka has the records.
+        Return when Kafka has the records, which are of one run.
 
         Raises Refused: INVALID_PARAMETER_VALUE for what Kafka will never take, TEMPORARILY_UNAVAILABLE after WAIT_S;
         the records are then sent further. `settle` of the sending is called once, at the end of it.
@@ -63,35 +71,34 @@ class Outbox:
         if not sending.records:
             sending.settle("")
             return
-        try:
-            await self._writer.write(sending.records)
-        except RecordRefused as error:
-            sending.replace(error)
-        except LogUnavailable:
-            pass
-        except asyncio.CancelledError:  # the door stops; the records have their numbers
-            self.send_later(sending)
-            raise
-        else:
-            sending.settle("")
-            return
+        if sending.records[0].key not in self._lines:
+            try:
+                await self._writer.write(sending.records)
+            except RecordRefused as error:
+                sending.replace(error.number, str(error))
+            except LogUnavailable:
+                pass
+            except asyncio.CancelledError:  # the door stops; the records have their numbers
+                self.send_later(sending)
+                raise
+            else:
+                sending.settle("")
+                return
         await wait(self.send_later(sending))
 
-    def send_later(self, sending: Sending) -> asyncio.Task[str]:
-        """Return a task that sends the records until Kafka has them, and returns why it refused some of them."""
-        size = sum(map(len, sending.records))
-        self._waiting += size
-        task = asyncio.create_task(self._repeat(sending))
-        self._repeating.add(task)
-
-        def forget(done: asyncio.Task[str]) -> None:
-            self._repeating.discard(done)
-            self._waiting -= size
-            if not done.cancelled():
-                sending.settle(done.result())
-
-        task.add_done_callback(forget)
-        return task
+    def send_later(self, sending: Sending) -> asyncio.Future[str]:
+        """Send the records until Kafka has them; the future gets why it refused some of them."""
+        key = sending.records[0].key
+        sent: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting += sending.size
+        if key in self._lines:
+            self._lines[key].append((sending, sent))
+        else:
+            self._lines[key] = [(sending, sent)]
+            task = asyncio.create_task(self._repeat(key))
+            self._repeating.add(task)
+            task.add_done_callback(lambda done: self._end(key, done))
+        return sent
 
     async def close(self, timeout_s: float) -> None:
         """Wait for what is sent again, and drop what Kafka does not have after `timeout_s`."""
@@ -101,19 +108,51 @@ class Outbox:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await asyncio.sleep(0)  # for the callbacks of the tasks
 
-    async def _repeat(self, sending: Sending) -> str:
-        pause = BACK_OFF_S[0]
-        while True:
+    async def _repeat(self, key: bytes) -> None:
+        """Send what stands in a line, in its order, until the line is empty."""
+        line, pause = self._lines[key], BACK_OFF_S[0]
+        while line:
+            count = _first_of(line)
             try:
-                await self._writer.write(sending.records)
+                await self._writer.write([record for one, _ in line[:count] for record in one.records])
             except RecordRefused as error:
-                sending.replace(error)
+                _replace(line, error)
             except LogUnavailable:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, BACK_OFF_S[1])
             else:
-                return sending.reason
+                pause = BACK_OFF_S[0]
+                for sending, sent in line[:count]:
+                    self._waiting -= sending.size
+                    sending.settle(sending.reason)
+                    if not sent.done():
+                        sent.set_result(sending.reason)
+                del line[:count]
+        del self._lines[key]
+
+    def _end(self, key: bytes, task: asyncio.Task[None]) -> None:
+        self._repeating.discard(task)
+        for sending, sent in self._lines.pop(key, ()) if task.cancelled() else ():
+            self._waiting -= sending.size
+            sent.cancel()
+
+
+def _first_of(line: Sequence[tuple[Sending, object]]) -> int:
+    """Return how many of a line are sent together: at least one."""
+    sizes = accumulate(sending.size for sending, _ in line)
+    return max(sum(1 for _ in takewhile(lambda size: size <= GROUP_BYTES, sizes)), 1)
+
+
+def _replace(line: Iterable[tuple[Sending, object]], error: RecordRefused) -> None:
+    """Replace the record that Kafka refused, by its number among the records of a line."""
+    number = error.number
+    for sending, _ in line:
+        if number < len(sending.records):
+            sending.replace(number, str(error))
+            return
+        number -= len(sending.records)
 
 
 async def wait(sending: asyncio.Future[str]) -> None:

@@ -68,12 +68,13 @@ class RunWriter:
         Write params, metric rows and other events, in this order, in one append.
 
         Rows and params that the run has already are left out; those that another call is writing are waited for.
-        Raises what `write` raises.
+        Raises what `write` raises, and what `KnownRun.check_params` does.
         """
         given, values = list(rows), params or {}
         if any(row.time_ms <= run.written_before for row in given):
             stored = await stored_rows(self.reader, run, given)
             given = [row for row in given if row not in stored]
+        run.check_params(values)  # also what another call has set since the caller looked
         new, earlier = self.recent.split(run.run_id, given)
         new_params = {key: text for key, text in values.items() if key not in run.params}
         earlier += [run.sending_params[key] for key in values if key in run.sending_params]
@@ -107,7 +108,7 @@ class RunWriter:
         Raises Refused, with nothing numbered, for what no event can hold and while too much waits for the log.
         """
         self._outbox.check()
-        encoded = [one for body in bodies for one in events.encoded(body)]
+        encoded = [one for body in bodies for one in events.encoded(events.of_attempt(body, run.attempt))]
         time, producer = now(), run.producer
         if producer is None or producer.is_closed:
             producer = RunProducer(run.run_id)

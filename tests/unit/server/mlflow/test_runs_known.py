@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.server.mlflow.errors import Refused
+from gateway.server.mlflow.errors import Refused, unavailable
 from gateway.server.mlflow.reading import Reader
+from gateway.server.mlflow.run_json import run_info
 from gateway.server.mlflow.runs import known
-from gateway.server.mlflow.runs.known import KnownRuns
+from gateway.server.mlflow.runs.known import KnownRun, KnownRuns
 from schemas.runtime.settings import Settings
 
 
@@ -22,9 +23,12 @@ class Documents(Reader):
         super().__init__(Settings(kafka="127.0.0.1:1"), {})
         self.runs = {run_id: document(run_id) for run_id in run_ids}
         self.asked: list[Mapping[str, Any]] = []
+        self.is_away = False
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         self.asked.append(body)
+        if self.is_away:
+            raise unavailable("away")
         found = [self.runs[one] for one in body["run_ids"] if one in self.runs]
         return {"runs": found, "next_page_token": None}
 
@@ -33,6 +37,7 @@ def document(run_id: str, **fields: Any) -> dict[str, Any]:
     return {
         "run_id": run_id, "name": run_id, "state": "running", "created": 1, "params": {"lr": 0.1}, "tags": {},
         "metrics": {}, "labels": {}, "lifecycle_stage": "active",
+        "attempt": 1,
     } | fields  # fmt: skip
 
 
@@ -57,6 +62,39 @@ async def test_what_others_change_is_seen_and_what_this_process_changed_stays() 
     with pytest.raises(Refused, match="must be in the 'active' state"):
         run.check_active()
     assert runs.get("gone") is None
+
+
+async def test_what_is_on_its_way_to_the_log_is_not_undone_by_a_read_that_cannot_have_it() -> None:
+    reader = Documents("r")
+    runs = KnownRuns(reader, lambda run: None)
+    run = await runs.find("r")
+    created = KnownRun(run_info(document("new")), {}, known.NEVER)
+    runs.add(created)
+    run.info["status"] = "FINISHED"
+    run.changing = created.changing = writing = asyncio.get_running_loop().create_future()
+    await runs.tidy()
+    assert (run.info["status"], runs.get("new")) == ("FINISHED", created)
+    writing.set_result("")
+    await runs.tidy()
+    assert (run.info["status"], runs.get("new")) == ("RUNNING", None), "now the query API knows"
+
+
+async def test_a_run_that_was_idle_is_read_again_and_used_as_it_is_known_if_that_is_impossible() -> None:
+    reader = Documents("r", "gone")
+    runs = KnownRuns(reader, lambda run: None)
+    for run in (await runs.find("r"), await runs.find("gone")):
+        run.used -= known.USED_S + 1
+    reader.runs = {"r": document("r", lifecycle_stage="deleted")}
+    with pytest.raises(Refused, match="must be in the 'active' state"):
+        (await runs.find("r")).check_active()
+    with pytest.raises(Refused, match="not found"):
+        await runs.find("gone")
+    run.used -= known.USED_S + 1
+    reader.is_away = True
+    run = await runs.find("r")
+    asked = len(reader.asked)
+    assert await runs.find("r") is run
+    assert len(reader.asked) == asked, "it is in use: nothing more is read"
 
 
 async def test_idle_runs_and_too_many_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ from gateway.server.mlflow.errors import Refused
 from gateway.server.mlflow.protobuf import message_class, read_message
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.routing import Call
-from gateway.server.mlflow.runs import events, outbox
+from gateway.server.mlflow.runs import events, outbox, writer
+from gateway.server.mlflow.runs.entries import log_batch
 from gateway.server.mlflow.runs.events import Row
+from gateway.server.mlflow.runs.known import KnownRun
 from gateway.server.mlflow.runs.lifecycle import create_run
 from gateway.server.mlflow.runs.outbox import Outbox, Sending
 from gateway.server.mlflow.runs.producer import RunProducer
@@ -29,6 +31,7 @@ from schemas.runtime.settings import Settings
 from schemas.wire import Envelope, decode_run
 
 TIME = 1_700_000_000_000_000  # µs
+AWAY = [LogUnavailable("away")] * 1_000
 
 
 def decoded(records: list[Record]) -> list[Envelope]:
@@ -130,8 +133,8 @@ class ScriptedLog(LogWriter):
         self.taken += records
 
 
-def sending_of(producer: RunProducer, settled: list[str]) -> Sending:
-    records = producer.number(events.encoded(events.tags({"a": "b"}, TIME)), TIME)
+def sending_of(producer: RunProducer, settled: list[str], text: str = "b") -> Sending:
+    records = producer.number(events.encoded(events.tags({"a": text}, TIME)), TIME)
     return Sending(records, producer.substitute, settled.append)
 
 
@@ -159,6 +162,35 @@ async def test_a_call_that_waits_too_long_is_refused_and_its_records_sent_furthe
     assert (len(log.taken), settled) == (1, [""])
 
 
+async def test_what_is_written_after_the_log_was_away_comes_after_what_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "WAIT_S", 0.01)
+    log, producer = ScriptedLog(*AWAY), RunProducer("r")
+    sent = Outbox(log)
+    first, second = sending_of(producer, [], "1"), sending_of(producer, [], "2")
+    with pytest.raises(Refused):  # its caller learns that it is not there yet
+        await sent.send(first)
+    monkeypatch.setattr(outbox, "WAIT_S", 60.0)
+    log.answers.clear()
+    other = sending_of(RunProducer("another run"), [])
+    await asyncio.gather(sent.send(second), sent.send(other))
+    assert [one.run_id for one in decoded(log.taken)] == ["another run", "r", "r"], "no run waits for another one"
+    assert log.taken[1:] == [*first.records, *second.records]
+
+
+async def test_of_what_waits_together_each_call_learns_what_became_of_its_own() -> None:
+    settled: tuple[list[str], list[str]] = ([], [])
+    log = ScriptedLog(LogUnavailable("away"), LogUnavailable("away"), RecordRefused(1, "too large"))
+    sent, producer = Outbox(log), RunProducer("r")
+    one, other = [sent.send(sending_of(producer, found)) for found in settled]
+    results = await asyncio.gather(one, other, return_exceptions=True)
+    assert results[0] is None
+    assert isinstance(results[1], Refused)
+    assert settled == ([""], ["too large"])
+    assert [(one.seq, one.event.kind) for one in decoded(log.taken)] == [(0, "tags"), (1, "heartbeat")]
+
+
 async def test_another_record_takes_the_number_of_one_that_kafka_refuses() -> None:
     settled: list[str] = []
     log = ScriptedLog(RecordRefused(0, "too large"))
@@ -171,7 +203,7 @@ async def test_another_record_takes_the_number_of_one_that_kafka_refuses() -> No
 
 async def test_beyond_its_memory_a_call_is_refused_before_it_gets_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MAX_WAITING", 100)
-    sent = Outbox(ScriptedLog(*[LogUnavailable("away")] * 1_000))
+    sent = Outbox(ScriptedLog(*AWAY))
     sent.check()
     sent.send_later(sending_of(RunProducer("r"), []))
     with pytest.raises(Refused, match="too many calls wait"):
@@ -180,24 +212,62 @@ async def test_beyond_its_memory_a_call_is_refused_before_it_gets_numbers(monkey
     sent.check()
 
 
+def door_on(log: LogWriter) -> Door:
+    settings = Settings(kafka="127.0.0.1:1")
+    reader = Reader(settings, {})
+    return Door(
+        settings=settings, writer=log, reader=reader, runs=RunWriter(log, reader), storage=None, budget=Budget(1)
+    )
+
+
 async def test_a_run_whose_creation_was_not_acknowledged_in_time_is_not_created_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outbox, "WAIT_S", 0.01)
-    settings = Settings(kafka="127.0.0.1:1")
-    log = ScriptedLog(LogUnavailable("away"), LogUnavailable("away"))
-    reader = Reader(settings, {})
-    door = Door(
-        settings=settings, writer=log, reader=reader, runs=RunWriter(log, reader), storage=None, budget=Budget(1)
-    )
+    log = ScriptedLog(*AWAY)
+    door = door_on(log)
     door.experiments.keep({"experiment_id": "0", "name": "Default", "artifact_location": "mlflow-artifacts:/0"})
     message = read_message({"experiment_id": "0", "start_time": 5}, message_class("CreateRun")(), {})
     call = Call(message, {}, {})
-    with pytest.raises(Refused) as refused:
-        await create_run(door, call)
-    assert refused.value.code == "TEMPORARILY_UNAVAILABLE"
+    for _ in range(3):  # however often its client repeats the call
+        with pytest.raises(Refused) as refused:
+            await create_run(door, call)
+        assert refused.value.code == "TEMPORARILY_UNAVAILABLE"
     monkeypatch.setattr(outbox, "WAIT_S", 60.0)
+    log.answers.clear()
     again = await create_run(door, call)
     another = await create_run(door, call)
     started = [one.run_id for one in decoded(log.taken) if one.event.kind == "run_started"]
     assert started == [found["run"]["info"]["run_id"] for found in (again, another)]
+
+
+async def test_of_two_batches_that_are_checked_at_once_one_sets_a_param(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = asyncio.Event()
+
+    async def stored_rows(*given: Any) -> set[Row]:  # as long as it takes to read which rows the log has
+        await reading.wait()
+        return set()
+
+    monkeypatch.setattr(writer, "stored_rows", stored_rows)
+    log = ScriptedLog()
+    door = door_on(log)
+    run = KnownRun({"run_id": "r", "lifecycle_stage": "active"}, {}, written_before=10)
+    door.runs.known.add(run)
+    given = [
+        {
+            "run_id": "r",
+            "metrics": [{"key": "m", "value": n, "timestamp": 5}],
+            "params": [{"key": "p", "value": str(n)}],
+        }
+        for n in range(2)
+    ]
+    calls = [Call(read_message(one, message_class("LogBatch")(), {}), {}, {}) for one in given]
+    batches = asyncio.gather(*(log_batch(door, call) for call in calls), return_exceptions=True)
+    await asyncio.sleep(0)
+    reading.set()
+    first, second = await batches
+    assert first == {}
+    assert isinstance(second, Refused)
+    assert "'old_value': '0', 'new_value': '1'" in str(second)
+    params = [one.event.params for one in decoded(log.taken) if isinstance(one.event, ev.Params)]
+    assert [{name: one.value for name, one in found.items()} for found in params] == [{"p": "0"}]
