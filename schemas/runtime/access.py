@@ -75,12 +75,8 @@ def foreign(headers: Headers, method: str, hosts: Iterable[str]) -> tuple[str, s
     name = _hostname(f"//{host}")
     if host and not (is_loopback(name) or name in known):
         return f"Host {host!r:.100} is not a name of this server", f"use 127.0.0.1 or localhost; {_HOSTS}"
-    origin = headers.get("origin", "").lower()
-    if origin and origin.partition("://")[2] != host and _hostname(origin) not in known:
-        return (
-            f"Origin {origin!r:.100} is not this server's",
-            f"use its own pages; {_HOSTS}",
-        )
+    if problem := _foreign_origin(headers, known):
+        return problem
     site = headers.get("sec-fetch-site", "none")
     is_link = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
     is_page = is_link and headers.get("sec-fetch-dest") == "document"
@@ -89,16 +85,28 @@ def foreign(headers: Headers, method: str, hosts: Iterable[str]) -> tuple[str, s
     return None
 
 
-def crosses_sites(headers: Headers, method: str) -> tuple[str, str] | None:
+def crosses_sites(headers: Headers, method: str, hosts: Iterable[str] = ()) -> tuple[str, str] | None:
     """
     Return what is wrong about a change to a server with a token, and the next step; None for nothing.
 
-    A browser that a person gave the token as a password sends it with whatever any page lets it send.
+    A browser that a person gave the token as a password sends it with whatever any page lets it send. It names the site
+    of that page to https and to its own machine only (https://www.w3.org/TR/fetch-metadata/); elsewhere Origin tells.
     """
-    site = headers.get("sec-fetch-site", "none")
-    if method in ("GET", "HEAD", "OPTIONS") or site in _OWN_SITES:
+    if method in ("GET", "HEAD", "OPTIONS"):
+        return None
+    site = headers.get("sec-fetch-site")
+    if site is None:
+        return _foreign_origin(headers, {host.lower() for host in hosts})
+    if site in _OWN_SITES:
         return None
     return f"a page of another origin sent it (Sec-Fetch-Site: {site:.20})", "open this server's own pages"
+
+
+def _foreign_origin(headers: Headers, known: Collection[str]) -> tuple[str, str] | None:
+    origin = headers.get("origin", "").lower()
+    if not origin or origin.partition("://")[2] == headers.get("host", "").lower() or _hostname(origin) in known:
+        return None
+    return f"Origin {origin!r:.100} is not this server's", f"use its own pages; {_HOSTS}"
 
 
 def _hostname(address: str) -> str:
@@ -117,8 +125,8 @@ class AccessGuard:
     ASGI middleware that answers 401 without the token, and 403 to what pages of other sites send: to changes, or to
     everything if there is no token.
 
-    `hosts` are further names of this server, for instance those of a proxy in front of it. Requests to `open_paths` are
-    not checked. `body` makes the JSON object of an answer from its status, its error and the next step.
+    `hosts` are further names of this server, for instance those of a proxy in front of it. GET and HEAD of
+    `open_paths` are not checked. `body` makes the JSON object of an answer from its status, error and next step.
     """
 
     def __init__(
@@ -133,20 +141,23 @@ class AccessGuard:
         self._open_paths, self._body = frozenset(open_paths), body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
-        if scope["type"] == "http" and scope["path"] not in self._open_paths:
+        if scope["type"] == "http" and not self._is_open(scope):
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             if self._token and not holds_token(headers.get("authorization", ""), self._token):
                 step = "set GATEWAY_TOKEN to the server's; in a browser, enter it as the password"
                 await _refuse(send, 401, self._body(401, "the token is missing or wrong", step))
                 return
             if self._token:
-                problem = crosses_sites(headers, scope["method"])
+                problem = crosses_sites(headers, scope["method"], self._hosts)
             else:
                 problem = foreign(headers, scope["method"], self._hosts)
             if problem:
                 await _refuse(send, 403, self._body(403, *problem))
                 return
         await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["path"] in self._open_paths and scope["method"] in ("GET", "HEAD")
 
 
 async def _refuse(send: Send, status: int, answer: dict[str, str]) -> None:

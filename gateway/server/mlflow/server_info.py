@@ -30,11 +30,11 @@ INFO = {
 def install(app: FastAPI) -> None:
     """Add the routes."""
 
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> PlainTextResponse:
         return PlainTextResponse("OK")
 
-    @app.get("/version")
+    @app.api_route("/version", methods=["GET", "HEAD"])
     async def version() -> PlainTextResponse:
         return PlainTextResponse(VERSION)
 

@@ -103,7 +103,7 @@ def test_pages_and_the_rest_of_the_api_come_from_the_server_behind_the_door(show
 
 def test_a_request_without_the_token_reaches_nothing_but_health_and_version(shown: MlflowDoor) -> None:
     for path in ("/health", "/version"):
-        assert request(shown.port, "GET", path)[0] == 200
+        assert [request(shown.port, method, path)[0] for method in ("GET", "HEAD", "POST")] == [200, 200, 401]
     for path in ("/", "/api/3.0/mlflow/server-info", "/store/api/3.0/mlflow/server-info", "/static-files/x"):
         status, headers, body = request(shown.port, "GET", path)
         assert (status, json.loads(body)["error_code"]) == (401, "UNAUTHENTICATED"), path

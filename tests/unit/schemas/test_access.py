@@ -46,3 +46,14 @@ def test_a_page_of_another_site_cannot_change_what_a_browser_has_the_token_for()
     assert crosses_sites({"sec-fetch-site": "cross-site"}, "GET") is None, "its answer is not shown to that page"
     assert crosses_sites({"sec-fetch-site": "same-origin"}, "POST") is None
     assert crosses_sites({}, "POST") is None, "a program"
+
+
+def test_over_plain_http_the_origin_tells_where_a_change_comes_from() -> None:
+    host = {"host": "door.example:5001"}  # browsers send Sec-Fetch-Site to https and to their own machine only
+
+    assert crosses_sites({**host, "origin": "http://evil.example"}, "POST") is not None
+    assert crosses_sites({**host, "origin": "null"}, "POST") is not None, "a page in a sandbox"
+    assert crosses_sites({**host, "origin": "http://evil.example"}, "GET") is None
+    assert crosses_sites({**host, "origin": "http://door.example:5001"}, "POST") is None
+    assert crosses_sites({**host, "origin": "http://proxy.example"}, "POST", ["Proxy.example"]) is None
+    assert crosses_sites({**host, "origin": "https://proxy.example", "sec-fetch-site": "same-origin"}, "POST") is None

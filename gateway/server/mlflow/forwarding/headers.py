@@ -25,9 +25,17 @@ def to_server(headers: Iterable[tuple[str, str]]) -> Headers:
     return _without(list(headers), _OF_CONNECTION | _OF_DOOR)
 
 
-def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return the headers of an answer that the client gets."""
-    return _without(list(headers), _OF_CONNECTION)
+def to_client(headers: Iterable[tuple[str, str]], origin: str) -> Headers:
+    """
+    Return the headers of an answer that the client gets; `origin` is the server's, `http://host:port`.
+
+    A redirect within that server, which clients do not reach, becomes one to the same path of the door.
+    """
+    found = _without(list(headers), _OF_CONNECTION)
+    return [
+        (name, value.removeprefix(origin) if name.lower() == "location" and value.startswith(f"{origin}/") else value)
+        for name, value in found
+    ]
 
 
 def _without(headers: Headers, names: Iterable[str]) -> Headers:

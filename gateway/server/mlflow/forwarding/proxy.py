@@ -1,18 +1,24 @@
 """
-Forward one request to MLflow's server and stream its answer back; neither body is held here.
+Forward one request to MLflow's server and stream its answer back.
+
+The body of a request is read whole before anything is sent, within the bounds of every body: that server would keep one
+without an end in its memory, and one that stops arriving would occupy it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import aiohttp
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect
 from yarl import URL  # aiohttp's own
 
+from gateway.server.ingest import bodies
+from gateway.server.ingest.bodies import Share
+from gateway.server.mlflow.errors import Refused
 from gateway.server.mlflow.forwarding.headers import to_client, to_server
 from gateway.server.mlflow.forwarding.ui_server import NotRunning, UiServer
 from schemas.runtime.settings import Settings
@@ -33,6 +39,7 @@ class Proxy:
         self._url = "" if settings.mlflow_ui == "auto" else settings.mlflow_ui.rstrip("/")
         self._child = None if self._url else UiServer(settings)
         self._session: aiohttp.ClientSession | None = None
+        self._name = uuid4().hex  # in Via (RFC 9110, 7.6.3)
 
     async def close(self) -> None:
         """Close the connections; end the child."""
@@ -42,33 +49,42 @@ class Proxy:
             await self._child.close()
 
     async def forward(self, request: Request) -> Response:
-        """Return the server's answer. Raises NotRunning when it cannot be asked or does not answer."""
+        """
+        Return the server's answer. Raises NotRunning when it cannot be asked or does not answer, Refused, and Failure
+        for a body that is too long or does not arrive.
+        """
+        raw = request.scope["raw_path"].decode("ascii")
+        if not raw.startswith("/") or "#" in raw:  # `%2f@host` after the server's name would name another server
+            raise Refused("BAD_REQUEST", f"{raw:.100} is no path: it begins with / and has no #")
+        if self._name in request.headers.get("via", ""):
+            raise NotRunning("GATEWAY_MLFLOW_UI leads back to this door: name a server of MLflow")
+        with Share(request.app.state.budget) as share:
+            answer = await self._ask(request, raw, await bodies.read(request, share))
+        sent = StreamingResponse(_pieces(answer), answer.status, background=BackgroundTask(answer.release))
+        for name, value in to_client(answer.headers.items(), str(answer.url.origin())):
+            sent.headers.append(name, value)
+        return sent
+
+    async def _ask(self, request: Request, path: str, body: bytes) -> aiohttp.ClientResponse:
         session = await self._connected()
-        target = (self._url or "http://localhost") + request.scope["raw_path"].decode("ascii")
         query = request.scope["query_string"].decode("latin-1")
-        url = URL(f"{target}?{query}" if query else target, encoded=True)
-        is_empty = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+        target = f"{self._url or 'http://localhost'}{path}" + (f"?{query}" if query else "")
         try:
-            answer = await session.request(
+            return await session.request(
                 request.method,
-                url,
-                headers=to_server(request.headers.items()),
-                data=None if is_empty else _body(request),
+                URL(target, encoded=True),
+                headers=[*to_server(request.headers.items()), ("Via", f"1.1 {self._name}")],
+                data=body or None,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if isinstance(error.__cause__, ClientDisconnect):
-                return Response(status_code=400)  # the client is gone
             raise NotRunning(f"MLflow's server does not answer ({error!r:.200})") from error
-        sent = StreamingResponse(_pieces(answer), answer.status, background=BackgroundTask(answer.release))
-        for name, value in to_client(answer.headers.items()):
-            sent.headers.append(name, value)
-        return sent
 
     async def _connected(self) -> aiohttp.ClientSession:
         path = await self._child.socket() if self._child is not None else ""
         if self._session is None:
-            connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector()
+            # Without a limit of its own: clients that read slowly would take all connections from the others.
+            connector = aiohttp.UnixConnector(path, limit=0) if path else aiohttp.TCPConnector(limit=0)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENT_S)
             # Compressed answers stay compressed, and cookies are the client's.
             self._session = aiohttp.ClientSession(
@@ -79,12 +95,6 @@ class Proxy:
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
         return self._session
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        if chunk:
-            yield chunk
 
 
 async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

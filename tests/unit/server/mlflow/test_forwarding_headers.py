@@ -18,4 +18,14 @@ def test_what_belongs_to_a_connection_or_to_the_door_stays_behind() -> None:
 def test_an_answer_keeps_its_length_its_encoding_and_headers_that_repeat() -> None:
     kept = [("content-length", "3"), ("content-encoding", "gzip"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]
 
-    assert to_client([*kept, ("keep-alive", "timeout=5"), ("server", "uvicorn"), ("date", "today")]) == kept
+    assert (
+        to_client([*kept, ("keep-alive", "timeout=5"), ("server", "uvicorn"), ("date", "today")], "http://localhost")
+        == kept
+    )
+
+
+def test_a_redirect_within_the_server_stays_within_the_door() -> None:
+    inner, other = "http://localhost/api/2.0/x?y=1", "http://localhost.example/x"
+
+    assert to_client([("Location", inner)], "http://localhost") == [("Location", "/api/2.0/x?y=1")]
+    assert to_client([("Location", other)], "http://localhost") == [("Location", other)]
