@@ -32,7 +32,7 @@ from schemas.bounds import MAX_RUN_ID
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; MAX_RUNS ids of the usual length are 0.4 MB
 BODY_TIMEOUT_S = 30.0
-MAX_EXPERIMENTS = 1_000
+MAX_EXPERIMENTS = 10_000
 NEWEST = [{"key": ["fact", "created"], "descending": True}]
 Question = TypeVar("Question", bound=BaseModel)
 RunId = Annotated[str, Field(max_length=MAX_RUN_ID, pattern=r"^[^\x00]*$")]

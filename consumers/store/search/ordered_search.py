@@ -76,7 +76,7 @@ class OrderedSearch:
             joined=" ".join(joined),
             condition=" AND ".join(conditions),
             behind="true" if after is None else _behind(keys, after, builder),
-            order=", ".join(_direction(key) for key in keys),
+            order=", ".join([*map(_direction, keys), "r.run_id"]),
             limit=limit,
         )
 
@@ -130,10 +130,10 @@ def _behind(keys: Sequence[_SortKey], after: KeysPosition, builder: StatementBui
         either.append(" AND ".join([*equal, following]))
         equal.append(f"{key.column} = {wanted}")
     either.append(" AND ".join([*equal, f"r.run_id > {builder.add(after.run_id, 'text')}"]))
-    first, (_, value) = keys[0], after.places[0]
     condition = f"({' OR '.join(f'({one})' for one in either)})"
-    if first.rank:
+    if not keys or keys[0].rank:
         return condition
+    first, (_, value) = keys[0], after.places[0]
     # For an index, at which PostgreSQL begins at the value.
     return f"{first.column} {'<=' if first.descending else '>='} {builder.add(value, first.kind)} AND {condition}"
 

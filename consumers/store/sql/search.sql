@@ -24,7 +24,7 @@ ORDER BY o.sort_value :direction, r.run_id LIMIT :limit;
 -- Runs in the order of several keys, with rank and value of each key.
 SELECT r.run_id:places FROM runs r :joined
 WHERE NOT r.deleted AND :condition AND :behind
-ORDER BY :order, r.run_id LIMIT :limit;
+ORDER BY :order LIMIT :limit;
 
 -- name: join_keys
 LEFT JOIN (:keys) AS :alias (run_id, sort_value) ON :alias.run_id = r.run_id

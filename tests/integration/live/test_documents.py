@@ -141,6 +141,7 @@ async def test_orders_of_several_keys_are_the_same_on_pages_of_any_size(live: Li
         [{"key": first, "descending": down}, {"key": second, "descending": not down}]
         for first, second in itertools.combinations(KEYS, 2) for down in (True, False)
     ]  # fmt: skip
+    orders.append([])  # by id
 
     for order in orders:
         whole, found, token = await ids(live, order_by=order), list[str](), None
@@ -149,6 +150,7 @@ async def test_orders_of_several_keys_are_the_same_on_pages_of_any_size(live: Li
             found += [run["run_id"] for run in page["runs"]]
             token = page["next_page_token"]
         assert (found, sorted(found)) == (whole, [f"r{number}" for number in range(9)]), order
+    assert whole == sorted(whole)
     best = await ids(live, order_by=[{"key": ["metric", "loss"], "descending": True}, {"key": ["fact", "run_id"]}])
     assert best == ["r5", "r0", "r4", "r7", "r8", "r3", "r1", "r6", "r2"]
 

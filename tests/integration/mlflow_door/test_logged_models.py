@@ -17,7 +17,8 @@ from tests.support.mlflow_service import MlflowServer
 OF = "logged-models"
 FILTERS = [
     "name = 'two'", "name != 'two' AND name IN ('one', 'two')", "name NOT IN ('one')", "name LIKE 't%'", "name = two",
-    "name ILIKE 'T%'", 'name = "two"', "attributes.name = 'two'", "name = 'two' AND", "model_id = '$two'",
+    "name ILIKE 'T%'", "name LIKE 't\\%'", "name LIKE 't\\'",
+    'name = "two"', "attributes.name = 'two'", "name = 'two' AND", "model_id = '$two'",
     "experiment_id = '$home'", "source_run_id = ''", "model_type = 'tree'", "status = '1'", "status = 'READY'",
     "status IN ('2', '3')", "params.depth = '3'", "params.depth = 3", "params.depth != '3'", "params.`depth` LIKE '%'",
     "params.depth IN ('3', '4')", "tags.team = 'it''s'", "tags.`a b` ILIKE 'C'", "tags.none != 'x'",

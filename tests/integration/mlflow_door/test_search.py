@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import services
 from tests.support.dialect_stack import DialectStack
-from tests.support.log_author import START, write
+from tests.support.log_author import START, Author, write
 from tests.support.mlflow_door import MlflowDoor
 from tests.support.mlflow_search_runs import Made, experiment, made_runs, names, send_to_stock, written
 from tests.support.mlflow_service import MlflowServer
@@ -187,6 +187,20 @@ def test_a_search_has_what_was_just_written(door: MlflowDoor) -> None:
         asked = {"experiment_ids": [made], "filter": f"metrics.loss = {number}"}
         assert [run["info"]["run_id"] for run in api(door.port, "runs/search", asked)["runs"]] == [run_id]
     assert len(api(door.port, "runs/search", {"experiment_ids": [made]})["runs"]) == 5
+
+
+def test_runs_of_native_experiments_are_found_by_their_ids(stack: DialectStack, door: MlflowDoor) -> None:
+    made = stack.done("experiments", "create", f"native {uuid.uuid4().hex}")
+    author = Author(uuid.uuid4().hex)
+    envelopes = [author.start(tag=made["name"]), author.metrics("loss", [0.5]), author.finish()]
+    services.run(write(stack.place.kafka, stack.place.topic, envelopes))
+    stack.until(author.run_id, lambda log: log["state"] == "finished", "the run is folded")
+
+    [found] = api(
+        door.port, "runs/search", {"experiment_ids": ["0", made["experiment_id"]], "filter": "metrics.loss > 0"}
+    )["runs"]
+
+    assert (found["info"]["run_id"], found["info"]["experiment_id"]) == (author.run_id, made["experiment_id"])
 
 
 SCRIPT = """

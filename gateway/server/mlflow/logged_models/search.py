@@ -19,6 +19,7 @@ from gateway.server.mlflow.routing import Call, Route
 from gateway.server.mlflow.search.grammar import (
     MODEL_TIMES,
     Comparison,
+    escaped,
     parse_models_filter,
     read_models_offset,
     write_models_offset,
@@ -104,7 +105,7 @@ def _condition(one: Comparison) -> str:
         return f"{key} {one.comparator} {value!r}"
     if isinstance(value, list):
         return f"{key} {one.comparator.lower()} ({', '.join(_quoted(text, chr(39)) for text in value)})"
-    return f"{key} {one.comparator.lower()} {_quoted(value, chr(39))}"
+    return f"{key} {one.comparator.lower()} {_quoted(escaped(value, one.comparator), chr(39))}"
 
 
 def _statuses(one: Comparison) -> Any:

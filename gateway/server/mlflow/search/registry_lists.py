@@ -15,6 +15,7 @@ from gateway.server.mlflow.errors import invalid
 from gateway.server.mlflow.search.grammar import (
     Comparison,
     Listed,
+    escaped,
     parse_list_filter,
     parse_list_order,
     read_offset,
@@ -94,7 +95,7 @@ def _condition(listed: Listed, one: Comparison) -> str:
         return _number(key, one)
     if one.comparator in _LISTS:
         return f"{key} {one.comparator.lower()} ({', '.join(_quoted(str(value), chr(39)) for value in one.value)})"
-    return f"{key} {one.comparator} {_quoted(str(one.value), chr(39))}"
+    return f"{key} {one.comparator} {_quoted(escaped(str(one.value), one.comparator), chr(39))}"
 
 
 def _number(key: str, one: Comparison) -> str:

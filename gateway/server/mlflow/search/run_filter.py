@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.server.mlflow.run_json import ARTIFACT_URI_LABEL, DATASET, USER_LABEL
-from gateway.server.mlflow.search.grammar import Comparison, Ordering
+from gateway.server.mlflow.search.grammar import Comparison, Ordering, escaped
 from schemas.mapping.mlflow import (
     DEFAULT_EXPERIMENT_ID,
     LARGEST,
@@ -132,9 +132,7 @@ def _text(key: Key, one: Comparison) -> Tree:
     op = _OPS[one.comparator]
     if not possible:
         return _given(key) if op == "not in" else False
-    if op.endswith("like"):
-        possible = [value.replace("\\", "\\\\") for value in possible]
-    return {"key": key, "op": op, "values": possible}
+    return {"key": key, "op": op, "values": [escaped(value, one.comparator) for value in possible]}
 
 
 def is_possible(text: str) -> bool:

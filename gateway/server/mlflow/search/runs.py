@@ -7,11 +7,12 @@ run after which the next page begins, and pages do not shift.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.experiments.find import find_experiment
 from gateway.server.mlflow.protobuf import array, integer, string, texts
 from gateway.server.mlflow.routing import Call, Route
 from gateway.server.mlflow.run_json import DATASET, run_json
@@ -34,7 +35,7 @@ async def search_runs(door: Door, call: Call) -> Mapping[str, Any]:
     wanted = run_filter(parse_run_filter(asked.filter))
     order = run_order(parse_run_orders(asked.order_by))
     offset, token = read_place(asked.page_token)
-    experiments = experiment_ids(asked.experiment_ids)
+    experiments = await experiment_ids(door, asked.experiment_ids)
     if wanted is False or not experiments:
         return {}
     question = {
@@ -67,7 +68,12 @@ async def search_datasets(door: Door, call: Call) -> Mapping[str, Any]:
             f"Received {len(given)} experiment_ids."
         )
     paths = [IN_DATASET[name] for name in ("name", "digest", "context")]
-    asked = {"experiment_id": experiment_ids(given), "prefix": DATASET, "path": paths, "limit": MAX_DATASETS}
+    asked = {
+        "experiment_id": await experiment_ids(door, given),
+        "prefix": DATASET,
+        "path": paths,
+        "limit": MAX_DATASETS,
+    }
     found = (await door.reader.get("/v1/run-labels", **asked))["labels"]
     return {"dataset_summaries": [_summary(one["experiment_id"], *one["values"]) for one in found]} if found else {}
 
@@ -77,14 +83,18 @@ def _summary(experiment_id: str, name: str, digest: str, context: str | None) ->
     return summary if context is None else {**summary, "context": context}
 
 
-def experiment_ids(given: Any) -> list[str]:
-    """Return the experiments of a request as the query API names them. Raises Refused for an id that is no number."""
+async def experiment_ids(door: Door, given: Iterable[str]) -> list[str]:
+    """
+    Return the experiments of a request as the query API names them.
+
+    Raises Refused for an id that is no number, as those of native experiments are, and names none.
+    """
     found = []
     for one in given:
         try:
             found.append(str(int(one)))
         except ValueError:
-            raise invalid(f"Invalid experiment ID '{one}'. Experiment ID must be a valid integer.") from None
+            found.append((await find_experiment(door, one))["experiment_id"])
     return [*found, ""] if DEFAULT_EXPERIMENT_ID in found else found  # "": runs of no registered experiment
 
 

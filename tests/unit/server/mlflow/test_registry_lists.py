@@ -22,6 +22,8 @@ FILTERS: list[tuple[Listed, str, str]] = [
     ("experiments", "experiment_id IN ('1', '2')", "experiment_id in ('1', '2')"),
     ("experiments", "creation_time = 5", "(created >= 5 and created < 6)"),
     ("experiments", "last_update_time > 5 and creation_time <= 7", "updated >= 6 and created < 8"),
+    ("experiments", "name LIKE 'a\\%'", "name LIKE 'a\\\\%'"),  # a backslash is a character, as on SQLite
+    ("experiments", "tags.x ILIKE 'a\\'", "tags.`x` ILIKE 'a\\\\'"),
     ("models", "name LIKE 'a%'", f"name LIKE 'a%' and {NO_PROMPTS}"),
     ("models", "tags.`mlflow.prompt.is_prompt` = 'true'", "tags.`mlflow.prompt.is_prompt` = 'true'"),
     ("models", "tags.`mlflow.prompt.is_prompt` != 'true'", NO_PROMPTS),
