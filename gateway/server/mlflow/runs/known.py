@@ -30,6 +30,7 @@ REFRESH_S = 10.0
 USED_S = 2 * REFRESH_S  # a run without a write for longer is read again with its next write
 REFRESHED_AT_ONCE = 200
 CLOCK_SKEW_MS = 60_000  # of clients
+MAX_STORED = 1_000_000  # rows of a metric that are known to be in the log; equal ones beyond may be stored twice
 NEVER = -1  # ms; before the time of every row
 MAX_UNANSWERED = 1_000
 READ_S = 2.0  # the longest wait for what others changed of a run that was idle
@@ -53,7 +54,7 @@ class KnownRun:
         self.sending_params: dict[str, asyncio.Future[str]] = {}
         self.producer: RunProducer | None = None
         self.written_before = written_before  # ms; rows of up to then may be in the log without this process knowing
-        self.stored: dict[str, tuple[int, set[Row]]] = {}  # by key: rows that are in the log, from a time in ms
+        self.stored: dict[str, tuple[int, set[int]]] = {}  # by key: hashes of rows in the log, from a time in ms
         self.used = 0.0  # loop time of the last write
         self.changes = 0  # of `info` by this process
         self.changing: asyncio.Future[str] | None = None  # the sending of the last one
@@ -62,6 +63,13 @@ class KnownRun:
         """Raise Refused INVALID_PARAMETER_VALUE with MLflow's words if the run is in the trash."""
         if (stage := self.info["lifecycle_stage"]) != "active":
             raise invalid(f"The run {self.run_id} must be in the 'active' state. Current state is {stage}.")
+
+    def forget_row(self, row: Row) -> None:
+        """Keep a row that the recent ones no longer have room for where a repeated call finds it."""
+        self.written_before = max(self.written_before, row.time_ms)
+        known = self.stored.get(row.key)  # None: it is read when it is needed
+        if known is not None and len(known[1]) < MAX_STORED:
+            known[1].add(hash(row))
 
     @property
     def is_changing(self) -> bool:

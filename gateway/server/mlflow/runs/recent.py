@@ -2,7 +2,7 @@
 Metric rows that this process has written, so that a repeated call changes nothing.
 
 Pure. As in MLflow, rows of a run with equal key, step, time and value are one row. The rows of all runs together are
-bounded; the oldest are forgotten first, and the run keeps up to which time.
+bounded; the oldest are forgotten first.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Known = tuple[str, Row]
 
 
 class RecentRows:
-    """Rows by run. `forget(run_id, time_ms)` is called for each row that is forgotten."""
+    """Rows by run. `forget(run_id, row)` is called for each row that is forgotten."""
 
-    def __init__(self, forget: Callable[[str, int], None], limit: int = MAX_ROWS) -> None:
+    def __init__(self, forget: Callable[[str, Row], None], limit: int = MAX_ROWS) -> None:
         self._rows: set[Known] = set()
         self._order: deque[Known] = deque()
         self._sending: dict[Known, asyncio.Future[str]] = {}
@@ -49,7 +49,7 @@ class RecentRows:
             run, row = key = self._order.popleft()
             if key in self._rows:
                 self._rows.discard(key)
-                self._forget(run, row.time_ms)
+                self._forget(run, row)
 
     def settle(self, run_id: str, rows: Iterable[Row], *, is_written: bool) -> None:
         """End the sending of rows. Rows that the log will never have are new again."""

@@ -137,11 +137,10 @@ class RunWriter:
         if producer is not None and not producer.is_closed:
             self._outbox.send_later(Sending([producer.close(now())], producer.substitute, _ignore))
 
-    def _forget_row(self, run_id: str, time_ms: int) -> None:
+    def _forget_row(self, run_id: str, row: Row) -> None:
         run = self.known.get(run_id)
         if run is not None:
-            run.written_before = max(run.written_before, time_ms)
-            run.stored.clear()
+            run.forget_row(row)
 
 
 def _check(record: Record) -> None:

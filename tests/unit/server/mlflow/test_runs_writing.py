@@ -16,7 +16,7 @@ from gateway.server.mlflow.errors import Refused
 from gateway.server.mlflow.protobuf import message_class, read_message
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.routing import Call
-from gateway.server.mlflow.runs import events, outbox, writer
+from gateway.server.mlflow.runs import events, known, outbox, writer
 from gateway.server.mlflow.runs.entries import log_batch
 from gateway.server.mlflow.runs.events import Row
 from gateway.server.mlflow.runs.known import KnownRun
@@ -24,6 +24,7 @@ from gateway.server.mlflow.runs.lifecycle import create_run
 from gateway.server.mlflow.runs.outbox import Outbox, Sending
 from gateway.server.mlflow.runs.producer import RunProducer
 from gateway.server.mlflow.runs.recent import RecentRows
+from gateway.server.mlflow.runs.stored import stored_rows
 from gateway.server.mlflow.runs.writer import RunWriter
 from schemas import events as ev
 from schemas.errors import LogUnavailable
@@ -97,8 +98,8 @@ def test_a_time_that_no_event_can_have_is_refused(ms: int) -> None:
 
 
 async def test_a_row_is_new_once() -> None:
-    forgotten: list[tuple[str, int]] = []
-    recent = RecentRows(lambda run_id, ms: forgotten.append((run_id, ms)), limit=2)
+    forgotten: list[tuple[str, Row]] = []
+    recent = RecentRows(lambda run_id, row: forgotten.append((run_id, row)), limit=2)
     one, other = Row("a", 1, 5, 0.5), Row("a", 1, 5, None)
     sending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     assert recent.split("r", [one, other, one]) == ([one, other], [])
@@ -108,12 +109,36 @@ async def test_a_row_is_new_once() -> None:
     assert recent.split("r", [one]) == ([], [])
     assert recent.split("another", [one]) == ([one], [])
     recent.add("r", [Row("b", 1, 9, 1.0)], sending)
-    assert forgotten == [("r", 5)]
+    assert forgotten == [("r", one)]
     assert recent.split("r", [one, other]) == ([one], [])
 
 
+class History(Reader):
+    """A query API with points of one series, that counts how often it is asked."""
+
+    def __init__(self, *points: tuple[int, int, float]) -> None:
+        super().__init__(Settings(kafka="127.0.0.1:1"), {})
+        self.points, self.asked = points, 0
+
+    async def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
+        self.asked += 1
+        steps, times, values = map(list, zip(*self.points, strict=True))
+        return {"runs": [{"steps": steps, "times_ms": times, "values": values}], "next_page_token": None}
+
+
+async def test_rows_that_are_no_longer_in_memory_are_known_after_one_read_of_the_log() -> None:
+    reader = History((1, 5, 0.5))
+    run = KnownRun({"run_id": "r"}, {}, known.NEVER)
+    rows = [Row("a", step, 5, 0.5) for step in range(1, 5)]
+    for row in rows[:2]:  # the first one is forgotten before anything is read, the second one later
+        run.forget_row(row)
+        assert await stored_rows(reader, run, rows) == set(rows[: row.step])
+    assert reader.asked == 1
+    assert await stored_rows(reader, run, [Row("a", 1, 6, 0.5)]) == set(), "nothing so late was forgotten"
+
+
 async def test_a_row_that_the_log_refused_is_new_again() -> None:
-    recent = RecentRows(lambda run_id, ms: None)
+    recent = RecentRows(lambda run_id, row: None)
     sending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     recent.add("r", [Row("a", 1, 5, 0.5)], sending)
     recent.settle("r", [Row("a", 1, 5, 0.5)], is_written=False)
