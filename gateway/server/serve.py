@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import resource
 import socket
 from collections.abc import Callable
@@ -55,6 +56,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Process bytes; cancel or start the deadline."""
+        if b"pgrade:" in data and (self._is_in_head or self._is_waiting()):
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = re.sub(rb"(?<=\r\n)[Uu]pgrade:", b"Ignored:", head) + end + rest
         super().data_received(data)
         self._head = self._head + len(data) if self._is_in_head else 0
         if self._head > MAX_HEAD:
@@ -67,8 +71,15 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that they have ended."""
+        """
+        Note that they have ended.
+
+        A server may ignore that a client offers another protocol (RFC 9110, 7.8), as Java's does with HTTP/2. The
+        parser would take no body after such an offer, so `data_received` renames the header.
+        """
         self._is_in_head = False
+        if self.parser.should_upgrade():
+            raise ValueError("the name of the header came in pieces")  # answered with 400
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -76,9 +87,11 @@ class Protocol(HttpToolsProtocol):
         self._cancel_deadline()
         super().connection_lost(exc)
 
+    def _is_waiting(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _update_deadline(self) -> None:
-        is_waiting = self.cycle is None or self.cycle.response_complete
-        if not is_waiting:
+        if not self._is_waiting():
             self._cancel_deadline()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
