@@ -93,6 +93,7 @@ def reopen(run: RunRow, attempt: AttemptRow, event: RunReopened) -> None:
     attempt.state, attempt.ended, attempt.message = "running", None, mark
     if event.attempt == run.attempt:
         run.state, run.ended, run.message = "running", None, ""
+        run.heartbeats = False
 
 
 def start_attempt(attempt: AttemptRow, time: int) -> None:

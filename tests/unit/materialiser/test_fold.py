@@ -198,6 +198,16 @@ def test_a_run_that_is_reopened_has_the_end_that_comes_after(
     assert (known.status, known.attempt, known.message) == expected
 
 
+def test_a_run_that_is_reopened_is_not_lost_when_it_is_silent_until_it_is_resumed() -> None:
+    store = Store()
+    store.apply(envelopes_of("r1", "native", [ev.RunStarted(time=1), ev.RunFinished(time=9)]))
+    assert store.state.runs["r1"].heartbeats
+    store.apply(envelopes_of("r1", "door", [ev.RunReopened(time=10)]))
+    assert not store.state.runs["r1"].heartbeats
+    store.apply(envelopes_of("r1", "native again", [ev.RunResumed(time=11, attempt=2)]))
+    assert store.state.runs["r1"].heartbeats
+
+
 def test_a_reopened_attempt_that_is_superseded_changes_nothing_in_the_run() -> None:
     events: list[ev.AnyEvent] = [
         ev.RunStarted(time=1), ev.RunFailed(time=5), ev.RunResumed(time=6, attempt=2),
