@@ -47,9 +47,9 @@ class RunReopened(Event):
     """
     A run that had ended continues within its attempt: the ends of this attempt that the log has before it do not count.
 
-    For APIs without attempts, whose users set the status of a run (MLflow, seed 004) and which send no heartbeats: a long
-    silence afterwards does not mean that the run is lost. Training that starts again from a checkpoint is a new attempt,
-    `RunResumed`.
+    For APIs without attempts, whose users set the status of a run (MLflow, seed 004) and which send no heartbeats: a
+    long silence afterwards does not mean that the run is lost. Training that starts again from a checkpoint is a new
+    attempt, `RunResumed`.
     """
 
     kind: Literal["run_reopened"] = "run_reopened"
