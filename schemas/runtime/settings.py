@@ -199,7 +199,9 @@ class Settings(BaseSettings):
     def _is_address(cls, url: str, info: ValidationInfo) -> str:
         words = ("auto", "none") if info.field_name == "mlflow_ui" else ("",)
         try:
-            is_readable = url in words or bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+            parts = urlsplit(url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname and parts.port != 0)
+            is_readable = url in words or is_address
         except ValueError:
             is_readable = False
         if not is_readable:  # without its text, which may hold a password

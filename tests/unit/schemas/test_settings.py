@@ -19,6 +19,7 @@ from schemas.runtime.settings import Settings
         ({"live_url": "http://me:two words#@h"}, r"live_url does not fit \(it is not http\(s\)://host:port"),
         ({"live_url": "http://[::1"}, "live_url does not fit"),
         ({"live_url": "h:99999"}, "live_url does not fit"),
+        ({"mlflow_ui": "ftp://h:21"}, r"mlflow_ui does not fit \(it is not http\(s\)://host:port or auto or none"),
         ({"trackers": '["mlflow"'}, r"trackers does not fit \(it is no JSON list.*correct GATEWAY_TRACKERS$"),
         ({"trackers": '["mlflow", 3]'}, r"trackers does not fit \(entry 1: .*correct GATEWAY_TRACKERS$"),
     ],
