@@ -21,6 +21,8 @@ from schemas.columns import float_to_json
 from schemas.names import series_name
 
 DOCUMENTS_AT_ONCE = 100
+FIRST_DOCUMENTS = 20  # at once, until it is known how large they are
+BYTES_AT_ONCE = 8 * 1024 * 1024  # of documents; rows of one take about ten times as much memory
 _FACTS = [name for name in RunDocument.model_fields if name not in ("params", "tags", "labels", "metrics")]
 
 
@@ -86,14 +88,18 @@ class RunDocuments:
     async def read(self, run_ids: Sequence[str]) -> AsyncGenerator[tuple[str, bytes]]:
         """Yield id and document of these runs in this order, as JSON; unknown and deleted runs are left out."""
         statement = filled(sql("get_run_documents"), {"stage": sql("stage_with_experiment")})
-        for first in range(0, len(run_ids), DOCUMENTS_AT_ONCE):
-            wanted = list(run_ids[first : first + DOCUMENTS_AT_ONCE])
+        first, count, spent = 0, FIRST_DOCUMENTS, 1
+        while wanted := list(run_ids[first : first + count]):
             runs = await self._connection.fetch(statement, wanted, self._lost_after_s)
             newest: dict[str, list[Any]] = {}
             for row in await self._connection.fetch(sql("get_newest_points"), wanted):
                 newest.setdefault(row["run_id"], []).append(row)
             for run in runs:
-                yield run["run_id"], _document(run, newest.get(run["run_id"], ()))
+                document = _document(run, newest.get(run["run_id"], ()))
+                spent += len(document)
+                yield run["run_id"], document
+            first += count
+            count = max(1, min(DOCUMENTS_AT_ONCE, BYTES_AT_ONCE * first // spent))
 
 
 def _document(run: Any, series: Iterable[Any]) -> bytes:

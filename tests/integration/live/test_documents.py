@@ -19,6 +19,7 @@ from schemas.values import BoolValue, FloatValue, JsonValue, StringValue
 from schemas.wire import Envelope, ProducerId, RegistryEnvelope, encode
 from tests.support.live_server import Live, fold, serving, settings_for
 from tests.support.log_author import START, Author, write_records
+from tests.support.materialiser_process import reading
 
 NAN = float("nan")
 
@@ -153,6 +154,24 @@ async def test_orders_of_several_keys_are_the_same_on_pages_of_any_size(live: Li
     assert whole == sorted(whole)
     best = await ids(live, order_by=[{"key": ["metric", "loss"], "descending": True}, {"key": ["fact", "run_id"]}])
     assert best == ["r5", "r0", "r4", "r7", "r8", "r3", "r1", "r6", "r2"]
+
+
+async def test_large_documents_are_read_a_few_at_once(live: Live, database: str) -> None:
+    """The first FIRST_DOCUMENTS tell how many follow at once; a page ends after MAX_PAGE_BYTES."""
+    wanted = [f"r{number}" for number in range(26)]
+    authors = [Author(run_id) for run_id in wanted]
+    await live.publish([author.start() for author in authors])
+    long = {str(number): StringValue(value="x" * 200_000) for number in range(4)}
+    await live.publish([one.envelope(ev.Params(time=one.now(), params=long)) for one in authors[:24]])
+
+    found, token, pages = list[str](), None, 0
+    while token is not None or not found:
+        page = await documents(live, run_ids=wanted, page_token=token, limit=26)
+        found += [run["run_id"] for run in page["runs"]]
+        token, pages = page["next_page_token"], pages + 1
+    async with reading(database) as store, store.snapshot() as now:
+        read = [run_id async for run_id, _ in now.documents.read(wanted)]
+    assert (found, read, pages) == (wanted, wanted, 3)
 
 
 async def test_filters_as_trees_and_runs_of_experiments(live: Live) -> None:
