@@ -134,9 +134,10 @@ class Outbox:
 
     def _end(self, key: bytes, task: asyncio.Task[None]) -> None:
         self._repeating.discard(task)
-        for sending, sent in self._lines.pop(key, ()) if task.cancelled() else ():
-            self._waiting -= sending.size
-            sent.cancel()
+        if task.cancelled() or task.exception() is not None:
+            for sending, sent in self._lines.pop(key):
+                self._waiting -= sending.size
+                sent.cancel()
 
 
 def _first_of(line: Sequence[tuple[Sending, object]]) -> int:
