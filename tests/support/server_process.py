@@ -15,7 +15,7 @@ from typing import Any
 from gateway.client.encoding.wire import Record, source_of
 from gateway.client.encoding.wire import encode as encode_record
 from gateway.local.ports import HOST, free_ports
-from tests.support.process_tree import until
+from tests.support.process_tree import DEADLINE_S, until
 from tests.support.python_process import PythonProcess
 
 TIME = 1_700_000_000_000_000  # µs
@@ -83,7 +83,7 @@ def request(
     port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Send a request and return status, headers and body of the response."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, port, timeout=DEADLINE_S)
     try:
         usual = {} if body is None else {"Content-Type": "application/json"}
         connection.request(method, path, body, {**usual, **(headers or {})})

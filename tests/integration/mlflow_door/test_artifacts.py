@@ -265,6 +265,7 @@ print(run.id)
 """
     run_id = stack.python("-c", script, str(tmp_path / "weights.pt"), env=store).stdout.split()[-1]
     until(lambda: ask(door.url, "GET", f"/get-artifact?run_id={run_id}&path=model/weights.pt").status == 200, "stored")
+    until(lambda: len(listed(door.url, run_id)) == 2, "both artifacts are folded")
 
     assert listed(door.url, run_id) == [{"path": "elsewhere", "is_dir": False}, {"path": "model", "is_dir": True}]
     assert ask(door.url, "GET", f"{uri(door.url, run_id)}/model/weights.pt").body == b"weights"
