@@ -70,7 +70,7 @@ def run_info(run: Mapping[str, Any]) -> dict[str, Any]:
         "run_uuid": run_id,
         "run_name": run.get("name") or run_id,
         "experiment_id": experiment_id,
-        "user_id": str(run["tags"].get(USER_TAG) or labels.get(USER_LABEL) or NOBODY),
+        "user_id": str(labels.get(USER_LABEL) or run["tags"].get(USER_TAG) or NOBODY),
         "status": STATUS_OF[run["state"]],
         "start_time": (run["created"] if started is None else started) // 1_000,
         "artifact_uri": str(labels.get(ARTIFACT_URI_LABEL) or artifact_uri(experiment_id, run_id)),

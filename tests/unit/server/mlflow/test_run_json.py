@@ -85,3 +85,8 @@ def test_datasets_are_in_the_order_in_which_they_were_logged() -> None:
     labels = {f"mlflow.dataset/{name}/n": {"dataset": {"name": name}, "number": number} for name, number in ORDER}
     found = run_json(document(labels=labels))["inputs"]["dataset_inputs"]
     assert found == [{"dataset": {"name": name}} for name in ("b", "c", "a")]
+
+
+def test_the_user_that_a_call_named_counts_and_not_that_of_a_tag() -> None:
+    named = document(tags={"mlflow.user": "ada"}, labels={"mlflow.user_id": "bob"})
+    assert run_json(named)["info"]["user_id"] == "bob"
