@@ -7,7 +7,7 @@ the last point by time, step and run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
@@ -24,6 +24,7 @@ FACTS: Facts = {
     "created": ("time", "created"),
     "updated": ("time", "updated"),
 }
+DOCUMENTS_AT_ONCE = 5
 _METRIC = "metrics."
 
 
@@ -44,10 +45,16 @@ class LoggedModelReader:
     def __init__(self, connection: PooledConnection) -> None:
         self._connection = connection
 
-    async def search(self, wanted: LoggedModelSearch) -> list[LoggedModelDocument]:
-        """Return the models that are wanted, in the order that is asked for."""
+    async def search(self, wanted: LoggedModelSearch) -> list[Any]:
+        """Return the rows of the models that are wanted, in the order that is asked for."""
         statement, parameters = _statement(wanted)
-        return await self._documents(await self._connection.fetch(statement, *parameters))
+        return await self._connection.fetch(statement, *parameters)
+
+    async def documents(self, rows: Sequence[Any]) -> AsyncGenerator[LoggedModelDocument]:
+        """Yield the models of these rows with their points, of which each may have many."""
+        for first in range(0, len(rows), DOCUMENTS_AT_ONCE):
+            for one in await self._documents(rows[first : first + DOCUMENTS_AT_ONCE]):
+                yield one
 
     async def get(self, model_id: str) -> LoggedModelDocument | None:
         """Return a model, also a deleted one; None if there is none with this id."""

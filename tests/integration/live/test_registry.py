@@ -296,3 +296,20 @@ async def test_what_cannot_be_answered_is_one_clear_error(live: Live) -> None:
     assert [(path, found[path].status_code) for path, _, _ in REFUSALS] == [(path, one) for path, one, _ in REFUSALS]
     assert [path for path, _, answer in REFUSALS if answer not in found[path].json()["error"]] == []
     assert [path for path in found if not found[path].json()["next"]] == []
+
+
+async def test_a_page_of_large_logged_models_ends_early(live: Live) -> None:
+    ask = Asker()
+    params = {str(number): "x" * 200_000 for number in range(4)}
+    for number in range(13):
+        ask.logged_model(f"m{number:02}", ev.LoggedModelCreated, experiment_id="1", name="large", params=params)
+    await live.publish(ask.requests)
+
+    pages, offset = list[list[str]](), 0
+    while offset is not None:
+        question = {"order_by": [{"key": "model_id"}], "offset": offset}
+        page = (await live.http.post("/v1/logged-models/search", json=question)).json()
+        pages.append([one["model_id"] for one in page["models"]])
+        offset = page["next_offset"]
+    assert [len(page) for page in pages] == [11, 2]
+    assert [one for page in pages for one in page] == [f"m{number:02}" for number in range(13)]

@@ -12,8 +12,9 @@ from consumers.live.api.artifacts import MAX_ARTIFACTS, check_choice
 from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.responses import json_response, list_response, long_response
+from consumers.live.api.responses import json_response, list_response, long_response, rendered
 from consumers.live.api.run_documents import read_question
+from consumers.live.api.runs import MAX_PAGE_BYTES
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.artifacts import ArtifactChoice
@@ -26,17 +27,23 @@ EXAMPLE = "write for example metrics.accuracy > 0.9 and params.depth = '7' and t
 
 
 async def search_logged_models(request: Request) -> Response:
-    """Return the logged models that fit, without deleted ones; newest first, if no other order is asked for."""
+    """
+    Return the logged models that fit, without deleted ones; newest first, if no other order is asked for.
+
+    A page ends early after MAX_PAGE_BYTES.
+    """
     question = await read_question(request, LoggedModelsQuestion)
     wanted = _search(question)
     connections = connections_of(request)
     await until_folded(connections, question.min_offsets, question.timeout_s)
     async with connections.store().snapshot() as now:
         folded = await now.offsets(CONSUMER, connections.topic)
-        found = await now.registry.logged_models.search(wanted._replace(limit=question.limit + 1))
-    next_offset = question.offset + question.limit if len(found) > question.limit else None
+        models = now.registry.logged_models
+        rows = await models.search(wanted._replace(limit=question.limit + 1))
+        items = await rendered(models.documents(rows[: question.limit]), lambda _, item: len(item), MAX_PAGE_BYTES)
+    next_offset = question.offset + len(items) if len(rows) > len(items) else None
     page = LoggedModelsPage(models=[], next_offset=next_offset, as_of=write_positions(folded))
-    return list_response(page, "models", [one.model_dump_json().encode() for one in found[: question.limit]], folded)
+    return list_response(page, "models", items, folded)
 
 
 async def logged_model(
