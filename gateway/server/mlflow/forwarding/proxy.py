@@ -26,6 +26,7 @@ from schemas.runtime.settings import Settings
 CONNECT_S = 5.0
 SILENT_S = 120.0  # between two pieces of an answer; the client waits for an answer for 120 s
 CHUNK = 65_536  # bytes
+REPEATED = (500, 502, 503, 504)  # statuses after which clients try again for minutes
 
 
 class Proxy:
@@ -60,6 +61,11 @@ class Proxy:
             raise NotRunning("GATEWAY_MLFLOW_UI leads back to this door: name a server of MLflow")
         with Share(request.app.state.budget) as share:
             answer = await self._ask(request, raw, await bodies.read(request, share))
+        if answer.status in REPEATED and answer.content_type != "application/json":
+            # A defect of that server, or a part of it that is off. What may succeed later, its store says in JSON.
+            answer.close()
+            what = f"MLflow's server answers {answer.status} to {request.method} {request.scope['path']}"
+            raise Refused("NOT_IMPLEMENTED", what)
         sent = StreamingResponse(_pieces(answer), answer.status, background=BackgroundTask(answer.release))
         for name, value in to_client(answer.headers.items(), str(answer.url.origin())):
             sent.headers.append(name, value)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import pytest
 from fastapi import FastAPI
 
 from gateway.local.ports import HOST
@@ -22,15 +23,15 @@ class Upstream:
 
     def __init__(self) -> None:
         self.got: list[str] = []
-        self.url = ""
+        self.url, self.status, self.kind = "", "308 Moved", "text/html"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
         self.got.append(head + (await reader.readexactly(length)).decode())
-        answer = f"HTTP/1.1 308 Moved\r\nLocation: {self.url}/there\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        writer.write(answer.encode())
+        answer = f"HTTP/1.1 {self.status}\r\nContent-Type: {self.kind}\r\nLocation: {self.url}/there\r\n"
+        writer.write(f"{answer}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
 
@@ -73,8 +74,10 @@ async def opened() -> AsyncIterator[Door]:
         app.state.budget = Budget(2 * MAX_BODY)
         errors.install(app)
         catch_all.install(app, proxy)
-        yield Door(app, upstream)
-        await proxy.close()
+        try:
+            yield Door(app, upstream)
+        finally:
+            await proxy.close()
 
 
 async def test_a_redirect_stays_within_the_door() -> None:
@@ -115,3 +118,20 @@ async def test_a_body_that_has_no_end_or_does_not_arrive_occupies_nobody() -> No
             for one in waiting:
                 one.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        ("500 Internal Server Error", "text/html", 501),
+        ("503 Service Unavailable", "text/plain", 501),
+        ("503 Service Unavailable", "application/json", 503),
+        ("404 Not Found", "text/html", 404),
+    ],
+)
+async def test_what_a_client_would_repeat_for_minutes_in_vain_is_not_implemented(
+    status: str, kind: str, expected: int
+) -> None:
+    async with opened() as door:
+        door.upstream.status, door.upstream.kind = status, kind
+        assert (await door.ask("/x"))[0] == expected
