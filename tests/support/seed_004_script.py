@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 matplotlib.use("Agg")
 # What a model needs is found by loading it in a process of its own, 5 s of a core; it does not reach the server.
 mlflow.models.infer_pip_requirements = lambda uri, flavor, fallback, **_: fallback
-BLOCKS = json.loads((Path(__file__).parent / "seeds" / "004.json").read_text(encoding="utf-8"))
+BLOCKS = json.loads((Path(__file__).parent / "seed_004_code.json").read_text(encoding="utf-8"))
 X, Y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
 DOCUMENT_URL = "http://localhost:5000"
 MODERN = {"client.list_experiments()": "client.search_experiments()"}  # removed in MLflow 2.0

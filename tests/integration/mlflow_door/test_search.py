@@ -191,14 +191,13 @@ def test_a_search_has_what_was_just_written(door: MlflowDoor) -> None:
 
 def test_runs_of_native_experiments_are_found_by_their_ids(stack: DialectStack, door: MlflowDoor) -> None:
     made = stack.done("experiments", "create", f"native {uuid.uuid4().hex}")
-    author = Author(uuid.uuid4().hex)
-    envelopes = [author.start(tag=made["name"]), author.metrics("loss", [0.5]), author.finish()]
+    author, name = Author(uuid.uuid4().hex), f"loss {uuid.uuid4().hex}"
+    envelopes = [author.start(tag=made["name"]), author.metrics(name, [0.5]), author.finish()]
     services.run(write(stack.place.kafka, stack.place.topic, envelopes))
     stack.until(author.run_id, lambda log: log["state"] == "finished", "the run is folded")
 
-    [found] = api(
-        door.port, "runs/search", {"experiment_ids": ["0", made["experiment_id"]], "filter": "metrics.loss > 0"}
-    )["runs"]
+    asked = {"experiment_ids": ["0", made["experiment_id"]], "filter": f"metrics.`{name}` > 0"}
+    [found] = api(door.port, "runs/search", asked)["runs"]
 
     assert (found["info"]["run_id"], found["info"]["experiment_id"]) == (author.run_id, made["experiment_id"])
 
