@@ -102,7 +102,7 @@ if __name__ == "__main__":
     gone = [*edited[:12], (author := RunAuthor(RUN, "p9")).delete("run"), author.metrics("loss", [1.0])]
     name, where, step = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     found = {
-        what: kill_everywhere(name, where / what, envelopes, step if what == "edits" else 1)
+        what: kill_everywhere(name, where / what, envelopes, step)
         for what, envelopes in (("edits", edited), ("delete", gone))
     }
     sys.stdout.write(json.dumps(found))
