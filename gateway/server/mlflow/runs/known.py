@@ -69,7 +69,7 @@ class KnownRun:
         self.written_before = max(self.written_before, row.time_ms)
         known = self.stored.get(row.key)  # None: it is read when it is needed
         if known is not None and len(known[1]) < MAX_STORED:
-            known[1].add(hash(row))
+            known[1].add(row.fingerprint)
 
     @property
     def is_changing(self) -> bool:

@@ -3,8 +3,8 @@ Metric rows that the log has and this process may not know of: those that an ear
 
 A client repeats a call that was not answered. If the door was killed between the append and the answer, its successor
 finds the rows here. Only rows with a time before the run was read can be among them, so this ends a minute later; rows
-that this process wrote and has forgotten (recent.py) are kept with them. A row is kept as its hash of 64 bits, 70 bytes
-in memory.
+that this process wrote and has forgotten (recent.py) are kept with them. A row is kept as its fingerprint of 64 bits,
+70 bytes in memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def stored_rows(reader: Reader, run: KnownRun, rows: Sequence[Row]) -> set
     unread = {key: ms - CLOCK_SKEW_MS for key, ms in since.items() if key not in run.stored or run.stored[key][0] > ms}
     found = await asyncio.gather(*(_read(reader, run.run_id, key, ms) for key, ms in unread.items()))
     run.stored |= {key: (ms, hashes) for (key, ms), hashes in zip(unread.items(), found, strict=True)}
-    return {row for row in old if hash(row) in run.stored[row.key][1]}
+    return {row for row in old if row.fingerprint in run.stored[row.key][1]}
 
 
 async def _read(reader: Reader, run_id: str, key: str, since_ms: int) -> set[int]:
@@ -41,7 +41,7 @@ async def _read(reader: Reader, run_id: str, key: str, since_ms: int) -> set[int
         for run in page["runs"]:
             numbers = map(float, run["values"])
             found.update(
-                hash(Row(key, step, time_ms, None if math.isnan(value) else value))
+                Row(key, step, time_ms, None if math.isnan(value) else value).fingerprint
                 for step, time_ms, value in zip(run["steps"], run["times_ms"], numbers, strict=True)
             )
         token = page["next_page_token"]

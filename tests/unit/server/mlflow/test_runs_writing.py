@@ -137,6 +137,14 @@ async def test_rows_that_are_no_longer_in_memory_are_known_after_one_read_of_the
     assert await stored_rows(reader, run, [Row("a", 1, 6, 0.5)]) == set(), "nothing so late was forgotten"
 
 
+async def test_rows_whose_numbers_have_one_hash_are_not_taken_for_each_other() -> None:
+    stored, other = Row("a", -1, 5, -1.0), [Row("a", -2, 5, -1.0), Row("a", -1, 5, -2.0)]
+    assert hash(stored) == hash(other[0]) == hash(other[1]), "in CPython"
+    run = KnownRun({"run_id": "r"}, {}, 10)
+
+    assert await stored_rows(History((-1, 5, -1.0)), run, [stored, *other]) == {stored}
+
+
 async def test_a_row_that_the_log_refused_is_new_again() -> None:
     recent = RecentRows(lambda run_id, row: None)
     sending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
