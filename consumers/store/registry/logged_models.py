@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from consumers.store.pool import PooledConnection
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifacts
 from consumers.store.search.filter import All, Compare, Facts, Kind, Node
-from consumers.store.search.sql_builder import SIGNS, condition_of, filled
+from consumers.store.search.sql_builder import compare_column, condition_of, filled
 from consumers.store.statements import sql
 from schemas.api import DatasetChoice, LoggedModelDocument, LoggedModelOrder, ModelPointDocument
 from schemas.columns import float_to_json
@@ -153,14 +153,7 @@ class _Builder:
         return f"({' AND '.join(tests) or 'true'})"
 
     def _test(self, column: str, one: Compare) -> str:
-        if not one.values:
-            return "true"
-        is_number = one.key.kind in ("metric", "time")
-        kind = "float8" if is_number else "text"
-        values = [value.number if is_number else value.text for value in one.values]
-        if one.op in ("in", "not in"):
-            return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({self.add(values, f'{kind}[]')})"
-        return f"{column} {SIGNS[one.op]} {self.add(values[0], kind)}"
+        return compare_column(column, one, self.add) if one.values else "true"
 
     def add(self, value: Any, kind: str) -> str:
         """Add a parameter, and return what names it in the statement."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from consumers.store.search.filter import All, Compare, Facts, FilterError, Key, Node, Value
 from consumers.store.search.page_token import PagePosition, TokenError
-from consumers.store.search.sql_builder import SIGNS, Query, condition_of, filled
+from consumers.store.search.sql_builder import Query, compare_column, condition_of, filled
 from consumers.store.statements import sql
 
 Listed = Literal["experiments", "models", "model_versions"]
@@ -140,12 +140,7 @@ class RegistryStatement:
         return f"({self._test(column, one)})"
 
     def _test(self, column: str, one: Compare) -> str:
-        is_number = one.key.kind in ("number", "time")
-        kind = "float8" if is_number else "text"
-        values = [value.number if is_number else value.text for value in one.values]
-        if one.op in ("in", "not in"):
-            return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({self._add(values, f'{kind}[]')})"
-        return f"{column} {SIGNS[one.op]} {self._add(values[0], kind)}"
+        return compare_column(column, one, self._add)
 
     def _add(self, value: Any, kind: str) -> str:
         self._parameters.append(value)

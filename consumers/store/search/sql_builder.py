@@ -366,6 +366,16 @@ def condition_of(node: Node, compare: Callable[[Compare], str]) -> str:
             return compare(node)
 
 
+def compare_column(column: str, one: Compare, add: Callable[[Any, str], str]) -> str:
+    """Return a comparison of a column with its values, numbers or texts; `add` adds a parameter of a type."""
+    is_number = one.key.kind in ("metric", "number", "time")
+    kind = "float8" if is_number else "text"
+    values = [value.number if is_number else value.text for value in one.values]
+    if one.op in ("in", "not in"):
+        return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({add(values, f'{kind}[]')})"
+    return f"{column} {SIGNS[one.op]} {add(values[0], kind)}"
+
+
 def filled(statement: str, parts: dict[str, str]) -> str:
     """Return a statement with these parts in place of its `:names`."""
     return re.sub(r"(?<!:):(\w+)", lambda found: parts[found[1]], statement.rstrip().rstrip(";"))

@@ -80,7 +80,7 @@ async def receive(request: Request, storage: Storage, digest: str, held: Announc
                 raise Failure(409, f"{kept:,} bytes of it are kept", step, headers={"Upload-Offset": str(kept)})
             await _copy(request, upload, kept - held.start, held.total - held.start)
             await asyncio.to_thread(upload.commit)
-        except BaseException:
+        except BaseException:  # also a cancelled request: what is kept is closed for the next attempt
             upload.abort()
             raise
     except WrongBytes as error:
@@ -114,7 +114,7 @@ async def receive_unnamed(request: Request, storage: Storage, max_bytes: int) ->
         try:
             await _pass_on(request, incoming, max_bytes)
             return await asyncio.to_thread(incoming.commit)
-        except BaseException:
+        except BaseException:  # also a cancelled request: nothing of it is kept
             await asyncio.to_thread(incoming.abort)
             raise
     except StoreUnavailable as error:

@@ -7,7 +7,7 @@ log and is answered when Kafka has them; a read asks the query API, at least as 
 - `__main__`, `app`: the process and its application. `door`: what all handlers share.
 - `routing`: the table of routes, each with a message of MLflow and a handler. `errors`: MLflow's error answers.
 - `protobuf`: requests as messages of MLflow; imports mlflow. `reading`: the query API, asked by this process.
-- `requests`: a request about the registry, and what became of it. `unanswered`: those that calls may repeat.
+- `requests`: a request about the registry, and what became of it. `unanswered`: what repeated calls made already.
 - `run_json`: a run as MLflow shows it.
 - `experiments`: experiments, and which one a new run is in. `registry`: registered models and versions.
 - `logged_models`: models that trainings store, before anyone gives them a version. `search`: filters and orders.

@@ -1,39 +1,41 @@
 """
-Requests about the registry whose calls were answered with 503: the client repeats such a call for minutes.
+What calls that were answered with 503 have made already: the client repeats such a call for minutes.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from gateway.client.encoding.wire import Record
 
 KEPT_S = 600.0  # longer than a client repeats a call; later, the same call is another wish
-MAX_KEPT = 100  # of up to 1 MB
+Call = TypeVar("Call", str, bytes)
+Made = TypeVar("Made")
 
 
 class Asked(NamedTuple):
-    """A request that may be in the log: what it is about, its producer, and its record."""
+    """A request about the registry that may be in the log: what it is about, its producer, and its record."""
 
     subject_id: str
     producer: str
     record: Record
 
 
-class UnansweredRequests:
-    """Requests by the content of their call."""
+class Unanswered(Generic[Call, Made]):
+    """What each of these calls made, by the content of the call; at most `most`, without those kept the longest."""
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[float, Asked]] = {}
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[Call, tuple[float, Made]] = {}
 
-    def keep(self, call: str, asked: Asked) -> None:
-        """Keep a request for the call that its client repeats."""
-        if len(self._kept) >= MAX_KEPT:
+    def keep(self, call: Call, made: Made) -> None:
+        """Keep what a call made for its repetition."""
+        if len(self._kept) >= self._most:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[call] = monotonic(), asked
+        self._kept[call] = monotonic(), made
 
-    def pop(self, call: str) -> Asked | None:
-        """Return the request of an earlier call with this content."""
-        kept_at, asked = self._kept.pop(call, (0.0, None))
-        return asked if monotonic() - kept_at < KEPT_S else None
+    def pop(self, call: Call) -> Made | None:
+        """Return what an earlier call with this content made, unless that is too long ago to be repeated."""
+        kept = self._kept.pop(call, None)
+        return kept[1] if kept is not None and monotonic() - kept[0] < KEPT_S else None

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic
 from typing import Any
 
 from gateway.client.encoding.values import now
@@ -21,7 +20,6 @@ from gateway.server.mlflow.reading import NotThere, Reader
 from gateway.server.mlflow.run_json import run_info
 from gateway.server.mlflow.runs.events import Row
 from gateway.server.mlflow.runs.producer import RunProducer
-from gateway.server.mlflow.unanswered import KEPT_S
 from schemas.mapping.mlflow import shown_key, shown_param
 
 MAX_RUNS = 10_000
@@ -32,7 +30,6 @@ REFRESHED_AT_ONCE = 200
 CLOCK_SKEW_MS = 60_000  # of clients
 MAX_STORED = 1_000_000  # rows of a metric that are known to be in the log; equal ones beyond may be stored twice
 NEVER = -1  # ms; before the time of every row
-MAX_UNANSWERED = 1_000
 READ_S = 2.0  # the longest wait for what others changed of a run that was idle
 
 log = logging.getLogger("gateway.server")
@@ -235,21 +232,3 @@ def no_run(run_id: str) -> Refused:
 def params_of(document: Mapping[str, Any]) -> dict[str, str]:
     """Return the params of a RunDocument as MLflow shows them."""
     return {shown_key(name): shown_param(value) for name, value in document["params"].items()}
-
-
-class Unanswered:
-    """New runs whose call was answered that the log does not have them yet, by the content of the call."""
-
-    def __init__(self) -> None:
-        self._runs: dict[bytes, tuple[float, tuple[dict[str, Any], asyncio.Future[str]]]] = {}
-
-    def add(self, call: bytes, document: dict[str, Any], writing: asyncio.Future[str]) -> None:
-        """Keep the document of a run for the call that its client repeats."""
-        if len(self._runs) >= MAX_UNANSWERED:
-            self._runs.pop(next(iter(self._runs)))
-        self._runs[call] = monotonic(), (document, writing)
-
-    def pop(self, call: bytes) -> tuple[dict[str, Any], asyncio.Future[str]] | None:
-        """Return what an earlier call with this content made, unless that is too long ago to be repeated."""
-        kept_at, found = self._runs.pop(call, (0.0, None))
-        return found if monotonic() - kept_at < KEPT_S else None

@@ -50,7 +50,7 @@ async def create_run(door: Door, call: Call) -> Mapping[str, Any]:
         await sent
     finally:
         if not writing.done():
-            door.runs.unanswered.add(key, document, writing)
+            door.runs.unanswered.keep(key, (document, writing))
     return {"run": run_json(document)}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from gateway.client.encoding.values import now
 from gateway.client.encoding.wire import Record
@@ -17,14 +18,16 @@ from gateway.server.mlflow.errors import invalid
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.runs import events
 from gateway.server.mlflow.runs.events import Body, Row
-from gateway.server.mlflow.runs.known import KnownRun, KnownRuns, Unanswered
+from gateway.server.mlflow.runs.known import KnownRun, KnownRuns
 from gateway.server.mlflow.runs.outbox import Outbox, Sending, Settle, wait
 from gateway.server.mlflow.runs.producer import RunProducer
 from gateway.server.mlflow.runs.recent import RecentRows
 from gateway.server.mlflow.runs.stored import stored_rows
+from gateway.server.mlflow.unanswered import Unanswered
 from schemas.errors import BadRecord
 from schemas.wire import decode
 
+MAX_UNANSWERED = 1_000
 CLOSE_S = 10.0  # at the end of the process: for calls that wait for Kafka, and for the totals of its producers
 
 
@@ -38,7 +41,8 @@ class RunWriter:
     def __init__(self, writer: LogWriter, reader: Reader) -> None:
         self.reader = reader
         self.known = KnownRuns(reader, self._close_producer)
-        self.unanswered = Unanswered()
+        # New runs that the log does not have yet: the document of each, and its writing.
+        self.unanswered: Unanswered[bytes, tuple[dict[str, Any], asyncio.Future[str]]] = Unanswered(MAX_UNANSWERED)
         self.recent = RecentRows(self._forget_row)
         self._outbox = Outbox(writer)
 

@@ -11,7 +11,7 @@ from gateway.server.mlflow import requests
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, unavailable
 from gateway.server.mlflow.requests import Decision, request
-from gateway.server.mlflow.unanswered import UnansweredRequests
+from gateway.server.mlflow.unanswered import Asked, Unanswered
 from schemas.errors import LogUnavailable
 
 
@@ -40,7 +40,7 @@ class _Api:
 
 class _Parts:
     def __init__(self) -> None:
-        self.writer, self.reader, self.unanswered = _Log(), _Api(), UnansweredRequests()
+        self.writer, self.reader, self.unanswered = _Log(), _Api(), Unanswered[str, Asked](100)
 
 
 def test_it_sends_the_same_bytes_until_kafka_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
