@@ -51,6 +51,11 @@ async def rendered(found: AsyncGenerator[M], cost: Callable[[M, bytes], int], bo
     return items
 
 
+def all_bytes(_: object, item: bytes) -> int:
+    """Return the cost of a model for `rendered`: the bytes of its JSON."""
+    return len(item)
+
+
 def _joined(head: bytes, items: Sequence[bytes], tail: bytes) -> Iterator[bytes]:
     yield head
     for number, item in enumerate(items):

@@ -12,7 +12,7 @@ from fastapi import Query, Request, Response
 from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.responses import json_response, list_response, long_response, rendered
+from consumers.live.api.responses import all_bytes, json_response, list_response, long_response, rendered
 from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.ordered_points import IN_LOOP_POINTS, Steps
@@ -21,7 +21,7 @@ from consumers.store.read.series_pages import SeriesChoice, token_after
 from consumers.store.read.snapshot import LAST_VALUES, LogBounds, SeriesOfRun
 from consumers.store.search.filter import FilterError, parse_filter, parse_order
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
-from schemas.api import PointsPage, Position, RunsPage, RunSummary, SeriesPage
+from schemas.api import PointsPage, Position, RunsPage, SeriesPage
 from schemas.bounds import MAX_RUN_ID
 from schemas.runlog import RunState
 
@@ -91,7 +91,7 @@ async def runs(  # noqa: PLR0913, PLR0917 -- FastAPI reads parameters from the s
             page = await now.find_runs(filter=wanted, order=order, limit=limit, page_token=page_token)
         except TokenError as error:
             raise bad_parameter("page_token", str(error), EXAMPLES["page_token"]) from None
-        items = await rendered(now.run_summaries(page, last), _all_bytes, MAX_PAGE_BYTES)
+        items = await rendered(now.run_summaries(page, last), all_bytes, MAX_PAGE_BYTES)
     rest = RunsPage(runs=[], next_page_token=page.token_after(len(items)), as_of=write_positions(folded))
     return list_response(rest, "runs", items, folded)
 
@@ -275,10 +275,6 @@ def _without_series(run_id: str, page: SeriesOfRun, shown: int, folded: Mapping[
         next_page_token=None if is_last else token_after(found.series[shown - 1]),
         points_dropped=page.points_dropped,
     )
-
-
-def _all_bytes(_: RunSummary, item: bytes) -> int:
-    return len(item)
 
 
 async def progress(request: Request, run_id: str) -> Response:

@@ -12,7 +12,7 @@ from consumers.live.api.artifacts import MAX_ARTIFACTS, check_choice
 from consumers.live.api.connections import connections_of
 from consumers.live.api.consistency import MinOffsets, TimeoutS, until_folded
 from consumers.live.api.errors import Failure, bad_parameter
-from consumers.live.api.responses import json_response, list_response, long_response, rendered
+from consumers.live.api.responses import all_bytes, json_response, list_response, long_response, rendered
 from consumers.live.api.run_documents import read_question
 from consumers.live.api.runs import MAX_PAGE_BYTES
 from consumers.live.stream.positions import write_positions
@@ -40,7 +40,7 @@ async def search_logged_models(request: Request) -> Response:
         folded = await now.offsets(CONSUMER, connections.topic)
         models = now.registry.logged_models
         rows = await models.search(wanted._replace(limit=question.limit + 1))
-        items = await rendered(models.documents(rows[: question.limit]), lambda _, item: len(item), MAX_PAGE_BYTES)
+        items = await rendered(models.documents(rows[: question.limit]), all_bytes, MAX_PAGE_BYTES)
     next_offset = question.offset + len(items) if len(rows) > len(items) else None
     page = LoggedModelsPage(models=[], next_offset=next_offset, as_of=write_positions(folded))
     return list_response(page, "models", items, folded)

@@ -16,10 +16,10 @@ from gateway.server.mlflow.experiments.find import find_experiment
 from gateway.server.mlflow.logged_models.model_json import STATUSES, model_json
 from gateway.server.mlflow.protobuf import array, integer, required, string, texts
 from gateway.server.mlflow.routing import Call, Route
+from gateway.server.mlflow.search.filter_text import escaped, quoted_name, quoted_text
 from gateway.server.mlflow.search.grammar import (
     MODEL_TIMES,
     Comparison,
-    escaped,
     parse_models_filter,
     read_models_offset,
     write_models_offset,
@@ -92,7 +92,7 @@ def _order(one: Mapping[str, Any]) -> dict[str, Any]:
 def _condition(one: Comparison) -> str:
     value = one.value
     if one.kind != "attribute":
-        key = f"{one.kind}s.{_quoted(one.key, '`')}"
+        key = f"{one.kind}s.{quoted_name(one.key)}"
     elif one.key in MODEL_TIMES:
         key = MODEL_TIMES[one.key]
     elif one.key in _TEXTS:
@@ -104,8 +104,8 @@ def _condition(one: Comparison) -> str:
     if isinstance(value, float):
         return f"{key} {one.comparator} {value!r}"
     if isinstance(value, list):
-        return f"{key} {one.comparator.lower()} ({', '.join(_quoted(text, chr(39)) for text in value)})"
-    return f"{key} {one.comparator.lower()} {_quoted(escaped(value, one.comparator), chr(39))}"
+        return f"{key} {one.comparator.lower()} ({', '.join(quoted_text(text) for text in value)})"
+    return f"{key} {one.comparator.lower()} {quoted_text(escaped(value, one.comparator))}"
 
 
 def _statuses(one: Comparison) -> Any:
@@ -116,10 +116,6 @@ def _statuses(one: Comparison) -> Any:
     if isinstance(one.value, list):
         return [numbers.get(text, text) for text in one.value]
     return numbers.get(one.value, one.value)
-
-
-def _quoted(text: str, quote: str) -> str:
-    return quote + text.replace(quote, quote * 2) + quote
 
 
 ROUTES = [

@@ -55,11 +55,6 @@ class Ordering(NamedTuple):
     ascending: bool
 
 
-def escaped(text: str, comparator: str) -> str:
-    """Return the text of a comparison for the query API, where a backslash in a pattern escapes what follows."""
-    return text.replace("\\", "\\\\") if comparator in ("LIKE", "ILIKE") else text
-
-
 @contextmanager
 def refusing() -> Iterator[None]:
     """

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import invalid
+from gateway.server.mlflow.search.filter_text import escaped, quoted_name, quoted_text
 from gateway.server.mlflow.search.grammar import (
     Comparison,
     Listed,
-    escaped,
     parse_list_filter,
     parse_list_order,
     read_offset,
@@ -82,7 +82,7 @@ def _condition(listed: Listed, one: Comparison) -> str:
     allowed: tuple[str, ...]
     if one.kind == "tag":
         allowed = (*_TEXT, "IS NULL", "IS NOT NULL") if listed == "experiments" else _TEXT
-        key, what = f"tags.{_quoted(one.key, '`')}", "tag"
+        key, what = f"tags.{quoted_name(one.key)}", "tag"
     elif one.kind == "attribute" and one.key in _COMPARATORS[listed]:
         allowed, key, what = _COMPARATORS[listed][one.key], _FACTS.get(one.key, one.key), f"attribute {one.key}"
     else:
@@ -94,8 +94,8 @@ def _condition(listed: Listed, one: Comparison) -> str:
     if allowed is _NUMBER:
         return _number(key, one)
     if one.comparator in _LISTS:
-        return f"{key} {one.comparator.lower()} ({', '.join(_quoted(str(value), chr(39)) for value in one.value)})"
-    return f"{key} {one.comparator} {_quoted(escaped(str(one.value), one.comparator), chr(39))}"
+        return f"{key} {one.comparator.lower()} ({', '.join(quoted_text(str(value)) for value in one.value)})"
+    return f"{key} {one.comparator} {quoted_text(escaped(str(one.value), one.comparator))}"
 
 
 def _number(key: str, one: Comparison) -> str:
@@ -116,10 +116,6 @@ def _number(key: str, one: Comparison) -> str:
         ">": f"{key} >= {value + 1}",
         ">=": f"{key} >= {value}",
     }[one.comparator]
-
-
-def _quoted(text: str, quote: str) -> str:
-    return quote + text.replace(quote, quote * 2) + quote
 
 
 def _order(listed: Listed, order_by: Sequence[str]) -> list[str]:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.server.mlflow.run_json import ARTIFACT_URI_LABEL, DATASET, USER_LABEL
-from gateway.server.mlflow.search.grammar import Comparison, Ordering, escaped
+from gateway.server.mlflow.search.filter_text import escaped
+from gateway.server.mlflow.search.grammar import Comparison, Ordering
 from schemas.mapping.mlflow import (
     DEFAULT_EXPERIMENT_ID,
     LARGEST,
