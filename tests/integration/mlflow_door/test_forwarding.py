@@ -86,7 +86,7 @@ def test_it_says_what_it_can_and_has_nothing_of_the_rest_as_a_stock_server(
 
 def test_pages_and_the_rest_of_the_api_come_from_the_server_behind_the_door(shown: MlflowDoor) -> None:
     status, headers, page = request(shown.port, "GET", "/", headers=BEARER)
-    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8"), page
     script = page.decode().partition('src="static-files/')[2].partition('"')[0]
     status, headers, text = request(shown.port, "GET", f"/static-files/{script}", headers=BEARER)
     assert (status, int(headers["content-length"])) == (200, len(text))

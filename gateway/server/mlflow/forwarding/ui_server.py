@@ -95,8 +95,7 @@ class UiServer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         started = monotonic()
         self._child = spawn(store_command(self._settings, self._folder, socket), STDERR, environment=environment)
-        # uvicorn creates the socket when the application is loaded.
-        while not socket.exists():
+        while not await _serves(socket):
             if self._child.poll() is not None or monotonic() > started + START_S:
                 self._failed_at = monotonic()
                 await asyncio.to_thread(end, self._child, timeout_s=STOP_S)
@@ -104,3 +103,18 @@ class UiServer:
             await asyncio.sleep(POLL_S)
         self._failed_at = None
         log.info("MLflow's server behind the door serves after %.1f s", monotonic() - started)
+
+
+async def _serves(path: Path) -> bool:
+    """
+    Tell whether a server accepts connections on a socket file.
+
+    uvicorn creates the file when the application is loaded, and listens after it: a moment in which a connection is
+    refused, and which a busy disk makes long.
+    """
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

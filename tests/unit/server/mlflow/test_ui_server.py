@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
+from gateway.local.command import Command
 from gateway.server.mlflow.forwarding import catch_all, ui_server
 from gateway.server.mlflow.forwarding.proxy import Proxy
+from gateway.server.mlflow.forwarding.ui_server import UiServer
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
+
+LISTENS_LATE = """
+import socket, sys, time
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+time.sleep(0.5)
+server.listen()
+while True:
+    server.accept()
+"""
 
 
 def variables(**settings: object) -> dict[str, str]:
@@ -43,3 +57,16 @@ def test_another_word_is_no_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("GATEWAY_MLFLOW_UI", "on")
     with pytest.raises(BadSettings, match=r"mlflow_ui .*host:port or auto or none"):
         Settings.load(tmp_path)
+
+
+async def test_a_socket_that_exists_but_is_not_listened_to_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listens_late(settings: Settings, folder: Path, socket: Path) -> Command:
+        return Command([sys.executable, "-c", LISTENS_LATE, str(socket)], {}, folder=folder)
+
+    monkeypatch.setattr(ui_server, "store_command", listens_late)
+    server = UiServer(Settings())
+    try:
+        _, writer = await asyncio.open_unix_connection(await server.socket())
+        writer.close()
+    finally:
+        await server.close()
