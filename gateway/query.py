@@ -54,7 +54,7 @@ class Point(NamedTuple):
 
 
 class StoredRun:
-    """A run as readers see it, at one instant. `document` is what the API answered (schemas/api.py, RunSummary)."""
+    """A run as readers see it, at one instant. `document` is what the API answered (schemas/api, RunSummary)."""
 
     __slots__ = ("_api", "document", "metrics")
 

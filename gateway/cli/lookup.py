@@ -17,7 +17,7 @@ SHOWN_NAMES = 3
 
 
 def find_run(base: str, run_id: str) -> dict[str, Any]:
-    """Return the summary of a run (schemas/api.py). Raises Refused, with near ids, for an unknown one."""
+    """Return the summary of a run (schemas/api). Raises Refused, with near ids, for an unknown one."""
     quoted = run_id.replace("'", "''")
     found = get(base, "/v1/runs", where=f"run_id = '{quoted}'", limit=1, stage="all")["runs"]
     if found:

@@ -63,7 +63,7 @@ def shown_value(value: float | str) -> float | str:
 
 
 def shown_param(value: object) -> str:
-    """Return a parameter of a document (schemas/api.py) as MLflow's text."""
+    """Return a parameter of a document (schemas/api) as MLflow's text."""
     text = (
         value if isinstance(value, str) else str(value) if isinstance(value, bool | int | float) else json_text(value)
     )

@@ -33,7 +33,7 @@ NUMBER = "number"  # in such a label: which one of the run it is, because labels
 
 
 def run_json(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return MLflow's `run` object of a RunDocument (schemas/api.py)."""
+    """Return MLflow's `run` object of a RunDocument (schemas/api)."""
     return {
         "info": run_info(run),
         "data": _filled({

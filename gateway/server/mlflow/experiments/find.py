@@ -18,7 +18,7 @@ _END = {"min_offsets": "end"}  # what is not there may be in the rest of the log
 
 
 def experiment_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return MLflow's `experiment` object of an Experiment (schemas/api.py). Its description is MLflow's note."""
+    """Return MLflow's `experiment` object of an Experiment (schemas/api). Its description is MLflow's note."""
     tags = dict(document["tags"])
     if document["description"]:
         tags.setdefault(NOTE_TAG, document["description"])

@@ -42,7 +42,7 @@ async def list_model_files(
     """
     Return the files and folders directly in a folder of a model, by path; with `recursive` all files at or below it.
 
-    Each is an ArtifactEntry (schemas/api.py). Raises Refused for a model that does not exist.
+    Each is an ArtifactEntry (schemas/api). Raises Refused for a model that does not exist.
     """
     found: list[Mapping[str, Any]] = []
     token = None

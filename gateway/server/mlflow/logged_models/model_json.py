@@ -22,7 +22,7 @@ _NUMBERS = {"NaN": 0.0, "Infinity": LARGEST, "-Infinity": -LARGEST}  # as MLflow
 
 
 def model_json(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return MLflow's `model` object of a LoggedModelDocument (schemas/api.py). Times are in ms."""
+    """Return MLflow's `model` object of a LoggedModelDocument (schemas/api). Times are in ms."""
     info = {
         "model_id": model["model_id"],
         "experiment_id": model["experiment_id"],

@@ -16,7 +16,7 @@ MAX_KNOWN = 100_000  # ids
 
 
 async def read_model(door: Door, model_id: str, *, allow_deleted: bool = False) -> Mapping[str, Any]:
-    """Return the document of a model (LoggedModelDocument in schemas/api.py). Raises Refused, as MLflow does."""
+    """Return the document of a model (LoggedModelDocument in schemas/api). Raises Refused, as MLflow does."""
     if not model_id:
         raise unknown_model(model_id)
     try:

@@ -17,7 +17,7 @@ ACTIVE_STAGES = ("Staging", "Production")
 
 
 def model_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return MLflow's `registered_model` object of a ModelDocument (schemas/api.py)."""
+    """Return MLflow's `registered_model` object of a ModelDocument (schemas/api)."""
     found: dict[str, Any] = {
         "name": document["name"],
         "creation_timestamp": document["created"] // 1_000,
@@ -35,7 +35,7 @@ def model_json(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def version_json(document: Mapping[str, Any], *, aliases: bool = True) -> dict[str, Any]:
-    """Return MLflow's `model_version` object of a ModelVersionDocument (schemas/api.py)."""
+    """Return MLflow's `model_version` object of a ModelVersionDocument (schemas/api)."""
     found: dict[str, Any] = {
         "name": document["name"],
         "version": str(document["version"]),

@@ -55,7 +55,7 @@ async def create_run(door: Door, call: Call) -> Mapping[str, Any]:
 
 
 async def _new_run(door: Door, message: Any) -> tuple[dict[str, Any], list[Body]]:
-    """Return the document of a new run (schemas/api.py) and the events that make it."""
+    """Return the document of a new run (schemas/api) and the events that make it."""
     experiment = await active_experiment(door, message.experiment_id)
     experiment_id, location = str(experiment["experiment_id"]), str(experiment["artifact_location"])
     tags = {tag.key: tag.value for tag in message.tags}

@@ -1,0 +1,75 @@
+"""
+Answers of the query API as models. The dashboard, `gateway runs` and scripts read them.
+
+- `runs`, `points`, `artifacts`: of runs. `registry`, `logged_models`: experiments and models. `status`: health.
+"""
+
+from schemas.api.artifacts import ArtifactEntry, ArtifactsPage
+from schemas.api.logged_models import (
+    DatasetChoice,
+    LoggedModelArtifacts,
+    LoggedModelDocument,
+    LoggedModelOrder,
+    LoggedModelsPage,
+    LoggedModelsQuestion,
+    ModelPointDocument,
+)
+from schemas.api.points import HistoryPage, PointColumns, PointsPage, Position, SeriesData, SeriesPage, number
+from schemas.api.registry import (
+    DecisionDocument,
+    Experiment,
+    ExperimentsPage,
+    ModelDocument,
+    ModelsPage,
+    ModelVersionDocument,
+    ModelVersionsPage,
+)
+from schemas.api.runs import (
+    POINTS_DROPPED,
+    LastPoint,
+    LastStep,
+    RunDocument,
+    RunDocumentsPage,
+    RunProgress,
+    RunsPage,
+    RunSummary,
+)
+from schemas.api.status import DeliveryStatus, NewestDeadLetter, PartitionLag, Status
+
+__all__ = [
+    "POINTS_DROPPED",
+    "ArtifactEntry",
+    "ArtifactsPage",
+    "DatasetChoice",
+    "DecisionDocument",
+    "DeliveryStatus",
+    "Experiment",
+    "ExperimentsPage",
+    "HistoryPage",
+    "LastPoint",
+    "LastStep",
+    "LoggedModelArtifacts",
+    "LoggedModelDocument",
+    "LoggedModelOrder",
+    "LoggedModelsPage",
+    "LoggedModelsQuestion",
+    "ModelDocument",
+    "ModelPointDocument",
+    "ModelVersionDocument",
+    "ModelVersionsPage",
+    "ModelsPage",
+    "NewestDeadLetter",
+    "PartitionLag",
+    "PointColumns",
+    "PointsPage",
+    "Position",
+    "RunDocument",
+    "RunDocumentsPage",
+    "RunProgress",
+    "RunSummary",
+    "RunsPage",
+    "SeriesData",
+    "SeriesPage",
+    "Status",
+    "number",
+]
