@@ -1,0 +1,79 @@
+// The x axes of a chart. Pure.
+import type { Points } from "./points";
+
+/** step; time of day; seconds since the run began; seconds while attempts ran; or a metric, joined by step. */
+export type XAxis = "step" | "time" | "relative" | "process" | `metric:${string}`;
+
+/** When the attempts of a run began and ended, in µs; in order. */
+export interface AttemptTimes {
+  began: number;
+  ended: number | null;
+}
+
+/** What an axis needs to know of the run of a series. */
+export interface RunTimes {
+  began: number;
+  attempts: readonly AttemptTimes[];
+}
+
+const SECOND = 1e6; // µs
+
+/** x of each point; NaN where the axis has none. `other` is the series of `metric:`. */
+export function xColumn(axis: XAxis, points: Points, run: RunTimes, other?: Points): Float64Array {
+  const { steps, times, length } = points;
+  if (axis === "step") return steps.subarray(0, length);
+  const xs = new Float64Array(length);
+  if (axis === "time") for (let i = 0; i < length; i += 1) xs[i] = times[i]! / SECOND;
+  else if (axis === "relative") for (let i = 0; i < length; i += 1) xs[i] = (times[i]! - run.began) / SECOND;
+  else if (axis === "process") {
+    const clock = processClock(run);
+    for (let i = 0; i < length; i += 1) xs[i] = clock(times[i]!);
+  } else for (let i = 0; i < length; i += 1) xs[i] = other ? valueAt(other, steps[i]!) : NaN;
+  return xs;
+}
+
+/** Seconds that attempts had run at a time: the pauses between them count nothing. */
+export function processClock(run: RunTimes): (time: number) => number {
+  const attempts = run.attempts.length ? run.attempts : [{ began: run.began, ended: null }];
+  return (time) => {
+    let ran = 0;
+    for (let i = 0; i < attempts.length; i += 1) {
+      const { began, ended } = attempts[i]!;
+      const next = attempts[i + 1]?.began ?? Infinity;
+      const end = i === attempts.length - 1 ? Infinity : Math.min(ended ?? next, next);
+      ran += Math.max(0, Math.min(time, end) - began);
+      if (time < next) break;
+    }
+    return ran / SECOND;
+  };
+}
+
+/** Value of a series at a step; between two points linearly, outside its steps NaN. */
+export function valueAt(points: Points, step: number): number {
+  const at = points.atStep(step);
+  if (at >= points.length) return NaN;
+  const after = points.steps[at]!;
+  if (after === step) return points.values[at]!;
+  if (!at) return NaN;
+  const before = points.steps[at - 1]!;
+  const part = (step - before) / (after - before);
+  return points.values[at - 1]! * (1 - part) + points.values[at]! * part;
+}
+
+/** Index of the point nearest to `x`, of any order; -1 without one. */
+export function nearest(xs: ArrayLike<number>, x: number): number {
+  if (!xs.length) return -1;
+  let [low, high] = [0, xs.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (xs[middle]! < x) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && Math.abs(x - xs[low - 1]!) <= Math.abs(xs[low]! - x) ? low - 1 : low;
+}
+
+/** A line whose x goes back (times after a restart, metrics) cannot be searched by halves: sort it by x for that. */
+export function isRising(xs: ArrayLike<number>): boolean {
+  for (let i = 1; i < xs.length; i += 1) if (xs[i]! < xs[i - 1]!) return false;
+  return true;
+}

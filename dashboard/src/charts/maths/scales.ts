@@ -1,0 +1,91 @@
+// Ranges of the axes, and the rule for values far outside. Pure.
+
+export type ScaleKind = "linear" | "log" | "symlog";
+
+/** What an axis shows; `outside` points lie beyond it, `hidden` cannot be on it (values <= 0 of a log axis). */
+export interface Extent {
+  min: number;
+  max: number;
+  outside: number;
+  hidden: number;
+}
+
+const MOST_SORTED = 10_000; // quartiles are those of evenly chosen values of longer lines
+const FENCE = 3;
+
+/**
+ * Return the fences beyond which a value counts as far out: three interquartile ranges below the lower and above the
+ * upper quartile (Tukey, "Exploratory Data Analysis", 1977, section 2D). Unlike percentiles they cut nothing from
+ * values without outliers. null: no values, or quartiles that are equal.
+ */
+export function fences(lines: readonly ArrayLike<number>[]): [number, number] | null {
+  const count = lines.reduce((sum, line) => sum + line.length, 0);
+  const stride = Math.max(1, Math.ceil(count / MOST_SORTED));
+  const chosen: number[] = [];
+  for (const line of lines) {
+    for (let i = 0; i < line.length; i += stride) if (Number.isFinite(line[i]!)) chosen.push(line[i]!);
+  }
+  const sorted = Float64Array.from(chosen).sort();
+  const [lower, upper] = [quantile(sorted, 0.25), quantile(sorted, 0.75)];
+  const reach = FENCE * (upper - lower);
+  return reach > 0 ? [lower - reach, upper + reach] : null;
+}
+
+/** Quantile of sorted values, between neighbours linearly; NaN of none. */
+export function quantile(sorted: ArrayLike<number>, part: number): number {
+  if (!sorted.length) return NaN;
+  const at = part * (sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
+  return low + (high - low) * (at - Math.floor(at));
+}
+
+/**
+ * Return what a y axis shows of the values of `lines` whose x lies in `window` (all of them without).
+ * With `clip` the fences bound it, and points beyond are counted: nothing is deleted.
+ */
+export function extent(
+  lines: readonly { xs: ArrayLike<number>; ys: ArrayLike<number> }[],
+  kind: ScaleKind,
+  { clip = false, window = null as readonly [number, number] | null } = {},
+): Extent {
+  const bounds = clip ? fences(lines.map((line) => line.ys)) : null;
+  const found: Extent = { min: Infinity, max: -Infinity, outside: 0, hidden: 0 };
+  for (const { xs, ys } of lines) {
+    for (let i = 0; i < ys.length; i += 1) {
+      const y = ys[i]!;
+      if (!Number.isFinite(y) || (window && (xs[i]! < window[0] || xs[i]! > window[1]))) continue;
+      if (kind === "log" && y <= 0) found.hidden += 1;
+      else if (bounds && (y < bounds[0] || y > bounds[1])) found.outside += 1;
+      else {
+        if (y < found.min) found.min = y;
+        if (y > found.max) found.max = y;
+      }
+    }
+  }
+  return padded(found, kind);
+}
+
+const PAD = 0.05;
+
+function padded(found: Extent, kind: ScaleKind): Extent {
+  if (found.min > found.max) return kind === "log" ? { ...found, min: 0.1, max: 10 } : { ...found, min: 0, max: 1 };
+  const { min, max } = found;
+  if (kind === "log") {
+    const factor = min === max ? 2 : (max / min) ** PAD;
+    return { ...found, min: min / factor, max: max * factor };
+  }
+  const pad = min === max ? Math.abs(min) * 0.1 || 1 : (max - min) * PAD;
+  return { ...found, min: min - pad, max: max + pad };
+}
+
+/** Smallest distance from zero that a symlog axis still shows as such: below it the axis is linear. */
+export function symlogThreshold(min: number, max: number): number {
+  const largest = Math.max(Math.abs(min), Math.abs(max));
+  return largest > 0 ? largest / 1_000 : 1;
+}
+
+/** The transformation in which an axis is straight: x, log10 x or asinh(x / threshold). */
+export function forward(kind: ScaleKind, threshold: number): (value: number) => number {
+  if (kind === "log") return (value) => Math.log10(value);
+  return kind === "symlog" ? (value) => Math.asinh(value / threshold) : (value) => value;
+}
