@@ -1,0 +1,230 @@
+/**
+ * The event stream: one connection for all who follow the same thing.
+ *
+ * Each event is delivered exactly once and in order: a connection that breaks, hangs (no sign of life for SILENT_MS) or
+ * was closed while the page was hidden goes on from the position of the last event. Where the server can no longer go
+ * on from there (its log is new, or no longer reaches back), followers hear `onReset`: they read their state again,
+ * and the stream goes on from now.
+ */
+import { signal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
+import { errorOf, seen, seenAlive, sleep } from "./client";
+import { SseParser } from "./sse";
+import type { StreamEvent } from "./types";
+
+const SILENT_MS = 15_000; // the server sends a sign of life every 5 s
+const HIDDEN_AFTER_MS = 20_000; // a hidden page holds no connection: browsers allow six to a server
+const FIRST_PAUSE_MS = 300;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** What is followed: one run, or all; every point, or the last of each series in an event. */
+export interface Topic {
+  run?: string;
+  points?: "all" | "last";
+}
+
+export interface Follower {
+  onEvents(events: readonly StreamEvent[]): void;
+  /** Events were missed: read the state again. Also called when a stream begins, after its position is fixed. */
+  onReset(): void;
+}
+
+export type StreamState = "connecting" | "live" | "reconnecting" | "idle";
+
+/** The state of the page's streams, for the frame: the worst of them. */
+export const streamState: Signal<StreamState> = signal("idle");
+
+const open = new Map<string, Connection>();
+
+/**
+ * Follow the log from now on, or from `since` ("partition:offset,…", the as_of of an answer). Returns what ends it.
+ *
+ * Without `since` the connection may be shared; `onReset` is called once the stream is open, so that state which is
+ * read then misses nothing.
+ */
+export function follow(topic: Topic, follower: Follower, since?: string): () => void {
+  const key = JSON.stringify([topic.run ?? null, topic.points ?? "all", since ?? null]);
+  let connection = open.get(key);
+  if (!connection) {
+    connection = new Connection(topic, since ?? "", () => open.delete(key));
+    open.set(key, connection);
+  }
+  return connection.add(follower, since === undefined);
+}
+
+class Connection {
+  #followers = new Set<Follower>();
+  #stop = new AbortController();
+  #position: string;
+  #isOpen = false;
+
+  constructor(
+    private readonly topic: Topic,
+    since: string,
+    private readonly closed: () => void,
+  ) {
+    this.#position = since;
+    void this.#run();
+  }
+
+  add(follower: Follower, isNew: boolean): () => void {
+    this.#followers.add(follower);
+    if (isNew && this.#isOpen) queueMicrotask(() => this.#followers.has(follower) && follower.onReset());
+    return () => {
+      if (!this.#followers.delete(follower) || this.#followers.size) return;
+      this.#stop.abort();
+      this.closed();
+      showState();
+    };
+  }
+
+  state: StreamState = "connecting";
+
+  #show(state: StreamState): void {
+    if (this.#stop.signal.aborted) return;
+    this.state = state;
+    showState();
+  }
+
+  async #run(): Promise<void> {
+    this.#show("connecting");
+    for (let pause = FIRST_PAUSE_MS; !this.#stop.signal.aborted; ) {
+      const heard = await this.#once();
+      if (this.#stop.signal.aborted) return;
+      pause = heard ? FIRST_PAUSE_MS : Math.min(2 * pause, LONGEST_PAUSE_MS);
+      try {
+        await whenVisible(this.#stop.signal);
+        await sleep(pause, this.#stop.signal);
+      } catch {
+        return; // nobody follows any more
+      }
+    }
+  }
+
+  /** Hold one connection until it ends. True: the server answered with a stream. */
+  async #once(): Promise<boolean> {
+    const params = new URLSearchParams();
+    if (this.topic.run !== undefined) params.set("run", this.topic.run);
+    if (this.topic.points) params.set("points", this.topic.points);
+    const headers: Record<string, string> = { Accept: "text/event-stream" };
+    if (this.#position) headers["Last-Event-ID"] = this.#position;
+    const silence = new Watch(SILENT_MS);
+    const hidden = new HiddenWatch(HIDDEN_AFTER_MS);
+    try {
+      const answer = await fetch(`/v1/stream?${params}`, {
+        headers,
+        signal: AbortSignal.any([this.#stop.signal, silence.signal, hidden.signal]),
+      });
+      if (!answer.ok || !answer.body) return await this.#refused(answer);
+      silence.heard();
+      seenAlive();
+      await this.#read(answer.body, silence);
+      return true;
+    } catch {
+      return false; // broken, silent, hidden or ended: the caller knows which
+    } finally {
+      silence.end();
+      hidden.end();
+      this.#show("reconnecting");
+    }
+  }
+
+  async #refused(answer: Response): Promise<boolean> {
+    const error = seen(errorOf(answer.status, await answer.json().catch(() => ({}))));
+    if (!error.isAway && this.#position) this.#position = ""; // it cannot go on from there: from now, with a reset
+    return false;
+  }
+
+  async #read(body: ReadableStream<Uint8Array>, silence: Watch): Promise<void> {
+    const parser = new SseParser();
+    const text = body.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader();
+    const isFresh = this.#position === "";
+    let first = true;
+    for (;;) {
+      const { done, value } = await text.read();
+      if (done) return;
+      silence.heard();
+      const events: StreamEvent[] = [];
+      for (const frame of parser.feed(value)) {
+        if (frame.event === "message" && frame.data) events.push(JSON.parse(frame.data) as StreamEvent);
+      }
+      if (parser.id) this.#position = parser.id;
+      if (first && parser.id) {
+        first = false;
+        this.#isOpen = true;
+        this.#show("live");
+        if (isFresh) for (const follower of [...this.#followers]) follower.onReset();
+      }
+      if (events.length) for (const follower of [...this.#followers]) follower.onEvents(events);
+    }
+  }
+}
+
+function showState(): void {
+  const states = [...open.values()].map((one) => one.state);
+  const worst: readonly StreamState[] = ["reconnecting", "connecting", "live"];
+  streamState.value = worst.find((state) => states.includes(state)) ?? "idle";
+}
+
+/** Aborts when nothing was heard for a while. */
+class Watch {
+  #control = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly ms: number) {
+    this.heard();
+  }
+
+  get signal(): AbortSignal {
+    return this.#control.signal;
+  }
+
+  heard(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#control.abort(), this.ms);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Aborts when the page was hidden for a while. */
+class HiddenWatch {
+  #control = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly ms: number) {
+    document.addEventListener("visibilitychange", this.#look);
+    this.#look();
+  }
+
+  #look = (): void => {
+    clearTimeout(this.#timer);
+    if (document.hidden) this.#timer = setTimeout(() => this.#control.abort(), this.ms);
+  };
+
+  get signal(): AbortSignal {
+    return this.#control.signal;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    document.removeEventListener("visibilitychange", this.#look);
+  }
+}
+
+function whenVisible(stop: AbortSignal): Promise<void> {
+  if (!document.hidden) return Promise.resolve();
+  return new Promise((done, fail) => {
+    const look = (): void => {
+      if (!stop.aborted && document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      stop.removeEventListener("abort", look);
+      if (stop.aborted) fail(stop.reason);
+      else done();
+    };
+    document.addEventListener("visibilitychange", look);
+    stop.addEventListener("abort", look);
+  });
+}

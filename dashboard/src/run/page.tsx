@@ -1,0 +1,3 @@
+export default function Page() {
+  return <div class="empty"><h1>run</h1></div>;
+}
