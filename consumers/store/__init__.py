@@ -7,7 +7,7 @@ PostgreSQL: the only folder of the consumers that uses asyncpg.
   the error of a process that was fenced. `dead_letters`: their tables.
 - `write/`: writes and reads of the fold. `read/`: queries for people. `search/`: filters and pages. `codec/`: binary
   formats.
-- `delivery/`: state of deliveries. `maintenance/`: rebuild, comparison, retention.
+- `delivery/`: state of deliveries. `maintenance/`: rebuild, comparison, retention. `export/`: all rows of an export.
 
 For people with a SQL tool: the views `metric_points` and `runs_overview`, which show what `existing_runs` has, and the
 table `consumer_offsets`. docs/grafana-dashboard.json is a dashboard over them; a test executes its SQL.

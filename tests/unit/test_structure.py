@@ -62,7 +62,11 @@ VENDORS = {
     },
     "aiohttp": {"gateway/server/mlflow/reading.py", "gateway/server/mlflow/forwarding/*.py"},
     "wandb": {"consumers/trackers/wandb/**/*.py"},
-    "pyarrow": {"consumers/trackers/parquet/*.py"},
+    "pyarrow": {
+        "consumers/trackers/parquet/*.py",
+        "consumers/live/api/export/arrow_form.py",
+        "gateway/read/table.py",
+    },
     "tensorboard": {"consumers/trackers/tensorboard/*.py"},
     "trackio": {"consumers/trackers/trackio/*.py"},  # its files are written without it
     "google_crc32c": {"consumers/trackers/tensorboard/writer.py"},

@@ -4,7 +4,7 @@ The query API: its routes, what they answer, and the stream of live messages ove
 - `routes`: which path is answered by what. `runs`: runs, run logs and series. `registry/`: experiments and models.
   `system`: health, status and schemas.
 - `run_documents`: runs with their newest points, for clients that ask for many at once. `run_labels`: what labels have.
-- `artifacts`: the artifacts of a run, and their bytes.
+- `artifacts`: the artifacts of a run, and their bytes. `export/`: downloads of any size.
 - `stream`: server-sent events. `connections`: PostgreSQL, Kafka and the tail that requests share.
 - `status`: the state of everything that reads the log. `shared`: one answer for all that ask the same.
 - `consistency`: lets a read wait until the log is folded up to `min_offsets`, or until a producer's records are

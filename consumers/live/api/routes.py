@@ -13,6 +13,7 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_conver
 
 from consumers.live.api.artifacts import artifact_content, artifacts
 from consumers.live.api.consistency import Received, received
+from consumers.live.api.export.routes import add_routes as add_export
 from consumers.live.api.registry.logged_models import logged_model, logged_model_artifacts, search_logged_models
 from consumers.live.api.registry.models import (
     decision,
@@ -92,6 +93,7 @@ def routes() -> APIRouter:
     router.add_api_route(content, artifact_content, response_class=FileResponse)
     router.add_api_route(content, artifact_content, methods=["HEAD"], include_in_schema=False)
     _add_registry(router)
+    add_export(router)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

@@ -49,8 +49,7 @@ async def read_history(
     `rows` are the attempts of the series, first attempt first.
     """
     points: list[Sample] = []
-    restarts = await _restarts(connection, rows)
-    for row, restart in zip(rows, restarts, strict=True):
+    for row, restart in zip(rows, await restarts(connection, rows), strict=True):
         if row["attempt"] < after.attempt:
             continue
         begin = after.number if row["attempt"] == after.attempt else 0
@@ -65,7 +64,7 @@ async def read_history(
     return points, None
 
 
-async def _restarts(connection: PooledConnection, rows: Sequence[Any]) -> list[int | None]:
+async def restarts(connection: PooledConnection, rows: Sequence[Any]) -> list[int | None]:
     """Return, for each attempt, the lowest step of the later ones: what lies there or above is superseded."""
     found: list[int | None] = [None] * len(rows)
     for number in range(len(rows) - 1, 0, -1):

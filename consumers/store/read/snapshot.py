@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from consumers.store.codec.chunks import columns_of, unpack
+from consumers.store.export.reader import Exports
 from consumers.store.pool import PooledConnection
 from consumers.store.read import contents as stored
 from consumers.store.read import documents
@@ -115,6 +116,7 @@ class Snapshot:
         self._connection, self._lost_after_s = connection, lost_after_s
         self.registry, self.points_of = RegistryReader(connection), PointsReader(connection)
         self.documents = RunDocuments(connection, lost_after_s)
+        self.exports = Exports(connection, self.documents)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None

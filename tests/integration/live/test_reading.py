@@ -1,0 +1,130 @@
+"""What people take out of the store: exports, `gateway.read`, the commands over it, and the MCP server."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas import events as ev
+from schemas.columns import float_from_json
+from schemas.values import FloatValue, IntValue, JsonValue, StringValue
+from schemas.wire import Envelope
+from tests.support.live_server import Live, serving, settings_for
+from tests.support.log_author import START, Author
+
+HOSTILE = "=cmd|' /C calc'!A0, \"x\"\r\nnext"
+LONG = 2_500  # points: three chunks
+
+
+@pytest.fixture
+async def live(
+    kafka: str, topic: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Live]:
+    async with serving(settings_for(kafka, topic, database, tmp_path)) as running:
+        monkeypatch.setenv("GATEWAY_LIVE_URL", running.url)
+        await running.publish(recorded())
+        yield running
+
+
+def recorded() -> list[Envelope]:
+    """Return two runs: one that restarted and holds everything odd, and one that is plain."""
+    one, two = Author("one"), Author("two", time=START + 10**9)
+    return [
+        one.start(name=HOSTILE), one.metrics("loss", [float(n) for n in range(LONG)]),
+        one.metrics("odd", [0.1, math.nan, math.inf, -math.inf]), one.metrics(HOSTILE, [-1.5]),
+        one.envelope(ev.Tags(time=one.now(), tags={"team": "'quoted"})),
+        one.envelope(ev.Params(time=one.now(), params={
+            "lr": FloatValue(value=0.1), "depth": IntValue(value=2**60), "mixed": IntValue(value=2),
+            "net": JsonValue(value={"layers": [64, 32]}), "cmd": StringValue(value=HOSTILE),
+        })),
+        one.envelope(ev.RunResumed(time=one.now(), attempt=2)),
+        one.metrics("loss", [-1.0, -2.0], first_step=LONG - 1, attempt=2), one.finish(),
+        two.start(name="plain"), two.metrics("loss", [0.5, 0.25]),
+        two.envelope(ev.Params(time=two.now(), params={"lr": IntValue(value=1), "mixed": StringValue(value="a")})),
+        two.envelope(ev.RunFailed(time=two.now(), message="out of memory")),
+    ]  # fmt: skip
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def same(found: Any, expected: Any) -> bool:
+    return [(repr(a)) for a in found] == [repr(b) for b in expected]
+
+
+async def test_points_are_exported_exactly_in_every_form(live: Live) -> None:
+    answer = await live.get("/v1/export/points", run_id=["one", "two", "one"])
+    rows = rows_of(answer.text)
+    parquet = pq.read_table(
+        io.BytesIO((await live.get("/v1/export/points", run_id=["one", "two"], format="parquet")).content)
+    )
+    arrow = pa.ipc.open_stream(
+        (await live.get("/v1/export/points", run_id=["one", "two"], format="arrow")).content
+    ).read_all()
+
+    loss = [row for row in rows if (row["run_id"], row["series"]) == ("one", "loss")]
+    assert [(int(row["step"]), float(row["value"]), row["attempt"]) for row in loss] == [
+        *((n, float(n), "1") for n in range(LONG - 1)), (LONG - 1, -1.0, "2"), (LONG, -2.0, "2"),
+    ]  # fmt: skip
+    assert [row["value"] for row in rows if row["series"] == "odd"] == ["0.1", "NaN", "Infinity", "-Infinity"]
+    assert [row["value"] for row in rows if row["series"] == f"'{HOSTILE}"] == ["-1.5"]
+    assert answer.headers["content-disposition"] == 'attachment; filename="points-2-runs.csv"'
+    for table in (parquet, arrow):
+        assert table.column_names == ["run_id", "series", "attempt", "step", "time", "value"]
+        assert table["series"].to_pylist() == [row["series"].removeprefix("'") for row in rows]
+        assert same(table["value"].to_pylist(), [float_from_json(_number(row["value"])) for row in rows])
+        assert [table["step"].to_pylist(), table["time"].to_pylist()] == [
+            [int(row[name]) for row in rows] for name in ("step", "time")
+        ]
+        table.to_pandas()
+
+
+def _number(text: str) -> float | str:
+    return text if text in ("NaN", "Infinity", "-Infinity") else float(text)
+
+
+async def test_superseded_points_and_refusals_of_exports(live: Live) -> None:
+    asked = {"run_id": "one", "name": "loss", "superseded": True}
+    rows = rows_of((await live.get("/v1/export/points", **asked)).text)
+    refused = [
+        await live.get("/v1/export/points", run_id=["one", "nobody"]),
+        await live.get("/v1/export/points", run_id="one", format="xlsx"),
+        await live.get("/v1/export/points", run_id="a\x00"),
+        await live.get("/v1/export/runs", column="created desc"),
+        await live.get("/v1/export/runs", column="params."),
+        await live.get("/v1/export/runs", where="metrics.loss <"),
+    ]
+
+    assert [(row["step"], row["superseded"]) for row in rows[LONG - 2 :]] == [
+        (str(LONG - 2), "false"), (str(LONG - 1), "true"), (str(LONG - 1), "false"), (str(LONG), "false"),
+    ]  # fmt: skip
+    assert [answer.status_code for answer in refused] == [404, 422, 400, 400, 400, 422]
+    assert [sorted(answer.json()) for answer in refused] == [["error", "next"]] * len(refused)
+
+
+async def test_runs_are_exported_with_their_columns(live: Live) -> None:
+    everything = rows_of((await live.get("/v1/export/runs")).text)
+    chosen = ["run_id", "params.lr", "params.net.layers", "metrics.loss", "tags.team", "message"]
+    some = await live.get("/v1/export/runs", column=chosen, where="params.lr < 1")
+    table = pq.read_table(io.BytesIO((await live.get("/v1/export/runs", format="parquet")).content))
+
+    assert [row["run_id"] for row in everything] == ["two", "one"]
+    assert everything[1]["name"] == everything[1]["params.cmd"] == f"'{HOSTILE}"
+    assert everything[1]["params.net"] == '{"layers": [64, 32]}'
+    assert [row["params.mixed"] for row in everything] == ["a", "2"]
+    assert (everything[0]["message"], everything[0]["params.depth"]) == ("out of memory", "")
+    assert rows_of(some.text) == [
+        dict(zip(chosen, ["one", "0.1", "[64, 32]", "-2.0", "''quoted", ""], strict=True)),
+    ]  # fmt: skip
+    assert table["params.depth"].to_pylist() == [None, 2**60]
+    assert table["params.lr"].to_pylist() == [1.0, 0.1]
+    assert table["name"].to_pylist() == ["plain", HOSTILE]
