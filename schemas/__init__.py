@@ -8,7 +8,8 @@ gateway/ writes it, consumers/ reads it, and they share nothing else.
   a parameter counts.
 - `wire`: encodes an event as a Kafka record, and decodes it. CloudEvents 1.0 headers carry identity and version, so
   that a reader can route and reject without parsing; a record that cannot be decoded is a `BadRecord` with a reason.
-- `subjects`: what an event is about (a run, an experiment, a model), its source and key.
+- `subjects`: what an event is about (a run, an entry of the registry), its source and key. `metric_definitions`: which
+  definition of a metric counts for a series.
 - `runlog`: the run log, with the field names of Magnus. `api`: answers of the query API. `names`: the written name
   of a series.
 - `statuses`: run statuses and the transitions that events cause. `facts`, `point_sums`: runs, points and params, with a

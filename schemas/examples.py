@@ -93,7 +93,27 @@ EVENTS: list[ev.AnyEvent] = [
     ev.Renamed(time=TIME, what="series", old="loss", new="train/loss"),
     ev.LifecycleStage(time=TIME, stage="deleted"),
     ev.Moved(time=TIME, experiment_id="42", tag="digits"),
+    ev.MetricDefined(
+        time=TIME,
+        name="val/*",
+        goal="min",
+        unit="nat",
+        panel="Losses é",
+        x="epoch",
+        alarm="> 10 or nan",
+        description="Cross entropy.",
+        hidden=True,
+        summary="min",
+    ),
 ]
+
+_SUBJECTS = {  # by the beginning of a kind
+    "experiment_": Subject("experiments", "42"),
+    "model_": Subject("models", "digits/é 1"),
+    "logged_model_": Subject("logged_models", "m-1"),
+    "view_": Subject("views", "losses"),
+    "alert_rule_": Subject("alert_rules", "nan/é 1"),
+}
 
 REQUESTS: list[ev.RegistryEvent] = [
     ev.ExperimentCreated(time=TIME, name="digits", description="MNIST", tags={"team": "vision"}),
@@ -135,6 +155,13 @@ REQUESTS: list[ev.RegistryEvent] = [
             ),
         ],
     ),
+    ev.ViewSaved(
+        time=TIME, name="Losses é", type="workspace", body={"panels": [{"match": "loss", "log": True}], "x": None},
+        description="Of all digits.", author="ada", based_on=3,
+    ),
+    ev.ViewDeleted(time=TIME, author="ada"),
+    ev.AlertRuleSaved(time=TIME, name="Loss is NaN", body={"kind": "nan", "metric": "loss"}, enabled=False, based_on=0),
+    ev.AlertRuleDeleted(time=TIME),
 ]  # fmt: skip
 
 
@@ -150,9 +177,10 @@ def records() -> dict[str, EncodedRecord]:
 
 
 def _subject(event: ev.RegistryEvent) -> Subject:
-    if event.kind.startswith("logged_model_"):
-        return Subject("logged_models", "m-1")
-    return Subject("experiments", "42") if event.kind.startswith("experiment_") else Subject("models", "digits/é 1")
+    for family, subject in _SUBJECTS.items():
+        if event.kind.startswith(family):
+            return subject
+    raise AssertionError(f"no subject for {event.kind}")
 
 
 def to_json(record: EncodedRecord) -> str:

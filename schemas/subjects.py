@@ -1,15 +1,17 @@
 """
-What an event is about: a run, an experiment, a registered model or a logged model. Its source and its key in the log.
+What an event is about: a run, or an entry of a collection of the registry. Its source and its key in the log.
 
     runs           /runs/<run id>/producers/<producer>           key: the run id, so each run has an order of its own
     experiments    /experiments/<experiment id>/producers/<...>  key: /experiments, one order for all experiments
     models         /models/<model name>/producers/<...>          key: /models, one order for all registered models
     logged_models  /logged_models/<model id>/producers/<...>     key: /logged_models, one order for all logged models
+    views          /views/<view id>/producers/<...>              key: /views, one order for all views
+    alert_rules    /alert_rules/<rule id>/producers/<...>        key: /alert_rules, one order for all rules
 
 Ids are percent-encoded in a source. Experiments share a key, and so do models, because their names are unique and
-their versions are counted: which of two requests came first has to be the same for every reader. Logged models share
-one too, so that the same code folds all requests. They are few, so one partition for all of them is enough. The key of
-a collection may also be the id of a run: then they share a partition.
+their versions are counted: which of two requests came first has to be the same for every reader. So it is with views
+and rules of alerts. Logged models share one too, so that the same code folds all requests. They are few, so one
+partition for all of them is enough. The key of a collection may also be the id of a run: then they share a partition.
 """
 
 from __future__ import annotations
@@ -21,14 +23,17 @@ from urllib.parse import quote, unquote
 from schemas.bounds import MAX_NAME, MAX_NAME_BYTES, MAX_RUN_ID, MAX_RUN_ID_BYTES
 from schemas.errors import NotAnEvent
 
-Collection = Literal["runs", "experiments", "models", "logged_models"]
-COLLECTIONS: tuple[Collection, ...] = ("runs", "experiments", "models", "logged_models")
+Collection = Literal["runs", "experiments", "models", "logged_models", "views", "alert_rules"]
+COLLECTIONS: tuple[Collection, ...] = ("runs", "experiments", "models", "logged_models", "views", "alert_rules")
+SAVED: tuple[Collection, ...] = ("views", "alert_rules")  # of one kind: see schemas/events/saved.py
 # Characters and UTF-8 bytes of an id. The id of a model is its name.
 _BOUNDS: dict[Collection, tuple[str, int, int]] = {
     "runs": ("run id", MAX_RUN_ID, MAX_RUN_ID_BYTES),
     "experiments": ("experiment id", MAX_RUN_ID, MAX_RUN_ID_BYTES),
     "models": ("model name", MAX_NAME, MAX_NAME_BYTES),
     "logged_models": ("model id", MAX_RUN_ID, MAX_RUN_ID_BYTES),
+    "views": ("view id", MAX_RUN_ID, MAX_RUN_ID_BYTES),
+    "alert_rules": ("rule id", MAX_RUN_ID, MAX_RUN_ID_BYTES),
 }
 MAX_REMEMBERED = 1_000  # characters of a source
 

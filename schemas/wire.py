@@ -8,7 +8,7 @@ value.
     key             of the subject, see schemas/subjects.py: events of one run share a partition and keep their order
     ce_specversion  1.0
     ce_type         tracking.<kind>
-    ce_source       /runs/<run>/producers/<producer>, both percent-encoded; for experiments and models likewise
+    ce_source       /runs/<run>/producers/<producer>, both percent-encoded; for other collections likewise
     ce_id           sequence number of the record, from 0, without gaps for each producer and run (or key)
     ce_time         when the event was cut from the journal, RFC 3339, µs
     content-type    application/json
@@ -30,6 +30,7 @@ from schemas.bounds import MAX_READ_VALUE, holds_nul
 from schemas.errors import BadEvent, NotAnEvent, UnknownVersion
 from schemas.events import (
     VERSION,
+    AlertRuleEvent,
     AnyEvent,
     ExperimentEvent,
     LoggedModelEvent,
@@ -37,6 +38,7 @@ from schemas.events import (
     ModelEvent,
     RegistryEvent,
     SystemMetrics,
+    ViewEvent,
 )
 from schemas.subjects import Collection, Subject, parse_source
 
@@ -51,6 +53,8 @@ _EVENTS: dict[Collection, TypeAdapter[Any]] = {
     "experiments": TypeAdapter(ExperimentEvent),
     "models": TypeAdapter(ModelEvent),
     "logged_models": TypeAdapter(LoggedModelEvent),
+    "views": TypeAdapter(ViewEvent),
+    "alert_rules": TypeAdapter(AlertRuleEvent),
 }
 
 
@@ -65,7 +69,7 @@ class Envelope(NamedTuple):
 
 
 class RegistryEnvelope(NamedTuple):
-    """One event about an experiment, a model or a logged model, with its identity."""
+    """One event about an entry of the registry, with its identity."""
 
     subject: Subject
     producer: ProducerId

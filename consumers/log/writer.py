@@ -1,5 +1,5 @@
 """
-Write dead letters, and records that are replayed from them, to Kafka.
+Write dead letters, records that are replayed from them, and what clients of the API change, to Kafka.
 """
 
 from __future__ import annotations
@@ -11,12 +11,22 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
 
 from consumers.log.record import Record
 from consumers.log.topics import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_S, translated
 from schemas.errors import LogUnavailable, Refused
 
 WRITTEN_BATCH_BYTES = 512 * 1024  # a request carries one batch for each partition
+
+
+_partition = DefaultPartitioner()
+
+
+def default_partition(key: bytes, partitions: int) -> int:
+    """Return the partition of a key in a topic of so many partitions: Kafka's own default, as producers use it."""
+    numbers = list(range(partitions))
+    return int(_partition(key, numbers, numbers))
 
 
 class RecordTooLarge(Refused):
@@ -51,30 +61,32 @@ class LogWriter:
             await asyncio.wait_for(self._producer.start(), REQUEST_TIMEOUT_S)
             return len(await asyncio.wait_for(self._producer.partitions_for(self.topic), REQUEST_TIMEOUT_S))
 
-    async def write(self, partition: int, records: Sequence[Record]) -> None:
+    async def write(self, partition: int, records: Sequence[Record]) -> int:
         """
-        Write keys, values and headers of records; returns once all are acknowledged.
+        Write keys, values and headers of records; return the offset after the last one, once all are acknowledged.
 
         Raises LogUnavailable, after which this writer must be closed, and RecordTooLarge for one record or a few of
         the same batch: the records before them are written, those after them are not.
         """
-        batch = self._producer.create_batch()
+        batch, following = self._producer.create_batch(), 0
         for record in records:
             if not _append(batch, record):
-                await self._send(batch, partition)
+                following = await self._send(batch, partition)
                 batch = self._producer.create_batch()
                 _append(batch, record)  # the first record of a batch always fits
         if batch.record_count():
-            await self._send(batch, partition)
+            following = await self._send(batch, partition)
+        return following
 
-    async def _send(self, batch: Any, partition: int) -> None:
+    async def _send(self, batch: Any, partition: int) -> int:
         batch.close()
         try:
             async with translated(self._bootstrap):
                 sent = await asyncio.wait_for(
                     self._producer.send_batch(batch, self.topic, partition=partition), REQUEST_TIMEOUT_S
                 )
-                await asyncio.wait_for(sent, REQUEST_TIMEOUT_S)
+                stored = await asyncio.wait_for(sent, REQUEST_TIMEOUT_S)
+                return int(stored.offset) + int(batch.record_count())
         except LogUnavailable as error:
             if isinstance(error.__cause__, MessageSizeTooLargeError):
                 raise RecordTooLarge(

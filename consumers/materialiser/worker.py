@@ -331,6 +331,7 @@ class Worker:
             await registry_loader.load_experiments(self._database, wanted.experiment_ids, wanted.experiment_names),
             *await registry_loader.load_models(self._database, wanted.model_names, wanted.versions, wanted.stages),
             await registry_loader.load_logged_models(self._database, wanted.logged_models),
+            await registry_loader.load_saved(self._database, wanted.saved),
         )
 
 

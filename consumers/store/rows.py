@@ -204,6 +204,7 @@ class Changes:
     run_labels: dict[Key, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[Key, dict[str, Any]] = field(default_factory=dict)
     code_identities: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    metric_definitions: dict[Key, dict[str, Any]] = field(default_factory=dict)
     observations: list[dict[str, Any]] = field(default_factory=list)
     console_lines: list[dict[str, Any]] = field(default_factory=list)
     series: dict[UUID, SeriesRow] = field(default_factory=dict)

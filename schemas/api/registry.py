@@ -87,7 +87,7 @@ class DecisionDocument(BaseModel):
     seq: int
     subject_id: str = Field(description="id of the experiment, name or id of the model, that the request was about")
     kind: str = Field(description="of the event, see schemas/events")
-    outcome: Literal["done", "exists", "absent", "deleted", "active", "too_large"]
+    outcome: Literal["done", "exists", "absent", "deleted", "active", "too_large", "changed"]
     reason: str = Field(description="for people; empty if it was done")
     result: dict[str, str | int | bool] = Field(description="what the request made or met")
     time: int = Field(description="µs, of the request")

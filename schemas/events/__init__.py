@@ -2,8 +2,9 @@
 Every kind of event, version 1, in one place: `from schemas import events as ev`, then `ev.Metrics`.
 
 - `base`: names, times and what all events share. `lifecycle`: runs, steps, attempts, heartbeats. `data`: points,
-  observations, console lines. `facts`: params, tags, notes, artifacts, code, environment. `edits`: deletes,
-  renames and moves. `experiments`, `models`, `logged_models`: requests about them. `union`: all as one type.
+  observations, console lines. `facts`: params, tags, notes, artifacts, code, environment, definitions of metrics.
+  `edits`: deletes, renames and moves. `experiments`, `models`, `logged_models`, `saved` (views, rules of alerts):
+  requests about them. `union`: all as one type.
 """
 
 from schemas.bounds import MAX_NAME
@@ -18,7 +19,7 @@ from schemas.events.experiments import (
     ExperimentRestored,
     ExperimentTags,
 )
-from schemas.events.facts import Artifact, CodeIdentity, Environment, Note, Params, RunLabels, Tags
+from schemas.events.facts import Artifact, CodeIdentity, Environment, MetricDefined, Note, Params, RunLabels, Tags
 from schemas.events.lifecycle import (
     AttemptFinished,
     AttemptStarted,
@@ -59,12 +60,24 @@ from schemas.events.models import (
     ModelVersionStage,
     ModelVersionTags,
 )
-from schemas.events.union import AnyEvent, ExperimentEvent, LoggedModelEvent, ModelEvent, RegistryEvent
+from schemas.events.saved import AlertRuleDeleted, AlertRuleSaved, ViewDeleted, ViewSaved
+from schemas.events.union import (
+    AlertRuleEvent,
+    AnyEvent,
+    ExperimentEvent,
+    LoggedModelEvent,
+    ModelEvent,
+    RegistryEvent,
+    ViewEvent,
+)
 
 __all__ = [
     "MAIN_STEP",
     "MAX_NAME",
     "VERSION",
+    "AlertRuleDeleted",
+    "AlertRuleEvent",
+    "AlertRuleSaved",
     "AnyEvent",
     "Artifact",
     "Attempt",
@@ -95,6 +108,7 @@ __all__ = [
     "LoggedModelParams",
     "LoggedModelStatus",
     "LoggedModelTags",
+    "MetricDefined",
     "Metrics",
     "ModelAliasDeleted",
     "ModelAliasSet",
@@ -135,4 +149,7 @@ __all__ = [
     "Text",
     "Time",
     "Values",
+    "ViewDeleted",
+    "ViewEvent",
+    "ViewSaved",
 ]

@@ -1,5 +1,5 @@
 """
-Events that describe a run: parameters, tags, labels, notes, artifacts, code and environment.
+Events that describe a run: parameters, tags, labels, notes, artifacts, code, environment and what its metrics mean.
 """
 
 from __future__ import annotations
@@ -76,3 +76,26 @@ class Environment(Event):
 
     kind: Literal["environment"] = "environment"
     values: Annotated[dict[Name, Typed], Field(min_length=1)]
+
+
+Goal = Literal["", "min", "max"]
+Aggregate = Literal["", "last", "min", "max", "mean", "first", "none"]
+
+
+class MetricDefined(Event):
+    """
+    What a metric means, or what those mean whose names fit a pattern. The last definition of a name counts.
+
+    Which one counts for a series of several that fit is in schemas/metric_definitions.py.
+    """
+
+    kind: Literal["metric_defined"] = "metric_defined"
+    name: Name  # written name of a series, see schemas/names.py, or a pattern in which * stands for any text
+    goal: Goal = ""  # which values are better: low or high ones
+    unit: IndexedText = ""  # of the values, for instance "s" or "%"
+    panel: IndexedText = ""  # title of the chart that it belongs to
+    x: IndexedText = ""  # written name of the series that is its x axis; empty: the step
+    alarm: IndexedText = ""  # condition of an alert on its values, for instance "> 10 or nan"
+    description: Text = ""
+    hidden: Annotated[bool, Field(strict=True)] = False  # no chart, unless a person asks for it
+    summary: Aggregate = ""  # the one number that stands for it; empty: the best by goal, else the last

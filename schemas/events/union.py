@@ -22,7 +22,7 @@ from schemas.events.experiments import (
     ExperimentRestored,
     ExperimentTags,
 )
-from schemas.events.facts import Artifact, CodeIdentity, Environment, Note, Params, RunLabels, Tags
+from schemas.events.facts import Artifact, CodeIdentity, Environment, MetricDefined, Note, Params, RunLabels, Tags
 from schemas.events.lifecycle import (
     AttemptFinished,
     AttemptStarted,
@@ -62,12 +62,13 @@ from schemas.events.models import (
     ModelVersionStage,
     ModelVersionTags,
 )
+from schemas.events.saved import AlertRuleDeleted, AlertRuleSaved, ViewDeleted, ViewSaved
 
 AnyEvent = Annotated[
     RunCreated | RunStarted | RunResumed | RunReopened | RunFinished | RunFailed | RunKilled
     | StepStarted | StepFinished | AttemptStarted | AttemptFinished | Heartbeat | ProducerClosed
     | Metrics | SystemMetrics | Values | Params | Tags | RunLabels | Note | Artifact | ConsoleText
-    | CodeIdentity | Environment | Deleted | Renamed | LifecycleStage | Moved,
+    | CodeIdentity | Environment | MetricDefined | Deleted | Renamed | LifecycleStage | Moved,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
@@ -89,4 +90,8 @@ LoggedModelEvent = Annotated[
     Field(discriminator="kind"),
 ]  # fmt: skip
 
-RegistryEvent = ExperimentEvent | ModelEvent | LoggedModelEvent
+ViewEvent = Annotated[ViewSaved | ViewDeleted, Field(discriminator="kind")]
+
+AlertRuleEvent = Annotated[AlertRuleSaved | AlertRuleDeleted, Field(discriminator="kind")]
+
+RegistryEvent = ExperimentEvent | ModelEvent | LoggedModelEvent | ViewEvent | AlertRuleEvent

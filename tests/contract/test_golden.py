@@ -12,12 +12,13 @@ import pytest
 import schemas
 from schemas import examples
 from schemas.__main__ import documents
-from schemas.events import AnyEvent, ExperimentEvent, LoggedModelEvent, ModelEvent
+from schemas.events import AlertRuleEvent, AnyEvent, ExperimentEvent, LoggedModelEvent, ModelEvent, ViewEvent
 from schemas.wire import decode, encode
 
 FOLDER = Path(schemas.__file__).parent
 GOLDEN = sorted((FOLDER / "golden").glob("v*/*.json"))
-UNIONS = (AnyEvent, ExperimentEvent, ModelEvent, LoggedModelEvent)
+UNIONS = (AnyEvent, ExperimentEvent, ModelEvent, LoggedModelEvent, ViewEvent, AlertRuleEvent)
+REQUESTS = ("experiment_", "model_", "logged_model_", "view_", "alert_rule_")  # how their kinds begin
 KINDS = sorted(
     one.model_fields["kind"].default for union in UNIONS for one in typing.get_args(typing.get_args(union)[0])
 )
@@ -51,9 +52,7 @@ def test_the_published_schema_is_the_one_of_the_models(name: str) -> None:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden_events_fit_the_published_schema(path: Path) -> None:
-    schema = documents()[
-        "registry.v1.json" if path.stem.startswith(("experiment_", "model_", "logged_model_")) else "events.v1.json"
-    ]
+    schema = documents()["registry.v1.json" if path.stem.startswith(REQUESTS) else "events.v1.json"]
     jsonschema.Draft202012Validator.check_schema(schema)
 
     jsonschema.validate(json.loads(path.read_text(encoding="utf-8"))["value"], schema)

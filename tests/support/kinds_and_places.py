@@ -47,7 +47,7 @@ LOST = 1_000_000  # offset at which the log begins, for a tracker that gets its 
 AT = 1_500_000_001_000_000  # µs, after everything else in the run
 TABLES = (
     "runs", "steps", "attempts", "params", "tags", "run_labels", "artifacts", "code_identities", "observations",
-    "console_lines", "series", "producers", "edits",
+    "console_lines", "series", "producers", "edits", "metric_definitions",
 )  # fmt: skip
 # Which every event moves: the position in the log, the number of records, the time of the last one.
 MOVED = ("run_id", "next_offset", "first_offset", "next_seq", "series_id", "updated", "log_offset")
@@ -89,6 +89,7 @@ EVENTS: dict[str, ev.AnyEvent] = {
         ev.Renamed(time=AT, what="run", new="other"),
         ev.LifecycleStage(time=AT, stage="deleted"),
         ev.Moved(time=AT, experiment_id="7", tag="letters"),
+        ev.MetricDefined(time=AT, name="loss", goal="min", unit="nat", panel="losses"),
     )
 }
 

@@ -129,7 +129,9 @@ LONG_ON_PURPOSE = {
 MODULE_NAME = re.compile(r"(?:gateway|schemas|consumers)(?:\.[A-Za-z_]\w*)+(?::\w+)?")
 FILE_NAME = re.compile(r"\b(?:gateway|schemas|consumers|tests|benchmarks|examples)(?:/[\w-]+)+\.(?:py|sql|json|md)\b")
 # Loggers, entry-point groups, files and examples that look like modules.
-NOT_MODULES = {"gateway.trackers", "gateway.commands", "gateway.toml", "gateway.client", "schemas.mine"}
+NOT_MODULES = {
+    "gateway.trackers", "gateway.commands", "gateway.toml", "gateway.client", "gateway.identity", "schemas.mine",
+}  # fmt: skip
 NOT_FILES = {"gateway/README.md"}  # excluded from the wheel, in case the client was built there
 TEXTS = sorted(
     path

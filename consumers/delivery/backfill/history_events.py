@@ -46,6 +46,7 @@ def _beginning(rows: RunSnapshotRows) -> list[Event]:
     if run["note"]:
         events.append({"kind": "note", "time": start, "text": run["note"]})
     events += [{"kind": "code", "time": start, **_without(row, "run_id")} for row in rows.code]
+    events += [{"kind": "metric_defined", **_without(row, "run_id")} for row in rows.definitions]
     for step in rows.steps:
         events += _step_begins(step, rows)
     return events + _params(rows)

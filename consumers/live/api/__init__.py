@@ -2,6 +2,7 @@
 The query API: its routes, what they answer, and the stream of live messages over HTTP.
 
 - `routes`: which path is answered by what. `runs`: runs, run logs and series. `registry/`: experiments and models.
+  `saved/`: views, rules of alerts, definitions of metrics.
   `system`: health, status and schemas.
 - `run_documents`: runs with their newest points, for clients that ask for many at once. `run_labels`: what labels have.
 - `artifacts`: the artifacts of a run, and their bytes. `export/`: downloads of any size.

@@ -16,12 +16,14 @@ from fastapi import Request
 from consumers.live.api.fold_progress import Folded, FoldProgress, Producer
 from consumers.live.api.shared import Shared
 from consumers.live.api.status import Sources, read_status
+from consumers.live.edits.appender import Appender
 from consumers.live.stream.subscribers import Subscribers
 from consumers.live.stream.tail import Tail
 from consumers.log.reader import shorter_log
 from consumers.log.record import Record
 from consumers.log.security import security_arguments
 from consumers.log.watermarks import LogBounds
+from consumers.log.writer import LogWriter
 from consumers.store.offsets import CONSUMER, stored_offsets
 from consumers.store.pool import Database, open_database
 from consumers.store.read.reader import StoreReader
@@ -47,6 +49,9 @@ class Connections:
         security = security_arguments(settings)
         self.tail = Tail(settings.need("kafka"), settings.topic, self.subscribers, security, self._run_partitions)
         self.bounds = LogBounds(settings.need("kafka"), settings.topic, security)
+        self.appender = Appender(
+            lambda: LogWriter(settings.need("kafka"), settings.topic, security), self._run_partitions
+        )
         self.closing = False
         self.failed = asyncio.Event()
         self.failure: BaseException | None = None  # why this process cannot continue
@@ -77,6 +82,7 @@ class Connections:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.bounds.close()
+        await self.appender.close()
         if self._database is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):

@@ -1,7 +1,7 @@
 """
-URL routes of the query API.
+URL routes of the query API: those that read, and those that append changes to the log (consumers/live/edits).
 
-Read-only. A run id may hold any character; in a path it is percent-encoded, and slashes may be encoded or not. So may
+A run id may hold any character; in a path it is percent-encoded, and slashes may be encoded or not. So may
 the id of an experiment and the name of a model.
 """
 
@@ -28,8 +28,10 @@ from consumers.live.api.registry.models import (
 from consumers.live.api.run_documents import DocumentsQuery, run_documents
 from consumers.live.api.run_labels import LabelValuesList, run_labels
 from consumers.live.api.runs import history, points, points_sample, progress, run_log, runs, series
+from consumers.live.api.saved.routes import add_routes as add_saved_routes
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
+from consumers.live.edits.routes import add_routes as add_edit_routes
 from schemas.api import (
     ArtifactsPage,
     DecisionDocument,
@@ -93,6 +95,8 @@ def routes() -> APIRouter:
     router.add_api_route(content, artifact_content, response_class=FileResponse)
     router.add_api_route(content, artifact_content, methods=["HEAD"], include_in_schema=False)
     _add_registry(router)
+    add_saved_routes(router)
+    add_edit_routes(router)
     add_export(router)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)

@@ -1,5 +1,6 @@
 """
-Fold the facts of a run besides points and lifecycle: params, tags, labels, notes, artifacts, values, text, edits.
+Fold the facts of a run besides points and lifecycle: params, tags, labels, notes, artifacts, definitions of metrics,
+values, text, edits.
 
 Pure. For anything with a name the last write in log order wins; all values and console lines are kept.
 """
@@ -37,15 +38,16 @@ def fold_fact(changes: Changes, run: RunRow, event: ev.AnyEvent, offset: int) ->
         case ev.Artifact():
             artifact = (run.run_id, event.step_name, event.name, event.attempt, event.stage)
             changes.artifacts[artifact] = {"run_id": run.run_id, **event.model_dump(exclude={"kind"})}
+        case ev.MetricDefined():
+            definition = {"run_id": run.run_id, **event.model_dump(exclude={"kind"})}
+            changes.metric_definitions[run.run_id, event.name] = definition
         case ev.CodeIdentity():
             identity = (run.run_id, event.step_name, event.attempt, event.code_identifier)
             changes.code_identities[identity] = {"run_id": run.run_id, **event.model_dump(exclude={"kind", "time"})}
         case ev.Values():
             _add_values(changes, run, event, offset)
         case ev.ConsoleText():
-            for position, (line, time) in enumerate(zip(event.lines, event.times, strict=True)):
-                at = {"run_id": run.run_id, "log_offset": offset, "position": position}
-                changes.console_lines.append({**at, "stream": event.stream, "time": time, "line": line})
+            _add_console_lines(changes, run, event, offset)
         case ev.Deleted() | ev.Renamed():
             _edit(changes, run, event)
         case _:
@@ -62,6 +64,12 @@ def _add_values(changes: Changes, run: RunRow, event: ev.Values, offset: int) ->
             "attempt": event.attempt,
             **seen.model_dump(mode="json"),
         })  # fmt: skip
+
+
+def _add_console_lines(changes: Changes, run: RunRow, event: ev.ConsoleText, offset: int) -> None:
+    for position, (line, time) in enumerate(zip(event.lines, event.times, strict=True)):
+        at = {"run_id": run.run_id, "log_offset": offset, "position": position}
+        changes.console_lines.append({**at, "stream": event.stream, "time": time, "line": line})
 
 
 def is_edit(event: ev.AnyEvent) -> bool:

@@ -1,5 +1,5 @@
 """
-Fold requests about experiments and models into decisions, each request once.
+Fold requests about the registry into decisions, each request once.
 
 Pure. All requests of a collection are in one partition, in the order in which they were made; a request that is in the
 log twice, because its producer had no answer, is decided once. Points of logged models are no requests: what tells them
@@ -11,10 +11,12 @@ from __future__ import annotations
 from consumers.materialiser.registry.experiments import decide_experiment
 from consumers.materialiser.registry.logged_models import decide_logged_model, keep_points
 from consumers.materialiser.registry.models import decide_model
+from consumers.materialiser.registry.saved import decide_saved
 from consumers.materialiser.registry.state import RegistryState
 from consumers.materialiser.registry.verdict import Verdict
 from consumers.store.registry.rows import DecisionRow
 from schemas import events as ev
+from schemas.subjects import SAVED
 from schemas.wire import RegistryEnvelope
 
 
@@ -49,4 +51,6 @@ def _decide(state: RegistryState, envelope: RegistryEnvelope, log_offset: int) -
         return decide_experiment(state, envelope.subject.id, event)  # type: ignore[arg-type]  # decode gives its kinds
     if envelope.subject.collection == "logged_models":
         return decide_logged_model(state, envelope.subject.id, event)  # type: ignore[arg-type]  # likewise
+    if envelope.subject.collection in SAVED:
+        return decide_saved(state, envelope.subject, event, log_offset)  # type: ignore[arg-type]  # likewise
     return decide_model(state, envelope.subject.id, event, log_offset)  # type: ignore[arg-type]  # likewise

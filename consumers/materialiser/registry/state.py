@@ -16,8 +16,10 @@ from consumers.store.registry.rows import (
     ModelRow,
     ModelVersionRow,
     RegistryChanges,
+    SavedItemRow,
 )
 from schemas import events as ev
+from schemas.subjects import SAVED, Subject
 from schemas.wire import RegistryEnvelope
 
 RequestKey = tuple[str, str, int]  # collection, producer, seq
@@ -34,6 +36,7 @@ class Wanted:
     versions: set[tuple[str, int]] = field(default_factory=set)  # name of the model, number
     stages: set[tuple[str, str]] = field(default_factory=set)  # name of the model, stage of its versions
     logged_models: set[str] = field(default_factory=set)  # ids
+    saved: set[tuple[str, str]] = field(default_factory=set)  # collection, id
 
 
 def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
@@ -43,6 +46,9 @@ def wanted_by(envelopes: Iterable[RegistryEnvelope]) -> Wanted:
         wanted.requests.add((subject.collection, producer, seq))
         if subject.collection == "logged_models":
             wanted.logged_models.add(subject.id)
+            continue
+        if subject.collection in SAVED:
+            wanted.saved.add(subject)
             continue
         if subject.collection == "experiments":
             wanted.experiment_ids.add(subject.id)
@@ -74,6 +80,7 @@ class RegistryState:
         self.versions: dict[tuple[int, int], ModelVersionRow] = {}
         self.aliases: dict[tuple[int, str], ModelAliasRow] = {}
         self.logged_models: dict[str, LoggedModelRow] = {}
+        self.saved: dict[Subject, SavedItemRow] = {}
         self.changes = RegistryChanges()
 
     def add(
@@ -84,6 +91,7 @@ class RegistryState:
         versions: Iterable[ModelVersionRow],
         aliases: Iterable[ModelAliasRow],
         logged_models: Iterable[LoggedModelRow] = (),
+        saved: Iterable[SavedItemRow] = (),
     ) -> None:
         """Add rows that were loaded from the store."""
         self.decided.update(decided)
@@ -94,6 +102,7 @@ class RegistryState:
         self.versions.update(((one.model_id, one.version), one) for one in versions)
         self.aliases.update(((one.model_id, one.alias), one) for one in aliases)
         self.logged_models.update((one.model_id, one) for one in logged_models)
+        self.saved.update((one.subject, one) for one in saved)
 
     def save_experiment(self, row: ExperimentRow, time: int) -> None:
         """Keep an experiment that a request of `time` (µs) changed."""
@@ -149,6 +158,10 @@ class RegistryState:
     def save_logged_model(self, row: LoggedModelRow) -> None:
         """Keep a logged model that a request changed."""
         self.logged_models[row.model_id] = self.changes.logged_models[row.model_id] = row
+
+    def save_item(self, row: SavedItemRow) -> None:
+        """Keep a view or a rule that a request changed."""
+        self.saved[row.subject] = self.changes.saved[row.subject] = row
 
     def save_artifact(self, row: ModelArtifactRow) -> None:
         """Keep a file of a logged model."""

@@ -78,6 +78,7 @@ class RunSnapshotRows(NamedTuple):
     labels: Sequence[Any]
     artifacts: Sequence[Any]
     code: Sequence[Any]
+    definitions: Sequence[Any] = ()
 
 
 EventsOf = Callable[
@@ -218,7 +219,7 @@ class Histories:
 
 async def _rows(connection: PooledConnection, run_id: str) -> RunSnapshotRows:
     (run,) = await connection.fetch(sql("load_runs"), [run_id])
-    names = ("steps", "attempts", "params", "tags", "run_labels", "artifacts", "code_identities")
+    names = ("steps", "attempts", "params", "tags", "run_labels", "artifacts", "code_identities", "metric_definitions")
     return RunSnapshotRows(run, *[await connection.fetch(sql(f"get_{name}"), run_id) for name in names])
 
 

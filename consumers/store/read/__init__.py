@@ -7,6 +7,6 @@ Queries for people and trackers, each in one snapshot.
 - `series_pages`: which series of a run a page holds. `charts`: the points of one series;
   `history`: all of them, in pages. `points`: one series of many runs, in pages or sampled; `ordered_points` sorts them.
 - `contents`: what a run holds besides points, parameters and tags, and what of it is missing.
-- `artifacts`: the artifacts of a run as a tree of folders.
+- `definitions`: what code says of metrics. `artifacts`: the artifacts of a run as a tree of folders.
 - `downsampling`: charts reduced to the first, lowest, highest and last point of each bucket.
 """

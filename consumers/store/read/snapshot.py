@@ -20,6 +20,7 @@ from consumers.store.read import contents as stored
 from consumers.store.read import documents
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifact, find_artifacts
 from consumers.store.read.charts import chart, summarize
+from consumers.store.read.definitions import DefinitionsReader
 from consumers.store.read.downsampling import Sample, supersede
 from consumers.store.read.history import HistoryPosition, read_history
 from consumers.store.read.points import PointsReader
@@ -115,7 +116,7 @@ class Snapshot:
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
         self.registry, self.points_of = RegistryReader(connection), PointsReader(connection)
-        self.documents = RunDocuments(connection, lost_after_s)
+        self.documents, self.definitions = RunDocuments(connection, lost_after_s), DefinitionsReader(connection)
         self.exports = Exports(connection, self.documents)
 
     async def runs(

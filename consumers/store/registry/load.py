@@ -7,7 +7,14 @@ from __future__ import annotations
 from collections.abc import Collection, Set
 
 from consumers.store.pool import Database
-from consumers.store.registry.rows import ExperimentRow, LoggedModelRow, ModelAliasRow, ModelRow, ModelVersionRow
+from consumers.store.registry.rows import (
+    ExperimentRow,
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelRow,
+    ModelVersionRow,
+    SavedItemRow,
+)
 from consumers.store.statements import sql
 
 RequestKey = tuple[str, str, int]  # collection, producer, seq
@@ -53,6 +60,15 @@ async def load_logged_models(database: Database, ids: Set[str]) -> list[LoggedMo
     async with database.acquire() as connection:
         rows = await connection.fetch(sql("load_logged_models"), list(ids))
     return [LoggedModelRow(**row) for row in rows]
+
+
+async def load_saved(database: Database, wanted: Set[tuple[str, str]]) -> list[SavedItemRow]:
+    """Return the views and rules with these collections and ids, without what their versions hold."""
+    if not wanted:
+        return []
+    async with database.acquire() as connection:
+        rows = await connection.fetch(sql("load_saved_items"), *_columns(wanted, 2))
+    return [SavedItemRow(**row) for row in rows]
 
 
 def _columns(rows: Collection[tuple[str | int, ...]], count: int) -> list[list[str | int]]:

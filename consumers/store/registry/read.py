@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
 from consumers.store.registry.logged_models import LoggedModelReader
+from consumers.store.registry.saved import SavedReader
 from consumers.store.registry.search import Listed, Narrowing, RegistryStatement, Sorted, narrowed
 from consumers.store.search.filter import All, Node
 from consumers.store.search.page_token import PagePosition, TokenError, read_token, write_token
@@ -43,7 +44,7 @@ class RegistryReader:
 
     def __init__(self, connection: PooledConnection) -> None:
         self._connection = connection
-        self.logged_models = LoggedModelReader(connection)
+        self.logged_models, self.saved = LoggedModelReader(connection), SavedReader(connection)
 
     async def experiments(self, wanted: Wanted) -> Page:
         """Return a page of experiments, newest first. Raises TokenError."""

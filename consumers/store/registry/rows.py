@@ -1,5 +1,5 @@
 """
-The rows of experiments, registered and logged models, and of what became of each request about them.
+The rows of experiments, registered and logged models, views and rules of alerts, and of what became of each request.
 
 Plain values without I/O: the fold changes them, the store writes each changed row once, at the end of a batch.
 """
@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["done", "exists", "absent", "deleted", "active", "too_large"]
+from schemas.subjects import Collection, Subject
+
+Outcome = Literal["done", "exists", "absent", "deleted", "active", "too_large", "changed"]
 
 
 @dataclass(slots=True)
@@ -113,6 +115,42 @@ class ModelArtifactRow:
 
 
 @dataclass(slots=True)
+class SavedItemRow:
+    """A view or a rule, deleted or not, with its newest version."""
+
+    collection: Collection
+    item_id: str
+    version: int
+    name: str
+    type: str
+    created: int  # µs
+    updated: int  # µs
+    deleted: bool = False
+
+    @property
+    def subject(self) -> Subject:
+        """What its events are about."""
+        return Subject(self.collection, self.item_id)
+
+
+@dataclass(slots=True)
+class SavedVersionRow:
+    """One version of a view or a rule. It never changes."""
+
+    collection: Collection
+    item_id: str
+    version: int
+    name: str
+    type: str
+    body: dict[str, Any]
+    description: str
+    enabled: bool
+    author: str
+    time: int  # µs
+    log_offset: int
+
+
+@dataclass(slots=True)
 class DecisionRow:
     """
     What became of one request: `outcome` and, for people, `reason`; `result` is what the request made or met.
@@ -148,6 +186,8 @@ class RegistryChanges:
     points: list[ModelPointRow] = field(default_factory=list)
     artifacts: dict[tuple[str, str], ModelArtifactRow] = field(default_factory=dict)
     gone_artifacts: set[tuple[str, str]] = field(default_factory=set)  # with all below; dropped before others are saved
+    saved: dict[Subject, SavedItemRow] = field(default_factory=dict)
+    saved_versions: list[SavedVersionRow] = field(default_factory=list)
     decisions: list[DecisionRow] = field(default_factory=list)
 
     def __bool__(self) -> bool:

@@ -31,6 +31,8 @@ async def save_registry(connection: PooledConnection, changes: RegistryChanges) 
         "save_logged_models": changes.logged_models.values(),
         "save_model_points": changes.points,
         "save_model_artifacts": changes.artifacts.values(),
+        "save_items": changes.saved.values(),
+        "save_item_versions": changes.saved_versions,
         "save_decisions": changes.decisions,
     }
     for name, rows in tables.items():

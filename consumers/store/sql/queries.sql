@@ -121,6 +121,12 @@ ON CONFLICT (run_id, step_name, attempt, code_identifier) DO UPDATE SET
     code_identifier_message = excluded.code_identifier_message,
     diff_sha256 = excluded.diff_sha256;
 
+-- name: save_metric_definitions
+INSERT INTO metric_definitions SELECT * FROM json_populate_recordset(NULL::metric_definitions, $1::text::json)
+ON CONFLICT (run_id, name) DO UPDATE SET
+    goal = excluded.goal, unit = excluded.unit, panel = excluded.panel, x = excluded.x, alarm = excluded.alarm,
+    description = excluded.description, hidden = excluded.hidden, summary = excluded.summary, time = excluded.time;
+
 -- name: save_series
 INSERT INTO series SELECT * FROM json_populate_recordset(NULL::series, $1::text::json)
 ON CONFLICT (series_id) DO UPDATE SET
@@ -318,6 +324,9 @@ SELECT * FROM artifacts WHERE run_id = $1 ORDER BY step_name, name, attempt, sta
 
 -- name: get_code_identities
 SELECT * FROM code_identities WHERE run_id = $1 ORDER BY step_name, attempt, code_identifier;
+
+-- name: get_metric_definitions
+SELECT * FROM metric_definitions WHERE run_id = $1 ORDER BY name COLLATE "C";
 
 -- name: get_producers
 SELECT * FROM producers WHERE run_id = $1 ORDER BY producer;

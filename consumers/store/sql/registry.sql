@@ -66,6 +66,19 @@ ON CONFLICT (model_id, path) DO UPDATE SET
     uri = excluded.uri, size = excluded.size, sha256 = excluded.sha256, media_type = excluded.media_type,
     time = excluded.time;
 
+-- name: load_saved_items
+SELECT s.* FROM saved_items s JOIN unnest($1::text[], $2::text[]) AS asked (collection, item_id)
+USING (collection, item_id);
+
+-- name: save_items
+INSERT INTO saved_items SELECT * FROM json_populate_recordset(NULL::saved_items, $1::text::json)
+ON CONFLICT (collection, item_id) DO UPDATE SET
+    version = excluded.version, name = excluded.name, type = excluded.type, updated = excluded.updated,
+    deleted = excluded.deleted;
+
+-- name: save_item_versions
+INSERT INTO saved_versions SELECT * FROM json_populate_recordset(NULL::saved_versions, $1::text::json);
+
 -- name: save_decisions
 INSERT INTO decisions SELECT * FROM json_populate_recordset(NULL::decisions, $1::text::json);
 

@@ -106,6 +106,7 @@ async def _write_rows(connection: PooledConnection, changes: Changes) -> None:
         "save_run_labels": list(changes.run_labels.values()),
         "save_artifacts": list(changes.artifacts.values()),
         "save_code_identities": list(changes.code_identities.values()),
+        "save_metric_definitions": list(changes.metric_definitions.values()),
         "save_series": [_series_json(row) for row in changes.series.values()],
         "add_observations": changes.observations,
         "add_console_lines": changes.console_lines,

@@ -27,7 +27,7 @@ READ_POINTS = 65_536  # points of a read-back that are in memory at once
 Cells = dict[str, Any]
 _POINTS = ev.Metrics | ev.SystemMetrics | ev.Values
 _NOT_HELD = (
-    ev.ConsoleText | ev.Heartbeat | ev.ProducerClosed | ev.LifecycleStage
+    ev.ConsoleText | ev.Heartbeat | ev.ProducerClosed | ev.LifecycleStage | ev.MetricDefined
     | ev.StepStarted | ev.StepFinished | ev.AttemptStarted | ev.AttemptFinished
 )  # fmt: skip
 

@@ -35,6 +35,7 @@ REASONS = {
     "steps": "the tracker knows no steps inside runs; metrics carry their name",
     "ends": "MLflow knows no steps inside runs; the result of a step is a tag, which its own event sets",
     "console": "the tracker keeps no console lines, or stamps them with the time of the upload",
+    "sense": "the tracker has no place for what a metric means",
     "bare": "the interface of Magnus has numbers, other values and parameters only",
     "trash": "the tracker has no trash: the run stays, and `gateway verify` says so",
     "apart": "`gateway verify` compares what a person sees of a run; this is kept where the tracker has room for it",
@@ -71,6 +72,7 @@ deleted           +    +      +      +     +       +       +          +         
 renamed           +    +      +      +     +       +       +          +           +       +       bare   +
 lifecycle_stage   +    +      +      +     +       trash   trash      trash       trash   +       bare   +
 moved             +    +      +      +     +       +       +          +           +       +       +      +
+metric_defined    +    +      +      brief sense   sense   sense      sense       sense   sense   bare   apart
 """
 
 REGISTRY = """
@@ -101,6 +103,10 @@ logged_model_deleted      +     no-run
 logged_model_artifact     +     no-run
 logged_model_artifact_deleted + no-run
 logged_model_metrics      +     no-run
+view_saved                +     no-run
+view_deleted              +     no-run
+alert_rule_saved          +     no-run
+alert_rule_deleted        +     no-run
 """
 
 
@@ -125,7 +131,9 @@ def test_every_kind_is_decided_for_every_place() -> None:
     runs, requests = table(RUNS), table(REGISTRY)
 
     assert sorted(runs) == kinds(ev.AnyEvent) == sorted(places.EVENTS), "decide each cell of the new kind's row"
-    assert sorted(requests) == kinds(ev.ExperimentEvent, ev.ModelEvent, ev.LoggedModelEvent)
+    assert sorted(requests) == kinds(
+        ev.ExperimentEvent, ev.ModelEvent, ev.LoggedModelEvent, ev.ViewEvent, ev.AlertRuleEvent
+    )
     words = {cell for cells in (*runs.values(), *requests.values()) for cell in cells.values()}
     assert words == {"+", *REASONS}
 
@@ -189,6 +197,8 @@ def test_a_request_is_decided_and_passed_over_by_all_that_are_about_runs() -> No
         "experiments": Subject("experiments", "42"),
         "models": Subject("models", "digits"),
         "logged_models": Subject("logged_models", "m-1"),
+        "views": Subject("views", "losses"),
+        "alert_rules": Subject("alert_rules", "nan"),
     }
     first: dict[str, list[ev.RegistryEvent]] = {
         "experiments": [ev.ExperimentCreated(time=at, name="digits", tags={"old": "1"})],
@@ -198,12 +208,15 @@ def test_a_request_is_decided_and_passed_over_by_all_that_are_about_runs() -> No
             ev.ModelAliasSet(time=at, alias="champion", version=1),
         ],
         "logged_models": [ev.LoggedModelCreated(time=at, experiment_id="42", name="digits")],
+        "views": [ev.ViewSaved(time=at, name="losses", body={}) for _ in range(3)],
+        "alert_rules": [ev.AlertRuleSaved(time=at, name="nan", body={})],
     }
     handled = {}
     for event in REQUESTS:
         family = event.kind.partition("_")[0]
-        collection = {"experiment": "experiments", "model": "models", "logged": "logged_models"}[family]
-        before = [] if event.kind == first[collection][0].kind else list(first[collection])
+        collection = next(one for one in ("logged_models", *first) if one.startswith(family))
+        is_first = event.kind == first[collection][0].kind and not getattr(event, "based_on", None)
+        before = [] if is_first else list(first[collection])
         before += [ev.ExperimentDeleted(time=at)] if event.kind == "experiment_restored" else []
         state = RegistryState()
         for number, one in enumerate([*before, event]):

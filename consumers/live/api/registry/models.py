@@ -147,7 +147,7 @@ async def version(
 
 async def decision(
     request: Request,
-    collection: Literal["experiments", "models", "logged_models"],
+    collection: Literal["experiments", "models", "logged_models", "views", "alert_rules"],
     producer: str,
     seq: Annotated[int, Query(ge=0, le=10**18)] = 0,
     timeout_s: TimeoutS = 10.0,

@@ -1,0 +1,55 @@
+"""
+Bodies of requests that write: JSON of a bounded size, checked as readers of the log check it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from consumers.live.api.errors import Failure, bad_parameter
+from schemas.bounds import MAX_VALUE
+from schemas.errors import BadRecord
+from schemas.wire import EncodedRecord, decode
+
+MAX_BODY = 512 * 1024  # bytes
+BODY_TIMEOUT_S = 30.0
+Question = TypeVar("Question", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[Question]) -> Question:
+    """Return what a body asks for. Raises Failure for one that is too large, too slow, no JSON, or another question."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY:
+                    raise Failure(413, f"the body has more than {MAX_BODY:,} bytes", "send less in one request")
+    except TimeoutError:
+        raise Failure(408, f"the body took longer than {BODY_TIMEOUT_S:g} s", "send it at once") from None
+    try:
+        return model.model_validate(orjson.loads(bytes(body)))
+    except orjson.JSONDecodeError as error:
+        raise bad_parameter("body", f"it is no JSON: {error}", "send a JSON object") from None
+    except (ValidationError, RecursionError) as error:
+        first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+        name = ".".join(map(str, first["loc"])) if first and first["loc"] else "body"
+        step = "send a JSON object with the fields that docs/query.md and docs/registry.md list"
+        raise bad_parameter(f"{name:.300}", first["msg"] if first else "it is nested too deep", step) from None
+
+
+def check_records(records: Sequence[EncodedRecord]) -> None:
+    """Raise Failure for records that a reader of the log would refuse, before they are written."""
+    for record in records:
+        if len(record.value) > MAX_VALUE:
+            raise Failure(413, f"an event of it would have more than {MAX_VALUE:,} bytes", "send less in one request")
+        try:
+            decode(record.key, record.value, record.headers)
+        except BadRecord as error:
+            raise bad_parameter("body", f"{error}"[:300], "correct it") from None
