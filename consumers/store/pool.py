@@ -60,6 +60,8 @@ def translate(error: Exception, address: str) -> TrackingError | None:
         return StoreUnavailable(f"PostgreSQL at {address} has no tables yet ({error}): start the materialiser")
     if isinstance(error, asyncpg.LockNotAvailableError):
         return StoreUnavailable(f"a table of PostgreSQL at {address} is locked ({error})")
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return StoreUnavailable(f"PostgreSQL at {address} ended a statement ({error}): ask for less at once")
     if isinstance(error, _HEALS) and not isinstance(error, ValueError):  # asyncpg's word for a value of the caller
         return StoreUnavailable(f"PostgreSQL at {address} cannot be reached ({error or type(error).__name__})")
     return None

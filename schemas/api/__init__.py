@@ -1,7 +1,8 @@
 """
 Answers of the query API as models. The dashboard, `gateway runs` and scripts read them.
 
-- `runs`, `points`, `artifacts`: of runs; `edits`: their changes. `metric_definitions`: what code says of metrics.
+- `runs`, `tables`, `points`, `artifacts`: of runs; `edits`: their changes.
+- `metric_definitions`: what code says of metrics.
 - `registry`, `logged_models`: experiments and models. `saved`: views and rules of alerts. `status`: health.
 """
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from consumers.store.pool import Database
 from consumers.store.read.reader import StoreReader
-from consumers.store.search.filter import All, FilterError, Node, parse_filter
+from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_terms import All, Node
+from consumers.store.search.filter_tokens import FilterError
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
 

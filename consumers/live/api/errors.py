@@ -4,6 +4,8 @@ Error answers of the API: `{"error": what, "next": what to do}` with a fitting H
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -23,19 +25,29 @@ _NEXT_STEPS: dict[type[TrackingError], str] = {
 class Failure(Exception):
     """A request that cannot be answered, with the text that its sender reads."""
 
-    def __init__(self, status: int, error: str, next_step: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        next_step: str,
+        *,
+        retry_after_s: int | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        """Answer with a status, what is wrong and what to do; `details` are further fields of the answer."""
         super().__init__(error)
         self.status = status
         self.error = error
         self.next_step = next_step
         self.retry_after_s = retry_after_s
+        self.details = details or {}
 
     def response(self) -> JSONResponse:
         """Return the HTTP answer."""
         headers = {"Cache-Control": "no-store"}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
-        return JSONResponse({"error": self.error, "next": self.next_step}, self.status, headers=headers)
+        return JSONResponse({"error": self.error, "next": self.next_step, **self.details}, self.status, headers=headers)
 
 
 def bad_parameter(name: str, why: str, next_step: str) -> Failure:

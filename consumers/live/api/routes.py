@@ -31,6 +31,7 @@ from consumers.live.api.runs import history, points, points_sample, progress, ru
 from consumers.live.api.saved.routes import add_routes as add_saved_routes
 from consumers.live.api.stream import stream
 from consumers.live.api.system import healthz, run_log_schema, status
+from consumers.live.api.tables.routes import add_routes as add_table_routes
 from consumers.live.edits.routes import add_routes as add_edit_routes
 from schemas.api import (
     ArtifactsPage,
@@ -98,6 +99,7 @@ def routes() -> APIRouter:
     add_saved_routes(router)
     add_edit_routes(router)
     add_export(router)
+    add_table_routes(router)
     router.add_api_route("/v1/stream", stream)
     router.add_api_route("/v1/status", status, response_model=Status)
     router.add_api_route("/v1/schemas/run-log", run_log_schema)

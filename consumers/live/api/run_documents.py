@@ -24,7 +24,8 @@ from consumers.live.stream.positions import MAX_TEXT, write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.run_documents import OrderedRuns, RunsWanted
 from consumers.store.read.snapshot import Snapshot
-from consumers.store.search.filter import All, parse_filter
+from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_terms import All
 from consumers.store.search.filter_tree import read_orders, read_tree
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import RunDocumentsPage
@@ -91,15 +92,19 @@ async def run_documents(request: Request) -> Response:
     return list_response(rest, "runs", items, folded)
 
 
-async def read_question(request: Request, model: type[Question]) -> Question:
-    """Return the question in a body. Raises Failure for a body that is too large or too slow, and for no question."""
+async def read_question(request: Request, model: type[Question], status: int = 422) -> Question:
+    """
+    Return the question in a body.
+
+    Raises Failure for a body that is too large or too slow, and with `status` for what is no question.
+    """
     try:
         return model.model_validate_json(await _read(request))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"])) or "body"
         step = "send a JSON object with the fields that docs/query.md and docs/registry.md list"
-        raise bad_parameter(name, first["msg"], step) from None
+        raise Failure(status, f"parameter {name}: {first['msg']}", step) from None
 
 
 async def _read(request: Request) -> bytes:

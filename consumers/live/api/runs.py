@@ -19,7 +19,8 @@ from consumers.store.read.ordered_points import IN_LOOP_POINTS, Steps
 from consumers.store.read.reader import narrow
 from consumers.store.read.series_pages import SeriesChoice, token_after
 from consumers.store.read.snapshot import LAST_VALUES, LogBounds, SeriesOfRun
-from consumers.store.search.filter import FilterError, parse_filter, parse_order
+from consumers.store.search.filter import parse_filter, parse_order
+from consumers.store.search.filter_tokens import FilterError
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import PointsPage, Position, RunsPage, SeriesPage
 from schemas.bounds import MAX_RUN_ID

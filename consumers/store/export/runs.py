@@ -16,7 +16,8 @@ import orjson
 from consumers.store.export.blocks import Block, Column, Kind
 from consumers.store.pool import PooledConnection
 from consumers.store.read.run_documents import RunDocuments, RunsWanted
-from consumers.store.search.filter import FilterError, parse_order
+from consumers.store.search.filter import parse_order
+from consumers.store.search.filter_tokens import FilterError
 from consumers.store.statements import sql
 from schemas.columns import float_from_json
 from schemas.names import series_name

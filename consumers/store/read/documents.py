@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from consumers.store.read.branches import nest
 from consumers.store.read.downsampling import Sample
+from schemas.api import RunSummary
 from schemas.columns import float_to_json
 from schemas.events import MAIN_STEP
 from schemas.names import series_name
@@ -66,6 +67,31 @@ def plain(value: Any) -> Any:
     if value["type"] == "string":  # the most frequent, as it is
         return value["value"]
     return to_plain(TYPED.validate_python(value))
+
+
+def run_summary(row: Row, last: dict[str, float | str]) -> RunSummary:
+    """Return the entry of a run in a list, from a row of `list_runs` and last values by written name."""
+    return RunSummary(
+        run_id=row["run_id"],
+        name=row["name"],
+        tag=row["tag"],
+        group=row["group_name"],
+        experiment_id=row["experiment_id"],
+        experiment=row["experiment"],
+        lifecycle_stage=row["lifecycle_stage"],
+        state=row["state"],
+        message=row["message"],
+        created=row["created"],
+        started=row["started"],
+        ended=row["ended"],
+        updated=row["updated"],
+        attempt=row["attempt"],
+        points=row["points"],
+        params={name: plain(value) for name, value in (row["params"] or {}).items()},
+        tags=row["tags"] or {},
+        last=last,
+        points_dropped=row["points_dropped"],
+    )
 
 
 def run_log(rows: RunRows, series: Iterable[SeriesPoints]) -> RunLog:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from consumers.store.pool import Database, open_database
 from consumers.store.read.snapshot import Snapshot
-from consumers.store.search.filter import All, Compare, Key, Node, Order, Value
+from consumers.store.search.filter_terms import All, Compare, Key, Node, Order, Value
 from consumers.store.statements import sql
 from schemas.api import RunSummary, SeriesPage
 from schemas.facts import Point

@@ -11,7 +11,7 @@ import orjson
 
 from consumers.store.pool import PooledConnection
 from consumers.store.read.documents import plain
-from consumers.store.search.filter import Node, Order
+from consumers.store.search.filter_terms import Node, Order
 from consumers.store.search.ordered_search import InExperiments, InStage, OrderedSearch, label_values
 from consumers.store.search.page_token import KeysPosition, read_keys_token, write_keys_token
 from consumers.store.search.sql_builder import filled
@@ -55,21 +55,25 @@ class RunDocuments:
     def __init__(self, connection: PooledConnection, lost_after_s: float) -> None:
         self._connection, self._lost_after_s = connection, lost_after_s
 
-    async def find(self, wanted: RunsWanted, *, limit: int, page_token: str | None) -> OrderedRuns:
-        """Return which runs are on a page of a search. Raises TokenError."""
+    async def find(self, wanted: RunsWanted, *, limit: int, page_token: str | None, offset: int = 0) -> OrderedRuns:
+        """Return which runs are on a page of a search, after `offset` others. Raises TokenError."""
         kinds = [order.key.kind for order in wanted.orders]
         after = None if page_token is None else read_keys_token(page_token, kinds, *wanted)
+        search = await self.search(wanted)
+        query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s, offset=offset)
+        await self._connection.execute(sql("plan_search"))
+        rows = await self._connection.fetch(query.statement, *query.parameters)
+        return OrderedRuns([search.position(row) for row in rows[:limit]], len(rows) <= limit, wanted)
+
+    async def search(self, wanted: RunsWanted) -> OrderedSearch:
+        """Return the statements of a search."""
         experiments = None if wanted.experiment_ids is None else await self._experiments(wanted.experiment_ids)
         stage = None
         if wanted.stage is not None:
             gone = [row["experiment_id"] for row in await self._connection.fetch(sql("deleted_experiments"))]
             asked = set(gone if wanted.experiment_ids is None else wanted.experiment_ids)
             stage = InStage(wanted.stage, [one for one in gone if one in asked])
-        search = OrderedSearch(wanted.filter, stage, experiments, wanted.orders)
-        query = search.query(limit=limit + 1, after=after, lost_after_s=self._lost_after_s)
-        await self._connection.execute(sql("plan_search"))
-        rows = await self._connection.fetch(query.statement, *query.parameters)
-        return OrderedRuns([search.position(row) for row in rows[:limit]], len(rows) <= limit, wanted)
+        return OrderedSearch(wanted.filter, stage, experiments, wanted.orders)
 
     async def label_values(
         self, experiment_ids: Sequence[str], prefix: str, paths: Sequence[str], *, limit: int

@@ -27,10 +27,11 @@ from consumers.store.read.points import PointsReader
 from consumers.store.read.run_documents import RunDocuments
 from consumers.store.read.series_pages import SeriesChoice, SeriesFound, find_series
 from consumers.store.registry.read import RegistryReader
-from consumers.store.search.filter import Node, Order
+from consumers.store.search.filter_terms import Node, Order
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.search.sql_builder import Query, Search
 from consumers.store.statements import sql
+from consumers.store.tables.reader import TablesReader
 from schemas.api import (
     ArtifactEntry,
     HistoryPage,
@@ -118,6 +119,7 @@ class Snapshot:
         self.registry, self.points_of = RegistryReader(connection), PointsReader(connection)
         self.documents, self.definitions = RunDocuments(connection, lost_after_s), DefinitionsReader(connection)
         self.exports = Exports(connection, self.documents)
+        self.tables = TablesReader(connection, self.documents, lost_after_s)
 
     async def runs(
         self, *, filter: Node, order: Order | None = None, limit: int = 200, page_token: str | None = None
@@ -144,12 +146,12 @@ class Snapshot:
                 name = series_name(row["name"], row["labels"], row["step_name"])
                 values.setdefault(row["run_id"], {})[name] = float_to_json(row["last_value"])
             for row in rows:
-                yield _summary(row, values.get(row["run_id"], {}))
+                yield documents.run_summary(row, values.get(row["run_id"], {}))
 
     async def summaries(self, run_ids: Sequence[str]) -> dict[str, RunSummary]:
         """Return the summaries of these runs without last values, by id; unknown runs are absent."""
         rows = await self._connection.fetch(sql("list_runs"), list(run_ids), self._lost_after_s)
-        return {row["run_id"]: _summary(row, {}) for row in rows}
+        return {row["run_id"]: documents.run_summary(row, {}) for row in rows}
 
     async def ids_matching(self, filter: Node) -> list[str]:
         """Return the ids of all runs that `filter` matches, newest first."""
@@ -393,27 +395,3 @@ def _samples(chunk: Any) -> Iterable[Sample]:
 
 def _written(row: Any) -> str:
     return series_name(row["name"], row["labels"], row["step_name"])
-
-
-def _summary(row: Any, last: dict[str, float | str]) -> RunSummary:
-    return RunSummary(
-        run_id=row["run_id"],
-        name=row["name"],
-        tag=row["tag"],
-        group=row["group_name"],
-        experiment_id=row["experiment_id"],
-        experiment=row["experiment"],
-        lifecycle_stage=row["lifecycle_stage"],
-        state=row["state"],
-        message=row["message"],
-        created=row["created"],
-        started=row["started"],
-        ended=row["ended"],
-        updated=row["updated"],
-        attempt=row["attempt"],
-        points=row["points"],
-        params={name: documents.plain(value) for name, value in (row["params"] or {}).items()},
-        tags=row["tags"] or {},
-        last=last,
-        points_dropped=row["points_dropped"],
-    )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from consumers.store.pool import PooledConnection
 from consumers.store.read.artifacts import ArtifactChoice, ArtifactsFound, find_artifacts
-from consumers.store.search.filter import All, Compare, Facts, Kind, Node
+from consumers.store.search.filter_terms import All, Compare, Facts, Kind, Node
 from consumers.store.search.sql_builder import compare_column, condition_of, filled
 from consumers.store.statements import sql
 from schemas.api import DatasetChoice, LoggedModelDocument, LoggedModelOrder, ModelPointDocument
@@ -117,7 +117,7 @@ class _Builder:
         self._datasets, self.parameters, self.has_metrics = datasets, list[Any](), False
 
     def compare(self, one: Compare) -> str:
-        kind, name = one.key
+        kind, name, _ = one.key
         if kind == "metric":
             self.has_metrics = True
             test = f"p.name = {self.add(name, 'text')} AND {self._test('p.value', one)}"

@@ -11,7 +11,7 @@ from consumers.store.pool import PooledConnection
 from consumers.store.registry.logged_models import LoggedModelReader
 from consumers.store.registry.saved import SavedReader
 from consumers.store.registry.search import Listed, Narrowing, RegistryStatement, Sorted, narrowed
-from consumers.store.search.filter import All, Node
+from consumers.store.search.filter_terms import All, Node
 from consumers.store.search.page_token import PagePosition, TokenError, read_token, write_token
 from consumers.store.statements import sql
 from schemas.api import DecisionDocument, Experiment, ModelDocument, ModelVersionDocument

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from consumers.store.pool import PooledConnection
-from consumers.store.search.filter import All, Compare, Key, Node, Value
+from consumers.store.search.filter_terms import All, Compare, Key, Node, Value
 from consumers.store.search.page_token import PagePosition, read_token, write_token
 from consumers.store.statements import sql
 from schemas.api.saved import SavedItem, SavedVersion

@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from consumers.store.search.filter import All, Compare, Facts, FilterError, Key, Node, Value
+from consumers.store.search.filter_terms import All, Compare, Facts, Key, Node, Value
+from consumers.store.search.filter_tokens import FilterError
 from consumers.store.search.page_token import PagePosition, TokenError
 from consumers.store.search.sql_builder import Query, compare_column, condition_of, filled
 from consumers.store.statements import sql
@@ -121,7 +122,7 @@ class RegistryStatement:
         return filled(sql(f"behind_in_{self._listed}"), {"place": place, "place_id": place_id})
 
     def _compare(self, one: Compare) -> str:
-        kind, name = one.key
+        kind, name, _ = one.key
         if name == "listed" and kind == "text":
             return "true"
         if kind == "tag":

@@ -5,7 +5,8 @@ Pure. The trees are those of filter.py:
 
     {"all": [...]}  {"any": [...]}  {"not": ...}  {"key": [kind, name], "op": "<", "values": [0.3]}
 
-Kinds of keys are metric, param (compared as in filter.py), param_text (as text alone), tag, label, joined and fact. A
+Kinds of keys are metric, param (compared as in filter.py), param_text (as text alone), tag, label, joined and fact.
+["metric", "loss", "min"] is what filter.py writes as min(metrics.loss). A
 label is compared as text; ["label", "data/*rows/count"] means the text at a path inside any label whose name begins
 with data/, and ["label", "data/*tags/key=team/value"] looks through a list there. ["joined", "runs:/{run_id}/x"] is a
 text that is put together from facts.
@@ -18,16 +19,20 @@ import re
 import sys
 from typing import Any, get_args
 
-from consumers.store.search.filter import (
+from consumers.store.search.filter_terms import (
+    CHOICES,
     MAX_COMPARISONS,
     MAX_DEPTH,
     MAX_SERIES,
+    MAX_WORDS,
+    NUMBERS,
     RUN_FACTS,
+    STAGES,
     STATES,
+    STATS,
     All,
     Compare,
     Either,
-    FilterError,
     Key,
     Node,
     Not,
@@ -36,6 +41,7 @@ from consumers.store.search.filter import (
     Value,
     meanings,
 )
+from consumers.store.search.filter_tokens import FilterError
 
 MAX_VALUES = 10_000  # of one comparison
 MAX_KEYS = 16  # of an order
@@ -43,7 +49,6 @@ MAX_LENGTH = 10_000  # characters of a name or value
 _NAMED = ("metric", "param", "param_text", "tag", "label", "joined")
 _BRACES = re.compile(r"\{(\w+)\}")
 _OPS: tuple[Op, ...] = get_args(Op)
-_NUMBERS = ("metric", "number", "time")
 
 
 def read_tree(tree: Any) -> Node:
@@ -67,9 +72,16 @@ def read_orders(keys: Any) -> tuple[Order, ...]:
                 orders.append(Order(reader.key(key), bool(rest.get("descending"))))
             case _:
                 raise FilterError(f'{one!r:.100} is not {{"key": [kind, name], "descending": false}}')
-        if orders[-1].key.kind in ("param", "label", "joined"):
-            raise FilterError(f"runs have no order by a {orders[-1].key.kind}; param_text orders by parameters as text")
+        if orders[-1].key.kind in ("label", "joined", "anywhere"):
+            raise FilterError(f"runs have no order by a {orders[-1].key.kind}")
+        if orders[-1].key.kind == "param":  # numbers, and then what is none
+            orders.append(orders[-1]._replace(key=Key("param_text", orders[-1].key.name)))
     return tuple(orders)
+
+
+def read_key(key: Any) -> Key:
+    """Return the key that a list such as ["metric", "loss"] describes. Raises FilterError."""
+    return _Reader().key(key)
 
 
 class _Reader:
@@ -93,6 +105,8 @@ class _Reader:
 
     def key(self, key: Any) -> Key:
         match key:
+            case ["metric", str(name), stat] if name and stat in STATS:
+                return self.key(["metric", name])._replace(stat=stat)
             case [kind, str(name)] if kind in _NAMED and name:
                 if kind == "metric":
                     self._series += meanings(name)
@@ -117,23 +131,35 @@ class _Reader:
             raise FilterError(
                 f"{op} of {key.name:.100} takes {'up to ' if count > 1 else ''}{count:,} values in a list"
             )
-        is_number, is_order = key.kind in _NUMBERS, op in ("<", "<=", ">", ">=")
-        if values and ((op.endswith("like") and is_number) or (is_order and not is_number) or
-                       (key.kind == "state" and op not in ("in", "not in"))):  # fmt: skip
+        if not _fits(key, op):
             raise FilterError(f"{op} does not compare a {key.kind}")
         return Compare(key, op, tuple(_value(key, op, one) for one in values))
 
 
+def _fits(key: Key, op: Op) -> bool:
+    """Return whether an operator compares such a key."""
+    if key.kind == "anywhere":
+        return op in ("has", "not has")
+    if op in ("in", "not in", "is null", "is not null"):
+        return True
+    if op in ("<", "<=", ">", ">="):
+        return key.kind in NUMBERS
+    return key.kind not in NUMBERS and key.kind not in CHOICES
+
+
 def _value(key: Key, op: Op, value: Any) -> Value:
-    if key.kind in _NUMBERS:
-        bound = 2.0**62 if key.kind == "time" else sys.float_info.max
+    if key.kind in NUMBERS:
+        bound = 2.0**62 if key.kind in ("time", "duration") else sys.float_info.max
         if type(value) not in (int, float) or not abs(value) <= bound:
             raise FilterError(f"{value!r:.100} is no number that {key.name:.100} can have")
         return Value(float(value), str(value))
     if not isinstance(value, str):
         raise FilterError(f"{value!r:.100} is no text, which {key.name:.100} is")
-    if key.kind == "state" and value not in STATES:
-        raise FilterError(f"{value!r:.100} is none of {', '.join(STATES)}")
+    choices = {"state": STATES, "stage": STAGES}.get(key.kind, ())
+    if choices and value not in choices:
+        raise FilterError(f"{value!r:.100} is none of {', '.join(choices)}")
+    if op in ("has", "not has") and not 0 < len(value.split()) <= MAX_WORDS:
+        raise FilterError(f"{op} takes one to {MAX_WORDS} words")
     if op.endswith("like") and (len(value) - len(value.rstrip("\\"))) % 2:
         raise FilterError("a pattern must not end with a single \\")
     return Value(None, _text(value))

@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.search.filter import Node, Order
+from consumers.store.search.filter_terms import Node, Order
+from consumers.store.search.names import json_path
 from consumers.store.search.page_token import SORTED_TEXT, KeysPosition
 from consumers.store.search.sql_builder import (
     COLUMNS,
     MAY_BE_NULL,
+    OF_EXPERIMENTS,
+    OF_PARTS,
     Query,
     StatementBuilder,
     filled,
-    json_path,
     sorted_column,
+    sorted_type,
 )
 from consumers.store.statements import sql
-
-_OF_PARTS = ("metric", "param_text", "tag")  # kinds of keys whose values are in other tables
 
 
 class InExperiments(NamedTuple):
@@ -55,30 +56,35 @@ class OrderedSearch:
     ) -> None:
         self._filter, self._stage, self._experiments, self._orders = filter, stage, experiments, orders
 
-    def query(self, *, limit: int, after: KeysPosition | None, lost_after_s: float) -> Query:
-        """Return the query for the runs after a position."""
+    def query(self, *, limit: int, after: KeysPosition | None, lost_after_s: float, offset: int = 0) -> Query:
+        """Return the query for the runs after a position, without the first `offset` of them."""
         builder = StatementBuilder(lost_after_s)
         joined, keys = list[str](), list[_SortKey]()
         for number, order in enumerate(self._orders):
-            if order.key.kind in _OF_PARTS:
+            if order.key.kind in OF_PARTS or order.key.name in OF_EXPERIMENTS:
                 alias = f"o{number}"
                 parts = {"keys": builder.keys(order.key, nan=True), "alias": alias}
                 joined.append(filled(sql("join_keys"), parts))
             keys.append(_sort_key(order, f"o{number}.sort_value"))
+        return builder.query(
+            "search_by_keys",
+            places="".join(f", {key.rank or 0} AS rank{at}, {key.column} AS value{at}" for at, key in enumerate(keys)),
+            joined=" ".join(joined),
+            condition=self.condition(builder),
+            behind="true" if after is None else _behind(keys, after, builder),
+            order=", ".join([*map(_direction, keys), "r.run_id"]),
+            limit=limit,
+            offset=builder.add(offset, "bigint"),
+        )
+
+    def condition(self, builder: StatementBuilder) -> str:
+        """Return the condition on `r`, a row of runs, that it is found."""
         conditions = [builder.node(self._filter)]
         if self._stage is not None:
             conditions.append(_in_stage(self._stage, builder))
         if self._experiments is not None:
             conditions.append(_within(self._experiments, builder))
-        return builder.query(
-            "search_by_keys",
-            places="".join(f", {key.rank or 0} AS rank{at}, {key.column} AS value{at}" for at, key in enumerate(keys)),
-            joined=" ".join(joined),
-            condition=" AND ".join(conditions),
-            behind="true" if after is None else _behind(keys, after, builder),
-            order=", ".join([*map(_direction, keys), "r.run_id"]),
-            limit=limit,
-        )
+        return " AND ".join(conditions)
 
     def position(self, row: Any) -> KeysPosition:
         """Return the position of a row."""
@@ -98,15 +104,17 @@ def label_values(
 
 
 def _sort_key(order: Order, joined_column: str) -> _SortKey:
-    kind, name = order.key
-    if kind in _OF_PARTS:
-        is_nan = f"{joined_column} = 'NaN'" if kind == "metric" else "false"
+    key, kind = order.key, sorted_type(order.key)
+    if key.kind in OF_PARTS:
+        is_nan = f"{joined_column} = 'NaN'" if key.kind == "metric" else "false"
         rank = filled(sql("rank_of_key"), {"column": joined_column, "is_nan": is_nan})
-        return _SortKey(joined_column, order.descending, rank, "float8" if kind == "metric" else "text")
-    column = sorted_column(order.key)
-    may_be_null = name in MAY_BE_NULL
+        return _SortKey(joined_column, order.descending, rank, kind)
+    if key.name in OF_EXPERIMENTS:
+        return _SortKey(joined_column, order.descending, None, kind)
+    column = sorted_column(key)
+    may_be_null = key.name in MAY_BE_NULL
     null_rank = filled(sql("rank_of_key"), {"column": column, "is_nan": "false"}) if may_be_null else None
-    return _SortKey(column, order.descending, null_rank, "bigint" if kind in ("number", "time") else "text")
+    return _SortKey(column, order.descending, null_rank, kind)
 
 
 def _direction(key: _SortKey) -> str:

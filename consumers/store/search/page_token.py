@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from hashlib import blake2s
 from typing import NamedTuple, cast
 
-from consumers.store.search.filter import Key, Kind, Node, Order
+from consumers.store.search.filter_terms import Key, Kind, Node, Order
 from schemas.bounds import MAX_RUN_ID
 
 MAX_TOKEN = 10_000  # characters
@@ -124,7 +124,7 @@ def _place(kind: Kind, rank: object, value: object) -> tuple[int, float | int | 
 
 
 def _value(kind: Kind, value: object) -> float | int | str:
-    if kind in ("metric", "param"):
+    if kind in ("metric", "param", "duration"):
         number = float.fromhex(str(value))
         if math.isnan(number):
             raise ValueError

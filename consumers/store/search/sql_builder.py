@@ -7,16 +7,15 @@ sql/search.sql and from the operators and columns named here; nothing else is ev
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from consumers.store.search.filter import MAX_STEP_SLASHES, All, Compare, Either, Key, Node, Not, Order, Value
+from consumers.store.search.filter_terms import All, Compare, Either, Key, Node, Not, Order, Value
+from consumers.store.search.names import json_path, param_paths, series_candidates
 from consumers.store.search.page_token import SORTED_TEXT, PagePosition
 from consumers.store.statements import sql
-from schemas.events import MAIN_STEP
 
 COLUMNS = {
     "run_id": "r.run_id", "name": "r.name", "group": "r.group_name", "tag": "r.tag", "message": "r.message",
@@ -24,6 +23,7 @@ COLUMNS = {
     "created": "r.created", "started": "r.started", "ended": "r.ended", "updated": "r.updated", "state": "r.state",
     "lifecycle_stage": "r.lifecycle_stage",
     "began": "coalesce(r.started, r.created)",
+    "duration": "(coalesce(r.ended, r.updated)::float8 - coalesce(r.started, r.created))",
     "experiment": "(SELECT x.experiment FROM run_experiments x WHERE x.run_id = r.run_id)",
     "experiment_id": "(SELECT x.experiment_id FROM run_experiments x WHERE x.run_id = r.run_id)",
 }  # fmt: skip
@@ -31,8 +31,14 @@ SIGNS = {
     "<": "<", "<=": "<=", ">": ">", ">=": ">=",
     "like": "LIKE", "not like": "NOT LIKE", "ilike": "ILIKE", "not ilike": "NOT ILIKE",
 }  # fmt: skip
+OF_EXPERIMENTS = ("experiment", "experiment_id")  # facts that the view run_experiments has
+_STATS = {
+    "last": "s.last_value", "step": "s.last_step::float8", "min": "min(s.min_value)", "max": "max(s.max_value)",
+    "count": "sum(s.points)::float8", "non_finite": "sum(s.non_finite)::float8",
+}  # fmt: skip
+_ANYWHERE = ("r.name", "r.run_id", "r.group_name", "r.tag", "r.message", "r.note")
+OF_PARTS = ("metric", "param", "param_text", "tag")  # kinds of keys whose values are in other tables
 MAY_BE_NULL = ("started", "ended")
-MAX_PATHS = 4  # readings of a name as a path: params may have dots and slashes in their names too
 HEAD = SORTED_TEXT  # leading characters of a parameter or tag that an index holds
 
 
@@ -54,7 +60,7 @@ class Search:
         """Whether runs without a value of the order's key may exist, which `runs_without_key` finds."""
         if self._order is None:
             return False
-        return self._order.key.kind in ("metric", "param", "tag") or self._order.key.name in MAY_BE_NULL
+        return self._order.key.kind in OF_PARTS or self._order.key.name in MAY_BE_NULL
 
     def runs(self, *, limit: int, after: PagePosition | None = None) -> Query:
         """Return the query for ids and sort values in order, after `after`; only runs that have the order's key."""
@@ -65,15 +71,14 @@ class Search:
             return builder.query("search", condition=condition, behind=following, limit=limit)
         key, descending = self._order
         direction = "DESC" if descending else "ASC"
-        if key.kind not in ("metric", "param", "tag"):
+        kind = sorted_type(key)
+        if key.kind not in OF_PARTS and key.name not in OF_EXPERIMENTS:
             column = sorted_column(key)
-            kind = "bigint" if key.kind in ("number", "time") else "text"
             following = builder.after(column, after, descending=descending, kind=kind)
             return builder.query(
                 "search_by_fact", condition=condition, column=column, behind=following, direction=direction, limit=limit
             )
         keys = builder.keys(key)
-        kind = "text" if key.kind == "tag" else "float8"
         following = builder.after("o.sort_value", after, descending=descending, kind=kind)
         return builder.query(
             "search_ordered", condition=condition, keys=keys, behind=following, direction=direction, limit=limit
@@ -85,7 +90,7 @@ class Search:
         key = self._order.key
         builder = StatementBuilder(self._lost_after_s)
         condition = builder.node(self._filter)
-        if key.kind in ("metric", "param", "tag"):
+        if key.kind in OF_PARTS:
             lacks = filled(sql("without_key"), {"keys": builder.keys(key)})
         else:
             lacks = f"{COLUMNS[key.name]} IS NULL"
@@ -100,9 +105,10 @@ class StatementBuilder:
         self._parameters: list[Any] = []
         self._lost_after_s = lost_after_s
 
-    def query(self, name: str, *, limit: int, **parts: str) -> Query:
+    def query(self, name: str, /, *, limit: int | None = None, **parts: str) -> Query:
         """Return the named statement with its parts filled in."""
-        parts["limit"] = self.add(limit, "bigint")
+        if limit is not None:
+            parts["limit"] = self.add(limit, "bigint")
         return Query(filled(sql(name), parts), self._parameters)
 
     def after(self, column: str, after: PagePosition | None, *, descending: bool, kind: str) -> str:
@@ -121,11 +127,9 @@ class StatementBuilder:
     def keys(self, key: Key, *, nan: bool = False) -> str:
         """Return a SELECT of run ids and sort values, one row per run; `nan`: also of metrics that are NaN."""
         if key.kind == "metric":
-            name = "keys_metric_or_nan" if nan else "keys_metric"
-            branches = [filled(sql(name), series) for series in self._series(key.name)]
-            if len(branches) == 1:
-                return branches[0]
-            return f"SELECT run_id, min(last_value) FROM ({' UNION ALL '.join(branches)}) AS all_places GROUP BY run_id"
+            return self._keys_of_series(key, nan=nan)
+        if key.name in OF_EXPERIMENTS:
+            return filled(sql("keys_experiment"), {"column": f"x.{key.name}"})
         if key.kind == "param":
             parts = {"number": _param_number("p"), "name": self.add(key.name, "text")}
             return filled(sql("keys_param_number"), parts)
@@ -133,13 +137,35 @@ class StatementBuilder:
             return filled(sql("keys_param_text"), {"name": self.add(key.name, "text")})
         return filled(sql("keys_tag"), {"name": self.add(key.name, "text")})
 
+    def _keys_of_series(self, key: Key, *, nan: bool) -> str:
+        branches = [self._values_of_series(key.stat, series) for series in self._series(key.name)]
+        found = branches[0]
+        if len(branches) > 1:
+            found = filled(sql("lowest_of_places"), {"values": " UNION ALL ".join(branches)})
+        return found if nan else filled(sql("comparable_keys"), {"values": found})
+
+    def _values_of_series(self, stat: str, series: dict[str, str]) -> str:
+        """Return a SELECT of run ids and a value of a series, one row per run; in SQL NULL where there is none."""
+        if stat == "first":
+            return filled(sql("first_of_series"), series)
+        name = "newest_of_series" if stat in ("last", "step") else "all_of_series"
+        return filled(sql(name), {**series, "value": _STATS[stat]})
+
+    def _metric(self, one: Compare) -> str:
+        """Return a SELECT of the runs that have such a series."""
+        if one.key.stat == "last":
+            test = "true" if not one.values else self._number_test("s.last_value", one, not_nan=True)
+            branches = [filled(sql("where_metric"), {**series, "test": test}) for series in self._series(one.key.name)]
+            return " UNION ALL ".join(branches)
+        test = "v.value IS NOT NULL" if not one.values else self._number_test("v.value", one, not_nan=True)
+        values = " UNION ALL ".join(self._values_of_series(one.key.stat, each) for each in self._series(one.key.name))
+        return filled(sql("where_value"), {"values": values, "test": test})
+
     def _compare(self, one: Compare) -> str:
-        kind, name = one.key
+        kind, name, _ = one.key
         lacks = one.op == "is null"
         if kind == "metric":
-            test = "true" if not one.values else self._number_test("s.last_value", one, not_nan=True)
-            branches = [filled(sql("where_metric"), {**series, "test": test}) for series in self._series(name)]
-            found = " UNION ALL ".join(branches)
+            found = self._metric(one)
         elif kind == "param":
             found = " UNION ALL ".join(self._param_branches(one))
         elif kind == "param_text":
@@ -149,6 +175,8 @@ class StatementBuilder:
             found = self._label(one)
         elif kind == "joined":
             return self._joined(one)
+        elif kind == "anywhere":
+            return self._anywhere(one)
         elif kind == "tag":
             test = self._text_test("t.value", one, head=_head("t.value"))
             found = filled(sql("where_tag"), {"name": self.add(name, "text"), "test": test})
@@ -157,19 +185,36 @@ class StatementBuilder:
         return f"(r.run_id {'NOT IN' if lacks else 'IN'} ({found}))"
 
     def _fact(self, one: Compare) -> str:
-        column = COLUMNS[one.key.name]
+        column = fact_column(one.key.name)
         if not one.values:
-            is_text = one.key.kind in ("text", "state")  # a text that was never set is empty
+            is_text = one.key.kind in ("text", "state", "stage")  # a text that was never set is empty
             empty = f"{column} = ''" if is_text else f"{column} IS NULL"
             return f"({empty})" if one.op == "is null" else f"(NOT {empty})"
         if one.key.kind == "state":
             return self._state(one)
-        if one.key.name in ("experiment", "experiment_id") and one.op == "in":
-            texts = self.add([value.text for value in one.values], "text[]")
-            return f"(r.run_id IN ({filled(sql(f'where_{one.key.name}'), {'wanted': texts})}))"
-        if one.key.kind == "text":
+        if one.key.name in OF_EXPERIMENTS:
+            return self._experiment(one)
+        if one.key.kind in ("text", "stage"):
             return f"({self._text_test(column, one)})"
         return f"({self._number_test(column, one)})"
+
+    def _texts(self, one: Compare) -> str:
+        return self.add([value.text for value in one.values], "text[]")
+
+    def _experiment(self, one: Compare) -> str:
+        if one.op == "in":
+            return f"(r.run_id IN ({filled(sql(f'where_{one.key.name}'), {'wanted': self._texts(one)})}))"
+        test = self._text_test(f"x.{one.key.name}", one)
+        return f"(r.run_id IN ({filled(sql('where_experiments'), {'test': test})}))"
+
+    def _anywhere(self, one: Compare) -> str:
+        """Return a condition that each word is in one of the texts of a run."""
+        words = [self.add(word, "text") for word in one.values[0].text.split()]
+        columns = [[_has(column, word) for column in _ANYWHERE] for word in words]
+        tests = [f"{_has('t.value', word)} OR {_has('t.name', word)}" for word in words]
+        tags = [f"r.run_id IN ({filled(sql('where_any_tag'), {'test': test})})" for test in tests]
+        each = [f"({' OR '.join([*some, tag])})" for some, tag in zip(columns, tags, strict=True)]
+        return f"({'NOT ' if one.op == 'not has' else ''}({' AND '.join(each)}))"
 
     def _state(self, one: Compare) -> str:
         """Return a condition on the state. A lost run is a running one that is silent; no row records that."""
@@ -198,6 +243,8 @@ class StatementBuilder:
             return self._same_text(column, texts, head)
         if one.op == "not in":
             return f"NOT {column} = ANY ({self.add(texts, 'text[]')})"
+        if one.op in ("has", "not has"):
+            return has_words(column, one, self.add)
         test = f"{column} {SIGNS[one.op]} {self.add(texts[0], 'text')}"
         begin = re.split(r"[%_\\\\]", texts[0])[0][:HEAD]
         if head and begin and one.op == "like":
@@ -295,48 +342,22 @@ def _param_number(row: str) -> str:
     return filled(sql("param_number"), {"row": row})
 
 
+def fact_column(name: str) -> str:
+    """Return the expression of a fact."""
+    return f"({sql('stage_with_experiment')})" if name == "stage" else COLUMNS[name]
+
+
 def sorted_column(key: Key) -> str:
     """Return the column of a fact, or of a text its beginning, by which runs are sorted."""
-    column = COLUMNS[key.name]
-    return column if key.kind in ("number", "time") else f'(left({column}, {SORTED_TEXT}) COLLATE "C")'
+    column = fact_column(key.name)
+    return f'(left({column}, {SORTED_TEXT}) COLLATE "C")' if sorted_type(key) == "text" else column
 
 
-def series_candidates(written: str) -> list[tuple[str, str, dict[str, str]]]:
-    """Return step, name and labels of all series that a written name can mean."""
-    forms: list[tuple[str, dict[str, str]]] = [(written, {})]
-    if match := re.fullmatch(r"(.+)\{([^{}]+)\}", written):
-        pairs = [pair.partition("=") for pair in match[2].split(",")]
-        if all(sign for _, sign, _ in pairs):
-            forms.append((match[1], {key: value for key, _, value in pairs}))
-    return [
-        series
-        for name, labels in forms
-        for series in ((MAIN_STEP, name, labels), *((step, rest, labels) for step, rest in _splits(name)))
-    ]
-
-
-def json_path(path: str) -> str:
-    """Return SQL's path to values inside a label: rows/0, or tags/key=team/value, which looks through a list."""
-    found = "$.value"
-    for part in path.split("/") if path else ():
-        name, sign, value = part.partition("=")
-        if sign:
-            found += f"[*] ? (@.{json.dumps(name)} == {json.dumps(value)})"
-        else:
-            found += f"[{int(part)}]" if re.fullmatch("[0-9]{1,9}", part) else f".{json.dumps(part)}"
-    return found
-
-
-def param_paths(name: str) -> list[tuple[str, list[str]]]:
-    """Return the JSON parameters, and the paths inside, that a name such as model.layers.0 can mean."""
-    splits = [match.start() for match in re.finditer("[./]", name)][:MAX_PATHS]
-    paths = [(name[:at], re.split("[./]", name[at + 1 :])) for at in splits]
-    return [(outer, path) for outer, path in paths if outer and all(path)]
-
-
-def _splits(name: str) -> Iterable[tuple[str, str]]:
-    slashes = [match.start() for match in re.finditer("/", name)]
-    return [(name[:at], name[at + 1 :]) for at in slashes[:MAX_STEP_SLASHES] if at and name[at + 1 :]]
+def sorted_type(key: Key) -> str:
+    """Return PostgreSQL's type of what runs are sorted by."""
+    if key.kind in ("number", "time"):
+        return "bigint"
+    return "float8" if key.kind in ("metric", "param", "duration") else "text"
 
 
 def _read_number(value: Value) -> float | None:
@@ -371,9 +392,21 @@ def compare_column(column: str, one: Compare, add: Callable[[Any, str], str]) ->
     is_number = one.key.kind in ("metric", "number", "time")
     kind = "float8" if is_number else "text"
     values = [value.number if is_number else value.text for value in one.values]
+    if one.op in ("has", "not has"):
+        return has_words(column, one, add)
     if one.op in ("in", "not in"):
         return f"{'NOT ' if one.op == 'not in' else ''}{column} = ANY ({add(values, f'{kind}[]')})"
     return f"{column} {SIGNS[one.op]} {add(values[0], kind)}"
+
+
+def has_words(column: str, one: Compare, add: Callable[[Any, str], str]) -> str:
+    """Return a test that a text contains each word of a comparison, in any case."""
+    each = " AND ".join(_has(column, add(word, "text")) for word in one.values[0].text.split())
+    return f"{'NOT ' if one.op == 'not has' else ''}({each})"
+
+
+def _has(column: str, word: str) -> str:
+    return f"strpos(lower({column}), lower({word})) > 0"
 
 
 def filled(statement: str, parts: dict[str, str]) -> str:

@@ -24,7 +24,7 @@ ORDER BY o.sort_value :direction, r.run_id LIMIT :limit;
 -- Runs in the order of several keys, with rank and value of each key.
 SELECT r.run_id:places FROM runs r :joined
 WHERE NOT r.deleted AND :condition AND :behind
-ORDER BY :order LIMIT :limit;
+ORDER BY :order LIMIT :limit OFFSET :offset;
 
 -- name: join_keys
 LEFT JOIN (:keys) AS :alias (run_id, sort_value) ON :alias.run_id = r.run_id
@@ -49,23 +49,43 @@ WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.de
                     AND later.name = s.name AND later.step_name = s.step_name AND later.labels = s.labels
                     AND NOT later.deleted)
 
--- name: keys_metric_or_nan
-SELECT s.run_id, s.last_value FROM series s
+-- name: newest_of_series
+-- The value of the newest attempt.
+SELECT s.run_id, :value AS value FROM series s
 WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
   AND NOT EXISTS (SELECT FROM series later
                   WHERE later.run_id = s.run_id AND later.attempt > 1 AND later.attempt > s.attempt
                     AND later.name = s.name AND later.step_name = s.step_name AND later.labels = s.labels
                     AND NOT later.deleted)
 
--- name: keys_metric
--- NaN has no position in an order.
-SELECT s.run_id, s.last_value FROM series s
+-- name: all_of_series
+-- Of all attempts together, as charts state them.
+SELECT s.run_id, :value AS value FROM series s
 WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
-  AND s.last_value < 'NaN'
-  AND NOT EXISTS (SELECT FROM series later
-                  WHERE later.run_id = s.run_id AND later.attempt > 1 AND later.attempt > s.attempt
-                    AND later.name = s.name AND later.step_name = s.step_name AND later.labels = s.labels
-                    AND NOT later.deleted)
+GROUP BY s.run_id
+
+-- name: first_of_series
+-- The point that was recorded first; none where retention dropped the points.
+SELECT DISTINCT ON (s.run_id) s.run_id, c.first_value AS value
+FROM series s JOIN chunks c ON c.series_id = s.series_id AND c.month = s.month AND c.first_index = 0
+WHERE s.name = :name AND s.step_name = :step AND s.labels = :labels AND NOT s.deleted AND NOT s.system
+ORDER BY s.run_id, s.attempt
+
+-- name: lowest_of_places
+SELECT run_id, min(value) AS value FROM (:values) AS all_places GROUP BY run_id
+
+-- name: comparable_keys
+-- NaN has no position in an order.
+SELECT v.run_id, v.value FROM (:values) AS v WHERE v.value < 'NaN'
+
+-- name: where_value
+SELECT v.run_id FROM (:values) AS v WHERE :test
+
+-- name: keys_experiment
+SELECT x.run_id, left(:column, 200) COLLATE "C" FROM run_experiments x
+
+-- name: where_experiments
+SELECT x.run_id FROM run_experiments x WHERE :test
 
 -- name: where_experiment
 -- Runs of the experiments with these names, and of tags that no experiment has or had as a name. Arrays, because an
@@ -168,6 +188,9 @@ SELECT p.run_id, left(p.value ->> 'value', 200) COLLATE "C" FROM params p WHERE 
 -- name: keys_tag
 -- The beginning of the value, as the index tags_by_text holds it.
 SELECT t.run_id, left(t.value, 200) COLLATE "C" FROM tags t WHERE t.name = :name
+
+-- name: where_any_tag
+SELECT t.run_id FROM tags t WHERE :test
 
 -- name: where_tag
 SELECT t.run_id FROM tags t WHERE t.name = :name AND :test

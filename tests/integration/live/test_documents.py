@@ -236,7 +236,7 @@ WRONG = [
         b'{"key":["tag","t"],"op":"in","values":["\\u0000"]}',
         b'{"key":["tag","t"],"op":"like","values":["\\\\"]}', b'{"not":' * 60 + b"{}" + b"}" * 60,
     )],
-    *[(b'{"order_by":%b}' % keys, "order_by") for keys in (b"{}", b"[1]", b'[{"key":["param","x"]}]')],
+    *[(b'{"order_by":%b}' % keys, "order_by") for keys in (b"{}", b"[1]", b'[{"key":["label","x"]}]')],
 ]  # fmt: skip
 
 

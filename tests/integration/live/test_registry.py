@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from consumers.store.registry.search import narrowed
-from consumers.store.search.filter import All
+from consumers.store.search.filter_terms import All
 from consumers.store.search.page_token import PagePosition, write_token
 from schemas import events as ev
 from schemas.subjects import Subject

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumers.store.search.filter import MAX_TEXT, All, Compare, parse_filter
+from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_terms import All, Compare
+from consumers.store.search.filter_tokens import MAX_TEXT
 from gateway.dialects.sap import Scenario
 from gateway.dialects.sap.errors import TrackingError
 from gateway.dialects.sap.selection import filters, others, read_selectors

@@ -8,19 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.search.filter import (
-    MAX_SERIES,
-    All,
-    Compare,
-    Either,
-    FilterError,
-    Key,
-    Not,
-    meanings,
-    parse_filter,
-    parse_order,
-)
-from consumers.store.search.sql_builder import Search, param_paths, series_candidates
+from consumers.store.search.filter import parse_filter, parse_order
+from consumers.store.search.filter_terms import MAX_SERIES, All, Compare, Either, Key, Not, meanings
+from consumers.store.search.filter_tokens import FilterError
+from consumers.store.search.names import param_paths, series_candidates
+from consumers.store.search.sql_builder import Search
 
 WORDS = [
     *["metrics.loss", "params.`a b`", "tags.x", "state", "<", ">=", "=", "!=", "0.3", "'x'", "and", "or", "not", "("],
@@ -77,7 +69,7 @@ def test_a_filter_is_read_as_people_mean_it(text: str, tree: str) -> None:
         ("metrics.loss 3", "character 14, at '3': expected one of ="),
         ("loss < 3", "character 1, at 'loss': expected metrics.NAME"),
         ("metrics. < 3", "character 10, at '<': expected a name right after metrics."),
-        ("tags.x < 'a'", "character 8, at '<': expected one of = != like in, because x is text"),
+        ("tags.x < 'a'", "character 8, at '<': expected one of = != like has in, because x is text"),
         ("params.x < 'a'", "character 12, at \"'a'\": expected a number without quotes"),
         ("params.x = y", "character 12, at 'y': expected a number, true, false, or text in quotes"),
         ("state = 'gone'", "character 9, at \"'gone'\": expected one of created"),

@@ -26,7 +26,9 @@ from consumers.store.export.points import COLUMNS, SUPERSEDED
 from consumers.store.export.runs import MAX_COLUMNS, TooManyColumns, read_column
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.run_documents import RunsWanted
-from consumers.store.search.filter import FilterError, Key, Order, parse_filter
+from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_terms import Key, Order
+from consumers.store.search.filter_tokens import FilterError
 
 MAX_RUNS = 1_000
 MAX_NAMES = 1_000

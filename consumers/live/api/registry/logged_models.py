@@ -19,7 +19,8 @@ from consumers.live.stream.positions import write_positions
 from consumers.store.offsets import CONSUMER
 from consumers.store.read.artifacts import ArtifactChoice
 from consumers.store.registry.logged_models import FACTS, NAMED, LoggedModelSearch, is_order
-from consumers.store.search.filter import FilterError, parse_filter
+from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_tokens import FilterError
 from schemas.api import LoggedModelArtifacts, LoggedModelsPage, LoggedModelsQuestion
 from schemas.bounds import MAX_NAME, MAX_RUN_ID
 

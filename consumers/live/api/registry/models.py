@@ -23,7 +23,8 @@ from consumers.store.offsets import CONSUMER
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.registry.read import Page, Wanted
 from consumers.store.registry.search import FACTS, Listed, Narrowing, parse_sorting
-from consumers.store.search.filter import FilterError, parse_filter
+from consumers.store.search.filter import parse_filter
+from consumers.store.search.filter_tokens import FilterError
 from consumers.store.search.page_token import MAX_TOKEN, TokenError
 from schemas.api import ExperimentsPage, ModelsPage, ModelVersionsPage
 from schemas.bounds import MAX_NAME, MAX_RUN_ID
