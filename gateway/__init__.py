@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         step,
         text,
     )
+    from gateway.client.run.defined.functions import define_metric
     from gateway.client.run.logged.functions import log_dict, log_figure, log_image, log_table, log_text
     from gateway.client.run.run import Run
 
@@ -48,6 +49,7 @@ __all__ = [
     "artifact",
     "artifacts",
     "current_run",
+    "define_metric",
     "emit",
     "experiments",
     "finish",
@@ -78,6 +80,7 @@ _HOMES = {
     "Histogram": "gateway.client.encoding.histogram",
     "Report": "gateway.client.recording.report",
     "Run": "gateway.client.run.run",
+    "define_metric": "gateway.client.run.defined.functions",
     "histogram": "gateway.client.encoding.histogram",
     "log_dict": "gateway.client.run.logged.functions",
     "log_figure": "gateway.client.run.logged.functions",

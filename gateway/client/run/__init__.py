@@ -6,8 +6,8 @@ What training code calls.
   `notebook`: ends the runs of a cell that is executed again.
 - `earlier`: what the earlier attempts of a continued run have recorded.
 - `arguments`: what callers passed, checked. `artifacts`: references to files, `stored_artifacts`: files whose bytes are
-  stored, `logged/`: the methods and functions that log them. `edits`: delete and rename. `barrier`: waiting for
-  readers.
+  stored, `logged/`: the methods and functions that log them. `defined/`: what metrics mean. `edits`: delete and rename.
+  `barrier`: waiting for readers.
 - `registry`: the runs that are open. `starting`: calls while a run starts. `hooks`: what happens at fork, SIGTERM and
   exit.
 """

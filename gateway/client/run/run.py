@@ -39,6 +39,7 @@ from gateway.client.run.arguments import (
     read_time,
     read_timeout,
 )
+from gateway.client.run.defined.methods import DefinitionMethods
 from gateway.client.run.logged.methods import ArtifactMethods
 from gateway.client.run.steps import Step, Steps, before_end
 from gateway.client.shipping.batching import split
@@ -60,7 +61,7 @@ CAPTURE_S = 5.0  # the longest that `finish` waits for the last console lines an
 DIGESTS_S = 1.0  # ... and for digests of artifacts: those of small files precede the end
 
 
-class Run(ArtifactMethods):
+class Run(ArtifactMethods, DefinitionMethods):
     """One run, as seen by one process. Made by `gateway.start_run`; use it as a context manager."""
 
     _artifacts: ArtifactLog | None = None  # see ArtifactMethods
@@ -102,6 +103,7 @@ class Run(ArtifactMethods):
         self._on_finish = on_finish
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
+        self._definitions: dict[str, dict[str, Any]] = {}
         self._steps = Steps(self.recorder, self)
 
     # Points and values.
