@@ -74,6 +74,6 @@ export function nearest(xs: ArrayLike<number>, x: number): number {
 
 /** A line whose x goes back (times after a restart, metrics) cannot be searched by halves: sort it by x for that. */
 export function isRising(xs: ArrayLike<number>): boolean {
-  for (let i = 1; i < xs.length; i += 1) if (xs[i]! < xs[i - 1]!) return false;
+  for (let i = 1; i < xs.length; i += 1) if (!(xs[i]! >= xs[i - 1]!)) return false; // NaN is no order
   return true;
 }

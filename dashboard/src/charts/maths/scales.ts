@@ -81,7 +81,7 @@ function padded(found: Extent, kind: ScaleKind): Extent {
 /** Smallest distance from zero that a symlog axis still shows as such: below it the axis is linear. */
 export function symlogThreshold(min: number, max: number): number {
   const largest = Math.max(Math.abs(min), Math.abs(max));
-  return largest > 0 ? largest / 1_000 : 1;
+  return largest > 0 ? 10 ** (Math.ceil(Math.log10(largest)) - 3) : 1; // by decades: it stays while values grow a little
 }
 
 /** The transformation in which an axis is straight: x, log10 x or asinh(x / threshold). */
