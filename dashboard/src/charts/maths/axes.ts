@@ -18,17 +18,25 @@ export interface RunTimes {
 
 const SECOND = 1e6; // µs
 
-/** x of each point; NaN where the axis has none. `other` is the series of `metric:`. */
+/** Return the function from a step and a time to x; NaN where the axis has none. `other` is the series of `metric:`. */
+export function xFunction(axis: XAxis, run: RunTimes, other?: Points): (step: number, time: number) => number {
+  if (axis === "step") return (step) => step;
+  if (axis === "time") return (_, time) => time / SECOND;
+  if (axis === "relative") return (_, time) => (time - run.began) / SECOND;
+  if (axis === "process") {
+    const clock = processClock(run);
+    return (_, time) => clock(time);
+  }
+  return (step) => (other ? valueAt(other, step) : NaN);
+}
+
+/** x of each point of a series. */
 export function xColumn(axis: XAxis, points: Points, run: RunTimes, other?: Points): Float64Array {
   const { steps, times, length } = points;
   if (axis === "step") return steps.subarray(0, length);
+  const toX = xFunction(axis, run, other);
   const xs = new Float64Array(length);
-  if (axis === "time") for (let i = 0; i < length; i += 1) xs[i] = times[i]! / SECOND;
-  else if (axis === "relative") for (let i = 0; i < length; i += 1) xs[i] = (times[i]! - run.began) / SECOND;
-  else if (axis === "process") {
-    const clock = processClock(run);
-    for (let i = 0; i < length; i += 1) xs[i] = clock(times[i]!);
-  } else for (let i = 0; i < length; i += 1) xs[i] = other ? valueAt(other, steps[i]!) : NaN;
+  for (let i = 0; i < length; i += 1) xs[i] = toX(steps[i]!, times[i]!);
   return xs;
 }
 

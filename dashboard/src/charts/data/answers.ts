@@ -1,0 +1,47 @@
+// Answers of the API about series. Shapes only: schemas/api.
+import type { Numeric } from "../../api/types";
+
+/** A part of an x axis: steps, or µs since 1970 (time), or µs since the run began (relative). */
+export interface SeriesRange {
+  axis: "step" | "time" | "relative";
+  from?: number;
+  to?: number;
+}
+
+export interface AnswerColumns {
+  steps: number[];
+  times: number[];
+  values: Numeric[];
+}
+
+export interface AnswerSeries {
+  run_id: string;
+  series: string;
+  count: number;
+  in_range: number;
+  exact: boolean;
+  columns: AnswerColumns;
+  marks: { step: number; time: number; count: number; kinds: string[] }[];
+  goal?: string | null;
+  unit?: string | null;
+  attempts?: { attempt: number; from_step: number | null; columns: AnswerColumns }[] | null;
+}
+
+export interface SeriesAnswer {
+  as_of: string;
+  series: AnswerSeries[];
+  next_page_token: string | null;
+}
+
+/** Every series of the runs, without points: one entry of each column for each. */
+export interface IndexAnswer {
+  as_of: string;
+  columns: { run_id: string[]; series: string[]; count: number[]; [name: string]: unknown[] };
+  next_page_token: string | null;
+}
+
+export interface GroupsAnswer {
+  as_of: string;
+  groups: { key: (string | number | boolean | null)[]; runs: number; run_ids: string[]; series: import("../maths/bands").GroupSeries[] }[];
+  exact: boolean;
+}

@@ -1,0 +1,88 @@
+// One series of one run as a page holds it: what was read, and what the stream added. Pure.
+import { parseOffsets, type Offsets } from "../../api/offsets";
+import type { StreamEvent, StreamSeries } from "../../api/types";
+import { Points, toNumber } from "../maths/points";
+import type { AnswerSeries } from "./answers";
+
+/** A series with the points of a range, or of all of it. */
+export class Held {
+  readonly points: Points;
+  /** Points that later attempts replaced, one line for each attempt. */
+  readonly superseded: Points[];
+  readonly unit: string;
+  readonly goal: string;
+  private readonly asOf: Offsets;
+
+  constructor(answer: AnswerSeries, asOf: string) {
+    const { columns, marks } = answer;
+    this.points = Points.of(columnsOf(columns), answer.in_range, marks);
+    this.points.exact = this.points.exact && answer.exact;
+    if (marks.length) this.points.marks = marks.map((mark) => ({ ...mark })); // those of the columns are among them
+    this.superseded = (answer.attempts ?? []).map((attempt) => Points.of(columnsOf(attempt.columns)));
+    this.unit = answer.unit ?? "";
+    this.goal = answer.goal ?? "";
+    this.asOf = parseOffsets(asOf);
+  }
+
+  /** A series that its run does not have yet. */
+  static empty(run_id: string, series: string): Held {
+    const columns = { steps: [], times: [], values: [] };
+    return new Held({ run_id, series, count: 0, in_range: 0, exact: true, columns, marks: [] }, "");
+  }
+
+  /** Add points of the stream unless the answer has them already. Says whether anything changed. */
+  take(event: StreamEvent, series: StreamSeries): boolean {
+    if (event.offset < (this.asOf.get(event.partition) ?? 0)) return false;
+    this.points.add(columnsOfPoints(series));
+    return true;
+  }
+}
+
+/** The series of one window, by run and written name. */
+export class Shelf {
+  /** Names that were asked for: a run without such a series has an empty one, which grows by the stream. */
+  readonly asked = new Set<string>();
+  private readonly held = new Map<string, Held>();
+
+  get(run: string, series: string): Held | undefined {
+    return this.held.get(`${run}\n${series}`);
+  }
+
+  put(run: string, series: string, held: Held): Held {
+    this.held.set(`${run}\n${series}`, held);
+    return held;
+  }
+
+  /** Add points of the stream to a series that was read, or that its run did not have then. */
+  take(event: StreamEvent, series: StreamSeries): boolean {
+    if (!this.asked.has(series.series)) return false;
+    const held = this.get(event.run_id, series.series) ?? this.put(event.run_id, series.series, Held.empty(event.run_id, series.series));
+    return held.take(event, series);
+  }
+
+  /** Forget the series of other runs. */
+  keep(runs: ReadonlySet<string>): void {
+    for (const key of this.held.keys()) if (!runs.has(key.slice(0, key.indexOf("\n")))) this.held.delete(key);
+  }
+
+  clear(): void {
+    this.asked.clear();
+    this.held.clear();
+  }
+}
+
+function columnsOf(columns: AnswerSeries["columns"]) {
+  return { steps: columns.steps, times: columns.times, values: Float64Array.from(columns.values, toNumber) };
+}
+
+function columnsOfPoints({ points }: StreamSeries) {
+  const count = points.length;
+  const made = { steps: new Float64Array(count), times: new Float64Array(count), values: new Float64Array(count) };
+  for (let i = 0; i < count; i += 1) {
+    const [step, time, value] = points[i]!;
+    made.steps[i] = step;
+    made.times[i] = time;
+    made.values[i] = toNumber(value);
+  }
+  return made;
+}

@@ -1,0 +1,273 @@
+// The series of the runs that a page shows: read when a chart comes into view, kept current by one stream.
+import { batch, signal } from "@preact/signals";
+import { ask } from "../../api/client";
+import type { Offsets } from "../../api/offsets";
+import { follow } from "../../api/stream";
+import type { StreamEvent } from "../../api/types";
+import type { IndexAnswer, SeriesAnswer, SeriesRange } from "./answers";
+import { Held, Shelf } from "./held";
+import { panelOf } from "./names";
+
+const BUCKETS = 1_000;
+const GATHER_MS = 25; // charts that come into view together are one question
+const NAMES_A_QUESTION = 40; // answers come in pieces: the first charts do not wait for the last
+const INDEX_PAGE = 10_000;
+const REREAD_MS = 250;
+
+/** Which points are asked for: null of all. */
+export type Window = SeriesRange | null;
+
+type Listener = () => void;
+
+/** Reads, holds and follows series. `close` it when the page goes. */
+export class SeriesStore {
+  /** Names of the series of each panel: all that the runs have. */
+  readonly panels = signal<ReadonlyMap<string, ReadonlySet<string>>>(new Map());
+  /** What went wrong last, or null. */
+  readonly problem = signal<unknown>(null);
+  /** Whether the index was read. */
+  readonly isReady = signal(false);
+
+  /** With `all`, the stream is that of all runs, and `onRuns` hears when one came, began or ended. */
+  constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
+
+  private runs: readonly string[] = [];
+  private shown = new Set<string>();
+  private superseded = false;
+  private window: Window = null;
+  private readonly whole = new Shelf();
+  private readonly part = new Shelf();
+  private attempts = new Map<string, number>();
+  private readonly wanted = new Map<string, number>(); // panel -> charts that show it
+  private readonly listeners = new Map<string, Set<Listener>>();
+  private pending: StreamEvent[] | null = null; // events that came while a question was open
+  private questions = 0;
+  /** Where the events of the stream end: an answer to a later question has them all. */
+  private readonly seen = new Map<number, number>();
+  private stopStream: (() => void) | null = null;
+  private stop = new AbortController();
+  private gather: ReturnType<typeof setTimeout> | undefined;
+  private reread: ReturnType<typeof setTimeout> | undefined;
+
+  /** Show these runs: the index is read anew, and the stream begins where it ends. */
+  setRuns(runs: readonly string[]): void {
+    if (runs.length === this.runs.length && runs.every((run, at) => run === this.runs[at])) return;
+    this.runs = runs;
+    this.shown = new Set(runs);
+    for (const shelf of [this.whole, this.part]) shelf.keep(this.shown);
+    if (!runs.length) this.panels.value = new Map();
+    void this.start();
+  }
+
+  /** Choose the points that are read: of a window with its own buckets, and superseded ones. */
+  setWindow(window: Window, superseded: boolean): void {
+    const isSame = JSON.stringify(window) === JSON.stringify(this.window);
+    if (superseded !== this.superseded) this.whole.clear();
+    else if (isSame) return;
+    this.window = window;
+    this.superseded = superseded;
+    this.part.clear();
+    this.readSoon();
+  }
+
+  /** Keep a panel current and hear of its changes while it is on the screen. Returns what ends it. */
+  want(panel: string, listener: Listener): () => void {
+    this.wanted.set(panel, (this.wanted.get(panel) ?? 0) + 1);
+    const all = this.listeners.get(panel) ?? new Set();
+    this.listeners.set(panel, all.add(listener));
+    this.readSoon();
+    return () => {
+      all.delete(listener);
+      const left = (this.wanted.get(panel) ?? 1) - 1;
+      if (left > 0) this.wanted.set(panel, left);
+      else this.wanted.delete(panel);
+    };
+  }
+
+  /** The series of a run: that of the window, if it was read, else the whole one. */
+  held(run: string, series: string): Held | undefined {
+    return (this.window && this.part.get(run, series)) || this.whole.get(run, series);
+  }
+
+  close(): void {
+    this.stop.abort();
+    this.stopStream?.();
+    clearTimeout(this.gather);
+    clearTimeout(this.reread);
+  }
+
+  private async start(): Promise<void> {
+    this.stop.abort();
+    this.stop = new AbortController();
+    const { signal: stop } = this.stop;
+    this.stopStream?.();
+    this.stopStream = null;
+    batch(() => {
+      for (const shelf of [this.whole, this.part]) shelf.asked.clear(); // what is held shows until its answer comes
+      this.attempts.clear();
+      this.pending = null;
+      this.questions = 0;
+      this.problem.value = null;
+      this.isReady.value = false;
+    });
+    const onReset = () => stop.aborted || void this.start();
+    const follower = { onEvents: (events: readonly StreamEvent[]) => this.takeAll(events), onReset };
+    if (!this.runs.length) {
+      this.isReady.value = true;
+      if (this.options.all) this.stopStream = follow({}, { ...follower, onReset: () => this.options.onRuns?.(this.seen) });
+      return;
+    }
+    await this.guard(stop, async () => {
+      const asOf = await this.readIndex(stop);
+      const topic = this.runs.length === 1 && !this.options.all ? { run: this.runs[0]! } : {};
+      this.stopStream = follow(topic, follower, asOf);
+      this.isReady.value = true;
+      this.readSoon();
+    });
+  }
+
+  /** Read the names of all series. Returns the position from which the stream adds to them. */
+  private async readIndex(stop: AbortSignal): Promise<string> {
+    const panels = new Map<string, Set<string>>();
+    let asOf = "";
+    for (let token: string | null = null; ; ) {
+      const body = { runs: this.runs, limit: INDEX_PAGE, ...(token ? { page_token: token } : {}) };
+      const answer: IndexAnswer = await ask("/v1/series/index", { body, signal: stop, minOffsets: this.seen });
+      asOf ||= answer.as_of;
+      for (const series of answer.columns.series) addTo(panels, series);
+      if (!answer.next_page_token || !this.panels.peek().size) this.panels.value = new Map(panels);
+      token = answer.next_page_token;
+      if (!token) return asOf;
+    }
+  }
+
+  private readSoon(): void {
+    clearTimeout(this.gather);
+    this.gather = setTimeout(() => void this.read(), GATHER_MS);
+  }
+
+  private async read(): Promise<void> {
+    if (!this.isReady.peek()) return;
+    const { signal: stop } = this.stop;
+    const panels = this.panels.peek();
+    const names = [...this.wanted.keys()].flatMap((panel) => [...(panels.get(panel) ?? [])]);
+    const questions: Promise<void>[] = [];
+    const put = (into: Shelf, window: Window) => {
+      const missing = names.filter((name) => !into.asked.has(name));
+      for (const name of missing) into.asked.add(name);
+      for (let at = 0; at < missing.length; at += NAMES_A_QUESTION) {
+        const some = missing.slice(at, at + NAMES_A_QUESTION);
+        questions.push(this.guard(stop, () => this.readSeries(into, some, window, stop)));
+      }
+    };
+    put(this.whole, null);
+    if (this.window) put(this.part, this.window);
+    await Promise.all(questions);
+  }
+
+  private async readSeries(into: Shelf, names: readonly string[], window: Window, stop: AbortSignal): Promise<void> {
+    this.pending ??= [];
+    this.questions += 1;
+    try {
+      for (let token: string | null = null; ; ) {
+        const range = window ? { range: window } : {};
+        const page = token ? { page_token: token } : {};
+        const body = { runs: this.runs, names, buckets: BUCKETS, superseded: this.superseded, ...range, ...page };
+        const answer: SeriesAnswer = await ask("/v1/series", { body, signal: stop, minOffsets: this.seen });
+        if (window !== null && window !== this.window) return; // a person has moved on
+        this.arrived(into, answer);
+        token = answer.next_page_token;
+        if (!token) return;
+      }
+    } catch (error) {
+      for (const name of names) into.asked.delete(name);
+      throw error;
+    } finally {
+      if (!stop.aborted && (this.questions -= 1) === 0) this.pending = null;
+    }
+  }
+
+  private arrived(into: Shelf, answer: SeriesAnswer): void {
+    const touched = new Set<string>();
+    for (const one of answer.series) {
+      const held = into.put(one.run_id, one.series, new Held(one, answer.as_of));
+      touched.add(panelOf(one.series));
+      for (const event of this.pending ?? []) {
+        if (event.run_id !== one.run_id) continue;
+        for (const series of event.series ?? []) if (series.series === one.series) held.take(event, series);
+      }
+    }
+    this.tell(touched);
+  }
+
+  private takeAll(events: readonly StreamEvent[]): void {
+    const touched = new Set<string>();
+    const fresh = new Set<string>();
+    let hasRuns = false;
+    for (const event of events) {
+      if (RUN_KINDS.has(event.kind)) {
+        hasRuns = true;
+        this.see(event);
+      }
+      if (!this.shown.has(event.run_id)) continue;
+      this.pending?.push(event);
+      this.see(event);
+      if (event.series) this.takePoints(event, touched, fresh);
+      else if (CHANGES.has(event.kind)) this.readAgain();
+    }
+    if (fresh.size) {
+      const panels = new Map([...this.panels.peek()].map(([panel, names]) => [panel, new Set(names)]));
+      for (const series of fresh) addTo(panels, series);
+      this.panels.value = panels;
+      this.readSoon();
+    }
+    this.tell(touched);
+    if (hasRuns) this.options.onRuns?.(this.seen);
+  }
+
+  private see(event: StreamEvent): void {
+    this.seen.set(event.partition, Math.max(event.offset + 1, this.seen.get(event.partition) ?? 0));
+  }
+
+  private takePoints(event: StreamEvent, touched: Set<string>, fresh: Set<string>): void {
+    const panels = this.panels.peek();
+    const attempt = event.attempt ?? 1;
+    const before = this.attempts.get(event.run_id);
+    this.attempts.set(event.run_id, Math.max(attempt, before ?? 0));
+    if (before !== undefined && attempt !== before) return this.readAgain(); // steps may replace earlier ones
+    for (const series of event.series ?? []) {
+      const panel = panelOf(series.series);
+      if (!panels.get(panel)?.has(series.series)) fresh.add(series.series);
+      const isInWhole = this.whole.take(event, series);
+      if (this.part.take(event, series) || isInWhole) touched.add(panel);
+    }
+  }
+
+  /** What is held may be wrong (a new attempt, an edit): read it again once the store has this event. */
+  private readAgain(): void {
+    clearTimeout(this.reread);
+    this.reread = setTimeout(() => void this.start(), REREAD_MS);
+  }
+
+  private tell(panels: Iterable<string>): void {
+    for (const panel of panels) for (const listener of this.listeners.get(panel) ?? []) listener();
+  }
+
+  private async guard(stop: AbortSignal, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!stop.aborted) this.problem.value = error;
+    }
+  }
+}
+
+const CHANGES = new Set(["run_resumed", "run_reopened", "deleted", "renamed"]);
+const RUN_KINDS = new Set(["run_created", "run_started", "run_resumed", "run_finished", "run_failed", "run_killed", "lifecycle_stage"]);
+
+function addTo(panels: Map<string, Set<string>>, series: string): void {
+  const panel = panelOf(series);
+  const names = panels.get(panel);
+  if (names) names.add(series);
+  else panels.set(panel, new Set([series]));
+}

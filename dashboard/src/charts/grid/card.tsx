@@ -1,0 +1,165 @@
+// One panel: a chart with its title, what it leaves out, its menu, and its keys.
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { Button } from "../../components/button";
+import { isDark } from "../../state/theme";
+import { Chart, type ChartView } from "../drawing/chart";
+import type { Line } from "../drawing/line";
+import { GroupReader } from "../data/groups";
+import { grouped } from "../format";
+import type { Extent } from "../maths/scales";
+import * as address from "./address";
+import { CardMenu } from "./card_menu";
+import { chartColours } from "./colours_of_page";
+import { active, hovered } from "./hover";
+import { Legend } from "./legend";
+import { groupLines, LineMaker } from "./lines";
+import type { CardProps } from "./props";
+import { effective, type ChartSettings } from "./settings";
+
+export function ChartCard(props: CardProps) {
+  const { panel, names, runs, store, groupBy, isFull = false } = props;
+  const host = useRef<HTMLDivElement>(null);
+  const chart = useRef<Chart | null>(null);
+  const current = useRef(props);
+  current.current = props;
+  const lines = useSignal<readonly Line[]>([]);
+  const found = useSignal<Extent | null>(null);
+  const read = useSignal("");
+  const isSeen = useSignal(false);
+  const problem = useSignal<unknown>(null);
+  const settings = effective(address.settings.value, address.OVERRIDES.value[panel]);
+
+  useEffect(() => {
+    const element = host.current!;
+    const made = new Chart(element, {
+      onZoom: (x, y) => address.zoom(panel, x, y),
+      onReset: () => address.zoom(panel, null, null),
+      onHover: (owner) => (hovered.value = owner),
+      onPick: (reading) => current.current.onPick?.(reading),
+      onRead: (text) => (read.value = text),
+      onDrawn: (extent) => (found.value = extent),
+    });
+    chart.current = made;
+    made.setSeen(false);
+    const seen = new IntersectionObserver(
+      (entries) => {
+        isSeen.value = entries.at(-1)!.isIntersecting;
+        made.setSeen(isSeen.value);
+      },
+      { rootMargin: "200px" },
+    );
+    seen.observe(element);
+    return () => {
+      seen.disconnect();
+      made.destroy();
+      chart.current = null;
+    };
+  }, [panel]);
+
+  const reader = useRef<GroupReader | null>(null);
+  reader.current ??= new GroupReader(() => chart.current?.changed(), (error) => (problem.value = error));
+  useEffect(() => () => reader.current?.close(), []);
+  const ask = (again: boolean) => {
+    const { groupBy: keys, runs: shown, names: series, window: range } = current.current;
+    if (keys?.length) reader.current?.ask({ runs: shown.map((run) => run.id), group_by: keys, names: series, range }, { again });
+  };
+
+  useEffect(() => {
+    if (!isSeen.value) return undefined;
+    const heard = () => {
+      ask(true);
+      chart.current?.changed();
+    };
+    const ends = [store.want(panel, heard)];
+    if (settings.x.startsWith("metric:")) ends.push(store.want(settings.x.slice("metric:".length), heard));
+    return () => ends.forEach((end) => end());
+  }, [isSeen.value, panel, store, settings.x]);
+
+  const maker = useRef<LineMaker | null>(null);
+  maker.current ??= new LineMaker(store);
+  const theme = isDark.value ? "dark" : "light";
+  useEffect(() => {
+    if (isSeen.value) ask(false);
+    const source = () => {
+      const style = { theme, settings } as const;
+      const answer = groupBy?.length ? reader.current?.answer : null;
+      const made = groupBy?.length ? (answer ? groupLines(answer, names, style) : []) : maker.current!.lines(names, runs, style);
+      if (made.length !== lines.peek().length || made.some((line, at) => line.label !== lines.peek()[at]!.label || line.colour !== lines.peek()[at]!.colour)) {
+        lines.value = made;
+      }
+      mark(host.current, made);
+      return made;
+    };
+    chart.current?.show(source, viewOf(settings));
+  });
+  useSignalEffect(() => chart.current?.highlight(hovered.value));
+
+  const { outside = 0, hidden = 0 } = found.value ?? {};
+  return (
+    <figure
+      class={`chart-card${isFull ? " full" : ""}`}
+      data-panel={panel}
+      onPointerEnter={() => (active.value = panel)}
+      onFocusIn={() => (active.value = panel)}
+    >
+      <figcaption>
+        <span class="chart-title cut" title={panel}>{panel}</span>
+        {outside > 0 && (
+          <Button kind="bare" class="chart-note" title="Points far from the others lie outside the scale. Show all" onClick={() => address.override(panel, { clip: false })}>
+            {grouped(outside)} outside
+          </Button>
+        )}
+        {hidden > 0 && (
+          <Button kind="bare" class="chart-note" title="A logarithm has no place for values of 0 and below. Show them on a symmetric log scale" onClick={() => address.override(panel, { yScale: "symlog" })}>
+            {grouped(hidden)} ≤ 0
+          </Button>
+        )}
+        <CardMenu {...props} settings={settings} chart={chart} />
+      </figcaption>
+      <div
+        class="chart-host"
+        ref={host}
+        tabIndex={0}
+        role="group"
+        aria-roledescription="chart"
+        aria-label={`${panel}: ${lines.value.length} lines. Arrow keys move between points`}
+        onKeyDown={(event) => chartKey(event, chart.current, () => address.zoom(panel, null, null))}
+      />
+      {problem.value ? <div class="chart-empty">{String((problem.value as Error).message)}</div> : null}
+      {props.hasLegend && <Legend lines={lines.value} />}
+      <output class="chart-reading" aria-live="polite">{read.value}</output>
+    </figure>
+  );
+}
+
+/** What tests and people with developer tools can see of a canvas. */
+function mark(host: HTMLElement | null, lines: readonly Line[]): void {
+  if (!host) return;
+  host.dataset.lines = String(lines.length);
+  host.dataset.points = String(lines.reduce((sum, line) => sum + line.xs.length, 0));
+  host.dataset.max = String(lines.reduce((most, line) => line.ys.reduce((max, y) => (y > max ? y : max), most), -Infinity));
+}
+
+function viewOf(settings: ChartSettings): ChartView {
+  const { x, xScale, yScale, clip, zoomX, zoomY } = settings;
+  return { xAxis: x, xScale, yScale, clip, zoomX, zoomY, colours: chartColours() };
+}
+
+function chartKey(event: KeyboardEvent, chart: Chart | null, reset: () => void): void {
+  const actions: Record<string, () => void> = {
+    ArrowLeft: () => chart?.moveCursor(-1),
+    ArrowRight: () => chart?.moveCursor(1),
+    Home: () => chart?.moveCursor("first"),
+    End: () => chart?.moveCursor("last"),
+    Enter: () => chart?.pick(),
+    "+": () => chart?.zoomBy(0.5),
+    "-": () => chart?.zoomBy(2),
+    "0": reset,
+  };
+  const action = actions[event.key];
+  if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  action();
+}

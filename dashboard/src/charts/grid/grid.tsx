@@ -1,0 +1,174 @@
+// The panels of a page, in sections: what the run page, the workspace and the compare page show of series.
+import { useComputed, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { useCommands } from "../../app/commands";
+import { Button } from "../../components/button";
+import { Dialog } from "../../components/dialog";
+import { Icon } from "../../components/icon";
+import { Problem } from "../../components/problem";
+import { undo } from "../../state/address";
+import { filterOf, moved, sectionsOf, type Section } from "../data/names";
+import type { SeriesStore, Window } from "../data/store";
+import { grouped } from "../format";
+import * as address from "./address";
+import { ChartCard } from "./card";
+import { active } from "./hover";
+import type { ShownRun } from "./lines";
+import type { CardProps } from "./props";
+import type { ChartSettings } from "./settings";
+
+const PANELS_AT_ONCE = 24; // of a section; more come as one scrolls
+
+export interface GridProps {
+  store: SeriesStore;
+  runs: readonly ShownRun[];
+  groupBy?: CardProps["groupBy"];
+  onPick?: CardProps["onPick"];
+  /** Each chart names its lines itself: where no list of runs does. */
+  hasLegend?: boolean;
+}
+
+/** What the store reads for the zoom of the page; axes that the server does not know are cut from what is held. */
+export function windowOf({ x, zoomX }: ChartSettings): Window {
+  if (!zoomX) return null;
+  const [from, to] = zoomX;
+  if (x === "step") return { axis: "step", from: Math.floor(from), to: Math.ceil(to) };
+  if (x === "time" || x === "relative") return { axis: x, from: Math.floor(from * 1e6), to: Math.ceil(to * 1e6) };
+  return null;
+}
+
+export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: GridProps) {
+  const settings = address.settings.value;
+  const window = windowOf(settings);
+  useEffect(() => store.setWindow(window, settings.superseded), [store, JSON.stringify(window), settings.superseded]);
+  const sections = useComputed(() =>
+    sectionsOf(store.panels.value.keys(), {
+      pinned: address.PINNED.value,
+      order: address.ORDER.value,
+      filter: filterOf(address.FILTER.value),
+    }),
+  ).value;
+  const all = sections.flatMap((section) => section.panels);
+  const full = address.FULL.value;
+  const step = (by: number) => {
+    const at = all.indexOf(address.FULL.peek());
+    if (at >= 0 && all.length) address.FULL.replace(all[(at + by + all.length) % all.length]!);
+  };
+  useCommands(
+    () => [
+      { label: "Fill the screen with the chart under the pointer", keys: ["f"], section: "Charts", run: () => (address.FULL.value = active.peek() ?? "") },
+      { label: "Undo the last zoom", keys: ["z"], section: "Charts", run: () => void undo() },
+      { label: "Show all of every chart", keys: ["shift+z"], section: "Charts", run: resetZoom },
+      { label: "Smooth the lines, or not", keys: ["s"], section: "Charts", run: toggleSmoothing },
+      { label: "Filter the charts by name", keys: ["shift+f"], section: "Charts", run: () => document.getElementById("panels-filter")?.focus() },
+    ],
+    [store],
+  );
+  const card = (panel: string, more: Partial<CardProps> = {}) => {
+    const props: CardProps = { panel, names: [...(store.panels.value.get(panel) ?? [])].sort(), runs, store, window, hasLegend };
+    if (groupBy) props.groupBy = groupBy;
+    if (onPick) props.onPick = onPick;
+    return <ChartCard key={panel} {...props} {...more} />;
+  };
+  return (
+    <div class="chart-grid">
+      <Problem error={store.problem.value} />
+      {sections.map((section) => (
+        <SectionOf key={section.name} section={section} sections={sections} card={(panel) => card(panel, { onFull: () => (address.FULL.value = panel) })} />
+      ))}
+      {store.isReady.value && !all.length && <p class="chart-empty">{store.panels.value.size ? "No chart has such a name." : "These runs have no series yet."}</p>}
+      {full && store.panels.value.has(full) && (
+        <Dialog title={full} class="chart-full" bare onClose={() => (address.FULL.value = "")}>
+          <div class="chart-full-body" onKeyDown={(event) => fullKey(event, step)}>
+            {card(full, { isFull: true, hasLegend: true, onFull: () => (address.FULL.value = "") })}
+            <p class="chart-full-tools">
+              <Button icon="left" title="The chart before (Page Up)" onClick={() => step(-1)} />
+              <span class="quiet">{all.indexOf(full) + 1} of {all.length}</span>
+              <Button icon="right" title="The next chart (Page Down)" onClick={() => step(1)} />
+            </p>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+interface SectionProps {
+  section: Section;
+  sections: readonly Section[];
+  card: (panel: string) => preact.ComponentChild;
+}
+
+function SectionOf({ section: { name, panels }, sections, card }: SectionProps) {
+  const shown = useSignal(PANELS_AT_ONCE);
+  const end = useRef<HTMLDivElement>(null);
+  const isFolded = address.FOLDED.value.includes(name);
+  const isCut = !isFolded && shown.value < panels.length;
+  useEffect(() => {
+    if (!isCut || !end.current) return undefined;
+    const seen = new IntersectionObserver((entries) => entries.at(-1)!.isIntersecting && (shown.value += PANELS_AT_ONCE), { rootMargin: "400px" });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [isCut, shown.value]);
+  const title = name || "charts";
+  return (
+    <section class="chart-section" aria-label={title}>
+      <h2>
+        <button type="button" class="button bare" aria-expanded={!isFolded} onClick={() => (address.FOLDED.value = toggled(address.FOLDED.value, name))}>
+          <Icon name={isFolded ? "right" : "down"} />
+          {title} <span class="quiet">{grouped(panels.length)}</span>
+        </button>
+      </h2>
+      {!isFolded && (
+        <div class="chart-panels">
+          {panels.slice(0, shown.value).map((panel) => (
+            <div key={panel} class="chart-place" {...dragging(panel, sections)}>{card(panel)}</div>
+          ))}
+        </div>
+      )}
+      {isCut && <div ref={end} class="chart-end" />}
+    </section>
+  );
+}
+
+const DRAGGED = "text/x-panel";
+
+// The title is the handle: the plot itself is dragged to zoom.
+function dragging(panel: string, sections: readonly Section[]) {
+  return {
+    draggable: true,
+    onDragStart: (event: DragEvent) => {
+      const isHandle = document.elementFromPoint(event.clientX, event.clientY)?.closest(".chart-title");
+      if (isHandle) event.dataTransfer?.setData(DRAGGED, panel);
+      else event.preventDefault();
+    },
+    onDragOver: (event: DragEvent) => event.dataTransfer?.types.includes(DRAGGED) && event.preventDefault(),
+    onDrop: (event: DragEvent) => {
+      event.preventDefault();
+      const other = event.dataTransfer?.getData(DRAGGED);
+      if (other) address.ORDER.value = moved(sections, address.ORDER.peek(), other, panel);
+    },
+  };
+}
+
+function fullKey(event: KeyboardEvent, step: (by: number) => void): void {
+  const isOnChart = (event.target as HTMLElement).classList.contains("chart-host");
+  const by = { PageUp: -1, PageDown: 1, ...(isOnChart ? {} : { ArrowLeft: -1, ArrowRight: 1 }) }[event.key];
+  if (by) step(by);
+  else if (event.key === "f") address.FULL.value = "";
+  else return;
+  event.preventDefault();
+}
+
+function toggled(all: readonly string[], name: string): string[] {
+  return all.includes(name) ? all.filter((one) => one !== name) : [...all, name];
+}
+
+function resetZoom(): void {
+  address.ZOOM.value = null;
+}
+
+function toggleSmoothing(): void {
+  const { kind, amount } = address.SMOOTHING.value;
+  address.SMOOTHING.value = { kind: kind === "none" ? "ema" : "none", amount };
+}

@@ -1,0 +1,80 @@
+// Where runs differ: parameters, tags, environment, code, metrics, attempts, artifacts.
+import { Problem } from "../components/problem";
+import { number } from "../charts/format";
+import type { RunRow } from "../charts/data/runs";
+import { runPage } from "../state/address";
+import { BASELINE, CHANGED } from "./address";
+import { useAnswer } from "./answer";
+import { deltaText } from "./columns";
+
+interface DiffAnswer {
+  sections: { name: string; rows: { key: string; values: unknown[]; differs: boolean }[] }[];
+  cut: unknown;
+}
+
+export const MOST_COMPARED = 20;
+
+export function Diff({ runs }: { runs: readonly RunRow[] }) {
+  const ids = runs.slice(0, MOST_COMPARED).map((run) => run.run_id);
+  const { value, problem } = useAnswer<DiffAnswer>("/v1/runs/diff", ids.length > 1 ? { runs: ids, changed_only: CHANGED.value } : null);
+  const base = Math.max(0, ids.indexOf(BASELINE.value));
+  const hasBaseline = ids.includes(BASELINE.value);
+  if (ids.length < 2) return <p class="chart-empty">Choose at least two runs.</p>;
+  const sections = value.value?.sections.filter((section) => section.rows.length) ?? [];
+  return (
+    <>
+      <p class="compare-tools">
+        <label><input type="checkbox" checked={CHANGED.value} onChange={(event) => (CHANGED.value = event.currentTarget.checked)} /> changed rows only</label>
+        <label>
+          baseline{" "}
+          <select value={hasBaseline ? BASELINE.value : ""} onChange={(event) => (BASELINE.value = event.currentTarget.value)}>
+            <option value="">none</option>
+            {runs.slice(0, MOST_COMPARED).map((run) => <option key={run.run_id} value={run.run_id}>{run.name || run.run_id}</option>)}
+          </select>
+        </label>
+        {runs.length > MOST_COMPARED && <span class="quiet">the first {MOST_COMPARED} of {runs.length} runs</span>}
+        {value.value?.cut ? <span class="quiet">Long parts are cut; the page of each run has all of it.</span> : null}
+      </p>
+      <Problem error={problem.value} />
+      {value.value && !sections.length && <p class="chart-empty">Nothing differs.</p>}
+      {sections.length > 0 && (
+        <div class="diff-scroll">
+          <table class="diff">
+            <thead>
+              <tr>
+                <th scope="col">what</th>
+                {runs.slice(0, MOST_COMPARED).map((run) => <th scope="col" key={run.run_id}><a href={runPage(run.run_id)}>{run.name || run.run_id}</a></th>)}
+              </tr>
+            </thead>
+            {sections.map((section) => (
+              <tbody key={section.name}>
+                <tr><th scope="colgroup" colSpan={ids.length + 1} class="diff-section">{section.name}</th></tr>
+                {section.rows.map((row) => (
+                  <tr key={row.key} class={row.differs ? "differs" : ""}>
+                    <th scope="row">{row.key}</th>
+                    {row.values.map((value, at) => (
+                      <td key={at} class={at !== base && row.differs && !isEqual(value, row.values[base]) ? "other" : ""}>
+                        {cellText(value)}
+                        {hasBaseline && at !== base && <span class="delta"> {deltaText(value, row.values[base])}</span>}
+                      </td>
+                    ))}
+                  </tr>
+                ))}
+              </tbody>
+            ))}
+          </table>
+        </div>
+      )}
+    </>
+  );
+}
+
+function isEqual(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function cellText(value: unknown): string {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "number") return number(value, 8);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,41 @@
+// What runs are grouped by, and how a group is drawn.
+import * as charts from "../charts/grid/address";
+import type { RunRow } from "../charts/data/runs";
+import type { BandKind, Centre } from "../charts/maths/bands";
+import { GROUP } from "./address";
+
+const BANDS: readonly [BandKind, string][] = [
+  ["minmax", "lowest to highest"],
+  ["std", "± standard deviation"],
+  ["stderr", "± standard error"],
+  ["ci95", "95 % interval"],
+  ["none", "no band"],
+];
+
+export function GroupBy({ runs }: { runs: readonly RunRow[] }) {
+  const chosen = GROUP.value[0] ?? "";
+  const params = [...new Set(runs.flatMap((run) => Object.keys(run.params)))].sort().map((name) => `param.${name}`);
+  const options = [...new Set([...params, "fact.group", "fact.tag", "fact.state", "fact.experiment", ...(chosen ? [chosen] : [])])];
+  return (
+    <div class="group-by">
+      <label>
+        group by
+        <select value={chosen} onChange={(event) => (GROUP.value = event.currentTarget.value ? [event.currentTarget.value] : [])}>
+          <option value="">nothing</option>
+          {options.map((one) => <option key={one} value={one}>{one.replace(/^param\./, "")}</option>)}
+        </select>
+      </label>
+      {chosen && (
+        <>
+          <select aria-label="Line of a group" value={charts.CENTRE.value} onChange={(event) => (charts.CENTRE.value = event.currentTarget.value as Centre)}>
+            <option value="mean">mean</option>
+            <option value="median">median</option>
+          </select>
+          <select aria-label="Band of a group" value={charts.BAND.value} onChange={(event) => (charts.BAND.value = event.currentTarget.value as BandKind)}>
+            {BANDS.map(([value, text]) => <option key={value} value={value}>{text}</option>)}
+          </select>
+        </>
+      )}
+    </div>
+  );
+}
