@@ -1,5 +1,5 @@
 // What a chart draws: lines, ready in the units of its axes. Pure.
-import { isRising, nearest } from "../maths/axes";
+import { nearest } from "../maths/axes";
 
 /** A place on the x axis where values were not finite. */
 export interface LineMark {
@@ -19,6 +19,8 @@ export interface Line {
   dash: readonly number[];
   xs: Float64Array;
   ys: Float64Array;
+  /** x never goes back: most lines. Others (times after a restart, metrics) are searched in an order of their own. */
+  isRising: boolean;
   /** Drawn instead of `ys`, which stay faint behind; null: no smoothing. */
   smoothed: Float64Array | null;
   band: { low: Float64Array; high: Float64Array } | null;
@@ -30,33 +32,25 @@ export interface Line {
   times: Float64Array | null;
 }
 
-/** A line's x in order, with where each was; null for xs that rise already. */
+/** A line's x in order, with where each was. */
 interface Order {
   at: Uint32Array;
   xs: Float64Array;
 }
 
-const orders = new WeakMap<Float64Array, Order | null>();
+const orders = new WeakMap<Float64Array, Order>();
 
-/** Index of the point of a line nearest to `x`; -1 without one. Lines that go back are searched by an order of their own. */
-export function nearestOf(line: Line, x: number): number {
-  const order = orderOf(line.xs);
-  if (!order) return nearest(line.xs, x);
-  return order.at[nearest(order.xs, x)] ?? -1;
-}
-
-function orderOf(xs: Float64Array): Order | null {
+/** Index of the point of a line nearest to `x`; -1 without one. */
+export function nearestOf({ xs, isRising }: Line, x: number): number {
+  if (isRising) return nearest(xs, x);
   let order = orders.get(xs);
-  if (order === undefined) {
-    order = null;
-    if (!isRising(xs)) {
-      const at = Uint32Array.from(xs.keys()).filter((index) => Number.isFinite(xs[index]!));
-      at.sort((a, b) => xs[a]! - xs[b]!);
-      order = { at, xs: Float64Array.from(at, (index) => xs[index]!) };
-    }
+  if (!order) {
+    const at = Uint32Array.from(xs.keys()).filter((index) => Number.isFinite(xs[index]!));
+    at.sort((a, b) => xs[a]! - xs[b]!);
+    order = { at, xs: Float64Array.from(at, (index) => xs[index]!) };
     orders.set(xs, order);
   }
-  return order;
+  return order.at[nearest(order.xs, x)] ?? -1;
 }
 
 /** Lowest and highest finite x of lines, marks included; null without one. */
@@ -68,7 +62,10 @@ export function xSpan(lines: readonly Line[], { positive = false } = {}): [numbe
     if (x > high) high = x;
   };
   for (const line of lines) {
-    for (let i = 0; i < line.xs.length; i += 1) see(line.xs[i]!);
+    if (line.isRising && !positive && line.xs.length) {
+      see(line.xs[0]!);
+      see(line.xs[line.xs.length - 1]!);
+    } else for (let i = 0; i < line.xs.length; i += 1) see(line.xs[i]!);
     for (const mark of line.marks) see(mark.x);
   }
   return low > high ? null : [low, high];

@@ -2,7 +2,6 @@
 import type { Chart } from "./chart";
 import type { Line } from "./line";
 import { projection, trace, visible, type AxisView } from "./projection";
-import { isRising } from "../maths/axes";
 
 type Drawn = NonNullable<ReturnType<Chart["drawn"]>>;
 
@@ -54,7 +53,7 @@ export function svg(drawn: Drawn, title: string): string {
     ...up.map(([value, written]) => `<path d="M${x.start} ${toY(value)}H${x.end}" stroke="${grid}"/><text x="${x.start - 6}" y="${toY(value) + 4}" text-anchor="end" fill="${text}">${escaped(written)}</text>`),
     `<clipPath id="plot"><rect x="${x.start}" y="${y.end}" width="${x.end - x.start}" height="${y.start - y.end}"/></clipPath>`,
     `<g clip-path="url(#plot)" fill="none" stroke-width="1.5" stroke-linejoin="round">`,
-    ...lines.flatMap((line) => svgLine(line, toX, toY, visible(line.xs, x.min, x.max, isRising(line.xs)))),
+    ...lines.flatMap((line) => svgLine(line, toX, toY, visible(line.xs, x.min, x.max, line.isRising))),
     "</g>",
     ...rows.map((line, at) => {
       const top = height - (rows.length - at) * ROW + 12;

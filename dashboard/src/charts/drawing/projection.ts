@@ -23,6 +23,8 @@ export function projection(axis: AxisView): (value: number) => number {
   };
 }
 
+const FLAT = 0.75; // pixels: less than that in one column is one point
+
 /** Where a line is drawn to: a canvas context, or a text of SVG. */
 export interface Pen {
   moveTo(x: number, y: number): void;
@@ -49,7 +51,7 @@ export function trace(
     if (Number.isNaN(column)) return;
     if (drawn) pen.lineTo(column, first);
     else pen.moveTo(column, first);
-    if (low !== high) {
+    if (high - low > FLAT) {
       pen.lineTo(column, low);
       pen.lineTo(column, high);
       if (last !== high) pen.lineTo(column, last);
@@ -58,7 +60,7 @@ export function trace(
   };
   const end = () => {
     flush();
-    if (drawn === 1 && low === high) dot(column, first);
+    if (drawn === 1 && high - low <= FLAT) dot(column, first);
     column = NaN;
     drawn = 0;
   };

@@ -7,34 +7,35 @@ export interface Drawable {
 
 const BUDGET_MS = 6; // of a frame of 16 ms: the rest is for input, layout and the stream
 const PAUSE_MS = 100; // between two frames of one chart: live points come at most ten times a second
+const REST = 3; // after live points were drawn, this many times as long nothing is: a quarter of the time at most
 
 /** Draws what was requested, in turn. `now` and `frame` are those of the page; tests bring their own. */
 export class Scheduler {
   private readonly waiting = new Set<Drawable>();
+  private readonly urgent = new Set<Drawable>();
   private readonly drawnAt = new WeakMap<Drawable, number>();
+  private restUntil = 0;
   private isScheduled = false;
-  /** Time that the last frame took, ms: what the page shows in its corner. */
-  lastMs = 0;
 
   constructor(
     private readonly now: () => number = () => performance.now(),
     private readonly frame: (callback: () => void) => void = (callback) => requestAnimationFrame(callback),
   ) {}
 
-  /** Draw it in a coming frame; at once means: without the pause, as an answer to a person. */
+  /** Draw it in a coming frame. At once means in the next ones, as an answer to a person. */
   request(drawable: Drawable, { atOnce = false } = {}): void {
-    if (atOnce) this.drawnAt.delete(drawable);
-    this.waiting.add(drawable);
+    (atOnce ? this.urgent : this.waiting).add(drawable);
     this.schedule();
   }
 
   /** Forget it: it left the page or the part of it that is seen. */
   cancel(drawable: Drawable): void {
     this.waiting.delete(drawable);
+    this.urgent.delete(drawable);
   }
 
   private schedule(): void {
-    if (this.isScheduled || !this.waiting.size) return;
+    if (this.isScheduled || !(this.waiting.size || this.urgent.size)) return;
     this.isScheduled = true;
     this.frame(() => this.run());
   }
@@ -42,13 +43,17 @@ export class Scheduler {
   private run(): void {
     this.isScheduled = false;
     const began = this.now();
-    for (const drawable of [...this.waiting]) {
-      if (began - (this.drawnAt.get(drawable) ?? -Infinity) < PAUSE_MS) continue;
-      this.waiting.delete(drawable);
+    for (const drawable of [...this.urgent, ...this.waiting]) {
+      const isUrgent = this.urgent.has(drawable);
+      const since = began - (this.drawnAt.get(drawable) ?? -Infinity);
+      if (!isUrgent && (since < PAUSE_MS || this.now() < this.restUntil)) continue;
+      this.cancel(drawable);
       this.drawnAt.set(drawable, began);
+      const before = this.now();
       drawable.draw();
-      this.lastMs = this.now() - began;
-      if (this.lastMs > BUDGET_MS) break;
+      const after = this.now();
+      if (!isUrgent) this.restUntil = after + REST * (after - before);
+      if (after - began > BUDGET_MS) break;
     }
     this.schedule();
   }

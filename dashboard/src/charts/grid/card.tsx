@@ -24,7 +24,7 @@ export function ChartCard(props: CardProps) {
   const current = useRef(props);
   current.current = props;
   const lines = useSignal<readonly Line[]>([]);
-  const found = useSignal<Extent | null>(null);
+  const left = useSignal({ outside: 0, hidden: 0 });
   const read = useSignal("");
   const isSeen = useSignal(false);
   const problem = useSignal<unknown>(null);
@@ -38,7 +38,7 @@ export function ChartCard(props: CardProps) {
       onHover: (owner) => (hovered.value = owner),
       onPick: (reading) => current.current.onPick?.(reading),
       onRead: (text) => (read.value = text),
-      onDrawn: (extent) => (found.value = extent),
+      onDrawn: (extent) => isSameLeft(extent, left.peek()) || (left.value = extent),
     });
     chart.current = made;
     made.setSeen(false);
@@ -81,21 +81,21 @@ export function ChartCard(props: CardProps) {
   const theme = isDark.value ? "dark" : "light";
   useEffect(() => {
     if (isSeen.value) ask(false);
+  }, [isSeen.value, JSON.stringify([runs.map((run) => run.id), names, groupBy, props.window])]);
+  useEffect(() => {
     const source = () => {
       const style = { theme, settings } as const;
       const answer = groupBy?.length ? reader.current?.answer : null;
       const made = groupBy?.length ? (answer ? groupLines(answer, names, style) : []) : maker.current!.lines(names, runs, style);
-      if (made.length !== lines.peek().length || made.some((line, at) => line.label !== lines.peek()[at]!.label || line.colour !== lines.peek()[at]!.colour)) {
-        lines.value = made;
-      }
+      if (!isSameLegend(made, lines.peek())) lines.value = made;
       mark(host.current, made);
       return made;
     };
     chart.current?.show(source, viewOf(settings));
-  });
+  }, [panel, store, theme, JSON.stringify([settings, names, runs, groupBy, props.window])]);
   useSignalEffect(() => chart.current?.highlight(hovered.value));
 
-  const { outside = 0, hidden = 0 } = found.value ?? {};
+  const { outside, hidden } = left.value;
   return (
     <figure
       class={`chart-card${isFull ? " full" : ""}`}
@@ -131,6 +131,14 @@ export function ChartCard(props: CardProps) {
       <output class="chart-reading" aria-live="polite">{read.value}</output>
     </figure>
   );
+}
+
+function isSameLeft(one: Extent, other: { outside: number; hidden: number }): boolean {
+  return one.outside === other.outside && one.hidden === other.hidden;
+}
+
+function isSameLegend(one: readonly Line[], other: readonly Line[]): boolean {
+  return one.length === other.length && one.every((line, at) => line.label === other[at]!.label && line.colour === other[at]!.colour);
 }
 
 /** What tests and people with developer tools can see of a canvas. */

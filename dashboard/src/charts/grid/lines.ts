@@ -3,7 +3,7 @@ import { colourOf, dashOf, type Theme } from "../colours";
 import { labelsOf } from "../data/names";
 import type { SeriesStore } from "../data/store";
 import type { Line } from "../drawing/line";
-import { xColumn, xFunction, type RunTimes } from "../maths/axes";
+import { isRising, xColumn, xFunction, type RunTimes } from "../maths/axes";
 import { bandOf } from "../maths/bands";
 import type { GroupsAnswer } from "../data/answers";
 import type { Points } from "../maths/points";
@@ -105,6 +105,7 @@ function lineOf({ key, label, run, points, other, look, isSuperseded }: LinePart
     ...look,
     xs,
     ys,
+    isRising: settings.x === "step" || isRising(xs),
     smoothed: isSuperseded ? null : smooth(settings.smoothing, settings.amount, xs, ys),
     band: null,
     marks: points.marks.map((mark) => ({ x: toX(mark.step, mark.time), count: mark.count, kinds: mark.kinds })),
@@ -130,6 +131,7 @@ export function groupLines(answer: GroupsAnswer, names: readonly string[], { the
           dash: [],
           xs,
           ys,
+          isRising: true,
           smoothed: smooth(settings.smoothing, settings.amount, xs, ys),
           band: low && high ? { low, high } : null,
           marks: [],
