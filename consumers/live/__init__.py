@@ -3,5 +3,7 @@ The query API, the event stream and the dashboard page.
 
 - `server`: the process. `app`: puts the routes and pages together. `api/`: routes and answers. `edits/`: what
   clients change. `stream/`: live events.
-- `dashboard/`: the pages; their files are in `static/`.
+- `server`: the process. `app`: puts the routes and pages together. `api/`: routes and answers. `stream/`: live
+  events.
+- `dashboard/`: the pages, and the files that they load.
 """

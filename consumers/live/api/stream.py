@@ -23,7 +23,7 @@ from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_pos
 from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscriber
 from schemas.errors import LogDamaged, LogGap, LogUnavailable
 
-HEARTBEAT_S = 5.0  # a page that hears nothing for 15 s says so (static/api.js)
+HEARTBEAT_S = 5.0  # a page that hears nothing for 15 s says so (dashboard/src/api/stream.ts)
 RETRY_MS = 1_000  # how long a browser waits before it reconnects
 
 

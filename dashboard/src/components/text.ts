@@ -1,29 +1,30 @@
-// Numbers and times as people read them. The API counts in µs since 1970-01-01 UTC.
+/** Numbers and times as people read them. The API counts in µs since 1970-01-01 UTC. Pure. */
 
 const COUNT = new Intl.NumberFormat("en");
 
 /** A whole number with separators. */
-export function count(value) {
+export function count(value: number): string {
   return COUNT.format(value);
 }
 
 /** "1 run", "2 runs". */
-export function plural(value, word) {
+export function plural(value: number, word: string): string {
   return `${count(value)} ${word}${value === 1 ? "" : "s"}`;
 }
 
-/** A metric value in at most `digits` significant digits; what JSON cannot hold comes as text and stays it. */
-export function value(number, digits = 5) {
-  if (typeof number !== "number") return String(number);
-  if (!Number.isFinite(number)) return Number.isNaN(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
-  const size = Math.abs(number);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return number.toExponential(Math.min(3, digits - 1)).replace(/\.?0+e/, "e");
-  if (Number.isInteger(number)) return COUNT.format(number);
-  return String(Number(number.toPrecision(digits)));
+/** A value in at most `digits` significant digits; what JSON cannot hold comes as text and stays it. */
+export function value(found: unknown, digits = 5): string {
+  if (found === null || found === undefined) return "";
+  if (typeof found === "boolean") return found ? "true" : "false";
+  if (typeof found !== "number") return typeof found === "string" ? found : JSON.stringify(found);
+  const size = Math.abs(found);
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return found.toExponential(Math.min(3, digits - 1)).replace(/\.?0+e\+?/, "e");
+  if (Number.isInteger(found)) return COUNT.format(found);
+  return String(Number(found.toPrecision(digits)));
 }
 
-/** A length of time given in µs: "340 ms", "12.4 s", "3 min 20 s", "5 h 12 min", "3 d 4 h". */
-export function duration(us) {
+/** A length of time given in µs: "340 ms", "12 s", "3 min 20 s", "5 h 12 min", "3 d 4 h". */
+export function duration(us: number): string {
   const seconds = Math.max(0, us) / 1e6;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
@@ -35,7 +36,7 @@ export function duration(us) {
 }
 
 /** How long ago a time was: "just now", "4 min ago". */
-export function ago(us, nowMs) {
+export function ago(us: number, nowMs: number): string {
   const seconds = nowMs / 1000 - us / 1e6;
   if (seconds < 10) return "just now";
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
@@ -44,18 +45,11 @@ export function ago(us, nowMs) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
-/** A moment, in the reader's time zone: "2026-11-21 08:26:02". */
-export function moment(us) {
+/** A moment in the reader's time zone: "2026-11-21 08:26:02". */
+export function moment(us: number): string {
   const date = new Date(us / 1000);
   if (Number.isNaN(date.getTime())) return "?";
-  const two = (number) => String(number).padStart(2, "0");
+  const two = (part: number): string => String(part).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-}
-
-/** The time of a run log, "YYYY-MM-DD HH:MM:SS.ffffff" in UTC, in µs; null stays null. */
-export function logTime(text) {
-  if (!text) return null;
-  const ms = Date.parse(`${text.slice(0, 23).replace(" ", "T")}Z`);
-  return Number.isNaN(ms) ? null : ms * 1000;
 }

@@ -1,0 +1,203 @@
+/** The table's data: rows by windows, groups, the baseline, and the stream that keeps them moving. */
+import { effect, signal, untracked } from "@preact/signals";
+import type { ReadonlySignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { paced } from "../api/paced";
+import { follow } from "../api/stream";
+import type { StreamEvent } from "../api/types";
+import { writeKey } from "./columns";
+import type { Key } from "./columns";
+import { afterEvent, Fresh } from "./fresh";
+import { knownColumns, knownValues, readTable } from "./query";
+import type { TableQuery } from "./query";
+import { Rows } from "./rows";
+import type { ReadWindow, Row } from "./rows";
+import { both, groupWhere } from "./sections";
+import type { Section } from "./sections";
+import { Sparks } from "./sparks";
+import { baseline, experiment, groupBy, known, shut, tableQuery } from "./state";
+
+const EVERY_MS = 2_000; // rows are read again at most this often while events arrive
+const FOLDING_MS = 700; // until it is asked again for what the store did not have yet
+const NAMES_MS = 10_000; // names of columns, and groups
+const MOST_GROUPS = 500;
+
+interface Group {
+  text: string;
+  value: unknown;
+  runs: number;
+  rows: Rows;
+}
+
+export class TableData {
+  readonly sparks = new Sparks();
+  /** The one table, or the groups of a grouped one; null until they are known. */
+  readonly groups = signal<readonly Group[] | null>(null);
+  readonly base = signal<Row | null>(null);
+  #fresh = new Fresh();
+  #whole = new Rows(async () => ({ rows: [], total: 0, asOf: "" }));
+  #ends: (() => void)[] = [];
+  #rows = paced(() => this.#readAgain(), EVERY_MS);
+  #names = paced(() => this.#readNames(), NAMES_MS);
+  #grouping = paced(() => this.#readGroups(), NAMES_MS);
+  #stop = new AbortController();
+
+  start(): void {
+    let names = "";
+    this.#ends.push(
+      effect(() => this.#show(tableQuery.value, groupBy.value)),
+      effect(() => {
+        const id = baseline.value;
+        const query = tableQuery.value;
+        untracked(() => this.#readBase(id, query));
+      }),
+      effect(() => {
+        const now = String(experiment.value);
+        if (now !== names) this.#names.ask(0);
+        names = now;
+      }),
+      follow({ points: "last" }, { onEvents: (events) => this.#take(events), onReset: () => this.#reset() }),
+    );
+  }
+
+  stop(): void {
+    for (const end of this.#ends) end();
+    for (const one of [this.#rows, this.#names, this.#grouping]) one.stop();
+    for (const group of this.groups.peek() ?? []) group.rows.stop();
+    this.#whole.stop();
+    this.sparks.stop();
+    this.#stop.abort();
+  }
+
+  /** Read everything that is looked at again, now. */
+  again = (): void => {
+    this.#rows.ask(0);
+    if (groupBy.peek()) this.#grouping.ask(0);
+  };
+
+  /** The rows of a table that is not grouped. */
+  get whole(): Rows {
+    return this.#whole;
+  }
+
+  #reader(query: TableQuery): ReadWindow {
+    const read = readTable(query);
+    return async (offset, limit, stop) => {
+      const answer = await read(offset, limit, stop);
+      if (!this.#fresh.answered(answer.asOf)) this.#rows.ask(FOLDING_MS);
+      return { ...answer, rows: answer.rows.map((row) => this.#fresh.over(row)) };
+    };
+  }
+
+  #show(query: TableQuery, group: Key | null): void {
+    untracked(() => {
+      if (group === null) {
+        this.groups.value = null;
+        this.#whole.again(this.#reader(query));
+        return;
+      }
+      for (const one of this.groups.peek() ?? []) one.rows.again(this.#reader(groupQuery(query, group, one.value)));
+      this.#grouping.ask(0);
+    });
+  }
+
+  async #readGroups(): Promise<void> {
+    const key = groupBy.peek();
+    if (key === null) return;
+    const query = tableQuery.peek();
+    const stop = this.#stop.signal;
+    try {
+      const found = await knownValues(key, query, { limit: MOST_GROUPS, signal: stop });
+      if (groupBy.peek() === null || writeKey(groupBy.peek() ?? key) !== writeKey(key)) return;
+      const before = new Map((this.groups.peek() ?? []).map((one) => [one.text, one]));
+      const make = (value: unknown, runs: number): Group => {
+        const text = value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
+        const old = before.get(text);
+        return old && JSON.stringify(old.value) === JSON.stringify(value) ? { ...old, runs } : { text, value, runs, rows: new Rows(this.#reader(groupQuery(query, key, value))) };
+      };
+      const groups = found.map((one) => make(one.value, one.runs));
+      const rest = key[0] === "fact" ? null : make(null, 0); // runs without the name
+      this.groups.value = rest && !found.some((one) => one.value === null) ? [...groups, rest] : groups;
+    } catch {
+      // the questions of the rows say what is wrong
+    }
+  }
+
+  async #readNames(): Promise<void> {
+    try {
+      known.value = await knownColumns({ where: "", experiment: experiment.peek() }, { signal: this.#stop.signal });
+    } catch {
+      known.value ??= [];
+    }
+  }
+
+  #readBase(id: string, query: TableQuery): void {
+    if (id === "") {
+      this.base.value = null;
+      return;
+    }
+    const read = readTable({ ...query, where: "", experiment: null, stage: "all", sorts: [], filter: { key: ["fact", "run_id"], op: "=", values: [id] } });
+    read(0, 1, this.#stop.signal).then((answer) => (this.base.value = answer.rows[0] ?? null), () => undefined);
+  }
+
+  #readAgain(): void {
+    if (document.hidden) return;
+    if (groupBy.peek() === null) this.#whole.again();
+    else for (const group of this.groups.peek() ?? []) group.rows.again();
+    if (baseline.peek()) this.#readBase(baseline.peek(), tableQuery.peek());
+  }
+
+  #take(events: readonly StreamEvent[]): void {
+    const all = groupBy.peek() === null ? [this.#whole] : (this.groups.peek() ?? []).map((one) => one.rows);
+    for (const event of events) {
+      const isShown = all.some((rows) => rows.change(event.run_id, (values) => afterEvent(values, event)));
+      this.#fresh.see(event, isShown);
+      this.sparks.take(event);
+      if (event.kind === "params" || event.kind === "run_started" || event.kind === "run_created") this.#names.ask();
+    }
+    this.#rows.ask();
+    if (groupBy.peek()) this.#grouping.ask();
+  }
+
+  #reset(): void {
+    this.#fresh.clear();
+    this.sparks.clear();
+    this.again();
+    this.#names.ask(0);
+  }
+}
+
+function groupQuery(query: TableQuery, key: Key, value: unknown): TableQuery {
+  return { ...query, where: both(query.where, groupWhere(key, value)) };
+}
+
+/** Return the table's data; it ends with the component. */
+export function useTable(): TableData {
+  const table = useMemo(() => new TableData(), []);
+  useEffect(() => {
+    table.start();
+    return () => table.stop();
+  }, [table]);
+  return table;
+}
+
+/** Return the sections of the table as it is grouped now; draws again when rows change. */
+export function useSections(table: TableData): readonly Section[] {
+  const groups = table.groups.value;
+  const isGrouped = groupBy.value !== null;
+  const closed = shut.value;
+  const sections = useMemo(
+    (): readonly Section[] =>
+      isGrouped
+        ? (groups ?? []).map((one) => ({ group: one.text, runs: one.runs, isOpen: !closed.includes(one.text), rows: one.rows }))
+        : [{ group: null, runs: 0, isOpen: true, rows: table.whole }],
+    [table, groups, isGrouped, closed],
+  );
+  for (const { rows } of sections) (rows as Rows).version.value; // draws again when one changes
+  return sections;
+}
+
+/** Return the run that others are compared with; null: none. */
+export function useBaseline(table: { base: ReadonlySignal<Row | null> }): Row | null {
+  return table.base.value;
+}
