@@ -1,0 +1,168 @@
+import { signal } from "@preact/signals";
+import { expect, test } from "vitest";
+import { deltaOf } from "./cells";
+import { columnsCodec, inOrder, moveBy, moveTo, nextSorts, readKey, sortsCodec, writeKey } from "./columns";
+import type { Column, Key } from "./columns";
+import { complete, placeOf, tokens } from "./filter_words";
+import { afterEvent, Fresh } from "./fresh";
+import { askedKeys, tableBody } from "./query";
+import { Rows, WINDOW } from "./rows";
+import { allLines, both, filterName, groupWhere, lineAt, wantLines } from "./sections";
+import type { Section } from "./sections";
+import { sparkPath, thin } from "./sparks";
+
+const names = (columns: readonly Column[]): string[] => columns.map((one) => `${one.pinned ? "!" : ""}${writeKey(one.key)}`);
+const NAME: Key = ["fact", "name"];
+const STATE: Key = ["fact", "state"];
+const LOSS: Key = ["metric", "loss"];
+
+test("columns come back from an address as they were, whatever their names hold", () => {
+  const columns: Column[] = [
+    { key: NAME, pinned: true, width: 240 }, { key: ["metric", "val/loss, mean", "min"] }, { key: ["param", "a:b~7"] }, { key: ["tag", "!x"], width: 90 }, { key: ["spark", "loss"] },
+  ];
+  expect(columnsCodec.read(columnsCodec.write(columns))).toEqual(columns);
+  expect(columnsCodec.read("nonsense,fact:,!fact:name,fact:name")).toEqual([{ key: NAME, pinned: true }]);
+  expect(columnsCodec.read("")).toEqual([]);
+  const sorts = [{ key: ["metric", "a,-b"] as Key, descending: true }, { key: STATE, descending: false }];
+  expect(sortsCodec.read(sortsCodec.write(sorts))).toEqual(sorts);
+  expect(readKey("min:loss")).toEqual(["metric", "loss", "min"]);
+});
+
+test("columns move by one place and to another's, and change sides at the pinned ones", () => {
+  const columns: Column[] = [{ key: NAME, pinned: true }, { key: STATE }, { key: LOSS }];
+  expect(names(moveBy(columns, LOSS, -1))).toEqual(["!fact:name", "metric:loss", "fact:state"]);
+  expect(names(moveBy(columns, STATE, -1))).toEqual(["!fact:name", "!fact:state", "metric:loss"]);
+  expect(names(moveBy(columns, NAME, 1))).toEqual(["fact:name", "fact:state", "metric:loss"]);
+  expect(names(moveBy(columns, NAME, -1))).toEqual(names(columns));
+  expect(names(moveTo(columns, LOSS, NAME))).toEqual(["!metric:loss", "!fact:name", "fact:state"]);
+  expect(names(moveTo(columns, NAME, LOSS))).toEqual(["fact:state", "metric:loss", "fact:name"]);
+  expect(names(inOrder([{ key: LOSS }, { key: NAME, pinned: true }]))).toEqual(["!fact:name", "metric:loss"]);
+});
+
+test("a click sorts up, down, not; with Shift besides others", () => {
+  const up = nextSorts([], LOSS, false);
+  expect(nextSorts(up, LOSS, false)).toEqual([{ key: LOSS, descending: true }]);
+  expect(nextSorts(nextSorts(up, LOSS, false), LOSS, false)).toEqual([]);
+  const two = nextSorts(up, STATE, true);
+  expect(nextSorts(two, LOSS, true)).toEqual([{ key: LOSS, descending: true }, { key: STATE, descending: false }]);
+  expect(nextSorts(two, NAME, false)).toEqual([{ key: NAME, descending: false }]);
+});
+
+test("the API is asked for what the columns need", () => {
+  expect(askedKeys([["fact", "duration"], ["spark", "loss"], LOSS]).map(writeKey)).toEqual(["fact:state", "fact:name", "fact:started", "fact:ended", "fact:updated", "metric:loss"]);
+  const query = { where: " ", experiment: "7", stage: "active", sorts: [{ key: LOSS, descending: true }], keys: [] };
+  expect(tableBody(query)).toMatchObject({ experiment_ids: ["7"], order: [{ key: LOSS, descending: true }] });
+  expect(tableBody(query)).not.toHaveProperty("where");
+});
+
+test("only windows that are looked at are read, and old rows stay until new ones come", async () => {
+  const asked: number[] = [];
+  let round = 0;
+  const rows = new Rows(async (offset, limit) => {
+    asked.push(offset);
+    return { rows: Array.from({ length: limit }, (_, at) => ({ id: `${offset + at}`, values: { round } })), total: 100_000, asOf: "" };
+  });
+  const settle = (): Promise<void> => new Promise((done) => setTimeout(done, 0));
+  rows.want(0, 40);
+  await settle();
+  rows.want(90_000, 90_040);
+  await settle();
+  expect(asked).toEqual([0, 90_000]);
+  expect([rows.at(90_010)?.id, rows.at(5_000)]).toEqual(["90010", undefined]);
+  round = 1;
+  rows.again();
+  expect(rows.at(90_010)?.values.round).toBe(0);
+  await settle();
+  expect(rows.at(90_010)?.values.round).toBe(1);
+  expect(rows.at(0)).toBe(undefined); // forgotten: nobody looked
+  expect(asked.at(-1)).toBe(90_000);
+  expect(rows.change("90010", (values) => ({ ...values, state: "failed" }))).toBe(true);
+  expect(rows.at(90_010)?.values).toEqual({ round: 1, state: "failed" });
+  expect(rows.total.value).toBe(100_000);
+});
+
+test("an answer of an older question never replaces that of a newer one", async () => {
+  let release = (): void => undefined;
+  const slow = new Rows((_, __, stop) => new Promise((done, fail) => {
+    stop.addEventListener("abort", () => fail(stop.reason));
+    release = () => done({ rows: [{ id: "old", values: {} }], total: 1, asOf: "" });
+  }));
+  slow.want(0, 10);
+  slow.again(async () => ({ rows: [{ id: "new", values: {} }], total: 1, asOf: "" }));
+  await new Promise((done) => setTimeout(done, 0));
+  release();
+  await new Promise((done) => setTimeout(done, 0));
+  expect(slow.at(0)?.id).toBe("new");
+  expect(slow.error.value).toBe(null);
+});
+
+test("what the stream said lies over rows until an answer has it", () => {
+  const event = { run_id: "a", kind: "run_finished", partition: 1, offset: 7, producer: "p", seq: 0, time: 5 };
+  const points = { ...event, kind: "metrics", offset: 8, series: [{ series: "loss", name: "loss", labels: {}, count: 2, points: [[1, 1, 0.25] as [number, number, number]] }] };
+  const row = { id: "a", values: { "fact:state": "running", "metric:loss": 1 } };
+  const fresh = new Fresh();
+  fresh.see(event, true);
+  fresh.see(points, true);
+  expect(fresh.over(row).values).toMatchObject({ "fact:state": "finished", "metric:loss": 0.25 });
+  expect(fresh.answered("0:99,1:8")).toBe(false);
+  expect(fresh.over(row).values).toMatchObject({ "fact:state": "running", "metric:loss": 0.25 });
+  expect(fresh.answered("0:99,1:9")).toBe(true);
+  expect(fresh.over(row)).toBe(row);
+  expect(afterEvent({ "fact:state": "lost" }, points)["fact:state"]).toBe("running");
+  expect(afterEvent({}, points)).not.toHaveProperty("metric:loss"); // no column shows it
+});
+
+test("lines of groups are heads and the runs of open ones", () => {
+  const wanted: string[] = [];
+  const section = (group: string, runs: number, isOpen: boolean): Section => ({
+    group, runs, isOpen, rows: { total: signal(null), at: () => undefined, want: (first, last) => void wanted.push(`${group} ${first}-${last}`) },
+  });
+  const sections = [section("a", 3, true), section("b", 1_000, false), section("c", 50, true)];
+  expect(allLines(sections)).toBe(4 + 1 + 51);
+  const at = (line: number): string => `${lineAt(sections, line)?.section.group} ${lineAt(sections, line)?.index}`;
+  expect([0, 3, 4, 5, 6, 55, 56].map(at)).toEqual(["a -1", "a 2", "b -1", "c -1", "c 0", "c 49", "undefined undefined"]);
+  wantLines(sections, 2, 9);
+  expect(wanted).toEqual(["a 1-2", "c 0-3"]);
+});
+
+test("groups and names are written in the filter language", () => {
+  expect(groupWhere(["param", "lr"], 0.1)).toBe("params.lr = 0.1");
+  expect(groupWhere(["tag", "my team"], "it's")).toBe("tags.`my team` = 'it''s'");
+  expect(groupWhere(STATE, "failed")).toBe("state = 'failed'");
+  expect(groupWhere(["param", "lr"], null)).toBe("params.lr is null");
+  expect(filterName(["metric", "val/loss"])).toBe("metrics.val/loss");
+  expect(both("a = 1 or b = 2", "c = 3")).toBe("(a = 1 or b = 2) and c = 3");
+});
+
+test.each([
+  ["|", "name", ""], ["metr|", "name", "metr"], ["metrics.loss |", "operator", ""], ["metrics.loss <|", "value", ""], ["state = 'fi|", "value", "'fi"],
+  ["state = 'failed' |", "joint", ""], ["state = 'failed' an|", "joint", "an"], ["state = 'failed' and (no|", "name", "no"], ["params.`my lr` = 1 or par|", "name", "par"],
+  ["state in ('a', |", "value", ""], ["state in ('a') |", "joint", ""], ["not tags.a l|", "operator", "l"], ["tags.a not li|", "operator", "li"], ["lr| = 3", "name", "lr"],
+])("at the caret of %s a %s is expected", (written, expects, prefix) => {
+  const caret = written.indexOf("|");
+  expect(placeOf(written.replace("|", ""), caret)).toMatchObject({ expects, prefix });
+});
+
+test("a completion replaces the word under the caret", () => {
+  const text = "metrics.lo < 3";
+  expect(complete(text, placeOf(text, 10), "metrics.loss")).toEqual({ text: "metrics.loss < 3", caret: 13 });
+  expect(placeOf("params.lr = ", 12).key).toEqual(["param", "lr"]);
+  expect(placeOf("params.`a``b` = ", 16).key).toEqual(["param", "a`b"]);
+  expect(tokens("a >= 1e-3").map((one) => one.text)).toEqual(["a", ">=", "1e-3"]);
+});
+
+test("small charts have gaps where values are not numbers, and stay small", () => {
+  expect(sparkPath({ steps: [0, 1, 2, 3], values: [1, NaN, 0, 1] }, 30, 10)).toBe("M0 0M20 10L30 0");
+  expect(sparkPath({ steps: [5], values: [2] }, 30, 10)).toBe("M0 5");
+  expect(sparkPath({ steps: [], values: [] }, 30, 10)).toBe("");
+  const many = Array.from({ length: 1_000 }, (_, at) => at);
+  const kept = thin({ steps: many, values: many });
+  expect([kept.steps.length, kept.steps.at(-1)]).toEqual([750, 999]);
+});
+
+test("the change against a base is in per cent, where there is one", () => {
+  expect(deltaOf(0.5, 0.4)).toBeCloseTo(25);
+  expect(deltaOf(-1, -2)).toBe(50);
+  expect([deltaOf("NaN", 1), deltaOf(1, 0), deltaOf(1, null)]).toEqual([null, null, null]);
+  expect(WINDOW).toBeGreaterThan(100);
+});
