@@ -15,5 +15,5 @@ export default defineConfig({
     license: { fileName: "THIRD-PARTY-LICENSES.md" }, // of what is bundled
   },
   server: { proxy: { "/v1": api, "/healthz": api } },
-  test: { environment: "happy-dom", include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
+  test: { environment: "happy-dom", css: true, include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
 } as Parameters<typeof defineConfig>[0]);

@@ -13,9 +13,10 @@ export class SseParser {
   #event = "";
   #data: string[] = [];
   #id = "";
+  #nextId: string | null = null; // of a frame that is not whole yet
   #isNew = false;
 
-  /** The last id. */
+  /** The id of the last whole frame that had one. */
   get id(): string {
     return this.#id;
   }
@@ -29,9 +30,11 @@ export class SseParser {
         this.#take(line);
         continue;
       }
+      this.#id = this.#nextId ?? this.#id;
       if (this.#isNew) found.push({ event: this.#event || "message", data: this.#data.join("\n"), id: this.#id });
       this.#event = "";
       this.#data = [];
+      this.#nextId = null;
       this.#isNew = false;
     }
     return found;
@@ -44,7 +47,7 @@ export class SseParser {
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (name === "event") this.#event = value;
     else if (name === "data") this.#data.push(value);
-    else if (name === "id") this.#id = value;
+    else if (name === "id") this.#nextId = value;
     else return;
     this.#isNew = true;
   }
