@@ -15,5 +15,6 @@ export default defineConfig({
     license: { fileName: "THIRD-PARTY-LICENSES.md" }, // of what is bundled
   },
   server: { proxy: { "/v1": api, "/healthz": api } },
-  test: { environment: "happy-dom", css: true, include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
+  // One thread and one document for all files: starting each takes longer than its tests.
+  test: { environment: "happy-dom", css: true, include: ["src/**/*.test.ts"], isolate: false, pool: "threads", maxWorkers: 1 },
 } as Parameters<typeof defineConfig>[0]);

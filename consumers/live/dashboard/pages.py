@@ -62,9 +62,11 @@ def page_of(static: Path) -> Callable[[], Awaitable[Response]]:
     return page
 
 
-def install(app: FastAPI, static: Path = STATIC) -> None:
+def install(app: FastAPI) -> None:
     """Add the pages to `app`; call it after the routes of the API."""
-    app.mount("/static", _Files(directory=static, check_dir=False))
+    static = STATIC
+    if static.is_dir():
+        app.mount("/static", _Files(directory=static))
     page = page_of(static)
     for address in ADDRESSES:
         app.add_api_route(address, page, include_in_schema=False)

@@ -54,14 +54,16 @@ test("a question that nobody waits for ends, also between two tries", async () =
 });
 
 test("after a write, questions wait for it until an answer has it", async () => {
-  const fetched = answers(ok({ as_of: "0:8,1:2" }), ok({ as_of: "0:8,1:1" }), ok({ as_of: "0:9,1:2" }), ok({}));
+  const fetched = answers(ok({ as_of: "0:8,1:2" }), ok({ as_of: "0:8,1:1" }), ok({ as_of: "0:8" }), ok({ as_of: "0:9,1:2" }), ok({}));
   useCsrf("token");
   await tell("/v1/runs/a/edits", { body: { note: "n" } });
   const sent = fetched.mock.calls[0]?.[1] as RequestInit;
   expect(sent).toMatchObject({ method: "POST", headers: { "X-Gateway-CSRF": "token" } });
   expect((sent.headers as Record<string, string>)["Idempotency-Key"]).toMatch(/^[0-9a-f-]{36}$/);
+  await ask("/v1/runs/table", { body: { limit: 1 } });
+  expect((fetched.mock.calls[1]?.[1] as RequestInit).body).toBe('{"limit":1,"min_offsets":"0:8,1:2"}');
   for (let at = 0; at < 3; at += 1) await ask("/v1/runs?limit=1");
-  const asked = fetched.mock.calls.slice(1).map(([path]) => String(path));
+  const asked = fetched.mock.calls.slice(2).map(([path]) => String(path));
   expect(asked).toEqual([`/v1/runs?limit=1&min_offsets=${encodeURIComponent("0:8,1:2")}`, `/v1/runs?limit=1&min_offsets=${encodeURIComponent("0:8,1:2")}`, "/v1/runs?limit=1"]);
 });
 

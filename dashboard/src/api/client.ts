@@ -29,10 +29,13 @@ export interface Question {
   retry?: boolean;
   /** Wait for these offsets, besides those of this page's own writes. */
   minOffsets?: Offsets;
+  /** false: the answer does not depend on what is stored, so nothing is waited for. */
+  needsFold?: boolean;
 }
 
 let csrf = ""; // of the session, from GET /v1/me
-let written: Offsets = new Map(); // by this page, and not yet seen in an answer
+const NOTHING: Offsets = new Map();
+let written: Offsets = NOTHING; // by this page, and not yet seen in an answer
 
 /** Take the CSRF token of the session; writes with a cookie must send it. */
 export function useCsrf(token: string): void {
@@ -42,11 +45,11 @@ export function useCsrf(token: string): void {
 /** Read from the API. Throws ApiError, or the signal's AbortError. */
 export async function ask<T>(path: string, question: Question = {}): Promise<T> {
   const retry = question.retry ?? true;
-  const wanted = latest(written, question.minOffsets ?? new Map());
-  const asked = wanted.size ? `${path}${path.includes("?") ? "&" : "?"}min_offsets=${encodeURIComponent(writeOffsets(wanted))}` : path;
+  const wanted = question.needsFold === false ? NOTHING : latest(written, question.minOffsets ?? NOTHING);
+  const [asked, sent] = wanted.size ? waiting(path, question, writeOffsets(wanted)) : [path, question];
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
-      const answer = await send<T>(asked, question);
+      const answer = await send<T>(asked, sent);
       seeAsOf(answer);
       return answer;
     } catch (error) {
@@ -64,10 +67,16 @@ export async function tell<T>(path: string, question: Question): Promise<T> {
   return answer;
 }
 
+/** Put min_offsets where a question takes it: in its body, or in its path. */
+function waiting(path: string, question: Question, offsets: string): [path: string, question: Question] {
+  if (typeof question.body === "object" && question.body !== null) return [path, { ...question, body: { ...question.body, min_offsets: offsets } }];
+  return [`${path}${path.includes("?") ? "&" : "?"}min_offsets=${encodeURIComponent(offsets)}`, question];
+}
+
 function seeAsOf(answer: unknown): void {
   if (!written.size) return;
   const asOf = (answer as { as_of?: unknown } | null)?.as_of;
-  if (typeof asOf === "string" && covers(parseOffsets(asOf), written)) written = new Map();
+  if (typeof asOf === "string" && covers(parseOffsets(asOf), written)) written = NOTHING;
 }
 
 async function send<T>(path: string, question: Question, headers: Record<string, string> = {}): Promise<T> {

@@ -12,7 +12,7 @@ import { knownColumns, knownValues, readTable } from "./query";
 import type { TableQuery } from "./query";
 import { Rows } from "./rows";
 import type { ReadWindow, Row } from "./rows";
-import { both, groupWhere } from "./sections";
+import { both, groupWhere, withoutValue } from "./sections";
 import type { Section } from "./sections";
 import { Sparks } from "./sparks";
 import { baseline, experiment, groupBy, known, shut, tableQuery } from "./state";
@@ -107,7 +107,7 @@ export class TableData {
     const query = tableQuery.peek();
     const stop = this.#stop.signal;
     try {
-      const found = await knownValues(key, query, { limit: MOST_GROUPS, signal: stop });
+      const [found, all] = await Promise.all([knownValues(key, query, { limit: MOST_GROUPS, signal: stop }), readTable({ ...query, keys: [] })(0, 1, stop)]);
       if (groupBy.peek() === null || writeKey(groupBy.peek() ?? key) !== writeKey(key)) return;
       const before = new Map((this.groups.peek() ?? []).map((one) => [one.text, one]));
       const make = (value: unknown, runs: number): Group => {
@@ -116,8 +116,8 @@ export class TableData {
         return old && JSON.stringify(old.value) === JSON.stringify(value) ? { ...old, runs } : { text, value, runs, rows: new Rows(this.#reader(groupQuery(query, key, value))) };
       };
       const groups = found.map((one) => make(one.value, one.runs));
-      const rest = key[0] === "fact" ? null : make(null, 0); // runs without the name
-      this.groups.value = rest && !found.some((one) => one.value === null) ? [...groups, rest] : groups;
+      const rest = withoutValue(all.total, found);
+      this.groups.value = rest > 0 ? [...groups, make(null, rest)] : groups;
     } catch {
       // the questions of the rows say what is wrong
     }
@@ -136,7 +136,7 @@ export class TableData {
       this.base.value = null;
       return;
     }
-    const read = readTable({ ...query, where: "", experiment: null, stage: "all", sorts: [], filter: { key: ["fact", "run_id"], op: "=", values: [id] } });
+    const read = readTable({ ...query, where: "", experiment: null, stage: "all", sorts: [], filter: { key: ["fact", "run_id"], op: "in", values: [id] } });
     read(0, 1, this.#stop.signal).then((answer) => (this.base.value = answer.rows[0] ?? null), () => undefined);
   }
 

@@ -15,6 +15,9 @@ export interface TableQuery {
   filter?: unknown;
 }
 
+/** The part of it that says which runs. */
+export type Which = Pick<TableQuery, "where" | "experiment" | "filter"> & { stage?: string };
+
 interface TableAnswer {
   as_of: string;
   run_ids: string[];
@@ -34,6 +37,8 @@ const COMPUTED: Readonly<Record<string, readonly string[]>> = { duration: ["star
 /** Facts that every row needs, whatever is shown. */
 const ALWAYS: readonly Key[] = [["fact", "state"], ["fact", "name"]];
 
+const NEWEST: readonly Sort[] = [{ key: ["fact", "created"], descending: true }];
+
 /** Return the keys that the API is asked for, so that these columns can be drawn. */
 export function askedKeys(keys: readonly Key[]): Key[] {
   const found = new Map<string, Key>();
@@ -48,17 +53,17 @@ export function askedKeys(keys: readonly Key[]): Key[] {
 export function tableBody(query: TableQuery): Record<string, unknown> {
   return {
     ...whichRuns(query),
-    stage: query.stage,
-    order: query.sorts.map(({ key, descending }) => ({ key: key[0] === "fact" && key[1] === "duration" ? ["fact", "started"] : key, descending })),
+    order: query.sorts.length ? query.sorts : NEWEST,
     columns: askedKeys(query.keys),
   };
 }
 
 /** Return which runs a question is about. */
-export function whichRuns({ where, experiment, filter }: Pick<TableQuery, "where" | "experiment" | "filter">): Record<string, unknown> {
+export function whichRuns({ where, experiment, stage, filter }: Which): Record<string, unknown> {
   return {
     ...(where.trim() !== "" && { where }),
     ...(experiment !== null && { experiment_ids: [experiment] }),
+    ...(stage !== undefined && { stage }),
     ...(filter !== undefined && { filter }),
   };
 }
@@ -76,9 +81,9 @@ export function readTable(query: TableQuery): ReadWindow {
   };
 }
 
-/** Return the names that these runs have, the most frequent first. */
+/** Return the names that these runs have, facts first. */
 export async function knownColumns(
-  which: Pick<TableQuery, "where" | "experiment">,
+  which: Which,
   { prefix = "", limit = 200, signal }: { prefix?: string; limit?: number; signal?: AbortSignal } = {},
 ): Promise<KnownColumn[]> {
   const body = { ...whichRuns(which), ...(prefix && { prefix }), limit };
@@ -95,7 +100,7 @@ export interface KnownValue {
 /** Return the values of a name in these runs, the most frequent first. */
 export async function knownValues(
   key: Key,
-  which: Pick<TableQuery, "where" | "experiment">,
+  which: Which,
   { prefix = "", limit = 100, signal }: { prefix?: string; limit?: number; signal?: AbortSignal } = {},
 ): Promise<KnownValue[]> {
   const body = { key, ...whichRuns(which), ...(prefix && { prefix }), limit };

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { deltaOf } from "./cells";
 import { columnsCodec, inOrder, moveBy, moveTo, nextSorts, readKey, sortsCodec, writeKey } from "./columns";
 import type { Column, Key } from "./columns";
-import { complete, placeOf, tokens } from "./filter_words";
+import { complete, fit, toPoints, toUnits } from "./completion";
 import { afterEvent, Fresh } from "./fresh";
 import { askedKeys, tableBody } from "./query";
 import { Rows, WINDOW } from "./rows";
@@ -51,6 +51,7 @@ test("a click sorts up, down, not; with Shift besides others", () => {
 test("the API is asked for what the columns need", () => {
   expect(askedKeys([["fact", "duration"], ["spark", "loss"], LOSS]).map(writeKey)).toEqual(["fact:state", "fact:name", "fact:started", "fact:ended", "fact:updated", "metric:loss"]);
   const query = { where: " ", experiment: "7", stage: "active", sorts: [{ key: LOSS, descending: true }], keys: [] };
+  expect(tableBody({ ...query, sorts: [{ key: ["fact", "duration"], descending: false }] })).toMatchObject({ order: [{ key: ["fact", "duration"] }] });
   expect(tableBody(query)).toMatchObject({ experiment_ids: ["7"], order: [{ key: LOSS, descending: true }] });
   expect(tableBody(query)).not.toHaveProperty("where");
 });
@@ -134,21 +135,20 @@ test("groups and names are written in the filter language", () => {
   expect(both("a = 1 or b = 2", "c = 3")).toBe("(a = 1 or b = 2) and c = 3");
 });
 
-test.each([
-  ["|", "name", ""], ["metr|", "name", "metr"], ["metrics.loss |", "operator", ""], ["metrics.loss <|", "value", ""], ["state = 'fi|", "value", "'fi"],
-  ["state = 'failed' |", "joint", ""], ["state = 'failed' an|", "joint", "an"], ["state = 'failed' and (no|", "name", "no"], ["params.`my lr` = 1 or par|", "name", "par"],
-  ["state in ('a', |", "value", ""], ["state in ('a') |", "joint", ""], ["not tags.a l|", "operator", "l"], ["tags.a not li|", "operator", "li"], ["lr| = 3", "name", "lr"],
-])("at the caret of %s a %s is expected", (written, expects, prefix) => {
-  const caret = written.indexOf("|");
-  expect(placeOf(written.replace("|", ""), caret)).toMatchObject({ expects, prefix });
+test("a completion replaces what is typed of the word", () => {
+  expect(complete("metrics.lo < 3", 0, 10, "metrics.loss")).toEqual({ text: "metrics.loss < 3", caret: 13 });
+  expect(complete("state = 'fi", 8, 11, "'finished'")).toEqual({ text: "state = 'finished' ", caret: 19 });
+  expect(complete("me", 0, 2, "metrics.")).toEqual({ text: "metrics.", caret: 8 });
+  const all = ["params.loss_weight", "metrics.loss", "lossy"].map((text) => ({ text, hint: "" }));
+  expect(fit(all, "loss").map((one) => one.text)).toEqual(["lossy", "params.loss_weight", "metrics.loss"]);
+  expect(fit([{ text: "'adam'", hint: "" }, { text: "'sgd'", hint: "" }], "'ad").map((one) => one.text)).toEqual(["'adam'"]);
 });
 
-test("a completion replaces the word under the caret", () => {
-  const text = "metrics.lo < 3";
-  expect(complete(text, placeOf(text, 10), "metrics.loss")).toEqual({ text: "metrics.loss < 3", caret: 13 });
-  expect(placeOf("params.lr = ", 12).key).toEqual(["param", "lr"]);
-  expect(placeOf("params.`a``b` = ", 16).key).toEqual(["param", "a`b"]);
-  expect(tokens("a >= 1e-3").map((one) => one.text)).toEqual(["a", ">=", "1e-3"]);
+test("places are the same for the API, which counts characters, and a text box, which counts UTF-16 units", () => {
+  const text = "tags.`😀` = 'a";
+  expect(toPoints(text, text.indexOf("="))).toBe(text.indexOf("=") - 1);
+  for (let at = 0; at <= 6; at += 1) expect(toUnits(text, toPoints(text, at))).toBe(at);
+  expect(toUnits(text, 99)).toBe(text.length);
 });
 
 test("small charts have gaps where values are not numbers, and stay small", () => {

@@ -35,7 +35,7 @@ export const columns: ReadonlySignal<readonly Column[]> = computed(() => inOrder
 export function usualColumns(names: readonly KnownColumn[]): Column[] {
   const isOwn = ({ key: [, name] }: KnownColumn): boolean => !name.startsWith("system/") && !name.startsWith("gateway");
   const most = (kind: string, count: number): Column[] =>
-    names.filter((one) => one.key[0] === kind && one.key[2] === undefined && isOwn(one)).slice(0, count).map(({ key }) => ({ key }));
+    names.filter((one) => one.key[0] === kind && isOwn(one)).sort((one, other) => other.runs - one.runs).slice(0, count).map(({ key }) => ({ key }));
   return [...FACTS, ...most("metric", MOST_METRICS), ...most("param", MOST_PARAMS)];
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -10,9 +12,21 @@ import pytest
 from pydantic import SecretStr
 
 from consumers.live.app import create_app
+from consumers.live.dashboard import pages
 from consumers.live.server import serve
 from schemas.errors import BadSettings
 from schemas.runtime.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dashboard as vite builds it."""
+    static = tmp_path / "static"
+    (static / "assets").mkdir(parents=True)
+    for name in ("index.html", "icon.svg", "assets/page-B1x.js"):
+        (static / name).write_text(name, encoding="utf-8")
+    monkeypatch.setattr(pages, "STATIC", static)
+    return static
 
 
 def settings_of(home: Path, **settings: object) -> Settings:
@@ -56,7 +70,7 @@ async def test_beyond_loopback_every_request_needs_the_token(tmp_path: Path) -> 
     settings = settings_of(tmp_path, live_host="0.0.0.0", token=SecretStr("t"))
     good = {"Host": "runs.example.com", "Authorization": "Bearer t"}
 
-    for path in ("/v1/schemas/run-log", "/", "/static/run.js", "/v1/openapi.json"):
+    for path in ("/v1/schemas/run-log", "/", "/static/icon.svg", "/v1/openapi.json"):
         assert await ask(settings, {}, path) == 401
         assert await ask(settings, good, path) == 200
 
@@ -64,3 +78,54 @@ async def test_beyond_loopback_every_request_needs_the_token(tmp_path: Path) -> 
 async def test_beyond_loopback_it_does_not_start_without_a_token(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"live_host 0\.0\.0\.0 .*GATEWAY_TOKEN"):
         await serve(settings_of(tmp_path, live_host="0.0.0.0"))
+
+
+@asynccontextmanager
+async def client(home: Path) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=create_app(settings_of(home)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8700") as http:
+        yield http
+
+
+async def test_every_address_of_the_application_has_its_page(tmp_path: Path) -> None:
+    named = [
+        "/",
+        "/workspace",
+        "/compare?runs=a",
+        "/runs/a%2Fb%0A",
+        "/experiments/7",
+        "/alerts",
+        "/system",
+        "/login",
+        "/embed/x",
+    ]
+    async with client(tmp_path) as http:
+        answers = [await http.get(address) for address in named]
+
+    assert {(one.status_code, one.text, one.headers["cache-control"]) for one in answers} == {
+        (200, "index.html", "no-cache")
+    }
+
+
+async def test_a_browser_keeps_what_has_a_hash_in_its_name_and_checks_the_rest(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        hashed, icon = await http.get("/static/assets/page-B1x.js"), await http.get("/static/icon.svg")
+        again = await http.get("/static/icon.svg", headers={"If-None-Match": icon.headers["etag"]})
+        missing = await http.get("/static/assets/page-old.js")
+
+    assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert [(one.status_code, one.headers["cache-control"]) for one in (icon, again, missing)] == [
+        (200, "no-cache"),
+        (304, "no-cache"),
+        (404, "no-store"),
+    ]
+
+
+async def test_without_built_pages_the_api_says_how_to_get_them(tmp_path: Path, built: Path) -> None:
+    shutil.rmtree(built)
+    async with client(tmp_path) as http:
+        page, script = await http.get("/runs/x"), await http.get("/static/assets/page-B1x.js")
+        api = await http.get("/v1/schemas/run-log")
+
+    assert (page.status_code, script.status_code, api.status_code) == (404, 404, 200)
+    assert "The dashboard was not built" in page.text
