@@ -31,7 +31,7 @@ function axisOf(axis: PlotAxis, colours: ChartColours) {
     ...(axis.categories ? { data: axis.categories } : {}),
     nameTextStyle: { color: colours.text },
     axisLine: { lineStyle: { color: colours.text } },
-    axisLabel: { color: colours.text, ...(axis.categories ? {} : { formatter: tick }) },
+    axisLabel: { color: colours.text, ...(axis.categories ? { interval: 0 } : { formatter: tick }) },
     splitLine: { lineStyle: { color: colours.grid } },
   };
 }

@@ -28,9 +28,6 @@ export class SeriesStore {
   /** Whether the index was read. */
   readonly isReady = signal(false);
 
-  /** With `all`, the stream is that of all runs, and `onRuns` hears when one came, began or ended. */
-  constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
-
   private runs: readonly string[] = [];
   private shown = new Set<string>();
   private superseded = false;
@@ -48,6 +45,9 @@ export class SeriesStore {
   private stop = new AbortController();
   private gather: ReturnType<typeof setTimeout> | undefined;
   private reread: ReturnType<typeof setTimeout> | undefined;
+
+  /** With `all`, the stream is that of all runs, and `onRuns` hears when one came, began or ended. */
+  constructor(private readonly options: { all?: boolean; onRuns?: (minOffsets: Offsets) => void } = {}) {}
 
   /** Show these runs: the index is read anew, and the stream begins where it ends. */
   setRuns(runs: readonly string[]): void {

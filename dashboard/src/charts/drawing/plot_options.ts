@@ -2,7 +2,7 @@
 import type uPlot from "uplot";
 import { duration, tick } from "../format";
 import type { XAxis } from "../maths/axes";
-import type { ScaleKind } from "../maths/scales";
+import { logTicks, symlogTicks, type ScaleKind } from "../maths/scales";
 
 /** Colours that the style sheet gives to parts of a canvas. */
 export interface ChartColours {
@@ -45,14 +45,14 @@ export function plotOptions(options: PlotOptions): uPlot.Options {
   return {
     width: options.width,
     height: options.height,
-    padding: [8, 12, 0, 0],
+    padding: [8, 20, 0, 0],
     pxAlign: 0,
     legend: { show: false },
     scales: { x: { ...scale(options.xScale), time: options.xAxis === "time" }, y: scale(options.yScale) },
     series: [{}, { scale: "y", points: { show: false } }],
     axes: [
-      { ...axis, size: 28, space: 60, ...(options.xAxis === "time" ? {} : { values: xValues(options) }) },
-      { ...axis, size: 52, space: 28, values: yValues(options.ticks) },
+      { ...axis, size: 28, space: 60, ...ticksOf(options.xScale, options.threshold), ...(options.xAxis === "time" ? {} : { values: xValues(options) }) },
+      { ...axis, size: 52, space: 28, ...ticksOf(options.yScale, options.threshold), values: yValues(options.ticks) },
     ] as uPlot.Axis[],
     cursor: {
       points: { show: false },
@@ -73,6 +73,13 @@ export function plotOptions(options: PlotOptions): uPlot.Options {
   };
 }
 
+/** Where an axis that is not linear has its ticks: uPlot's own leave most of a narrow range without any. */
+function ticksOf(kind: ScaleKind, threshold: number): uPlot.Axis {
+  if (kind === "linear") return {};
+  const splits = (_: uPlot, __: number, min: number, max: number) => (kind === "log" ? logTicks(min, max) : symlogTicks(min, max, threshold));
+  return { splits, filter: (_, all) => all };
+}
+
 function xValues({ xAxis, ticks }: PlotOptions): uPlot.Axis.DynamicValues {
   const text = xAxis === "relative" || xAxis === "process" ? duration : tick;
   return (_, splits) => remembered(splits, text, (all) => (ticks.x = all));
@@ -82,9 +89,8 @@ function yValues(ticks: Ticks): uPlot.Axis.DynamicValues {
   return (_, splits) => remembered(splits, tick, (all) => (ticks.y = all));
 }
 
-// A log axis gets null for the splits between its decades.
-function remembered(splits: readonly (number | null)[], text: (value: number) => string, keep: (all: [number, string][]) => void) {
-  const all = splits.map((split): [number, string] => [split ?? NaN, split === null ? "" : text(split)]);
-  keep(all.filter(([value]) => Number.isFinite(value)));
+function remembered(splits: readonly number[], text: (value: number) => string, keep: (all: [number, string][]) => void): string[] {
+  const all = splits.map((split): [number, string] => [split, text(split)]);
+  keep(all);
   return all.map(([, written]) => written);
 }

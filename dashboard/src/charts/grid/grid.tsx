@@ -1,4 +1,5 @@
 // The panels of a page, in sections: what the run page, the workspace and the compare page show of series.
+import type { ComponentChild } from "preact";
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { useCommands } from "../../app/commands";
@@ -54,11 +55,21 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
     const at = all.indexOf(address.FULL.peek());
     if (at >= 0 && all.length) address.FULL.replace(all[(at + by + all.length) % all.length]!);
   };
+  const latest = useRef(sections);
+  latest.current = sections;
+  const move = (by: number) => {
+    const panel = active.peek() ?? "";
+    const inside = latest.current.find((section) => section.panels.includes(panel))?.panels ?? [];
+    const other = inside[inside.indexOf(panel) + by];
+    if (other !== undefined) reorder(latest.current, panel, other);
+  };
   useCommands(
     () => [
       { label: "Fill the screen with the chart under the pointer", keys: ["f"], section: "Charts", run: () => (address.FULL.value = active.peek() ?? "") },
       { label: "Undo the last zoom", keys: ["z"], section: "Charts", run: () => void undo() },
       { label: "Show all of every chart", keys: ["shift+z"], section: "Charts", run: resetZoom },
+      { label: "Move the chart under the pointer ahead", keys: ["["], section: "Charts", run: () => move(-1) },
+      { label: "Move it back", keys: ["]"], section: "Charts", run: () => move(1) },
       { label: "Smooth the lines, or not", keys: ["s"], section: "Charts", run: toggleSmoothing },
       { label: "Filter the charts by name", keys: ["shift+f"], section: "Charts", run: () => document.getElementById("panels-filter")?.focus() },
     ],
@@ -96,7 +107,7 @@ export function ChartGrid({ store, runs, groupBy, onPick, hasLegend = false }: G
 interface SectionProps {
   section: Section;
   sections: readonly Section[];
-  card: (panel: string) => preact.ComponentChild;
+  card: (panel: string) => ComponentChild;
 }
 
 function SectionOf({ section: { name, panels }, sections, card }: SectionProps) {
@@ -146,9 +157,15 @@ function dragging(panel: string, sections: readonly Section[]) {
     onDrop: (event: DragEvent) => {
       event.preventDefault();
       const other = event.dataTransfer?.getData(DRAGGED);
-      if (other) address.ORDER.value = moved(sections, address.ORDER.peek(), other, panel);
+      if (other) reorder(sections, other, panel);
     },
   };
+}
+
+function reorder(sections: readonly Section[], panel: string, before: string): void {
+  const pinned = address.PINNED.peek();
+  if (pinned.includes(panel)) address.PINNED.value = moved(sections, pinned, panel, before);
+  else address.ORDER.value = moved(sections, address.ORDER.peek(), panel, before);
 }
 
 function fullKey(event: KeyboardEvent, step: (by: number) => void): void {

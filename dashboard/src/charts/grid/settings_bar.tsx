@@ -1,4 +1,5 @@
 // Settings of all charts of a page.
+import type { ComponentChildren } from "preact";
 import { Button } from "../../components/button";
 import { Menu } from "../../components/menu";
 import type { SeriesStore } from "../data/store";
@@ -14,7 +15,7 @@ const AXES: readonly [XAxis, string][] = [
 ];
 const MOST_METRICS = 200;
 
-export function SettingsBar({ store, children }: { store: SeriesStore; children?: preact.ComponentChildren }) {
+export function SettingsBar({ store, children }: { store: SeriesStore; children?: ComponentChildren }) {
   const { kind, amount } = address.SMOOTHING.value;
   const x = address.X.value;
   const metrics = [...store.panels.value.keys()].slice(0, MOST_METRICS);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { nearest, processClock, valueAt, xColumn } from "./axes";
 import { bandOf } from "./bands";
 import { Points } from "./points";
-import { extent, fences, forward } from "./scales";
+import { extent, fences, forward, logTicks, symlogTicks } from "./scales";
 import { ema, gaussian, smooth } from "./smoothing";
 
 const line = (...values: number[]) => ({ xs: values.map((_, i) => i), ys: values });
@@ -68,6 +68,15 @@ describe("scales", () => {
     expect(extent([line(-1, 0, 1, 100)], "log")).toMatchObject({ hidden: 2, outside: 0 });
     expect(extent([line(-1, 0, 1, 100)], "symlog").hidden).toBe(0);
     expect(forward("symlog", 1)(-5)).toBeCloseTo(-Math.asinh(5), 12);
+  });
+
+  it("have ticks wherever they begin and end", () => {
+    expect(logTicks(0.75, 1.6)).toEqual([0.8, 1, 1.2, 1.4, 1.6]);
+    expect(logTicks(0.04, 3)).toEqual([0.05, 0.1, 0.2, 0.5, 1, 2]);
+    expect(logTicks(1e-9, 1)).toEqual([1e-9, 1e-7, 1e-5, 1e-3, 0.1]);
+    expect(symlogTicks(-20, 300, 1)).toEqual([-10, -1, 0, 1, 10, 100]);
+    expect(symlogTicks(5, 6, 0.01)).toEqual([5, 5.2, 5.4, 5.6, 5.8, 6]);
+    expect(logTicks(-1, 1)).toEqual([]);
   });
 
   it("looks at the window only, and has a range for nothing and for one value", () => {

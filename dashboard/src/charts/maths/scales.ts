@@ -89,3 +89,42 @@ export function forward(kind: ScaleKind, threshold: number): (value: number) => 
   if (kind === "log") return (value) => Math.log10(value);
   return kind === "symlog" ? (value) => Math.asinh(value / threshold) : (value) => value;
 }
+
+const MOST_TICKS = 8;
+
+/** Ticks of a logarithmic axis: decades with 2 and 5 between few of them; evenly spaced below one and a half decades. */
+export function logTicks(min: number, max: number): number[] {
+  if (!(min > 0 && max > min)) return [];
+  const [from, to] = [Math.floor(Math.log10(min)), Math.ceil(Math.log10(max))];
+  if (Math.log10(max / min) < 1.5) return evenTicks(min, max);
+  const factors = to - from <= 3 ? [1, 2, 5] : [1];
+  const every = Math.ceil((to - from) / MOST_TICKS);
+  const found: number[] = [];
+  for (let decade = from; decade <= to; decade += every) for (const factor of factors) found.push(power(decade) * factor);
+  return found.filter((tick) => tick >= min && tick <= max);
+}
+
+/** Ticks of a symmetric logarithmic axis: zero, and decades from the threshold on to both sides. */
+export function symlogTicks(min: number, max: number, threshold: number): number[] {
+  const from = Math.round(Math.log10(threshold));
+  const to = Math.ceil(Math.log10(Math.max(Math.abs(min), Math.abs(max))));
+  const every = Math.max(1, Math.ceil((to - from) / (MOST_TICKS / 2)));
+  const found = [0];
+  for (let decade = to; decade >= from; decade -= every) found.push(power(decade), -power(decade));
+  const shown = found.filter((tick) => tick >= min && tick <= max).sort((a, b) => a - b);
+  return shown.length > 1 ? shown : evenTicks(min, max);
+}
+
+function evenTicks(min: number, max: number): number[] {
+  const raw = (max - min) / 5;
+  const decade = power(Math.floor(Math.log10(raw)));
+  const step = [1, 2, 5, 10].map((factor) => factor * decade).find((size) => size >= raw)!;
+  const found: number[] = [];
+  for (let at = Math.ceil(min / step); at * step <= max; at += 1) found.push(Number((at * step).toPrecision(12)));
+  return found;
+}
+
+/** A power of ten as its literal has it: 10 ** -5 is not 1e-5. */
+function power(decade: number): number {
+  return Number(`1e${decade}`);
+}
