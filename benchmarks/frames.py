@@ -86,8 +86,8 @@ def application(load: Load) -> FastAPI:
     @app.post("/v1/series/index")
     async def index() -> dict[str, Any]:
         pairs = [(run, name) for run in runs for name in names]
-        found = {"run_id": [run for run, _ in pairs], "series": [name for _, name in pairs], "count": [1] * len(pairs)}
-        return {"as_of": "0:0", "columns": found, "total": len(pairs), "next_page_token": None}
+        found = {"run_id": [run for run, _ in pairs], "series": [name for _, name in pairs]}
+        return {"as_of": "0:0", **found, "total": len(pairs), "next_page_token": None}
 
     @app.post("/v1/series")
     async def series(request: Request) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 // Answers of the API about series. Shapes only: schemas/api.
 import type { Numeric } from "../../api/types";
+import type { GroupSeries } from "../maths/bands";
 
 /** A part of an x axis: steps, or µs since 1970 (time), or µs since the run began (relative). */
 export interface SeriesRange {
@@ -33,15 +34,16 @@ export interface SeriesAnswer {
   next_page_token: string | null;
 }
 
-/** Every series of the runs, without points: one entry of each column for each. */
+/** Every series of the runs without points, as columns. */
 export interface IndexAnswer {
   as_of: string;
-  columns: { run_id: string[]; series: string[]; count: number[]; [name: string]: unknown[] };
+  run_id: string[];
+  series: string[];
   next_page_token: string | null;
 }
 
 export interface GroupsAnswer {
   as_of: string;
-  groups: { key: (string | number | boolean | null)[]; runs: number; run_ids: string[]; series: import("../maths/bands").GroupSeries[] }[];
+  groups: { key: (string | number | boolean | null)[]; runs: number; run_ids: string[]; series: GroupSeries[] }[];
   exact: boolean;
 }

@@ -8,9 +8,11 @@ import type { IndexAnswer, SeriesAnswer, SeriesRange } from "./answers";
 import { Held, Shelf } from "./held";
 import { panelOf } from "./names";
 
-const BUCKETS = 1_000;
+// Of up to four points each. Of many runs fewer: their lines lie over each other, and a zoom reads its part anew.
+const BUCKETS = { few: 1_000, many: 400 };
+const MANY_RUNS = 5;
 const GATHER_MS = 25; // charts that come into view together are one question
-const NAMES_A_QUESTION = 40; // answers come in pieces: the first charts do not wait for the last
+const SERIES_A_QUESTION = 40; // answers come in pieces: the first charts do not wait for the last
 const INDEX_PAGE = 10_000;
 const REREAD_MS = 250;
 
@@ -134,7 +136,7 @@ export class SeriesStore {
       const body = { runs: this.runs, limit: INDEX_PAGE, ...(token ? { page_token: token } : {}) };
       const answer: IndexAnswer = await ask("/v1/series/index", { body, signal: stop, minOffsets: this.seen });
       asOf ||= answer.as_of;
-      for (const series of answer.columns.series) addTo(panels, series);
+      for (const series of answer.series) addTo(panels, series);
       if (!answer.next_page_token || !this.panels.peek().size) this.panels.value = new Map(panels);
       token = answer.next_page_token;
       if (!token) return asOf;
@@ -155,8 +157,9 @@ export class SeriesStore {
     const put = (into: Shelf, window: Window) => {
       const missing = names.filter((name) => !into.asked.has(name));
       for (const name of missing) into.asked.add(name);
-      for (let at = 0; at < missing.length; at += NAMES_A_QUESTION) {
-        const some = missing.slice(at, at + NAMES_A_QUESTION);
+      const size = Math.ceil(SERIES_A_QUESTION / this.runs.length);
+      for (let at = 0; at < missing.length; at += size) {
+        const some = missing.slice(at, at + size);
         questions.push(this.guard(stop, () => this.readSeries(into, some, window, stop)));
       }
     };
@@ -172,7 +175,8 @@ export class SeriesStore {
       for (let token: string | null = null; ; ) {
         const range = window ? { range: window } : {};
         const page = token ? { page_token: token } : {};
-        const body = { runs: this.runs, names, buckets: BUCKETS, superseded: this.superseded, ...range, ...page };
+        const buckets = this.runs.length > MANY_RUNS ? BUCKETS.many : BUCKETS.few;
+        const body = { runs: this.runs, names, buckets, superseded: this.superseded, ...range, ...page };
         const answer: SeriesAnswer = await ask("/v1/series", { body, signal: stop, minOffsets: this.seen });
         if (window !== null && window !== this.window) return; // a person has moved on
         this.arrived(into, answer);

@@ -49,7 +49,7 @@ export function plotOptions(options: PlotOptions): uPlot.Options {
     pxAlign: 0,
     legend: { show: false },
     scales: { x: { ...scale(options.xScale), time: options.xAxis === "time" }, y: scale(options.yScale) },
-    series: [{}, { scale: "y", points: { show: false } }],
+    series: [{}, { scale: "y", points: { show: false }, paths: () => null }],
     axes: [
       { ...axis, size: 28, space: 60, ...ticksOf(options.xScale, options.threshold), ...(options.xAxis === "time" ? {} : { values: xValues(options) }) },
       { ...axis, size: 52, space: 28, ...ticksOf(options.yScale, options.threshold), values: yValues(options.ticks) },

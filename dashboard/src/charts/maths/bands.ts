@@ -35,8 +35,9 @@ export function bandOf(group: GroupSeries, centre: Centre, kind: BandKind): Band
   const line = { xs: Float64Array.from(group.steps), ys, low: null, high: null };
   if (kind === "none") return line;
   if (kind === "minmax") return { ...line, low: numbers(group.min), high: numbers(group.max) };
-  if (kind === "ci95") return { ...line, low: numbers(group.ci95_low), high: numbers(group.ci95_high) };
-  const spread = numbers(group[kind]).map((value) => (Number.isNaN(value) ? 0 : value)); // of one run: none
+  const known = (column: Float64Array, otherwise: (i: number) => number) => column.map((value, i) => (Number.isNaN(value) ? otherwise(i) : value)); // of one run: none
+  if (kind === "ci95") return { ...line, low: known(numbers(group.ci95_low), (i) => ys[i]!), high: known(numbers(group.ci95_high), (i) => ys[i]!) };
+  const spread = known(numbers(group[kind]), () => 0);
   return { ...line, low: ys.map((y, i) => y - spread[i]!), high: ys.map((y, i) => y + spread[i]!) };
 }
 
