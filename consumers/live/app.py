@@ -11,14 +11,16 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from consumers.live.api import errors, routes
+from consumers.live.api.access.needs import NEEDS
 from consumers.live.api.connections import Connections
 from consumers.live.api.security_headers import SecurityHeaders
 from consumers.live.dashboard import pages
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
-from schemas.runtime.access import AccessGuard, is_loopback
+from schemas.runtime.access.guard import AccessGuard, access_of
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
+MAX_BODY = 4 * 1024 * 1024  # bytes; questions name at most 10,000 runs, which are 0.4 MB
 GZIP_FROM_BYTES = 1_000
 GZIP_LEVEL = 5  # the default 9 takes three times the CPU time to save a few per cent more
 
@@ -45,10 +47,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes.routes())
     pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    is_open = is_loopback(settings.live_host)  # only programs and browsers of this machine reach it: no token
-    token = "" if is_open else settings.token.get_secret_value()
-    app.add_middleware(AccessGuard, token=token, hosts=settings.api_hosts)
-    app.add_middleware(SecurityHeaders)
+    embeds = settings.embed_origins
+    access = access_of(settings, settings.live_host, NEEDS, is_api=True, max_body=MAX_BODY, embeds=bool(embeds))
+    app.state.access = access
+    app.add_middleware(AccessGuard, access=access)
+    app.add_middleware(SecurityHeaders, embed_origins=embeds)
     app.state.counts = LiveMetrics(app.state.metrics)
     app.add_middleware(RequestCounter, answered=app.state.counts.answered)
     return app

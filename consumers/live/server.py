@@ -15,7 +15,7 @@ from consumers.live.api.connections import Connections
 from consumers.live.app import create_app
 from consumers.telemetry.metrics import LiveMetrics, MetricsRegistry
 from schemas.runtime import listener
-from schemas.runtime.access import require_token
+from schemas.runtime.access.guard import require_token
 from schemas.runtime.probes import Probes, serve_probes
 from schemas.runtime.settings import Settings
 
@@ -72,7 +72,7 @@ def listen(settings: Settings) -> socket.socket:
 
 async def serve(settings: Settings) -> None:
     """Serve until stopped by a signal. Raises the error of a service behind the API that waiting cannot heal."""
-    require_token("live_host", settings.live_host, settings.token.get_secret_value())
+    require_token("live_host", settings.live_host, settings)
     with listen(settings) as listening:
         server = Server(settings)
         async with serve_probes(settings, server.probes()):

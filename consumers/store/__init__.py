@@ -4,7 +4,7 @@ PostgreSQL: the only folder of the consumers that uses asyncpg.
 - `pool`: connections, and the translation of asyncpg's errors. `statements`: named SQL from `sql/`. `migrations`: the
   schema.
 - `rows`: rows as values. `offsets`: offsets of consumers. `run_partitions`: the one partition of each run. `fencing`:
-  the error of a process that was fenced. `dead_letters`: their tables.
+  the error of a process that was fenced. `dead_letters`: their tables. `limited`: reads of some experiments only.
 - `write/`: writes and reads of the fold. `read/`: queries for people. `search/`: filters and pages. `codec/`: binary
   formats.
 - `delivery/`: state of deliveries. `maintenance/`: rebuild, comparison, retention. `export/`: all rows of an export.

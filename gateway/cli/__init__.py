@@ -7,4 +7,5 @@ The `gateway` command.
   `sync`: journals of ended processes. `imports`: what other tools recorded.
 - `runs`: list, show, tail. `run_log`: one run for people. `edits`: delete, rename, tag; `lookup` finds the runs
   and names in their arguments. `registry/`: experiments and models. `artifacts`: files of runs.
+- `tokens`: who may use the servers.
 """

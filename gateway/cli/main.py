@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import artifacts, doctor, edits, imports, runs, stack, status, sync
+from gateway.cli import artifacts, doctor, edits, imports, runs, stack, status, sync, tokens
 from gateway.cli.plugin_help import summary_of
 from gateway.cli.registry import experiments, models
 from gateway.client.errors import ClientError
@@ -84,6 +84,7 @@ app.add_typer(experiments.app, name="experiments")
 app.add_typer(models.app, name="models")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(imports.app, name="import")
+app.add_typer(tokens.app, name="tokens")
 
 
 def main() -> None:

@@ -17,9 +17,12 @@ from gateway.server.artifacts.storage import Storage, open_storage
 from gateway.server.errors import Failure
 from gateway.server.ingest import routes
 from gateway.server.ingest.bodies import Budget
+from gateway.server.limits import ExperimentLimits
 from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
-from schemas.runtime.access import AccessGuard
+from gateway.server.mlflow.reading import Reader
+from gateway.server.needs import NEEDS
+from schemas.runtime.access.guard import AccessGuard, access_of
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
@@ -41,23 +44,24 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await reader.open()
         tasks = [asyncio.create_task(writer.run()), asyncio.create_task(_remove_stale(storage))]
         yield
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await reader.close()
 
     app = FastAPI(title="tracking-gateway ingest", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.writer = writer
     app.state.budget = budget
     app.state.metrics = metrics
-    token = settings.token.get_secret_value()
-    if not token:  # with one the route refuses, and reads the body, so that its sender can read the answer
-        app.add_middleware(AccessGuard, token="", hosts=settings.allowed_hosts)
+    reader = Reader(settings, writer.written)
+    app.add_middleware(AccessGuard, access=access_of(settings, settings.ingest_host, NEEDS))
     app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
-    routes.install(app, writer, budget, metrics, token=token)
+    routes.install(app, writer, budget, metrics, ExperimentLimits(reader))
     artifacts.install(app, storage, settings, Budget(UPLOADS, "uploads under way"))
 
     @app.get("/healthz")

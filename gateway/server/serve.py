@@ -22,7 +22,7 @@ from gateway.server.log_writer import LogWriter
 from gateway.server.metrics import Metrics
 from schemas.errors import BadSettings
 from schemas.runtime import listener
-from schemas.runtime.access import require_token
+from schemas.runtime.access.guard import require_token
 from schemas.runtime.probes import Probes, serve_probes
 from schemas.runtime.settings import Settings
 
@@ -182,7 +182,7 @@ async def serve_app(settings: Settings, create: Callable[[Settings], FastAPI], p
     Its `state` has the `writer`, the `budget` and the `metrics`.
     """
     name = place.setting.removeprefix("GATEWAY_").lower()
-    require_token(f"{name}_host", place.host, settings.token.get_secret_value())
+    require_token(f"{name}_host", place.host, settings)
     with listen(place) as listening:
         server = _server(create, settings)
         async with serve_probes(settings, server.probes()):

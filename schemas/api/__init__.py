@@ -4,8 +4,10 @@ Answers of the query API as models. The dashboard, `gateway runs` and scripts re
 - `runs`, `tables`, `points`, `artifacts`: of runs; `edits`: their changes.
 - `metric_definitions`: what code says of metrics.
 - `registry`, `logged_models`: experiments and models. `saved`: views and rules of alerts. `status`: health.
+- `access`: who asks.
 """
 
+from schemas.api.access import LoginQuestion, Me
 from schemas.api.artifacts import ArtifactEntry, ArtifactsPage
 from schemas.api.logged_models import (
     DatasetChoice,
@@ -55,6 +57,8 @@ __all__ = [
     "LoggedModelOrder",
     "LoggedModelsPage",
     "LoggedModelsQuestion",
+    "LoginQuestion",
+    "Me",
     "ModelDocument",
     "ModelPointDocument",
     "ModelVersionDocument",

@@ -133,8 +133,29 @@ class Settings(BaseSettings):
         "started where it is installed, by the first request that needs it",
     )
     token: SecretStr = Field(
-        default=SecretStr(""), description="token that clients send; POST /v1/events and an API on a network require it"
+        default=SecretStr(""), description="token that clients send; at a server it is one of all scopes"
     )
+    tokens_file: Path | None = Field(
+        default=None,
+        description="file of `gateway tokens`, which its owner alone can use; tokens.json in home if empty",
+    )
+    access: Literal["auto", "always"] = Field(
+        default="auto", description="always: the API needs a token on loopback, too, and so does every /metrics"
+    )
+    cors_origins: Names = Field(
+        default=[], description="origins whose pages may ask with a token, https://host[:port]; list"
+    )
+    embed_origins: Names = Field(
+        default=[], description="origins whose pages may frame /embed of the dashboard, https://host[:port]; list"
+    )
+    requests_per_s: float = Field(
+        default=5_000.0, ge=0, description="requests of a token or address in a second; 0: any number"
+    )
+    trust_header: str = Field(
+        default="", description="header in which a proxy names the user that it signed in, such as X-Forwarded-User"
+    )
+    trust_scopes: Names = Field(default=["read"], description="scopes of these users; list")
+    trusted_proxies: Names = Field(default=[], description="addresses and networks of such proxies; list")
     tls_ca: Path | None = Field(default=None, description="PEM file of a private authority, for url = https://...")
     artifacts: str = Field(
         default="", description="store of the bytes of artifacts: file:///folder, s3://…, gs://… or http(s)://host:port"
@@ -194,6 +215,15 @@ class Settings(BaseSettings):
             raise ValueError("it must be printable ASCII without spaces")
         return token
 
+    @field_validator("cors_origins", "embed_origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str]) -> list[str]:
+        for one in origins:
+            parts = urlsplit(one)
+            if parts.scheme not in ("http", "https") or one != f"{parts.scheme}://{parts.netloc}" or "@" in one:
+                raise ValueError(f"{one!r:.100} is no origin: write https://host or https://host:port")
+        return origins
+
     @field_validator("live_url", "mlflow_ui")
     @classmethod
     def _is_address(cls, url: str, info: ValidationInfo) -> str:
@@ -230,6 +260,11 @@ class Settings(BaseSettings):
         """Names by which browsers may reach the API, besides those of the machine itself."""
         named = urlsplit(self.live_url).hostname
         return [*self.allowed_hosts, *([named] if named else [])]
+
+    @property
+    def tokens_path(self) -> Path:
+        """File of the tokens."""
+        return self.tokens_file or self.home / "tokens.json"
 
     @property
     def ingest(self) -> str:

@@ -5,6 +5,7 @@ The query API: its routes, what they answer, and the stream of live messages ove
   `saved/`: views, rules of alerts, definitions of metrics.
   `system`: health, status and schemas.
 - `run_documents`: runs with their newest points, for clients that ask for many at once. `run_labels`: what labels have.
+- `access/`: who may ask, logins, tokens that are limited to experiments.
 - `artifacts`: the artifacts of a run, and their bytes. `export/`: downloads of any size.
 - `stream`: server-sent events. `connections`: PostgreSQL, Kafka and the tail that requests share.
 - `status`: the state of everything that reads the log. `shared`: one answer for all that ask the same.

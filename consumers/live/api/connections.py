@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from fastapi import Request
 
@@ -31,6 +32,7 @@ from consumers.store.registry.read import RequestKey
 from consumers.store.run_partitions import RunPartitions
 from schemas.api import DecisionDocument, Status
 from schemas.errors import LogUnavailable, StoreUnavailable, Unavailable
+from schemas.runtime.access.identity import identity_of
 from schemas.runtime.settings import Settings
 
 REOPEN_AFTER_S = 0.5
@@ -178,8 +180,22 @@ class Connections:
         return "" if self.tail.positions else self.tail.problem
 
 
+class _Limited(Connections):
+    """The connections of a process for someone who sees only runs of some experiments."""
+
+    def __init__(self, whole: Connections, experiments: frozenset[str]) -> None:
+        self._whole, self._seen = whole, experiments
+
+    def __getattr__(self, name: str) -> Any:  # called for what this object does not have itself: all of its state
+        return getattr(self._whole, name)
+
+    def store(self) -> StoreReader:
+        return self._whole.store().limited(self._seen)
+
+
 def connections_of(request: Request) -> Connections:
-    """Return the connections of the process that answers `request`."""
+    """Return the connections of the process that answers `request`, limited to what its sender may see."""
     found = request.app.state.connections
     assert isinstance(found, Connections)
-    return found
+    experiments = identity_of(request.scope).experiments
+    return found if experiments is None else _Limited(found, experiments)

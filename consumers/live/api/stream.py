@@ -15,13 +15,14 @@ from typing import Annotated, Literal
 from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from consumers.live.api.access.limited import Visible
 from consumers.live.api.connections import Connections, connections_of
 from consumers.live.api.errors import Failure, bad_parameter
 from consumers.live.stream.catch_up import catch_up
 from consumers.live.stream.messages import HEARTBEAT, Detail, frame, frames, mark
 from consumers.live.stream.positions import MAX_TEXT, parse_positions, write_positions
 from consumers.live.stream.subscribers import MAX_SUBSCRIBERS, Subscriber
-from schemas.errors import LogDamaged, LogGap, LogUnavailable
+from schemas.errors import LogDamaged, LogGap, LogUnavailable, StoreUnavailable
 
 HEARTBEAT_S = 5.0  # a page that hears nothing for 15 s says so (dashboard/src/api/stream.ts)
 RETRY_MS = 1_000  # how long a browser waits before it reconnects
@@ -49,7 +50,9 @@ async def stream(
         first = (await connections.bounds.ask()).first
         positions.update({partition: first[partition] for partition in new})
     return StreamingResponse(
-        _frames(connections, Subscriber(run, frozenset(positions), reads_all=reads_all), positions, points),
+        _frames(
+            connections, Subscriber(run, frozenset(positions), reads_all=reads_all), positions, points, Visible(request)
+        ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -90,7 +93,7 @@ def _refuse_outside(
 
 
 async def _frames(
-    connections: Connections, subscriber: Subscriber, positions: dict[int, int], detail: Detail
+    connections: Connections, subscriber: Subscriber, positions: dict[int, int], detail: Detail, visible: Visible
 ) -> AsyncIterator[bytes]:
     if not connections.subscribers.enter(subscriber):
         return  # others were faster; the browser asks again, and gets the error then
@@ -99,23 +102,24 @@ async def _frames(
         async with aclosing(catch_up(connections.tail, connections.subscribers, subscriber, positions)) as missed:
             async for message in missed:
                 at = write_positions(positions)
-                yield HEARTBEAT + mark(at) if message is None else frame(message.text(detail), at)
+                shown = [] if message is None else await visible.of([message])
+                yield frame(shown[0].text(detail), at) if shown else HEARTBEAT + mark(at)
                 if connections.closing:
                     return
         while True:
             messages = await subscriber.take(HEARTBEAT_S)
             if subscriber.state != "open":
                 return
-            if messages:
-                for chunk in frames(messages, positions, detail):
+            if shown := await visible.of(messages):
+                for chunk in frames(shown, positions, detail):
                     yield chunk
-            else:
+            elif not messages:
                 # The queue is empty up to the current position of the tail: there is no await between the two.
                 for part, offset in connections.tail.positions.items():
                     if subscriber.reads_all or part in positions:
                         positions[part] = max(positions.get(part, 0), offset)
                 yield HEARTBEAT + mark(write_positions(positions))
-    except (LogUnavailable, LogGap, LogDamaged):
+    except (LogUnavailable, LogGap, LogDamaged, StoreUnavailable, Failure):
         return  # the status is sent already; the browser reconnects from its last position and gets the error then
     finally:
         connections.subscribers.remove(subscriber)

@@ -6,10 +6,12 @@ Each answer is read in one snapshot. All methods raise StoreUnavailable while Po
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
-from consumers.store.pool import Database, open_database
+from consumers.store.limited import LimitedConnection
+from consumers.store.pool import Database, PooledConnection, open_database
 from consumers.store.read.snapshot import Snapshot
 from consumers.store.search.filter_terms import All, Compare, Key, Node, Order, Value
 from consumers.store.statements import sql
@@ -22,8 +24,11 @@ from schemas.values import Typed
 class StoreReader:
     """Queries to the store. Several tasks may use one instance at once."""
 
-    def __init__(self, database: Database, *, lost_after_s: float = LOST_AFTER_S) -> None:
-        self._database, self._lost_after_s = database, lost_after_s
+    def __init__(
+        self, database: Database, *, lost_after_s: float = LOST_AFTER_S, experiments: Sequence[str] | None = None
+    ) -> None:
+        """`experiments`: the names of those whose runs are seen; None: all."""
+        self._database, self._lost_after_s, self._experiments = database, lost_after_s, experiments
 
     @classmethod
     async def open(cls, dsn: str, *, size: int = 4, lost_after_s: float = LOST_AFTER_S) -> StoreReader:
@@ -42,7 +47,16 @@ class StoreReader:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(sql("hold_points"))
-            yield Snapshot(connection, self._lost_after_s)
+            if self._experiments is None:
+                yield Snapshot(connection, self._lost_after_s)
+                return
+            limited = LimitedConnection(connection)
+            await limited.limit(self._experiments)
+            yield Snapshot(cast(PooledConnection, limited), self._lost_after_s)
+
+    def limited(self, experiments: Iterable[str]) -> StoreReader:
+        """Return a reader that sees only runs of experiments with these names."""
+        return StoreReader(self._database, lost_after_s=self._lost_after_s, experiments=sorted(experiments))
 
     async def ping(self) -> None:
         """Return if PostgreSQL answers and has tables; otherwise raise."""

@@ -1,5 +1,5 @@
 """
-`POST /v1/events`: authenticate, read, check and write a request; answer once Kafka has acknowledged every record.
+`POST /v1/events`: read, check and write a request; answer once Kafka has acknowledged every record.
 
 All or nothing: a request with one unacceptable record is refused as a whole. docs/ingest.md describes it for clients.
 """
@@ -13,20 +13,20 @@ from gateway.client.encoding.wire import Record
 from gateway.server.errors import Failure
 from gateway.server.ingest import bodies
 from gateway.server.ingest.bodies import Budget, Share
+from gateway.server.limits import ExperimentLimits, NotTheirs
 from gateway.server.log_writer import LogWriter, RecordRefused
 from gateway.server.metrics import Metrics
+from gateway.server.mlflow.errors import Refused
 from schemas.errors import LogUnavailable
-from schemas.runtime.access import holds_token
+from schemas.runtime.access.identity import Identity, identity_of
+from schemas.wire import decode
 
 
-def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *, token: str) -> None:
-    """Add the route. `budget` bounds the memory of all requests together; without a `token` every sender is let in."""
+def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, limits: ExperimentLimits) -> None:
+    """Add the route. `budget` bounds the memory of all requests together."""
 
     @app.post("/v1/events")
     async def events(request: Request) -> JSONResponse:
-        if not is_allowed(request, token):
-            await bodies.drain(request)
-            raise Failure(401, "the token is missing or wrong", "set GATEWAY_TOKEN to the server's")
         if not is_json(request):
             await bodies.drain(request)
             raise Failure(415, "Content-Type is not application/json", "send the header Content-Type: application/json")
@@ -39,15 +39,23 @@ def install(app: FastAPI, writer: LogWriter, budget: Budget, metrics: Metrics, *
                 raise
             encoding = request.headers.get("content-encoding", "identity").strip().lower()
             records = await bodies.decode(body, encoding, share)
+            who = identity_of(request.scope)
+            if who.experiments is not None:
+                await _require_theirs(limits, who, records)
             if records:
                 await _write(writer, records)
                 metrics.count_records(len(records), len(body))
         return JSONResponse({"taken": len(records)})
 
 
-def is_allowed(request: Request, token: str) -> bool:
-    """Tell whether a request carries the token; without a token every request is allowed."""
-    return not token or holds_token(request.headers.get("authorization", ""), token)
+async def _require_theirs(limits: ExperimentLimits, who: Identity, records: list[Record]) -> None:
+    """Raise Failure for records about what a token is not for: 403, or 503 while that cannot be decided."""
+    try:
+        await limits.require_events(who, [decode(one.key, one.value, one.headers) for one in records])
+    except NotTheirs as error:
+        raise Failure(403, str(error), "use a token of this experiment, or of all") from None
+    except Refused as error:
+        raise Failure(503, error.message, "send the same request again in a moment") from None
 
 
 def is_json(request: Request) -> bool:

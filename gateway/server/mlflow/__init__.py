@@ -5,6 +5,7 @@ Its REST API is that of MLflow 3.17 (mlflow/protos/*.proto, mlflow/server/handle
 log and is answered when Kafka has them; a read asks the query API, at least as new as what this door wrote.
 
 - `__main__`, `app`: the process and its application. `door`: what all handlers share.
+- `needs`: the table of who may call what. `caller`: the sender of a request whose token is limited to experiments.
 - `routing`: the table of routes, each with a message of MLflow and a handler. `errors`: MLflow's error answers.
 - `protobuf`: requests as messages of MLflow; imports mlflow. `reading`: the query API, asked by this process.
 - `requests`: a request about the registry, and what became of it. `unanswered`: what repeated calls made already.

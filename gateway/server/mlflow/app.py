@@ -23,6 +23,7 @@ from gateway.server.mlflow.forwarding import catch_all
 from gateway.server.mlflow.logged_models import links
 from gateway.server.mlflow.logged_models import routes as logged_models
 from gateway.server.mlflow.logged_models import search as logged_model_search
+from gateway.server.mlflow.needs import needs_of
 from gateway.server.mlflow.reading import Reader
 from gateway.server.mlflow.registry import routes as registry
 from gateway.server.mlflow.runs import history
@@ -30,10 +31,11 @@ from gateway.server.mlflow.runs import routes as runs
 from gateway.server.mlflow.runs.writer import RunWriter
 from gateway.server.mlflow.search import runs as run_search
 from gateway.server.serve import Place, serve_app
-from schemas.runtime.access import AccessGuard
+from schemas.runtime.access.guard import AccessGuard, access_of
 from schemas.runtime.request_metrics import RequestCounter
 from schemas.runtime.settings import Settings
 
+CHALLENGE = 'Basic realm="tracking-gateway", charset="UTF-8"'  # MLflow's pages have no login: the browser asks
 IN_FLIGHT = 256 * 1024 * 1024  # bytes that all requests together may hold
 ROUTES: list[routing.Route | routing.RawRoute] = [
     *artifacts.ROUTES,
@@ -81,13 +83,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="tracking-gateway MLflow door", lifespan=lifespan, openapi_url=None, docs_url=None)
     app.state.writer, app.state.budget, app.state.metrics = writer, budget, metrics
-    app.add_middleware(
-        AccessGuard,
-        token=settings.token.get_secret_value(),
-        hosts=settings.allowed_hosts,
-        open_paths=server_info.OPEN_PATHS,
-        body=errors.access_body,
+    rules = access_of(
+        settings, settings.mlflow_door_host, needs_of(ROUTES), body=errors.access_body, challenge=CHALLENGE
     )
+    app.add_middleware(AccessGuard, access=rules)
     app.add_middleware(RequestCounter, answered=metrics.count_request)
     errors.install(app)
     server_info.install(app)

@@ -52,7 +52,7 @@ def unavailable(message: str) -> Refused:
 
 def access_body(status: int, error: str, step: str) -> dict[str, str]:
     """Return the answer to a request that may not use the door."""
-    return {"error_code": _CODES[status], "message": f"{error}: {step}"}
+    return {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": f"{error}: {step}"}
 
 
 def install(app: FastAPI) -> None:

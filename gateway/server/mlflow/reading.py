@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from gateway.server.mlflow.caller import CALLER
 from gateway.server.mlflow.errors import Refused, unavailable
 from schemas.runtime.settings import Settings
 
@@ -67,6 +68,8 @@ class Reader:
             for one in (value if isinstance(value, list | tuple) else [value])
         ]
         data, headers = (None, {}) if body is None else (orjson.dumps(body), {"Content-Type": "application/json"})
+        if caller := CALLER.get():  # what they may not see, the API does not answer
+            headers["Authorization"] = f"Bearer {caller.token}"
         timeout = aiohttp.ClientTimeout(total=WAIT_S + ANSWER_S)
         try:
             async with self._session.request(
@@ -89,4 +92,6 @@ def _checked(status: int, text: bytes) -> dict[str, Any]:
         raise NotThere(problem)
     if status in (400, 422):
         raise Refused("INVALID_PARAMETER_VALUE", problem)
+    if status == 403:
+        raise Refused("PERMISSION_DENIED", problem)
     raise unavailable(problem)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.server.ingest import bodies
 from gateway.server.ingest.bodies import Share
+from gateway.server.mlflow.caller import enter
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import invalid
 from gateway.server.mlflow.protobuf import Schema, message_class, read_message
@@ -69,7 +69,7 @@ def install(app: FastAPI, door: Door, routes: Sequence[Route | RawRoute]) -> Non
     exact: dict[tuple[str, str], BaseRoute] = {}
     app.router.routes.insert(0, _ExactRoutes(exact))
     for route in routes:
-        endpoint = _endpoint(door, route) if isinstance(route, Route) else partial(route.handler, door)
+        endpoint = _endpoint(door, route) if isinstance(route, Route) else _raw_endpoint(door, route)
         places = [""] if route.version is None else [f"{prefix}/{route.version}.0" for prefix in PREFIXES]
         for place in places:
             path = place + route.path
@@ -101,10 +101,19 @@ class _ExactRoutes(BaseRoute):
         raise NoMatchFound(name, path_params)
 
 
+def _raw_endpoint(door: Door, route: RawRoute) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        enter(request)
+        return await route.handler(door, request)
+
+    return endpoint
+
+
 def _endpoint(door: Door, route: Route) -> Callable[[Request], Awaitable[Response]]:
     message, repeated, booleans = message_class(route.message), *_kinds(message_class(route.message))
 
     async def endpoint(request: Request) -> Response:
+        enter(request)
         with Share(door.budget) as share:
             if route.method == "GET" and request.query_params:
                 given = _query(request, repeated | route.repeated, booleans)

@@ -10,8 +10,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from gateway.server.mlflow.protobuf import VERSION
 from gateway.server.mlflow.routing import PREFIXES
 
-OPEN_PATHS = frozenset({"/health", "/version"})  # which need no token, as in MLflow
-
 # As a stock server over SQLite answers (mlflow/server/handlers.py, build_server_info_payload), but for what the door
 # does not have: uploads to addresses of the store's own, and MLflow's gateway to language models. MLflow's pages show
 # all tabs to a server whose store is SQL only.

@@ -66,13 +66,23 @@ async def test_the_name_of_a_proxy_is_allowed(tmp_path: Path, named: dict[str, o
     assert await ask(settings_of(tmp_path, **named), headers) == 200
 
 
-async def test_beyond_loopback_every_request_needs_the_token(tmp_path: Path) -> None:
+async def test_beyond_loopback_everything_but_the_files_of_the_pages_needs_the_token(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, live_host="0.0.0.0", token=SecretStr("t"))
     good = {"Host": "runs.example.com", "Authorization": "Bearer t"}
 
-    for path in ("/v1/schemas/run-log", "/", "/static/icon.svg", "/v1/openapi.json"):
+    for path in ("/v1/schemas/run-log", "/v1/openapi.json", "/v1/me"):
         assert await ask(settings, {}, path) == 401
         assert await ask(settings, good, path) == 200
+    assert await ask(settings, {}, "/login") != 401, "a person must be able to log in"
+
+
+async def test_always_means_on_loopback_too(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, access="always", token=SecretStr("t"))
+
+    assert await ask(settings, {}) == 401
+    assert await ask(settings, {"Authorization": "Bearer t"}) == 200
+    with pytest.raises(BadSettings, match="GATEWAY_ACCESS=always"):
+        await serve(settings_of(tmp_path, access="always"))
 
 
 async def test_beyond_loopback_it_does_not_start_without_a_token(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ async def test_who_holds_the_token_may_use_any_name(tmp_path: Path) -> None:
     headers = {**JSON, "Host": "runs.example.com:8701"}
     token = SecretStr("t")
 
-    assert (await post(tmp_path, headers, token=token))[0] == 401
+    assert (await post(tmp_path, JSON, token=token))[0] == 401
+    assert (await post(tmp_path, headers, token=token))[0] == 403, "a page whose name resolves to this address"
     assert (await post(tmp_path, {**headers, "Authorization": "Bearer t"}, token=token))[0] == 200
     assert (await post(tmp_path, {"Authorization": "Bearer t"}, token=token))[0] == 415

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, absent, invalid
-from gateway.server.mlflow.experiments.find import find_experiment, no_experiment, not_active
+from gateway.server.mlflow.experiments.find import find_experiment, no_experiment, not_active, require_experiment
 from gateway.server.mlflow.experiments.locations import check_location
 from gateway.server.mlflow.protobuf import validate
 from gateway.server.mlflow.requests import Decision, request
@@ -28,6 +28,7 @@ async def create_experiment(door: Door, call: Call) -> Mapping[str, Any]:
     if asked.artifact_location:
         check_location(asked.artifact_location)
     validate("experiment_name", asked.name)
+    require_experiment(asked.name)
     for tag in asked.tags:
         validate("experiment_tag", tag.key, tag.value)
     experiment_id = str(secrets.choice(range(10 ** (ID_DIGITS - 1), 10**ID_DIGITS)))

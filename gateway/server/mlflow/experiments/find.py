@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from gateway.server.limits import NotTheirs, require_name
+from gateway.server.mlflow.caller import CALLER
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import Refused, absent, invalid
 from gateway.server.mlflow.reading import NotThere
@@ -85,6 +87,16 @@ async def active_experiment(door: Door, experiment_id: str) -> Mapping[str, Any]
             raise not_active(experiment_id)
         door.experiments.keep(known)
     return known
+
+
+def require_experiment(name: str) -> None:
+    """Raise Refused PERMISSION_DENIED if the caller's token is limited to other experiments."""
+    caller = CALLER.get()
+    if caller is not None:
+        try:
+            require_name(caller.identity, name)
+        except NotTheirs as error:
+            raise Refused("PERMISSION_DENIED", str(error)) from None
 
 
 def no_experiment(experiment_id: str) -> Refused:

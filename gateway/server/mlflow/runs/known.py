@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gateway.client.encoding.values import now
+from gateway.server.limits import ExperimentLimits, NotTheirs
+from gateway.server.mlflow.caller import CALLER
 from gateway.server.mlflow.errors import Refused, absent, invalid
 from gateway.server.mlflow.reading import NotThere, Reader
 from gateway.server.mlflow.run_json import run_info
@@ -103,7 +105,7 @@ class KnownRuns:
     """The runs that this process writes about. `close(run)` is called for a run that is forgotten."""
 
     def __init__(self, reader: Reader, close: Callable[[KnownRun], None]) -> None:
-        self._reader, self._close = reader, close
+        self._reader, self._close, self._limits = reader, close, ExperimentLimits(reader)
         self._runs: OrderedDict[str, KnownRun] = OrderedDict()
         self._loading: dict[str, asyncio.Task[KnownRun]] = {}
         self._reading: set[asyncio.Task[None]] = set()
@@ -129,7 +131,12 @@ class KnownRuns:
             self._close(run)
 
     async def find(self, run_id: str) -> KnownRun:
-        """Return a run. Raises Refused RESOURCE_DOES_NOT_EXIST with MLflow's words."""
+        """Return a run. Raises Refused RESOURCE_DOES_NOT_EXIST with MLflow's words, also for one that is not theirs."""
+        if caller := CALLER.get():
+            try:
+                await self._limits.require_run(caller.identity, run_id)
+            except NotTheirs:
+                raise no_run(run_id) from None
         run = self._runs.get(run_id)
         if run is not None and asyncio.get_running_loop().time() - run.used > USED_S:
             run = await self._read_again(run)

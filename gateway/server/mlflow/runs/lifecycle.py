@@ -17,7 +17,7 @@ from gateway.client.encoding.values import cut_bytes, now
 from gateway.client.ids import run_name as random_name
 from gateway.server.mlflow.door import Door
 from gateway.server.mlflow.errors import invalid
-from gateway.server.mlflow.experiments.find import active_experiment, default_location
+from gateway.server.mlflow.experiments.find import active_experiment, default_location, require_experiment
 from gateway.server.mlflow.routing import Call
 from gateway.server.mlflow.run_json import ARTIFACT_URI_LABEL, USER_LABEL, run_info, run_json
 from gateway.server.mlflow.runs import events
@@ -57,6 +57,7 @@ async def create_run(door: Door, call: Call) -> Mapping[str, Any]:
 async def _new_run(door: Door, message: Any) -> tuple[dict[str, Any], list[Body]]:
     """Return the document of a new run (schemas/api) and the events that make it."""
     experiment = await active_experiment(door, message.experiment_id)
+    require_experiment(str(experiment["name"]))
     experiment_id, location = str(experiment["experiment_id"]), str(experiment["artifact_location"])
     tags = {tag.key: tag.value for tag in message.tags}
     given, in_tags = message.run_name, tags.get(RUN_NAME_TAG, "")

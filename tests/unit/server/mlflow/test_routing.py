@@ -15,8 +15,11 @@ from fastapi import FastAPI
 from gateway.server.ingest.bodies import Budget
 from gateway.server.mlflow import errors, routing
 from gateway.server.mlflow.door import Door
+from gateway.server.mlflow.needs import needs_of
 from gateway.server.mlflow.protobuf import array, integer, required, string
 from gateway.server.mlflow.routing import Call, Route
+from schemas.runtime.access.guard import AccessGuard, access_of
+from schemas.runtime.settings import Settings
 
 BATCH = {"run_id": [required, string], "metrics": [array]}
 
@@ -43,7 +46,7 @@ def ask(method: str, path: str, body: bytes, kind: str | None = None) -> Answer:
 
     async def sent() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             headers = {"Content-Type": kind} if kind else {}
             return await http.request(method, path, content=body, headers=headers)
 
@@ -53,6 +56,7 @@ def ask(method: str, path: str, body: bytes, kind: str | None = None) -> Answer:
     routes = [Route("POST", "/mlflow/runs/log-batch", "LogBatch", handled, BATCH),
               Route("PATCH", "/mlflow/models", "SetLoggedModelTags", handled),
               Route("GET", "/mlflow/metrics/get-history", "GetMetricHistory", handled, history)]  # fmt: skip
+    app.add_middleware(AccessGuard, access=access_of(Settings(), "127.0.0.1", needs_of(routes)))
     routing.install(app, cast(Door, _Parts()), routes)
     answer = asyncio.run(sent())
     return Answer(answer.status_code, answer.json().get("error_code"), got[0] if got else None)

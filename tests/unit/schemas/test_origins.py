@@ -1,35 +1,10 @@
-"""Who may use a web server of ours."""
+"""What a web page of another site sends."""
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
-from schemas.errors import BadSettings
-from schemas.runtime.access import crosses_sites, foreign, holds_token, require_token
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_without_a_token_it_listens_on_loopback(host: str) -> None:
-    require_token("live_host", host, "")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.example.com", ""])
-def test_without_a_token_it_listens_on_no_other_address(host: str) -> None:
-    with pytest.raises(BadSettings, match=r"live_host .*GATEWAY_TOKEN"):
-        require_token("live_host", host, "")
-    require_token("live_host", host, "t")
-
-
-def basic(text: str) -> str:
-    return "Basic " + base64.b64encode(text.encode()).decode()
-
-
-def test_the_token_is_shown_as_bearer_or_as_the_password_of_a_browser() -> None:
-    shown = ["Bearer t:1", basic("anyone:t:1"), basic(":t:1"), basic("t:1"), basic(""), "Basic t:1", "Basic ÿ", "t:1"]
-
-    assert [holds_token(one, "t:1") for one in shown] == [True, True, True, False, False, False, False, False]
+from schemas.runtime.access.origins import crosses_sites, foreign, foreign_host
 
 
 def test_a_person_may_follow_a_link_to_a_page_but_a_page_cannot_embed_or_ask() -> None:
@@ -53,7 +28,17 @@ def test_over_plain_http_the_origin_tells_where_a_change_comes_from() -> None:
 
     assert crosses_sites({**host, "origin": "http://evil.example"}, "POST") is not None
     assert crosses_sites({**host, "origin": "null"}, "POST") is not None, "a page in a sandbox"
-    assert crosses_sites({**host, "origin": "http://evil.example"}, "GET") is None
+    assert crosses_sites({**host, "origin": "http://evil.example"}, "GET") is not None, "only a page says an Origin"
     assert crosses_sites({**host, "origin": "http://door.example:5001"}, "POST") is None
     assert crosses_sites({**host, "origin": "http://proxy.example"}, "POST", ["Proxy.example"]) is None
     assert crosses_sites({**host, "origin": "https://proxy.example", "sec-fetch-site": "same-origin"}, "POST") is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8700", "10.1.2.3", "[::1]:8700", "gpu1:8701", "localhost", "Runs.example"])
+def test_addresses_names_without_a_dot_and_listed_ones_are_names_of_a_server_with_tokens(host: str) -> None:
+    assert foreign_host({"host": host}, ["runs.example"]) is None
+
+
+@pytest.mark.parametrize("host", ["evil.example", "runs.example.evil.example:8700", "127.0.0.1.evil.example"])
+def test_any_other_name_could_be_that_of_a_page_whose_name_resolves_to_this_address(host: str) -> None:
+    assert foreign_host({"host": host}, ["runs.example"]) is not None
