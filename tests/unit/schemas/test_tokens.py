@@ -152,7 +152,7 @@ def test_a_session_is_that_of_its_token_until_the_logout(tmp_path: Path) -> None
 
     found = sessions.find(cookie)
     assert found is not None
-    assert (found.name, found.experiments, found.csrf) == ("anna", {"digits"}, csrf)
+    assert (found.name, found.experiments, found.csrf) == ("anna", frozenset({"digits"}), csrf)
     sessions.end(cookie)
     assert sessions.find(cookie) is None
 
