@@ -165,7 +165,7 @@ async def test_answers_are_protected_and_compressed(live: Live) -> None:
 
     answer = await live.get("/v1/runs")
 
-    assert answer.headers["content-security-policy"].startswith("default-src 'self'; ")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-encoding"] == "gzip"
     assert len(answer.json()["runs"]) == 30
