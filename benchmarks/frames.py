@@ -78,7 +78,14 @@ def application(load: Load) -> FastAPI:
     @app.get("/v1/runs")
     async def list_runs() -> dict[str, Any]:
         rows = [
-            {"run_id": run, "name": f"sweep {run}", "state": "running", "created": began, "started": began, "params": {}}
+            {
+                "run_id": run,
+                "name": f"sweep {run}",
+                "state": "running",
+                "created": began,
+                "started": began,
+                "params": {},
+            }
             for run in runs
         ]
         return {"runs": rows, "next_page_token": None, "as_of": "0:0"}
@@ -126,7 +133,14 @@ def application(load: Load) -> FastAPI:
                     }
                     for chart, name in enumerate(names)
                 ]
-                event = {"run_id": run, "kind": "metrics", "partition": 0, "offset": offset, "producer": run, "seq": step}
+                event = {
+                    "run_id": run,
+                    "kind": "metrics",
+                    "partition": 0,
+                    "offset": offset,
+                    "producer": run,
+                    "seq": step,
+                }
                 offset += 1
                 yield f"id: 0:{offset}\ndata: {json.dumps(event | {'time': now, 'attempt': 1, 'series': parts})}\n\n"
             await asyncio.sleep(0.2)

@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Mount
 from consumers.live.api.access.needs import NEEDS as API_NEEDS
 from consumers.live.api.routes import routes as api_routes
 from consumers.live.app import create_app as create_api
+from consumers.live.dashboard.pages import ADDRESSES
 from gateway.server.app import create_app as create_ingest
 from gateway.server.mlflow.app import ROUTES as DOOR_ROUTES
 from gateway.server.mlflow.app import create_app as create_door
@@ -38,9 +39,8 @@ from schemas.runtime.settings import Settings
 HOST = "runs.example"
 # Routes that everyone may ask, and why. A route that is not here needs a token.
 OPEN = {
-    "api": {"GET /", "GET /static/{path:path}", "GET /runs/{run_id:run}", "GET /experiments/{experiment_id:run}",
-            "GET /workspace", "GET /compare", "GET /alerts", "GET /system", "GET /login", "GET /embed/{path:path}",
-            "GET /healthz", "POST /v1/login", "POST /v1/logout"},
+    "api": {*(f"GET {page}" for page in ADDRESSES), "GET /static/{path:path}", "GET /healthz", "POST /v1/login",
+            "POST /v1/logout"},
     "ingest": {"GET /healthz", "GET /readyz"},
     "door": {"GET /health", "GET /version"},
 }  # fmt: skip

@@ -8,6 +8,7 @@ its experiments, or change only a run that they have found that way.
 
 from __future__ import annotations
 
+from consumers.live.dashboard.pages import ADDRESSES
 from schemas.runtime.access.needs import ANYONE, OPEN, Need, Needs, need
 
 READ = need("read")
@@ -23,16 +24,8 @@ _RULE = "/v1/alert-rules/{item_id:run}"
 
 TABLE: dict[str, Need] = {
     # Pages: files without data, which anyone may have, so that a person can log in.
-    "GET /": OPEN,
+    **{f"GET {address}": OPEN for address in ADDRESSES},
     "GET /static/{path:path}": OPEN,
-    "GET /runs/{run_id:run}": OPEN,
-    "GET /experiments/{experiment_id:run}": OPEN,
-    "GET /workspace": OPEN,
-    "GET /compare": OPEN,
-    "GET /alerts": OPEN,
-    "GET /system": OPEN,
-    "GET /login": OPEN,
-    "GET /embed/{path:path}": OPEN,
     # The system.
     "GET /healthz": OPEN,
     "POST /v1/login": OPEN,
