@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import artifacts, doctor, edits, imports, runs, stack, status, sync, tokens
 from gateway.cli.plugin_help import summary_of
-from gateway.cli.registry import experiments, models
+from gateway.cli.registry import experiments, models, views
 from gateway.client.errors import ClientError
 from gateway.console import named_home, print_notice, with_home
 from schemas.errors import BadSettings, TrackingError
@@ -82,6 +82,7 @@ edits.register(runs.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(models.app, name="models")
+app.add_typer(views.app, name="views")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(imports.app, name="import")
 app.add_typer(tokens.app, name="tokens")

@@ -33,7 +33,7 @@ class ClientError(Exception):
 
 class RegistryError(ClientError):
     """
-    A request about an experiment or a model was not done.
+    A request about an experiment, a model, a view or a rule was not done.
 
     `result` is what it met, such as the id and the name of the experiment that has the name.
     """
@@ -57,6 +57,10 @@ class IsDeleted(RegistryError):
 
 class NotDeleted(RegistryError):
     """The experiment that should be restored is not deleted."""
+
+
+class HasChanged(RegistryError):
+    """A view or a rule has a newer version than the one that the change is based on; `result` has its number."""
 
 
 class Undecided(RegistryError):

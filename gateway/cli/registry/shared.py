@@ -57,6 +57,11 @@ def complete_model(ctx: Any, incomplete: str) -> list[str]:
     return [one["name"] for one in _listed(ctx, "/v1/models", "models") if one["name"].startswith(incomplete)]
 
 
+def complete_view(ctx: Any, incomplete: str) -> list[str]:
+    """Complete the id of a view."""
+    return [one["id"] for one in _listed(ctx, "/v1/views", "views") if one["id"].startswith(incomplete)]
+
+
 def _listed(ctx: Any, path: str, rows: str, **parameters: Any) -> list[dict[str, Any]]:
     from gateway.client.errors import ClientError
     from gateway.client.query import get

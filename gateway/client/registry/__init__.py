@@ -4,5 +4,5 @@ what users call; people's commands and other APIs call them too.
 
 - `requests`: write one request to the log and wait for what became of it. `outcomes`: an error for each refusal.
 - `connection`: where to write and to read, and one read. `arguments`: names, texts and tags that an event can hold.
-- `results`: what the calls return. `model_uri`: `models:/name/3`.
+- `saved`: views and alert rules. `results`: what the calls return. `model_uri`: `models:/name/3`.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ from uuid import uuid4
 import httpx
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from consumers.log.reader import LogReader
 from consumers.materialiser.worker import Worker
 from consumers.store.pool import open_database
+from gateway.cli import main
 from schemas import events as ev
 from schemas.runtime.settings import Settings
 from schemas.subjects import Subject
@@ -105,6 +108,7 @@ async def test_views_rules_and_runs_are_changed_and_read(live: Live) -> None:
     await check_repeated_requests(live)
     await check_two_writers(live)
     await check_refusals(live)
+    await check_commands(live)
     await check_edits_of_a_run(live)
     await check_definitions(live)
 
@@ -186,6 +190,29 @@ async def check_refusals(live: Live) -> None:
         answer = await live.http.request(method, path, content=content)
         assert (answer.status_code, words in answer.json()["error"]) == (status, True), (path, body, answer.text)
     assert (await live.json("/v1/views", search="n"))["next_page_token"] is None
+
+
+async def check_commands(live: Live) -> None:
+    variables = {
+        "GATEWAY_URL": f"kafka://{live.settings.kafka}", "GATEWAY_TOPIC": live.settings.topic,
+        "GATEWAY_LIVE_URL": live.url, "GATEWAY_HOME": str(live.settings.home),
+    }  # fmt: skip
+
+    async def views(*words: str, given: str = "") -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, main.app, ["views", *words], input=given, env=variables)
+        return done.stdout + done.stderr
+
+    await views("save", "by-hand", "-", "--name", "By hand", "--type", "run", given='{"z": "\\\\u0000", "a": [1]}')
+    assert "version 2 of view by-hand" in await views("save", "by-hand", "-", given='{"b": 2}')
+    late = await views("save", "by-hand", "-", "--based-on", "1", given="{}")
+    assert "the newest version of view 'By hand' is 2, and not 1: read the newest version" in " ".join(late.split())
+    assert json.loads(await views("show", "by-hand", "--version", "1")) == {"z": "\\u0000", "a": [1]}
+    listed = json.loads(await views("list", "--type", "run", "--json"))["views"]
+    assert [(one["id"], one["name"], one["version"]) for one in listed] == [("by-hand", "By hand", 2)]
+    assert "U+0000" in await views("save", "by-hand", "-", given='{"z": "\\u0000"}')
+    assert "is deleted" in await views("delete", "by-hand")
+    assert "no views" in await views("list", "--type", "run")
+    assert "is deleted already" in await views("delete", "by-hand")
 
 
 async def check_edits_of_a_run(live: Live) -> None:

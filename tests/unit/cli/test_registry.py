@@ -1,4 +1,4 @@
-"""`gateway experiments` and `gateway models`: what is wrong is one line before any request is written."""
+"""`gateway experiments`, `models` and `views`: what is wrong is one line before any request is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import main
-from gateway.cli.registry import experiments, models, shared
+from gateway.cli.registry import experiments, models, shared, views
 
 run = CliRunner().invoke
 UNREACHABLE = "127.0.0.1:1"
@@ -29,7 +29,11 @@ def names(group: object) -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [("experiments", name) for name in names(experiments.app)] + [("models", name) for name in names(models.app)],
+    [
+        (group, name)
+        for group, module in (("experiments", experiments), ("models", models), ("views", views))
+        for name in names(module.app)
+    ],
 )
 def test_help_has_examples(command: tuple[str, str]) -> None:
     shown = " ".join(run(main.app, [*command, "--help"], terminal_width=200).stdout.split())
@@ -57,6 +61,10 @@ def test_help_has_examples(command: tuple[str, str]) -> None:
         (["models", "tag", "x"], "no tag is given"),
         (["models", "delete", "x"], "confirmation is needed, and stdin is not a terminal: add --yes"),
         (["models", "resolve", "models:/x"], "does not name a version of a model: write models:/NAME/VERSION"),
+        (["views", "show", ""], "the id is empty"),
+        (["views", "save", "v", "none.json"], "none.json cannot be read as JSON"),
+        (["views", "list"], f"the API at http://{UNREACHABLE} cannot be reached"),
+        (["views", "delete", "v", "--timeout-s", "0.2"], f"Kafka at {UNREACHABLE} cannot be reached"),
         (["models", "register", "x", "--timeout-s", "0.2"], f"Kafka at {UNREACHABLE} cannot be reached"),
     ],
 )
