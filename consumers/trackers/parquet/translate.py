@@ -201,6 +201,9 @@ def _facts(event: ev.AnyEvent) -> list[tuple[str, str, str]]:
             return [("artifact", event.name, _json(event.model_dump(exclude={"kind", "name", "time"})))]
         case ev.CodeIdentity():
             return [("code", event.step_name, _json(event.model_dump(exclude={"kind", "step_name", "time"})))]
+        case ev.MetricDefined():
+            said = event.model_dump(exclude={"kind", "name", "time"}, exclude_defaults=True)
+            return [("metric", event.name, _json(said))]
         case ev.LifecycleStage():
             return [("lifecycle_stage", "", event.stage)]
         case ev.StepStarted() | ev.StepFinished() | ev.AttemptStarted() | ev.AttemptFinished():

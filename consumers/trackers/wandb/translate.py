@@ -110,6 +110,15 @@ def float_json(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def read_float(text: str) -> list[float]:
+    """Return the number that is the JSON text of a cell; [] for one that is no finite number."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:  # NaN, Infinity
+        return []
+    return [float(found)] if isinstance(found, int | float) and not isinstance(found, bool) else []
+
+
 def cell_json(value: Typed) -> str:
     """Return an observation as JSON text; never a bare number, which W&B would show as a metric point."""
     match value:

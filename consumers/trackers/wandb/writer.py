@@ -16,6 +16,13 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 from consumers.trackers.files.append import AGAIN
 from consumers.trackers.run_start import Opening, fold_opening
+from consumers.trackers.wandb.definitions import (
+    BestValues,
+    WandbDefinition,
+    fold_best,
+    fold_definitions,
+    wandb_definitions,
+)
 from consumers.trackers.wandb.edits import cells_of
 from consumers.trackers.wandb.file import DamagedRunFile, frame, read
 from consumers.trackers.wandb.translate import (
@@ -26,13 +33,16 @@ from consumers.trackers.wandb.translate import (
     RunHeader,
     config_items,
     dump,
+    float_json,
     fold_end,
     fold_header,
     history_rows,
+    read_float,
     to_instant,
     to_seconds,
 )
 from schemas.errors import TrackerRefused
+from schemas.mapping.names import wandb_name
 
 RECORDS_AT_ONCE = 1_000  # of a file that is rewritten
 
@@ -65,7 +75,9 @@ class RunFileWriter:
             self._write_run(header)
             items |= {"gw.started_at": dump(to_instant(opening.shown))} if opening.shown != begun else {}
         self._write_config(items)
+        self._define(events)
         self._write_history(history_rows(events))
+        self._write_best(events)
         self.body = self._flush()
         end = fold_end(RunEnd(*self.state["end"]) if self.state["end"] else None, events)
         self.state |= {"head": header._asdict(), "end": end and list(end)}
@@ -74,17 +86,24 @@ class RunFileWriter:
     def rewrite(self, records: Iterable[Any]) -> Iterator[bytes]:
         """Yield the whole file, given the edited records of its body."""
         last: dict[str, str] = {}
+        best = BestValues({}, self.state.get("defined", {}))
         for record in records:
             self.state["records"] += 1
             record.num = self.state["records"]
             if record.WhichOneof("record_type") == "history":
-                last.update(cells_of(record))
+                cells = cells_of(record)
+                last.update(cells)
+                for key, text in cells.items():
+                    best.add(wandb_name(key), read_float(text))
                 _number_row(record, self.state["rows"])
                 self.state["rows"] += 1
             self._add(record)
             if len(self._records) >= RECORDS_AT_ONCE:
                 yield self._flush()
         self._write_run(RunHeader(**self.state["head"]))
+        if "best" in self.state:
+            self.state["best"] = best.values()
+            last |= {key: float_json(value) for key, value in self.state["best"].items()}
         self._write_summary(last)
         yield self._flush()
         self._close()
@@ -114,6 +133,41 @@ class RunFileWriter:
         every.metric.glob_name, every.metric.step_metric = "*", STEP_KEY
         every.metric.options.step_sync = True
         self._add(every)
+
+    def _define(self, events: Sequence[Any]) -> None:
+        """Write what the events say of metrics."""
+        before = self.state.get("defined", {})
+        known = fold_definitions(before, events, has_rows=self.state["rows"] > 0)
+        if known != before:
+            self.state["defined"] = known
+            for one in wandb_definitions({name: said for name, said in known.items() if said != before.get(name)}):
+                self._write_definition(one)
+
+    def _write_definition(self, one: WandbDefinition) -> None:
+        if one.x:
+            axis = self._record()
+            axis.metric.name = one.x
+            self._add(axis)
+        record = self._record()
+        if one.name.endswith("*"):
+            record.metric.glob_name = one.name
+        else:
+            record.metric.name = one.name
+        record.metric.step_metric = one.x or STEP_KEY
+        record.metric.options.defined, record.metric.options.step_sync = True, not one.x
+        record.metric.options.hidden = one.hidden
+        record.metric.summary.none = not one.has_summary
+        if one.goal:
+            metric = record.metric
+            metric.goal = metric.GOAL_MINIMIZE if one.goal == "min" else metric.GOAL_MAXIMIZE
+        self._add(record)
+
+    def _write_best(self, events: Sequence[Any]) -> None:
+        if "defined" in self.state:
+            before = self.state.get("best", {})
+            best = self.state["best"] = fold_best(before, self.state["defined"], events)
+            changed = {key: value for key, value in best.items() if before.get(key) != value}
+            self._write_summary({key: float_json(value) for key, value in changed.items()})
 
     def _write_run(self, header: RunHeader) -> None:
         record = self._record()

@@ -72,7 +72,7 @@ deleted           +    +      +      +     +       +       +          +         
 renamed           +    +      +      +     +       +       +          +           +       +       bare   +
 lifecycle_stage   +    +      +      +     +       trash   trash      trash       trash   +       bare   +
 moved             +    +      +      +     +       +       +          +           +       +       +      +
-metric_defined    +    +      +      brief sense   sense   sense      sense       sense   sense   bare   apart
+metric_defined    +    +      +      brief sense   +       +          sense       sense   +       bare   apart
 """
 
 REGISTRY = """

@@ -91,12 +91,15 @@ def training(author: RunAuthor, points: int = 40) -> list[Envelope]:
 def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbServer) -> None:
     author = RunAuthor("r")
     tags, note = ev.Tags(time=author.now(), tags={"team": "vision"}), ev.Note(time=author.now(), text="looks odd")
-    envelopes = [*training(author), author.envelope(tags), author.envelope(note)]
+    start, *rest = training(author)
+    defined = ev.MetricDefined(time=author.now(), name="loss", goal="min", x="epoch", hidden=True)
+    envelopes = [start, author.envelope(defined), *rest, author.envelope(tags), author.envelope(note)]
+    late = author.metrics("loss", [0.75])
     failed = author.envelope(ev.RunFailed(time=author.now(), message="ValueError: odd"))
 
     state = tracker.deliver("r", envelopes, {})
     between = server.stored["r"].state
-    tracker.deliver("r", [failed], state)
+    tracker.deliver("r", [late, failed], state)
 
     run = server.stored["r"]
     config = {key: part["value"] for key, part in run.config.items()}
@@ -104,12 +107,16 @@ def test_a_run_as_the_server_shows_it(tracker: WandbLiveTracker, server: WandbSe
     assert run.facts == {"displayName": "näme", "group": "sweep", "notes": "looks odd", "tags": ["team:vision"]}
     assert (run.project, config["lr"], config["gw.tag.team"], config["gw.run_id"]) == ("p", 0.1, "vision", "r")
     assert (run.summary["loss"], run.summary["gw/status"], run.summary["gw/message"]) == (
-        0.5,
+        0.75,
         "failed",
         "ValueError: odd",
     )
-    assert [metric.get("1") or metric.get("2") for metric in config["_wandb"]["m"]] == [STEP_KEY, "*"]
-    assert_once(server, envelopes)
+    assert run.summary["loss.min"] == 0.5  # of both sessions
+    metrics = {metric.get("1") or metric.get("2"): metric for metric in config["_wandb"]["m"]}
+    assert metrics.keys() >= {STEP_KEY, "*", "loss"}
+    axis = config["_wandb"]["m"][metrics["loss"]["5"] - 1]  # counted from 1
+    assert (axis["1"], 2 in metrics["loss"]["6"]) == ("epoch", True)  # 2: hidden
+    assert_once(server, [*envelopes, late])
 
 
 def test_a_proxy_in_the_environment_is_not_asked_for_a_server_of_this_machine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -58,7 +59,9 @@ def lines(server: WandbServer, name: str) -> list[str]:
 
 def test_a_file_arrives_complete(tracker: WandbTracker, tmp_path: Path, server: WandbServer) -> None:
     envelopes = edge_case_envelopes(HOSTILE_RUN_ID)
-    state = tracker.deliver(HOSTILE_RUN_ID, envelopes, {})
+    defined = ev.MetricDefined(time=0, name="loss", goal="min", x="epoch")
+    begun = envelopes[0]._replace(seq=10**6, event=defined)
+    state = tracker.deliver(HOSTILE_RUN_ID, [envelopes[0], begun, *envelopes[1:]], {})
     name = str(state["id"])
 
     sync(server, tmp_path, state)
@@ -71,6 +74,11 @@ def test_a_file_arrives_complete(tracker: WandbTracker, tmp_path: Path, server: 
     assert (run.facts["notes"], len(run.facts["tags"])) == ("looks odd", 2)
     assert (config["lr"], config["gw.run_id"], config["gw.status"]) == (0.2, HOSTILE_RUN_ID, "failed")
     assert (run.state, run.exit_code, run.summary["gw/message"]) == ("failed", 1, "ValueError: odd")
+    metrics = {metric.get("1") or metric.get("2"): metric for metric in config["_wandb"]["m"]}
+    assert config["_wandb"]["m"][metrics["loss"]["5"] - 1]["1"] == "epoch"
+    assert run.summary["loss.min"] == min(
+        one.value for one in points_of(envelopes) if one.series == "loss" and math.isfinite(one.value)
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--include-synced"]])

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import wandb
 
+from consumers.trackers.wandb.definitions import WandbDefinition
 from consumers.trackers.wandb.live.backend import RunPath
 from schemas.errors import TrackerRefused, TrackerUnavailable, TrackingError
 
@@ -97,7 +98,12 @@ class WandbSdk:
 
     @contextmanager
     def session(
-        self, path: RunPath, display: DisplayFields, config: Mapping[str, Any], exit_code: int | None = None
+        self,
+        path: RunPath,
+        display: DisplayFields,
+        config: Mapping[str, Any],
+        exit_code: int | None = None,
+        definitions: Sequence[WandbDefinition] = (),
     ) -> Iterator[Session]:
         """
         Open a new or existing run. At the end of the block everything is at the server, or given up.
@@ -110,6 +116,11 @@ class WandbSdk:
             try:
                 run.define_metric("gw/step")
                 run.define_metric("*", step_metric="gw/step", step_sync=True)
+                for one in definitions:  # with step_sync, W&B would add values of the x axis to rows without one
+                    run.define_metric(
+                        one.name, step_metric=one.x or "gw/step", step_sync=not one.x, hidden=one.hidden or None,
+                        summary=None if one.has_summary else "none",
+                    )  # fmt: skip
                 yield Session(run)
             finally:
                 run.finish(exit_code=exit_code or 0)

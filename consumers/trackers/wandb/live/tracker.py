@@ -169,7 +169,7 @@ class WandbLiveTracker:
         header = RunHeader(**upload.state["head"])
         display = DisplayFields(header.name or run_id, header.group[:MAX_GROUP], header.notes, header.shown_tags())
         try:
-            with self._sdk.session(path, display, upload.config, upload.exit_code) as session:
+            with self._sdk.session(path, display, upload.config, upload.exit_code, upload.definitions) as session:
                 self._check_lines(path, upload, session)
                 for number, row in enumerate(upload.rows, upload.first_row):
                     if number >= session.next_row:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumers.trackers.run_start import Opening, fold_opening
+from consumers.trackers.wandb.definitions import WandbDefinition, fold_best, fold_definitions, wandb_definitions
 from consumers.trackers.wandb.translate import (
     STEP_KEY,
     HistoryRow,
@@ -41,6 +42,7 @@ class Upload(NamedTuple):
     summary: Mapping[str, Any]
     exit_code: int | None  # None while the run continues
     state: dict[str, Any]
+    definitions: Sequence[WandbDefinition] = ()  # of all metrics of the run
 
     @property
     def row_count(self) -> int:
@@ -81,10 +83,22 @@ def translate(run_id: str, envelopes: Sequence[Envelope], before: Mapping[str, A
         summary = {"gw/status": end.status, "gw/message": end.message}
     elif was_over or is_new:
         config["gw.status"] = "running"
+    summary |= _define(state, events)
     state |= {"head": header._asdict(), "end": end and list(end)}
     first = state["rows"]
     state["rows"] = first + len(rows)
-    return Upload(first, rows, config, summary, end and end.exit_code, state)
+    definitions = wandb_definitions(state.get("defined", {}))
+    return Upload(first, rows, config, summary, end and end.exit_code, state, definitions)
+
+
+def _define(state: dict[str, Any], events: Sequence[Any]) -> dict[str, Any]:
+    """Add to the state what the events say of metrics, and return the best values that changed."""
+    known = fold_definitions(state.get("defined", {}), events, has_rows=state["rows"] > 0)
+    if not known:
+        return {}
+    before = state.get("best", {})
+    state["defined"], state["best"] = known, fold_best(before, known, events)
+    return {key: value for key, value in state["best"].items() if before.get(key) != value}
 
 
 def sdk_row(row: HistoryRow) -> dict[str, Any]:
