@@ -17,8 +17,8 @@ from consumers.store.pool import PooledConnection
 from consumers.store.statements import sql
 
 PARTS = (
-    "artifacts", "attempts", "code_identities", "dead_letters", "deliveries", "model_versions", "observations",
-    "params", "producers", "run_labels", "series", "steps", "tags",
+    "artifacts", "attempts", "code_identities", "dead_letters", "deliveries", "metric_definitions", "model_versions",
+    "observations", "params", "producers", "run_labels", "series", "steps", "tags",
 )  # fmt: skip
 _COMMENT = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z))*")
 _WITH = re.compile(r"with\b\s*(recursive\b)?", re.IGNORECASE)

@@ -15,6 +15,7 @@ from fastapi import Request
 
 from consumers.live.api.errors import bad_parameter
 from schemas.bounds import MAX_NAME
+from schemas.runtime.access.identity import author_of
 
 HEADER = "Idempotency-Key"
 
@@ -32,7 +33,7 @@ def identity_of(request: Request) -> RequestIdentity:
     """Return the identity of a request. Raises Failure for a key that is no UUID."""
     now = time.time_ns() // 1_000
     given = request.headers.get(HEADER)
-    author = str(getattr(request.scope.get("gateway.identity"), "name", ""))[:MAX_NAME].replace("\x00", "")
+    author = author_of(request.scope)[:MAX_NAME]
     if given is None:
         return RequestIdentity(str(uuid4()), now, author, is_given=False)
     try:
